@@ -1,0 +1,56 @@
+"""minibert: the Transformer and BERT written out by hand, to understand them and to check them.
+
+The legend of axis names, as the shape annotations use them everywhere:
+
+    batch           sequences that are worked on together
+    tokens          positions of a sequence
+    queries, keys   the same positions, as those who read and those who are read from
+    heads           attentions side by side
+    width           length of a vector: of a token (`hidden_size`), or of one head's part of it
+    intermediate    length of a vector inside the feed-forward network
+    vocabulary      word pieces
+    positions       places in a sequence that are to be guessed
+    classes         possible answers
+
+`*batch` stands for any number of axes, `#keys` for an axis that may be 1 and is then broadcast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Bert": "model",
+    "BertConfig": "model",
+    "BertForPreTraining": "model",
+    "BertForSequenceClassification": "model",
+    "PRESETS": "model",
+    "equations": "equations",
+    "load_tokenizer": "text.tokenizer",
+    "record": "observe",
+}
+"""Where the public names live. They are loaded when they are first asked for, so that `import minibert` is quick."""
+
+__all__ = [*_HOME]
+
+if TYPE_CHECKING:
+    from minibert import equations as equations
+    from minibert.model import PRESETS as PRESETS
+    from minibert.model import Bert as Bert
+    from minibert.model import BertConfig as BertConfig
+    from minibert.model import BertForPreTraining as BertForPreTraining
+    from minibert.model import BertForSequenceClassification as BertForSequenceClassification
+    from minibert.observe import record as record
+    from minibert.text.tokenizer import load_tokenizer as load_tokenizer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'minibert' has no attribute {name!r}")
+    home = import_module(f"minibert.{_HOME[name]}")
+    return getattr(home, name, home)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

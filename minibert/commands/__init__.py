@@ -1,0 +1,41 @@
+"""The command line. Importing it loads neither torch nor any other room of the house: `minibert --help` is quick."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from minibert.commands import fill_mask, quickstart
+from minibert.commands.errors import BadUse, Stopped
+
+COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
+    "quickstart": (quickstart.Quickstart, quickstart.run),
+    "fill-mask": (fill_mask.FillMask, fill_mask.run),
+}
+"""Each command's options and what it does with them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0, 1 for failed work, 2 for bad use, 130 or 143 if it was stopped."""
+    options = tyro.extras.subcommand_cli_from_dict(
+        {name: options for name, (options, _) in COMMANDS.items()},
+        prog="minibert",
+        description="The Transformer and BERT written out by hand, to understand them and to check them.",
+        args=arguments,
+    )
+    run = dict(COMMANDS.values())[type(options)]
+    try:
+        return run(options)
+    except BadUse as error:
+        print(f"minibert: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"minibert: {error}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print("\nminibert: stopped", file=sys.stderr)
+        return 130

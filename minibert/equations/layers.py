@@ -1,0 +1,83 @@
+"""What stands between the attentions: layer normalisation, the activation functions, the feed-forward network."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from minibert.observe import observe
+
+
+def layer_norm(
+    hidden: Float[Tensor, "*batch width"],
+    gain: Float[Tensor, " width"],
+    bias: Float[Tensor, " width"],
+    eps: float = 1e-12,
+) -> Float[Tensor, "*batch width"]:
+    r"""Gives every token the same mean and spread over its width, then lets the network choose its own.
+
+    Eq: $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \odot g + b, \qquad
+        \mu = \frac{1}{d}\sum_i x_i, \quad \sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$
+    Source: Ba et al. 2016, equations 3 and 4; Vaswani et al. 2017, section 5.4 of its code and 3.1 of its text.
+    Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have none,
+        PyTorch's default is 1e-5).
+    Tests: tests/equations/test_layers.py
+
+    >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.ones(2), bias=torch.zeros(2))
+    tensor([-1.,  1.])
+    """
+    centred = hidden - hidden.mean(dim=-1, keepdim=True)
+    variance = centred.square().mean(dim=-1, keepdim=True)
+    return centred / torch.sqrt(variance + eps) * gain + bias
+
+
+def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    r"""Lets through what is positive.
+
+    Eq: $$\mathrm{ReLU}(x) = \max(0, x)$$
+    Source: Vaswani et al. 2017, equation 2.
+    Tests: tests/equations/test_layers.py
+
+    >>> relu(torch.tensor([-2.0, 3.0]))
+    tensor([0., 3.])
+    """
+    return x.clamp(min=0)
+
+
+def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    r"""Lets x through with the probability that a standard normal variable lies below it.
+
+    Eq: $$\mathrm{GELU}(x) = x\,\Phi(x) = \frac{x}{2}\left(1 + \mathrm{erf}\frac{x}{\sqrt 2}\right)$$
+    Source: Hendrycks and Gimpel 2016, section 2; Devlin et al. 2019, section A.2.
+    Differs: Google's BERT repository computes the tanh approximation (up to 5e-4 away); Hugging Face's "gelu" is
+        this one.
+    Tests: tests/equations/test_layers.py
+
+    >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
+    return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def feed_forward(
+    hidden: Float[Tensor, "*batch width"],
+    weight_1: Float[Tensor, "width intermediate"],
+    bias_1: Float[Tensor, " intermediate"],
+    weight_2: Float[Tensor, "intermediate width"],
+    bias_2: Float[Tensor, " width"],
+    activation: Callable[[Tensor], Tensor] = relu,
+) -> Float[Tensor, "*batch width"]:
+    r"""Widens each token, bends it, narrows it again: every position by itself, all with the same weights.
+
+    Eq: $$\mathrm{FFN}(x) = f(xW_1 + b_1)\,W_2 + b_2$$
+    Source: Vaswani et al. 2017, equation 2, where f is ReLU; Devlin et al. 2019, section A.2, where f is GELU.
+    Differs: the weights multiply from the right, as in the paper; `torch.nn.Linear` keeps their transpose.
+    Tests: tests/equations/test_layers.py
+
+    >>> feed_forward(torch.tensor([2.0]), torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.ones(2, 1), torch.ones(1))
+    tensor([3.])
+    """
+    intermediate = observe("intermediate", hidden @ weight_1 + bias_1)
+    return observe("feed_forward", observe("activation", activation(intermediate)) @ weight_2 + bias_2)

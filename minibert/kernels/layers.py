@@ -1,0 +1,25 @@
+"""Layer normalisation and GELU in one pass over memory each."""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from minibert import equations
+from minibert.observe import is_recording
+
+
+def layer_norm(
+    hidden: Float[Tensor, "*batch width"],
+    gain: Float[Tensor, " width"],
+    bias: Float[Tensor, " width"],
+    eps: float = 1e-12,
+) -> Float[Tensor, "*batch width"]:
+    """`equations.layer_norm` by PyTorch's own kernel."""
+    if is_recording():
+        return equations.layer_norm(hidden, gain, bias, eps)
+    return F.layer_norm(hidden, gain.shape, gain, bias, eps)
+
+
+def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`equations.gelu` by PyTorch's own kernel."""
+    return equations.gelu(x) if is_recording() else F.gelu(x)

@@ -1,0 +1,91 @@
+"""BERT's encoder (Devlin et al. 2019): embeddings, a stack of equal layers, a summary of the whole sequence."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from minibert.model.config import BertConfig
+from minibert.model.layers import Embeddings, EncoderLayer
+from minibert.model.pretrained import PretrainedModel
+from minibert.observe import observe
+
+Mask = Bool[Tensor, "batch tokens"] | Int[Tensor, "batch tokens"]
+"""Hugging Face's attention_mask: True or 1 where a token may be attended to, False or 0 for padding."""
+
+
+@dataclass(frozen=True)
+class BertOutput:
+    """What the encoder says of every token, and of the sequence as a whole."""
+
+    last_hidden_state: Float[Tensor, "batch tokens width"]
+    pooler_output: Float[Tensor, "batch width"]
+
+
+class Pooler(nn.Module):
+    """The sequence in one vector: the first token's, through one more layer (Devlin et al., "C" in figure 1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+
+    def forward(self, hidden: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
+        return torch.tanh(self.dense(hidden[:, 0]))
+
+
+class Bert(PretrainedModel):
+    """BERT without a head: token ids in, vectors out.
+
+    Args:
+        config: the sizes; `minibert.PRESETS` has the published ones.
+        attention: "auto", "explicit" or "fused"; see `set_attention`.
+
+    >>> from minibert import PRESETS
+    >>> bert = Bert(PRESETS["tiny"])
+    >>> bert(torch.tensor([[101, 7592, 102]])).last_hidden_state.shape
+    torch.Size([1, 3, 128])
+    """
+
+    architecture = "BertModel"
+
+    def __init__(self, config: BertConfig, attention: str = "auto") -> None:
+        super().__init__(config)
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(EncoderLayer(config, attention) for _ in range(config.num_hidden_layers))
+        self.pooler = Pooler(config.hidden_size)
+        self._initialise(self)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Mask | None = None,
+        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
+        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+    ) -> BertOutput:
+        """As in transformers: without a mask every token is attended to, without segments all are sentence A.
+
+        Raises: ValueError if the sequence is longer than the positions, TypeError for a mask of floats.
+        """
+        tokens, longest = input_ids.shape[1], self.config.max_position_embeddings
+        if tokens > longest:
+            raise ValueError(f"input_ids has {tokens} tokens, max_position_embeddings is {longest}: cut the text")
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        if position_ids is None:
+            position_ids = torch.arange(tokens, device=input_ids.device).unsqueeze(0)
+        keep = None if attention_mask is None else _keep(attention_mask)
+        hidden = self.embeddings(input_ids, token_type_ids, position_ids)
+        for layer in self.layers:
+            hidden = layer(hidden, keep)
+        return BertOutput(hidden, observe("pooler", self.pooler(hidden)))
+
+
+def _keep(attention_mask: Tensor) -> Bool[Tensor, "batch 1 1 keys"]:
+    """Hugging Face's 0/1 mask of the tokens as what is kept, for every head and every query."""
+    if attention_mask.is_floating_point():
+        raise TypeError(
+            f"attention_mask is {attention_mask.dtype}: give booleans or whole numbers, "
+            "True or 1 where a token may be attended to"
+        )
+    return attention_mask.bool()[:, None, None, :]

@@ -1,0 +1,139 @@
+"""The shape of a BERT, in Hugging Face's field names."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from minibert.files import write_atomically
+
+ACTIVATIONS = ("gelu", "relu")
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Everything that decides which tensors a BERT has and how they are combined. The defaults are those of BERT-base.
+
+    Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
+
+    >>> BertConfig(hidden_size=130)
+    Traceback (most recent call last):
+    ValueError: hidden_size 130 is not divisible by num_attention_heads 12
+    """
+
+    vocab_size: int = 30522
+    """Number of word pieces, special tokens included."""
+    hidden_size: int = 768
+    """Width of every token's vector."""
+    num_hidden_layers: int = 12
+    """Number of encoder layers, L in the paper."""
+    num_attention_heads: int = 12
+    """Heads in every layer, A in the paper; each is hidden_size / num_attention_heads wide."""
+    intermediate_size: int = 3072
+    """Width inside the feed-forward network, 4 times hidden_size in the paper."""
+    hidden_act: str = "gelu"
+    """What bends the feed-forward network and the masked-LM transform: gelu or relu."""
+    hidden_dropout_prob: float = 0.1
+    """Probability with which an element of a sublayer's output is dropped in training."""
+    attention_probs_dropout_prob: float = 0.1
+    """Probability with which an attention weight is dropped in training."""
+    max_position_embeddings: int = 512
+    """Longest sequence, in tokens."""
+    type_vocab_size: int = 2
+    """Number of segments: sentence A and sentence B."""
+    initializer_range: float = 0.02
+    """Standard deviation of the initial weights."""
+    layer_norm_eps: float = 1e-12
+    """What layer normalisation adds to the variance."""
+    pad_token_id: int = 0
+    """Id of the piece that fills up short sequences."""
+    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+    """Names of the classes of a classification head."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            "type_vocab_size",
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be a whole number, not {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
+            )
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; there are {', '.join(ACTIVATIONS)}")
+        if not 0 <= self.pad_token_id < self.vocab_size:
+            raise ValueError(f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size} pieces")
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes of a classification head."""
+        return len(self.id2label)
+
+    def with_labels(self, names: list[str]) -> Self:
+        """The same BERT, for a classification head with these classes."""
+        return replace(self, id2label=dict(enumerate(names)))
+
+    def save_json(self, path: Path, architecture: str) -> None:
+        """Writes a `config.json` as Hugging Face reads it; `architecture` is the name of the model's class there."""
+        stored = {
+            "model_type": "bert",
+            "architectures": [architecture],
+            **asdict(self),
+            "id2label": {str(number): name for number, name in self.id2label.items()},
+            "label2id": {name: number for number, name in self.id2label.items()},
+        }
+        write_atomically(path, json.dumps(stored, indent=2) + "\n")
+
+    @classmethod
+    def load_json(cls, path: Path) -> Self:
+        """Reads a `config.json` of Hugging Face. Fields that do not shape the model are passed over.
+
+        Raises: ValueError that names the file, if it is not the configuration of a BERT that can be run here.
+        """
+        try:
+            stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: is not JSON ({error})") from error
+        if not isinstance(stored, dict):
+            raise ValueError(f"{path}: must hold one JSON object")
+        for name, supported in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
+            if stored.get(name, supported) != supported:
+                raise ValueError(f"{path}: {name} {stored[name]!r} is not supported, only {supported!r}")
+        known = {name: stored[name] for name in (field.name for field in fields(cls)) if name in stored}
+        try:
+            if "id2label" in known:
+                known["id2label"] = {int(number): str(name) for number, name in known["id2label"].items()}
+            return cls(**known)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _preset(layers: int, width: int) -> BertConfig:
+    """The sizes of Turc et al. 2019: heads of 64, a feed-forward network four times as wide."""
+    return BertConfig(
+        num_hidden_layers=layers, hidden_size=width, num_attention_heads=width // 64, intermediate_size=4 * width
+    )
+
+
+PRESETS = {
+    "tiny": _preset(layers=2, width=128),
+    "mini": _preset(layers=4, width=256),
+    "small": _preset(layers=4, width=512),
+    "medium": _preset(layers=8, width=512),
+    "base": _preset(layers=12, width=768),
+    "large": _preset(layers=24, width=1024),
+}
+"""BERT in the sizes that Google has published: base and large of Devlin et al. 2019, the others of Turc et al. 2019."""

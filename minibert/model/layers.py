@@ -1,0 +1,95 @@
+"""The parts between attention and attention: embeddings, layer normalisation, one encoder layer."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from minibert import kernels
+from minibert.equations import relu
+from minibert.model.attention import MultiHeadAttention
+from minibert.model.config import BertConfig
+from minibert.observe import observe
+
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": kernels.gelu, "relu": relu}
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation with its two parameters (Ba et al. 2016); the formula is `equations.layer_norm`."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, hidden: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        return kernels.layer_norm(hidden, self.weight, self.bias, self.eps)
+
+
+class Embeddings(nn.Module):
+    """What a token is before any attention: word piece plus position plus segment (Devlin et al. 2019, figure 2)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        token_type_ids: Int[Tensor, "batch tokens"],
+        position_ids: Int[Tensor, "*#batch tokens"],
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Raises: ValueError that names the id, for one outside its table (on the CPU, where looking costs nothing)."""
+        if not torch.compiler.is_compiling() and input_ids.device.type == "cpu":
+            _check_ids("input_ids", input_ids, self.words, "vocab_size")
+            _check_ids("position_ids", position_ids, self.positions, "max_position_embeddings")
+            _check_ids("token_type_ids", token_type_ids, self.segments, "type_vocab_size")
+        words = observe("words", self.words(input_ids))
+        positions = observe("positions", self.positions(position_ids))
+        segments = observe("segments", self.segments(token_type_ids))
+        output = observe("output", self.norm(observe("sum", words + positions + segments)))
+        dropped: Tensor = self.dropout(output)
+        return dropped
+
+
+class EncoderLayer(nn.Module):
+    """Tokens read from each other, then each thinks by itself; each time the input is added and the sum normalised.
+
+    Source: Vaswani et al. 2017, section 3.1 and figure 1 (post-norm: the normalisation comes after the sum).
+    """
+
+    def __init__(self, config: BertConfig, attention: str) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(
+            config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention
+        )
+        self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
+        self.feed_forward = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, hidden: Float[Tensor, "batch tokens width"], keep: Bool[Tensor, "batch 1 #tokens tokens"] | None
+    ) -> Float[Tensor, "batch tokens width"]:
+        read = self.dropout(self.attention(hidden, hidden, keep))
+        residual = observe("attention_residual", hidden + read)
+        hidden = observe("attention_norm", self.attention_norm(residual))
+
+        intermediate = observe("intermediate", self.intermediate(hidden))
+        activation = observe("activation", self.activation(intermediate))
+        thought = self.dropout(observe("feed_forward", self.feed_forward(activation)))
+        return observe("output", self.norm(hidden + thought))
+
+
+def _check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:
+    if ids.numel() and not (int(ids.min()) >= 0 and int(ids.max()) < table.num_embeddings):
+        wrong = int(ids.min()) if ids.min() < 0 else int(ids.max())
+        raise ValueError(f"{name} has the id {wrong}, but {size_name} is {table.num_embeddings}")

@@ -1,0 +1,311 @@
+"""The first run: a small BERT pretrained, fine-tuned and compared, on text that every machine has.
+
+Each function is one stage. They are put together, with progress and a report, by `minibert quickstart`.
+"""
+
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from minibert.files import cache_directory, write_atomically
+from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
+from minibert.observe import record
+from minibert.text.corpus import Document, split_by_module
+from minibert.text.labelled import MODULE_FAMILIES, LabelledBatch, LabelledText, labelled_batches, module_families
+from minibert.text.pretraining import PretrainingBatch, PretrainingExamples, TokenizedCorpus
+from minibert.text.tokenizer import MASK, build_tokenizer
+from minibert.text.wordpiece import count_words, train_wordpiece
+from minibert.training.loop import Step, train
+from minibert.training.metrics import uniform_loss, unigram_loss
+from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.state import load_state, save_state
+from minibert.training.tasks import Classification, Pretraining, PretrainingScores
+
+VOCABULARY_SIZE = 8000
+MAX_LENGTH = 64
+TOKENS_PER_BATCH = 2048
+HELD_OUT_SHARE = 0.15
+MASKED_SHARE = 0.3
+"""Twice what BERT masks: with so few steps, more guesses from the same text are worth more than a longer context around
+each (Wettig et al. 2022). What is held out is measured at BERT's 15%."""
+PRETRAINING_RATE = 2e-3
+
+LABELS_PER_CLASS = 20
+TEST_TEXTS_PER_CLASS = 50
+FINE_TUNING_BATCH = 1024
+FINE_TUNING_RATE = {"pretrained": 5e-4, "from scratch": 1e-3}
+"""What did best for each on documents that the report does not use."""
+FINE_TUNING_SEEDS = (0, 1, 2)
+
+UNIFORM, UNIGRAM = "ln V", "unigram entropy"
+"""Names of the landmarks."""
+
+PRETRAINING_SHARE = 0.58
+FINE_TUNING_SHARE = 0.17
+"""Of the time; the rest is for gathering the text, learning the vocabulary, evaluations and figures."""
+MOST_EPOCHS = 10
+REHEARSED_STEPS = 24
+
+Start = Literal["pretrained", "from scratch"]
+
+
+def first_config(vocabulary_size: int) -> BertConfig:
+    """A BERT that two cores can teach something in a minute and a half.
+
+    The weights start with a larger spread than BERT's 0.02: scores are sums over the width, and at this width they would
+    start so small that attention stays even for most of such a short run. Dropout would only slow down who sees a text
+    two or three times.
+    """
+    return BertConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=512,
+        max_position_embeddings=MAX_LENGTH,
+        initializer_range=0.05,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the run learns from and what it is measured on: documents of different modules."""
+
+    tokenizer: Tokenizer
+    learnt_documents: list[Document]
+    held_out_documents: list[Document]
+    learnt: TokenizedCorpus
+    held_out: TokenizedCorpus
+
+    @property
+    def landmarks(self) -> dict[str, float]:
+        """Held-out losses that can be had without reading context, in nats."""
+        size = self.tokenizer.get_vocab_size()
+        return {
+            UNIFORM: uniform_loss(size),
+            UNIGRAM: unigram_loss(self.learnt.ids, self.held_out.ids, size),
+        }
+
+
+def learn_vocabulary(documents: Sequence[Document], size: int = VOCABULARY_SIZE) -> Tokenizer:
+    """A WordPiece vocabulary from the documents that are not held out."""
+    learnt, _ = split_by_module(documents, HELD_OUT_SHARE)
+    words = count_words(sentence for document in learnt for sentence in document.sentences)
+    return build_tokenizer(train_wordpiece(words, size))
+
+
+def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> Material:
+    """Splits the documents by module and encodes both parts."""
+    learnt, held_out = split_by_module(documents, HELD_OUT_SHARE)
+    return Material(
+        tokenizer,
+        learnt,
+        held_out,
+        TokenizedCorpus.from_documents(learnt, tokenizer),
+        TokenizedCorpus.from_documents(held_out, tokenizer),
+    )
+
+
+class PretrainingRun:
+    """The pretraining of the first run, at whatever step it stands: it can be saved, and goes on from what was saved.
+
+    Args:
+        material: text to learn from.
+        steps: updates in all.
+        seed: of the weights, pairs, masks and batches.
+        directory: where it is saved, and looked for.
+    """
+
+    def __init__(self, material: Material, steps: int, seed: int, directory: Path) -> None:
+        torch.manual_seed(seed)
+        self.directory = directory
+        self.steps = steps
+        self.done = 0
+        self.tokens = 0
+        self.model = BertForPreTraining(first_config(material.tokenizer.get_vocab_size()))
+        self.optimizer = adamw(self.model, PRETRAINING_RATE, betas=(0.9, 0.98))
+        self.schedule = warmup_linear(self.optimizer, steps)
+        self.examples = PretrainingExamples(
+            material.learnt, material.tokenizer, MAX_LENGTH, TOKENS_PER_BATCH, seed, MASKED_SHARE
+        )
+        held_out = PretrainingExamples(material.held_out, material.tokenizer, MAX_LENGTH, TOKENS_PER_BATCH, seed)
+        self.held_out = held_out.one_epoch()
+
+    @property
+    def state_file(self) -> Path:
+        """What `save` writes beside the checkpoint; where it is missing there is nothing to go on from."""
+        return self.directory / "training-state.pt"
+
+    def resume(self) -> None:
+        """Takes up what `save` has written."""
+        self.model.load_state_dict(BertForPreTraining.from_pretrained(self.directory).state_dict())
+        self.done = load_state(self.state_file, self.optimizer, self.schedule)
+
+    def save(self) -> None:
+        """Writes a checkpoint that anybody can load, and beside it what is needed to go on."""
+        self.model.save_pretrained(self.directory)
+        save_state(self.state_file, self.done, self.optimizer, self.schedule)
+
+    def run(self) -> Iterator[Step]:
+        """The steps that are left."""
+        batches = islice(self.examples.batches(start=self.done), self.steps - self.done)
+        for step in train(
+            self.model, map(self._counted, batches), Pretraining(), self.optimizer, self.schedule, first=self.done + 1
+        ):
+            self.done = step.number
+            yield step
+
+    def _counted(self, batch: PretrainingBatch) -> list[PretrainingBatch]:
+        self.tokens += int(batch.attention_mask.sum())
+        return [batch]
+
+    def evaluate(self, batches: int | None = None) -> PretrainingScores:
+        """Scores on the held-out documents, or on the first `batches` of them."""
+        return Pretraining().evaluate(self.model, self.held_out[:batches])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done; decided before the work begins, and kept when it is taken up again."""
+
+    steps: int
+    """Updates in pretraining."""
+    epochs: int
+    """Times that each fine-tuning sees its labelled texts."""
+
+
+def plan(material: Material, seconds: float, seed: int) -> Plan:
+    """As much as this machine can do in `seconds`, by its speed in a short rehearsal.
+
+    The speed is measured once and then remembered in the cache, since the same seed is to give the same numbers again.
+    """
+    machine = f"{platform.node()}-{torch.get_num_threads()}-torch-{torch.__version__}"
+    cache = cache_directory() / f"speed-{machine}.json"
+    if not cache.is_file():
+        write_atomically(cache, json.dumps({"seconds_per_step": _rehearse(material, seed)}))
+    seconds_per_step = json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"]
+    steps_affordable = seconds / seconds_per_step
+    epoch_costs = len(FINE_TUNING_SEEDS) * 2 * 6  # in pretraining steps: texts of an epoch, for every seed and start
+    return Plan(
+        steps=max(8, round(PRETRAINING_SHARE * steps_affordable)),
+        epochs=min(MOST_EPOCHS, max(1, int(FINE_TUNING_SHARE * steps_affordable / epoch_costs))),
+    )
+
+
+def _rehearse(material: Material, seed: int) -> float:
+    """The median time of a pretraining step, in seconds."""
+    rehearsal = PretrainingRun(material, REHEARSED_STEPS, seed, Path())
+    times = [time.perf_counter() for _ in rehearsal.run()]
+    return float(np.median(np.diff(times)[REHEARSED_STEPS // 4 :]))
+
+
+@dataclass(frozen=True)
+class LabelledTask:
+    """Which module family does this docstring come from? Few labels to learn from, other modules to be tested on."""
+
+    learnt: list[LabelledText]
+    test: list[LabelledText]
+
+    @classmethod
+    def draw(cls, material: Material, seed: int) -> "LabelledTask":
+        """The texts to learn from differ from seed to seed; those of the test are always the same."""
+        return cls(
+            module_families(material.learnt_documents, LABELS_PER_CLASS, np.random.default_rng(seed)),
+            module_families(material.held_out_documents, TEST_TEXTS_PER_CLASS, np.random.default_rng(0)),
+        )
+
+    def majority_accuracy(self) -> float:
+        """Accuracy of who always names the most frequent class."""
+        return max(Counter(example.label for example in self.test).values()) / len(self.test)
+
+
+def fine_tune(
+    encoder: BertForPreTraining, start: Start, material: Material, seed: int, epochs: int
+) -> Iterator[float | None]:
+    """One fine-tuning: None after every step, at last the accuracy on the test.
+
+    Args:
+        encoder: the pretrained model; what starts from scratch takes only its sizes.
+        seed: which labels there are, how the classifier starts (and the rest, from scratch), order and dropout.
+    """
+    torch.manual_seed(seed)
+    task = LabelledTask.draw(material, seed)
+    config = replace(encoder.config, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    model = BertForSequenceClassification(config.with_labels(list(MODULE_FAMILIES)))
+    if start == "pretrained":
+        model.bert.load_state_dict(encoder.bert.state_dict())
+
+    def batches(examples: list[LabelledText], epoch: int) -> list[LabelledBatch]:
+        generator = np.random.default_rng([seed, epoch])
+        return labelled_batches(examples, material.tokenizer, MAX_LENGTH, FINE_TUNING_BATCH, generator)
+
+    steps = [[batch] for epoch in range(epochs) for batch in batches(task.learnt, epoch)]
+    optimizer = adamw(model, FINE_TUNING_RATE[start])
+    for _ in train(model, steps, Classification(), optimizer, warmup_linear(optimizer, len(steps))):
+        yield None
+    yield Classification().evaluate(model, batches(task.test, 0))
+
+
+@dataclass(frozen=True)
+class MaskedSentence:
+    """A held-out sentence with one word hidden."""
+
+    text: str
+    truth: str
+
+
+def masked_sentences(material: Material, count: int) -> list[MaskedSentence]:
+    """Sentences of 7 to 14 words of the held-out documents, drawn blindly, one word of each hidden, blindly as well.
+
+    Only that the word is one piece of the vocabulary is asked for: a [MASK] stands for one piece.
+    """
+    generator = np.random.default_rng(0)
+    sentences = [sentence for document in material.held_out_documents for sentence in document.sentences]
+    found: list[MaskedSentence] = []
+    for place in generator.permutation(len(sentences)):
+        words = sentences[place].split()
+        hidden = int(generator.integers(1, max(2, len(words) - 1)))
+        if 7 <= len(words) <= 14 and material.tokenizer.token_to_id(words[hidden].lower()) is not None:
+            text = " ".join([*words[:hidden], MASK, *words[hidden + 1 :]])
+            found.append(MaskedSentence(text, words[hidden].lower()))
+        if len(found) == count:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class HeadView:
+    """What one attention head of one layer reads in a sentence."""
+
+    layer: int
+    head: int
+    tokens: list[str]
+    weights: Float[Tensor, "queries keys"]
+
+
+@torch.no_grad()
+def sharpest_head(model: BertForPreTraining, tokenizer: Tokenizer, text: str) -> HeadView:
+    """The head that spreads its attention least over the tokens of `text`: the one with the smallest mean entropy."""
+    encoding = tokenizer.encode(text)
+    model.eval()
+    with record(model) as recording:
+        model(torch.tensor([encoding.ids]))
+    layers = range(model.config.num_hidden_layers)
+    weights = torch.stack([recording[f"layers.{layer}.attention.weights"][0] for layer in layers])
+    entropy = -(weights * weights.clamp(min=1e-12).log()).sum(dim=-1).mean(dim=-1)
+    layer, head = divmod(int(entropy.argmin()), weights.shape[1])
+    return HeadView(layer, head, encoding.tokens, weights[layer, head])

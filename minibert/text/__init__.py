@@ -1,0 +1,1 @@
+"""Characters to token ids, to examples, to batches."""

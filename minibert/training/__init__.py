@@ -1,0 +1,1 @@
+"""The one loop, for pretraining and for every kind of fine-tuning."""

@@ -1,0 +1,28 @@
+"""How the weights are moved: AdamW, a learning rate that rises and then falls. Devlin et al. 2019, section A.2."""
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def adamw(
+    model: nn.Module, learning_rate: float, weight_decay: float = 0.01, betas: tuple[float, float] = (0.9, 0.999)
+) -> AdamW:
+    """AdamW (Loshchilov and Hutter 2019), which shrinks matrices and embeddings, but no bias and no LayerNorm gain.
+
+    Differs: Google's BERT code leaves out Adam's bias correction; this is PyTorch's own AdamW, which has it.
+    """
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    kept = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return AdamW(groups, lr=learning_rate, betas=betas, eps=1e-6, fused=True)
+
+
+def warmup_linear(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> LambdaLR:
+    """Raises the learning rate over the first `warmup` share of all `steps`, then lowers it in a straight line to zero."""
+    rising = max(1, round(warmup * steps))
+
+    def factor(done: int) -> float:
+        return min((done + 1) / rising, max(0.0, (steps - done) / max(1, steps - rising)))
+
+    return LambdaLR(optimizer, factor)
