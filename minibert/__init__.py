@@ -6,7 +6,7 @@ The legend of axis names, as the shape annotations use them everywhere:
     tokens          positions of a sequence
     queries, keys   the same positions, as those who read and those who are read from
     heads           attentions side by side
-    width           length of a vector: of a token (`hidden_size`), or of one head's part of it
+    width           length of a vector: of a token (`hidden_size`), or of one head's part of it (`head_width`)
     intermediate    length of a vector inside the feed-forward network
     vocabulary      word pieces
     positions       places in a sequence that are to be guessed

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +19,7 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Says that one more piece is done, and something about it, such as the loss."""
 

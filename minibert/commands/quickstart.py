@@ -58,14 +58,11 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
             accuracies = _fine_tune(options, pretraining, material, plan, stop)
             _report(options, pretraining, material, accuracies)
         except Stopped as stopped:
-            raise Stopped(
-                stopped.number, f"{stopped}. What was done is kept; to go on:\n  {_command(options)}"
-            ) from None
+            message = f"Stopped. What was done is kept in {options.out}; to go on:\n  {_command(options)}"
+            raise Stopped(stopped.number, message) from None
     unfinished.unlink()
     pretraining.state_file.unlink()
-    say(
-        f"\nDone in {time.monotonic() - began:.0f} s. Look at {options.out / 'report.html'}, or ask the model yourself:"
-    )
+    say(f"\nDone in {time.monotonic() - began:.0f} s. Look at {options.out / 'report.html'}, or ask the model yourself:")
     say(f'  minibert fill-mask {options.out} "returns a new [MASK] with the same shape"')
     return 0
 
@@ -117,9 +114,7 @@ def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resume
     return material
 
 
-def _pretrain(
-    options: Quickstart, material: "Material", plan: "Plan", stop: StopSignal, late: float
-) -> "PretrainingRun":
+def _pretrain(options: Quickstart, material: "Material", plan: "Plan", stop: StopSignal, late: float) -> "PretrainingRun":
     """Trains to the end of the plan, or until `late` or until stopped, and saves in any case."""
     from minibert.study.first_run import PretrainingRun
 
@@ -137,9 +132,7 @@ def _pretrain(
                 entry["held_out_mlm"] = run.evaluate(EVALUATION_BATCHES).mlm_loss
             metrics.write(json.dumps(entry) + "\n")
             speed = (run.tokens - tokens) / (time.monotonic() - began)
-            advance(
-                f"loss: words {step.losses['mlm']:.2f}, next sentence {step.losses['nsp']:.2f}; {speed:,.0f} tokens/s"
-            )
+            advance(f"loss: words {step.losses['mlm']:.2f}, next sentence {step.losses['nsp']:.2f}; {speed:,.0f} tokens/s")
             if stop.number is not None or time.monotonic() > late:
                 break
     run.save()
@@ -161,8 +154,7 @@ def _fine_tune(
         done = accuracies.setdefault(start, [])
         with progress(f"Fine-tuning, {start}", len(FINE_TUNING_SEEDS), len(done)) as advance:
             for seed in FINE_TUNING_SEEDS[len(done) :]:
-                for accuracy in fine_tune(pretraining.model, start, material, seed, plan.epochs):
-                    stop.check()
+                accuracy = fine_tune(pretraining.model, start, material, seed, plan.epochs, after_step=stop.check)
                 done.append(accuracy)
                 write_atomically(file, json.dumps(accuracies))
                 advance(f"test accuracy {accuracy:.1%}")

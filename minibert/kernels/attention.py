@@ -1,6 +1,6 @@
 """Attention in one kernel that never writes the scores to memory, and the choice between it and the formula."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,12 +12,8 @@ from minibert.observe import is_recording, observe
 ATTENTIONS = ("auto", "explicit", "fused")
 
 
-class AttentionFunction(Protocol):
-    """Anything with the signature of `equations.scaled_dot_product_attention`."""
-
-    def __call__(
-        self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None = None, dropout: float = 0.0
-    ) -> Tensor: ...
+AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
+"""Anything with the arguments of `equations.scaled_dot_product_attention`: query, key, value, keep, dropout."""
 
 
 def fused_attention(

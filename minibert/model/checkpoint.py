@@ -54,8 +54,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """Writes a model's parameters as a safetensors file under Hugging Face's names, atomically."""
     bare = not any(name.startswith("bert.") for name in model.state_dict())
     tensors = {
-        ("" if bare or name.startswith(("mlm", "nsp", "classifier")) else "bert.")
-        + _to_theirs(name): tensor.contiguous()
+        ("" if bare or name.startswith(("mlm", "nsp", "classifier")) else "bert.") + _to_theirs(name): tensor.contiguous()
         for name, tensor in model.state_dict().items()
     }
     write_atomically(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))

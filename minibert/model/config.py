@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from minibert.files import write_atomically
 
@@ -82,7 +82,7 @@ class BertConfig:
         """Number of classes of a classification head."""
         return len(self.id2label)
 
-    def with_labels(self, names: list[str]) -> Self:
+    def with_labels(self, names: list[str]) -> "BertConfig":
         """The same BERT, for a classification head with these classes."""
         return replace(self, id2label=dict(enumerate(names)))
 
@@ -98,7 +98,7 @@ class BertConfig:
         write_atomically(path, json.dumps(stored, indent=2) + "\n")
 
     @classmethod
-    def load_json(cls, path: Path) -> Self:
+    def load_json(cls, path: Path) -> "BertConfig":
         """Reads a `config.json` of Hugging Face. Fields that do not shape the model are passed over.
 
         Raises: ValueError that names the file, if it is not the configuration of a BERT that can be run here.
@@ -123,9 +123,7 @@ class BertConfig:
 
 def _preset(layers: int, width: int) -> BertConfig:
     """The sizes of Turc et al. 2019: heads of 64, a feed-forward network four times as wide."""
-    return BertConfig(
-        num_hidden_layers=layers, hidden_size=width, num_attention_heads=width // 64, intermediate_size=4 * width
-    )
+    return BertConfig(num_hidden_layers=layers, hidden_size=width, num_attention_heads=width // 64, intermediate_size=4 * width)
 
 
 PRESETS = {

@@ -2,7 +2,7 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, TypeVar
 
 from torch import nn
 
@@ -10,6 +10,8 @@ from minibert.kernels import choose_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
 from minibert.model.config import BertConfig
+
+Model = TypeVar("Model", bound="PretrainedModel")
 
 
 class PretrainedModel(nn.Module):
@@ -22,7 +24,7 @@ class PretrainedModel(nn.Module):
         super().__init__()
         self.config = config
 
-    def set_attention(self, attention: str) -> Self:
+    def set_attention(self: Model, attention: str) -> Model:
         """Changes how attention is computed: "auto", "explicit" or "fused". The numbers stay the same to rounding."""
         for module in self.modules():
             if isinstance(module, MultiHeadAttention):
@@ -40,7 +42,7 @@ class PretrainedModel(nn.Module):
         self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path, attention: str = "auto") -> Self:
+    def from_pretrained(cls: type[Model], directory: str | Path, attention: str = "auto") -> Model:
         """The model in a Hugging Face directory, in float32 and ready for inference (call `train()` to train it).
 
         A head that the checkpoint does not have starts afresh, with a warning that names it.

@@ -48,9 +48,6 @@ def fill_mask(model: BertForPreTraining, tokenizer: Tokenizer, text: str, top: i
     probabilities = softmax(model(input_ids, predict_at=masked).prediction_logits)
     best = probabilities.topk(min(top, probabilities.shape[-1]))
     return [
-        [
-            Guess(tokenizer.id_to_token(piece) or UNK, probability)
-            for piece, probability in zip(pieces, values, strict=True)
-        ]
+        [Guess(tokenizer.id_to_token(piece) or UNK, probability) for piece, probability in zip(pieces, values, strict=True)]
         for pieces, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]

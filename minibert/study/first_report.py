@@ -90,8 +90,8 @@ class FirstReport:
         gain = statistics.mean(pretrained) - statistics.mean(scratch)
         spread = statistics.stdev(pretrained) + statistics.stdev(scratch)
         if gain > spread:
-            return f"Pretraining adds {gain:.1%} of accuracy, more than the seeds differ (their spreads add up to {spread:.1%})."
-        return f"The difference of {gain:.1%} is within what the seeds differ (their spreads add up to {spread:.1%})."
+            return f"Pretraining adds {gain:.1%} of accuracy, more than the seeds differ (their spreads sum to {spread:.1%})."
+        return f"The difference of {gain:.1%} is within what the seeds differ (their spreads sum to {spread:.1%})."
 
     def summary(self) -> str:
         """The numbers and some guesses as plain text, for a terminal."""
@@ -150,10 +150,7 @@ class FirstReport:
             "minibert: a first run",
             [
                 report.table(("measured", "", "beside"), self.rows()),
-                *(
-                    report.figure_section(headings[name], plots.figure(drawings[name]), captions[name])
-                    for name in drawings
-                ),
+                *(report.figure_section(headings[name], plots.figure(drawings[name]), captions[name]) for name in drawings),
                 report.text_section("Guessed words", "Held-out sentences, drawn blindly; a right guess is marked."),
                 report.guesses_table(self.guesses),
             ],

@@ -101,9 +101,7 @@ def transfer(accuracies: Mapping[str, Sequence[float]], baseline: float, baselin
             axes.plot(np.full(len(values), place), values, "o", color="black", markersize=4)
             axes.text(place + 0.31, mean, f"{mean:.1%}", ha="left", va="center", fontsize=8.5)
         axes.axhline(baseline, color=GREY, linewidth=0.9, linestyle="--")
-        axes.text(
-            len(accuracies) - 0.1, baseline, f"{baseline_name}: {baseline:.1%}", color=GREY, va="bottom", ha="right"
-        )
+        axes.text(len(accuracies) - 0.1, baseline, f"{baseline_name}: {baseline:.1%}", color=GREY, va="bottom", ha="right")
         axes.set_xticks(range(len(accuracies)), accuracies)
         axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies)), ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -23,7 +23,7 @@ def batches_by_length(lengths: IntArray, tokens_per_batch: int, generator: np.ra
         some = order[start : start + stretch]
         by_length = some[np.argsort(lengths[some], kind="stable")]
         batches += _cut(by_length, lengths, tokens_per_batch)
-    generator.shuffle(batches)  # type: ignore[arg-type]
+    generator.shuffle(batches)
     return batches
 
 

@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ LIST_ITEM = re.compile(
               )""",
     re.VERBOSE,
 )
-MARKUP = [
+MARKUP: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r":math:`([^`]*)`"), lambda match: match[1] if match[1].isalnum() else "$"),
     (re.compile(r":[\w:]+:`~?([^`<]*?)\s*(?:<[^`]*>)?`"), r"\1"),
     (re.compile(r"`([^`<]+?)\s*<[^`]*>`_+"), r"\1"),
@@ -123,9 +123,7 @@ def builtin_corpus() -> list[Document]:
     return [Document(module, tuple(found)) for module, found in map(json.loads, lines)]
 
 
-def split_by_module(
-    documents: Iterable[Document], held_out_share: float = 0.1
-) -> tuple[list[Document], list[Document]]:
+def split_by_module(documents: Iterable[Document], held_out_share: float = 0.1) -> tuple[list[Document], list[Document]]:
     """The documents to learn from, and those held out: whole modules, always the same ones, chosen by their names alone."""
     learnt: list[Document] = []
     held_out: list[Document] = []
@@ -173,9 +171,11 @@ def _scan(worker: int, workers: int) -> None:
 
 def _source_files() -> Iterator[tuple[str, Path]]:
     """(module name, file) for the standard library and torch, without their tests and the packages they bring along."""
+    roots = {"": sysconfig.get_path("stdlib")}
     torch = importlib.util.find_spec("torch")
-    roots = [("", sysconfig.get_path("stdlib")), *(("torch.", root) for root in torch.submodule_search_locations or ())]
-    for prefix, root in roots:
+    if torch and torch.origin:
+        roots["torch."] = str(Path(torch.origin).parent)
+    for prefix, root in roots.items():
         for path in sorted(Path(root).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
             if NOT_SOURCES.isdisjoint(parts):
@@ -185,19 +185,21 @@ def _source_files() -> Iterator[tuple[str, Path]]:
 def _docstrings(node: ast.AST) -> Iterator[str]:
     """The docstrings of a module, its classes and functions, and the texts that torch attaches with `add_docstr`."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        if docstring := ast.get_docstring(node, clean=False):
-            yield docstring
+        yield ast.get_docstring(node, clean=False) or ""
     for child in getattr(node, "body", []):
         if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.If | ast.Try | ast.With):
             yield from _docstrings(child)
         elif isinstance(child, ast.Expr) and isinstance(child.value, ast.Call):
-            if ast.unparse(child.value.func).endswith(("add_docstr", "add_docstr_all")):
-                yield from (
-                    constant.value
-                    for argument in child.value.args[1:]
-                    for constant in ast.walk(argument)
-                    if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
-                )
+            yield from _attached_docstrings(child.value)
+
+
+def _attached_docstrings(call: ast.Call) -> Iterator[str]:
+    """The texts in a call such as `add_docstr(torch.add, "...")`."""
+    if ast.unparse(call.func).endswith(("add_docstr", "add_docstr_all")):
+        for argument in call.args[1:]:
+            for part in ast.walk(argument):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
 
 
 def _fingerprint() -> str:

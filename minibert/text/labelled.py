@@ -66,9 +66,7 @@ class LabelledBatch:
     labels: Int[Tensor, " batch"]
 
 
-def module_families(
-    documents: Iterable[Document], per_class: int, generator: np.random.Generator
-) -> list[LabelledText]:
+def module_families(documents: Iterable[Document], per_class: int, generator: np.random.Generator) -> list[LabelledText]:
     """Docstrings of at least two sentences, and the family of the module that each was found in: `per_class` of each."""
     by_class: list[list[Document]] = [[] for _ in MODULE_FAMILIES]
     for document in documents:

@@ -233,9 +233,7 @@ class PretrainingExamples:
         in_b = (column >= b_column) & (column < b_column + b_length)
         place = np.where(in_a, pairs.a_start[:, None] + column - 1, pairs.b_start[:, None] + column - b_column)
         words = self.corpus.ids[np.where(in_a | in_b, place, 0)]
-        ids = np.where(
-            in_a | in_b, words, np.where(column == 0, self.cls, np.where(column < lengths, self.sep, self.pad))
-        )
+        ids = np.where(in_a | in_b, words, np.where(column == 0, self.cls, np.where(column < lengths, self.sep, self.pad)))
         masked, labels = mask_tokens(ids, in_a | in_b, self.mask, self.replacements, generator, self.masked_share)
         return PretrainingBatch(
             *map(

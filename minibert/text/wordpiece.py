@@ -86,9 +86,7 @@ class _Neighbours:
         """The pair to merge next, or None if no pair occurs twice."""
         while self.queue:
             negative_count, pair = heapq.heappop(self.queue)
-            if (
-                self.counts[pair] == -negative_count
-            ):  # else the count has changed since and stands elsewhere in the queue
+            if self.counts[pair] == -negative_count:  # else the count has changed since and stands elsewhere in the queue
                 return pair if self.counts[pair] >= 2 else None
         return None
 

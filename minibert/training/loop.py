@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 Batch = TypeVar("Batch", contravariant=True)
 
 
+@runtime_checkable
 class Objective(Protocol[Batch]):
     """What training makes small: a sum of terms, each a mean over its own number of predictions."""
 
@@ -61,7 +62,7 @@ def train(
         losses = dict.fromkeys(counts, 0.0)
         for batch in micro_batches:
             means = {term: total / max(1, counts[term]) for term, total in objective.sums(model, batch).items()}
-            torch.stack(list(means.values())).sum().backward()
+            torch.autograd.backward(torch.stack(list(means.values())).sum())
             for term, mean in means.items():
                 losses[term] += mean.item()
         gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), clip)

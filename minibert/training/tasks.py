@@ -56,9 +56,7 @@ class Pretraining:
             )
         model.train(training)
         mlm_loss, mlm_hits, mlm, nsp_loss, nsp_hits, nsp = totals.tolist()
-        return PretrainingScores(
-            mlm_loss / max(1, mlm), mlm_hits / max(1, mlm), nsp_loss / max(1, nsp), nsp_hits / max(1, nsp)
-        )
+        return PretrainingScores(mlm_loss / max(1, mlm), mlm_hits / max(1, mlm), nsp_loss / max(1, nsp), nsp_hits / max(1, nsp))
 
 
 class Classification:

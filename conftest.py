@@ -1,0 +1,31 @@
+"""Every test, doctests included, checks every shape annotation; and nothing is read from or left in the user's cache."""
+
+import math
+import os
+import tempfile
+from typing import Any
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("minibert", "beartype.beartype")
+os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
+
+import torch  # noqa: E402
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
+    """What the examples in docstrings take for granted."""
+    doctest_namespace.update(math=math, torch=torch)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Tests that take minutes, and those for a device that is not there, are skipped with a reason."""
+    for item in items:
+        if item.get_closest_marker("slow") and "slow" not in (config.option.markexpr or ""):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: run with -m slow"))
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

@@ -1,0 +1,101 @@
+"""The command line: quick, and with errors for people."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from minibert import Bert, BertConfig, BertForPreTraining
+from minibert.commands import main
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+
+CONFIG = BertConfig(
+    vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, max_position_embeddings=8
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, "a", "new", "shape"]), tmp_path)
+    return tmp_path
+
+
+def test_fill_mask_prints_a_table(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fill-mask", str(checkpoint), "a [MASK] shape", "--top", "8"]) == 0
+    shown = capsys.readouterr().out
+    assert all(piece in shown for piece in [*SPECIAL_TOKENS, "a", "new", "shape"])
+    assert shown.count("%") == 8
+
+
+def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fill-mask", str(checkpoint), "a [MASK] [MASK]", "--json", "-k", "2"]) == 0
+    places = json.loads(capsys.readouterr().out)
+    assert [len(guesses) for guesses in places] == [2, 2]
+    assert places[0][0]["probability"] >= places[0][1]["probability"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fill-mask", "CHECKPOINT", "no mask here"], "there is no [MASK] in the text"),
+        (["fill-mask", "CHECKPOINT", "[MASK] " * 9], "max_position_embeddings is 8"),
+        (["fill-mask", "CHECKPOINT", "[MASK]", "--top", "0"], "--top 0: must be at least 1"),
+        (["fill-mask", "nowhere", "[MASK]"], "nowhere: is no checkpoint"),
+        (["quickstart", "--seconds", "0"], "--seconds 0: must be more than 0"),
+        (["quickstart", "--seed", "-1"], "--seed -1: must be at least 0"),
+    ],
+)
+def test_bad_use_is_one_line_and_exit_code_2(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main([str(checkpoint) if word == "CHECKPOINT" else word for word in arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.startswith("minibert: ")
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("missing", ["head", "tokenizer"])
+def test_what_is_missing_in_a_checkpoint_is_named(checkpoint: Path, capsys: pytest.CaptureFixture[str], missing: str) -> None:
+    if missing == "head":
+        Bert(CONFIG).save_pretrained(checkpoint)
+    else:
+        for name in ("tokenizer.json", "vocab.txt"):
+            (checkpoint / name).unlink()
+    assert main(["fill-mask", str(checkpoint), "[MASK]"]) == 2
+    assert f"has no {'masked-LM head' if missing == 'head' else 'tokenizer'}" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_exit_code_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["fill-task"])
+    assert caught.value.code == 2
+
+
+def imported_by(*arguments: str) -> tuple[str, set[str]]:
+    """What a fresh Python prints, and which modules it has loaded at the end."""
+    code = f"import sys, atexit; sys.argv = ['minibert', *{list(arguments)}]\n"
+    code += (
+        "atexit.register(lambda: print('MODULES', *sys.modules))\nimport minibert.commands; sys.exit(minibert.commands.main())"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    text, _, modules = shown.partition("MODULES")
+    return text, set(modules.split())
+
+
+def test_help_is_quick() -> None:
+    """It says what there is, and loads neither torch nor anything else that takes long."""
+    text, modules = imported_by("--help")
+    assert "quickstart" in text
+    assert "fill-mask" in text
+    assert modules.isdisjoint({"torch", "numpy", "matplotlib", "tokenizers", "transformers", "datasets"})
+
+
+def test_python_m_minibert() -> None:
+    shown = subprocess.run([sys.executable, "-m", "minibert", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "quickstart" in shown

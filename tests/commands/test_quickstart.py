@@ -1,0 +1,167 @@
+"""The quickstart, end to end in a few seconds: what it writes, that it repeats itself, that it can be stopped."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert import Bert, BertForPreTraining
+from minibert.commands import main, quickstart
+from minibert.commands.quickstart import Quickstart
+from minibert.study import first_run
+from minibert.text.corpus import Document
+from minibert.text.labelled import MODULE_FAMILIES
+from minibert.text.tokenizer import load_tokenizer
+
+WRITTEN = {
+    *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    *("metrics.jsonl", "transfer.json", "results.json", "report.html"),
+    *("loss.png", "attention.png", "transfer.png", "quickstart.png"),
+}
+
+
+def small_corpus() -> list[Document]:
+    """Made-up documents of every family, in words of its own."""
+    generator = np.random.default_rng(0)
+    common = [f"common{n}" for n in range(40)]
+    documents = []
+    for label, packages in enumerate(MODULE_FAMILIES.values()):
+        own = [f"{'abcdefghi'[label]}{n}" for n in range(12)]
+        for number in range(90):
+            sentences = (" ".join(generator.choice([*own, *common], 9)) for _ in range(3))
+            documents.append(Document(f"{packages[0]}.m{number}", tuple(sentences)))
+    return documents
+
+
+@pytest.fixture(autouse=True)
+def plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fixed number of steps, so that no test depends on the speed of the machine."""
+    monkeypatch.setattr(first_run, "plan", lambda *_: first_run.Plan(steps=24, epochs=1))
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[Document]:
+    return small_corpus()
+
+
+def numbers(folder: Path) -> list[str]:
+    """Everything that was measured."""
+    return [(folder / name).read_text() for name in ("metrics.jsonl", "transfer.json", "results.json")]
+
+
+def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.CaptureFixture[str]) -> None:
+    """One folder with a checkpoint that can be loaded, figures, a page, and numbers that make sense."""
+    assert quickstart.run(Quickstart(seconds=60, out=tmp_path), corpus) == 0
+    assert {path.name for path in tmp_path.iterdir()} == WRITTEN
+    results = json.loads((tmp_path / "results.json").read_text())
+    vocabulary = load_tokenizer(tmp_path).get_vocab_size()
+    assert results["landmarks"]["ln V"] == pytest.approx(np.log(vocabulary))
+    assert results["landmarks"]["unigram entropy"] < results["landmarks"]["ln V"]
+    assert results["pretraining"]["mlm_loss"] < results["landmarks"]["ln V"]
+    assert 0 <= results["pretraining"]["nsp_accuracy"] <= 1
+    assert len(results["fine_tuning"]["pretrained"]) == len(results["fine_tuning"]["from scratch"]) == 3
+    assert results["fine_tuning"]["majority"] == pytest.approx(1 / len(MODULE_FAMILIES), abs=0.1)
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in metrics] == list(range(1, 25))
+    assert sum("held_out_mlm" in entry for entry in metrics) == 8
+    page = (tmp_path / "report.html").read_text()
+    shown = capsys.readouterr().out
+    for number in (f"{results['pretraining']['mlm_loss']:.2f} nats", f"{results['pretraining']['nsp_accuracy']:.1%}"):
+        assert number in page
+        assert number in shown
+    assert main(["fill-mask", str(tmp_path), "common1 [MASK] common2"]) == 0
+
+
+def test_transformers_loads_the_checkpoint(tmp_path: Path, corpus: list[Document]) -> None:
+    """The model with nothing missing, the tokenizer with the same ids, the same logits."""
+    transformers = pytest.importorskip("transformers")
+    quickstart.run(Quickstart(seconds=60, out=tmp_path), corpus)
+    theirs, report = transformers.BertForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    ids = transformers.AutoTokenizer.from_pretrained(tmp_path)("common1 a1 [MASK]", return_tensors="pt")["input_ids"]
+    assert ids.tolist() == [load_tokenizer(tmp_path).encode("common1 a1 [MASK]").ids]
+    mine = BertForPreTraining.from_pretrained(tmp_path)
+    with torch.no_grad():
+        torch.testing.assert_close(mine(ids).prediction_logits, theirs.eval()(ids).prediction_logits, atol=1e-4, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_numbers(tmp_path: Path, corpus: list[Document]) -> None:
+    """Bit for bit; and another seed gives others."""
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        quickstart.run(Quickstart(seconds=60, seed=seed, out=tmp_path / name), corpus)
+    assert numbers(tmp_path / "a") == numbers(tmp_path / "b")
+    assert numbers(tmp_path / "a") != numbers(tmp_path / "c")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("when", ["pretraining", "fine-tuning"])
+def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
+    tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], when: str
+) -> None:
+    """A SIGINT in the middle: exit code 130, a folder that can be used, and a command that ends what was begun."""
+    quickstart.run(Quickstart(seconds=60, out=tmp_path / "whole"), corpus)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 9 if when == "pretraining" else 30)
+        patch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
+        assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path / "stopped")]) == 130
+    message = capsys.readouterr().err
+    assert Bert.from_pretrained(tmp_path / "stopped", attention="explicit")
+    monkeypatch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
+    command = shlex.split(message.splitlines()[-1])
+    assert main(command[1:]) == 0
+    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
+    assert {path.name for path in (tmp_path / "stopped").iterdir()} == WRITTEN
+
+
+def interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """Sends this process a SIGINT in the middle of a step."""
+    clip, calls = torch.nn.utils.clip_grad_norm_, []
+
+    def interrupting(*args: object, **kwargs: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return clip(*args, **kwargs)
+
+    patch.setattr(torch.nn.utils, "clip_grad_norm_", interrupting)
+
+
+def test_an_unfinished_run_is_not_overwritten(
+    tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another seed in the same folder is refused, with what can be done."""
+    monkeypatch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path)]) == 130
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(["quickstart", "--seconds", "60", "--seed", "5", "--out", str(tmp_path)]) == 2
+    assert "holds an unfinished run with --seconds 60 --seed 0" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_the_signal_as_a_user_sends_it(tmp_path: Path) -> None:
+    """SIGTERM to the real command, on the real corpus: it ends soon, with exit code 143 and without a traceback."""
+    command = [sys.executable, "-m", "minibert", "quickstart", "--seconds", "60", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    unfinished = tmp_path / "out" / "unfinished.json"
+    deadline = time.monotonic() + 120
+    while not unfinished.is_file() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "to go on:" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / "out" / "model.safetensors").is_file()

@@ -1,0 +1,88 @@
+"""The fast forms equal their equations: values and gradients, on every device."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from minibert import equations, kernels, record
+from minibert.kernels import choose_attention, fused_attention
+from tests.strategies import attention_inputs, seeds, tensors
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
+
+
+def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
+    """Of the sum of the output, weighted so that no two elements count the same."""
+    leaves = [x.clone().requires_grad_() for x in inputs]
+    out = function(*leaves)
+    weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype, device=out.device).view(out.shape)
+    (out * weights).sum().backward()
+    return [out.detach(), *(leaf.grad for leaf in leaves)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@settings(max_examples=60)
+@given(inputs=attention_inputs(largest=9), dtype=st.sampled_from(list(TOLERANCES)), masked=st.booleans())
+def test_fused_attention_is_attention(device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
+    """Over shapes, masks with empty rows among them, and types: the same output and the same three gradients."""
+    *tensors_, keep = (x.to(device) for x in inputs)
+    query, key, value = (x.to(dtype) for x in tensors_)
+    mask = keep if masked else None
+    explicit, fused = (
+        value_and_gradients(lambda q, k, v, f=function: f(q, k, v, mask), query, key, value)
+        for function in (equations.scaled_dot_product_attention, fused_attention)
+    )
+    for one, other in zip(explicit, fused, strict=True):
+        scale = max(1.0, one.abs().max().item())
+        assert one.isfinite().all()
+        torch.testing.assert_close(other / scale, one / scale, rtol=0, atol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("attention", [equations.scaled_dot_product_attention, fused_attention])
+def test_a_query_that_may_attend_to_nothing_gets_zeros(attention, device: str, dtype: torch.dtype) -> None:
+    """In every path and type: zeros, with a gradient of zeros, never NaN."""
+    x = torch.randn(1, 2, 3, 8, device=device, dtype=dtype)
+    keep = torch.ones(1, 1, 3, 3, dtype=torch.bool, device=device)
+    keep[..., 1, :] = False
+    out, *gradients = value_and_gradients(lambda q, k, v: attention(q, k, v, keep), x, x, x)
+    assert not out[..., 1, :].any()
+    assert out[..., 0, :].any()
+    assert not gradients[0][..., 1, :].any()
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_fused_dropout_has_the_mean_of_the_equation() -> None:
+    """Dropping attention weights leaves the mean output alone."""
+    torch.manual_seed(0)
+    query, key, value = torch.zeros(20000, 2), torch.zeros(8, 2), torch.ones(8, 1)
+    out = fused_attention(query, key, value, dropout=0.5)
+    assert abs(out.mean().item() - 1) < 0.02
+    assert out.std() > 0.1
+
+
+@given(tensors(axes=2), seeds)
+def test_layer_norm_and_gelu_are_theirs(x: Tensor, seed: int) -> None:
+    """Values and gradients, with gain and bias."""
+    gain, bias = torch.randn(2, x.shape[-1], generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+    for eps in (1e-12, 1e-3):
+        pairs = [
+            value_and_gradients(lambda *args, f=function, e=eps: f(*args, e), x, gain, bias)
+            for function in (equations.layer_norm, kernels.layer_norm)
+        ]
+        for one, other in zip(*pairs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6 * max(1.0, one.abs().max().item()))
+    torch.testing.assert_close(*(value_and_gradients(function, x) for function in (equations.gelu, kernels.gelu)))
+
+
+def test_what_is_asked_for_is_chosen() -> None:
+    """Explicit and fused are honoured always; auto is fused, but explicit while somebody records."""
+    explicit, fused = equations.scaled_dot_product_attention, fused_attention
+    assert [choose_attention(name)[0] for name in ("auto", "explicit", "fused")] == [fused, explicit, fused]
+    with record():
+        assert [choose_attention(name)[0] for name in ("auto", "explicit", "fused")] == [explicit, explicit, fused]
+        assert "recording" in choose_attention("auto")[1]

@@ -1,0 +1,72 @@
+"""The built-in corpus: prose without code, nothing twice, whole modules held out."""
+
+from collections import Counter
+
+import pytest
+
+from minibert.text import corpus
+from minibert.text.corpus import Document, builtin_corpus, sentences, split_by_module
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[Document]:
+    return builtin_corpus()
+
+
+@pytest.mark.parametrize(
+    ("docstring", "prose"),
+    [
+        ("Adds two numbers and returns the sum.", ["Adds two numbers and returns the sum."]),
+        ("First sentence stands here. Second one follows it.", ["First sentence stands here.", "Second one follows it."]),
+        ("A :class:`~torch.Tensor` of ``size`` `n` elements.", ["A torch.Tensor of size n elements."]),
+        ("See `the paper <https://a.b/c>`_ for more of it.", ["See the paper for more of it."]),
+        ("Args:\n    dim (int): the axis to be summed over\n    out: where it is written to", ["the axis to be summed over"] * 0
+         + ["the axis to be summed over", "where it is written to"]),
+        ("* the first of two bullets\n* the second of two bullets", ["the first of two bullets", "the second of two bullets"]),
+        ("A line that\nis wrapped over two.", ["A line that is wrapped over two."]),
+        (">>> print('this is a doctest')\nthis is a doctest of course", []),
+        (".. note::\n    hidden in a directive as it is", []),
+        ("Example of its use::\n\n    this looks like words but is code\n\nAnd here it goes on.", ["And here it goes on."]),
+        ("| name | what it is |\n| --- | --- |", []),
+        ("x = f(a_b, c.d) + g[1:2] if y else {}", []),
+        ("Too short.", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_prose_is_kept_and_code_is_not(docstring: str, prose: list[str]) -> None:
+    found = sentences(docstring)
+    assert [sentence for sentence in found if not sentence.startswith("Example")] == prose
+
+
+def test_there_is_enough_of_it(documents: list[Document]) -> None:
+    """About 600,000 words, from both sources, documents with several sentences among them."""
+    words = sum(len(sentence.split()) for document in documents for sentence in document.sentences)
+    assert 400_000 < words < 1_000_000
+    modules = {document.module for document in documents}
+    assert {"asyncio.events", "torch.nn.modules.linear", "torch._torch_docs"} <= modules
+    assert sum(len(document.sentences) > 1 for document in documents) > 5_000
+
+
+def test_no_sentence_stands_twice(documents: list[Document]) -> None:
+    counts = Counter(sentence for document in documents for sentence in document.sentences)
+    assert counts.most_common(1)[0][1] == 1
+
+
+def test_tests_and_code_are_left_out(documents: list[Document]) -> None:
+    assert not any({"test", "tests", "testing"} & set(document.module.split(".")) for document in documents)
+    assert not any(">>>" in sentence for document in documents for sentence in document.sentences)
+
+
+def test_the_second_time_it_comes_from_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_gather", lambda: pytest.fail("gathered again"))
+    assert builtin_corpus() == documents
+
+
+def test_whole_modules_are_held_out(documents: list[Document]) -> None:
+    """No module is on both sides, the share is about right, and the names alone decide."""
+    learnt, held_out = split_by_module(documents, 0.15)
+    assert {d.module for d in learnt}.isdisjoint({d.module for d in held_out})
+    assert len(learnt) + len(held_out) == len(documents)
+    modules = {d.module for d in documents}
+    assert 0.10 < len({d.module for d in held_out}) / len(modules) < 0.20
+    assert split_by_module(held_out[:10], 0.15) == ([], held_out[:10])

@@ -1,0 +1,112 @@
+"""WordPiece training and the tokenizer."""
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer, token_id
+from minibert.text.wordpiece import CONTINUES, count_words, train_wordpiece
+
+words = st.dictionaries(st.text("abcé中", min_size=1, max_size=6), st.integers(1, 50), min_size=1, max_size=12)
+
+
+def slow_wordpiece(counts: dict[str, int], size: int) -> list[str]:
+    """The definition, with everything counted anew before each merge."""
+    spelled = {word: [word[0], *(CONTINUES + c for c in word[1:])] for word in counts}
+    vocabulary = [*SPECIAL_TOKENS, *sorted({piece for pieces in spelled.values() for piece in pieces})]
+    while len(vocabulary) < size:
+        pairs: dict[tuple[str, str], int] = {}
+        for word, pieces in spelled.items():
+            for pair in pairwise(pieces):
+                pairs[pair] = pairs.get(pair, 0) + counts[word]
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pair for pair, count in pairs.items() if count == max(pairs.values()))
+        merged = best[0] + best[1].removeprefix(CONTINUES)
+        if merged not in vocabulary:
+            vocabulary.append(merged)
+        for word, pieces in spelled.items():
+            joined: list[str] = []
+            for piece in pieces:
+                joined[-1:] = [merged] if joined and (joined[-1], piece) == best else [*joined[-1:], piece]
+            spelled[word] = joined
+    return vocabulary
+
+
+@given(words, st.integers(20, 60))
+def test_training_is_its_definition(counts: dict[str, int], size: int) -> None:
+    """The incremental bookkeeping gives what counting everything anew before each merge gives."""
+    assert train_wordpiece(counts, size) == slow_wordpiece(counts, size)
+
+
+@given(words)
+def test_the_order_of_the_words_does_not_matter(counts: dict[str, int]) -> None:
+    """Ties are broken by the letters, never by the order of things in memory."""
+    shuffled = list(counts.items())
+    random.Random(0).shuffle(shuffled)
+    assert train_wordpiece(dict(shuffled), 40) == train_wordpiece(counts, 40)
+
+
+@given(words, st.integers(20, 60))
+def test_every_word_can_be_spelled(counts: dict[str, int], size: int) -> None:
+    """No [UNK] in the words that were learnt from, and the pieces put together are the word."""
+    tokenizer = build_tokenizer(train_wordpiece(counts, size), lowercase=False)
+    for word in counts:
+        pieces = [piece for part in count_words([word], lowercase=False) for piece in tokenizer.encode(part).tokens[1:-1]]
+        assert "[UNK]" not in pieces
+        assert "".join(piece.removeprefix(CONTINUES) for piece in pieces) == word
+
+
+def test_ties_are_broken_lexicographically() -> None:
+    """All three pairs stand together twice: "a ##b" comes first."""
+    assert train_wordpiece({"cd": 2, "ab": 2, "bc": 2}, 100)[-3:] == ["ab", "bc", "cd"]
+
+
+def test_rare_characters_are_left_out() -> None:
+    vocabulary = train_wordpiece({"aa": 5, "az": 1}, 100, alphabet=1)
+    assert vocabulary == [*SPECIAL_TOKENS, "##a", "a", "aa"]
+
+
+def test_a_size_that_is_too_small_is_named() -> None:
+    with pytest.raises(ValueError, match="a vocabulary of 6 is too small: special tokens and characters need 7"):
+        train_wordpiece({"ab": 3}, 6)
+
+
+def test_the_normalisation_is_berts() -> None:
+    """Lower case, no accents, punctuation by itself, every Chinese character a word."""
+    assert dict(count_words(["Déjà-vu, 机器 学习!"])) == dict.fromkeys(["deja", "-", "vu", ",", "机", "器", "学", "习", "!"], 1)
+    assert "Déjà" in count_words(["Déjà"], lowercase=False)
+
+
+def test_round_trip_with_transformers(tmp_path: Path) -> None:
+    """AutoTokenizer reads the folder and gives the same ids, pairs and Chinese included; so does vocab.txt alone."""
+    transformers = pytest.importorskip("transformers")
+    texts = ["The weights of the tensor.", "机器学习 with tensors, déjà vu", "[MASK] of the [MASK] …", ""]
+    tokenizer = build_tokenizer(train_wordpiece(count_words(texts * 3), 120))
+    save_tokenizer(tokenizer, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert theirs.mask_token_id == token_id(tokenizer, "[MASK]")
+    again = load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    from_vocabulary = load_tokenizer(tmp_path)
+    for text in texts:
+        expected = tokenizer.encode(text, "weights").ids
+        assert theirs(text, "weights")["input_ids"] == expected
+        assert again.encode(text, "weights").ids == expected
+        assert from_vocabulary.encode(text, "weights").ids == expected
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="has no tokenizer"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"tokenizer\.json: is not a tokenizer"):
+        load_tokenizer(tmp_path)
+    with pytest.raises(ValueError, match=r"the vocabulary has no \[MASK\]"):
+        build_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"])
+    with pytest.raises(ValueError, match=r"the tokenizer has no \[X\]"):
+        token_id(build_tokenizer(SPECIAL_TOKENS), "[X]")
