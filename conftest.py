@@ -3,17 +3,29 @@
 import math
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("minibert", "beartype.beartype")
+import tests.shapes  # noqa: F401 - the hook takes it from here
+
+install_import_hook("minibert", "tests.shapes.check")
 os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
 
 import torch  # noqa: E402
 
 torch.set_num_threads(2)
+
+
+@pytest.fixture
+def without_shape_checks() -> Iterator[None]:
+    """As in normal use, where annotations are not checked: for compiling, and for errors of minibert's own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

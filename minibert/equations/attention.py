@@ -61,9 +61,7 @@ def scaled_dot_product_attention(
     return observe("context", weights @ value)
 
 
-def split_heads(
-    hidden: Float[Tensor, "*batch tokens width"], heads: int
-) -> Float[Tensor, "*batch {heads} tokens head_width"]:
+def split_heads(hidden: Float[Tensor, "*batch tokens width"], heads: int) -> Float[Tensor, "*batch {heads} tokens head_width"]:
     r"""Cuts the width into heads, so that each head sees every token through its own part of the width.
 
     Eq: $$x \in \mathbb{R}^{n \times hd} \mapsto (x_1, \ldots, x_h), \qquad x_i \in \mathbb{R}^{n \times d}$$

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
@@ -18,6 +19,9 @@ from minibert.files import write_atomically
 BLUE, ORANGE, GREY = "#2f6db5", "#d9772b", "#777777"
 
 Draw = Callable[[Axes], None]
+
+CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
+"""Fonts with Chinese signs, in the order in which they are taken where they are installed."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -31,7 +35,7 @@ STYLE: dict[Any, Any] = {
 
 def figure(*drawings: Draw, size: tuple[float, float] = (6.4, 3.8)) -> Figure:
     """One figure with the drawings side by side, each `size` large, in inches."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE | {"font.family": _fonts()}):
         made = Figure(figsize=(size[0] * len(drawings), size[1]), layout="constrained")
         for number, draw in enumerate(drawings, start=1):
             draw(made.add_subplot(1, len(drawings), number))
@@ -41,7 +45,7 @@ def figure(*drawings: Draw, size: tuple[float, float] = (6.4, 3.8)) -> Figure:
 def save_png(made: Figure, path: Path) -> None:
     """Writes the figure as a picture, atomically."""
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE | {"font.family": _fonts()}):
         made.savefig(buffer, format="png", dpi=130)
     write_atomically(path, buffer.getvalue())
 
@@ -49,7 +53,7 @@ def save_png(made: Figure, path: Path) -> None:
 def svg(made: Figure) -> str:
     """The figure as an SVG element to stand in a page: letters are paths, and nothing is loaded from outside."""
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE | {"font.family": _fonts()}):
         made.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = buffer.getvalue()
     return text[text.index("<svg") :]
@@ -77,13 +81,26 @@ def losses(
     return draw
 
 
+def _readable(text: str) -> str:
+    """`text` as the installed fonts can show it: a sign that none of them has becomes its number, such as U+673A."""
+    fonts = [get_font(findfont(name, fallback_to_default=False)) for name in _fonts()]
+    return "".join(sign if any(font.get_char_index(ord(sign)) for font in fonts) else f"U+{ord(sign):04X}" for sign in text)
+
+
+def _fonts() -> list[str]:
+    """The font of all figures, and one with Chinese signs if there is one."""
+    installed = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *[name for name in CJK_FONTS if name in installed][:1]]
+
+
 def attention(weights: Float[Tensor, "queries keys"], tokens: Sequence[str], title: str) -> Draw:
     """One head's weights: each row is a token that reads, each column a token that is read."""
 
     def draw(axes: Axes) -> None:
+        names = [_readable(token) for token in tokens]
         axes.imshow(weights.numpy(), cmap="Blues", vmin=0, aspect="equal")
-        axes.set_xticks(range(len(tokens)), tokens, rotation=60, ha="right", fontsize=8, parse_math=False)
-        axes.set_yticks(range(len(tokens)), tokens, fontsize=8, parse_math=False)
+        axes.set_xticks(range(len(tokens)), names, rotation=60, ha="right", fontsize=8, parse_math=False)
+        axes.set_yticks(range(len(tokens)), names, fontsize=8, parse_math=False)
         axes.set(title=title, xlabel="is read", ylabel="reads")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)

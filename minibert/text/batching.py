@@ -13,8 +13,9 @@ def batches_by_length(lengths: IntArray, tokens_per_batch: int, generator: np.ra
     examples are shuffled, sorted by length within stretches of about 16 batches, and the batches shuffled again.
     A single example that is longer than `tokens_per_batch` is a batch by itself.
 
-    >>> batches_by_length(np.array([3, 9, 3, 9]), tokens_per_batch=20, generator=np.random.default_rng(0))
-    [array([0, 2]), array([1, 3])]
+    >>> batches = batches_by_length(np.array([3, 9, 3, 9]), tokens_per_batch=20, generator=np.random.default_rng(0))
+    >>> sorted(sorted(batch.tolist()) for batch in batches)
+    [[0, 2], [1, 3]]
     """
     order = generator.permutation(len(lengths))
     stretch = max(1, 16 * tokens_per_batch // max(1, int(lengths.mean() if len(lengths) else 1)))

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from minibert.files import cache_directory, write_atomically
 
-NOT_PROSE = re.compile(r"^\s*(>>>|\.\.\.|\.\. |\$ |@|[-=~^+*|#]{3,}|\|.*\|)|\s{3,}\S+\s{3,}", re.MULTILINE)
+NOT_PROSE = re.compile(r">>>|^\s*(\.\.\.|\.\. |\$ |@|[-=~^+*|#]{3,}|\|.*\|)|\s{3,}\S+\s{3,}", re.MULTILINE)
 LIST_ITEM = re.compile(
     r"""^\s*(?: [-*+•]\s+                                       # a bullet,
               | \d+[.)]\s+                                      # a number,
@@ -59,8 +59,8 @@ class Document:
 def sentences(docstring: str) -> list[str]:
     """The prose of a docstring, one sentence each; markup is taken off, code and tables are left out.
 
-    >>> sentences("Returns a :class:`Tensor` of the same shape. It is new.\\n\\n    >>> x.clone()\\n")
-    ['Returns a Tensor of the same shape.', 'It is new.']
+    >>> sentences("Returns a :class:`Tensor` of ones. It shares no memory.\\n\\n    >>> x.clone()\\n")
+    ['Returns a Tensor of ones.', 'It shares no memory.']
     """
     return [
         sentence

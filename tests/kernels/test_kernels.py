@@ -29,6 +29,8 @@ def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
 def test_fused_attention_is_attention(device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
     """Over shapes, masks with empty rows among them, and types: the same output and the same three gradients."""
     *tensors_, keep = (x.to(device) for x in inputs)
+    if dtype is torch.bfloat16:  # eight bits of mantissa: large scores would differ by rounding alone
+        tensors_ = [x / x.abs().max() for x in tensors_]
     query, key, value = (x.to(dtype) for x in tensors_)
     mask = keep if masked else None
     explicit, fused = (

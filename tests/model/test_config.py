@@ -35,6 +35,7 @@ def test_values_that_do_not_fit_are_named(changed: dict[str, object], message: s
         BertConfig(**changed)
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 def test_a_wrong_type_is_named() -> None:
     with pytest.raises(TypeError, match="num_hidden_layers must be a whole number, not '12'"):
         BertConfig(num_hidden_layers="12")
@@ -48,6 +49,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert config.num_labels == 3
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -33,7 +33,10 @@ def test_the_figures_show_the_numbers() -> None:
     assert loss.lines[1].get_xydata().tolist() == [[1, 9.0], [3, 6.1]]
     assert [text.get_text() for text in loss.texts] == ["ln V: 9.00", "unigram entropy: 6.50"]
     assert attention.images[0].get_array().tolist() == torch.eye(3).tolist()
-    assert [label.get_text() for label in attention.get_xticklabels()] == ["[CLS]", "$x_1$ 机", "<b>"]
+    assert [label.get_text() for label in attention.get_xticklabels()] in (
+        ["[CLS]", "$x_1$ 机", "<b>"],
+        ["[CLS]", "$x_1$ U+673A", "<b>"],  # no installed font has the sign: its number stands for it
+    )
     assert [round(bar.get_height(), 6) for bar in transfer.patches] == [0.6, 0.35]
     assert transfer.lines[0].get_ydata().tolist() == [0.5, 0.7]
 
