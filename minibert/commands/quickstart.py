@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from minibert.study.first_run import Material, Plan, PretrainingRun
     from minibert.text.corpus import Document
 
-LATE = 0.8
+LATE = 0.85
 """Pretraining ends early when this share of the time is gone: on a machine that is slower than when it was measured."""
 METRICS, TRANSFER = "metrics.jsonl", "transfer.json"
 EVALUATIONS = 8

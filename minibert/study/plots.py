@@ -76,7 +76,7 @@ def losses(
             axes.axhline(value, color=GREY, linewidth=0.9, linestyle="--")
             axes.text(steps[-1], value, f"{name}: {value:.2f}", color=GREY, ha="right", va="bottom", fontsize=8.5)
         axes.set(title="Pretraining: masked-LM loss", xlabel="step", ylabel="nats per guessed token")
-        axes.legend(frameon=False, loc="lower left")
+        axes.legend(frameon=False, loc="center right")
 
     return draw
 
@@ -118,9 +118,11 @@ def transfer(accuracies: Mapping[str, Sequence[float]], baseline: float, baselin
             axes.plot(np.full(len(values), place), values, "o", color="black", markersize=4)
             axes.text(place + 0.31, mean, f"{mean:.1%}", ha="left", va="center", fontsize=8.5)
         axes.axhline(baseline, color=GREY, linewidth=0.9, linestyle="--")
-        axes.text(len(accuracies) - 0.1, baseline, f"{baseline_name}: {baseline:.1%}", color=GREY, va="bottom", ha="right")
+        axes.text(
+            len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GREY, va="bottom", ha="right", fontsize=8.5
+        )
         axes.set_xticks(range(len(accuracies)), accuracies)
-        axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies)), ylim=(0, None))
+        axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies) + 0.1), ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
     return draw

@@ -10,12 +10,13 @@ def adamw(
 ) -> AdamW:
     """AdamW (Loshchilov and Hutter 2019), which shrinks matrices and embeddings, but no bias and no LayerNorm gain.
 
-    Differs: Google's BERT code leaves out Adam's bias correction; this is PyTorch's own AdamW, which has it.
+    Differs: Google's BERT code leaves out Adam's bias correction and adds eps = 1e-6; this is PyTorch's own AdamW, with
+        the correction and Kingma and Ba's 1e-8.
     """
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     kept = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return AdamW(groups, lr=learning_rate, betas=betas, eps=1e-6, fused=True)
+    return AdamW(groups, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
 
 
 def warmup_linear(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> LambdaLR:
