@@ -14,13 +14,11 @@ from minibert.study.first_run import (
     LABELS_PER_CLASS,
     UNIFORM,
     UNIGRAM,
-    HeadView,
     LabelledTask,
     Material,
     PretrainingRun,
-    masked_sentences,
-    sharpest_head,
 )
+from minibert.study.inside import HeadView, masked_sentences, sharpest_head
 from minibert.text.labelled import MODULE_FAMILIES
 from minibert.training.tasks import PretrainingScores
 
@@ -49,7 +47,7 @@ class FirstReport:
     ) -> "FirstReport":
         """Evaluates the pretrained model on all held-out documents, lets it guess, and looks into one head."""
         model, tokenizer = pretraining.model, material.tokenizer
-        sentences = masked_sentences(material, EXAMPLES)
+        sentences = masked_sentences(material.held_out_documents, tokenizer, EXAMPLES)
         guesses = [(some.text, some.truth, fill_mask(model, tokenizer, some.text)[0]) for some in sentences]
         shown = sentences[0].text.replace("[MASK]", sentences[0].truth)
         majority = LabelledTask.draw(material, seed=0).majority_accuracy()

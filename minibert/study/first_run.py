@@ -15,17 +15,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from minibert.files import cache_directory, write_atomically
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
-from minibert.observe import record
 from minibert.text.corpus import Document, split_by_module
 from minibert.text.labelled import MODULE_FAMILIES, LabelledBatch, LabelledText, labelled_batches, module_families
 from minibert.text.pretraining import PretrainingBatch, PretrainingExamples, TokenizedCorpus
-from minibert.text.tokenizer import MASK, build_tokenizer
+from minibert.text.tokenizer import build_tokenizer
 from minibert.text.wordpiece import count_words, train_wordpiece
 from minibert.training.loop import Step, train
 from minibert.training.metrics import uniform_loss, unigram_loss
@@ -266,54 +263,3 @@ def fine_tune(
     for _ in train(model, steps, Classification(), optimizer, warmup_linear(optimizer, len(steps))):
         after_step()
     return Classification().evaluate(model, batches(task.test, TOKENS_PER_BATCH, 0))
-
-
-@dataclass(frozen=True)
-class MaskedSentence:
-    """A held-out sentence with one word hidden."""
-
-    text: str
-    truth: str
-
-
-def masked_sentences(material: Material, count: int) -> list[MaskedSentence]:
-    """Sentences of 7 to 14 words of the held-out documents, drawn blindly, one word of each hidden, blindly as well.
-
-    Only that the word is one piece of the vocabulary is asked for: a [MASK] stands for one piece.
-    """
-    generator = np.random.default_rng(0)
-    sentences = [sentence for document in material.held_out_documents for sentence in document.sentences]
-    found: list[MaskedSentence] = []
-    for place in generator.permutation(len(sentences)):
-        words = sentences[place].split()
-        hidden = int(generator.integers(1, max(2, len(words) - 1)))
-        if 7 <= len(words) <= 14 and material.tokenizer.token_to_id(words[hidden].lower()) is not None:
-            text = " ".join([*words[:hidden], MASK, *words[hidden + 1 :]])
-            found.append(MaskedSentence(text, words[hidden].lower()))
-        if len(found) == count:
-            break
-    return found
-
-
-@dataclass(frozen=True)
-class HeadView:
-    """What one attention head of one layer reads in a sentence."""
-
-    layer: int
-    head: int
-    tokens: list[str]
-    weights: Float[Tensor, "queries keys"]
-
-
-@torch.no_grad()
-def sharpest_head(model: BertForPreTraining, tokenizer: Tokenizer, text: str) -> HeadView:
-    """The head that spreads its attention least over the tokens of `text`: the one with the smallest mean entropy."""
-    encoding = tokenizer.encode(text)
-    model.eval()
-    with record(model) as recording:
-        model(torch.tensor([encoding.ids]))
-    layers = range(model.config.num_hidden_layers)
-    weights = torch.stack([recording[f"layers.{layer}.attention.weights"][0] for layer in layers])
-    entropy = -(weights * weights.clamp(min=1e-12).log()).sum(dim=-1).mean(dim=-1)
-    layer, head = divmod(int(entropy.argmin()), weights.shape[1])
-    return HeadView(layer, head, encoding.tokens, weights[layer, head])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from minibert import Bert, BertForPreTraining
+from minibert import BertForPreTraining
 from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
 from minibert.study import first_run
@@ -115,7 +115,7 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
         patch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
         assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path / "stopped")]) == 130
     message = capsys.readouterr().err
-    assert Bert.from_pretrained(tmp_path / "stopped", attention="explicit")
+    assert BertForPreTraining.from_pretrained(tmp_path / "stopped")
     monkeypatch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
     command = shlex.split(message.splitlines()[-1])
     assert main(command[1:]) == 0

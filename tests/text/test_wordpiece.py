@@ -1,6 +1,5 @@
 """WordPiece training and the tokenizer."""
 
-import random
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,9 +45,8 @@ def test_training_is_its_definition(counts: dict[str, int], size: int) -> None:
 @given(words)
 def test_the_order_of_the_words_does_not_matter(counts: dict[str, int]) -> None:
     """Ties are broken by the letters, never by the order of things in memory."""
-    shuffled = list(counts.items())
-    random.Random(0).shuffle(shuffled)
-    assert train_wordpiece(dict(shuffled), 40) == train_wordpiece(counts, 40)
+    backwards = dict(reversed(counts.items()))
+    assert train_wordpiece(backwards, 40) == train_wordpiece(counts, 40)
 
 
 @given(words.map(lambda counts: count_words(counts, lowercase=False)), st.integers(20, 60))
