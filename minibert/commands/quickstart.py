@@ -83,9 +83,9 @@ def _unfinished_plan(unfinished: Path, options: Quickstart) -> "Plan | None":
 
 
 def _new_plan(unfinished: Path, options: Quickstart, material: "Material") -> "Plan":
-    from minibert.study.first_run import plan
+    from minibert.study.first_run import STATE_FILE, plan
 
-    for name in (METRICS, TRANSFER, "training-state.pt", "results.json"):
+    for name in (METRICS, TRANSFER, STATE_FILE, "results.json"):
         (options.out / name).unlink(missing_ok=True)
     made = plan(material, options.seconds, options.seed)
     write_atomically(unfinished, json.dumps({"seconds": options.seconds, "seed": options.seed, **asdict(made)}))
@@ -121,7 +121,7 @@ def _pretrain(options: Quickstart, material: "Material", plan: "Plan", stop: Sto
     run = PretrainingRun(material, plan.steps, options.seed, options.out)
     if run.state_file.is_file():
         run.resume()
-    if run.done == plan.steps:
+    if run.done == plan.steps or (options.out / TRANSFER).is_file():
         return run
     every = max(1, plan.steps // EVALUATIONS)
     with progress("Pretraining", plan.steps, run.done) as advance, (options.out / METRICS).open("a") as metrics:

@@ -50,6 +50,8 @@ FINE_TUNING_RATE: dict[Start, float] = {"pretrained": 1e-3, "from scratch": 1e-3
 """What did best for each, of four rates tried on modules set apart from the learnt ones; the held-out ones had no say."""
 FINE_TUNING_SEEDS = (0, 1, 2)
 
+STATE_FILE = "training-state.pt"
+
 UNIFORM, UNIGRAM = "ln V", "unigram entropy"
 """Names of the landmarks."""
 
@@ -147,7 +149,7 @@ class PretrainingRun:
     @property
     def state_file(self) -> Path:
         """What `save` writes beside the checkpoint; where it is missing there is nothing to go on from."""
-        return self.directory / "training-state.pt"
+        return self.directory / STATE_FILE
 
     def resume(self) -> None:
         """Takes up what `save` has written."""

@@ -153,7 +153,8 @@ def _scan_in_subprocess(worker: int, workers: int) -> bytes:
     package_root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", f"from minibert.text.corpus import _scan; _scan({worker}, {workers})"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    # In a session of its own, a Ctrl-C for the command does not reach it: it ends soon, and the command then stops in order.
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, start_new_session=True).stdout
 
 
 def _scan(worker: int, workers: int) -> None:

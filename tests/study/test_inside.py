@@ -7,7 +7,7 @@ from minibert.study.inside import masked_sentences, sharpest_head
 from minibert.text.corpus import Document
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
-WORDS = "one two three four five six seven eight".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
 
 
