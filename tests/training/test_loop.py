@@ -152,6 +152,19 @@ def test_weight_decay_spares_biases_and_gains() -> None:
         torch.testing.assert_close(parameter.detach(), before[name] * (1.0 if kept else 0.95), msg=name)
 
 
+def test_a_parameter_can_learn_faster() -> None:
+    """Its first step, which in Adam is the learning rate, is as many times longer; the others' is not."""
+    model = nn.Linear(2, 2)
+    optimizer = adamw(model, learning_rate=0.01, weight_decay=0.0, faster={"bias": 20.0})
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    moved = {name: before[name] - parameter.detach() for name, parameter in model.named_parameters()}
+    torch.testing.assert_close(moved["weight"], torch.full((2, 2), 0.01), rtol=1e-3, atol=0)
+    torch.testing.assert_close(moved["bias"], torch.full((2,), 0.2), rtol=1e-3, atol=0)
+
+
 def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
     """Up to the peak over the first tenth, down to zero at the end."""
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=2.0)
