@@ -58,7 +58,7 @@ STATE_FILE = "training-state.pt"
 UNIFORM, UNIGRAM = "ln V", "unigram entropy"
 """Names of the landmarks."""
 
-PRETRAINING_SHARE = 0.6
+PRETRAINING_SHARE = 0.65
 FINE_TUNING_SHARE = 0.2
 """Of the time; the rest is for gathering the text, learning the vocabulary, evaluations and figures."""
 MOST_EPOCHS = 15
