@@ -32,11 +32,10 @@ class Pretraining:
         }
 
     def sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, Tensor]:
-        guessed = batch.labels != IGNORED
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
+        (words, true_words), (pairs, true_pairs) = self._predictions(model, batch)
         return {
-            "mlm": masked_lm_loss(output.prediction_logits, batch.labels[guessed], reduction="sum"),
-            "nsp": next_sentence_loss(output.seq_relationship_logits, batch.next_sentence_label, reduction="sum"),
+            "mlm": masked_lm_loss(words, true_words, reduction="sum"),
+            "nsp": next_sentence_loss(pairs, true_pairs, reduction="sum"),
         }
 
     @torch.no_grad()
@@ -46,17 +45,19 @@ class Pretraining:
         training = model.training
         model.eval()
         for batch in batches:
-            guessed = batch.labels != IGNORED
-            output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
-            totals += torch.cat(
-                [
-                    _loss_hits_count(output.prediction_logits, batch.labels[guessed]),
-                    _loss_hits_count(output.seq_relationship_logits, batch.next_sentence_label),
-                ]
-            )
+            totals += torch.cat([_loss_hits_count(*predicted) for predicted in self._predictions(model, batch)])
         model.train(training)
         mlm_loss, mlm_hits, mlm, nsp_loss, nsp_hits, nsp = totals.tolist()
         return PretrainingScores(mlm_loss / max(1, mlm), mlm_hits / max(1, mlm), nsp_loss / max(1, nsp), nsp_hits / max(1, nsp))
+
+    def _predictions(self, model: nn.Module, batch: PretrainingBatch) -> list[tuple[Tensor, Tensor]]:
+        """Logits and labels of the hidden words, for which alone logits are made, and of the pairs."""
+        guessed = batch.labels != IGNORED
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
+        return [
+            (output.prediction_logits, batch.labels[guessed]),
+            (output.seq_relationship_logits, batch.next_sentence_label),
+        ]
 
 
 class Classification:
