@@ -32,7 +32,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     if sys.stdout.isatty():
         columns = (
             TextColumn(f"{title:<12}"),
-            BarColumn(bar_width=28),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}"),

@@ -132,7 +132,7 @@ def _pretrain(options: Quickstart, material: "Material", plan: "Plan", stop: Sto
                 entry["held_out_mlm"] = run.evaluate(EVALUATION_BATCHES).mlm_loss
             metrics.write(json.dumps(entry) + "\n")
             speed = (run.tokens - tokens) / (time.monotonic() - began)
-            advance(f"loss: words {step.losses['mlm']:.2f}, next sentence {step.losses['nsp']:.2f}; {speed:,.0f} tokens/s")
+            advance(f"loss {step.losses['mlm']:.2f} + {step.losses['nsp']:.2f} nats; {speed:,.0f} tokens/s")
             if stop.number is not None or time.monotonic() > late:
                 break
     run.save()
