@@ -8,6 +8,7 @@ from typing import Any
 
 import jaxtyping
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook takes it from here
@@ -16,6 +17,11 @@ install_import_hook("minibert", "tests.shapes.check")
 os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
 
 import torch  # noqa: E402
+
+# A slow machine is no failure; and continuous integration draws the same examples each time.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 torch.set_num_threads(2)
 
