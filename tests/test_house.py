@@ -24,7 +24,6 @@ FLOORS: list[set[str]] = [
     {"commands"},
     {"__main__"},
 ]
-# Pretraining batches mark what is ignored as the equations do: text may look down, but not at its neighbour.
 EQUATIONS = [getattr(equations, name) for name in equations.__all__ if inspect.isfunction(getattr(equations, name))]
 
 
