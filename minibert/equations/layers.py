@@ -20,7 +20,7 @@ def layer_norm(
 
     Eq: $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \odot g + b, \qquad
         \mu = \frac{1}{d}\sum_i x_i, \quad \sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$
-    Source: Ba et al. 2016, equations 3 and 4; Vaswani et al. 2017, section 5.4 of its code and 3.1 of its text.
+    Source: Ba et al. 2016, equations 3 and 4; used after every sublayer in Vaswani et al. 2017, section 3.1.
     Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have none,
         PyTorch's default is 1e-5).
     Tests: tests/equations/test_layers.py
