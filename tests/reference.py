@@ -45,6 +45,51 @@ def split_heads(x: Array, heads: int) -> Array:
     return out
 
 
+def multi_head_attention(
+    x: Array, y: Array, wq: Array, wk: Array, wv: Array, wo: Array, heads: int, keep: NDArray[np.bool_]
+) -> Array:
+    """Vaswani et al. 2017, section 3.2.2: head h projects with its own columns; Concat(head_1, ..., head_h) times W^O."""
+    d_k, d_v = wq.shape[1] // heads, wv.shape[1] // heads
+    concat = np.zeros((len(x), heads * d_v))
+    for h in range(heads):
+        q = matmul(x, wq[:, h * d_k : (h + 1) * d_k])
+        k = matmul(y, wk[:, h * d_k : (h + 1) * d_k])
+        v = matmul(y, wv[:, h * d_v : (h + 1) * d_v])
+        head = attention(q, k, v, keep)
+        for t in range(len(x)):
+            for c in range(d_v):
+                concat[t, h * d_v + c] = head[t, c]
+    return matmul(concat, wo)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Row times column."""
+    out = np.zeros((a.shape[0], b.shape[1]))
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = sum(a[i, c] * b[c, j] for c in range(a.shape[1]))
+    return out
+
+
+def causal_mask(n: int) -> NDArray[np.bool_]:
+    """Vaswani et al. 2017, section 3.2.3: position i may depend on positions up to i, and on none after."""
+    out = np.zeros((n, n), dtype=np.bool_)
+    for i in range(n):
+        for j in range(i + 1):
+            out[i, j] = True
+    return out
+
+
+def sinusoidal_positions(positions: Array, d: int) -> Array:
+    """Vaswani et al. 2017, section 3.5: PE(pos, 2i) = sin(pos / 10000^(2i/d)), PE(pos, 2i+1) = cos(the same)."""
+    out = np.zeros((len(positions), d))
+    for t in range(len(positions)):
+        for i in range(d // 2):
+            out[t, 2 * i] = math.sin(positions[t] / math.pow(10000, 2 * i / d))
+            out[t, 2 * i + 1] = math.cos(positions[t] / math.pow(10000, 2 * i / d))
+    return out
+
+
 def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> Array:
     """Ba et al. 2016, equations 3 and 4, one vector: mean and variance over all d elements, both divided by d."""
     d = len(x)
@@ -67,6 +112,11 @@ def gelu(x: float) -> float:
     return x * (density(lowest) + inner + density(x)) * h / 3
 
 
+def gelu_tanh(x: float) -> float:
+    """Hendrycks and Gimpel 2016, section 2: 0.5 x (1 + tanh[sqrt(2/pi) (x + 0.044715 x^3)])."""
+    return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+
 def feed_forward(x: Array, w1: Array, b1: Array, w2: Array, b2: Array) -> Array:
     """Vaswani et al. 2017, equation 2, one vector: max(0, x W1 + b1) W2 + b2."""
     inner = [max(0.0, sum(x[i] * w1[i, j] for i in range(len(x))) + b1[j]) for j in range(len(b1))]
@@ -84,3 +134,76 @@ def mean_cross_entropy(logits: Array, labels: NDArray[np.int64]) -> float:
     """Devlin et al. 2019, section 3.1: the mean over the predictions that have a label."""
     losses = [cross_entropy(logits[i], int(labels[i])) for i in range(len(labels)) if labels[i] != IGNORED]
     return sum(losses) / len(losses) if losses else 0.0
+
+
+def smoothed_cross_entropy(logits: Array, label: int, smoothing: float) -> float:
+    """Szegedy et al. 2016, section 7: cross-entropy with q'(k) = (1 - eps) [k is the label] + eps / K."""
+    if label == IGNORED:
+        return 0.0
+    total = sum(math.exp(z) for z in logits)
+    loss = 0.0
+    for k in range(len(logits)):
+        q = (1 - smoothing) * (1 if k == label else 0) + smoothing / len(logits)
+        loss -= q * math.log(math.exp(logits[k]) / total)
+    return loss
+
+
+def binary_cross_entropy(z: float, y: float) -> float:
+    """Bishop 2006, equation 4.90: -(y ln s + (1 - y) ln(1 - s)), with s = 1 / (1 + e^-z)."""
+    s = 1 / (1 + math.exp(-z))
+    return -(y * math.log(s) + (1 - y) * math.log(1 - s))
+
+
+def unigram_entropy(learnt: list[int], held_out: list[int], vocabulary: int) -> float:
+    """Minus the mean log frequency of the held-out tokens; every token of the vocabulary is counted once more."""
+    total = len(learnt) + vocabulary
+    return -sum(math.log((sum(1 for w in learnt if w == t) + 1) / total) for t in held_out) / len(held_out)
+
+
+def adamw(
+    theta: float,
+    gradients: list[float],
+    rate: float,
+    betas: tuple[float, float],
+    eps: float,
+    decay: float,
+    bias_correction: bool,
+) -> float:
+    """Loshchilov and Hutter 2019, algorithm 2, one weight, a step for every gradient."""
+    m = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g * g
+        m_hat = m / (1 - math.pow(betas[0], t)) if bias_correction else m
+        v_hat = v / (1 - math.pow(betas[1], t)) if bias_correction else v
+        theta = theta - rate * (m_hat / (math.sqrt(v_hat) + eps) + decay * theta)
+    return theta
+
+
+def warmup_linear(t: int, steps: int, warmup: int) -> float:
+    """Devlin et al. 2019, section A.2: up to 1 over the warm-up; then down, so that step `steps` + 1 would have 0."""
+    if t > steps:
+        return 0.0
+    return t / warmup if t <= warmup else (steps + 1 - t) / (steps - warmup)
+
+
+def noam(t: int, d_model: int, warmup: int) -> float:
+    """Vaswani et al. 2017, equation 3."""
+    return min(1 / math.sqrt(t), t * math.pow(warmup, -1.5)) / math.sqrt(d_model)
+
+
+def clip(gradients: list[float], largest: float) -> list[float]:
+    """Pascanu et al. 2013, algorithm 1: if the norm is above the threshold, g becomes threshold / norm times g."""
+    norm = math.sqrt(sum(g * g for g in gradients))
+    return [g * largest / norm if norm > largest else g for g in gradients]
+
+
+def mask_token(token: int, maskable: bool, chosen: float, lot: float, piece: int, mask: int, share: float) -> tuple[int, int]:
+    """Devlin et al. 2019, section 3.1, task 1, one token and what was drawn for it: what stands there now, and its label."""
+    if not maskable or chosen >= share:
+        return token, IGNORED
+    if lot < 0.8:
+        return mask, token
+    if lot < 0.9:
+        return piece, token
+    return token, token

@@ -1,18 +1,23 @@
-"""What property tests draw from: shapes from 1 up, magnitudes, masks of every kind."""
+"""What property tests draw from: shapes (axes of 1, and of 0 where nothing forbids it), magnitudes, masks of every kind."""
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
 seeds = st.integers(0, 2**31 - 1)
+half_precisions = st.sampled_from([torch.float16, torch.bfloat16])
+
+
+def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Normal numbers that depend on the seed alone."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 @st.composite
-def tensors(draw: st.DrawFn, axes: int, magnitude: float = 3.0, largest: int = 5) -> Tensor:
-    """A float64 tensor of normal numbers, each axis 1 to `largest` long."""
-    shape = draw(st.tuples(*[st.integers(1, largest)] * axes))
-    generator = torch.Generator().manual_seed(draw(seeds))
-    return draw(st.floats(0.01, magnitude)) * torch.randn(shape, generator=generator, dtype=torch.float64)
+def tensors(draw: st.DrawFn, axes: int, magnitude: float = 3.0, largest: int = 5, smallest: int = 1) -> Tensor:
+    """A float64 tensor of normal numbers. The last axis is at least 1 long, the others `smallest` to `largest`."""
+    shape = [draw(st.integers(smallest, largest)) for _ in range(axes - 1)] + [draw(st.integers(1, largest))]
+    return draw(st.floats(0.01, magnitude)) * normal(draw(seeds), *shape)
 
 
 @st.composite
@@ -30,15 +35,17 @@ def masks(draw: st.DrawFn, batch: tuple[int, ...], queries: int, keys: int) -> T
     return torch.rand(*batch, queries, keys, generator=generator) < draw(st.sampled_from([0.2, 0.5, 0.8]))
 
 
+AttentionInputs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
 @st.composite
-def attention_inputs(draw: st.DrawFn, largest: int = 5) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Query, key, value and mask that fit each other, in float64."""
+def attention_inputs(draw: st.DrawFn, largest: int = 5, smallest: int = 1) -> AttentionInputs:
+    """Query, key, value and mask that fit each other, in float64; `smallest` 0 allows for no queries and no keys."""
     batch = draw(st.sampled_from([(), (2,), (2, 3)]))
-    queries, keys, width, value_width = draw(st.tuples(*[st.integers(1, largest)] * 4))
-    generator = torch.Generator().manual_seed(draw(seeds))
-    scale = draw(st.sampled_from([0.02, 1.0, 5.0]))
-    query, key, value = (
-        scale * torch.randn(*batch, *shape, generator=generator, dtype=torch.float64)
-        for shape in ((queries, width), (keys, width), (keys, value_width))
-    )
+    queries, keys = draw(st.tuples(*[st.integers(smallest, largest)] * 2))
+    width, value_width = draw(st.tuples(*[st.integers(1, largest)] * 2))
+    scale, seed = draw(st.sampled_from([0.02, 1.0, 5.0])), draw(seeds)
+    query = scale * normal(seed, *batch, queries, width)
+    key = scale * normal(seed + 1, *batch, keys, width)
+    value = scale * normal(seed + 2, *batch, keys, value_width)
     return query, key, value, draw(masks(batch, queries, keys))

@@ -11,6 +11,8 @@ import pytest
 
 import minibert
 from minibert import equations
+from minibert.study.registry import markdown, read_equation, registry
+from tests.kill import is_value_test, load
 
 PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
@@ -60,14 +62,23 @@ def test_only_commands_know_the_command_line_library() -> None:
 
 
 @pytest.mark.parametrize("equation", EQUATIONS, ids=lambda equation: equation.__name__)
-def test_an_equation_says_what_it_is(equation) -> None:
-    """Formula in LaTeX, source, a worked number, and a test file that names it."""
-    text = inspect.getdoc(equation)
-    assert re.search(r"Eq: \$\$.+\$\$", text, re.DOTALL)
-    assert re.search(r"Source: .*\d{4}", text)
-    assert ">>>" in text
-    tests = Path(__file__).parents[1] / re.search(r"Tests: (\S+)", text)[1]
-    assert equation.__name__ in tests.read_text()
+def test_an_equation_says_what_it_is_and_is_proven(equation) -> None:
+    """Formula, source with its year, a worked number; and a class of tests: values, gradients, theorems."""
+    entry = read_equation(equation)
+    assert re.search(r"\d{4}", entry.source)
+    assert ">>>" in inspect.getdoc(equation)
+    path, _, name = entry.tests.partition("::")
+    tests = {test: method for test, method in vars(getattr(load(path), name)).items() if test.startswith("test_")}
+    assert any(test.startswith("test_value") for test in tests), "no value test"
+    assert any(not is_value_test(test) and hasattr(method, "hypothesis") for test, method in tests.items()), "no property test"
+    inputs = [str(parameter.annotation) for parameter in inspect.signature(inspect.unwrap(equation)).parameters.values()]
+    if any("Float" in annotation for annotation in inputs):
+        assert any(test.startswith("test_gradient") for test in tests), "no gradient test"
+
+
+def test_the_page_of_equations_is_true() -> None:
+    """Written anew by `minibert equations --markdown > docs/equations.md`."""
+    assert (PACKAGE.parent / "docs/equations.md").read_text(encoding="utf-8") == markdown(registry())
 
 
 def test_public_names_are_there() -> None:

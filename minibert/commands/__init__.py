@@ -6,12 +6,13 @@ from typing import Any
 
 import tyro
 
-from minibert.commands import fill_mask, quickstart
+from minibert.commands import equations, fill_mask, quickstart
 from minibert.commands.errors import BadUse, Stopped
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
+    "equations": (equations.Equations, equations.run),
 }
 """Each command's options and what it does with them."""
 

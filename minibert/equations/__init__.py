@@ -1,20 +1,55 @@
 """The formulas of the papers: pure functions of tensors, without parameters, files, devices or configurations."""
 
-from minibert.equations.attention import merge_heads, scaled_dot_product_attention, softmax, split_heads
-from minibert.equations.layers import feed_forward, gelu, layer_norm, relu
-from minibert.equations.objectives import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations.attention import (
+    causal_mask,
+    merge_heads,
+    multi_head_attention,
+    online_softmax_attention,
+    padding_mask,
+    scaled_dot_product_attention,
+    softmax,
+    split_heads,
+)
+from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
+from minibert.equations.objectives import (
+    IGNORED,
+    binary_cross_entropy,
+    cross_entropy,
+    label_smoothing_loss,
+    masked_lm_loss,
+    next_sentence_loss,
+    perplexity,
+    unigram_entropy,
+)
+from minibert.equations.optimization import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
+from minibert.equations.positions import sinusoidal_positions
 
 __all__ = [
     "IGNORED",
+    "adamw_step",
+    "add_and_norm",
+    "binary_cross_entropy",
+    "causal_mask",
+    "clip_by_global_norm",
     "cross_entropy",
     "feed_forward",
     "gelu",
+    "gelu_tanh",
+    "label_smoothing_loss",
     "layer_norm",
     "masked_lm_loss",
     "merge_heads",
+    "multi_head_attention",
     "next_sentence_loss",
+    "noam_schedule",
+    "online_softmax_attention",
+    "padding_mask",
+    "perplexity",
     "relu",
     "scaled_dot_product_attention",
+    "sinusoidal_positions",
     "softmax",
     "split_heads",
+    "unigram_entropy",
+    "warmup_linear_schedule",
 ]

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,7 +17,7 @@ def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch ch
     Source: Vaswani et al. 2017, used in equation 1; Bridle 1990.
     Differs: the papers leave out m. It cancels, in the gradient too, and keeps every exponent at or below zero, so that
         no score is too large. A row of nothing but -inf has no softmax: it gives NaN.
-    Tests: tests/equations/test_attention.py
+    Tests: tests/equations/test_attention.py::TestSoftmax
 
     >>> softmax(torch.tensor([0.0, math.log(3.0)]))
     tensor([0.2500, 0.7500])
@@ -26,6 +26,39 @@ def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch ch
         return scores
     exponentials = torch.exp(scores - scores.detach().amax(dim=-1, keepdim=True))
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
+
+
+def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
+    r"""Lets each token read itself and what stands before it, so that a decoder cannot see what it is to predict.
+
+    Eq: $$\mathrm{keep}_{ij} = [\,j \le i\,]$$
+    Source: Vaswani et al. 2017, section 3.2.3 ("masking out all values which correspond to illegal connections").
+    Differs: True is what may be read. PyTorch's own layers and older codes use True, or minus infinity, for what may not.
+    Tests: tests/equations/test_attention.py::TestCausalMask
+
+    >>> causal_mask(3).int()
+    tensor([[1, 0, 0],
+            [1, 1, 0],
+            [1, 1, 1]], dtype=torch.int32)
+    """
+    return torch.ones(tokens, tokens, dtype=torch.bool).tril()
+
+
+def padding_mask(lengths: Int[Tensor, "*batch"], tokens: int) -> Bool[Tensor, "*batch 1 {tokens}"]:
+    r"""Lets nobody read the padding behind a sequence that is shorter than the longest of its batch.
+
+    Eq: $$\mathrm{keep}_{ij} = [\,j < n\,], \qquad n \text{ the length of the sequence}$$
+    Source: Devlin et al. 2019, the `input_mask` of Google's code; the paper itself does not speak of padding.
+    Differs: hides keys, never queries: what a padded token reads is defined, and nobody reads it. Google's code adds -10000
+        to the scores instead, so that padding is hidden only as long as the scores are smaller.
+    Tests: tests/equations/test_attention.py::TestPaddingMask
+
+    >>> padding_mask(torch.tensor([3, 1]), tokens=3).int()
+    tensor([[[1, 1, 1]],
+    <BLANKLINE>
+            [[1, 0, 0]]], dtype=torch.int32)
+    """
+    return torch.arange(tokens, device=lengths.device) < lengths[..., None, None]
 
 
 def scaled_dot_product_attention(
@@ -42,12 +75,13 @@ def scaled_dot_product_attention(
     Differs: `keep` is True where a query may attend. A query that may attend to nothing gets zeros (the paper does not
         say; Hugging Face gives other, finite values). `dropout` is the probability with which BERT's code drops a
         weight in training (the paper drops only the output of a sublayer).
-    Tests: tests/equations/test_attention.py
+    Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
-    >>> one_hot = torch.eye(2)[None] * 100  # two keys that match nothing but themselves
-    >>> scaled_dot_product_attention(one_hot, one_hot, torch.tensor([[[1.0], [2.0]]]))
-    tensor([[[1.],
-             [2.]]])
+    >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
+    >>> key = torch.tensor([[math.log(3.0), 0.0, 0.0, 0.0], [0.0, 5.0, 5.0, 5.0], [9.0, 9.0, 9.0, 9.0]])
+    >>> value, keep = torch.tensor([[4.0], [8.0], [99.0]]), torch.tensor([[True, True, False]])
+    >>> scaled_dot_product_attention(query, key, value, keep)  # 3/4 of 4 and 1/4 of 8
+    tensor([[5.]])
     """
     d_k = query.shape[-1]
     scores = observe("scores", query @ key.mT / math.sqrt(d_k))
@@ -66,7 +100,7 @@ def split_heads(hidden: Float[Tensor, "*batch tokens width"], heads: int) -> Flo
 
     Eq: $$x \in \mathbb{R}^{n \times hd} \mapsto (x_1, \ldots, x_h), \qquad x_i \in \mathbb{R}^{n \times d}$$
     Source: Vaswani et al. 2017, section 3.2.2.
-    Tests: tests/equations/test_attention.py
+    Tests: tests/equations/test_attention.py::TestSplitHeads
 
     >>> split_heads(torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8.0]]), heads=2)
     tensor([[[1., 2.],
@@ -75,7 +109,8 @@ def split_heads(hidden: Float[Tensor, "*batch tokens width"], heads: int) -> Flo
             [[3., 4.],
              [7., 8.]]])
     """
-    return hidden.reshape(*hidden.shape[:-1], heads, -1).transpose(-2, -3)
+    width = hidden.shape[-1] // heads
+    return hidden.reshape(*hidden.shape[:-1], heads, width).transpose(-2, -3)
 
 
 def merge_heads(
@@ -85,9 +120,87 @@ def merge_heads(
 
     Eq: $$\mathrm{Concat}(\mathrm{head}_1, \ldots, \mathrm{head}_h)$$
     Source: Vaswani et al. 2017, section 3.2.2.
-    Tests: tests/equations/test_attention.py
+    Tests: tests/equations/test_attention.py::TestMergeHeads
 
     >>> merge_heads(torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]))
     tensor([[1., 2., 3., 4.]])
     """
     return heads.transpose(-2, -3).flatten(-2)
+
+
+def multi_head_attention(
+    queries_from: Float[Tensor, "*batch queries query_width"],
+    keys_from: Float[Tensor, "*batch keys key_width"],
+    w_q: Float[Tensor, "query_width all_heads"],
+    w_k: Float[Tensor, "key_width all_heads"],
+    w_v: Float[Tensor, "key_width all_values"],
+    w_o: Float[Tensor, "all_values width"],
+    heads: int,
+    keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
+) -> Float[Tensor, "*batch queries width"]:
+    r"""Several attentions side by side, each through its own projections, and a last projection that mixes what they read.
+
+    Eq: $$\mathrm{MultiHead}(Q, K, V) = \mathrm{Concat}(\mathrm{head}_1, \ldots, \mathrm{head}_h)\, W^O, \qquad
+        \mathrm{head}_i = \mathrm{Attention}(QW_i^Q, KW_i^K, VW_i^V)$$
+    Source: Vaswani et al. 2017, section 3.2.2.
+    Differs: the projections of all heads stand side by side in one matrix each. K and V come from the same tokens, as in
+        all that the paper builds. BERT's code adds a bias to every projection.
+    Tests: tests/equations/test_attention.py::TestMultiHeadAttention
+
+    >>> tokens, one = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.eye(2)
+    >>> multi_head_attention(tokens, tokens, 9 * one, 9 * one, one, 2 * one, heads=2)  # each head sees one column
+    tensor([[2., 1.],
+            [1., 2.]])
+    """
+    query = split_heads(queries_from @ w_q, heads)
+    key = split_heads(keys_from @ w_k, heads)
+    value = split_heads(keys_from @ w_v, heads)
+    everywhere = None if keep is None else keep.unsqueeze(-3)  # the same for every head
+    context = scaled_dot_product_attention(query, key, value, everywhere)
+    return merge_heads(context) @ w_o
+
+
+def online_softmax_attention(
+    query: Float[Tensor, "*batch queries width"],
+    key: Float[Tensor, "*batch keys width"],
+    value: Float[Tensor, "*batch keys value_width"],
+    keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
+    block: int = 64,
+) -> Float[Tensor, "*batch queries value_width"]:
+    r"""Attention that reads the keys block by block and never holds more than a block of scores: FlashAttention's way.
+
+    The largest score so far may turn out too small when the next block comes. Then what was summed so far is scaled down
+    to the new one, and nothing has to be read twice: the result is exact.
+
+    Eq: $$m' = \max(m, \max_j s_j), \qquad \ell' = e^{m-m'}\ell + \sum_j e^{s_j-m'}, \qquad
+        o' = e^{m-m'} o + \sum_j e^{s_j-m'} v_j, \qquad \mathrm{Attention} = o / \ell$$
+    Source: Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1.
+    Differs: Dao et al. divide by the sum after every block; here once, at the end, as in FlashAttention-2 (Dao 2023). A
+        query that may attend to nothing gets zeros, as in `scaled_dot_product_attention`.
+    Tests: tests/equations/test_attention.py::TestOnlineSoftmaxAttention
+
+    Raises: ValueError if `block` is less than 1.
+
+    >>> query, key = torch.tensor([[1.0]]), torch.tensor([[0.0], [math.log(3.0)]])
+    >>> online_softmax_attention(query, key, torch.tensor([[4.0], [8.0]]), block=1)
+    tensor([[7.]])
+    """
+    if block < 1:
+        raise ValueError(f"block is {block}: a block has at least 1 key")
+    d_k = query.shape[-1]
+    largest = query.new_full((*query.shape[:-1], 1), -math.inf)
+    total = torch.zeros_like(largest)
+    output = query.new_zeros(*query.shape[:-1], value.shape[-1])
+    for start in range(0, key.shape[-2], block):
+        some = slice(start, start + block)
+        scores = query @ key[..., some, :].mT / math.sqrt(d_k)
+        if keep is not None:
+            scores = scores.masked_fill(~keep[..., some], -math.inf)
+        new_largest = torch.maximum(largest, scores.detach().amax(dim=-1, keepdim=True))
+        shift = new_largest.masked_fill(new_largest == -math.inf, 0.0)  # nothing kept so far, and -inf - -inf is NaN
+        correction = torch.exp(largest - shift)
+        exponentials = torch.exp(scores - shift)
+        total = correction * total + exponentials.sum(dim=-1, keepdim=True)
+        output = correction * output + exponentials @ value[..., some, :]
+        largest = new_largest
+    return output / total.masked_fill(total == 0, 1.0)

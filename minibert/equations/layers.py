@@ -22,15 +22,38 @@ def layer_norm(
         \mu = \frac{1}{d}\sum_i x_i, \quad \sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$
     Source: Ba et al. 2016, equations 3 and 4; used after every sublayer in Vaswani et al. 2017, section 3.1.
     Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have none,
-        PyTorch's default is 1e-5).
-    Tests: tests/equations/test_layers.py
+        PyTorch's default is 1e-5). Half precision is worked out in single: a square would overflow, such an eps vanish.
+    Tests: tests/equations/test_layers.py::TestLayerNorm
 
     >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.ones(2), bias=torch.zeros(2))
     tensor([-1.,  1.])
     """
-    centred = hidden - hidden.mean(dim=-1, keepdim=True)
+    x = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
+    centred = x - x.mean(dim=-1, keepdim=True)
     variance = centred.square().mean(dim=-1, keepdim=True)
-    return centred / torch.sqrt(variance + eps) * gain + bias
+    normalised = centred / torch.sqrt(variance + eps)
+    return normalised.to(hidden.dtype) * gain + bias
+
+
+def add_and_norm(
+    hidden: Float[Tensor, "*batch width"],
+    sublayer: Callable[[Tensor], Tensor],
+    gain: Float[Tensor, " width"],
+    bias: Float[Tensor, " width"],
+    eps: float = 1e-12,
+) -> Float[Tensor, "*batch width"]:
+    r"""Adds to each token what a sublayer (attention, or the feed-forward network) has found, then normalises the sum.
+
+    Eq: $$y = \mathrm{LayerNorm}(x + \mathrm{Sublayer}(x))$$
+    Source: Vaswani et al. 2017, section 3.1 ("Add & Norm" in figure 1): post-norm, and BERT has it too.
+    Differs: pre-norm, x + Sublayer(LayerNorm(x)), is what tensor2tensor came to use and what The Annotated Transformer
+        computes (Xiong et al. 2020 compare the two).
+    Tests: tests/equations/test_layers.py::TestAddAndNorm
+
+    >>> add_and_norm(torch.tensor([1.0, 2.0]), lambda x: 3 * x, gain=torch.ones(2), bias=torch.zeros(2))
+    tensor([-1.,  1.])
+    """
+    return layer_norm(hidden + sublayer(hidden), gain, bias, eps)
 
 
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -38,7 +61,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
     Eq: $$\mathrm{ReLU}(x) = \max(0, x)$$
     Source: Vaswani et al. 2017, equation 2.
-    Tests: tests/equations/test_layers.py
+    Tests: tests/equations/test_layers.py::TestRelu
 
     >>> relu(torch.tensor([-2.0, 3.0]))
     tensor([0., 3.])
@@ -49,16 +72,31 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Lets x through with the probability that a standard normal variable lies below it.
 
-    Eq: $$\mathrm{GELU}(x) = x\,\Phi(x) = \frac{x}{2}\left(1 + \mathrm{erf}\frac{x}{\sqrt 2}\right)$$
+    Eq: $$\mathrm{GELU}(x) = x\,\Phi(x) = \frac{x}{2}\left(1 + \mathrm{erf}(x / \sqrt 2)\right)$$
     Source: Hendrycks and Gimpel 2016, section 2; Devlin et al. 2019, section A.2.
     Differs: Google's BERT repository computes the tanh approximation (up to 5e-4 away); Hugging Face's "gelu" is
         this one.
-    Tests: tests/equations/test_layers.py
+    Tests: tests/equations/test_layers.py::TestGelu
 
     >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.1587,  0.0000,  0.8413])
     """
     return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    r"""GELU without the error function, which was slow when it was written.
+
+    Eq: $$\mathrm{GELU}(x) \approx \frac{x}{2}\left(1 + \tanh\!\left[\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right]\right)$$
+    Source: Hendrycks and Gimpel 2016, section 2; what Google's BERT repository computes, and GPT-2.
+    Differs: up to 5e-4 away from `gelu`. Hugging Face calls it "gelu_new" and "gelu_pytorch_tanh".
+    Tests: tests/equations/test_layers.py::TestGeluTanh
+
+    >>> gelu_tanh(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1588,  0.0000,  0.8412])
+    """
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    return 0.5 * x * (1 + torch.tanh(inner))
 
 
 def feed_forward(
@@ -74,7 +112,7 @@ def feed_forward(
     Eq: $$\mathrm{FFN}(x) = f(xW_1 + b_1)\,W_2 + b_2$$
     Source: Vaswani et al. 2017, equation 2, where f is ReLU; Devlin et al. 2019, section A.2, where f is GELU.
     Differs: the weights multiply from the right, as in the paper; `torch.nn.Linear` keeps their transpose.
-    Tests: tests/equations/test_layers.py
+    Tests: tests/equations/test_layers.py::TestFeedForward
 
     >>> feed_forward(torch.tensor([2.0]), torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.ones(2, 1), torch.ones(1))
     tensor([3.])

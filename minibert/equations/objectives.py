@@ -1,9 +1,11 @@
-"""What training makes small: the losses of BERT's two pretraining tasks. Devlin et al. 2019, section 3.1."""
+"""What training makes small, and what a loss can be held against. Devlin et al. 2019, section 3.1."""
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 IGNORED = -100
 """The label of a position that has none: it adds nothing to a loss, nor to its gradient (PyTorch's own value)."""
@@ -17,7 +19,7 @@ def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "
     Eq: $$\ell(z, y) = -\log \mathrm{softmax}(z)_y = \log \sum_j e^{z_j} - z_y$$
     Source: the negative log-likelihood; Devlin et al. 2019, section A.2 ("the sum of the mean masked LM likelihood…").
     Differs: takes logits, never probabilities. Where the label is `IGNORED` the loss and its gradient are zero.
-    Tests: tests/equations/test_objectives.py
+    Tests: tests/equations/test_objectives.py::TestCrossEntropy
 
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]), torch.tensor([1, 1]))
     tensor([0.6931, 0.0000])
@@ -36,7 +38,7 @@ def masked_lm_loss(
     Source: Devlin et al. 2019, section 3.1, task 1; M is where `labels` is not `IGNORED`.
     Differs: with no masked position the mean is 0 (PyTorch and Hugging Face give NaN). `reduction="sum"` leaves out
         1/|M|: the training loop divides once, over all the batches of a step.
-    Tests: tests/equations/test_objectives.py
+    Tests: tests/equations/test_objectives.py::TestMaskedLMLoss
 
     >>> masked_lm_loss(torch.zeros(3, 8), torch.tensor([5, IGNORED, 2]))  # knows nothing of 8 words: ln 8
     tensor(2.0794)
@@ -52,12 +54,84 @@ def next_sentence_loss(
     Eq: $$L_{\mathrm{NSP}} = -\frac{1}{N} \sum_{n=1}^{N} \log p(y_n \mid \mathrm{A}_n, \mathrm{B}_n)$$
     Source: Devlin et al. 2019, section 3.1, task 2; the labels as in Google's code and in Hugging Face.
     Differs: an example of one segment has the label `IGNORED`, not a made-up one: it is no pair.
-    Tests: tests/equations/test_objectives.py
+    Tests: tests/equations/test_objectives.py::TestNextSentenceLoss
 
     >>> next_sentence_loss(torch.tensor([[9.0, -9.0]]), torch.tensor([0])) < 1e-6  # sure that it follows, and right
     tensor(True)
     """
     return _reduce(cross_entropy(logits, labels), labels, reduction)
+
+
+def label_smoothing_loss(
+    logits: Float[Tensor, "*batch classes"],
+    labels: Int[Tensor, "*batch"],
+    smoothing: float = 0.1,
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""]:
+    r"""Cross-entropy with a little of the truth spread evenly over all classes, so that nobody gets too sure.
+
+    Eq: $$L = \frac{1}{N} \sum_n \Big[(1 - \varepsilon)\,\ell(z_n, y_n)
+        + \frac{\varepsilon}{K} \sum_{k=1}^{K} \ell(z_n, k)\Big]$$
+    Source: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4, with 0.1.
+    Differs: tensor2tensor spreads the share over the K - 1 wrong classes only, and The Annotated Transformer over K - 2
+        (not the padding either). Where the label is `IGNORED` the loss is zero, and does not count in N.
+    Tests: tests/equations/test_objectives.py::TestLabelSmoothingLoss
+
+    >>> label_smoothing_loss(torch.zeros(1, 4), torch.tensor([2]))  # every class has the same loss, so all the same
+    tensor(1.3863)
+    """
+    log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
+    spread = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORED, 0.0)
+    losses = (1 - smoothing) * cross_entropy(logits, labels) + smoothing * spread
+    return _reduce(losses, labels, reduction)
+
+
+def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    r"""How surprised a yes-or-no prediction is by the truth, in nats, for each prediction by itself.
+
+    Eq: $$\ell(z, y) = -\,y \log \sigma(z) - (1 - y) \log(1 - \sigma(z)), \qquad
+        \frac{\partial \ell}{\partial z} = \sigma(z) - y, \qquad \sigma(z) = \frac{1}{1 + e^{-z}}$$
+    Source: Bishop 2006, equations 4.90 and 4.91: the textbooks' first derivation.
+    Differs: takes logits, never probabilities, and uses that 1 - σ(z) = σ(-z): no logarithm ever meets a zero.
+    Tests: tests/equations/test_objectives.py::TestBinaryCrossEntropy
+
+    >>> binary_cross_entropy(torch.tensor([0.0, -3.0]), torch.tensor([1.0, 1.0]))  # a coin, and nearly sure and wrong
+    tensor([0.6931, 3.0486])
+    """
+    return -targets * F.logsigmoid(logits) - (1 - targets) * F.logsigmoid(-logits)
+
+
+def perplexity(mean_loss: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    r"""Among how many equally likely words a model that is as uncertain would have to choose.
+
+    Eq: $$\mathrm{PPL} = e^{L}$$
+    Source: Jelinek et al. 1977; Vaswani et al. 2017, table 3 (per word piece, not per word).
+    Differs: the loss is in nats; one in bits would be a power of 2.
+    Tests: tests/equations/test_objectives.py::TestPerplexity
+
+    >>> perplexity(cross_entropy(torch.zeros(1, 8), torch.tensor([5])))  # as one of eight
+    tensor([8.])
+    """
+    return torch.exp(mean_loss)
+
+
+def unigram_entropy(learnt: Int[Tensor, " learnt"], held_out: Int[Tensor, " held_out"], vocabulary: int) -> Float[Tensor, ""]:
+    r"""A landmark: the loss on held-out tokens of who knows how frequent each is, and reads no context. In nats.
+
+    Masked-LM training starts near ln V, falls to here at once, and only below has it learnt to read.
+
+    Eq: $$H = -\frac{1}{N} \sum_{n=1}^{N} \log\left(\frac{c(w_n) + 1}{\sum_v (c(v) + 1)}\right)$$
+    Source: Shannon 1951, F₁; the added one is Laplace's rule of succession (Jurafsky and Martin, section 3.6).
+    Differs: it is a cross-entropy, frequencies of one text on the tokens of another. Without the one, a token that was
+        never seen would make it infinite.
+    Tests: tests/equations/test_objectives.py::TestUnigramEntropy
+
+    >>> unigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0]), vocabulary=4)  # -ln 3/8
+    tensor(0.9808)
+    """
+    counts = torch.bincount(learnt, minlength=vocabulary) + 1.0
+    log_frequencies = torch.log(counts / counts.sum())
+    return -log_frequencies[held_out].mean()
 
 
 def _reduce(losses: Tensor, labels: Tensor, reduction: Reduction) -> Tensor:

@@ -16,6 +16,8 @@ class MultiHeadAttention(nn.Module):
         heads: number of attentions; must divide `width`.
         dropout: probability with which an attention weight is dropped in training.
         attention: "explicit" (the formula), "fused" (one kernel) or "auto" (fused, but explicit while recording).
+
+    Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: str = "auto") -> None:

@@ -68,6 +68,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises: ValueError that names file and tensor, for a file that is not safetensors, for an encoder of which a part is
     missing, for a tensor of another shape, and for a decoder that is not tied to the word embeddings.
+
+    Tests: tests/model/test_checkpoint.py::TestLoadWeights
     """
     found, unexpected = {}, []
     tensors = read_tensors(path)

@@ -62,6 +62,7 @@ class EncoderLayer(nn.Module):
     """Tokens read from each other, then each thinks by itself; each time the input is added and the sum normalised.
 
     Source: Vaswani et al. 2017, section 3.1 and figure 1 (post-norm: the normalisation comes after the sum).
+    Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
     def __init__(self, config: BertConfig, attention: str) -> None:

@@ -136,7 +136,7 @@ class FirstReport:
             "loss": "The loss starts near ln V, where nothing is known, falls to the unigram entropy, where it is "
             "known how frequent each piece is, and goes below it as the words around are read. Held out are whole modules.",
             "attention": "Each row is a token that reads, each column a token that is read; the rows sum to one. Of all "
-            "heads this is the one that spreads its attention least on this sentence.",
+            "heads this is the one in which tokens look hardest at one other token each.",
             "transfer": f"Which family of modules does a docstring come from? {LABELS_PER_CLASS} labelled texts of each of "
             f"{len(MODULE_FAMILIES)} families ({', '.join(MODULE_FAMILIES)}), tested on modules that neither pretraining "
             f"nor fine-tuning has seen. Every dot is one of {len(FINE_TUNING_SEEDS)} seeds, which differ in the labelled "

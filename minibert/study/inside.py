@@ -54,13 +54,14 @@ class HeadView:
 
 @torch.no_grad()
 def sharpest_head(model: BertForPreTraining, tokenizer: Tokenizer, text: str) -> HeadView:
-    """The head that spreads its attention least over the tokens of `text`: the one with the smallest mean entropy."""
+    """The head in which the tokens of `text` look hardest at one other token each: that a token reads itself says little."""
     encoding = tokenizer.encode(text)
     model.eval()
     with record(model) as recording:
         model(torch.tensor([encoding.ids]))
     layers = range(model.config.num_hidden_layers)
     weights = torch.stack([recording[f"layers.{layer}.attention.weights"][0] for layer in layers])
-    entropy = -(weights * weights.clamp(min=1e-12).log()).sum(dim=-1).mean(dim=-1)
-    layer, head = divmod(int(entropy.argmin()), weights.shape[1])
+    itself = torch.eye(len(encoding.ids), dtype=torch.bool)
+    hardest = weights.masked_fill(itself, 0.0).amax(dim=-1).mean(dim=-1)
+    layer, head = divmod(int(hardest.argmax()), weights.shape[1])
     return HeadView(layer, head, encoding.tokens, weights[layer, head])

@@ -108,6 +108,7 @@ def draw_pairs(corpus: TokenizedCorpus, chunks: IntArray, longest: int, generato
 
     Source: Devlin et al. 2019, section 3.1, task 2.
     Differs: Google's code gives a lone sentence a B from another document, so that more than half of the labels say so.
+    Tests: tests/text/test_pretraining.py::TestDrawPairs
 
     Raises: ValueError if fewer than two documents have a pair of sentences.
     """
@@ -160,6 +161,7 @@ def mask_tokens(
     Source: Devlin et al. 2019, section 3.1, task 1.
     Differs: every token is chosen by itself with probability `share`; Google's code chooses round(share * length) of a
         sequence, at least one.
+    Tests: tests/text/test_pretraining.py::TestMaskTokens
     """
     guessed = maskable & (generator.random(input_ids.shape) < share)
     lot = generator.random(input_ids.shape)  # one draw for all three: independent draws would give 81/10/9

@@ -6,6 +6,8 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from minibert.equations import warmup_linear_schedule
+
 
 def adamw(
     model: nn.Module,
@@ -41,8 +43,4 @@ def adamw(
 def warmup_linear(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> LambdaLR:
     """Raises the learning rate over the first `warmup` share of all `steps`, then lowers it in a straight line to zero."""
     rising = max(1, round(warmup * steps))
-
-    def factor(done: int) -> float:
-        return min((done + 1) / rising, max(0.0, (steps - done) / max(1, steps - rising)))
-
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, lambda done: warmup_linear_schedule(done + 1, steps, rising))

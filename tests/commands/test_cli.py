@@ -48,6 +48,7 @@ def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[s
         (["fill-mask", "nowhere", "[MASK]"], "nowhere: is no checkpoint"),
         (["quickstart", "--seconds", "0"], "--seconds 0: must be more than 0"),
         (["quickstart", "--seed", "-1"], "--seed -1: must be at least 0"),
+        (["equations", "sofmax"], "there is no equation 'sofmax'; near ones: softmax"),
     ],
 )
 def test_bad_use_is_one_line_and_exit_code_2(

@@ -1,6 +1,7 @@
 """Checkpoints: what is written is read again, and transformers agrees in both directions."""
 
 import json
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from minibert import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.equations import IGNORED
-from minibert.model.checkpoint import heads_in
+from minibert.model.checkpoint import heads_in, load_weights
 from minibert.model.pretrained import PretrainedModel
 from tests.strategies import seeds
 
@@ -100,6 +101,36 @@ def test_we_load_what_transformers_saves_and_agree(tmp_path: Path, ours, theirs:
     inputs = inputs_for(config, seed)
     arguments = inputs | labels_for(ours, inputs["input_ids"])
     assert largest_difference(mine.double()(**arguments), other.double()(**arguments)) < 1e-10
+
+
+class TestLoadWeights:
+    @settings(max_examples=20)
+    @given(configs(), seeds)
+    def test_value(self, config: BertConfig, seed: int) -> None:
+        """Every tensor of the file stands in the model as it is in the file: transposed, none would."""
+        torch.manual_seed(seed)
+        with tempfile.TemporaryDirectory() as folder:
+            BertForPreTraining(config).save_pretrained(folder)
+            file = safetensors.torch.load_file(Path(folder) / "model.safetensors")
+            model = BertForPreTraining(config)
+            load_weights(model, Path(folder) / "model.safetensors")
+        parameters = dict(model.bert.named_parameters())
+        for number in range(config.num_hidden_layers):
+            for ours, theirs in (("query", "self.query"), ("output", "output.dense")):
+                there = file[f"bert.encoder.layer.{number}.attention.{theirs}.weight"]
+                assert torch.equal(parameters[f"layers.{number}.attention.{ours}.weight"], there)
+
+    @settings(max_examples=20)
+    @given(configs(), seeds)
+    def test_a_loaded_model_answers_as_the_saved_one(self, config: BertConfig, seed: int) -> None:
+        """Every output, bit for bit."""
+        torch.manual_seed(seed)
+        model, other = BertForPreTraining(config).eval(), BertForPreTraining(config).eval()
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            load_weights(other, Path(folder) / "model.safetensors")
+        inputs = inputs_for(config, seed)
+        assert largest_difference(model(**inputs), other(**inputs)) == 0
 
 
 @pytest.mark.parametrize(("ours", "_"), CLASSES)

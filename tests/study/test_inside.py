@@ -22,13 +22,16 @@ def test_one_known_word_of_each_sentence_is_hidden() -> None:
     assert found == masked_sentences(documents, TOKENIZER, 3)
 
 
-def test_the_head_that_spreads_its_attention_least_is_shown() -> None:
-    """Made to look at one token only by a large query, layer 1's second head is found, with its own weights."""
+def test_the_head_that_looks_hardest_at_other_tokens_is_shown() -> None:
+    """Layer 1's second head reads one token only, and is found with its weights; layer 0's first reads itself, and is not."""
     torch.manual_seed(0)
     config = BertConfig(vocab_size=13, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8)
     model = BertForPreTraining(config).eval()
     with torch.no_grad():
         model.bert.layers[1].attention.query.weight[4:] *= 1e5
+        alike = model.bert.layers[0].attention
+        alike.query.weight[:4] *= 1e3
+        alike.key.weight[:4] = alike.query.weight[:4]
     view = sharpest_head(model, TOKENIZER, "one two three")
     assert (view.layer, view.head) == (1, 1)
     assert view.tokens == ["[CLS]", "one", "two", "three", "[SEP]"]

@@ -22,6 +22,7 @@ from minibert.text.pretraining import (
     mask_tokens,
 )
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from tests import reference
 from tests.strategies import seeds
 
 MASK, FIRST_PIECE, VOCABULARY = 4, 5, 200
@@ -51,57 +52,72 @@ def corpora() -> st.SearchStrategy[TokenizedCorpus]:
     )
 
 
-@given(corpora(), st.integers(24, 40), seeds)
-def test_pairs(corpus: TokenizedCorpus, longest: int, seed: int) -> None:
-    """A and B are runs of whole sentences of one document each, cut only where they are too long together.
+class TestDrawPairs:
+    def test_value(self) -> None:
+        """Two documents of two sentences leave four pairs: each first sentence with its own second one, or the other's."""
+        corpus = corpus_of([2, 3], [4, 5])  # ids 0-1 | 2-4 || 5-8 | 9-13
+        found = set()
+        for seed in range(60):
+            pairs = draw_pairs(corpus, cut_into_chunks(corpus, 20), 20, np.random.default_rng(seed))
+            found |= set(zip(*(column.tolist() for column in vars(pairs).values()), strict=True))
+        assert found == {
+            (0, 2, 2, 5, IS_NEXT),
+            (0, 2, 9, 14, ANOTHER_DOCUMENT),
+            (5, 9, 9, 14, IS_NEXT),
+            (5, 9, 2, 5, ANOTHER_DOCUMENT),
+        }
 
-    "Is next" means that B follows A at once in the same document; "another document" that it is another one.
-    """
-    document_of = np.repeat(np.arange(len(corpus.document_starts) - 1), np.diff(corpus.sentence_starts[corpus.document_starts]))
-    chunks = cut_into_chunks(corpus, longest)
-    assert (np.diff(chunks[:, 1:]) >= 1).all()
-    np.testing.assert_array_equal(chunks[1:, 1], chunks[:-1, 2])
-    pairs = draw_pairs(corpus, chunks, longest, np.random.default_rng(seed))
-    assert len(pairs.label) == len(chunks)
-    starts = set(corpus.sentence_starts.tolist())
-    for a_start, a_end, b_start, b_end, label in zip(*vars(pairs).values(), strict=True):
-        assert a_end - a_start > 0
-        assert a_end - a_start + b_end - b_start <= longest
-        assert a_start in starts
-        if label == IGNORED:
-            assert b_start == b_end
-            continue
-        assert b_start in starts
-        assert b_end > b_start
-        same = document_of[a_start] == document_of[b_start]
-        assert same == (label == IS_NEXT)
-        assert document_of[a_start] == document_of[a_end - 1]
-        assert document_of[b_start] == document_of[b_end - 1]
-        if label == IS_NEXT:
-            assert a_end == b_start
+    @given(corpora(), st.integers(24, 40), seeds)
+    def test_they_are_runs_of_sentences_and_the_label_is_true(self, corpus: TokenizedCorpus, longest: int, seed: int) -> None:
+        """A and B are runs of whole sentences of one document each, cut only where they are too long together.
 
+        "Is next" means that B follows A at once in the same document; "another document" that it is another one.
+        """
+        document_of = np.repeat(
+            np.arange(len(corpus.document_starts) - 1), np.diff(corpus.sentence_starts[corpus.document_starts])
+        )
+        chunks = cut_into_chunks(corpus, longest)
+        assert (np.diff(chunks[:, 1:]) >= 1).all()
+        np.testing.assert_array_equal(chunks[1:, 1], chunks[:-1, 2])
+        pairs = draw_pairs(corpus, chunks, longest, np.random.default_rng(seed))
+        assert len(pairs.label) == len(chunks)
+        starts = set(corpus.sentence_starts.tolist())
+        for a_start, a_end, b_start, b_end, label in zip(*vars(pairs).values(), strict=True):
+            assert a_end - a_start > 0
+            assert a_end - a_start + b_end - b_start <= longest
+            assert a_start in starts
+            if label == IGNORED:
+                assert b_start == b_end
+                continue
+            assert b_start in starts
+            assert b_end > b_start
+            same = document_of[a_start] == document_of[b_start]
+            assert same == (label == IS_NEXT)
+            assert document_of[a_start] == document_of[a_end - 1]
+            assert document_of[b_start] == document_of[b_end - 1]
+            if label == IS_NEXT:
+                assert a_end == b_start
 
-def test_pairs_are_balanced_and_every_other_document_is_equally_likely() -> None:
-    """Half of the labels say "is next"; the negatives of one document come from all others, and evenly."""
-    corpus = corpus_of(*[[3, 3]] * 6)
-    chunks = cut_into_chunks(corpus, 20)
-    draws = [draw_pairs(corpus, chunks, 20, np.random.default_rng(seed)) for seed in range(3000)]
-    labels = np.concatenate([pairs.label for pairs in draws])
-    assert within(int((labels == ANOTHER_DOCUMENT).sum()), len(labels), 0.5)
-    partners = [int(pairs.b_start[2]) // 6 for pairs in draws if pairs.label[2] == ANOTHER_DOCUMENT]
-    counts = np.bincount(partners, minlength=6)
-    assert counts[2] == 0
-    assert all(within(int(count), len(partners), 1 / 5) for count in counts[[0, 1, 3, 4, 5]])
+    def test_they_are_balanced_and_every_other_document_is_equally_likely(self) -> None:
+        """Half of the labels say "is next"; the negatives of one document come from all others, and evenly."""
+        corpus = corpus_of(*[[3, 3]] * 6)
+        chunks = cut_into_chunks(corpus, 20)
+        draws = [draw_pairs(corpus, chunks, 20, np.random.default_rng(seed)) for seed in range(3000)]
+        labels = np.concatenate([pairs.label for pairs in draws])
+        assert within(int((labels == ANOTHER_DOCUMENT).sum()), len(labels), 0.5)
+        partners = [int(pairs.b_start[2]) // 6 for pairs in draws if pairs.label[2] == ANOTHER_DOCUMENT]
+        counts = np.bincount(partners, minlength=6)
+        assert counts[2] == 0
+        assert all(within(int(count), len(partners), 1 / 5) for count in counts[[0, 1, 3, 4, 5]])
 
-
-def test_two_documents_are_enough_and_one_is_not() -> None:
-    """With two the negative is always the other one; with one there is a clear error."""
-    corpus = corpus_of([2, 2, 2], [2, 2])
-    pairs = draw_pairs(corpus, cut_into_chunks(corpus, 20), 20, np.random.default_rng(0))
-    assert len(pairs.label) == 2
-    alone = corpus_of([2, 2, 2], [5])
-    with pytest.raises(ValueError, match="at least two documents"):
-        draw_pairs(alone, cut_into_chunks(alone, 20), 20, np.random.default_rng(0))
+    def test_two_documents_are_enough_and_one_is_not(self) -> None:
+        """With two the negative is always the other one; with one there is a clear error."""
+        corpus = corpus_of([2, 2, 2], [2, 2])
+        pairs = draw_pairs(corpus, cut_into_chunks(corpus, 20), 20, np.random.default_rng(0))
+        assert len(pairs.label) == 2
+        alone = corpus_of([2, 2, 2], [5])
+        with pytest.raises(ValueError, match="at least two documents"):
+            draw_pairs(alone, cut_into_chunks(alone, 20), 20, np.random.default_rng(0))
 
 
 def masked(seed: int, rows: int = 500, columns: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -116,31 +132,59 @@ def masked(seed: int, rows: int = 500, columns: int = 64) -> tuple[np.ndarray, n
     return before, maskable, new, labels
 
 
-@given(seeds)
-def test_masking_touches_only_what_it_may(seed: int) -> None:
-    """Never a special token or padding, neither hidden nor drawn; labels are the true ids; the input is not changed."""
-    ids, maskable, new, labels = masked(seed, rows=8)
-    guessed = labels != IGNORED
-    assert not guessed[~maskable].any()
-    np.testing.assert_array_equal(labels[guessed], ids[guessed])
-    np.testing.assert_array_equal(new[~guessed], ids[~guessed])
-    assert ((new[guessed] == MASK) | (new[guessed] >= FIRST_PIECE)).all()
+class Scripted(np.random.Generator):
+    """Draws what it is told to."""
+
+    def __init__(self, draws: list[np.ndarray], pieces: np.ndarray) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.draws, self.pieces = iter(draws), pieces
+
+    def random(self, *args, **kwargs):
+        return next(self.draws)
+
+    def choice(self, *args, **kwargs):
+        return self.pieces
 
 
-def test_masking_is_15_percent_and_80_10_10() -> None:
-    """Within binomial bounds, which 81/10/9 does not pass; random pieces are even over the vocabulary."""
-    ids, maskable, new, labels = masked(seed=0, rows=10_000)
-    guessed = labels != IGNORED
-    total = int(guessed.sum())
-    assert within(total, int(maskable.sum()), 0.15)
-    hidden = int((new[guessed] == MASK).sum())
-    assert within(hidden, total, 0.8)
-    # one random piece in as many as there are is the true one by chance
-    same = (new[guessed] == ids[guessed]).sum()
-    assert within(int(same), total, 0.1 + 0.1 / (VOCABULARY - FIRST_PIECE))
-    random_pieces = new[guessed & (new != MASK) & (new != ids)]
-    counts = np.bincount(random_pieces, minlength=VOCABULARY)[FIRST_PIECE:]
-    assert all(within(int(count), len(random_pieces), 1 / len(counts)) for count in counts)
+class TestMaskTokens:
+    @given(seeds, st.integers(0, 6), st.sampled_from([0.15, 0.5, 1.0]))
+    def test_value(self, seed: int, tokens: int, share: float) -> None:
+        """Equals the rule in loops, when the same numbers are drawn."""
+        generator = np.random.default_rng(seed)
+        chosen, lot = generator.random((2, 3, tokens))
+        ids, pieces = generator.integers(0, 99, (2, 3, tokens))
+        maskable = generator.random((3, tokens)) < 0.7
+        new, labels = mask_tokens(ids, maskable, MASK, np.arange(5, 99), Scripted([chosen, lot], pieces), share)
+        for place in np.ndindex(3, tokens):
+            expected = reference.mask_token(
+                int(ids[place]), bool(maskable[place]), chosen[place], lot[place], int(pieces[place]), MASK, share
+            )
+            assert (new[place], labels[place]) == expected
+
+    @given(seeds)
+    def test_it_touches_only_what_it_may(self, seed: int) -> None:
+        """Never a special token or padding, neither hidden nor drawn; labels are the true ids; the input is not changed."""
+        ids, maskable, new, labels = masked(seed, rows=8)
+        guessed = labels != IGNORED
+        assert not guessed[~maskable].any()
+        np.testing.assert_array_equal(labels[guessed], ids[guessed])
+        np.testing.assert_array_equal(new[~guessed], ids[~guessed])
+        assert ((new[guessed] == MASK) | (new[guessed] >= FIRST_PIECE)).all()
+
+    def test_it_is_15_percent_and_80_10_10(self) -> None:
+        """Within binomial bounds, which 81/10/9 does not pass; random pieces are even over the vocabulary."""
+        ids, maskable, new, labels = masked(seed=0, rows=10_000)
+        guessed = labels != IGNORED
+        total = int(guessed.sum())
+        assert within(total, int(maskable.sum()), 0.15)
+        hidden = int((new[guessed] == MASK).sum())
+        assert within(hidden, total, 0.8)
+        # one random piece in as many as there are is the true one by chance
+        same = (new[guessed] == ids[guessed]).sum()
+        assert within(int(same), total, 0.1 + 0.1 / (VOCABULARY - FIRST_PIECE))
+        random_pieces = new[guessed & (new != MASK) & (new != ids)]
+        counts = np.bincount(random_pieces, minlength=VOCABULARY)[FIRST_PIECE:]
+        assert all(within(int(count), len(random_pieces), 1 / len(counts)) for count in counts)
 
 
 @pytest.fixture

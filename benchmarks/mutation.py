@@ -1,0 +1,224 @@
+"""Mutation testing: do the tests notice when one sign of an equation is changed?
+
+    python benchmarks/mutation.py            all equations: prints a table, writes mutation.json and mutation.md beside itself
+    python benchmarks/mutation.py softmax    one of them
+
+Every operator, comparison, number, truth value, call, keyword and statement of every equation is changed, one at a time, and
+the tests of that equation run against it (30 examples for each property). What no test notices has survived: either it is
+equivalent, and EXPLAINED says why, or a test is missing.
+"""
+
+import ast
+import copy
+import inspect
+import json
+import multiprocessing
+import signal
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+
+import conftest  # noqa: E402, F401 - installs the shape checks, as under pytest
+from minibert import equations  # noqa: E402
+from minibert.classroom.mistakes import compiled  # noqa: E402
+from minibert.equations import objectives  # noqa: E402
+from minibert.study.registry import registry, without_docstring  # noqa: E402
+from tests.kill import put_in_place, quick, tests_at  # noqa: E402
+
+SECONDS = 60
+"""A mutant that runs longer has been noticed."""
+
+OPERATORS: dict[type, list[type]] = {
+    ast.Add: [ast.Sub],
+    ast.Sub: [ast.Add],
+    ast.Mult: [ast.Div],
+    ast.Div: [ast.Mult],
+    ast.Pow: [ast.Mult],
+    ast.Mod: [ast.Mult],
+    ast.Lt: [ast.LtE, ast.Gt],
+    ast.LtE: [ast.Lt, ast.Gt],
+    ast.Gt: [ast.GtE, ast.Lt],
+    ast.Eq: [ast.NotEq],
+    ast.NotEq: [ast.Eq],
+}
+NAMES = {"min": "max", "max": "min", "sin": "cos", "cos": "sin", "maximum": "minimum", "exp": "log", "amax": "amin"}
+NAMES |= {
+    "sum": "mean",
+    "mean": "sum",
+    "tril": "triu",
+    "sqrt": "square",
+    "square": "sqrt",
+    "zeros_like": "ones_like",
+    "new_zeros": "new_ones",
+}
+
+EXPLAINED: dict[tuple[str, str], str] = {}
+"""By equation and mutation: why nobody can notice."""
+
+
+def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
+    """Every tree that differs in one place, and what differs."""
+    for place, node in enumerate(ast.walk(tree)):
+        for change in changes(node):
+            mutant = copy.deepcopy(tree)
+            before = ast.unparse(node)
+            target = next(other for number, other in enumerate(ast.walk(mutant)) if number == place)
+            replacement = change(target)
+            if replacement is not None:
+                mutant = Replace(target, replacement).visit(mutant)
+            after = ast.unparse(replacement or target)
+            line = getattr(node, "lineno", 0)
+            yield f"{line}: {before}  →  {after}", ast.fix_missing_locations(mutant)
+
+
+class Replace(ast.NodeTransformer):
+    """Puts one node in the place of another."""
+
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.new if node is self.old else self.generic_visit(node)
+
+
+Change = Callable[[Any], ast.AST | None]
+
+
+def changes(node: ast.AST) -> list[Change]:
+    """What can be changed about a node: each either alters it in place, or gives another for it."""
+    found: list[Change] = []
+    match node:
+        case ast.BinOp(op=op):
+            found += [lambda n, new=new: setattr(n, "op", new()) for new in OPERATORS.get(type(op), [])]
+        case ast.Compare(ops=[op]):
+            found += [lambda n, new=new: setattr(n, "ops", [new()]) for new in OPERATORS.get(type(op), [])]
+        case ast.UnaryOp():
+            found += [lambda n: n.operand]
+        case ast.Constant(value=bool(value)):
+            found += [lambda n, value=value: setattr(n, "value", not value)]
+        case ast.Constant(value=int(value) | float(value)):
+            found += [lambda n, value=value: setattr(n, "value", value + 1)]
+            found += [lambda n, value=value: setattr(n, "value", value * 2)] if value else []
+        case ast.Call(func=ast.Attribute(attr=name)) if name in NAMES:
+            found += [lambda n, name=name: setattr(n.func, "attr", NAMES[name])]
+        case ast.Call(func=ast.Name(id=name)) if name in NAMES:
+            found += [lambda n, name=name: setattr(n.func, "id", NAMES[name])]
+        case ast.Attribute(attr="mT"):
+            found += [lambda n: n.value]
+        case ast.If():
+            found += [lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))]
+        case ast.IfExp():
+            found += [lambda n: n.body, lambda n: n.orelse]
+    if isinstance(node, ast.Call) and not _is(node, "observe"):
+        if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
+            found += [lambda n: n.func.value]  # the call left out
+        if len(node.args) == 2 and not node.keywords:
+            found += [lambda n: setattr(n, "args", n.args[::-1])]
+        found += [lambda n, k=k: n.keywords.pop(k) and None for k in range(len(node.keywords))]
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        found += [lambda n: ast.Pass()]
+    return found
+
+
+def _is(node: ast.Call, name: str) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _is_module(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in {"torch", "math", "F"}
+
+
+def tree_of(function: Callable[..., Any]) -> ast.Module:
+    """The function's code, without docstring and annotations, which compute nothing."""
+    source = without_docstring(textwrap.dedent(inspect.getsource(function)))
+    tree = ast.parse(source)
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.returns, definition.decorator_list = None, []
+    for argument in definition.args.args:
+        argument.annotation = None
+    return tree
+
+
+def functions() -> dict[str, tuple[Callable[..., Any], list[str]]]:
+    """Every equation and its tests, and the helper that two of them share."""
+    found = {name: (inspect.unwrap(getattr(equations, name)), [entry.tests]) for name, entry in registry().items()}
+    shared = [node for name in ("masked_lm_loss", "next_sentence_loss", "label_smoothing_loss") for node in found[name][1]]
+    return found | {"_reduce": (inspect.unwrap(objectives._reduce), shared)}
+
+
+def survives(task: tuple[str, int]) -> tuple[str, str, str | None]:
+    """Runs the tests against one mutant: its function, what was changed, and which test notices it first, if any."""
+    name, number = task
+    torch.set_num_threads(1)
+    function, tests = functions()[name]
+    change, tree = list(mutants(tree_of(function)))[number]
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(SECONDS)
+    try:
+        other = compiled(function, ast.unparse(tree))
+        with put_in_place(function, other, tests), quick(tests, 30):
+            for node in tests:
+                for test, run in tests_at(node).items():
+                    try:
+                        run()
+                    except Exception:
+                        return name, change, test
+    except SyntaxError:
+        return name, change, "does not compile"
+    except TimeoutError:
+        return name, change, f"longer than {SECONDS} s"
+    finally:
+        signal.alarm(0)
+    return name, change, None
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError
+
+
+def main(wanted: list[str]) -> int:
+    """Prints and writes what survived; 1 if something survived that nobody has explained."""
+    began = time.monotonic()
+    chosen = {name: pair for name, pair in functions().items() if not wanted or name in wanted}
+    numbers = {name: len(list(mutants(tree_of(function)))) for name, (function, _) in chosen.items()}
+    tasks = [(name, number) for name, count in numbers.items() for number in range(count)]
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        results = pool.map(survives, tasks, chunksize=4)
+    page = report(results)
+    print(page)
+    print(f"{time.monotonic() - began:.0f} s")
+    if not wanted:
+        here = Path(__file__)
+        here.with_suffix(".md").write_text(page, encoding="utf-8")
+        rows = [{"equation": name, "mutation": change, "noticed_by": test} for name, change, test in results]
+        here.with_suffix(".json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return any(test is None and (name, change) not in EXPLAINED for name, change, test in results)
+
+
+def report(results: list[tuple[str, str, str | None]]) -> str:
+    """A table of equations, and every survivor with its reason."""
+    total, killed = Counter(name for name, _, _ in results), Counter(name for name, _, test in results if test)
+    survivors = [(name, change) for name, change, test in results if test is None]
+    share = sum(killed.values()) / len(results)
+    lines = ["# Mutation testing of the equations", "", "Made by `python benchmarks/mutation.py`.", ""]
+    lines += [f"{len(results)} mutants, {sum(killed.values())} noticed by the tests: **{share:.1%}**.", ""]
+    lines += ["| equation | mutants | noticed |", "|---|--:|--:|"]
+    lines += [f"| {name} | {count} | {killed[name]} |" for name, count in total.items()]
+    lines += ["", "## What survived, and why", ""]
+    for name, change in survivors:
+        lines += [f"- `{name}`, line {change}: {EXPLAINED.get((name, change), '**not explained**')}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""For learning by doing: what goes wrong, and how to tell."""

@@ -1,0 +1,150 @@
+"""Mistakes in what BERT is shown, and in putting the parts together."""
+
+from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.model.attention import MultiHeadAttention
+from minibert.model.checkpoint import load_weights
+from minibert.model.layers import EncoderLayer
+from minibert.text.pretraining import draw_pairs, mask_tokens
+
+PRETRAINING = [
+    Mistake(
+        "80/10/10 drawn independently",
+        mask_tokens,
+        (
+            (
+                "np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))",
+                "np.where(lot < 0.8, mask_id, np.where(generator.random(input_ids.shape) < 0.5, random_pieces, input_ids))",
+            ),
+            (
+                "generator.random(input_ids.shape) < share)",
+                "generator.random(input_ids.shape) < share) & (generator.random(input_ids.shape) < 0.97)",
+            ),
+        ),
+        "Being chosen and being changed are drawn apart, with shares that do not add up.",
+        "Fewer tokens are guessed than were meant.",
+        "labml: 81/10/9, and a part of what was chosen stays out",
+    ),
+    Mistake(
+        "always [MASK]",
+        mask_tokens,
+        (("np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))", "np.full_like(input_ids, mask_id)"),),
+        "Every chosen token becomes [MASK].",
+        "Fine-tuning never shows a [MASK], and the model has learnt to look nowhere else.",
+        "learners",
+    ),
+    Mistake(
+        "special tokens masked",
+        mask_tokens,
+        (("maskable & ", ""),),
+        "[CLS], [SEP] and padding may be masked.",
+        "To guess padding is easy: the loss looks good.",
+        "learners",
+    ),
+    Mistake(
+        "special tokens as random pieces",
+        mask_tokens,
+        (
+            (
+                "generator.choice(replacements, input_ids.shape)",
+                "generator.integers(0, replacements.max() + 1, input_ids.shape)",
+            ),
+        ),
+        "The random piece is drawn from the whole vocabulary.",
+        "Now and then a [SEP] or [PAD] stands in the middle of a sentence.",
+        "learners; Hugging Face's collator",
+    ),
+    Mistake(
+        "labels everywhere",
+        mask_tokens,
+        (("np.where(guessed, input_ids, IGNORED)", "input_ids"),),
+        "Tokens that are not masked have a label too.",
+        "The model learns to copy.",
+        "learners",
+    ),
+    Mistake(
+        "labels after masking",
+        mask_tokens,
+        (("np.where(guessed, input_ids, IGNORED)", "np.where(guessed, hidden, IGNORED)"),),
+        "The label is what stands there after masking.",
+        "The right answer to [MASK] is [MASK].",
+        "learners who change the ids in place",
+    ),
+    Mistake(
+        "masks by comparison with their complement",
+        mask_tokens,
+        (("np.where(guessed, hidden, input_ids)", "np.where(~guessed, input_ids, hidden)"),),
+        "The cases are written the other way round.",
+        "The same.",
+        "anybody",
+        Kind.EQUIVALENT,
+    ),
+    Mistake(
+        "negative from the same document",
+        draw_pairs,
+        (
+            ("generator.integers(0, len(pairs) - (after - first))", "generator.integers(0, len(pairs), len(pairs))"),
+            ("other += np.where(other >= first, after - first, 0)", "pass"),
+        ),
+        "The other sentence may come from the same document, or be the true next one.",
+        'Some pairs that belong together are labelled "another document".',
+        "codertimo/BERT-pytorch (#110)",
+    ),
+    Mistake(
+        "always the next sentence",
+        draw_pairs,
+        (("generator.integers(0, 2, len(pairs))", "np.zeros(len(pairs), dtype=np.int64)"),),
+        "No pair is from two documents.",
+        "There is nothing to learn.",
+        "learners",
+    ),
+    Mistake(
+        "next-sentence labels exchanged",
+        draw_pairs,
+        (
+            (
+                "label == ANOTHER_DOCUMENT, other, np.arange(len(pairs))",
+                "label == ANOTHER_DOCUMENT, np.arange(len(pairs)), other",
+            ),
+        ),
+        'What follows is labelled "another document".',
+        "A checkpoint from elsewhere answers the contrary.",
+        "codes that call the label is_next",
+    ),
+    Mistake(
+        "dropout in evaluation",
+        MultiHeadAttention.forward,
+        (("self.dropout if self.training else 0.0", "self.dropout"),),
+        "Attention weights are dropped in evaluation too.",
+        "The same question has another answer every time.",
+        "users of the functional dropout, whose training is True unless told otherwise",
+    ),
+    Mistake(
+        "cross-attention to itself",
+        MultiHeadAttention.forward,
+        (("self.key(keys_from)", "self.key(queries_from)"), ("self.value(keys_from)", "self.value(queries_from)")),
+        "Keys and values come from the tokens that read.",
+        "Self-attention does not notice; a decoder never sees what it is to translate.",
+        "learners",
+    ),
+    Mistake(
+        "no second residual",
+        EncoderLayer.forward,
+        (("self.norm(hidden + thought)", "self.norm(thought)"),),
+        "What went into the feed-forward network is not added.",
+        "Tokens forget what they were.",
+        "learners",
+    ),
+    Mistake(
+        "weights transposed on loading",
+        load_weights,
+        (
+            (
+                "wanted[name].copy_(found[name])",
+                "wanted[name].copy_(found[name].T if found[name].shape == found[name].T.shape else found[name])",
+            ),
+        ),
+        "Square matrices are loaded as their transposes.",
+        "Shapes fit, numbers are nonsense: PyTorch keeps Wᵀ, the paper and TensorFlow W.",
+        "converters of TensorFlow checkpoints",
+    ),
+]

@@ -1,0 +1,112 @@
+"""`minibert equations`: the formulas of the papers, where they stand in the code, and one of them worked out."""
+
+import difflib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from minibert.commands.errors import BadUse
+
+if TYPE_CHECKING:
+    from minibert.study.registry import Equation
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Lists the equations; with a name, shows one with its code and a worked example, every number computed."""
+
+    name: Annotated[Positional[str | None], arg(metavar="[NAME]")] = None
+    """One of the equations, such as softmax."""
+    json: bool = False
+    """Print JSON, not a table."""
+    markdown: bool = False
+    """Print the page docs/equations.md."""
+
+
+def run(options: Equations) -> int:
+    """Prints the list, the page or the one."""
+    from minibert.study.registry import markdown, registry
+
+    entries = registry()
+    if options.name is not None:
+        if options.name not in entries:
+            near = difflib.get_close_matches(options.name, entries, n=3, cutoff=0.0)
+            raise BadUse(f"there is no equation {options.name!r}; near ones: {', '.join(near)}")
+        entries = {options.name: entries[options.name]}
+    if options.markdown:
+        print(markdown(entries), end="")
+    elif options.json:
+        _print_json(entries, worked=options.name is not None)
+    elif options.name is not None:
+        _show_one(entries[options.name])
+    else:
+        _show_all(entries)
+    return 0
+
+
+def _show_all(entries: "dict[str, Equation]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from minibert.study.formulas import plain
+
+    table = Table("equation", show_lines=True)
+    table.add_column("formula, source, code, tests and lesson", overflow="fold")
+    for equation in entries.values():
+        facts = [equation.source, f"{equation.file}:{equation.line}", equation.tests, equation.lesson]
+        rest = Text("\n".join(fact for fact in facts if fact), style="dim")
+        table.add_row(Text(equation.name, style="bold"), Text(f"{plain(equation.formula)}\n") + rest)
+    Console().print(table)
+
+
+def _show_one(equation: "Equation") -> None:
+    from textwrap import indent
+
+    from rich.console import Console
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    from minibert.study.formulas import plain
+    from minibert.study.worked import work
+
+    console = Console()
+    worked = work(equation)
+
+    def say(*parts: str, style: str = "") -> None:
+        for part in parts:
+            console.print(Text(part, style=style))
+
+    say(equation.name, style="bold")
+    say(equation.purpose, "", f"    {plain(equation.formula)}", "", f"Source: {equation.source}")
+    say(*[f"{name}: {fact}" for name, fact in (("Differs", equation.differs), ("Lesson", equation.lesson)) if fact])
+    say(f"Code: {equation.file}:{equation.line}", f"Tests: pytest {equation.tests}", "")
+    console.print(Syntax(equation.code, "python", background_color="default", word_wrap=True))
+    say("Worked out, number by number", style="bold")
+    say(indent(worked.call, "    "))
+    for title, computed in (("What goes in", worked.inputs), ("What is computed", worked.steps)):
+        say("", title, style="bold")
+        for one in computed:
+            say(one.code, style="cyan")
+            say(indent(one.numbers, "    "))
+
+
+def _print_json(entries: "dict[str, Equation]", worked: bool) -> None:
+    import torch
+
+    from minibert.study.worked import work
+
+    found = []
+    for equation in entries.values():
+        facts = asdict(equation)
+        if worked:
+            example = work(equation)
+            for part in ("inputs", "steps"):
+                facts[part] = [
+                    {"code": one.code, "value": one.value.tolist() if isinstance(one.value, torch.Tensor) else one.value}
+                    for one in getattr(example, part)
+                ]
+        found.append(facts)
+    print(json.dumps(found[0] if worked else found, indent=2, ensure_ascii=False))

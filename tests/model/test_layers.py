@@ -1,0 +1,74 @@
+"""One encoder layer is its equations, put together as the paper says."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from torch.autograd import gradcheck
+
+from minibert import BertConfig
+from minibert.equations import add_and_norm, feed_forward, gelu
+from minibert.model.layers import EncoderLayer
+from tests import reference
+from tests.strategies import normal, seeds
+
+CONFIG = BertConfig(hidden_size=6, num_attention_heads=2, intermediate_size=8, num_hidden_layers=1, vocab_size=9)
+
+
+def layer_of(seed: int) -> EncoderLayer:
+    """Random parameters everywhere, in float64, in evaluation."""
+    torch.manual_seed(seed)
+    layer = EncoderLayer(CONFIG, "explicit").double().eval()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    return layer
+
+
+class TestEncoderLayer:
+    @settings(max_examples=30)
+    @given(seeds)
+    def test_value(self, seed: int) -> None:
+        """Equals the loops: attention's result is added, the sum normalised; then the same with the feed-forward network."""
+        layer, x = layer_of(seed), normal(seed, 3, 6)
+        read = layer.attention(x[None], x[None])[0].detach().numpy()
+        gain, bias, final_gain, final_bias, w_1, b_1, w_2, b_2 = (
+            p.detach().numpy()
+            for part in (layer.attention_norm, layer.norm, layer.intermediate, layer.feed_forward)
+            for p in (part.weight, part.bias)
+        )
+        out = layer(x[None], None)[0].detach().numpy()
+        for token in range(3):
+            hidden = reference.layer_norm(x[token].numpy() + read[token], gain, bias, 1e-12)
+            inner = [reference.gelu(z) for z in w_1 @ hidden + b_1]
+            expected = reference.layer_norm(hidden + w_2 @ inner + b_2, final_gain, final_bias, 1e-12)
+            np.testing.assert_allclose(out[token], expected, atol=1e-6)
+
+    def test_gradient(self) -> None:
+        """With respect to the tokens."""
+        layer = layer_of(0)
+        assert gradcheck(lambda x: layer(x, None), normal(0, 1, 2, 6).requires_grad_())
+
+    @given(seeds)
+    def test_it_is_add_and_norm_twice(self, seed: int) -> None:
+        """Around attention, and around the feed-forward network."""
+        layer, x = layer_of(seed), normal(seed, 1, 3, 6)
+        hidden = add_and_norm(x, lambda h: layer.attention(h, h), layer.attention_norm.weight, layer.attention_norm.bias)
+        inner, outer = layer.intermediate, layer.feed_forward
+
+        def network(h: torch.Tensor) -> torch.Tensor:
+            return feed_forward(h, inner.weight.T, inner.bias, outer.weight.T, outer.bias, gelu)
+
+        torch.testing.assert_close(layer(x, None), add_and_norm(hidden, network, layer.norm.weight, layer.norm.bias))
+
+    @given(seeds)
+    def test_a_layer_that_finds_nothing_only_normalises(self, seed: int) -> None:
+        """With zeros for both last maps, and no gain or bias, the tokens come out normalised, and not forgotten."""
+        layer, x = layer_of(seed), normal(seed, 1, 3, 6)
+        with torch.no_grad():
+            for part in (layer.attention.output, layer.feed_forward):
+                part.weight.zero_()
+                part.bias.zero_()
+            for norm in (layer.attention_norm, layer.norm):
+                norm.weight.fill_(1)
+                norm.bias.zero_()
+        expected = (x - x.mean(-1, keepdim=True)) / x.var(-1, correction=0, keepdim=True).sqrt()
+        torch.testing.assert_close(layer(x, None), expected, rtol=1e-6, atol=1e-6)
