@@ -73,7 +73,7 @@ def warmup_linear_schedule(step: int, steps: int, warmup: int) -> float:
     """
     rising = step / max(1, warmup)
     falling = (steps - step + 1) / max(1, steps - warmup)
-    return max(0.0, min(1.0, rising, falling))
+    return max(0.0, min(rising, falling))
 
 
 def noam_schedule(step: int, width: int, warmup: int = 4000) -> float:

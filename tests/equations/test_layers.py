@@ -94,6 +94,7 @@ class TestLayerNorm:
         x = (size * normal(seed, 3, 8)).to(dtype)
         x[0] = size
         y = layer_norm(x, *plain(x))
+        assert y.dtype == dtype
         expected = layer_norm(x.double(), *plain(x.double()))
         np.testing.assert_allclose(y.double().numpy(), expected.numpy(), atol=4 * torch.finfo(dtype).eps * 3)
 
@@ -107,6 +108,11 @@ class TestAddAndNorm:
         found = reference.matmul(mixing.numpy(), x.numpy()) if len(x) else x.numpy()
         expected = [reference.layer_norm(row, gain.numpy(), bias.numpy(), 1e-12) for row in x.numpy() + found]
         np.testing.assert_allclose(out.numpy(), np.array(expected).reshape(x.shape), atol=1e-6)
+
+    def test_value_with_the_eps_of_bert(self) -> None:
+        """1e-12, as in layer normalisation by itself."""
+        x = torch.tensor([-1e-6, 1e-6], dtype=torch.float64)
+        torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *plain(x))[1].item(), 1 / math.sqrt(2))
 
     def test_gradient(self) -> None:
         """Through both ways: past the sublayer and through it."""

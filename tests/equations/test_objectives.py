@@ -74,6 +74,16 @@ class TestCrossEntropy:
         expected = [reference.cross_entropy(z, int(y)) for z, y in zip(logits.numpy(), labels, strict=True)]
         np.testing.assert_allclose(cross_entropy(logits, labels).numpy(), np.array(expected), atol=1e-12)
 
+    @given(predictions())
+    def test_any_axes_may_stand_in_front(self, drawn: Predictions) -> None:
+        """A batch of batches has the losses of each; a single prediction is no batch at all."""
+        logits, labels = drawn
+        losses = cross_entropy(logits, labels)
+        stacked = cross_entropy(torch.stack([logits, -logits]), torch.stack([labels, labels]))
+        torch.testing.assert_close(stacked, torch.stack([losses, cross_entropy(-logits, labels)]))
+        for z, y, loss in zip(logits, labels, losses, strict=True):
+            torch.testing.assert_close(cross_entropy(z, y), loss)
+
     def test_gradient(self) -> None:
         """First and second derivative, with an ignored label among them."""
         logits = normal(0, 4, 3).requires_grad_()
@@ -224,6 +234,14 @@ class TestLabelSmoothingLoss:
         logits = truth.log().requires_grad_()
         label_smoothing_loss(logits, torch.tensor([seed % classes]), smoothing).backward()
         torch.testing.assert_close(logits.grad, torch.zeros_like(logits))
+
+    @given(predictions(), SMOOTHING)
+    def test_any_axes_may_stand_in_front(self, drawn: Predictions, smoothing: float) -> None:
+        """A batch cut in rows has the same mean."""
+        logits, labels = drawn
+        rows = label_smoothing_loss(torch.stack([logits, -logits]), torch.stack([labels, labels]), smoothing)
+        flat = label_smoothing_loss(torch.cat([logits, -logits]), torch.cat([labels, labels]), smoothing)
+        torch.testing.assert_close(rows, flat)
 
     @given(predictions(), SMOOTHING, seeds)
     def test_what_is_not_labelled_cannot_matter(self, drawn: Predictions, smoothing: float, seed: int) -> None:

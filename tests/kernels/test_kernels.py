@@ -11,7 +11,7 @@ from minibert.kernels import choose_attention, fused_attention
 from tests.strategies import attention_inputs, seeds, tensors
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
@@ -24,13 +24,13 @@ def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@settings(max_examples=60)
-@given(inputs=attention_inputs(largest=9), dtype=st.sampled_from(list(TOLERANCES)), masked=st.booleans())
+@settings(max_examples=100)
+@given(inputs=attention_inputs(largest=9, smallest=0), dtype=st.sampled_from(list(TOLERANCES)), masked=st.booleans())
 def test_fused_attention_is_attention(device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
     """Over shapes, masks with empty rows among them, and types: the same output and the same three gradients."""
     *tensors_, keep = (x.to(device) for x in inputs)
-    if dtype is torch.bfloat16:  # eight bits of mantissa: large scores would differ by rounding alone
-        tensors_ = [x / x.abs().max() for x in tensors_]
+    if dtype in (torch.float16, torch.bfloat16):  # few bits of mantissa: large scores would differ by rounding alone
+        tensors_ = [x / max(1.0, x.abs().max().item() if x.numel() else 0.0) for x in tensors_]
     query, key, value = (x.to(dtype) for x in tensors_)
     mask = keep if masked else None
     explicit, fused = (
@@ -38,7 +38,7 @@ def test_fused_attention_is_attention(device: str, inputs, dtype: torch.dtype, m
         for function in (equations.scaled_dot_product_attention, fused_attention)
     )
     for one, other in zip(explicit, fused, strict=True):
-        scale = max(1.0, one.abs().max().item())
+        scale = max(1.0, one.abs().max().item() if one.numel() else 0.0)
         assert one.isfinite().all()
         torch.testing.assert_close(other / scale, one / scale, rtol=0, atol=TOLERANCES[dtype])
 

@@ -112,7 +112,7 @@ OPTIMIZATION = [
     Mistake(
         "no fall",
         warmup_linear_schedule,
-        (("min(1.0, rising, falling)", "min(1.0, rising)"),),
+        (("min(rising, falling)", "min(1.0, rising)"),),
         "After the warm-up the rate stays.",
         "The last steps still throw the weights about: a few tenths of a nat are lost.",
         "learners",
@@ -120,7 +120,7 @@ OPTIMIZATION = [
     Mistake(
         "no warm-up",
         warmup_linear_schedule,
-        (("min(1.0, rising, falling)", "min(1.0, falling)"),),
+        (("min(rising, falling)", "min(1.0, falling)"),),
         "The first step has the full rate.",
         "Adam knows no gradient sizes yet: post-norm models are thrown off and may never recover.",
         "learners",

@@ -1,0 +1,40 @@
+"""The equations on a CUDA device give what they give on the CPU, and stay on the device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from minibert import equations
+from tests.strategies import normal
+
+KEEP = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
+LABELS = torch.tensor([2, equations.IGNORED, 0])
+X = normal(0, 3, 4)
+CALLS: dict[str, Callable[..., Any]] = {
+    "softmax": lambda to: equations.softmax(to(X)),
+    "padding_mask": lambda to: equations.padding_mask(to(torch.tensor([1, 3])), 3),
+    "scaled_dot_product_attention": lambda to: equations.scaled_dot_product_attention(to(X), to(X), to(X), to(KEEP)),
+    "online_softmax_attention": lambda to: equations.online_softmax_attention(to(X), to(X), to(X), to(KEEP), block=2),
+    "sinusoidal_positions": lambda to: equations.sinusoidal_positions(to(X[0]), 6),
+    "layer_norm": lambda to: equations.layer_norm(to(X), to(X[0]), to(X[1])),
+    "gelu": lambda to: equations.gelu(to(X)),
+    "gelu_tanh": lambda to: equations.gelu_tanh(to(X)),
+    "masked_lm_loss": lambda to: equations.masked_lm_loss(to(X), to(LABELS)),
+    "label_smoothing_loss": lambda to: equations.label_smoothing_loss(to(X), to(LABELS)),
+    "binary_cross_entropy": lambda to: equations.binary_cross_entropy(to(X), to(X)),
+    "unigram_entropy": lambda to: equations.unigram_entropy(to(torch.tensor([0, 1, 1])), to(torch.tensor([1, 2])), 3),
+    "adamw_step": lambda to: equations.adamw_step(to(X), to(X), to(X), to(X * X), 2, 0.1)[0],
+    "clip_by_global_norm": lambda to: equations.clip_by_global_norm([to(X), to(X[0])])[0][0],
+}
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", CALLS)
+def test_on_cuda_as_on_the_cpu(name: str) -> None:
+    """In float64, to rounding."""
+    out: Tensor = CALLS[name](lambda x: x.cuda())
+    assert out.is_cuda
+    torch.testing.assert_close(out.cpu(), CALLS[name](lambda x: x))
