@@ -23,8 +23,12 @@ __version__ = "0.1.0"
 _HOME = {
     "Bert": "model",
     "BertConfig": "model",
+    "BertForMaskedLM": "model",
+    "BertForNextSentencePrediction": "model",
     "BertForPreTraining": "model",
+    "BertForQuestionAnswering": "model",
     "BertForSequenceClassification": "model",
+    "BertForTokenClassification": "model",
     "PRESETS": "model",
     "equations": "equations",
     "load_tokenizer": "text.tokenizer",
@@ -39,8 +43,12 @@ if TYPE_CHECKING:
     from minibert.model import PRESETS as PRESETS
     from minibert.model import Bert as Bert
     from minibert.model import BertConfig as BertConfig
+    from minibert.model import BertForMaskedLM as BertForMaskedLM
+    from minibert.model import BertForNextSentencePrediction as BertForNextSentencePrediction
     from minibert.model import BertForPreTraining as BertForPreTraining
+    from minibert.model import BertForQuestionAnswering as BertForQuestionAnswering
     from minibert.model import BertForSequenceClassification as BertForSequenceClassification
+    from minibert.model import BertForTokenClassification as BertForTokenClassification
     from minibert.observe import record as record
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
 

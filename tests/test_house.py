@@ -16,7 +16,7 @@ from tests.kill import is_value_test, load
 
 PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
-    {"files", "observe"},
+    {"files", "hub", "observe"},
     {"equations"},
     {"kernels"},
     {"model", "text"},

@@ -4,7 +4,16 @@ The rule is one: while nobody records, the fast form runs; while somebody does, 
 to look into.
 """
 
-from minibert.kernels.attention import ATTENTIONS, AttentionFunction, choose_attention, fused_attention
-from minibert.kernels.layers import gelu, layer_norm
+from minibert.kernels.attention import Attention, AttentionFunction, check_attention, choose_attention, fused_attention
+from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 
-__all__ = ["ATTENTIONS", "AttentionFunction", "choose_attention", "fused_attention", "gelu", "layer_norm"]
+__all__ = [
+    "Attention",
+    "AttentionFunction",
+    "check_attention",
+    "choose_attention",
+    "fused_attention",
+    "gelu",
+    "gelu_tanh",
+    "layer_norm",
+]

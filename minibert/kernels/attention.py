@@ -11,7 +11,6 @@ from minibert.observe import is_recording, observe
 
 ATTENTIONS = ("auto", "explicit", "fused")
 
-
 AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 """Anything with the arguments of `equations.scaled_dot_product_attention`: query, key, value, keep, dropout."""
 
@@ -36,11 +35,23 @@ def fused_attention(
     return observe("context", context.masked_fill(empty, 0.0))
 
 
-def choose_attention(requested: str) -> tuple[AttentionFunction, str]:
+Attention = str | AttentionFunction
+"""One of `ATTENTIONS`, or a function of one's own."""
+
+
+def check_attention(requested: Attention) -> None:
+    """Raises: ValueError for a name that is not in `ATTENTIONS`."""
+    if not callable(requested) and requested not in ATTENTIONS:
+        raise ValueError(f"attention {requested!r} is unknown; there are {', '.join(ATTENTIONS)}, or give a function")
+
+
+def choose_attention(requested: Attention) -> tuple[AttentionFunction, str]:
     """The function that computes attention now, and why it was chosen.
 
     An explicit request is always honoured; "auto" is fused, and explicit while somebody records.
     """
+    if callable(requested):
+        return requested, f"{getattr(requested, '__name__', 'a function')}: as given"
     if requested == "explicit":
         return scaled_dot_product_attention, "explicit: as requested"
     if requested == "fused":

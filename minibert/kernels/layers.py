@@ -23,3 +23,8 @@ def layer_norm(
 def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """`equations.gelu` by PyTorch's own kernel."""
     return equations.gelu(x) if is_recording() else F.gelu(x)
+
+
+def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`equations.gelu_tanh` by PyTorch's own kernel."""
+    return equations.gelu_tanh(x) if is_recording() else F.gelu(x, approximate="tanh")

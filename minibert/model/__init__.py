@@ -2,6 +2,24 @@
 
 from minibert.model.bert import Bert, BertOutput
 from minibert.model.config import PRESETS, BertConfig
-from minibert.model.heads import BertForPreTraining, BertForSequenceClassification
+from minibert.model.heads import (
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForPreTraining,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+)
 
-__all__ = ["PRESETS", "Bert", "BertConfig", "BertForPreTraining", "BertForSequenceClassification", "BertOutput"]
+__all__ = [
+    "PRESETS",
+    "Bert",
+    "BertConfig",
+    "BertForMaskedLM",
+    "BertForNextSentencePrediction",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertOutput",
+]

@@ -4,7 +4,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
-from minibert.kernels import ATTENTIONS, choose_attention
+from minibert.kernels import Attention, check_attention, choose_attention
 from minibert.observe import observe
 
 
@@ -15,12 +15,13 @@ class MultiHeadAttention(nn.Module):
         width: of the tokens, and of all heads together.
         heads: number of attentions; must divide `width`.
         dropout: probability with which an attention weight is dropped in training.
-        attention: "explicit" (the formula), "fused" (one kernel) or "auto" (fused, but explicit while recording).
+        attention: "explicit" (the formula), "fused" (one kernel), "auto" (fused, but explicit while recording), or any
+            function that is called as `equations.scaled_dot_product_attention` is.
 
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: str = "auto") -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: Attention = "auto") -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
@@ -30,10 +31,9 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.set_attention(attention)
 
-    def set_attention(self, attention: str) -> None:
-        """Changes how attention is computed, not what. Raises: ValueError for a name not in `ATTENTIONS`."""
-        if attention not in ATTENTIONS:
-            raise ValueError(f"attention {attention!r} is unknown; there are {', '.join(ATTENTIONS)}")
+    def set_attention(self, attention: Attention) -> None:
+        """Changes how attention is computed. Raises: ValueError for a name that is unknown."""
+        check_attention(attention)
         self.attention = attention
 
     def forward(

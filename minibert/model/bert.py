@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from minibert.kernels import Attention
 from minibert.model.config import BertConfig
 from minibert.model.layers import Embeddings, EncoderLayer
 from minibert.model.pretrained import PretrainedModel
@@ -17,10 +18,10 @@ Mask = Bool[Tensor, "batch tokens"] | Int[Tensor, "batch tokens"]
 
 @dataclass(frozen=True)
 class BertOutput:
-    """What the encoder says of every token, and of the sequence as a whole."""
+    """What the encoder says of every token, and of the sequence as a whole (None without a pooler)."""
 
     last_hidden_state: Float[Tensor, "batch tokens width"]
-    pooler_output: Float[Tensor, "batch width"]
+    pooler_output: Float[Tensor, "batch width"] | None
 
 
 class Pooler(nn.Module):
@@ -39,7 +40,8 @@ class Bert(PretrainedModel):
 
     Args:
         config: the sizes; `minibert.PRESETS` has the published ones.
-        attention: "auto", "explicit" or "fused"; see `set_attention`.
+        attention: "auto", "explicit", "fused" or a function; see `set_attention`.
+        pooler: whether there is one; heads that read every token by itself need none.
 
     >>> from minibert import PRESETS
     >>> bert = Bert(PRESETS["tiny"])
@@ -49,11 +51,11 @@ class Bert(PretrainedModel):
 
     architecture = "BertModel"
 
-    def __init__(self, config: BertConfig, attention: str = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: Attention = "auto", pooler: bool = True) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(EncoderLayer(config, attention) for _ in range(config.num_hidden_layers))
-        self.pooler = Pooler(config.hidden_size)
+        self.pooler = Pooler(config.hidden_size) if pooler else None
         self._initialise(self)
 
     def forward(
@@ -78,7 +80,7 @@ class Bert(PretrainedModel):
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)
         for layer in self.layers:
             hidden = layer(hidden, keep)
-        return BertOutput(hidden, observe("pooler", self.pooler(hidden)))
+        return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))
 
 
 def _keep(attention_mask: Tensor) -> Bool[Tensor, "batch 1 1 keys"]:

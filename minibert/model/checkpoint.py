@@ -3,17 +3,18 @@
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from minibert.files import write_atomically
+from minibert.model.config import BertConfig
+from minibert.model.weights import read_weights
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 
 HUGGING_FACE_NAMES = {
     "embeddings.words": "embeddings.word_embeddings",
@@ -32,21 +33,25 @@ HUGGING_FACE_NAMES = {
     "mlm.transform": "cls.predictions.transform.dense",
     "mlm.norm": "cls.predictions.transform.LayerNorm",
     "mlm": "cls.predictions",
+    "mlm.decoder": "cls.predictions.decoder",
     "nsp": "cls.seq_relationship",
     "classifier": "classifier",
+    "span": "qa_outputs",
 }
 """Our module names and Hugging Face's, without the `bert.` in front; each has a `weight`, a `bias` or both."""
 
 OUR_NAMES = {theirs: ours for ours, theirs in HUGGING_FACE_NAMES.items()}
-TIED_COPIES = {"cls.predictions.decoder.weight": "embeddings.words.weight", "cls.predictions.decoder.bias": "mlm.bias"}
-"""Tensors that some files hold a second time: the masked-LM decoder is the word embeddings, with its own bias."""
+LEAVES = {"gamma": "weight", "beta": "bias"}
+"""What LayerNorm's parameters were called in files that came from TensorFlow."""
+DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
+"""The masked-LM decoder, which is the word embeddings if it is tied; and its bias, a second copy of `mlm.bias`."""
 NOT_PARAMETERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
-ENCODER, HEADS = ("embeddings", "layers"), ("mlm", "nsp", "classifier")
+ENCODER, HEADS = ("embeddings", "layers"), ("mlm", "nsp", "classifier", "span")
 
 
-def heads_in(directory: Path) -> set[str]:
-    """Which parts beside the encoder a checkpoint has, by our names: of `pooler`, `mlm`, `nsp`, `classifier`."""
-    names = (_to_ours(name) for name in read_tensors(directory / WEIGHTS_FILE))
+def heads_in(source: str | Path) -> set[str]:
+    """Which parts beside the encoder a checkpoint has, by our names: of `pooler`, `mlm`, `nsp`, `classifier`, `span`."""
+    names = (_to_ours(name) for name in read_weights(source)[0])
     return {name.split(".")[0] for name in names if name} - set(ENCODER)
 
 
@@ -54,45 +59,56 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """Writes a model's parameters as a safetensors file under Hugging Face's names, atomically."""
     bare = not any(name.startswith("bert.") for name in model.state_dict())
     tensors = {
-        ("" if bare or name.startswith(("mlm", "nsp", "classifier")) else "bert.") + _to_theirs(name): tensor.contiguous()
+        ("" if bare or name.startswith(HEADS) else "bert.") + _to_theirs(name): tensor.contiguous()
         for name, tensor in model.state_dict().items()
     }
+    if DECODER in model.state_dict():
+        tensors[_to_theirs(DECODER_BIAS)] = model.state_dict()["mlm.bias"].clone()
     write_atomically(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Fills a model from a safetensors file under Hugging Face's names, whatever heads the file or the model has.
+def read_checkpoint(source: str | Path, config: BertConfig) -> tuple[dict[str, Tensor], BertConfig, Path]:
+    """The tensors of a checkpoint under our names, without `bert.`; the configuration that they have; and their file.
+
+    A decoder that differs from the word embeddings is one of its own, whatever the configuration says: so does
+    transformers. What no model here has keeps its name.
+
+    Raises: as `read_weights`; and ValueError for sizes that the file does not have, before anything is made of them.
+    """
+    tensors, path = read_weights(source)
+    found = {_to_ours(theirs) or theirs: tensor for theirs, tensor in tensors.items()}
+    _check_sizes(found, config, path)
+    words, bias = found.get("embeddings.words.weight"), found.pop(DECODER_BIAS, None)
+    if DECODER in found and words is not None and torch.equal(found[DECODER], words):
+        tied = config.tie_word_embeddings
+    else:
+        tied = config.tie_word_embeddings and DECODER not in found
+    if bias is not None and ("mlm.bias" not in found or not tied):
+        found["mlm.bias"] = bias
+    if tied:
+        found.pop(DECODER, None)
+    return found, replace(config, tie_word_embeddings=tied), path
+
+
+def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
+    """Fills a model with what `read_checkpoint` has found in a file, whatever heads the file or the model has.
 
     A head that the file does not have keeps its fresh weights, with a warning that names it; what the file has and the
     model does not is passed over, named in the same warning.
 
-    Raises: ValueError that names file and tensor, for a file that is not safetensors, for an encoder of which a part is
-    missing, for a tensor of another shape, and for a decoder that is not tied to the word embeddings.
+    Raises: ValueError that names file and tensor, for an encoder of which a part is missing, and for a tensor of another
+    shape.
 
     Tests: tests/model/test_checkpoint.py::TestLoadWeights
     """
-    found, unexpected = {}, []
-    tensors = read_tensors(path)
-    for theirs, tensor in tensors.items():
-        if ours := _to_ours(theirs):
-            found[ours] = tensor
-        elif theirs not in TIED_COPIES and theirs.removeprefix("bert.") not in NOT_PARAMETERS:
-            unexpected.append(theirs)
-    for copy, original in TIED_COPIES.items():
-        if copy in tensors and original in found and not torch.equal(tensors[copy], found[original]):
-            raise ValueError(f"{path}: {copy} differs from {original}; only a tied decoder is supported")
-
     wanted = {name.removeprefix("bert."): tensor for name, tensor in model.state_dict().items()}
     missing = [name for name in wanted if name not in found]
     if lost := [name for name in missing if name.startswith(ENCODER)]:
         raise ValueError(f"{path}: has no {_list(lost)}. Is this a BERT with as many layers as its config.json says?")
     for name in wanted.keys() & found.keys():
-        if wanted[name].shape != found[name].shape:
-            raise ValueError(
-                f"{path}: tensor {_to_theirs(name)} has shape {tuple(found[name].shape)}, "
-                f"config.json asks for {tuple(wanted[name].shape)}. Is this the config of another model?"
-            )
-    unexpected += [_to_theirs(name) for name in found if name not in wanted]
+        _check_shape(_to_theirs(name), found[name], tuple(wanted[name].shape), path)
+    unknown = [name for name in found if name not in wanted and name.removeprefix("bert.") not in NOT_PARAMETERS]
+    unexpected = [_to_theirs(name) or name for name in unknown]
     if missing or unexpected:
         warnings.warn(_surprises(path, missing, unexpected), stacklevel=3)
     with torch.no_grad():
@@ -100,12 +116,29 @@ def load_weights(model: nn.Module, path: Path) -> None:
             wanted[name].copy_(found[name])
 
 
-def read_tensors(path: Path) -> Mapping[str, Tensor]:
-    """All tensors of a safetensors file. Raises: ValueError if it is not one, or is damaged; FileNotFoundError."""
-    try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: is not a whole safetensors file ({error})") from error
+def _check_sizes(found: Mapping[str, Tensor], config: BertConfig, path: Path) -> None:
+    """Before a model is made: a config.json that says a billion layers must not be taken at its word."""
+    layers = len({name.split(".")[1] for name in found if name.startswith("layers.")})
+    if config.num_hidden_layers != layers:
+        raise ValueError(f"{path}: has {layers} layers, config.json says num_hidden_layers {config.num_hidden_layers}")
+    shapes = {
+        "embeddings.words.weight": (config.vocab_size, config.hidden_size),
+        "embeddings.positions.weight": (config.max_position_embeddings, config.hidden_size),
+        "embeddings.segments.weight": (config.type_vocab_size, config.hidden_size),
+        "layers.0.intermediate.weight": (config.intermediate_size, config.hidden_size),
+    }
+    for name, shape in shapes.items():
+        if name not in found:
+            raise ValueError(f"{path}: has no {_to_theirs(name)}. Is this a BERT?")
+        _check_shape(_to_theirs(name), found[name], shape, path)
+
+
+def _check_shape(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) -> None:
+    if tuple(tensor.shape) != shape:
+        raise ValueError(
+            f"{path}: tensor {name} has shape {tuple(tensor.shape)}, config.json asks for {shape}. "
+            "Is this the config of another model?"
+        )
 
 
 def _to_theirs(ours: str) -> str:
@@ -119,6 +152,7 @@ def _to_ours(theirs: str) -> str:
 
 def _renamed(name: str, table: Mapping[str, str]) -> str:
     module, _, leaf = name.removeprefix("bert.").rpartition(".")
+    leaf = LEAVES.get(leaf, leaf)
     number = re.search(r"\.(\d+)\.", module)
     pattern = re.sub(r"\.\d+\.", ".N.", module, count=1)
     if pattern not in table or leaf not in ("weight", "bias"):

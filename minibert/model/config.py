@@ -1,13 +1,15 @@
 """The shape of a BERT, in Hugging Face's field names."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from minibert.files import write_atomically
 
-ACTIVATIONS = ("gelu", "relu")
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
+MOST_LABELS = 100_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class BertConfig:
     intermediate_size: int = 3072
     """Width inside the feed-forward network, 4 times hidden_size in the paper."""
     hidden_act: str = "gelu"
-    """What bends the feed-forward network and the masked-LM transform: gelu or relu."""
+    """What bends the feed-forward network and the masked-LM transform: one of `ACTIVATIONS`."""
     hidden_dropout_prob: float = 0.1
     """Probability with which an element of a sublayer's output is dropped in training."""
     attention_probs_dropout_prob: float = 0.1
@@ -47,6 +49,8 @@ class BertConfig:
     """What layer normalisation adds to the variance."""
     pad_token_id: int = 0
     """Id of the piece that fills up short sequences."""
+    tie_word_embeddings: bool = True
+    """Whether the masked-LM head compares with the word embeddings themselves; else it has a table of its own."""
     id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
     """Names of the classes of a classification head."""
 
@@ -65,6 +69,10 @@ class BertConfig:
                 raise TypeError(f"{name} must be a whole number, not {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least 0, not {value!r}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
@@ -74,6 +82,10 @@ class BertConfig:
             )
         if self.hidden_act not in ACTIVATIONS:
             raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; there are {', '.join(ACTIVATIONS)}")
+        if not isinstance(self.tie_word_embeddings, bool):
+            raise TypeError(f"tie_word_embeddings must be true or false, not {self.tie_word_embeddings!r}")
+        if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
+            raise ValueError(f"id2label must name the classes 0, 1, 2, … without a gap, not {list(self.id2label)[:8]}")
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size} pieces")
 
@@ -104,21 +116,40 @@ class BertConfig:
         Raises: ValueError that names the file, if it is not the configuration of a BERT that can be run here.
         """
         try:
-            stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{path}: is not JSON ({error})") from error
         if not isinstance(stored, dict):
             raise ValueError(f"{path}: must hold one JSON object")
-        for name, supported in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
+        for name, supported in SUPPORTED.items():
             if stored.get(name, supported) != supported:
                 raise ValueError(f"{path}: {name} {stored[name]!r} is not supported, only {supported!r}")
         known = {name: stored[name] for name in (field.name for field in fields(cls)) if name in stored}
         try:
-            if "id2label" in known:
-                known["id2label"] = {int(number): str(name) for number, name in known["id2label"].items()}
+            known |= _classes(stored)
             return cls(**known)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+SUPPORTED: dict[str, object] = {
+    "model_type": "bert",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "is_encoder_decoder": False,
+}
+"""Fields of a config.json that decide what is computed, and the one value that is computed here."""
+
+
+def _classes(stored: dict[str, Any]) -> dict[str, dict[int, str]]:
+    """The classes by name, or by number alone, as older files have them."""
+    if stored.get("id2label"):
+        return {"id2label": {int(number): str(name) for number, name in stored["id2label"].items()}}
+    count = stored.get("num_labels", 2)
+    if not isinstance(count, int) or not 1 <= count <= MOST_LABELS:
+        raise ValueError(f"num_labels must be from 1 to {MOST_LABELS}, not {count!r}")
+    return {"id2label": {number: f"LABEL_{number}" for number in range(count)}}
 
 
 def _preset(layers: int, width: int) -> BertConfig:

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.kernels import Attention
 from minibert.model.bert import Bert, Mask
 from minibert.model.config import BertConfig
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
@@ -31,10 +32,44 @@ class SequenceClassifierOutput:
     loss: Float[Tensor, ""] | None = None
 
 
+@dataclass(frozen=True)
+class MaskedLMOutput:
+    """A score for every piece of the vocabulary at every token; `loss` is there if labels were given."""
+
+    logits: Float[Tensor, "*positions vocabulary"]
+    loss: Float[Tensor, ""] | None = None
+
+
+@dataclass(frozen=True)
+class NextSentenceOutput:
+    """Two scores a pair: "is next", "another document"; `loss` is there if labels were given."""
+
+    logits: Float[Tensor, "batch 2"]
+    loss: Float[Tensor, ""] | None = None
+
+
+@dataclass(frozen=True)
+class TokenClassifierOutput:
+    """One score a class for each token; `loss` is there if labels were given."""
+
+    logits: Float[Tensor, "batch tokens classes"]
+    loss: Float[Tensor, ""] | None = None
+
+
+@dataclass(frozen=True)
+class QuestionAnsweringOutput:
+    """Two scores for each token: that the answer starts, and that it ends there; `loss` is there if places were given."""
+
+    start_logits: Float[Tensor, "batch tokens"]
+    end_logits: Float[Tensor, "batch tokens"]
+    loss: Float[Tensor, ""] | None = None
+
+
 class MaskedLMHead(nn.Module):
     """From a token's vector to a score for each piece of the vocabulary, which is compared with each piece's embedding.
 
-    The embeddings are handed in at every call. There is one tensor, so nothing can untie it: no copy, pickle or move.
+    The embeddings are handed in at every call. There is one tensor, so nothing can untie it: no copy, pickle or move. Only
+    if `config.tie_word_embeddings` is false does the head have a table of its own.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -42,13 +77,15 @@ class MaskedLMHead(nn.Module):
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.decoder = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(
         self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
     ) -> Float[Tensor, "*positions vocabulary"]:
         transformed = observe("transform", self.norm(self.activation(self.transform(hidden))))
-        return observe("logits", nn.functional.linear(transformed, embeddings, self.bias))
+        table = embeddings if self.decoder is None else self.decoder.weight
+        return observe("logits", nn.functional.linear(transformed, table, self.bias))
 
 
 class NextSentenceHead(nn.Linear):
@@ -66,7 +103,7 @@ class BertForPreTraining(PretrainedModel):
 
     architecture = "BertForPreTraining"
 
-    def __init__(self, config: BertConfig, attention: str = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
         super().__init__(config)
         self.bert = Bert(config, attention)
         self.mlm = MaskedLMHead(config)
@@ -107,12 +144,65 @@ class BertForPreTraining(PretrainedModel):
         return PretrainingOutput(prediction_logits, seq_relationship_logits, loss)
 
 
+class BertForMaskedLM(PretrainedModel):
+    """BERT that guesses hidden words, and nothing else."""
+
+    architecture = "BertForMaskedLM"
+
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+        super().__init__(config)
+        self.bert = Bert(config, attention, pooler=False)
+        self.mlm = MaskedLMHead(config)
+        self._initialise(self.mlm)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Mask | None = None,
+        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
+        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        labels: Int[Tensor, "batch tokens"] | None = None,
+        predict_at: Bool[Tensor, "batch tokens"] | None = None,
+    ) -> MaskedLMOutput:
+        """The loss is `masked_lm_loss`, if `labels` are given. `predict_at` as in `BertForPreTraining`."""
+        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
+        if predict_at is not None:
+            hidden = hidden[predict_at]
+            labels = None if labels is None else labels[predict_at]
+        logits = self.mlm(hidden, self.bert.embeddings.words.weight)
+        return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
+
+
+class BertForNextSentencePrediction(PretrainedModel):
+    """BERT that tells whether one sentence follows another, and nothing else."""
+
+    architecture = "BertForNextSentencePrediction"
+
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+        super().__init__(config)
+        self.bert = Bert(config, attention)
+        self.nsp = NextSentenceHead(config)
+        self._initialise(self.nsp)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Mask | None = None,
+        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
+        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        labels: Int[Tensor, " batch"] | None = None,
+    ) -> NextSentenceOutput:
+        """The loss is `next_sentence_loss`, if `labels` are given: 0 if the second sentence follows the first."""
+        logits = self.nsp(self.bert(input_ids, attention_mask, token_type_ids, position_ids).pooler_output)
+        return NextSentenceOutput(logits, None if labels is None else next_sentence_loss(logits, labels))
+
+
 class BertForSequenceClassification(PretrainedModel):
     """BERT with a classifier on the pooled vector: `config.id2label` names the classes (Devlin et al., section 4.1)."""
 
     architecture = "BertForSequenceClassification"
 
-    def __init__(self, config: BertConfig, attention: str = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
         super().__init__(config)
         self.bert = Bert(config, attention)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -130,4 +220,65 @@ class BertForSequenceClassification(PretrainedModel):
         """The loss is the mean cross-entropy over the sequences, if `labels` are given."""
         encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
-        return SequenceClassifierOutput(logits, None if labels is None else cross_entropy(logits, labels).mean())
+        return SequenceClassifierOutput(logits, None if labels is None else _mean_cross_entropy(logits, labels))
+
+
+class BertForTokenClassification(PretrainedModel):
+    """BERT with a classifier on every token: named entities and the like (Devlin et al., section 5.3)."""
+
+    architecture = "BertForTokenClassification"
+
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+        super().__init__(config)
+        self.bert = Bert(config, attention, pooler=False)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self._initialise(self.classifier)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Mask | None = None,
+        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
+        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        labels: Int[Tensor, "batch tokens"] | None = None,
+    ) -> TokenClassifierOutput:
+        """The loss is the mean cross-entropy over the tokens whose label is not -100, if `labels` are given."""
+        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
+        logits = observe("classifier.logits", self.classifier(self.dropout(hidden)))
+        return TokenClassifierOutput(logits, None if labels is None else _mean_cross_entropy(logits, labels))
+
+
+class BertForQuestionAnswering(PretrainedModel):
+    """BERT that marks where in a text the answer to a question starts and ends (Devlin et al., section 4.2)."""
+
+    architecture = "BertForQuestionAnswering"
+
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+        super().__init__(config)
+        self.bert = Bert(config, attention, pooler=False)
+        self.span = nn.Linear(config.hidden_size, 2)
+        self._initialise(self.span)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Mask | None = None,
+        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
+        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        start_positions: Int[Tensor, " batch"] | None = None,
+        end_positions: Int[Tensor, " batch"] | None = None,
+    ) -> QuestionAnsweringOutput:
+        """The loss is the mean of both cross-entropies, if both places are given; one behind the text does not count."""
+        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
+        start_logits, end_logits = observe("span.logits", self.span(hidden)).unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            behind = input_ids.shape[1]
+            start, end = (p.masked_fill((p < 0) | (p >= behind), IGNORED) for p in (start_positions, end_positions))
+            loss = (_mean_cross_entropy(start_logits, start) + _mean_cross_entropy(end_logits, end)) / 2
+        return QuestionAnsweringOutput(start_logits, end_logits, loss)
+
+
+def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(logits, labels).sum() / (labels != IGNORED).sum().clamp(min=1)

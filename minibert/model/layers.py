@@ -8,11 +8,19 @@ from torch import Tensor, nn
 
 from minibert import kernels
 from minibert.equations import relu
+from minibert.kernels import Attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.config import BertConfig
 from minibert.observe import observe
 
-ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": kernels.gelu, "relu": relu}
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": kernels.gelu,
+    "gelu_new": kernels.gelu_tanh,
+    "gelu_pytorch_tanh": kernels.gelu_tanh,
+    "relu": relu,
+    "silu": nn.functional.silu,
+}
+"""By Hugging Face's names. The SiLU is in neither paper; some checkpoints have it."""
 
 
 class LayerNorm(nn.Module):
@@ -65,7 +73,7 @@ class EncoderLayer(nn.Module):
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
-    def __init__(self, config: BertConfig, attention: str) -> None:
+    def __init__(self, config: BertConfig, attention: Attention) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(
             config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention

@@ -6,12 +6,22 @@ from typing import ClassVar, TypeVar
 
 from torch import nn
 
-from minibert.kernels import choose_attention
+from minibert.hub import fetch
+from minibert.kernels import Attention, choose_attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
+from minibert.model.checkpoint import CONFIG_FILE, load_weights, read_checkpoint, save_weights
 from minibert.model.config import BertConfig
+from minibert.model.weights import WEIGHTS_FILE
 
 Model = TypeVar("Model", bound="PretrainedModel")
+
+
+def load_config(source: str | Path) -> BertConfig:
+    """The configuration of a checkpoint. Raises: FileNotFoundError if it has none, ValueError if it cannot be run here."""
+    path = fetch(source, CONFIG_FILE)
+    if path is None:
+        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
+    return BertConfig.load_json(path)
 
 
 class PretrainedModel(nn.Module):
@@ -24,8 +34,12 @@ class PretrainedModel(nn.Module):
         super().__init__()
         self.config = config
 
-    def set_attention(self: Model, attention: str) -> Model:
-        """Changes how attention is computed: "auto", "explicit" or "fused". The numbers stay the same to rounding."""
+    def set_attention(self: Model, attention: Attention) -> Model:
+        """Changes how attention is computed.
+
+        "auto", "explicit" and "fused" give the same numbers, to rounding; or give a function of your own, which is called as
+        `equations.scaled_dot_product_attention` is.
+        """
         for module in self.modules():
             if isinstance(module, MultiHeadAttention):
                 module.set_attention(attention)
@@ -42,18 +56,21 @@ class PretrainedModel(nn.Module):
         self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
 
     @classmethod
-    def from_pretrained(cls: type[Model], directory: str | Path, attention: str = "auto") -> Model:
-        """The model in a Hugging Face directory, in float32 and ready for inference (call `train()` to train it).
+    def from_pretrained(cls: type[Model], source: str | Path, attention: Attention = "auto") -> Model:
+        """The model of a Hugging Face checkpoint, in float32 and ready for inference (call `train()` to train it).
+
+        Args:
+            source: a folder; or a file with weights, its config.json beside it; or the id of a model on the hub.
+            attention: see `set_attention`.
 
         A head that the checkpoint does not have starts afresh, with a warning that names it.
 
-        Raises: FileNotFoundError for a missing directory or file, ValueError for one that holds no such model.
+        Raises: FileNotFoundError for what is not there, ValueError that says what is wrong, and where, for what is there
+        and is no such model.
         """
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            if not (Path(directory) / name).is_file():
-                raise FileNotFoundError(f"{directory}: is no checkpoint, there is no {name} in it")
-        model = cls(BertConfig.load_json(Path(directory) / CONFIG_FILE), attention)  # type: ignore[call-arg]
-        load_weights(model, Path(directory) / WEIGHTS_FILE)
+        found, config, path = read_checkpoint(source, load_config(source))
+        model = cls(config, attention)  # type: ignore[call-arg]
+        load_weights(model, found, path)
         return model.eval()
 
     def _initialise(self, *parts: nn.Module) -> None:
@@ -66,5 +83,5 @@ class PretrainedModel(nn.Module):
         for module in chain.from_iterable(part.modules() for part in parts):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)

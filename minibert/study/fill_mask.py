@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from minibert.equations import softmax
 from minibert.model import BertForPreTraining
-from minibert.model.checkpoint import WEIGHTS_FILE, heads_in
+from minibert.model.checkpoint import heads_in
 from minibert.text.tokenizer import MASK, UNK, load_tokenizer, token_id
 
 
@@ -25,9 +25,7 @@ def load_masked_lm(directory: str | Path) -> tuple[BertForPreTraining, Tokenizer
 
     Raises: FileNotFoundError if there is no checkpoint or no tokenizer, ValueError if it has no masked-LM head.
     """
-    if not (Path(directory) / WEIGHTS_FILE).is_file():
-        raise FileNotFoundError(f"{directory}: is no checkpoint, there is no {WEIGHTS_FILE} in it")
-    heads = heads_in(Path(directory))
+    heads = heads_in(directory)
     if "mlm" not in heads:
         raise ValueError(f"{directory}: has no masked-LM head (mlm); heads found: {', '.join(sorted(heads)) or 'none'}")
     return BertForPreTraining.from_pretrained(directory), load_tokenizer(directory)

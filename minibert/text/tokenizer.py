@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from minibert.files import write_atomically
+from minibert.hub import fetch
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -68,19 +69,24 @@ def save_tokenizer(tokenizer: Tokenizer, directory: str | Path) -> None:
     write_atomically(Path(directory) / "vocab.txt", "\n".join(sorted(ids, key=ids.__getitem__)) + "\n")
 
 
-def load_tokenizer(directory: str | Path) -> Tokenizer:
-    """The tokenizer of a checkpoint: its `tokenizer.json`, else one made from its `vocab.txt`.
+def load_tokenizer(source: str | Path) -> Tokenizer:
+    """The tokenizer of a checkpoint (a folder, or the id of a model on the hub): its `tokenizer.json`, else its `vocab.txt`.
 
     Raises: FileNotFoundError if it has neither, ValueError for a file that cannot be read as one.
     """
-    stored, vocabulary = Path(directory) / TOKENIZER_FILE, Path(directory) / "vocab.txt"
-    if stored.is_file():
+    stored = fetch(source, TOKENIZER_FILE)
+    if stored is not None:
         try:
             return Tokenizer.from_str(stored.read_text(encoding="utf-8"))
         except Exception as error:  # what `tokenizers` raises has no class of its own
             raise ValueError(f"{stored}: is not a tokenizer ({error})") from error
-    if vocabulary.is_file():
-        settings = Path(directory) / "tokenizer_config.json"
-        lowercase = json.loads(settings.read_text()).get("do_lower_case", True) if settings.is_file() else True
-        return build_tokenizer(vocabulary.read_text(encoding="utf-8").splitlines(), lowercase)
-    raise FileNotFoundError(f"{directory}: has no tokenizer, neither {TOKENIZER_FILE} nor vocab.txt")
+    vocabulary = fetch(source, "vocab.txt")
+    if vocabulary is None:
+        raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor vocab.txt")
+    settings = fetch(source, "tokenizer_config.json")
+    try:
+        stored_settings = json.loads(settings.read_text(encoding="utf-8")) if settings is not None else {}
+        lowercase = bool(stored_settings.get("do_lower_case", True))
+        return build_tokenizer(vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n"), lowercase)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{vocabulary}: is not a vocabulary ({error})") from error

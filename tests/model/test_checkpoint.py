@@ -1,6 +1,9 @@
-"""Checkpoints: what is written is read again, and transformers agrees in both directions."""
+"""Checkpoints: what is written is read again, in every form that files have had; what cannot be read is named."""
 
 import json
+import math
+import pickle
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -8,99 +11,22 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings
 
 from minibert import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification
-from minibert.equations import IGNORED
-from minibert.model.checkpoint import heads_in, load_weights
-from minibert.model.pretrained import PretrainedModel
+from minibert.model.checkpoint import heads_in, load_weights, read_checkpoint
+from tests.model.checkpoints import CLASSES, configs, inputs_for, largest_difference
 from tests.strategies import seeds
 
-transformers = pytest.importorskip("transformers")
-CLASSES = [
-    (Bert, "BertModel"),
-    (BertForPreTraining, "BertForPreTraining"),
-    (BertForSequenceClassification, "BertForSequenceClassification"),
-]
 CONFIG = BertConfig(
     vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12, max_position_embeddings=9
 )
 
 
-@st.composite
-def configs(draw: st.DrawFn) -> BertConfig:
-    """Small ones of every shape, with weights large enough that every part matters."""
-    heads = draw(st.integers(1, 3))
-    return BertConfig(
-        vocab_size=draw(st.integers(6, 40)),
-        hidden_size=heads * draw(st.integers(1, 4)),
-        num_hidden_layers=draw(st.integers(1, 3)),
-        num_attention_heads=heads,
-        intermediate_size=draw(st.integers(1, 9)),
-        hidden_act=draw(st.sampled_from(["gelu", "relu"])),
-        max_position_embeddings=8,
-        type_vocab_size=draw(st.integers(1, 3)),
-        initializer_range=0.5,
-        layer_norm_eps=draw(st.sampled_from([1e-12, 1e-5])),
-    )
-
-
-def inputs_for(config: BertConfig, seed: int) -> dict[str, torch.Tensor]:
-    """Random ids, segments, labels; sequences of different length, at least one token kept."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (3, int(torch.randint(1, 9, (1,), generator=generator)))
-    ids = torch.randint(config.vocab_size, shape, generator=generator)
-    lengths = torch.randint(1, shape[1] + 1, (3, 1), generator=generator)
-    return {
-        "input_ids": ids,
-        "attention_mask": (torch.arange(shape[1]) < lengths).long(),
-        "token_type_ids": torch.randint(config.type_vocab_size, shape, generator=generator),
-    }
-
-
-def labels_for(ours: type[PretrainedModel], ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    if ours is BertForPreTraining:
-        labels = ids.masked_fill(torch.arange(ids.shape[1]) % 2 == 1, IGNORED)
-        return {"labels": labels, "next_sentence_label": torch.tensor([0, 1, 1])}
-    return {"labels": torch.tensor([0, 1, 0])} if ours is BertForSequenceClassification else {}
-
-
-def largest_difference(mine: object, theirs: object) -> float:
-    """Over all outputs that ours has, by the names they have in transformers."""
-    return max((value - getattr(theirs, name)).abs().max().item() for name, value in vars(mine).items() if value is not None)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize(("ours", "theirs"), CLASSES)
-@given(config=configs(), seed=seeds)
-def test_transformers_loads_what_we_save_and_agrees(tmp_path: Path, ours, theirs: str, config, seed: int) -> None:
-    """Nothing missing, nothing unexpected; the same loss and outputs in float64, to 1e-10."""
-    torch.manual_seed(seed)
-    mine = ours(config).eval()
-    mine.save_pretrained(tmp_path)
-    other, report = getattr(transformers, theirs).from_pretrained(tmp_path, output_loading_info=True)
-    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    inputs = inputs_for(config, seed)
-    arguments = inputs | labels_for(ours, inputs["input_ids"])
-    assert largest_difference(mine.double()(**arguments), other.double().eval()(**arguments)) < 1e-10
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize(("ours", "theirs"), CLASSES)
-@given(config=configs(), seed=seeds)
-def test_we_load_what_transformers_saves_and_agree(tmp_path: Path, ours, theirs: str, config, seed: int) -> None:
-    """Every tensor finds its place, without a warning; the same loss and outputs in float64, to 1e-10."""
-    torch.manual_seed(seed)
-    fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
-    other = getattr(transformers, theirs)(transformers.BertConfig(**fields, attn_implementation="eager")).eval()
-    other.save_pretrained(tmp_path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        mine = ours.from_pretrained(tmp_path)
-    inputs = inputs_for(config, seed)
-    arguments = inputs | labels_for(ours, inputs["input_ids"])
-    assert largest_difference(mine.double()(**arguments), other.double()(**arguments)) < 1e-10
+def found_in(folder: str, config: BertConfig) -> tuple[dict[str, torch.Tensor], Path]:
+    """The tensors of a checkpoint, and their file."""
+    found, _, path = read_checkpoint(folder, config)
+    return found, path
 
 
 class TestLoadWeights:
@@ -113,7 +39,7 @@ class TestLoadWeights:
             BertForPreTraining(config).save_pretrained(folder)
             file = safetensors.torch.load_file(Path(folder) / "model.safetensors")
             model = BertForPreTraining(config)
-            load_weights(model, Path(folder) / "model.safetensors")
+            load_weights(model, *found_in(folder, config))
         parameters = dict(model.bert.named_parameters())
         for number in range(config.num_hidden_layers):
             for ours, theirs in (("query", "self.query"), ("output", "output.dense")):
@@ -128,13 +54,13 @@ class TestLoadWeights:
         model, other = BertForPreTraining(config).eval(), BertForPreTraining(config).eval()
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
-            load_weights(other, Path(folder) / "model.safetensors")
+            load_weights(other, *found_in(folder, config))
         inputs = inputs_for(config, seed)
         assert largest_difference(model(**inputs), other(**inputs)) == 0
 
 
-@pytest.mark.parametrize(("ours", "_"), CLASSES)
-def test_round_trip(tmp_path: Path, ours, _: str) -> None:
+@pytest.mark.parametrize("ours", CLASSES)
+def test_round_trip(tmp_path: Path, ours) -> None:
     """Bit for bit, and in evaluation mode."""
     model = ours(CONFIG)
     model.save_pretrained(tmp_path)
@@ -170,8 +96,10 @@ def save(tmp_path: Path, **changes: torch.Tensor | None) -> None:
     ("changes", "message"),
     [
         ({"bert.embeddings.LayerNorm.weight": None}, "has no embeddings.norm.weight"),
+        ({"bert.embeddings.word_embeddings.weight": None}, "has no embeddings.word_embeddings.weight. Is this a BERT"),
+        ({"cls.seq_relationship.bias": torch.tensor([0.0, math.nan])}, "tensor cls.seq_relationship.bias has numbers"),
         ({"bert.pooler.dense.weight": torch.zeros(16, 16)}, r"pooler.dense.weight has shape \(16, 16\).*\(8, 8\)"),
-        ({"cls.predictions.decoder.weight": torch.zeros(40, 8)}, "only a tied decoder is supported"),
+        ({"bert.embeddings.word_embeddings.weight": torch.zeros(41, 8)}, r"shape \(41, 8\), config.json asks for \(40, 8\)"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, torch.Tensor | None], message: str) -> None:
@@ -193,8 +121,136 @@ def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path, missing: str) -> None:
     save(tmp_path)
     (tmp_path / missing).unlink()
-    with pytest.raises(FileNotFoundError, match=f"is no checkpoint, there is no {missing}"):
+    with pytest.raises(FileNotFoundError, match=f"is no checkpoint, there is no.* {missing}"):
         Bert.from_pretrained(tmp_path)
+
+
+def same_answers(one: BertForPreTraining, folder: Path) -> bool:
+    """Whether what is in a folder answers as `one` does, bit for bit, and is loaded without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = BertForPreTraining.from_pretrained(folder)
+    inputs = inputs_for(CONFIG, 0)
+    return largest_difference(one.eval()(**inputs), other(**inputs)) == 0
+
+
+def stored(folder: Path) -> tuple[BertForPreTraining, dict[str, torch.Tensor]]:
+    """A saved model, and its tensors, taken out of the folder again."""
+    model = BertForPreTraining(CONFIG)
+    model.save_pretrained(folder)
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    return model, tensors
+
+
+def test_weights_may_be_pickled(tmp_path: Path) -> None:
+    model, tensors = stored(tmp_path)
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    assert same_answers(model, tmp_path)
+
+
+def test_weights_may_be_in_shards(tmp_path: Path) -> None:
+    """Named by an index; one that is missing, and an index that leads out of the folder, are named."""
+    model, tensors = stored(tmp_path)
+    names = sorted(tensors)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, some in parts.items():
+        safetensors.torch.save_file({name: tensors[name] for name in some}, tmp_path / file)
+    index = {"weight_map": {name: file for file, some in parts.items() for name in some}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert same_answers(model, tmp_path)
+    (tmp_path / "b.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"names b.safetensors, which is not there"):
+        Bert.from_pretrained(tmp_path)
+    index["weight_map"][names[0]] = "../a.safetensors"
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"'../a.safetensors' is no plain file name"):
+        Bert.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["no prefix", "gamma and beta", "tied copy", "position ids", "a file, not its folder"])
+def test_older_forms_of_the_same_tensors(tmp_path: Path, change: str) -> None:
+    """All mean the same model."""
+    model, tensors = stored(tmp_path)
+    words = tensors["bert.embeddings.word_embeddings.weight"]
+    if change == "no prefix":
+        tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
+    if change == "gamma and beta":
+        old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+        tensors = {re.sub("|".join(old), lambda found: old[found[0]], name): tensor for name, tensor in tensors.items()}
+        assert any("gamma" in name for name in tensors)
+    if change == "tied copy":
+        bias = tensors["cls.predictions.bias"].clone()
+        tensors |= {"cls.predictions.decoder.weight": words.clone(), "cls.predictions.decoder.bias": bias}
+    if change == "position ids":
+        tensors["bert.embeddings.position_ids"] = torch.arange(9)[None]
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
+    assert same_answers(model, tmp_path / "model.safetensors" if change == "a file, not its folder" else tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files_are_loaded_in_single(tmp_path: Path, dtype: torch.dtype) -> None:
+    model, tensors = stored(tmp_path)
+    safetensors.torch.save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    loaded = Bert.from_pretrained(tmp_path / "model.safetensors")
+    weight = model.bert.embeddings.words.weight
+    assert loaded.embeddings.words.weight.dtype == torch.float32
+    torch.testing.assert_close(loaded.embeddings.words.weight, weight.to(dtype).float(), rtol=0, atol=0)
+
+
+def test_a_pickle_that_runs_programs_is_refused(tmp_path: Path) -> None:
+    """Nothing in it is run."""
+    stored(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(str(tmp_path / "was here"))))
+    with pytest.raises(ValueError, match=r"pytorch_model.bin: is not a whole file of PyTorch weights"):
+        Bert.from_pretrained(tmp_path)
+    assert not (tmp_path / "was here").exists()
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self.path, "w")
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model_type": "roberta"}, "model_type 'roberta' is not supported, only 'bert'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' is not supported"),
+        ({"add_cross_attention": True}, "add_cross_attention True is not supported"),
+        ({"is_decoder": True}, "is_decoder True is not supported"),
+        ({"hidden_act": "mish"}, "hidden_act 'mish' is unknown; there are gelu, gelu_new"),
+        ({"num_hidden_layers": 10**9}, "has 2 layers, config.json says num_hidden_layers 1000000000"),
+        ({"vocab_size": 10**15}, r"config.json asks for \(1000000000000000, 8\)"),
+        ({"id2label": None, "num_labels": 10**9}, "num_labels must be from 1 to 100000"),
+        ({"layer_norm_eps": "small"}, "layer_norm_eps must be a number of at least 0, not 'small'"),
+        ({"hidden_size": "8"}, "hidden_size must be a whole number, not '8'"),
+    ],
+)
+def test_a_config_that_cannot_be_run_is_named(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    """Before anything of the size that it speaks of is made."""
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | changed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message) as error:
+        BertForPreTraining.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_classes_by_number(tmp_path: Path) -> None:
+    """`num_labels` without names, as in older files."""
+    config = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
+    config.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text()) | {"id2label": None, "num_labels": 3}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    loaded = BertForSequenceClassification.from_pretrained(tmp_path)
+    assert loaded.config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
 
 
 def test_the_config_written_is_readable_by_people(tmp_path: Path) -> None:
