@@ -1,4 +1,4 @@
-"""Every test, doctests included, checks every shape annotation; and nothing is read from or left in the user's cache."""
+"""Every test, doctests included, checks every shape annotation; none needs a network, or leaves a trace in a cache."""
 
 import math
 import os
@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 import tests.shapes  # noqa: F401 - the hook takes it from here
 
 install_import_hook("minibert", "tests.shapes.check")
+os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
 
 import torch  # noqa: E402

@@ -1,17 +1,19 @@
 """The command line. Importing it loads neither torch nor any other room of the house: `minibert --help` is quick."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tyro
 
-from minibert.commands import equations, fill_mask, quickstart
+from minibert.commands import equations, fill_mask, quickstart, verify
 from minibert.commands.errors import BadUse, Stopped
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
+    "verify": (verify.Verify, verify.run),
     "equations": (equations.Equations, equations.run),
 }
 """Each command's options and what it does with them."""
@@ -27,10 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     run = dict(COMMANDS.values())[type(options)]
     try:
-        return run(options)
+        code = run(options)
+        sys.stdout.flush()
+        return code
     except BadUse as error:
         print(f"minibert: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever was reading has read enough; what is left in the buffer must not raise again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"minibert: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from minibert.commands.errors import BadUse
 
 if TYPE_CHECKING:
     from minibert.study.registry import Equation
+    from minibert.study.worked import Computed
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ def run(options: Equations) -> int:
     """Prints the list, the page or the one."""
     from minibert.study.registry import markdown, registry
 
+    if options.json and options.markdown:
+        raise BadUse("--json and --markdown: give one of them")
     entries = registry()
     if options.name is not None:
         if options.name not in entries:
-            near = difflib.get_close_matches(options.name, entries, n=3, cutoff=0.0)
-            raise BadUse(f"there is no equation {options.name!r}; near ones: {', '.join(near)}")
+            near = difflib.get_close_matches(options.name, entries, n=3, cutoff=0.4)
+            hint = f"near ones: {', '.join(near)}" if near else "`minibert equations` lists them"
+            raise BadUse(f"there is no equation {options.name!r}; {hint}")
         entries = {options.name: entries[options.name]}
     if options.markdown:
         print(markdown(entries), end="")
@@ -53,10 +58,11 @@ def _show_all(entries: "dict[str, Equation]") -> None:
 
     from minibert.study.formulas import plain
 
-    table = Table("equation", show_lines=True)
-    table.add_column("formula, source, code, tests and lesson", overflow="fold")
+    table = Table(show_lines=True)
+    table.add_column("equation", no_wrap=True)
+    table.add_column("formula, source, code, tests", overflow="fold")
     for equation in entries.values():
-        facts = [equation.source, f"{equation.file}:{equation.line}", equation.tests, equation.lesson]
+        facts = [equation.source, f"{equation.file}:{equation.line}", equation.tests.rpartition("::")[2], equation.lesson]
         rest = Text("\n".join(fact for fact in facts if fact), style="dim")
         table.add_row(Text(equation.name, style="bold"), Text(f"{plain(equation.formula)}\n") + rest)
     Console().print(table)
@@ -75,38 +81,49 @@ def _show_one(equation: "Equation") -> None:
     console = Console()
     worked = work(equation)
 
-    def say(*parts: str, style: str = "") -> None:
+    def say(*parts: str, style: str = "", whole: bool = False) -> None:
         for part in parts:
-            console.print(Text(part, style=style))
+            console.print(Text(part, style=style), soft_wrap=whole)  # whole: lines that somebody may want to copy
 
     say(equation.name, style="bold")
     say(equation.purpose, "", f"    {plain(equation.formula)}", "", f"Source: {equation.source}")
     say(*[f"{name}: {fact}" for name, fact in (("Differs", equation.differs), ("Lesson", equation.lesson)) if fact])
     say(f"Code: {equation.file}:{equation.line}", f"Tests: pytest {equation.tests}", "")
-    console.print(Syntax(equation.code, "python", background_color="default", word_wrap=True))
+    code = Syntax(equation.code, "python", background_color="default").highlight(equation.code)
+    console.print(code, soft_wrap=True)
     say("Worked out, number by number", style="bold")
-    say(indent(worked.call, "    "))
-    for title, computed in (("What goes in", worked.inputs), ("What is computed", worked.steps)):
-        say("", title, style="bold")
-        for one in computed:
-            say(one.code, style="cyan")
-            say(indent(one.numbers, "    "))
+    say(indent(worked.example, "    "), whole=True)
+    for number, call in enumerate(worked.calls, start=1):
+        which = f", call {number} of {len(worked.calls)}" if len(worked.calls) > 1 else ""
+        for title, computed in ((f"What goes in{which}", call.inputs), ("What is computed", call.steps)):
+            say("", title, style="bold")
+            for one in computed:
+                say(one.code, style="cyan", whole=True)
+                say(indent(one.numbers, "    "), whole=True)
 
 
 def _print_json(entries: "dict[str, Equation]", worked: bool) -> None:
-    import torch
-
     from minibert.study.worked import work
 
     found = []
     for equation in entries.values():
         facts = asdict(equation)
         if worked:
-            example = work(equation)
-            for part in ("inputs", "steps"):
-                facts[part] = [
-                    {"code": one.code, "value": one.value.tolist() if isinstance(one.value, torch.Tensor) else one.value}
-                    for one in getattr(example, part)
-                ]
+            facts["calls"] = [
+                {part: [_as_json(one) for one in getattr(call, part)] for part in ("inputs", "steps")}
+                for call in work(equation).calls
+            ]
         found.append(facts)
-    print(json.dumps(found[0] if worked else found, indent=2, ensure_ascii=False))
+    print(json.dumps(found[0] if worked else found, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _as_json(one: "Computed") -> dict[str, object]:
+    """A step; infinities and NaN, for which JSON has no numbers, as strings."""
+    value = one.value if isinstance(one.value, int | float) else one.value.tolist()
+
+    def safe(number: object) -> object:
+        if isinstance(number, list):
+            return [safe(item) for item in number]
+        return str(number) if isinstance(number, float) and not math.isfinite(number) else number
+
+    return {"code": one.code, "value": safe(value)}

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -14,8 +13,8 @@ from minibert.commands.errors import BadUse
 class FillMask:
     """Shows what a pretrained BERT would put in the place of each [MASK], most probable first."""
 
-    checkpoint: Positional[Path]
-    """A folder with a Hugging Face checkpoint and its tokenizer, such as runs/quickstart."""
+    checkpoint: Positional[str]
+    """A folder with a Hugging Face checkpoint and its tokenizer, such as runs/quickstart, or a model's id on the hub."""
     text: Positional[str]
     """A sentence with [MASK] where a word is to be guessed."""
     top: Annotated[int, arg(aliases=["-k"])] = 5

@@ -46,6 +46,10 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
         raise BadUse(f"--seconds {options.seconds:g}: must be more than 0")
     if options.seed < 0:
         raise BadUse(f"--seed {options.seed}: must be at least 0")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadUse(f"--out {options.out}: cannot be made a folder ({error.strerror})") from error
     began = time.monotonic()
     unfinished = options.out / "unfinished.json"
     plan = _unfinished_plan(unfinished, options)

@@ -32,7 +32,8 @@ def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
     r"""Lets each token read itself and what stands before it, so that a decoder cannot see what it is to predict.
 
     Eq: $$\mathrm{keep}_{ij} = [\,j \le i\,]$$
-    Source: Vaswani et al. 2017, section 3.2.3 ("masking out all values which correspond to illegal connections").
+    Source: Vaswani et al. 2017, section 3.2.3 ("masking out (setting to −∞) all values in the input of the softmax which
+        correspond to illegal connections").
     Differs: True is what may be read. PyTorch's own layers and older codes use True, or minus infinity, for what may not.
     Tests: tests/equations/test_attention.py::TestCausalMask
 
@@ -74,7 +75,8 @@ def scaled_dot_product_attention(
     Source: Vaswani et al. 2017, equation 1.
     Differs: `keep` is True where a query may attend. A query that may attend to nothing gets zeros (the paper does not
         say; Hugging Face gives other, finite values). `dropout` is the probability with which BERT's code drops a
-        weight in training (the paper drops only the output of a sublayer).
+        weight in training (the paper drops
+        outputs of sublayers and sums of embeddings, not weights).
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])

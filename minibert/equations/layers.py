@@ -25,8 +25,8 @@ def layer_norm(
         PyTorch's default is 1e-5). Half precision is worked out in single: a square would overflow, such an eps vanish.
     Tests: tests/equations/test_layers.py::TestLayerNorm
 
-    >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.ones(2), bias=torch.zeros(2))
-    tensor([-1.,  1.])
+    >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.tensor([1.0, 10.0]), bias=torch.tensor([0.5, 0.0]))
+    tensor([-0.5000, 10.0000])
     """
     x = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
     centred = x - x.mean(dim=-1, keepdim=True)

@@ -56,8 +56,8 @@ def next_sentence_loss(
     Differs: an example of one segment has the label `IGNORED`, not a made-up one: it is no pair.
     Tests: tests/equations/test_objectives.py::TestNextSentenceLoss
 
-    >>> next_sentence_loss(torch.tensor([[9.0, -9.0]]), torch.tensor([0])) < 1e-6  # sure that it follows, and right
-    tensor(True)
+    >>> next_sentence_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # "it follows": right, and wrong
+    tensor(1.1269)
     """
     return _reduce(cross_entropy(logits, labels), labels, reduction)
 
@@ -77,8 +77,8 @@ def label_smoothing_loss(
         (not the padding either). Where the label is `IGNORED` the loss is zero, and does not count in N.
     Tests: tests/equations/test_objectives.py::TestLabelSmoothingLoss
 
-    >>> label_smoothing_loss(torch.zeros(1, 4), torch.tensor([2]))  # every class has the same loss, so all the same
-    tensor(1.3863)
+    >>> label_smoothing_loss(torch.tensor([[0.0, 0.0, 8.0, 0.0]]), torch.tensor([2]))  # sure and right, yet not free
+    tensor(0.6010)
     """
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
     spread = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORED, 0.0)
@@ -121,7 +121,7 @@ def unigram_entropy(learnt: Int[Tensor, " learnt"], held_out: Int[Tensor, " held
     Masked-LM training starts near ln V, falls to here at once, and only below has it learnt to read.
 
     Eq: $$H = -\frac{1}{N} \sum_{n=1}^{N} \log\left(\frac{c(w_n) + 1}{\sum_v (c(v) + 1)}\right)$$
-    Source: Shannon 1951, F₁; the added one is Laplace's rule of succession (Jurafsky and Martin, section 3.6).
+    Source: Shannon 1951, F₁; the added one is Laplace's rule of succession (Jurafsky and Martin, on smoothing n-grams).
     Differs: it is a cross-entropy, frequencies of one text on the tokens of another. Without the one, a token that was
         never seen would make it infinite.
     Tests: tests/equations/test_objectives.py::TestUnigramEntropy
@@ -135,5 +135,7 @@ def unigram_entropy(learnt: Int[Tensor, " learnt"], held_out: Int[Tensor, " held
 
 
 def _reduce(losses: Tensor, labels: Tensor, reduction: Reduction) -> Tensor:
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction {reduction!r} is unknown; there are mean and sum")
     total = losses.sum()
     return total if reduction == "sum" else total / (labels != IGNORED).sum().clamp(min=1)

@@ -30,8 +30,9 @@ def adamw_step(
         m' = \beta_1 m + (1 - \beta_1) g, \quad v' = \beta_2 v + (1 - \beta_2) g^2, \quad
         \hat m = \frac{m'}{1 - \beta_1^t}, \quad \hat v = \frac{v'}{1 - \beta_2^t}$$
     Source: Loshchilov and Hutter 2019, algorithm 2; Kingma and Ba 2015, algorithm 1.
-    Differs: Google's BERT code has no bias correction (`bias_correction=False`: the first step is then 3.16 times as
-        large) and eps = 1e-6. The decay does not pass through the square root, which is what makes it AdamW.
+    Differs: Loshchilov and Hutter multiply the direction by a rate α, and it and the decay by a schedule η; here, as in
+        PyTorch and in Google's BERT code, one rate multiplies both. Google's code has no bias correction
+        (`bias_correction=False`: the first step is then 3.16 times as large) and eps = 1e-6.
     Tests: tests/equations/test_optimization.py::TestAdamWStep
 
     Args:
@@ -40,10 +41,15 @@ def adamw_step(
 
     Returns: the new parameter, mean and square; nothing is changed in place.
 
-    >>> zero = torch.zeros(1)
-    >>> adamw_step(torch.tensor([1.0]), torch.tensor([250.0]), zero, zero, step=1, learning_rate=0.1, weight_decay=0.0)[0]
-    tensor([0.9000])
+    Raises: ValueError for a step before the first.
+
+    >>> parameter, gradient = torch.tensor([1.0, 1.0]), torch.tensor([250.0, -0.5])  # however large: one rate each
+    >>> zeros = torch.zeros(2)
+    >>> adamw_step(parameter, gradient, zeros, zeros, step=1, learning_rate=0.1, weight_decay=0.5)[0]
+    tensor([0.8500, 1.0500])
     """
+    if step < 1:
+        raise ValueError(f"step is {step}: the first one is 1")
     beta_1, beta_2 = betas
     mean = beta_1 * mean + (1 - beta_1) * gradient
     square = beta_2 * square + (1 - beta_2) * gradient**2
@@ -84,8 +90,8 @@ def noam_schedule(step: int, width: int, warmup: int = 4000) -> float:
     Differs: nothing; it is the rate itself, not a share of one. At step 0 it is 0.
     Tests: tests/equations/test_optimization.py::TestNoamSchedule
 
-    >>> [round(1e4 * noam_schedule(step, width=512), 2) for step in (1, 2000, 4000, 16000)]
-    [0.0, 3.49, 6.99, 3.49]
+    >>> [f"{noam_schedule(step, width=512):.1e}" for step in (1, 2000, 4000, 16000)]
+    ['1.7e-07', '3.5e-04', '7.0e-04', '3.5e-04']
     """
     return 0.0 if step == 0 else float(width**-0.5 * min(step**-0.5, step * warmup**-1.5))
 

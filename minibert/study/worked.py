@@ -32,34 +32,41 @@ class Computed:
     def numbers(self) -> str:
         """The value to four places, a line for every row."""
         if not isinstance(self.value, Tensor):
-            return f"{self.value:.6g}"
+            return str(self.value) if self.value == round(self.value) else f"{self.value:.6g}"
         return np.array2string(self.value.detach().numpy(), precision=4, suppress_small=True, separator=" ")
 
 
 @dataclass(frozen=True)
-class WorkedExample:
-    """A call of an equation: what went in, every step, and what came out."""
+class Call:
+    """A call of an equation: what went in, defaults included, and every step to what came out."""
 
-    call: str
     inputs: list[Computed]
     steps: list[Computed]
 
 
+@dataclass(frozen=True)
+class WorkedExample:
+    """The example, and every call of the equation in it."""
+
+    example: str
+    calls: list[Call]
+
+
 def work(equation: Equation) -> WorkedExample:
     """Runs the example of the docstring and tells every step of the equation in it."""
-    inputs: list[Computed] = []
-    steps: list[Computed] = []
+    calls: list[Call] = []
     function = inspect.unwrap(getattr(equations, equation.name))
-    traced = trace(function, lambda code, value: steps.append(Computed(code, value)))
+    traced = trace(function, lambda code, value: calls[-1].steps.append(Computed(code, value)))
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        arguments = inspect.signature(function).bind(*args, **kwargs).arguments
-        inputs.extend(Computed(name, value) for name, value in _numbers_in(arguments))
+        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        calls.append(Call([Computed(name, value) for name, value in _numbers_in(bound.arguments)], []))
         return traced(*args, **kwargs)
 
     scope = {**vars(sys.modules[function.__module__]), equation.name: call, "torch": torch}
     exec(equation.example, scope)
-    return WorkedExample(equation.example, inputs, steps)
+    return WorkedExample(equation.example, calls)
 
 
 def trace(function: Callable[..., Any], tell: Callable[[str, Any], None]) -> Callable[..., Any]:
@@ -103,6 +110,9 @@ class _Told(ast.NodeTransformer):
     def _whole(self, node: ast.Assign | ast.Return) -> ast.AST:
         if node.value is None:
             return node
+        if isinstance(node.value, ast.Tuple):  # several results: each is told by itself
+            node.value.elts = [self._told(f"return {self._code(part)}", self.visit(part)) for part in node.value.elts]
+            return node
         inner = node.value
         for part, value in ast.iter_fields(inner):
             if isinstance(value, ast.AST):
@@ -133,5 +143,5 @@ def _numbers_in(named: dict[str, Any]) -> list[tuple[str, Tensor | float]]:
         if isinstance(value, Tensor) or (isinstance(value, int | float) and not isinstance(value, bool)):
             found.append((name, value))
         elif isinstance(value, tuple | list):
-            found += _numbers_in({f"{name}, {place}": item for place, item in enumerate(value, start=1)})
+            found += _numbers_in({f"{name}[{place}]": item for place, item in enumerate(value)})
     return found

@@ -55,10 +55,15 @@ def test_mistakes_can_be_made_two_at_a_time() -> None:
     for number, one in enumerate(results):
         for other in results[:number]:
             assert (one - other).abs().max() > 1e-2
-    with pytest.raises(ValueError, match=r"divided by the width: .* is 0 times in"):
+    with pytest.raises(ValueError, match=r"divided by the width: .* is there 0 times, not once"):
         variant(no_scale, MISTAKES["divided by the width"])
     with pytest.raises(ValueError, match="not of one function"):
         variant(no_scale, MISTAKES["pre-norm"])
+
+
+def test_a_name_that_is_not_there_is_answered_with_near_ones() -> None:
+    with pytest.raises(KeyError, match="near ones: no scale"):
+        _ = MISTAKES["no scales"]
 
 
 def test_the_source_of_a_mistake_can_be_read() -> None:

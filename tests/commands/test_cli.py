@@ -45,16 +45,19 @@ def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[s
         (["fill-mask", "CHECKPOINT", "no mask here"], "there is no [MASK] in the text"),
         (["fill-mask", "CHECKPOINT", "[MASK] " * 9], "max_position_embeddings is 8"),
         (["fill-mask", "CHECKPOINT", "[MASK]", "--top", "0"], "--top 0: must be at least 1"),
-        (["fill-mask", "nowhere", "[MASK]"], "nowhere: is no checkpoint"),
+        (["fill-mask", "nowhere", "[MASK]"], "nowhere: is no checkpoint folder here"),
         (["quickstart", "--seconds", "0"], "--seconds 0: must be more than 0"),
         (["quickstart", "--seed", "-1"], "--seed -1: must be at least 0"),
+        (["equations", "xyz"], "there is no equation 'xyz'; `minibert equations` lists them"),
+        (["equations", "--json", "--markdown"], "give one of them"),
+        (["quickstart", "--out", "CHECKPOINT/config.json"], "cannot be made a folder"),
         (["equations", "sofmax"], "there is no equation 'sofmax'; near ones: softmax"),
     ],
 )
 def test_bad_use_is_one_line_and_exit_code_2(
     checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert main([str(checkpoint) if word == "CHECKPOINT" else word for word in arguments]) == 2
+    assert main([word.replace("CHECKPOINT", str(checkpoint)) for word in arguments]) == 2
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.startswith("minibert: ")
@@ -100,3 +103,11 @@ def test_help_is_quick() -> None:
 def test_python_m_minibert() -> None:
     shown = subprocess.run([sys.executable, "-m", "minibert", "--help"], capture_output=True, text=True, check=True).stdout
     assert "quickstart" in shown
+
+
+def test_who_has_read_enough_gets_no_error() -> None:
+    """`minibert equations | head -1` ends quietly."""
+    command = f"{sys.executable} -m minibert equations --json | head -c 100"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert len(done.stdout) == 100

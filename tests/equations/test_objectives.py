@@ -159,6 +159,13 @@ class TestMaskedLMLoss:
         torch.testing.assert_close(masked_lm_loss(logits, labels).item(), math.log(vocabulary))
 
 
+@pytest.mark.usefixtures("without_shape_checks")
+def test_another_reduction_is_refused() -> None:
+    """PyTorch's "none" is `cross_entropy` here."""
+    with pytest.raises(ValueError, match="reduction 'none' is unknown"):
+        masked_lm_loss(torch.zeros(3, 8), torch.tensor([1, 2, 3]), reduction="none")
+
+
 class TestNextSentenceLoss:
     @given(predictions(classes=2))
     def test_value(self, drawn: Predictions) -> None:

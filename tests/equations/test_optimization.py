@@ -108,6 +108,12 @@ class TestAdamWStep:
         moved = walk(torch.zeros_like(gradient), [gradient] * 7, 0.01, betas=(beta_1, beta_2), eps=0.0, weight_decay=0.0)
         torch.testing.assert_close(moved, torch.full_like(moved, -0.07))
 
+    def test_there_is_no_step_before_the_first(self) -> None:
+        """Its bias correction would divide by zero."""
+        x = torch.ones(1)
+        with pytest.raises(ValueError, match="step is 0"):
+            adamw_step(x, x, x, x, step=0, learning_rate=0.1)
+
     @given(seeds)
     def test_nothing_is_changed_in_place(self, seed: int) -> None:
         """What went in is as it was."""

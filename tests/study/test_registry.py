@@ -75,13 +75,14 @@ def test_a_worked_example_ends_with_the_result(name: str) -> None:
         return expected[-1]
 
     exec(ENTRIES[name].example, {**vars(sys.modules[function.__module__]), name: call, "torch": torch, "math": math})
-    assert worked.inputs
-    last = expected[-1]
-    while isinstance(last, tuple | list):
-        last = last[-1]
-    assert worked.steps[-1].code.startswith("return ")
-    torch.testing.assert_close(torch.as_tensor(worked.steps[-1].value), torch.as_tensor(last))
-    assert all(step.numbers for step in worked.steps)
+    assert len(worked.calls) == len(expected) > 0
+    for made, last in zip(worked.calls, expected, strict=True):
+        assert made.inputs
+        while isinstance(last, tuple | list):
+            last = last[-1]
+        assert made.steps[-1].code.startswith("return ")
+        torch.testing.assert_close(torch.as_tensor(made.steps[-1].value), torch.as_tensor(last))
+        assert all(step.numbers for step in made.steps)
 
 
 def test_a_worked_example_shows_what_can_be_recorded() -> None:
@@ -89,7 +90,8 @@ def test_a_worked_example_shows_what_can_be_recorded() -> None:
     scope = {**vars(sys.modules["minibert.equations.attention"])}
     with record() as recording:
         exec(ENTRIES["scaled_dot_product_attention"].example, scope)
-    worked = {step.code.split(" = ")[0]: step.value for step in work(ENTRIES["scaled_dot_product_attention"]).steps}
+    (call,) = work(ENTRIES["scaled_dot_product_attention"]).calls
+    worked = {step.code.split(" = ")[0]: step.value for step in call.steps}
     for path in ("scores", "masked_scores", "weights"):
         torch.testing.assert_close(worked[path], recording[path])
 
@@ -149,5 +151,8 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {entry["name"] for entry in json.loads(capsys.readouterr().out)} == set(ENTRIES)
     assert main(["equations", "softmax", "--json"]) == 0
     entry = json.loads(capsys.readouterr().out)
-    assert entry["steps"][-1]["code"].startswith("return")
-    assert [round(x, 4) for x in entry["steps"][-1]["value"]] == [0.25, 0.75]
+    last = entry["calls"][0]["steps"][-1]
+    assert last["code"].startswith("return")
+    assert [round(x, 4) for x in last["value"]] == [0.25, 0.75]
+    assert main(["equations", "scaled_dot_product_attention", "--json"]) == 0
+    json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # -inf is no number in JSON

@@ -74,7 +74,7 @@ ATTENTION = [
             ("softmax(masked_scores)", "softmax(masked_scores.mT).mT"),
         ),
         "The softmax runs along the queries, not along the keys.",
-        "Columns sum to 1, rows do not: a query may read five times as much as there is.",
+        "Columns sum to 1, rows do not: one query reads too much, another hardly anything.",
         "learners: dim=-2, or dim=1 with heads in front",
     ),
     Mistake(
@@ -131,7 +131,7 @@ ATTENTION = [
         scaled_dot_product_attention,
         ((MASKED, "scores.masked_fill(~keep, -1e9)"), (ZEROED, "softmax(masked_scores)")),
         "-1e9 takes the place of masked scores.",
-        "Half precision has no such number, and a row with nothing kept reads everything evenly.",
+        "float16 has no such number, and a row with nothing kept reads everything evenly.",
         "The Annotated Transformer",
         Kind.UNSAFE,
     ),

@@ -66,6 +66,8 @@ def source_with(*mistakes: Mistake) -> str:
 
     Raises: ValueError if they are not of the same function, or stand in each other's way.
     """
+    if not mistakes:
+        raise ValueError("give at least one mistake")
     (function, *others) = {inspect.unwrap(mistake.function) for mistake in mistakes}
     if others:
         raise ValueError(f"not of one function: {', '.join(mistake.name for mistake in mistakes)}")
@@ -73,7 +75,9 @@ def source_with(*mistakes: Mistake) -> str:
     for mistake in mistakes:
         for right, wrong in mistake.edits:
             if source.count(right) != 1:
-                raise ValueError(f"{mistake.name}: {right!r} is {source.count(right)} times in\n{source}")
+                raise ValueError(
+                    f"{mistake.name}: {right!r} is there {source.count(right)} times, not once; is another edit there?"
+                )
             source = source.replace(right, wrong)
     return source
 

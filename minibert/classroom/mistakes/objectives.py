@@ -27,8 +27,8 @@ OBJECTIVES = [
         cross_entropy,
         (("labels == IGNORED", "(labels == IGNORED) | (labels == 0)"),),
         "Label 0 means that there is none.",
-        'In the NSP loss 0 is "is next", which is then never learnt (codertimo/BERT-pytorch #32, #49, #98).',
-        "codertimo/BERT-pytorch",
+        'In the NSP loss 0 is one of the two answers, which is then never learnt: here "is next", there "not next".',
+        "codertimo/BERT-pytorch (#32, #49, #98)",
     ),
     Mistake(
         "ignored labels count as zero",

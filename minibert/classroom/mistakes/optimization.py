@@ -41,7 +41,8 @@ OPTIMIZATION = [
         ((MOVED, "learning_rate * direction - weight_decay * parameter"),),
         "The decay is not multiplied by the learning rate.",
         "With the usual 0.01 weights are halved every 69 steps.",
-        "the paper's η_t, taken for 1",
+        "Loshchilov and Hutter's algorithm 2, where it is multiplied by a schedule alone",
+        Kind.CONVENTION,
     ),
     Mistake(
         "eps inside the root",
@@ -56,8 +57,9 @@ OPTIMIZATION = [
         adamw_step,
         ((CORRECTED, "(mean / (1 - beta_1**step)) / ((torch.sqrt(square) + eps) / (1 - beta_2**step) ** 0.5)"),),
         "eps is added to the root before the bias correction.",
-        "It weighs 32 times as much in the first step; it is the second form in Kingma and Ba.",
-        "TensorFlow's Adam",
+        "It weighs 32 times as much in the first step.",
+        "Kingma and Ba's second form; TensorFlow's Adam",
+        Kind.CONVENTION,
     ),
     Mistake(
         "correction one step late",
@@ -105,7 +107,7 @@ OPTIMIZATION = [
         warmup_linear_schedule,
         (("step / max(1, warmup)", "(step - 1) / max(1, warmup)"),),
         "The first step has the rate 0.",
-        "A batch is computed for nothing.",
+        "The first batch moves no weight.",
         "Google's BERT code, Hugging Face",
         Kind.CONVENTION,
     ),
@@ -139,7 +141,7 @@ OPTIMIZATION = [
         noam_schedule,
         (("warmup**-1.5", "warmup**-0.5"),),
         "The rising line has the wrong slope.",
-        "It is never below the falling curve: there is no warm-up.",
+        "With 4,000 steps of warm-up it is over after 15.",
         "learners",
     ),
     Mistake(
@@ -147,7 +149,7 @@ OPTIMIZATION = [
         noam_schedule,
         (("width**-0.5 * ", ""),),
         "The rate does not depend on the width.",
-        "At width 512 it is 22 times too large.",
+        "At width 512 it is 23 times too large.",
         "learners",
     ),
     Mistake(
@@ -155,7 +157,7 @@ OPTIMIZATION = [
         noam_schedule,
         (("min(step**-0.5", "max(step**-0.5"),),
         "The larger of the two lines is taken.",
-        "The rate begins at its highest and grows for ever.",
+        "The rate falls where it should rise, and then grows for ever.",
         "learners, by a slip",
     ),
     Mistake(
@@ -192,7 +194,7 @@ OPTIMIZATION = [
         clip_by_global_norm,
         ((".sum().sqrt()", ".sum()"),),
         "The squared norm is compared.",
-        "Long gradients come out too short, and what is shorter than 1 may pass as shorter still.",
+        "Long gradients come out too short; with a bound below 1, some that are too long pass.",
         "learners",
     ),
 ]

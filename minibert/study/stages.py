@@ -1,0 +1,213 @@
+"""Every stage of a forward pass, by name: as minibert computes it, and as transformers does.
+
+What transformers computes is taken from transformers: from its modules by hooks, from inside its attention by its own
+AttentionInterface. Nothing is computed again from our numbers.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from minibert import model as networks
+from minibert.files import write_atomically
+from minibert.hub import fetch
+from minibert.kernels import Attention
+from minibert.model.checkpoint import CONFIG_FILE, heads_in
+from minibert.model.pretrained import PretrainedModel, load_config
+from minibert.observe import record
+
+Stages = dict[str, Tensor]
+"""The tensor at each stage, in the order of the forward pass."""
+
+CLASSES: dict[str, type[PretrainedModel]] = {
+    kind.architecture: kind
+    for kind in (
+        networks.Bert,
+        networks.BertForPreTraining,
+        networks.BertForMaskedLM,
+        networks.BertForNextSentencePrediction,
+        networks.BertForSequenceClassification,
+        networks.BertForTokenClassification,
+        networks.BertForQuestionAnswering,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What both are given; the names are those of the arguments."""
+
+    input_ids: Int[Tensor, "batch tokens"]
+    attention_mask: Int[Tensor, "batch tokens"]
+    token_type_ids: Int[Tensor, "batch tokens"]
+
+    @property
+    def keep(self) -> Bool[Tensor, "batch 1 1 tokens"]:
+        """The keys that may be read."""
+        return self.attention_mask.bool()[:, None, None, :]
+
+
+def class_of(source: str | Path) -> type[PretrainedModel]:
+    """The class of a checkpoint: the one that its config.json names, if its heads are there; else what the heads tell."""
+    heads = heads_in(source)
+    path = fetch(source, CONFIG_FILE)
+    named = json.loads(path.read_text(encoding="utf-8")).get("architectures") if path is not None else None
+    kind = CLASSES.get(str(named[0])) if isinstance(named, list) and named else None
+    needed = {"BertForPreTraining": {"mlm", "nsp"}, "BertForMaskedLM": {"mlm"}, "BertForNextSentencePrediction": {"nsp"}}
+    needed |= {"BertForSequenceClassification": {"classifier"}, "BertForTokenClassification": {"classifier"}}
+    needed |= {"BertForQuestionAnswering": {"span"}}
+    if kind is not None and needed.get(kind.architecture, set()) <= heads:
+        return kind
+    for architecture in ("BertForPreTraining", "BertForMaskedLM", "BertForNextSentencePrediction", "BertForQuestionAnswering"):
+        if needed[architecture] <= heads:
+            return CLASSES[architecture]
+    return networks.Bert
+
+
+def our_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype, attention: Attention = "auto") -> Stages:
+    """minibert's forward pass, every observed step of it."""
+    model = class_of(source).from_pretrained(source, attention).to(dtype)
+    with torch.no_grad(), record(model) as recording:
+        model(**vars(inputs))
+    return {path: recording[path] for path in recording.paths}
+
+
+def their_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
+    """transformers' forward pass, under our names. Raises: ImportError if transformers is not installed."""
+    import transformers
+    from transformers.modeling_utils import AttentionInterface
+
+    config = load_config(source)
+    kind = class_of(source)
+    folder = Path(source).parent if Path(source).is_file() else source
+    AttentionInterface.register(WATCHED, _watched_attention)
+    _register_mask()
+    with redirect_stderr(StringIO()):
+        model = getattr(transformers, kind.architecture).from_pretrained(folder, dtype=dtype, attn_implementation=WATCHED)
+    taken: Stages = {}
+    with torch.no_grad(), _watching(model.eval(), config.num_hidden_layers, taken):
+        model(**vars(inputs))
+    return taken
+
+
+WATCHED = "minibert_watched"
+_inside: dict[nn.Module, Callable[[str, Tensor], None]] = {}
+
+
+def _take_inside(taken: Stages, path: str, name: str, tensor: Tensor) -> None:
+    taken[f"{path}.attention.{name}"] = tensor
+
+
+def _register_mask() -> None:
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+
+    AttentionMaskInterface.register(WATCHED, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+
+
+def _watched_attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """transformers' own eager attention, whose softmax is looked at on its way."""
+    from transformers.models.bert.modeling_bert import eager_attention_forward
+
+    take = _inside[module]
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        take(name, tensor)
+    with _SoftmaxSeen() as seen:
+        context, weights = eager_attention_forward(module, query, key, value, *args, **kwargs)
+    take("scores", seen.scores)
+    take("weights", weights)
+    take("context", context.transpose(1, 2))
+    return context, weights
+
+
+class _SoftmaxSeen(TorchFunctionMode):
+    """Keeps what goes into the softmax: the scaled and masked scores."""
+
+    scores: Tensor
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(function, "__name__", "") == "softmax":
+            self.scores = args[0]
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _watching(model: Any, layers: int, taken: Stages) -> Iterator[None]:
+    """Puts what the modules of transformers' model take and give into `taken`, until the block ends."""
+    base = getattr(model, "bert", model)
+    with ExitStack() as stack:
+
+        def watch(module: nn.Module | None, output: str | None, given: str | None = None) -> None:
+            def take(_: nn.Module, inputs: tuple[Tensor, ...], result: Tensor) -> None:
+                taken.update({given: inputs[0]} if given else {})
+                taken.update({output: result} if output else {})
+
+            if module is not None:
+                stack.callback(module.register_forward_hook(take).remove)
+
+        watch(base.embeddings.word_embeddings, "embeddings.words")
+        watch(base.embeddings.position_embeddings, "embeddings.positions")
+        watch(base.embeddings.token_type_embeddings, "embeddings.segments")
+        watch(base.embeddings.LayerNorm, "embeddings.output", given="embeddings.sum")
+        for number in range(layers):
+            layer, path = base.encoder.layer[number], f"layers.{number}"
+            _inside[layer.attention.self] = partial(_take_inside, taken, path)
+            stack.callback(_inside.pop, layer.attention.self)
+            watch(layer.attention.output.dense, f"{path}.attention.output")
+            watch(layer.attention.output.LayerNorm, f"{path}.attention_norm", given=f"{path}.attention_residual")
+            watch(layer.intermediate.dense, f"{path}.intermediate")
+            watch(layer.intermediate, f"{path}.activation")
+            watch(layer.output.dense, f"{path}.feed_forward")
+            watch(layer.output.LayerNorm, f"{path}.output")
+        watch(getattr(base, "pooler", None), "pooler")
+        head = getattr(model, "cls", None)
+        if (predictions := getattr(head, "predictions", None)) is not None:
+            watch(predictions.transform, "mlm.transform")
+            watch(predictions.decoder, "mlm.logits")
+        watch(getattr(head, "seq_relationship", None), "nsp.logits")
+        watch(getattr(model, "classifier", None), "classifier.logits")
+        watch(getattr(model, "qa_outputs", None), "span.logits")
+        yield
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What transformers has computed, and from what: to be verified where there is no transformers."""
+
+    inputs: Inputs
+    stages: Stages
+    checkpoint: str
+    made_with: str
+
+    def save(self, path: Path) -> None:
+        """Writes one safetensors file, atomically."""
+        tensors = {f"inputs.{name}": tensor for name, tensor in vars(self.inputs).items()} | self.stages
+        about = {"checkpoint": self.checkpoint, "made_with": self.made_with, "order": json.dumps(list(self.stages))}
+        contents = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+        write_atomically(path, safetensors.torch.save(contents, metadata=about))
+
+    @classmethod
+    def load(cls, path: Path) -> "Reference":
+        """Raises: FileNotFoundError, or ValueError if it is no such file."""
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such reference")
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                about: Mapping[str, str] = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            inputs = Inputs(*(tensors.pop(f"inputs.{name}") for name in Inputs.__dataclass_fields__))
+            stages = {name: tensors[name] for name in json.loads(about["order"])}
+            return cls(inputs, stages, about["checkpoint"], about["made_with"])
+        except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{path}: is no reference made by `minibert verify --save-reference` ({error!r})") from error
