@@ -53,8 +53,8 @@ def main(folders: list[str]) -> None:
     lines = [
         "# minibert beside transformers",
         "",
-        "Made by `python benchmarks/agreement.py FOLDER …`. The largest difference of two numbers in a stage, over all layers; a batch",
-        f"with padding. transformers {transformers.__version__}, torch {torch.__version__.partition('+')[0]}, CPU.",
+        "Made by `python benchmarks/agreement.py FOLDER …`. The largest difference of two numbers in a stage, over all layers;",
+        f"a batch with padding. transformers {transformers.__version__}, torch {torch.__version__.partition('+')[0]}, CPU.",
         "",
     ]
     for name, by_type in results.items():

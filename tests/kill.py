@@ -48,7 +48,7 @@ def tests_at(node: str) -> dict[str, Callable[[], None]]:
     return {test: functools.partial(_run, getattr(one, test)) for test in vars(found) if test.startswith("test_")}
 
 
-def killers(function: Callable[..., Any], other: Callable[..., Any], tests: list[str], examples: int = 30) -> dict[str, bool]:
+def killers(function: Callable[..., Any], other: Callable[..., Any], tests: list[str], examples: int = 20) -> dict[str, bool]:
     """By test, whether it fails while `other` stands in the place of `function`."""
     outcome = {}
     with put_in_place(function, other, tests), quick(tests, examples):

@@ -82,6 +82,6 @@ class PretrainedModel(nn.Module):
         std = self.config.initializer_range
         for module in chain.from_iterable(part.modules() for part in parts):
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std) if std else nn.init.zeros_(module.weight)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)

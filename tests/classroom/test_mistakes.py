@@ -76,7 +76,7 @@ def test_the_source_of_a_mistake_can_be_read() -> None:
 def test_the_page_of_mistakes_is_true() -> None:
     """Written anew by `python -m tests.kill_matrix > docs/mistakes.md`.
 
-    Word for word, but for one cell in a hundred: whether a property finds the rare case in 30 examples is left to the draw.
+    Word for word, but for one cell in a hundred: whether a property finds the rare case in 20 examples is left to the draw.
     """
     written, measured = (ROOT / "docs/mistakes.md").read_text(encoding="utf-8"), page()
     cells = [re.split(r"(?<=\|)|(?=\|)", text) for text in (written, measured)]

@@ -229,7 +229,7 @@ class Hostile:
         ({"num_hidden_layers": 10**9}, "has 2 layers, config.json says num_hidden_layers 1000000000"),
         ({"vocab_size": 10**15}, r"config.json asks for \(1000000000000000, 8\)"),
         ({"id2label": None, "num_labels": 10**9}, "num_labels must be from 1 to 100000"),
-        ({"layer_norm_eps": "small"}, "layer_norm_eps must be a number of at least 0, not 'small'"),
+        ({"layer_norm_eps": "small"}, "layer_norm_eps must be a number from 0 to 1e\\+06, not 'small'"),
         ({"hidden_size": "8"}, "hidden_size must be a whole number, not '8'"),
     ],
 )

@@ -164,7 +164,7 @@ class TestMaskTokens:
     @given(seeds)
     def test_it_touches_only_what_it_may(self, seed: int) -> None:
         """Never a special token or padding, neither hidden nor drawn; labels are the true ids; the input is not changed."""
-        ids, maskable, new, labels = masked(seed, rows=8)
+        ids, maskable, new, labels = masked(seed, rows=60)
         guessed = labels != IGNORED
         assert not guessed[~maskable].any()
         np.testing.assert_array_equal(labels[guessed], ids[guessed])

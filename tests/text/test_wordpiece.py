@@ -81,11 +81,13 @@ def test_the_normalisation_is_berts() -> None:
     assert "Déjà" in count_words(["Déjà"], lowercase=False)
 
 
-def test_round_trip_with_transformers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_round_trip_with_transformers(tmp_path: Path, lowercase: bool) -> None:
     """AutoTokenizer reads the folder and gives the same ids, pairs and Chinese included; so does vocab.txt alone."""
     transformers = pytest.importorskip("transformers")
     texts = ["The weights of the tensor.", "机器学习 with tensors, déjà vu", "[MASK] of the [MASK] …", ""]
-    tokenizer = build_tokenizer(train_wordpiece(count_words(texts * 3), 120))
+    tokenizer = build_tokenizer(train_wordpiece(count_words(texts * 3, lowercase), 120), lowercase)
+    assert (tokenizer.encode("The").ids == tokenizer.encode("the").ids) == lowercase
     save_tokenizer(tokenizer, tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert theirs.mask_token_id == token_id(tokenizer, "[MASK]")
