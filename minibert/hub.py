@@ -19,7 +19,8 @@ def fetch(source: str | Path, name: str) -> Path | None:
     if path.exists():
         wanted = (path if path.is_dir() else path.parent) / name
         return wanted if wanted.is_file() else None
-    if not isinstance(source, str) or not HUB_ID.fullmatch(source):
+    in_a_folder = len(path.parts) > 1 and path.parent.is_dir()  # then a folder was meant, and its name is wrong
+    if not isinstance(source, str) or not HUB_ID.fullmatch(source) or in_a_folder:
         raise FileNotFoundError(f"{source}: there is no such folder or file")
     return _download(source, name)
 

@@ -107,7 +107,9 @@ def test_without_the_hub_it_is_said_what_to_do() -> None:
         fetch("somebody/tiny", "config.json")
 
 
-@pytest.mark.parametrize("source", ["./nowhere", "/no/such/folder", "a/b/c", Path("nowhere")])
-def test_a_path_is_not_taken_for_a_name_on_the_hub(source: str | Path) -> None:
+@pytest.mark.parametrize("source", ["./nowhere", "/no/such/folder", "a/b/c", "docs/nowhere", Path("nowhere")])
+def test_a_path_is_not_taken_for_a_name_on_the_hub(source: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What begins with a folder that is there was meant as a path."""
+    monkeypatch.chdir(Path(__file__).parents[1])
     with pytest.raises(FileNotFoundError, match="there is no such folder or file"):
         fetch(source, "config.json")

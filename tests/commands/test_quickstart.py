@@ -150,6 +150,7 @@ def test_an_unfinished_run_is_not_overwritten(
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_signal_as_a_user_sends_it(tmp_path: Path) -> None:
     """SIGTERM to the real command, on the real corpus: it ends soon, with exit code 143 and without a traceback."""
     command = [sys.executable, "-m", "minibert", "quickstart", "--seconds", "60", "--out", str(tmp_path / "out")]

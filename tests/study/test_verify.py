@@ -1,6 +1,7 @@
 """Stage by stage against transformers: they agree; where they are made to differ, the first stage and its cause are told."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from minibert import BertConfig, BertForPreTraining
 from minibert.commands import main
 from minibert.study import limited, plots
 from minibert.study.stages import Inputs, Reference, class_of, our_stages, their_stages
-from minibert.study.verify import compare, draw_depth, inputs_for
+from minibert.study.verify import ENDS_A_LAYER, compare, draw_depth, inputs_for
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 from tests.model import checkpoints
 from tests.strategies import seeds
@@ -273,6 +274,24 @@ def test_a_function_is_an_attention(checkpoint: Path) -> None:
 def test_bad_use_is_named(checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert main(["verify", str(checkpoint), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif("MINIBERT_DATA" not in os.environ, reason="set MINIBERT_DATA to the folder with models/")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float64, 1e-10)])
+def test_a_real_checkpoint_with_both_heads(dtype: torch.dtype, tolerance: float) -> None:
+    """Twelve layers, trained: hidden states and logits of its own examples, as absolute differences."""
+    folder = Path(os.environ["MINIBERT_DATA"]) / "models" / "rxnfp_bert_pretrained"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    model = BertForPreTraining.from_pretrained(folder)
+    for example in json.loads((folder / "examples.json").read_text())[:3]:
+        ids = torch.tensor([example["ids"]])
+        inputs = Inputs(ids, torch.ones_like(ids), torch.zeros_like(ids))
+        found = compare(their_stages(folder, inputs, dtype), our_stages(folder, inputs, dtype), inputs, model, dtype)
+        assert found.first_difference is None
+        ends = [s for s in found.stages if s.name.endswith("logits") or ENDS_A_LAYER.fullmatch(s.name)]
+        assert len(ends) == 15
+        assert max(stage.absolute for stage in ends) <= tolerance
 
 
 def test_the_figure_shows_every_stage(checkpoint: Path) -> None:
