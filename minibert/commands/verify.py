@@ -51,6 +51,12 @@ def run(options: Verify) -> int:
         raise BadUse("--text and --ids: give one of them")
     if options.reference is not None and (options.text is not None or options.ids is not None):
         raise BadUse(f"--reference {options.reference} has an input of its own: leave out --text and --ids")
+    if options.save_reference is not None:
+        others = {"--reference": options.reference, "--figure": options.figure, "--attention-from": options.attention_from}
+        if given := [name for name, value in {**others, "--json": options.json or None}.items() if value is not None]:
+            raise BadUse(f"--save-reference compares nothing: leave out {', '.join(given)}")
+    if options.attention_from is not None and options.attention != "auto":
+        raise BadUse("--attention and --attention-from: give one of them")
     import torch
 
     from minibert.model.pretrained import load_config
@@ -70,9 +76,7 @@ def run(options: Verify) -> int:
             print(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
             return 0
         return _compare(options, reference, dtype)
-    except OwnCodeError as error:
-        raise BadUse(str(error)) from error
-    except (ValueError, FileNotFoundError) as error:
+    except (OwnCodeError, ValueError, FileNotFoundError) as error:
         raise BadUse(str(error)) from error
 
 
@@ -117,7 +121,7 @@ def _compare(options: Verify, reference: "Reference", dtype: "torch.dtype") -> i
         )
     else:
         _show(found, reference.made_with)
-    return 0 if found.first_difference is None else 1
+    return 0 if found.agrees else 1
 
 
 def _our_stages(options: Verify, inputs: "Inputs", dtype: "torch.dtype") -> "Stages":
@@ -131,18 +135,20 @@ def _our_stages(options: Verify, inputs: "Inputs", dtype: "torch.dtype") -> "Sta
 
 
 def _show(found: "Verification", made_with: str) -> None:
-    width = max(len(stage.name) for stage in found.stages)
+    width = max([len(stage.name) for stage in found.stages] or [5])
     print(f"{'stage':<{width}}  {'largest difference':>18}  {'relative':>9}  {'1 - cosine':>10}")
     for stage in found.stages:
         mark = "" if stage.agrees else "  differs"
         numbers = f"{stage.absolute:>18.2e}  {stage.relative:>9.1e}  {max(0.0, 1 - stage.cosine):>10.1e}"
         print(f"{stage.name:<{width}}  {numbers}{mark}")
     if found.not_compared:
-        print(f"\nNot observed here, so not compared: {len(found.not_compared)} stages, such as {found.not_compared[0]}")
+        print(f"\nOn one side only, so not compared: {len(found.not_compared)} stages, such as {found.not_compared[0]}")
     first = found.first_difference
-    if first is None:
+    if first is not None:
+        print(f"\nThe first stage that differs from {made_with} is {first.name}.")
+        print(f"Likely cause: {found.cause or 'not known'}.")
+    elif found.agrees:
         worst = max(found.stages, key=lambda stage: stage.relative)
         print(f"\nAll {len(found.stages)} stages agree with {made_with}, to {worst.relative:.1e} ({worst.name}).")
-        return
-    print(f"\nThe first stage that differs from {made_with} is {first.name}.")
-    print(f"Likely cause: {found.cause or 'not known'}.")
+    else:
+        print("\nWhat was compared agrees, but it is not all: is this the reference of another checkpoint?")

@@ -47,6 +47,4 @@ class MultiHeadAttention(nn.Module):
         value = observe("value", split_heads(self.value(keys_from), self.heads))
         attend, _ = choose_attention(self.attention)
         context = attend(query, key, value, keep, self.dropout if self.training else 0.0)
-        if callable(self.attention):
-            context = observe("context", context)
         return observe("output", self.output(merge_heads(context)))

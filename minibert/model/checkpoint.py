@@ -73,40 +73,46 @@ def read_checkpoint(source: str | Path, config: BertConfig) -> tuple[dict[str, T
     A decoder that differs from the word embeddings is one of its own, whatever the configuration says: so does
     transformers. What no model here has keeps its name.
 
-    Raises: as `read_weights`; and ValueError for sizes that the file does not have, before anything is made of them.
+    Raises: as `read_weights`; and ValueError for sizes that the file does not have.
     """
     tensors, path = read_weights(source)
     found = {_to_ours(theirs) or theirs: tensor for theirs, tensor in tensors.items()}
     _check_sizes(found, config, path)
-    words, bias = found.get("embeddings.words.weight"), found.pop(DECODER_BIAS, None)
-    if DECODER in found and words is not None and torch.equal(found[DECODER], words):
-        tied = config.tie_word_embeddings
-    else:
-        tied = config.tie_word_embeddings and DECODER not in found
-    if bias is not None and ("mlm.bias" not in found or not tied):
+    own = DECODER in found and not torch.equal(found[DECODER], found["embeddings.words.weight"])
+    tied = config.tie_word_embeddings and not own
+    bias = found.pop(DECODER_BIAS, None)
+    if bias is not None:
         found["mlm.bias"] = bias
+    elif not tied:
+        found.pop("mlm.bias", None)  # transformers adds the other copy, and starts it afresh
     if tied:
         found.pop(DECODER, None)
     return found, replace(config, tie_word_embeddings=tied), path
 
 
+def check_fits(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
+    """Whether a model's parameters, of which only the shapes matter, are what `read_checkpoint` has found in a file.
+
+    Raises: ValueError that names file and tensor, for an encoder of which a part is missing, and for a tensor of another
+    shape.
+    """
+    wanted = {name.removeprefix("bert."): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if lost := [_to_theirs(name) for name in wanted if name.startswith(ENCODER) and name not in found]:
+        raise ValueError(f"{path}: has no {_list(lost)}. Is this a BERT with as many layers as its config.json says?")
+    for name in wanted.keys() & found.keys():
+        _check_shape(_to_theirs(name), found[name], wanted[name], path)
+
+
 def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
-    """Fills a model with what `read_checkpoint` has found in a file, whatever heads the file or the model has.
+    """Fills a model with what `read_checkpoint` has found in a file, and `check_fits` has found to fit.
 
     A head that the file does not have keeps its fresh weights, with a warning that names it; what the file has and the
     model does not is passed over, named in the same warning.
 
-    Raises: ValueError that names file and tensor, for an encoder of which a part is missing, and for a tensor of another
-    shape.
-
     Tests: tests/model/test_checkpoint.py::TestLoadWeights
     """
     wanted = {name.removeprefix("bert."): tensor for name, tensor in model.state_dict().items()}
-    missing = [name for name in wanted if name not in found]
-    if lost := [name for name in missing if name.startswith(ENCODER)]:
-        raise ValueError(f"{path}: has no {_list(lost)}. Is this a BERT with as many layers as its config.json says?")
-    for name in wanted.keys() & found.keys():
-        _check_shape(_to_theirs(name), found[name], tuple(wanted[name].shape), path)
+    missing = [_to_theirs(name) for name in wanted if name not in found]
     unknown = [name for name in found if name not in wanted and name.removeprefix("bert.") not in NOT_PARAMETERS]
     unexpected = [_to_theirs(name) or name for name in unknown]
     if missing or unexpected:
@@ -117,8 +123,8 @@ def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> N
 
 
 def _check_sizes(found: Mapping[str, Tensor], config: BertConfig, path: Path) -> None:
-    """Before a model is made: a config.json that says a billion layers must not be taken at its word."""
-    layers = len({name.split(".")[1] for name in found if name.startswith("layers.")})
+    """Before even the shapes of a model are made: a config.json that says a billion layers is not taken at its word."""
+    layers = sum(name.endswith(".attention.query.weight") for name in found)
     if config.num_hidden_layers != layers:
         raise ValueError(f"{path}: has {layers} layers, config.json says num_hidden_layers {config.num_hidden_layers}")
     shapes = {

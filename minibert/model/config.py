@@ -63,11 +63,12 @@ class BertConfig:
             "intermediate_size",
             "max_position_embeddings",
             "type_vocab_size",
+            "pad_token_id",
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} must be a whole number, not {value!r}")
-            if value < 1:
+            if value < 1 and name != "pad_token_id":
                 raise ValueError(f"{name} must be at least 1, not {value}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps"):
             value = getattr(self, name)
@@ -117,7 +118,7 @@ class BertConfig:
         """
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: is not JSON ({error})") from error
         if not isinstance(stored, dict):
             raise ValueError(f"{path}: must hold one JSON object")
@@ -125,6 +126,8 @@ class BertConfig:
             if stored.get(name, supported) != supported:
                 raise ValueError(f"{path}: {name} {stored[name]!r} is not supported, only {supported!r}")
         known = {name: stored[name] for name in (field.name for field in fields(cls)) if name in stored}
+        if known.get("pad_token_id", 0) is None:
+            del known["pad_token_id"]
         try:
             known |= _classes(stored)
             return cls(**known)
@@ -138,12 +141,15 @@ SUPPORTED: dict[str, object] = {
     "is_decoder": False,
     "add_cross_attention": False,
     "is_encoder_decoder": False,
+    "quantization_config": None,
 }
 """Fields of a config.json that decide what is computed, and the one value that is computed here."""
 
 
 def _classes(stored: dict[str, Any]) -> dict[str, dict[int, str]]:
     """The classes by name, or by number alone, as older files have them."""
+    if not isinstance(stored.get("id2label") or {}, dict):
+        raise ValueError("id2label must be an object: a name for each number")
     if stored.get("id2label"):
         return {"id2label": {int(number): str(name) for number, name in stored["id2label"].items()}}
     count = stored.get("num_labels", 2)

@@ -217,7 +217,12 @@ class BertForSequenceClassification(PretrainedModel):
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
         labels: Int[Tensor, " batch"] | None = None,
     ) -> SequenceClassifierOutput:
-        """The loss is the mean cross-entropy over the sequences, if `labels` are given."""
+        """The loss is the mean cross-entropy over the sequences, if `labels` are given.
+
+        Raises: ValueError for labels where there is one class only: transformers takes them for numbers to come near to.
+        """
+        if labels is not None and self.config.num_labels == 1:
+            raise ValueError("num_labels is 1: there is nothing to choose from; regression is not supported")
         encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
         return SequenceClassifierOutput(logits, None if labels is None else _mean_cross_entropy(logits, labels))
@@ -269,13 +274,16 @@ class BertForQuestionAnswering(PretrainedModel):
         start_positions: Int[Tensor, " batch"] | None = None,
         end_positions: Int[Tensor, " batch"] | None = None,
     ) -> QuestionAnsweringOutput:
-        """The loss is the mean of both cross-entropies, if both places are given; one behind the text does not count."""
+        """The loss is the mean of both cross-entropies, if both places are given; one outside the text does not count.
+
+        Differs: transformers takes a place below 0 for 0.
+        """
         hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
         start_logits, end_logits = observe("span.logits", self.span(hidden)).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            behind = input_ids.shape[1]
-            start, end = (p.masked_fill((p < 0) | (p >= behind), IGNORED) for p in (start_positions, end_positions))
+            tokens = input_ids.shape[1]
+            start, end = (p.masked_fill((p < 0) | (p >= tokens), IGNORED) for p in (start_positions, end_positions))
             loss = (_mean_cross_entropy(start_logits, start) + _mean_cross_entropy(end_logits, end)) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)
 

@@ -4,12 +4,13 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+import torch
 from torch import nn
 
 from minibert.hub import fetch
 from minibert.kernels import Attention, choose_attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoint import CONFIG_FILE, load_weights, read_checkpoint, save_weights
+from minibert.model.checkpoint import CONFIG_FILE, check_fits, load_weights, read_checkpoint, save_weights
 from minibert.model.config import BertConfig
 from minibert.model.weights import WEIGHTS_FILE
 
@@ -69,6 +70,8 @@ class PretrainedModel(nn.Module):
         and is no such model.
         """
         found, config, path = read_checkpoint(source, load_config(source))
+        with torch.device("meta"):  # shapes alone: nothing of the size that a file speaks of is made before it fits
+            check_fits(cls(config, attention), found, path)  # type: ignore[call-arg]
         model = cls(config, attention)  # type: ignore[call-arg]
         load_weights(model, found, path)
         return model.eval()

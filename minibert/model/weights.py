@@ -18,6 +18,9 @@ FORMS = (WEIGHTS_FILE, WEIGHTS_FILE + INDEX, PICKLED_FILE, PICKLED_FILE + INDEX)
 """Where the tensors may be, what is safer first; an index names the files that share them."""
 
 
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
 def find_weights(source: str | Path) -> Path:
     """The file with a checkpoint's weights, or with their index. Raises: FileNotFoundError if there is none."""
     if Path(source).is_file():
@@ -37,9 +40,22 @@ def read_weights(source: str | Path) -> tuple[Mapping[str, Tensor], Path]:
     path = find_weights(source)
     tensors = _read_shards(source, path) if path.name.endswith(INDEX) else _read_file(path)
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(f"{path}: tensor {name} has numbers that are infinite or NaN")
+        if reason := _why_unusable(name, tensor):
+            raise ValueError(f"{path}: tensor {name} {reason}")
     return tensors, path
+
+
+def _why_unusable(name: str, tensor: Tensor) -> str | None:
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return "is not stored as numbers in a row"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "says that it is larger than what is stored"  # a few bytes that would fill the memory when they are copied
+    if tensor.dtype not in NUMBERS:
+        whole = tensor.dtype in (torch.int32, torch.int64) and name.endswith("_ids")  # positions, which are no parameters
+        return (
+            None if whole else f"has the type {str(tensor.dtype).removeprefix('torch.')}: quantised weights are not supported"
+        )
+    return None if tensor.to(torch.float32).isfinite().all() else "has numbers that are infinite or NaN"
 
 
 def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:

@@ -15,10 +15,11 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from minibert.observe import observe
 from minibert.study.stages import Inputs, Stages, our_stages
 
-SECONDS, MEMORY = 120, 8 * 2**30
-"""Of processor time, and of address space in bytes."""
+SECONDS, MEMORY, WRITTEN = 120, 8 * 2**30, 2**30
+"""Of processor time, of address space in bytes, and of a file in bytes."""
 
 
 class OwnCodeError(Exception):
@@ -36,17 +37,22 @@ def stages_with(place: str, source: str | Path, inputs: Inputs, dtype: torch.dty
         words = [str(source), place, str(dtype).removeprefix("torch."), str(given), str(made)]
         command = [sys.executable, "-m", "minibert.study.limited", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=2 * SECONDS, env=environment, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise OwnCodeError(f"{place}: was not ready after {2 * SECONDS} seconds") from error
+        with (Path(folder) / "errors.txt").open("w+", encoding="utf-8", errors="replace") as errors:
+            try:
+                done = subprocess.run(
+                    command, stdout=subprocess.DEVNULL, stderr=errors, timeout=2 * SECONDS, env=environment, check=False
+                )
+            except subprocess.TimeoutExpired as error:
+                raise OwnCodeError(f"{place}: was not ready after {2 * SECONDS} seconds") from error
+            errors.seek(max(0, errors.tell() - 10_000))
+            said = errors.read()
         if done.returncode or not made.is_file():
-            raise OwnCodeError(f"{place}: {_last_words(done)}")
+            raise OwnCodeError(f"{place}: {_last_words(done.returncode, said)}")
         return safetensors.torch.load_file(made)
 
 
 def load_function(place: str) -> Callable[..., Any]:
-    """The function that `FILE.py:NAME` names. Raises: OwnCodeError if there is none, or the file cannot be run."""
+    """The function that `FILE.py:NAME` names. Raises: OwnCodeError if there is none; and whatever the file itself raises."""
     file, _, name = place.rpartition(":")
     spec = importlib.util.spec_from_file_location("own_attention", file)
     if not Path(file).is_file() or spec is None or spec.loader is None:
@@ -59,11 +65,11 @@ def load_function(place: str) -> Callable[..., Any]:
     return function
 
 
-def _last_words(done: "subprocess.CompletedProcess[str]") -> str:
-    lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-    if done.returncode < 0:
-        return f"was stopped by signal {-done.returncode}: more than {SECONDS} s or {MEMORY // 2**30} GB?"
-    return lines[-1] if lines else f"ended with exit code {done.returncode} and said nothing"
+def _last_words(code: int, said: str) -> str:
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    if code < 0:
+        return f"was stopped by signal {-code}: more than {SECONDS} s or {MEMORY // 2**30} GB?"
+    return lines[-1] if lines else f"ended with exit code {code} and said nothing"
 
 
 def _main(source: str, place: str, dtype: str, given: str, made: str) -> None:
@@ -72,8 +78,13 @@ def _main(source: str, place: str, dtype: str, given: str, made: str) -> None:
 
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (WRITTEN, WRITTEN))
     function = load_function(place)
-    stages = our_stages(source, Inputs(**safetensors.torch.load_file(given)), getattr(torch, dtype), function)
+
+    def attention(*arguments: Any) -> Any:
+        return observe("context", function(*arguments))
+
+    stages = our_stages(source, Inputs(**safetensors.torch.load_file(given)), getattr(torch, dtype), attention)
     safetensors.torch.save_file({name: tensor.contiguous().clone() for name, tensor in stages.items()}, made)
 
 

@@ -5,6 +5,7 @@ AttentionInterface. Nothing is computed again from our numbers.
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from minibert.hub import fetch
 from minibert.kernels import Attention
 from minibert.model.checkpoint import CONFIG_FILE, heads_in
 from minibert.model.pretrained import PretrainedModel, load_config
+from minibert.model.weights import PICKLED_FILE, WEIGHTS_FILE
 from minibert.observe import record
 
 Stages = dict[str, Tensor]
@@ -61,6 +63,7 @@ class Inputs:
 
 def class_of(source: str | Path) -> type[PretrainedModel]:
     """The class of a checkpoint: the one that its config.json names, if its heads are there; else what the heads tell."""
+    load_config(source)  # names the file, if it cannot be read
     heads = heads_in(source)
     path = fetch(source, CONFIG_FILE)
     named = json.loads(path.read_text(encoding="utf-8")).get("architectures") if path is not None else None
@@ -81,7 +84,12 @@ def our_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype, attention
     model = class_of(source).from_pretrained(source, attention).to(dtype)
     with torch.no_grad(), record(model) as recording:
         model(**vars(inputs))
-    return {path: recording[path] for path in recording.paths}
+    return _with_trained_pooler(source, {path: recording[path] for path in recording.paths})
+
+
+def _with_trained_pooler(source: str | Path, stages: Stages) -> Stages:
+    """Without the pooler, if the checkpoint has none: what is started at random cannot agree."""
+    return stages if "pooler" in heads_in(source) else {name: x for name, x in stages.items() if name != "pooler"}
 
 
 def their_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
@@ -91,15 +99,27 @@ def their_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stag
 
     config = load_config(source)
     kind = class_of(source)
-    folder = Path(source).parent if Path(source).is_file() else source
     AttentionInterface.register(WATCHED, _watched_attention)
     _register_mask()
-    with redirect_stderr(StringIO()):
+    with redirect_stderr(StringIO()), _as_folder(source) as folder:
         model = getattr(transformers, kind.architecture).from_pretrained(folder, dtype=dtype, attn_implementation=WATCHED)
     taken: Stages = {}
     with torch.no_grad(), _watching(model.eval(), config.num_hidden_layers, taken):
         model(**vars(inputs))
-    return taken
+    return _with_trained_pooler(source, taken)
+
+
+@contextmanager
+def _as_folder(source: str | Path) -> Iterator[str]:
+    """A file with weights as a folder in which transformers looks for no other."""
+    if not Path(source).is_file():
+        yield str(source)
+        return
+    weights = Path(source).resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / CONFIG_FILE).symlink_to(weights.parent / CONFIG_FILE)
+        (Path(folder) / (WEIGHTS_FILE if weights.suffix == ".safetensors" else PICKLED_FILE)).symlink_to(weights)
+        yield folder
 
 
 WATCHED = "minibert_watched"
@@ -208,6 +228,8 @@ class Reference:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
             inputs = Inputs(*(tensors.pop(f"inputs.{name}") for name in Inputs.__dataclass_fields__))
             stages = {name: tensors[name] for name in json.loads(about["order"])}
+            if not stages:
+                raise ValueError("it has no stages")
             return cls(inputs, stages, about["checkpoint"], about["made_with"])
         except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: is no reference made by `minibert verify --save-reference` ({error!r})") from error

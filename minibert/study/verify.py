@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
-from torch import Tensor
+from torch import Tensor, nn
 
-from minibert.equations import layer_norm
+from minibert.equations import layer_norm, merge_heads
 from minibert.model.config import ACTIVATIONS, BertConfig
 from minibert.model.layers import ACTIVATION_FUNCTIONS
 from minibert.model.pretrained import PretrainedModel
@@ -22,6 +22,10 @@ TOLERANCES = {torch.float32: 2e-5, torch.float64: 1e-10}
 """The largest difference at a stage that is rounding, as a share of its largest number (or of 1, if that is smaller)."""
 DEFAULT_TEXT = "What you see is what you get, and [MASK] is what you verify."
 RANDOM_TOKENS = 16
+
+
+INSIDE_ATTENTION = {"scores", "weights", "context"}
+"""Steps that are not observed in fused attention, or in somebody's own."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,15 @@ class Verification:
     stages: list[Stage]
     tolerance: float
     not_compared: list[str]
-    """Stages that one side does not have."""
+    """Stages that only one side has."""
     cause: str | None
     """Why the first stage that differs does so, as far as that can be known."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether something was compared, all of it agrees, and nothing is left out but what attention keeps to itself."""
+        inner = all(name.rpartition(".")[2] in INSIDE_ATTENTION for name in self.not_compared)
+        return bool(self.stages) and inner and self.first_difference is None
 
     @property
     def first_difference(self) -> Stage | None:
@@ -101,8 +111,8 @@ def compare(theirs: Stages, ours: Stages, inputs: Inputs, model: PretrainedModel
     return Verification(
         stages,
         tolerance,
-        [name for name in theirs if name not in ours],
-        explain(first.name, theirs, ours, model) if first else None,
+        [name for name in (*theirs, *ours) if (name in theirs) != (name in ours) and not name.endswith("masked_scores")],
+        _cause(first.name, theirs, ours, model) if first else None,
     )
 
 
@@ -116,6 +126,13 @@ def _compare(name: str, one: Tensor, two: Tensor, tolerance: float) -> Stage:
     return Stage(name, absolute, relative, cosine, relative <= tolerance)  # NaN agrees with nothing
 
 
+def _cause(name: str, theirs: Stages, ours: Stages, model: PretrainedModel) -> str | None:
+    try:
+        return explain(name, theirs, ours, model)
+    except KeyError:  # a stage that would tell was not kept
+        return None
+
+
 def explain(name: str, theirs: Stages, ours: Stages, model: PretrainedModel) -> str | None:
     """The likely cause of a first difference at `name`: what, put into our step, gives their numbers. None if nothing does."""
     path, _, step = name.rpartition(".")
@@ -124,24 +141,20 @@ def explain(name: str, theirs: Stages, ours: Stages, model: PretrainedModel) -> 
     if name in INPUT_CAUSES:
         return INPUT_CAUSES[name]
     modules = {module.removeprefix("bert."): found for module, found in model.named_modules()}
+    if name in modules and isinstance(modules[name], nn.Linear):
+        return _linear(_before_linear(path, step, theirs), theirs[name], modules[name])
     match step:
-        case "activation" | "transform":
-            return _activation(theirs.get(f"{path}.intermediate"), theirs[name], model.config.hidden_act)
-        case "output" | "attention_norm" if not path.endswith("attention"):
-            return _eps(
-                _before_norm(path, step, theirs), theirs[name], modules[_norm_of(path, step)], model.config.layer_norm_eps
-            )
+        case "activation":
+            return _activation(theirs[f"{path}.intermediate"], theirs[name], model.config.hidden_act)
+        case "output" | "attention_norm":
+            norm = modules[f"{path}.{step}" if step == "attention_norm" else f"{path}.norm"]
+            return _eps(_before_norm(path, step, theirs), theirs[name], norm, model.config.layer_norm_eps)
         case "scores":
             return _factor(theirs[name], ours[name])
         case "weights":
             return "the scores agree and the weights do not: the mask, or the axis of the softmax"
         case "context":
             return "what attention reads differs: the weights, the mask, or how the values are averaged"
-        case "query" | "key" | "value":
-            before = "embeddings.output" if path == "layers.0.attention" else f"layers.{int(path.split('.')[1]) - 1}.output"
-            return _transposed(theirs[before], theirs[name], modules[name], split=True)
-        case "intermediate":
-            return _transposed(theirs[f"{path}.attention_norm"], theirs[name], modules[name], split=False)
     return None
 
 
@@ -153,9 +166,14 @@ INPUT_CAUSES = {
 }
 
 
-def _norm_of(path: str, step: str) -> str:
-    """The module that normalises at the end of a stage."""
-    return f"{path}.{step}" if step == "attention_norm" else f"{path}.norm"
+def _before_linear(path: str, step: str, theirs: Stages) -> Tensor:
+    """What goes into a projection there."""
+    if step == "output":
+        return merge_heads(theirs[f"{path}.context"])
+    if step in ("intermediate", "feed_forward"):
+        return theirs[f"{path}.{'attention_norm' if step == 'intermediate' else 'activation'}"]
+    layer = int(path.split(".")[1])
+    return theirs["embeddings.output" if layer == 0 else f"layers.{layer - 1}.output"]
 
 
 def _before_norm(path: str, step: str, theirs: Stages) -> Tensor:
@@ -167,15 +185,13 @@ def _before_norm(path: str, step: str, theirs: Stages) -> Tensor:
     return theirs[f"{path}.attention_norm"] + theirs[f"{path}.feed_forward"]
 
 
-def _activation(before: Tensor | None, after: Tensor, configured: str) -> str | None:
-    if before is None:
-        return None
+def _activation(before: Tensor, after: Tensor, configured: str) -> str | None:
     near = [name for name in ACTIVATIONS if torch.allclose(ACTIVATION_FUNCTIONS[name](before), after, rtol=1e-6, atol=1e-6)]
     found = [name for name in near if name != configured]
     return f"the activation function: {found[0]} there, {configured} here" if found and configured not in near else None
 
 
-def _eps(residual: Tensor, after: Tensor, norm: torch.nn.Module, configured: float) -> str | None:
+def _eps(residual: Tensor, after: Tensor, norm: nn.Module, configured: float) -> str | None:
     gain, bias = (parameter.to(residual.dtype) for parameter in (norm.get_parameter("weight"), norm.get_parameter("bias")))
     errors = {eps: (layer_norm(residual, gain, bias, eps) - after).abs().max().item() for eps in (1e-12, 1e-6, 1e-5, 1e-3)}
     best = min(errors, key=errors.__getitem__)
@@ -191,14 +207,19 @@ def _factor(theirs: Tensor, ours: Tensor) -> str | None:
     return f"the scale: scores are {ratios.mean().item():.4g} times as large there"
 
 
-def _transposed(before: Tensor, after: Tensor, linear: torch.nn.Module, split: bool) -> str | None:
+def _linear(before: Tensor, after: Tensor, linear: nn.Module) -> str:
     weight, bias = (linear.get_parameter(name).to(before.dtype) for name in ("weight", "bias"))
-    if split:
-        after = after.transpose(1, 2).flatten(-2)
-    if weight.shape[0] == weight.shape[1] and torch.allclose(before @ weight + bias, after, rtol=1e-4, atol=1e-4):
+    if after.dim() == 4:
+        after = merge_heads(after)
+
+    def gives(result: Tensor) -> bool:
+        return torch.allclose(result, after, rtol=1e-4, atol=1e-4)
+
+    if gives(before @ weight.T + bias):
+        return "the weight or the bias differs a little"
+    if weight.shape[0] == weight.shape[1] and gives(before @ weight + bias):
         return "the weight is transposed"
-    without = torch.allclose(before @ weight.T, after, rtol=1e-4, atol=1e-4)
-    return "the bias is left out there" if without else "the weight or the bias differs"
+    return "the bias is left out there" if gives(before @ weight.T) else "the weight or the bias differs"
 
 
 def draw_depth(found: Verification) -> Callable[[Axes], None]:

@@ -434,6 +434,12 @@ class TestOnlineSoftmaxAttention:
         leaves = [x.clone().requires_grad_() for x in (query, key, value)]
         assert gradcheck(lambda q, k, v: online_softmax_attention(q, k, v, keep, block), leaves)
 
+    def test_gradient_of_the_gradient(self) -> None:
+        """The second derivative, over two blocks, with a row of which nothing is kept."""
+        leaves = [normal(seed, 3, 2).requires_grad_() for seed in range(3)]
+        keep = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
+        assert gradgradcheck(lambda q, k, v: online_softmax_attention(q, k, v, keep, 2), leaves)
+
     @given(attention_inputs(largest=9, smallest=0), st.integers(1, 10), st.booleans())
     def test_it_is_attention_whatever_the_block(self, inputs: AttentionInputs, block: int, masked: bool) -> None:
         """Values and gradients, with a mask and without."""

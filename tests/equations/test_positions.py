@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from minibert.equations import sinusoidal_positions
 from tests import reference
@@ -27,10 +27,10 @@ class TestSinusoidalPositions:
         np.testing.assert_allclose(at(*places, width=width).numpy(), expected, atol=1e-9)
 
     def test_gradient(self) -> None:
-        """With respect to the position, which need not be a whole number."""
-        assert gradcheck(
-            lambda t: sinusoidal_positions(t, 6), torch.tensor([0.0, 1.5, 7.0], dtype=torch.float64).requires_grad_()
-        )
+        """With respect to the position, which need not be a whole number; the second order too."""
+        places = torch.tensor([0.0, 1.5, 7.0], dtype=torch.float64, requires_grad=True)
+        assert gradcheck(lambda t: sinusoidal_positions(t, 6), places)
+        assert gradgradcheck(lambda t: sinusoidal_positions(t, 6), places)
 
     @given(positions, st.integers(-50, 50), even_widths)
     def test_a_move_is_a_rotation_that_does_not_depend_on_where(self, place: int, move: int, width: int) -> None:

@@ -95,7 +95,7 @@ def save(tmp_path: Path, **changes: torch.Tensor | None) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bert.embeddings.LayerNorm.weight": None}, "has no embeddings.norm.weight"),
+        ({"bert.embeddings.LayerNorm.weight": None}, "has no embeddings.LayerNorm.weight"),
         ({"bert.embeddings.word_embeddings.weight": None}, "has no embeddings.word_embeddings.weight. Is this a BERT"),
         ({"cls.seq_relationship.bias": torch.tensor([0.0, math.nan])}, "tensor cls.seq_relationship.bias has numbers"),
         ({"bert.pooler.dense.weight": torch.zeros(16, 16)}, r"pooler.dense.weight has shape \(16, 16\).*\(8, 8\)"),
@@ -207,6 +207,35 @@ def test_a_pickle_that_runs_programs_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "was here").exists()
 
 
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.zeros(8, 8).to_sparse(), "is not stored as numbers in a row"),
+        (torch.zeros(1).expand(10**5, 10**5), "says that it is larger than what is stored"),
+        (torch.zeros(8, 8, dtype=torch.int8), "has the type int8: quantised weights are not supported"),
+        (torch.full((8, 8), 1e300, dtype=torch.float64), "has numbers that are infinite or NaN"),
+        (torch.zeros(8, 8, dtype=torch.complex64), "has the type complex64"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_named(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
+    """At once, and without being unfolded in memory."""
+    _, tensors = stored(tmp_path)
+    torch.save(tensors | {"bert.pooler.dense.weight": tensor}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=f"tensor bert.pooler.dense.weight {message}"):
+        Bert.from_pretrained(tmp_path)
+
+
+def test_layers_in_name_only_are_not_made(tmp_path: Path) -> None:
+    """What a config.json and the names of a file speak of has no memory until the shapes fit."""
+    _, tensors = stored(tmp_path)
+    more = {f"bert.encoder.layer.{n}.attention.self.query.weight": torch.zeros(0) for n in range(2, 2000)}
+    safetensors.torch.save_file(tensors | more, tmp_path / "model.safetensors")
+    config = json.loads((tmp_path / "config.json").read_text()) | {"num_hidden_layers": 2000}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"has no encoder.layer.2.attention.self.query.bias.* and .* more"):
+        Bert.from_pretrained(tmp_path)
+
+
 class Hostile:
     """Makes a file when it is unpickled."""
 
@@ -241,6 +270,14 @@ def test_a_config_that_cannot_be_run_is_named(tmp_path: Path, changed: dict[str,
     with pytest.raises(ValueError, match=message) as error:
         BertForPreTraining.from_pretrained(tmp_path)
     assert str(tmp_path) in str(error.value)
+
+
+def test_padding_without_an_id(tmp_path: Path) -> None:
+    """null in a config.json, as transformers allows: nothing here depends on it."""
+    Bert(CONFIG).save_pretrained(tmp_path)
+    changed = json.loads((tmp_path / "config.json").read_text()) | {"pad_token_id": None}
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    assert Bert.from_pretrained(tmp_path).config == CONFIG
 
 
 def test_classes_by_number(tmp_path: Path) -> None:

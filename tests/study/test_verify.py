@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from minibert import BertConfig, BertForPreTraining
+from minibert import BertConfig, BertForPreTraining, BertForTokenClassification
 from minibert.commands import main
 from minibert.study import limited, plots
 from minibert.study.stages import Inputs, Reference, class_of, our_stages, their_stages
@@ -47,7 +47,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", checkpoints.CLASSES)
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(config=checkpoints.configs(), seed=seeds)
 def test_every_stage_of_every_class_agrees(tmp_path_factory: pytest.TempPathFactory, kind, config, seed: int) -> None:
     """In float64, to 1e-10: all that transformers computes is observed here, under the names of the design."""
@@ -109,6 +109,14 @@ CHANGES = {
     "transposed feed-forward": (
         lambda model: transpose(model.bert.encoder.layer[0].intermediate.dense),
         ("layers.0.intermediate", "the weight is transposed"),
+    ),
+    "transposed output": (
+        lambda model: transpose(model.bert.encoder.layer[0].attention.output.dense),
+        ("layers.0.attention.output", "the weight is transposed"),
+    ),
+    "a little": (
+        lambda model: model.bert.encoder.layer[0].output.dense.weight.data.mul_(1 + 1e-6),
+        ("layers.0.feed_forward", "the weight or the bias differs a little"),
     ),
     "lost bias": (
         lambda model: model.bert.encoder.layer[0].attention.self.key.bias.data.zero_(),
@@ -199,6 +207,38 @@ def test_a_reference_is_enough_without_transformers(
     assert "is layers.1.attention.value." in shown
 
 
+def test_a_reference_of_something_else_is_no_agreement(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a smaller model, or with nothing in common: what little can be compared is not enough, exit code 1."""
+    inputs = inputs_for(checkpoint, CONFIG)
+    ours = as_theirs(checkpoint, inputs)
+    for stages in ({"embeddings.words": ours["embeddings.words"]}, {"nothing": ours["pooler"]}):
+        Reference(inputs, stages, "elsewhere", "by hand").save(tmp_path / "other.safetensors")
+        arguments = ["--reference", str(tmp_path / "other.safetensors"), "--dtype", "float64"]
+        assert main(["verify", str(checkpoint), *arguments]) == 1
+        assert "is this the reference of another checkpoint?" in capsys.readouterr().out
+
+
+def test_a_file_of_weights_is_what_is_verified(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not the other weights beside it."""
+    weights = checkpoint / "step9.safetensors"
+    (checkpoint / "model.safetensors").rename(weights)
+    BertForPreTraining(CONFIG).save_pretrained(checkpoint)
+    assert main(["verify", str(weights), "--ids", "5", "6", "7"]) == 0
+    assert "stages agree" in capsys.readouterr().out
+
+
+def test_a_checkpoint_without_a_pooler_is_verified_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both sides would start one at random."""
+    BertForTokenClassification(CONFIG).save_pretrained(tmp_path)
+    changed = json.loads((tmp_path / "config.json").read_text()) | {"architectures": ["BertCrfForNer"]}
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    with pytest.warns(UserWarning, match="not in the file"):
+        assert main(["verify", str(tmp_path)]) == 0
+    assert "pooler" not in capsys.readouterr().out
+
+
 OWN = """
 import math, torch
 def right(query, key, value, keep=None, dropout=0.0):
@@ -225,7 +265,7 @@ def own(tmp_path: Path) -> Path:
 def test_an_attention_of_ones_own(checkpoint: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A right one agrees at every stage that is observed; a wrong one does not, from its first layer on."""
     assert main(["verify", str(checkpoint), "--attention-from", f"{own}:right"]) == 0
-    assert "Not observed here" in capsys.readouterr().out
+    assert "On one side only" in capsys.readouterr().out
     assert main(["verify", str(checkpoint), "--attention-from", f"{own}:no_mask"]) == 1
     assert "is layers.0.attention.context" in capsys.readouterr().out
 
@@ -245,9 +285,9 @@ def test_own_code_that_fails_is_told_in_its_words(
 def test_own_code_that_does_not_end_is_stopped(
     checkpoint: Path, own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limited, "SECONDS", 4)
+    monkeypatch.setattr(limited, "SECONDS", 2)
     assert main(["verify", str(checkpoint), "--attention-from", f"{own}:endless"]) == 2
-    assert "was not ready after 8 seconds" in capsys.readouterr().err
+    assert "was not ready after 4 seconds" in capsys.readouterr().err
 
 
 def test_a_function_is_an_attention(checkpoint: Path) -> None:
@@ -269,6 +309,8 @@ def test_a_function_is_an_attention(checkpoint: Path) -> None:
         (["--ids", "99"], "id 99 is outside the vocabulary of 40 pieces"),
         (["--ids", *["5"] * 40], "40 tokens are more than max_position_embeddings 32"),
         (["--reference", "nowhere"], "nowhere: there is no such reference"),
+        (["--save-reference", "x", "--json"], "--save-reference compares nothing: leave out --json"),
+        (["--attention-from", "my.py:f", "--attention", "fused"], "give one of them"),
     ],
 )
 def test_bad_use_is_named(checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
