@@ -1,4 +1,4 @@
-"""How near minibert and transformers are, on real checkpoints: writes agreement.md and agreement.json beside itself.
+"""How near minibert and transformers are, on real checkpoints: writes docs/agreement.md, and agreement.json beside itself.
 
 python benchmarks/agreement.py FOLDER [FOLDER …]
 """
@@ -64,8 +64,8 @@ def main(folders: list[str]) -> None:
         lines += [""]
     page = "\n".join(lines)
     print(page)
-    here = Path(__file__)
-    here.with_suffix(".md").write_text(page, encoding="utf-8")
+    here = Path(__file__).resolve()
+    (here.parents[1] / "docs" / "agreement.md").write_text(page, encoding="utf-8")
     here.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

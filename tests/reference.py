@@ -62,6 +62,17 @@ def multi_head_attention(
     return matmul(concat, wo)
 
 
+def merge_heads(x: Array) -> Array:
+    """Vaswani et al. 2017, section 3.2.2, Concat: column h*d + c of token t is column c of token t in head h."""
+    heads, tokens, d = x.shape
+    out = np.zeros((tokens, heads * d))
+    for h in range(heads):
+        for t in range(tokens):
+            for c in range(d):
+                out[t, h * d + c] = x[h, t, c]
+    return out
+
+
 def matmul(a: Array, b: Array) -> Array:
     """Row times column."""
     out = np.zeros((a.shape[0], b.shape[1]))
@@ -77,6 +88,15 @@ def causal_mask(n: int) -> NDArray[np.bool_]:
     for i in range(n):
         for j in range(i + 1):
             out[i, j] = True
+    return out
+
+
+def padding_mask(lengths: list[int], n: int) -> NDArray[np.bool_]:
+    """Every query of a sequence may read its first `length` keys, and no other."""
+    out = np.zeros((len(lengths), 1, n), dtype=np.bool_)
+    for b in range(len(lengths)):
+        for j in range(n):
+            out[b, 0, j] = j < lengths[b]
     return out
 
 
@@ -96,6 +116,16 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> Array:
     mean = sum(x) / d
     variance = sum((x[i] - mean) ** 2 for i in range(d)) / d
     return np.array([(x[i] - mean) / math.sqrt(variance + eps) * gain[i] + bias[i] for i in range(d)])
+
+
+def add_and_norm(x: Array, found: Array, gain: Array, bias: Array, eps: float) -> Array:
+    """Vaswani et al. 2017, section 3.1, one vector and what the sublayer has found for it: LayerNorm(x + Sublayer(x))."""
+    return layer_norm(np.array([x[i] + found[i] for i in range(len(x))]), gain, bias, eps)
+
+
+def relu(x: float) -> float:
+    """Vaswani et al. 2017, in equation 2: max(0, x)."""
+    return x if x > 0 else 0.0
 
 
 def gelu(x: float) -> float:
@@ -152,6 +182,14 @@ def binary_cross_entropy(z: float, y: float) -> float:
     """Bishop 2006, equation 4.90: -(y ln s + (1 - y) ln(1 - s)), with s = 1 / (1 + e^-z)."""
     s = 1 / (1 + math.exp(-z))
     return -(y * math.log(s) + (1 - y) * math.log(1 - s))
+
+
+def perplexity(loss: float) -> float:
+    """e to the power of the mean loss, here by its series."""
+    total, term = 0.0, 1.0
+    for n in range(1, 200):
+        total, term = total + term, term * loss / n
+    return total
 
 
 def unigram_entropy(learnt: list[int], held_out: list[int], vocabulary: int) -> float:
