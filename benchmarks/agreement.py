@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from minibert.model.pretrained import load_config
-from minibert.study.stages import class_of, our_stages, their_stages
+from minibert.study.stages import load_model, our_stages, their_stages
 from minibert.study.verify import compare, inputs_for
 
 GROUPS = {
@@ -33,7 +33,7 @@ def measure(folder: str) -> dict[str, dict[str, dict[str, float]]]:
     example = Path(folder) / "examples.json"
     ids = json.loads(example.read_text())[0]["ids"] if example.is_file() else None
     inputs = inputs_for(folder, config, ids=ids)
-    model = class_of(folder).from_pretrained(folder)
+    model = load_model(folder)
     for dtype in (torch.float32, torch.float64):
         compared = compare(their_stages(folder, inputs, dtype), our_stages(folder, inputs, dtype), inputs, model, dtype)
         rows = {}

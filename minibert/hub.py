@@ -26,14 +26,14 @@ def fetch(source: str | Path, name: str) -> Path | None:
 
 
 def _download(model: str, name: str) -> Path | None:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         return Path(hf_hub_download(model, name))
     except LocalEntryNotFoundError as error:
-        if isinstance(try_to_load_from_cache(model, "config.json"), str) and _has_weights(model):
-            return None  # the whole model was downloaded before, and this file of it was not: it has none
+        if try_to_load_from_cache(model, name) is _CACHED_NO_EXIST:  # the hub has said so when it could be reached
+            return None
         raise FileNotFoundError(
             f"{model}: is no checkpoint folder here, and the hub cannot be reached to look for it there. "
             "Give a folder, or go online once: what is downloaded is kept"
@@ -46,11 +46,3 @@ def _download(model: str, name: str) -> Path | None:
         raise FileNotFoundError(f"{model}: is no checkpoint folder here, and the hub has no such model") from error
     except Exception as error:  # the libraries below raise their own kinds: bad names, proxies, connections
         raise FileNotFoundError(f"{model}: could not be downloaded ({error})") from error
-
-
-def _has_weights(model: str) -> bool:
-    """Whether weights of a model are kept here; else its download was broken off, and nothing can be said of its files."""
-    from huggingface_hub import try_to_load_from_cache
-
-    names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-    return any(isinstance(try_to_load_from_cache(model, name), str) for name in names)

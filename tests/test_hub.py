@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from minibert import BertConfig, BertForPreTraining
@@ -99,6 +100,18 @@ def test_a_model_is_downloaded_once_and_then_kept(hub: tuple[str, list[str]], fo
     assert again.stdout == done.stdout, again.stderr
     missing = run("somebody/else", tmp_path / "home", HF_ENDPOINT=address)
     assert "somebody/else: is no checkpoint folder here, and the hub has no such model" in missing.stderr
+
+
+def test_what_the_hub_did_not_have_is_known_without_it(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
+    """Older weights are found again offline; where a download was broken off, it is said that the hub is needed."""
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    torch.save(tensors, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    done = run("somebody/tiny", tmp_path / "home", HF_ENDPOINT=hub[0])
+    assert done.returncode == 0, done.stderr
+    assert run("somebody/tiny", tmp_path / "home", HF_HUB_OFFLINE="1").stdout == done.stdout
+    next((tmp_path / "home").rglob("pytorch_model.bin")).unlink()
+    assert "the hub cannot be reached" in run("somebody/tiny", tmp_path / "home", HF_HUB_OFFLINE="1").stderr
 
 
 def test_without_the_hub_it_is_said_what_to_do() -> None:

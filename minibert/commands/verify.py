@@ -1,6 +1,7 @@
 """`minibert verify`: does a checkpoint give the same numbers here as in transformers, and if not, where do they part?"""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -104,21 +105,21 @@ def _load_reference(path: Path, dtype: "torch.dtype") -> "Reference":
 
 
 def _compare(options: Verify, reference: "Reference", dtype: "torch.dtype") -> int:
-    from minibert.study.stages import class_of
+    from minibert.study.stages import load_model
     from minibert.study.verify import compare
 
     ours = _our_stages(options, reference.inputs, dtype)
-    model = class_of(options.checkpoint).from_pretrained(options.checkpoint)
-    found = compare(reference.stages, ours, reference.inputs, model, dtype)
+    found = compare(reference.stages, ours, reference.inputs, load_model(options.checkpoint), dtype)
     if options.figure is not None:
         from minibert.study import plots
         from minibert.study.verify import draw_depth
 
         plots.save_png(plots.figure(draw_depth(found), size=(8.0, 4.2)), options.figure)
     if options.json:
-        print(
-            json.dumps({**asdict(found), "reference": reference.made_with, "agrees": found.first_difference is None}, indent=2)
-        )
+        result = {"agrees": found.agrees, "reference": reference.made_with, **asdict(found)}
+        for stage in result["stages"]:  # JSON has no infinity and no NaN
+            stage.update({name: str(x) for name, x in stage.items() if isinstance(x, float) and not math.isfinite(x)})
+        print(json.dumps(result, indent=2, allow_nan=False))
     else:
         _show(found, reference.made_with)
     return 0 if found.agrees else 1

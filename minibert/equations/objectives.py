@@ -43,7 +43,7 @@ def masked_lm_loss(
     >>> masked_lm_loss(torch.zeros(3, 8), torch.tensor([5, IGNORED, 2]))  # knows nothing of 8 words: ln 8
     tensor(2.0794)
     """
-    return _reduce(cross_entropy(logits, labels), labels, reduction)
+    return over_labelled(cross_entropy(logits, labels), labels, reduction)
 
 
 def next_sentence_loss(
@@ -59,7 +59,7 @@ def next_sentence_loss(
     >>> next_sentence_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # "it follows": right, and wrong
     tensor(1.1269)
     """
-    return _reduce(cross_entropy(logits, labels), labels, reduction)
+    return over_labelled(cross_entropy(logits, labels), labels, reduction)
 
 
 def label_smoothing_loss(
@@ -83,7 +83,7 @@ def label_smoothing_loss(
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
     spread = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORED, 0.0)
     losses = (1 - smoothing) * cross_entropy(logits, labels) + smoothing * spread
-    return _reduce(losses, labels, reduction)
+    return over_labelled(losses, labels, reduction)
 
 
 def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -134,7 +134,11 @@ def unigram_entropy(learnt: Int[Tensor, " learnt"], held_out: Int[Tensor, " held
     return -log_frequencies[held_out].mean()
 
 
-def _reduce(losses: Tensor, labels: Tensor, reduction: Reduction) -> Tensor:
+def over_labelled(losses: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """The mean (or the sum) of the losses whose label is not `IGNORED`; 0 if there is none.
+
+    Raises: ValueError for another reduction.
+    """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction {reduction!r} is unknown; there are mean and sum")
     total = losses.sum()

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations.objectives import over_labelled
 from minibert.kernels import Attention
 from minibert.model.bert import Bert, Mask
 from minibert.model.config import BertConfig
@@ -225,7 +226,8 @@ class BertForSequenceClassification(PretrainedModel):
             raise ValueError("num_labels is 1: there is nothing to choose from; regression is not supported")
         encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
-        return SequenceClassifierOutput(logits, None if labels is None else _mean_cross_entropy(logits, labels))
+        loss = None if labels is None else over_labelled(cross_entropy(logits, labels), labels)
+        return SequenceClassifierOutput(logits, loss)
 
 
 class BertForTokenClassification(PretrainedModel):
@@ -251,7 +253,8 @@ class BertForTokenClassification(PretrainedModel):
         """The loss is the mean cross-entropy over the tokens whose label is not -100, if `labels` are given."""
         hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
         logits = observe("classifier.logits", self.classifier(self.dropout(hidden)))
-        return TokenClassifierOutput(logits, None if labels is None else _mean_cross_entropy(logits, labels))
+        loss = None if labels is None else over_labelled(cross_entropy(logits, labels), labels)
+        return TokenClassifierOutput(logits, loss)
 
 
 class BertForQuestionAnswering(PretrainedModel):
@@ -284,9 +287,6 @@ class BertForQuestionAnswering(PretrainedModel):
         if start_positions is not None and end_positions is not None:
             tokens = input_ids.shape[1]
             start, end = (p.masked_fill((p < 0) | (p >= tokens), IGNORED) for p in (start_positions, end_positions))
-            loss = (_mean_cross_entropy(start_logits, start) + _mean_cross_entropy(end_logits, end)) / 2
+            starts, ends = cross_entropy(start_logits, start), cross_entropy(end_logits, end)
+            loss = (over_labelled(starts, start) + over_labelled(ends, end)) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)
-
-
-def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return cross_entropy(logits, labels).sum() / (labels != IGNORED).sum().clamp(min=1)

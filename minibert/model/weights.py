@@ -16,9 +16,8 @@ PICKLED_FILE = "pytorch_model.bin"
 INDEX = ".index.json"
 FORMS = (WEIGHTS_FILE, WEIGHTS_FILE + INDEX, PICKLED_FILE, PICKLED_FILE + INDEX)
 """Where the tensors may be, what is safer first; an index names the files that share them."""
-
-
 NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that weights may have."""
 
 
 def find_weights(source: str | Path) -> Path:
@@ -50,11 +49,10 @@ def _why_unusable(name: str, tensor: Tensor) -> str | None:
         return "is not stored as numbers in a row"
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         return "says that it is larger than what is stored"  # a few bytes that would fill the memory when they are copied
+    if tensor.dtype in (torch.int32, torch.int64) and name.endswith("_ids"):
+        return None  # positions, which are no parameters
     if tensor.dtype not in NUMBERS:
-        whole = tensor.dtype in (torch.int32, torch.int64) and name.endswith("_ids")  # positions, which are no parameters
-        return (
-            None if whole else f"has the type {str(tensor.dtype).removeprefix('torch.')}: quantised weights are not supported"
-        )
+        return f"has the type {str(tensor.dtype).removeprefix('torch.')}: quantised weights are not supported"
     return None if tensor.to(torch.float32).isfinite().all() else "has numbers that are infinite or NaN"
 
 

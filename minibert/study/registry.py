@@ -51,7 +51,7 @@ def read_equation(function: Callable[..., Any]) -> Equation:
     """Takes a function's docstring apart. Raises: ValueError that names the function and what its docstring lacks."""
     function = inspect.unwrap(function)
     text = inspect.getdoc(function) or ""
-    fields = _fields(text)
+    fields = docstring_fields(text)
     for needed in ("Eq", "Source", "Tests"):
         if needed not in fields:
             raise ValueError(f"{function.__qualname__}: the docstring has no line '{needed}:'")
@@ -79,7 +79,7 @@ def without_docstring(source: str) -> str:
     return re.sub(r'\n +r?"""(?:.|\n)*?"""\n', "\n", source, count=1)
 
 
-def _fields(text: str) -> dict[str, str]:
+def docstring_fields(text: str) -> dict[str, str]:
     """What stands behind `Eq:`, `Source:` and so on; indented lines belong to the line above."""
     pattern = rf"^({'|'.join(FIELDS)}): *(.*(?:\n +.*)*)"
     return {name: " ".join(value.split()) for name, value in re.findall(pattern, text, re.MULTILINE)}

@@ -33,18 +33,16 @@ from minibert.observe import record
 Stages = dict[str, Tensor]
 """The tensor at each stage, in the order of the forward pass."""
 
-CLASSES: dict[str, type[PretrainedModel]] = {
-    kind.architecture: kind
-    for kind in (
-        networks.Bert,
-        networks.BertForPreTraining,
-        networks.BertForMaskedLM,
-        networks.BertForNextSentencePrediction,
-        networks.BertForSequenceClassification,
-        networks.BertForTokenClassification,
-        networks.BertForQuestionAnswering,
-    )
+CLASSES: dict[type[PretrainedModel], set[str]] = {
+    networks.BertForPreTraining: {"mlm", "nsp"},
+    networks.BertForMaskedLM: {"mlm"},
+    networks.BertForNextSentencePrediction: {"nsp"},
+    networks.BertForQuestionAnswering: {"span"},
+    networks.BertForSequenceClassification: {"classifier"},
+    networks.BertForTokenClassification: {"classifier"},
+    networks.Bert: set(),
 }
+"""Every class, and the heads that a checkpoint must have to be one."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +60,31 @@ class Inputs:
 
 
 def class_of(source: str | Path) -> type[PretrainedModel]:
-    """The class of a checkpoint: the one that its config.json names, if its heads are there; else what the heads tell."""
-    load_config(source)  # names the file, if it cannot be read
-    heads = heads_in(source)
+    """The class of a checkpoint: the one that its config.json names, if its heads are there; else what the heads tell.
+
+    A classifier alone does not tell whether it is for sequences or for tokens: then it is `Bert`.
+    """
+    named = _architectures(source)
+    possible = [kind for kind, needed in CLASSES.items() if needed <= heads_in(source)]
+    told = [kind for kind in possible if kind.architecture in named]
+    return next(kind for kind in (*told, *possible) if kind in told or CLASSES[kind] != {"classifier"})
+
+
+def _architectures(source: str | Path) -> list[object]:
+    load_config(source)  # raises what names the file, if it cannot be read
     path = fetch(source, CONFIG_FILE)
     named = json.loads(path.read_text(encoding="utf-8")).get("architectures") if path is not None else None
-    kind = CLASSES.get(str(named[0])) if isinstance(named, list) and named else None
-    needed = {"BertForPreTraining": {"mlm", "nsp"}, "BertForMaskedLM": {"mlm"}, "BertForNextSentencePrediction": {"nsp"}}
-    needed |= {"BertForSequenceClassification": {"classifier"}, "BertForTokenClassification": {"classifier"}}
-    needed |= {"BertForQuestionAnswering": {"span"}}
-    if kind is not None and needed.get(kind.architecture, set()) <= heads:
-        return kind
-    for architecture in ("BertForPreTraining", "BertForMaskedLM", "BertForNextSentencePrediction", "BertForQuestionAnswering"):
-        if needed[architecture] <= heads:
-            return CLASSES[architecture]
-    return networks.Bert
+    return named if isinstance(named, list) else []
+
+
+def load_model(source: str | Path, attention: Attention = "auto") -> PretrainedModel:
+    """A checkpoint as the class that it is of."""
+    return class_of(source).from_pretrained(source, attention)
 
 
 def our_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype, attention: Attention = "auto") -> Stages:
     """minibert's forward pass, every observed step of it."""
-    model = class_of(source).from_pretrained(source, attention).to(dtype)
+    model = load_model(source, attention).to(dtype)
     with torch.no_grad(), record(model) as recording:
         model(**vars(inputs))
     return _with_trained_pooler(source, {path: recording[path] for path in recording.paths})

@@ -218,6 +218,18 @@ def test_a_reference_of_something_else_is_no_agreement(
         arguments = ["--reference", str(tmp_path / "other.safetensors"), "--dtype", "float64"]
         assert main(["verify", str(checkpoint), *arguments]) == 1
         assert "is this the reference of another checkpoint?" in capsys.readouterr().out
+        assert main(["verify", str(checkpoint), *arguments, "--json"]) == 1
+        assert not json.loads(capsys.readouterr().out)["agrees"]
+
+
+def test_what_is_no_number_is_a_string_in_json(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON has no NaN."""
+    inputs = inputs_for(checkpoint, CONFIG)
+    stages = as_theirs(checkpoint, inputs)
+    Reference(inputs, {**stages, "pooler": stages["pooler"] * float("nan")}, "elsewhere", "by hand").save(tmp_path / "nan")
+    assert main(["verify", str(checkpoint), "--reference", str(tmp_path / "nan"), "--dtype", "float64", "--json"]) == 1
+    result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert next(stage for stage in result["stages"] if stage["name"] == "pooler")["absolute"] == "nan"
 
 
 def test_a_file_of_weights_is_what_is_verified(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

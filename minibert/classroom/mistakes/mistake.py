@@ -1,7 +1,6 @@
 """A mistake is a small edit of a right function: what the learner reads is what the tests run."""
 
 import inspect
-import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from minibert.study.registry import without_docstring
+from minibert.study.registry import docstring_fields, without_docstring
 
 
 class Kind(StrEnum):
@@ -46,18 +45,12 @@ class Mistake:
     kind: Kind = Kind.BUG
 
     @property
-    def module(self) -> str:
-        """Where the right function is defined."""
-        return str(inspect.unwrap(self.function).__module__)
-
-    @property
     def tests(self) -> list[str]:
-        """What to give to pytest to run the tests of the right function."""
-        module = sys.modules[self.module]
-        owner = self.function.__qualname__.partition(".")[0]
-        for documented in (self.function, getattr(module, owner)):
-            if found := re.search(r"^Tests: (.+(?:\n +.+)*)", inspect.getdoc(documented) or "", re.MULTILINE):
-                return [test.strip() for test in found[1].split(",")]
+        """What to give to pytest to run the tests of the right function: the line `Tests:` of its docstring, or its class's."""
+        owner = getattr(inspect.getmodule(self.function), self.function.__qualname__.partition(".")[0])
+        for documented in (self.function, owner):
+            if "Tests" in (fields := docstring_fields(inspect.getdoc(documented) or "")):
+                return [test.strip() for test in fields["Tests"].split(",")]
         raise ValueError(f"{self.function.__qualname__}: neither its docstring nor its class's has a line 'Tests:'")
 
 

@@ -11,7 +11,7 @@ from minibert.equations import (
     unigram_entropy,
 )
 
-REDUCED = "_reduce(cross_entropy(logits, labels), labels, reduction)"
+REDUCED = "over_labelled(cross_entropy(logits, labels), labels, reduction)"
 
 OBJECTIVES = [
     Mistake(
@@ -81,7 +81,7 @@ OBJECTIVES = [
     Mistake(
         "loss over all tokens",
         masked_lm_loss,
-        ((REDUCED, "_reduce(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
+        ((REDUCED, "over_labelled(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
         "Positions that are not masked have a loss too.",
         "The easy task, to copy what can be seen, drowns the hard one.",
         "learners",
@@ -98,7 +98,7 @@ OBJECTIVES = [
     Mistake(
         "masked loss by selection",
         masked_lm_loss,
-        ((REDUCED, "_reduce(cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED]), labels, reduction)"),),
+        ((REDUCED, "over_labelled(cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED]), labels, reduction)"),),
         "Masked positions are picked out first.",
         "The same.",
         "Google's BERT code",
@@ -107,7 +107,7 @@ OBJECTIVES = [
     Mistake(
         "next-sentence label flipped",
         next_sentence_loss,
-        ((REDUCED, "_reduce(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
+        ((REDUCED, "over_labelled(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
         'Label 1 means "is next".',
         "By itself it trains as well; a checkpoint from elsewhere answers the contrary.",
         "codes that call the label is_next",
@@ -118,7 +118,7 @@ OBJECTIVES = [
         (
             (
                 REDUCED,
-                "_reduce(cross_entropy(logits, labels % 101), labels % 101, reduction)",
+                "over_labelled(cross_entropy(logits, labels % 101), labels % 101, reduction)",
             ),
         ),
         "An example of one segment counts as a pair that does not belong together.",
