@@ -12,7 +12,7 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minibert"
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
     """Writes beside, flushes to the disk, renames: whoever reads `path` finds the old content or the new, never a part.
 
     Raises: OSError as `open` does (a full disk, a folder that is read-only); the old content is then still there.

@@ -245,3 +245,13 @@ def mask_token(token: int, maskable: bool, chosen: float, lot: float, piece: int
     if lot < 0.9:
         return piece, token
     return token, token
+
+
+def truncated_pair(a_length: int, b_length: int, longest: int) -> tuple[int, int]:
+    """Google's BERT code, `truncate_seq_pair`: the lengths that are left."""
+    while a_length + b_length > longest:
+        if a_length > b_length:
+            a_length -= 1
+        else:
+            b_length -= 1
+    return a_length, b_length

@@ -7,11 +7,15 @@ from typing import Any
 
 import tyro
 
-from minibert.commands import equations, fill_mask, quickstart, verify
-from minibert.commands.errors import BadUse, Stopped
+from minibert.commands import equations, fill_mask, pretrain, quickstart, runs, tokenize, verify
+from minibert.commands.errors import BadUse, Failed, Stopped
+from minibert.text.settings import BadSetting
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
+    "pretrain": (pretrain.Pretrain, pretrain.run),
+    "runs": (runs.Runs, runs.run),
+    "tokenize": (tokenize.Tokenize, tokenize.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
     "verify": (verify.Verify, verify.run),
     "equations": (equations.Equations, equations.run),
@@ -21,15 +25,9 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, 1 for failed work, 2 for bad use, 130 or 143 if it was stopped."""
-    options = tyro.extras.subcommand_cli_from_dict(
-        {name: options for name, (options, _) in COMMANDS.items()},
-        prog="minibert",
-        description="The Transformer and BERT written out by hand, to understand them and to check them.",
-        args=arguments,
-    )
-    run = dict(COMMANDS.values())[type(options)]
     try:
-        code = run(options)
+        options = _options(arguments)
+        code = dict(COMMANDS.values())[type(options)](options)
         sys.stdout.flush()
         return code
     except BadUse as error:
@@ -38,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever was reading has read enough; what is left in the buffer must not raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
+    except (Failed, OSError) as error:
         print(f"minibert: {error}", file=sys.stderr)
         return 1
     except Stopped as stopped:
@@ -47,3 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nminibert: stopped", file=sys.stderr)
         return 130
+
+
+def _options(arguments: Sequence[str] | None) -> Any:
+    """The options of the command that was typed."""
+    try:
+        return tyro.extras.subcommand_cli_from_dict(
+            {name: options for name, (options, _) in COMMANDS.items()},
+            prog="minibert",
+            description="The Transformer and BERT written out by hand, to understand them and to check them.",
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except BadSetting as error:
+        raise BadUse(str(error)) from error

@@ -9,6 +9,10 @@ class BadUse(Exception):
     """What was asked for cannot be done; the message says what is wrong, where, and what to do. Exit code 2."""
 
 
+class Failed(Exception):
+    """What was begun cannot be finished; the message says what is wrong, and what is left. Exit code 1."""
+
+
 class Stopped(Exception):
     """Ctrl-C or SIGTERM, after what was done has been saved; the message says how to go on. Exit code 130 or 143."""
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ from minibert.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from minibert.study.first_run import Material, Plan, PretrainingRun
+    from minibert.model import BertForPreTraining
+    from minibert.study.first_run import Material, Plan
     from minibert.text.corpus import Document
+    from minibert.training.pretraining import PretrainingRun
+    from minibert.training.state import Checkpoints
 
 LATE = 0.85
 """Pretraining ends early when this share of the time is gone: on a machine that is slower than when it was measured."""
@@ -65,7 +69,7 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
             message = f"Stopped. What was done is kept in {options.out}; to go on:\n  {_command(options)}"
             raise Stopped(stopped.number, message) from None
     unfinished.unlink()
-    pretraining.state_file.unlink()
+    shutil.rmtree(_checkpoints(options).directory)
     say(f"\nDone in {time.monotonic() - began:.0f} s. Look at {options.out / 'report.html'}, or ask the model yourself:")
     say(f'  minibert fill-mask {options.out} "returns a new [MASK] with the same shape"')
     return 0
@@ -87,10 +91,11 @@ def _unfinished_plan(unfinished: Path, options: Quickstart) -> "Plan | None":
 
 
 def _new_plan(unfinished: Path, options: Quickstart, material: "Material") -> "Plan":
-    from minibert.study.first_run import STATE_FILE, plan
+    from minibert.study.first_run import plan
 
-    for name in (METRICS, TRANSFER, STATE_FILE, "results.json"):
+    for name in (METRICS, TRANSFER, "results.json"):
         (options.out / name).unlink(missing_ok=True)
+    shutil.rmtree(_checkpoints(options).directory, ignore_errors=True)
     made = plan(material, options.seconds, options.seed)
     write_atomically(unfinished, json.dumps({"seconds": options.seconds, "seed": options.seed, **asdict(made)}))
     return made
@@ -99,12 +104,12 @@ def _new_plan(unfinished: Path, options: Quickstart, material: "Material") -> "P
 def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resumed: bool) -> "Material":
     """Text and vocabulary."""
     from minibert.study.first_run import learn_vocabulary, tokenize
-    from minibert.text.corpus import builtin_corpus
+    from minibert.text.builtin import builtin_corpus
     from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
 
     if documents is None:
         say("Gathering the docstrings of Python and torch (the first time takes some seconds) …")
-        documents = builtin_corpus()
+        documents = list(builtin_corpus().documents)
     words = sum(len(sentence.split()) for document in documents for sentence in document.sentences)
     say(f"  {words:,} words in {len(documents):,} documents")
     if resumed and (options.out / TOKENIZER_FILE).is_file():
@@ -118,28 +123,39 @@ def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resume
     return material
 
 
-def _pretrain(options: Quickstart, material: "Material", plan: "Plan", stop: StopSignal, late: float) -> "PretrainingRun":
-    """Trains to the end of the plan, or until `late` or until stopped, and saves in any case."""
-    from minibert.study.first_run import PretrainingRun
+def _checkpoints(options: Quickstart) -> "Checkpoints":
+    from minibert.training.state import Checkpoints
 
-    run = PretrainingRun(material, plan.steps, options.seed, options.out)
-    if run.state_file.is_file():
-        run.resume()
+    return Checkpoints(options.out / "checkpoints", keep=1)
+
+
+def _pretrain(
+    options: Quickstart, material: "Material", plan: "Plan", stop: StopSignal, late: float
+) -> "PretrainingRun[BertForPreTraining]":
+    """Trains to the end of the plan, or until `late` or until stopped, and saves in any case."""
+    from minibert.study.first_run import held_out_batches, pretraining_run
+    from minibert.training.metrics import training_operations
+
+    run, checkpoints = pretraining_run(material, plan.steps, options.seed), _checkpoints(options)
+    if (newest := checkpoints.newest()) is not None:
+        run.resume(newest)
     if run.done == plan.steps or (options.out / TRANSFER).is_file():
         return run
     every = max(1, plan.steps // EVALUATIONS)
     with progress("Pretraining", plan.steps, run.done) as advance, (options.out / METRICS).open("a") as metrics:
-        began, tokens = time.monotonic(), run.tokens
+        began, tokens, held_out = time.monotonic(), 0, held_out_batches(material, options.seed)[:EVALUATION_BATCHES]
         for step in run.run():
             entry = {"step": step.number, **step.losses, "learning_rate": step.learning_rate}
             if step.number % every == 0:
-                entry["held_out_mlm"] = run.evaluate(EVALUATION_BATCHES).mlm_loss
+                entry["held_out_mlm"] = run.evaluate(held_out)["mlm"].loss
             metrics.write(json.dumps(entry) + "\n")
-            speed = (run.tokens - tokens) / (time.monotonic() - began)
+            tokens += training_operations(run.model.config, run.current)[0]
+            speed = tokens / (time.monotonic() - began)
             advance(f"loss {step.losses['mlm']:.2f} + {step.losses['nsp']:.2f} nats; {speed:,.0f} tokens/s")
             if stop.number is not None or time.monotonic() > late:
                 break
-    run.save()
+    run.save(checkpoints)
+    run.model.save_pretrained(options.out)
     stop.check()
     if run.done < plan.steps:
         say(f"  This machine is slower than when its speed was measured: stopped at step {run.done} of {plan.steps}.")
@@ -147,7 +163,11 @@ def _pretrain(options: Quickstart, material: "Material", plan: "Plan", stop: Sto
 
 
 def _fine_tune(
-    options: Quickstart, pretraining: "PretrainingRun", material: "Material", plan: "Plan", stop: StopSignal
+    options: Quickstart,
+    pretraining: "PretrainingRun[BertForPreTraining]",
+    material: "Material",
+    plan: "Plan",
+    stop: StopSignal,
 ) -> dict[str, list[float]]:
     """Test accuracies, one a seed, of the pretrained model and of one from scratch."""
     from minibert.study.first_run import FINE_TUNING_RATE, FINE_TUNING_SEEDS, fine_tune
@@ -166,13 +186,18 @@ def _fine_tune(
 
 
 def _report(
-    options: Quickstart, pretraining: "PretrainingRun", material: "Material", accuracies: dict[str, list[float]]
+    options: Quickstart,
+    pretraining: "PretrainingRun[BertForPreTraining]",
+    material: "Material",
+    accuracies: dict[str, list[float]],
 ) -> None:
     """Scores on everything held out, guesses, figures and the page."""
     from minibert.study.first_report import FirstReport
+    from minibert.study.first_run import held_out_batches
 
     say("Looking inside …")
-    report = FirstReport.of(pretraining, material, accuracies, _metrics(options))
+    scores = pretraining.evaluate(held_out_batches(material, options.seed))
+    report = FirstReport.of(pretraining.model, scores, material, accuracies, _metrics(options))
     report.write(options.out)
     say(report.summary())
 

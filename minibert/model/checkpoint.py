@@ -55,15 +55,15 @@ def heads_in(source: str | Path) -> set[str]:
     return {name.split(".")[0] for name in names if name} - set(ENCODER)
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Writes a model's parameters as a safetensors file under Hugging Face's names, atomically."""
-    bare = not any(name.startswith("bert.") for name in model.state_dict())
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Writes the parameters of a model as a safetensors file under Hugging Face's names, atomically."""
+    bare = not any(name.startswith("bert.") for name in weights)
     tensors = {
         ("" if bare or name.startswith(HEADS) else "bert.") + _to_theirs(name): tensor.contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in weights.items()
     }
-    if DECODER in model.state_dict():
-        tensors[_to_theirs(DECODER_BIAS)] = model.state_dict()["mlm.bias"].clone()
+    if DECODER in weights:
+        tensors[_to_theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
     write_atomically(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
 

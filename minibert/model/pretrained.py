@@ -1,11 +1,12 @@
 """What every model can do: start as BERT does, choose its attention, go to a checkpoint and come back."""
 
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from minibert.hub import fetch
 from minibert.kernels import Attention, choose_attention
@@ -51,9 +52,13 @@ class PretrainedModel(nn.Module):
         requested = next(module.attention for module in self.modules() if isinstance(module, MultiHeadAttention))
         return choose_attention(requested)[1]
 
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Writes `config.json` and `model.safetensors` into `directory`, so that transformers loads them."""
-        save_weights(self, Path(directory) / WEIGHTS_FILE)
+    def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
+        """Writes `config.json` and `model.safetensors` into `directory`, so that transformers loads them.
+
+        Args:
+            state_dict: the weights to write; None for the model's own. For a model that is spread over several processes.
+        """
+        save_weights(self.state_dict() if state_dict is None else state_dict, Path(directory) / WEIGHTS_FILE)
         self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
 
     @classmethod

@@ -7,20 +7,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from minibert.files import write_atomically
+from minibert.model import BertForPreTraining
 from minibert.study import plots, report
 from minibert.study.fill_mask import Guess, fill_mask
 from minibert.study.first_run import (
     FINE_TUNING_SEEDS,
     LABELS_PER_CLASS,
-    UNIFORM,
-    UNIGRAM,
     LabelledTask,
     Material,
-    PretrainingRun,
 )
 from minibert.study.inside import HeadView, masked_sentences, sharpest_head
+from minibert.study.landmarks import UNIFORM, UNIGRAM
 from minibert.text.labelled import MODULE_FAMILIES
-from minibert.training.tasks import PretrainingScores
+from minibert.training.loop import Score
 
 EXAMPLES = 8
 
@@ -31,7 +30,7 @@ class FirstReport:
 
     metrics: list[dict[str, float]]
     landmarks: dict[str, float]
-    scores: PretrainingScores
+    scores: dict[str, Score]
     accuracies: dict[str, list[float]]
     majority: float
     guesses: list[tuple[str, str, list[Guess]]]
@@ -40,13 +39,14 @@ class FirstReport:
     @classmethod
     def of(
         cls,
-        pretraining: PretrainingRun,
+        model: BertForPreTraining,
+        scores: dict[str, Score],
         material: Material,
         accuracies: dict[str, list[float]],
         metrics: list[dict[str, float]],
     ) -> "FirstReport":
-        """Evaluates the pretrained model on all held-out documents, lets it guess, and looks into one head."""
-        model, tokenizer = pretraining.model, material.tokenizer
+        """Lets the pretrained model guess, and looks into one head; `scores` are those on all held-out documents."""
+        tokenizer = material.tokenizer
         sentences = masked_sentences(material.held_out_documents, tokenizer, EXAMPLES)
         guesses = [(some.text, some.truth, fill_mask(model, tokenizer, some.text)[0]) for some in sentences]
         shown = sentences[0].text.replace("[MASK]", sentences[0].truth)
@@ -54,7 +54,7 @@ class FirstReport:
         return cls(
             metrics,
             material.landmarks,
-            pretraining.evaluate(),
+            scores,
             accuracies,
             majority,
             guesses,
@@ -63,18 +63,18 @@ class FirstReport:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What was measured, the number, and what to hold it against."""
-        unigram = self.landmarks[UNIGRAM]
-        below = unigram - self.scores.mlm_loss
+        mlm, nsp, unigram = self.scores["mlm"], self.scores["nsp"], self.landmarks[UNIGRAM]
+        below = unigram - mlm.loss
         return [
             (
                 "masked-LM loss, held out",
-                f"{self.scores.mlm_loss:.2f} nats",
+                f"{mlm.loss:.2f} nats",
                 f"{below:.2f} below" if below > 0 else f"{-below:.2f} above",
             ),
             ("  of who knows word frequencies only", f"{unigram:.2f} nats", "unigram entropy"),
             ("  of who knows nothing", f"{self.landmarks[UNIFORM]:.2f} nats", "ln V"),
-            ("masked words found, held out", f"{self.scores.mlm_accuracy:.1%}", ""),
-            ("next sentence told, held out", f"{self.scores.nsp_accuracy:.1%}", "50% by chance"),
+            ("masked words found, held out", f"{mlm.accuracy:.1%}", ""),
+            ("next sentence told, held out", f"{nsp.accuracy:.1%}", "50% by chance"),
             *(
                 (f"fine-tuning accuracy, {start}", _mean_and_spread(values), f"{len(values)} seeds")
                 for start, values in self.accuracies.items()
@@ -105,7 +105,7 @@ class FirstReport:
         """Writes `results.json`, `loss.png`, `attention.png`, `transfer.png`, `quickstart.png` and `report.html`."""
         results = {
             "landmarks": self.landmarks,
-            "pretraining": asdict(self.scores),
+            "pretraining": {term: asdict(score) for term, score in self.scores.items()},
             "fine_tuning": {**self.accuracies, "majority": self.majority},
             "guesses": [
                 {"text": text, "truth": truth, "guesses": [asdict(guess) for guess in places]}

@@ -8,37 +8,39 @@ import math
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from minibert.equations import sinusoidal_positions, unigram_entropy
+from minibert.equations import sinusoidal_positions
 from minibert.files import cache_directory, write_atomically
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
-from minibert.text.corpus import Document, split_by_module
+from minibert.study.landmarks import landmarks
+from minibert.text.batching import batches_by_length
+from minibert.text.corpus import Corpus, Document, split_held_out
 from minibert.text.labelled import MODULE_FAMILIES, LabelledBatch, LabelledText, labelled_batches, module_families
-from minibert.text.pretraining import PretrainingBatch, PretrainingExamples, TokenizedCorpus
-from minibert.text.tokenizer import build_tokenizer
-from minibert.text.wordpiece import count_words, train_wordpiece
-from minibert.training.loop import Step, train
+from minibert.text.pretraining import PretrainingBatch, PretrainingExamples
+from minibert.text.settings import ExampleSettings, Vocabulary
+from minibert.text.source import make_tokenizer
+from minibert.text.tokenized import TokenizedCorpus
+from minibert.training.loop import evaluate, train
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.state import load_state, save_state
-from minibert.training.tasks import Classification, Pretraining, PretrainingScores
+from minibert.training.pretraining import PretrainingRun
+from minibert.training.tasks import Classification
 
 VOCABULARY_SIZE = 8000
-MAX_LENGTH = 64
-"""In tokens. Shorter examples lower the masked-LM loss further in the same time, and longer ones teach more that fine-tuning
+EXAMPLES = ExampleSettings(max_length=64, short_share=0.0)
+"""Shorter examples lower the masked-LM loss further in the same time, and longer ones teach more that fine-tuning
 can use: what a text is about shows over several sentences, what word comes next in a few words."""
 TOKENS_PER_BATCH = 2048
 HELD_OUT_SHARE = 0.15
-MASKED_SHARE = 0.3
+LEARNT_MASKED_SHARE = 0.3
 """Twice what BERT masks: in so few steps, more guesses from the same text are worth more than a fuller context around each
 (Wettig et al. 2022). What is held out is measured at BERT's 15%."""
 PRETRAINING_RATE = 2e-3
@@ -54,11 +56,6 @@ FINE_TUNING_BATCH = 512
 FINE_TUNING_RATE: dict[Start, float] = {"pretrained": 1e-3, "from scratch": 1e-3}
 """What did best on modules set apart from the learnt ones: of 5e-4 and 1e-3, and from scratch of 5e-4, 1e-3 and 2e-3."""
 FINE_TUNING_SEEDS = (0, 1, 2)
-
-STATE_FILE = "training-state.pt"
-
-UNIFORM, UNIGRAM = "ln V", "unigram entropy"
-"""Names of the landmarks."""
 
 PRETRAINING_SHARE = 0.7
 FINE_TUNING_SHARE = 0.15
@@ -81,7 +78,7 @@ def first_config(vocabulary_size: int) -> BertConfig:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=512,
-        max_position_embeddings=MAX_LENGTH,
+        max_position_embeddings=EXAMPLES.max_length,
         initializer_range=0.057,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
@@ -120,23 +117,17 @@ class Material:
     @property
     def landmarks(self) -> dict[str, float]:
         """Held-out losses that can be had without reading context, in nats."""
-        size = self.tokenizer.get_vocab_size()
-        return {
-            UNIFORM: math.log(size),
-            UNIGRAM: unigram_entropy(torch.from_numpy(self.learnt.ids), torch.from_numpy(self.held_out.ids), size).item(),
-        }
+        return landmarks(self.learnt, self.held_out, self.tokenizer)
 
 
 def learn_vocabulary(documents: Sequence[Document], size: int = VOCABULARY_SIZE) -> Tokenizer:
     """A WordPiece vocabulary from the documents that are not held out."""
-    learnt, _ = split_by_module(documents, HELD_OUT_SHARE)
-    words = count_words(sentence for document in learnt for sentence in document.sentences)
-    return build_tokenizer(train_wordpiece(words, size))
+    return make_tokenizer(Vocabulary(vocab_size=size), Corpus("", "", documents), HELD_OUT_SHARE)
 
 
 def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> Material:
     """Splits the documents by module and encodes both parts."""
-    learnt, held_out = split_by_module(documents, HELD_OUT_SHARE)
+    learnt, held_out = split_held_out(documents, HELD_OUT_SHARE)
     return Material(
         tokenizer,
         learnt,
@@ -146,63 +137,25 @@ def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> Material:
     )
 
 
-class PretrainingRun:
-    """The pretraining of the first run, at whatever step it stands: it can be saved, and goes on from what was saved.
+def pretraining_run(material: Material, steps: int, seed: int) -> PretrainingRun[BertForPreTraining]:
+    """The pretraining of the first run, before its first step."""
+    torch.manual_seed(seed)
+    model = BertForPreTraining(first_config(material.tokenizer.get_vocab_size()))
+    start_near_and_alike(model)
+    return PretrainingRun(
+        model,
+        PretrainingExamples(material.learnt, material.tokenizer, replace(EXAMPLES, masked_share=LEARNT_MASKED_SHARE), seed),
+        partial(batches_by_length, TOKENS_PER_BATCH),
+        partial(adamw, learning_rate=PRETRAINING_RATE, betas=(0.9, 0.98), faster={"mlm.bias": BIAS_RATE}),
+        partial(warmup_linear, steps=steps),
+        steps,
+    )
 
-    Args:
-        material: text to learn from.
-        steps: updates in all.
-        seed: of the weights, pairs, masks and batches.
-        directory: where it is saved, and looked for.
-    """
 
-    def __init__(self, material: Material, steps: int, seed: int, directory: Path) -> None:
-        torch.manual_seed(seed)
-        self.directory = directory
-        self.steps = steps
-        self.done = 0
-        self.tokens = 0
-        self.model = BertForPreTraining(first_config(material.tokenizer.get_vocab_size()))
-        start_near_and_alike(self.model)
-        self.optimizer = adamw(self.model, PRETRAINING_RATE, betas=(0.9, 0.98), faster={"mlm.bias": BIAS_RATE})
-        self.schedule = warmup_linear(self.optimizer, steps)
-        self.examples = PretrainingExamples(
-            material.learnt, material.tokenizer, MAX_LENGTH, TOKENS_PER_BATCH, seed, MASKED_SHARE
-        )
-        held_out = PretrainingExamples(material.held_out, material.tokenizer, MAX_LENGTH, TOKENS_PER_BATCH, seed)
-        self.held_out = held_out.one_epoch()
-
-    @property
-    def state_file(self) -> Path:
-        """What `save` writes beside the checkpoint; where it is missing there is nothing to go on from."""
-        return self.directory / STATE_FILE
-
-    def resume(self) -> None:
-        """Takes up what `save` has written."""
-        self.model.load_state_dict(BertForPreTraining.from_pretrained(self.directory).state_dict())
-        self.done = load_state(self.state_file, self.optimizer, self.schedule)
-
-    def save(self) -> None:
-        """Writes a checkpoint that anybody can load, and beside it what is needed to go on."""
-        self.model.save_pretrained(self.directory)
-        save_state(self.state_file, self.done, self.optimizer, self.schedule)
-
-    def run(self) -> Iterator[Step]:
-        """The steps that are left."""
-        batches = islice(self.examples.batches(start=self.done), self.steps - self.done)
-        for step in train(
-            self.model, map(self._counted, batches), Pretraining(), self.optimizer, self.schedule, first=self.done + 1
-        ):
-            self.done = step.number
-            yield step
-
-    def _counted(self, batch: PretrainingBatch) -> list[PretrainingBatch]:
-        self.tokens += int(batch.attention_mask.sum())
-        return [batch]
-
-    def evaluate(self, batches: int | None = None) -> PretrainingScores:
-        """Scores on the held-out documents, or on the first `batches` of them."""
-        return Pretraining().evaluate(self.model, self.held_out[:batches])
+def held_out_batches(material: Material, seed: int) -> list[PretrainingBatch]:
+    """Everything held out, with the pairs and masks that BERT would have."""
+    epoch = PretrainingExamples(material.held_out, material.tokenizer, EXAMPLES, seed).epoch(0)
+    return [epoch.batch(chosen) for chosen in epoch.in_batches(partial(batches_by_length, TOKENS_PER_BATCH))]
 
 
 @dataclass(frozen=True)
@@ -235,7 +188,7 @@ def plan(material: Material, seconds: float, seed: int) -> Plan:
 
 def _rehearse(material: Material, seed: int) -> float:
     """The median time of a pretraining step, in seconds."""
-    rehearsal = PretrainingRun(material, REHEARSED_STEPS, seed, Path())
+    rehearsal = pretraining_run(material, REHEARSED_STEPS, seed)
     times = [time.perf_counter() for _ in rehearsal.run()]
     return float(np.median(np.diff(times)[REHEARSED_STEPS // 4 :]))
 
@@ -285,10 +238,10 @@ def fine_tune(
 
     def batches(examples: list[LabelledText], tokens: int, epoch: int) -> list[LabelledBatch]:
         generator = np.random.default_rng([seed, epoch])
-        return labelled_batches(examples, material.tokenizer, MAX_LENGTH, tokens, generator)
+        return labelled_batches(examples, material.tokenizer, EXAMPLES.max_length, tokens, generator)
 
     steps = [[batch] for epoch in range(epochs) for batch in batches(task.learnt, FINE_TUNING_BATCH, epoch)]
     optimizer = adamw(model, FINE_TUNING_RATE[start])
     for _ in train(model, steps, Classification(), optimizer, warmup_linear(optimizer, len(steps))):
         after_step()
-    return Classification().evaluate(model, batches(task.test, TOKENS_PER_BATCH, 0))
+    return evaluate(model, batches(task.test, TOKENS_PER_BATCH, 0), Classification())["classification"].accuracy

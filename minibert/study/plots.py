@@ -64,19 +64,44 @@ def losses(
     training: Sequence[float],
     held_out: Sequence[tuple[int, float]],
     landmarks: Mapping[str, float],
+    name: str = "held-out modules",
+    band: Sequence[tuple[int, float, float]] = (),
 ) -> Draw:
-    """The masked-LM loss over the steps, in training (smoothed) and held out, beside what needs no reading at all."""
+    """The masked-LM loss over the steps, in training (smoothed) and held out, beside what needs no reading at all.
+
+    Args:
+        name: of what is held out.
+        band: step, lowest and highest loss of the reference runs.
+    """
 
     def draw(axes: Axes) -> None:
         window = max(1, len(training) // 40)
         smooth = np.convolve(training, np.ones(window) / window, mode="valid")
         axes.plot(steps[window - 1 :], smooth, color=BLUE, linewidth=1.2, alpha=0.7, label="in training, smoothed")
-        axes.plot(*zip(*held_out, strict=True), "o-", color=ORANGE, markersize=4, label="held-out modules")
-        for name, value in landmarks.items():
+        if band:
+            at, lowest, highest = zip(*band, strict=True)
+            axes.fill_between(at, lowest, highest, color=ORANGE, alpha=0.2, linewidth=0, label="reference runs")
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), "o-", color=ORANGE, markersize=4, label=name)
+        for landmark, value in landmarks.items():
             axes.axhline(value, color=GREY, linewidth=0.9, linestyle="--")
-            axes.text(steps[-1], value, f"{name}: {value:.2f}", color=GREY, ha="right", va="bottom", fontsize=8.5)
+            axes.text(steps[-1], value, f"{landmark}: {value:.2f}", color=GREY, ha="right", va="bottom", fontsize=8.5)
         axes.set(title="Pretraining: masked-LM loss", xlabel="step", ylabel="nats per guessed token")
         axes.legend(frameon=False, loc="center right")
+
+    return draw
+
+
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], xlabel: str) -> Draw:
+    """The held-out masked-LM loss of several runs."""
+
+    def draw(axes: Axes) -> None:
+        for name, points in series.items():
+            if points:
+                axes.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.2, label=_readable(name))
+        axes.set(title="Held-out masked-LM loss", xlabel=xlabel, ylabel="nats per guessed token")
+        if any(series.values()):
+            axes.legend(frameon=False)
 
     return draw
 

@@ -1,4 +1,4 @@
-"""Batches of about equal cost: sequences of like length together, so that little is spent on padding."""
+"""Which examples come together: in a step, in a process, in a batch. Every example once, and little spent on padding."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 
 
-def batches_by_length(lengths: IntArray, tokens_per_batch: int, generator: np.random.Generator) -> list[IntArray]:
+def batches_by_length(tokens_per_batch: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
     """Cuts all examples into batches of like length, none with more than `tokens_per_batch` tokens, padding included.
 
     Every example is in one batch. Which examples come together, and in which order the batches come, is random: the
     examples are shuffled, sorted by length within stretches of about 16 batches, and the batches shuffled again.
     A single example that is longer than `tokens_per_batch` is a batch by itself.
 
-    >>> batches = batches_by_length(np.array([3, 9, 3, 9]), tokens_per_batch=20, generator=np.random.default_rng(0))
+    >>> batches = batches_by_length(20, np.array([3, 9, 3, 9]), np.random.default_rng(0))
     >>> sorted(sorted(batch.tolist()) for batch in batches)
     [[0, 2], [1, 3]]
     """
@@ -26,6 +26,30 @@ def batches_by_length(lengths: IntArray, tokens_per_batch: int, generator: np.ra
         batches += _cut(by_length, lengths, tokens_per_batch)
     generator.shuffle(batches)
     return batches
+
+
+def batches_of(size: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
+    """All examples in a random order, `size` in a batch; the last batch has what is left."""
+    return np.array_split(generator.permutation(len(lengths)), range(size, len(lengths), size))
+
+
+def share_of(
+    chosen: IntArray, lengths: IntArray, rank: int = 0, processes: int = 1, micro_batch: int | None = None
+) -> list[IntArray]:
+    """The micro-batches that one of several processes makes of the examples of a step.
+
+    The examples are sorted by length and dealt out like cards, so that all processes have like work, and each cuts its own
+    into batches of at most `micro_batch`. All have equally many batches, which sharded training waits for; so one may be
+    empty, where there are fewer examples than processes.
+
+    >>> lengths = np.array([7, 3, 9, 4, 5])
+    >>> [share_of(np.arange(5), lengths, rank, processes=2, micro_batch=2) for rank in (0, 1)]
+    [[array([1, 4]), array([2])], [array([3, 0]), array([], dtype=int64)]]
+    """
+    by_length = chosen[np.argsort(lengths[chosen], kind="stable")]
+    size = micro_batch or max(1, len(chosen))
+    own, most = by_length[rank::processes], -(-len(chosen) // processes)
+    return [own[start : start + size] for start in range(0, most, size)]
 
 
 def _cut(order: IntArray, lengths: IntArray, tokens_per_batch: int) -> list[IntArray]:

@@ -1,209 +1,286 @@
-"""Real text that every machine with minibert already has: the docstrings of Python's standard library and of torch.
+"""Raw text to documents: files and folders of many kinds, and data sets of the hub, as one memory-mapped table.
 
-A document is one docstring, cut into sentences. Code, doctests, directives and tables are left out, and a sentence that
-has been seen before is dropped wherever it turns up again, so that nothing held out can be learnt by heart elsewhere.
+A document is a list of sentences and the name of where it was found. `datasets` keeps the table in the cache, by a
+fingerprint of what the files hold, so text may be larger than memory and is read once.
 """
 
-import ast
-import gc
+import csv
+import gzip
 import hashlib
-import importlib.util
-import inspect
 import json
 import os
-import platform
-import re
-import subprocess
-import sys
-import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from minibert.files import cache_directory, write_atomically
+from minibert.files import cache_directory
+from minibert.text import sentences
+from minibert.text.sentences import LOOKED_AT, documents_in, guess_layout
+from minibert.text.settings import Layout
 
-NOT_PROSE = re.compile(r">>>|^\s*(\.\.\.|\.\. |\$ |@|[-=~^+*|#]{3,}|\|.*\|)|\s{3,}\S+\s{3,}", re.MULTILINE)
-LIST_ITEM = re.compile(
-    r"""^\s*(?: [-*+•]\s+                                       # a bullet,
-              | \d+[.)]\s+                                      # a number,
-              | :\w+(?:\s[\w*]+)*:\s*                           # :param name:,
-              | [`*\w.,\s]{1,40}?(?:\s*\([^)]*\))?\s*:(?:\s+|$) # name (type): as in "Args:"
-              )""",
-    re.VERBOSE,
-)
-MARKUP: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (re.compile(r":math:`([^`]*)`"), lambda match: match[1] if match[1].isalnum() else "$"),
-    (re.compile(r":[\w:]+:`~?([^`<]*?)\s*(?:<[^`]*>)?`"), r"\1"),
-    (re.compile(r"`([^`<]+?)\s*<[^`]*>`_+"), r"\1"),
-    (re.compile(r"`+([^`]*)`+_*"), r"\1"),
-    (re.compile(r"\*+(\S(?:[^*]*\S)?)\*+"), r"\1"),
-]
-SENTENCE_END = re.compile(r"(?<=[a-z0-9\])\"'][.!?])\s+(?=[A-Z\"'(])")
-PLAIN_WORD = re.compile(r"[(\"']*(?:[A-Za-z]+(?:['’-][A-Za-z]+)*|\d+)[.,;:!?)\"']*")
-SHARE_OF_PLAIN_WORDS = 0.75
-FEWEST_WORDS = 4
-NOT_SOURCES = {"site-packages", "test", "tests", "idle_test", "testing", "_vendor"}
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LARGE = 64 * 2**20
+"""Bytes of text from which on several files are read side by side."""
+
+
+class CorpusError(ValueError):
+    """Text that cannot be read; the message names file and line, and says what to do."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One docstring: the module that it was found in, and its sentences in order."""
+    """Some text that belongs together, as its sentences in order."""
 
-    module: str
+    source: str
+    """Where it was found: the file and its number there, or the module of a docstring. It decides what is held out."""
     sentences: tuple[str, ...]
 
 
-def sentences(docstring: str) -> list[str]:
-    """The prose of a docstring, one sentence each; markup is taken off, code and tables are left out.
+@dataclass(frozen=True)
+class Corpus:
+    """All the documents of one kind of text, and what tells it from any other."""
 
-    >>> sentences("Returns a :class:`Tensor` of ones. It shares no memory.\\n\\n    >>> x.clone()\\n")
-    ['Returns a Tensor of ones.', 'It shares no memory.']
+    name: str
+    """For people."""
+    fingerprint: str
+    """Changes when the text does, or the way it is read; not with the place where it lies."""
+    documents: Iterable[Document]
+    """Can be gone through again and again, and need not be in memory."""
+
+
+def split_held_out(documents: Iterable[Document], share: float) -> tuple[list[Document], list[Document]]:
+    """The documents to learn from, and those held out: always the same ones, chosen by their sources alone.
+
+    Documents of one source stay together.
     """
-    return [
-        sentence
-        for paragraph in _paragraphs(inspect.cleandoc(docstring))
-        for sentence in SENTENCE_END.split(_without_markup(paragraph))
-        if _is_prose(sentence)
-    ]
-
-
-def _paragraphs(text: str) -> Iterator[str]:
-    """Blocks between blank lines, lists cut into their items; a block indented below a line that ends in "::" is code."""
-    code_below: int | None = None
-    for block in re.split(r"\n\s*\n", text):
-        indent = len(block) - len(block.lstrip())
-        if code_below is not None and indent > code_below:
-            continue
-        lines = block.splitlines()
-        code_below = _indent(lines[-1]) if lines and lines[-1].rstrip().endswith("::") else None
-        if NOT_PROSE.search(block):
-            continue
-        item: list[str] = []
-        for line in lines:
-            start = LIST_ITEM.match(line)
-            if start:
-                yield " ".join(item)
-                item = []
-            item.append(line[start.end() :].strip() if start else line.strip())
-        yield " ".join(item)
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _without_markup(text: str) -> str:
-    for pattern, replacement in MARKUP:
-        text = pattern.sub(replacement, text)
-    return " ".join(text.split())
-
-
-def _is_prose(sentence: str) -> bool:
-    words = sentence.split()
-    plain = sum(PLAIN_WORD.fullmatch(word) is not None for word in words)
-    return len(words) >= FEWEST_WORDS and plain >= SHARE_OF_PLAIN_WORDS * len(words)
-
-
-def builtin_corpus() -> list[Document]:
-    """The docstrings of this Python's standard library and of this torch, about 600,000 words of prose.
-
-    The same installation always gives the same documents in the same order. Gathering takes seconds and is done once:
-    the result is kept in the cache.
-    """
-    cache = cache_directory() / f"corpus-{_fingerprint()}.jsonl"
-    if cache.is_file():
-        lines = cache.read_text(encoding="utf-8").splitlines()
-    else:
-        lines = _gather()
-        with suppress(OSError):  # a cache that cannot be written is a cache that is not there
-            write_atomically(cache, "\n".join(lines))
-    return [Document(module, tuple(found)) for module, found in map(json.loads, lines)]
-
-
-def split_by_module(documents: Iterable[Document], held_out_share: float = 0.1) -> tuple[list[Document], list[Document]]:
-    """The documents to learn from, and those held out: whole modules, always the same ones, chosen by their names alone."""
     learnt: list[Document] = []
     held_out: list[Document] = []
     for document in documents:
-        place = int.from_bytes(hashlib.sha256(document.module.encode()).digest()[:8], "big") / 2**64
-        (held_out if place < held_out_share else learnt).append(document)
+        (held_out if is_held_out(document.source, share) else learnt).append(document)
     return learnt, held_out
 
 
-def _gather() -> list[str]:
-    """One JSON line a document: the source files shared out over all cores, every sentence once, where it comes first."""
-    workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        outputs = pool.map(_scan_in_subprocess, range(workers), [workers] * workers)
-    seen: set[str] = set()
-    lines = []
-    for module, _, found in sorted(json.loads(line) for output in outputs for line in output.splitlines()):
-        fresh = [sentence for sentence in dict.fromkeys(found) if sentence not in seen]
-        seen.update(fresh)
-        if fresh:
-            lines.append(json.dumps([module, fresh], ensure_ascii=False))
-    return lines
+def is_held_out(source: str, share: float) -> bool:
+    """Whether the documents of this source are among the held-out ones, which are about `share` of all."""
+    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") / 2**64 < share
 
 
-def _scan_in_subprocess(worker: int, workers: int) -> bytes:
-    """What `_scan` prints. A plain subprocess, since a multiprocessing pool would run the caller's own script again."""
-    package_root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", f"from minibert.text.corpus import _scan; _scan({worker}, {workers})"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")])}
-    # In a session of its own, a Ctrl-C for the command does not reach it: it ends soon, and the command then stops in order.
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, start_new_session=True).stdout
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The files of text among `paths`, folders searched through, in an order that does not depend on the machine.
+
+    Raises: CorpusError for a path that is not there, and for a folder without any.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if _kind(file) in (*TEXT, *READERS) and file.is_file())
+            if not inside:
+                raise CorpusError(
+                    f"{path}: no file in this folder ends in {', '.join((*TEXT, *READERS))}, or in one of these and .gz"
+                )
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise CorpusError(f"{path}: there is no such file or folder")
+    return found
 
 
-def _scan(worker: int, workers: int) -> None:
-    """Prints [module, number, sentences] for every docstring in every `workers`-th source file."""
-    gc.disable()  # syntax trees hold no cycles, and looking for some takes a third of the time
-    for module, path in list(_source_files())[worker::workers]:
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, OSError):
+def read_files(files: Sequence[Path], layout: Layout | None = None, column: str = "text") -> Corpus:
+    """The documents of some files.
+
+    Args:
+        files: plain text (any ending that is not one of the following), .jsonl, .csv, .tsv, .parquet; each may end in .gz.
+        layout: how the text stands in the files; None to guess it for each file.
+        column: where the text is, in files that have columns. A row is a document, its lines are paragraphs.
+
+    Raises: CorpusError that names file and line, for what is not UTF-8, empty, damaged or without such a column.
+    """
+    import datasets
+
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_digest, files))
+    processes = min(len(files), os.cpu_count() or 1) if sum(file.stat().st_size for file in files) > LARGE else None
+    what = {"files": [*map(str, files)], "digests": digests, "layout": layout, "column": column, "code": _code()}
+    datasets.disable_progress_bars()
+    try:
+        table = datasets.Dataset.from_generator(
+            _generate, _features(), str(cache_directory() / "text"), gen_kwargs=what, num_proc=processes
+        )
+    except datasets.exceptions.DatasetGenerationError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, CorpusError | OSError):
+            cause = cause.__cause__
+        raise cause or error from None
+    names = [file.name for file in files]
+    fingerprint = _hash([names, digests, layout, column, _code()])
+    return Corpus(", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else ""), fingerprint, _Rows(table))
+
+
+def read_hub(name: str, split: str = "train", layout: Layout | None = None, column: str = "text") -> Corpus:
+    """The documents of a data set, by its id on the hub or as a folder with one, as `read_files` gives them.
+
+    Raises: CorpusError if there is no such data set, split or column.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_dataset(name, split=split)
+    except Exception as error:  # of many classes, by which server, file or builder it was
+        raise CorpusError(f"data set {name!r}, split {split!r}: {' '.join(str(error).split())[:300]}") from error
+    if column not in rows.column_names:
+        raise CorpusError(f"data set {name!r}: has no column {column!r}; its columns: {', '.join(rows.column_names)}")
+
+    def sentences_of(texts: list[str], numbers: list[int], code: str) -> dict[str, list[Any]]:
+        found = [(f"{name}#{number}", _row(text or "", layout)) for number, text in zip(numbers, texts, strict=True)]
+        return {"source": [source for source, some in found if some], "sentences": [some for _, some in found if some]}
+
+    table = rows.map(
+        sentences_of,
+        with_indices=True,
+        input_columns=column,
+        batched=True,
+        remove_columns=rows.column_names,
+        features=_features(),
+        fn_kwargs={"code": _code()},
+    )
+    return Corpus(f"{name} ({split})", _hash([name, split, rows._fingerprint, layout, column, _code()]), _Rows(table))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The documents in a table, few of them in memory at a time."""
+
+    table: "Dataset"
+
+    def __iter__(self) -> Iterator[Document]:
+        for rows in self.table.iter(batch_size=1000):
+            for source, found in zip(rows["source"], rows["sentences"], strict=True):
+                yield Document(source, tuple(found))
+
+
+def _features() -> Any:
+    from datasets import Features, List, Value
+
+    return Features({"source": Value("string"), "sentences": List(Value("large_string"))})
+
+
+def _generate(
+    files: Sequence[str], digests: Sequence[str], layout: Layout | None, column: str, code: str
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table. `digests` and `code` are not read: they are part of the name that the table has in the cache."""
+    for file in files:
+        path, number = Path(file), 0
+        for number, found in enumerate(_documents_of(path, layout, column), start=1):
+            yield {"source": f"{path.name}#{number}", "sentences": found}
+        if not number:
+            raise CorpusError(f"{path}: is empty, there is no text in it")
+
+
+def _documents_of(path: Path, layout: Layout | None, column: str) -> Iterator[list[str]]:
+    """The sentences of each document in a file."""
+    if reader := READERS.get(_kind(path)):
+        return (found for text in reader(path, column) if (found := _row(text, layout)))
+    layout = layout or guess_layout(line for _, line in islice(_lines(path), LOOKED_AT))
+    return documents_in((line for _, line in _lines(path)), layout)
+
+
+def _row(text: str, layout: Layout | None) -> list[str]:
+    """The sentences of a text that is one document, whatever blank lines are in it."""
+    return [sentence for part in documents_in(text.splitlines(), layout or "paragraphs") for sentence in part]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers. Raises: CorpusError for one that is not UTF-8, or a damaged .gz."""
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path}, line {number}: is not UTF-8 (byte 0x{error.object[error.start]:02x} in column {error.start + 1}); "
+            f"convert it, for example: iconv -f latin1 -t utf-8 {path.name}"
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{path}: cannot be unpacked after line {number} ({error})") from None
+
+
+def _jsonl(path: Path, column: str) -> Iterator[str]:
+    for number, line in _lines(path):
+        if not line.strip():
             continue
-        for number, docstring in enumerate(_docstrings(tree)):
-            if found := sentences(docstring):
-                print(json.dumps([module, number, found]))
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{path}, line {number}: is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise CorpusError(f"{path}, line {number}: is not a JSON object")
+        yield _text_in(row, column, f"{path}, line {number}")
 
 
-def _source_files() -> Iterator[tuple[str, Path]]:
-    """(module name, file) for the standard library and torch, without their tests and the packages they bring along."""
-    roots = {"": sysconfig.get_path("stdlib")}
-    torch = importlib.util.find_spec("torch")
-    if torch and torch.origin:
-        roots["torch."] = str(Path(torch.origin).parent)
-    for prefix, root in roots.items():
-        for path in sorted(Path(root).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            if NOT_SOURCES.isdisjoint(parts):
-                yield prefix + ".".join(parts).removesuffix(".__init__"), path
+def _csv(path: Path, column: str) -> Iterator[str]:
+    csv.field_size_limit(2**31 - 1)
+    delimiter = "\t" if _kind(path) == ".tsv" else ","
+    rows = csv.DictReader((line for _, line in _lines(path)), delimiter=delimiter)
+    try:
+        for row in rows:
+            yield _text_in(row, column, f"{path}, line {rows.line_num}")
+    except csv.Error as error:
+        raise CorpusError(f"{path}, line {rows.line_num}: {error}") from None
 
 
-def _docstrings(node: ast.AST) -> Iterator[str]:
-    """The docstrings of a module, its classes and functions, and the texts that torch attaches with `add_docstr`."""
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        yield ast.get_docstring(node, clean=False) or ""
-    for child in getattr(node, "body", []):
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.If | ast.Try | ast.With):
-            yield from _docstrings(child)
-        elif isinstance(child, ast.Expr) and isinstance(child.value, ast.Call):
-            yield from _attached_docstrings(child.value)
+def _parquet(path: Path, column: str) -> Iterator[str]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            if column not in file.schema_arrow.names:
+                raise CorpusError(f"{path}: has no column {column!r}; its columns: {', '.join(file.schema_arrow.names)}")
+            for batch in file.iter_batches(1000, columns=[column]):
+                for row in batch.to_pylist():
+                    yield _text_in(row, column, str(path))
+    except pyarrow.ArrowException as error:
+        raise CorpusError(f"{path}: is not Parquet, or damaged ({' '.join(str(error).split())[:200]})") from None
 
 
-def _attached_docstrings(call: ast.Call) -> Iterator[str]:
-    """The texts in a call such as `add_docstr(torch.add, "...")`."""
-    if ast.unparse(call.func).endswith(("add_docstr", "add_docstr_all")):
-        for argument in call.args[1:]:
-            for part in ast.walk(argument):
-                if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    yield part.value
+def _text_in(row: dict[str, Any], column: str, where: str) -> str:
+    if column not in row:
+        raise CorpusError(f"{where}: has no column {column!r}; its columns: {', '.join(map(str, row))}")
+    text = row[column]
+    if text is not None and not isinstance(text, str):
+        raise CorpusError(f"{where}: {column!r} is no text but {str(text)[:40]!r}")
+    return text or ""
 
 
-def _fingerprint() -> str:
-    """Changes whenever the corpus may: with Python, with torch, with this file."""
-    versions = f"{platform.python_version()} {metadata.version('torch')}".encode()
-    return hashlib.sha256(versions + Path(__file__).read_bytes()).hexdigest()[:16]
+READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
+"""The files that have columns, by their endings."""
+TEXT = (".txt", ".text", ".md")
+"""Endings by which plain text is found in a folder."""
+
+
+def _kind(path: Path) -> str:
+    """The ending that says how a file is read: `corpus.jsonl.gz` is a `.jsonl`."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _code() -> str:
+    """A fingerprint of the code that makes documents."""
+    return hashlib.sha256(Path(__file__).read_bytes() + Path(sentences.__file__).read_bytes()).hexdigest()
+
+
+def _hash(what: object) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]

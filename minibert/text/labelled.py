@@ -71,7 +71,7 @@ def module_families(documents: Iterable[Document], per_class: int, generator: np
     by_class: list[list[Document]] = [[] for _ in MODULE_FAMILIES]
     for document in documents:
         for label, packages in enumerate(MODULE_FAMILIES.values()):
-            inside = any(document.module == name or document.module.startswith(f"{name}.") for name in packages)
+            inside = any(document.source == name or document.source.startswith(f"{name}.") for name in packages)
             if inside and len(document.sentences) >= 2:
                 by_class[label].append(document)
     return [
@@ -94,7 +94,7 @@ def labelled_batches(
     lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
     pad = token_id(tokenizer, PAD)
     batches = []
-    for chosen in batches_by_length(lengths, tokens_per_batch, generator):
+    for chosen in batches_by_length(tokens_per_batch, lengths, generator):
         longest = int(lengths[chosen].max())
         rows = [pieces[place] + [pad] * (longest - len(pieces[place])) for place in chosen]
         batches.append(

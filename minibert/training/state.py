@@ -1,28 +1,122 @@
-"""Stopping and going on: everything that a training run needs besides its model and its place in the data."""
+"""Stopping and going on: checkpoints that are whole or not there, and everything that is random."""
 
-from io import BytesIO
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import distributed
 
 from minibert.files import write_atomically
+from minibert.training.distributed import Processes
+
+CHECKSUMS = "checksums.json"
 
 
-def save_state(path: Path, step: int, optimizer: Optimizer, schedule: LRScheduler) -> None:
-    """Writes the number of the last finished step, the optimizer, the schedule and torch's random state, atomically."""
-    buffer = BytesIO()
-    stored = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "random": torch.get_rng_state()}
-    torch.save({"step": step, **stored}, buffer)
-    write_atomically(path, buffer.getvalue())
+class Checkpoints:
+    """The last checkpoints of a run: folders `step-000100` and so on, each whole or not there at all.
+
+    Args:
+        directory: where the folders are.
+        keep: how many of them stay.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2) -> None:
+        self.directory = directory
+        self.keep = keep
+
+    def save(self, step: int, write: Callable[[Path], None]) -> Path:
+        """Makes the checkpoint of a step of what `write` puts into the folder that it is given.
+
+        It is written beside, brought to the disk, and then renamed. Only after that an old one is deleted.
+
+        Raises: OSError for a full disk or a folder that is read-only; the checkpoints before are then as they were.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for left_over in self.directory.glob(".*.partial"):
+            shutil.rmtree(left_over)
+        final = self.directory / f"step-{step:06d}"
+        partial = self.directory / f".{final.name}.partial"
+        partial.mkdir()
+        try:
+            write(partial)
+            sums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+            write_atomically(partial / CHECKSUMS, json.dumps(sums, indent=1) + "\n")
+            _flush(partial)
+            shutil.rmtree(final, ignore_errors=True)  # there only if it is damaged: a whole one would have been gone on from
+            partial.rename(final)
+            _flush(self.directory)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        for old in self._folders()[self.keep :]:
+            shutil.rmtree(old)
+        return final
+
+    def newest(self) -> Path | None:
+        """The last checkpoint that is as it was written; None if there is none."""
+        return next((folder for folder in self._folders() if _is_whole(folder)), None)
+
+    def _folders(self) -> list[Path]:
+        """Newest first."""
+        found = [path for path in self.directory.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+        return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
-def load_state(path: Path, optimizer: Optimizer, schedule: LRScheduler) -> int:
-    """Puts optimizer, schedule and torch's random state back as they were, and returns the number of the last step."""
-    stored: dict[str, Any] = torch.load(path, weights_only=True)
-    optimizer.load_state_dict(stored["optimizer"])
-    schedule.load_state_dict(stored["schedule"])
-    torch.set_rng_state(stored["random"])
-    return int(stored["step"])
+def _is_whole(folder: Path) -> bool:
+    try:
+        sums = json.loads((folder / CHECKSUMS).read_text())
+        return all(_checksum(folder / name) == expected for name, expected in sums.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _flush(folder: Path) -> None:
+    """Brings the names in a folder to the disk, which writing the files does not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def random_states(processes: Processes) -> list[dict[str, Any]]:
+    """What the next random numbers depend on, of each process: torch on the CPU and its GPU, numpy, Python."""
+    kind, keys, *place = np.random.get_state(legacy=True)  # noqa: NPY002 - the one that other libraries draw from
+    own = {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(processes.device) if processes.device.type == "cuda" else None,
+        "numpy": [kind, np.asarray(keys).tolist(), *place],
+        "python": random.getstate(),
+    }
+    if processes.count == 1:
+        return [own]
+    every: list[Any] = [None] * processes.count
+    distributed.all_gather_object(every, own)
+    return every
+
+
+def set_random_state(states: list[dict[str, Any]], processes: Processes) -> None:
+    """Puts back what `random_states` has seen; a process that was not there then keeps its own."""
+    if processes.rank >= len(states):
+        return
+    state = states[processes.rank]
+    torch.set_rng_state(state["torch"])
+    if processes.device.type == "cuda" and state["cuda"] is not None:
+        torch.cuda.set_rng_state(state["cuda"], processes.device)
+    kind, keys, *place = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *place))  # noqa: NPY002
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))

@@ -112,11 +112,11 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
     quickstart.run(Quickstart(seconds=60, out=tmp_path / "whole"), corpus)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 9 if when == "pretraining" else 30)
-        patch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
+        patch.setattr("minibert.text.builtin.builtin_corpus", lambda: corpus)
         assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path / "stopped")]) == 130
     message = capsys.readouterr().err
     assert BertForPreTraining.from_pretrained(tmp_path / "stopped")
-    monkeypatch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
+    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: corpus)
     command = shlex.split(message.splitlines()[-1])
     assert main(command[1:]) == 0
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
@@ -140,7 +140,7 @@ def test_an_unfinished_run_is_not_overwritten(
     tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another seed in the same folder is refused, with what can be done."""
-    monkeypatch.setattr("minibert.text.corpus.builtin_corpus", lambda: corpus)
+    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: corpus)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path)]) == 130

@@ -42,7 +42,7 @@ def test_there_is_enough_of_it(documents: list[Document]) -> None:
     """About 600,000 words, from both sources, documents with several sentences among them."""
     words = sum(len(sentence.split()) for document in documents for sentence in document.sentences)
     assert 400_000 < words < 1_000_000
-    modules = {document.module for document in documents}
+    modules = {document.source for document in documents}
     assert {"asyncio.events", "torch.nn.modules.linear", "torch._torch_docs"} <= modules
     assert sum(len(document.sentences) > 1 for document in documents) > 5_000
 
@@ -53,7 +53,7 @@ def test_no_sentence_stands_twice(documents: list[Document]) -> None:
 
 
 def test_tests_and_code_are_left_out(documents: list[Document]) -> None:
-    assert not any({"test", "tests", "testing"} & set(document.module.split(".")) for document in documents)
+    assert not any({"test", "tests", "testing"} & set(document.source.split(".")) for document in documents)
     assert not any(">>>" in sentence for document in documents for sentence in document.sentences)
 
 
@@ -65,8 +65,8 @@ def test_the_second_time_it_comes_from_the_cache(documents: list[Document], monk
 def test_whole_modules_are_held_out(documents: list[Document]) -> None:
     """No module is on both sides, the share is about right, and the names alone decide."""
     learnt, held_out = split_by_module(documents, 0.15)
-    assert {d.module for d in learnt}.isdisjoint({d.module for d in held_out})
+    assert {d.source for d in learnt}.isdisjoint({d.source for d in held_out})
     assert len(learnt) + len(held_out) == len(documents)
-    modules = {d.module for d in documents}
-    assert 0.10 < len({d.module for d in held_out}) / len(modules) < 0.20
+    modules = {d.source for d in documents}
+    assert 0.10 < len({d.source for d in held_out}) / len(modules) < 0.20
     assert split_by_module(held_out[:10], 0.15) == ([], held_out[:10])

@@ -1,0 +1,321 @@
+"""`minibert pretrain`: from raw text to a checkpoint, in one process or many, to be stopped and taken up at any time."""
+
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minibert.commands.errors import BadUse, Failed, Stopped, StopSignal, stopping_gently
+from minibert.commands.progress import progress, say
+from minibert.files import write_atomically
+from minibert.text.settings import BadSetting, TextSource, Vocabulary
+from minibert.training.settings import Machine, Recipe
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from minibert.model import BertForMaskedLM, BertForPreTraining
+    from minibert.text.pretraining import PretrainingBatch
+    from minibert.text.tokenized import TokenizedCorpus
+    from minibert.training.distributed import Processes
+    from minibert.training.loop import Step
+    from minibert.training.pretraining import PretrainingRun
+    from minibert.training.state import Checkpoints
+
+    Run = PretrainingRun[BertForPreTraining | BertForMaskedLM]
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Pretrains a BERT on text of your own: raw text in, a checkpoint out that transformers loads.
+
+    Whenever it is stopped, even by SIGKILL or a power cut, the same command with --resume goes on from the last checkpoint
+    as if nothing had happened. On several GPUs or machines: torchrun --nproc-per-node=N -m minibert pretrain ...
+    """
+
+    out: Path = Path("runs/pretrain")
+    """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    resume: bool = False
+    """Go on from the last checkpoint in the folder. Where there is none, begin."""
+    checkpoint_every: int = 200
+    """Steps from one checkpoint to the next."""
+    keep: int = 2
+    """Checkpoints that stay; older ones are deleted."""
+    evaluate_every: int = 100
+    """Steps from one evaluation on held-out documents to the next."""
+    show: int = 0
+    """Print so many examples of the first step, as the model sees them, before it begins."""
+    source: TextSource = field(default_factory=TextSource)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    recipe: Recipe = field(default_factory=Recipe)
+    machine: Machine = field(default_factory=Machine)
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "keep", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training needs, read and made."""
+
+    tokenizer: "Tokenizer"
+    learnt: "TokenizedCorpus"
+    held_out: "list[PretrainingBatch]"
+    landmarks: dict[str, float]
+    about: dict[str, Any]
+    """The resolved settings, as they are kept."""
+
+
+def run(options: Pretrain) -> int:
+    """Trains to the end, or until it is stopped."""
+    from minibert.training.distributed import join
+
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        processes = join(options.machine.device)
+    except OSError as error:
+        raise BadUse(f"--out {options.out}: cannot be made a folder ({error.strerror})") from error
+    except ValueError as error:
+        raise BadUse(str(error)) from error
+    with stopping_gently() as stop:
+        try:
+            Job(options, processes, stop).work()
+        except Stopped as stopped:
+            raise Stopped(stopped.number, f"Stopped. To go on:\n  {_command()}" if processes.leads else "") from None
+    processes.leave()
+    return 0
+
+
+@dataclass
+class Job:
+    """One process's part of the work."""
+
+    options: Pretrain
+    processes: "Processes"
+    stop: StopSignal
+
+    def work(self) -> None:
+        """Everything, from the text to the checkpoint."""
+        from minibert.training.recipe import pretraining_run
+        from minibert.training.state import Checkpoints
+
+        checkpoints = Checkpoints(self.options.out / "checkpoints", self.options.keep)
+        newest = checkpoints.newest()
+        if newest is not None and not self.options.resume:
+            raise BadUse(f"{self.options.out} holds a run at {newest.name}: add --resume to go on, or choose another --out")
+        with self._one_after_the_other():
+            ready = self._prepare(fresh=newest is None)
+        self._check(ready, fresh=newest is None)
+        run = pretraining_run(self.options.recipe, self.options.machine, ready.learnt, ready.tokenizer, self.processes)
+        if newest is not None:
+            run.resume(newest)
+            self._say(f"Going on after step {run.done:,}.")
+        if self.options.show:
+            self._show(run, ready.tokenizer)
+        with self._failures_explained(checkpoints):
+            self._train(run, ready, checkpoints)
+        self._finish(run, ready)
+
+    def _prepare(self, fresh: bool) -> Prepared:
+        """Reads the text, learns the vocabulary, encodes: all of which is kept, and is quick the second time."""
+        from minibert.study.landmarks import landmarks
+        from minibert.text.source import make_tokenizer, open_corpus
+        from minibert.text.tokenized import tokenize
+        from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
+        from minibert.training.recipe import held_out_batches
+
+        options, out = self.options, self.options.out
+        try:
+            corpus = open_corpus(options.source)
+            self._say(f"Text: {corpus.name}")
+            if self.processes.local_rank == 0 and (fresh or not (out / TOKENIZER_FILE).is_file()):
+                save_tokenizer(make_tokenizer(options.vocabulary, corpus, options.source.held_out), out)
+            tokenizer = load_tokenizer(out)
+            learnt, held_out = tokenize(corpus, tokenizer, options.source.held_out)
+            batches = held_out_batches(options.recipe, held_out, tokenizer) if len(held_out.ids) else []
+        except (ValueError, FileNotFoundError) as error:
+            raise BadUse(str(error)) from error
+        self.stop.check()
+        self._say(
+            f"  {len(learnt.document_starts) - 1:,} documents, {len(learnt.ids):,} tokens of {tokenizer.get_vocab_size():,} "
+            f"pieces to learn from; {len(held_out.document_starts) - 1:,} documents held out"
+        )
+        if not batches:
+            self._say("  Too few documents to hold any out: there will be no evaluation.")
+        about = {
+            "recipe": asdict(replace(options.recipe, learning_rate=options.recipe.rate)),
+            "vocabulary": asdict(options.vocabulary),
+            "corpus": {"name": corpus.name, "held_out": options.source.held_out, "fingerprint": corpus.fingerprint},
+        }
+        return Prepared(tokenizer, learnt, batches, landmarks(learnt, held_out, tokenizer), about)
+
+    def _check(self, ready: Prepared, fresh: bool) -> None:
+        """A run only goes on as it began; a new one writes down how it begins."""
+        from minibert.study.runs import ABOUT, METRICS, differences
+
+        file = self.options.out / ABOUT
+        if not fresh:
+            if changed := differences(json.loads(file.read_text()), ready.about):
+                changes = "; ".join(changed)
+                raise BadUse(f"{self.options.out} was begun otherwise ({changes}): go on as it began, or choose another --out")
+        elif self.processes.leads:
+            (self.options.out / METRICS).unlink(missing_ok=True)
+            write_atomically(file, json.dumps(ready.about, indent=2) + "\n")
+
+    def _train(self, run: "Run", ready: Prepared, checkpoints: "Checkpoints") -> None:
+        """The steps that are left. After each what was measured is written down; now and then comes a checkpoint."""
+        from minibert.study.runs import METRICS, keep_metrics_until
+        from minibert.text.tokenizer import save_tokenizer
+
+        options = self.options
+        if self.processes.leads:
+            keep_metrics_until(options.out, run.done)
+        with self._progress(run) as report, (options.out / METRICS).open("a") as metrics:
+            began = time.perf_counter()
+            for step in run.run():
+                entry, stopped = self._entry(run, step, time.perf_counter() - began)
+                ends = step.number == options.recipe.steps
+                if ready.held_out and (ends or step.number % options.evaluate_every == 0):
+                    entry |= self._evaluate(run, ready, step.number)
+                if self.processes.leads:
+                    metrics.write(json.dumps(entry) + "\n")
+                    metrics.flush()
+                    report(entry)
+                if ends or stopped or step.number % options.checkpoint_every == 0:
+                    run.save(checkpoints, lambda folder: save_tokenizer(ready.tokenizer, folder))
+                if stopped:
+                    raise Stopped(stopped)
+                began = time.perf_counter()
+
+    def _entry(self, run: "Run", step: "Step", seconds: float) -> tuple[dict[str, Any], int]:
+        """What was measured in a step, over all processes; and the signal that any of them was stopped by, or 0."""
+        from minibert.training.metrics import training_operations
+
+        tokens, operations = training_operations(run.model.config, run.current)
+        number = self.stop.number or 0
+        shared = self.processes.total({"tokens": tokens, "operations": operations, "stop": number})
+        entry: dict[str, Any] = {"step": step.number}
+        for term, loss in step.losses.items():
+            entry |= {term: loss if math.isfinite(loss) else None, f"{term}_accuracy": step.accuracies[term]}
+        entry |= {
+            "learning_rate": step.learning_rate,
+            "gradient_norm": step.gradient_norm if math.isfinite(step.gradient_norm) else None,
+            "skipped": step.skipped,
+            "tokens": int(shared["tokens"]),
+            "operations": int(shared["operations"]),
+            "seconds": round(seconds, 4),
+        }
+        return entry, number or (signal.SIGTERM if shared["stop"] else 0)
+
+    def _evaluate(self, run: "Run", ready: Prepared, step: int) -> dict[str, float]:
+        """The scores on the held-out documents, said with what to hold them against."""
+        from minibert.study.reference import reference_for
+        from minibert.study.runs import held_out_entry, held_out_line
+
+        entry = held_out_entry(run.evaluate(ready.held_out))
+        reference = reference_for(ready.about)
+        verdict = reference.verdict(step, entry) if reference else ""
+        self._say(held_out_line(step, entry) + (f"; {verdict}" if verdict else ""))
+        return entry
+
+    def _finish(self, run: "Run", ready: Prepared) -> None:
+        """The model, in the folder itself; and the curve."""
+        from minibert.study.plots import save_png
+        from minibert.study.reference import reference_for
+        from minibert.study.runs import RunRecord, loss_figure
+
+        out = self.options.out
+        run.export(out)
+        if not self.processes.leads:
+            return
+        record, reference = RunRecord.read(out), reference_for(ready.about)
+        save_png(loss_figure(record, ready.landmarks, reference.loss_band if reference else ()), out / "loss.png")
+        skipped = sum(entry["skipped"] for entry in record.metrics)
+        self._say(f"Done: {run.done:,} steps in {record.seconds / 60:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
+        if skipped:
+            self._say(f"  {skipped} steps were skipped: their loss or gradient was no finite number.")
+        self._say(f'Look at {out / "loss.png"}, or ask the model:\n  minibert fill-mask {out} "the [MASK] of the day"')
+
+    def _show(self, run: "Run", tokenizer: "Tokenizer") -> None:
+        """Examples of the next step, as the model will see them."""
+        from minibert.text.pretraining import shown
+
+        _, batches = next(run.batches())
+        for text in shown(batches, tokenizer)[: self.options.show]:
+            self._say(text + "\n")
+
+    def _say(self, text: str) -> None:
+        if self.processes.leads:
+            say(text)
+
+    @contextmanager
+    def _progress(self, run: "Run") -> Iterator[Callable[[dict[str, Any]], None]]:
+        """Shows how far it has got, how well and how fast."""
+        if not self.processes.leads:
+            yield lambda entry: None
+            return
+        with progress("Pretraining", run.steps, run.done) as advance:
+            yield lambda entry: advance(note(entry))
+
+    @contextmanager
+    def _one_after_the_other(self) -> Iterator[None]:
+        """On each machine one process first, whose work the others then find in the cache."""
+        if self.processes.local_rank:
+            self.processes.wait()
+        yield
+        if not self.processes.local_rank:
+            self.processes.wait()
+
+    @contextmanager
+    def _failures_explained(self, checkpoints: "Checkpoints") -> Iterator[None]:
+        """Says where it stood, which checkpoint is good, and how to go on from it."""
+        from torch import distributed
+
+        from minibert.training.loop import Diverged
+
+        try:
+            yield
+        except Diverged as error:
+            advice = "lower --learning-rate, in another --out"
+            raise Failed(f"{error}. {_last_good(checkpoints)}. Going on would end the same way: {advice}") from None
+        except OSError as error:
+            raise Failed(
+                f"cannot write to {self.options.out}: {error}. {_last_good(checkpoints)}; to go on:\n  {_command()}"
+            ) from error
+        except RuntimeError as error:
+            if self.processes.count == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+                raise
+            gone = f"another process of this job has gone (this one was number {self.processes.rank})"
+            raise Failed(f"{gone}. {_last_good(checkpoints)}; to go on, start the job again with --resume") from error
+
+
+def note(entry: dict[str, Any]) -> str:
+    """One step in a line: losses, right answers, speed."""
+    terms = [term for term in ("mlm", "nsp") if term in entry]
+    losses = " + ".join(f"{entry[term]:.2f}" if entry[term] is not None else "not finite" for term in terms)
+    found = ", ".join(f"{term.upper()} {entry[f'{term}_accuracy']:.0%}" for term in terms)
+    seconds = max(1e-9, entry["seconds"])
+    speed = f"{entry['tokens'] / seconds:,.0f} tokens/s, {entry['operations'] / seconds / 1e9:,.1f} GFLOP/s"
+    return f"loss {losses} nats; right: {found}; {speed}"
+
+
+def _last_good(checkpoints: "Checkpoints") -> str:
+    newest = checkpoints.newest()
+    return f"The last good checkpoint is {newest}" if newest else "There is no checkpoint yet"
+
+
+def _command() -> str:
+    """What was typed, with --resume."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    start = ["torchrun", f"--nproc-per-node={os.environ['LOCAL_WORLD_SIZE']}", "-m"] if "LOCAL_WORLD_SIZE" in os.environ else []
+    return shlex.join([*start, "minibert", *words, "--resume"])

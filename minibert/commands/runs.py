@@ -1,0 +1,56 @@
+"""`minibert runs`: pretraining runs side by side."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from minibert.commands.errors import BadUse
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Compares pretraining runs: one table, and one figure of their held-out losses."""
+
+    directories: Positional[tuple[Path, ...]]
+    """The folders that `minibert pretrain` has written (--out), or folders with such folders in them."""
+    figure: Path | None = None
+    """Write the figure to this PNG file."""
+    json: bool = False
+    """Print JSON, not a table."""
+
+
+def run(options: Runs) -> int:
+    """Prints the table, and draws the figure if one is asked for."""
+    from minibert.study import plots
+    from minibert.study.runs import ABOUT, RunRecord, compare_figure
+
+    folders = [run for folder in options.directories for run in _runs_in(folder, ABOUT)]
+    try:
+        records = [RunRecord.read(folder) for folder in folders]
+    except (FileNotFoundError, ValueError) as error:
+        raise BadUse(str(error)) from error
+    if not records:
+        raise BadUse("name at least one folder that `minibert pretrain` has written")
+    rows = [record.row() for record in records]
+    if options.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*rows[0])
+        for row in rows:
+            table.add_row(*row.values())
+        Console().print(table)
+    if options.figure is not None:
+        plots.save_png(compare_figure(records), options.figure)
+        print(f"written: {options.figure}")
+    return 0
+
+
+def _runs_in(folder: Path, about: str) -> list[Path]:
+    """The folder itself, or the runs in it."""
+    inside = sorted(path.parent for path in folder.glob(f"*/{about}"))
+    return inside if inside and not (folder / about).is_file() else [folder]

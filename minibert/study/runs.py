@@ -1,0 +1,147 @@
+"""What a run has measured, step by step: kept in a file, read again, drawn and compared."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from minibert.files import write_atomically
+from minibert.study import plots
+from minibert.training.loop import Score
+
+METRICS, ABOUT = "metrics.jsonl", "run.json"
+
+
+def keep_metrics_until(directory: Path, step: int) -> None:
+    """Takes off what was measured after a step: a run that goes on from there measures it again."""
+    file = directory / METRICS
+    if file.is_file():
+        kept = [line for line in file.read_text().splitlines() if (entry := _parsed(line)) and entry["step"] <= step]
+        write_atomically(file, "".join(line + "\n" for line in kept))
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        entry: dict[str, Any] = json.loads(line)
+    except ValueError:  # the last line of a process that was killed
+        return None
+    return entry
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run, as its folder tells it."""
+
+    name: str
+    about: dict[str, Any]
+    """The resolved settings."""
+    metrics: list[dict[str, Any]]
+    """One entry a step."""
+
+    @classmethod
+    def read(cls, directory: Path) -> "RunRecord":
+        """Raises: FileNotFoundError if there is no run in the folder, ValueError if it has not made a step."""
+        if not (directory / METRICS).is_file() or not (directory / ABOUT).is_file():
+            raise FileNotFoundError(f"{directory}: holds no pretraining run (no {METRICS} and {ABOUT} in it)")
+        entries = [_parsed(line) for line in (directory / METRICS).read_text().splitlines()]
+        metrics = [entry for entry in entries if entry]
+        if not metrics:
+            raise ValueError(f"{directory}: this run has not made a step yet")
+        return cls(directory.name, json.loads((directory / ABOUT).read_text()), metrics)
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The entries of the steps after which it was evaluated on held-out documents."""
+        return [entry for entry in self.metrics if "held_out_mlm" in entry]
+
+    @property
+    def seconds(self) -> float:
+        """Spent on training steps."""
+        return float(sum(entry["seconds"] for entry in self.metrics))
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Over the whole run, padding left out."""
+        return float(sum(entry["tokens"] for entry in self.metrics)) / max(1e-9, self.seconds)
+
+    def row(self) -> dict[str, str]:
+        """What `minibert runs` shows of it."""
+        recipe, last = self.about["recipe"], self.metrics[-1]
+        shown = self.evaluations[-1] if self.evaluations else {}
+        best = min((entry["held_out_mlm"] for entry in self.evaluations), default=None)
+        return {
+            "run": self.name,
+            "preset": recipe["preset"],
+            "batch": str(recipe["batch_size"]),
+            "rate": f"{recipe['learning_rate']:g}",
+            "seed": str(recipe["seed"]),
+            "step": f"{last['step']}/{recipe['steps']}",
+            "MLM": _number(shown.get("held_out_mlm"), ".3f"),
+            "best": _number(best, ".3f"),
+            "MLM found": _number(shown.get("held_out_mlm_accuracy"), ".1%"),
+            "NSP": _number(shown.get("held_out_nsp_accuracy"), ".1%"),
+            "tokens/s": f"{self.tokens_per_second:,.0f}",
+            "minutes": f"{self.seconds / 60:.1f}",
+        }
+
+
+def held_out_entry(scores: Mapping[str, Score]) -> dict[str, float]:
+    """Scores on held-out documents as they stand in `metrics.jsonl`."""
+    entry: dict[str, float] = {}
+    for term, score in scores.items():
+        entry |= {f"held_out_{term}": score.loss, f"held_out_{term}_accuracy": score.accuracy}
+    return entry | {"held_out_perplexity": math.exp(scores["mlm"].loss)}
+
+
+def held_out_line(step: int, entry: Mapping[str, float]) -> str:
+    """The same in a line for people."""
+    line = (
+        f"  step {step:,}, held out: MLM {entry['held_out_mlm']:.3f} nats (perplexity {entry['held_out_perplexity']:,.0f}, "
+        f"{entry['held_out_mlm_accuracy']:.1%} found)"
+    )
+    return line + (f", NSP {entry['held_out_nsp_accuracy']:.1%} right" if "held_out_nsp_accuracy" in entry else "")
+
+
+def loss_figure(record: RunRecord, landmarks: Mapping[str, float], band: Sequence[tuple[int, float, float]] = ()) -> Figure:
+    """The curve of a run beside its landmarks, and the band of its reference runs if there are any."""
+    steps = [entry for entry in record.metrics if entry["mlm"] is not None]
+    held_out = [(entry["step"], entry["held_out_mlm"]) for entry in record.evaluations]
+    numbers, losses = [entry["step"] for entry in steps], [entry["mlm"] for entry in steps]
+    return plots.figure(plots.losses(numbers, losses, held_out, landmarks, "held-out documents", band))
+
+
+def compare_figure(records: Sequence[RunRecord]) -> Figure:
+    """The held-out loss of several runs over their steps, and over the tokens that they have read."""
+    curves: dict[str, list[tuple[float, float, float]]] = {}
+    for record in records:
+        read, curve = 0, curves.setdefault(record.name, [])
+        for entry in record.metrics:
+            read += entry["tokens"]
+            if "held_out_mlm" in entry:
+                curve.append((entry["step"], read / 1e6, entry["held_out_mlm"]))
+    return plots.figure(
+        plots.curves({name: [(step, loss) for step, _, loss in curve] for name, curve in curves.items()}, "step"),
+        plots.curves(
+            {name: [(read, loss) for _, read, loss in curve] for name, curve in curves.items()}, "tokens, in millions"
+        ),
+    )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+    """Where two settings differ, one line each, such as `recipe.seed: 0, now 1`."""
+    found = []
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, f"{path}{name}.")
+        elif old != new:
+            found.append(f"{path}{name}: {old}, now {new}")
+    return found
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,195 @@
+"""Real text that every machine with minibert already has: the docstrings of Python's standard library and of torch.
+
+A document is one docstring, cut into sentences. Code, doctests, directives and tables are left out, and a sentence that
+has been seen before is dropped wherever it turns up again, so that nothing held out can be learnt by heart elsewhere.
+"""
+
+import ast
+import gc
+import hashlib
+import importlib.util
+import inspect
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+from minibert.files import cache_directory, write_atomically
+from minibert.text.corpus import Corpus, Document
+from minibert.text.sentences import split_sentences
+
+NAME = "docstrings of Python and torch"
+NOT_PROSE = re.compile(r">>>|^\s*(\.\.\.|\.\. |\$ |@|[-=~^+*|#]{3,}|\|.*\|)|\s{3,}\S+\s{3,}", re.MULTILINE)
+LIST_ITEM = re.compile(
+    r"""^\s*(?: [-*+•]\s+                                       # a bullet,
+              | \d+[.)]\s+                                      # a number,
+              | :\w+(?:\s[\w*]+)*:\s*                           # :param name:,
+              | [`*\w.,\s]{1,40}?(?:\s*\([^)]*\))?\s*:(?:\s+|$) # name (type): as in "Args:"
+              )""",
+    re.VERBOSE,
+)
+MARKUP: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(r":math:`([^`]*)`"), lambda match: match[1] if match[1].isalnum() else "$"),
+    (re.compile(r":[\w:]+:`~?([^`<]*?)\s*(?:<[^`]*>)?`"), r"\1"),
+    (re.compile(r"`([^`<]+?)\s*<[^`]*>`_+"), r"\1"),
+    (re.compile(r"`+([^`]*)`+_*"), r"\1"),
+    (re.compile(r"\*+(\S(?:[^*]*\S)?)\*+"), r"\1"),
+]
+PLAIN_WORD = re.compile(r"[(\"']*(?:[A-Za-z]+(?:['’-][A-Za-z]+)*|\d+)[.,;:!?)\"']*")
+SHARE_OF_PLAIN_WORDS = 0.75
+FEWEST_WORDS = 4
+NOT_SOURCES = {"site-packages", "test", "tests", "idle_test", "testing", "_vendor"}
+
+
+def sentences(docstring: str) -> list[str]:
+    """The prose of a docstring, one sentence each; markup is taken off, code and tables are left out.
+
+    >>> sentences("Returns a :class:`Tensor` of ones. It shares no memory.\\n\\n    >>> x.clone()\\n")
+    ['Returns a Tensor of ones.', 'It shares no memory.']
+    """
+    return [
+        sentence
+        for paragraph in _paragraphs(inspect.cleandoc(docstring))
+        for sentence in split_sentences(_without_markup(paragraph))
+        if _is_prose(sentence)
+    ]
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Blocks between blank lines, lists cut into their items; a block indented below a line that ends in "::" is code."""
+    code_below: int | None = None
+    for block in re.split(r"\n\s*\n", text):
+        indent = len(block) - len(block.lstrip())
+        if code_below is not None and indent > code_below:
+            continue
+        lines = block.splitlines()
+        code_below = _indent(lines[-1]) if lines and lines[-1].rstrip().endswith("::") else None
+        if NOT_PROSE.search(block):
+            continue
+        item: list[str] = []
+        for line in lines:
+            start = LIST_ITEM.match(line)
+            if start:
+                yield " ".join(item)
+                item = []
+            item.append(line[start.end() :].strip() if start else line.strip())
+        yield " ".join(item)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _without_markup(text: str) -> str:
+    for pattern, replacement in MARKUP:
+        text = pattern.sub(replacement, text)
+    return " ".join(text.split())
+
+
+def _is_prose(sentence: str) -> bool:
+    words = sentence.split()
+    plain = sum(PLAIN_WORD.fullmatch(word) is not None for word in words)
+    return len(words) >= FEWEST_WORDS and plain >= SHARE_OF_PLAIN_WORDS * len(words)
+
+
+def builtin_corpus() -> Corpus:
+    """The docstrings of this Python's standard library and of this torch, about 600,000 words of prose.
+
+    Their source is the module that each was found in. The same installation always gives the same documents in the same
+    order. Gathering takes seconds and is done once: the result is kept in the cache.
+    """
+    fingerprint = _fingerprint()
+    cache = cache_directory() / f"corpus-{fingerprint}.jsonl"
+    if cache.is_file():
+        lines = cache.read_text(encoding="utf-8").splitlines()
+    else:
+        lines = _gather()
+        with suppress(OSError):  # a cache that cannot be written is a cache that is not there
+            write_atomically(cache, "\n".join(lines))
+    documents = [Document(module, tuple(found)) for module, found in map(json.loads, lines)]
+    return Corpus(NAME, fingerprint, documents)
+
+
+def _gather() -> list[str]:
+    """One JSON line a document: the source files shared out over all cores, every sentence once, where it comes first."""
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        outputs = pool.map(_scan_in_subprocess, range(workers), [workers] * workers)
+    seen: set[str] = set()
+    lines = []
+    for module, _, found in sorted(json.loads(line) for output in outputs for line in output.splitlines()):
+        fresh = [sentence for sentence in dict.fromkeys(found) if sentence not in seen]
+        seen.update(fresh)
+        if fresh:
+            lines.append(json.dumps([module, fresh], ensure_ascii=False))
+    return lines
+
+
+def _scan_in_subprocess(worker: int, workers: int) -> bytes:
+    """What `_scan` prints. A plain subprocess, since a multiprocessing pool would run the caller's own script again."""
+    package_root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", f"from minibert.text.builtin import _scan; _scan({worker}, {workers})"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")])}
+    # In a session of its own, a Ctrl-C for the command does not reach it: it ends soon, and the command then stops in order.
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, start_new_session=True).stdout
+
+
+def _scan(worker: int, workers: int) -> None:
+    """Prints [module, number, sentences] for every docstring in every `workers`-th source file."""
+    gc.disable()  # syntax trees hold no cycles, and looking for some takes a third of the time
+    for module, path in list(_source_files())[worker::workers]:
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        for number, docstring in enumerate(_docstrings(tree)):
+            if found := sentences(docstring):
+                print(json.dumps([module, number, found]))
+
+
+def _source_files() -> Iterator[tuple[str, Path]]:
+    """(module name, file) for the standard library and torch, without their tests and the packages they bring along."""
+    roots = {"": sysconfig.get_path("stdlib")}
+    torch = importlib.util.find_spec("torch")
+    if torch and torch.origin:
+        roots["torch."] = str(Path(torch.origin).parent)
+    for prefix, root in roots.items():
+        for path in sorted(Path(root).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            if NOT_SOURCES.isdisjoint(parts):
+                yield prefix + ".".join(parts).removesuffix(".__init__"), path
+
+
+def _docstrings(node: ast.AST) -> Iterator[str]:
+    """The docstrings of a module, its classes and functions, and the texts that torch attaches with `add_docstr`."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        yield ast.get_docstring(node, clean=False) or ""
+    for child in getattr(node, "body", []):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.If | ast.Try | ast.With):
+            yield from _docstrings(child)
+        elif isinstance(child, ast.Expr) and isinstance(child.value, ast.Call):
+            yield from _attached_docstrings(child.value)
+
+
+def _attached_docstrings(call: ast.Call) -> Iterator[str]:
+    """The texts in a call such as `add_docstr(torch.add, "...")`."""
+    if ast.unparse(call.func).endswith(("add_docstr", "add_docstr_all")):
+        for argument in call.args[1:]:
+            for part in ast.walk(argument):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
+
+
+def _fingerprint() -> str:
+    """Changes whenever the corpus may: with Python, with torch, with the code that makes it."""
+    versions = f"{platform.python_version()} {metadata.version('torch')}".encode()
+    code = Path(__file__).read_bytes() + inspect.getsource(split_sentences).encode()
+    return hashlib.sha256(versions + code).hexdigest()[:16]

@@ -1,0 +1,104 @@
+"""What a run is told about its text. Importing this loads no library, so that a command line of it is quick."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Layout = Literal["lines", "paragraphs", "wrapped"]
+"""How text stands in a file.
+
+lines: one sentence a line, a blank line between documents (as Google's BERT takes it).
+paragraphs: one paragraph a line, a blank line between documents.
+wrapped: a paragraph over several lines, a blank line between paragraphs, two or more between documents (chapters).
+"""
+
+PairTask = Literal["nsp", "sop", "none"]
+"""What the second segment is.
+
+nsp: what follows, or sentences of another document (Devlin et al. 2019).
+sop: what follows, or A and B exchanged (sentence order; Lan et al. 2020, ALBERT, section 3.1).
+none: there is none; an example is as many whole sentences as fit, over the ends of documents (Liu et al. 2019, RoBERTa,
+"full sentences" in section 4.2), and there is nothing to tell about it.
+"""
+
+SHORT_SHARE = 0.1
+"""Of the examples that are made shorter than they could be, so that short texts are not strange to the model."""
+MASKED_SHARE = 0.15
+"""Of the tokens that may be masked, so many are to be guessed (Devlin et al., section 3.1)."""
+
+
+class BadSetting(Exception):
+    """A setting that cannot be; the message names it. No ValueError, which command-line libraries take for their own."""
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """The text to learn from. Without any it is the docstrings of Python and torch, which every machine has."""
+
+    text: tuple[Path, ...] = ()
+    """Files, and folders that are searched for files: plain text, .jsonl, .csv, .tsv, .parquet, each also as .gz."""
+    dataset: str | None = None
+    """A data set instead: its id on the hub, or a folder with one."""
+    split: str = "train"
+    """Which part of the data set."""
+    column: str = "text"
+    """Where the text is, in files and data sets that have columns. A row is a document."""
+    layout: Literal["auto"] | Layout = "auto"
+    """How text stands in a file. lines: one sentence a line, a blank line between documents. paragraphs: one a line. wrapped:
+    a paragraph over several lines, a blank line after it, two or more between documents. auto: guessed for each file."""
+    held_out: float = 0.05
+    """Share of the documents that is not learnt from, but evaluated on."""
+
+    def __post_init__(self) -> None:
+        if self.text and self.dataset is not None:
+            raise BadSetting("give files (text) or a data set (dataset), not both")
+        if not 0 <= self.held_out < 1:
+            raise BadSetting(f"held_out {self.held_out:g}: must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The pieces that words are made of: learnt from the text that is not held out, or taken from elsewhere."""
+
+    tokenizer: str | None = None
+    """A folder with a tokenizer, or a model's id on the hub: its vocabulary is taken, and none is learnt."""
+    vocab_size: int = 8000
+    """Pieces to learn, special tokens included."""
+    cased: bool = False
+    """Keep capital letters and accents."""
+    trainer: Literal["minibert", "tokenizers"] = "minibert"
+    """Who learns it: the trainer that can be read here, or the library's, which is quicker on very large text."""
+
+    def __post_init__(self) -> None:
+        if self.vocab_size < 10:
+            raise BadSetting(f"vocab_size {self.vocab_size}: must be at least 10")
+
+
+@dataclass(frozen=True)
+class ExampleSettings:
+    """How examples are made of text. The defaults are those of Devlin et al. 2019, with masks that change (Liu et al. 2019)."""
+
+    max_length: int = 128
+    """Of an example in tokens, special tokens included."""
+    pairs: PairTask = "nsp"
+    """What the second segment is: nsp (follows, or of another document), sop (in order, or exchanged), none (there is none)."""
+    short_share: float = SHORT_SHARE
+    """Of the examples that are made shorter than they could be."""
+    masked_share: float = MASKED_SHARE
+    """Of the tokens that are to be guessed."""
+    whole_words: bool = False
+    """Hide all pieces of a word, or none."""
+    max_predictions: int | None = None
+    """Tokens to be guessed in an example, at most."""
+    dupe_factor: int | None = None
+    """Draw every example so many times and then show the same again (static masking; Google: 10). None: always anew."""
+
+    def __post_init__(self) -> None:
+        if self.max_length < 5:
+            raise BadSetting(f"max_length {self.max_length}: must be at least 5, [CLS] A [SEP] B [SEP]")
+        for name in ("short_share", "masked_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadSetting(f"{name} {getattr(self, name):g}: must be from 0 to 1")
+        for name in ("max_predictions", "dupe_factor"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")

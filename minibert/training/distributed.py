@@ -1,0 +1,112 @@
+"""More than one process: PyTorch's own engines, started by `torchrun`. A single process runs the same lines."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from minibert.training.settings import Sharding
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others: one of them may be reading a large corpus."""
+
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train one model, as one of them sees it."""
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+    device: torch.device = CPU
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes the files and speaks to the user."""
+        return self.rank == 0
+
+    def total(self, parts: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """The sum over all processes, of each entry."""
+        values = torch.stack([torch.as_tensor(value, dtype=torch.float64, device=self.device) for value in parts.values()])
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return dict(zip(parts, values.tolist(), strict=True))
+
+    def wait(self) -> None:
+        """Goes on when all have come here."""
+        if self.count > 1:
+            distributed.barrier(device_ids=[self.local_rank] if self.device.type == "cuda" else None)
+
+    def leave(self) -> None:
+        """Ends the work in common."""
+        if self.count > 1:
+            distributed.destroy_process_group()
+
+
+ALONE = Processes()
+
+
+def join(device: str = "auto") -> Processes:
+    """Meets the other processes that `torchrun` has started; without it there is this one alone.
+
+    Args:
+        device: "cpu", "cuda", or "auto" for CUDA where there is one. Each process of a machine takes a GPU of its own.
+
+    Raises: ValueError if there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r}: must be auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here, or this torch was built without CUDA: take --device cpu")
+    rank, count, local_rank = (int(os.environ.get(name, default)) for name, default in TORCHRUN.items())
+    here = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
+    if here.type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise ValueError(f"process {local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}")
+        torch.cuda.set_device(here)
+    if count > 1:
+        distributed.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
+    return Processes(rank, count, local_rank, here)
+
+
+TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""What torchrun says in the environment, and what holds without it."""
+
+
+def spread(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Module:
+    """The model as all processes train it together; it must be the same in all of them, on `processes.device`."""
+    if processes.count == 1:
+        return model
+    if sharding == "ddp":
+        return DistributedDataParallel(model, device_ids=[processes.local_rank] if processes.device.type == "cuda" else None)
+    mesh = init_device_mesh(processes.device.type, (processes.count,))
+    for layer in model.get_submodule("bert.layers").children():
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
+
+
+def share_gradients(model: nn.Module, now: bool) -> None:
+    """Whether the next backward pass hands the gradients around: after the last micro-batch of a step is soon enough."""
+    if isinstance(model, DistributedDataParallel):
+        model.require_backward_grad_sync = now
+    elif isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(now)
+
+
+def gradient_norm(model: nn.Module, clip: float) -> float:
+    """The length of all gradients together, which are then shortened to `clip` if they are longer."""
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()

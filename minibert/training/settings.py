@@ -1,0 +1,70 @@
+"""What a run is told about training. Importing this loads no library, so that a command line of it is quick."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from minibert.text.settings import BadSetting, ExampleSettings
+
+Sharding = Literal["ddp", "fsdp"]
+"""ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
+Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
+LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 1e-3, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
+"""Devlin et al. 2019, section A.2, for base and large; smaller models bear, and need, longer steps."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the numbers: the same recipe on the same text gives the same model."""
+
+    preset: Preset = "tiny"
+    """The size of the model, as in Turc et al. 2019 and Devlin et al. 2019."""
+    steps: int = 1000
+    """Updates of the weights."""
+    batch_size: int = 64
+    """Examples in a step, over all processes."""
+    learning_rate: float | None = None
+    """At its highest. None: what suits the preset, from 1e-3 (tiny) to 1e-4 (base)."""
+    warmup: float = 0.1
+    """Share of the steps in which the learning rate rises; then it falls to zero in a straight line."""
+    weight_decay: float = 0.01
+    """How fast matrices and embeddings shrink."""
+    clip: float = 1.0
+    """Longest gradient."""
+    seed: int = 0
+    """Of the first weights, pairs, masks, order and dropout."""
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    """bfloat16: weights stay float32, products of matrices are rounded (autocast). float64: for comparisons."""
+    examples: ExampleSettings = field(default_factory=ExampleSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")
+        for name in ("learning_rate", "clip"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise BadSetting(f"{name} {getattr(self, name):g}: must be more than 0")
+        if not 0 <= self.warmup < 1:
+            raise BadSetting(f"warmup {self.warmup:g}: must be at least 0 and below 1")
+        if self.weight_decay < 0 or self.seed < 0:
+            raise BadSetting("weight_decay and seed: must be at least 0")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at its highest."""
+        return self.learning_rate or LEARNING_RATES[self.preset]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How the work is done. The numbers are the same but for rounding, so it may change when a run goes on."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA where there is one."""
+    micro_batch_size: int | None = None
+    """Examples that a process works on at a time, at most: fewer need less memory. None: all of its step."""
+    sharding: Sharding = "ddp"
+    """With several processes: the whole model in each (ddp), or a part of every weight (fsdp)."""
+    compile: bool = False
+    """Compile the encoder (torch.compile): a minute or two at the start, quicker steps on a GPU."""
+    recompute: bool = False
+    """Keep no activations inside the layers, compute them anew on the way back: less memory, a third more work."""
