@@ -1,6 +1,7 @@
 """The equations again, in float64, as loops over numbers, transcribed from the papers. Shares no code with minibert."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -236,15 +237,41 @@ def clip(gradients: list[float], largest: float) -> list[float]:
     return [g * largest / norm if norm > largest else g for g in gradients]
 
 
-def mask_token(token: int, maskable: bool, chosen: float, lot: float, piece: int, mask: int, share: float) -> tuple[int, int]:
-    """Devlin et al. 2019, section 3.1, task 1, one token and what was drawn for it: what stands there now, and its label."""
-    if not maskable or chosen >= share:
-        return token, IGNORED
-    if lot < 0.8:
-        return mask, token
-    if lot < 0.9:
-        return piece, token
-    return token, token
+def mask_example(
+    tokens: Sequence[int],
+    maskable: Sequence[bool],
+    draws: Sequence[Sequence[float]],
+    mask: int,
+    pieces: Sequence[int],
+    share: float,
+    continues: Sequence[bool],
+    most: int,
+) -> list[tuple[int, int]]:
+    """Devlin et al. 2019, section 3.1, task 1, and Google's whole words: what stands at each place now, and its label."""
+    words: list[list[int]] = []
+    for place in range(len(tokens)):
+        if continues[place] and maskable[place] and place > 0:
+            words[-1].append(place)
+        else:
+            words.append([place])
+    guessed: set[int] = set()
+    for word in sorted(words, key=lambda word: draws[word[0]][0]):
+        hidden = [place for place in word if maskable[place]]
+        if draws[word[0]][0] >= share or len(guessed) + len(hidden) > most:
+            break
+        guessed.update(hidden)
+    result = []
+    for place, token in enumerate(tokens):
+        _, lot, piece = draws[place]
+        if place not in guessed:
+            result.append((token, IGNORED))
+        elif lot < 0.8:
+            result.append((mask, token))
+        elif lot < 0.9:
+            result.append((pieces[int(piece * len(pieces))], token))
+        else:
+            result.append((token, token))
+    return result
 
 
 def truncated_pair(a_length: int, b_length: int, longest: int) -> tuple[int, int]:

@@ -129,6 +129,7 @@ class Job:
     def _prepare(self, fresh: bool) -> Prepared:
         """Reads the text, learns the vocabulary, encodes: all of which is kept, and is quick the second time."""
         from minibert.study.landmarks import landmarks
+        from minibert.text.pairs import check_pairs
         from minibert.text.source import make_tokenizer, open_corpus
         from minibert.text.tokenized import tokenize
         from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
@@ -142,21 +143,21 @@ class Job:
                 save_tokenizer(make_tokenizer(options.vocabulary, corpus, options.source.held_out), out)
             tokenizer = load_tokenizer(out)
             learnt, held_out = tokenize(corpus, tokenizer, options.source.held_out)
-            batches = held_out_batches(options.recipe, held_out, tokenizer) if len(held_out.ids) else []
+            check_pairs(learnt, options.recipe.examples.pairs)
         except (ValueError, FileNotFoundError) as error:
             raise BadUse(str(error)) from error
+        try:
+            batches = held_out_batches(options.recipe, held_out, tokenizer)
+        except ValueError:
+            batches = []
         self.stop.check()
         self._say(
             f"  {len(learnt.document_starts) - 1:,} documents, {len(learnt.ids):,} tokens of {tokenizer.get_vocab_size():,} "
             f"pieces to learn from; {len(held_out.document_starts) - 1:,} documents held out"
         )
         if not batches:
-            self._say("  Too few documents to hold any out: there will be no evaluation.")
-        about = {
-            "recipe": asdict(replace(options.recipe, learning_rate=options.recipe.rate)),
-            "vocabulary": asdict(options.vocabulary),
-            "corpus": {"name": corpus.name, "held_out": options.source.held_out, "fingerprint": corpus.fingerprint},
-        }
+            self._say("  Too few documents are held out to make pairs of: there will be no evaluation.")
+        about = settings_of(options, corpus.name, corpus.fingerprint)
         return Prepared(tokenizer, learnt, batches, landmarks(learnt, held_out, tokenizer), about)
 
     def _check(self, ready: Prepared, fresh: bool) -> None:
@@ -297,6 +298,15 @@ class Job:
                 raise
             gone = f"another process of this job has gone (this one was number {self.processes.rank})"
             raise Failed(f"{gone}. {_last_good(checkpoints)}; to go on, start the job again with --resume") from error
+
+
+def settings_of(options: Pretrain, corpus: str, fingerprint: str) -> dict[str, Any]:
+    """What decides the numbers of a run, as it is kept in its folder."""
+    return {
+        "recipe": asdict(replace(options.recipe, learning_rate=options.recipe.rate)),
+        "vocabulary": asdict(options.vocabulary),
+        "corpus": {"name": corpus, "held_out": options.source.held_out, "fingerprint": fingerprint},
+    }
 
 
 def note(entry: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ class Runs:
 def run(options: Runs) -> int:
     """Prints the table, and draws the figure if one is asked for."""
     from minibert.study import plots
-    from minibert.study.runs import ABOUT, RunRecord, compare_figure
+    from minibert.study.runs import ABOUT, RunRecord, compare_figure, what_differs
 
     folders = [run for folder in options.directories for run in _runs_in(folder, ABOUT)]
     try:
@@ -40,10 +40,14 @@ def run(options: Runs) -> int:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*rows[0])
+        table = Table(box=None, pad_edge=False)
+        for name in rows[0]:
+            table.add_column(name, justify="left" if name in ("run", "preset") else "right", overflow="fold")
         for row in rows:
             table.add_row(*row.values())
-        Console().print(table)
+        Console(highlight=False).print(table)
+        if differing := what_differs(records):
+            print("\nWhere they differ, run by run:", *differing, sep="\n  ")
     if options.figure is not None:
         plots.save_png(compare_figure(records), options.figure)
         print(f"written: {options.figure}")

@@ -47,8 +47,11 @@ def run(options: Tokenize) -> int:
         raise BadUse(str(error)) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    try:
+        encoding = tokenizer.encode(options.text)
+    except Exception as error:  # what `tokenizers` raises has no class of its own
+        raise BadUse(f"{options.tokenizer}: cannot encode the text ({error})") from error
     explanation = _explain(tokenizer, options) if options.explain else None
-    encoding = tokenizer.encode(options.text)
     if options.json:
         found: dict[str, Any] = {"pieces": encoding.tokens, "ids": encoding.ids}
         print(json.dumps(found if explanation is None else found | asdict(explanation), indent=2, ensure_ascii=False))
@@ -76,13 +79,15 @@ def _load(source: str) -> "Tokenizer":
 
 
 def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
-    from minibert.text.encoder import encode, matches
+    from minibert.text.encoder import LONGEST_WORD, encode, matches
 
     lowercase = _lowercase_of_berts(tokenizer, options.tokenizer)
     vocabulary = tokenizer.get_vocab()
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
     stages = encode(options.text, vocabulary, lowercase, special)
-    steps = [[] if word in special else list(matches(word, vocabulary)) for word in stages.words]
+    steps = [
+        list(matches(word, vocabulary)) if word not in special and len(word) <= LONGEST_WORD else [] for word in stages.words
+    ]
     expected = tokenizer.encode(options.text, add_special_tokens=False).ids
     return Explanation(stages, steps, agrees=list(stages.ids) == expected)
 
@@ -113,7 +118,11 @@ def _show(explanation: Explanation) -> None:
 
     stages = explanation.stages
     console = Console()
-    for name, shown in (("text", repr(stages.text)), ("normalised", repr(stages.normalised)), ("words", " | ".join(stages.words))):
+    for name, shown in (
+        ("text", repr(stages.text)),
+        ("normalised", repr(stages.normalised)),
+        ("words", " | ".join(stages.words)),
+    ):
         console.print(Text.assemble((f"{name:<12}", "bold"), shown), soft_wrap=True)
     table = Table(show_lines=True)
     for title in ("word", "is it in the vocabulary? (longest first)", "pieces", "ids"):
@@ -124,21 +133,22 @@ def _show(explanation: Explanation) -> None:
         table.add_row(*map(Text, row))
     console.print(table)
     if not explanation.agrees:
-        console.print("`tokenizers` has other pieces, which are those below: a character here is too new for one of the two.")
+        told = "`tokenizers` gives the pieces below: a character may be newer than the Unicode tables of one of the two."
+        console.print(told, soft_wrap=True)
 
 
 def _steps(word: str, steps: "list[Match]") -> str:
     """One line a step: what was tried in vain, and what was taken."""
     from minibert.text.encoder import LONGEST_WORD
 
-    if not steps:
-        return "a special token: it is taken out of the text first"
     if len(word) > LONGEST_WORD:
         return f"not looked for: it has more than {LONGEST_WORD} characters"
+    if not steps:
+        return "a special token: it is taken out of the text first"
     lines = []
     for step in steps:
         in_vain = step.tried if step.piece is None else step.tried[:-1]
-        shown = [*in_vain[:2], "…", in_vain[-1]] if len(in_vain) > 4 else in_vain
+        shown = [in_vain[0], "…", in_vain[-1]] if len(in_vain) > 3 else in_vain
         no = f"{', '.join(shown)}: no" if shown else ""
         yes = f"{step.piece}: yes" if step.piece else "so the whole word is unknown"
         lines.append("; ".join(part for part in (no, yes) if part))

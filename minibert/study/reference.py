@@ -20,7 +20,7 @@ class Reference:
 
     settings: dict[str, Any]
     """Of the runs, without their seeds."""
-    bands: dict[str, dict[str, tuple[float, float]]]
+    bands: dict[str, dict[str, list[float]]]
     """By step (as text) and measure: the lowest and the highest value to be expected."""
     minutes: float
     """That a run took, in training steps."""
@@ -30,19 +30,20 @@ class Reference:
     @classmethod
     def of(cls, runs: Sequence[RunRecord], machine: str) -> "Reference":
         """The bands of some runs of one recipe: what they measured, and on both sides as much as they differ."""
-        bands: dict[str, dict[str, tuple[float, float]]] = {}
+        bands: dict[str, dict[str, list[float]]] = {}
         for entries in zip(*(run.evaluations for run in runs), strict=True):
             step = bands.setdefault(str(entries[0]["step"]), {})
             for measure in MEASURES:
                 lowest, highest = (choose(entry[measure] for entry in entries) for choose in (min, max))
                 margin = max(highest - lowest, LEAST_MARGIN[measure])
-                step[measure] = round(lowest - margin, 4), round(highest + margin, 4)
+                step[measure] = [round(lowest - margin, 4), round(highest + margin, 4)]
         return cls(comparable(runs[0].about), bands, min(run.seconds for run in runs) / 60, machine)
 
     @property
     def loss_band(self) -> list[tuple[int, float, float]]:
         """Step, lowest and highest held-out masked-LM loss."""
-        return [(int(step), *measures["held_out_mlm"]) for step, measures in self.bands.items()]
+        bands = {int(step): measures["held_out_mlm"] for step, measures in self.bands.items()}
+        return [(step, lowest, highest) for step, (lowest, highest) in bands.items()]
 
     def verdict(self, step: int, entry: Mapping[str, float]) -> str:
         """Whether a run is where it should be after a step; nothing, for a step at which the reference was not evaluated."""

@@ -72,16 +72,12 @@ class RunRecord:
         """What `minibert runs` shows of it."""
         recipe, last = self.about["recipe"], self.metrics[-1]
         shown = self.evaluations[-1] if self.evaluations else {}
-        best = min((entry["held_out_mlm"] for entry in self.evaluations), default=None)
         return {
             "run": self.name,
             "preset": recipe["preset"],
-            "batch": str(recipe["batch_size"]),
-            "rate": f"{recipe['learning_rate']:g}",
             "seed": str(recipe["seed"]),
             "step": f"{last['step']}/{recipe['steps']}",
             "MLM": _number(shown.get("held_out_mlm"), ".3f"),
-            "best": _number(best, ".3f"),
             "MLM found": _number(shown.get("held_out_mlm_accuracy"), ".1%"),
             "NSP": _number(shown.get("held_out_nsp_accuracy"), ".1%"),
             "tokens/s": f"{self.tokens_per_second:,.0f}",
@@ -131,16 +127,29 @@ def compare_figure(records: Sequence[RunRecord]) -> Figure:
     )
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
-    """Where two settings differ, one line each, such as `recipe.seed: 0, now 1`."""
-    found = []
-    for name in dict.fromkeys([*before, *now]):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{path}{name}.")
-        elif old != new:
-            found.append(f"{path}{name}: {old}, now {new}")
+def what_differs(records: Sequence[RunRecord]) -> list[str]:
+    """The settings that are not the same in all runs, one line each: the setting, and its value in every run."""
+    flat = [_flat(record.about) for record in records]
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    return [
+        f"{name}: " + ", ".join(str(settings.get(name)) for settings in flat)
+        for name in names
+        if any(settings.get(name) != flat[0].get(name) for settings in flat)
+    ]
+
+
+def _flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
     return found
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Where two settings differ, one line each, such as `recipe.seed: 0, now 1`."""
+    old, new = _flat(before), _flat(now)
+    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names]
 
 
 def _number(value: float | None, form: str) -> str:

@@ -4,9 +4,9 @@ Special tokens are taken out of the text; what is between them is normalised, cu
 `minibert.text.tokenizer` gives the same ids, faster.
 
 Source: Devlin et al. 2019 and tokenization.py of google-research/bert; Wu et al. 2016, section 4.1.
-Differs: like Hugging Face's `tokenizers`, and unlike Google's code, it takes special tokens out first, removes private-use
-    characters, takes accents off before lower case, puts every letter in lower case by itself (Σ is always σ, never the final
-    ς), and puts no spaces around the CJK characters U+2B820 to U+2B91F.
+Differs: like Hugging Face's `tokenizers`, and unlike Google's code, it takes special tokens out first, leaves private-use
+    characters out, takes accents off before lower case, puts each letter in lower case by itself (Σ gives σ, never the final
+    ς), puts no spaces around the CJK characters U+2B820 to U+2B91F, and gives up on words of over 100 characters, not 200.
 Differs: from `tokenizers` in characters newer than the tables of one of the two. Its tables end with Unicode 8 (2015): later
     accents stay on, later punctuation does not cut, later format characters stay in, and six older characters have changed
     class since (U+166D, U+1734, U+1885, U+1886, U+A9BD, U+111C9). For lower case its tables may be newer than Python's.

@@ -76,15 +76,11 @@ def draw_pairs(
     Differs: Google's code gives a lone sentence a B from another document, so that more than half of the labels say so.
     Tests: tests/text/test_pairs.py::TestDrawPairs
 
-    Raises: ValueError if no document has two sentences, or for "nsp" if there is only one document.
+    Raises: ValueError as `check_pairs` does.
     """
+    check_pairs(corpus, task)
     if task == "none":
         return _full_sentences(corpus, longest, generator, short_share)
-    sizes = np.diff(corpus.document_starts) - 1
-    if not (sizes >= 2).any():
-        raise ValueError("no document has two sentences, and a pair needs them: is the text one sentence a line?")
-    if task == "nsp" and len(sizes) < 2:
-        raise ValueError("pairs need at least two documents, and there is one: put blank lines between documents")
     chunks = _cut_into_chunks(corpus, longest, generator, task, short_share)
     starts = corpus.sentence_starts
     a_start, a_end, b_start, b_end = starts[chunks.first], starts[chunks.cut], starts[chunks.cut], starts[chunks.end]
@@ -98,10 +94,24 @@ def draw_pairs(
     return _shortened(Pairs(a_start, a_end, b_start, b_end, chunks.label), longest, generator)
 
 
+def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
+    """Whether there are pairs in a corpus. Raises: ValueError that says what is missing."""
+    sizes = np.diff(corpus.document_starts) - 1
+    if not len(sizes):
+        raise ValueError("there is no text")
+    if task != "none" and sizes.max() < 2:
+        raise ValueError("no document has two sentences, and a pair needs them: put blank lines between documents only")
+    if task == "nsp" and len(sizes) < 2:
+        raise ValueError("pairs need at least two documents, and there is one: put blank lines between documents")
+
+
 def _cut_into_chunks(
     corpus: TokenizedCorpus, longest: int, generator: np.random.Generator, task: PairTask, short_share: float
 ) -> _Chunks:
-    """All chunks: first the first one of every stretch, then the second ones, and so on."""
+    """All chunks: first the first one of every stretch, then the second ones, and so on.
+
+    Tests: tests/text/test_pairs.py::TestDrawPairs
+    """
     starts = corpus.sentence_starts
     document, first, stop = _stretches(corpus.document_starts[:-1], corpus.document_starts[1:] - 1)
     rounds = []
@@ -121,7 +131,10 @@ def _cut_into_chunks(
 def _from_another_document(
     corpus: TokenizedCorpus, chunks: _Chunks, generator: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """For each chunk a segment B of as many tokens as A leaves of the target, whole sentences, from any other document."""
+    """For each chunk a segment B of as many tokens as A leaves of the target, whole sentences, from any other document.
+
+    Tests: tests/text/test_pairs.py::TestDrawPairs
+    """
     starts = corpus.sentence_starts
     other = generator.integers(0, len(corpus.document_starts) - 2, len(chunks.document))
     other += other >= chunks.document  # a draw among all others: one number less, and it skips over the own
@@ -133,7 +146,11 @@ def _from_another_document(
 
 
 def _shortened(pairs: Pairs, longest: int, generator: np.random.Generator) -> Pairs:
-    """Takes tokens off the longer segment, each from its beginning or its end, until both together have `longest`."""
+    """Takes tokens off the longer segment, each from its beginning or its end, until both together have `longest`.
+
+    Source: Google's BERT code, `truncate_seq_pair`.
+    Tests: tests/text/test_pairs.py::TestDrawPairs
+    """
     a_length, b_length = pairs.a_end - pairs.a_start, pairs.b_end - pairs.b_start
     a_kept = np.minimum(a_length, np.maximum(longest - b_length, (longest + 1) // 2))
     b_kept = np.minimum(b_length, longest - a_kept)

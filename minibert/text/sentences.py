@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 from minibert.text.settings import Layout
 
@@ -12,8 +12,10 @@ SENTENCE_END = re.compile(
           ) \s*""",
     re.VERBOSE,
 )
-ABBREVIATION = re.compile(r"(?:^|[\s(\"'“‘])(?:[A-Z]|Mrs?|Ms|Dr|St|Prof|Sr|Jr|vs|cf|No|Fig|Eq|e\.g|i\.e)\.$")
-"""Ends with a stop that is no end: an initial, a title, a reference."""
+ABBREVIATION = re.compile(r"(?:^|[\s(\"'“‘])(?:[A-Z]|Mrs?|Ms|Dr|St|Prof|Sr|Jr|vs|cf|e\.g|i\.e)\.$")
+"""Ends with a stop that is no end: an initial, a title."""
+NUMBERED = re.compile(r"\b(?:No|Fig|Eq)\.$")
+"""Ends with one that is none before a number."""
 ENDS = (*".!?…:;\"'”’)]。！？」』",)
 LONGEST_SENTENCE = 2000
 """In characters. What is longer is a table or a file without line ends; it is cut at a space, and nothing of it is lost."""
@@ -30,7 +32,8 @@ def split_sentences(paragraph: str) -> list[str]:
     """
     sentences, start = [], 0
     for end in SENTENCE_END.finditer(paragraph):
-        if not ABBREVIATION.search(paragraph[max(start, end.start() - 8) : end.start()]):
+        before, after = paragraph[max(start, end.start() - 8) : end.start()], paragraph[end.end() : end.end() + 1]
+        if not ABBREVIATION.search(before) and not (after.isdigit() and NUMBERED.search(before)):
             sentences.append(paragraph[start : end.end()].strip())
             start = end.end()
     if rest := paragraph[start:].strip():
@@ -43,7 +46,8 @@ def guess_layout(lines: Iterable[str]) -> Layout:
     some = [line.strip() for line in islice(lines, LOOKED_AT)]
     full = [line for line in some if line]
     ending = sum(line.endswith(ENDS) for line in full)
-    if "" in some[:-1] and 2 * ending < len(full) and max(map(len, full), default=0) <= 120:
+    blocks = sum(bool(line) and not before for before, line in pairwise(["", *some]))
+    if 1 < 3 * blocks <= 2 * len(full) and 2 * ending < len(full) and 40 <= max(map(len, full)) <= 120:
         return "wrapped"
     sentences = sum(len(split_sentences(line)) for line in full)
     return "paragraphs" if 2 * sentences > 3 * len(full) else "lines"

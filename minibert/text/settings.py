@@ -67,7 +67,7 @@ class Vocabulary:
     cased: bool = False
     """Keep capital letters and accents."""
     trainer: Literal["minibert", "tokenizers"] = "minibert"
-    """Who learns it: the trainer that can be read here, or the library's, which is quicker on very large text."""
+    """Who learns it: the trainer that can be read here, or Hugging Face's, whose pieces differ from run to run."""
 
     def __post_init__(self) -> None:
         if self.vocab_size < 10:

@@ -37,7 +37,9 @@ class Processes:
 
     def total(self, parts: Mapping[str, Tensor | float]) -> dict[str, float]:
         """The sum over all processes, of each entry."""
-        values = torch.stack([torch.as_tensor(value, dtype=torch.float64, device=self.device) for value in parts.values()])
+        values = torch.zeros(len(parts), dtype=torch.float64, device=self.device)
+        for place, value in enumerate(parts.values()):
+            values[place] = value
         if self.count > 1:
             distributed.all_reduce(values)
         return dict(zip(parts, values.tolist(), strict=True))
@@ -104,6 +106,13 @@ def share_gradients(model: nn.Module, now: bool) -> None:
         model.require_backward_grad_sync = now
     elif isinstance(model, FSDPModule):
         model.set_requires_gradient_sync(now)
+
+
+def give_back_weights(model: nn.Module) -> None:
+    """Every process keeps its own part alone again: after a forward pass that no backward pass has followed."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def gradient_norm(model: nn.Module, clip: float) -> float:

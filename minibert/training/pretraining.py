@@ -25,7 +25,7 @@ from minibert.model import BertForMaskedLM, BertForPreTraining
 from minibert.model.checkpoint import read_checkpoint
 from minibert.text.batching import IntArray, share_of
 from minibert.text.pretraining import PretrainingBatch, PretrainingExamples, prefetch
-from minibert.training.distributed import ALONE, Processes, spread
+from minibert.training.distributed import ALONE, Processes, give_back_weights, spread
 from minibert.training.loop import Objective, Score, Step, evaluate, train
 from minibert.training.settings import Sharding
 from minibert.training.state import Checkpoints, random_states, set_random_state
@@ -120,7 +120,9 @@ class PretrainingRun(Generic[PretrainedBert]):
 
     def evaluate(self, batches: Sequence[PretrainingBatch]) -> dict[str, Score]:
         """Scores of the model as it is. With several processes all of them call this, and have the same answer."""
-        return evaluate(self.model, (batch.to(self.processes.device) for batch in batches), self.objective)
+        scores = evaluate(self.model, (batch.to(self.processes.device) for batch in batches), self.objective)
+        give_back_weights(self.model)
+        return scores
 
     def save(self, checkpoints: Checkpoints, beside: Callable[[Path], None] = lambda folder: None) -> None:
         """Keeps everything that `resume` needs, as a checkpoint that anybody can load. All processes call this.

@@ -17,6 +17,7 @@ from minibert.training.pretraining import PretrainingRun
 from minibert.training.settings import Machine, Recipe
 
 TYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+MICRO_BATCH_ON_CPU = 16
 EVALUATED_EXAMPLES, EVALUATED_AT_ONCE = 1024, 64
 
 
@@ -28,6 +29,8 @@ def pretraining_run(
         PRESETS[recipe.preset],
         vocab_size=tokenizer.get_vocab_size(),
         max_position_embeddings=recipe.examples.max_length,
+        hidden_dropout_prob=recipe.dropout,
+        attention_probs_dropout_prob=recipe.dropout,
     )
     torch.manual_seed(recipe.seed)
     made = BertForMaskedLM(config) if recipe.examples.pairs == "none" else BertForPreTraining(config)
@@ -44,7 +47,7 @@ def pretraining_run(
         recipe.steps,
         recipe.clip,
         torch.bfloat16 if recipe.precision == "bfloat16" else None,
-        machine.micro_batch_size,
+        machine.micro_batch_size or (MICRO_BATCH_ON_CPU if processes.device.type == "cpu" else None),
         machine.sharding,
         processes,
     )

@@ -4,13 +4,14 @@ from collections import Counter
 
 import pytest
 
-from minibert.text import corpus
-from minibert.text.corpus import Document, builtin_corpus, sentences, split_by_module
+from minibert.text import builtin
+from minibert.text.builtin import builtin_corpus, sentences
+from minibert.text.corpus import Document, split_held_out
 
 
 @pytest.fixture(scope="module")
 def documents() -> list[Document]:
-    return builtin_corpus()
+    return list(builtin_corpus().documents)
 
 
 @pytest.mark.parametrize(
@@ -58,15 +59,15 @@ def test_tests_and_code_are_left_out(documents: list[Document]) -> None:
 
 
 def test_the_second_time_it_comes_from_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "_gather", lambda: pytest.fail("gathered again"))
-    assert builtin_corpus() == documents
+    monkeypatch.setattr(builtin, "_gather", lambda: pytest.fail("gathered again"))
+    assert builtin_corpus().documents == documents
 
 
 def test_whole_modules_are_held_out(documents: list[Document]) -> None:
     """No module is on both sides, the share is about right, and the names alone decide."""
-    learnt, held_out = split_by_module(documents, 0.15)
+    learnt, held_out = split_held_out(documents, 0.15)
     assert {d.source for d in learnt}.isdisjoint({d.source for d in held_out})
     assert len(learnt) + len(held_out) == len(documents)
     modules = {d.source for d in documents}
     assert 0.10 < len({d.source for d in held_out}) / len(modules) < 0.20
-    assert split_by_module(held_out[:10], 0.15) == ([], held_out[:10])
+    assert split_held_out(held_out[:10], 0.15) == ([], held_out[:10])

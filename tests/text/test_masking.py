@@ -29,20 +29,20 @@ def masked(seed: int, rows: int = 500, columns: int = 64, **settings: object) ->
 
 
 class TestMaskTokens:
-    @given(seeds, st.integers(0, 6), st.sampled_from([0.15, 0.5, 1.0]))
-    def test_value(self, seed: int, tokens: int, share: float) -> None:
+    @given(seeds, st.integers(0, 9), st.sampled_from([0.15, 0.5, 1.0]), st.booleans(), st.integers(1, 9))
+    def test_value(self, seed: int, tokens: int, share: float, whole_words: bool, most: int) -> None:
         """Equals the rule in loops, when the same numbers are drawn."""
         generator = np.random.default_rng(seed)
         draws = generator.random((3, tokens, DRAWS))
         ids = generator.integers(0, 99, (3, tokens))
         maskable = generator.random((3, tokens)) < 0.7
-        replacements = np.arange(5, 99)
-        new, labels = mask_tokens(ids, maskable, MASK, replacements, draws, share)
-        for place in np.ndindex(3, tokens):
-            chosen, lot, piece = draws[place]
-            random_piece = 5 + int(piece * 94)
-            expected = reference.mask_token(int(ids[place]), bool(maskable[place]), chosen, lot, random_piece, MASK, share)
-            assert (new[place], labels[place]) == expected
+        continues = (generator.random((3, tokens)) < 0.5) & whole_words
+        pieces = np.arange(5, 99)
+        new, labels = mask_tokens(ids, maskable, MASK, pieces, draws, share, continues if whole_words else None, most)
+        for row in range(3):
+            columns = (ids[row].tolist(), maskable[row].tolist(), draws[row].tolist())
+            expected = reference.mask_example(*columns, MASK, pieces.tolist(), share, continues[row].tolist(), most)
+            assert list(zip(new[row].tolist(), labels[row].tolist(), strict=True)) == expected
 
     @given(seeds)
     def test_it_touches_only_what_it_may(self, seed: int) -> None:
@@ -103,6 +103,16 @@ class TestMaskTokens:
         assert ((bound == IGNORED) | (bound == free)).all()
         counts = (free != IGNORED).sum(axis=1)
         np.testing.assert_array_equal((bound != IGNORED).sum(axis=1), np.minimum(counts, most))
+
+    def test_the_limit_prefers_no_place(self) -> None:
+        """Of what is chosen, what stands first is kept no more often than what stands last; with whole words, too."""
+        rows, columns = 4000, 32
+        ids = np.full((rows, columns), FIRST_PIECE)
+        draws = np.random.default_rng(0).random((rows, columns, DRAWS))
+        for continues in (None, np.broadcast_to(np.arange(columns) % 2 == 1, ids.shape)):
+            labels = mask_tokens(ids, ids > 0, MASK, PIECES, draws, 0.5, continues, most=4)[1]
+            counts = (labels != IGNORED).reshape(rows, 2, -1).sum(axis=(0, 2))
+            assert within(int(counts[0] / 2), int(counts.sum() / 2), 0.5)
 
 
 def test_draws_depend_on_seed_and_example_alone() -> None:

@@ -85,6 +85,13 @@ class TestDrawPairs:
         assert pairs.b_start <= short.b_start
         assert short.b_end <= pairs.b_end
 
+    def test_value_of_shortened_ends(self) -> None:
+        """Four tokens of which two are to go: both from the beginning, both from the end, or one from each."""
+        start = np.array([0])
+        pairs = Pairs(start, start + 4, start + 9, start + 10, start)
+        found = {rows(pairs_module._shortened(pairs, 3, np.random.default_rng(seed)))[0] for seed in range(60)}
+        assert found == {(first, first + 2, 9, 10, 0) for first in (0, 1, 2)}
+
     def test_it_is_shortened_at_random_ends(self) -> None:
         """Each token that is taken off is taken off the beginning with probability one half."""
         start = np.zeros(4000, dtype=np.int64)

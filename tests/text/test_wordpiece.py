@@ -1,14 +1,25 @@
 """WordPiece training and the tokenizer."""
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer, token_id
-from minibert.text.wordpiece import CONTINUES, count_words, train_wordpiece
+from minibert.text import wordpiece
+from minibert.text.tokenizer import (
+    SPECIAL_TOKENS,
+    build_tokenizer,
+    load_tokenizer,
+    normalizer,
+    pre_tokenizer,
+    save_tokenizer,
+    token_id,
+)
+from minibert.text.wordpiece import CONTINUES, count_words, train_with_tokenizers, train_wordpiece
 
 words = st.dictionaries(st.text("abcé中", min_size=1, max_size=6), st.integers(1, 50), min_size=1, max_size=12)
 
@@ -73,12 +84,50 @@ def test_rare_characters_are_left_out() -> None:
 def test_a_size_that_is_too_small_is_named() -> None:
     with pytest.raises(ValueError, match="a vocabulary of 6 is too small: special tokens and characters need 7"):
         train_wordpiece({"ab": 3}, 6)
+    with pytest.raises(ValueError, match="a vocabulary of 6 is too small: special tokens and characters need 8"):
+        train_with_tokenizers(["ab " * 3], 6)
 
 
 def test_the_normalisation_is_berts() -> None:
     """Lower case, no accents, punctuation by itself, every Chinese character a word."""
     assert dict(count_words(["Déjà-vu, 机器 学习!"])) == dict.fromkeys(["deja", "-", "vu", ",", "机", "器", "学", "习", "!"], 1)
     assert "Déjà" in count_words(["Déjà"], lowercase=False)
+
+
+WHITE = [*" \n\r\t\x0b\x0c\x1c\x85\u00a0\u3000\u200b\u00ad"]
+LETTERS = [*"abÉßΣİ,-中가か", "\u0301", "\u0323", "\u3099", "\u1161"]
+spaced_texts = (
+    st.lists(st.sampled_from(WHITE) | st.sampled_from(LETTERS), max_size=20).map("".join) | st.text("a\n ") | st.text()
+)
+
+
+@given(st.lists(spaced_texts, max_size=5), st.booleans(), st.sampled_from([1, 3, 1000]))
+@example(["".join(f"a{white}b" for white in WHITE), "a\u0301 \u0323a\n\u0301"], True, 1)
+def test_counting_is_its_definition(texts: list[str], lowercase: bool, chunks: int) -> None:
+    """Cut at spaces first, in parts of any size: the same as every text normalised and cut as a whole."""
+    normalize, cut = normalizer(lowercase).normalize_str, pre_tokenizer().pre_tokenize_str
+    with patch.object(wordpiece, "DISTINCT_CHUNKS", chunks):
+        assert count_words(texts, lowercase) == Counter(word for text in texts for word, _ in cut(normalize(text)))
+
+
+def test_what_is_counted_need_not_fit_into_memory() -> None:
+    """No more chunks than allowed are kept before they are looked into, and a text more."""
+    with patch.object(wordpiece, "DISTINCT_CHUNKS", 10):
+        sizes = [len(chunks) for chunks in wordpiece._count_chunks(f"a{number} b{number}" for number in range(100))]
+    assert max(sizes) == 10
+    assert sum(sizes) == 200
+
+
+def test_the_trainer_of_tokenizers_learns_the_same_where_nothing_ties() -> None:
+    """Special tokens first; the merges of ours, among them; Chinese too."""
+    texts = ["hug " * 16, "Hugs " * 7, "pug " * 3, "机器 学习 " * 2]
+    ours, theirs = train_wordpiece(count_words(texts), 100), train_with_tokenizers(iter(texts), 100)
+    assert theirs[:5] == list(SPECIAL_TOKENS)
+    assert set(ours) <= set(theirs)
+    assert set(theirs) - set(ours) == {"g", "s", "u"}
+    assert len(train_with_tokenizers(texts, 17)) == 17
+    assert "Hug" in train_with_tokenizers(texts, 100, lowercase=False)
+    assert build_tokenizer(theirs).encode("hugs pugs").tokens == ["[CLS]", "hugs", "pug", "##s", "[SEP]"]
 
 
 @pytest.mark.parametrize("lowercase", [True, False])

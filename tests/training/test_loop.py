@@ -3,21 +3,19 @@
 import copy
 import math
 from itertools import repeat
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from minibert import BertConfig, BertForPreTraining, BertForSequenceClassification
+from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.equations import IGNORED
 from minibert.text.labelled import LabelledBatch
 from minibert.text.pretraining import PretrainingBatch
-from minibert.training.loop import train
+from minibert.training.loop import MOST_SKIPPED, Diverged, Sums, evaluate, train
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.state import load_state, save_state
-from minibert.training.tasks import Classification, Pretraining
+from minibert.training.tasks import Classification, MaskedLM, Pretraining
 
 CONFIG = BertConfig(
     vocab_size=50,
@@ -100,9 +98,9 @@ def test_classification_goes_through_the_same_loop() -> None:
     batch = LabelledBatch(ids, torch.ones_like(ids, dtype=torch.bool), labels)
     model = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
     assert run(model, repeat([batch]), Classification(), count=100)[-1]["classification"] < 0.1
-    assert Classification().evaluate(model, [batch]) == 1.0
+    assert evaluate(model, [batch], Classification())["classification"].accuracy == 1.0
     wrong = LabelledBatch(ids, batch.attention_mask, (labels + 1) % 3)
-    assert Classification().evaluate(model, [batch, wrong]) == 0.5
+    assert evaluate(model, [batch, wrong], Classification())["classification"].accuracy == 0.5
 
 
 def test_evaluation_counts_predictions_not_batches() -> None:
@@ -110,12 +108,13 @@ def test_evaluation_counts_predictions_not_batches() -> None:
     torch.manual_seed(0)
     model = BertForPreTraining(CONFIG).double().train()
     batches = [make_batch(2, 0.1, 0), make_batch(9, 0.9, 1)]
-    apart, together = Pretraining().evaluate(model, batches), Pretraining().evaluate(model, [join(batches)])
-    for one, other in zip(vars(apart).values(), vars(together).values(), strict=True):
-        assert math.isclose(one, other)
+    apart, together = evaluate(model, batches, Pretraining()), evaluate(model, [join(batches)], Pretraining())
+    for term in ("mlm", "nsp"):
+        for one, other in zip(vars(apart[term]).values(), vars(together[term]).values(), strict=True):
+            assert math.isclose(one, other)
     assert model.training
     loss = model.eval()(*list(vars(join(batches)).values())[:3], labels=join(batches).labels).loss
-    assert math.isclose(apart.mlm_loss, loss.item())
+    assert math.isclose(apart["mlm"].loss, loss.item())
 
 
 def test_clipping_and_the_reported_norm() -> None:
@@ -126,8 +125,8 @@ def test_clipping_and_the_reported_norm() -> None:
         def counts(self, batch: Tensor) -> dict[str, int]:
             return {"loss": 1}
 
-        def sums(self, model: nn.Module, batch: Tensor) -> dict[str, Tensor]:
-            return {"loss": 1000 * model(batch).sum()}
+        def sums(self, model: nn.Module, batch: Tensor) -> dict[str, Sums]:
+            return {"loss": Sums(1000 * model(batch).sum())}
 
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     before = model.weight.detach().clone()
@@ -176,33 +175,6 @@ def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
     np.testing.assert_allclose(rates, [1.0, 2.0, *(2 * (20 - n) / 18 for n in range(2, 21))])
 
 
-def test_stopped_and_taken_up_again_is_never_stopped(tmp_path: Path) -> None:
-    """Five steps are two steps, saved, loaded into fresh objects, and three more: bit for bit, with dropout too."""
-    config = BertConfig(**{**vars(CONFIG), "hidden_dropout_prob": 0.1})
-    batches = [[make_batch(4, 0.3, seed)] for seed in range(5)]
-
-    def fresh() -> tuple[BertForPreTraining, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        torch.manual_seed(7)
-        model = BertForPreTraining(config)
-        optimizer = adamw(model, 1e-2)
-        return model, optimizer, warmup_linear(optimizer, 5)
-
-    whole, optimizer, schedule = fresh()
-    expected = list(train(whole, batches, Pretraining(), optimizer, schedule))
-    model, optimizer, schedule = fresh()
-    list(train(model, batches[:2], Pretraining(), optimizer, schedule))
-    model.save_pretrained(tmp_path)
-    save_state(tmp_path / "state.pt", 2, optimizer, schedule)
-
-    model, optimizer, schedule = fresh()
-    torch.manual_seed(99)
-    model.load_state_dict(BertForPreTraining.from_pretrained(tmp_path).state_dict())
-    done = load_state(tmp_path / "state.pt", optimizer, schedule)
-    assert list(train(model, batches[done:], Pretraining(), optimizer, schedule, first=done + 1)) == expected[done:]
-    for one, other in zip(whole.parameters(), model.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
 @pytest.mark.parametrize("term", ["mlm", "nsp"])
 def test_a_step_without_any_label_of_a_term_is_no_nan(term: str) -> None:
     """Its loss counts as zero, and the other term is still learnt."""
@@ -213,3 +185,116 @@ def test_a_step_without_any_label_of_a_term_is_no_nan(term: str) -> None:
     losses = run(model, [[empty]], Pretraining())[0]
     assert losses[term] == 0.0
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_the_reported_accuracies_are_those_of_all_micro_batches() -> None:
+    """Right answers over predictions, of each term: as `evaluate` counts them on the same weights."""
+    torch.manual_seed(0)
+    micro = [make_batch(2, 0.2, 0), make_batch(9, 0.8, 1)]
+    model = BertForPreTraining(CONFIG).double()
+    run(model, repeat([join(micro)]), Pretraining(), count=30)
+    scores = evaluate(model, micro, Pretraining())
+    optimizer = adamw(model, 1e-3)
+    step = next(train(model, [micro], Pretraining(), optimizer, warmup_linear(optimizer, 1)))
+    assert 0.1 < scores["mlm"].accuracy < 1
+    for term in ("mlm", "nsp"):
+        assert math.isclose(step.accuracies[term], scores[term].accuracy)
+        assert math.isclose(step.losses[term], scores[term].loss)
+
+
+def test_masked_words_alone_are_learnt_without_the_pairs() -> None:
+    """The same masked-LM loss as both tasks together have, by a model with no other head."""
+    torch.manual_seed(0)
+    batch = make_batch(6, 0.4, 0)
+    both = BertForPreTraining(CONFIG)
+    alone = BertForMaskedLM(CONFIG)
+    alone.load_state_dict(both.state_dict(), strict=False)
+    expected = evaluate(both, [batch], Pretraining())["mlm"]
+    assert evaluate(alone, [batch], MaskedLM()) == {"mlm": expected}
+    assert run(alone, repeat([batch]), MaskedLM(), count=100)[-1]["mlm"] < 0.2
+
+
+class Scripted:
+    """A loss that is what it is told to be, over one parameter."""
+
+    def counts(self, batch: float) -> dict[str, int]:
+        return {"loss": 1}
+
+    def sums(self, model: nn.Module, batch: float) -> dict[str, Sums]:
+        return {"loss": Sums(batch * model.weight.sum())}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_step_that_is_not_finite_is_skipped(bad: float) -> None:
+    """Weights and optimizer stay as they were, it is said, and training goes on."""
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = adamw(model, 0.1, weight_decay=0.0)
+    before, found = [], []
+    for step in train(model, [[1.0], [bad], [bad], [1.0]], Scripted(), optimizer, warmup_linear(optimizer, 9)):
+        found.append(step.skipped)
+        before.append(model.weight.item())
+    assert found == [False, True, True, False]
+    assert before[0] == before[1] == before[2] != before[3]
+    assert math.isfinite(before[3])
+    assert optimizer.state[model.weight]["step"] == 2
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_too() -> None:
+    """A finite loss can have one: the root at zero."""
+
+    class Root(Scripted):
+        def sums(self, model: nn.Module, batch: float) -> dict[str, Sums]:
+            return {"loss": Sums((model.weight * 0).sum().sqrt())}
+
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = adamw(model, 0.1)
+    step = next(train(model, [[1.0]], Root(), optimizer, warmup_linear(optimizer, 9)))
+    assert step.losses == {"loss": 0.0}
+    assert step.skipped
+
+
+def test_several_in_a_row_end_the_training() -> None:
+    """The message names the step; one good step between them starts the count anew."""
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = adamw(model, 0.1)
+    losses = [math.nan] * (MOST_SKIPPED - 1) + [1.0] + [math.nan] * MOST_SKIPPED + [1.0]
+    steps = train(model, [[loss] for loss in losses], Scripted(), optimizer, warmup_linear(optimizer, 99))
+    assert [next(steps).skipped for _ in range(2 * MOST_SKIPPED)] == [not math.isfinite(loss) for loss in losses[:-1]]
+    with pytest.raises(Diverged, match=f"{MOST_SKIPPED} steps in a row, the last of them step {2 * MOST_SKIPPED}"):
+        next(steps)
+
+
+def test_bfloat16_rounds_products_but_not_weights_and_losses() -> None:
+    """The loss is near that of float32 and is float32 itself; the weights stay float32 and are learnt."""
+    losses, models = {}, {}
+    for autocast in (None, torch.bfloat16):
+        torch.manual_seed(0)
+        models[autocast] = BertForPreTraining(CONFIG)
+        optimizer = adamw(models[autocast], 1e-2)
+        steps = train(
+            models[autocast], repeat([make_batch(8, 0.3, 0)]), Pretraining(), optimizer, warmup_linear(optimizer, 60),
+            autocast=autocast,
+        )  # fmt: skip
+        losses[autocast] = [step.losses["mlm"] for step, _ in zip(steps, range(60), strict=False)]
+    assert losses[None][0] != losses[torch.bfloat16][0]
+    assert abs(losses[None][0] - losses[torch.bfloat16][0]) < 0.02
+    assert losses[torch.bfloat16][-1] < 1.0
+    assert all(parameter.dtype == torch.float32 for parameter in models[torch.bfloat16].parameters())
+
+
+def test_recomputing_activations_changes_no_number() -> None:
+    """Same losses and weights, with dropout too; and the layers do run twice."""
+    config = BertConfig(**{**vars(CONFIG), "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1})
+    found, calls = [], []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = BertForPreTraining(config)
+        model.bert.recompute = recompute
+        count: list[int] = []
+        model.bert.layers[0].register_forward_pre_hook(lambda *_, count=count: count.append(1))
+        found.append((run(model, repeat([make_batch(4, 0.3, 0)]), Pretraining(), count=3), model.state_dict()))
+        calls.append(len(count))
+    assert calls[1] == 2 * calls[0]
+    assert found[0][0] == found[1][0]
+    for one, other in zip(found[0][1].values(), found[1][1].values(), strict=True):
+        assert torch.equal(one, other)

@@ -4,7 +4,8 @@ from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoint import load_weights
 from minibert.model.layers import EncoderLayer
-from minibert.text.pretraining import draw_pairs, mask_tokens
+from minibert.text.masking import mask_tokens
+from minibert.text.pairs import _cut_into_chunks, _from_another_document, _shortened, draw_pairs
 
 PRETRAINING = [
     Mistake(
@@ -13,11 +14,11 @@ PRETRAINING = [
         (
             (
                 "np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))",
-                "np.where(lot < 0.8, mask_id, np.where(generator.random(input_ids.shape) < 0.5, random_pieces, input_ids))",
+                "np.where(lot < 0.8, mask_id, np.where(piece < 0.5, random_pieces, input_ids))",
             ),
             (
-                "generator.random(input_ids.shape) < share)",
-                "generator.random(input_ids.shape) < share) & (generator.random(input_ids.shape) < 0.97)",
+                "(chance < share)",
+                "(chance < share) & (piece < 0.97)",
             ),
         ),
         "Being chosen and being changed are drawn apart, with shares that do not add up.",
@@ -45,8 +46,8 @@ PRETRAINING = [
         mask_tokens,
         (
             (
-                "generator.choice(replacements, input_ids.shape)",
-                "generator.integers(0, replacements.max() + 1, input_ids.shape)",
+                "replacements[(piece * len(replacements)).astype(np.int64)]",
+                "(piece * (replacements.max() + 1)).astype(np.int64)",
             ),
         ),
         "The random piece is drawn from the whole vocabulary.",
@@ -80,10 +81,10 @@ PRETRAINING = [
     ),
     Mistake(
         "negative from the same document",
-        draw_pairs,
+        _from_another_document,
         (
-            ("generator.integers(0, len(pairs) - (after - first))", "generator.integers(0, len(pairs), len(pairs))"),
-            ("other += np.where(other >= first, after - first, 0)", "pass"),
+            ("len(corpus.document_starts) - 2", "len(corpus.document_starts) - 1"),
+            ("other += other >= chunks.document", "other += 0"),
         ),
         "The other sentence may come from the same document, or be the true next one.",
         'Some pairs that belong together are labelled "another document".',
@@ -91,8 +92,8 @@ PRETRAINING = [
     ),
     Mistake(
         "always the next sentence",
-        draw_pairs,
-        (("generator.integers(0, 2, len(pairs))", "np.zeros(len(pairs), dtype=np.int64)"),),
+        _cut_into_chunks,
+        (("generator.integers(0, 2, len(first))", "np.zeros(len(first), dtype=np.int64)"),),
         "No pair is from two documents.",
         "There is nothing to learn.",
         "learners",
@@ -100,15 +101,42 @@ PRETRAINING = [
     Mistake(
         "next-sentence labels exchanged",
         draw_pairs,
-        (
-            (
-                "label == ANOTHER_DOCUMENT, other, np.arange(len(pairs))",
-                "label == ANOTHER_DOCUMENT, np.arange(len(pairs)), other",
-            ),
-        ),
+        (("np.flatnonzero(chunks.label == ANOTHER_DOCUMENT)", "np.flatnonzero(chunks.label == IS_NEXT)"),),
         'What follows is labelled "another document".',
         "A checkpoint from elsewhere answers the contrary.",
         "codes that call the label is_next",
+    ),
+    Mistake(
+        "the rest of a chunk thrown away",
+        _cut_into_chunks,
+        (('np.where((label == ANOTHER_DOCUMENT) & (task == "nsp"), cut, end)', "end"),),
+        "Where B comes from elsewhere, the sentences that would have followed are passed over.",
+        "A quarter of the text is not learnt from.",
+        "shortened retellings of Google's code, which puts unused sentences back",
+    ),
+    Mistake(
+        "shortened at the end only",
+        _shortened,
+        (("generator.binomial(a_length - a_kept, 0.5)", "np.zeros_like(a_length)"),),
+        "Tokens that are too many are always taken off the end of A.",
+        "The ends of long segments are hardly ever seen.",
+        "tokenizers' own truncation",
+    ),
+    Mistake(
+        "only the second segment shortened",
+        _shortened,
+        (("np.maximum(longest - b_length, (longest + 1) // 2)", "np.maximum(longest - 1, 1)"),),
+        "A keeps all it has, and B what is left.",
+        "Of many examples B is one token, from which nothing can be told.",
+        "learners",
+    ),
+    Mistake(
+        "the first ones within the limit",
+        mask_tokens,
+        (("guessed &= chance < first_too_many", "guessed &= np.cumsum(guessed, axis=-1) <= most"),),
+        "Where too many tokens are chosen, those that stand first are guessed.",
+        "What stands late in a text is guessed less often.",
+        "learners",
     ),
     Mistake(
         "dropout in evaluation",

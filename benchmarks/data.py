@@ -1,0 +1,107 @@
+"""Is preparing data ever the bottleneck? Tokens a second on one core, beside what training consumes: writes data.json.
+
+python benchmarks/data.py [--text PATH …]
+
+Each number is the median of seven runs, with the range of the middle five. One core: torch, numpy and tokenizers have one thread.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+os.environ["RAYON_NUM_THREADS"] = "1"
+
+import torch
+
+from minibert.files import cache_directory
+from minibert.text.batching import batches_of
+from minibert.text.corpus import find_files, read_files
+from minibert.text.pretraining import PretrainingExamples
+from minibert.text.settings import ExampleSettings, TextSource, Vocabulary
+from minibert.text.source import make_tokenizer, open_corpus
+from minibert.text.tokenized import TokenizedCorpus, tokenize
+from minibert.training.recipe import pretraining_run
+from minibert.training.settings import Machine, Recipe
+
+RUNS = 7
+CORES = 16
+
+
+def measured(tokens: int, work: Callable[[], object]) -> tuple[float, float, float]:
+    """Tokens a second: the median, and the range without the best and the worst."""
+    rates = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        work()
+        rates.append(tokens / (time.perf_counter() - began))
+    rates.sort()
+    return statistics.median(rates), rates[1], rates[-2]
+
+
+def main() -> None:
+    """Measures every stage, then training."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", type=Path, nargs="*", default=())
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    source = TextSource(text=tuple(options.text))
+    corpus = open_corpus(source)
+    tokenizer = make_tokenizer(Vocabulary(), corpus, source.held_out)
+    learnt, _ = tokenize(corpus, tokenizer, source.held_out)
+    documents = [document for document, _ in zip(corpus.documents, range(2000), strict=False)]
+    rows: dict[str, tuple[float, float, float]] = {}
+    some = TokenizedCorpus.from_documents(documents, tokenizer)
+    rows["encode text (once)"] = measured(len(some.ids), lambda: TokenizedCorpus.from_documents(documents, tokenizer))
+    if options.text:
+        files = find_files(options.text)[:4]
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["MINIBERT_CACHE"] = folder
+            read = read_files(files)
+            tokens = len(TokenizedCorpus.from_documents(read.documents, tokenizer).ids)
+            numbers = iter(range(RUNS + 1))
+
+            def read_anew() -> None:
+                os.environ["MINIBERT_CACHE"] = f"{folder}/{next(numbers)}"
+                assert cache_directory().name.isdigit()
+                read_files(files)
+
+            rows["read files into sentences (once)"] = measured(tokens, read_anew)
+    for name, settings in {
+        "sentence pairs": ExampleSettings(),
+        "sentence pairs, whole words, a limit": ExampleSettings(whole_words=True, max_predictions=20),
+        "full sentences": ExampleSettings(pairs="none"),
+        "sentence pairs, length 512": ExampleSettings(max_length=512),
+    }.items():
+        examples = PretrainingExamples(learnt, tokenizer, settings, seed=0)
+        epoch = examples.epoch(0)
+        rows[f"draw: {name} (once an epoch)"] = measured(int(epoch.lengths.sum()), partial(examples.epoch, 1))
+        batches = epoch.in_batches(partial(batches_of, 64))[:50]
+        tokens = sum(int(epoch.lengths[chosen].sum()) for chosen in batches)
+        rows[f"batches: {name}"] = measured(tokens, lambda epoch=epoch, batches=batches: [epoch.batch(b) for b in batches])
+    for preset in ("tiny", "mini"):
+        run = pretraining_run(Recipe(preset=preset, steps=RUNS * 2), Machine(device="cpu"), learnt, tokenizer)
+        steps, rates = run.run(), []
+        next(steps)
+        for _ in range(RUNS):
+            began = time.perf_counter()
+            next(steps)
+            rates.append(sum(int(batch.attention_mask.sum()) for batch in run.current) / (time.perf_counter() - began))
+        rates.sort()
+        rows[f"training: {preset}"] = statistics.median(rates), rates[1], rates[-2]
+    width = max(map(len, rows))
+    print(f"{'':<{width}}  tokens/s on one core")
+    for name, (median, low, high) in rows.items():
+        print(f"{name:<{width}}  {median:>12,.0f}   {low:,.0f} to {high:,.0f}")
+    slowest = min(median for name, (median, _, _) in rows.items() if name.startswith("batches"))
+    print(f"\nThe slowest batches on {CORES} such cores, one process each: {CORES * slowest:,.0f} tokens/s (calculated)")
+    Path(__file__).with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

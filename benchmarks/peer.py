@@ -1,0 +1,107 @@
+"""minibert and transformers, trained on the same batches from the same weights: writes peer.json and docs/peer.png.
+
+python benchmarks/peer.py [--preset mini] [--steps 200] [--text PATH …]
+
+transformers' BertForPreTraining computes its own loss; both have torch's AdamW with the same schedule, and no dropout, whose
+random numbers they would not draw alike.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from matplotlib.axes import Axes
+
+from minibert.study import plots
+from minibert.text.settings import ExampleSettings, TextSource, Vocabulary
+from minibert.text.source import make_tokenizer, open_corpus
+from minibert.text.tokenized import tokenize
+from minibert.training.optimizer import warmup_linear
+from minibert.training.recipe import pretraining_run
+from minibert.training.settings import Machine, Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def peer_of(optimizer: torch.optim.Optimizer, ours: torch.nn.Module, theirs: torch.nn.Module) -> torch.optim.Optimizer:
+    """The same optimizer over the parameters of transformers' model: matrices decay, biases and gains do not."""
+    matrices = [parameter for parameter in theirs.parameters() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in theirs.parameters() if parameter.ndim < 2]
+    groups = [{"params": some, "weight_decay": 0.01 if some is matrices else 0.0} for some in (matrices, vectors)]
+    return torch.optim.AdamW(groups, lr=optimizer.defaults["lr"], betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+
+def main() -> None:
+    """Trains both, a step of one and a step of the other, and compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="mini")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--text", type=Path, nargs="*", default=())
+    options = parser.parse_args()
+    recipe = Recipe(preset=options.preset, steps=options.steps, dropout=0.0, examples=ExampleSettings(max_length=64))
+    source = TextSource(text=tuple(options.text))
+    corpus = open_corpus(source)
+    tokenizer = make_tokenizer(Vocabulary(), corpus, source.held_out)
+    learnt, _ = tokenize(corpus, tokenizer, source.held_out)
+    run = pretraining_run(recipe, Machine(device="cpu", micro_batch_size=recipe.batch_size), learnt, tokenizer)
+    with tempfile.TemporaryDirectory() as folder:
+        run.export(Path(folder))
+        theirs = transformers.BertForPreTraining.from_pretrained(folder).train()
+    theirs.bert.embeddings.word_embeddings.padding_idx = None  # minibert learns the padding piece's vector as any other
+    optimizer = peer_of(run.optimizer, run.model, theirs)
+    schedule = warmup_linear(optimizer, recipe.steps)
+    curves: dict[str, list[float]] = {"minibert": [], "transformers": []}
+    seconds: dict[str, list[float]] = {"minibert": [], "transformers": []}
+    steps = run.run()
+    for _, (batch,) in islice(
+        pretraining_run(recipe, Machine("cpu", recipe.batch_size), learnt, tokenizer).batches(), recipe.steps
+    ):
+        began = time.perf_counter()
+        step = next(steps)
+        curves["minibert"].append(step.losses["mlm"] + step.losses["nsp"])
+        seconds["minibert"].append(time.perf_counter() - began)
+        began = time.perf_counter()
+        loss = theirs(**{name: column.long() for name, column in vars(batch).items()}).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), recipe.clip)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        curves["transformers"].append(loss.item())
+        seconds["transformers"].append(time.perf_counter() - began)
+        if step.number % 20 == 0:
+            print(f"step {step.number}: {curves['minibert'][-1]:.5f} {curves['transformers'][-1]:.5f}", flush=True)
+    ours, peer = (np.array(curves[name]) for name in ("minibert", "transformers"))
+    result = {
+        "preset": recipe.preset,
+        "text": corpus.name,
+        "steps": recipe.steps,
+        "largest difference of the loss": float(np.abs(ours - peer).max()),
+        "largest difference in the first 20 steps": float(np.abs(ours - peer)[:20].max()),
+        "last loss": [float(ours[-1]), float(peer[-1])],
+        "median seconds a step": {name: round(float(np.median(times)), 3) for name, times in seconds.items()},
+    }
+    print(json.dumps(result, indent=1))
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result | {"curves": curves}) + "\n", encoding="utf-8")
+
+    def both(axes: Axes) -> None:
+        axes.plot(ours, color=plots.BLUE, linewidth=3, alpha=0.5, label="minibert")
+        axes.plot(peer, color="black", linewidth=0.8, label="transformers")
+        axes.set(title="The same batches, the same start", xlabel="step", ylabel="loss, nats")
+        axes.legend(frameon=False)
+
+    def difference(axes: Axes) -> None:
+        axes.semilogy(np.abs(ours - peer) + 1e-9, color=plots.ORANGE, linewidth=1)
+        axes.set(title="Difference of the losses", xlabel="step", ylabel="nats")
+
+    plots.save_png(plots.figure(both, difference, size=(5.2, 3.4)), ROOT / "docs" / "peer.png")
+
+
+if __name__ == "__main__":
+    main()

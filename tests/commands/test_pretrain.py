@@ -1,0 +1,399 @@
+"""`minibert pretrain`, end to end on a small text: what it writes, stopping and going on, refusals, several processes."""
+
+import errno
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from minibert import BertForMaskedLM, BertForPreTraining, load_tokenizer
+from minibert.commands import main, pretrain
+from minibert.study import reference
+from minibert.study.reference import MEASURES, Reference, reference_for
+from minibert.study.runs import RunRecord
+from minibert.training import state
+
+STEPS = 12
+SETTINGS = (
+    f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --held-out 0.2 --checkpoint-every 4 --evaluate-every 5"
+)
+MEASURED = ("mlm", "nsp", "mlm_accuracy", "nsp_accuracy", "gradient_norm", "learning_rate", "tokens", "held_out_mlm")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty documents of four sentences each."""
+    generator = np.random.default_rng(0)
+    words = [f"{a}{b}" for a in "abcdef" for b in "uvwxyz"]
+    documents = [[" ".join(generator.choice(words, 6)) + "." for _ in range(4)] for _ in range(60)]
+    file = tmp_path_factory.mktemp("text") / "corpus.txt"
+    file.write_text("\n\n".join("\n".join(sentences) for sentences in documents))
+    return file
+
+
+def arguments(text: Path, out: Path, *more: str) -> list[str]:
+    return ["pretrain", "--text", str(text), "--out", str(out), *SETTINGS.split(), "--device", "cpu", *more]
+
+
+@pytest.fixture(scope="module")
+def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing has interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(arguments(text, out)) == 0
+    return out
+
+
+def measured(out: Path) -> list[list[float | None]]:
+    """Every number that does not depend on how fast the machine is."""
+    return [
+        [entry.get(name) for name in MEASURED] for entry in map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    ]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Bit for bit: what was measured, and the model."""
+    assert measured(one) == measured(other)
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+
+
+def test_raw_text_to_a_checkpoint(whole: Path) -> None:
+    """A model with its tokenizer that transformers loads, metrics of every step, a figure, the settings, checkpoints."""
+    assert {path.name for path in whole.iterdir()} == {
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+        *("metrics.jsonl", "loss.png", "run.json", "checkpoints"),
+    }
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["step-000008", "step-000012"]
+    record = RunRecord.read(whole)
+    assert [entry["step"] for entry in record.metrics] == list(range(1, STEPS + 1))
+    assert [entry["step"] for entry in record.evaluations] == [5, 10, 12]
+    assert record.tokens_per_second > 0
+    for folder in (whole, whole / "checkpoints" / "step-000012"):
+        assert BertForPreTraining.from_pretrained(folder).config.vocab_size == load_tokenizer(folder).get_vocab_size()
+    transformers = pytest.importorskip("transformers")
+    assert transformers.BertForPreTraining.from_pretrained(whole).config.max_position_embeddings == 16
+
+
+def test_the_console_tells_how_it_goes(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text, examples as the model sees them, losses, accuracies, speed, evaluations."""
+    assert main(arguments(text, tmp_path, "--show", "2")) == 0
+    shown = capsys.readouterr().out
+    for part in (
+        "Text: corpus.txt",
+        "documents held out",
+        "tokens: [CLS]",
+        "next_sentence_label: ",
+        "held out: MLM ",
+        "perplexity",
+        "tokens/s",
+        "FLOP/s",
+        "s left",
+        "Done: 12 steps",
+    ):
+        assert part in shown, part
+    assert shown.count("tokens: [CLS]") == 2
+
+
+def interrupt_after(patch: pytest.MonkeyPatch, steps: int, number: int) -> None:
+    """Sends this process a signal in the middle of a step."""
+    clip, calls = torch.nn.utils.clip_grad_norm_, []
+
+    def interrupting(*args: object, **kwargs: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == steps:
+            os.kill(os.getpid(), number)
+        return clip(*args, **kwargs)
+
+    patch.setattr(torch.nn.utils, "clip_grad_norm_", interrupting)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_saves_and_says_how_to_go_on(
+    text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    """The step is finished and kept; the command that is printed ends with the numbers of a run that was never stopped."""
+    command = arguments(text, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["minibert", *command])
+        interrupt_after(patch, 6, number)
+        assert main(command) == 128 + number
+    assert (tmp_path / "checkpoints" / "step-000006").is_dir()
+    printed = shlex.split(capsys.readouterr().err.splitlines()[-1])
+    assert printed == ["minibert", *command, "--resume"]
+    assert main(printed[1:]) == 0
+    assert_same(tmp_path, whole)
+
+
+def test_resume_in_an_empty_folder_begins(text: Path, whole: Path, tmp_path: Path) -> None:
+    assert main(arguments(text, tmp_path, "--resume")) == 0
+    assert_same(tmp_path, whole)
+    assert main(arguments(text, tmp_path, "--resume")) == 0  # finished: nothing changes
+    assert_same(tmp_path, whole)
+
+
+def test_a_torn_checkpoint_is_passed_over(text: Path, whole: Path, tmp_path: Path) -> None:
+    """The one before it is gone on from, and all ends the same."""
+    assert main(arguments(text, tmp_path)) == 0
+    os.truncate(tmp_path / "checkpoints" / "step-000012" / "model.safetensors", 1000)
+    (tmp_path / "model.safetensors").unlink()
+    assert main(arguments(text, tmp_path, "--resume")) == 0
+    assert_same(tmp_path, whole)
+
+
+def refused(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
+    """The error of a command that is bad use: one line."""
+    assert main(command) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("minibert: ")
+    assert shown.count("\n") == 1
+    return shown
+
+
+def test_a_run_only_goes_on_as_it_began(text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another recipe, other text, another vocabulary: refused, with what differs; and nothing in the folder changes."""
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    assert "holds a run at step-000012: add --resume to go on" in refused(capsys, arguments(text, whole))
+    resume = arguments(text, whole, "--resume")
+    assert "(recipe.steps: 12, now 13; recipe.seed: 0, now 7)" in refused(capsys, [*resume, "--steps", "13", "--seed", "7"])
+    assert "(recipe.examples.pairs: nsp, now sop)" in refused(capsys, [*resume, "--pairs", "sop"])
+    assert "(vocabulary.cased: False, now True)" in refused(capsys, [*resume, "--cased"])
+    other = tmp_path / "corpus.txt"
+    other.write_text(text.read_text() + "\nOne more.\n")
+    assert "(corpus.fingerprint: " in refused(capsys, [*resume, "--text", str(other)])
+    assert before == {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--text", "nowhere"], "nowhere: there is no such file or folder"),
+        (["--text", "LATIN"], "latin.txt, line 1: is not UTF-8"),
+        (["--text", "SINGLE"], "no document has two sentences"),
+        (["--text", "ONE"], "pairs need at least two documents"),
+        (["--steps", "0"], "steps 0: must be at least 1"),
+        (["--vocab-size", "12"], "a vocabulary of 12 is too small"),
+        (["--tokenizer", "nowhere"], "nowhere: is no"),
+        (["--keep", "0"], "keep 0: must be at least 1"),
+        (["--dataset", "x"], "give files (text) or a data set (dataset), not both"),
+    ],
+)
+def test_bad_use_is_one_line(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"na\xefve\n")
+    (tmp_path / "single.txt").write_text("\n\n".join(["only one sentence"] * 9))
+    (tmp_path / "one.txt").write_text("one sentence here\nanother one there\n" * 9)
+    places = {"LATIN": "latin.txt", "SINGLE": "single.txt", "ONE": "one.txt"}
+    words = [str(tmp_path / places[word]) if word in places else word for word in more]
+    assert message in refused(capsys, [*arguments(text, tmp_path / "out"), *words])
+
+
+def test_full_disk(
+    text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1, the last good checkpoint is named, and once there is room again it goes on from there."""
+    write, room = state.write_atomically, [1]
+
+    def fills_up(path: Path, content: object) -> None:
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room.pop()
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "write_atomically", fills_up)
+        assert main(arguments(text, tmp_path)) == 1
+    shown = capsys.readouterr().err
+    assert "No space left on device" in shown
+    assert f"The last good checkpoint is {tmp_path / 'checkpoints' / 'step-000004'}" in shown
+    assert main(arguments(text, tmp_path, "--resume")) == 0
+    assert_same(tmp_path, whole)
+
+
+def test_no_hope(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps without a finite loss are skipped and counted; five in a row end it, and the message says which and what to do."""
+    assert main(arguments(text, tmp_path, "--learning-rate", "1e30")) == 1
+    shown = capsys.readouterr().err
+    assert "was not finite in 5 steps in a row, the last of them step" in shown
+    assert "lower --learning-rate" in shown
+    assert [entry["skipped"] for entry in RunRecord.read(tmp_path).metrics][-5:] == [True] * 5
+
+
+def test_without_pairs(text: Path, tmp_path: Path) -> None:
+    """There is no head for them, in the checkpoint neither."""
+    assert main(arguments(text, tmp_path, "--pairs", "none", "--whole-words", "--max-predictions", "3")) == 0
+    assert BertForMaskedLM.from_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["BertForMaskedLM"]
+
+
+def test_two_documents_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """None can be held out then, and it is said that there is no evaluation."""
+    text = tmp_path / "a.txt"
+    text.write_text("one two three\nfour five\n\nsix seven\neight nine ten\n")
+    assert main(arguments(text, tmp_path / "out", "--steps", "2")) == 0
+    assert "there will be no evaluation." in capsys.readouterr().out
+    assert RunRecord.read(tmp_path / "out").evaluations == []
+
+
+def test_on_track_and_off_it(
+    text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is held against the reference of its settings, whatever its seed; of others it is not."""
+    record = RunRecord.read(whole)
+    band = Reference.of([record], "a machine")
+    monkeypatch.setattr(reference, "FILE", tmp_path / "reference.json")
+    (tmp_path / "reference.json").write_text(json.dumps({"it": asdict(band)}))
+    assert main(arguments(text, tmp_path / "a")) == 0
+    assert capsys.readouterr().out.count("; on track") == 3
+    entry, about = record.evaluations[0], record.about
+    assert reference_for(about | {"recipe": about["recipe"] | {"seed": 7}}) == band
+    assert band.verdict(5, entry) == "on track"
+    assert band.verdict(4, entry) == ""
+    assert "off track: MLM loss" in band.verdict(5, entry | {"held_out_mlm": 99.0})
+    assert "NSP accuracy 0.0% is below" in band.verdict(5, entry | {"held_out_nsp_accuracy": 0.0})
+    assert main(arguments(text, tmp_path / "b", "--batch-size", "7")) == 0
+    assert "on track" not in capsys.readouterr().out
+
+
+def test_the_reference_runs_are_of_the_default_settings() -> None:
+    """`minibert pretrain --preset tiny` has a reference, and so has mini; every step of it has all measures."""
+    for preset, steps in (("tiny", 1000), ("mini", 300)):
+        options = pretrain.Recipe(preset=preset, steps=steps, seed=9)
+        about = pretrain.settings_of(pretrain.Pretrain(recipe=options), "docstrings of Python and torch", "any")
+        found = reference_for(about)
+        assert found is not None, preset
+        assert str(steps) in found.bands
+        assert all(set(measures) == set(MEASURES) for measures in found.bands.values())
+
+
+def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table, JSON, a figure; of a folder with runs in it, too."""
+    assert main(["runs", str(whole), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["step"] == "12/12"
+    assert row["MLM"] == f"{RunRecord.read(whole).evaluations[-1]['held_out_mlm']:.3f}"
+    assert main(["runs", str(whole.parent), "--figure", str(tmp_path / "runs.png")]) == 0
+    assert "whole" in capsys.readouterr().out
+    assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
+    assert "holds no pretraining run" in refused(capsys, ["runs", str(tmp_path)])
+    assert "name at least one folder" in refused(capsys, ["runs"])
+
+
+def start(command: list[str], processes: int = 1) -> subprocess.Popen[str]:
+    """The command as a user starts it."""
+    launcher = [] if processes == 1 else ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    words = [sys.executable, "-m", *launcher, "minibert", *command]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int) -> int:
+    """Starts and kills a command again and again, each time after it has begun to train, then lets it end.
+
+    Returns: how many times it was killed.
+    """
+    generator, killed = random.Random(seed), 0
+    while killed < times:
+        before = (out / "metrics.jsonl").stat().st_mtime_ns if (out / "metrics.jsonl").is_file() else 0
+        process = start([*command, "--resume"])
+        while process.poll() is None and (
+            not (out / "metrics.jsonl").is_file() or (out / "metrics.jsonl").stat().st_mtime_ns == before
+        ):
+            time.sleep(0.01)
+        time.sleep(generator.uniform(0, 0.6))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        killed += 1
+    process = start([*command, "--resume"])
+    shown, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, shown
+    return killed
+
+
+def test_killed_at_random_moments_it_ends_the_same(text: Path, tmp_path: Path) -> None:
+    """SIGKILL, five times, in steps or while a checkpoint is written: the same numbers and the same model, bit for bit."""
+    more = ("--steps", "50", "--checkpoint-every", "2", "--evaluate-every", "50")
+    process = start(arguments(text, tmp_path / "whole", *more))
+    process.communicate(timeout=300)
+    assert kill_at_random_moments(arguments(text, tmp_path / "killed", *more), tmp_path / "killed", 5, seed=0) >= 3
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+EXACT = ("--precision", "float64", "--dropout", "0", "--micro-batch-size", "3", "--learning-rate", "1e-2")
+
+
+@pytest.fixture(scope="module")
+def exact(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One process, in float64."""
+    out = tmp_path_factory.mktemp("runs") / "exact"
+    assert main(arguments(text, out, *EXACT)) == 0
+    return out
+
+
+def assert_close(one: Path, other: Path) -> None:
+    """To 1e-10, the losses of every step and the weights at the end."""
+    for first, second in zip(RunRecord.read(one).metrics, RunRecord.read(other).metrics, strict=True):
+        assert all(abs(first[name] - second[name]) < 1e-10 for name in ("mlm", "nsp", "gradient_norm"))
+        assert first["tokens"] == second["tokens"]
+    weights = [safetensors.torch.load_file(out / "model.safetensors") for out in (one, other)]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=0, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_processes_are_one(text: Path, exact: Path, tmp_path: Path, sharding: str) -> None:
+    """The same curve and weights; and a checkpoint of two goes on with one, which sees no example twice and misses none."""
+    command = arguments(text, tmp_path, *EXACT, "--sharding", sharding, "--checkpoint-every", "5", "--keep", "9")
+    process = start(command, processes=2)
+    shown, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, shown
+    assert shown.count("Done: 12 steps") == 1
+    assert_close(tmp_path, exact)
+    for step in (10, 12):
+        os.truncate(tmp_path / "checkpoints" / f"step-{step:06d}" / "training-state.pt", 10)
+    assert main([*command, "--resume"]) == 0
+    assert_close(tmp_path, exact)
+
+
+def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, exact: Path, tmp_path: Path) -> None:
+    """The one that is left says what has happened and which checkpoint is good; two more go on from what one has begun."""
+    command = arguments(text, tmp_path, *EXACT, "--steps", "2000", "--checkpoint-every", "3")
+    process = start(command, processes=2)
+    while process.poll() is None and not list((tmp_path / "checkpoints").glob("step-*")):
+        time.sleep(0.05)
+    ranks = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
+    os.kill(int(ranks[-1]), signal.SIGKILL)
+    shown, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "another process of this job has gone" in shown
+    assert "The last good checkpoint is" in shown
+    again = start([*command, "--resume", "--steps", "2000"], processes=2)
+    while again.poll() is None and len(RunRecord.read(tmp_path).metrics) < 10:
+        time.sleep(0.1)
+    again.send_signal(signal.SIGTERM)
+    shown, _ = again.communicate(timeout=120)
+    assert "Going on after step" in shown
+
+
+def test_two_go_on_from_what_one_has_begun(text: Path, exact: Path, tmp_path: Path) -> None:
+    """Stopped with one process, ended with two."""
+    command = arguments(text, tmp_path, *EXACT)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 7, signal.SIGINT)
+        assert main(command) == 130
+    process = start([*command, "--resume"], processes=2)
+    shown, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, shown
+    assert_close(tmp_path, exact)

@@ -1,0 +1,171 @@
+"""`minibert tokenize`: pieces and ids, and how they come about."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from minibert.commands import main
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from tests.commands.test_cli import imported_by
+
+PIECES = [*SPECIAL_TOKENS, "un", "##aff", "##able", "de", "##ja", "-", "学", "习", "!", "a", "b"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_tokenizer(build_tokenizer(PIECES), tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def vocabulary(tmp_path: Path) -> Path:
+    path = tmp_path / "own.txt"
+    path.write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    return path
+
+
+def shown_for(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    assert main(["tokenize", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_pieces_and_ids_in_two_lines(folder: Path, vocabulary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a folder and from a vocabulary alone, with what a model wants around them."""
+    expected = "[CLS] un ##aff ##able [MASK] 学 习 ! [UNK] [SEP]\n2 5 6 7 4 11 12 13 1 3\n"
+    assert shown_for(capsys, folder, "Unaffable [MASK]学习! x") == expected
+    assert shown_for(capsys, vocabulary, "Unaffable [MASK]学习! x") == expected
+
+
+def test_the_vocabulary_that_is_named_is_the_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the tokenizer.json that lies beside it; with a capital letter in it, case is kept."""
+    (folder / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "Ab", "##é"]), encoding="utf-8")
+    assert shown_for(capsys, folder / "vocab.txt", "Abé abé") == "[CLS] Ab ##é [UNK] [SEP]\n2 5 6 1 3\n"
+
+
+def test_what_a_file_says_about_length_does_not_matter(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tokenizers are stored with the length that they were used with: here everything is shown, and nothing else."""
+    tokenizer = build_tokenizer(PIECES)
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(length=20)
+    save_tokenizer(tokenizer, folder)
+    assert shown_for(capsys, folder, "a b a b").splitlines()[0] == "[CLS] a b a b [SEP]"
+    assert json.loads(shown_for(capsys, folder, "a b a b", "--explain", "--json"))["agrees"]
+
+
+def test_explained_for_people(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage is there, and for each word what was tried last and what was taken."""
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = shown_for(capsys, folder, "Unaffable déjà-学 [MASK] unx " + "a" * 101, "--explain")
+    lines = shown.splitlines()
+    assert lines[0].startswith("text        'Unaffable déjà-学 [MASK]")
+    assert lines[1].startswith("normalised  'unaffable deja- 学  [MASK]")
+    assert lines[2].startswith("words       unaffable | deja | - | 学 | [MASK] | unx | aaa")
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines[3:-2]]
+    assert ["unaffable", "unaffable, …, una: no; un: yes", "un ##aff ##able", "5 6 7"] in rows
+    assert ["", "##affable, …, ##affa: no; ##aff: yes", "", ""] in rows
+    assert ["学", "学: yes", "学", "11"] in rows
+    assert ["[MASK]", "a special token: it is taken out of the text first", "[MASK]", "4"] in rows
+    assert ["unx", "unx: no; un: yes", "[UNK]", "1"] in rows
+    assert ["", "##x: no; so the whole word is unknown", "", ""] in rows
+    assert any(row[1:] == ["not looked for: it has more than 100 characters", "[UNK]", "1"] for row in rows)
+    assert lines[-2] == "[CLS] un ##aff ##able de ##ja - 学 [MASK] [UNK] [UNK] [SEP]"
+    assert lines[-1] == "2 5 6 7 8 9 10 11 4 1 1 3"
+    assert "newer" not in shown
+
+
+def test_explained_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(shown_for(capsys, folder, "Unb [MASK]", "--explain", "--json"))
+    assert found["pieces"] == ["[CLS]", "[UNK]", "[MASK]", "[SEP]"]
+    assert found["ids"] == [2, 1, 4, 3]
+    assert found["stages"] == {
+        "text": "Unb [MASK]",
+        "normalised": "unb [MASK]",
+        "words": ["unb", "[MASK]"],
+        "pieces": [["[UNK]"], ["[MASK]"]],
+        "ids": [1, 4],
+    }
+    assert found["matches"] == [[{"tried": ["unb", "un"], "piece": "un"}, {"tried": ["##b"], "piece": None}], []]
+    assert found["agrees"] is True
+    assert json.loads(shown_for(capsys, folder, "a" * 101, "--explain", "--json"))["matches"] == [[]]
+    assert json.loads(shown_for(capsys, folder, "a", "--json")) == {"pieces": ["[CLS]", "a", "[SEP]"], "ids": [2, 14, 3]}
+
+
+def test_a_difference_is_not_hidden(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """U+2E43 is punctuation since Unicode 9, which the tables of `tokenizers` do not know."""
+    shown = shown_for(capsys, folder, "a\u2e43b", "--explain")
+    assert "newer than the Unicode tables" in shown
+    assert shown.endswith("[CLS] [UNK] [SEP]\n2 1 3\n")
+    assert json.loads(shown_for(capsys, folder, "a\u2e43b", "--explain", "--json"))["agrees"] is False
+
+
+def test_an_added_token_and_given_accents(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Special tokens are those that are stored; `strip_accents` may be spelled out."""
+    tokenizer = build_tokenizer(PIECES)
+    tokenizer.add_special_tokens(["[E1]"])
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=True)
+    save_tokenizer(tokenizer, folder)
+    found = json.loads(shown_for(capsys, folder, "á[E1]b", "--explain", "--json"))
+    assert found["stages"]["pieces"] == [["a"], ["[E1]"], ["b"]]
+    assert found["agrees"]
+
+
+def other(kind: str) -> Tokenizer:
+    if kind == "model":
+        return Tokenizer(models.BPE({"a": 0}, [], unk_token="a"))
+    tokenizer = build_tokenizer(PIECES)
+    if kind == "normalizer":
+        tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("model", 'its model has type "BPE", BERT\'s WordPiece has "WordPiece"'),
+        ("normalizer", "its normalizer has strip_accents false, BERT's WordPiece has null"),
+        ("pre_tokenizer", 'its pre_tokenizer has type "Whitespace", BERT\'s WordPiece has "BertPreTokenizer"'),
+    ],
+)
+def test_what_is_not_berts_is_shown_but_not_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, message: str
+) -> None:
+    (tmp_path / "tokenizer.json").write_text(other(kind).to_str())
+    assert "a" in shown_for(capsys, tmp_path, "a")
+    assert main(["tokenize", str(tmp_path), "a", "--explain"]) == 2
+    shown = capsys.readouterr().err
+    assert shown == f"minibert: {tmp_path}: cannot be explained, only shown: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text", "message"),
+    [
+        ("nowhere", None, "a", "nowhere: there is no such folder or file"),
+        ("nowhere.txt", None, "a", "nowhere.txt: there is no such file"),
+        (".", None, "a", "has no tokenizer"),
+        ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),
+        ("vocab.txt", "a\nb", "a", "vocab.txt: is not a vocabulary (the vocabulary has no [PAD], [UNK]"),
+        ("vocab.txt", "\n".join(PIECES), "a\udcff", "surrogates not allowed"),
+        ("tokenizer.json", Tokenizer(models.WordPiece({"a": 0})).to_str(), "b", "cannot encode the text (WordPiece error: "),
+    ],
+)
+def test_bad_use_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, text: str, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert main(["tokenize", str(tmp_path / name), text]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.startswith("minibert: ")
+    assert shown.count("\n") == 1
+
+
+def test_it_needs_no_torch(vocabulary: Path) -> None:
+    """Nothing to compute: it answers at once."""
+    text, modules = imported_by("tokenize", str(vocabulary), "a b", "--explain")
+    assert "2 14 15 3" in text
+    assert modules.isdisjoint({"torch", "numpy", "transformers"})

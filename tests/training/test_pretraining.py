@@ -1,0 +1,187 @@
+"""A pretraining run: which data it sees, and that being kept and taken up changes nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert import BertForMaskedLM, BertForPreTraining
+from minibert.model import PRESETS
+from minibert.text.corpus import Document
+from minibert.text.settings import BadSetting, ExampleSettings
+from minibert.text.tokenized import TokenizedCorpus
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from minibert.training import recipe as recipes
+from minibert.training.metrics import training_operations
+from minibert.training.pretraining import Place, PretrainingRun
+from minibert.training.recipe import held_out_batches, pretraining_run
+from minibert.training.settings import Machine, Recipe
+from minibert.training.state import Checkpoints
+
+WORDS = [f"w{number}" for number in range(40)]
+TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
+SMALL = Recipe(steps=8, batch_size=13, learning_rate=1e-2, examples=ExampleSettings(max_length=16))
+"""An epoch of it is about four steps."""
+
+
+@pytest.fixture(autouse=True)
+def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(PRESETS["tiny"], hidden_size=16, num_attention_heads=2, intermediate_size=32)
+    monkeypatch.setitem(recipes.PRESETS, "tiny", small)
+
+
+def corpus() -> TokenizedCorpus:
+    generator = np.random.default_rng(0)
+    texts = [tuple(" ".join(generator.choice(WORDS, 5)) for _ in range(1 + d % 4)) for d in range(30)]
+    return TokenizedCorpus.from_documents([Document(f"{d}", text) for d, text in enumerate(texts)], TOKENIZER)
+
+
+def make(recipe: Recipe = SMALL, machine: Machine = Machine(device="cpu")) -> PretrainingRun:  # noqa: B008
+    return pretraining_run(recipe, machine, corpus(), TOKENIZER)
+
+
+def weights(run: PretrainingRun) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in run.model.parameters()]
+
+
+@pytest.mark.parametrize("stops", [[1], [3, 4], [4], [7]])
+def test_kept_and_taken_up_again_it_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int]) -> None:
+    """In the middle of an epoch and at its end, with dropout; the objects are new each time, and the random state another."""
+    whole = make()
+    expected = list(whole.run())
+    checkpoints, found, run = Checkpoints(tmp_path), [], make()
+    for stop in stops:
+        for step in run.run():
+            found.append(step)
+            if step.number == stop:
+                break
+        run.save(checkpoints)
+        torch.manual_seed(99)
+        run = make()
+        torch.manual_seed(stop)
+        run.resume(checkpoints.newest())
+        assert run.done == stop
+    found += run.run()
+    assert found == expected
+    for one, other in zip(weights(whole), weights(run), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_is_kept_anybody_loads(tmp_path: Path) -> None:
+    """transformers, too: the model is in Hugging Face's format."""
+    run = make()
+    next(run.run())
+    run.save(Checkpoints(tmp_path), lambda folder: (folder / "more").write_text("x"))
+    folder = Checkpoints(tmp_path).newest()
+    assert (folder / "more").read_text() == "x"
+    loaded = BertForPreTraining.from_pretrained(folder)
+    for name, parameter in loaded.state_dict().items():
+        assert torch.equal(parameter, run.model.state_dict()[name])
+    transformers = pytest.importorskip("transformers")
+    _, report = transformers.BertForPreTraining.from_pretrained(folder, output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    run.export(tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_micro_batches_change_no_number() -> None:
+    """A step in parts is the step: to 1e-10 in float64, over whole epochs, where the last step has fewer examples."""
+    recipe = replace(SMALL, precision="float64", dropout=0.0)
+    whole, parts = make(recipe), make(recipe, Machine(device="cpu", micro_batch_size=3))
+    for one, other in zip(whole.run(), parts.run(), strict=True):
+        assert len(parts.current) > 1
+        assert all(abs(one.losses[term] - other.losses[term]) < 1e-10 for term in ("mlm", "nsp"))
+        assert one.accuracies == other.accuracies
+    for one, other in zip(weights(whole), weights(parts), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_an_epoch_shows_every_example_once() -> None:
+    """As many as there are, then all of them again; the place counts along."""
+    run = make()
+    size = len(run.examples.epoch(0).lengths)
+    seen = 0
+    for place, batches in run.batches():
+        seen += sum(len(batch.input_ids) for batch in batches)
+        if place.epoch == 1:
+            break
+        last = place
+    assert seen - sum(len(batch.input_ids) for batch in batches) == size
+    assert place == Place(1, 1)
+    assert last == Place(0, -(-size // SMALL.batch_size))
+
+
+def test_pairs_decide_the_heads() -> None:
+    """Without pairs there is no head for them, and no loss of them."""
+    alone = make(replace(SMALL, examples=replace(SMALL.examples, pairs="none")))
+    assert isinstance(alone.model, BertForMaskedLM)
+    assert set(next(alone.run()).losses) == {"mlm"}
+    assert set(next(make(replace(SMALL, examples=replace(SMALL.examples, pairs="sop"))).run()).losses) == {"mlm", "nsp"}
+
+
+def test_the_recipe_reaches_the_run() -> None:
+    """Model, optimizer and schedule are what the recipe says."""
+    recipe = replace(SMALL, learning_rate=0.5, warmup=0.25, weight_decay=0.3, dropout=0.2, seed=4)
+    run = make(recipe)
+    assert run.model.config.hidden_dropout_prob == run.model.config.attention_probs_dropout_prob == 0.2
+    assert run.model.config.max_position_embeddings == 16
+    assert run.model.config.vocab_size == TOKENIZER.get_vocab_size()
+    assert {group["weight_decay"] for group in run.optimizer.param_groups} == {0.3, 0.0}
+    assert [step.learning_rate for step in run.run()][:3] == [0.25, 0.5, pytest.approx(0.5 * 6 / 6)]
+    assert not torch.equal(weights(make(recipe))[0], weights(make())[0])
+    assert torch.equal(weights(make(recipe))[0], weights(make(recipe))[0])
+    assert make(recipe, Machine(device="cpu", recompute=True)).model.bert.recompute
+    assert Recipe(preset="base").rate == 1e-4 < Recipe(preset="tiny").rate
+
+
+def test_compiled_it_learns_the_same(without_shape_checks: None) -> None:
+    """To rounding; and its checkpoint has the same names."""
+    plain, compiled = make(replace(SMALL, dropout=0.0)), make(replace(SMALL, dropout=0.0), Machine(device="cpu", compile=True))
+    for one, other, _ in zip(plain.run(), compiled.run(), range(3), strict=False):
+        assert one.losses["mlm"] == pytest.approx(other.losses["mlm"], abs=1e-4)
+    assert plain.model.state_dict().keys() == compiled.model.state_dict().keys()
+
+
+def test_held_out_examples_are_the_same_for_every_run() -> None:
+    """Whatever the seed, the masks and the batch size of the run: BERT's 15%, always the same."""
+    first = held_out_batches(SMALL, corpus(), TOKENIZER)
+    other = replace(SMALL, seed=5, batch_size=2, examples=replace(SMALL.examples, masked_share=0.9, whole_words=True))
+    for one, same in zip(first, held_out_batches(other, corpus(), TOKENIZER), strict=True):
+        assert torch.equal(one.input_ids, same.input_ids)
+        assert torch.equal(one.labels, same.labels)
+    assert sum(len(batch.input_ids) for batch in held_out_batches(SMALL, corpus(), TOKENIZER, most=10)) == 10
+
+
+def test_operations_are_counted_from_the_matrices() -> None:
+    """As PyTorch's own counter counts a forward and backward pass, for a batch without padding."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    run = make(replace(SMALL, dropout=0.0))
+    run.model.set_attention("explicit")
+    epoch = run.examples.epoch(0)
+    (longest,) = np.flatnonzero(epoch.lengths == 16)[:1]
+    batch = epoch.batch(np.array([longest] * 3))
+    with FlopCounterMode(display=False) as counter:
+        sums = run.objective.sums(run.model, batch)
+        (sums["mlm"].loss + sums["nsp"].loss).backward()
+    tokens, operations = training_operations(run.model.config, [batch])
+    assert tokens == 48
+    heads = 3 * 3 * (2 * 16 * 16 + 2 * 16 * 2)  # pooler and next sentence, which are left out: one token of each example
+    assert operations + heads == pytest.approx(counter.get_total_flops(), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps 0: must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate 0: must be more than 0"),
+        ({"warmup": 1.0}, "warmup 1: must be at least 0 and below 1"),
+        ({"dropout": 1.0}, "dropout 1: must be at least 0 and below 1"),
+        ({"seed": -1}, "must be at least 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(BadSetting, match=message):
+        Recipe(**settings)
