@@ -2,7 +2,7 @@
 
 python benchmarks/data.py [--text PATH …]
 
-Each number is the median of seven runs, with the range of the middle five. One core: torch, numpy and tokenizers have one thread.
+Each number is the median of seven runs, with the range of the middle five; torch, numpy and tokenizers have one thread.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from minibert.model import BertForMaskedLM, BertForPreTraining
-    from minibert.text.pretraining import PretrainingBatch
-    from minibert.text.tokenized import TokenizedCorpus
+    from minibert.study.prepared import Prepared
     from minibert.training.distributed import Processes
     from minibert.training.loop import Step
     from minibert.training.pretraining import PretrainingRun
@@ -64,18 +63,6 @@ class Pretrain:
                 raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What training needs, read and made."""
-
-    tokenizer: "Tokenizer"
-    learnt: "TokenizedCorpus"
-    held_out: "list[PretrainingBatch]"
-    landmarks: dict[str, float]
-    about: dict[str, Any]
-    """The resolved settings, as they are kept."""
-
-
 def run(options: Pretrain) -> int:
     """Trains to the end, or until it is stopped."""
     from minibert.training.distributed import join
@@ -113,8 +100,7 @@ class Job:
         newest = checkpoints.newest()
         if newest is not None and not self.options.resume:
             raise BadUse(f"{self.options.out} holds a run at {newest.name}: add --resume to go on, or choose another --out")
-        with self._one_after_the_other():
-            ready = self._prepare(fresh=newest is None)
+        ready = self._prepare(fresh=newest is None)
         self._check(ready, fresh=newest is None)
         run = pretraining_run(self.options.recipe, self.options.machine, ready.learnt, ready.tokenizer, self.processes)
         if newest is not None:
@@ -126,54 +112,37 @@ class Job:
             self._train(run, ready, checkpoints)
         self._finish(run, ready)
 
-    def _prepare(self, fresh: bool) -> Prepared:
-        """Reads the text, learns the vocabulary, encodes: all of which is kept, and is quick the second time."""
-        from minibert.study.landmarks import landmarks
-        from minibert.text.pairs import check_pairs
-        from minibert.text.source import make_tokenizer, open_corpus
-        from minibert.text.tokenized import tokenize
-        from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
-        from minibert.training.recipe import held_out_batches
+    def _prepare(self, fresh: bool) -> "Prepared":
+        """On each machine one process first, whose work the others then find in the cache."""
+        from minibert.study.prepared import prepare
 
-        options, out = self.options, self.options.out
+        options, first = self.options, self.processes.local_rank == 0
+        if not first:
+            self.processes.wait()
         try:
-            corpus = open_corpus(options.source)
-            self._say(f"Text: {corpus.name}")
-            if self.processes.local_rank == 0 and (fresh or not (out / TOKENIZER_FILE).is_file()):
-                save_tokenizer(make_tokenizer(options.vocabulary, corpus, options.source.held_out), out)
-            tokenizer = load_tokenizer(out)
-            learnt, held_out = tokenize(corpus, tokenizer, options.source.held_out)
-            check_pairs(learnt, options.recipe.examples.pairs)
+            ready = prepare(options.source, options.vocabulary, options.recipe, options.out, learn=fresh and first)
         except (ValueError, FileNotFoundError) as error:
             raise BadUse(str(error)) from error
-        try:
-            batches = held_out_batches(options.recipe, held_out, tokenizer)
-        except ValueError:
-            batches = []
+        if first:
+            self.processes.wait()
         self.stop.check()
-        self._say(
-            f"  {len(learnt.document_starts) - 1:,} documents, {len(learnt.ids):,} tokens of {tokenizer.get_vocab_size():,} "
-            f"pieces to learn from; {len(held_out.document_starts) - 1:,} documents held out"
-        )
-        if not batches:
-            self._say("  Too few documents are held out to make pairs of: there will be no evaluation.")
-        about = settings_of(options, corpus.name, corpus.fingerprint)
-        return Prepared(tokenizer, learnt, batches, landmarks(learnt, held_out, tokenizer), about)
+        self._say(ready.summary)
+        return ready
 
-    def _check(self, ready: Prepared, fresh: bool) -> None:
+    def _check(self, ready: "Prepared", fresh: bool) -> None:
         """A run only goes on as it began; a new one writes down how it begins."""
         from minibert.study.runs import ABOUT, METRICS, differences
 
         file = self.options.out / ABOUT
         if not fresh:
-            if changed := differences(json.loads(file.read_text()), ready.about):
+            if changed := differences(json.loads(file.read_text()), ready.settings):
                 changes = "; ".join(changed)
                 raise BadUse(f"{self.options.out} was begun otherwise ({changes}): go on as it began, or choose another --out")
         elif self.processes.leads:
             (self.options.out / METRICS).unlink(missing_ok=True)
-            write_atomically(file, json.dumps(ready.about, indent=2) + "\n")
+            write_atomically(file, json.dumps(ready.settings, indent=2) + "\n")
 
-    def _train(self, run: "Run", ready: Prepared, checkpoints: "Checkpoints") -> None:
+    def _train(self, run: "Run", ready: "Prepared", checkpoints: "Checkpoints") -> None:
         """The steps that are left. After each what was measured is written down; now and then comes a checkpoint."""
         from minibert.study.runs import METRICS, keep_metrics_until
         from minibert.text.tokenizer import save_tokenizer
@@ -194,6 +163,8 @@ class Job:
                     report(entry)
                 if ends or stopped or step.number % options.checkpoint_every == 0:
                     run.save(checkpoints, lambda folder: save_tokenizer(ready.tokenizer, folder))
+                    if self.processes.leads:
+                        self._draw(ready)
                 if stopped:
                     raise Stopped(stopped)
                 began = time.perf_counter()
@@ -218,34 +189,41 @@ class Job:
         }
         return entry, number or (signal.SIGTERM if shared["stop"] else 0)
 
-    def _evaluate(self, run: "Run", ready: Prepared, step: int) -> dict[str, float]:
+    def _evaluate(self, run: "Run", ready: "Prepared", step: int) -> dict[str, float]:
         """The scores on the held-out documents, said with what to hold them against."""
         from minibert.study.reference import reference_for
         from minibert.study.runs import held_out_entry, held_out_line
 
         entry = held_out_entry(run.evaluate(ready.held_out))
-        reference = reference_for(ready.about)
+        reference = reference_for(ready.settings)
         verdict = reference.verdict(step, entry) if reference else ""
         self._say(held_out_line(step, entry) + (f"; {verdict}" if verdict else ""))
         return entry
 
-    def _finish(self, run: "Run", ready: Prepared) -> None:
-        """The model, in the folder itself; and the curve."""
-        from minibert.study.plots import save_png
-        from minibert.study.reference import reference_for
-        from minibert.study.runs import RunRecord, loss_figure
+    def _finish(self, run: "Run", ready: "Prepared") -> None:
+        """The model, in the folder itself; and what can be done with it."""
+        from minibert.study.runs import RunRecord
 
         out = self.options.out
         run.export(out)
         if not self.processes.leads:
             return
-        record, reference = RunRecord.read(out), reference_for(ready.about)
-        save_png(loss_figure(record, ready.landmarks, reference.loss_band if reference else ()), out / "loss.png")
+        record = RunRecord.read(out)
         skipped = sum(entry["skipped"] for entry in record.metrics)
         self._say(f"Done: {run.done:,} steps in {record.seconds / 60:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
         if skipped:
             self._say(f"  {skipped} steps were skipped: their loss or gradient was no finite number.")
         self._say(f'Look at {out / "loss.png"}, or ask the model:\n  minibert fill-mask {out} "the [MASK] of the day"')
+
+    def _draw(self, ready: "Prepared") -> None:
+        """The curve as far as it goes, beside its landmarks and its reference."""
+        from minibert.study.plots import save_png
+        from minibert.study.reference import reference_for
+        from minibert.study.runs import RunRecord, loss_figure
+
+        record, reference = RunRecord.read(self.options.out), reference_for(ready.settings)
+        band = reference.loss_band if reference else ()
+        save_png(loss_figure(record, ready.landmarks, band), self.options.out / "loss.png")
 
     def _show(self, run: "Run", tokenizer: "Tokenizer") -> None:
         """Examples of the next step, as the model will see them."""
@@ -269,15 +247,6 @@ class Job:
             yield lambda entry: advance(note(entry))
 
     @contextmanager
-    def _one_after_the_other(self) -> Iterator[None]:
-        """On each machine one process first, whose work the others then find in the cache."""
-        if self.processes.local_rank:
-            self.processes.wait()
-        yield
-        if not self.processes.local_rank:
-            self.processes.wait()
-
-    @contextmanager
     def _failures_explained(self, checkpoints: "Checkpoints") -> Iterator[None]:
         """Says where it stood, which checkpoint is good, and how to go on from it."""
         from torch import distributed
@@ -298,15 +267,6 @@ class Job:
                 raise
             gone = f"another process of this job has gone (this one was number {self.processes.rank})"
             raise Failed(f"{gone}. {_last_good(checkpoints)}; to go on, start the job again with --resume") from error
-
-
-def settings_of(options: Pretrain, corpus: str, fingerprint: str) -> dict[str, Any]:
-    """What decides the numbers of a run, as it is kept in its folder."""
-    return {
-        "recipe": asdict(replace(options.recipe, learning_rate=options.recipe.rate)),
-        "vocabulary": asdict(options.vocabulary),
-        "corpus": {"name": corpus, "held_out": options.source.held_out, "fingerprint": fingerprint},
-    }
 
 
 def note(entry: dict[str, Any]) -> str:

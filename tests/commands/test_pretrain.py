@@ -18,11 +18,15 @@ import safetensors.torch
 import torch
 
 from minibert import BertForMaskedLM, BertForPreTraining, load_tokenizer
-from minibert.commands import main, pretrain
+from minibert.commands import main
 from minibert.study import reference
+from minibert.study.prepared import settings_of
 from minibert.study.reference import MEASURES, Reference, reference_for
 from minibert.study.runs import RunRecord
+from minibert.text import builtin
+from minibert.text.settings import TextSource, Vocabulary
 from minibert.training import state
+from minibert.training.settings import Recipe
 
 STEPS = 12
 SETTINGS = (
@@ -178,7 +182,7 @@ def test_a_run_only_goes_on_as_it_began(text: Path, whole: Path, tmp_path: Path,
     [
         (["--text", "nowhere"], "nowhere: there is no such file or folder"),
         (["--text", "LATIN"], "latin.txt, line 1: is not UTF-8"),
-        (["--text", "SINGLE"], "no document has two sentences"),
+        (["--text", "SINGLE"], "single.txt: no document has two sentences"),
         (["--text", "ONE"], "pairs need at least two documents"),
         (["--steps", "0"], "steps 0: must be at least 1"),
         (["--vocab-size", "12"], "a vocabulary of 12 is too small"),
@@ -241,7 +245,7 @@ def test_two_documents_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[
     text = tmp_path / "a.txt"
     text.write_text("one two three\nfour five\n\nsix seven\neight nine ten\n")
     assert main(arguments(text, tmp_path / "out", "--steps", "2")) == 0
-    assert "there will be no evaluation." in capsys.readouterr().out
+    assert "There will be no evaluation: of those held out, there is no text." in capsys.readouterr().out
     assert RunRecord.read(tmp_path / "out").evaluations == []
 
 
@@ -268,8 +272,7 @@ def test_on_track_and_off_it(
 def test_the_reference_runs_are_of_the_default_settings() -> None:
     """`minibert pretrain --preset tiny` has a reference, and so has mini; every step of it has all measures."""
     for preset, steps in (("tiny", 1000), ("mini", 300)):
-        options = pretrain.Recipe(preset=preset, steps=steps, seed=9)
-        about = pretrain.settings_of(pretrain.Pretrain(recipe=options), "docstrings of Python and torch", "any")
+        about = settings_of(TextSource(), Vocabulary(), Recipe(preset=preset, steps=steps, seed=9), builtin.NAME, "any")
         found = reference_for(about)
         assert found is not None, preset
         assert str(steps) in found.bands

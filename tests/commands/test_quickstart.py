@@ -17,7 +17,7 @@ from minibert import BertForPreTraining
 from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
 from minibert.study import first_run
-from minibert.text.corpus import Document
+from minibert.text.corpus import Corpus, Document
 from minibert.text.labelled import MODULE_FAMILIES
 from minibert.text.tokenizer import load_tokenizer
 
@@ -65,8 +65,8 @@ def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.Cap
     vocabulary = load_tokenizer(tmp_path).get_vocab_size()
     assert results["landmarks"]["ln V"] == pytest.approx(np.log(vocabulary))
     assert results["landmarks"]["unigram entropy"] < results["landmarks"]["ln V"]
-    assert results["pretraining"]["mlm_loss"] < results["landmarks"]["ln V"]
-    assert 0 <= results["pretraining"]["nsp_accuracy"] <= 1
+    assert results["pretraining"]["mlm"]["loss"] < results["landmarks"]["ln V"]
+    assert 0 <= results["pretraining"]["nsp"]["accuracy"] <= 1
     assert len(results["fine_tuning"]["pretrained"]) == len(results["fine_tuning"]["from scratch"]) == 3
     assert results["fine_tuning"]["majority"] == pytest.approx(1 / len(MODULE_FAMILIES), abs=0.1)
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -74,7 +74,8 @@ def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.Cap
     assert sum("held_out_mlm" in entry for entry in metrics) == 8
     page = (tmp_path / "report.html").read_text()
     shown = capsys.readouterr().out
-    for number in (f"{results['pretraining']['mlm_loss']:.2f} nats", f"{results['pretraining']['nsp_accuracy']:.1%}"):
+    scores = results["pretraining"]
+    for number in (f"{scores['mlm']['loss']:.2f} nats", f"{scores['nsp']['accuracy']:.1%}"):
         assert number in page
         assert number in shown
     assert main(["fill-mask", str(tmp_path), "common1 [MASK] common2"]) == 0
@@ -112,11 +113,11 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
     quickstart.run(Quickstart(seconds=60, out=tmp_path / "whole"), corpus)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 9 if when == "pretraining" else 30)
-        patch.setattr("minibert.text.builtin.builtin_corpus", lambda: corpus)
+        patch.setattr("minibert.text.builtin.builtin_corpus", lambda: Corpus("", "", corpus))
         assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path / "stopped")]) == 130
     message = capsys.readouterr().err
     assert BertForPreTraining.from_pretrained(tmp_path / "stopped")
-    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: corpus)
+    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: Corpus("", "", corpus))
     command = shlex.split(message.splitlines()[-1])
     assert main(command[1:]) == 0
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
@@ -140,14 +141,14 @@ def test_an_unfinished_run_is_not_overwritten(
     tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another seed in the same folder is refused, with what can be done."""
-    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: corpus)
+    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: Corpus("", "", corpus))
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path)]) == 130
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(["quickstart", "--seconds", "60", "--seed", "5", "--out", str(tmp_path)]) == 2
     assert "holds an unfinished run with --seconds 60 --seed 0" in capsys.readouterr().err
-    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow

@@ -272,13 +272,13 @@ def test_bfloat16_rounds_products_but_not_weights_and_losses() -> None:
         models[autocast] = BertForPreTraining(CONFIG)
         optimizer = adamw(models[autocast], 1e-2)
         steps = train(
-            models[autocast], repeat([make_batch(8, 0.3, 0)]), Pretraining(), optimizer, warmup_linear(optimizer, 60),
+            models[autocast], repeat([make_batch(8, 0.3, 0)]), Pretraining(), optimizer, warmup_linear(optimizer, 25),
             autocast=autocast,
         )  # fmt: skip
-        losses[autocast] = [step.losses["mlm"] for step, _ in zip(steps, range(60), strict=False)]
+        losses[autocast] = [step.losses["mlm"] for step, _ in zip(steps, range(25), strict=False)]
     assert losses[None][0] != losses[torch.bfloat16][0]
     assert abs(losses[None][0] - losses[torch.bfloat16][0]) < 0.02
-    assert losses[torch.bfloat16][-1] < 1.0
+    assert losses[torch.bfloat16][-1] < 0.7 * losses[torch.bfloat16][0]
     assert all(parameter.dtype == torch.float32 for parameter in models[torch.bfloat16].parameters())
 
 

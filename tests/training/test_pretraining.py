@@ -14,6 +14,7 @@ from minibert.text.settings import BadSetting, ExampleSettings
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training import recipe as recipes
+from minibert.training.distributed import join
 from minibert.training.metrics import training_operations
 from minibert.training.pretraining import Place, PretrainingRun
 from minibert.training.recipe import held_out_batches, pretraining_run
@@ -136,12 +137,35 @@ def test_the_recipe_reaches_the_run() -> None:
     assert Recipe(preset="base").rate == 1e-4 < Recipe(preset="tiny").rate
 
 
+@pytest.mark.slow
 def test_compiled_it_learns_the_same(without_shape_checks: None) -> None:
     """To rounding; and its checkpoint has the same names."""
     plain, compiled = make(replace(SMALL, dropout=0.0)), make(replace(SMALL, dropout=0.0), Machine(device="cpu", compile=True))
     for one, other, _ in zip(plain.run(), compiled.run(), range(3), strict=False):
         assert one.losses["mlm"] == pytest.approx(other.losses["mlm"], abs=1e-4)
     assert plain.model.state_dict().keys() == compiled.model.state_dict().keys()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
+    """The first steps are those of the CPU, to rounding; and what is kept is taken up bit for bit."""
+    recipe, machine = replace(SMALL, precision=precision, dropout=0.0), Machine(device="cuda")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        on_cpu = [step.losses["mlm"] for step in make(recipe).run()]
+        found = list(pretraining_run(recipe, machine, corpus(), TOKENIZER, join("cuda")).run())
+        assert [step.losses["mlm"] for step in found][:3] == pytest.approx(on_cpu[:3], abs=0.05)
+        run, checkpoints = pretraining_run(recipe, machine, corpus(), TOKENIZER, join("cuda")), Checkpoints(tmp_path)
+        for step in run.run():
+            if step.number == 3:
+                break
+        run.save(checkpoints)
+        run = pretraining_run(recipe, machine, corpus(), TOKENIZER, join("cuda"))
+        run.resume(checkpoints.newest())
+        assert list(run.run()) == found[3:]
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_held_out_examples_are_the_same_for_every_run() -> None:

@@ -1,0 +1,104 @@
+"""What pretraining costs: tokens a second and memory of each size on this machine, and days for text of Wikipedia's size.
+
+python benchmarks/scaling.py [--presets tiny mini small base] [--device cpu] [--precision float32] [--batch-size 32]
+
+Writes scaling.json, and the table of docs/pretraining.md to the terminal. Tokens a second are measured here, and days are
+calculated from them.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from minibert.model import PRESETS
+from minibert.text.settings import ExampleSettings, TextSource, Vocabulary
+from minibert.text.source import make_tokenizer, open_corpus
+from minibert.text.tokenized import tokenize
+from minibert.training.distributed import join
+from minibert.training.metrics import training_operations
+from minibert.training.recipe import pretraining_run
+from minibert.training.settings import Machine, Recipe
+
+WIKIPEDIA = 3.3e9
+"""Tokens of 2,500 million words (Devlin et al. 2019, section 3.1), at 1.3 pieces a word."""
+BERT = 1e6 * 256 * 512
+"""Tokens that BERT was pretrained on, at most (Devlin et al. 2019, section A.2)."""
+
+
+def measure(options: argparse.Namespace, preset: str) -> dict[str, float]:
+    """One size, in this process: the memory is its own."""
+    corpus = open_corpus(TextSource())
+    tokenizer = make_tokenizer(Vocabulary(), corpus, 0.05)
+    learnt, _ = tokenize(corpus, tokenizer, 0.05)
+    # Full sentences of the built-in text go over documents, so that examples are as long as those of long documents.
+    recipe = Recipe(
+        preset=preset,
+        steps=options.steps + 2,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        examples=ExampleSettings(max_length=128, pairs="none"),
+    )
+    machine = Machine(device=options.device, compile=options.compile)
+    run = pretraining_run(recipe, machine, learnt, tokenizer, join(options.device))
+    rates, flops, began = [], [], time.perf_counter()
+    for step in run.run():
+        tokens, operations = training_operations(run.model.config, run.current)
+        seconds = time.perf_counter() - began
+        if step.number > 2:
+            rates.append(tokens / seconds)
+            flops.append(operations / seconds)
+        began = time.perf_counter()
+    on_gpu = run.processes.device.type == "cuda"
+    memory = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "tokens_per_second": statistics.median(rates),
+        "lowest": min(rates),
+        "highest": max(rates),
+        "gigaflops": statistics.median(flops) / 1e9,
+        "memory_gb": memory / 2**30,
+    }
+
+
+def main() -> None:
+    """Every size in a process of its own, then the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presets", nargs="*", default=["tiny", "mini", "small", "base"], choices=list(PRESETS))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--one", choices=list(PRESETS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options, options.one)))
+        return
+    rows = {}
+    print("| preset | parameters | tokens/s | GFLOP/s | memory | Wikipedia once, days | as much as BERT read, days |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for preset in options.presets:
+        command = [sys.executable, *sys.argv, "--one", preset]
+        row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+        rows[preset] = row
+        days = [tokens / row["tokens_per_second"] / 86400 for tokens in (WIKIPEDIA, BERT)]
+        print(
+            f"| {preset} | {row['parameters'] / 1e6:.1f} M | {row['tokens_per_second']:,.0f} | {row['gigaflops']:,.0f} | "
+            f"{row['memory_gb']:.1f} GB | {days[0]:,.1f} | {days[1]:,.0f} |",
+            flush=True,
+        )
+    about = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    file = Path(__file__).with_suffix(".json")
+    file.write_text(json.dumps({"about": about | vars(options), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
