@@ -1,6 +1,6 @@
 """minibert and transformers, trained on the same batches from the same weights: writes peer.json and docs/peer.png.
 
-python benchmarks/peer.py [--preset mini] [--steps 200] [--text PATH …]
+python benchmarks/peer.py [--preset mini] [--steps 200] [--batch-size 16] [--text PATH …]
 
 transformers' BertForPreTraining computes its own loss; both have torch's AdamW with the same schedule, and no dropout, whose
 random numbers they would not draw alike.
@@ -42,9 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--text", type=Path, nargs="*", default=())
     options = parser.parse_args()
-    recipe = Recipe(preset=options.preset, steps=options.steps, dropout=0.0, examples=ExampleSettings(max_length=64))
+    examples = ExampleSettings(max_length=64)
+    recipe = Recipe(preset=options.preset, steps=options.steps, batch_size=options.batch_size, dropout=0.0, examples=examples)
     source = TextSource(text=tuple(options.text))
     corpus = open_corpus(source)
     tokenizer = make_tokenizer(Vocabulary(), corpus, source.held_out)

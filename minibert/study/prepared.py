@@ -60,8 +60,10 @@ def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, director
     except ValueError as error:
         batches = []
         summary += f"\n  There will be no evaluation: of those held out, {error}."
+    marks = landmarks(learnt, held_out, tokenizer)
+    summary += "\n  Losses to hold it against: " + ", ".join(f"{name} {value:.2f}" for name, value in marks.items())
     settings = settings_of(source, vocabulary, recipe, corpus.name, corpus.fingerprint)
-    return Prepared(tokenizer, learnt, batches, landmarks(learnt, held_out, tokenizer), settings, summary)
+    return Prepared(tokenizer, learnt, batches, marks, settings, summary)
 
 
 def settings_of(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, name: str, fingerprint: str) -> dict[str, Any]:

@@ -95,6 +95,7 @@ def test_the_console_tells_how_it_goes(text: Path, tmp_path: Path, capsys: pytes
     for part in (
         "Text: corpus.txt",
         "documents held out",
+        "Losses to hold it against: ln V 3.99, unigram entropy ",
         "tokens: [CLS]",
         "next_sentence_label: ",
         "held out: MLM ",
