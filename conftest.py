@@ -15,7 +15,9 @@ import tests.shapes  # noqa: F401 - the hook takes it from here
 
 install_import_hook("minibert", "tests.shapes.check")
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # which has that of the process that started it
+    os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
+os.environ["OMP_NUM_THREADS"] = "1"  # two tests run at a time, and many threads on few cores wait for each other
 
 import torch  # noqa: E402
 
@@ -24,7 +26,7 @@ settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,7 +202,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers. Raises: CorpusError for one that is not UTF-8, or a damaged .gz."""
     number = 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with _open(path) as file:
             for number, line in enumerate(file, start=1):
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -242,14 +243,19 @@ def _parquet(path: Path, column: str) -> Iterator[str]:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
-            if column not in file.schema_arrow.names:
-                raise CorpusError(f"{path}: has no column {column!r}; its columns: {', '.join(file.schema_arrow.names)}")
-            for batch in file.iter_batches(1000, columns=[column]):
+        with _open(path) as file:
+            rows = parquet.ParquetFile(file)
+            if column not in rows.schema_arrow.names:
+                raise CorpusError(f"{path}: has no column {column!r}; its columns: {', '.join(rows.schema_arrow.names)}")
+            for batch in rows.iter_batches(1000, columns=[column]):
                 for row in batch.to_pylist():
                     yield _text_in(row, column, str(path))
     except pyarrow.ArrowException as error:
         raise CorpusError(f"{path}: is not Parquet, or damaged ({' '.join(str(error).split())[:200]})") from None
+
+
+def _open(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _text_in(row: dict[str, Any], column: str, where: str) -> str:

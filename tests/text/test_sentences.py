@@ -77,7 +77,7 @@ def test_documents_of_each_layout() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["word and another word " * 500_000, "x" * 10_000_000, ". A" * 3_000_000, "." + " " * 10**6 + "x"]
+    "line", ["word and another word " * 500_000, "x" * 10_000_000, ". A" * 1_000_000, "." + " " * 10**6 + "x"]
 )
 def test_a_line_of_ten_megabytes_does_no_harm(line: str) -> None:
     """It is cut at spaces, where there are any, in seconds, and nothing of it is lost."""
