@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     Run = PretrainingRun[BertForPreTraining | BertForMaskedLM]
 
 
+SECONDS_BETWEEN_FIGURES = 60.0
+
+
 @dataclass(frozen=True)
 class Pretrain:
     """Pretrains a BERT on text of your own: raw text in, a checkpoint out that transformers loads.
@@ -61,6 +64,8 @@ class Pretrain:
         for name in ("checkpoint_every", "keep", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")
+        if self.show < 0:
+            raise BadSetting(f"show {self.show}: must be at least 0")
 
 
 def run(options: Pretrain) -> int:
@@ -74,11 +79,7 @@ def run(options: Pretrain) -> int:
         raise BadUse(f"--out {options.out}: cannot be made a folder ({error.strerror})") from error
     except ValueError as error:
         raise BadUse(str(error)) from error
-    with stopping_gently() as stop:
-        try:
-            Job(options, processes, stop).work()
-        except Stopped as stopped:
-            raise Stopped(stopped.number, f"Stopped. To go on:\n  {_command()}" if processes.leads else "") from None
+    Job(options, processes).work()
     processes.leave()
     return 0
 
@@ -89,7 +90,6 @@ class Job:
 
     options: Pretrain
     processes: "Processes"
-    stop: StopSignal
 
     def work(self) -> None:
         """Everything, from the text to the checkpoint."""
@@ -98,38 +98,52 @@ class Job:
 
         checkpoints = Checkpoints(self.options.out / "checkpoints", self.options.keep)
         newest = checkpoints.newest()
-        if newest is not None and not self.options.resume:
-            raise BadUse(f"{self.options.out} holds a run at {newest.name}: add --resume to go on, or choose another --out")
-        ready = self._prepare(fresh=newest is None)
-        self._check(ready, fresh=newest is None)
+        self._check_folder(newest)
+        ready = self._prepare(newest)
+        self._check_settings(ready, fresh=newest is None)
         run = pretraining_run(self.options.recipe, self.options.machine, ready.learnt, ready.tokenizer, self.processes)
-        if newest is not None:
-            run.resume(newest)
-            self._say(f"Going on after step {run.done:,}.")
-        if self.options.show:
-            self._show(run, ready.tokenizer)
         with self._failures_explained(checkpoints):
-            self._train(run, ready, checkpoints)
-        self._finish(run, ready)
+            if newest is not None:
+                run.resume(newest)
+                self._say(f"Going on after step {run.done:,}.")
+            if self.options.show:
+                self._show(run, ready.tokenizer)
+            with stopping_gently() as stop:
+                self._train(run, ready, checkpoints, stop)
+            self._finish(run, ready)
 
-    def _prepare(self, fresh: bool) -> "Prepared":
-        """On each machine one process first, whose work the others then find in the cache."""
+    def _check_folder(self, newest: Path | None) -> None:
+        """Nothing that is there is written over, but what was begun and never kept."""
+        out = self.options.out
+        if newest is not None and not self.options.resume:
+            raise BadUse(f"{out} holds a run at {newest.name}: add --resume to go on, or choose another --out")
+        if newest is None and any((out / "checkpoints").glob("step-*")):
+            raise BadUse(f"{out}: every checkpoint of this run is damaged; choose another --out, or delete the folder")
+        if newest is None and (out / "model.safetensors").is_file():
+            raise BadUse(f"{out} holds a model, and no checkpoint to go on from: choose another --out")
+
+    def _prepare(self, newest: Path | None) -> "Prepared":
+        """The first process of all, then the first of each other machine, then the rest: what one makes the next finds."""
         from minibert.study.prepared import prepare
 
-        options, first = self.options, self.processes.local_rank == 0
-        if not first:
-            self.processes.wait()
-        try:
-            ready = prepare(options.source, options.vocabulary, options.recipe, options.out, learn=fresh and first)
-        except (ValueError, FileNotFoundError) as error:
-            raise BadUse(str(error)) from error
-        if first:
-            self.processes.wait()
-        self.stop.check()
+        options, processes = self.options, self.processes
+        place, problem, ready = newest or options.out, "", None
+        for turn in (processes.leads, not processes.leads and processes.local_rank == 0, processes.local_rank > 0):
+            if turn:
+                try:
+                    learn = newest is None and processes.leads
+                    ready = prepare(options.source, options.vocabulary, options.recipe, place, learn)
+                except (ValueError, OSError) as error:
+                    problem = str(error)
+            if problem := processes.agree(problem):
+                if not processes.leads:
+                    sys.exit(2)
+                raise BadUse(problem)
+        assert ready is not None
         self._say(ready.summary)
         return ready
 
-    def _check(self, ready: "Prepared", fresh: bool) -> None:
+    def _check_settings(self, ready: "Prepared", fresh: bool) -> None:
         """A run only goes on as it began; a new one writes down how it begins."""
         from minibert.study.runs import ABOUT, METRICS, differences
 
@@ -142,7 +156,7 @@ class Job:
             (self.options.out / METRICS).unlink(missing_ok=True)
             write_atomically(file, json.dumps(ready.settings, indent=2) + "\n")
 
-    def _train(self, run: "Run", ready: "Prepared", checkpoints: "Checkpoints") -> None:
+    def _train(self, run: "Run", ready: "Prepared", checkpoints: "Checkpoints", stop: StopSignal) -> None:
         """The steps that are left. After each what was measured is written down; now and then comes a checkpoint."""
         from minibert.study.runs import METRICS, keep_metrics_until
         from minibert.text.tokenizer import save_tokenizer
@@ -151,9 +165,9 @@ class Job:
         if self.processes.leads:
             keep_metrics_until(options.out, run.done)
         with self._progress(run) as report, (options.out / METRICS).open("a") as metrics:
-            began = time.perf_counter()
+            began = drawn = time.perf_counter()
             for step in run.run():
-                entry, stopped = self._entry(run, step, time.perf_counter() - began)
+                entry, stopped = self._entry(run, step, time.perf_counter() - began, stop.number or 0)
                 ends = step.number == options.recipe.steps
                 if ready.held_out and (ends or step.number % options.evaluate_every == 0):
                     entry |= self._evaluate(run, ready, step.number)
@@ -163,18 +177,18 @@ class Job:
                     report(entry)
                 if ends or stopped or step.number % options.checkpoint_every == 0:
                     run.save(checkpoints, lambda folder: save_tokenizer(ready.tokenizer, folder))
-                    if self.processes.leads:
+                    if self.processes.leads and (ends or stopped or time.perf_counter() - drawn > SECONDS_BETWEEN_FIGURES):
                         self._draw(ready)
+                        drawn = time.perf_counter()
                 if stopped:
-                    raise Stopped(stopped)
+                    raise Stopped(stopped, f"Stopped. To go on:\n  {_command()}" if self.processes.leads else "")
                 began = time.perf_counter()
 
-    def _entry(self, run: "Run", step: "Step", seconds: float) -> tuple[dict[str, Any], int]:
+    def _entry(self, run: "Run", step: "Step", seconds: float, number: int) -> tuple[dict[str, Any], int]:
         """What was measured in a step, over all processes; and the signal that any of them was stopped by, or 0."""
         from minibert.training.metrics import training_operations
 
         tokens, operations = training_operations(run.model.config, run.current)
-        number = self.stop.number or 0
         shared = self.processes.total({"tokens": tokens, "operations": operations, "stop": number})
         entry: dict[str, Any] = {"step": step.number}
         for term, loss in step.losses.items():
@@ -196,18 +210,20 @@ class Job:
 
         entry = held_out_entry(run.evaluate(ready.held_out))
         reference = reference_for(ready.settings)
-        verdict = reference.verdict(step, entry) if reference else ""
+        verdict = reference.verdict(step, entry) if reference and entry else ""
         self._say(held_out_line(step, entry) + (f"; {verdict}" if verdict else ""))
         return entry
 
     def _finish(self, run: "Run", ready: "Prepared") -> None:
         """The model, in the folder itself; and what can be done with it."""
         from minibert.study.runs import RunRecord
+        from minibert.text.tokenizer import save_tokenizer
 
         out = self.options.out
         run.export(out)
         if not self.processes.leads:
             return
+        save_tokenizer(ready.tokenizer, out)
         record = RunRecord.read(out)
         skipped = sum(entry["skipped"] for entry in record.metrics)
         self._say(f"Done: {run.done:,} steps in {record.seconds / 60:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
@@ -286,6 +302,8 @@ def _last_good(checkpoints: "Checkpoints") -> str:
 
 def _command() -> str:
     """What was typed, with --resume."""
+    if os.environ.get("WORLD_SIZE") != os.environ.get("LOCAL_WORLD_SIZE"):
+        return "start the job again on every machine, with --resume"
     words = [word for word in sys.argv[1:] if word != "--resume"]
     start = ["torchrun", f"--nproc-per-node={os.environ['LOCAL_WORLD_SIZE']}", "-m"] if "LOCAL_WORLD_SIZE" in os.environ else []
     return shlex.join([*start, "minibert", *words, "--resume"])

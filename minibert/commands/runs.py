@@ -1,7 +1,7 @@
 """`minibert runs`: pretraining runs side by side."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -33,6 +33,8 @@ def run(options: Runs) -> int:
         raise BadUse(str(error)) from error
     if not records:
         raise BadUse("name at least one folder that `minibert pretrain` has written")
+    if len({record.name for record in records}) < len(records):
+        records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
     rows = [record.row() for record in records]
     if options.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))

@@ -12,7 +12,7 @@ from minibert.text.pretraining import PretrainingBatch
 from minibert.text.settings import TextSource, Vocabulary
 from minibert.text.source import make_tokenizer, open_corpus
 from minibert.text.tokenized import TokenizedCorpus, tokenize
-from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, TOKENIZER_FILE, load_tokenizer, save_tokenizer, token_id
 from minibert.training.recipe import held_out_batches
 from minibert.training.settings import Recipe
 
@@ -45,6 +45,8 @@ def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, director
     if learn or not (directory / TOKENIZER_FILE).is_file():
         save_tokenizer(make_tokenizer(vocabulary, corpus, source.held_out), directory)
     tokenizer = load_tokenizer(directory)
+    for token in SPECIAL_TOKENS:
+        token_id(tokenizer, token)
     learnt, held_out = tokenize(corpus, tokenizer, source.held_out)
     try:
         check_pairs(learnt, recipe.examples.pairs)
@@ -62,14 +64,14 @@ def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, director
         summary += f"\n  There will be no evaluation: of those held out, {error}."
     marks = landmarks(learnt, held_out, tokenizer)
     summary += "\n  Losses to hold it against: " + ", ".join(f"{name} {value:.2f}" for name, value in marks.items())
-    settings = settings_of(source, vocabulary, recipe, corpus.name, corpus.fingerprint)
+    settings = settings_of(source, vocabulary, recipe, corpus.name, learnt.digest)
     return Prepared(tokenizer, learnt, batches, marks, settings, summary)
 
 
-def settings_of(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, name: str, fingerprint: str) -> dict[str, Any]:
-    """All that decides the numbers of a run; `name` and `fingerprint` are those of its text."""
+def settings_of(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, name: str, digest: str) -> dict[str, Any]:
+    """All that decides the numbers of a run; `name` and `digest` are those of its text, in pieces."""
     return {
         "recipe": asdict(replace(recipe, learning_rate=recipe.rate)),
         "vocabulary": asdict(vocabulary),
-        "corpus": {"name": name, "held_out": source.held_out, "fingerprint": fingerprint},
+        "corpus": {"name": name, "held_out": source.held_out, "digest": digest},
     }

@@ -14,6 +14,8 @@ from minibert.study import plots
 from minibert.training.loop import Score
 
 METRICS, ABOUT = "metrics.jsonl", "run.json"
+MOST_NATS = 700.0
+"""Above, a perplexity is too large for a number."""
 
 
 def keep_metrics_until(directory: Path, step: int) -> None:
@@ -86,15 +88,19 @@ class RunRecord:
 
 
 def held_out_entry(scores: Mapping[str, Score]) -> dict[str, float]:
-    """Scores on held-out documents as they stand in `metrics.jsonl`."""
+    """Scores on held-out documents as they stand in `metrics.jsonl`; nothing, if a loss is no finite number."""
     entry: dict[str, float] = {}
     for term, score in scores.items():
         entry |= {f"held_out_{term}": score.loss, f"held_out_{term}_accuracy": score.accuracy}
-    return entry | {"held_out_perplexity": math.exp(scores["mlm"].loss)}
+    if not all(map(math.isfinite, entry.values())):
+        return {}
+    return entry | {"held_out_perplexity": math.exp(min(scores["mlm"].loss, MOST_NATS))}
 
 
 def held_out_line(step: int, entry: Mapping[str, float]) -> str:
     """The same in a line for people."""
+    if not entry:
+        return f"  step {step:,}, held out: the loss is no finite number"
     line = (
         f"  step {step:,}, held out: MLM {entry['held_out_mlm']:.3f} nats (perplexity {entry['held_out_perplexity']:,.0f}, "
         f"{entry['held_out_mlm_accuracy']:.1%} found)"

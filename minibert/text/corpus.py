@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LARGE = 64 * 2**20
 """Bytes of text from which on several files are read side by side."""
+ROWS_FOR_A_PROCESS = 10_000
 
 
 class CorpusError(ValueError):
@@ -50,7 +52,7 @@ class Corpus:
     name: str
     """For people."""
     fingerprint: str
-    """Changes when the text does, or the way it is read; not with the place where it lies."""
+    """Changes when the text does, or the way it is read: what is kept in the cache is found again by it."""
     documents: Iterable[Document]
     """Can be gone through again and again, and need not be in memory."""
 
@@ -107,24 +109,33 @@ def read_files(files: Sequence[Path], layout: Layout | None = None, column: str 
 
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(_digest, files))
-    processes = min(len(files), os.cpu_count() or 1) if sum(file.stat().st_size for file in files) > LARGE else None
-    what = {"files": [*map(str, files)], "digests": digests, "layout": layout, "column": column, "code": _code()}
+    folder = Path(os.path.commonpath([file.resolve().parent for file in files]))
+    names = [file.resolve().relative_to(folder).as_posix() for file in files]
+    fingerprint = _hash([names, digests, layout, column, _code()])
+    generate = partial(
+        datasets.Dataset.from_generator, _generate, _features(), str(cache_directory() / "text"), fingerprint=fingerprint
+    )
+    what = {"files": [*map(str, files)], "names": names, "layout": layout, "column": column}
     datasets.disable_progress_bars()
+    processes = min(len(files), os.cpu_count() or 1) if sum(file.stat().st_size for file in files) > LARGE else None
     try:
-        table = datasets.Dataset.from_generator(
-            _generate, _features(), str(cache_directory() / "text"), gen_kwargs=what, num_proc=processes
-        )
+        try:
+            table = generate(gen_kwargs=what, num_proc=processes)
+        except Exception:
+            if processes is None:
+                raise
+            table = generate(gen_kwargs=what)  # by itself, since an error of another process does not say why
     except datasets.exceptions.DatasetGenerationError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, CorpusError | OSError):
             cause = cause.__cause__
         raise cause or error from None
-    names = [file.name for file in files]
-    fingerprint = _hash([names, digests, layout, column, _code()])
     return Corpus(", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else ""), fingerprint, _Rows(table))
 
 
-def read_hub(name: str, split: str = "train", layout: Layout | None = None, column: str = "text") -> Corpus:
+def read_hub(
+    name: str, config: str | None = None, split: str = "train", layout: Layout | None = None, column: str = "text"
+) -> Corpus:
     """The documents of a data set, by its id on the hub or as a folder with one, as `read_files` gives them.
 
     Raises: CorpusError if there is no such data set, split or column.
@@ -133,14 +144,17 @@ def read_hub(name: str, split: str = "train", layout: Layout | None = None, colu
 
     datasets.disable_progress_bars()
     try:
-        rows = datasets.load_dataset(name, split=split)
+        rows = datasets.load_dataset(name, config, split=split)
     except Exception as error:  # of many classes, by which server, file or builder it was
         raise CorpusError(f"data set {name!r}, split {split!r}: {' '.join(str(error).split())[:300]}") from error
+    fingerprint = _hash([name, config, split, rows._fingerprint, layout, column, _code()])
     if column not in rows.column_names:
         raise CorpusError(f"data set {name!r}: has no column {column!r}; its columns: {', '.join(rows.column_names)}")
 
-    def sentences_of(texts: list[str], numbers: list[int], code: str) -> dict[str, list[Any]]:
-        found = [(f"{name}#{number}", _row(text or "", layout)) for number, text in zip(numbers, texts, strict=True)]
+    def sentences_of(texts: list[Any], numbers: list[int]) -> dict[str, list[Any]]:
+        found = []
+        for number, text in zip(numbers, texts, strict=True):
+            found.append((f"{name}#{number}", _row(_text_in({column: text}, column, f"{name}, row {number}"), layout)))
         return {"source": [source for source, some in found if some], "sentences": [some for _, some in found if some]}
 
     table = rows.map(
@@ -150,9 +164,10 @@ def read_hub(name: str, split: str = "train", layout: Layout | None = None, colu
         batched=True,
         remove_columns=rows.column_names,
         features=_features(),
-        fn_kwargs={"code": _code()},
+        num_proc=min(os.cpu_count() or 1, len(rows) // ROWS_FOR_A_PROCESS) or None,
+        new_fingerprint=fingerprint,
     )
-    return Corpus(f"{name} ({split})", _hash([name, split, rows._fingerprint, layout, column, _code()]), _Rows(table))
+    return Corpus(f"{name} ({split})", fingerprint, _Rows(table))
 
 
 @dataclass(frozen=True)
@@ -173,14 +188,12 @@ def _features() -> Any:
     return Features({"source": Value("string"), "sentences": List(Value("large_string"))})
 
 
-def _generate(
-    files: Sequence[str], digests: Sequence[str], layout: Layout | None, column: str, code: str
-) -> Iterator[dict[str, Any]]:
-    """Rows of the table. `digests` and `code` are not read: they are part of the name that the table has in the cache."""
-    for file in files:
+def _generate(files: Sequence[str], names: Sequence[str], layout: Layout | None, column: str) -> Iterator[dict[str, Any]]:
+    """Rows of the table."""
+    for file, name in zip(files, names, strict=True):
         path, number = Path(file), 0
         for number, found in enumerate(_documents_of(path, layout, column), start=1):
-            yield {"source": f"{path.name}#{number}", "sentences": found}
+            yield {"source": f"{name}#{number}", "sentences": found}
         if not number:
             raise CorpusError(f"{path}: is empty, there is no text in it")
 

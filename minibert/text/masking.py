@@ -35,7 +35,7 @@ def mask_tokens(
 
     Source: Devlin et al. 2019, section 3.1, task 1; whole words and `most`: Google's BERT code.
     Differs: every token (or word) is chosen by itself with probability `share`; Google's code chooses round(share * length)
-        tokens of a sequence, at least one.
+        tokens of a sequence, at least one. Where a word would exceed `most`, Google's code tries the next; here it ends.
     Tests: tests/text/test_masking.py::TestMaskTokens
     """
     chance, lot, piece = np.moveaxis(draws, -1, 0)

@@ -73,7 +73,8 @@ def draw_pairs(
         longest: A and B together have at most so many tokens; the longer of them is shortened, at random ends.
 
     Source: Devlin et al. 2019, section A.2; Google's BERT code, `create_instances_from_document`.
-    Differs: Google's code gives a lone sentence a B from another document, so that more than half of the labels say so.
+    Differs: Google's code gives a lone sentence a B from another document, so that more than half of the labels say so,
+        and draws a short target once for a document, not for every chunk. No chunk goes on beyond a stretch of `STRETCH`.
     Tests: tests/text/test_pairs.py::TestDrawPairs
 
     Raises: ValueError as `check_pairs` does.

@@ -37,7 +37,7 @@ class PretrainingBatch:
     next_sentence_label: Int[Tensor, " batch"]
 
     def to(self, device: torch.device) -> "PretrainingBatch":
-        """The same on another device; from pinned memory without waiting for it."""
+        """The same on another device."""
         return PretrainingBatch(*(column.to(device, non_blocking=True) for column in vars(self).values()))
 
 

@@ -39,6 +39,8 @@ class TextSource:
     """Files, and folders that are searched for files: plain text, .jsonl, .csv, .tsv, .parquet, each also as .gz."""
     dataset: str | None = None
     """A data set instead: its id on the hub, or a folder with one."""
+    config: str | None = None
+    """Which configuration of the data set, if it has several."""
     split: str = "train"
     """Which part of the data set."""
     column: str = "text"

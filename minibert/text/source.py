@@ -13,7 +13,7 @@ def open_corpus(source: TextSource) -> Corpus:
     """The documents. Raises: CorpusError that names file and line, for text that cannot be read."""
     layout = None if source.layout == "auto" else source.layout
     if source.dataset is not None:
-        return read_hub(source.dataset, source.split, layout, source.column)
+        return read_hub(source.dataset, source.config, source.split, layout, source.column)
     return read_files(find_files(source.text), layout, source.column) if source.text else builtin_corpus()
 
 

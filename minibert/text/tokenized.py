@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document, is_held_out
 from minibert.text.tokenizer import SEP, token_id
 
-DOCUMENTS_AT_ONCE = 1000
+CHARACTERS_AT_ONCE = 4_000_000
 IDS, SENTENCES, DOCUMENTS, ABOUT = "ids.bin", "sentence-starts.npy", "document-starts.npy", "corpus.json"
 
 
@@ -43,6 +45,8 @@ class TokenizedCorpus:
     ids: NDArray[Any]
     sentence_starts: IntArray
     document_starts: IntArray
+    digest: str = ""
+    """Of the ids, where they are on the disk: the same for the same text in the same pieces, wherever it lies."""
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
@@ -58,28 +62,31 @@ class TokenizedCorpus:
     def write(cls, directory: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
         """Encodes every sentence of every document into files, of which `load` gives this again without reading them."""
         directory.mkdir(parents=True, exist_ok=True)
-        sentences, lengths, dtype = [], [], np.dtype(np.uint16)
+        sentences, lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
         with (directory / IDS).open("wb") as file:
             for part in _encode(documents, tokenizer):
                 part.ids.tofile(file)
+                digest.update(part.ids.tobytes())
                 sentences.append(part.sentences)
                 lengths.append(part.documents)
                 dtype = part.ids.dtype
+            file.flush()
+            os.fsync(file.fileno())
         np.save(directory / SENTENCES, _starts(sentences))
         np.save(directory / DOCUMENTS, _starts(lengths))
-        write_atomically(directory / ABOUT, json.dumps({"dtype": dtype.name}))  # last: what has it is whole
+        write_atomically(directory / ABOUT, json.dumps({"dtype": dtype.name, "digest": digest.hexdigest()[:16]}))  # last
         return cls.load(directory)
 
     @classmethod
     def load(cls, directory: Path) -> "TokenizedCorpus":
-        """What `write` has written, mapped into memory. Raises: FileNotFoundError if it is not there, or not whole."""
-        dtype = json.loads((directory / ABOUT).read_text())["dtype"]
-        empty = (directory / IDS).stat().st_size == 0  # which cannot be mapped
-        return cls(
-            np.empty(0, dtype) if empty else np.memmap(directory / IDS, dtype, mode="r"),
-            np.load(directory / SENTENCES, mmap_mode="r"),
-            np.load(directory / DOCUMENTS, mmap_mode="r"),
-        )
+        """What `write` has written, mapped into memory. Raises: OSError if it is not there, ValueError if it is not whole."""
+        about = json.loads((directory / ABOUT).read_text())
+        sentences, documents = (np.load(directory / name, mmap_mode="r") for name in (SENTENCES, DOCUMENTS))
+        size = (directory / IDS).stat().st_size
+        if size != sentences[-1] * np.dtype(about["dtype"]).itemsize:
+            raise ValueError(f"{directory / IDS}: has {size} bytes, and not as many as its sentences need")
+        ids = np.memmap(directory / IDS, about["dtype"], mode="r") if size else np.empty(0, about["dtype"])
+        return cls(ids, sentences, documents, about["digest"])
 
     def sample(self, separator: int, most: int = 10_000_000) -> IntArray:
         """The first ids, up to `most`, without separators: enough to count how frequent each piece is."""
@@ -96,7 +103,10 @@ def tokenize(corpus: Corpus, tokenizer: Tokenizer, held_out_share: float) -> tup
     settings = [corpus.fingerprint, tokenizer.to_str(), held_out_share, Path(__file__).read_text(encoding="utf-8")]
     fingerprint = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     directory = cache_directory() / "tokens" / fingerprint
-    if not directory.is_dir():
+    try:
+        return TokenizedCorpus.load(directory / "learnt"), TokenizedCorpus.load(directory / "held-out")
+    except (OSError, ValueError):  # not there, or damaged
+        shutil.rmtree(directory, ignore_errors=True)
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{fingerprint}.") as temporary:
             made = Path(temporary) / "made"
@@ -121,8 +131,7 @@ def _encode(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Pa
     """Some documents at a time, on all cores; sentences without any piece are left out, and so are documents."""
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
     separator = [token_id(tokenizer, SEP)]
-    stream = iter(documents)
-    while some := list(islice(stream, DOCUMENTS_AT_ONCE)):
+    for some in _portions(documents):
         texts = [sentence for document in some for sentence in document.sentences]
         encoded = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
         pieces = [[ids for _ in document.sentences if (ids := next(encoded).ids)] for document in some]
@@ -133,6 +142,19 @@ def _encode(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Pa
             np.array([len(ids) for ids in flat], dtype=np.int64),
             np.array([len(document) for document in whole], dtype=np.int64),
         )
+
+
+def _portions(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Some documents at a time, of about `CHARACTERS_AT_ONCE` together."""
+    some, size = [], 0
+    for document in documents:
+        some.append(document)
+        size += sum(map(len, document.sentences))
+        if size >= CHARACTERS_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _starts(lengths: Sequence[IntArray]) -> IntArray:

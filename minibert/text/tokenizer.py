@@ -57,7 +57,7 @@ def save_tokenizer(tokenizer: Tokenizer, directory: str | Path) -> None:
     ids = tokenizer.get_vocab()
     settings = {
         "tokenizer_class": "BertTokenizer",
-        "do_lower_case": json.loads(tokenizer.to_str())["normalizer"]["lowercase"],
+        "do_lower_case": (json.loads(tokenizer.to_str())["normalizer"] or {}).get("lowercase", False),
         "pad_token": PAD,
         "unk_token": UNK,
         "cls_token": CLS,

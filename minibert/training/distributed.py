@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -14,8 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from minibert.training.settings import Sharding
 
-PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others: one of them may be reading a large corpus."""
+PATIENCE = timedelta(hours=24)
+"""How long a process waits for the others: one of them may be reading a large corpus, or learning its vocabulary. That one of
+them has gone is noticed at once."""
 
 
 CPU = torch.device("cpu")
@@ -43,6 +45,14 @@ class Processes:
         if self.count > 1:
             distributed.all_reduce(values)
         return dict(zip(parts, values.tolist(), strict=True))
+
+    def agree(self, problem: str) -> str:
+        """The first problem that any process has, in all of them; "" if there is none."""
+        if self.count == 1:
+            return problem
+        every: list[Any] = [None] * self.count
+        distributed.all_gather_object(every, problem)
+        return next((text for text in every if text), "")
 
     def wait(self) -> None:
         """Goes on when all have come here."""

@@ -20,6 +20,8 @@ def training_operations(config: BertConfig, batches: Iterable[PretrainingBatch])
     for_a_guess = width**2 + width * config.vocab_size
     tokens = products = 0
     for batch in batches:
+        if not ((batch.labels != IGNORED).any() or (batch.next_sentence_label != IGNORED).any()):
+            continue  # what a process is given that has nothing to do
         lengths = batch.attention_mask.sum(dim=1)
         tokens += int(lengths.sum())
         products += for_a_token * int(lengths.sum())

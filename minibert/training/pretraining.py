@@ -107,10 +107,10 @@ class PretrainingRun(Generic[PretrainedBert]):
         """The micro-batches of each step from here on, with the place of the next step. It does not end."""
         for number in count(self.place.epoch):
             epoch = self.examples.epoch(number)
-            plan = epoch.in_batches(self.cut)
+            plan, lengths = epoch.in_batches(self.cut), epoch.lengths
             begin = self.place.step if number == self.place.epoch else 0
             for place in range(begin, len(plan)):
-                shares = share_of(plan[place], epoch.lengths, self.processes.rank, self.processes.count, self.micro_batch)
+                shares = share_of(plan[place], lengths, self.processes.rank, self.processes.count, self.micro_batch)
                 yield Place(number, place + 1), [epoch.batch(some).to(self.processes.device) for some in shares]
 
     def _consumed(self) -> Iterator[list[PretrainingBatch]]:

@@ -60,7 +60,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Machine:
-    """How the work is done. The numbers are the same but for rounding, so it may change when a run goes on."""
+    """How the work is done. It may change when a run goes on: without dropout the numbers are the same to rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
@@ -73,3 +73,7 @@ class Machine:
     """Compile the encoder (torch.compile): a minute or two at the start, quicker steps on a GPU."""
     recompute: bool = False
     """Keep no activations inside the layers, compute them anew on the way back: less memory, a third more work."""
+
+    def __post_init__(self) -> None:
+        if self.micro_batch_size is not None and self.micro_batch_size < 1:
+            raise BadSetting(f"micro_batch_size {self.micro_batch_size}: must be at least 1")

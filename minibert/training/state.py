@@ -56,7 +56,8 @@ class Checkpoints:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        for old in self._folders()[self.keep :]:
+        newer = [folder for folder in self._folders() if _step(folder) > step]  # damaged, or it would have been gone on from
+        for old in newer + self._folders()[len(newer) + self.keep :]:
             shutil.rmtree(old)
         return final
 
@@ -67,7 +68,11 @@ class Checkpoints:
     def _folders(self) -> list[Path]:
         """Newest first."""
         found = [path for path in self.directory.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
-        return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
+        return sorted(found, key=_step, reverse=True)
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def _is_whole(folder: Path) -> bool:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from minibert.text import builtin
 from minibert.text.settings import TextSource, Vocabulary
 from minibert.training import state
 from minibert.training.settings import Recipe
+from minibert.training.state import Checkpoints
 
 STEPS = 12
 SETTINGS = (
@@ -174,7 +176,7 @@ def test_a_run_only_goes_on_as_it_began(text: Path, whole: Path, tmp_path: Path,
     assert "(vocabulary.cased: False, now True)" in refused(capsys, [*resume, "--cased"])
     other = tmp_path / "corpus.txt"
     other.write_text(text.read_text() + "\nOne more.\n")
-    assert "(corpus.fingerprint: " in refused(capsys, [*resume, "--text", str(other)])
+    assert "(corpus.digest: " in refused(capsys, [*resume, "--text", str(other)])
     assert before == {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
 
 
@@ -189,6 +191,7 @@ def test_a_run_only_goes_on_as_it_began(text: Path, whole: Path, tmp_path: Path,
         (["--vocab-size", "12"], "a vocabulary of 12 is too small"),
         (["--tokenizer", "nowhere"], "nowhere: is no"),
         (["--keep", "0"], "keep 0: must be at least 1"),
+        (["--micro-batch-size", "-1"], "micro_batch_size -1: must be at least 1"),
         (["--dataset", "x"], "give files (text) or a data set (dataset), not both"),
     ],
 )
@@ -239,6 +242,32 @@ def test_without_pairs(text: Path, tmp_path: Path) -> None:
     assert main(arguments(text, tmp_path, "--pairs", "none", "--whole-words", "--max-predictions", "3")) == 0
     assert BertForMaskedLM.from_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["BertForMaskedLM"]
+
+
+def test_nothing_is_written_over(text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model without a checkpoint, or a run of which every checkpoint is damaged, stays as it is."""
+    shutil.copytree(whole, tmp_path / "a")
+    for name in ("step-000008", "step-000012"):
+        os.truncate(tmp_path / "a" / "checkpoints" / name / "model.safetensors", 10)
+    assert "every checkpoint of this run is damaged" in refused(capsys, arguments(text, tmp_path / "a", "--resume"))
+    shutil.rmtree(tmp_path / "a" / "checkpoints")
+    assert "holds a model, and no checkpoint to go on from" in refused(capsys, arguments(text, tmp_path / "a"))
+    assert measured(tmp_path / "a") == measured(whole)
+
+
+@pytest.mark.slow
+def test_two_processes_with_dropout_go_on_bit_for_bit(text: Path, tmp_path: Path) -> None:
+    """Each with random numbers of its own, which are kept: stopped by SIGTERM and taken up, they end as if they never had."""
+    commands = {name: arguments(text, tmp_path / name, "--steps", "150", "--checkpoint-every", "50") for name in ("a", "b")}
+    start(commands["a"], processes=2).communicate(timeout=300)
+    process, metrics = start(commands["b"], processes=2), tmp_path / "b" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") > 20):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    shown, _ = process.communicate(timeout=120)
+    assert "Stopped. To go on:" in shown
+    start([*commands["b"], "--resume"], processes=2).communicate(timeout=300)
+    assert_same(tmp_path / "b", tmp_path / "a")
 
 
 def test_two_documents_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,9 +358,8 @@ def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int)
 def test_killed_at_random_moments_it_ends_the_same(text: Path, tmp_path: Path) -> None:
     """SIGKILL, five times, in steps or while a checkpoint is written: the same numbers and the same model, bit for bit."""
     more = ("--steps", "50", "--checkpoint-every", "2", "--evaluate-every", "50")
-    process = start(arguments(text, tmp_path / "whole", *more))
-    process.communicate(timeout=300)
-    assert kill_at_random_moments(arguments(text, tmp_path / "killed", *more), tmp_path / "killed", 5, seed=0) >= 3
+    assert main(arguments(text, tmp_path / "whole", *more)) == 0
+    assert kill_at_random_moments(arguments(text, tmp_path / "killed", *more), tmp_path / "killed", 5, seed=0) == 5
     assert_same(tmp_path / "killed", tmp_path / "whole")
 
 
@@ -371,7 +399,7 @@ def test_two_processes_are_one(text: Path, exact: Path, tmp_path: Path, sharding
     assert_close(tmp_path, exact)
 
 
-def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, exact: Path, tmp_path: Path) -> None:
+def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, tmp_path: Path) -> None:
     """The one that is left says what has happened and which checkpoint is good; two more go on from what one has begun."""
     command = arguments(text, tmp_path, *EXACT, "--steps", "2000", "--checkpoint-every", "3")
     process = start(command, processes=2)
@@ -384,11 +412,15 @@ def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, exact:
     assert "another process of this job has gone" in shown
     assert "The last good checkpoint is" in shown
     again = start([*command, "--resume", "--steps", "2000"], processes=2)
-    while again.poll() is None and len(RunRecord.read(tmp_path).metrics) < 10:
+    begun = len((tmp_path / "metrics.jsonl").read_text().splitlines())
+    while again.poll() is None and len((tmp_path / "metrics.jsonl").read_text().splitlines()) < begun + 20:
         time.sleep(0.1)
     again.send_signal(signal.SIGTERM)
     shown, _ = again.communicate(timeout=120)
     assert "Going on after step" in shown
+    assert "Stopped. To go on:" in shown
+    newest = Checkpoints(tmp_path / "checkpoints").newest()
+    assert newest.name == f"step-{RunRecord.read(tmp_path).metrics[-1]['step']:06d}"
 
 
 def test_two_go_on_from_what_one_has_begun(text: Path, exact: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_folders_are_searched_in_order_and_sources_name_file_and_place(tmp_path:
         (tmp_path / "x" / name / f"{name}.txt").write_text(TEXT)
     (tmp_path / "x" / "picture.png").write_bytes(b"\xff\xd8")
     here = read_files(find_files([tmp_path / "x"]))
-    assert [document.source for document in here.documents] == ["a.txt#1", "a.txt#2", "b.txt#1", "b.txt#2"]
+    assert [document.source for document in here.documents] == ["a/a.txt#1", "a/a.txt#2", "b/b.txt#1", "b/b.txt#2"]
     (tmp_path / "x").rename(tmp_path / "y")
     assert read_files(find_files([tmp_path / "y"])).fingerprint == here.fingerprint
 
@@ -155,6 +155,9 @@ def test_many_files_are_read_side_by_side(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "5.txt").write_text("Another one.\nIts end.\n")
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert list(read_files(find_files([tmp_path])).documents)[:-1] == alone
+    (tmp_path / "3.txt").write_bytes(b"fine\nna\xefve\n")
+    with pytest.raises(CorpusError, match=r"3\.txt, line 2: is not UTF-8"):
+        read_files(find_files([tmp_path]))
 
 
 def test_a_data_set_of_the_hub(tmp_path: Path) -> None:
@@ -166,6 +169,9 @@ def test_a_data_set_of_the_hub(tmp_path: Path) -> None:
     assert read.name == f"{name} (train)"
     with pytest.raises(CorpusError, match=r"has no column 'text'; its columns: body"):
         read_hub(name)
+    (tmp_path / "train.jsonl").write_text('{"body": 5}\n')
+    with pytest.raises(Exception, match="'body' is no text but '5'"):
+        read_hub(name, column="body")
     with pytest.raises(CorpusError, match="split 'test'"):
         read_hub(name, split="test", column="body")
     with pytest.raises(CorpusError, match="data set 'nobody/nothing-of-the-kind'"):

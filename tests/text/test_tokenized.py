@@ -1,5 +1,6 @@
 """Encoded documents: what stands where, in memory and on the disk."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_on_the_disk_it_is_the_same(tmp_path: Path) -> None:
     documents = make([["abc de", "f"], ["a"], ["b c", "d", "e"]])
     whole = TokenizedCorpus.from_documents(documents, TOKENIZER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenized, "DOCUMENTS_AT_ONCE", 2)
+        patch.setattr(tokenized, "CHARACTERS_AT_ONCE", 5)
         written = TokenizedCorpus.write(tmp_path, iter(documents), TOKENIZER)
     for name in ("ids", "sentence_starts", "document_starts"):
         np.testing.assert_array_equal(getattr(written, name), getattr(whole, name))
@@ -79,6 +80,17 @@ def test_with_few_documents_nothing_is_held_out() -> None:
     assert len(learnt.document_starts) == 3
     assert len(held_out.document_starts) == 1
     assert len(held_out.ids) == 0
+
+
+def test_what_is_damaged_in_the_cache_is_made_again() -> None:
+    """A file that is too short is not trusted, and not in the way."""
+    corpus = Corpus("", "damaged", make([["a b", "c"]] * 40))
+    learnt, _ = tokenize(corpus, TOKENIZER, 0.2)
+    expected = learnt.ids.tolist()
+    os.truncate(learnt.ids.filename, 4)
+    again, _ = tokenize(corpus, TOKENIZER, 0.2)
+    assert again.ids.tolist() == expected
+    assert again.digest == learnt.digest != ""
 
 
 def test_the_sample_has_no_separators() -> None:

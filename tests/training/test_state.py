@@ -57,6 +57,15 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str) -> Non
     assert (bad / "model").read_text() == "again"
 
 
+def test_damaged_ones_do_not_push_out_good_ones(tmp_path: Path) -> None:
+    """What is written after going on from before them stays, and they go."""
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step in (8, 12):
+        (tmp_path / f"step-{step:06d}").mkdir()
+    assert checkpoints.save(4, writer("a")) == checkpoints.newest()
+    assert names(checkpoints) == ["step-000004"]
+
+
 def test_a_full_disk_leaves_the_last_one_good(tmp_path: Path) -> None:
     """The error is raised as it is, nothing half-written stays, and later it works again."""
     checkpoints = Checkpoints(tmp_path)
