@@ -1,6 +1,6 @@
 """The reference runs that `minibert pretrain` says "on track" by: writes minibert/study/reference_runs.json.
 
-python benchmarks/reference_runs.py [--out runs/reference] [--machine "2 cores of …"]
+python benchmarks/reference_runs.py [--out runs/reference]
 
 Every run is `minibert pretrain` with the preset's steps below and nothing else but the seed, on the docstrings of Python and
 torch. One that is there already is not made again.
@@ -24,7 +24,6 @@ def main() -> None:
     """Trains what is missing, and writes the bands of what is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/reference"))
-    parser.add_argument("--machine", default="two CPU cores")
     options = parser.parse_args()
     references = {}
     for preset, steps in STEPS.items():
@@ -32,7 +31,7 @@ def main() -> None:
         for seed, folder in zip(SEEDS, folders, strict=True):
             words = f"pretrain --preset {preset} --steps {steps} --seed {seed} --resume --out".split()
             subprocess.run([sys.executable, "-m", "minibert", *words, str(folder)], check=True)
-        references[preset] = asdict(Reference.of([RunRecord.read(folder) for folder in folders], options.machine))
+        references[preset] = asdict(Reference.of([RunRecord.read(folder) for folder in folders]))
     FILE.write_text(json.dumps(references, indent=1) + "\n", encoding="utf-8")
     print(f"written: {FILE}")
 

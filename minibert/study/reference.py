@@ -22,13 +22,9 @@ class Reference:
     """Of the runs, without their seeds."""
     bands: dict[str, dict[str, list[float]]]
     """By step (as text) and measure: the lowest and the highest value to be expected."""
-    minutes: float
-    """That a run took, in training steps."""
-    machine: str
-    """On which it did."""
 
     @classmethod
-    def of(cls, runs: Sequence[RunRecord], machine: str) -> "Reference":
+    def of(cls, runs: Sequence[RunRecord]) -> "Reference":
         """The bands of some runs of one recipe: what they measured, and on both sides as much as they differ."""
         bands: dict[str, dict[str, list[float]]] = {}
         for entries in zip(*(run.evaluations for run in runs), strict=True):
@@ -37,7 +33,7 @@ class Reference:
                 lowest, highest = (choose(entry[measure] for entry in entries) for choose in (min, max))
                 margin = max(highest - lowest, LEAST_MARGIN[measure])
                 step[measure] = [round(lowest - margin, 4), round(highest + margin, 4)]
-        return cls(comparable(runs[0].about), bands, min(run.seconds for run in runs) / 60, machine)
+        return cls(comparable(runs[0].about), bands)
 
     @property
     def loss_band(self) -> list[tuple[int, float, float]]:

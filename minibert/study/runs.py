@@ -135,13 +135,20 @@ def compare_figure(records: Sequence[RunRecord]) -> Figure:
 
 def what_differs(records: Sequence[RunRecord]) -> list[str]:
     """The settings that are not the same in all runs, one line each: the setting, and its value in every run."""
-    flat = [_flat(record.about) for record in records]
-    names = dict.fromkeys(name for settings in flat for name in settings)
-    return [
-        f"{name}: " + ", ".join(str(settings.get(name)) for settings in flat)
-        for name in names
-        if any(settings.get(name) != flat[0].get(name) for settings in flat)
-    ]
+    found = _differing([record.about for record in records])
+    return [f"{name}: " + ", ".join(map(str, values)) for name, values in found.items()]
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Where two settings differ, one line each, such as `recipe.seed: 0, now 1`."""
+    return [f"{name}: {old}, now {new}" for name, (old, new) in _differing([before, now]).items()]
+
+
+def _differing(several: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The settings that are not the same everywhere, by their paths, with all their values."""
+    flat = [_flat(settings) for settings in several]
+    values = {name: [settings.get(name) for settings in flat] for settings in flat for name in settings}
+    return {name: found for name, found in values.items() if any(value != found[0] for value in found)}
 
 
 def _flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -149,13 +156,6 @@ def _flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         found |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
     return found
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Where two settings differ, one line each, such as `recipe.seed: 0, now 1`."""
-    old, new = _flat(before), _flat(now)
-    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
-    return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names]
 
 
 def _number(value: float | None, form: str) -> str:

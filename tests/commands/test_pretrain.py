@@ -284,7 +284,7 @@ def test_on_track_and_off_it(
 ) -> None:
     """A run is held against the reference of its settings, whatever its seed; of others it is not."""
     record = RunRecord.read(whole)
-    band = Reference.of([record], "a machine")
+    band = Reference.of([record])
     monkeypatch.setattr(reference, "FILE", tmp_path / "reference.json")
     (tmp_path / "reference.json").write_text(json.dumps({"it": asdict(band)}))
     assert main(arguments(text, tmp_path / "a")) == 0

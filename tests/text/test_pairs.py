@@ -98,7 +98,7 @@ class TestDrawPairs:
         pairs = Pairs(start, start + 20, start + 50, start + 60, start)
         short = pairs_module._shortened(pairs, 20, np.random.default_rng(0))
         assert within(int(short.a_start.sum()), 10 * len(start), 0.5)
-        assert {*np.unique(short.a_start).tolist()} > {0, 10} or {*np.unique(short.a_start).tolist()} >= set(range(1, 10))
+        assert {*short.a_start.tolist()} >= set(range(1, 10))
 
     @given(corpora(), st.integers(3, 40), st.sampled_from([0.0, 0.1, 1.0]), seeds)
     def test_they_are_of_the_documents_that_the_label_says(
