@@ -65,15 +65,17 @@ def draw_pairs(
 
     A chunk is as many sentences as it takes to reach the target length: `longest`, or with probability `short_share` any
     shorter one. Sentences up to a random place of it are segment A; then a coin decides about segment B. Heads: the rest of
-    the chunk, which does follow. Tails: sentences from a random place of another document, each document equally likely; the
-    rest of the chunk is then left for the next example. A chunk of one sentence is an example of one segment, whose label
+    the chunk, which does follow. Tails: sentences of another document, from a random one on, each sentence of all other
+    documents equally likely; the rest of the chunk is then left for the next example. A chunk of one sentence is an example of one segment, whose label
     is `IGNORED`.
 
     Args:
         longest: A and B together have at most so many tokens; the longer of them is shortened, at random ends.
 
     Source: Devlin et al. 2019, section A.2; Google's BERT code, `create_instances_from_document`.
-    Differs: Google's code gives a lone sentence a B from another document, so that more than half of the labels say so,
+    Differs: Google's code draws another document first, then a sentence of it. Where many documents are short, so are most
+        of these B, and the label can be told from lengths alone.
+        Google's code gives a lone sentence a B from another document, so that more than half of the labels say so,
         and draws a short target once for a document, not for every chunk. No chunk goes on beyond a stretch of `STRETCH`.
     Tests: tests/text/test_pairs.py::TestDrawPairs
 
@@ -132,15 +134,17 @@ def _cut_into_chunks(
 def _from_another_document(
     corpus: TokenizedCorpus, chunks: _Chunks, generator: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """For each chunk a segment B of as many tokens as A leaves of the target, whole sentences, from any other document.
+    """For each chunk a segment B of as many tokens as A leaves of the target, whole sentences, all of another document.
 
     Tests: tests/text/test_pairs.py::TestDrawPairs
     """
     starts = corpus.sentence_starts
-    other = generator.integers(0, len(corpus.document_starts) - 2, len(chunks.document))
-    other += other >= chunks.document  # a draw among all others: one number less, and it skips over the own
-    stop = corpus.document_starts[other + 1] - 1
-    first = generator.integers(corpus.document_starts[other], stop)
+    first_of = corpus.document_starts - np.arange(len(corpus.document_starts))  # sentences counted without separators
+    own = first_of[chunks.document + 1] - first_of[chunks.document]
+    number = generator.integers(0, first_of[-1] - own)
+    number += own * (number >= first_of[chunks.document])  # a draw among all others skips over the own
+    other = np.searchsorted(first_of, number, side="right") - 1
+    first, stop = number + other, corpus.document_starts[other + 1] - 1
     wanted = np.maximum(1, chunks.target - (starts[chunks.cut] - starts[chunks.first]))
     end = np.minimum(np.searchsorted(starts, starts[first] + wanted), stop)
     return starts[first], starts[end]

@@ -8,7 +8,7 @@ from minibert.text.settings import BadSetting, ExampleSettings
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
 Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
-LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 1e-3, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
+LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
 """Devlin et al. 2019, section A.2, for base and large; smaller models bear, and need, longer steps."""
 
 

@@ -142,18 +142,18 @@ class TestDrawPairs:
                 seen += [*range(b_start, b_end)]
         assert sorted(seen) == sorted(place for place, token in enumerate(corpus.ids.tolist()) if token != SEPARATOR)
 
-    def test_they_are_balanced_and_every_other_document_is_equally_likely(self) -> None:
-        """Half of the labels say "is next"; the negatives of one document come from all others, and evenly."""
-        corpus = corpus_of(*[[3, 3]] * 6)
+    def test_they_are_balanced_and_every_other_sentence_is_equally_likely(self) -> None:
+        """Half of the labels say "is next"; the negatives of one document begin with all sentences of all others, evenly."""
+        corpus = corpus_of([3, 3], [3], [3, 3], [3] * 5, [3, 3])
         draws = [draw_pairs(corpus, 20, np.random.default_rng(seed)) for seed in range(3000)]
         labels = np.concatenate([pairs.label for pairs in draws])
         labels = labels[labels != IGNORED]
         assert within(int((labels == ANOTHER_DOCUMENT).sum()), len(labels), 0.5)
         of = document_of(corpus)
-        partners = [of[b] for pairs in draws for a, _, b, _, label in rows(pairs) if label == ANOTHER_DOCUMENT and of[a] == 2]
-        counts = np.bincount(partners, minlength=6)
-        assert counts[2] == 0
-        assert all(within(int(count), len(partners), 1 / 5) for count in counts[[0, 1, 3, 4, 5]])
+        begun = [b for pairs in draws for a, _, b, _, label in rows(pairs) if label == ANOTHER_DOCUMENT and of[a] == 2]
+        others = [int(start) for start in corpus.sentence_starts[:-1] if of[start] != 2 and corpus.ids[start] != SEPARATOR]
+        assert {*begun} == {*others}
+        assert all(within(begun.count(start), len(begun), 1 / len(others)) for start in others)
 
     def test_short_examples_are_as_rare_as_asked_for(self) -> None:
         """Of one-token sentences, a chunk is as long as its target: below `longest` with probability 0.1 (38/39 of it)."""

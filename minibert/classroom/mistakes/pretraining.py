@@ -83,8 +83,8 @@ PRETRAINING = [
         "negative from the same document",
         _from_another_document,
         (
-            ("len(corpus.document_starts) - 2", "len(corpus.document_starts) - 1"),
-            ("other += other >= chunks.document", "other += 0"),
+            ("generator.integers(0, first_of[-1] - own)", "generator.integers(0, first_of[-1], len(own))"),
+            ("number += own * (number >= first_of[chunks.document])", "number += 0"),
         ),
         "The other sentence may come from the same document, or be the true next one.",
         'Some pairs that belong together are labelled "another document".',
