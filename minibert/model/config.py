@@ -12,8 +12,63 @@ MOST_LABELS, LARGEST = 100_000, 1e6
 """More than anybody means: of classes, and of the fields that are no whole numbers."""
 
 
-@dataclass(frozen=True)
-class BertConfig:
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What every network here has: pieces, their width, and layers of attention and feed-forward networks."""
+
+    vocab_size: int = 30522
+    """Number of word pieces, special tokens included."""
+    hidden_size: int = 768
+    """Width of every token's vector."""
+    num_attention_heads: int = 12
+    """Heads in every layer, A in Devlin et al.; each is hidden_size / num_attention_heads wide."""
+    intermediate_size: int = 3072
+    """Width inside the feed-forward network, 4 times hidden_size in the papers."""
+    hidden_act: str = "gelu"
+    """What bends the feed-forward network and the masked-LM transform: one of `ACTIVATIONS`."""
+    hidden_dropout_prob: float = 0.1
+    """Probability with which an element of a sublayer's output is dropped in training."""
+    attention_probs_dropout_prob: float = 0.1
+    """Probability with which an attention weight is dropped in training."""
+    max_position_embeddings: int = 512
+    """Longest sequence, in tokens."""
+    initializer_range: float = 0.02
+    """Standard deviation of the initial weights."""
+    layer_norm_eps: float = 1e-12
+    """What layer normalisation adds to the variance."""
+    pad_token_id: int = 0
+    """Id of the piece that fills up short sequences."""
+    tie_word_embeddings: bool = True
+    """Whether the masked-LM head compares with the word embeddings themselves; else it has a table of its own."""
+
+    def __post_init__(self) -> None:
+        for name, kind in ((field.name, field.type) for field in fields(self)):
+            value = getattr(self, name)
+            if kind in (int, "int"):
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise TypeError(f"{name} must be a whole number, not {value!r}")
+                least = 0 if name.endswith("_token_id") else 1
+                if value < least:
+                    raise ValueError(f"{name} must be at least {least}, not {value}")
+            elif kind in (float, "float"):
+                if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LARGEST:
+                    raise ValueError(f"{name} must be a number from 0 to {LARGEST:g}, not {str(value)[:20]!r}")
+                if name.endswith("_prob") and not value < 1:
+                    raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
+            elif kind in (bool, "bool") and not isinstance(value, bool):
+                raise TypeError(f"{name} must be true or false, not {value!r}")
+            if name.endswith("_token_id") and value >= self.vocab_size:
+                raise ValueError(f"{name} {value} is outside the vocabulary of {self.vocab_size} pieces")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
+            )
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; there are {', '.join(ACTIVATIONS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig(ModelConfig):
     """Everything that decides which tensors a BERT has and how they are combined. The defaults are those of BERT-base.
 
     Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
@@ -23,72 +78,17 @@ class BertConfig:
     ValueError: hidden_size 130 is not divisible by num_attention_heads 12
     """
 
-    vocab_size: int = 30522
-    """Number of word pieces, special tokens included."""
-    hidden_size: int = 768
-    """Width of every token's vector."""
     num_hidden_layers: int = 12
     """Number of encoder layers, L in the paper."""
-    num_attention_heads: int = 12
-    """Heads in every layer, A in the paper; each is hidden_size / num_attention_heads wide."""
-    intermediate_size: int = 3072
-    """Width inside the feed-forward network, 4 times hidden_size in the paper."""
-    hidden_act: str = "gelu"
-    """What bends the feed-forward network and the masked-LM transform: one of `ACTIVATIONS`."""
-    hidden_dropout_prob: float = 0.1
-    """Probability with which an element of a sublayer's output is dropped in training."""
-    attention_probs_dropout_prob: float = 0.1
-    """Probability with which an attention weight is dropped in training."""
-    max_position_embeddings: int = 512
-    """Longest sequence, in tokens."""
     type_vocab_size: int = 2
     """Number of segments: sentence A and sentence B."""
-    initializer_range: float = 0.02
-    """Standard deviation of the initial weights."""
-    layer_norm_eps: float = 1e-12
-    """What layer normalisation adds to the variance."""
-    pad_token_id: int = 0
-    """Id of the piece that fills up short sequences."""
-    tie_word_embeddings: bool = True
-    """Whether the masked-LM head compares with the word embeddings themselves; else it has a table of its own."""
     id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
     """Names of the classes of a classification head."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-            "max_position_embeddings",
-            "type_vocab_size",
-            "pad_token_id",
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be a whole number, not {value!r}")
-            if value < 1 and name != "pad_token_id":
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-                raise ValueError(f"{name} must be a number from 0 to {LARGEST:g}, not {str(value)[:20]!r}")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
-            )
-        if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; there are {', '.join(ACTIVATIONS)}")
-        if not isinstance(self.tie_word_embeddings, bool):
-            raise TypeError(f"tie_word_embeddings must be true or false, not {self.tie_word_embeddings!r}")
+        super().__post_init__()
         if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
             raise ValueError(f"id2label must name the classes 0, 1, 2, … without a gap, not {list(self.id2label)[:8]}")
-        if not 0 <= self.pad_token_id < self.vocab_size:
-            raise ValueError(f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size} pieces")
 
     @property
     def num_labels(self) -> int:

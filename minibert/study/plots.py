@@ -144,7 +144,7 @@ def transfer(accuracies: Mapping[str, Sequence[float]], baseline: float, baselin
             axes.text(place + 0.31, mean, f"{mean:.1%}", ha="left", va="center", fontsize=8.5)
         axes.axhline(baseline, color=GREY, linewidth=0.9, linestyle="--")
         axes.text(
-            len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GREY, va="bottom", ha="right", fontsize=8.5
+            len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GREY, va="top", ha="right", fontsize=8.5
         )
         axes.set_xticks(range(len(accuracies)), accuracies)
         axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies) + 0.1), ylim=(0, None))
