@@ -22,12 +22,14 @@ from minibert.equations.objectives import (
     unigram_entropy,
 )
 from minibert.equations.optimization import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
-from minibert.equations.positions import sinusoidal_positions
+from minibert.equations.generation import keep_nucleus, keep_top, length_penalty
+from minibert.equations.positions import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 
 __all__ = [
     "IGNORED",
     "adamw_step",
     "add_and_norm",
+    "alibi_bias",
     "binary_cross_entropy",
     "causal_mask",
     "clip_by_global_norm",
@@ -35,8 +37,12 @@ __all__ = [
     "feed_forward",
     "gelu",
     "gelu_tanh",
+    "keep_nucleus",
+    "keep_top",
     "label_smoothing_loss",
     "layer_norm",
+    "learned_positions",
+    "length_penalty",
     "masked_lm_loss",
     "merge_heads",
     "multi_head_attention",
@@ -46,6 +52,7 @@ __all__ = [
     "padding_mask",
     "perplexity",
     "relu",
+    "rotary_positions",
     "scaled_dot_product_attention",
     "sinusoidal_positions",
     "softmax",

@@ -68,6 +68,7 @@ def scaled_dot_product_attention(
     value: Float[Tensor, "*batch keys value_width"],
     keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
     dropout: float = 0.0,
+    bias: Float[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*batch queries value_width"]:
     r"""Each query reads a weighted mean of the values; the weights say how well its key matches.
 
@@ -75,8 +76,8 @@ def scaled_dot_product_attention(
     Source: Vaswani et al. 2017, equation 1.
     Differs: `keep` is True where a query may attend. A query that may attend to nothing gets zeros (the paper does not
         say; Hugging Face gives other, finite values). `dropout` is the probability with which BERT's code drops a
-        weight in training (the paper drops
-        outputs of sublayers and sums of embeddings, not weights).
+        weight in training (the paper drops outputs of sublayers and sums of embeddings, not weights). `bias` is added to
+        the scores where positions are told so (`alibi_bias`).
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
@@ -87,6 +88,8 @@ def scaled_dot_product_attention(
     """
     d_k = query.shape[-1]
     scores = observe("scores", query @ key.mT / math.sqrt(d_k))
+    if bias is not None:
+        scores = observe("biased_scores", scores + bias)
     if keep is None:
         weights = observe("weights", softmax(scores))
     else:

@@ -1,5 +1,6 @@
 """Attention in one kernel that never writes the scores to memory, and the choice between it and the formula."""
 
+import math
 from collections.abc import Callable
 
 from jaxtyping import Bool, Float
@@ -11,8 +12,9 @@ from minibert.observe import is_recording, observe
 
 ATTENTIONS = ("auto", "explicit", "fused")
 
-AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
-"""Anything with the arguments of `equations.scaled_dot_product_attention`: query, key, value, keep, dropout."""
+AttentionFunction = Callable[..., Tensor]
+"""Anything that takes what `equations.scaled_dot_product_attention` takes: query, key, value, keep, dropout; and bias, where
+positions are told by one."""
 
 
 def fused_attention(
@@ -21,17 +23,19 @@ def fused_attention(
     value: Float[Tensor, "*batch keys value_width"],
     keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
     dropout: float = 0.0,
+    bias: Float[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*batch queries value_width"]:
     """`equations.scaled_dot_product_attention` by PyTorch's fused kernels (FlashAttention and its like), on any device.
 
     Its inner steps never exist as tensors, so only `context` can be observed.
     """
     if keep is None:
-        return observe("context", F.scaled_dot_product_attention(query, key, value, dropout_p=dropout))
+        return observe("context", F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout))
     # What a kernel gives for a row with nothing kept depends on kernel and release. Such a row is let attend to
     # everything and its result put to zero afterwards: then its gradient is zero as well, and never NaN.
     empty = ~keep.any(dim=-1, keepdim=True)
-    context = F.scaled_dot_product_attention(query, key, value, attn_mask=keep | empty, dropout_p=dropout)
+    mask = keep | empty if bias is None else bias.masked_fill(~(keep | empty), -math.inf)
+    context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     return observe("context", context.masked_fill(empty, 0.0))
 
 

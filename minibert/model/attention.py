@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
 from minibert.kernels import Attention, check_attention, choose_attention
+from minibert.model.cache import Cache, KeysAndValues
+from minibert.model.positions import Turn
 from minibert.observe import observe
 
 
@@ -40,11 +42,39 @@ class MultiHeadAttention(nn.Module):
         self,
         queries_from: Float[Tensor, "batch queries width"],
         keys_from: Float[Tensor, "batch keys width"],
-        keep: Bool[Tensor, "batch 1 #queries keys"] | None = None,
+        keep: Bool[Tensor, "#batch 1 #queries all_keys"] | None = None,
+        bias: Float[Tensor, "#batch heads queries all_keys"] | None = None,
+        turn: Turn | None = None,
+        cache: Cache | None = None,
     ) -> Float[Tensor, "batch queries width"]:
-        query = observe("query", split_heads(self.query(queries_from), self.heads))
-        key = observe("key", split_heads(self.key(keys_from), self.heads))
-        value = observe("value", split_heads(self.value(keys_from), self.heads))
+        """Each query reads from the keys, in every head.
+
+        Args:
+            keys_from: the same tensor as `queries_from` in self-attention. With a `cache` these are the new tokens, and the
+                keys are all so far; in attention to anything else, such as the encoder's output, they stay what they were.
+            keep: True where a query may read a key.
+            bias, turn: what positions add to the scores, and do to queries and keys (`model.positions`).
+        """
+        query = split_heads(self.query(queries_from), self.heads)
+        query = observe("query", query if turn is None else turn(query))
+
+        def make() -> KeysAndValues:
+            return self._keys_and_values(keys_from, turn)
+
+        if cache is None:
+            key, value = make()
+        elif keys_from is queries_from:
+            key, value = cache.extended(self, make())
+        else:
+            key, value = cache.once(self, make)
         attend, _ = choose_attention(self.attention)
-        context = attend(query, key, value, keep, self.dropout if self.training else 0.0)
+        biased = {} if bias is None else {"bias": bias}
+        context = attend(query, key, value, keep, self.dropout if self.training else 0.0, **biased)
         return observe("output", self.output(merge_heads(context)))
+
+    def _keys_and_values(self, keys_from: Float[Tensor, "batch keys width"], turn: Turn | None) -> KeysAndValues:
+        key = split_heads(self.key(keys_from), self.heads)
+        return (
+            observe("key", key if turn is None else turn(key)),
+            observe("value", split_heads(self.value(keys_from), self.heads)),
+        )

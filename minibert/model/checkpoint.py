@@ -1,6 +1,5 @@
-"""Hugging Face's checkpoint files, and the one table of parameter names between here and there."""
+"""Hugging Face's checkpoint files. Names are translated by `model.names`."""
 
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,58 +11,29 @@ from torch import Tensor, nn
 
 from minibert.files import write_atomically
 from minibert.model.config import BertConfig
+from minibert.model.names import BERT, Names
 from minibert.model.weights import read_weights
 
 CONFIG_FILE = "config.json"
 
-HUGGING_FACE_NAMES = {
-    "embeddings.words": "embeddings.word_embeddings",
-    "embeddings.positions": "embeddings.position_embeddings",
-    "embeddings.segments": "embeddings.token_type_embeddings",
-    "embeddings.norm": "embeddings.LayerNorm",
-    "layers.N.attention.query": "encoder.layer.N.attention.self.query",
-    "layers.N.attention.key": "encoder.layer.N.attention.self.key",
-    "layers.N.attention.value": "encoder.layer.N.attention.self.value",
-    "layers.N.attention.output": "encoder.layer.N.attention.output.dense",
-    "layers.N.attention_norm": "encoder.layer.N.attention.output.LayerNorm",
-    "layers.N.intermediate": "encoder.layer.N.intermediate.dense",
-    "layers.N.feed_forward": "encoder.layer.N.output.dense",
-    "layers.N.norm": "encoder.layer.N.output.LayerNorm",
-    "pooler.dense": "pooler.dense",
-    "mlm.transform": "cls.predictions.transform.dense",
-    "mlm.norm": "cls.predictions.transform.LayerNorm",
-    "mlm": "cls.predictions",
-    "mlm.decoder": "cls.predictions.decoder",
-    "nsp": "cls.seq_relationship",
-    "classifier": "classifier",
-    "span": "qa_outputs",
-}
-"""Our module names and Hugging Face's, without the `bert.` in front; each has a `weight`, a `bias` or both."""
-
-OUR_NAMES = {theirs: ours for ours, theirs in HUGGING_FACE_NAMES.items()}
-LEAVES = {"gamma": "weight", "beta": "bias"}
-"""What LayerNorm's parameters were called in files that came from TensorFlow."""
 DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
 """The masked-LM decoder, which is the word embeddings if it is tied; and its bias, a second copy of `mlm.bias`."""
 NOT_PARAMETERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
-ENCODER, HEADS = ("embeddings", "layers"), ("mlm", "nsp", "classifier", "span")
+ENCODER = ("embeddings", "layers")
 
 
 def heads_in(source: str | Path) -> set[str]:
     """Which parts beside the encoder a checkpoint has, by our names: of `pooler`, `mlm`, `nsp`, `classifier`, `span`."""
-    names = (_to_ours(name) for name in read_weights(source)[0])
-    return {name.split(".")[0] for name in names if name} - set(ENCODER)
+    names = (ours for name in read_weights(source)[0] for ours in BERT.ours(name))
+    return {name.split(".")[0] for name in names} - set(ENCODER)
 
 
-def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+def save_weights(weights: Mapping[str, Tensor], path: Path, names: Names = BERT) -> None:
     """Writes the parameters of a model as a safetensors file under Hugging Face's names, atomically."""
-    bare = not any(name.startswith("bert.") for name in weights)
-    tensors = {
-        ("" if bare or name.startswith(HEADS) else "bert.") + _to_theirs(name): tensor.contiguous()
-        for name, tensor in weights.items()
-    }
+    bare = names is BERT and not any(name.startswith("bert.") for name in weights)
+    tensors = names.write({name.removeprefix("bert."): tensor for name, tensor in weights.items()}, prefixed=not bare)
     if DECODER in weights:
-        tensors[_to_theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
+        tensors[BERT.theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
     write_atomically(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
 
@@ -76,7 +46,7 @@ def read_checkpoint(source: str | Path, config: BertConfig) -> tuple[dict[str, T
     Raises: as `read_weights`; and ValueError for sizes that the file does not have.
     """
     tensors, path = read_weights(source)
-    found = {_to_ours(theirs) or theirs: tensor for theirs, tensor in tensors.items()}
+    found = BERT.read(tensors)
     _check_sizes(found, config, path)
     own = DECODER in found and not torch.equal(found[DECODER], found["embeddings.words.weight"])
     tied = config.tie_word_embeddings and not own
@@ -90,20 +60,21 @@ def read_checkpoint(source: str | Path, config: BertConfig) -> tuple[dict[str, T
     return found, replace(config, tie_word_embeddings=tied), path
 
 
-def check_fits(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
+def check_fits(model: nn.Module, found: Mapping[str, Tensor], path: Path, names: Names = BERT) -> None:
     """Whether a model's parameters, of which only the shapes matter, are what `read_checkpoint` has found in a file.
 
     Raises: ValueError that names file and tensor, for an encoder of which a part is missing, and for a tensor of another
     shape.
     """
     wanted = {name.removeprefix("bert."): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if lost := [_to_theirs(name) for name in wanted if name.startswith(ENCODER) and name not in found]:
-        raise ValueError(f"{path}: has no {_list(lost)}. Is this a BERT with as many layers as its config.json says?")
+    inner = [name for name in wanted if names is not BERT or name.startswith(ENCODER)]
+    if lost := [names.theirs(name) for name in inner if name not in found]:
+        raise ValueError(f"{path}: has no {_list(lost)}. Is this a model with as many layers as its config.json says?")
     for name in wanted.keys() & found.keys():
-        _check_shape(_to_theirs(name), found[name], wanted[name], path)
+        check_shape(names.theirs(name), found[name], wanted[name], path)
 
 
-def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
+def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path, names: Names = BERT) -> None:
     """Fills a model with what `read_checkpoint` has found in a file, and `check_fits` has found to fit.
 
     A head that the file does not have keeps its fresh weights, with a warning that names it; what the file has and the
@@ -112,9 +83,9 @@ def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path) -> N
     Tests: tests/model/test_checkpoint.py::TestLoadWeights
     """
     wanted = {name.removeprefix("bert."): tensor for name, tensor in model.state_dict().items()}
-    missing = [_to_theirs(name) for name in wanted if name not in found]
+    missing = [names.theirs(name) for name in wanted if name not in found]
     unknown = [name for name in found if name not in wanted and name.removeprefix("bert.") not in NOT_PARAMETERS]
-    unexpected = [_to_theirs(name) or name for name in unknown]
+    unexpected = [names.theirs(name) or name for name in unknown]
     if missing or unexpected:
         warnings.warn(_surprises(path, missing, unexpected), stacklevel=3)
     with torch.no_grad():
@@ -135,35 +106,16 @@ def _check_sizes(found: Mapping[str, Tensor], config: BertConfig, path: Path) ->
     }
     for name, shape in shapes.items():
         if name not in found:
-            raise ValueError(f"{path}: has no {_to_theirs(name)}. Is this a BERT?")
-        _check_shape(_to_theirs(name), found[name], shape, path)
+            raise ValueError(f"{path}: has no {BERT.theirs(name)}. Is this a BERT?")
+        check_shape(BERT.theirs(name), found[name], shape, path)
 
 
-def _check_shape(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) -> None:
+def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) -> None:
     if tuple(tensor.shape) != shape:
         raise ValueError(
             f"{path}: tensor {name} has shape {tuple(tensor.shape)}, config.json asks for {shape}. "
             "Is this the config of another model?"
         )
-
-
-def _to_theirs(ours: str) -> str:
-    return _renamed(ours, HUGGING_FACE_NAMES)
-
-
-def _to_ours(theirs: str) -> str:
-    """Our name without `bert.`, or "" for a tensor that no model here has."""
-    return _renamed(theirs, OUR_NAMES)
-
-
-def _renamed(name: str, table: Mapping[str, str]) -> str:
-    module, _, leaf = name.removeprefix("bert.").rpartition(".")
-    leaf = LEAVES.get(leaf, leaf)
-    number = re.search(r"\.(\d+)\.", module)
-    pattern = re.sub(r"\.\d+\.", ".N.", module, count=1)
-    if pattern not in table or leaf not in ("weight", "bias"):
-        return ""
-    return table[pattern].replace(".N.", number[0] if number else "") + "." + leaf
 
 
 def _surprises(path: Path, missing: list[str], unexpected: list[str]) -> str:

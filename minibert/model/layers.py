@@ -1,4 +1,4 @@
-"""The parts between attention and attention: embeddings, layer normalisation, one encoder layer."""
+"""The parts between attention and attention: embeddings, layer normalisation, the layers themselves."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,9 @@ from minibert import kernels
 from minibert.equations import relu
 from minibert.kernels import Attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.config import BertConfig
+from minibert.model.cache import Cache
+from minibert.model.config import BertConfig, ModelConfig
+from minibert.model.positions import Turn
 from minibert.observe import observe
 
 ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -69,15 +71,19 @@ class Embeddings(nn.Module):
 class EncoderLayer(nn.Module):
     """Tokens read from each other, then each thinks by itself; each time the input is added and the sum normalised.
 
+    Args:
+        attention: how it is computed; see `MultiHeadAttention`.
+        pre_norm: normalise what goes into attention and feed-forward network, not the sums.
+
     Source: Vaswani et al. 2017, section 3.1 and figure 1 (post-norm: the normalisation comes after the sum).
+    Differs: pre-norm is what tensor2tensor came to use, and GPT-2; a stack of such layers ends with one more normalisation.
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
-    def __init__(self, config: BertConfig, attention: Attention) -> None:
+    def __init__(self, config: ModelConfig, attention: Attention, pre_norm: bool = False) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(
-            config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention
-        )
+        self.pre_norm = pre_norm
+        self.attention = _attention(config, attention)
         self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
@@ -86,16 +92,80 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, hidden: Float[Tensor, "batch tokens width"], keep: Bool[Tensor, "batch 1 #tokens tokens"] | None
+        self,
+        hidden: Float[Tensor, "batch tokens width"],
+        keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
+        bias: Float[Tensor, "#batch heads tokens keys"] | None = None,
+        turn: Turn | None = None,
+        cache: Cache | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
-        read = self.dropout(self.attention(hidden, hidden, keep))
-        residual = observe("attention_residual", hidden + read)
-        hidden = observe("attention_norm", self.attention_norm(residual))
+        """The arguments are those of `MultiHeadAttention`."""
+        return self._think(self._read_each_other(hidden, keep, bias, turn, cache))
 
-        intermediate = observe("intermediate", self.intermediate(hidden))
+    def _read_each_other(
+        self, hidden: Tensor, keep: Tensor | None, bias: Tensor | None, turn: Turn | None, cache: Cache | None
+    ) -> Tensor:
+        tokens = self._before("attention_norm", hidden)
+        read = self.dropout(self.attention(tokens, tokens, keep, bias, turn, cache))
+        return self._after("attention_norm", observe("attention_residual", hidden + read))
+
+    def _think(self, hidden: Tensor) -> Tensor:
+        tokens = observe("norm", self.norm(hidden)) if self.pre_norm else hidden
+        intermediate = observe("intermediate", self.intermediate(tokens))
         activation = observe("activation", self.activation(intermediate))
         thought = self.dropout(observe("feed_forward", self.feed_forward(activation)))
-        return observe("output", self.norm(hidden + thought))
+        return observe("output", hidden + thought if self.pre_norm else self.norm(hidden + thought))
+
+    def _before(self, norm: str, hidden: Tensor) -> Tensor:
+        """What goes into a sublayer."""
+        return observe(norm, self.get_submodule(norm)(hidden)) if self.pre_norm else hidden
+
+    def _after(self, norm: str, residual: Tensor) -> Tensor:
+        """What becomes of the sum of a sublayer's input and output."""
+        return residual if self.pre_norm else observe(norm, self.get_submodule(norm)(residual))
+
+
+class DecoderLayer(EncoderLayer):
+    """An encoder layer in which the tokens also read from something else, between reading each other and thinking.
+
+    Args:
+        cross_attention: whether there is something else to read. Without it the layer is GPT-2's: an encoder layer, which
+            only `keep` makes one of a decoder.
+
+    Source: Vaswani et al. 2017, section 3.1 and figure 1, on the right.
+    Tests: tests/model/test_layers.py::TestDecoderLayer
+    """
+
+    def __init__(
+        self, config: ModelConfig, attention: Attention, pre_norm: bool = False, cross_attention: bool = True
+    ) -> None:
+        super().__init__(config, attention, pre_norm)
+        self.cross_attention = _attention(config, attention) if cross_attention else None
+        self.cross_attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps) if cross_attention else None
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch tokens width"],
+        keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
+        bias: Float[Tensor, "#batch heads tokens keys"] | None = None,
+        turn: Turn | None = None,
+        cache: Cache | None = None,
+        memory: Float[Tensor, "batch sources width"] | None = None,
+        memory_keep: Bool[Tensor, "batch 1 1 sources"] | None = None,
+    ) -> Float[Tensor, "batch tokens width"]:
+        """`memory` is what is read by cross-attention, the encoder's output, where `memory_keep` is True."""
+        hidden = self._read_each_other(hidden, keep, bias, turn, cache)
+        if self.cross_attention is not None:
+            tokens = self._before("cross_attention_norm", hidden)
+            read = self.dropout(self.cross_attention(tokens, memory, memory_keep, cache=cache))
+            hidden = self._after("cross_attention_norm", observe("cross_attention_residual", hidden + read))
+        return self._think(hidden)
+
+
+def _attention(config: ModelConfig, attention: Attention) -> MultiHeadAttention:
+    return MultiHeadAttention(
+        config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention
+    )
 
 
 def _check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:

@@ -149,14 +149,14 @@ PRETRAINING = [
     Mistake(
         "cross-attention to itself",
         MultiHeadAttention.forward,
-        (("self.key(keys_from)", "self.key(queries_from)"), ("self.value(keys_from)", "self.value(queries_from)")),
+        (("self._keys_and_values(keys_from, turn)", "self._keys_and_values(queries_from, turn)"),),
         "Keys and values come from the tokens that read.",
         "Self-attention does not notice; a decoder never sees what it is to translate.",
         "learners",
     ),
     Mistake(
         "no second residual",
-        EncoderLayer.forward,
+        EncoderLayer._think,
         (("self.norm(hidden + thought)", "self.norm(thought)"),),
         "What went into the feed-forward network is not added.",
         "Tokens forget what they were.",
