@@ -29,7 +29,12 @@ _HOME = {
     "BertForQuestionAnswering": "model",
     "BertForSequenceClassification": "model",
     "BertForTokenClassification": "model",
+    "GPT2Config": "model",
+    "GPT2LMHeadModel": "model",
     "PRESETS": "model",
+    "TRANSFORMERS": "model",
+    "Transformer": "model",
+    "TransformerConfig": "model",
     "equations": "equations",
     "load_tokenizer": "text.tokenizer",
     "record": "observe",
@@ -41,6 +46,7 @@ __all__ = [*_HOME]
 if TYPE_CHECKING:
     from minibert import equations as equations
     from minibert.model import PRESETS as PRESETS
+    from minibert.model import TRANSFORMERS as TRANSFORMERS
     from minibert.model import Bert as Bert
     from minibert.model import BertConfig as BertConfig
     from minibert.model import BertForMaskedLM as BertForMaskedLM
@@ -49,6 +55,10 @@ if TYPE_CHECKING:
     from minibert.model import BertForQuestionAnswering as BertForQuestionAnswering
     from minibert.model import BertForSequenceClassification as BertForSequenceClassification
     from minibert.model import BertForTokenClassification as BertForTokenClassification
+    from minibert.model import GPT2Config as GPT2Config
+    from minibert.model import GPT2LMHeadModel as GPT2LMHeadModel
+    from minibert.model import Transformer as Transformer
+    from minibert.model import TransformerConfig as TransformerConfig
     from minibert.observe import record as record
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
 

@@ -1,5 +1,6 @@
 """The equations again, in float64, as loops over numbers, transcribed from the papers. Shares no code with minibert."""
 
+import cmath
 import math
 from collections.abc import Sequence
 
@@ -19,13 +20,15 @@ def softmax(x: Array) -> Array:
     return y
 
 
-def attention(q: Array, k: Array, v: Array, keep: NDArray[np.bool_]) -> Array:
-    """Vaswani et al. 2017, equation 1, for one head: softmax(q k^T / sqrt(d_k)) v over the kept keys."""
+def attention(q: Array, k: Array, v: Array, keep: NDArray[np.bool_], bias: Array | None = None) -> Array:
+    """Vaswani et al. 2017, equation 1, for one head: softmax(q k^T / sqrt(d_k) + bias) v over the kept keys."""
     queries, d_k = q.shape
     keys, width = v.shape
     out = np.zeros((queries, width))
     for i in range(queries):
         scores = [sum(q[i, c] * k[j, c] for c in range(d_k)) / math.sqrt(d_k) for j in range(keys)]
+        if bias is not None:
+            scores = [scores[j] + bias[i, j] for j in range(keys)]
         kept = [j for j in range(keys) if keep[i, j]]
         total = sum(math.exp(scores[j]) for j in kept)
         for j in kept:
@@ -109,6 +112,50 @@ def sinusoidal_positions(positions: Array, d: int) -> Array:
             out[t, 2 * i] = math.sin(positions[t] / math.pow(10000, 2 * i / d))
             out[t, 2 * i + 1] = math.cos(positions[t] / math.pow(10000, 2 * i / d))
     return out
+
+
+def rotary_positions(x: Array, positions: Array) -> Array:
+    """Su et al. 2021, equation 34: columns 2i and 2i+1 as a complex number, times e^(i t theta_i)."""
+    out = np.zeros_like(x)
+    tokens, d = x.shape
+    for t in range(tokens):
+        for i in range(d // 2):
+            theta = math.pow(10000, -2 * i / d)
+            turned = complex(x[t, 2 * i], x[t, 2 * i + 1]) * cmath.exp(1j * positions[t] * theta)
+            out[t, 2 * i], out[t, 2 * i + 1] = turned.real, turned.imag
+    return out
+
+
+def alibi_bias(queries: Array, keys: Array, heads: int) -> Array:
+    """Press et al. 2022, section 3: minus the slope 2^(-8h/H) times the distance."""
+    out = np.zeros((heads, len(queries), len(keys)))
+    for h in range(heads):
+        for i in range(len(queries)):
+            for j in range(len(keys)):
+                out[h, i, j] = -math.pow(2, -8 * (h + 1) / heads) * abs(queries[i] - keys[j])
+    return out
+
+
+def length_penalty(length: int, alpha: float) -> float:
+    """Wu et al. 2016, equation 14: (5 + |Y|)^alpha / (5 + 1)^alpha."""
+    return math.pow(5 + length, alpha) / math.pow(5 + 1, alpha)
+
+
+def most_likely(logits: Array, k: int) -> set[int]:
+    """Fan et al. 2018: the k most likely tokens."""
+    return set(sorted(range(len(logits)), key=lambda token: -logits[token])[:k])
+
+
+def nucleus(logits: Array, p: float) -> set[int]:
+    """Holtzman et al. 2020, equation 2: the smallest set of most likely tokens with a probability of at least p."""
+    probabilities = softmax(logits[None])[0]
+    chosen, total = set(), 0.0
+    for token in sorted(range(len(logits)), key=lambda token: -logits[token]):
+        if chosen and total >= p:
+            break
+        chosen.add(token)
+        total += probabilities[token]
+    return chosen
 
 
 def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> Array:

@@ -188,7 +188,8 @@ def test_compiles_into_one_graph() -> None:
     code = """
 import torch
 from minibert import BertConfig, BertForPreTraining, record
-model = BertForPreTraining(BertConfig(vocab_size=60, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)).eval()
+config = BertConfig(vocab_size=60, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+model = BertForPreTraining(config).eval()
 ids = torch.tensor([[1, 7, 9, 2]])
 compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
 torch.testing.assert_close(compiled(ids, torch.ones_like(ids)).prediction_logits, model(ids).prediction_logits)

@@ -10,6 +10,7 @@ from minibert.equations.attention import (
     softmax,
     split_heads,
 )
+from minibert.equations.generation import keep_nucleus, keep_top, length_penalty
 from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
 from minibert.equations.objectives import (
     IGNORED,
@@ -22,7 +23,6 @@ from minibert.equations.objectives import (
     unigram_entropy,
 )
 from minibert.equations.optimization import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
-from minibert.equations.generation import keep_nucleus, keep_top, length_penalty
 from minibert.equations.positions import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 
 __all__ = [

@@ -54,7 +54,7 @@ def rotary_positions(
 ) -> Float[Tensor, "*batch tokens width"]:
     r"""Turns each pair of columns by an angle that grows with the position: a dot product then knows the distance alone.
 
-    Eq: $$(R_t x)_{2i} + \mathrm{i}\,(R_t x)_{2i+1} = e^{\mathrm{i}\,t\,\theta_i}\,\left(x_{2i} + \mathrm{i}\,x_{2i+1}\right), \qquad
+    Eq: $$(R_t x)_{2i} + \mathrm{i}\,(R_t x)_{2i+1} = e^{\mathrm{i}\,t\,\theta_i}\,(x_{2i} + \mathrm{i}\,x_{2i+1}), \qquad
         \theta_i = 10000^{-2i/d}, \qquad (R_s q)^\top (R_t k) = q^\top R_{t-s}\, k$$
     Source: Su et al. 2021 (RoFormer), equations 14 and 34; of queries and keys, never of values.
     Differs: neighbouring columns are a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column

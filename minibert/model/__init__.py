@@ -2,6 +2,7 @@
 
 from minibert.model.bert import Bert, BertOutput
 from minibert.model.config import PRESETS, BertConfig
+from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.heads import (
     BertForMaskedLM,
     BertForNextSentencePrediction,
@@ -10,9 +11,11 @@ from minibert.model.heads import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
+from minibert.model.transformer import TRANSFORMERS, Transformer, TransformerConfig
 
 __all__ = [
     "PRESETS",
+    "TRANSFORMERS",
     "Bert",
     "BertConfig",
     "BertForMaskedLM",
@@ -22,4 +25,8 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "BertOutput",
+    "GPT2Config",
+    "GPT2LMHeadModel",
+    "Transformer",
+    "TransformerConfig",
 ]

@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from minibert.kernels import Attention
 from minibert.model.config import BertConfig
 from minibert.model.layers import Embeddings, EncoderLayer
-from minibert.model.pretrained import PretrainedModel
+from minibert.model.masks import Mask, kept
+from minibert.model.pretrained import PretrainedBert
 from minibert.observe import observe
-
-Mask = Bool[Tensor, "batch tokens"] | Int[Tensor, "batch tokens"]
-"""Hugging Face's attention_mask: True or 1 where a token may be attended to, False or 0 for padding."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(hidden[:, 0]))
 
 
-class Bert(PretrainedModel):
+class Bert(PretrainedBert):
     """BERT without a head: token ids in, vectors out.
 
     Args:
@@ -80,18 +78,8 @@ class Bert(PretrainedModel):
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
             position_ids = torch.arange(tokens, device=input_ids.device).unsqueeze(0)
-        keep = None if attention_mask is None else _keep(attention_mask)
+        keep = None if attention_mask is None else kept(attention_mask, input_ids)[:, None, None, :]
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)
         for layer in self.layers:
             hidden = checkpoint(layer, hidden, keep, use_reentrant=False) if self.recompute else layer(hidden, keep)
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))
-
-
-def _keep(attention_mask: Tensor) -> Bool[Tensor, "batch 1 1 keys"]:
-    """Hugging Face's 0/1 mask of the tokens as what is kept, for every head and every query."""
-    if attention_mask.is_floating_point():
-        raise TypeError(
-            f"attention_mask is {attention_mask.dtype}: give booleans or whole numbers, "
-            "True or 1 where a token may be attended to"
-        )
-    return attention_mask.bool()[:, None, None, :]

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 KeysAndValues = tuple[Float[Tensor, "batch heads keys head_width"], Float[Tensor, "batch heads keys head_width"]]
 
+AllKeysAndValues = tuple[Float[Tensor, "batch heads all_keys head_width"], Float[Tensor, "batch heads all_keys head_width"]]
+
 
 class Cache:
     """Keys and values of every attention, for the tokens so far: a new token is then worked on alone, and reads the others.
@@ -30,7 +32,7 @@ class Cache:
         self.keep = keep if self.keep is None else torch.cat([self.keep, keep], dim=1)
         return self.keep
 
-    def extended(self, attention: nn.Module, new: KeysAndValues) -> KeysAndValues:
+    def extended(self, attention: nn.Module, new: KeysAndValues) -> AllKeysAndValues:
         """Keys and values of an attention to the tokens themselves: those so far, and then the new ones."""
         if attention in self._kept:
             key, value = self._kept[attention]

@@ -95,9 +95,7 @@ def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path, name
 
 def _check_sizes(found: Mapping[str, Tensor], config: BertConfig, path: Path) -> None:
     """Before even the shapes of a model are made: a config.json that says a billion layers is not taken at its word."""
-    layers = sum(name.endswith(".attention.query.weight") for name in found)
-    if config.num_hidden_layers != layers:
-        raise ValueError(f"{path}: has {layers} layers, config.json says num_hidden_layers {config.num_hidden_layers}")
+    check_depth(found, "layers", config.num_hidden_layers, path)
     shapes = {
         "embeddings.words.weight": (config.vocab_size, config.hidden_size),
         "embeddings.positions.weight": (config.max_position_embeddings, config.hidden_size),
@@ -108,6 +106,13 @@ def _check_sizes(found: Mapping[str, Tensor], config: BertConfig, path: Path) ->
         if name not in found:
             raise ValueError(f"{path}: has no {BERT.theirs(name)}. Is this a BERT?")
         check_shape(BERT.theirs(name), found[name], shape, path)
+
+
+def check_depth(found: Mapping[str, Tensor], stack: str, depth: int, path: Path) -> None:
+    """Raises: ValueError that names the file, if a stack of layers is not as deep in it as its config.json says."""
+    layers = sum(name.startswith(f"{stack}.") and name.endswith(".attention.query.weight") for name in found)
+    if layers != depth:
+        raise ValueError(f"{path}: has {layers} layers ({stack}), config.json says {depth}")
 
 
 def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) -> None:

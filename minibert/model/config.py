@@ -1,6 +1,7 @@
 """The shape of a BERT, in Hugging Face's field names."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from minibert.files import write_atomically
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
+POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
+"""How a token's place can be told: `model.positions` has one class for each."""
 MOST_LABELS, LARGEST = 100_000, 1e6
 """More than anybody means: of classes, and of the fields that are no whole numbers."""
 
@@ -42,7 +45,7 @@ class ModelConfig:
     """Whether the masked-LM head compares with the word embeddings themselves; else it has a table of its own."""
 
     def __post_init__(self) -> None:
-        for name, kind in ((field.name, field.type) for field in fields(self)):
+        for name, kind in ((some.name, some.type) for some in fields(self)):
             value = getattr(self, name)
             if kind in (int, "int"):
                 if not isinstance(value, int) or isinstance(value, bool):
@@ -65,6 +68,10 @@ class ModelConfig:
             )
         if self.hidden_act not in ACTIVATIONS:
             raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; there are {', '.join(ACTIVATIONS)}")
+
+    def save_json(self, path: Path, architecture: str) -> None:
+        """Writes a `config.json` as Hugging Face reads it; `architecture` is the name of the model's class there."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +123,7 @@ class BertConfig(ModelConfig):
 
         Raises: ValueError that names the file, if it is not the configuration of a BERT that can be run here.
         """
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: is not JSON ({error})") from error
-        if not isinstance(stored, dict):
-            raise ValueError(f"{path}: must hold one JSON object")
-        for name, supported in SUPPORTED.items():
-            if stored.get(name, supported) != supported:
-                raise ValueError(f"{path}: {name} {stored[name]!r} is not supported, only {supported!r}")
+        stored = read_json(path, SUPPORTED)
         known = {name: stored[name] for name in (field.name for field in fields(cls)) if name in stored}
         if known.get("pad_token_id", 0) is None:
             del known["pad_token_id"]
@@ -144,6 +143,20 @@ SUPPORTED: dict[str, object] = {
     "quantization_config": None,
 }
 """Fields of a config.json that decide what is computed, and the one value that is computed here."""
+
+
+def read_json(path: Path, supported: Mapping[str, object]) -> dict[str, Any]:
+    """The fields of a config.json. Raises: ValueError that names the file, if one of them is not as it is supported here."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path}: must hold one JSON object")
+    for name, value in supported.items():
+        if stored.get(name, value) != value:
+            raise ValueError(f"{path}: {name} {stored[name]!r} is not supported, only {value!r}")
+    return stored
 
 
 def _classes(stored: dict[str, Any]) -> dict[str, dict[int, str]]:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import over_labelled
 from minibert.kernels import Attention
-from minibert.model.bert import Bert, Mask
+from minibert.model.bert import Bert
 from minibert.model.config import BertConfig
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
-from minibert.model.pretrained import PretrainedModel
+from minibert.model.masks import Mask
+from minibert.model.pretrained import PretrainedBert
 from minibert.observe import observe
 
 
@@ -99,7 +100,7 @@ class NextSentenceHead(nn.Linear):
         return observe("logits", super().forward(pooled))
 
 
-class BertForPreTraining(PretrainedModel):
+class BertForPreTraining(PretrainedBert):
     """BERT as it is pretrained: the hidden words are guessed, and whether the second segment follows the first."""
 
     architecture = "BertForPreTraining"
@@ -145,7 +146,7 @@ class BertForPreTraining(PretrainedModel):
         return PretrainingOutput(prediction_logits, seq_relationship_logits, loss)
 
 
-class BertForMaskedLM(PretrainedModel):
+class BertForMaskedLM(PretrainedBert):
     """BERT that guesses hidden words, and nothing else."""
 
     architecture = "BertForMaskedLM"
@@ -174,7 +175,7 @@ class BertForMaskedLM(PretrainedModel):
         return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
 
 
-class BertForNextSentencePrediction(PretrainedModel):
+class BertForNextSentencePrediction(PretrainedBert):
     """BERT that tells whether one sentence follows another, and nothing else."""
 
     architecture = "BertForNextSentencePrediction"
@@ -198,7 +199,7 @@ class BertForNextSentencePrediction(PretrainedModel):
         return NextSentenceOutput(logits, None if labels is None else next_sentence_loss(logits, labels))
 
 
-class BertForSequenceClassification(PretrainedModel):
+class BertForSequenceClassification(PretrainedBert):
     """BERT with a classifier on the pooled vector: `config.id2label` names the classes (Devlin et al., section 4.1)."""
 
     architecture = "BertForSequenceClassification"
@@ -230,7 +231,7 @@ class BertForSequenceClassification(PretrainedModel):
         return SequenceClassifierOutput(logits, loss)
 
 
-class BertForTokenClassification(PretrainedModel):
+class BertForTokenClassification(PretrainedBert):
     """BERT with a classifier on every token: named entities and the like (Devlin et al., section 5.3)."""
 
     architecture = "BertForTokenClassification"
@@ -257,7 +258,7 @@ class BertForTokenClassification(PretrainedModel):
         return TokenClassifierOutput(logits, loss)
 
 
-class BertForQuestionAnswering(PretrainedModel):
+class BertForQuestionAnswering(PretrainedBert):
     """BERT that marks where in a text the answer to a question starts and ends (Devlin et al., section 4.2)."""
 
     architecture = "BertForQuestionAnswering"

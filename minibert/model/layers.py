@@ -55,11 +55,10 @@ class Embeddings(nn.Module):
         token_type_ids: Int[Tensor, "batch tokens"],
         position_ids: Int[Tensor, "*#batch tokens"],
     ) -> Float[Tensor, "batch tokens width"]:
-        """Raises: ValueError that names the id, for one outside its table (on the CPU, where looking costs nothing)."""
-        if not torch.compiler.is_compiling() and input_ids.device.type == "cpu":
-            _check_ids("input_ids", input_ids, self.words, "vocab_size")
-            _check_ids("position_ids", position_ids, self.positions, "max_position_embeddings")
-            _check_ids("token_type_ids", token_type_ids, self.segments, "type_vocab_size")
+        """Raises: ValueError as `check_ids`."""
+        check_ids("input_ids", input_ids, self.words, "vocab_size")
+        check_ids("position_ids", position_ids, self.positions, "max_position_embeddings")
+        check_ids("token_type_ids", token_type_ids, self.segments, "type_vocab_size")
         words = observe("words", self.words(input_ids))
         positions = observe("positions", self.positions(position_ids))
         segments = observe("segments", self.segments(token_type_ids))
@@ -136,9 +135,7 @@ class DecoderLayer(EncoderLayer):
     Tests: tests/model/test_layers.py::TestDecoderLayer
     """
 
-    def __init__(
-        self, config: ModelConfig, attention: Attention, pre_norm: bool = False, cross_attention: bool = True
-    ) -> None:
+    def __init__(self, config: ModelConfig, attention: Attention, pre_norm: bool = False, cross_attention: bool = True) -> None:
         super().__init__(config, attention, pre_norm)
         self.cross_attention = _attention(config, attention) if cross_attention else None
         self.cross_attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps) if cross_attention else None
@@ -163,12 +160,13 @@ class DecoderLayer(EncoderLayer):
 
 
 def _attention(config: ModelConfig, attention: Attention) -> MultiHeadAttention:
-    return MultiHeadAttention(
-        config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention
-    )
+    return MultiHeadAttention(config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention)
 
 
-def _check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:
+def check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:
+    """Raises: ValueError that names the id, for one outside its table: on the CPU, where looking costs nothing."""
+    if torch.compiler.is_compiling() or ids.device.type != "cpu":
+        return
     if ids.numel() and not (int(ids.min()) >= 0 and int(ids.max()) < table.num_embeddings):
         wrong = int(ids.min()) if ids.min() < 0 else int(ids.max())
         raise ValueError(f"{name} has the id {wrong}, but {size_name} is {table.num_embeddings}")

@@ -1,7 +1,7 @@
 """What parameters are called here and at Hugging Face: one table for each architecture."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,7 +88,7 @@ def _numbered(pattern: str, number: str) -> str:
     return re.sub(r"\.N\.", f".{number}.", f".{pattern}.")[1:-1]
 
 
-def _in_order(parts: Mapping[int, Tensor]) -> Iterable[Tensor]:
+def _in_order(parts: Mapping[int, Tensor]) -> list[Tensor]:
     return [parts[place] for place in sorted(parts)]
 
 
@@ -124,7 +124,7 @@ GPT2 = Names(
         "words": "wte",
         "decoder.positions.table": "wpe",
         "decoder.layers.N.attention_norm": "h.N.ln_1",
-        "decoder.layers.N.attention.query + decoder.layers.N.attention.key + decoder.layers.N.attention.value": "h.N.attn.c_attn",
+        " + ".join(f"decoder.layers.N.attention.{part}" for part in ("query", "key", "value")): "h.N.attn.c_attn",
         "decoder.layers.N.attention.output": "h.N.attn.c_proj",
         "decoder.layers.N.norm": "h.N.ln_2",
         "decoder.layers.N.intermediate": "h.N.mlp.c_fc",

@@ -39,7 +39,7 @@ class SinusoidalPositions(Positions):
         self, words: Float[Tensor, "batch tokens width"], places: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
         waves = sinusoidal_positions(_exact(places.flatten(), words), words.shape[-1])
-        return words + waves.to(words.dtype).unflatten(0, places.shape)
+        return words + waves.to(words.dtype).view(*places.shape, -1)
 
 
 class LearnedPositions(Positions):

@@ -12,7 +12,8 @@ from minibert.hub import fetch
 from minibert.kernels import Attention, choose_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoint import CONFIG_FILE, check_fits, load_weights, read_checkpoint, save_weights
-from minibert.model.config import BertConfig
+from minibert.model.config import BertConfig, ModelConfig
+from minibert.model.names import BERT, Names
 from minibert.model.weights import WEIGHTS_FILE
 
 Model = TypeVar("Model", bound="PretrainedModel")
@@ -27,12 +28,15 @@ def load_config(source: str | Path) -> BertConfig:
 
 
 class PretrainedModel(nn.Module):
-    """The base of `Bert` and of BERT with each of its heads."""
+    """The base of every network."""
 
     architecture: ClassVar[str]
     """The name of the class that transformers reads this model's checkpoint with."""
+    names: ClassVar[Names]
+    """What its parameters are called there."""
+    config: ModelConfig
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
 
@@ -58,7 +62,8 @@ class PretrainedModel(nn.Module):
         Args:
             state_dict: the weights to write; None for the model's own. For a model that is spread over several processes.
         """
-        save_weights(self.state_dict() if state_dict is None else state_dict, Path(directory) / WEIGHTS_FILE)
+        weights = self.state_dict() if state_dict is None else state_dict
+        save_weights(weights, Path(directory) / WEIGHTS_FILE, self.names)
         self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
 
     @classmethod
@@ -74,12 +79,17 @@ class PretrainedModel(nn.Module):
         Raises: FileNotFoundError for what is not there, ValueError that says what is wrong, and where, for what is there
         and is no such model.
         """
-        found, config, path = read_checkpoint(source, load_config(source))
+        found, config, path = cls._read(source)
         with torch.device("meta"):  # shapes alone: nothing of the size that a file speaks of is made before it fits
-            check_fits(cls(config, attention), found, path)  # type: ignore[call-arg]
+            check_fits(cls(config, attention), found, path, cls.names)  # type: ignore[call-arg]
         model = cls(config, attention)  # type: ignore[call-arg]
-        load_weights(model, found, path)
+        load_weights(model, found, path, cls.names)
         return model.eval()
+
+    @classmethod
+    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
+        """The tensors of a checkpoint under our names, the configuration that they have, and their file."""
+        raise NotImplementedError
 
     def _initialise(self, *parts: nn.Module) -> None:
         """Starts `parts` as BERT does: weights from a normal distribution, biases zero.
@@ -93,3 +103,14 @@ class PretrainedModel(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std) if std else nn.init.zeros_(module.weight)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+class PretrainedBert(PretrainedModel):
+    """The base of `Bert` and of BERT with each of its heads."""
+
+    names = BERT
+    config: BertConfig
+
+    @classmethod
+    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
+        return read_checkpoint(source, load_config(source))

@@ -66,8 +66,8 @@ def draw_pairs(
     A chunk is as many sentences as it takes to reach the target length: `longest`, or with probability `short_share` any
     shorter one. Sentences up to a random place of it are segment A; then a coin decides about segment B. Heads: the rest of
     the chunk, which does follow. Tails: sentences of another document, from a random one on, each sentence of all other
-    documents equally likely; the rest of the chunk is then left for the next example. A chunk of one sentence is an example of one segment, whose label
-    is `IGNORED`.
+    documents equally likely; the rest of the chunk is then left for the next example. A chunk of one sentence is an example
+    of one segment, whose label is `IGNORED`.
 
     Args:
         longest: A and B together have at most so many tokens; the longer of them is shortened, at random ends.

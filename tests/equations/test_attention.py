@@ -121,6 +121,16 @@ class TestScaledDotProductAttention:
             expected = reference.attention(*(x[place].numpy() for x in (query, key, value, keep)))
             np.testing.assert_allclose(out[place].numpy(), expected, atol=1e-12)
 
+    @given(attention_inputs(), seeds)
+    def test_value_with_a_bias(self, inputs: AttentionInputs, seed: int) -> None:
+        """It is added to the scores, before the softmax, and moves nothing where a key is masked."""
+        query, key, value, keep = inputs
+        bias = normal(seed, *keep.shape)
+        out = scaled_dot_product_attention(query, key, value, keep, bias=bias)
+        for place in np.ndindex(query.shape[:-2]):
+            expected = reference.attention(*(x[place].numpy() for x in (query, key, value, keep, bias)))
+            np.testing.assert_allclose(out[place].numpy(), expected, atol=1e-12)
+
     @given(seeds, st.sampled_from([0.1, 0.5, 0.9]))
     def test_value_with_dropout(self, seed: int, dropout: float) -> None:
         """A weight that is not dropped is the formula's over 1 - p; values are unit vectors, so the output is the weights."""

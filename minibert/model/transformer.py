@@ -1,0 +1,343 @@
+"""The Transformer of 2017: an encoder that reads a source, a decoder that writes a target. Vaswani et al. 2017."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from minibert.equations import IGNORED, length_penalty, masked_lm_loss, sinusoidal_positions
+from minibert.files import write_atomically
+from minibert.hub import fetch
+from minibert.kernels import Attention
+from minibert.model import names
+from minibert.model.cache import Cache
+from minibert.model.checkpoint import CONFIG_FILE, check_depth
+from minibert.model.config import POSITIONS, ModelConfig, read_json
+from minibert.model.generation import Generated, beam_search, greedy_search
+from minibert.model.layers import check_ids
+from minibert.model.masks import kept
+from minibert.model.pretrained import PretrainedModel
+from minibert.model.stacks import Decoder, Encoder
+from minibert.model.weights import read_weights
+from minibert.observe import observe
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(ModelConfig):
+    """Everything that decides which tensors a Transformer has and how they are combined. The defaults are the paper's base.
+
+    Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
+    """
+
+    vocab_size: int = 37000
+    """Number of pieces; source and target share them (Vaswani et al., section 5.1)."""
+    hidden_size: int = 512
+    """Width of every token's vector, d_model in the paper."""
+    num_attention_heads: int = 8
+    """Heads in every attention, h in the paper."""
+    intermediate_size: int = 2048
+    """Width inside the feed-forward network, d_ff in the paper."""
+    hidden_act: str = "relu"
+    """What bends the feed-forward network."""
+    attention_probs_dropout_prob: float = 0.0
+    """Probability with which an attention weight is dropped in training; the paper drops none."""
+    layer_norm_eps: float = 1e-5
+    """What layer normalisation adds to the variance: PyTorch's and Marian's, the paper does not say."""
+    encoder_layers: int = 6
+    """Number of encoder layers, N in the paper."""
+    decoder_layers: int = 6
+    """Number of decoder layers."""
+    pre_norm: bool = False
+    """Whether to normalise what goes into a sublayer, not the sum that comes out."""
+    positions: str = "sinusoidal"
+    """How a token's place is told: one of `POSITIONS`."""
+    decoder_start_token_id: int = 2
+    """What the target begins with for the decoder: [CLS] in a vocabulary of BERT's kind."""
+    eos_token_id: int = 3
+    """With what a target ends: [SEP] there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.positions not in POSITIONS:
+            raise ValueError(f"positions {self.positions!r} is unknown; there are {', '.join(POSITIONS)}")
+
+    @property
+    def is_marian(self) -> bool:
+        """Whether transformers has a class that computes the same: its MarianMT."""
+        return not self.pre_norm and self.positions in ("sinusoidal", "learned") and self.layer_norm_eps == MARIAN_EPS
+
+    def save_json(self, path: Path, architecture: str) -> None:
+        """Writes a `config.json`, as transformers reads it where it has such a model (`is_marian`)."""
+        both = {f"{side}_{name}": value for name, value in self._sides().items() for side in ("encoder", "decoder")}
+        stored = {
+            "model_type": "marian" if self.is_marian else "minibert",
+            "architectures": [architecture],
+            **{theirs: getattr(self, ours) for ours, theirs in FIELDS.items()},
+            **both,
+            **(MARIAN if self.is_marian else {}),
+            "decoder_vocab_size": self.vocab_size,
+            "forced_eos_token_id": None,
+        }
+        write_atomically(path, json.dumps(stored, indent=2) + "\n")
+
+    def _sides(self) -> dict[str, int]:
+        return {"attention_heads": self.num_attention_heads, "ffn_dim": self.intermediate_size}
+
+    @classmethod
+    def load_json(cls, path: Path) -> "TransformerConfig":
+        """Reads a `config.json`, ours or a MarianMT's. Raises: ValueError that names the file, if it cannot be run here."""
+        kind = read_json(path, {}).get("model_type")
+        if kind not in ("marian", "minibert"):
+            raise ValueError(f"{path}: model_type {kind!r} is not supported, only 'marian' and 'minibert'")
+        stored = read_json(path, {"quantization_config": None, **(MARIAN if kind == "marian" else {})})
+        known = {ours: stored[theirs] for ours, theirs in FIELDS.items() if theirs in stored}
+        for ours, theirs in (("num_attention_heads", "attention_heads"), ("intermediate_size", "ffn_dim")):
+            one, other = (stored.get(f"{side}_{theirs}") for side in ("encoder", "decoder"))
+            if one != other or one is None:
+                raise ValueError(
+                    f"{path}: {theirs} of encoder and decoder are {one} and {other}, only equal ones are supported"
+                )
+            known[ours] = one
+        if kind == "marian":
+            known.setdefault("positions", "learned")
+        try:
+            return cls(**known)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+MARIAN_EPS = 1e-5
+FIELDS = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "d_model",
+    "hidden_act": "activation_function",
+    "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "max_position_embeddings": "max_position_embeddings",
+    "initializer_range": "init_std",
+    "layer_norm_eps": "layer_norm_eps",
+    "pad_token_id": "pad_token_id",
+    "encoder_layers": "encoder_layers",
+    "decoder_layers": "decoder_layers",
+    "pre_norm": "pre_norm",
+    "positions": "positions",
+    "decoder_start_token_id": "decoder_start_token_id",
+    "eos_token_id": "eos_token_id",
+}
+"""Our names of the fields, and those in a config.json."""
+MARIAN: dict[str, object] = {
+    "is_encoder_decoder": True,
+    "scale_embedding": True,
+    "share_encoder_decoder_embeddings": True,
+    "tie_word_embeddings": True,
+}
+"""Fields that decide what a MarianMT computes, and the one value that is computed here."""
+
+TRANSFORMERS = {
+    "tiny": TransformerConfig(
+        hidden_size=128, num_attention_heads=4, intermediate_size=512, encoder_layers=2, decoder_layers=2
+    ),
+    "small": TransformerConfig(
+        hidden_size=256, num_attention_heads=4, intermediate_size=1024, encoder_layers=3, decoder_layers=3
+    ),
+    "base": TransformerConfig(),
+    "big": TransformerConfig(hidden_size=1024, num_attention_heads=16, intermediate_size=4096, hidden_dropout_prob=0.3),
+}
+"""base and big are those of Vaswani et al. 2017, table 3: 65 and 213 million parameters at a vocabulary of 37,000."""
+
+
+SourceMask = Bool[Tensor, "batch sources"] | Int[Tensor, "batch sources"]
+TargetMask = Bool[Tensor, "batch targets"] | Int[Tensor, "batch targets"]
+"""As `masks.Mask`, of the source and of the target."""
+
+
+@dataclass(frozen=True)
+class Seq2SeqLMOutput:
+    """A score for every piece at every token of the target; `loss` is there if labels were given."""
+
+    logits: Float[Tensor, "batch targets vocabulary"]
+    encoder_last_hidden_state: Float[Tensor, "batch sources width"]
+    loss: Float[Tensor, ""] | None = None
+
+
+def shifted_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) -> Int[Tensor, "batch targets"]:
+    """What the decoder is given to foretell `labels`: at each place the one before it, and `start` at the first.
+
+    Source: Vaswani et al. 2017, section 3.1 ("output embeddings are offset by one position").
+    Tests: tests/model/test_transformer.py::TestShiftedRight
+
+    >>> shifted_right(torch.tensor([[7, 8, 3], [9, 3, -100]]), start=2, padding=0)
+    tensor([[2, 7, 8],
+            [2, 9, 3]])
+    """
+    first = torch.full_like(labels[:, :1], start)
+    shifted = torch.cat([first, labels[:, :-1]], dim=1)
+    return shifted.masked_fill(shifted == IGNORED, padding)
+
+
+class Transformer(PretrainedModel):
+    """The encoder-decoder of Vaswani et al. 2017: token ids of a source and of a target in, scores of what comes next out.
+
+    One table of vectors stands for the pieces of source, target and output (section 3.4); on the way in they are multiplied
+    by √d_model.
+
+    Args:
+        config: the sizes; `TRANSFORMERS` has the published ones.
+        attention: "auto", "explicit", "fused" or a function; see `set_attention`.
+
+    Differs: `config.pre_norm` puts normalisation before the sublayers, as tensor2tensor came to do (`DecoderLayer`). The
+        weights start as PyTorch's `nn.Transformer` does (Glorot and Bengio 2010), the table with a variance of 1/d_model, as in
+        tensor2tensor; the paper does not say.
+
+    >>> model = Transformer(TRANSFORMERS["tiny"])
+    >>> model(torch.tensor([[5, 6, 7]]), decoder_input_ids=torch.tensor([[2, 8]])).logits.shape
+    torch.Size([1, 2, 37000])
+    """
+
+    architecture = "MarianMTModel"
+    names = names.MARIAN
+    config: TransformerConfig
+
+    def __init__(self, config: TransformerConfig, attention: Attention = "auto") -> None:
+        super().__init__(config)
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.encoder = Encoder(config, config.encoder_layers, config.positions, config.pre_norm, attention)
+        self.decoder = Decoder(config, config.decoder_layers, config.positions, config.pre_norm, attention)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=config.hidden_size**-0.5)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch sources"],
+        attention_mask: SourceMask | None = None,
+        decoder_input_ids: Int[Tensor, "batch targets"] | None = None,
+        decoder_attention_mask: TargetMask | None = None,
+        labels: Int[Tensor, "batch targets"] | None = None,
+    ) -> Seq2SeqLMOutput:
+        """As transformers' MarianMT: the decoder is given `decoder_input_ids`, or the labels shifted by one.
+
+        Args:
+            labels: what is to come at each place of the target, -100 where nothing is. Their mean loss is without label
+                smoothing, which is training's.
+
+        Raises: ValueError for an empty source, or without anything for the decoder.
+        """
+        if decoder_input_ids is None:
+            if labels is None:
+                raise ValueError("the decoder has nothing to read: give decoder_input_ids, or labels")
+            decoder_input_ids = shifted_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
+        memory = self.encode(input_ids, attention_mask)
+        logits = self.decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask)
+        return Seq2SeqLMOutput(logits, memory, None if labels is None else masked_lm_loss(logits, labels))
+
+    def encode(
+        self, input_ids: Int[Tensor, "batch sources"], attention_mask: SourceMask | None = None
+    ) -> Float[Tensor, "batch sources width"]:
+        """The source, read. Raises: ValueError for one that is empty."""
+        keep = kept(attention_mask, input_ids)
+        if not torch.compiler.is_compiling() and input_ids.device.type == "cpu" and not keep.any(dim=1).all():
+            raise ValueError(f"source {int((~keep.any(dim=1)).nonzero()[0])} of the batch is empty: there is nothing to read")
+        memory: Tensor = self.encoder(self._embedded(input_ids, "input_ids"), keep)
+        return memory
+
+    def decode(
+        self,
+        decoder_input_ids: Int[Tensor, "batch targets"],
+        memory: Float[Tensor, "batch sources width"],
+        attention_mask: SourceMask | None = None,
+        decoder_attention_mask: TargetMask | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "batch targets vocabulary"]:
+        """What comes next at each place of the target. With a cache, only the new tokens of the target are given."""
+        hidden = self.decoder(
+            self._embedded(decoder_input_ids, "decoder_input_ids"),
+            kept(decoder_attention_mask, decoder_input_ids),
+            memory,
+            kept(attention_mask, memory[:, :, 0]),
+            cache,
+        )
+        return observe("logits", nn.functional.linear(hidden, self.words.weight))
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Int[Tensor, "batch sources"],
+        attention_mask: SourceMask | None = None,
+        beams: int = 4,
+        alpha: float = 0.6,
+        max_new_tokens: int | None = None,
+        penalty: Callable[[int, float], float] = length_penalty,
+    ) -> list[Generated]:
+        """The best target that is found for each source.
+
+        Args:
+            beams: how many are followed side by side; 1 is greedy search.
+            alpha: of the length penalty; 0 is none.
+            max_new_tokens: None for 50 more than the longest source has (Vaswani et al., section 6.1).
+            penalty: of length and α; transformers' is `lambda length, alpha: length**alpha`.
+        """
+        most = input_ids.shape[1] + 50 if max_new_tokens is None else max_new_tokens
+        memory, keep = self.encode(input_ids, attention_mask), kept(attention_mask, input_ids)
+
+        def step(tokens: Tensor, cache: Cache, rows: Tensor) -> Tensor:
+            return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
+
+        start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
+        if beams == 1:
+            return greedy_search(step, start, self.config.eos_token_id, most)
+        return beam_search(step, start, self.config.eos_token_id, most, beams, alpha, penalty)
+
+    def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
+        """Writes `config.json` and `model.safetensors`; transformers loads them as a MarianMT where that computes the same.
+
+        Its own table of sines has another order of columns. So ours is written as well, and taken; but transformers leaves it
+        out when it saves such a model again.
+        """
+        weights = dict(self.state_dict() if state_dict is None else state_dict)
+        if self.config.is_marian and self.config.positions == "sinusoidal":
+            table = _sines(self.config).to(weights["words.weight"].dtype)
+            weights |= {f"{side}.positions.table.weight": table.clone() for side in ("encoder", "decoder")}
+        super().save_pretrained(directory, weights)
+
+    @classmethod
+    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], TransformerConfig, Path]:
+        path = fetch(source, CONFIG_FILE)
+        if path is None:
+            raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
+        config = TransformerConfig.load_json(path)
+        tensors, path = read_weights(source)
+        if (bias := tensors.get("final_logits_bias")) is not None and bias.any():
+            raise ValueError(f"{path}: final_logits_bias is not zero, which is not supported")
+        found = names.MARIAN.read({name: tensor for name, tensor in tensors.items() if name not in COPIES})
+        check_depth(found, "encoder.layers", config.encoder_layers, path)
+        check_depth(found, "decoder.layers", config.decoder_layers, path)
+        tables = [f"{side}.positions.table.weight" for side in ("encoder", "decoder")]
+        if config.positions == "sinusoidal":
+            found = {name: tensor for name, tensor in found.items() if name not in tables}
+        elif config.positions == "learned" and not any(table in found for table in tables):
+            waves = _sines(config)
+            found |= {table: torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1) for table in tables}  # as transformers has them
+        return found, config, path
+
+    def _embedded(self, ids: Tensor, name: str) -> Tensor:
+        check_ids(name, ids, self.words, "vocab_size")
+        words: Tensor = self.words(ids) * math.sqrt(self.config.hidden_size)
+        return words
+
+
+def _sines(config: TransformerConfig) -> Tensor:
+    places = torch.arange(config.max_position_embeddings, dtype=torch.float64)
+    return sinusoidal_positions(places, config.hidden_size).float()
+
+
+COPIES = {"lm_head.weight", "final_logits_bias", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"}
+"""What a MarianMT's file may hold besides: the one table under other names, and a bias of zeros."""
