@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from minibert.model import BertForPreTraining
     from minibert.study.first_run import Material, Plan
     from minibert.text.corpus import Document
-    from minibert.training.pretraining import PretrainingRun
+    from minibert.text.pretraining import PretrainingBatch
+    from minibert.training.run import TrainingRun
     from minibert.training.state import Checkpoints
 
 LATE = 0.85
@@ -131,7 +132,7 @@ def _checkpoints(options: Quickstart) -> "Checkpoints":
 
 def _pretrain(
     options: Quickstart, material: "Material", plan: "Plan", stop: StopSignal, late: float
-) -> "PretrainingRun[BertForPreTraining]":
+) -> "TrainingRun[BertForPreTraining, PretrainingBatch]":
     """Trains to the end of the plan, or until `late` or until stopped, and saves in any case."""
     from minibert.study.first_run import held_out_batches, pretraining_run
     from minibert.training.metrics import training_operations
@@ -164,7 +165,7 @@ def _pretrain(
 
 def _fine_tune(
     options: Quickstart,
-    pretraining: "PretrainingRun[BertForPreTraining]",
+    pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
     material: "Material",
     plan: "Plan",
     stop: StopSignal,
@@ -187,7 +188,7 @@ def _fine_tune(
 
 def _report(
     options: Quickstart,
-    pretraining: "PretrainingRun[BertForPreTraining]",
+    pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
     material: "Material",
     accuracies: dict[str, list[float]],
 ) -> None:

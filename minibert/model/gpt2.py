@@ -189,7 +189,7 @@ class GPT2LMHeadModel(PretrainedModel):
         return greedy_search(step, input_ids, end, max_new_tokens, sampler(temperature, top_k, top_p, seed))
 
     @classmethod
-    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], GPT2Config, Path]:
+    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], GPT2Config, Path]:
         path = fetch(source, CONFIG_FILE)
         if path is None:
             raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")

@@ -79,7 +79,7 @@ class PretrainedModel(nn.Module):
         Raises: FileNotFoundError for what is not there, ValueError that says what is wrong, and where, for what is there
         and is no such model.
         """
-        found, config, path = cls._read(source)
+        found, config, path = cls.read(source)
         with torch.device("meta"):  # shapes alone: nothing of the size that a file speaks of is made before it fits
             check_fits(cls(config, attention), found, path, cls.names)  # type: ignore[call-arg]
         model = cls(config, attention)  # type: ignore[call-arg]
@@ -87,7 +87,7 @@ class PretrainedModel(nn.Module):
         return model.eval()
 
     @classmethod
-    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
+    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
         """The tensors of a checkpoint under our names, the configuration that they have, and their file."""
         raise NotImplementedError
 
@@ -112,5 +112,5 @@ class PretrainedBert(PretrainedModel):
     config: BertConfig
 
     @classmethod
-    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
+    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
         return read_checkpoint(source, load_config(source))

@@ -309,7 +309,7 @@ class Transformer(PretrainedModel):
         super().save_pretrained(directory, weights)
 
     @classmethod
-    def _read(cls, source: str | Path) -> tuple[dict[str, Tensor], TransformerConfig, Path]:
+    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], TransformerConfig, Path]:
         path = fetch(source, CONFIG_FILE)
         if path is None:
             raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")

@@ -31,8 +31,8 @@ from minibert.text.source import make_tokenizer
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.training.loop import evaluate, train
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.pretraining import PretrainingRun
-from minibert.training.tasks import Classification
+from minibert.training.run import TrainingRun
+from minibert.training.tasks import Classification, Pretraining
 
 VOCABULARY_SIZE = 8000
 EXAMPLES = ExampleSettings(max_length=64, short_share=0.0)
@@ -137,14 +137,15 @@ def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> Material:
     )
 
 
-def pretraining_run(material: Material, steps: int, seed: int) -> PretrainingRun[BertForPreTraining]:
+def pretraining_run(material: Material, steps: int, seed: int) -> TrainingRun[BertForPreTraining, PretrainingBatch]:
     """The pretraining of the first run, before its first step."""
     torch.manual_seed(seed)
     model = BertForPreTraining(first_config(material.tokenizer.get_vocab_size()))
     start_near_and_alike(model)
-    return PretrainingRun(
+    return TrainingRun(
         model,
         PretrainingExamples(material.learnt, material.tokenizer, replace(EXAMPLES, masked_share=LEARNT_MASKED_SHARE), seed),
+        Pretraining(),
         partial(batches_by_length, TOKENS_PER_BATCH),
         partial(adamw, learning_rate=PRETRAINING_RATE, betas=(0.9, 0.98), faster={"mlm.bias": BIAS_RATE}),
         partial(warmup_linear, steps=steps),

@@ -1,10 +1,7 @@
 """From a tokenized corpus to pretraining batches: [CLS] A [SEP] B [SEP], and what is hidden in them."""
 
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +18,6 @@ from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, token_id
 from minibert.text.wordpiece import CONTINUES
 
-Item = TypeVar("Item")
 PAIRS, ORDER, MASKS = 0, 1, 2
 """What is drawn: each has random numbers of its own."""
 
@@ -137,39 +133,3 @@ def shown(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str
             answers = ", ".join(f"{place} {tokens[place]} was {truth}" for place, truth in hidden)
             texts.append(f"tokens: {' '.join(tokens)}\nhidden: {answers}\nnext_sentence_label: {pair}")
     return texts
-
-
-def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
-    """The same items, each made in another thread while the one before it is in use.
-
-    What making them raises is raised here.
-    """
-    ready: queue.Queue[tuple[str, Item | BaseException | None]] = queue.Queue(depth)
-    gone = threading.Event()
-
-    def put(kind: str, item: Item | BaseException | None) -> None:
-        while not gone.is_set():
-            try:
-                ready.put((kind, item), timeout=0.1)
-                break
-            except queue.Full:
-                continue
-
-    def make() -> None:
-        try:
-            for item in items:
-                put("item", item)
-                if gone.is_set():
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-
-    threading.Thread(target=make, daemon=True).start()
-    try:
-        while (next_one := ready.get())[0] == "item":
-            yield next_one[1]  # type: ignore[misc]
-        if isinstance(next_one[1], BaseException):
-            raise next_one[1]
-    finally:
-        gone.set()

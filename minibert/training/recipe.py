@@ -13,8 +13,9 @@ from minibert.text.settings import ExampleSettings
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.training.distributed import ALONE, Processes
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.pretraining import PretrainingRun
+from minibert.training.run import TrainingRun
 from minibert.training.settings import Machine, Recipe
+from minibert.training.tasks import MaskedLM, Pretraining
 
 TYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 MICRO_BATCH_ON_CPU = 16
@@ -23,7 +24,7 @@ EVALUATED_EXAMPLES, EVALUATED_AT_ONCE = 1024, 64
 
 def pretraining_run(
     recipe: Recipe, machine: Machine, learnt: TokenizedCorpus, tokenizer: Tokenizer, processes: Processes = ALONE
-) -> PretrainingRun[BertForPreTraining | BertForMaskedLM]:
+) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
     """The run at its first step."""
     config = replace(
         PRESETS[recipe.preset],
@@ -38,9 +39,10 @@ def pretraining_run(
     model.bert.recompute = machine.recompute
     if machine.compile:
         model.bert.compile(dynamic=True)
-    run = PretrainingRun(
+    run = TrainingRun(
         model,
         PretrainingExamples(learnt, tokenizer, recipe.examples, recipe.seed),
+        Pretraining() if isinstance(model, BertForPreTraining) else MaskedLM(),
         partial(batches_of, recipe.batch_size),
         partial(adamw, learning_rate=recipe.rate, weight_decay=recipe.weight_decay),
         partial(warmup_linear, steps=recipe.steps, warmup=recipe.warmup),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from minibert.equations import IGNORED
 from minibert.text.batching import batches_by_length, batches_of, share_of
 from minibert.text.corpus import Document
-from minibert.text.pretraining import Epoch, ExampleSettings, PretrainingBatch, PretrainingExamples, prefetch, shown
+from minibert.text.prefetch import prefetch
+from minibert.text.pretraining import Epoch, ExampleSettings, PretrainingBatch, PretrainingExamples, shown
 from minibert.text.settings import BadSetting
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer

@@ -16,8 +16,8 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training import recipe as recipes
 from minibert.training.distributed import join
 from minibert.training.metrics import training_operations
-from minibert.training.pretraining import Place, PretrainingRun
 from minibert.training.recipe import held_out_batches, pretraining_run
+from minibert.training.run import Place, TrainingRun
 from minibert.training.settings import Machine, Recipe
 from minibert.training.state import Checkpoints
 
@@ -39,11 +39,11 @@ def corpus() -> TokenizedCorpus:
     return TokenizedCorpus.from_documents([Document(f"{d}", text) for d, text in enumerate(texts)], TOKENIZER)
 
 
-def make(recipe: Recipe = SMALL, machine: Machine = Machine(device="cpu")) -> PretrainingRun:  # noqa: B008
+def make(recipe: Recipe = SMALL, machine: Machine = Machine(device="cpu")) -> TrainingRun:  # noqa: B008
     return pretraining_run(recipe, machine, corpus(), TOKENIZER)
 
 
-def weights(run: PretrainingRun) -> list[torch.Tensor]:
+def weights(run: TrainingRun) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in run.model.parameters()]
 
 

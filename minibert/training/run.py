@@ -1,11 +1,11 @@
-"""Pretraining, at whatever step it stands: what trains, where it is in the data, and how both are kept."""
+"""Training, at whatever step it stands: what trains, where it is in the data, and how both are kept."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,22 +21,57 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from minibert.files import write_atomically
-from minibert.model import BertForMaskedLM, BertForPreTraining
-from minibert.model.checkpoint import read_checkpoint
+from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import IntArray, share_of
-from minibert.text.pretraining import PretrainingBatch, PretrainingExamples, prefetch
+from minibert.text.prefetch import prefetch
 from minibert.training.distributed import ALONE, Processes, give_back_weights, spread
 from minibert.training.loop import Objective, Score, Step, evaluate, train
 from minibert.training.settings import Sharding
 from minibert.training.state import Checkpoints, random_states, set_random_state
-from minibert.training.tasks import MaskedLM, Pretraining
 
 STATE_FILE = "training-state.pt"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
-PretrainedBert = TypeVar("PretrainedBert", bound=BertForPreTraining | BertForMaskedLM)
 Cut = Callable[[IntArray, np.random.Generator], list[IntArray]]
 """Cuts the examples of an epoch, by their lengths, into those of each step."""
+
+
+class Batch(Protocol):
+    """What a model is trained on at a time."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        ...
+
+
+Network = TypeVar("Network", bound=PretrainedModel)
+Some = TypeVar("Some", bound=Batch)
+Made = TypeVar("Made", bound=Batch, covariant=True)
+
+
+class Epoch(Protocol[Made]):
+    """All examples once, numbered."""
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each example."""
+        ...
+
+    def in_batches(self, cut: Cut) -> list[IntArray]:
+        """The numbers of all examples, cut into batches by a function of their lengths, in this epoch's random order."""
+        ...
+
+    def batch(self, chosen: IntArray) -> Made:
+        """Some examples; where none is chosen, one without anything to learn."""
+        ...
+
+
+class Examples(Protocol[Made]):
+    """All examples, of as many epochs as one likes; each depends on its epoch and its number alone."""
+
+    def epoch(self, number: int) -> Epoch[Made]:
+        """Every example once."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,12 +82,13 @@ class Place:
     step: int = 0
 
 
-class PretrainingRun(Generic[PretrainedBert]):
-    """The pretraining of one model, which can be kept at any step and taken up from there, bit for bit.
+class TrainingRun(Generic[Network, Some]):
+    """The training of one model, which can be kept at any step and taken up from there, bit for bit.
 
     Args:
         model: with the heads that are trained.
         examples: what it learns from.
+        objective: what is made small.
         cut: which examples come together in a step, such as `partial(batches_of, 64)`.
         optimizer: makes the optimizer of a model, `schedule` the schedule of an optimizer.
         steps: updates in all.
@@ -62,8 +98,9 @@ class PretrainingRun(Generic[PretrainedBert]):
 
     def __init__(
         self,
-        model: PretrainedBert,
-        examples: PretrainingExamples,
+        model: Network,
+        examples: Examples[Some],
+        objective: Objective[Some],
         cut: Cut,
         optimizer: Callable[[nn.Module], Optimizer],
         schedule: Callable[[Optimizer], LRScheduler],
@@ -79,12 +116,12 @@ class PretrainingRun(Generic[PretrainedBert]):
         self.trained = spread(self.model, sharding, processes)
         self.optimizer = optimizer(self.trained)
         self.schedule = schedule(self.optimizer)
-        self.objective: Objective[PretrainingBatch] = Pretraining() if isinstance(model, BertForPreTraining) else MaskedLM()
+        self.objective = objective
         self.examples, self.cut, self.steps, self.clip = examples, cut, steps, clip
         self.autocast, self.micro_batch, self.processes = autocast, micro_batch, processes
         self.done = 0
         self.place = Place()
-        self.current: list[PretrainingBatch] = []
+        self.current: list[Some] = []
         """The micro-batches of the last step."""
 
     def run(self) -> Iterator[Step]:
@@ -103,7 +140,7 @@ class PretrainingRun(Generic[PretrainedBert]):
             self.done = step.number
             yield step
 
-    def batches(self) -> Iterator[tuple[Place, list[PretrainingBatch]]]:
+    def batches(self) -> Iterator[tuple[Place, list[Some]]]:
         """The micro-batches of each step from here on, with the place of the next step. It does not end."""
         for number in count(self.place.epoch):
             epoch = self.examples.epoch(number)
@@ -113,12 +150,12 @@ class PretrainingRun(Generic[PretrainedBert]):
                 shares = share_of(plan[place], lengths, self.processes.rank, self.processes.count, self.micro_batch)
                 yield Place(number, place + 1), [epoch.batch(some).to(self.processes.device) for some in shares]
 
-    def _consumed(self) -> Iterator[list[PretrainingBatch]]:
+    def _consumed(self) -> Iterator[list[Some]]:
         for place, batches in prefetch(islice(self.batches(), self.steps - self.done)):
             self.place, self.current = place, batches
             yield batches
 
-    def evaluate(self, batches: Sequence[PretrainingBatch]) -> dict[str, Score]:
+    def evaluate(self, batches: Sequence[Some]) -> dict[str, Score]:
         """Scores of the model as it is. With several processes all of them call this, and have the same answer."""
         scores = evaluate(self.model, (batch.to(self.processes.device) for batch in batches), self.objective)
         give_back_weights(self.model)
@@ -166,7 +203,7 @@ class PretrainingRun(Generic[PretrainedBert]):
     def resume(self, folder: Path) -> None:
         """Takes up what `save` has kept. All processes call this."""
         stored: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
-        found, _, _ = read_checkpoint(folder, self.model.config)
+        found, _, _ = self.model.read(folder)
         names = get_model_state_dict(self.model)
         set_model_state_dict(self.model, {name: found[name.removeprefix("bert.")] for name in names}, options=WHOLE)
         set_optimizer_state_dict(self.model, self.optimizer, stored["optimizer"], options=WHOLE)
