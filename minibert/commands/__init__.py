@@ -7,7 +7,17 @@ from typing import Any
 
 import tyro
 
-from minibert.commands import equations, fill_mask, pretrain, quickstart, runs, tokenize, verify
+from minibert.commands import (
+    equations,
+    fill_mask,
+    pretrain,
+    quickstart,
+    runs,
+    tokenize,
+    train_transformer,
+    translate,
+    verify,
+)
 from minibert.commands.errors import BadUse, Failed, Stopped
 from minibert.text.settings import BadSetting
 
@@ -15,6 +25,8 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "pretrain": (pretrain.Pretrain, pretrain.run),
     "runs": (runs.Runs, runs.run),
+    "train-transformer": (train_transformer.TrainTransformer, train_transformer.run),
+    "translate": (translate.Translate, translate.run),
     "tokenize": (tokenize.Tokenize, tokenize.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
     "verify": (verify.Verify, verify.run),

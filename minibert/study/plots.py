@@ -66,8 +66,10 @@ def losses(
     landmarks: Mapping[str, float],
     name: str = "held-out modules",
     band: Sequence[tuple[int, float, float]] = (),
+    title: str = "Pretraining: masked-LM loss",
+    unit: str = "nats per guessed token",
 ) -> Draw:
-    """The masked-LM loss over the steps, in training (smoothed) and held out, beside what needs no reading at all.
+    """The loss over the steps, in training (smoothed) and held out, beside what needs no reading at all.
 
     Args:
         name: of what is held out.
@@ -86,20 +88,25 @@ def losses(
         for landmark, value in landmarks.items():
             axes.axhline(value, color=GREY, linewidth=0.9, linestyle="--")
             axes.text(steps[-1], value, f"{landmark}: {value:.2f}", color=GREY, ha="right", va="bottom", fontsize=8.5)
-        axes.set(title="Pretraining: masked-LM loss", xlabel="step", ylabel="nats per guessed token")
+        axes.set(title=title, xlabel="step", ylabel=unit)
         axes.legend(frameon=False, loc="center right")
 
     return draw
 
 
-def curves(series: Mapping[str, Sequence[tuple[float, float]]], xlabel: str) -> Draw:
-    """The held-out masked-LM loss of several runs."""
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    xlabel: str,
+    title: str = "Held-out masked-LM loss",
+    unit: str = "nats per guessed token",
+) -> Draw:
+    """What several runs have measured."""
 
     def draw(axes: Axes) -> None:
         for name, points in series.items():
             if points:
                 axes.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.2, label=_readable(name))
-        axes.set(title="Held-out masked-LM loss", xlabel=xlabel, ylabel="nats per guessed token")
+        axes.set(title=title, xlabel=xlabel, ylabel=unit)
         if any(series.values()):
             axes.legend(frameon=False)
 

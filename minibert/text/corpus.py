@@ -202,8 +202,8 @@ def _documents_of(path: Path, layout: Layout | None, column: str) -> Iterator[li
     """The sentences of each document in a file."""
     if reader := READERS.get(_kind(path)):
         return (found for text in reader(path, column) if (found := _row(text, layout)))
-    layout = layout or guess_layout(line for _, line in islice(_lines(path), LOOKED_AT))
-    return documents_in((line for _, line in _lines(path)), layout)
+    layout = layout or guess_layout(line for _, line in islice(numbered_lines(path), LOOKED_AT))
+    return documents_in((line for _, line in numbered_lines(path)), layout)
 
 
 def _row(text: str, layout: Layout | None) -> list[str]:
@@ -211,7 +211,7 @@ def _row(text: str, layout: Layout | None) -> list[str]:
     return [sentence for part in documents_in(text.splitlines(), layout or "paragraphs") for sentence in part]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers. Raises: CorpusError for one that is not UTF-8, or a damaged .gz."""
     number = 0
     try:
@@ -228,7 +228,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _jsonl(path: Path, column: str) -> Iterator[str]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
         try:
@@ -243,7 +243,7 @@ def _jsonl(path: Path, column: str) -> Iterator[str]:
 def _csv(path: Path, column: str) -> Iterator[str]:
     csv.field_size_limit(2**31 - 1)
     delimiter = "\t" if _kind(path) == ".tsv" else ","
-    rows = csv.DictReader((line for _, line in _lines(path)), delimiter=delimiter)
+    rows = csv.DictReader((line for _, line in numbered_lines(path)), delimiter=delimiter)
     try:
         for row in rows:
             yield _text_in(row, column, f"{path}, line {rows.line_num}")

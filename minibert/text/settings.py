@@ -58,6 +58,33 @@ class TextSource:
             raise BadSetting(f"held_out {self.held_out:g}: must be at least 0 and below 1")
 
 
+SequenceTask = Literal["copy", "reverse", "sort"]
+"""What is to be done to a sequence of letters."""
+
+
+@dataclass(frozen=True)
+class ParallelSource:
+    """Sentences in two languages (or any two texts that belong together, line by line) to learn to translate."""
+
+    text: tuple[Path, ...] = ()
+    """Two files, source and target, line by line; or one, with a tab between source and target. Each also as .gz."""
+    valid: tuple[Path, ...] = ()
+    """The same, to evaluate on. Without it, a share of the text is held out."""
+    held_out: float = 0.02
+    """That share."""
+    longest: int = 128
+    """Sentences with more tokens than this are left out, on both sides."""
+
+    def __post_init__(self) -> None:
+        for name in ("text", "valid"):
+            if len(getattr(self, name)) > 2:
+                raise BadSetting(f"{name}: give two files, source and target, or one with a tab between them")
+        if not 0 <= self.held_out < 1:
+            raise BadSetting(f"held_out {self.held_out:g}: must be at least 0 and below 1")
+        if self.longest < 3:
+            raise BadSetting(f"longest {self.longest}: must be at least 3, [CLS], a piece and [SEP]")
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The pieces that words are made of: learnt from the text that is not held out, or taken from elsewhere."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from minibert.equations import IGNORED
-from minibert.model import BertConfig
+from minibert.model import BertConfig, TransformerConfig
+from minibert.text.parallel import ParallelBatch
 from minibert.text.pretraining import PretrainingBatch
 
 
@@ -27,4 +28,22 @@ def training_operations(config: BertConfig, batches: Iterable[PretrainingBatch])
         products += for_a_token * int(lengths.sum())
         products += layers * 2 * width * int(lengths.square().sum())  # scores, and the weighted values
         products += for_a_guess * int((batch.labels != IGNORED).sum())
+    return tokens, 3 * 2 * products
+
+
+def transformer_operations(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
+    """The same for an encoder-decoder; its tokens are those of sources and targets."""
+    width, network = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
+    tokens = products = 0
+    for batch in batches:
+        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORED).sum(dim=1)
+        if not targets.any():
+            continue
+        source, target = int(sources.sum()), int(targets.sum())
+        tokens += source + target
+        products += config.encoder_layers * ((4 * width**2 + network) * source + 2 * width * int(sources.square().sum()))
+        for_a_target, for_a_source = 6 * width**2 + network, 2 * width**2  # keys and values of the source, once in each layer
+        products += config.decoder_layers * (for_a_target * target + for_a_source * source)
+        products += config.decoder_layers * 2 * width * int((targets.square() + targets * sources).sum())
+        products += width * config.vocab_size * target
     return tokens, 3 * 2 * products

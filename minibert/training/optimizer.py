@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from minibert.equations import warmup_linear_schedule
+from minibert.equations import noam_schedule, warmup_linear_schedule
 
 
 def adamw(
@@ -15,6 +15,7 @@ def adamw(
     weight_decay: float = 0.01,
     betas: tuple[float, float] = (0.9, 0.999),
     faster: Mapping[str, float] | None = None,
+    eps: float = 1e-8,
 ) -> AdamW:
     """AdamW (Loshchilov and Hutter 2019), which shrinks matrices and embeddings, but no bias and no LayerNorm gain.
 
@@ -35,7 +36,7 @@ def adamw(
         ],
         lr=learning_rate,
         betas=betas,
-        eps=1e-8,
+        eps=eps,
         fused=True,
     )
 
@@ -44,3 +45,8 @@ def warmup_linear(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> Lamb
     """Raises the learning rate over the first `warmup` share of all `steps`, then lowers it in a straight line to zero."""
     rising = max(1, round(warmup * steps))
     return LambdaLR(optimizer, lambda done: warmup_linear_schedule(done + 1, steps, rising))
+
+
+def noam(optimizer: Optimizer, width: int, warmup: int) -> LambdaLR:
+    """The learning rate of the 2017 Transformer, times that of the optimizer (Vaswani et al. 2017, equation 3)."""
+    return LambdaLR(optimizer, lambda done: noam_schedule(done + 1, width, warmup))

@@ -1,4 +1,4 @@
-"""From the settings of a pretraining run to the run."""
+"""From the settings of a run to the run."""
 
 from dataclasses import replace
 from functools import partial
@@ -6,16 +6,18 @@ from functools import partial
 import torch
 from tokenizers import Tokenizer
 
-from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
-from minibert.text.batching import batches_of
+from minibert.model import PRESETS, TRANSFORMERS, BertForMaskedLM, BertForPreTraining, Transformer
+from minibert.text.batching import batches_by_length, batches_of
+from minibert.text.parallel import ParallelBatch
 from minibert.text.pretraining import PretrainingBatch, PretrainingExamples
 from minibert.text.settings import ExampleSettings
 from minibert.text.tokenized import TokenizedCorpus
+from minibert.text.tokenizer import CLS, PAD, SEP, token_id
 from minibert.training.distributed import ALONE, Processes
-from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.run import TrainingRun
-from minibert.training.settings import Machine, Recipe
-from minibert.training.tasks import MaskedLM, Pretraining
+from minibert.training.optimizer import adamw, noam, warmup_linear
+from minibert.training.run import Examples, TrainingRun
+from minibert.training.settings import Machine, Recipe, TransformerRecipe
+from minibert.training.tasks import MaskedLM, Pretraining, Translation
 
 TYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 MICRO_BATCH_ON_CPU = 16
@@ -50,6 +52,53 @@ def pretraining_run(
         recipe.clip,
         torch.bfloat16 if recipe.precision == "bfloat16" else None,
         machine.micro_batch_size or (MICRO_BATCH_ON_CPU if processes.device.type == "cpu" else None),
+        machine.sharding,
+        processes,
+    )
+    torch.manual_seed(recipe.seed + processes.rank)  # other dropout in each
+    return run
+
+
+def transformer_run(
+    recipe: TransformerRecipe,
+    machine: Machine,
+    examples: Examples[ParallelBatch],
+    tokenizer: Tokenizer,
+    longest: int,
+    processes: Processes = ALONE,
+) -> TrainingRun[Transformer, ParallelBatch]:
+    """The run of an encoder-decoder at its first step, trained as in Vaswani et al. 2017, section 5.
+
+    Args:
+        longest: tokens on each side, for positions that have to be told how many there are.
+    """
+    config = replace(
+        TRANSFORMERS[recipe.preset],
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=longest,
+        hidden_dropout_prob=recipe.dropout,
+        pre_norm=recipe.pre_norm,
+        positions=recipe.positions,
+        pad_token_id=token_id(tokenizer, PAD),
+        decoder_start_token_id=token_id(tokenizer, CLS),
+        eos_token_id=token_id(tokenizer, SEP),
+    )
+    torch.manual_seed(recipe.seed)
+    model = Transformer(config).to(TYPES[recipe.precision])
+    if machine.compile:
+        model.encoder.compile(dynamic=True)
+        model.decoder.compile(dynamic=True)
+    run = TrainingRun(
+        model,
+        examples,
+        Translation(recipe.smoothing),
+        partial(batches_by_length, recipe.batch_tokens),
+        partial(adamw, learning_rate=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-9),
+        partial(noam, width=config.hidden_size, warmup=recipe.warmup),
+        recipe.steps,
+        recipe.clip,
+        torch.bfloat16 if recipe.precision == "bfloat16" else None,
+        machine.micro_batch_size,
         machine.sharding,
         processes,
     )

@@ -59,6 +59,49 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class TransformerRecipe:
+    """What decides the numbers of a Transformer that learns to turn one sequence into another."""
+
+    preset: Literal["tiny", "small", "base", "big"] = "tiny"
+    """The size of the model: base and big are those of Vaswani et al. 2017."""
+    steps: int = 1000
+    """Updates of the weights."""
+    batch_tokens: int = 2048
+    """Tokens in a step, of sources and targets together, padding included. The paper had 50,000."""
+    warmup: int = 400
+    """Steps in which the learning rate rises; then it falls with the root of the step. The paper had 4,000."""
+    rate: float = 1.0
+    """How many times the paper's learning rate (Vaswani et al., equation 3)."""
+    dropout: float = 0.1
+    """Of what sublayers find, and of the sums of embeddings and positions."""
+    smoothing: float = 0.1
+    """Share of the label that is spread over the whole vocabulary."""
+    clip: float = 1.0
+    """Longest gradient."""
+    pre_norm: bool = False
+    """Normalise what goes into a sublayer, not the sum that comes out."""
+    positions: Literal["sinusoidal", "learned", "rotary", "alibi"] = "sinusoidal"
+    """How a token's place is told."""
+    seed: int = 0
+    """Of the first weights, order and dropout."""
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    """bfloat16: weights stay float32, products of matrices are rounded (autocast). float64: for comparisons."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_tokens", "warmup"):
+            if getattr(self, name) < 1:
+                raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")
+        for name in ("rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise BadSetting(f"{name} {getattr(self, name):g}: must be more than 0")
+        for name in ("dropout", "smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BadSetting(f"{name} {getattr(self, name):g}: must be at least 0 and below 1")
+        if self.seed < 0:
+            raise BadSetting("seed: must be at least 0")
+
+
+@dataclass(frozen=True)
 class Machine:
     """How the work is done. It may change when a run goes on: without dropout the numbers are the same to rounding."""
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations import IGNORED, cross_entropy, label_smoothing_loss, masked_lm_loss, next_sentence_loss
 from minibert.text.labelled import LabelledBatch
+from minibert.text.parallel import ParallelBatch
 from minibert.text.pretraining import PretrainingBatch
 from minibert.training.loop import Sums
 
@@ -51,6 +52,26 @@ class Classification:
     def sums(self, model: nn.Module, batch: LabelledBatch) -> dict[str, Sums]:
         logits = _single(model(batch.input_ids, batch.attention_mask).logits)
         return {"classification": Sums(cross_entropy(logits, batch.labels).sum(), _hits(logits, batch.labels))}
+
+
+class Translation:
+    """Each token of a target, foretold from the source and the tokens before it (Vaswani et al. 2017, section 5).
+
+    Args:
+        smoothing: of the labels (section 5.4); 0 to measure.
+    """
+
+    def __init__(self, smoothing: float = 0.1) -> None:
+        self.smoothing = smoothing
+
+    def counts(self, batch: ParallelBatch) -> dict[str, int]:
+        return {"target": _labelled(batch.labels)}
+
+    def sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, Sums]:
+        logits = _single(model(batch.input_ids, batch.attention_mask, labels=batch.labels).logits)
+        there = batch.labels != IGNORED
+        loss = label_smoothing_loss(logits, batch.labels, self.smoothing, reduction="sum")
+        return {"target": Sums(loss, _hits(logits[there], batch.labels[there]))}
 
 
 def _labelled(labels: Tensor) -> int:

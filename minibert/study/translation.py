@@ -1,0 +1,180 @@
+"""From texts to a trained encoder-decoder and back: what it is given, what it writes, and how good that is."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from tokenizers import Tokenizer
+
+from minibert.model import Transformer
+from minibert.study import plots
+from minibert.study.runs import RunRecord
+from minibert.text.corpus import CorpusError
+from minibert.text.parallel import (
+    ALPHABET,
+    ParallelBatch,
+    ParallelExamples,
+    ParallelText,
+    SequenceExamples,
+    read_parallel,
+    split_parallel,
+)
+from minibert.text.settings import ParallelSource, SequenceTask, Vocabulary
+from minibert.text.tokenizer import SPECIAL_TOKENS, TOKENIZER_FILE, build_tokenizer, load_tokenizer, save_tokenizer, token_id
+from minibert.text.wordpiece import count_words, train_with_tokenizers, train_wordpiece
+from minibert.training.run import Examples
+from minibert.training.settings import TransformerRecipe
+
+EPOCH_OF_SEQUENCES, HELD_OUT_SEQUENCES = 5000, 500
+EVALUATED_AT_ONCE = 64
+BETWEEN_LETTERS = re.compile(r"(?<=\w) ([-'’/]) (?=\w)")
+
+
+@dataclass(frozen=True)
+class PreparedTransformer:
+    """What training needs, and what it is measured on."""
+
+    tokenizer: Tokenizer
+    learnt: Examples[ParallelBatch]
+    held_out: list[ParallelBatch]
+    """Batches to evaluate on; none, where nothing was held out."""
+    held_out_text: ParallelText
+    longest: int
+    """Tokens on a side."""
+    settings: dict[str, Any]
+    """All that decides the numbers, as it is kept in the folder of a run."""
+    summary: str
+    """How much there is to learn from, for people."""
+
+
+def prepare_sequences(task: SequenceTask, longest: int, recipe: TransformerRecipe, directory: Path) -> PreparedTransformer:
+    """Sequences of up to `longest` letters, drawn as they are needed; a tenth of all is never learnt from."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
+    save_tokenizer(tokenizer, directory)
+    learnt = SequenceExamples(task, tokenizer, recipe.seed, EPOCH_OF_SEQUENCES, longest)
+    held_out = SequenceExamples(task, tokenizer, 0, HELD_OUT_SEQUENCES, longest, held_out=True)
+    summary = f"To {task}: sequences of 1 to {longest} letters; a tenth of all sequences is never learnt from"
+    epoch = held_out.epoch(0)
+    batches = [epoch.batch(some) for some in _some_at_once(epoch.lengths)]
+    settings = {"recipe": asdict(recipe), "corpus": {"name": task, "longest": longest}}
+    return PreparedTransformer(tokenizer, learnt, batches, held_out.texts(0), longest + 2, settings, summary)
+
+
+def prepare_parallel(
+    source: ParallelSource, vocabulary: Vocabulary, recipe: TransformerRecipe, directory: Path, learn: bool
+) -> PreparedTransformer:
+    """Reads both sides, learns one vocabulary of them together (Vaswani et al. 2017, section 5.1), and encodes.
+
+    Args:
+        directory: where the tokenizer is kept.
+        learn: whether to make the tokenizer, even if there is one in the folder.
+
+    Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError for those that are not there.
+    """
+    text = read_parallel(source.text)
+    learnt, held_out = (text, read_parallel(source.valid)) if source.valid else split_parallel(text, source.held_out)
+    if not len(learnt):
+        raise CorpusError(f"{source.text[0]}: there is nothing to learn from, all of it is held out")
+    if learn or not (directory / TOKENIZER_FILE).is_file():
+        save_tokenizer(_joint_tokenizer(vocabulary, learnt), directory)
+    tokenizer = load_tokenizer(directory)
+    for token in SPECIAL_TOKENS:
+        token_id(tokenizer, token)
+    examples = ParallelExamples(learnt, tokenizer, recipe.seed, source.longest)
+    epoch = ParallelExamples(held_out, tokenizer, 0, source.longest).epoch(0)
+    batches = [epoch.batch(some) for some in _some_at_once(epoch.lengths)]
+    if not examples.sources:
+        raise CorpusError(f"{source.text[0]}: every pair has more than {source.longest} tokens on a side: raise --longest")
+    summary = (
+        f"Text: {' and '.join(path.name for path in source.text)}\n  {len(examples.sources):,} pairs, "
+        f"{int(examples.epoch(0).lengths.sum()):,} tokens of {tokenizer.get_vocab_size():,} pieces to learn from; "
+        f"{len(held_out):,} pairs held out"
+    )
+    if examples.left_out:
+        summary += f"\n  {examples.left_out:,} pairs are left out: more than {source.longest} tokens on a side."
+    corpus = {
+        "name": " and ".join(path.name for path in source.text),
+        "held_out": [path.name for path in source.valid] or source.held_out,
+        "pairs": len(examples.sources),
+        "longest": source.longest,
+    }
+    settings = {"recipe": asdict(recipe), "vocabulary": asdict(vocabulary), "corpus": corpus}
+    return PreparedTransformer(tokenizer, examples, batches, held_out, source.longest, settings, summary)
+
+
+def _joint_tokenizer(vocabulary: Vocabulary, text: ParallelText) -> Tokenizer:
+    """One vocabulary for both sides, so that they can share one table of vectors."""
+    if vocabulary.tokenizer is not None:
+        return load_tokenizer(vocabulary.tokenizer)
+    lowercase, both = not vocabulary.cased, [*text.sources, *text.targets]
+    if vocabulary.trainer == "tokenizers":
+        return build_tokenizer(train_with_tokenizers(both, vocabulary.vocab_size, lowercase), lowercase)
+    return build_tokenizer(train_wordpiece(count_words(both, lowercase), vocabulary.vocab_size), lowercase)
+
+
+def translate(model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], beams: int = 4, alpha: float = 0.6) -> list[str]:
+    """What the model makes of each line, in order. A blank line stays one: there is nothing to read in it.
+
+    WordPiece forgets where there were no spaces. They are taken out where tokenizers' decoder does so, in front of full stops
+    and the like, and around hyphens and apostrophes between letters.
+
+    Raises: ValueError for a line that is longer than learned positions reach.
+    """
+    written = [""] * len(lines)
+    full = [number for number, line in enumerate(lines) if line.strip()]
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch([lines[number] for number in full])]
+    if model.config.positions == "learned" and max(map(len, encoded), default=0) > model.config.max_position_embeddings:
+        raise ValueError(
+            f"a line has more than {model.config.max_position_embeddings} tokens, which is all this model can read"
+        )
+    pad = model.config.pad_token_id
+    for some in _some_at_once(np.array([len(ids) for ids in encoded], dtype=np.int64)):
+        rows = [encoded[place] for place in some]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+        keep = torch.arange(longest) < torch.tensor([len(row) for row in rows])[:, None]
+        device = model.words.weight.device
+        most = longest + 50
+        if model.config.positions == "learned":
+            most = min(most, model.config.max_position_embeddings)
+        for place, output in zip(some, model.generate(ids.to(device), keep.to(device), beams, alpha, most), strict=True):
+            text = tokenizer.decode(output.tokens, skip_special_tokens=True)
+            written[full[place]] = BETWEEN_LETTERS.sub(r"\1", text)
+    return written
+
+
+def _some_at_once(lengths: np.ndarray[Any, np.dtype[np.int64]]) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    """Everything once, in batches of like length."""
+    order = np.argsort(lengths, kind="stable")
+    return [order[start : start + EVALUATED_AT_ONCE] for start in range(0, len(order), EVALUATED_AT_ONCE)]
+
+
+def bleu(written: Sequence[str], targets: Sequence[str]) -> float | None:
+    """BLEU as sacrebleu computes it (Papineni et al. 2002; Post 2018), from 0 to 100; None where sacrebleu is not installed."""
+    try:
+        from sacrebleu import corpus_bleu
+    except ImportError:
+        return None
+    return float(corpus_bleu(list(written), [list(targets)]).score)
+
+
+def exact(written: Sequence[str], targets: Sequence[str]) -> float:
+    """The share of outputs that are right from the first sign to the last."""
+    return sum(one == other for one, other in zip(written, targets, strict=True)) / max(1, len(targets))
+
+
+def figure(record: RunRecord, landmarks: dict[str, float], measure: str, name: str) -> Figure:
+    """The loss over the steps, and what is written held-out: `measure` of the metrics, called `name`."""
+    training = [(entry["step"], entry["target"]) for entry in record.metrics if entry["target"] is not None]
+    held_out = [(entry["step"], entry["held_out_target"]) for entry in record.metrics if "held_out_target" in entry]
+    points = [(entry["step"], entry[measure]) for entry in record.metrics if entry.get(measure) is not None]
+    steps, losses = [step for step, _ in training], [loss for _, loss in training]
+    return plots.figure(
+        plots.losses(steps, losses, held_out, landmarks, "held out, labels not smoothed", title="Loss", unit="nats per token"),
+        plots.curves({record.name: points}, "step", name, "on what was held out"),
+    )

@@ -1,0 +1,198 @@
+"""Texts that belong together, and what a Transformer is trained on: a source, and the target that it is to become."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from minibert.equations import IGNORED
+from minibert.text.batching import IntArray
+from minibert.text.corpus import CorpusError, is_held_out, numbered_lines
+from minibert.text.settings import SequenceTask
+from minibert.text.tokenizer import PAD, token_id
+
+ALPHABET = tuple("abcdefghijklmnopqrstuvwxyz")
+ORDER, DRAWS = 0, 1
+"""What is drawn: each has random numbers of its own."""
+
+
+@dataclass(frozen=True)
+class ParallelText:
+    """Sources and their targets, in order."""
+
+    sources: list[str]
+    targets: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+def read_parallel(paths: Sequence[Path]) -> ParallelText:
+    """The lines of two files side by side, or of one with a tab in each line. Where either side is empty, both are left out.
+
+    Raises: CorpusError that names file and line.
+    """
+    found = ParallelText([], [])
+    for source, target in _split(paths[0]) if len(paths) == 1 else _side_by_side(*paths):
+        if source.strip() and target.strip():
+            found.sources.append(source.strip())
+            found.targets.append(target.strip())
+    if not len(found):
+        raise CorpusError(f"{paths[0]}: there is no line with a source and a target")
+    return found
+
+
+def _split(path: Path) -> Iterable[tuple[str, str]]:
+    for number, line in numbered_lines(path):
+        source, tab, target = line.rstrip("\r\n").partition("\t")
+        if not tab and line.strip():
+            raise CorpusError(f"{path}, line {number}: has no tab between source and target; or give two files")
+        yield source, target
+
+
+def _side_by_side(one: Path, other: Path) -> Iterable[tuple[str, str]]:
+    for source, target in zip_longest(numbered_lines(one), numbered_lines(other)):
+        if source is None or target is None:
+            shorter, longer = (one, other) if source is None else (other, one)
+            raise CorpusError(f"{shorter} has fewer lines than {longer}: line {(source or target)[0]} has no partner")
+        yield source[1], target[1]
+
+
+def split_parallel(text: ParallelText, share: float) -> tuple[ParallelText, ParallelText]:
+    """What is learnt from, and what is held out: which, depends on the source alone, so that none is on both sides."""
+    parts = ParallelText([], []), ParallelText([], [])
+    for source, target in zip(text.sources, text.targets, strict=True):
+        part = parts[is_held_out(source, share)]
+        part.sources.append(source)
+        part.targets.append(target)
+    return parts
+
+
+@dataclass(frozen=True)
+class ParallelBatch:
+    """What a Transformer is trained on; the names are those of its arguments."""
+
+    input_ids: Int[Tensor, "batch sources"]
+    attention_mask: Bool[Tensor, "batch sources"]
+    labels: Int[Tensor, "batch targets"]
+
+    def to(self, device: torch.device) -> "ParallelBatch":
+        """The same on another device."""
+        return ParallelBatch(*(column.to(device, non_blocking=True) for column in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class ParallelEpoch:
+    """Pairs of encoded sentences, numbered. The source is [CLS] … [SEP]; the target has no [CLS], it is to be foretold."""
+
+    sources: list[list[int]]
+    targets: list[list[int]]
+    pad: int
+    seed: tuple[int, ...]
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each pair together."""
+        pairs = zip(self.sources, self.targets, strict=True)
+        return np.array([len(source) + len(target) for source, target in pairs], dtype=np.int64)
+
+    def in_batches(self, cut: Callable[[IntArray, np.random.Generator], list[IntArray]]) -> list[IntArray]:
+        """The numbers of all pairs, cut into batches by a function of their lengths, in this epoch's random order."""
+        return cut(self.lengths, np.random.default_rng(self.seed))
+
+    def batch(self, chosen: IntArray) -> ParallelBatch:
+        """Some pairs, one a row. Where none is chosen it is the first one, with nothing to foretell."""
+        rows = chosen.tolist() or [0]
+        sources, targets = [self.sources[row] for row in rows], [self.targets[row] for row in rows]
+        labels = _padded(targets, IGNORED)
+        source_ids = _padded(sources, self.pad)
+        keep = torch.arange(source_ids.shape[1]) < torch.tensor([len(source) for source in sources])[:, None]
+        return ParallelBatch(source_ids, keep, labels if len(chosen) else torch.full_like(labels, IGNORED))
+
+
+def _padded(rows: Sequence[Sequence[int]], padding: int) -> Int[Tensor, "batch tokens"]:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
+
+
+class ParallelExamples:
+    """A parallel text, encoded: the same pairs in every epoch, in another order.
+
+    Args:
+        longest: pairs with a side of more tokens are left out; `left_out` says how many.
+    """
+
+    def __init__(self, text: ParallelText, tokenizer: Tokenizer, seed: int, longest: int) -> None:
+        sources = [encoding.ids for encoding in tokenizer.encode_batch(text.sources)]
+        targets = [encoding.ids[1:] for encoding in tokenizer.encode_batch(text.targets)]
+        fits = [len(one) <= longest and len(other) <= longest for one, other in zip(sources, targets, strict=True)]
+        self.sources = [ids for ids, kept in zip(sources, fits, strict=True) if kept]
+        self.targets = [ids for ids, kept in zip(targets, fits, strict=True) if kept]
+        self.left_out = len(fits) - sum(fits)
+        self.pad, self.seed = token_id(tokenizer, PAD), seed
+
+    def epoch(self, number: int) -> ParallelEpoch:
+        """Every pair once."""
+        return ParallelEpoch(self.sources, self.targets, self.pad, (self.seed, ORDER, number))
+
+
+class SequenceExamples:
+    """Sequences of letters, and what a task makes of them: drawn anew in every epoch, without those that are held out.
+
+    Args:
+        size: sequences in an epoch.
+        longest: letters; each length from 1 on is equally likely.
+        held_out: whether to draw those that are held out, and only those.
+    """
+
+    def __init__(
+        self, task: SequenceTask, tokenizer: Tokenizer, seed: int, size: int, longest: int, held_out: bool = False
+    ) -> None:
+        self.task, self.tokenizer, self.seed = task, tokenizer, seed
+        self.size, self.longest, self.held_out = size, longest, held_out
+
+    def texts(self, number: int) -> ParallelText:
+        """The sequences of an epoch, with spaces between the letters."""
+        generator = np.random.default_rng((self.seed, DRAWS, number, int(self.held_out)))
+        found = ParallelText([], [])
+        while len(found) < self.size:
+            letters = generator.choice(ALPHABET, generator.integers(1, self.longest + 1)).tolist()
+            if is_held_out(source := " ".join(letters), HELD_OUT_SEQUENCES) == self.held_out:
+                found.sources.append(source)
+                found.targets.append(" ".join(solved(self.task, letters)))
+        return found
+
+    def epoch(self, number: int) -> ParallelEpoch:
+        """As many new sequences."""
+        text, encode = self.texts(number), self.tokenizer.encode_batch
+        return ParallelEpoch(
+            [encoding.ids for encoding in encode(text.sources)],
+            [encoding.ids[1:] for encoding in encode(text.targets)],
+            token_id(self.tokenizer, PAD),
+            (self.seed, ORDER, number),
+        )
+
+
+HELD_OUT_SEQUENCES = 0.1
+"""Share of all sequences that are never learnt from."""
+
+
+def solved(task: SequenceTask, letters: Sequence[str]) -> list[str]:
+    """What a task makes of a sequence.
+
+    >>> [solved(task, "cab") for task in ("copy", "reverse", "sort")]
+    [['c', 'a', 'b'], ['b', 'a', 'c'], ['a', 'b', 'c']]
+    """
+    match task:
+        case "copy":
+            return list(letters)
+        case "reverse":
+            return list(reversed(letters))
+        case "sort":
+            return sorted(letters)
