@@ -108,15 +108,17 @@ class Training(Job["PreparedTransformer"]):
         from minibert.study.runs import RunRecord
         from minibert.study.translation import figure
 
-        measure, name = (
-            ("bleu", "BLEU, greedy") if self.options.task == "translate" else ("exact", "share that is exactly right")
-        )
+        measure, name = ("bleu", "BLEU, greedy") if self.options.task == "translate" else ("exact", "share that is all right")
         landmarks = {"ln V": math.log(ready.tokenizer.get_vocab_size())}
         return figure(RunRecord.read(self.keeping.out), landmarks, f"held_out_{measure}", name)
 
     def examples(self, run: "TrainingRun[Any, Any]", ready: "PreparedTransformer") -> list[str]:
         _, batches = next(run.batches())
-        texts, named = [], ready.tokenizer.id_to_token
+        texts: list[str] = []
+
+        def named(number: int) -> str:
+            return str(ready.tokenizer.id_to_token(number))
+
         for batch in batches:
             for ids, keep, labels in zip(batch.input_ids, batch.attention_mask, batch.labels, strict=True):
                 source, target = ids[keep].tolist(), [label for label in labels.tolist() if label >= 0]

@@ -129,9 +129,7 @@ def translate(model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], be
     full = [number for number, line in enumerate(lines) if line.strip()]
     encoded = [encoding.ids for encoding in tokenizer.encode_batch([lines[number] for number in full])]
     if model.config.positions == "learned" and max(map(len, encoded), default=0) > model.config.max_position_embeddings:
-        raise ValueError(
-            f"a line has more than {model.config.max_position_embeddings} tokens, which is all this model can read"
-        )
+        raise ValueError(f"a line has more than {model.config.max_position_embeddings} tokens: this model cannot read more")
     pad = model.config.pad_token_id
     for some in _some_at_once(np.array([len(ids) for ids in encoded], dtype=np.int64)):
         rows = [encoded[place] for place in some]
