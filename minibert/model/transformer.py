@@ -65,6 +65,9 @@ class TransformerConfig(ModelConfig):
         super().__post_init__()
         if self.positions not in POSITIONS:
             raise ValueError(f"positions {self.positions!r} is unknown; there are {', '.join(POSITIONS)}")
+        turned = {"sinusoidal": self.hidden_size, "rotary": self.hidden_size // self.num_attention_heads}
+        if turned.get(self.positions, 0) % 2:
+            raise ValueError(f"positions {self.positions!r} need an even width, not {turned[self.positions]}")
 
     @property
     def is_marian(self) -> bool:

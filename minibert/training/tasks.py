@@ -59,6 +59,8 @@ class Translation:
 
     Args:
         smoothing: of the labels (section 5.4); 0 to measure.
+
+    Tests: tests/training/test_tasks.py::TestTranslation
     """
 
     def __init__(self, smoothing: float = 0.1) -> None:

@@ -107,8 +107,8 @@ class TestKeepNucleus:
         logits = normal(seed, 3, 5)
         torch.testing.assert_close(keep_nucleus(logits, p), torch.stack([keep_nucleus(row, p) for row in logits]))
 
-    @pytest.mark.parametrize("p", [0.0, 1.5])
-    def test_no_probability_is_refused(self, p: float) -> None:
+    def test_no_probability_is_refused(self) -> None:
         """Nor is more than all."""
-        with pytest.raises(ValueError, match="a probability above 0"):
-            keep_nucleus(torch.zeros(3), p)
+        for p in (0.0, 1.5):
+            with pytest.raises(ValueError, match="a probability above 0"):
+                keep_nucleus(torch.zeros(3), p)

@@ -62,6 +62,18 @@ class TestGreedySearch:
             assert output.tokens == expected
             assert output.log_probability == pytest.approx(log_probability(step, row, expected))
 
+    @given(seeds, st.integers(1, 6))
+    def test_nothing_is_written_after_the_end_and_each_token_is_the_likeliest(self, seed: int, most: int) -> None:
+        """The end is the last token or is not there; no other token would have been likelier where one was written."""
+        step = table_of(seed)
+        for row, output in enumerate(greedy_search(step, PROMPT, END, most)):
+            assert END not in output.tokens[:-1]
+            assert output.tokens[-1] == END or len(output.tokens) == most
+            for place in range(len(output.tokens)):
+                others = [[*output.tokens[:place], token] for token in range(6)]
+                best = max(others, key=lambda tokens, row=row: log_probability(step, row, tokens))
+                assert best == output.tokens[: place + 1]
+
     def test_without_an_end_it_goes_on(self) -> None:
         """For as long as it may."""
         assert all(len(output.tokens) == 7 for output in greedy_search(table_of(0), PROMPT, None, 7))

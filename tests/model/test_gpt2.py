@@ -195,9 +195,13 @@ def test_a_published_mingpt_sorts() -> None:
     }
     model = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=about["vocab_size"], max_position_embeddings=about["block_size"],
-            hidden_size=about["n_embd"], intermediate_size=4 * about["n_embd"], tie_word_embeddings=False,
-            num_hidden_layers=about["n_layer"], num_attention_heads=about["n_head"],
+            vocab_size=about["vocab_size"],
+            max_position_embeddings=about["block_size"],
+            hidden_size=about["n_embd"],
+            intermediate_size=4 * about["n_embd"],
+            tie_word_embeddings=False,
+            num_hidden_layers=about["n_layer"],
+            num_attention_heads=about["n_head"],
         )
     ).eval()
     model.load_state_dict(GPT2.read(tensors))

@@ -1,5 +1,7 @@
 """One encoder layer is its equations, put together as the paper says."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -7,17 +9,23 @@ from torch.autograd import gradcheck
 
 from minibert import BertConfig
 from minibert.equations import add_and_norm, feed_forward, gelu
-from minibert.model.layers import EncoderLayer
+from minibert.model.layers import DecoderLayer, EncoderLayer
 from tests import reference
 from tests.strategies import normal, seeds
+
+Layer = TypeVar("Layer", bound=EncoderLayer)
 
 CONFIG = BertConfig(hidden_size=6, num_attention_heads=2, intermediate_size=8, num_hidden_layers=1, vocab_size=9)
 
 
-def layer_of(seed: int) -> EncoderLayer:
+def layer_of(seed: int, pre_norm: bool = False) -> EncoderLayer:
     """Random parameters everywhere, in float64, in evaluation."""
+    return randomised(EncoderLayer(CONFIG, "explicit", pre_norm), seed)
+
+
+def randomised(layer: Layer, seed: int) -> Layer:
     torch.manual_seed(seed)
-    layer = EncoderLayer(CONFIG, "explicit").double().eval()
+    layer = layer.double().eval()
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter)
     return layer
@@ -72,3 +80,65 @@ class TestEncoderLayer:
                 norm.bias.zero_()
         expected = (x - x.mean(-1, keepdim=True)) / x.var(-1, correction=0, keepdim=True).sqrt()
         torch.testing.assert_close(layer(x, None), expected, rtol=1e-6, atol=1e-6)
+
+    @given(seeds)
+    def test_pre_norm_leaves_what_goes_in_as_it_is(self, seed: int) -> None:
+        """x + f(LayerNorm(x)), twice; with zeros for both last maps the tokens come out as they went in, not normalised."""
+        layer, x = layer_of(seed, pre_norm=True), normal(seed, 1, 3, 6)
+        normed = layer.attention_norm(x)
+        hidden = x + layer.attention(normed, normed)
+        thought = layer.feed_forward(gelu(layer.intermediate(layer.norm(hidden))))
+        torch.testing.assert_close(layer(x), hidden + thought)
+        with torch.no_grad():
+            for part in (layer.attention.output, layer.feed_forward):
+                part.weight.zero_()
+                part.bias.zero_()
+        torch.testing.assert_close(layer(x), x)
+
+
+class TestDecoderLayer:
+    @settings(max_examples=30)
+    @given(seeds)
+    def test_value(self, seed: int) -> None:
+        """Equals its parts: reading each other, then the memory, then thinking; each time added and normalised."""
+        layer = randomised(DecoderLayer(CONFIG, "explicit"), seed)
+        x, memory = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
+        keep, memory_keep = torch.ones(3, 3, dtype=torch.bool).tril()[None, None], torch.tensor([[[[True, False, True, True]]]])
+        hidden = layer.attention_norm(x + layer.attention(x, x, keep))
+        hidden = layer.cross_attention_norm(hidden + layer.cross_attention(hidden, memory[:, [0, 2, 3]]))
+        expected = layer.norm(hidden + layer.feed_forward(gelu(layer.intermediate(hidden))))
+        torch.testing.assert_close(layer(x, keep, memory=memory, memory_keep=memory_keep), expected)
+
+    def test_gradient(self) -> None:
+        """With respect to the tokens, and to the memory."""
+        layer = randomised(DecoderLayer(CONFIG, "explicit"), 0)
+        leaves = [normal(0, 1, 2, 6).requires_grad_(), normal(1, 1, 3, 6).requires_grad_()]
+        assert gradcheck(lambda x, memory: layer(x, memory=memory), leaves)
+
+    @given(seeds)
+    def test_the_memory_matters_and_only_where_it_may_be_read(self, seed: int) -> None:
+        """What is changed there changes the output, unless it is hidden."""
+        layer = randomised(DecoderLayer(CONFIG, "explicit"), seed)
+        x, memory = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
+        keep = torch.tensor([[[[True, False, True, True]]]])
+        before = layer(x, memory=memory, memory_keep=keep)
+        for place in range(4):
+            changed = memory.clone()
+            changed[:, place] += normal(seed + 2, 6)
+            same = torch.allclose(layer(x, memory=changed, memory_keep=keep), before, rtol=0, atol=1e-12)
+            assert same == (place == 1)
+
+    @given(seeds)
+    def test_the_order_of_the_memory_does_not_matter(self, seed: int) -> None:
+        """Attention has no order of its own."""
+        layer = randomised(DecoderLayer(CONFIG, "explicit"), seed)
+        x, memory = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
+        torch.testing.assert_close(layer(x, memory=memory), layer(x, memory=memory.flip(1)))
+
+    @given(seeds)
+    def test_without_cross_attention_it_is_an_encoder_layer(self, seed: int) -> None:
+        """With the same weights."""
+        layer, encoder_layer = randomised(DecoderLayer(CONFIG, "explicit", cross_attention=False), seed), layer_of(seed)
+        encoder_layer.load_state_dict(layer.state_dict())
+        x = normal(seed, 1, 3, 6)
+        torch.testing.assert_close(layer(x), encoder_layer(x))

@@ -244,6 +244,8 @@ class TestTransformer:
             kept(KEEP[:, :3], SOURCE)
         with pytest.raises(ValueError, match="positions 'wavy' is unknown"):
             TransformerConfig(positions="wavy")
+        with pytest.raises(ValueError, match="'rotary' need an even width, not 3"):
+            TransformerConfig(positions="rotary", hidden_size=24, num_attention_heads=8)
 
     def test_a_loss_is_of_what_comes_next(self) -> None:
         """With labels alone the decoder reads them shifted; where they are -100 nothing is foretold."""

@@ -6,6 +6,7 @@ Any one can be made, and any two that do not stand in each other's way: `variant
 import difflib
 
 from minibert.classroom.mistakes.attention import ATTENTION
+from minibert.classroom.mistakes.decoders import DECODERS
 from minibert.classroom.mistakes.heads import HEADS
 from minibert.classroom.mistakes.layers import LAYERS
 from minibert.classroom.mistakes.masks import MASKS
@@ -15,7 +16,7 @@ from minibert.classroom.mistakes.optimization import OPTIMIZATION
 from minibert.classroom.mistakes.positions import POSITIONS
 from minibert.classroom.mistakes.pretraining import PRETRAINING
 
-CATALOGUE = (ATTENTION, MASKS, HEADS, POSITIONS, LAYERS, OBJECTIVES, OPTIMIZATION, PRETRAINING)
+CATALOGUE = (ATTENTION, MASKS, HEADS, POSITIONS, LAYERS, OBJECTIVES, OPTIMIZATION, PRETRAINING, DECODERS)
 
 
 class Names(dict[str, Mistake]):

@@ -1,7 +1,7 @@
 """Mistakes in telling where a token stands."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import sinusoidal_positions
+from minibert.equations import alibi_bias, rotary_positions, sinusoidal_positions
 
 ANGLES = "positions[:, None] / 10000**exponents"
 
@@ -82,5 +82,88 @@ POSITIONS = [
         "The same.",
         "The Annotated Transformer, tensor2tensor",
         Kind.EQUIVALENT,
+    ),
+    Mistake(
+        "rotation of halves",
+        rotary_positions,
+        (
+            ("vectors[..., 0::2], vectors[..., 1::2]", "vectors.chunk(2, dim=-1)"),
+            (
+                "torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)",
+                "torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)",
+            ),
+        ),
+        "Column i is paired with column i + d/2.",
+        "As good, but weights fit no code that pairs neighbours.",
+        "GPT-NeoX, LLaMA, Hugging Face",
+        Kind.CONVENTION,
+    ),
+    Mistake(
+        "halves paired, neighbours turned",
+        rotary_positions,
+        (("vectors[..., 0::2], vectors[..., 1::2]", "vectors.chunk(2, dim=-1)"),),
+        "Columns are taken in halves, and put back side by side.",
+        "At position 0 the vector comes out in another order: two moves are not one.",
+        "learners who mix two codes",
+    ),
+    Mistake(
+        "rotation with the signs of a reflection",
+        rotary_positions,
+        (("even * sine + odd * cosine", "even * sine - odd * cosine"),),
+        "One sign is wrong.",
+        "A reflection: dot products depend on the sum of positions, not on their distance.",
+        "learners",
+    ),
+    Mistake(
+        "one angle for all columns",
+        rotary_positions,
+        (("positions[..., None] / 10000**exponents", "positions[..., None] / 10000**(exponents - exponents + 0.5)"),),
+        "All pairs turn equally fast.",
+        "Near and far are told by one wave, which comes round again.",
+        "learners",
+    ),
+    Mistake(
+        "rotation of the sum of positions",
+        rotary_positions,
+        (
+            ("even * cosine - odd * sine", "even * cosine + odd * sine"),
+            ("even * sine + odd * cosine", "odd * cosine - even * sine"),
+        ),
+        "The vectors turn the other way.",
+        "Queries and keys alike: what attention sees is the same, with distances of the other sign.",
+        "codes that turn by e^(-i t θ)",
+        Kind.CONVENTION,
+    ),
+    Mistake(
+        "far is liked",
+        alibi_bias,
+        (("-slopes[:, None, None]", "slopes[:, None, None]"),),
+        "The distance is added.",
+        "What is farthest away is read most.",
+        "learners",
+    ),
+    Mistake(
+        "distance with its sign",
+        alibi_bias,
+        ((").abs()", ")"),),
+        "What stands behind is liked the more the farther it is.",
+        "A decoder does not notice; an encoder reads its end.",
+        "codes for decoders alone",
+    ),
+    Mistake(
+        "the same slope for every head",
+        alibi_bias,
+        (("2.0 ** (-8 * steps / heads)", "2.0 ** (-8 * (steps - steps + 1) / heads)"),),
+        "All heads have the first one's slope.",
+        "None can look far.",
+        "learners",
+    ),
+    Mistake(
+        "slopes from one",
+        alibi_bias,
+        (("torch.arange(1, heads + 1,", "torch.arange(heads,"),),
+        "h is counted from 0.",
+        "The first head has slope 1, and none 2⁻⁸.",
+        "learners who count from 0",
     ),
 ]

@@ -1,0 +1,219 @@
+"""A translator trained beside the same one built from torch.nn.Transformer: writes translation.json and docs/translation.png.
+
+python benchmarks/translation.py --text train.de train.en --valid val.de val.en --test test.de test.en
+    [--preset tiny] [--steps 3000] [--batch-tokens 4096] [--vocab-size 8000] [--out runs/translation]
+
+Both begin with the same weights, see the same batches and have the same optimizer; a step of one and a step of the other are
+timed in turn. What torch's model has learnt is put into minibert's to be decoded, which tests hold equal to 1e-10.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from minibert.equations import sinusoidal_positions
+from minibert.model import Transformer, TransformerConfig
+from minibert.model.attention import MultiHeadAttention
+from minibert.model.layers import DecoderLayer, EncoderLayer
+from minibert.model.transformer import Seq2SeqLMOutput, shifted_right
+from minibert.study import plots
+from minibert.study.translation import bleu, prepare_parallel, translate
+from minibert.text.parallel import read_parallel
+from minibert.text.settings import ParallelSource, Vocabulary
+from minibert.text.tokenizer import save_tokenizer
+from minibert.training.loop import evaluate, train
+from minibert.training.optimizer import adamw, noam
+from minibert.training.recipe import transformer_run
+from minibert.training.settings import Machine, TransformerRecipe
+from minibert.training.tasks import Translation
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class TorchTransformer(nn.Module):
+    """The same model from torch's parts, with dropout where the paper has it."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.transformer = nn.Transformer(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.encoder_layers,
+            config.decoder_layers,
+            config.intermediate_size,
+            config.hidden_dropout_prob,
+            config.hidden_act,
+            layer_norm_eps=config.layer_norm_eps,
+            batch_first=True,
+        )
+        self.transformer.encoder.norm = self.transformer.decoder.norm = None
+        self.transformer.encoder.enable_nested_tensor = False
+        for layer in (*self.transformer.encoder.layers, *self.transformer.decoder.layers):
+            layer.dropout = nn.Identity()  # torch drops inside the feed-forward network too, and attention weights
+            for attention in (layer.self_attn, getattr(layer, "multihead_attn", None)):
+                if attention is not None:
+                    attention.dropout = 0.0
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Seq2SeqLMOutput:
+        """As minibert's."""
+        targets = shifted_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
+        causal = ~torch.ones(targets.shape[1], targets.shape[1], dtype=torch.bool).tril()
+        hidden = self.transformer(
+            self._embedded(input_ids),
+            self._embedded(targets),
+            tgt_mask=causal,
+            src_key_padding_mask=~attention_mask,
+            memory_key_padding_mask=~attention_mask,
+            tgt_is_causal=True,
+        )
+        return Seq2SeqLMOutput(nn.functional.linear(hidden, self.words.weight), hidden)
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        waves = sinusoidal_positions(torch.arange(float(ids.shape[1])), self.config.hidden_size)
+        embedded: Tensor = self.dropout(self.words(ids) * self.config.hidden_size**0.5 + waves)
+        return embedded
+
+
+def counterparts(ours: Transformer, theirs: TorchTransformer) -> list[tuple[Tensor, Tensor]]:
+    """Our parameters, and the parts of theirs that are the same."""
+    pairs = [(ours.words.weight, theirs.words.weight)]
+    stacks = ((ours.encoder, theirs.transformer.encoder), (ours.decoder, theirs.transformer.decoder))
+    for mine, other in stacks:
+        for layer, their_layer in zip(mine.layers, other.layers, strict=True):
+            pairs += _layer(layer, their_layer)
+    return pairs
+
+
+def _layer(ours: EncoderLayer, theirs: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    pairs = _attention(ours.attention, theirs.self_attn)
+    modules = [(ours.attention_norm, theirs.norm1), (ours.intermediate, theirs.linear1), (ours.feed_forward, theirs.linear2)]
+    if isinstance(ours, DecoderLayer):
+        pairs += _attention(ours.cross_attention, theirs.multihead_attn)
+        modules += [(ours.cross_attention_norm, theirs.norm2), (ours.norm, theirs.norm3)]
+    else:
+        modules.append((ours.norm, theirs.norm2))
+    return pairs + [(getattr(one, leaf), getattr(other, leaf)) for one, other in modules for leaf in ("weight", "bias")]
+
+
+def _attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> list[tuple[Tensor, Tensor]]:
+    projections = (ours.query, ours.key, ours.value)
+    weights = zip((part.weight for part in projections), theirs.in_proj_weight.chunk(3), strict=True)
+    biases = zip((part.bias for part in projections), theirs.in_proj_bias.chunk(3), strict=True)
+    return [*weights, *biases, (ours.output.weight, theirs.out_proj.weight), (ours.output.bias, theirs.out_proj.bias)]
+
+
+def main() -> None:
+    """Trains both in turn, and compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("text", "valid", "test"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--vocab-size", type=int, default=8000)
+    parser.add_argument("--warmup", type=int, default=800)
+    parser.add_argument("--evaluate-every", type=int, default=500)
+    parser.add_argument("--out", type=Path, default=Path("runs/translation"))
+    options = parser.parse_args()
+    recipe = TransformerRecipe(
+        preset=options.preset, steps=options.steps, batch_tokens=options.batch_tokens, warmup=options.warmup
+    )
+    source = ParallelSource(text=tuple(options.text), valid=tuple(options.valid))
+    options.out.mkdir(parents=True, exist_ok=True)
+    ready = prepare_parallel(source, Vocabulary(vocab_size=options.vocab_size, cased=True), recipe, options.out, learn=True)
+    print(ready.summary, flush=True)
+    valid, test = ready.held_out_text, read_parallel(options.test)
+    run = transformer_run(recipe, Machine(device="cpu"), ready.learnt, ready.tokenizer, ready.longest)
+    config = run.model.config
+    theirs, decoded = TorchTransformer(config), Transformer(config).eval()
+    with torch.no_grad():
+        for mine, other in counterparts(run.model, theirs):
+            other.copy_(mine)
+    optimizer = adamw(theirs, recipe.rate, 0.0, (0.9, 0.98), eps=1e-9)
+    batches = transformer_run(recipe, Machine(device="cpu"), ready.learnt, ready.tokenizer, ready.longest).batches()
+    their_steps = train(
+        theirs,
+        (some for _, some in batches),
+        Translation(recipe.smoothing),
+        optimizer,
+        noam(optimizer, config.hidden_size, recipe.warmup),
+        recipe.clip,
+    )
+    seconds: dict[str, list[float]] = {"minibert": [], "torch.nn.Transformer": []}
+    curves: dict[str, list[tuple[int, float, float]]] = {name: [] for name in seconds}
+    models = {"minibert": run.model, "torch.nn.Transformer": theirs}
+    steps = {"minibert": run.run(), "torch.nn.Transformer": their_steps}
+    for number in range(1, recipe.steps + 1):
+        for name in list(models)[:: 1 if number % 2 else -1]:  # now one goes first, now the other
+            began = time.perf_counter()
+            next(steps[name])
+            seconds[name].append(time.perf_counter() - began)
+        if number % options.evaluate_every == 0 or number == recipe.steps:
+            for name, model in models.items():
+                loss = evaluate(model, ready.held_out, Translation(0.0))["target"].loss
+                _fill(decoded, run.model, theirs, name)
+                score = bleu(translate(decoded, ready.tokenizer, valid.sources, beams=1), valid.targets)
+                curves[name].append((number, loss, score or 0.0))
+                print(f"{name}, step {number}: {loss:.3f} nats, BLEU {score:.2f} (greedy, validation)", flush=True)
+    results = {}
+    for name in models:
+        _fill(decoded, run.model, theirs, name)
+        decoded.save_pretrained(options.out / name)
+        save_tokenizer(ready.tokenizer, options.out / name)
+        written = {
+            f"beam {beams}": bleu(translate(decoded, ready.tokenizer, test.sources, beams), test.targets) for beams in (1, 4)
+        }
+        results[name] = {"test BLEU": written, "seconds a step": _spread(seconds[name])}
+        print(name, results[name], flush=True)
+    ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
+    report = {
+        "settings": {
+            **ready.settings,
+            "model": {name: getattr(config, name) for name in SIZES},
+            "threads": torch.get_num_threads(),
+        },
+        "curves": {
+            name: [dict(zip(("step", "loss", "BLEU"), point, strict=True)) for point in curve] for name, curve in curves.items()
+        },
+        "results": results,
+        "seconds of minibert over those of torch, step by step": _spread(ratios),
+    }
+    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    drawings = [
+        plots.curves(
+            {name: [(step, value[place]) for step, *value in curve] for name, curve in curves.items()}, "step", *titles
+        )
+        for place, titles in enumerate((("Validation loss", "nats per token"), ("Validation, greedy", "BLEU")))
+    ]
+    plots.save_png(plots.figure(*drawings), ROOT / "docs" / "translation.png")
+    print(json.dumps(report["seconds of minibert over those of torch, step by step"]))
+
+
+SIZES = ("hidden_size", "num_attention_heads", "intermediate_size", "encoder_layers", "decoder_layers", "vocab_size")
+
+
+def _fill(decoded: Transformer, ours: Transformer, theirs: TorchTransformer, name: str) -> None:
+    """Puts what one of the two has learnt into a model that is decoded."""
+    if name == "minibert":
+        decoded.load_state_dict(ours.state_dict())
+        return
+    with torch.no_grad():
+        for mine, other in counterparts(decoded, theirs):
+            mine.copy_(other)
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    low, median, high = statistics.quantiles(values, n=4)
+    return {"median": round(median, 4), "lower quartile": round(low, 4), "upper quartile": round(high, 4)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Objectives: which losses are added up, and over how many predictions."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from minibert.equations import IGNORED
+from minibert.model.transformer import Seq2SeqLMOutput
+from minibert.text.parallel import ParallelBatch
+from minibert.training.tasks import Translation
+from tests import reference
+from tests.strategies import normal, seeds
+
+LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORED], [0, IGNORED, IGNORED]])
+
+
+class Fixed(nn.Module):
+    """Gives these logits, whatever is asked."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> Seq2SeqLMOutput:
+        return Seq2SeqLMOutput(self.logits, torch.zeros(3, 1, 1))
+
+
+def batch_of(labels: torch.Tensor) -> ParallelBatch:
+    return ParallelBatch(torch.ones(3, 1, dtype=torch.long), torch.ones(3, 1, dtype=torch.bool), labels)
+
+
+class TestTranslation:
+    @settings(max_examples=20)
+    @given(seeds)
+    def test_value(self, seed: int) -> None:
+        """The smoothed loss of each token that is there, added up in loops; and how many of them are the likeliest."""
+        logits = normal(seed, 3, 3, 5)
+        loss, hits = Translation(0.1).sums(Fixed(logits), batch_of(LABELS))["target"]
+        there = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORED]
+        expected = sum(reference.smoothed_cross_entropy(logits[place].numpy(), int(LABELS[place]), 0.1) for place in there)
+        np.testing.assert_allclose(loss.item(), expected)
+        assert hits is not None
+        assert int(hits) == sum(int(logits[place].argmax()) == int(LABELS[place]) for place in there)
+        assert Translation().counts(batch_of(LABELS)) == {"target": 6}
+
+    @settings(max_examples=20)
+    @given(seeds)
+    def test_what_stands_at_padding_does_not_matter(self, seed: int) -> None:
+        """Neither for the loss, nor for its gradient, nor for the hits."""
+        logits = normal(seed, 3, 3, 5)
+        noise = torch.where((LABELS == IGNORED)[..., None], 50 * normal(seed + 1, 3, 3, 5), logits)
+        results = []
+        for some in (logits, noise):
+            leaf = some.clone().requires_grad_()
+            loss, hits = Translation(0.1).sums(Fixed(leaf), batch_of(LABELS))["target"]
+            loss.backward()
+            assert not leaf.grad[LABELS == IGNORED].any()
+            results.append((loss.item(), int(hits)))
+        assert results[0] == results[1]
+
+    @settings(max_examples=20)
+    @given(seeds)
+    def test_rows_add_up(self, seed: int) -> None:
+        """The sums of a batch are those of its rows."""
+        logits = normal(seed, 3, 3, 5)
+        whole = Translation(0.1).sums(Fixed(logits), batch_of(LABELS))["target"]
+        parts = [
+            Translation(0.1).sums(Fixed(logits), batch_of(torch.where(torch.arange(3)[:, None] == row, LABELS, IGNORED)))[
+                "target"
+            ]
+            for row in range(3)
+        ]
+        np.testing.assert_allclose(whole.loss.item(), sum(part.loss.item() for part in parts))
+        assert int(whole.hits) == sum(int(part.hits) for part in parts)
