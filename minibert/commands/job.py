@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from minibert.commands.errors import BadUse, Failed, Stopped, StopSignal, stopping_gently
 from minibert.commands.progress import progress, say
@@ -71,6 +71,7 @@ def join_processes(keeping: Keeping, machine: Machine) -> "Processes":
         raise BadUse(str(error)) from error
 
 
+@runtime_checkable
 class Prepared(Protocol):
     """What is made ready before the first step."""
 

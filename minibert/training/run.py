@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,10 +36,14 @@ Cut = Callable[[IntArray, np.random.Generator], list[IntArray]]
 """Cuts the examples of an epoch, by their lengths, into those of each step."""
 
 
+Moved = TypeVar("Moved")
+
+
+@runtime_checkable
 class Batch(Protocol):
     """What a model is trained on at a time."""
 
-    def to(self, device: torch.device) -> Self:
+    def to(self: Moved, device: torch.device) -> Moved:
         """The same on another device."""
         ...
 
@@ -49,6 +53,7 @@ Some = TypeVar("Some", bound=Batch)
 Made = TypeVar("Made", bound=Batch, covariant=True)
 
 
+@runtime_checkable
 class Epoch(Protocol[Made]):
     """All examples once, numbered."""
 
@@ -66,6 +71,7 @@ class Epoch(Protocol[Made]):
         ...
 
 
+@runtime_checkable
 class Examples(Protocol[Made]):
     """All examples, of as many epochs as one likes; each depends on its epoch and its number alone."""
 

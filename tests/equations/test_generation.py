@@ -55,6 +55,15 @@ class TestKeepTop:
         keep_top(logits, 2).softmax(dim=-1)[..., 0].sum().backward()
         assert ((logits.grad != 0).sum(dim=-1) <= 2).all()
 
+    @given(seeds, st.integers(1, 8), st.integers(1, 8))
+    def test_so_many_are_left_and_none_that_is_out_is_likelier(self, seed: int, vocabulary: int, k: int) -> None:
+        """k tokens, or all if there are no more."""
+        logits = normal(seed, vocabulary)
+        chosen = left(keep_top(logits, k))
+        assert len(chosen) == min(k, vocabulary)
+        out = {*range(vocabulary)} - chosen
+        assert all(logits[token] < min(logits[other] for other in chosen) for token in out)
+
     @given(seeds, st.integers(1, 6), st.floats(-5, 5))
     def test_a_constant_changes_nothing(self, seed: int, k: int, constant: float) -> None:
         """Which tokens are left depends on differences of logits."""

@@ -117,6 +117,17 @@ class TestRotaryPositions:
         turned = rotary_positions(vectors, torch.tensor([float(place)], dtype=torch.float64))
         torch.testing.assert_close(turned.view(-1, 2).norm(dim=-1), vectors.view(-1, 2).norm(dim=-1))
 
+    @given(st.integers(2, 8), st.floats(0.1, 3.0))
+    def test_each_pair_of_columns_turns_slower_than_the_one_before(self, pairs: int, place: float) -> None:
+        """From one radian a place down to nearly 1/10000, each the same share of the one before."""
+        vectors = torch.tensor([[1.0, 0.0] * pairs], dtype=torch.float64)
+        turned = rotary_positions(vectors, torch.tensor([place], dtype=torch.float64)).view(pairs, 2)
+        angles = torch.atan2(turned[:, 1], turned[:, 0])
+        torch.testing.assert_close(angles[0].item(), place)
+        torch.testing.assert_close(
+            angles[1:] / angles[:-1], torch.full((pairs - 1,), 1e4 ** (-1 / pairs)).double(), check_dtype=False
+        )
+
     @given(seeds, even_widths)
     def test_place_zero_changes_nothing(self, seed: int, width: int) -> None:
         """The angle is zero."""

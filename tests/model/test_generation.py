@@ -111,6 +111,25 @@ class TestBeamSearch:
             ]
             assert best.score(alpha) == pytest.approx(max(all_scores))
 
+    @settings(max_examples=40)
+    @given(seeds, st.integers(1, 6), st.integers(2, 4), st.sampled_from([0.0, 0.6, 1.5]))
+    def test_value(self, seed: int, most: int, beams: int, alpha: float) -> None:
+        """Equals lists in loops, one sentence after the other."""
+        step = table_of(seed)
+        found = beam_search(step, PROMPT, END, most, beams, alpha)
+        for row, greedy in enumerate(greedy_search(step, PROMPT, END, most)):
+            ended, going = [greedy.tokens], [[]]
+            for _ in range(most):
+                longer = [[*some, token] for some in going for token in range(6)]
+                longer.sort(key=lambda tokens, row=row: -log_probability(step, row, tokens))
+                ended += [tokens for tokens in longer[:beams] if tokens[-1] == END]
+                going = [tokens for tokens in longer if tokens[-1] != END][:beams]
+                if len(ended) > beams:
+                    going = []
+                    break
+            scores = [Generated(tokens, log_probability(step, row, tokens)).score(alpha) for tokens in ended + going]
+            assert found[row].score(alpha) == pytest.approx(max(scores))
+
     @given(seeds)
     def test_rows_are_searched_by_themselves(self, seed: int) -> None:
         """A sentence alone has the output that it has in a batch."""

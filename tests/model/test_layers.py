@@ -129,6 +129,16 @@ class TestDecoderLayer:
             assert same == (place == 1)
 
     @given(seeds)
+    def test_a_memory_in_which_nothing_is_found_does_not_make_it_forget(self, seed: int) -> None:
+        """With zeros for the last map of cross-attention, other tokens still come out otherwise."""
+        layer = randomised(DecoderLayer(CONFIG, "explicit"), seed)
+        with torch.no_grad():
+            for parameter in layer.cross_attention.output.parameters():
+                parameter.zero_()
+        one, other = (layer(normal(seed + n, 1, 3, 6), memory=normal(seed, 1, 4, 6)) for n in (1, 2))
+        assert not torch.allclose(one, other)
+
+    @given(seeds)
     def test_the_order_of_the_memory_does_not_matter(self, seed: int) -> None:
         """Attention has no order of its own."""
         layer = randomised(DecoderLayer(CONFIG, "explicit"), seed)

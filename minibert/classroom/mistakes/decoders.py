@@ -1,6 +1,6 @@
 """Mistakes of decoders: what they are given, what they see, and how they write."""
 
-from minibert.classroom.mistakes.mistake import Mistake
+from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import keep_nucleus, keep_top, length_penalty
 from minibert.model.generation import beam_search, greedy_search
 from minibert.model.layers import DecoderLayer
@@ -168,6 +168,7 @@ DECODERS = [
         "Divided by the length to the power of α: transformers' own.",
         "Scores of one beam search cannot be held against another's.",
         "transformers, fairseq",
+        Kind.CONVENTION,
     ),
     Mistake(
         "one too few",

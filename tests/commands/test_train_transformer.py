@@ -1,0 +1,139 @@
+"""`minibert train-transformer` and `minibert translate`: from two texts to a translator."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from minibert import Transformer, TransformerConfig
+from minibert.commands import main
+from minibert.model import transformer
+from minibert.model.generation import Generated
+from minibert.study.translation import bleu, exact, translate
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.training import recipe
+
+TINY = TransformerConfig(hidden_size=16, num_attention_heads=2, intermediate_size=32, encoder_layers=1, decoder_layers=1)
+FAST = ["--batch-tokens", "256", "--warmup", "10", "--evaluate-every", "3", "--checkpoint-every", "2"]
+
+
+@pytest.fixture(autouse=True)
+def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (recipe, transformer):
+        monkeypatch.setitem(module.TRANSFORMERS, "tiny", TINY)
+
+
+def metrics_in(folder: Path) -> list[dict[str, float]]:
+    entries = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
+
+
+def asked(
+    folder: Path, lines: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *more: str
+) -> list[str]:
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    assert main(["translate", str(folder), *more]) == 0
+    return capsys.readouterr().out.split("\n")[:-1]
+
+
+def test_sequences_are_learnt_kept_and_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loss falls, the folder has all that it should, and a line comes out for each that goes in, blank ones too."""
+    out = tmp_path / "run"
+    assert main(["train-transformer", "copy", "--out", str(out), "--steps", "40", "--letters", "3", "--show", "2", *FAST]) == 0
+    shown = capsys.readouterr().out
+    assert "source: [CLS]" in shown
+    assert "of the sequences" in shown
+    assert f"minibert translate {out}" in shown
+    entries = metrics_in(out)
+    assert entries[-1]["target"] < entries[0]["target"]
+    assert {"held_out_target", "held_out_target_accuracy", "held_out_exact"} <= {*entries[-1]}
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "loss.png", "run.json"):
+        assert (out / name).is_file()
+    assert main(["runs", str(out)]) == 0
+    found = asked(out, "a b\n\nc\n", monkeypatch, capsys)
+    assert len(found) == 3
+    assert found[1] == ""
+    model, tokenizer = Transformer.from_pretrained(out), load_tokenizer(out)
+    assert [found[0], found[2]] == [translate(model, tokenizer, [line])[0] for line in ("a b", "c")]
+
+
+def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bit for bit the run that was never stopped: here one of 7 steps whose last checkpoint is at 4."""
+    one, other = tmp_path / "a.de", tmp_path / "a.en"
+    one.write_text("".join(f"ein Hund sieht {n} Katzen\n" for n in range(200)))
+    other.write_text("".join(f"a dog sees {n} cats\n" for n in range(200)))
+    words = ["train-transformer", "translate", "--text", str(one), str(other), "--steps", "7", "--vocab-size", "60", *FAST]
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    assert main([*words, "--out", str(tmp_path / "stopped")]) == 0
+    assert "BLEU" in capsys.readouterr().out
+    for name in ("model.safetensors", "checkpoints/step-000007/checksums.json"):
+        (tmp_path / "stopped" / name).unlink()
+    (tmp_path / "stopped" / "checkpoints" / "step-000006" / "checksums.json").write_text("{")
+    assert main([*words, "--out", str(tmp_path / "stopped")]) == 2
+    assert "damaged" in capsys.readouterr().err
+    # The settings are refused if they are others, and the run ends as the whole one did.
+    fresh = tmp_path / "fresh"
+    assert main([*words, "--out", str(fresh), "--keep", "9"]) == 0
+    for step in ("step-000006", "step-000007"):
+        (fresh / "checkpoints" / step / "checksums.json").unlink()
+    assert main([*words, "--out", str(fresh), "--resume", "--rate", "0.5"]) == 2
+    assert "recipe.rate: 1.0, now 0.5" in capsys.readouterr().err
+    assert main([*words, "--out", str(fresh), "--resume"]) == 0
+    assert "Going on after step 4" in capsys.readouterr().out
+    assert metrics_in(fresh) == metrics_in(tmp_path / "whole")
+    assert (fresh / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train-transformer", "translate"], "translate needs two texts"),
+        (["train-transformer", "sort", "--text", "a", "b"], "leave out --text and --valid"),
+        (["train-transformer", "sort", "--letters", "0"], "letters 0: must be at least 1"),
+        (["train-transformer", "translate", "--text", "a", "b", "c"], "give two files"),
+        (["train-transformer", "sort", "--warmup", "0"], "warmup 0: must be at least 1"),
+        (["train-transformer", "sort", "--smoothing", "1"], "smoothing 1: must be at least 0 and below 1"),
+        (["train-transformer", "translate", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),
+        (["translate", "nowhere"], "nowhere"),
+        (["translate", "nowhere", "--beams", "0"], "--beams 0: must be at least 1"),
+    ],
+)
+def test_bad_use_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\n")))
+    assert main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.startswith("minibert: ")
+    assert shown.count("\n") == 1
+
+
+def test_lines_that_are_no_text_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ok\n\xff\n")))
+    assert main(["translate", str(tmp_path)]) == 2
+    assert "is not UTF-8 (byte 4)" in capsys.readouterr().err
+
+
+def test_scores() -> None:
+    """BLEU is sacrebleu's; exact is all or nothing."""
+    assert exact(["a b", "c"], ["a b", "d"]) == 0.5
+    targets = ["a small dog runs over the green grass", "two men are here"]
+    assert bleu(targets, targets) == pytest.approx(100)
+    assert bleu(["the the the", "no"], targets) < 5
+
+
+def test_spaces_around_hyphens_are_taken_out_between_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WordPiece cuts there, and forgets that there was no space."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "t", "-", "shirt", "."])
+    written = Generated([5, 6, 7, 8, 9, 3], 0.0)
+    monkeypatch.setattr(Transformer, "generate", lambda model, ids, *more: [written] * len(ids))
+    assert translate(Transformer(replace(TINY, vocab_size=10)), tokenizer, ["a", "a"]) == ["a t-shirt."] * 2
