@@ -42,7 +42,7 @@ def registry() -> dict[str, Equation]:
     """All equations by name, in the order of the files and of the lines in them."""
     functions = [getattr(equations, name) for name in equations.__all__]
     found = [read_equation(function) for function in functions if inspect.isfunction(function)]
-    rooms = ("attention", "positions", "layers", "objectives", "optimization")
+    rooms = ("attention", "positions", "layers", "objectives", "optimization", "generation")
     found.sort(key=lambda equation: (rooms.index(Path(equation.file).stem), equation.line))
     return {equation.name: equation for equation in found}
 
