@@ -7,6 +7,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from minibert.study.landmarks import landmarks
+from minibert.text.corpus import enough_held_out
 from minibert.text.pairs import check_pairs
 from minibert.text.pretraining import PretrainingBatch
 from minibert.text.settings import TextSource, Vocabulary
@@ -42,12 +43,13 @@ def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, director
     Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError for those that are not there.
     """
     corpus = open_corpus(source)
+    share = enough_held_out(corpus.documents, source.held_out)
     if learn or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(make_tokenizer(vocabulary, corpus, source.held_out), directory)
+        save_tokenizer(make_tokenizer(vocabulary, corpus, share), directory)
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    learnt, held_out = tokenize(corpus, tokenizer, source.held_out)
+    learnt, held_out = tokenize(corpus, tokenizer, share)
     try:
         check_pairs(learnt, recipe.examples.pairs)
     except ValueError as error:
@@ -61,7 +63,9 @@ def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, director
         batches = held_out_batches(recipe, held_out, tokenizer)
     except ValueError as error:
         batches = []
-        summary += f"\n  There will be no evaluation: of those held out, {error}."
+        none = f"{len(learnt.document_starts) - 1} documents are too few to spare any" if source.held_out else "--held-out is 0"
+        why = f"of those held out, {error}" if len(held_out.document_starts) > 1 else none
+        summary += f"\n  There will be no evaluation: {why}."
     marks = landmarks(learnt, held_out, tokenizer)
     summary += "\n  Losses to hold it against: " + ", ".join(f"{name} {value:.2f}" for name, value in marks.items())
     settings = settings_of(source, vocabulary, recipe, corpus.name, learnt.digest)

@@ -8,6 +8,7 @@ import csv
 import gzip
 import hashlib
 import json
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,7 +72,31 @@ def split_held_out(documents: Iterable[Document], share: float) -> tuple[list[Do
 
 def is_held_out(source: str, share: float) -> bool:
     """Whether the documents of this source are among the held-out ones, which are about `share` of all."""
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") / 2**64 < share
+    return _lot(source) < share
+
+
+def enough_held_out(documents: Iterable[Document], share: float) -> float:
+    """The share that holds out at least two documents: `share` itself, if it does, else as much more as that takes.
+
+    Of fewer than `FEWEST` documents none is held out.
+    """
+    count = 0
+    lots: list[float] = []
+    for document in documents:
+        count += 1
+        lots = sorted([*lots, _lot(document.source)])[:2]
+        if not share or (len(lots) == 2 and lots[1] < share):
+            return share
+    return math.nextafter(lots[1], 1.0) if count >= FEWEST else 0.0
+
+
+FEWEST = 10
+"""Documents of which some can be spared."""
+
+
+def _lot(source: str) -> float:
+    """A number from 0 to 1 that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") / 2**64
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -219,9 +244,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(file, start=1):
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
+        found = "utf-16" if number == 1 and error.object.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
         raise CorpusError(
             f"{path}, line {number}: is not UTF-8 (byte 0x{error.object[error.start]:02x} in column {error.start + 1}); "
-            f"convert it, for example: iconv -f latin1 -t utf-8 {path.name}"
+            f"convert it, for example: iconv -f {found} -t utf-8 {path.name}"
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be unpacked after line {number} ({error})") from None

@@ -105,7 +105,10 @@ def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
     if task != "none" and sizes.max() < 2:
         raise ValueError("no document has two sentences, and a pair needs them: put blank lines between documents only")
     if task == "nsp" and len(sizes) < 2:
-        raise ValueError("pairs need at least two documents, and there is one: put blank lines between documents")
+        raise ValueError(
+            "pairs need at least two documents, and there is one: put a blank line between documents (two, where paragraphs "
+            "are wrapped; see --layout), give several files, or take --pairs sop or none"
+        )
 
 
 def _cut_into_chunks(

@@ -121,6 +121,11 @@ class Epoch:
         return PretrainingBatch(*map(torch.from_numpy, arrays))
 
 
+def meaning(pair: int) -> str:
+    """What a next_sentence_label says."""
+    return "one segment: there is nothing to tell" if pair == IGNORED else ("B is next", "B is not next")[pair]
+
+
 def shown(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str]:
     """Each example of some batches for a reader: its tokens as the model sees them, what stood there, and the label."""
     texts = []
@@ -131,5 +136,5 @@ def shown(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str
             tokens = [tokenizer.id_to_token(number) or "" for number in ids[mask].tolist()]
             hidden = [(place, tokenizer.id_to_token(label) or "") for place, label in enumerate(labels.tolist()) if label >= 0]
             answers = ", ".join(f"{place} {tokens[place]} was {truth}" for place, truth in hidden)
-            texts.append(f"tokens: {' '.join(tokens)}\nhidden: {answers}\nnext_sentence_label: {pair}")
+            texts.append(f"tokens: {' '.join(tokens)}\nhidden: {answers}\nnext_sentence_label: {pair} ({meaning(pair)})")
     return texts

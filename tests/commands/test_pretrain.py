@@ -275,7 +275,7 @@ def test_two_documents_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[
     text = tmp_path / "a.txt"
     text.write_text("one two three\nfour five\n\nsix seven\neight nine ten\n")
     assert main(arguments(text, tmp_path / "out", "--steps", "2")) == 0
-    assert "There will be no evaluation: of those held out, there is no text." in capsys.readouterr().out
+    assert "There will be no evaluation: 2 documents are too few to spare any." in capsys.readouterr().out
     assert RunRecord.read(tmp_path / "out").evaluations == []
 
 

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from minibert.text import corpus
-from minibert.text.corpus import Corpus, CorpusError, Document, find_files, is_held_out, read_files, read_hub, split_held_out
+from minibert.text.corpus import (
+    Corpus,
+    CorpusError,
+    Document,
+    enough_held_out,
+    find_files,
+    is_held_out,
+    numbered_lines,
+    read_files,
+    read_hub,
+    split_held_out,
+)
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 TWO = [("One sentence a line.", "Another one."), ("A second document.", "Its end.")]
@@ -192,3 +203,25 @@ def test_documents_of_one_source_are_held_out_together() -> None:
 def test_a_corpus_can_be_gone_through_again(tmp_path: Path) -> None:
     read: Corpus = read_files([write(tmp_path, ".txt")])
     assert list(read.documents) == list(read.documents) != []
+
+
+def test_at_least_two_documents_are_held_out_where_there_are_ten() -> None:
+    """The share that is asked for, if it is enough; else as much more as it takes, and of fewer than ten none."""
+    for count in (10, 17, 40):
+        documents = [Document(f"{count}-{n}", ("a", "b")) for n in range(count)]
+        share = enough_held_out(documents, 0.05)
+        assert share >= 0.05
+        held_out = [document for document in documents if is_held_out(document.source, share)]
+        assert len(held_out) == 2 or share == 0.05
+        assert enough_held_out(documents, 0.0) == 0.0
+    many = [Document(f"{n}", ("a",)) for n in range(1000)]
+    assert enough_held_out(many, 0.05) == 0.05
+    assert enough_held_out(many[:9], 0.05) == 0.0
+    assert enough_held_out([], 0.05) == 0.0
+
+
+def test_utf_16_is_recognised(tmp_path: Path) -> None:
+    """The command that is advised would make garbage of it otherwise."""
+    (tmp_path / "a.txt").write_bytes("Ein Satz.\n".encode("utf-16"))
+    with pytest.raises(CorpusError, match=r"iconv -f utf-16 -t utf-8 a\.txt"):
+        list(numbered_lines(tmp_path / "a.txt"))

@@ -122,7 +122,7 @@ def test_what_is_shown_is_what_the_model_sees() -> None:
     labels = torch.tensor([[-100, 5, -100, -100, 8, -100, -100]])
     batch = PretrainingBatch(ids, ids > 0, torch.zeros_like(ids), labels, torch.tensor([1]))
     assert shown([batch], TOKENIZER) == [
-        "tokens: [CLS] [MASK] w1 [SEP] w2 [SEP]\nhidden: 1 [MASK] was w0, 4 w2 was w3\nnext_sentence_label: 1"
+        "tokens: [CLS] [MASK] w1 [SEP] w2 [SEP]\nhidden: 1 [MASK] was w0, 4 w2 was w3\nnext_sentence_label: 1 (B is not next)"
     ]
 
 
