@@ -25,7 +25,7 @@ class Verify:
     """
 
     checkpoint: Positional[str]
-    """A folder with a Hugging Face BERT, a file with weights, or the id of a model on the hub."""
+    """A folder with a Hugging Face BERT or GPT-2, a file with weights, or the id of a model on the hub."""
     text: str | None = None
     """What to run on; else a sentence of ours, or random ids where there is no tokenizer."""
     ids: tuple[int, ...] | None = None
@@ -60,17 +60,17 @@ def run(options: Verify) -> int:
         raise BadUse("--attention and --attention-from: give one of them")
     import torch
 
-    from minibert.model.pretrained import load_config
     from minibert.study.limited import OwnCodeError
 
     dtype: torch.dtype = getattr(torch, options.dtype)
     try:
         if options.reference is not None:
             return _compare(options, _load_reference(options.reference, dtype), dtype)
+        from minibert.study.stages import config_of
         from minibert.study.verify import inputs_for
 
         ids = None if options.ids is None else list(options.ids)
-        inputs = inputs_for(options.checkpoint, load_config(options.checkpoint), options.text, ids)
+        inputs = inputs_for(options.checkpoint, config_of(options.checkpoint), options.text, ids)
         reference = _make_reference(options.checkpoint, inputs, dtype)
         if options.save_reference is not None:
             reference.save(options.save_reference)

@@ -189,11 +189,16 @@ class GPT2LMHeadModel(PretrainedModel):
         return greedy_search(step, input_ids, end, max_new_tokens, sampler(temperature, top_k, top_p, seed))
 
     @classmethod
-    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], GPT2Config, Path]:
+    def read_config(cls, source: str | Path) -> GPT2Config:
+        """The configuration of a checkpoint. Raises: FileNotFoundError if it has none, ValueError if it cannot be run here."""
         path = fetch(source, CONFIG_FILE)
         if path is None:
             raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
-        config = GPT2Config.load_json(path)
+        return GPT2Config.load_json(path)
+
+    @classmethod
+    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], GPT2Config, Path]:
+        config = cls.read_config(source)
         tensors, path = read_weights(source)
         found = {name: tensor for name, tensor in GPT2.read(tensors).items() if not name.endswith(CAUSAL_MASKS)}
         check_depth(found, "decoder.layers", config.num_hidden_layers, path)

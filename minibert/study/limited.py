@@ -33,7 +33,7 @@ def stages_with(place: str, source: str | Path, inputs: Inputs, dtype: torch.dty
     """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "inputs.safetensors", Path(folder) / "stages.safetensors"
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in vars(inputs).items()}, given)
+        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in inputs.arguments.items()}, given)
         words = [str(source), place, str(dtype).removeprefix("torch."), str(given), str(made)]
         command = [sys.executable, "-m", "minibert.study.limited", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -5,6 +5,7 @@ AttentionInterface. Nothing is computed again from our numbers.
 """
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr
@@ -22,10 +23,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from minibert import model as networks
+from minibert.equations import causal_mask
 from minibert.files import write_atomically
 from minibert.hub import fetch
 from minibert.kernels import Attention
 from minibert.model.checkpoint import CONFIG_FILE, heads_in
+from minibert.model.config import BertConfig, read_json
+from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.pretrained import PretrainedModel, load_config
 from minibert.model.weights import PICKLED_FILE, WEIGHTS_FILE
 from minibert.observe import record
@@ -51,12 +55,19 @@ class Inputs:
 
     input_ids: Int[Tensor, "batch tokens"]
     attention_mask: Int[Tensor, "batch tokens"]
-    token_type_ids: Int[Tensor, "batch tokens"]
+    token_type_ids: Int[Tensor, "batch tokens"] | None = None
+    """None for a decoder, which has no segments."""
 
     @property
-    def keep(self) -> Bool[Tensor, "batch 1 1 tokens"]:
-        """The keys that may be read."""
-        return self.attention_mask.bool()[:, None, None, :]
+    def arguments(self) -> dict[str, Tensor]:
+        """What a model is called with."""
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+
+    @property
+    def keep(self) -> Bool[Tensor, "batch 1 #tokens tokens"]:
+        """The keys that may be read: by a decoder those before."""
+        keep = self.attention_mask.bool()[:, None, None, :]
+        return keep if self.token_type_ids is not None else keep & causal_mask(keep.shape[-1])
 
 
 def class_of(source: str | Path) -> type[PretrainedModel]:
@@ -77,22 +88,39 @@ def _architectures(source: str | Path) -> list[object]:
     return named if isinstance(named, list) else []
 
 
+def is_decoder(source: str | Path) -> bool:
+    """Whether a checkpoint says that it is a GPT-2. Raises: FileNotFoundError if it has no config.json."""
+    path = fetch(source, CONFIG_FILE)
+    if path is None:
+        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
+    return read_json(path, {}).get("model_type") == "gpt2"
+
+
+def config_of(source: str | Path) -> BertConfig | GPT2Config:
+    """The configuration of a checkpoint that can be verified. Raises: as `load_config`."""
+    return GPT2LMHeadModel.read_config(source) if is_decoder(source) else load_config(source)
+
+
 def load_model(source: str | Path, attention: Attention = "auto") -> PretrainedModel:
     """A checkpoint as the class that it is of."""
-    return class_of(source).from_pretrained(source, attention)
+    return (GPT2LMHeadModel if is_decoder(source) else class_of(source)).from_pretrained(source, attention)
 
 
 def our_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype, attention: Attention = "auto") -> Stages:
     """minibert's forward pass, every observed step of it."""
     model = load_model(source, attention).to(dtype)
     with torch.no_grad(), record(model) as recording:
-        model(**vars(inputs))
+        model(**inputs.arguments)
     return _with_trained_pooler(source, {path: recording[path] for path in recording.paths})
 
 
 def _with_trained_pooler(source: str | Path, stages: Stages) -> Stages:
     """Without the pooler, if the checkpoint has none: what is started at random cannot agree."""
-    return stages if "pooler" in heads_in(source) else {name: x for name, x in stages.items() if name != "pooler"}
+    return (
+        stages
+        if "pooler" not in stages or "pooler" in heads_in(source)
+        else {name: x for name, x in stages.items() if name != "pooler"}
+    )
 
 
 def their_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
@@ -100,15 +128,18 @@ def their_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stag
     import transformers
     from transformers.modeling_utils import AttentionInterface
 
-    config = load_config(source)
-    kind = class_of(source)
+    layers, decoder = config_of(source).num_hidden_layers, is_decoder(source)
+    kind = GPT2LMHeadModel if decoder else class_of(source)
+    arguments = dict(inputs.arguments)
+    if decoder:  # its forward counts padding among the places, its generate does not
+        arguments["position_ids"] = (inputs.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     AttentionInterface.register(WATCHED, _watched_attention)
     _register_mask()
     with redirect_stderr(StringIO()), _as_folder(source) as folder:
         model = getattr(transformers, kind.architecture).from_pretrained(folder, dtype=dtype, attn_implementation=WATCHED)
     taken: Stages = {}
-    with torch.no_grad(), _watching(model.eval(), config.num_hidden_layers, taken):
-        model(**vars(inputs))
+    with torch.no_grad(), (_watching_decoder if decoder else _watching)(model.eval(), layers, taken):
+        model(**arguments)
     return _with_trained_pooler(source, taken)
 
 
@@ -141,8 +172,7 @@ def _register_mask() -> None:
 
 def _watched_attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
     """transformers' own eager attention, whose softmax is looked at on its way."""
-    from transformers.models.bert.modeling_bert import eager_attention_forward
-
+    eager_attention_forward = sys.modules[type(module).__module__].eager_attention_forward
     take = _inside[module]
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         take(name, tensor)
@@ -170,15 +200,7 @@ def _watching(model: Any, layers: int, taken: Stages) -> Iterator[None]:
     """Puts what the modules of transformers' model take and give into `taken`, until the block ends."""
     base = getattr(model, "bert", model)
     with ExitStack() as stack:
-
-        def watch(module: nn.Module | None, output: str | None, given: str | None = None) -> None:
-            def take(_: nn.Module, inputs: tuple[Tensor, ...], result: Tensor) -> None:
-                taken.update({given: inputs[0]} if given else {})
-                taken.update({output: result} if output else {})
-
-            if module is not None:
-                stack.callback(module.register_forward_hook(take).remove)
-
+        watch = partial(_watch, stack, taken)
         watch(base.embeddings.word_embeddings, "embeddings.words")
         watch(base.embeddings.position_embeddings, "embeddings.positions")
         watch(base.embeddings.token_type_embeddings, "embeddings.segments")
@@ -204,6 +226,41 @@ def _watching(model: Any, layers: int, taken: Stages) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _watching_decoder(model: Any, layers: int, taken: Stages) -> Iterator[None]:
+    """The same for a GPT-2."""
+    base = model.transformer
+    with ExitStack() as stack:
+        watch = partial(_watch, stack, taken)
+        watch(base.wte, "decoder.embeddings.words")
+        watch(base.drop, None, given="decoder.embeddings.sum")
+        for number in range(layers):
+            layer, path = base.h[number], f"decoder.layers.{number}"
+            _inside[layer.attn] = partial(_take_inside, taken, path)
+            stack.callback(_inside.pop, layer.attn)
+            watch(layer.ln_1, f"{path}.attention_norm")
+            watch(layer.attn.c_proj, f"{path}.attention.output")
+            watch(layer.ln_2, f"{path}.norm", given=f"{path}.attention_residual")
+            watch(layer.mlp.c_fc, f"{path}.intermediate")
+            watch(layer.mlp.act, f"{path}.activation")
+            watch(layer.mlp.c_proj, f"{path}.feed_forward")
+            watch(layer, f"{path}.output")
+        watch(base.ln_f, "decoder.norm")
+        watch(model.lm_head, "logits")
+        yield
+
+
+def _watch(stack: ExitStack, taken: Stages, module: nn.Module | None, output: str | None, given: str | None = None) -> None:
+    """Takes what a module is given and what it gives, under these names, until the stack is closed."""
+
+    def take(_: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
+        taken.update({given: inputs[0]} if given else {})
+        taken.update({output: result if isinstance(result, Tensor) else result[0]} if output else {})
+
+    if module is not None:
+        stack.callback(module.register_forward_hook(take).remove)
+
+
 @dataclass(frozen=True)
 class Reference:
     """What transformers has computed, and from what: to be verified where there is no transformers."""
@@ -215,7 +272,7 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Writes one safetensors file, atomically."""
-        tensors = {f"inputs.{name}": tensor for name, tensor in vars(self.inputs).items()} | self.stages
+        tensors = {f"inputs.{name}": tensor for name, tensor in self.inputs.arguments.items()} | self.stages
         about = {"checkpoint": self.checkpoint, "made_with": self.made_with, "order": json.dumps(list(self.stages))}
         contents = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         write_atomically(path, safetensors.torch.save(contents, metadata=about))
@@ -229,7 +286,8 @@ class Reference:
             with safetensors.safe_open(path, "pt") as file:
                 about: Mapping[str, str] = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-            inputs = Inputs(*(tensors.pop(f"inputs.{name}") for name in Inputs.__dataclass_fields__))
+            given = [name for name in Inputs.__dataclass_fields__ if f"inputs.{name}" in tensors]
+            inputs = Inputs(**{name: tensors.pop(f"inputs.{name}") for name in given})
             stages = {name: tensors[name] for name in json.loads(about["order"])}
             if not stages:
                 raise ValueError("it has no stages")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from minibert.equations import layer_norm, merge_heads
 from minibert.model.config import ACTIVATIONS, BertConfig
+from minibert.model.gpt2 import GPT2Config
 from minibert.model.layers import ACTIVATION_FUNCTIONS
 from minibert.model.pretrained import PretrainedModel
 from minibert.study import plots
@@ -65,11 +66,13 @@ class Verification:
         return next((stage for stage in self.stages if not stage.agrees), None)
 
 
-def inputs_for(source: str | Path, config: BertConfig, text: str | None = None, ids: list[int] | None = None) -> Inputs:
+def inputs_for(
+    source: str | Path, config: BertConfig | GPT2Config, text: str | None = None, ids: list[int] | None = None
+) -> Inputs:
     """A batch of two: the tokens, of which the second half counts as sentence B; and their first half, padded.
 
-    So segments and the mask are looked at as well. Without text and ids it is a sentence of ours, or random ids where the
-    checkpoint has no tokenizer.
+    So segments, where a model has them, and the mask are looked at as well. Without text and ids it is a sentence of ours, or
+    random ids where the checkpoint has no tokenizer.
 
     Raises: ValueError for ids or a text that the checkpoint cannot take.
     """
@@ -90,12 +93,11 @@ def inputs_for(source: str | Path, config: BertConfig, text: str | None = None, 
     half = math.ceil(len(ids) / 2)
     row = torch.tensor(ids)
     short = torch.where(torch.arange(len(ids)) < half, row, config.pad_token_id)
+    rows, mask = torch.stack([row, short]), torch.stack([torch.ones_like(row), (torch.arange(len(ids)) < half).long()])
+    if isinstance(config, GPT2Config):
+        return Inputs(rows, mask)
     second = (torch.arange(len(ids)) >= half).long() if config.type_vocab_size > 1 else torch.zeros_like(row)
-    return Inputs(
-        torch.stack([row, short]),
-        torch.stack([torch.ones_like(row), (torch.arange(len(ids)) < half).long()]),
-        torch.stack([second, torch.zeros_like(row)]),
-    )
+    return Inputs(rows, mask, torch.stack([second, torch.zeros_like(row)]))
 
 
 def compare(theirs: Stages, ours: Stages, inputs: Inputs, model: PretrainedModel, dtype: torch.dtype) -> Verification:
@@ -136,19 +138,23 @@ def _cause(name: str, theirs: Stages, ours: Stages, model: PretrainedModel) -> s
 def explain(name: str, theirs: Stages, ours: Stages, model: PretrainedModel) -> str | None:
     """The likely cause of a first difference at `name`: what, put into our step, gives their numbers. None if nothing does."""
     path, _, step = name.rpartition(".")
+    config = model.config
     if theirs[name].shape != ours[name].shape:
         return f"the shapes differ: {tuple(theirs[name].shape)} there, {tuple(ours[name].shape)} here"
     if name in INPUT_CAUSES:
         return INPUT_CAUSES[name]
     modules = {module.removeprefix("bert."): found for module, found in model.named_modules()}
     if name in modules and isinstance(modules[name], nn.Linear):
-        return _linear(_before_linear(path, step, theirs), theirs[name], modules[name])
+        before = _before_linear_of_decoder if isinstance(config, GPT2Config) else _before_linear
+        return _linear(before(path, step, theirs), theirs[name], modules[name])
     match step:
         case "activation":
-            return _activation(theirs[f"{path}.intermediate"], theirs[name], model.config.hidden_act)
-        case "output" | "attention_norm":
+            return _activation(theirs[f"{path}.intermediate"], theirs[name], config.hidden_act)
+        case "attention_norm" | "norm" if isinstance(config, GPT2Config):
+            return _eps(_before_pre_norm(path, step, theirs), theirs[name], modules[name], config.layer_norm_eps)
+        case "output" | "attention_norm" if not isinstance(config, GPT2Config):
             norm = modules[f"{path}.{step}" if step == "attention_norm" else f"{path}.norm"]
-            return _eps(_before_norm(path, step, theirs), theirs[name], norm, model.config.layer_norm_eps)
+            return _eps(_before_norm(path, step, theirs), theirs[name], norm, config.layer_norm_eps)
         case "scores":
             return _factor(theirs[name], ours[name])
         case "weights":
@@ -163,6 +169,8 @@ INPUT_CAUSES = {
     "embeddings.positions": "the position embeddings, or where positions begin",
     "embeddings.segments": "the segment embeddings, or the segment ids (token_type_ids)",
     "embeddings.sum": "an embedding is left out, or added twice",
+    "decoder.embeddings.words": "the word embeddings, or the token ids",
+    "decoder.embeddings.sum": "the position embeddings, or where positions begin",
 }
 
 
@@ -174,6 +182,26 @@ def _before_linear(path: str, step: str, theirs: Stages) -> Tensor:
         return theirs[f"{path}.{'attention_norm' if step == 'intermediate' else 'activation'}"]
     layer = int(path.split(".")[1])
     return theirs["embeddings.output" if layer == 0 else f"layers.{layer - 1}.output"]
+
+
+def _before_linear_of_decoder(path: str, step: str, theirs: Stages) -> Tensor:
+    """The same, where normalisation stands before the sublayers."""
+    if step == "output":
+        return merge_heads(theirs[f"{path}.context"])
+    if step in ("intermediate", "feed_forward"):
+        return theirs[f"{path}.{'norm' if step == 'intermediate' else 'activation'}"]
+    return theirs[f"{path.removesuffix('.attention')}.attention_norm"]
+
+
+def _before_pre_norm(path: str, step: str, theirs: Stages) -> Tensor:
+    """What is normalised before a sublayer, or at the end."""
+    layers = [name for name in theirs if ENDS_A_LAYER.fullmatch(name)]
+    if path == "decoder":
+        return theirs[layers[-1]]
+    if step == "norm":
+        return theirs[f"{path}.attention_residual"]
+    number = int(path.split(".")[-1])
+    return theirs["decoder.embeddings.sum" if number == 0 else f"decoder.layers.{number - 1}.output"]
 
 
 def _before_norm(path: str, step: str, theirs: Stages) -> Tensor:
@@ -245,4 +273,4 @@ def draw_depth(found: Verification) -> Callable[[Axes], None]:
     return draw
 
 
-ENDS_A_LAYER = re.compile(r"embeddings\.output|layers\.\d+\.output")
+ENDS_A_LAYER = re.compile(r"embeddings\.output|(decoder\.)?layers\.\d+\.output")
