@@ -1,4 +1,4 @@
-"""Train short, test long: the four kinds of positions on longer sequences than they have learnt. Writes positions.json and a figure.
+"""Train short, test long: four kinds of positions on longer sequences than they have learnt. Writes positions.json, a figure.
 
 python benchmarks/positions.py [--task copy] [--steps 800] [--letters 10] [--longest 20]
 
