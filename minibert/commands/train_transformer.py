@@ -1,16 +1,15 @@
-"""`minibert train-transformer`: the 2017 encoder-decoder, on sequences of letters or on two languages."""
+"""`minibert train-letters` and `minibert train-translator`: the 2017 encoder-decoder, small and large."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import BadUse
 from minibert.commands.job import Job, Keeping, join_processes
-from minibert.text.settings import BadSetting, ParallelSource, Vocabulary
-from minibert.training.settings import Machine, TransformerRecipe
+from minibert.text.settings import BadSetting, ParallelSource, SequenceTask, Vocabulary
+from minibert.training.settings import LettersRecipe, Machine, TransformerRecipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,22 +19,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainTransformer(Keeping):
-    """Trains the Transformer of 2017 to copy, reverse or sort letters, or to translate; `minibert translate` then uses it.
+class TrainLetters(Keeping):
+    """Trains the Transformer of 2017 to copy, reverse or sort letters: two minutes, and its attention can be understood.
 
-    It can be stopped at any time: the same command with --resume goes on as if nothing had happened. On several GPUs:
-    torchrun --nproc-per-node=N -m minibert train-transformer ...
+    `minibert translate` then asks it. It can be stopped at any time: the same command with --resume goes on.
     """
 
-    task: Positional[Literal["copy", "reverse", "sort", "translate"]] = "sort"
-    """What is to be learnt; translate needs --text."""
-    out: Path = Path("runs/transformer")
-    """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    task: Positional[SequenceTask] = "sort"
+    """What is to be learnt."""
     letters: int = 12
-    """Of the longest sequence, for copy, reverse and sort."""
-    source: ParallelSource = field(default_factory=ParallelSource)
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
-    recipe: TransformerRecipe = field(default_factory=TransformerRecipe)
+    """Of the longest sequence."""
+    out: Path = Path("runs/letters")
+    """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    recipe: LettersRecipe = field(default_factory=LettersRecipe)
     machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
@@ -44,12 +40,24 @@ class TrainTransformer(Keeping):
             raise BadSetting(f"letters {self.letters}: must be at least 1")
 
 
-def run(options: TrainTransformer) -> int:
+@dataclass(frozen=True, kw_only=True)
+class TrainTranslator(Keeping):
+    """Trains the Transformer of 2017 to translate, from two texts that belong together line by line.
+
+    `minibert translate` then uses it. It can be stopped at any time: the same command with --resume goes on as if nothing
+    had happened. On several GPUs: torchrun --nproc-per-node=N -m minibert train-translator ...
+    """
+
+    source: ParallelSource
+    out: Path = Path("runs/translator")
+    """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    recipe: TransformerRecipe = field(default_factory=TransformerRecipe)
+    machine: Machine = field(default_factory=Machine)
+
+
+def run(options: TrainLetters | TrainTranslator) -> int:
     """Trains to the end, or until it is stopped."""
-    if options.task == "translate" and not options.source.text:
-        raise BadUse("translate needs two texts: --text SOURCE TARGET, or one file with a tab in each line")
-    if options.task != "translate" and (options.source.text or options.source.valid):
-        raise BadUse(f"{options.task} draws its own sequences: leave out --text and --valid, or choose translate")
     processes = join_processes(options, options.machine)
     Training(options, options.machine, processes, options).work()
     processes.leave()
@@ -61,20 +69,20 @@ class Training(Job["PreparedTransformer"]):
     """One sequence becomes another."""
 
     title = "Training"
-    options: TrainTransformer
+    options: TrainLetters | TrainTranslator
 
     def prepare(self, place: Path, learn: bool) -> "PreparedTransformer":
         from minibert.study.translation import prepare_parallel, prepare_sequences
 
         options = self.options
-        if options.task == "translate":
-            return prepare_parallel(options.source, options.vocabulary, options.recipe, place, learn)
-        return prepare_sequences(options.task, options.letters, replace(options.recipe, smoothing=0.0), place)
+        if isinstance(options, TrainLetters):
+            return prepare_sequences(options.task, options.letters, options.recipe, place)
+        return prepare_parallel(options.source, options.vocabulary, options.recipe, place, learn)
 
     def make_run(self, ready: "PreparedTransformer") -> "TrainingRun[Any, Any]":
         from minibert.training.recipe import transformer_run
 
-        recipe = TransformerRecipe(**ready.settings["recipe"])
+        recipe = self.options.recipe
         return transformer_run(recipe, self.machine, ready.learnt, ready.tokenizer, ready.longest, self.processes)
 
     def cost(self, run: "TrainingRun[Any, Any]") -> tuple[int, int]:
@@ -96,7 +104,7 @@ class Training(Job["PreparedTransformer"]):
         written = translate(run.model, ready.tokenizer, ready.held_out_text.sources, beams=1)
         run.model.train()
         line = f"  step {step:,}, held out: {score.loss:.3f} nats, {score.accuracy:.1%} of the tokens right"
-        if self.options.task != "translate":
+        if isinstance(self.options, TrainLetters):
             entry["held_out_exact"] = exact(written, ready.held_out_text.targets)
             return entry, line + f", {entry['held_out_exact']:.1%} of the sequences"
         if (found := bleu(written, ready.held_out_text.targets)) is not None:
@@ -108,7 +116,8 @@ class Training(Job["PreparedTransformer"]):
         from minibert.study.runs import RunRecord
         from minibert.study.translation import figure
 
-        measure, name = ("bleu", "BLEU, greedy") if self.options.task == "translate" else ("exact", "share that is all right")
+        letters = isinstance(self.options, TrainLetters)
+        measure, name = ("exact", "share that is all right") if letters else ("bleu", "BLEU, greedy")
         landmarks = {"ln V": math.log(ready.tokenizer.get_vocab_size())}
         return figure(RunRecord.read(self.keeping.out), landmarks, f"held_out_{measure}", name)
 
@@ -126,5 +135,5 @@ class Training(Job["PreparedTransformer"]):
         return texts
 
     def try_it(self) -> str:
-        line = "A small dog runs ." if self.options.task == "translate" else "d a c b"
+        line = "d a c b" if isinstance(self.options, TrainLetters) else "…"
         return f'echo "{line}" | minibert translate {self.keeping.out}'

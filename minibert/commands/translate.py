@@ -15,7 +15,7 @@ class Translate:
     """Reads lines from the standard input, and writes what a trained Transformer makes of each to the standard output."""
 
     checkpoint: Positional[Path]
-    """The folder of a run of `minibert train-transformer`."""
+    """The folder of a run of `minibert train-translator` or `minibert train-letters`."""
     beams: int = 4
     """Outputs that are followed side by side; 1 is greedy search."""
     alpha: float = 0.6

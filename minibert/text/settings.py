@@ -66,7 +66,7 @@ SequenceTask = Literal["copy", "reverse", "sort"]
 class ParallelSource:
     """Sentences in two languages (or any two texts that belong together, line by line) to learn to translate."""
 
-    text: tuple[Path, ...] = ()
+    text: tuple[Path, ...]
     """Two files, source and target, line by line; or one, with a tab between source and target. Each also as .gz."""
     valid: tuple[Path, ...] = ()
     """The same, to evaluate on. Without it, a share of the text is held out."""
@@ -77,7 +77,7 @@ class ParallelSource:
 
     def __post_init__(self) -> None:
         for name in ("text", "valid"):
-            if len(getattr(self, name)) > 2:
+            if len(getattr(self, name)) not in ((1, 2) if name == "text" else (0, 1, 2)):
                 raise BadSetting(f"{name}: give two files, source and target, or one with a tab between them")
         if not 0 <= self.held_out < 1:
             raise BadSetting(f"held_out {self.held_out:g}: must be at least 0 and below 1")

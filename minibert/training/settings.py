@@ -64,11 +64,11 @@ class TransformerRecipe:
 
     preset: Literal["tiny", "small", "base", "big"] = "tiny"
     """The size of the model: base and big are those of Vaswani et al. 2017."""
-    steps: int = 1000
+    steps: int = 3000
     """Updates of the weights."""
-    batch_tokens: int = 2048
+    batch_tokens: int = 4096
     """Tokens in a step, of sources and targets together, padding included. The paper had 50,000."""
-    warmup: int = 400
+    warmup: int = 800
     """Steps in which the learning rate rises; then it falls with the root of the step. The paper had 4,000."""
     rate: float = 1.0
     """How many times the paper's learning rate (Vaswani et al., equation 3)."""
@@ -99,6 +99,24 @@ class TransformerRecipe:
                 raise BadSetting(f"{name} {getattr(self, name):g}: must be at least 0 and below 1")
         if self.seed < 0:
             raise BadSetting("seed: must be at least 0")
+
+
+@dataclass(frozen=True)
+class LettersRecipe(TransformerRecipe):
+    """The same, where new examples can always be drawn and nothing has to be held back from learning by heart."""
+
+    steps: int = 2000
+    """Updates of the weights."""
+    batch_tokens: int = 1024
+    """Tokens in a step, of sources and targets together, padding included."""
+    warmup: int = 200
+    """Steps in which the learning rate rises; then it falls with the root of the step."""
+    rate: float = 0.4
+    """How many times the paper's learning rate (Vaswani et al., equation 3)."""
+    dropout: float = 0.0
+    """Of what sublayers find, and of the sums of embeddings and positions."""
+    smoothing: float = 0.0
+    """Share of the label that is spread over the whole vocabulary."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`minibert train-transformer` and `minibert translate`: from two texts to a translator."""
+"""`minibert train-letters`, `train-translator` and `translate`: from two texts to a translator."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def test_sequences_are_learnt_kept_and_asked_for(
 ) -> None:
     """The loss falls, the folder has all that it should, and a line comes out for each that goes in, blank ones too."""
     out = tmp_path / "run"
-    assert main(["train-transformer", "copy", "--out", str(out), "--steps", "40", "--letters", "3", "--show", "2", *FAST]) == 0
+    assert main(["train-letters", "copy", "--out", str(out), "--steps", "40", "--letters", "3", "--show", "2", *FAST]) == 0
     shown = capsys.readouterr().out
     assert "source: [CLS]" in shown
     assert "of the sequences" in shown
@@ -67,7 +67,7 @@ def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest
     one, other = tmp_path / "a.de", tmp_path / "a.en"
     one.write_text("".join(f"ein Hund sieht {n} Katzen\n" for n in range(200)))
     other.write_text("".join(f"a dog sees {n} cats\n" for n in range(200)))
-    words = ["train-transformer", "translate", "--text", str(one), str(other), "--steps", "7", "--vocab-size", "60", *FAST]
+    words = ["train-translator", "--text", str(one), str(other), "--steps", "7", "--vocab-size", "60", *FAST]
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0
     assert main([*words, "--out", str(tmp_path / "stopped")]) == 0
     assert "BLEU" in capsys.readouterr().out
@@ -92,13 +92,12 @@ def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train-transformer", "translate"], "translate needs two texts"),
-        (["train-transformer", "sort", "--text", "a", "b"], "leave out --text and --valid"),
-        (["train-transformer", "sort", "--letters", "0"], "letters 0: must be at least 1"),
-        (["train-transformer", "translate", "--text", "a", "b", "c"], "give two files"),
-        (["train-transformer", "sort", "--warmup", "0"], "warmup 0: must be at least 1"),
-        (["train-transformer", "sort", "--smoothing", "1"], "smoothing 1: must be at least 0 and below 1"),
-        (["train-transformer", "translate", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),
+        (["train-letters", "sort", "--letters", "0"], "letters 0: must be at least 1"),
+        (["train-translator", "--text", "a", "b", "c"], "text: give two files"),
+        (["train-translator", "--text", "a", "--valid", "a", "b", "c"], "valid: give two files"),
+        (["train-letters", "sort", "--warmup", "0"], "warmup 0: must be at least 1"),
+        (["train-letters", "sort", "--smoothing", "1"], "smoothing 1: must be at least 0 and below 1"),
+        (["train-translator", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),
         (["translate", "nowhere"], "nowhere"),
         (["translate", "nowhere", "--beams", "0"], "--beams 0: must be at least 1"),
     ],
