@@ -15,7 +15,7 @@ from typing import get_args
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from minibert.model.config import POSITIONS
 from minibert.study import plots
@@ -86,6 +86,7 @@ def draw(accuracies: dict[str, dict[int, float]], learnt: int, task: str, axes: 
     axes.set(
         title=f"Train short, test long: {task}", xlabel="letters", ylabel="tokens right, given those before", ylim=(0, 1.03)
     )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.legend(frameon=False, loc="lower left")
 
