@@ -255,7 +255,7 @@ class Hostile:
         ({"add_cross_attention": True}, "add_cross_attention True is not supported"),
         ({"is_decoder": True}, "is_decoder True is not supported"),
         ({"hidden_act": "mish"}, "hidden_act 'mish' is unknown; there are gelu, gelu_new"),
-        ({"num_hidden_layers": 10**9}, "has 2 layers, config.json says num_hidden_layers 1000000000"),
+        ({"num_hidden_layers": 10**9}, r"has 2 layers \(layers\), config.json says 1000000000"),
         ({"vocab_size": 10**15}, r"config.json asks for \(1000000000000000, 8\)"),
         ({"id2label": None, "num_labels": 10**9}, "num_labels must be from 1 to 100000"),
         ({"layer_norm_eps": "small"}, "layer_norm_eps must be a number from 0 to 1e\\+06, not 'small'"),

@@ -201,7 +201,7 @@ class TestCache:
 
 
 class TestGenerate:
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=5, deadline=None)
     @given(seeds, st.integers(1, 4))
     def test_a_model_writes_one_at_a_time_what_it_writes_together(self, seed: int, beams: int) -> None:
         """The outputs for a batch are those for its rows; the probability is what the model gives to the output."""

@@ -330,7 +330,7 @@ class TestMarian:
         """Greedy and beam search, under transformers' own penalty: the same outputs, or (since greedy's output is among ours)
         one with a higher score."""
         equal = 0
-        for seed in range(8):
+        for seed in range(5):
             theirs = self.theirs(seed)
             theirs.save_pretrained(tmp_path / str(seed))
             ours = Transformer.from_pretrained(tmp_path / str(seed))
@@ -354,7 +354,7 @@ class TestMarian:
                         continue
                     greedy = ours.generate(SOURCE, KEEP, 1, max_new_tokens=9)[expected.index(row)]
                     assert output.tokens == greedy.tokens
-        assert equal >= 30  # of 32
+        assert equal >= 19  # of 20
 
     def test_transformers_loads_what_we_save(self, tmp_path: Path) -> None:
         """Sines included, whose columns stand in another order there."""
