@@ -27,7 +27,7 @@ class TrainLetters(Keeping):
 
     task: Positional[SequenceTask] = "sort"
     """What is to be learnt."""
-    letters: int = 12
+    letters: int = 10
     """Of the longest sequence."""
     out: Path = Path("runs/letters")
     """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""

@@ -47,6 +47,13 @@ def warmup_linear(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> Lamb
     return LambdaLR(optimizer, lambda done: warmup_linear_schedule(done + 1, steps, rising))
 
 
-def noam(optimizer: Optimizer, width: int, warmup: int) -> LambdaLR:
-    """The learning rate of the 2017 Transformer, times that of the optimizer (Vaswani et al. 2017, equation 3)."""
-    return LambdaLR(optimizer, lambda done: noam_schedule(done + 1, width, warmup))
+def noam(optimizer: Optimizer, width: int, warmup: int, ends: int | None = None) -> LambdaLR:
+    """The learning rate of the 2017 Transformer, times that of the optimizer (Vaswani et al. 2017, equation 3).
+
+    Args:
+        ends: the step at which it is to be zero: it then falls in a straight line, not with the root of the step.
+    """
+    if ends is None:
+        return LambdaLR(optimizer, lambda done: noam_schedule(done + 1, width, warmup))
+    highest = noam_schedule(warmup, width, warmup)
+    return LambdaLR(optimizer, lambda done: highest * warmup_linear_schedule(done + 1, ends, warmup))

@@ -94,7 +94,9 @@ def transformer_run(
         Translation(recipe.smoothing),
         partial(batches_by_length, recipe.batch_tokens),
         partial(adamw, learning_rate=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-9),
-        partial(noam, width=config.hidden_size, warmup=recipe.warmup),
+        partial(
+            noam, width=config.hidden_size, warmup=recipe.warmup, ends=recipe.steps if recipe.falling == "linear" else None
+        ),
         recipe.steps,
         recipe.clip,
         torch.bfloat16 if recipe.precision == "bfloat16" else None,

@@ -69,7 +69,9 @@ class TransformerRecipe:
     batch_tokens: int = 4096
     """Tokens in a step, of sources and targets together, padding included. The paper had 50,000."""
     warmup: int = 800
-    """Steps in which the learning rate rises; then it falls with the root of the step. The paper had 4,000."""
+    """Steps in which the learning rate rises. The paper had 4,000."""
+    falling: Literal["root", "linear"] = "root"
+    """How it falls then: with the root of the step, as in the paper, or in a straight line to zero at the last step."""
     rate: float = 1.0
     """How many times the paper's learning rate (Vaswani et al., equation 3)."""
     dropout: float = 0.1
@@ -105,13 +107,15 @@ class TransformerRecipe:
 class LettersRecipe(TransformerRecipe):
     """The same, where new examples can always be drawn and nothing has to be held back from learning by heart."""
 
-    steps: int = 2000
+    steps: int = 1400
     """Updates of the weights."""
     batch_tokens: int = 1024
     """Tokens in a step, of sources and targets together, padding included."""
-    warmup: int = 200
-    """Steps in which the learning rate rises; then it falls with the root of the step."""
-    rate: float = 0.4
+    warmup: int = 100
+    """Steps in which the learning rate rises."""
+    falling: Literal["root", "linear"] = "linear"
+    """How it falls then: with the root of the step, as in the paper, or in a straight line to zero at the last step."""
+    rate: float = 0.12
     """How many times the paper's learning rate (Vaswani et al., equation 3)."""
     dropout: float = 0.0
     """Of what sublayers find, and of the sums of embeddings and positions."""

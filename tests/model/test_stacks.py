@@ -48,7 +48,7 @@ def by_hand(decoder: Decoder, words: Tensor, keep: Tensor, memory: Tensor, memor
 
 
 class TestDecoder:
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(seeds)
     def test_value(self, seed: int) -> None:
         """Equals tokens one at a time, with what is hidden left out and not masked: padding in front, sources with a gap."""
@@ -71,7 +71,7 @@ class TestDecoder:
         expected = by_hand(decoder, words[0], keep[0], memory[0], MEMORY_KEEP[0])
         torch.testing.assert_close(torch.cat(parts, dim=1)[0], expected)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(st.sampled_from(POSITIONS), seeds, st.integers(0, 2))
     def test_nobody_sees_what_follows(self, positions: str, seed: int, t: int) -> None:
         """What stands after t changes nothing up to t; what stands at t does."""
@@ -91,7 +91,7 @@ class TestDecoder:
         assert torch.equal(words.grad.abs().amax(-1) > 0, KEEP)
         assert torch.equal(memory.grad.abs().amax(-1) > 0, MEMORY_KEEP)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(st.sampled_from(POSITIONS), seeds)
     def test_a_cache_changes_nothing(self, positions: str, seed: int) -> None:
         """Token by token it is what it is at once."""

@@ -75,7 +75,7 @@ def gradients_of(model: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
 
 
 class TestTransformer:
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=6, deadline=None)
     @given(seeds, st.booleans(), st.sampled_from(["relu", "gelu"]))
     def test_value_and_gradient_equal_torch(self, seed: int, pre_norm: bool, activation: str) -> None:
         """Layer by layer and whole, with a causal and a padding mask, to 1e-10: nn.Transformer with the same weights.
@@ -164,7 +164,7 @@ class TestTransformer:
         assert recording["decoder.layers.0.cross_attention.weights"].shape == (2, 3, 4, 5)
 
     @every_kind
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=6, deadline=None)
     @given(seed=seeds, t=st.integers(0, 2))
     def test_the_decoder_does_not_see_what_follows(self, kind: dict[str, object], seed: int, t: int) -> None:
         """What stands after t changes no score up to t, and gets no gradient from there; what stands at t does."""
@@ -181,7 +181,7 @@ class TestTransformer:
         assert words.grad[:, : t + 1].abs().amax(-1).all()
 
     @every_kind
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=6, deadline=None)
     @given(seed=seeds, before=st.integers(0, 2), behind=st.integers(0, 2))
     def test_padding_anywhere_changes_nothing(self, kind: dict[str, object], seed: int, before: int, behind: int) -> None:
         """Of the source, and of the target, on both sides: neither values nor gradients of the words that are there."""
