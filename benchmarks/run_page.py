@@ -14,7 +14,7 @@ from minibert.study.fill_mask import fill_mask, load_masked_lm
 from minibert.study.inside import masked_sentences
 from minibert.study.landmarks import landmarks
 from minibert.study.runs import RunRecord, loss_figure
-from minibert.text.corpus import split_held_out
+from minibert.text.held_out import split_held_out
 from minibert.text.settings import TextSource
 from minibert.text.source import open_corpus
 from minibert.text.tokenized import TokenizedCorpus

@@ -11,7 +11,8 @@ from minibert.model.heads import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
-from minibert.model.transformer import TRANSFORMERS, Transformer, TransformerConfig
+from minibert.model.transformer import Transformer
+from minibert.model.transformer_config import TRANSFORMERS, TransformerConfig
 
 __all__ = [
     "PRESETS",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.files import write_atomically
+from minibert.hub import fetch
 from minibert.model.config import BertConfig
 from minibert.model.names import BERT, Names
 from minibert.model.weights import read_weights
@@ -20,6 +21,14 @@ DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
 """The masked-LM decoder, which is the word embeddings if it is tied; and its bias, a second copy of `mlm.bias`."""
 NOT_PARAMETERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
 ENCODER = ("embeddings", "layers")
+
+
+def config_file(source: str | Path) -> Path:
+    """The `config.json` of a checkpoint. Raises: FileNotFoundError if it has none."""
+    path = fetch(source, CONFIG_FILE)
+    if path is None:
+        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
+    return path
 
 
 def heads_in(source: str | Path) -> set[str]:

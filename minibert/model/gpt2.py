@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORED, masked_lm_loss
 from minibert.files import write_atomically
-from minibert.hub import fetch
 from minibert.kernels import Attention
 from minibert.model.cache import Cache
-from minibert.model.checkpoint import CONFIG_FILE, check_depth
+from minibert.model.checkpoint import check_depth, config_file
 from minibert.model.config import ModelConfig, read_json
 from minibert.model.generation import Generated, greedy_search, sampler
 from minibert.model.layers import check_ids
@@ -191,10 +190,7 @@ class GPT2LMHeadModel(PretrainedModel):
     @classmethod
     def read_config(cls, source: str | Path) -> GPT2Config:
         """The configuration of a checkpoint. Raises: FileNotFoundError if it has none, ValueError if it cannot be run here."""
-        path = fetch(source, CONFIG_FILE)
-        if path is None:
-            raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
-        return GPT2Config.load_json(path)
+        return GPT2Config.load_json(config_file(source))
 
     @classmethod
     def read(cls, source: str | Path) -> tuple[dict[str, Tensor], GPT2Config, Path]:

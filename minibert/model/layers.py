@@ -109,7 +109,7 @@ class EncoderLayer(nn.Module):
         return self._after("attention_norm", observe("attention_residual", hidden + read))
 
     def _think(self, hidden: Tensor) -> Tensor:
-        tokens = observe("norm", self.norm(hidden)) if self.pre_norm else hidden
+        tokens = self._before("norm", hidden)
         intermediate = observe("intermediate", self.intermediate(tokens))
         activation = observe("activation", self.activation(intermediate))
         thought = self.dropout(observe("feed_forward", self.feed_forward(activation)))

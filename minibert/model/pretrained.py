@@ -8,10 +8,9 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from minibert.hub import fetch
 from minibert.kernels import Attention, choose_attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoint import CONFIG_FILE, check_fits, load_weights, read_checkpoint, save_weights
+from minibert.model.checkpoint import CONFIG_FILE, check_fits, config_file, load_weights, read_checkpoint, save_weights
 from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.names import BERT, Names
 from minibert.model.weights import WEIGHTS_FILE
@@ -21,10 +20,7 @@ Model = TypeVar("Model", bound="PretrainedModel")
 
 def load_config(source: str | Path) -> BertConfig:
     """The configuration of a checkpoint. Raises: FileNotFoundError if it has none, ValueError if it cannot be run here."""
-    path = fetch(source, CONFIG_FILE)
-    if path is None:
-        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
-    return BertConfig.load_json(path)
+    return BertConfig.load_json(config_file(source))
 
 
 class PretrainedModel(nn.Module):

@@ -23,7 +23,8 @@ from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassi
 from minibert.model.attention import MultiHeadAttention
 from minibert.study.landmarks import landmarks
 from minibert.text.batching import batches_by_length
-from minibert.text.corpus import Corpus, Document, split_held_out
+from minibert.text.corpus import Corpus, Document
+from minibert.text.held_out import split_held_out
 from minibert.text.labelled import MODULE_FAMILIES, LabelledBatch, LabelledText, labelled_batches, module_families
 from minibert.text.pretraining import PretrainingBatch, PretrainingExamples
 from minibert.text.settings import ExampleSettings, Vocabulary

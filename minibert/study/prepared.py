@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from minibert.study.landmarks import landmarks
-from minibert.text.corpus import enough_held_out
+from minibert.text.held_out import enough_held_out
 from minibert.text.pairs import check_pairs
 from minibert.text.pretraining import PretrainingBatch
 from minibert.text.settings import TextSource, Vocabulary

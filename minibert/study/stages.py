@@ -27,7 +27,7 @@ from minibert.equations import causal_mask
 from minibert.files import write_atomically
 from minibert.hub import fetch
 from minibert.kernels import Attention
-from minibert.model.checkpoint import CONFIG_FILE, heads_in
+from minibert.model.checkpoint import CONFIG_FILE, config_file, heads_in
 from minibert.model.config import BertConfig, read_json
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.pretrained import PretrainedModel, load_config
@@ -90,10 +90,7 @@ def _architectures(source: str | Path) -> list[object]:
 
 def is_decoder(source: str | Path) -> bool:
     """Whether a checkpoint says that it is a GPT-2. Raises: FileNotFoundError if it has no config.json."""
-    path = fetch(source, CONFIG_FILE)
-    if path is None:
-        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
-    return read_json(path, {}).get("model_type") == "gpt2"
+    return read_json(config_file(source), {}).get("model_type") == "gpt2"
 
 
 def config_of(source: str | Path) -> BertConfig | GPT2Config:

@@ -1,5 +1,7 @@
 """From texts to a trained encoder-decoder and back: what it is given, what it writes, and how good that is."""
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from tokenizers import Tokenizer
 
 from minibert.model import Transformer
 from minibert.study import plots
 from minibert.study.runs import RunRecord
+from minibert.text.batching import padded
 from minibert.text.corpus import CorpusError
 from minibert.text.parallel import (
     ALPHABET,
@@ -30,7 +32,7 @@ from minibert.text.wordpiece import count_words, train_with_tokenizers, train_wo
 from minibert.training.run import Examples
 from minibert.training.settings import TransformerRecipe
 
-EPOCH_OF_SEQUENCES, HELD_OUT_SEQUENCES = 5000, 500
+SEQUENCES_IN_AN_EPOCH, SEQUENCES_TO_TEST = 5000, 500
 EVALUATED_AT_ONCE = 64
 BETWEEN_LETTERS = re.compile(r"(?<=\w) ([-'’/]) (?=\w)")
 
@@ -56,8 +58,8 @@ def prepare_sequences(task: SequenceTask, longest: int, recipe: TransformerRecip
     """Sequences of up to `longest` letters, drawn as they are needed; a tenth of all is never learnt from."""
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
     save_tokenizer(tokenizer, directory)
-    learnt = SequenceExamples(task, tokenizer, recipe.seed, EPOCH_OF_SEQUENCES, longest)
-    held_out = SequenceExamples(task, tokenizer, 0, HELD_OUT_SEQUENCES, longest, held_out=True)
+    learnt = SequenceExamples(task, tokenizer, recipe.seed, SEQUENCES_IN_AN_EPOCH, longest)
+    held_out = SequenceExamples(task, tokenizer, 0, SEQUENCES_TO_TEST, longest, held_out=True)
     summary = f"To {task}: sequences of 1 to {longest} letters; a tenth of all sequences is never learnt from"
     epoch = held_out.epoch(0)
     batches = [epoch.batch(some) for some in _some_at_once(epoch.lengths)]
@@ -101,6 +103,7 @@ def prepare_parallel(
         "name": " and ".join(path.name for path in source.text),
         "held_out": [path.name for path in source.valid] or source.held_out,
         "pairs": len(examples.sources),
+        "digest": hashlib.sha256(json.dumps([examples.sources, examples.targets]).encode()).hexdigest()[:16],
         "longest": source.longest,
     }
     settings = {"recipe": asdict(recipe), "vocabulary": asdict(vocabulary), "corpus": corpus}
@@ -132,12 +135,9 @@ def translate(model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], be
         raise ValueError(f"a line has more than {model.config.max_position_embeddings} tokens: this model cannot read more")
     pad = model.config.pad_token_id
     for some in _some_at_once(np.array([len(ids) for ids in encoded], dtype=np.int64)):
-        rows = [encoded[place] for place in some]
-        longest = max(map(len, rows))
-        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
-        keep = torch.arange(longest) < torch.tensor([len(row) for row in rows])[:, None]
+        ids, keep = padded([encoded[place] for place in some], pad)
         device = model.words.weight.device
-        most = longest + 50
+        most = ids.shape[1] + 50
         if model.config.positions == "learned":
             most = min(most, model.config.max_position_embeddings)
         for place, output in zip(some, model.generate(ids.to(device), keep.to(device), beams, alpha, most), strict=True):

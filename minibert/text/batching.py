@@ -1,7 +1,12 @@
 """Which examples come together: in a step, in a process, in a batch. Every example once, and little spent on padding."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
+from jaxtyping import Bool, Int
 from numpy.typing import NDArray
+from torch import Tensor
 
 IntArray = NDArray[np.int64]
 
@@ -50,6 +55,17 @@ def share_of(
     size = micro_batch or max(1, len(chosen))
     own, most = by_length[rank::processes], -(-len(chosen) // processes)
     return [own[start : start + size] for start in range(0, most, size)]
+
+
+def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Int[Tensor, "batch tokens"], Bool[Tensor, "batch tokens"]]:
+    """Rows of ids as one tensor, filled up behind; and which of it are theirs.
+
+    >>> padded([[5, 6], [7]], padding=0)[0].tolist()
+    [[5, 6], [7, 0]]
+    """
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
+    return ids, torch.arange(longest) < torch.tensor([len(row) for row in rows])[:, None]
 
 
 def _cut(order: IntArray, lengths: IntArray, tokens_per_batch: int) -> list[IntArray]:

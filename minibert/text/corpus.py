@@ -8,7 +8,6 @@ import csv
 import gzip
 import hashlib
 import json
-import math
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,47 +55,6 @@ class Corpus:
     """Changes when the text does, or the way it is read: what is kept in the cache is found again by it."""
     documents: Iterable[Document]
     """Can be gone through again and again, and need not be in memory."""
-
-
-def split_held_out(documents: Iterable[Document], share: float) -> tuple[list[Document], list[Document]]:
-    """The documents to learn from, and those held out: always the same ones, chosen by their sources alone.
-
-    Documents of one source stay together.
-    """
-    learnt: list[Document] = []
-    held_out: list[Document] = []
-    for document in documents:
-        (held_out if is_held_out(document.source, share) else learnt).append(document)
-    return learnt, held_out
-
-
-def is_held_out(source: str, share: float) -> bool:
-    """Whether the documents of this source are among the held-out ones, which are about `share` of all."""
-    return _lot(source) < share
-
-
-def enough_held_out(documents: Iterable[Document], share: float) -> float:
-    """The share that holds out at least two documents: `share` itself, if it does, else as much more as that takes.
-
-    Of fewer than `FEWEST` documents none is held out.
-    """
-    count = 0
-    lots: list[float] = []
-    for document in documents:
-        count += 1
-        lots = sorted([*lots, _lot(document.source)])[:2]
-        if not share or (len(lots) == 2 and lots[1] < share):
-            return share
-    return math.nextafter(lots[1], 1.0) if count >= FEWEST else 0.0
-
-
-FEWEST = 10
-"""Documents of which some can be spared."""
-
-
-def _lot(source: str) -> float:
-    """A number from 0 to 1 that depends on the name alone."""
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") / 2**64
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.text.batching import batches_by_length
+from minibert.text.batching import batches_by_length, padded
 from minibert.text.corpus import Document
 from minibert.text.tokenizer import PAD, token_id
 
@@ -95,13 +95,6 @@ def labelled_batches(
     pad = token_id(tokenizer, PAD)
     batches = []
     for chosen in batches_by_length(tokens_per_batch, lengths, generator):
-        longest = int(lengths[chosen].max())
-        rows = [pieces[place] + [pad] * (longest - len(pieces[place])) for place in chosen]
-        batches.append(
-            LabelledBatch(
-                torch.tensor(rows),
-                torch.from_numpy(np.arange(longest) < lengths[chosen][:, None]),
-                torch.tensor([examples[place].label for place in chosen]),
-            )
-        )
+        ids, keep = padded([pieces[place] for place in chosen], pad)
+        batches.append(LabelledBatch(ids, keep, torch.tensor([examples[place].label for place in chosen])))
     return batches

@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.equations import IGNORED
-from minibert.text.batching import IntArray
-from minibert.text.corpus import CorpusError, is_held_out, numbered_lines
+from minibert.text.batching import IntArray, padded
+from minibert.text.corpus import CorpusError, numbered_lines
+from minibert.text.held_out import is_held_out
 from minibert.text.settings import SequenceTask
 from minibert.text.tokenizer import PAD, token_id
 
@@ -109,16 +110,17 @@ class ParallelEpoch:
     def batch(self, chosen: IntArray) -> ParallelBatch:
         """Some pairs, one a row. Where none is chosen it is the first one, with nothing to foretell."""
         rows = chosen.tolist() or [0]
-        sources, targets = [self.sources[row] for row in rows], [self.targets[row] for row in rows]
-        labels = _padded(targets, IGNORED)
-        source_ids = _padded(sources, self.pad)
-        keep = torch.arange(source_ids.shape[1]) < torch.tensor([len(source) for source in sources])[:, None]
-        return ParallelBatch(source_ids, keep, labels if len(chosen) else torch.full_like(labels, IGNORED))
+        labels, _ = padded([self.targets[row] for row in rows], IGNORED)
+        return ParallelBatch(
+            *padded([self.sources[row] for row in rows], self.pad),
+            labels if len(chosen) else torch.full_like(labels, IGNORED),
+        )
 
 
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> Int[Tensor, "batch tokens"]:
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
+def _encoded(text: ParallelText, tokenizer: Tokenizer) -> tuple[list[list[int]], list[list[int]]]:
+    """Sources and targets as a `ParallelEpoch` has them."""
+    sources, targets = tokenizer.encode_batch(text.sources), tokenizer.encode_batch(text.targets)
+    return [encoding.ids for encoding in sources], [encoding.ids[1:] for encoding in targets]
 
 
 class ParallelExamples:
@@ -129,8 +131,7 @@ class ParallelExamples:
     """
 
     def __init__(self, text: ParallelText, tokenizer: Tokenizer, seed: int, longest: int) -> None:
-        sources = [encoding.ids for encoding in tokenizer.encode_batch(text.sources)]
-        targets = [encoding.ids[1:] for encoding in tokenizer.encode_batch(text.targets)]
+        sources, targets = _encoded(text, tokenizer)
         fits = [len(one) <= longest and len(other) <= longest for one, other in zip(sources, targets, strict=True)]
         self.sources = [ids for ids, kept in zip(sources, fits, strict=True) if kept]
         self.targets = [ids for ids, kept in zip(targets, fits, strict=True) if kept]
@@ -163,23 +164,18 @@ class SequenceExamples:
         found = ParallelText([], [])
         while len(found) < self.size:
             letters = generator.choice(ALPHABET, generator.integers(1, self.longest + 1)).tolist()
-            if is_held_out(source := " ".join(letters), HELD_OUT_SEQUENCES) == self.held_out:
+            if is_held_out(source := " ".join(letters), NEVER_LEARNT) == self.held_out:
                 found.sources.append(source)
                 found.targets.append(" ".join(solved(self.task, letters)))
         return found
 
     def epoch(self, number: int) -> ParallelEpoch:
         """As many new sequences."""
-        text, encode = self.texts(number), self.tokenizer.encode_batch
-        return ParallelEpoch(
-            [encoding.ids for encoding in encode(text.sources)],
-            [encoding.ids[1:] for encoding in encode(text.targets)],
-            token_id(self.tokenizer, PAD),
-            (self.seed, ORDER, number),
-        )
+        sources, targets = _encoded(self.texts(number), self.tokenizer)
+        return ParallelEpoch(sources, targets, token_id(self.tokenizer, PAD), (self.seed, ORDER, number))
 
 
-HELD_OUT_SEQUENCES = 0.1
+NEVER_LEARNT = 0.1
 """Share of all sequences that are never learnt from."""
 
 

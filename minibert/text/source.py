@@ -3,7 +3,8 @@
 from tokenizers import Tokenizer
 
 from minibert.text.builtin import builtin_corpus
-from minibert.text.corpus import Corpus, find_files, is_held_out, read_files, read_hub
+from minibert.text.corpus import Corpus, find_files, read_files, read_hub
+from minibert.text.held_out import is_held_out
 from minibert.text.settings import TextSource, Vocabulary
 from minibert.text.tokenizer import build_tokenizer, load_tokenizer
 from minibert.text.wordpiece import count_words, train_with_tokenizers, train_wordpiece

@@ -18,7 +18,8 @@ from tokenizers import Tokenizer
 
 from minibert.files import cache_directory, write_atomically
 from minibert.text.batching import IntArray
-from minibert.text.corpus import Corpus, Document, is_held_out
+from minibert.text.corpus import Corpus, Document
+from minibert.text.held_out import is_held_out
 from minibert.text.tokenizer import SEP, token_id
 
 CHARACTERS_AT_ONCE = 4_000_000

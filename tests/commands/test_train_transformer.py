@@ -9,7 +9,6 @@ import pytest
 
 from minibert import Transformer, TransformerConfig
 from minibert.commands import main
-from minibert.model import transformer
 from minibert.model.generation import Generated
 from minibert.study.translation import bleu, exact, translate
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
@@ -21,8 +20,7 @@ FAST = ["--batch-tokens", "256", "--warmup", "10", "--evaluate-every", "3", "--c
 
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (recipe, transformer):
-        monkeypatch.setitem(module.TRANSFORMERS, "tiny", TINY)
+    monkeypatch.setitem(recipe.TRANSFORMERS, "tiny", TINY)
 
 
 def metrics_in(folder: Path) -> list[dict[str, float]]:
@@ -102,6 +100,11 @@ def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest
         (fresh / "checkpoints" / step / "checksums.json").unlink()
     assert main([*words, "--out", str(fresh), "--resume", "--rate", "0.5"]) == 2
     assert "recipe.rate: 1.0, now 0.5" in capsys.readouterr().err
+    sentences = other.read_text()
+    other.write_text(sentences.replace("dog", "cat"))
+    assert main([*words, "--out", str(fresh), "--resume"]) == 2
+    assert "corpus.digest" in capsys.readouterr().err
+    other.write_text(sentences)
     assert main([*words, "--out", str(fresh), "--resume"]) == 0
     assert "Going on after step 4" in capsys.readouterr().out
     assert metrics_in(fresh) == metrics_in(tmp_path / "whole")

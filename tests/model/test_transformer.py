@@ -1,5 +1,6 @@
 """The 2017 Transformer: equal to torch.nn.Transformer and to transformers' MarianMT, in values, gradients and outputs."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -263,6 +264,8 @@ class TestTransformer:
         model.save_pretrained(tmp_path)
         loaded = Transformer.from_pretrained(tmp_path)
         assert loaded.config == model.config
+        named = json.loads((tmp_path / "config.json").read_text())["architectures"]
+        assert named == ["MarianMTModel" if model.config.is_marian else "Transformer"]
         torch.testing.assert_close(loaded(SOURCE, KEEP, TARGET).logits, model(SOURCE, KEEP, TARGET).logits)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from minibert.text import builtin
 from minibert.text.builtin import builtin_corpus, sentences
-from minibert.text.corpus import Document, split_held_out
+from minibert.text.corpus import Document
+from minibert.text.held_out import split_held_out
 
 
 @pytest.fixture(scope="module")

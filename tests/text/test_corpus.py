@@ -12,14 +12,12 @@ from minibert.text.corpus import (
     Corpus,
     CorpusError,
     Document,
-    enough_held_out,
     find_files,
-    is_held_out,
     numbered_lines,
     read_files,
     read_hub,
-    split_held_out,
 )
+from minibert.text.held_out import enough_held_out, is_held_out, split_held_out
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 TWO = [("One sentence a line.", "Another one."), ("A second document.", "Its end.")]
