@@ -6,6 +6,7 @@ to look into.
 
 from minibert.kernels.attention import Attention, AttentionFunction, check_attention, choose_attention, fused_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
+from minibert.kernels.objectives import label_smoothing_loss
 
 __all__ = [
     "Attention",
@@ -15,5 +16,6 @@ __all__ = [
     "fused_attention",
     "gelu",
     "gelu_tanh",
+    "label_smoothing_loss",
     "layer_norm",
 ]

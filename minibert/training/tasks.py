@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, cross_entropy, label_smoothing_loss, masked_lm_loss, next_sentence_loss
+from minibert import kernels
+from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.text.labelled import LabelledBatch
 from minibert.text.parallel import ParallelBatch
 from minibert.text.pretraining import PretrainingBatch
@@ -71,9 +72,8 @@ class Translation:
 
     def sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, Sums]:
         logits = _single(model(batch.input_ids, batch.attention_mask, labels=batch.labels).logits)
-        there = batch.labels != IGNORED
-        loss = label_smoothing_loss(logits, batch.labels, self.smoothing, reduction="sum")
-        return {"target": Sums(loss, _hits(logits[there], batch.labels[there]))}
+        loss = kernels.label_smoothing_loss(logits, batch.labels, self.smoothing, reduction="sum")
+        return {"target": Sums(loss, _hits(logits, batch.labels))}
 
 
 def _labelled(labels: Tensor) -> int:
