@@ -20,7 +20,7 @@ from minibert.equations import sinusoidal_positions
 from minibert.model import Transformer, TransformerConfig
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.layers import DecoderLayer, EncoderLayer
-from minibert.model.transformer import Seq2SeqLMOutput, shifted_right
+from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.study import plots
 from minibert.study.translation import bleu, prepare_parallel, translate
 from minibert.text.parallel import read_parallel
@@ -62,13 +62,12 @@ class TorchTransformer(nn.Module):
                 if attention is not None:
                     attention.dropout = 0.0
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Seq2SeqLMOutput:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Seq2SeqLMOutput:
         """As minibert's."""
-        targets = shifted_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
-        causal = ~torch.ones(targets.shape[1], targets.shape[1], dtype=torch.bool).tril()
+        causal = ~torch.ones(*decoder_input_ids.shape[1:] * 2, dtype=torch.bool).tril()
         hidden = self.transformer(
             self._embedded(input_ids),
-            self._embedded(targets),
+            self._embedded(decoder_input_ids),
             tgt_mask=causal,
             src_key_padding_mask=~attention_mask,
             memory_key_padding_mask=~attention_mask,

@@ -1,4 +1,4 @@
-"""`minibert runs`: pretraining runs side by side."""
+"""`minibert runs`: runs of training side by side."""
 
 import json
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from minibert.commands.errors import BadUse
 
 @dataclass(frozen=True)
 class Runs:
-    """Compares pretraining runs: one table, and one figure of their held-out losses."""
+    """Compares runs of training: one table, and one figure of their held-out losses."""
 
     directories: Positional[tuple[Path, ...]]
-    """The folders that `minibert pretrain` has written (--out), or folders with such folders in them."""
+    """The folders that training has written (--out), or folders with such folders in them."""
     figure: Path | None = None
     """Write the figure to this PNG file."""
     json: bool = False
@@ -24,7 +24,7 @@ class Runs:
 def run(options: Runs) -> int:
     """Prints the table, and draws the figure if one is asked for."""
     from minibert.study import plots
-    from minibert.study.runs import ABOUT, RunRecord, compare_figure, what_differs
+    from minibert.study.runs import ABOUT, RunRecord, compare_figure, side_by_side, what_differs
 
     folders = [run for folder in options.directories for run in _runs_in(folder, ABOUT)]
     try:
@@ -32,10 +32,10 @@ def run(options: Runs) -> int:
     except (FileNotFoundError, ValueError) as error:
         raise BadUse(str(error)) from error
     if not records:
-        raise BadUse("name at least one folder that `minibert pretrain` has written")
+        raise BadUse("name at least one folder that `minibert pretrain`, `train-letters` or `train-translator` has written")
     if len({record.name for record in records}) < len(records):
         records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
-    rows = [record.row() for record in records]
+    rows = side_by_side(records)
     if options.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     else:

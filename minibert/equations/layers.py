@@ -61,12 +61,13 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
     Eq: $$\mathrm{ReLU}(x) = \max(0, x)$$
     Source: Vaswani et al. 2017, equation 2.
+    Differs: at 0 itself, where there is no derivative, the gradient is 0, as everywhere; that of `clamp(min=0)` is 1.
     Tests: tests/equations/test_layers.py::TestRelu
 
     >>> relu(torch.tensor([-2.0, 3.0]))
     tensor([0., 3.])
     """
-    return x.clamp(min=0)
+    return torch.relu(x)
 
 
 def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -85,12 +85,13 @@ class Decoder(Encoder):
         new = words.shape[1]
         readable = keep if cache is None else cache.note(keep)
         before = causal_mask(readable.shape[1]).to(words.device)[-new:]
+        past = before & readable[:, None, None, :]
         places = _places(readable)
         bias, turn = self.positions.bias(places[:, -new:], places, words), self.positions.turn(places[:, -new:])
         sources = None if memory_keep is None else memory_keep[:, None, None, :]
         hidden = self._embed(words, places[:, -new:])
         for layer in self.layers:
-            hidden = layer(hidden, before & readable[:, None, None, :], bias, turn, cache, memory, sources)
+            hidden = layer(hidden, past, bias, turn, cache, memory, sources)
         return self._finish(hidden)
 
 

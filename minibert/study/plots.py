@@ -97,8 +97,8 @@ def losses(
 def curves(
     series: Mapping[str, Sequence[tuple[float, float]]],
     xlabel: str,
-    title: str = "Held-out masked-LM loss",
-    unit: str = "nats per guessed token",
+    title: str,
+    unit: str,
 ) -> Draw:
     """What several runs have measured."""
 

@@ -14,6 +14,20 @@ from minibert.study import plots
 from minibert.training.loop import Score
 
 METRICS, ABOUT = "metrics.jsonl", "run.json"
+SHOWN = {
+    "mlm": {
+        "MLM": ("held_out_mlm", ".3f"),
+        "MLM found": ("held_out_mlm_accuracy", ".1%"),
+        "NSP": ("held_out_nsp_accuracy", ".1%"),
+    },
+    "target": {
+        "target": ("held_out_target", ".3f"),
+        "target found": ("held_out_target_accuracy", ".1%"),
+        "all right": ("held_out_exact", ".1%"),
+        "BLEU": ("held_out_bleu", ".1f"),
+    },
+}
+"""What was measured on held-out text, for each thing that can be learnt: hidden words (BERT), or a target (Transformer)."""
 MOST_NATS = 700.0
 """Above, a perplexity is too large for a number."""
 
@@ -48,7 +62,7 @@ class RunRecord:
     def read(cls, directory: Path) -> "RunRecord":
         """Raises: FileNotFoundError if there is no run in the folder, ValueError if it has not made a step."""
         if not (directory / METRICS).is_file() or not (directory / ABOUT).is_file():
-            raise FileNotFoundError(f"{directory}: holds no pretraining run (no {METRICS} and {ABOUT} in it)")
+            raise FileNotFoundError(f"{directory}: holds no run (no {METRICS} and {ABOUT} in it)")
         entries = [_parsed(line) for line in (directory / METRICS).read_text().splitlines()]
         metrics = [entry for entry in entries if entry]
         if not metrics:
@@ -56,9 +70,19 @@ class RunRecord:
         return cls(directory.name, json.loads((directory / ABOUT).read_text()), metrics)
 
     @property
+    def learns(self) -> str:
+        """What: one of `SHOWN`."""
+        return next(name for name in SHOWN if name in self.metrics[0])
+
+    @property
+    def held_out(self) -> list[tuple[int, float]]:
+        """After which steps it was evaluated on held-out text, and its loss there."""
+        return [(entry["step"], entry[f"held_out_{self.learns}"]) for entry in self.evaluations]
+
+    @property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The entries of the steps after which it was evaluated on held-out documents."""
-        return [entry for entry in self.metrics if "held_out_mlm" in entry]
+        """The entries of those steps."""
+        return [entry for entry in self.metrics if f"held_out_{self.learns}" in entry]
 
     @property
     def seconds(self) -> float:
@@ -70,8 +94,7 @@ class RunRecord:
         """Over the whole run, padding left out."""
         return float(sum(entry["tokens"] for entry in self.metrics)) / max(1e-9, self.seconds)
 
-    def row(self) -> dict[str, str]:
-        """What `minibert runs` shows of it."""
+    def _row(self, kinds: Sequence[str]) -> dict[str, str]:
         recipe, last = self.about["recipe"], self.metrics[-1]
         shown = self.evaluations[-1] if self.evaluations else {}
         return {
@@ -79,12 +102,16 @@ class RunRecord:
             "preset": recipe["preset"],
             "seed": str(recipe["seed"]),
             "step": f"{last['step']}/{recipe['steps']}",
-            "MLM": _number(shown.get("held_out_mlm"), ".3f"),
-            "MLM found": _number(shown.get("held_out_mlm_accuracy"), ".1%"),
-            "NSP": _number(shown.get("held_out_nsp_accuracy"), ".1%"),
+            **{name: _number(shown.get(measure), form) for kind in kinds for name, (measure, form) in SHOWN[kind].items()},
             "tokens/s": f"{self.tokens_per_second:,.0f}",
             "minutes": f"{self.seconds / 60:.1f}",
         }
+
+
+def side_by_side(records: Sequence[RunRecord]) -> list[dict[str, str]]:
+    """What `minibert runs` shows: a row for each run, with a column for all that can be measured of any of them."""
+    kinds = [kind for kind in SHOWN if any(record.learns == kind for record in records)]
+    return [record._row(kinds) for record in records]
 
 
 def held_out_entry(scores: Mapping[str, Score]) -> dict[str, float]:
@@ -111,9 +138,8 @@ def held_out_line(step: int, entry: Mapping[str, float]) -> str:
 def loss_figure(record: RunRecord, landmarks: Mapping[str, float], band: Sequence[tuple[int, float, float]] = ()) -> Figure:
     """The curve of a run beside its landmarks, and the band of its reference runs if there are any."""
     steps = [entry for entry in record.metrics if entry["mlm"] is not None]
-    held_out = [(entry["step"], entry["held_out_mlm"]) for entry in record.evaluations]
     numbers, losses = [entry["step"] for entry in steps], [entry["mlm"] for entry in steps]
-    return plots.figure(plots.losses(numbers, losses, held_out, landmarks, "held-out documents", band))
+    return plots.figure(plots.losses(numbers, losses, record.held_out, landmarks, "held-out documents", band))
 
 
 def compare_figure(records: Sequence[RunRecord]) -> Figure:
@@ -123,12 +149,15 @@ def compare_figure(records: Sequence[RunRecord]) -> Figure:
         read, curve = 0, curves.setdefault(record.name, [])
         for entry in record.metrics:
             read += entry["tokens"]
-            if "held_out_mlm" in entry:
-                curve.append((entry["step"], read / 1e6, entry["held_out_mlm"]))
+            if (loss := entry.get(f"held_out_{record.learns}")) is not None:
+                curve.append((entry["step"], read / 1e6, loss))
+    titles = "Held-out loss", "nats per guessed token"
     return plots.figure(
-        plots.curves({name: [(step, loss) for step, _, loss in curve] for name, curve in curves.items()}, "step"),
+        plots.curves({name: [(step, loss) for step, _, loss in curve] for name, curve in curves.items()}, "step", *titles),
         plots.curves(
-            {name: [(read, loss) for _, read, loss in curve] for name, curve in curves.items()}, "tokens, in millions"
+            {name: [(read, loss) for _, read, loss in curve] for name, curve in curves.items()},
+            "tokens, in millions",
+            *titles,
         ),
     )
 

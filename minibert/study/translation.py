@@ -169,10 +169,11 @@ def exact(written: Sequence[str], targets: Sequence[str]) -> float:
 def figure(record: RunRecord, landmarks: dict[str, float], measure: str, name: str) -> Figure:
     """The loss over the steps, and what is written held-out: `measure` of the metrics, called `name`."""
     training = [(entry["step"], entry["target"]) for entry in record.metrics if entry["target"] is not None]
-    held_out = [(entry["step"], entry["held_out_target"]) for entry in record.metrics if "held_out_target" in entry]
     points = [(entry["step"], entry[measure]) for entry in record.metrics if entry.get(measure) is not None]
     steps, losses = [step for step, _ in training], [loss for _, loss in training]
     return plots.figure(
-        plots.losses(steps, losses, held_out, landmarks, "held out, labels not smoothed", title="Loss", unit="nats per token"),
+        plots.losses(
+            steps, losses, record.held_out, landmarks, "held out, labels not smoothed", title="Loss", unit="nats per token"
+        ),
         plots.curves({record.name: points}, "step", name, "on what was held out"),
     )

@@ -77,10 +77,14 @@ def split_parallel(text: ParallelText, share: float) -> tuple[ParallelText, Para
 
 @dataclass(frozen=True)
 class ParallelBatch:
-    """What a Transformer is trained on; the names are those of its arguments."""
+    """What a Transformer is trained on; the names are those of its arguments.
+
+    At each place of the target `decoder_input_ids` has the token before the one that `labels` wants foretold.
+    """
 
     input_ids: Int[Tensor, "batch sources"]
     attention_mask: Bool[Tensor, "batch sources"]
+    decoder_input_ids: Int[Tensor, "batch targets"]
     labels: Int[Tensor, "batch targets"]
 
     def to(self, device: torch.device) -> "ParallelBatch":
@@ -90,7 +94,7 @@ class ParallelBatch:
 
 @dataclass(frozen=True)
 class ParallelEpoch:
-    """Pairs of encoded sentences, numbered. The source is [CLS] … [SEP]; the target has no [CLS], it is to be foretold."""
+    """Pairs of encoded sentences, numbered, both [CLS] … [SEP]."""
 
     sources: list[list[int]]
     targets: list[list[int]]
@@ -99,9 +103,9 @@ class ParallelEpoch:
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each pair together."""
+        """Tokens of each pair together; the target has one less than it is long, on the way in as on the way out."""
         pairs = zip(self.sources, self.targets, strict=True)
-        return np.array([len(source) + len(target) for source, target in pairs], dtype=np.int64)
+        return np.array([len(source) + len(target) - 1 for source, target in pairs], dtype=np.int64)
 
     def in_batches(self, cut: Callable[[IntArray, np.random.Generator], list[IntArray]]) -> list[IntArray]:
         """The numbers of all pairs, cut into batches by a function of their lengths, in this epoch's random order."""
@@ -110,9 +114,11 @@ class ParallelEpoch:
     def batch(self, chosen: IntArray) -> ParallelBatch:
         """Some pairs, one a row. Where none is chosen it is the first one, with nothing to foretell."""
         rows = chosen.tolist() or [0]
-        labels, _ = padded([self.targets[row] for row in rows], IGNORED)
+        given, _ = padded([self.targets[row][:-1] for row in rows], self.pad)
+        labels, _ = padded([self.targets[row][1:] for row in rows], IGNORED)
         return ParallelBatch(
             *padded([self.sources[row] for row in rows], self.pad),
+            given,
             labels if len(chosen) else torch.full_like(labels, IGNORED),
         )
 
@@ -120,7 +126,7 @@ class ParallelEpoch:
 def _encoded(text: ParallelText, tokenizer: Tokenizer) -> tuple[list[list[int]], list[list[int]]]:
     """Sources and targets as a `ParallelEpoch` has them."""
     sources, targets = tokenizer.encode_batch(text.sources), tokenizer.encode_batch(text.targets)
-    return [encoding.ids for encoding in sources], [encoding.ids[1:] for encoding in targets]
+    return [encoding.ids for encoding in sources], [encoding.ids for encoding in targets]
 
 
 class ParallelExamples:
@@ -132,7 +138,7 @@ class ParallelExamples:
 
     def __init__(self, text: ParallelText, tokenizer: Tokenizer, seed: int, longest: int) -> None:
         sources, targets = _encoded(text, tokenizer)
-        fits = [len(one) <= longest and len(other) <= longest for one, other in zip(sources, targets, strict=True)]
+        fits = [len(one) <= longest and len(other) - 1 <= longest for one, other in zip(sources, targets, strict=True)]
         self.sources = [ids for ids, kept in zip(sources, fits, strict=True) if kept]
         self.targets = [ids for ids, kept in zip(targets, fits, strict=True) if kept]
         self.left_out = len(fits) - sum(fits)

@@ -71,7 +71,7 @@ class Translation:
         return {"target": _labelled(batch.labels)}
 
     def sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, Sums]:
-        logits = _single(model(batch.input_ids, batch.attention_mask, labels=batch.labels).logits)
+        logits = _single(model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits)
         loss = kernels.label_smoothing_loss(logits, batch.labels, self.smoothing, reduction="sum")
         return {"target": Sums(loss, _hits(logits, batch.labels))}
 

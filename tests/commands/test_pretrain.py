@@ -318,7 +318,7 @@ def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["runs", str(whole.parent), "--figure", str(tmp_path / "runs.png")]) == 0
     assert "whole" in capsys.readouterr().out
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
-    assert "holds no pretraining run" in refused(capsys, ["runs", str(tmp_path)])
+    assert "holds no run" in refused(capsys, ["runs", str(tmp_path)])
     assert "name at least one folder" in refused(capsys, ["runs"])
 
 

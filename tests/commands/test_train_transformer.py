@@ -42,26 +42,8 @@ def test_sequences_are_learnt_kept_and_asked_for(
 ) -> None:
     """The loss falls, the folder has all that it should, and a line comes out for each that goes in, blank ones too."""
     out = tmp_path / "run"
-    assert (
-        main(
-            [
-                "train-letters",
-                "copy",
-                "--out",
-                str(out),
-                "--steps",
-                "40",
-                "--letters",
-                "3",
-                "--show",
-                "2",
-                *FAST[:-4],
-                "--evaluate-every",
-                "20",
-            ]
-        )
-        == 0
-    )
+    words = f"train-letters copy --out {out} --steps 40 --letters 3 --show 2 --batch-tokens 256 --warmup 10 --evaluate-every 20"
+    assert main(words.split()) == 0
     shown = capsys.readouterr().out
     assert "source: [CLS]" in shown
     assert "of the sequences" in shown
@@ -71,7 +53,14 @@ def test_sequences_are_learnt_kept_and_asked_for(
     assert {"held_out_target", "held_out_target_accuracy", "held_out_exact"} <= {*entries[-1]}
     for name in ("model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "loss.png", "run.json"):
         assert (out / name).is_file()
-    assert main(["runs", str(out)]) == 0
+    assert main(["runs", str(out), "--figure", str(tmp_path / "runs.png")]) == 0
+    capsys.readouterr()
+    assert main(["runs", str(out), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["target"], row["all right"]) == (
+        f"{entries[-1]['held_out_target']:.3f}",
+        f"{entries[-1]['held_out_exact']:.1%}",
+    )
     found = asked(out, "a b\n\nc\n", monkeypatch, capsys)
     assert len(found) == 3
     assert found[1] == ""

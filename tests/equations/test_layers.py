@@ -149,8 +149,10 @@ class TestRelu:
         np.testing.assert_array_equal(relu(x).flatten().numpy(), expected)
 
     def test_gradient(self) -> None:
-        """1 where x is positive, 0 where it is negative."""
+        """1 where x is positive, 0 where it is negative, and 0 at 0."""
         assert gradcheck(relu, torch.tensor([-2.0, -0.1, 0.1, 3.0], dtype=torch.float64, requires_grad=True))
+        relu(zero := torch.zeros(1, requires_grad=True)).backward()
+        assert zero.grad == 0
 
     @given(tensors(axes=1), POSITIVE)
     def test_it_is_homogeneous_and_its_halves_make_x(self, x: Tensor, scale: float) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.equations import IGNORED
+from minibert.model.transformer import shifted_right
 from minibert.text.batching import batches_by_length
 from minibert.text.corpus import CorpusError
 from minibert.text.parallel import (
@@ -74,12 +75,20 @@ def test_a_source_is_on_one_side_only() -> None:
 
 class TestParallelExamples:
     def test_value_of_a_batch(self) -> None:
-        """The source between [CLS] and [SEP], the target up to [SEP]; padding is masked, and never foretold."""
+        """The source from [CLS] to [SEP]; the target from [CLS] on, and up to [SEP]; padding is masked, never foretold."""
         examples = ParallelExamples(ParallelText(["a b", "c"], ["b", "d e f"]), TOKENIZER, seed=0, longest=9)
         batch = examples.epoch(0).batch(np.array([0, 1]))
         assert batch.input_ids.tolist() == [[2, 5, 6, 3], [2, 7, 3, 0]]
         assert batch.attention_mask.tolist() == [[True] * 4, [True, True, True, False]]
+        assert batch.decoder_input_ids.tolist() == [[2, 6, 0, 0], [2, 8, 9, 10]]
         assert batch.labels.tolist() == [[6, 3, IGNORED, IGNORED], [8, 9, 10, 3]]
+
+    def test_the_decoder_is_given_what_the_model_makes_of_the_labels(self) -> None:
+        """Training and `Transformer(labels=...)` shift the same way."""
+        batch = SequenceExamples("sort", TOKENIZER, seed=0, size=20, longest=6).epoch(0).batch(np.arange(20))
+        shifted = shifted_right(batch.labels, start=2, padding=0)
+        there = batch.labels != IGNORED
+        assert torch.equal(batch.decoder_input_ids[there], shifted[there])
 
     def test_long_pairs_are_left_out_and_counted(self) -> None:
         """With more tokens than there may be, on either side."""

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from hypothesis import given, settings
-from torch import nn
+from torch import Tensor, nn
 
 from minibert.equations import IGNORED
 from minibert.model.transformer import Seq2SeqLMOutput
@@ -18,16 +18,16 @@ LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORED], [0, IGNORED, IGNORED]])
 class Fixed(nn.Module):
     """Gives these logits, whatever is asked."""
 
-    def __init__(self, logits: torch.Tensor) -> None:
+    def __init__(self, logits: Tensor) -> None:
         super().__init__()
         self.logits = logits
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> Seq2SeqLMOutput:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Seq2SeqLMOutput:
         return Seq2SeqLMOutput(self.logits, torch.zeros(3, 1, 1))
 
 
-def batch_of(labels: torch.Tensor) -> ParallelBatch:
-    return ParallelBatch(torch.ones(3, 1, dtype=torch.long), torch.ones(3, 1, dtype=torch.bool), labels)
+def batch_of(labels: Tensor) -> ParallelBatch:
+    return ParallelBatch(torch.ones(3, 1, dtype=torch.long), torch.ones(3, 1, dtype=torch.bool), labels.clamp(min=0), labels)
 
 
 class TestTranslation:

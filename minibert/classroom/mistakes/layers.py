@@ -139,7 +139,7 @@ LAYERS = [
     Mistake(
         "ReLU that leaks",
         relu,
-        (("x.clamp(min=0)", "torch.where(x > 0, x, 0.01 * x)"),),
+        (("torch.relu(x)", "torch.where(x > 0, x, 0.01 * x)"),),
         "A hundredth of what is negative comes through.",
         "Another function; the paper's has zeros.",
         "users of LeakyReLU",
@@ -147,7 +147,7 @@ LAYERS = [
     Mistake(
         "ReLU of the size",
         relu,
-        (("x.clamp(min=0)", "x.abs()"),),
+        (("torch.relu(x)", "x.abs()"),),
         "The sign is dropped.",
         "What is negative counts as if it were positive.",
         "learners",
@@ -155,7 +155,7 @@ LAYERS = [
     Mistake(
         "ReLU by a product",
         relu,
-        (("x.clamp(min=0)", "x * (x > 0)"),),
+        (("torch.relu(x)", "x * (x > 0)"),),
         "Multiplied by whether it is positive.",
         "The same for every finite number.",
         "NumPy codes",
