@@ -92,6 +92,7 @@ class Training(Job["PreparedTransformer"]):
 
     def evaluate(self, run: "TrainingRun[Any, Any]", ready: "PreparedTransformer", step: int) -> tuple[dict[str, float], str]:
         from minibert.study.translation import bleu, exact, translate
+        from minibert.training.distributed import give_back_weights
         from minibert.training.loop import evaluate
         from minibert.training.tasks import Translation
 
@@ -103,6 +104,7 @@ class Training(Job["PreparedTransformer"]):
         run.model.eval()
         written = translate(run.model, ready.tokenizer, ready.held_out_text.sources, beams=1)
         run.model.train()
+        give_back_weights(run.model)
         line = f"  step {step:,}, held out: {score.loss:.3f} nats, {score.accuracy:.1%} of the tokens right"
         if isinstance(self.options, TrainLetters):
             entry["held_out_exact"] = exact(written, ready.held_out_text.targets)

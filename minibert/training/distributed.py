@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from minibert.model.layers import EncoderLayer
 from minibert.training.settings import Sharding
 
 PATIENCE = timedelta(hours=24)
@@ -104,9 +105,12 @@ def spread(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Mod
     if sharding == "ddp":
         return DistributedDataParallel(model, device_ids=[processes.local_rank] if processes.device.type == "cuda" else None)
     mesh = init_device_mesh(processes.device.type, (processes.count,))
-    for layer in model.get_submodule("bert.layers").children():
+    for layer in [module for module in model.modules() if isinstance(module, EncoderLayer)]:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
+    for way_in in ("encode", "decode"):  # generation goes round `forward`, where the parts are put together
+        if hasattr(model, way_in):
+            register_fsdp_forward_method(model, way_in)
     return model
 
 

@@ -29,6 +29,7 @@ from minibert.text.settings import TextSource, Vocabulary
 from minibert.training import state
 from minibert.training.settings import Recipe
 from minibert.training.state import Checkpoints
+from tests.processes import start
 
 STEPS = 12
 SETTINGS = (
@@ -320,14 +321,6 @@ def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
     assert "holds no run" in refused(capsys, ["runs", str(tmp_path)])
     assert "name at least one folder" in refused(capsys, ["runs"])
-
-
-def start(command: list[str], processes: int = 1) -> subprocess.Popen[str]:
-    """The command as a user starts it."""
-    launcher = [] if processes == 1 else ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    words = [sys.executable, "-m", *launcher, "minibert", *command]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
 def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int) -> int:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from minibert import Transformer, TransformerConfig
 from minibert.commands import main
@@ -13,6 +15,7 @@ from minibert.model.generation import Generated
 from minibert.study.translation import bleu, exact, translate
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
 from minibert.training import recipe
+from tests.processes import start
 
 TINY = TransformerConfig(hidden_size=16, num_attention_heads=2, intermediate_size=32, encoder_layers=1, decoder_layers=1)
 FAST = ["--batch-tokens", "256", "--warmup", "10", "--evaluate-every", "3", "--checkpoint-every", "2"]
@@ -57,15 +60,31 @@ def test_sequences_are_learnt_kept_and_asked_for(
     capsys.readouterr()
     assert main(["runs", str(out), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
-    assert (row["target"], row["all right"]) == (
-        f"{entries[-1]['held_out_target']:.3f}",
-        f"{entries[-1]['held_out_exact']:.1%}",
-    )
+    last = entries[-1]
+    assert (row["target"], row["all right"]) == (f"{last['held_out_target']:.3f}", f"{last['held_out_exact']:.1%}")
     found = asked(out, "a b\n\nc\n", monkeypatch, capsys)
     assert len(found) == 3
     assert found[1] == ""
     model, tokenizer = Transformer.from_pretrained(out), load_tokenizer(out)
     assert [found[0], found[2]] == [translate(model, tokenizer, [line])[0] for line in ("a b", "c")]
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    """The same losses and weights to 1e-10, with every sharding, and with micro-batches."""
+    numbers = "--letters 4 --steps 8 --batch-tokens 512 --warmup 4 --precision float64 --dropout 0"
+    words = ["train-letters", "sort", *numbers.split()]
+    more = {"one": [], "ddp": ["--micro-batch-size", "7"], "fsdp": ["--sharding", "fsdp"]}
+    for name, settings in more.items():
+        process = start([*words, "--out", str(tmp_path / name), *settings], processes=1 if name == "one" else 2)
+        shown, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, shown
+    weights = {name: safetensors.torch.load_file(tmp_path / name / "model.safetensors") for name in more}
+    for name in ("ddp", "fsdp"):
+        for step, same in zip(metrics_in(tmp_path / name), metrics_in(tmp_path / "one"), strict=True):
+            assert abs(step["target"] - same["target"]) < 1e-10
+        for tensor, value in weights["one"].items():
+            torch.testing.assert_close(weights[name][tensor], value, rtol=0, atol=1e-10, msg=tensor)
 
 
 def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

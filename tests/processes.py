@@ -1,0 +1,14 @@
+"""The command line as a user starts it, in processes of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def start(command: list[str], processes: int = 1) -> subprocess.Popen[str]:
+    """Starts `minibert`, or as many of it as work together."""
+    launcher = [] if processes == 1 else ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    words = [sys.executable, "-m", *launcher, "minibert", *command]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
