@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from minibert import Transformer, TransformerConfig
 from minibert.commands import main
 from minibert.model.generation import Generated
+from minibert.study import translation
 from minibert.study.translation import bleu, exact, translate
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
 from minibert.training import recipe
@@ -22,8 +24,9 @@ FAST = ["--batch-tokens", "256", "--warmup", "10", "--evaluate-every", "3", "--c
 
 
 @pytest.fixture(autouse=True)
-def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(recipe.TRANSFORMERS, "tiny", TINY)
+    monkeypatch.setattr(translation, "SEQUENCES_TO_TEST", 50)
 
 
 def metrics_in(folder: Path) -> list[dict[str, float]]:
@@ -93,17 +96,18 @@ def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest
     one.write_text("".join(f"ein Hund sieht {n} Katzen\n" for n in range(200)))
     other.write_text("".join(f"a dog sees {n} cats\n" for n in range(200)))
     words = ["train-translator", "--text", str(one), str(other), "--steps", "7", "--vocab-size", "60", *FAST]
-    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
-    assert main([*words, "--out", str(tmp_path / "stopped")]) == 0
+    assert main([*words, "--out", str(tmp_path / "whole"), "--keep", "9"]) == 0
     assert "BLEU" in capsys.readouterr().out
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     for name in ("model.safetensors", "checkpoints/step-000007/checksums.json"):
         (tmp_path / "stopped" / name).unlink()
-    (tmp_path / "stopped" / "checkpoints" / "step-000006" / "checksums.json").write_text("{")
+    for step in (2, 4, 6):
+        (tmp_path / "stopped" / "checkpoints" / f"step-{step:06d}" / "checksums.json").write_text("{")
     assert main([*words, "--out", str(tmp_path / "stopped")]) == 2
     assert "damaged" in capsys.readouterr().err
     # The settings are refused if they are others, and the run ends as the whole one did.
     fresh = tmp_path / "fresh"
-    assert main([*words, "--out", str(fresh), "--keep", "9"]) == 0
+    shutil.copytree(tmp_path / "whole", fresh)
     for step in ("step-000006", "step-000007"):
         (fresh / "checkpoints" / step / "checksums.json").unlink()
     assert main([*words, "--out", str(fresh), "--resume", "--rate", "0.5"]) == 2
