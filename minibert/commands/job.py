@@ -40,13 +40,13 @@ class Keeping:
     out: Path = Path("runs/run")
     """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     resume: bool = False
-    """Go on from the last checkpoint in the folder. Where there is none, begin."""
+    """Go on from the last checkpoint in the folder, with the settings it began with. Where there is none, begin."""
     checkpoint_every: int = 200
     """Steps from one checkpoint to the next."""
     keep: int = 2
     """Checkpoints that stay; older ones are deleted."""
     evaluate_every: int = 100
-    """Steps from one evaluation on held-out documents to the next."""
+    """Steps from one evaluation on what is held out to the next."""
     show: int = 0
     """Print so many examples of the first step, as the model sees them, before it begins."""
 
@@ -133,7 +133,7 @@ class Job(ABC, Generic[Ready]):
         """The examples of the next step, as the model will see them."""
 
     @abstractmethod
-    def try_it(self) -> str:
+    def try_it(self, ready: Ready) -> str:
         """The command with which the finished model is tried."""
 
     def work(self) -> None:
@@ -262,7 +262,7 @@ class Job(ABC, Generic[Ready]):
         self._say(f"Done: {run.done:,} steps in {record.seconds / 60:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
         if skipped:
             self._say(f"  {skipped} steps were skipped: their loss or gradient was no finite number.")
-        self._say(f"Look at {out / 'loss.png'}, or try the model:\n  {self.try_it()}")
+        self._say(f"Look at {out / 'loss.png'}, or try the model:\n  {self.try_it(ready)}")
 
     def _say(self, text: str) -> None:
         if self.processes.leads:

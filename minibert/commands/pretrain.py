@@ -1,5 +1,6 @@
 """`minibert pretrain`: from raw text to a checkpoint, in one process or many, to be stopped and taken up at any time."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,5 +86,5 @@ class Pretraining(Job["Prepared"]):
         _, batches = next(run.batches())
         return shown(batches, ready.tokenizer)
 
-    def try_it(self) -> str:
-        return f'minibert fill-mask {self.keeping.out} "the [MASK] of the day"'
+    def try_it(self, ready: "Prepared") -> str:
+        return f'minibert fill-mask {shlex.quote(str(self.keeping.out))} "the [MASK] of the day"'

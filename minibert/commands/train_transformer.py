@@ -1,7 +1,9 @@
 """`minibert train-letters` and `minibert train-translator`: the 2017 encoder-decoder, small and large."""
 
 import math
+import shlex
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,7 @@ class TrainTranslator(Keeping):
     source: ParallelSource
     out: Path = Path("runs/translator")
     """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    vocabulary: Vocabulary = field(default_factory=partial(Vocabulary, cased=True))
     recipe: TransformerRecipe = field(default_factory=TransformerRecipe)
     machine: Machine = field(default_factory=Machine)
 
@@ -136,6 +138,6 @@ class Training(Job["PreparedTransformer"]):
                 texts.append(f"source: {' '.join(map(named, source))}\ntarget: {' '.join(map(named, target))}")
         return texts
 
-    def try_it(self) -> str:
-        line = "d a c b" if isinstance(self.options, TrainLetters) else "…"
-        return f'echo "{line}" | minibert translate {self.keeping.out}'
+    def try_it(self, ready: "PreparedTransformer") -> str:
+        line = "d a c b" if isinstance(self.options, TrainLetters) else (ready.held_out_text.sources or ["a line"])[0]
+        return f"echo {shlex.quote(line)} | minibert translate {shlex.quote(str(self.keeping.out))}"

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from minibert.kernels import Attention
 from minibert.model.config import BertConfig
 from minibert.model.layers import Embeddings, EncoderLayer
-from minibert.model.masks import Mask, kept
+from minibert.model.masks import Mask, check_batch, kept
 from minibert.model.pretrained import PretrainedBert
 from minibert.observe import observe
 
@@ -71,6 +71,7 @@ class Bert(PretrainedBert):
 
         Raises: ValueError if the sequence is longer than the positions, TypeError for a mask of floats.
         """
+        check_batch("input_ids", input_ids)
         tokens, longest = input_ids.shape[1], self.config.max_position_embeddings
         if tokens > longest:
             raise ValueError(f"input_ids has {tokens} tokens, max_position_embeddings is {longest}: cut the text")

@@ -27,7 +27,9 @@ def config_file(source: str | Path) -> Path:
     """The `config.json` of a checkpoint. Raises: FileNotFoundError if it has none."""
     path = fetch(source, CONFIG_FILE)
     if path is None:
-        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it")
+        begun = sorted(Path(source).glob(f"checkpoints/*/{CONFIG_FILE}"))
+        hint = f"; its run has not ended: go on with --resume, or take {begun[-1].parent}" if begun else ""
+        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it{hint}")
     return path
 
 

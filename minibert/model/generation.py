@@ -45,10 +45,12 @@ def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float | N
         top_p: draw from the most likely ones that have this probability together (`equations.keep_nucleus`).
         seed: the same gives the same; None is another every time.
 
-    Raises: ValueError for a temperature below 0.
+    Raises: ValueError for a temperature below 0, and for `top_k` or `top_p` where nothing is drawn.
     """
-    if temperature < 0:
+    if not temperature >= 0:
         raise ValueError(f"temperature is {temperature:g}: it must be at least 0")
+    if temperature == 0 and (top_k is not None or top_p is not None):
+        raise ValueError("temperature is 0, which takes the likeliest token: for top_k or top_p it must be above, such as 1")
     generators: dict[torch.device, torch.Generator] = {}
 
     def pick(logits: Tensor) -> Tensor:
@@ -57,7 +59,7 @@ def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float | N
         if logits.device not in generators:
             made = generators[logits.device] = torch.Generator(logits.device)
             made.seed() if seed is None else made.manual_seed(seed)
-        logits = logits / temperature
+        logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
         logits = logits if top_k is None else keep_top(logits, top_k)
         logits = logits if top_p is None else keep_nucleus(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)
@@ -125,6 +127,7 @@ def beam_search(
         beam, token = places // vocabulary, places % vocabulary
         rows = torch.arange(len(active), device=active.device)[:, None] * beams + beam
         ends = token == end
+        # An end counts where it is among the best; the places of such beams are taken by the next best.
         for sentence, place in ends[:, :beams].nonzero().tolist():
             output = [*written[rows[sentence, place]].tolist(), end]
             ended[active[sentence]].append(Generated(output, best[sentence, place].item()))
@@ -132,6 +135,7 @@ def beam_search(
         scores = best.masked_fill(ends, -torch.inf).gather(1, going_on)
         rows, token = rows.gather(1, going_on), token.gather(1, going_on)
         written = torch.cat([written[rows], token[..., None]], dim=2)
+        # As many as there are beams have ended, the one of greedy search not counted: then a sentence is done.
         open_ended = torch.tensor([len(ended[sentence]) <= beams for sentence in active.tolist()], device=active.device)
         active, scores, written = active[open_ended], scores[open_ended], written[open_ended].flatten(0, 1)
         if not len(active):

@@ -16,7 +16,7 @@ from minibert.model.checkpoint import check_depth, config_file
 from minibert.model.config import ModelConfig, read_json
 from minibert.model.generation import Generated, greedy_search, sampler
 from minibert.model.layers import check_ids
-from minibert.model.masks import Mask, kept
+from minibert.model.masks import Mask, check_batch, kept
 from minibert.model.names import GPT2
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
@@ -143,8 +143,9 @@ class GPT2LMHeadModel(PretrainedModel):
             labels: as in transformers the tokens themselves, -100 where nothing is to be foretold; they are moved here.
             cache: what is kept of the tokens before; then `input_ids` and the mask are of the new ones alone.
 
-        Raises: ValueError if there are more tokens than positions.
+        Raises: ValueError if there are more tokens than positions, or other labels than tokens.
         """
+        check_batch("input_ids", input_ids)
         tokens, longest = input_ids.shape[1] + (0 if cache is None else cache.tokens), self.config.max_position_embeddings
         if tokens > longest:
             raise ValueError(f"there are {tokens} tokens, max_position_embeddings is {longest}: cut the text")
@@ -154,6 +155,8 @@ class GPT2LMHeadModel(PretrainedModel):
         logits = observe("logits", nn.functional.linear(hidden, table))
         if labels is None:
             return CausalLMOutput(logits)
+        if labels.shape != input_ids.shape:
+            raise ValueError(f"labels is {tuple(labels.shape)}, but the tokens are {tuple(input_ids.shape)}")
         following = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
         return CausalLMOutput(logits, masked_lm_loss(logits, following))
 
@@ -177,6 +180,7 @@ class GPT2LMHeadModel(PretrainedModel):
 
         Raises: ValueError if a text is empty, or ends with padding.
         """
+        check_batch("input_ids", input_ids)
         keep = kept(attention_mask, input_ids)
         if not input_ids.shape[1] or not keep[:, -1].all():
             raise ValueError("a text is empty, or ends with padding: put the padding before it")

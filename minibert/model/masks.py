@@ -8,6 +8,13 @@ Mask = Bool[Tensor, "batch tokens"] | Int[Tensor, "batch tokens"]
 """Hugging Face's attention_mask: True or 1 where a token may be attended to, False or 0 for padding."""
 
 
+def check_batch(name: str, ids: Tensor) -> None:
+    """Raises: ValueError for ids that are no batch of sequences."""
+    if ids.ndim != 2 or not len(ids):
+        shape = tuple(ids.shape)
+        raise ValueError(f"{name} is of shape {shape}, not (batch, tokens)" + f": for one text, {name}[None]" * (ids.ndim == 1))
+
+
 def kept(attention_mask: Mask | None, tokens: Tensor) -> Bool[Tensor, "batch tokens"]:
     """What a mask keeps of `tokens`, which has the shape that it must have: all, if there is none.
 

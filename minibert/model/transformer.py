@@ -16,7 +16,7 @@ from minibert.model.cache import Cache
 from minibert.model.checkpoint import check_depth, config_file
 from minibert.model.generation import Generated, beam_search, greedy_search
 from minibert.model.layers import check_ids
-from minibert.model.masks import kept
+from minibert.model.masks import check_batch, kept
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
 from minibert.model.transformer_config import TransformerConfig
@@ -102,13 +102,17 @@ class Transformer(PretrainedModel):
             labels: what is to come at each place of the target, -100 where nothing is. Their mean loss is without label
                 smoothing, which is training's.
 
-        Raises: ValueError for an empty source, or without anything for the decoder.
+        Raises: ValueError for an empty source, another number of targets, or more tokens than learned positions; and without
+            anything for the decoder.
         """
         if decoder_input_ids is None:
             if labels is None:
                 raise ValueError("the decoder has nothing to read: give decoder_input_ids, or labels")
+            check_batch("labels", labels)
             decoder_input_ids = shifted_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
         memory = self.encode(input_ids, attention_mask)
+        if len(decoder_input_ids) != len(input_ids):
+            raise ValueError(f"there are {len(input_ids)} sources, and {len(decoder_input_ids)} targets")
         logits = self.decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask)
         return Seq2SeqLMOutput(logits, memory, None if labels is None else masked_lm_loss(logits, labels))
 
@@ -116,10 +120,11 @@ class Transformer(PretrainedModel):
         self, input_ids: Int[Tensor, "batch sources"], attention_mask: SourceMask | None = None
     ) -> Float[Tensor, "batch sources width"]:
         """The source, read. Raises: ValueError for one that is empty."""
+        self._check(input_ids, "input_ids")
         keep = kept(attention_mask, input_ids)
         if not torch.compiler.is_compiling() and input_ids.device.type == "cpu" and not keep.any(dim=1).all():
             raise ValueError(f"source {int((~keep.any(dim=1)).nonzero()[0])} of the batch is empty: there is nothing to read")
-        memory: Tensor = self.encoder(self._embedded(input_ids, "input_ids"), keep)
+        memory: Tensor = self.encoder(self._embedded(input_ids), keep)
         return memory
 
     def decode(
@@ -131,8 +136,9 @@ class Transformer(PretrainedModel):
         cache: Cache | None = None,
     ) -> Float[Tensor, "batch targets vocabulary"]:
         """What comes next at each place of the target. With a cache, only the new tokens of the target are given."""
+        self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
         hidden = self.decoder(
-            self._embedded(decoder_input_ids, "decoder_input_ids"),
+            self._embedded(decoder_input_ids),
             kept(decoder_attention_mask, decoder_input_ids),
             memory,
             kept(attention_mask, memory[:, :, 0]),
@@ -155,11 +161,18 @@ class Transformer(PretrainedModel):
         Args:
             beams: how many are followed side by side; 1 is greedy search.
             alpha: of the length penalty; 0 is none.
-            max_new_tokens: None for 50 more than the longest source has (Vaswani et al., section 6.1).
+            max_new_tokens: None for 50 more than the longest source has (Vaswani et al., section 6.1), as far as learned
+                positions reach.
             penalty: of length and α; transformers' is `lambda length, alpha: length**alpha`.
+
+        Raises: ValueError for less than one beam, and as `forward`.
         """
-        most = input_ids.shape[1] + 50 if max_new_tokens is None else max_new_tokens
+        if beams < 1:
+            raise ValueError(f"beams is {beams}: it must be at least 1")
         memory, keep = self.encode(input_ids, attention_mask), kept(attention_mask, input_ids)
+        most = input_ids.shape[1] + 50 if max_new_tokens is None else max_new_tokens
+        if max_new_tokens is None and self.config.positions == "learned":
+            most = min(most, self.config.max_position_embeddings)
 
         def step(tokens: Tensor, cache: Cache, rows: Tensor) -> Tensor:
             return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
@@ -198,8 +211,14 @@ class Transformer(PretrainedModel):
             found |= {table: torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1) for table in tables}  # as transformers has them
         return found, config, path
 
-    def _embedded(self, ids: Tensor, name: str) -> Tensor:
+    def _check(self, ids: Tensor, name: str, before: int = 0) -> None:
+        check_batch(name, ids)
         check_ids(name, ids, self.words, "vocab_size")
+        tokens, longest = before + ids.shape[1], self.config.max_position_embeddings
+        if self.config.positions == "learned" and tokens > longest:
+            raise ValueError(f"{name} has {tokens} tokens, max_position_embeddings is {longest}: cut the text")
+
+    def _embedded(self, ids: Tensor) -> Tensor:
         words: Tensor = self.words(ids) * math.sqrt(self.config.hidden_size)
         return words
 

@@ -69,7 +69,7 @@ def losses(
     title: str = "Pretraining: masked-LM loss",
     unit: str = "nats per guessed token",
 ) -> Draw:
-    """The loss over the steps, in training (smoothed) and held out, beside what needs no reading at all.
+    """The loss over the steps, in training (a moving average) and held out, beside what needs no reading at all.
 
     Args:
         name: of what is held out.
@@ -79,7 +79,8 @@ def losses(
     def draw(axes: Axes) -> None:
         window = max(1, len(training) // 40)
         smooth = np.convolve(training, np.ones(window) / window, mode="valid")
-        axes.plot(steps[window - 1 :], smooth, color=BLUE, linewidth=1.2, alpha=0.7, label="in training, smoothed")
+        curve = "in training, moving average" if window > 1 else "in training"
+        axes.plot(steps[window - 1 :], smooth, color=BLUE, linewidth=1.2, alpha=0.7, label=curve)
         if band:
             at, lowest, highest = zip(*band, strict=True)
             axes.fill_between(at, lowest, highest, color=ORANGE, alpha=0.2, linewidth=0, label="reference runs")

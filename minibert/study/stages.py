@@ -89,8 +89,14 @@ def _architectures(source: str | Path) -> list[object]:
 
 
 def is_decoder(source: str | Path) -> bool:
-    """Whether a checkpoint says that it is a GPT-2. Raises: FileNotFoundError if it has no config.json."""
-    return read_json(config_file(source), {}).get("model_type") == "gpt2"
+    """Whether a checkpoint says that it is a GPT-2, and no BERT.
+
+    Raises: FileNotFoundError if it has no config.json, ValueError if it is a Transformer.
+    """
+    kind = read_json(file := config_file(source), {}).get("model_type")
+    if kind in ("marian", "minibert"):
+        raise ValueError(f"{file}: model_type {kind!r}: only BERT and GPT-2 are compared stage by stage")
+    return kind == "gpt2"
 
 
 def config_of(source: str | Path) -> BertConfig | GPT2Config:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class PreparedTransformer:
     held_out: list[ParallelBatch]
     """Batches to evaluate on; none, where nothing was held out."""
     held_out_text: ParallelText
+    """Its targets without what the tokenizer takes off, such as capital letters: as they can be written."""
     longest: int
     """Tokens on a side."""
     settings: dict[str, Any]
@@ -97,8 +98,14 @@ def prepare_parallel(
         f"{int(examples.epoch(0).lengths.sum()):,} tokens of {tokenizer.get_vocab_size():,} pieces to learn from; "
         f"{len(held_out):,} pairs held out"
     )
+    if not len(held_out):
+        summary += "\n  There will be no evaluation: give --valid, or raise --held-out."
+    if text.left_out:
+        summary += f"\n  Left out: {text.left_out:,} with an empty side."
     if examples.left_out:
-        summary += f"\n  {examples.left_out:,} pairs are left out: more than {source.longest} tokens on a side."
+        summary += f"\n  Left out: {examples.left_out:,} with more than {source.longest} tokens on a side (--longest)."
+    if tokenizer.normalizer is not None:
+        held_out = replace(held_out, targets=[tokenizer.normalizer.normalize_str(target) for target in held_out.targets])
     corpus = {
         "name": " and ".join(path.name for path in source.text),
         "held_out": [path.name for path in source.valid] or source.held_out,
@@ -131,16 +138,15 @@ def translate(model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], be
     written = [""] * len(lines)
     full = [number for number, line in enumerate(lines) if line.strip()]
     encoded = [encoding.ids for encoding in tokenizer.encode_batch([lines[number] for number in full])]
-    if model.config.positions == "learned" and max(map(len, encoded), default=0) > model.config.max_position_embeddings:
-        raise ValueError(f"a line has more than {model.config.max_position_embeddings} tokens: this model cannot read more")
+    longest = model.config.max_position_embeddings
+    for number, found in zip(full, encoded, strict=True):
+        if model.config.positions == "learned" and len(found) > longest:
+            raise ValueError(f"line {number + 1} has {len(found)} tokens; this model has learnt positions for {longest}")
     pad = model.config.pad_token_id
     for some in _some_at_once(np.array([len(ids) for ids in encoded], dtype=np.int64)):
         ids, keep = padded([encoded[place] for place in some], pad)
         device = model.words.weight.device
-        most = ids.shape[1] + 50
-        if model.config.positions == "learned":
-            most = min(most, model.config.max_position_embeddings)
-        for place, output in zip(some, model.generate(ids.to(device), keep.to(device), beams, alpha, most), strict=True):
+        for place, output in zip(some, model.generate(ids.to(device), keep.to(device), beams, alpha), strict=True):
             text = tokenizer.decode(output.tokens, skip_special_tokens=True)
             written[full[place]] = BETWEEN_LETTERS.sub(r"\1", text)
     return written
@@ -171,9 +177,7 @@ def figure(record: RunRecord, landmarks: dict[str, float], measure: str, name: s
     training = [(entry["step"], entry["target"]) for entry in record.metrics if entry["target"] is not None]
     points = [(entry["step"], entry[measure]) for entry in record.metrics if entry.get(measure) is not None]
     steps, losses = [step for step, _ in training], [loss for _, loss in training]
-    return plots.figure(
-        plots.losses(
-            steps, losses, record.held_out, landmarks, "held out, labels not smoothed", title="Loss", unit="nats per token"
-        ),
-        plots.curves({record.name: points}, "step", name, "on what was held out"),
+    loss = plots.losses(
+        steps, losses, record.held_out, landmarks, "held out, without label smoothing", title="Loss", unit="nats per token"
     )
+    return plots.figure(loss, *([plots.curves({record.name: points}, "step", name, "on what was held out")] if points else []))

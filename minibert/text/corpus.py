@@ -209,6 +209,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be unpacked after line {number} ({error})") from None
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise CorpusError(f"{path}: {error.strerror}; a file is wanted here") from None
 
 
 def _jsonl(path: Path, column: str) -> Iterator[str]:

@@ -29,6 +29,8 @@ class ParallelText:
 
     sources: list[str]
     targets: list[str]
+    left_out: int = 0
+    """Pairs of which one side was empty."""
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -39,22 +41,22 @@ def read_parallel(paths: Sequence[Path]) -> ParallelText:
 
     Raises: CorpusError that names file and line.
     """
-    found = ParallelText([], [])
-    for source, target in _split(paths[0]) if len(paths) == 1 else _side_by_side(*paths):
-        if source.strip() and target.strip():
-            found.sources.append(source.strip())
-            found.targets.append(target.strip())
-    if not len(found):
+    pairs = _split(paths[0]) if len(paths) == 1 else _side_by_side(*paths)
+    sides = [side for side in ((source.strip(), target.strip()) for source, target in pairs) if any(side)]
+    full = [side for side in sides if all(side)]
+    if not full:
         raise CorpusError(f"{paths[0]}: there is no line with a source and a target")
-    return found
+    return ParallelText([source for source, _ in full], [target for _, target in full], len(sides) - len(full))
 
 
 def _split(path: Path) -> Iterable[tuple[str, str]]:
     for number, line in numbered_lines(path):
-        source, tab, target = line.rstrip("\r\n").partition("\t")
-        if not tab and line.strip():
+        columns = line.rstrip("\r\n").split("\t")
+        if len(columns) == 1 and line.strip():
             raise CorpusError(f"{path}, line {number}: has no tab between source and target; or give two files")
-        yield source, target
+        if len(columns) > 2:
+            raise CorpusError(f"{path}, line {number}: has {len(columns)} columns, not source and target; try cut -f 1,2")
+        yield columns[0], columns[-1]
 
 
 def _side_by_side(one: Path, other: Path) -> Iterable[tuple[str, str]]:

@@ -77,12 +77,7 @@ def join(device: str = "auto") -> Processes:
 
     Raises: ValueError if there is no such device.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"device {device!r}: must be auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here, or this torch was built without CUDA: take --device cpu")
+    device = choose_device(device)
     rank, count, local_rank = (int(os.environ.get(name, default)) for name, default in TORCHRUN.items())
     here = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
     if here.type == "cuda":
@@ -92,6 +87,17 @@ def join(device: str = "auto") -> Processes:
     if count > 1:
         distributed.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
     return Processes(rank, count, local_rank, here)
+
+
+def choose_device(device: str) -> str:
+    """cpu or cuda: auto is CUDA where there is one. Raises: ValueError for what is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r}: must be auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here, or this torch was built without CUDA: take --device cpu")
+    return device
 
 
 TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}

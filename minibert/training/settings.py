@@ -105,7 +105,10 @@ class TransformerRecipe:
 
 @dataclass(frozen=True)
 class LettersRecipe(TransformerRecipe):
-    """The same, where new examples can always be drawn and nothing has to be held back from learning by heart."""
+    """What decides the numbers of a Transformer that learns what to do with letters.
+
+    New examples can always be drawn, so nothing has to keep it from learning them by heart: no dropout, no smoothing.
+    """
 
     steps: int = 1400
     """Updates of the weights."""

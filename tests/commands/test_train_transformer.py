@@ -14,9 +14,11 @@ from minibert import Transformer, TransformerConfig
 from minibert.commands import main
 from minibert.model.generation import Generated
 from minibert.study import translation
-from minibert.study.translation import bleu, exact, translate
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.study.translation import bleu, exact, prepare_parallel, translate
+from minibert.text.settings import ParallelSource, Vocabulary
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 from minibert.training import recipe
+from minibert.training.settings import TransformerRecipe
 from tests.processes import start
 
 TINY = TransformerConfig(hidden_size=16, num_attention_heads=2, intermediate_size=32, encoder_layers=1, decoder_layers=1)
@@ -68,8 +70,49 @@ def test_sequences_are_learnt_kept_and_asked_for(
     found = asked(out, "a b\n\nc\n", monkeypatch, capsys)
     assert len(found) == 3
     assert found[1] == ""
+    assert len(asked(out, "a b\r\nc\u2028\x85d\fe", monkeypatch, capsys)) == 2
+    assert asked(out, "", monkeypatch, capsys) == []
     model, tokenizer = Transformer.from_pretrained(out), load_tokenizer(out)
     assert [found[0], found[2]] == [translate(model, tokenizer, [line])[0] for line in ("a b", "c")]
+
+
+def test_words_that_were_never_learnt_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the standard error, so that what is written stays line by line."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "b"])
+    save_tokenizer(tokenizer, tmp_path)
+    Transformer(replace(TINY, vocab_size=7, eos_token_id=3)).save_pretrained(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a b\nhello\na x\n")))
+    assert main(["translate", str(tmp_path), "--beams", "1"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("\n") == 3
+    assert "line 2 and 1 more: there are words without pieces in the vocabulary" in shown.err
+    if not torch.cuda.is_available():
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a b\n")))
+        assert main(["translate", str(tmp_path), "--device", "cuda"]) == 2
+        assert "there is no CUDA device here" in capsys.readouterr().err
+
+
+def test_a_run_that_has_not_ended_says_where_its_checkpoint_is(tmp_path: Path) -> None:
+    """Its folder has no model yet."""
+    Transformer(replace(TINY, vocab_size=7)).save_pretrained(tmp_path / "checkpoints" / "step-000004")
+    with pytest.raises(FileNotFoundError, match=r"go on with --resume, or take .*step-000004"):
+        Transformer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("cased", [True, False])
+def test_what_cannot_be_written_does_not_count(tmp_path: Path, cased: bool) -> None:
+    """Without capital letters in the vocabulary there are none in what a translation is held against."""
+    (tmp_path / "a.tsv").write_text("Zwei Hunde\tTwo dogs\nein Café\t\n")
+    file = tmp_path / "a.tsv"
+    source = ParallelSource((file,), valid=(file,))
+    ready = prepare_parallel(source, Vocabulary(vocab_size=40, cased=cased), TransformerRecipe(), tmp_path, learn=True)
+    assert ready.held_out_text.targets == (["Two dogs"] if cased else ["two dogs"])
+    assert "Left out: 1 with an empty side." in ready.summary
+    all_learnt = replace(source, valid=(), held_out=0)
+    alone = prepare_parallel(all_learnt, Vocabulary(vocab_size=40), TransformerRecipe(), tmp_path, learn=True)
+    assert "There will be no evaluation: give --valid" in alone.summary
 
 
 @pytest.mark.slow

@@ -171,6 +171,11 @@ class TestSampler:
         assert torch.equal(sampler(temperature=0.0)(logits), most_likely(logits))
         with pytest.raises(ValueError, match="temperature is -1"):
             sampler(temperature=-1.0)
+        with pytest.raises(ValueError, match="temperature is nan"):
+            sampler(temperature=float("nan"))
+        with pytest.raises(ValueError, match="for top_k or top_p it must be above"):
+            sampler(temperature=0.0, top_k=3)
+        assert torch.equal(sampler(temperature=1e-45)(logits), most_likely(logits))
 
 
 class TestCache:

@@ -157,6 +157,17 @@ class TestGPT2LMHeadModel:
         assert stopped[-1] == end
         assert end not in stopped[:-1]
 
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_clear_errors_about_shapes(self) -> None:
+        """One text without a batch; other labels than tokens."""
+        model = random_model()
+        with pytest.raises(ValueError, match=r"not \(batch, tokens\): for one text, input_ids\[None\]"):
+            model(IDS[0])
+        with pytest.raises(ValueError, match=r"not \(batch, tokens\)"):
+            model.generate(IDS[0])
+        with pytest.raises(ValueError, match=r"labels is .* but the tokens are"):
+            model(IDS, labels=IDS[:, 1:])
+
     def test_clear_errors(self, tmp_path: Path) -> None:
         """Too many tokens, an empty text, padding behind a text, what a config.json says that is not supported."""
         model = random_model()

@@ -241,12 +241,34 @@ class TestTransformer:
             model(SOURCE, KEEP, TARGET + 10)
         with pytest.raises(ValueError, match="give decoder_input_ids, or labels"):
             model(SOURCE)
+        with pytest.raises(ValueError, match="beams is 0"):
+            model.generate(SOURCE, KEEP, beams=0)
         with pytest.raises(ValueError, match="attention_mask is"):
             kept(KEEP[:, :3], SOURCE)
         with pytest.raises(ValueError, match="positions 'wavy' is unknown"):
             TransformerConfig(positions="wavy")
         with pytest.raises(ValueError, match="'rotary' need an even width, not 3"):
             TransformerConfig(positions="rotary", hidden_size=24, num_attention_heads=8)
+
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_clear_errors_about_shapes(self) -> None:
+        """One text without a batch, a batch without a text, other targets than sources."""
+        model = random_model()
+        with pytest.raises(ValueError, match=r"shape \(5,\), not \(batch, tokens\): for one text, input_ids\[None\]"):
+            model(SOURCE[0], None, TARGET)
+        with pytest.raises(ValueError, match=r"input_ids is of shape \(0, 5\), not \(batch, tokens\)$"):
+            model.generate(SOURCE[:0])
+        with pytest.raises(ValueError, match="there are 2 sources, and 1 targets"):
+            model(SOURCE, KEEP, labels=TARGET[:1])
+
+    def test_learned_positions_have_an_end(self) -> None:
+        """What is longer is refused, and nothing longer is written unless it is asked for."""
+        model = random_model(positions="learned", max_position_embeddings=5)
+        assert all(len(some.tokens) <= 5 for beams in (1, 2) for some in model.generate(SOURCE, KEEP, beams))
+        with pytest.raises(ValueError, match="decoder_input_ids has 6 tokens, max_position_embeddings is 5"):
+            model.generate(SOURCE, KEEP, 1, max_new_tokens=9)
+        with pytest.raises(ValueError, match="input_ids has 10 tokens, max_position_embeddings is 5"):
+            model(torch.cat([SOURCE, SOURCE], dim=1), None, TARGET)
 
     def test_a_loss_is_of_what_comes_next(self) -> None:
         """With labels alone the decoder reads them shifted; where they are -100 nothing is foretold."""

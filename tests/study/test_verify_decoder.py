@@ -1,6 +1,7 @@
 """`minibert verify` for a decoder: GPT-2, stage by stage against transformers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from minibert import GPT2Config, GPT2LMHeadModel
+from minibert import GPT2Config, GPT2LMHeadModel, Transformer, TransformerConfig
 from minibert.commands import main
 from minibert.study.stages import Reference, config_of, our_stages, their_stages
 from minibert.study.verify import compare, inputs_for
@@ -120,6 +121,14 @@ def test_the_command_and_a_reference(checkpoint: Path, tmp_path: Path, capsys: p
     assert main([*words, "--save-reference", str(reference)]) == 0
     assert Reference.load(reference).inputs.token_type_ids is None
     assert main(["verify", str(checkpoint), "--reference", str(reference)]) == 0
+
+
+def test_a_transformer_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever has read that transformers loads it will try."""
+    tiny = TransformerConfig(vocab_size=9, hidden_size=8, num_attention_heads=2, intermediate_size=8)
+    Transformer(replace(tiny, encoder_layers=1, decoder_layers=1)).save_pretrained(tmp_path)
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "only BERT and GPT-2 are compared stage by stage" in capsys.readouterr().err
 
 
 def test_an_attention_of_ones_own(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Texts that belong together: read, split, drawn, and put into batches."""
 
 import gzip
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -43,9 +44,9 @@ class TestReadParallel:
         other = written(tmp_path / "a.en", "a dog\nnothing\ntwo\n  \n")
         tabs = tmp_path / "both.tsv.gz"
         tabs.write_bytes(gzip.compress("ein Hund\ta dog\n\nzwei 学习\ttwo\r\ndrei\t\n".encode()))
-        expected = ParallelText(["ein Hund", "zwei 学习"], ["a dog", "two"])
+        expected = ParallelText(["ein Hund", "zwei 学习"], ["a dog", "two"], left_out=2)
         assert read_parallel([one, other]) == expected
-        assert read_parallel([tabs]) == expected
+        assert read_parallel([tabs]) == replace(expected, left_out=1)
 
     def test_clear_errors(self, tmp_path: Path) -> None:
         """Another number of lines, no tab, not UTF-8, nothing at all."""
@@ -56,6 +57,10 @@ class TestReadParallel:
             read_parallel([other, one])
         with pytest.raises(CorpusError, match="a, line 1: has no tab"):
             read_parallel([one])
+        with pytest.raises(CorpusError, match="e, line 2: has 3 columns, not source and target"):
+            read_parallel([written(tmp_path / "e", "x\ty\nx\ty\tCC-BY\n")])
+        with pytest.raises(CorpusError, match="nowhere: No such file or directory; a file is wanted here"):
+            read_parallel([tmp_path / "nowhere"])
         (tmp_path / "c").write_bytes(b"x\ty\n\xff\tz\n")
         with pytest.raises(CorpusError, match="c, line 2: is not UTF-8"):
             read_parallel([tmp_path / "c"])
