@@ -199,18 +199,15 @@ SIZES = ("hidden_size", "num_attention_heads", "intermediate_size", "encoder_lay
 
 
 def compared(written: dict[str, list[str]], targets: list[str]) -> dict[str, dict[str, float | None]]:
-    """BLEU of each, with its 95% interval and the p-value of its difference from the first, by a paired bootstrap (Koehn 2004)."""
+    """BLEU of each, its 95% interval, and the p-value of its difference from the first: a paired bootstrap (Koehn 2004)."""
     from sacrebleu.metrics import BLEU
     from sacrebleu.significance import PairedTest
 
     os.environ["SACREBLEU_SEED"] = "0"
     _, scores = PairedTest(list(written.items()), {"BLEU": BLEU()}, [targets], test_type="bs", n_samples=1000)()
+    names = "BLEU", "half of the 95% interval", "p-value of the difference"
     return {
-        name: {
-            "BLEU": round(found.score, 2),
-            "95% interval, half": round(found.ci, 2),
-            "p-value of the difference": found.p_value,
-        }
+        name: dict(zip(names, (round(found.score, 2), round(found.ci, 2), found.p_value), strict=True))
         for name, found in zip(written, scores["BLEU"], strict=True)
     }
 
