@@ -113,7 +113,7 @@ DECODERS = [
     Mistake(
         "hits on padding",
         Translation.sums,
-        (("_hits(logits[there], batch.labels[there])", "_hits(logits, batch.labels.clamp(min=0))"),),
+        (("_hits(logits, batch.labels)", "_hits(logits, batch.labels.clamp(min=0))"),),
         "Padding counts as found.",
         "The accuracy looks better than it is.",
         "learners",
