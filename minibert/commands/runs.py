@@ -44,7 +44,8 @@ def run(options: Runs) -> int:
 
         table = Table(box=None, pad_edge=False)
         for name in rows[0]:
-            table.add_column(name, justify="left" if name in ("run", "preset") else "right", overflow="fold")
+            text = name in ("run", "preset")
+            table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=name != "run")
         for row in rows:
             table.add_row(*row.values())
         Console(highlight=False).print(table)

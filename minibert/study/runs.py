@@ -22,8 +22,8 @@ SHOWN = {
     },
     "target": {
         "target": ("held_out_target", ".3f"),
-        "target found": ("held_out_target_accuracy", ".1%"),
-        "all right": ("held_out_exact", ".1%"),
+        "found": ("held_out_target_accuracy", ".1%"),
+        "exact": ("held_out_exact", ".1%"),
         "BLEU": ("held_out_bleu", ".1f"),
     },
 }

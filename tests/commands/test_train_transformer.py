@@ -66,7 +66,7 @@ def test_sequences_are_learnt_kept_and_asked_for(
     assert main(["runs", str(out), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     last = entries[-1]
-    assert (row["target"], row["all right"]) == (f"{last['held_out_target']:.3f}", f"{last['held_out_exact']:.1%}")
+    assert (row["target"], row["exact"]) == (f"{last['held_out_target']:.3f}", f"{last['held_out_exact']:.1%}")
     found = asked(out, "a b\n\nc\n", monkeypatch, capsys)
     assert len(found) == 3
     assert found[1] == ""
