@@ -95,13 +95,11 @@ class Training(Job["PreparedTransformer"]):
     def evaluate(self, run: "TrainingRun[Any, Any]", ready: "PreparedTransformer", step: int) -> tuple[dict[str, float], str]:
         from minibert.study.translation import bleu, exact, translate
         from minibert.training.distributed import give_back_weights
-        from minibert.training.loop import evaluate
         from minibert.training.tasks import Translation
 
         if not ready.held_out:
             return {}, ""
-        batches = [batch.to(self.processes.device) for batch in ready.held_out]
-        score = evaluate(run.model, batches, Translation(smoothing=0.0))["target"]
+        score = run.evaluate(ready.held_out, Translation(smoothing=0.0))["target"]
         entry = {"held_out_target": score.loss, "held_out_target_accuracy": score.accuracy}
         run.model.eval()
         written = translate(run.model, ready.tokenizer, ready.held_out_text.sources, beams=1)

@@ -131,4 +131,4 @@ TRANSFORMERS = {
     "base": TransformerConfig(),
     "big": TransformerConfig(hidden_size=1024, num_attention_heads=16, intermediate_size=4096, hidden_dropout_prob=0.3),
 }
-"""base and big are those of Vaswani et al. 2017, table 3: 65 and 213 million parameters at a vocabulary of 37,000."""
+"""base and big: Vaswani et al. 2017, table 3. They have 63 and 214 million parameters at 37,000 pieces; it says 65 and 213."""

@@ -195,7 +195,10 @@ def _row(text: str, layout: Layout | None) -> list[str]:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers. Raises: CorpusError for one that is not UTF-8, or a damaged .gz."""
+    """The lines of a text file with their numbers.
+
+    Raises: CorpusError for one that is not there, that is not UTF-8, or a damaged .gz.
+    """
     number = 0
     try:
         with _open(path) as file:
