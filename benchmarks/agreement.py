@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from minibert.model.pretrained import load_config
-from minibert.study.stages import load_model, our_stages, their_stages
-from minibert.study.verify import compare, inputs_for
+from minibert.study.verify.comparison import compare, inputs_for
+from minibert.study.verify.stages import load_model, our_stages, their_stages
 
 GROUPS = {
     "embeddings": "embeddings.",

@@ -20,14 +20,14 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 import torch
 
 from minibert.files import cache_directory
-from minibert.text.batching import batches_of
+from minibert.text.batching import batches_by_count
 from minibert.text.corpus import find_files, read_files
-from minibert.text.pretraining import PretrainingExamples
-from minibert.text.settings import ExampleSettings, TextSource, Vocabulary
+from minibert.text.examples import PretrainingExamples
+from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.source import make_tokenizer, open_corpus
-from minibert.text.tokenized import TokenizedCorpus, tokenize
+from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
+from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.recipe import pretraining_run
-from minibert.training.settings import Machine, Recipe
 
 RUNS = 7
 CORES = 16
@@ -50,10 +50,10 @@ def main() -> None:
     parser.add_argument("--text", type=Path, nargs="*", default=())
     options = parser.parse_args()
     torch.set_num_threads(1)
-    source = TextSource(text=tuple(options.text))
+    source = TextOptions(text=tuple(options.text))
     corpus = open_corpus(source)
-    tokenizer = make_tokenizer(Vocabulary(), corpus, source.held_out)
-    learnt, _ = tokenize(corpus, tokenizer, source.held_out)
+    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_share)
+    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_share)
     documents = [document for document, _ in zip(corpus.documents, range(2000), strict=False)]
     rows: dict[str, tuple[float, float, float]] = {}
     some = TokenizedCorpus.from_documents(documents, tokenizer)
@@ -73,19 +73,19 @@ def main() -> None:
 
             rows["read files into sentences (once)"] = measured(tokens, read_anew)
     for name, settings in {
-        "sentence pairs": ExampleSettings(),
-        "sentence pairs, whole words, a limit": ExampleSettings(whole_words=True, max_predictions=20),
-        "full sentences": ExampleSettings(pairs="none"),
-        "sentence pairs, length 512": ExampleSettings(max_length=512),
+        "sentence pairs": ExampleConfig(),
+        "sentence pairs, whole words, a limit": ExampleConfig(whole_words=True, max_predictions=20),
+        "full sentences": ExampleConfig(pairs="none"),
+        "sentence pairs, length 512": ExampleConfig(max_length=512),
     }.items():
-        examples = PretrainingExamples(learnt, tokenizer, settings, seed=0)
+        examples = PretrainingExamples(train, tokenizer, settings, seed=0)
         epoch = examples.epoch(0)
         rows[f"draw: {name} (once an epoch)"] = measured(int(epoch.lengths.sum()), partial(examples.epoch, 1))
-        batches = epoch.in_batches(partial(batches_of, 64))[:50]
+        batches = epoch.in_batches(partial(batches_by_count, 64))[:50]
         tokens = sum(int(epoch.lengths[chosen].sum()) for chosen in batches)
         rows[f"batches: {name}"] = measured(tokens, lambda epoch=epoch, batches=batches: [epoch.batch(b) for b in batches])
     for preset in ("tiny", "mini"):
-        run = pretraining_run(Recipe(preset=preset, steps=RUNS * 2), Machine(device="cpu"), learnt, tokenizer)
+        run = pretraining_run(PretrainingConfig(preset=preset, steps=RUNS * 2), DeviceOptions(device="cpu"), train, tokenizer)
         steps, rates = run.run(), []
         next(steps)
         for _ in range(RUNS):

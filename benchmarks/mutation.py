@@ -31,8 +31,8 @@ import conftest  # noqa: E402, F401 - installs the shape checks, as under pytest
 from minibert import equations  # noqa: E402
 from minibert.classroom.mistakes import compiled  # noqa: E402
 from minibert.equations import objectives  # noqa: E402
-from minibert.study.registry import registry, without_docstring  # noqa: E402
-from tests.kill import put_in_place, quick, tests_at  # noqa: E402
+from minibert.study.equations.registry import registry, without_docstring  # noqa: E402
+from tests.mistake_detection import put_in_place, quick, tests_at  # noqa: E402
 
 SECONDS = 60
 """A mutant that runs longer has been noticed."""
@@ -178,7 +178,7 @@ def functions() -> dict[str, tuple[Callable[..., Any], list[str]]]:
     """Every equation and its tests, and the mean that three of them share."""
     found = {name: (inspect.unwrap(getattr(equations, name)), [entry.tests]) for name, entry in registry().items()}
     shared = [node for name in ("masked_lm_loss", "next_sentence_loss", "label_smoothing_loss") for node in found[name][1]]
-    return found | {"over_labelled": (inspect.unwrap(objectives.over_labelled), shared)}
+    return found | {"reduce_over_labeled": (inspect.unwrap(objectives.reduce_over_labeled), shared)}
 
 
 def survives(task: tuple[str, int]) -> tuple[str, str, str | None]:

@@ -18,13 +18,12 @@ import torch
 import transformers
 from matplotlib.axes import Axes
 
-from minibert.study import plots
-from minibert.text.settings import ExampleSettings, TextSource, Vocabulary
+from minibert.study import figures as plots
+from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.source import make_tokenizer, open_corpus
-from minibert.text.tokenized import tokenize
 from minibert.training.optimizer import warmup_linear
+from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.recipe import pretraining_run
-from minibert.training.settings import Machine, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,13 +44,15 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--text", type=Path, nargs="*", default=())
     options = parser.parse_args()
-    examples = ExampleSettings(max_length=64)
-    recipe = Recipe(preset=options.preset, steps=options.steps, batch_size=options.batch_size, dropout=0.0, examples=examples)
-    source = TextSource(text=tuple(options.text))
+    examples = ExampleConfig(max_length=64)
+    recipe = PretrainingConfig(
+        preset=options.preset, steps=options.steps, batch_size=options.batch_size, dropout=0.0, examples=examples
+    )
+    source = TextOptions(text=tuple(options.text))
     corpus = open_corpus(source)
-    tokenizer = make_tokenizer(Vocabulary(), corpus, source.held_out)
-    learnt, _ = tokenize(corpus, tokenizer, source.held_out)
-    run = pretraining_run(recipe, Machine(device="cpu", micro_batch_size=recipe.batch_size), learnt, tokenizer)
+    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_share)
+    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_share)
+    run = pretraining_run(recipe, DeviceOptions(device="cpu", micro_batch_size=recipe.batch_size), train, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         run.export(Path(folder))
         theirs = transformers.BertForPreTraining.from_pretrained(folder).train()
@@ -62,7 +63,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"minibert": [], "transformers": []}
     steps = run.run()
     for _, (batch,) in islice(
-        pretraining_run(recipe, Machine("cpu", recipe.batch_size), learnt, tokenizer).batches(), recipe.steps
+        pretraining_run(recipe, DeviceOptions("cpu", recipe.batch_size), train, tokenizer).batches(), recipe.steps
     ):
         began = time.perf_counter()
         step = next(steps)
@@ -71,7 +72,7 @@ def main() -> None:
         began = time.perf_counter()
         loss = theirs(**{name: column.long() for name, column in vars(batch).items()}).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), recipe.clip)
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), recipe.max_grad_norm)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""The reference runs that `minibert pretrain` says "on track" by: writes minibert/study/reference_runs.json.
+"""The reference runs that `minibert pretrain` says "on track" by: writes minibert/training/reference_runs.json.
 
 python benchmarks/reference_runs.py [--out runs/reference]
 
@@ -13,8 +13,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from minibert.study.reference import FILE, Reference
-from minibert.study.runs import RunRecord
+from minibert.training.records import RunRecord
+from minibert.training.reference_runs import FILE, Reference
 
 STEPS = {"tiny": 1000, "mini": 300}
 SEEDS = (0, 1, 2)

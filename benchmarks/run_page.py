@@ -1,4 +1,4 @@
-"""The record of a pretraining run as a page: its settings, curve, held-out scores, speed, and ten guesses at hidden words.
+"""The record of a pretraining run as a page: its settings, curve, validation scores, speed, and ten guesses at hidden words.
 
 python benchmarks/run_page.py FOLDER --text PATH … [--machine "2 cores of …"] [--name mini]
 
@@ -9,15 +9,15 @@ import argparse
 import json
 from pathlib import Path
 
-from minibert.study import plots
+from minibert.study import figures as plots
 from minibert.study.fill_mask import fill_mask, load_masked_lm
-from minibert.study.inside import masked_sentences
-from minibert.study.landmarks import landmarks
-from minibert.study.runs import RunRecord, loss_figure
-from minibert.text.held_out import split_held_out
-from minibert.text.settings import TextSource
+from minibert.study.introspection import masked_sentences
+from minibert.text.options import TextOptions
 from minibert.text.source import open_corpus
+from minibert.text.splits import split_documents
 from minibert.text.tokenized import TokenizedCorpus
+from minibert.training.baselines import baselines
+from minibert.training.records import RunRecord, loss_figure
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "runs"
 GUESSES = 10
@@ -33,27 +33,27 @@ def main() -> None:
     options = parser.parse_args()
     record = RunRecord.read(options.folder)
     model, tokenizer = load_masked_lm(options.folder)
-    corpus = open_corpus(TextSource(text=tuple(options.text)))
-    learnt, held_out = split_held_out(corpus.documents, record.about["corpus"]["held_out"])
-    encoded = [TokenizedCorpus.from_documents(some, tokenizer) for some in (learnt, held_out)]
-    marks = landmarks(*encoded, tokenizer)
+    corpus = open_corpus(TextOptions(text=tuple(options.text)))
+    train, validation = split_documents(corpus.documents, record.about["corpus"]["validation"])
+    encoded = [TokenizedCorpus.from_documents(some, tokenizer) for some in (train, validation)]
+    marks = baselines(*encoded, tokenizer)
     DOCS.mkdir(parents=True, exist_ok=True)
     plots.save_png(loss_figure(record, marks), DOCS / f"{options.name}.png")
     last = record.evaluations[-1]
-    words = sum(len(sentence.split()) for document in learnt for sentence in document.sentences)
+    words = sum(len(sentence.split()) for document in train for sentence in document.sentences)
     operations = sum(entry["operations"] for entry in record.metrics) / record.seconds
     read = sum(entry["tokens"] for entry in record.metrics)
     lines = [
         f"# A run for real: {record.about['recipe']['preset']} on {words / 1e6:.1f} million words",
         "",
-        f"Text: {corpus.name}. {len(learnt)} documents were learnt from, {len(held_out)} held out. Made on {options.machine}.",
+        f"Text: {corpus.name}. {len(train)} documents were learned from, {len(validation)} held out. Made on {options.machine}.",
         "",
         "| measured | | beside |",
         "|---|--:|---|",
-        f"| masked-LM loss, held out | {last['held_out_mlm']:.3f} nats | perplexity {last['held_out_perplexity']:,.0f} |",
+        f"| masked-LM loss, held out | {last['validation_mlm']:.3f} nats | perplexity {last['validation_perplexity']:,.0f} |",
         *(f"| {name} | {value:.3f} nats | |" for name, value in marks.items()),
-        f"| hidden pieces found, held out | {last['held_out_mlm_accuracy']:.1%} | |",
-        f"| next sentence told, held out | {last['held_out_nsp_accuracy']:.1%} | 50% by chance |",
+        f"| hidden pieces found, held out | {last['validation_mlm_accuracy']:.1%} | |",
+        f"| next sentence told, held out | {last['validation_nsp_accuracy']:.1%} | 50% by chance |",
         f"| tokens a second | {record.tokens_per_second:,.0f} | {operations / 1e9:,.0f} GFLOP/s |",
         f"| tokens read | {read / 1e6:.1f} million | {read / len(encoded[0].ids):.1f} times the text |",
         f"| time in training steps | {record.seconds / 60:.0f} minutes | {len(record.metrics):,} steps |",
@@ -67,7 +67,7 @@ def main() -> None:
         "| sentence | the word | guesses |",
         "|---|---|---|",
     ]
-    for some in masked_sentences(held_out, tokenizer, GUESSES):
+    for some in masked_sentences(validation, tokenizer, GUESSES):
         guesses = ", ".join(
             f"**{guess.piece}** {guess.probability:.0%}"
             if guess.piece == some.truth

@@ -19,13 +19,12 @@ from pathlib import Path
 import torch
 
 from minibert.model import PRESETS
-from minibert.text.settings import ExampleSettings, TextSource, Vocabulary
+from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.source import make_tokenizer, open_corpus
-from minibert.text.tokenized import tokenize
 from minibert.training.distributed import join
-from minibert.training.metrics import training_operations
+from minibert.training.metrics import pretraining_cost
+from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.recipe import pretraining_run
-from minibert.training.settings import Machine, Recipe
 
 WIKIPEDIA = 3.3e9
 """Tokens of 2,500 million words (Devlin et al. 2019, section 3.1), at 1.3 pieces a word."""
@@ -35,22 +34,22 @@ BERT = 1e6 * 256 * 512
 
 def measure(options: argparse.Namespace, preset: str) -> dict[str, float]:
     """One size, in this process: the memory is its own."""
-    corpus = open_corpus(TextSource())
-    tokenizer = make_tokenizer(Vocabulary(), corpus, 0.05)
-    learnt, _ = tokenize(corpus, tokenizer, 0.05)
+    corpus = open_corpus(TextOptions())
+    tokenizer = make_tokenizer(VocabularyOptions(), corpus, 0.05)
+    train, _ = tokenize_corpus(corpus, tokenizer, 0.05)
     # Full sentences of the built-in text go over documents, so that examples are as long as those of long documents.
-    recipe = Recipe(
+    recipe = PretrainingConfig(
         preset=preset,
         steps=options.steps + 2,
         batch_size=options.batch_size,
         precision=options.precision,
-        examples=ExampleSettings(max_length=128, pairs="none"),
+        examples=ExampleConfig(max_length=128, pairs="none"),
     )
-    machine = Machine(device=options.device, compile=options.compile)
-    run = pretraining_run(recipe, machine, learnt, tokenizer, join(options.device))
+    machine = DeviceOptions(device=options.device, compile=options.compile)
+    run = pretraining_run(recipe, machine, train, tokenizer, join(options.device))
     rates, flops, began = [], [], time.perf_counter()
     for step in run.run():
-        tokens, operations = training_operations(run.model.config, run.current)
+        tokens, operations = pretraining_cost(run.model.config, run.current)
         seconds = time.perf_counter() - began
         if step.number > 2:
             rates.append(tokens / seconds)

@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from minibert.text.wordpiece import count_words, train_with_tokenizers, train_wordpiece  # noqa: E402
+from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece  # noqa: E402
 
 WORDS, SIZE = 100_000_000, 30_522
 LETTERS = re.compile(r"[^\W\d_]+")

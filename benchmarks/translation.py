@@ -4,7 +4,7 @@ python benchmarks/translation.py --text train.de train.en --valid val.de val.en 
     [--preset tiny] [--steps 3000] [--batch-tokens 4096] [--vocab-size 8000] [--out runs/translation]
 
 Both begin with the same weights, see the same batches and have the same optimizer; a step of one and a step of the other are
-timed in turn. What torch's model has learnt is put into minibert's to be decoded, which tests hold equal to 1e-10.
+timed in turn. What torch's model has learned is put into minibert's to be decoded, which tests hold equal to 1e-10.
 """
 
 import argparse
@@ -22,15 +22,15 @@ from minibert.model import Transformer, TransformerConfig
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.layers import DecoderLayer, EncoderLayer
 from minibert.model.transformer import Seq2SeqLMOutput
-from minibert.study import plots
+from minibert.study import figures as plots
 from minibert.study.translation import bleu, prepare_parallel, translate
+from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import read_parallel
-from minibert.text.settings import ParallelSource, Vocabulary
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.loop import evaluate, train
 from minibert.training.optimizer import adamw, noam
+from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.recipe import transformer_run
-from minibert.training.settings import Machine, TransformerRecipe
 from minibert.training.tasks import Translation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,29 +123,31 @@ def main() -> None:
     parser.add_argument("--evaluate-every", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("runs/translation"))
     options = parser.parse_args()
-    recipe = TransformerRecipe(
+    recipe = TranslationConfig(
         preset=options.preset, steps=options.steps, batch_tokens=options.batch_tokens, warmup=options.warmup
     )
-    source = ParallelSource(text=tuple(options.text), valid=tuple(options.valid))
+    source = ParallelTextOptions(text=tuple(options.text), valid=tuple(options.valid))
     options.out.mkdir(parents=True, exist_ok=True)
-    ready = prepare_parallel(source, Vocabulary(vocab_size=options.vocab_size, cased=True), recipe, options.out, learn=True)
+    ready = prepare_parallel(
+        source, VocabularyOptions(vocab_size=options.vocab_size, cased=True), recipe, options.out, learn=True
+    )
     print(ready.summary, flush=True)
-    valid, test = ready.held_out_text, read_parallel(options.test)
-    run = transformer_run(recipe, Machine(device="cpu"), ready.learnt, ready.tokenizer, ready.longest)
+    valid, test = ready.validation_text, read_parallel(options.test)
+    run = transformer_run(recipe, DeviceOptions(device="cpu"), ready.train, ready.tokenizer, ready.longest)
     config = run.model.config
     theirs, decoded = TorchTransformer(config), Transformer(config).eval()
     with torch.no_grad():
         for mine, other in counterparts(run.model, theirs):
             other.copy_(mine)
     optimizer = adamw(theirs, recipe.rate, 0.0, (0.9, 0.98), eps=1e-9)
-    batches = transformer_run(recipe, Machine(device="cpu"), ready.learnt, ready.tokenizer, ready.longest).batches()
+    batches = transformer_run(recipe, DeviceOptions(device="cpu"), ready.train, ready.tokenizer, ready.longest).batches()
     their_steps = train(
         theirs,
         (some for _, some in batches),
-        Translation(recipe.smoothing),
+        Translation(recipe.label_smoothing),
         optimizer,
         noam(optimizer, config.hidden_size, recipe.warmup),
-        recipe.clip,
+        recipe.max_grad_norm,
     )
     seconds: dict[str, list[float]] = {"minibert": [], "torch.nn.Transformer": []}
     curves: dict[str, list[tuple[int, float, float]]] = {name: [] for name in seconds}
@@ -158,7 +160,7 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - began)
         if number % options.evaluate_every == 0 or number == recipe.steps:
             for name, model in models.items():
-                loss = evaluate(model, ready.held_out, Translation(0.0))["target"].loss
+                loss = evaluate(model, ready.validation, Translation(0.0))["target"].loss
                 _fill(decoded, run.model, theirs, name)
                 score = bleu(translate(decoded, ready.tokenizer, valid.sources, beams=1), valid.targets)
                 curves[name].append((number, loss, score or 0.0))
@@ -213,7 +215,7 @@ def compared(written: dict[str, list[str]], targets: list[str]) -> dict[str, dic
 
 
 def _fill(decoded: Transformer, ours: Transformer, theirs: TorchTransformer, name: str) -> None:
-    """Puts what one of the two has learnt into a model that is decoded."""
+    """Puts what one of the two has learned into a model that is decoded."""
     if name == "minibert":
         decoded.load_state_dict(ours.state_dict())
         return

@@ -11,8 +11,8 @@ import pytest
 
 import minibert
 from minibert import equations
-from minibert.study.registry import markdown, read_equation, registry
-from tests.kill import is_value_test, load
+from minibert.study.equations.registry import markdown, read_equation, registry
+from tests.mistake_detection import is_value_test, load
 
 PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
@@ -46,7 +46,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down_only(path: Path) -> None:
-    """To the same room or a lower floor; neighbours on a floor do not know each other."""
+    """To the same room or a lower floor; neighbors on a floor do not know each other."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     if parts == ("__init__",):
         return

@@ -18,8 +18,8 @@ from minibert.commands import (
     translate,
     verify,
 )
-from minibert.commands.errors import BadUse, Failed, Stopped
-from minibert.text.settings import BadSetting
+from minibert.commands.errors import Stopped, UsageError, WorkFailed
+from minibert.text.options import InvalidOption
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
@@ -43,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = dict(COMMANDS.values())[type(options)](options)
         sys.stdout.flush()
         return code
-    except BadUse as error:
+    except UsageError as error:
         print(f"minibert: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever was reading has read enough; what is left in the buffer must not raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (Failed, OSError) as error:
+    except (WorkFailed, OSError) as error:
         print(f"minibert: {error}", file=sys.stderr)
         return 1
     except Stopped as stopped:
@@ -70,5 +70,5 @@ def _options(arguments: Sequence[str] | None) -> Any:
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
-    except BadSetting as error:
-        raise BadUse(str(error)) from error
+    except InvalidOption as error:
+        raise UsageError(str(error)) from error

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from minibert.commands.errors import BadUse
+from minibert.commands.errors import UsageError
 
 if TYPE_CHECKING:
-    from minibert.study.registry import Equation
-    from minibert.study.worked import Computed
+    from minibert.study.equations.registry import Equation
+    from minibert.study.equations.worked_example import Computed
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Equations:
 
 def run(options: Equations) -> int:
     """Prints the list, the page or the one."""
-    from minibert.study.registry import markdown, registry
+    from minibert.study.equations.registry import markdown, registry
 
     if options.json and options.markdown:
-        raise BadUse("--json and --markdown: give one of them")
+        raise UsageError("--json and --markdown: give one of them")
     entries = registry()
     if options.name is not None:
         if options.name not in entries:
             near = difflib.get_close_matches(options.name, entries, n=3, cutoff=0.4)
             hint = f"near ones: {', '.join(near)}" if near else "`minibert equations` lists them"
-            raise BadUse(f"there is no equation {options.name!r}; {hint}")
+            raise UsageError(f"there is no equation {options.name!r}; {hint}")
         entries = {options.name: entries[options.name]}
     if options.markdown:
         print(markdown(entries), end="")
@@ -56,7 +56,7 @@ def _show_all(entries: "dict[str, Equation]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from minibert.study.formulas import plain
+    from minibert.study.equations.formulas import plain
 
     table = Table(show_lines=True)
     table.add_column("equation", no_wrap=True)
@@ -75,8 +75,8 @@ def _show_one(equation: "Equation") -> None:
     from rich.syntax import Syntax
     from rich.text import Text
 
-    from minibert.study.formulas import plain
-    from minibert.study.worked import work
+    from minibert.study.equations.formulas import plain
+    from minibert.study.equations.worked_example import work
 
     console = Console()
     worked = work(equation)
@@ -103,7 +103,7 @@ def _show_one(equation: "Equation") -> None:
 
 
 def _print_json(entries: "dict[str, Equation]", worked: bool) -> None:
-    from minibert.study.worked import work
+    from minibert.study.equations.worked_example import work
 
     found = []
     for equation in entries.values():

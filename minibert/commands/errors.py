@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class BadUse(Exception):
+class UsageError(Exception):
     """What was asked for cannot be done; the message says what is wrong, where, and what to do. Exit code 2."""
 
 
-class Failed(Exception):
+class WorkFailed(Exception):
     """What was begun cannot be finished; the message says what is wrong, and what is left. Exit code 1."""
 
 

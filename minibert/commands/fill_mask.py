@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from minibert.commands.errors import BadUse
+from minibert.commands.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class FillMask:
 def run(options: FillMask) -> int:
     """Prints the guesses."""
     if options.top < 1:
-        raise BadUse(f"--top {options.top}: must be at least 1")
+        raise UsageError(f"--top {options.top}: must be at least 1")
     from minibert.study.fill_mask import fill_mask, load_masked_lm
 
     try:
         model, tokenizer = load_masked_lm(options.checkpoint)
         places = fill_mask(model, tokenizer, options.text, options.top)
     except (ValueError, FileNotFoundError) as error:
-        raise BadUse(str(error)) from error
+        raise UsageError(str(error)) from error
     if options.json:
         print(json.dumps([[asdict(guess) for guess in guesses] for guesses in places], indent=2, ensure_ascii=False))
         return 0

@@ -14,27 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
-from minibert.commands.errors import BadUse, Failed, Stopped, StopSignal, stopping_gently
+from minibert.commands.errors import Stopped, StopSignal, UsageError, WorkFailed, stopping_gently
 from minibert.commands.progress import progress, say
 from minibert.files import write_atomically
-from minibert.text.settings import BadSetting
-from minibert.training.settings import Machine
+from minibert.text.options import InvalidOption
+from minibert.training.options import DeviceOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from tokenizers import Tokenizer
 
+    from minibert.training.checkpoints import Checkpoints
     from minibert.training.distributed import Processes
     from minibert.training.loop import Step
     from minibert.training.run import TrainingRun
-    from minibert.training.state import Checkpoints
 
 
 SECONDS_BETWEEN_FIGURES = 60.0
 
 
 @dataclass(frozen=True)
-class Keeping:
+class OutputOptions:
     """Where a run is kept, and how often."""
 
     out: Path = Path("runs/run")
@@ -53,12 +53,12 @@ class Keeping:
     def __post_init__(self) -> None:
         for name in ("checkpoint_every", "keep", "evaluate_every"):
             if getattr(self, name) < 1:
-                raise BadSetting(f"{name} {getattr(self, name)}: must be at least 1")
+                raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
         if self.show < 0:
-            raise BadSetting(f"show {self.show}: must be at least 0")
+            raise InvalidOption(f"show {self.show}: must be at least 0")
 
 
-def join_processes(keeping: Keeping, machine: Machine) -> "Processes":
+def join_processes(keeping: OutputOptions, machine: DeviceOptions) -> "Processes":
     """Makes the folder, and finds the processes that train together. Raises: BadUse, if either cannot be."""
     from minibert.training.distributed import join
 
@@ -66,9 +66,9 @@ def join_processes(keeping: Keeping, machine: Machine) -> "Processes":
         keeping.out.mkdir(parents=True, exist_ok=True)
         return join(machine.device)
     except OSError as error:
-        raise BadUse(f"--out {keeping.out}: cannot be made a folder ({error.strerror})") from error
+        raise UsageError(f"--out {keeping.out}: cannot be made a folder ({error.strerror})") from error
     except ValueError as error:
-        raise BadUse(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 @runtime_checkable
@@ -96,18 +96,18 @@ Ready = TypeVar("Ready", bound=Prepared)
 
 @dataclass
 class Job(ABC, Generic[Ready]):
-    """One process's part of the work. What is learnt, a command says in the methods that are abstract here."""
+    """One process's part of the work. What is learned, a command says in the methods that are abstract here."""
 
     title: ClassVar[str]
     """What it is called beside the bar that shows how far it has got."""
 
-    keeping: Keeping
-    machine: Machine
+    keeping: OutputOptions
+    machine: DeviceOptions
     processes: "Processes"
 
     @abstractmethod
     def prepare(self, place: Path, learn: bool) -> Ready:
-        """Everything before the first step; `place` has the tokenizer, or it is learnt and put there.
+        """Everything before the first step; `place` has the tokenizer, or it is learned and put there.
 
         Raises: ValueError, OSError for what cannot be used.
         """
@@ -138,7 +138,7 @@ class Job(ABC, Generic[Ready]):
 
     def work(self) -> None:
         """Everything, from the text to the checkpoint."""
-        from minibert.training.state import Checkpoints
+        from minibert.training.checkpoints import Checkpoints
 
         checkpoints = Checkpoints(self.keeping.out / "checkpoints", self.keeping.keep)
         newest = checkpoints.newest()
@@ -161,51 +161,53 @@ class Job(ABC, Generic[Ready]):
         """Nothing that is there is written over, but what was begun and never kept."""
         out = self.keeping.out
         if newest is not None and not self.keeping.resume:
-            raise BadUse(f"{out} holds a run at {newest.name}: add --resume to go on, or choose another --out")
+            raise UsageError(f"{out} holds a run at {newest.name}: add --resume to go on, or choose another --out")
         if newest is None and any((out / "checkpoints").glob("step-*")):
-            raise BadUse(f"{out}: every checkpoint of this run is damaged; choose another --out, or delete the folder")
+            raise UsageError(f"{out}: every checkpoint of this run is damaged; choose another --out, or delete the folder")
         if newest is None and (out / "model.safetensors").is_file():
-            raise BadUse(f"{out} holds a model, and no checkpoint to go on from: choose another --out")
+            raise UsageError(f"{out} holds a model, and no checkpoint to go on from: choose another --out")
 
     def _prepare(self, newest: Path | None) -> Ready:
         """The first process of all, then the first of each other machine, then the rest: what one makes the next finds."""
         processes = self.processes
         place, problem, ready = newest or self.keeping.out, "", None
-        for turn in (processes.leads, not processes.leads and processes.local_rank == 0, processes.local_rank > 0):
+        for turn in (processes.is_main, not processes.is_main and processes.local_rank == 0, processes.local_rank > 0):
             if turn:
                 try:
-                    ready = self.prepare(place, learn=newest is None and processes.leads)
+                    ready = self.prepare(place, learn=newest is None and processes.is_main)
                 except (ValueError, OSError) as error:
                     problem = str(error)
             if problem := processes.agree(problem):
-                if not processes.leads:
+                if not processes.is_main:
                     sys.exit(2)
-                raise BadUse(problem)
+                raise UsageError(problem)
         assert ready is not None
         self._say(ready.summary)
         return ready
 
     def _check_settings(self, ready: Ready, fresh: bool) -> None:
         """A run only goes on as it began; a new one writes down how it begins."""
-        from minibert.study.runs import ABOUT, METRICS, differences
+        from minibert.training.records import ABOUT, METRICS, differences
 
         file = self.keeping.out / ABOUT
         if not fresh:
             if changed := differences(json.loads(file.read_text()), ready.settings):
                 changes = "; ".join(changed)
-                raise BadUse(f"{self.keeping.out} was begun otherwise ({changes}): go on as it began, or choose another --out")
-        elif self.processes.leads:
+                raise UsageError(
+                    f"{self.keeping.out} was begun otherwise ({changes}): go on as it began, or choose another --out"
+                )
+        elif self.processes.is_main:
             (self.keeping.out / METRICS).unlink(missing_ok=True)
             write_atomically(file, json.dumps(ready.settings, indent=2) + "\n")
 
     def _train(self, run: "TrainingRun[Any, Any]", ready: Ready, checkpoints: "Checkpoints", stop: StopSignal) -> None:
         """The steps that are left. After each what was measured is written down; now and then comes a checkpoint."""
-        from minibert.study.plots import save_png
-        from minibert.study.runs import METRICS, keep_metrics_until
+        from minibert.study.figures import save_png
         from minibert.text.tokenizer import save_tokenizer
+        from minibert.training.records import METRICS, keep_metrics_until
 
         keeping = self.keeping
-        if self.processes.leads:
+        if self.processes.is_main:
             keep_metrics_until(keeping.out, run.done)
         with self._progress(run) as report, (keeping.out / METRICS).open("a") as metrics:
             began = drawn = time.perf_counter()
@@ -217,17 +219,17 @@ class Job(ABC, Generic[Ready]):
                     entry |= scores
                     if line:
                         self._say(line)
-                if self.processes.leads:
+                if self.processes.is_main:
                     metrics.write(json.dumps(entry) + "\n")
                     metrics.flush()
                     report(entry)
                 if ends or stopped or step.number % keeping.checkpoint_every == 0:
                     run.save(checkpoints, lambda folder: save_tokenizer(ready.tokenizer, folder))
-                    if self.processes.leads and (ends or stopped or time.perf_counter() - drawn > SECONDS_BETWEEN_FIGURES):
+                    if self.processes.is_main and (ends or stopped or time.perf_counter() - drawn > SECONDS_BETWEEN_FIGURES):
                         save_png(self.draw(ready), keeping.out / "loss.png")
                         drawn = time.perf_counter()
                 if stopped:
-                    raise Stopped(stopped, f"Stopped. To go on:\n  {_command()}" if self.processes.leads else "")
+                    raise Stopped(stopped, f"Stopped. To go on:\n  {_command()}" if self.processes.is_main else "")
                 began = time.perf_counter()
 
     def _entry(self, run: "TrainingRun[Any, Any]", step: "Step", seconds: float, number: int) -> tuple[dict[str, Any], int]:
@@ -249,12 +251,12 @@ class Job(ABC, Generic[Ready]):
 
     def _finish(self, run: "TrainingRun[Any, Any]", ready: Ready) -> None:
         """The model, in the folder itself; and what can be done with it."""
-        from minibert.study.runs import RunRecord
         from minibert.text.tokenizer import save_tokenizer
+        from minibert.training.records import RunRecord
 
         out = self.keeping.out
         run.export(out)
-        if not self.processes.leads:
+        if not self.processes.is_main:
             return
         save_tokenizer(ready.tokenizer, out)
         record = RunRecord.read(out)
@@ -265,13 +267,13 @@ class Job(ABC, Generic[Ready]):
         self._say(f"Look at {out / 'loss.png'}, or try the model:\n  {self.try_it(ready)}")
 
     def _say(self, text: str) -> None:
-        if self.processes.leads:
+        if self.processes.is_main:
             say(text)
 
     @contextmanager
     def _progress(self, run: "TrainingRun[Any, Any]") -> Iterator[Callable[[dict[str, Any]], None]]:
         """Shows how far it has got, how well and how fast."""
-        if not self.processes.leads:
+        if not self.processes.is_main:
             yield lambda entry: None
             return
         with progress(self.title, run.steps, run.done) as advance:
@@ -282,27 +284,27 @@ class Job(ABC, Generic[Ready]):
         """Says where it stood, which checkpoint is good, and how to go on from it."""
         from torch import distributed
 
-        from minibert.training.loop import Diverged
+        from minibert.training.loop import DivergenceError
 
         try:
             yield
-        except Diverged as error:
+        except DivergenceError as error:
             advice = "lower --learning-rate, in another --out"
-            raise Failed(f"{error}. {_last_good(checkpoints)}. Going on would end the same way: {advice}") from None
+            raise WorkFailed(f"{error}. {_last_good(checkpoints)}. Going on would end the same way: {advice}") from None
         except OSError as error:
-            raise Failed(
+            raise WorkFailed(
                 f"cannot write to {self.keeping.out}: {error}. {_last_good(checkpoints)}; to go on:\n  {_command()}"
             ) from error
         except RuntimeError as error:
             if self.processes.count == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
                 raise
             gone = f"another process of this job has gone (this one was number {self.processes.rank})"
-            raise Failed(f"{gone}. {_last_good(checkpoints)}; to go on, start the job again with --resume") from error
+            raise WorkFailed(f"{gone}. {_last_good(checkpoints)}; to go on, start the job again with --resume") from error
 
 
 def note(entry: dict[str, Any]) -> str:
     """One step in a line: losses, right answers, speed."""
-    terms = [name.removesuffix("_accuracy") for name in entry if name.endswith("_accuracy") and "held_out" not in name]
+    terms = [name.removesuffix("_accuracy") for name in entry if name.endswith("_accuracy") and "validation" not in name]
     losses = " + ".join(f"{entry[term]:.2f}" if entry[term] is not None else "not finite" for term in terms)
     found = ", ".join(f"{_called(term)} {entry[f'{term}_accuracy']:.0%}" for term in terms)
     seconds = max(1e-9, entry["seconds"])

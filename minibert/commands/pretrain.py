@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.commands.job import Job, Keeping, join_processes
-from minibert.text.settings import TextSource, Vocabulary
-from minibert.training.settings import Machine, Recipe
+from minibert.commands.job import Job, OutputOptions, join_processes
+from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.training.options import DeviceOptions, PretrainingConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pretrain(Keeping):
+class Pretrain(OutputOptions):
     """Pretrains a BERT on text of your own: raw text in, a checkpoint out that transformers loads.
 
     Whenever it is stopped, even by SIGKILL or a power cut, the same command with --resume goes on from the last checkpoint
@@ -26,10 +26,10 @@ class Pretrain(Keeping):
 
     out: Path = Path("runs/pretrain")
     """The folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
-    source: TextSource = field(default_factory=TextSource)
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
-    recipe: Recipe = field(default_factory=Recipe)
-    machine: Machine = field(default_factory=Machine)
+    source: TextOptions = field(default_factory=TextOptions)
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    recipe: PretrainingConfig = field(default_factory=PretrainingConfig)
+    machine: DeviceOptions = field(default_factory=DeviceOptions)
 
 
 def run(options: Pretrain) -> int:
@@ -55,33 +55,33 @@ class Pretraining(Job["Prepared"]):
     def make_run(self, ready: "Prepared") -> "TrainingRun[Any, Any]":
         from minibert.training.recipe import pretraining_run
 
-        return pretraining_run(self.options.recipe, self.machine, ready.learnt, ready.tokenizer, self.processes)
+        return pretraining_run(self.options.recipe, self.machine, ready.train, ready.tokenizer, self.processes)
 
     def cost(self, run: "TrainingRun[Any, Any]") -> tuple[int, int]:
-        from minibert.training.metrics import training_operations
+        from minibert.training.metrics import pretraining_cost
 
-        return training_operations(run.model.config, run.current)
+        return pretraining_cost(run.model.config, run.current)
 
     def evaluate(self, run: "TrainingRun[Any, Any]", ready: "Prepared", step: int) -> tuple[dict[str, float], str]:
-        from minibert.study.reference import reference_for
-        from minibert.study.runs import held_out_entry, held_out_line
+        from minibert.training.records import validation_entry, validation_line
+        from minibert.training.reference_runs import reference_for
 
-        if not ready.held_out:
+        if not ready.validation:
             return {}, ""
-        entry = held_out_entry(run.evaluate(ready.held_out))
+        entry = validation_entry(run.evaluate(ready.validation))
         reference = reference_for(ready.settings)
         verdict = reference.verdict(step, entry) if reference and entry else ""
-        return entry, held_out_line(step, entry) + (f"; {verdict}" if verdict else "")
+        return entry, validation_line(step, entry) + (f"; {verdict}" if verdict else "")
 
     def draw(self, ready: "Prepared") -> "Figure":
-        from minibert.study.reference import reference_for
-        from minibert.study.runs import RunRecord, loss_figure
+        from minibert.training.records import RunRecord, loss_figure
+        from minibert.training.reference_runs import reference_for
 
         reference = reference_for(ready.settings)
-        return loss_figure(RunRecord.read(self.keeping.out), ready.landmarks, reference.loss_band if reference else ())
+        return loss_figure(RunRecord.read(self.keeping.out), ready.baselines, reference.loss_band if reference else ())
 
     def examples(self, run: "TrainingRun[Any, Any]", ready: "Prepared") -> list[str]:
-        from minibert.text.pretraining import shown
+        from minibert.text.examples import shown
 
         _, batches = next(run.batches())
         return shown(batches, ready.tokenizer)

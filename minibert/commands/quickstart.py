@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.commands.errors import BadUse, Stopped, StopSignal, stopping_gently
+from minibert.commands.errors import Stopped, StopSignal, UsageError, stopping_gently
 from minibert.commands.progress import progress, say
 from minibert.files import write_atomically
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from minibert.model import BertForPreTraining
-    from minibert.study.first_run import Material, Plan
+    from minibert.study.quickstart import Plan, QuickstartData
     from minibert.text.corpus import Document
-    from minibert.text.pretraining import PretrainingBatch
+    from minibert.text.examples import PretrainingBatch
+    from minibert.training.checkpoints import Checkpoints
     from minibert.training.run import TrainingRun
-    from minibert.training.state import Checkpoints
 
 LATE = 0.85
 """Pretraining ends early when this share of the time is gone: on a machine that is slower than when it was measured."""
@@ -48,13 +48,13 @@ class Quickstart:
 def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> int:
     """Does it all; `documents` stand in for the built-in corpus."""
     if options.seconds <= 0:
-        raise BadUse(f"--seconds {options.seconds:g}: must be more than 0")
+        raise UsageError(f"--seconds {options.seconds:g}: must be more than 0")
     if options.seed < 0:
-        raise BadUse(f"--seed {options.seed}: must be at least 0")
+        raise UsageError(f"--seed {options.seed}: must be at least 0")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadUse(f"--out {options.out}: cannot be made a folder ({error.strerror})") from error
+        raise UsageError(f"--out {options.out}: cannot be made a folder ({error.strerror})") from error
     began = time.monotonic()
     unfinished = options.out / "unfinished.json"
     plan = _unfinished_plan(unfinished, options)
@@ -78,21 +78,21 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
 
 def _unfinished_plan(unfinished: Path, options: Quickstart) -> "Plan | None":
     """The plan of a run that was stopped in this folder; it can only go on as it began."""
-    from minibert.study.first_run import Plan
+    from minibert.study.quickstart import Plan
 
     if not unfinished.is_file():
         return None
     stored = json.loads(unfinished.read_text(encoding="utf-8"))
     if (stored["seconds"], stored["seed"]) != (options.seconds, options.seed):
-        raise BadUse(
+        raise UsageError(
             f"{options.out} holds an unfinished run with --seconds {stored['seconds']:g} --seed {stored['seed']}: "
             f"go on with these, choose another --out, or delete {unfinished} to start over"
         )
     return Plan(stored["steps"], stored["epochs"])
 
 
-def _new_plan(unfinished: Path, options: Quickstart, material: "Material") -> "Plan":
-    from minibert.study.first_run import plan
+def _new_plan(unfinished: Path, options: Quickstart, material: "QuickstartData") -> "Plan":
+    from minibert.study.quickstart import plan
 
     for name in (METRICS, TRANSFER, "results.json"):
         (options.out / name).unlink(missing_ok=True)
@@ -102,9 +102,9 @@ def _new_plan(unfinished: Path, options: Quickstart, material: "Material") -> "P
     return made
 
 
-def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resumed: bool) -> "Material":
+def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resumed: bool) -> "QuickstartData":
     """Text and vocabulary."""
-    from minibert.study.first_run import learn_vocabulary, tokenize
+    from minibert.study.quickstart import learn_vocabulary, tokenize
     from minibert.text.builtin import builtin_corpus
     from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
 
@@ -120,22 +120,22 @@ def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resume
         tokenizer = learn_vocabulary(documents)
         save_tokenizer(tokenizer, options.out)
     material = tokenize(documents, tokenizer)
-    say(f"  {tokenizer.get_vocab_size():,} pieces; {len(material.learnt.ids):,} tokens to learn from")
+    say(f"  {tokenizer.get_vocab_size():,} pieces; {len(material.train.ids):,} tokens to learn from")
     return material
 
 
 def _checkpoints(options: Quickstart) -> "Checkpoints":
-    from minibert.training.state import Checkpoints
+    from minibert.training.checkpoints import Checkpoints
 
     return Checkpoints(options.out / "checkpoints", keep=1)
 
 
 def _pretrain(
-    options: Quickstart, material: "Material", plan: "Plan", stop: StopSignal, late: float
+    options: Quickstart, material: "QuickstartData", plan: "Plan", stop: StopSignal, late: float
 ) -> "TrainingRun[BertForPreTraining, PretrainingBatch]":
     """Trains to the end of the plan, or until `late` or until stopped, and saves in any case."""
-    from minibert.study.first_run import held_out_batches, pretraining_run
-    from minibert.training.metrics import training_operations
+    from minibert.study.quickstart import pretraining_run, validation_batches
+    from minibert.training.metrics import pretraining_cost
 
     run, checkpoints = pretraining_run(material, plan.steps, options.seed), _checkpoints(options)
     if (newest := checkpoints.newest()) is not None:
@@ -144,13 +144,13 @@ def _pretrain(
         return run
     every = max(1, plan.steps // EVALUATIONS)
     with progress("Pretraining", plan.steps, run.done) as advance, (options.out / METRICS).open("a") as metrics:
-        began, tokens, held_out = time.monotonic(), 0, held_out_batches(material, options.seed)[:EVALUATION_BATCHES]
+        began, tokens, validation = time.monotonic(), 0, validation_batches(material, options.seed)[:EVALUATION_BATCHES]
         for step in run.run():
             entry = {"step": step.number, **step.losses, "learning_rate": step.learning_rate}
             if step.number % every == 0:
-                entry["held_out_mlm"] = run.evaluate(held_out)["mlm"].loss
+                entry["validation_mlm"] = run.evaluate(validation)["mlm"].loss
             metrics.write(json.dumps(entry) + "\n")
-            tokens += training_operations(run.model.config, run.current)[0]
+            tokens += pretraining_cost(run.model.config, run.current)[0]
             speed = tokens / (time.monotonic() - began)
             advance(f"loss {step.losses['mlm']:.2f} + {step.losses['nsp']:.2f} nats; {speed:,.0f} tokens/s")
             if stop.number is not None or time.monotonic() > late:
@@ -166,12 +166,12 @@ def _pretrain(
 def _fine_tune(
     options: Quickstart,
     pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
-    material: "Material",
+    material: "QuickstartData",
     plan: "Plan",
     stop: StopSignal,
 ) -> dict[str, list[float]]:
     """Test accuracies, one a seed, of the pretrained model and of one from scratch."""
-    from minibert.study.first_run import FINE_TUNING_RATE, FINE_TUNING_SEEDS, fine_tune
+    from minibert.study.quickstart import FINE_TUNING_RATE, FINE_TUNING_SEEDS, fine_tune
 
     file = options.out / TRANSFER
     accuracies: dict[str, list[float]] = json.loads(file.read_text()) if file.is_file() else {}
@@ -189,16 +189,16 @@ def _fine_tune(
 def _report(
     options: Quickstart,
     pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
-    material: "Material",
+    material: "QuickstartData",
     accuracies: dict[str, list[float]],
 ) -> None:
     """Scores on everything held out, guesses, figures and the page."""
-    from minibert.study.first_report import FirstReport
-    from minibert.study.first_run import held_out_batches
+    from minibert.study.quickstart import validation_batches
+    from minibert.study.quickstart_report import QuickstartReport
 
     say("Looking inside …")
-    scores = pretraining.evaluate(held_out_batches(material, options.seed))
-    report = FirstReport.of(pretraining.model, scores, material, accuracies, _metrics(options))
+    scores = pretraining.evaluate(validation_batches(material, options.seed))
+    report = QuickstartReport.of(pretraining.model, scores, material, accuracies, _metrics(options))
     report.write(options.out)
     say(report.summary())
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import BadUse
+from minibert.commands.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Compares runs of training: one table, and one figure of their held-out losses."""
+    """Compares runs of training: one table, and one figure of their validation losses."""
 
     directories: Positional[tuple[Path, ...]]
     """The folders that training has written (--out), or folders with such folders in them."""
@@ -23,16 +23,16 @@ class Runs:
 
 def run(options: Runs) -> int:
     """Prints the table, and draws the figure if one is asked for."""
-    from minibert.study import plots
-    from minibert.study.runs import ABOUT, RunRecord, compare_figure, side_by_side, what_differs
+    from minibert.study import figures as plots
+    from minibert.training.records import ABOUT, RunRecord, compare_figure, side_by_side, what_differs
 
     folders = [run for folder in options.directories for run in _runs_in(folder, ABOUT)]
     try:
         records = [RunRecord.read(folder) for folder in folders]
     except (FileNotFoundError, ValueError) as error:
-        raise BadUse(str(error)) from error
+        raise UsageError(str(error)) from error
     if not records:
-        raise BadUse("name at least one folder that `minibert pretrain`, `train-letters` or `train-translator` has written")
+        raise UsageError("name at least one folder that `minibert pretrain`, `train-letters` or `train-translator` has written")
     if len({record.name for record in records}) < len(records):
         records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
     rows = side_by_side(records)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import BadUse
+from minibert.commands.errors import UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from minibert.text.encoder import Encoded, Match
+    from minibert.text.wordpiece_encoding import Encoded, Match
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Tokenize:
     text: Positional[str]
     """What to tokenize."""
     explain: bool = False
-    """Show the text normalised, its words, and how each of them is split."""
+    """Show the text normalized, its words, and how each of them is split."""
     json: bool = False
     """Print JSON, not lines."""
 
@@ -44,13 +44,13 @@ def run(options: Tokenize) -> int:
         options.text.encode()  # raises if the terminal's bytes were no text
         tokenizer = _load(options.tokenizer)
     except (ValueError, FileNotFoundError) as error:
-        raise BadUse(str(error)) from error
+        raise UsageError(str(error)) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     try:
         encoding = tokenizer.encode(options.text)
     except Exception as error:  # what `tokenizers` raises has no class of its own
-        raise BadUse(f"{options.tokenizer}: cannot encode the text ({error})") from error
+        raise UsageError(f"{options.tokenizer}: cannot encode the text ({error})") from error
     explanation = _explain(tokenizer, options) if options.explain else None
     if options.json:
         found: dict[str, Any] = {"pieces": encoding.tokens, "ids": encoding.ids}
@@ -79,7 +79,7 @@ def _load(source: str) -> "Tokenizer":
 
 
 def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
-    from minibert.text.encoder import LONGEST_WORD, encode, matches
+    from minibert.text.wordpiece_encoding import LONGEST_WORD, encode, matches
 
     lowercase = _lowercase_of_berts(tokenizer, options.tokenizer)
     vocabulary = tokenizer.get_vocab()
@@ -104,7 +104,7 @@ def _lowercase_of_berts(tokenizer: "Tokenizer", source: str) -> bool:
             found = (stored[part] or {}).get(name)
             same = found == expected or (name == "strip_accents" and found == lowercase)  # which is what null means
             if name != "vocab" and not same:
-                raise BadUse(
+                raise UsageError(
                     f"{source}: cannot be explained, only shown: its {part} has {name} {json.dumps(found)}, "
                     f"BERT's WordPiece has {json.dumps(expected)}"
                 )
@@ -120,7 +120,7 @@ def _show(explanation: Explanation) -> None:
     console = Console()
     for name, shown in (
         ("text", repr(stages.text)),
-        ("normalised", repr(stages.normalised)),
+        ("normalized", repr(stages.normalized)),
         ("words", " | ".join(stages.words)),
     ):
         console.print(Text.assemble((f"{name:<12}", "bold"), shown), soft_wrap=True)
@@ -139,7 +139,7 @@ def _show(explanation: Explanation) -> None:
 
 def _steps(word: str, steps: "list[Match]") -> str:
     """One line a step: what was tried in vain, and what was taken."""
-    from minibert.text.encoder import LONGEST_WORD
+    from minibert.text.wordpiece_encoding import LONGEST_WORD
 
     if len(word) > LONGEST_WORD:
         return f"not looked for: it has more than {LONGEST_WORD} characters"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import BadUse
+from minibert.commands.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Translate:
 def run(options: Translate) -> int:
     """Translates everything, then prints it."""
     if options.beams < 1:
-        raise BadUse(f"--beams {options.beams}: must be at least 1")
+        raise UsageError(f"--beams {options.beams}: must be at least 1")
     from minibert.model import Transformer
     from minibert.study.translation import translate
     from minibert.text.tokenizer import UNK, load_tokenizer, token_id
@@ -50,7 +50,7 @@ def run(options: Translate) -> int:
         for line in translate(model, tokenizer, lines, options.beams, options.alpha):
             print(line)
     except UnicodeDecodeError as error:
-        raise BadUse(f"the standard input is not UTF-8 (byte {error.start + 1})") from None
+        raise UsageError(f"the standard input is not UTF-8 (byte {error.start + 1})") from None
     except (ValueError, FileNotFoundError) as error:
-        raise BadUse(str(error)) from error
+        raise UsageError(str(error)) from error
     return 0

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import BadUse
+from minibert.commands.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-    from minibert.study.stages import Inputs, Reference, Stages
-    from minibert.study.verify import Verification
+    from minibert.study.verify.comparison import Verification
+    from minibert.study.verify.stages import Inputs, Reference, Stages
 
 
 @dataclass(frozen=True)
@@ -49,25 +49,25 @@ class Verify:
 def run(options: Verify) -> int:
     """Prints the comparison."""
     if options.text is not None and options.ids is not None:
-        raise BadUse("--text and --ids: give one of them")
+        raise UsageError("--text and --ids: give one of them")
     if options.reference is not None and (options.text is not None or options.ids is not None):
-        raise BadUse(f"--reference {options.reference} has an input of its own: leave out --text and --ids")
+        raise UsageError(f"--reference {options.reference} has an input of its own: leave out --text and --ids")
     if options.save_reference is not None:
         others = {"--reference": options.reference, "--figure": options.figure, "--attention-from": options.attention_from}
         if given := [name for name, value in {**others, "--json": options.json or None}.items() if value is not None]:
-            raise BadUse(f"--save-reference compares nothing: leave out {', '.join(given)}")
+            raise UsageError(f"--save-reference compares nothing: leave out {', '.join(given)}")
     if options.attention_from is not None and options.attention != "auto":
-        raise BadUse("--attention and --attention-from: give one of them")
+        raise UsageError("--attention and --attention-from: give one of them")
     import torch
 
-    from minibert.study.limited import OwnCodeError
+    from minibert.study.verify.sandbox import UserCodeError
 
     dtype: torch.dtype = getattr(torch, options.dtype)
     try:
         if options.reference is not None:
             return _compare(options, _load_reference(options.reference, dtype), dtype)
-        from minibert.study.stages import config_of
-        from minibert.study.verify import inputs_for
+        from minibert.study.verify.comparison import inputs_for
+        from minibert.study.verify.stages import config_of
 
         ids = None if options.ids is None else list(options.ids)
         inputs = inputs_for(options.checkpoint, config_of(options.checkpoint), options.text, ids)
@@ -77,17 +77,17 @@ def run(options: Verify) -> int:
             print(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
             return 0
         return _compare(options, reference, dtype)
-    except (OwnCodeError, ValueError, FileNotFoundError) as error:
-        raise BadUse(str(error)) from error
+    except (UserCodeError, ValueError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from error
 
 
 def _make_reference(checkpoint: str, inputs: "Inputs", dtype: "torch.dtype") -> "Reference":
-    from minibert.study.stages import Reference, their_stages
+    from minibert.study.verify.stages import Reference, their_stages
 
     try:
         import transformers
     except ImportError:
-        raise BadUse(
+        raise UsageError(
             "transformers is not installed: pip install 'minibert[verify]', or make a reference where it is "
             "(--save-reference FILE) and compare with that here (--reference FILE)"
         ) from None
@@ -95,24 +95,26 @@ def _make_reference(checkpoint: str, inputs: "Inputs", dtype: "torch.dtype") -> 
 
 
 def _load_reference(path: Path, dtype: "torch.dtype") -> "Reference":
-    from minibert.study.stages import Reference
+    from minibert.study.verify.stages import Reference
 
     reference = Reference.load(path)
     made = next(iter(reference.stages.values())).dtype
     if made != dtype:
-        raise BadUse(f"{path}: was made in {str(made).removeprefix('torch.')}; give --dtype {str(made).removeprefix('torch.')}")
+        raise UsageError(
+            f"{path}: was made in {str(made).removeprefix('torch.')}; give --dtype {str(made).removeprefix('torch.')}"
+        )
     return reference
 
 
 def _compare(options: Verify, reference: "Reference", dtype: "torch.dtype") -> int:
-    from minibert.study.stages import load_model
-    from minibert.study.verify import compare
+    from minibert.study.verify.comparison import compare
+    from minibert.study.verify.stages import load_model
 
     ours = _our_stages(options, reference.inputs, dtype)
     found = compare(reference.stages, ours, reference.inputs, load_model(options.checkpoint), dtype)
     if options.figure is not None:
-        from minibert.study import plots
-        from minibert.study.verify import draw_depth
+        from minibert.study import figures as plots
+        from minibert.study.verify.comparison import draw_depth
 
         plots.save_png(plots.figure(draw_depth(found), size=(8.0, 4.2)), options.figure)
     if options.json:
@@ -127,10 +129,10 @@ def _compare(options: Verify, reference: "Reference", dtype: "torch.dtype") -> i
 
 def _our_stages(options: Verify, inputs: "Inputs", dtype: "torch.dtype") -> "Stages":
     if options.attention_from is not None:
-        from minibert.study.limited import stages_with
+        from minibert.study.verify.sandbox import stages_with
 
         return stages_with(options.attention_from, options.checkpoint, inputs, dtype)
-    from minibert.study.stages import our_stages
+    from minibert.study.verify.stages import our_stages
 
     return our_stages(options.checkpoint, inputs, dtype, options.attention)
 

@@ -1,4 +1,4 @@
-"""What stands between the attentions: layer normalisation, the activation functions, the feed-forward network."""
+"""What stands between the attentions: layer normalization, the activation functions, the feed-forward network."""
 
 import math
 from collections.abc import Callable
@@ -31,8 +31,8 @@ def layer_norm(
     x = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
     centred = x - x.mean(dim=-1, keepdim=True)
     variance = centred.square().mean(dim=-1, keepdim=True)
-    normalised = centred / torch.sqrt(variance + eps)
-    return normalised.to(hidden.dtype) * gain + bias
+    normalized = centred / torch.sqrt(variance + eps)
+    return normalized.to(hidden.dtype) * gain + bias
 
 
 def add_and_norm(
@@ -42,7 +42,7 @@ def add_and_norm(
     bias: Float[Tensor, " width"],
     eps: float = 1e-12,
 ) -> Float[Tensor, "*batch width"]:
-    r"""Adds to each token what a sublayer (attention, or the feed-forward network) has found, then normalises the sum.
+    r"""Adds to each token what a sublayer (attention, or the feed-forward network) has found, then normalizes the sum.
 
     Eq: $$y = \mathrm{LayerNorm}(x + \mathrm{Sublayer}(x))$$
     Source: Vaswani et al. 2017, section 3.1 ("Add & Norm" in figure 1): post-norm, and BERT has it too.

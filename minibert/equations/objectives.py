@@ -43,7 +43,7 @@ def masked_lm_loss(
     >>> masked_lm_loss(torch.zeros(3, 8), torch.tensor([5, IGNORED, 2]))  # knows nothing of 8 words: ln 8
     tensor(2.0794)
     """
-    return over_labelled(cross_entropy(logits, labels), labels, reduction)
+    return reduce_over_labeled(cross_entropy(logits, labels), labels, reduction)
 
 
 def next_sentence_loss(
@@ -59,13 +59,13 @@ def next_sentence_loss(
     >>> next_sentence_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # "it follows": right, and wrong
     tensor(1.1269)
     """
-    return over_labelled(cross_entropy(logits, labels), labels, reduction)
+    return reduce_over_labeled(cross_entropy(logits, labels), labels, reduction)
 
 
 def label_smoothing_loss(
     logits: Float[Tensor, "*batch classes"],
     labels: Int[Tensor, "*batch"],
-    smoothing: float = 0.1,
+    label_smoothing: float = 0.1,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
     r"""Cross-entropy with a little of the truth spread evenly over all classes, so that nobody gets too sure.
@@ -82,8 +82,8 @@ def label_smoothing_loss(
     """
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
     spread = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORED, 0.0)
-    losses = (1 - smoothing) * cross_entropy(logits, labels) + smoothing * spread
-    return over_labelled(losses, labels, reduction)
+    losses = (1 - label_smoothing) * cross_entropy(logits, labels) + label_smoothing * spread
+    return reduce_over_labeled(losses, labels, reduction)
 
 
 def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -115,10 +115,12 @@ def perplexity(mean_loss: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     return torch.exp(mean_loss)
 
 
-def unigram_entropy(learnt: Int[Tensor, " learnt"], held_out: Int[Tensor, " held_out"], vocabulary: int) -> Float[Tensor, ""]:
-    r"""A landmark: the loss on held-out tokens of who knows how frequent each is, and reads no context. In nats.
+def unigram_entropy(
+    train: Int[Tensor, " learned"], validation: Int[Tensor, " validation"], vocabulary: int
+) -> Float[Tensor, ""]:
+    r"""A landmark: the loss on validation tokens of who knows how frequent each is, and reads no context. In nats.
 
-    Masked-LM training starts near ln V, falls to here at once, and only below has it learnt to read.
+    Masked-LM training starts near ln V, falls to here at once, and only below has it learned to read.
 
     Eq: $$H = -\frac{1}{N} \sum_{n=1}^{N} \log\left(\frac{c(w_n) + 1}{\sum_v (c(v) + 1)}\right)$$
     Source: Shannon 1951, F₁; the added one is Laplace's rule of succession (Jurafsky and Martin, on smoothing n-grams).
@@ -129,12 +131,12 @@ def unigram_entropy(learnt: Int[Tensor, " learnt"], held_out: Int[Tensor, " held
     >>> unigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0]), vocabulary=4)  # -ln 3/8
     tensor(0.9808)
     """
-    counts = torch.bincount(learnt, minlength=vocabulary) + 1.0
+    counts = torch.bincount(train, minlength=vocabulary) + 1.0
     log_frequencies = torch.log(counts / counts.sum())
-    return -log_frequencies[held_out].mean()
+    return -log_frequencies[validation].mean()
 
 
-def over_labelled(losses: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
+def reduce_over_labeled(losses: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
     """The mean (or the sum) of the losses whose label is not `IGNORED`; 0 if there is none.
 
     Raises: ValueError for another reduction.

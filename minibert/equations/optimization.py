@@ -78,8 +78,8 @@ def warmup_linear_schedule(step: int, steps: int, warmup: int) -> float:
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     rising = step / max(1, warmup)
-    falling = (steps - step + 1) / max(1, steps - warmup)
-    return max(0.0, min(rising, falling))
+    decay = (steps - step + 1) / max(1, steps - warmup)
+    return max(0.0, min(rising, decay))
 
 
 def noam_schedule(step: int, width: int, warmup: int = 4000) -> float:

@@ -33,7 +33,7 @@ def sinusoidal_positions(positions: Float[Tensor, " positions"], width: int) -> 
 def learned_positions(
     table: Float[Tensor, "places width"], positions: Int[Tensor, "*positions"]
 ) -> Float[Tensor, "*positions width"]:
-    r"""A vector for every position, learnt like the vectors of words: nothing is said about how places are related.
+    r"""A vector for every position, learned like the vectors of words: nothing is said about how places are related.
 
     Eq: $$PE_t = P_t, \qquad P \in \mathbb{R}^{n \times d}$$
     Source: Gehring et al. 2017, section 3.1; Devlin et al. 2019, section 3 ("position embeddings"); Radford et al. 2018.
@@ -57,7 +57,7 @@ def rotary_positions(
     Eq: $$(R_t x)_{2i} + \mathrm{i}\,(R_t x)_{2i+1} = e^{\mathrm{i}\,t\,\theta_i}\,(x_{2i} + \mathrm{i}\,x_{2i+1}), \qquad
         \theta_i = 10000^{-2i/d}, \qquad (R_s q)^\top (R_t k) = q^\top R_{t-s}\, k$$
     Source: Su et al. 2021 (RoFormer), equations 14 and 34; of queries and keys, never of values.
-    Differs: neighbouring columns are a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column
+    Differs: neighboring columns are a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column
         i + d/2: the same up to the order of columns.
     Tests: tests/equations/test_positions.py::TestRotaryPositions
 

@@ -1,4 +1,4 @@
-"""Layer normalisation and GELU in one pass over memory each."""
+"""Layer normalization and GELU in one pass over memory each."""
 
 from jaxtyping import Float
 from torch import Tensor

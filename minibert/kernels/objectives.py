@@ -5,20 +5,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert import equations
-from minibert.equations.objectives import IGNORED, Reduction, over_labelled
+from minibert.equations.objectives import IGNORED, Reduction, reduce_over_labeled
 from minibert.observe import is_recording
 
 
 def label_smoothing_loss(
     logits: Float[Tensor, "*batch classes"],
     labels: Int[Tensor, "*batch"],
-    smoothing: float = 0.1,
+    label_smoothing: float = 0.1,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
     """`equations.label_smoothing_loss` by PyTorch's own kernel, which makes the logarithms once for both of its parts."""
     if is_recording():
-        return equations.label_smoothing_loss(logits, labels, smoothing, reduction)
+        return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)
     losses = F.cross_entropy(
-        logits.flatten(0, -2), labels.flatten(), label_smoothing=smoothing, ignore_index=IGNORED, reduction="none"
+        logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing, ignore_index=IGNORED, reduction="none"
     )
-    return over_labelled(losses, labels.flatten(), reduction)
+    return reduce_over_labeled(losses, labels.flatten(), reduction)

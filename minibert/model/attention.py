@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
 from minibert.kernels import Attention, check_attention, choose_attention
-from minibert.model.cache import Cache, KeysAndValues
-from minibert.model.positions import Turn
+from minibert.model.cache import KeysAndValues, KeyValueCache
+from minibert.model.positions import Rotation
 from minibert.observe import observe
 
 
@@ -44,8 +44,8 @@ class MultiHeadAttention(nn.Module):
         keys_from: Float[Tensor, "batch keys width"],
         keep: Bool[Tensor, "#batch 1 #queries all_keys"] | None = None,
         bias: Float[Tensor, "#batch heads queries all_keys"] | None = None,
-        turn: Turn | None = None,
-        cache: Cache | None = None,
+        rotate: Rotation | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch queries width"]:
         """Each query reads from the keys, in every head.
 
@@ -56,10 +56,10 @@ class MultiHeadAttention(nn.Module):
             bias, turn: what positions add to the scores, and do to queries and keys (`model.positions`).
         """
         query = split_heads(self.query(queries_from), self.heads)
-        query = observe("query", query if turn is None else turn(query))
+        query = observe("query", query if rotate is None else rotate(query))
 
         def make() -> KeysAndValues:
-            return self._keys_and_values(keys_from, turn)
+            return self._keys_and_values(keys_from, rotate)
 
         if cache is None:
             key, value = make()
@@ -72,9 +72,9 @@ class MultiHeadAttention(nn.Module):
         context = attend(query, key, value, keep, self.dropout if self.training else 0.0, **biased)
         return observe("output", self.output(merge_heads(context)))
 
-    def _keys_and_values(self, keys_from: Float[Tensor, "batch keys width"], turn: Turn | None) -> KeysAndValues:
+    def _keys_and_values(self, keys_from: Float[Tensor, "batch keys width"], rotate: Rotation | None) -> KeysAndValues:
         key = split_heads(self.key(keys_from), self.heads)
         return (
-            observe("key", key if turn is None else turn(key)),
+            observe("key", key if rotate is None else rotate(key)),
             observe("value", split_heads(self.value(keys_from), self.heads)),
         )

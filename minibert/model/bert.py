@@ -9,8 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from minibert.kernels import Attention
 from minibert.model.config import BertConfig
+from minibert.model.inputs import Mask, check_batch, keep_mask
 from minibert.model.layers import Embeddings, EncoderLayer
-from minibert.model.masks import Mask, check_batch, kept
 from minibert.model.pretrained import PretrainedBert
 from minibert.observe import observe
 
@@ -58,7 +58,7 @@ class Bert(PretrainedBert):
         self.recompute = False
         """Whether training keeps the input of each layer alone, and computes what is inside anew on the way back: less memory,
         a third more work (Chen et al. 2016)."""
-        self._initialise(self)
+        self.initialize(self)
 
     def forward(
         self,
@@ -79,7 +79,7 @@ class Bert(PretrainedBert):
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
             position_ids = torch.arange(tokens, device=input_ids.device).unsqueeze(0)
-        keep = None if attention_mask is None else kept(attention_mask, input_ids)[:, None, None, :]
+        keep = None if attention_mask is None else keep_mask(attention_mask, input_ids)[:, None, None, :]
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)
         for layer in self.layers:
             hidden = checkpoint(layer, hidden, keep, use_reentrant=False) if self.recompute else layer(hidden, keep)

@@ -11,7 +11,7 @@ KeysAndValues = tuple[Float[Tensor, "batch heads keys head_width"], Float[Tensor
 AllKeysAndValues = tuple[Float[Tensor, "batch heads all_keys head_width"], Float[Tensor, "batch heads all_keys head_width"]]
 
 
-class Cache:
+class KeyValueCache:
     """Keys and values of every attention, for the tokens so far: a new token is then worked on alone, and reads the others.
 
     Nothing that is kept would come out otherwise if it were made again, since no token sees what follows it.

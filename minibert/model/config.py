@@ -38,7 +38,7 @@ class ModelConfig:
     initializer_range: float = 0.02
     """Standard deviation of the initial weights."""
     layer_norm_eps: float = 1e-12
-    """What layer normalisation adds to the variance."""
+    """What layer normalization adds to the variance."""
     pad_token_id: int = 0
     """Id of the piece that fills up short sequences."""
     tie_word_embeddings: bool = True

@@ -8,17 +8,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from minibert.equations import keep_nucleus, keep_top, length_penalty, softmax
-from minibert.model.cache import Cache
+from minibert.model.cache import KeyValueCache
 
-Step = Callable[[Int[Tensor, "rows new"], Cache, Int[Tensor, " rows"]], Float[Tensor, "rows vocabulary"]]
+Step = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, " rows"]], Float[Tensor, "rows vocabulary"]]
 """From new tokens, what is kept of those before them, and which sequence of the batch each row belongs to: the logits of what
 comes next."""
-Pick = Callable[[Float[Tensor, "rows vocabulary"]], Int[Tensor, " rows"]]
+TokenChoice = Callable[[Float[Tensor, "rows vocabulary"]], Int[Tensor, " rows"]]
 """From logits to the next token."""
 
 
 @dataclass(frozen=True)
-class Generated:
+class GeneratedSequence:
     """One output."""
 
     tokens: list[int]
@@ -36,7 +36,9 @@ def most_likely(logits: Float[Tensor, "rows vocabulary"]) -> Int[Tensor, " rows"
     return logits.argmax(dim=-1)
 
 
-def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None, seed: int | None = None) -> Pick:
+def sampler(
+    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None, seed: int | None = None
+) -> TokenChoice:
     """Draws the next token by lot.
 
     Args:
@@ -69,13 +71,13 @@ def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float | N
 
 @torch.no_grad()
 def greedy_search(
-    step: Step, prompt: Int[Tensor, "batch prompt"], end: int | None, most: int, pick: Pick = most_likely
-) -> list[Generated]:
+    step: Step, prompt: Int[Tensor, "batch prompt"], end: int | None, most: int, pick: TokenChoice = most_likely
+) -> list[GeneratedSequence]:
     """Takes the most likely token, or the one that `pick` says, until it is the end, or `most` are written.
 
     Tests: tests/model/test_generation.py::TestGreedySearch
     """
-    rows, tokens, cache = torch.arange(len(prompt), device=prompt.device), prompt, Cache()
+    rows, tokens, cache = torch.arange(len(prompt), device=prompt.device), prompt, KeyValueCache()
     written: list[list[int]] = [[] for _ in prompt]
     totals = [0.0] * len(prompt)
     for _ in range(most):
@@ -91,7 +93,7 @@ def greedy_search(
         if len(going) < len(rows):
             cache.choose(going)
         rows, tokens = rows[going], chosen[going, None]
-    return [Generated(some, total) for some, total in zip(written, totals, strict=True)]
+    return [GeneratedSequence(some, total) for some, total in zip(written, totals, strict=True)]
 
 
 @torch.no_grad()
@@ -103,7 +105,7 @@ def beam_search(
     beams: int = 4,
     alpha: float = 0.6,
     penalty: Callable[[int, float], float] = length_penalty,
-) -> list[Generated]:
+) -> list[GeneratedSequence]:
     """Follows the `beams` likeliest beginnings side by side, until as many outputs have ended; the best of these.
 
     Source: Graves 2012; Vaswani et al. 2017, section 6.1 (beam 4, α = 0.6). When it ends: transformers' `early_stopping=True`.
@@ -113,9 +115,9 @@ def beam_search(
     Args:
         penalty: of length and α, what a log-probability is divided by.
     """
-    ended: list[list[Generated]] = [[some] for some in greedy_search(step, prompt, end, most)]
+    ended: list[list[GeneratedSequence]] = [[some] for some in greedy_search(step, prompt, end, most)]
     active = torch.arange(len(prompt), device=prompt.device)
-    tokens, cache = prompt.repeat_interleave(beams, dim=0), Cache()
+    tokens, cache = prompt.repeat_interleave(beams, dim=0), KeyValueCache()
     written = tokens[:, :0]
     scores = torch.full((len(prompt), beams), -torch.inf, device=prompt.device)
     scores[:, 0] = 0.0  # at first all beams are the same one
@@ -130,7 +132,7 @@ def beam_search(
         # An end counts where it is among the best; the places of such beams are taken by the next best.
         for sentence, place in ends[:, :beams].nonzero().tolist():
             output = [*written[rows[sentence, place]].tolist(), end]
-            ended[active[sentence]].append(Generated(output, best[sentence, place].item()))
+            ended[active[sentence]].append(GeneratedSequence(output, best[sentence, place].item()))
         going_on = ends.int().argsort(dim=1, stable=True)[:, :beams]
         scores = best.masked_fill(ends, -torch.inf).gather(1, going_on)
         rows, token = rows.gather(1, going_on), token.gather(1, going_on)
@@ -144,5 +146,5 @@ def beam_search(
         tokens = written[:, -1:]
     for sentence, row in zip(active.repeat_interleave(beams).tolist(), range(len(written)), strict=True):
         if (total := scores.flatten()[row].item()) > -torch.inf:
-            ended[sentence].append(Generated(written[row].tolist(), total))
+            ended[sentence].append(GeneratedSequence(written[row].tolist(), total))
     return [max(some, key=lambda output: output.score(alpha, penalty)) for some in ended]

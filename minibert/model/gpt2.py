@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from minibert.equations import IGNORED, masked_lm_loss
 from minibert.files import write_atomically
 from minibert.kernels import Attention
-from minibert.model.cache import Cache
-from minibert.model.checkpoint import check_depth, config_file
+from minibert.model.cache import KeyValueCache
+from minibert.model.checkpoints.loading import check_depth, config_file
+from minibert.model.checkpoints.names import GPT2
+from minibert.model.checkpoints.weights import read_weights
 from minibert.model.config import ModelConfig, read_json
-from minibert.model.generation import Generated, greedy_search, sampler
+from minibert.model.generation import GeneratedSequence, greedy_search, sampler
+from minibert.model.inputs import Mask, check_batch, keep_mask
 from minibert.model.layers import check_ids
-from minibert.model.masks import Mask, check_batch, kept
-from minibert.model.names import GPT2
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
-from minibert.model.weights import read_weights
 from minibert.observe import observe
 
 
@@ -40,7 +40,7 @@ class GPT2Config(ModelConfig):
     max_position_embeddings: int = 1024
     """Longest sequence, in tokens."""
     layer_norm_eps: float = 1e-5
-    """What layer normalisation adds to the variance."""
+    """What layer normalization adds to the variance."""
     num_hidden_layers: int = 12
     """Number of decoder layers."""
 
@@ -101,7 +101,7 @@ class CausalLMOutput:
 
 
 class GPT2LMHeadModel(PretrainedModel):
-    """The decoder of the 2017 Transformer alone, with normalisation before the sublayers and learned positions.
+    """The decoder of the 2017 Transformer alone, with normalization before the sublayers and learned positions.
 
     Args:
         config: the sizes.
@@ -127,7 +127,7 @@ class GPT2LMHeadModel(PretrainedModel):
             config, config.num_hidden_layers, "learned", pre_norm=True, attention=attention, cross_attention=False
         )
         self.output = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self._initialise(self)
+        self.initialize(self)
         for name, parameter in self.named_parameters():
             if name.endswith(("attention.output.weight", "feed_forward.weight")):  # as many are added up as there are layers
                 nn.init.normal_(parameter, std=config.initializer_range / (2 * config.num_hidden_layers) ** 0.5)
@@ -137,7 +137,7 @@ class GPT2LMHeadModel(PretrainedModel):
         input_ids: Int[Tensor, "batch tokens"],
         attention_mask: Mask | None = None,
         labels: Int[Tensor, "batch tokens"] | None = None,
-        cache: Cache | None = None,
+        cache: KeyValueCache | None = None,
     ) -> CausalLMOutput:
         """Args:
             labels: as in transformers the tokens themselves, -100 where nothing is to be foretold; they are moved here.
@@ -150,7 +150,7 @@ class GPT2LMHeadModel(PretrainedModel):
         if tokens > longest:
             raise ValueError(f"there are {tokens} tokens, max_position_embeddings is {longest}: cut the text")
         check_ids("input_ids", input_ids, self.words, "vocab_size")
-        hidden = self.decoder(self.words(input_ids), kept(attention_mask, input_ids), cache=cache)
+        hidden = self.decoder(self.words(input_ids), keep_mask(attention_mask, input_ids), cache=cache)
         table = self.words.weight if self.output is None else self.output.weight
         logits = observe("logits", nn.functional.linear(hidden, table))
         if labels is None:
@@ -171,7 +171,7 @@ class GPT2LMHeadModel(PretrainedModel):
         top_p: float | None = None,
         seed: int | None = None,
         end: int | None = None,
-    ) -> list[Generated]:
+    ) -> list[GeneratedSequence]:
         """Goes on with each text, for `max_new_tokens` or up to the token `end`.
 
         Args:
@@ -181,11 +181,11 @@ class GPT2LMHeadModel(PretrainedModel):
         Raises: ValueError if a text is empty, or ends with padding.
         """
         check_batch("input_ids", input_ids)
-        keep = kept(attention_mask, input_ids)
+        keep = keep_mask(attention_mask, input_ids)
         if not input_ids.shape[1] or not keep[:, -1].all():
             raise ValueError("a text is empty, or ends with padding: put the padding before it")
 
-        def step(tokens: Tensor, cache: Cache, rows: Tensor) -> Tensor:
+        def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             logits: Tensor = self(tokens, keep if cache.keep is None else None, cache=cache).logits
             return logits[:, -1]
 

@@ -7,12 +7,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
-from minibert.equations.objectives import over_labelled
+from minibert.equations.objectives import reduce_over_labeled
 from minibert.kernels import Attention
 from minibert.model.bert import Bert
 from minibert.model.config import BertConfig
+from minibert.model.inputs import Mask
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
-from minibert.model.masks import Mask
 from minibert.model.pretrained import PretrainedBert
 from minibert.observe import observe
 
@@ -110,7 +110,7 @@ class BertForPreTraining(PretrainedBert):
         self.bert = Bert(config, attention)
         self.mlm = MaskedLMHead(config)
         self.nsp = NextSentenceHead(config)
-        self._initialise(self.mlm, self.nsp)
+        self.initialize(self.mlm, self.nsp)
 
     def forward(
         self,
@@ -155,7 +155,7 @@ class BertForMaskedLM(PretrainedBert):
         super().__init__(config)
         self.bert = Bert(config, attention, pooler=False)
         self.mlm = MaskedLMHead(config)
-        self._initialise(self.mlm)
+        self.initialize(self.mlm)
 
     def forward(
         self,
@@ -184,7 +184,7 @@ class BertForNextSentencePrediction(PretrainedBert):
         super().__init__(config)
         self.bert = Bert(config, attention)
         self.nsp = NextSentenceHead(config)
-        self._initialise(self.nsp)
+        self.initialize(self.nsp)
 
     def forward(
         self,
@@ -209,7 +209,7 @@ class BertForSequenceClassification(PretrainedBert):
         self.bert = Bert(config, attention)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self._initialise(self.classifier)
+        self.initialize(self.classifier)
 
     def forward(
         self,
@@ -227,7 +227,7 @@ class BertForSequenceClassification(PretrainedBert):
             raise ValueError("num_labels is 1: there is nothing to choose from; regression is not supported")
         encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
-        loss = None if labels is None else over_labelled(cross_entropy(logits, labels), labels)
+        loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
         return SequenceClassifierOutput(logits, loss)
 
 
@@ -241,7 +241,7 @@ class BertForTokenClassification(PretrainedBert):
         self.bert = Bert(config, attention, pooler=False)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self._initialise(self.classifier)
+        self.initialize(self.classifier)
 
     def forward(
         self,
@@ -254,7 +254,7 @@ class BertForTokenClassification(PretrainedBert):
         """The loss is the mean cross-entropy over the tokens whose label is not -100, if `labels` are given."""
         hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
         logits = observe("classifier.logits", self.classifier(self.dropout(hidden)))
-        loss = None if labels is None else over_labelled(cross_entropy(logits, labels), labels)
+        loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
         return TokenClassifierOutput(logits, loss)
 
 
@@ -267,7 +267,7 @@ class BertForQuestionAnswering(PretrainedBert):
         super().__init__(config)
         self.bert = Bert(config, attention, pooler=False)
         self.span = nn.Linear(config.hidden_size, 2)
-        self._initialise(self.span)
+        self.initialize(self.span)
 
     def forward(
         self,
@@ -289,5 +289,5 @@ class BertForQuestionAnswering(PretrainedBert):
             tokens = input_ids.shape[1]
             start, end = (p.masked_fill((p < 0) | (p >= tokens), IGNORED) for p in (start_positions, end_positions))
             starts, ends = cross_entropy(start_logits, start), cross_entropy(end_logits, end)
-            loss = (over_labelled(starts, start) + over_labelled(ends, end)) / 2
+            loss = (reduce_over_labeled(starts, start) + reduce_over_labeled(ends, end)) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)

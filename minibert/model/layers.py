@@ -1,4 +1,4 @@
-"""The parts between attention and attention: embeddings, layer normalisation, the layers themselves."""
+"""The parts between attention and attention: embeddings, layer normalization, the layers themselves."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from minibert import kernels
 from minibert.equations import relu
 from minibert.kernels import Attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.cache import Cache
+from minibert.model.cache import KeyValueCache
 from minibert.model.config import BertConfig, ModelConfig
-from minibert.model.positions import Turn
+from minibert.model.positions import Rotation
 from minibert.observe import observe
 
 ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -26,7 +26,7 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation with its two parameters (Ba et al. 2016); the formula is `equations.layer_norm`."""
+    """Layer normalization with its two parameters (Ba et al. 2016); the formula is `equations.layer_norm`."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -68,14 +68,14 @@ class Embeddings(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Tokens read from each other, then each thinks by itself; each time the input is added and the sum normalised.
+    """Tokens read from each other, then each thinks by itself; each time the input is added and the sum normalized.
 
     Args:
         attention: how it is computed; see `MultiHeadAttention`.
-        pre_norm: normalise what goes into attention and feed-forward network, not the sums.
+        pre_norm: normalize what goes into attention and feed-forward network, not the sums.
 
-    Source: Vaswani et al. 2017, section 3.1 and figure 1 (post-norm: the normalisation comes after the sum).
-    Differs: pre-norm is what tensor2tensor came to use, and GPT-2; a stack of such layers ends with one more normalisation.
+    Source: Vaswani et al. 2017, section 3.1 and figure 1 (post-norm: the normalization comes after the sum).
+    Differs: pre-norm is what tensor2tensor came to use, and GPT-2; a stack of such layers ends with one more normalization.
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
@@ -95,17 +95,17 @@ class EncoderLayer(nn.Module):
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
         bias: Float[Tensor, "#batch heads tokens keys"] | None = None,
-        turn: Turn | None = None,
-        cache: Cache | None = None,
+        rotate: Rotation | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """The arguments are those of `MultiHeadAttention`."""
-        return self._think(self._read_each_other(hidden, keep, bias, turn, cache))
+        return self._think(self._read_each_other(hidden, keep, bias, rotate, cache))
 
     def _read_each_other(
-        self, hidden: Tensor, keep: Tensor | None, bias: Tensor | None, turn: Turn | None, cache: Cache | None
+        self, hidden: Tensor, keep: Tensor | None, bias: Tensor | None, rotate: Rotation | None, cache: KeyValueCache | None
     ) -> Tensor:
         tokens = self._before("attention_norm", hidden)
-        read = self.dropout(self.attention(tokens, tokens, keep, bias, turn, cache))
+        read = self.dropout(self.attention(tokens, tokens, keep, bias, rotate, cache))
         return self._after("attention_norm", observe("attention_residual", hidden + read))
 
     def _think(self, hidden: Tensor) -> Tensor:
@@ -145,13 +145,13 @@ class DecoderLayer(EncoderLayer):
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
         bias: Float[Tensor, "#batch heads tokens keys"] | None = None,
-        turn: Turn | None = None,
-        cache: Cache | None = None,
+        rotate: Rotation | None = None,
+        cache: KeyValueCache | None = None,
         memory: Float[Tensor, "batch sources width"] | None = None,
         memory_keep: Bool[Tensor, "batch 1 1 sources"] | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """`memory` is what is read by cross-attention, the encoder's output, where `memory_keep` is True."""
-        hidden = self._read_each_other(hidden, keep, bias, turn, cache)
+        hidden = self._read_each_other(hidden, keep, bias, rotate, cache)
         if self.cross_attention is not None:
             tokens = self._before("cross_attention_norm", hidden)
             read = self.dropout(self.cross_attention(tokens, memory, memory_keep, cache=cache))

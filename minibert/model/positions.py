@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 
-Turn = Callable[[Tensor], Tensor]
+Rotation = Callable[[Tensor], Tensor]
 """What is done to the queries and the keys of every head, each where its token stands."""
 
 
@@ -21,7 +21,7 @@ class Positions(nn.Module):
         """What goes into the first layer."""
         return words
 
-    def turn(self, places: Int[Tensor, "#batch tokens"]) -> Turn | None:
+    def rotate(self, places: Int[Tensor, "#batch tokens"]) -> Rotation | None:
         """What is done to queries and keys in every layer; None for nothing."""
         return None
 
@@ -58,7 +58,7 @@ class LearnedPositions(Positions):
 class RotaryPositions(Positions):
     """`equations.rotary_positions`, in every attention of a sequence to itself (Su et al. 2021)."""
 
-    def turn(self, places: Int[Tensor, "#batch tokens"]) -> Turn | None:
+    def rotate(self, places: Int[Tensor, "#batch tokens"]) -> Rotation | None:
         def turned(heads: Tensor) -> Tensor:
             return rotary_positions(heads, _exact(places, heads).unsqueeze(-2))
 

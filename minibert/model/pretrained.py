@@ -10,10 +10,17 @@ from torch import Tensor, nn
 
 from minibert.kernels import Attention, choose_attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoint import CONFIG_FILE, check_fits, config_file, load_weights, read_checkpoint, save_weights
+from minibert.model.checkpoints.loading import (
+    CONFIG_FILE,
+    check_shapes,
+    config_file,
+    load_weights,
+    read_checkpoint,
+    save_weights,
+)
+from minibert.model.checkpoints.names import BERT, NameTable
+from minibert.model.checkpoints.weights import WEIGHTS_FILE
 from minibert.model.config import BertConfig, ModelConfig
-from minibert.model.names import BERT, Names
-from minibert.model.weights import WEIGHTS_FILE
 
 Model = TypeVar("Model", bound="PretrainedModel")
 
@@ -28,7 +35,7 @@ class PretrainedModel(nn.Module):
 
     architecture: ClassVar[str]
     """The name of the class that transformers reads this model's checkpoint with."""
-    names: ClassVar[Names]
+    names: ClassVar[NameTable]
     """What its parameters are called there."""
     config: ModelConfig
 
@@ -77,7 +84,7 @@ class PretrainedModel(nn.Module):
         """
         found, config, path = cls.read(source)
         with torch.device("meta"):  # shapes alone: nothing of the size that a file speaks of is made before it fits
-            check_fits(cls(config, attention), found, path, cls.names)  # type: ignore[call-arg]
+            check_shapes(cls(config, attention), found, path, cls.names)  # type: ignore[call-arg]
         model = cls(config, attention)  # type: ignore[call-arg]
         load_weights(model, found, path, cls.names)
         return model.eval()
@@ -87,7 +94,7 @@ class PretrainedModel(nn.Module):
         """The tensors of a checkpoint under our names, the configuration that they have, and their file."""
         raise NotImplementedError
 
-    def _initialise(self, *parts: nn.Module) -> None:
+    def initialize(self, *parts: nn.Module) -> None:
         """Starts `parts` as BERT does: weights from a normal distribution, biases zero.
 
         Source: Google's BERT code, `create_initializer` (a normal distribution cut off at two standard deviations).

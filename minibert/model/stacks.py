@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from minibert.equations import causal_mask
 from minibert.kernels import Attention
-from minibert.model.cache import Cache
+from minibert.model.cache import KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from minibert.model.positions import make_positions
@@ -18,7 +18,7 @@ class Encoder(nn.Module):
     Args:
         depth: number of layers.
         positions: how they tell where tokens stand, one of `config.POSITIONS`.
-        pre_norm: whether layers normalise what goes in; the stack then ends with one more normalisation.
+        pre_norm: whether layers normalize what goes in; the stack then ends with one more normalization.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class Encoder(nn.Module):
     ) -> Float[Tensor, "batch tokens width"]:
         """`words` are the embeddings of the tokens; those may be read where `keep` is True."""
         places = _places(keep)
-        bias, turn = self.positions.bias(places, places, words), self.positions.turn(places)
+        bias, rotate = self.positions.bias(places, places, words), self.positions.rotate(places)
         hidden = self._embed(words, places)
         for layer in self.layers:
-            hidden = layer(hidden, keep[:, None, None, :], bias, turn)
+            hidden = layer(hidden, keep[:, None, None, :], bias, rotate)
         return self._finish(hidden)
 
     def _embed(self, words: Tensor, places: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Decoder(Encoder):
         keep: Bool[Tensor, "batch tokens"],
         memory: Float[Tensor, "batch sources width"] | None = None,
         memory_keep: Bool[Tensor, "batch sources"] | None = None,
-        cache: Cache | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """With a `cache`, `words` are the new tokens alone; they stand behind those so far, and read them too.
 
@@ -87,11 +87,11 @@ class Decoder(Encoder):
         before = causal_mask(readable.shape[1]).to(words.device)[-new:]
         past = before & readable[:, None, None, :]
         places = _places(readable)
-        bias, turn = self.positions.bias(places[:, -new:], places, words), self.positions.turn(places[:, -new:])
+        bias, rotate = self.positions.bias(places[:, -new:], places, words), self.positions.rotate(places[:, -new:])
         sources = None if memory_keep is None else memory_keep[:, None, None, :]
         hidden = self._embed(words, places[:, -new:])
         for layer in self.layers:
-            hidden = layer(hidden, past, bias, turn, cache, memory, sources)
+            hidden = layer(hidden, past, bias, rotate, cache, memory, sources)
         return self._finish(hidden)
 
 

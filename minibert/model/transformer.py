@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORED, length_penalty, masked_lm_loss, sinusoidal_positions
 from minibert.kernels import Attention
-from minibert.model import names
-from minibert.model.cache import Cache
-from minibert.model.checkpoint import check_depth, config_file
-from minibert.model.generation import Generated, beam_search, greedy_search
+from minibert.model.cache import KeyValueCache
+from minibert.model.checkpoints import names
+from minibert.model.checkpoints.loading import check_depth, config_file
+from minibert.model.checkpoints.weights import read_weights
+from minibert.model.generation import GeneratedSequence, beam_search, greedy_search
+from minibert.model.inputs import check_batch, keep_mask
 from minibert.model.layers import check_ids
-from minibert.model.masks import check_batch, kept
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
 from minibert.model.transformer_config import TransformerConfig
-from minibert.model.weights import read_weights
 from minibert.observe import observe
 
 SourceMask = Bool[Tensor, "batch sources"] | Int[Tensor, "batch sources"]
@@ -37,7 +37,7 @@ class Seq2SeqLMOutput:
     loss: Float[Tensor, ""] | None = None
 
 
-def shifted_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) -> Int[Tensor, "batch targets"]:
+def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) -> Int[Tensor, "batch targets"]:
     """What the decoder is given to foretell `labels`: at each place the one before it, and `start` at the first.
 
     Source: Vaswani et al. 2017, section 3.1 ("output embeddings are offset by one position").
@@ -62,7 +62,7 @@ class Transformer(PretrainedModel):
         config: the sizes; `TRANSFORMERS` has the published ones.
         attention: "auto", "explicit", "fused" or a function; see `set_attention`.
 
-    Differs: `config.pre_norm` puts normalisation before the sublayers, as tensor2tensor came to do (`DecoderLayer`). The
+    Differs: `config.pre_norm` puts normalization before the sublayers, as tensor2tensor came to do (`DecoderLayer`). The
         weights start as PyTorch's `nn.Transformer` does (Glorot and Bengio 2010), the table with a variance of 1/d_model, as in
         tensor2tensor; the paper does not say.
 
@@ -109,7 +109,7 @@ class Transformer(PretrainedModel):
             if labels is None:
                 raise ValueError("the decoder has nothing to read: give decoder_input_ids, or labels")
             check_batch("labels", labels)
-            decoder_input_ids = shifted_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
+            decoder_input_ids = shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
         memory = self.encode(input_ids, attention_mask)
         if len(decoder_input_ids) != len(input_ids):
             raise ValueError(f"there are {len(input_ids)} sources, and {len(decoder_input_ids)} targets")
@@ -121,7 +121,7 @@ class Transformer(PretrainedModel):
     ) -> Float[Tensor, "batch sources width"]:
         """The source, read. Raises: ValueError for one that is empty."""
         self._check(input_ids, "input_ids")
-        keep = kept(attention_mask, input_ids)
+        keep = keep_mask(attention_mask, input_ids)
         if not torch.compiler.is_compiling() and input_ids.device.type == "cpu" and not keep.any(dim=1).all():
             raise ValueError(f"source {int((~keep.any(dim=1)).nonzero()[0])} of the batch is empty: there is nothing to read")
         memory: Tensor = self.encoder(self._embedded(input_ids), keep)
@@ -133,15 +133,15 @@ class Transformer(PretrainedModel):
         memory: Float[Tensor, "batch sources width"],
         attention_mask: SourceMask | None = None,
         decoder_attention_mask: TargetMask | None = None,
-        cache: Cache | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch targets vocabulary"]:
         """What comes next at each place of the target. With a cache, only the new tokens of the target are given."""
         self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
         hidden = self.decoder(
             self._embedded(decoder_input_ids),
-            kept(decoder_attention_mask, decoder_input_ids),
+            keep_mask(decoder_attention_mask, decoder_input_ids),
             memory,
-            kept(attention_mask, memory[:, :, 0]),
+            keep_mask(attention_mask, memory[:, :, 0]),
             cache,
         )
         return observe("logits", nn.functional.linear(hidden, self.words.weight))
@@ -155,7 +155,7 @@ class Transformer(PretrainedModel):
         alpha: float = 0.6,
         max_new_tokens: int | None = None,
         penalty: Callable[[int, float], float] = length_penalty,
-    ) -> list[Generated]:
+    ) -> list[GeneratedSequence]:
         """The best target that is found for each source.
 
         Args:
@@ -169,12 +169,12 @@ class Transformer(PretrainedModel):
         """
         if beams < 1:
             raise ValueError(f"beams is {beams}: it must be at least 1")
-        memory, keep = self.encode(input_ids, attention_mask), kept(attention_mask, input_ids)
+        memory, keep = self.encode(input_ids, attention_mask), keep_mask(attention_mask, input_ids)
         most = input_ids.shape[1] + 50 if max_new_tokens is None else max_new_tokens
         if max_new_tokens is None and self.config.positions == "learned":
             most = min(most, self.config.max_position_embeddings)
 
-        def step(tokens: Tensor, cache: Cache, rows: Tensor) -> Tensor:
+        def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)

@@ -28,13 +28,13 @@ class TransformerConfig(ModelConfig):
     attention_probs_dropout_prob: float = 0.0
     """Probability with which an attention weight is dropped in training; the paper drops none."""
     layer_norm_eps: float = 1e-5
-    """What layer normalisation adds to the variance: PyTorch's and Marian's, the paper does not say."""
+    """What layer normalization adds to the variance: PyTorch's and Marian's, the paper does not say."""
     encoder_layers: int = 6
     """Number of encoder layers, N in the paper."""
     decoder_layers: int = 6
     """Number of decoder layers."""
     pre_norm: bool = False
-    """Whether to normalise what goes into a sublayer, not the sum that comes out."""
+    """Whether to normalize what goes into a sublayer, not the sum that comes out."""
     positions: str = "sinusoidal"
     """How a token's place is told: one of `POSITIONS`."""
     decoder_start_token_id: int = 2

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from minibert.equations import softmax
 from minibert.model import BertForPreTraining
-from minibert.model.checkpoint import heads_in
+from minibert.model.checkpoints.loading import heads_in
 from minibert.text.tokenizer import MASK, UNK, load_tokenizer, token_id
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from minibert.study.landmarks import landmarks
-from minibert.text.held_out import enough_held_out
+from minibert.text.examples import PretrainingBatch
+from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.text.pairs import check_pairs
-from minibert.text.pretraining import PretrainingBatch
-from minibert.text.settings import TextSource, Vocabulary
 from minibert.text.source import make_tokenizer, open_corpus
-from minibert.text.tokenized import TokenizedCorpus, tokenize
+from minibert.text.splits import sufficient_validation_share
+from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, TOKENIZER_FILE, load_tokenizer, save_tokenizer, token_id
-from minibert.training.recipe import held_out_batches
-from minibert.training.settings import Recipe
+from minibert.training.baselines import baselines
+from minibert.training.options import PretrainingConfig
+from minibert.training.recipe import validation_batches
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,19 @@ class Prepared:
     """What training needs, and what its loss can be held against."""
 
     tokenizer: Tokenizer
-    learnt: TokenizedCorpus
-    held_out: list[PretrainingBatch]
-    """Batches to evaluate on; none, where the held-out documents make no pairs."""
-    landmarks: dict[str, float]
+    train: TokenizedCorpus
+    validation: list[PretrainingBatch]
+    """Batches to evaluate on; none, where the validation documents make no pairs."""
+    baselines: dict[str, float]
     settings: dict[str, Any]
     """All that decides the numbers, as it is kept in the folder of a run."""
     summary: str
     """How much text there is, for people."""
 
 
-def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, directory: Path, learn: bool = True) -> Prepared:
+def prepare(
+    source: TextOptions, vocabulary: VocabularyOptions, recipe: PretrainingConfig, directory: Path, learn: bool = True
+) -> Prepared:
     """Reads the text, learns the vocabulary, encodes; what is found in the cache is not made again.
 
     Args:
@@ -43,39 +45,45 @@ def prepare(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, director
     Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError for those that are not there.
     """
     corpus = open_corpus(source)
-    share = enough_held_out(corpus.documents, source.held_out)
+    share = sufficient_validation_share(corpus.documents, source.validation_share)
     if learn or not (directory / TOKENIZER_FILE).is_file():
         save_tokenizer(make_tokenizer(vocabulary, corpus, share), directory)
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    learnt, held_out = tokenize(corpus, tokenizer, share)
+    train, validation = tokenize_corpus(corpus, tokenizer, share)
     try:
-        check_pairs(learnt, recipe.examples.pairs)
+        check_pairs(train, recipe.examples.pairs)
     except ValueError as error:
         raise ValueError(f"{corpus.name}: {error}") from None
     summary = (
-        f"Text: {corpus.name}\n  {len(learnt.document_starts) - 1:,} documents, {len(learnt.ids):,} tokens of "
-        f"{tokenizer.get_vocab_size():,} pieces to learn from; {len(held_out.document_starts) - 1:,} documents held out"
+        f"Text: {corpus.name}\n  {len(train.document_starts) - 1:,} documents, {len(train.ids):,} tokens of "
+        f"{tokenizer.get_vocab_size():,} pieces to learn from; {len(validation.document_starts) - 1:,} documents held out"
     )
     try:
-        check_pairs(held_out, recipe.examples.pairs)
-        batches = held_out_batches(recipe, held_out, tokenizer)
+        check_pairs(validation, recipe.examples.pairs)
+        batches = validation_batches(recipe, validation, tokenizer)
     except ValueError as error:
         batches = []
-        none = f"{len(learnt.document_starts) - 1} documents are too few to spare any" if source.held_out else "--held-out is 0"
-        why = f"of those held out, {error}" if len(held_out.document_starts) > 1 else none
+        none = (
+            f"{len(train.document_starts) - 1} documents are too few to spare any"
+            if source.validation_share
+            else "--validation-share is 0"
+        )
+        why = f"of those held out, {error}" if len(validation.document_starts) > 1 else none
         summary += f"\n  There will be no evaluation: {why}."
-    marks = landmarks(learnt, held_out, tokenizer)
+    marks = baselines(train, validation, tokenizer)
     summary += "\n  Losses to hold it against: " + ", ".join(f"{name} {value:.2f}" for name, value in marks.items())
-    settings = settings_of(source, vocabulary, recipe, corpus.name, learnt.digest)
-    return Prepared(tokenizer, learnt, batches, marks, settings, summary)
+    settings = settings_of(source, vocabulary, recipe, corpus.name, train.digest)
+    return Prepared(tokenizer, train, batches, marks, settings, summary)
 
 
-def settings_of(source: TextSource, vocabulary: Vocabulary, recipe: Recipe, name: str, digest: str) -> dict[str, Any]:
+def settings_of(
+    source: TextOptions, vocabulary: VocabularyOptions, recipe: PretrainingConfig, name: str, digest: str
+) -> dict[str, Any]:
     """All that decides the numbers of a run; `name` and `digest` are those of its text, in pieces."""
     return {
         "recipe": asdict(replace(recipe, learning_rate=recipe.rate)),
         "vocabulary": asdict(vocabulary),
-        "corpus": {"name": name, "held_out": source.held_out, "digest": digest},
+        "corpus": {"name": name, "validation": source.validation_share, "digest": digest},
     }

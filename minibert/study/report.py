@@ -5,8 +5,8 @@ from html import escape
 
 from matplotlib.figure import Figure
 
+from minibert.study.figures import svg
 from minibert.study.fill_mask import Guess
-from minibert.study.plots import svg
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -56,7 +56,7 @@ def guesses_table(examples: Sequence[tuple[str, str, Sequence[Guess]]]) -> str:
         f"<tr><td>{escape(text)}</td><td>{escape(truth)}</td><td>{_marked(truth, guesses)}</td></tr>"
         for text, truth, guesses in examples
     )
-    return f"<table>\n<tr><th>held-out sentence</th><th>truth</th><th>guesses</th></tr>\n{rows}\n</table>"
+    return f"<table>\n<tr><th>validation sentence</th><th>truth</th><th>guesses</th></tr>\n{rows}\n</table>"
 
 
 def _marked(truth: str, guesses: Sequence[Guess]) -> str:

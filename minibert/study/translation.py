@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from tokenizers import Tokenizer
 
 from minibert.model import Transformer
-from minibert.study import plots
-from minibert.study.runs import RunRecord
+from minibert.study import figures as plots
 from minibert.text.batching import padded
 from minibert.text.corpus import CorpusError
+from minibert.text.options import ParallelTextOptions, SequenceTask, VocabularyOptions
 from minibert.text.parallel import (
     ALPHABET,
     ParallelBatch,
@@ -26,11 +26,11 @@ from minibert.text.parallel import (
     read_parallel,
     split_parallel,
 )
-from minibert.text.settings import ParallelSource, SequenceTask, Vocabulary
 from minibert.text.tokenizer import SPECIAL_TOKENS, TOKENIZER_FILE, build_tokenizer, load_tokenizer, save_tokenizer, token_id
-from minibert.text.wordpiece import count_words, train_with_tokenizers, train_wordpiece
+from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
+from minibert.training.options import TranslationConfig
+from minibert.training.records import RunRecord
 from minibert.training.run import Examples
-from minibert.training.settings import TransformerRecipe
 
 SEQUENCES_IN_AN_EPOCH, SEQUENCES_TO_TEST = 5000, 500
 EVALUATED_AT_ONCE = 64
@@ -42,10 +42,10 @@ class PreparedTransformer:
     """What training needs, and what it is measured on."""
 
     tokenizer: Tokenizer
-    learnt: Examples[ParallelBatch]
-    held_out: list[ParallelBatch]
+    train: Examples[ParallelBatch]
+    validation: list[ParallelBatch]
     """Batches to evaluate on; none, where nothing was held out."""
-    held_out_text: ParallelText
+    validation_text: ParallelText
     """Its targets without what the tokenizer takes off, such as capital letters: as they can be written."""
     longest: int
     """Tokens on a side."""
@@ -55,21 +55,21 @@ class PreparedTransformer:
     """How much there is to learn from, for people."""
 
 
-def prepare_sequences(task: SequenceTask, longest: int, recipe: TransformerRecipe, directory: Path) -> PreparedTransformer:
-    """Sequences of up to `longest` letters, drawn as they are needed; a tenth of all is never learnt from."""
+def prepare_sequences(task: SequenceTask, longest: int, recipe: TranslationConfig, directory: Path) -> PreparedTransformer:
+    """Sequences of up to `longest` letters, drawn as they are needed; a tenth of all is never learned from."""
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
     save_tokenizer(tokenizer, directory)
-    learnt = SequenceExamples(task, tokenizer, recipe.seed, SEQUENCES_IN_AN_EPOCH, longest)
-    held_out = SequenceExamples(task, tokenizer, 0, SEQUENCES_TO_TEST, longest, held_out=True)
-    summary = f"To {task}: sequences of 1 to {longest} letters; a tenth of all sequences is never learnt from"
-    epoch = held_out.epoch(0)
+    train = SequenceExamples(task, tokenizer, recipe.seed, SEQUENCES_IN_AN_EPOCH, longest)
+    validation = SequenceExamples(task, tokenizer, 0, SEQUENCES_TO_TEST, longest, validation=True)
+    summary = f"To {task}: sequences of 1 to {longest} letters; a tenth of all sequences is never learned from"
+    epoch = validation.epoch(0)
     batches = [epoch.batch(some) for some in _some_at_once(epoch.lengths)]
     settings = {"recipe": asdict(recipe), "corpus": {"name": task, "longest": longest}}
-    return PreparedTransformer(tokenizer, learnt, batches, held_out.texts(0), longest + 2, settings, summary)
+    return PreparedTransformer(tokenizer, train, batches, validation.texts(0), longest + 2, settings, summary)
 
 
 def prepare_parallel(
-    source: ParallelSource, vocabulary: Vocabulary, recipe: TransformerRecipe, directory: Path, learn: bool
+    source: ParallelTextOptions, vocabulary: VocabularyOptions, recipe: TranslationConfig, directory: Path, learn: bool
 ) -> PreparedTransformer:
     """Reads both sides, learns one vocabulary of them together (Vaswani et al. 2017, section 5.1), and encodes.
 
@@ -80,44 +80,44 @@ def prepare_parallel(
     Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError for those that are not there.
     """
     text = read_parallel(source.text)
-    learnt, held_out = (text, read_parallel(source.valid)) if source.valid else split_parallel(text, source.held_out)
-    if not len(learnt):
+    train, validation = (text, read_parallel(source.valid)) if source.valid else split_parallel(text, source.validation_share)
+    if not len(train):
         raise CorpusError(f"{source.text[0]}: there is nothing to learn from, all of it is held out")
     if learn or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(_joint_tokenizer(vocabulary, learnt), directory)
+        save_tokenizer(_joint_tokenizer(vocabulary, train), directory)
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    examples = ParallelExamples(learnt, tokenizer, recipe.seed, source.longest)
-    epoch = ParallelExamples(held_out, tokenizer, 0, source.longest).epoch(0)
+    examples = ParallelExamples(train, tokenizer, recipe.seed, source.longest)
+    epoch = ParallelExamples(validation, tokenizer, 0, source.longest).epoch(0)
     batches = [epoch.batch(some) for some in _some_at_once(epoch.lengths)]
     if not examples.sources:
         raise CorpusError(f"{source.text[0]}: every pair has more than {source.longest} tokens on a side: raise --longest")
     summary = (
         f"Text: {' and '.join(path.name for path in source.text)}\n  {len(examples.sources):,} pairs, "
         f"{int(examples.epoch(0).lengths.sum()):,} tokens of {tokenizer.get_vocab_size():,} pieces to learn from; "
-        f"{len(held_out):,} pairs held out"
+        f"{len(validation):,} pairs held out"
     )
-    if not len(held_out):
-        summary += "\n  There will be no evaluation: give --valid, or raise --held-out."
+    if not len(validation):
+        summary += "\n  There will be no evaluation: give --valid, or raise --validation-share."
     if text.left_out:
         summary += f"\n  Left out: {text.left_out:,} with an empty side."
     if examples.left_out:
         summary += f"\n  Left out: {examples.left_out:,} with more than {source.longest} tokens on a side (--longest)."
     if tokenizer.normalizer is not None:
-        held_out = replace(held_out, targets=[tokenizer.normalizer.normalize_str(target) for target in held_out.targets])
+        validation = replace(validation, targets=[tokenizer.normalizer.normalize_str(target) for target in validation.targets])
     corpus = {
         "name": " and ".join(path.name for path in source.text),
-        "held_out": [path.name for path in source.valid] or source.held_out,
+        "validation": [path.name for path in source.valid] or source.validation_share,
         "pairs": len(examples.sources),
         "digest": hashlib.sha256(json.dumps([examples.sources, examples.targets]).encode()).hexdigest()[:16],
         "longest": source.longest,
     }
     settings = {"recipe": asdict(recipe), "vocabulary": asdict(vocabulary), "corpus": corpus}
-    return PreparedTransformer(tokenizer, examples, batches, held_out, source.longest, settings, summary)
+    return PreparedTransformer(tokenizer, examples, batches, validation, source.longest, settings, summary)
 
 
-def _joint_tokenizer(vocabulary: Vocabulary, text: ParallelText) -> Tokenizer:
+def _joint_tokenizer(vocabulary: VocabularyOptions, text: ParallelText) -> Tokenizer:
     """One vocabulary for both sides, so that they can share one table of vectors."""
     if vocabulary.tokenizer is not None:
         return load_tokenizer(vocabulary.tokenizer)
@@ -141,7 +141,7 @@ def translate(model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], be
     longest = model.config.max_position_embeddings
     for number, found in zip(full, encoded, strict=True):
         if model.config.positions == "learned" and len(found) > longest:
-            raise ValueError(f"line {number + 1} has {len(found)} tokens; this model has learnt positions for {longest}")
+            raise ValueError(f"line {number + 1} has {len(found)} tokens; this model has learned positions for {longest}")
     pad = model.config.pad_token_id
     for some in _some_at_once(np.array([len(ids) for ids in encoded], dtype=np.int64)):
         ids, keep = padded([encoded[place] for place in some], pad)
@@ -172,12 +172,12 @@ def exact(written: Sequence[str], targets: Sequence[str]) -> float:
     return sum(one == other for one, other in zip(written, targets, strict=True)) / max(1, len(targets))
 
 
-def figure(record: RunRecord, landmarks: dict[str, float], measure: str, name: str) -> Figure:
-    """The loss over the steps, and what is written held-out: `measure` of the metrics, called `name`."""
+def figure(record: RunRecord, baselines: dict[str, float], measure: str, name: str) -> Figure:
+    """The loss over the steps, and what is written validation: `measure` of the metrics, called `name`."""
     training = [(entry["step"], entry["target"]) for entry in record.metrics if entry["target"] is not None]
     points = [(entry["step"], entry[measure]) for entry in record.metrics if entry.get(measure) is not None]
     steps, losses = [step for step, _ in training], [loss for _, loss in training]
     loss = plots.losses(
-        steps, losses, record.held_out, landmarks, "held out, without label smoothing", title="Loss", unit="nats per token"
+        steps, losses, record.validation, baselines, "held out, without label smoothing", title="Loss", unit="nats per token"
     )
     return plots.figure(loss, *([plots.curves({record.name: points}, "step", name, "on what was held out")] if points else []))

@@ -33,7 +33,7 @@ def batches_by_length(tokens_per_batch: int, lengths: IntArray, generator: np.ra
     return batches
 
 
-def batches_of(size: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
+def batches_by_count(size: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
     """All examples in a random order, `size` in a batch; the last batch has what is left."""
     return np.array_split(generator.permutation(len(lengths)), range(size, len(lengths), size))
 

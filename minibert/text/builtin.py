@@ -1,7 +1,7 @@
 """Real text that every machine with minibert already has: the docstrings of Python's standard library and of torch.
 
 A document is one docstring, cut into sentences. Code, doctests, directives and tables are left out, and a sentence that
-has been seen before is dropped wherever it turns up again, so that nothing held out can be learnt by heart elsewhere.
+has been seen before is dropped wherever it turns up again, so that nothing held out can be learned by heart elsewhere.
 """
 
 import ast

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from minibert.files import cache_directory
 from minibert.text import sentences
+from minibert.text.options import Layout
 from minibert.text.sentences import LOOKED_AT, documents_in, guess_layout
-from minibert.text.settings import Layout
 
 if TYPE_CHECKING:
     from datasets import Dataset

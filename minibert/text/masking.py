@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from minibert.equations import IGNORED
 from minibert.text.batching import IntArray
-from minibert.text.settings import MASKED_SHARE
+from minibert.text.options import MASKED_SHARE
 
 DRAWS = 3
 """Random numbers that each token takes: whether it is hidden, as what, and which random piece it would become."""

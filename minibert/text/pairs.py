@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.equations import IGNORED
 from minibert.text.batching import IntArray
-from minibert.text.settings import SHORT_SHARE, PairTask
+from minibert.text.options import SHORT_SHARE, PairTask
 from minibert.text.tokenized import TokenizedCorpus
 
 IS_NEXT, ANOTHER_DOCUMENT = 0, 1

@@ -14,8 +14,8 @@ from torch import Tensor
 from minibert.equations import IGNORED
 from minibert.text.batching import IntArray, padded
 from minibert.text.corpus import CorpusError, numbered_lines
-from minibert.text.held_out import is_held_out
-from minibert.text.settings import SequenceTask
+from minibert.text.options import SequenceTask
+from minibert.text.splits import in_validation
 from minibert.text.tokenizer import PAD, token_id
 
 ALPHABET = tuple("abcdefghijklmnopqrstuvwxyz")
@@ -68,10 +68,10 @@ def _side_by_side(one: Path, other: Path) -> Iterable[tuple[str, str]]:
 
 
 def split_parallel(text: ParallelText, share: float) -> tuple[ParallelText, ParallelText]:
-    """What is learnt from, and what is held out: which, depends on the source alone, so that none is on both sides."""
+    """What is learned from, and what is held out: which, depends on the source alone, so that none is on both sides."""
     parts = ParallelText([], []), ParallelText([], [])
     for source, target in zip(text.sources, text.targets, strict=True):
-        part = parts[is_held_out(source, share)]
+        part = parts[in_validation(source, share)]
         part.sources.append(source)
         part.targets.append(target)
     return parts
@@ -157,22 +157,22 @@ class SequenceExamples:
     Args:
         size: sequences in an epoch.
         longest: letters; each length from 1 on is equally likely.
-        held_out: whether to draw those that are held out, and only those.
+        validation: whether to draw those that are held out, and only those.
     """
 
     def __init__(
-        self, task: SequenceTask, tokenizer: Tokenizer, seed: int, size: int, longest: int, held_out: bool = False
+        self, task: SequenceTask, tokenizer: Tokenizer, seed: int, size: int, longest: int, validation: bool = False
     ) -> None:
         self.task, self.tokenizer, self.seed = task, tokenizer, seed
-        self.size, self.longest, self.held_out = size, longest, held_out
+        self.size, self.longest, self.validation = size, longest, validation
 
     def texts(self, number: int) -> ParallelText:
         """The sequences of an epoch, with spaces between the letters."""
-        generator = np.random.default_rng((self.seed, DRAWS, number, int(self.held_out)))
+        generator = np.random.default_rng((self.seed, DRAWS, number, int(self.validation)))
         found = ParallelText([], [])
         while len(found) < self.size:
             letters = generator.choice(ALPHABET, generator.integers(1, self.longest + 1)).tolist()
-            if is_held_out(source := " ".join(letters), NEVER_LEARNT) == self.held_out:
+            if in_validation(source := " ".join(letters), RESERVED_SHARE) == self.validation:
                 found.sources.append(source)
                 found.targets.append(" ".join(solved(self.task, letters)))
         return found
@@ -183,8 +183,8 @@ class SequenceExamples:
         return ParallelEpoch(sources, targets, token_id(self.tokenizer, PAD), (self.seed, ORDER, number))
 
 
-NEVER_LEARNT = 0.1
-"""Share of all sequences that are never learnt from."""
+RESERVED_SHARE = 0.1
+"""Share of all sequences that are never learned from."""
 
 
 def solved(task: SequenceTask, letters: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 
-from minibert.text.settings import Layout
+from minibert.text.options import Layout
 
 SENTENCE_END = re.compile(
     r"""(?: (?<=[.!?…]) ["'”’)\]]* (?=\s++ ["'“‘(\[]*+ [^\W_a-z])   # a stop, then a space and no small letter

@@ -4,13 +4,13 @@ from tokenizers import Tokenizer
 
 from minibert.text.builtin import builtin_corpus
 from minibert.text.corpus import Corpus, find_files, read_files, read_hub
-from minibert.text.held_out import is_held_out
-from minibert.text.settings import TextSource, Vocabulary
+from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.text.splits import in_validation
 from minibert.text.tokenizer import build_tokenizer, load_tokenizer
-from minibert.text.wordpiece import count_words, train_with_tokenizers, train_wordpiece
+from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
 
 
-def open_corpus(source: TextSource) -> Corpus:
+def open_corpus(source: TextOptions) -> Corpus:
     """The documents. Raises: CorpusError that names file and line, for text that cannot be read."""
     layout = None if source.layout == "auto" else source.layout
     if source.dataset is not None:
@@ -18,15 +18,15 @@ def open_corpus(source: TextSource) -> Corpus:
     return read_files(find_files(source.text), layout, source.column) if source.text else builtin_corpus()
 
 
-def make_tokenizer(vocabulary: Vocabulary, corpus: Corpus, held_out: float) -> Tokenizer:
-    """The tokenizer that is asked for, learnt from all documents but those held out, if it is to be learnt.
+def make_tokenizer(vocabulary: VocabularyOptions, corpus: Corpus, validation: float) -> Tokenizer:
+    """The tokenizer that is asked for, learned from all documents but those held out, if it is to be learned.
 
     Raises: ValueError for a size that is too small, or a tokenizer that cannot be read; FileNotFoundError if there is none.
     """
     if vocabulary.tokenizer is not None:
         return load_tokenizer(vocabulary.tokenizer)
-    learnt = (document for document in corpus.documents if not is_held_out(document.source, held_out))
-    sentences = (sentence for document in learnt for sentence in document.sentences)
+    train = (document for document in corpus.documents if not in_validation(document.source, validation))
+    sentences = (sentence for document in train for sentence in document.sentences)
     lowercase = not vocabulary.cased
     if vocabulary.trainer == "tokenizers":
         return build_tokenizer(train_with_tokenizers(sentences, vocabulary.vocab_size, lowercase), lowercase)

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from minibert.files import cache_directory, write_atomically
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
-from minibert.text.held_out import is_held_out
+from minibert.text.splits import in_validation
 from minibert.text.tokenizer import SEP, token_id
 
 CHARACTERS_AT_ONCE = 4_000_000
@@ -96,33 +96,33 @@ class TokenizedCorpus:
         return words
 
 
-def tokenize(corpus: Corpus, tokenizer: Tokenizer, held_out_share: float) -> tuple[TokenizedCorpus, TokenizedCorpus]:
+def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, validation_share: float) -> tuple[TokenizedCorpus, TokenizedCorpus]:
     """The documents to learn from and those held out, encoded; kept in the cache, so it is done once.
 
     Where either would have fewer than two documents, nothing is held out.
     """
-    settings = [corpus.fingerprint, tokenizer.to_str(), held_out_share, Path(__file__).read_text(encoding="utf-8")]
+    settings = [corpus.fingerprint, tokenizer.to_str(), validation_share, Path(__file__).read_text(encoding="utf-8")]
     fingerprint = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     directory = cache_directory() / "tokens" / fingerprint
     try:
-        return TokenizedCorpus.load(directory / "learnt"), TokenizedCorpus.load(directory / "held-out")
+        return TokenizedCorpus.load(directory / "learned"), TokenizedCorpus.load(directory / "validation")
     except (OSError, ValueError):  # not there, or damaged
         shutil.rmtree(directory, ignore_errors=True)
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{fingerprint}.") as temporary:
             made = Path(temporary) / "made"
-            _write_both(made, corpus, tokenizer, held_out_share)
+            _write_both(made, corpus, tokenizer, validation_share)
             with suppress(OSError):  # another process has been as quick, with the same
                 made.rename(directory)
-    return TokenizedCorpus.load(directory / "learnt"), TokenizedCorpus.load(directory / "held-out")
+    return TokenizedCorpus.load(directory / "learned"), TokenizedCorpus.load(directory / "validation")
 
 
 def _write_both(directory: Path, corpus: Corpus, tokenizer: Tokenizer, share: float) -> None:
-    learnt = (document for document in corpus.documents if not is_held_out(document.source, share))
-    held_out = (document for document in corpus.documents if is_held_out(document.source, share))
+    train = (document for document in corpus.documents if not in_validation(document.source, share))
+    validation = (document for document in corpus.documents if in_validation(document.source, share))
     written = [
         TokenizedCorpus.write(directory / name, documents, tokenizer)
-        for name, documents in (("learnt", learnt), ("held-out", held_out))
+        for name, documents in (("learned", train), ("validation", validation))
     ]
     if share and min(len(some.document_starts) for some in written) < 3:
         _write_both(directory, corpus, tokenizer, 0.0)

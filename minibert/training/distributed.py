@@ -14,9 +14,9 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from minibert.model.layers import EncoderLayer
-from minibert.training.settings import Sharding
+from minibert.training.options import Sharding
 
-PATIENCE = timedelta(hours=24)
+TIMEOUT = timedelta(hours=24)
 """How long a process waits for the others: one of them may be reading a large corpus, or learning its vocabulary. That one of
 them has gone is noticed at once."""
 
@@ -34,7 +34,7 @@ class Processes:
     device: torch.device = CPU
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this one writes the files and speaks to the user."""
         return self.rank == 0
 
@@ -66,7 +66,7 @@ class Processes:
             distributed.destroy_process_group()
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 def join(device: str = "auto") -> Processes:
@@ -85,7 +85,7 @@ def join(device: str = "auto") -> Processes:
             raise ValueError(f"process {local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}")
         torch.cuda.set_device(here)
     if count > 1:
-        distributed.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
+        distributed.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=TIMEOUT)
     return Processes(rank, count, local_rank, here)
 
 
@@ -104,7 +104,7 @@ TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 """What torchrun says in the environment, and what holds without it."""
 
 
-def spread(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Module:
+def parallelize(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Module:
     """The model as all processes train it together; it must be the same in all of them, on `processes.device`."""
     if processes.count == 1:
         return model
@@ -120,7 +120,7 @@ def spread(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Mod
     return model
 
 
-def share_gradients(model: nn.Module, now: bool) -> None:
+def set_gradient_sync(model: nn.Module, now: bool) -> None:
     """Whether the next backward pass hands the gradients around: after the last micro-batch of a step is soon enough."""
     if isinstance(model, DistributedDataParallel):
         model.require_backward_grad_sync = now
@@ -128,14 +128,14 @@ def share_gradients(model: nn.Module, now: bool) -> None:
         model.set_requires_gradient_sync(now)
 
 
-def give_back_weights(model: nn.Module) -> None:
+def reshard(model: nn.Module) -> None:
     """Every process keeps its own part alone again: after a forward pass that no backward pass has followed."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
 
 
-def gradient_norm(model: nn.Module, clip: float) -> float:
-    """The length of all gradients together, which are then shortened to `clip` if they are longer."""
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+def gradient_norm(model: nn.Module, max_grad_norm: float) -> float:
+    """The length of all gradients together, which are then shortened to `max_grad_norm` if they are longer."""
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()

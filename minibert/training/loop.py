@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from minibert.training.distributed import ALONE, Processes, gradient_norm, share_gradients
+from minibert.training.distributed import SINGLE_PROCESS, Processes, gradient_norm, set_gradient_sync
 
 Batch = TypeVar("Batch", contravariant=True)
-MOST_SKIPPED = 5
+MAX_SKIPPED_STEPS = 5
 """Steps in a row without a finite loss and gradient, after which there is no hope."""
 
 
-class Sums(NamedTuple):
+class LossSum(NamedTuple):
     """What a batch adds to one term of the loss."""
 
     loss: Tensor
     """Summed over the predictions, in nats."""
-    hits: Tensor | None = None
+    correct: Tensor | None = None
     """How many predictions are right, where they can be right or wrong."""
 
 
@@ -30,11 +30,11 @@ class Sums(NamedTuple):
 class Objective(Protocol[Batch]):
     """What training makes small: a sum of terms, each a mean over its own number of predictions."""
 
-    def counts(self, batch: Batch) -> dict[str, int]:
+    def target_counts(self, batch: Batch) -> dict[str, int]:
         """How many predictions each term has in `batch`: known without running the model."""
         ...
 
-    def sums(self, model: nn.Module, batch: Batch) -> dict[str, Sums]:
+    def loss_sums(self, model: nn.Module, batch: Batch) -> dict[str, LossSum]:
         """The loss of each term, summed over its predictions in `batch`, and how many of them are right."""
         ...
 
@@ -57,11 +57,11 @@ class Step:
     """Whether the loss or a gradient was no finite number, so that the weights were left as they were."""
 
 
-class Diverged(ArithmeticError):
+class DivergenceError(ArithmeticError):
     """The loss is no finite number, again and again."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"loss or gradient was not finite in {MOST_SKIPPED} steps in a row, the last of them step {step}")
+        super().__init__(f"loss or gradient was not finite in {MAX_SKIPPED_STEPS} steps in a row, the last of them step {step}")
         self.step = step
 
 
@@ -71,10 +71,10 @@ def train(
     objective: Objective[Batch],
     optimizer: Optimizer,
     schedule: LRScheduler,
-    clip: float = 1.0,
+    max_grad_norm: float = 1.0,
     first: int = 1,
     autocast: torch.dtype | None = None,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Iterator[Step]:
     """Yields one `Step` per update. What to log, when to evaluate, where to save is the caller's business.
 
@@ -86,28 +86,28 @@ def train(
         autocast: the type that matrix products are computed in, such as torch.bfloat16; None for that of the weights.
         processes: that train together, each with its own share of the micro-batches.
 
-    Raises: Diverged after `MOST_SKIPPED` steps in a row without a finite loss and gradient.
+    Raises: Diverged after `MAX_SKIPPED_STEPS` steps in a row without a finite loss and gradient.
     """
     model.train()
     skipped_in_a_row = 0
     for number, micro_batches in enumerate(steps, start=first):
-        counts = processes.total(total_counts(objective, micro_batches))
-        losses: dict[str, Tensor | float] = dict.fromkeys(counts, 0.0)
-        hits: dict[str, Tensor | float] = {}
+        target_counts = processes.total(total_target_counts(objective, micro_batches))
+        losses: dict[str, Tensor | float] = dict.fromkeys(target_counts, 0.0)
+        correct: dict[str, Tensor | float] = {}
         for place, batch in enumerate(micro_batches, start=1):
-            share_gradients(model, now=place == len(micro_batches))
+            set_gradient_sync(model, now=place == len(micro_batches))
             with torch.autocast(processes.device.type, autocast, enabled=autocast is not None):
-                sums = objective.sums(model, batch)
-            means = {term: some.loss / max(1, counts[term]) for term, some in sums.items()}
+                loss_sums = objective.loss_sums(model, batch)
+            means = {term: some.loss / max(1, target_counts[term]) for term, some in loss_sums.items()}
             # Gradients come as the mean over processes, and are to be the sum: each loss is a part of the whole one.
             torch.autograd.backward(processes.count * torch.stack(list(means.values())).sum())
-            for term, some in sums.items():
+            for term, some in loss_sums.items():
                 losses[term] += means[term].detach()
-                if some.hits is not None:
-                    hits[term] = hits.get(term, 0) + some.hits
+                if some.correct is not None:
+                    correct[term] = correct.get(term, 0) + some.correct
         whole = processes.total(losses)
-        right = {term: total / max(1, counts[term]) for term, total in processes.total(hits).items()}
-        norm = gradient_norm(model, clip)
+        right = {term: total / max(1, target_counts[term]) for term, total in processes.total(correct).items()}
+        norm = gradient_norm(model, max_grad_norm)
         learning_rate = optimizer.param_groups[0]["lr"]
         skipped = not all(map(math.isfinite, (norm, *whole.values())))
         if not skipped:
@@ -116,17 +116,17 @@ def train(
         optimizer.zero_grad()
         yield Step(number, whole, right, norm, learning_rate, skipped)
         skipped_in_a_row = skipped_in_a_row + 1 if skipped else 0
-        if skipped_in_a_row == MOST_SKIPPED:
-            raise Diverged(number)
+        if skipped_in_a_row == MAX_SKIPPED_STEPS:
+            raise DivergenceError(number)
 
 
-def total_counts(objective: Objective[Batch], batches: Iterable[Batch]) -> dict[str, int]:
+def total_target_counts(objective: Objective[Batch], batches: Iterable[Batch]) -> dict[str, int]:
     """How many predictions each term has in all `batches` together."""
-    counts: dict[str, int] = {}
+    target_counts: dict[str, int] = {}
     for batch in batches:
-        for term, count in objective.counts(batch).items():
-            counts[term] = counts.get(term, 0) + count
-    return counts
+        for term, count in objective.target_counts(batch).items():
+            target_counts[term] = target_counts.get(term, 0) + count
+    return target_counts
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,11 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective[Ba
     training = model.training
     model.eval()
     for batch in batches:
-        counts = objective.counts(batch)
-        for term, (loss, hits) in objective.sums(model, batch).items():
-            some = torch.tensor([loss.item(), 0.0 if hits is None else hits.item(), counts[term]], dtype=torch.float64)
+        target_counts = objective.target_counts(batch)
+        for term, (loss, correct) in objective.loss_sums(model, batch).items():
+            some = torch.tensor(
+                [loss.item(), 0.0 if correct is None else correct.item(), target_counts[term]], dtype=torch.float64
+            )
             totals[term] = totals.get(term, torch.zeros(3, dtype=torch.float64)) + some
     model.train(training)
     scores = {}

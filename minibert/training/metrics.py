@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from minibert.equations import IGNORED
 from minibert.model import BertConfig, TransformerConfig
+from minibert.text.examples import PretrainingBatch
 from minibert.text.parallel import ParallelBatch
-from minibert.text.pretraining import PretrainingBatch
 
 
-def training_operations(config: BertConfig, batches: Iterable[PretrainingBatch]) -> tuple[int, int]:
+def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) -> tuple[int, int]:
     """The tokens in some batches, padding left out, and the floating-point operations that training on them takes.
 
     A product of matrices takes two operations for each pair of numbers, and the way back twice as many as the way there.
@@ -31,7 +31,7 @@ def training_operations(config: BertConfig, batches: Iterable[PretrainingBatch])
     return tokens, 3 * 2 * products
 
 
-def transformer_operations(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
+def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
     """The same for an encoder-decoder; its tokens are those of sources and targets."""
     width, network = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
     tokens = products = 0

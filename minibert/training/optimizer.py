@@ -14,7 +14,7 @@ def adamw(
     learning_rate: float,
     weight_decay: float = 0.01,
     betas: tuple[float, float] = (0.9, 0.999),
-    faster: Mapping[str, float] | None = None,
+    learning_rate_factors: Mapping[str, float] | None = None,
     eps: float = 1e-8,
 ) -> AdamW:
     """AdamW (Loshchilov and Hutter 2019), which shrinks matrices and embeddings, but no bias and no LayerNorm gain.
@@ -28,7 +28,7 @@ def adamw(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decay = weight_decay if parameter.ndim >= 2 else 0.0
-        groups.setdefault(((faster or {}).get(name, 1.0), decay), []).append(parameter)
+        groups.setdefault(((learning_rate_factors or {}).get(name, 1.0), decay), []).append(parameter)
     return AdamW(
         [
             {"params": parameters, "lr": times * learning_rate, "weight_decay": decay}

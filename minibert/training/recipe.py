@@ -7,16 +7,16 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.model import PRESETS, TRANSFORMERS, BertForMaskedLM, BertForPreTraining, Transformer
-from minibert.text.batching import batches_by_length, batches_of
+from minibert.text.batching import batches_by_count, batches_by_length
+from minibert.text.examples import PretrainingBatch, PretrainingExamples
+from minibert.text.options import ExampleConfig
 from minibert.text.parallel import ParallelBatch
-from minibert.text.pretraining import PretrainingBatch, PretrainingExamples
-from minibert.text.settings import ExampleSettings
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import CLS, PAD, SEP, token_id
-from minibert.training.distributed import ALONE, Processes
+from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw, noam, warmup_linear
+from minibert.training.options import DeviceOptions, PretrainingConfig, TranslationConfig
 from minibert.training.run import Examples, TrainingRun
-from minibert.training.settings import Machine, Recipe, TransformerRecipe
 from minibert.training.tasks import MaskedLM, Pretraining, Translation
 
 TYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -25,7 +25,11 @@ EVALUATED_EXAMPLES, EVALUATED_AT_ONCE = 1024, 64
 
 
 def pretraining_run(
-    recipe: Recipe, machine: Machine, learnt: TokenizedCorpus, tokenizer: Tokenizer, processes: Processes = ALONE
+    recipe: PretrainingConfig,
+    machine: DeviceOptions,
+    train: TokenizedCorpus,
+    tokenizer: Tokenizer,
+    processes: Processes = SINGLE_PROCESS,
 ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
     """The run at its first step."""
     config = replace(
@@ -43,13 +47,13 @@ def pretraining_run(
         model.bert.compile(dynamic=True)
     run = TrainingRun(
         model,
-        PretrainingExamples(learnt, tokenizer, recipe.examples, recipe.seed),
+        PretrainingExamples(train, tokenizer, recipe.examples, recipe.seed),
         Pretraining() if isinstance(model, BertForPreTraining) else MaskedLM(),
-        partial(batches_of, recipe.batch_size),
+        partial(batches_by_count, recipe.batch_size),
         partial(adamw, learning_rate=recipe.rate, weight_decay=recipe.weight_decay),
         partial(warmup_linear, steps=recipe.steps, warmup=recipe.warmup),
         recipe.steps,
-        recipe.clip,
+        recipe.max_grad_norm,
         torch.bfloat16 if recipe.precision == "bfloat16" else None,
         machine.micro_batch_size or (MICRO_BATCH_ON_CPU if processes.device.type == "cpu" else None),
         machine.sharding,
@@ -60,12 +64,12 @@ def pretraining_run(
 
 
 def transformer_run(
-    recipe: TransformerRecipe,
-    machine: Machine,
+    recipe: TranslationConfig,
+    machine: DeviceOptions,
     examples: Examples[ParallelBatch],
     tokenizer: Tokenizer,
     longest: int,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> TrainingRun[Transformer, ParallelBatch]:
     """The run of an encoder-decoder at its first step, trained as in Vaswani et al. 2017, section 5.
 
@@ -91,14 +95,12 @@ def transformer_run(
     run = TrainingRun(
         model,
         examples,
-        Translation(recipe.smoothing),
+        Translation(recipe.label_smoothing),
         partial(batches_by_length, recipe.batch_tokens),
         partial(adamw, learning_rate=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-9),
-        partial(
-            noam, width=config.hidden_size, warmup=recipe.warmup, ends=recipe.steps if recipe.falling == "linear" else None
-        ),
+        partial(noam, width=config.hidden_size, warmup=recipe.warmup, ends=recipe.steps if recipe.decay == "linear" else None),
         recipe.steps,
-        recipe.clip,
+        recipe.max_grad_norm,
         torch.bfloat16 if recipe.precision == "bfloat16" else None,
         machine.micro_batch_size,
         machine.sharding,
@@ -108,16 +110,16 @@ def transformer_run(
     return run
 
 
-def held_out_batches(
-    recipe: Recipe, held_out: TokenizedCorpus, tokenizer: Tokenizer, most: int = EVALUATED_EXAMPLES
+def validation_batches(
+    recipe: PretrainingConfig, validation: TokenizedCorpus, tokenizer: Tokenizer, most: int = EVALUATED_EXAMPLES
 ) -> list[PretrainingBatch]:
     """Examples to evaluate on, their pairs and masks the same for every run: nothing of the recipe is in them but the length
     and the task.
 
-    Raises: ValueError if the held-out documents have no pairs.
+    Raises: ValueError if the validation documents have no pairs.
     """
-    settings = ExampleSettings(max_length=recipe.examples.max_length, pairs=recipe.examples.pairs)
-    epoch = PretrainingExamples(held_out, tokenizer, settings, seed=0).epoch(0)
-    chosen = epoch.in_batches(partial(batches_of, most))[0]
+    settings = ExampleConfig(max_length=recipe.examples.max_length, pairs=recipe.examples.pairs)
+    epoch = PretrainingExamples(validation, tokenizer, settings, seed=0).epoch(0)
+    chosen = epoch.in_batches(partial(batches_by_count, most))[0]
     by_length = chosen[epoch.lengths[chosen].argsort(kind="stable")]
     return [epoch.batch(by_length[start : start + EVALUATED_AT_ONCE]) for start in range(0, len(by_length), EVALUATED_AT_ONCE)]

@@ -24,31 +24,31 @@ from minibert.files import write_atomically
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import IntArray, share_of
 from minibert.text.prefetch import prefetch
-from minibert.training.distributed import ALONE, Processes, give_back_weights, spread
+from minibert.training.checkpoints import Checkpoints, random_states, set_random_state
+from minibert.training.distributed import SINGLE_PROCESS, Processes, parallelize, reshard
 from minibert.training.loop import Objective, Score, Step, evaluate, train
-from minibert.training.settings import Sharding
-from minibert.training.state import Checkpoints, random_states, set_random_state
+from minibert.training.options import Sharding
 
 STATE_FILE = "training-state.pt"
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
-Cut = Callable[[IntArray, np.random.Generator], list[IntArray]]
+BatchSampler = Callable[[IntArray, np.random.Generator], list[IntArray]]
 """Cuts the examples of an epoch, by their lengths, into those of each step."""
 
 
-Moved = TypeVar("Moved")
+BatchT = TypeVar("BatchT")
 
 
 @runtime_checkable
 class Batch(Protocol):
     """What a model is trained on at a time."""
 
-    def to(self: Moved, device: torch.device) -> Moved:
+    def to(self: BatchT, device: torch.device) -> BatchT:
         """The same on another device."""
         ...
 
 
-Network = TypeVar("Network", bound=PretrainedModel)
+ModelT = TypeVar("ModelT", bound=PretrainedModel)
 Some = TypeVar("Some", bound=Batch)
 Made = TypeVar("Made", bound=Batch, covariant=True)
 
@@ -62,7 +62,7 @@ class Epoch(Protocol[Made]):
         """Tokens of each example."""
         ...
 
-    def in_batches(self, cut: Cut) -> list[IntArray]:
+    def in_batches(self, cut: BatchSampler) -> list[IntArray]:
         """The numbers of all examples, cut into batches by a function of their lengths, in this epoch's random order."""
         ...
 
@@ -81,21 +81,21 @@ class Examples(Protocol[Made]):
 
 
 @dataclass(frozen=True)
-class Place:
+class DataPosition:
     """The first step that has not been taken: its epoch, and its number there."""
 
     epoch: int = 0
     step: int = 0
 
 
-class TrainingRun(Generic[Network, Some]):
+class TrainingRun(Generic[ModelT, Some]):
     """The training of one model, which can be kept at any step and taken up from there, bit for bit.
 
     Args:
         model: with the heads that are trained.
         examples: what it learns from.
         objective: what is made small.
-        cut: which examples come together in a step, such as `partial(batches_of, 64)`.
+        cut: which examples come together in a step, such as `partial(batches_by_count, 64)`.
         optimizer: makes the optimizer of a model, `schedule` the schedule of an optimizer.
         steps: updates in all.
         micro_batch: examples that are worked on at a time, at most; more of a step are worked on one after the other.
@@ -104,29 +104,29 @@ class TrainingRun(Generic[Network, Some]):
 
     def __init__(
         self,
-        model: Network,
+        model: ModelT,
         examples: Examples[Some],
         objective: Objective[Some],
-        cut: Cut,
+        cut: BatchSampler,
         optimizer: Callable[[nn.Module], Optimizer],
         schedule: Callable[[Optimizer], LRScheduler],
         steps: int,
-        clip: float = 1.0,
+        max_grad_norm: float = 1.0,
         autocast: torch.dtype | None = None,
         micro_batch: int | None = None,
         sharding: Sharding = "ddp",
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
         self.model = model
         self.model.to(processes.device)
-        self.trained = spread(self.model, sharding, processes)
+        self.trained = parallelize(self.model, sharding, processes)
         self.optimizer = optimizer(self.trained)
         self.schedule = schedule(self.optimizer)
         self.objective = objective
-        self.examples, self.cut, self.steps, self.clip = examples, cut, steps, clip
+        self.examples, self.cut, self.steps, self.max_grad_norm = examples, cut, steps, max_grad_norm
         self.autocast, self.micro_batch, self.processes = autocast, micro_batch, processes
         self.done = 0
-        self.place = Place()
+        self.place = DataPosition()
         self.current: list[Some] = []
         """The micro-batches of the last step."""
 
@@ -138,7 +138,7 @@ class TrainingRun(Generic[Network, Some]):
             self.objective,
             self.optimizer,
             self.schedule,
-            self.clip,
+            self.max_grad_norm,
             first=self.done + 1,
             autocast=self.autocast,
             processes=self.processes,
@@ -146,7 +146,7 @@ class TrainingRun(Generic[Network, Some]):
             self.done = step.number
             yield step
 
-    def batches(self) -> Iterator[tuple[Place, list[Some]]]:
+    def batches(self) -> Iterator[tuple[DataPosition, list[Some]]]:
         """The micro-batches of each step from here on, with the place of the next step. It does not end."""
         for number in count(self.place.epoch):
             epoch = self.examples.epoch(number)
@@ -154,7 +154,7 @@ class TrainingRun(Generic[Network, Some]):
             begin = self.place.step if number == self.place.epoch else 0
             for place in range(begin, len(plan)):
                 shares = share_of(plan[place], lengths, self.processes.rank, self.processes.count, self.micro_batch)
-                yield Place(number, place + 1), [epoch.batch(some).to(self.processes.device) for some in shares]
+                yield DataPosition(number, place + 1), [epoch.batch(some).to(self.processes.device) for some in shares]
 
     def _consumed(self) -> Iterator[list[Some]]:
         for place, batches in prefetch(islice(self.batches(), self.steps - self.done)):
@@ -169,7 +169,7 @@ class TrainingRun(Generic[Network, Some]):
         """
         some = (batch.to(self.processes.device) for batch in batches)
         scores = evaluate(self.model, some, objective or self.objective)
-        give_back_weights(self.model)
+        reshard(self.model)
         return scores
 
     def save(self, checkpoints: Checkpoints, beside: Callable[[Path], None] = lambda folder: None) -> None:
@@ -198,14 +198,14 @@ class TrainingRun(Generic[Network, Some]):
             write_atomically(folder / STATE_FILE, buffer.getbuffer())
             beside(folder)
 
-        if self.processes.leads:
+        if self.processes.is_main:
             checkpoints.save(self.done, write)
         self.processes.wait()
 
     def export(self, folder: Path) -> None:
         """Writes the model as anybody loads it, and nothing else. All processes call this."""
         weights = self._weights()
-        if self.processes.leads:
+        if self.processes.is_main:
             self.model.save_pretrained(folder, weights)
 
     def _weights(self) -> dict[str, Tensor]:
@@ -220,4 +220,4 @@ class TrainingRun(Generic[Network, Some]):
         set_optimizer_state_dict(self.model, self.optimizer, stored["optimizer"], options=WHOLE)
         self.schedule.load_state_dict(stored["schedule"])
         set_random_state(stored["random"], self.processes)
-        self.done, self.place = stored["step"], Place(*stored["place"])
+        self.done, self.place = stored["step"], DataPosition(*stored["place"])

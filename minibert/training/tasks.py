@@ -5,23 +5,23 @@ from torch import Tensor, nn
 
 from minibert import kernels
 from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
-from minibert.text.labelled import LabelledBatch
+from minibert.text.examples import PretrainingBatch
+from minibert.text.labeled import ClassificationBatch
 from minibert.text.parallel import ParallelBatch
-from minibert.text.pretraining import PretrainingBatch
-from minibert.training.loop import Sums
+from minibert.training.loop import LossSum
 
 
 class MaskedLM:
     """Masked words alone, as RoBERTa is pretrained (Liu et al. 2019): for `BertForMaskedLM`."""
 
-    def counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        return {"mlm": _labelled(batch.labels)}
+    def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+        return {"mlm": _target_count(batch.labels)}
 
-    def sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, Sums]:
+    def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         guessed = batch.labels != IGNORED
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
         words, true_words = _single(output.logits), batch.labels[guessed]
-        return {"mlm": Sums(masked_lm_loss(words, true_words, reduction="sum"), _hits(words, true_words))}
+        return {"mlm": LossSum(masked_lm_loss(words, true_words, reduction="sum"), _correct(words, true_words))}
 
 
 class Pretraining:
@@ -30,29 +30,29 @@ class Pretraining:
     Logits are made for the hidden words alone.
     """
 
-    def counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        return {"mlm": _labelled(batch.labels), "nsp": _labelled(batch.next_sentence_label)}
+    def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+        return {"mlm": _target_count(batch.labels), "nsp": _target_count(batch.next_sentence_label)}
 
-    def sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, Sums]:
+    def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         guessed = batch.labels != IGNORED
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
         words, true_words = _single(output.prediction_logits), batch.labels[guessed]
         pairs, true_pairs = _single(output.seq_relationship_logits), batch.next_sentence_label
         return {
-            "mlm": Sums(masked_lm_loss(words, true_words, reduction="sum"), _hits(words, true_words)),
-            "nsp": Sums(next_sentence_loss(pairs, true_pairs, reduction="sum"), _hits(pairs, true_pairs)),
+            "mlm": LossSum(masked_lm_loss(words, true_words, reduction="sum"), _correct(words, true_words)),
+            "nsp": LossSum(next_sentence_loss(pairs, true_pairs, reduction="sum"), _correct(pairs, true_pairs)),
         }
 
 
 class Classification:
     """One class for each text (Devlin et al. 2019, section 4.1)."""
 
-    def counts(self, batch: LabelledBatch) -> dict[str, int]:
+    def target_counts(self, batch: ClassificationBatch) -> dict[str, int]:
         return {"classification": len(batch.labels)}
 
-    def sums(self, model: nn.Module, batch: LabelledBatch) -> dict[str, Sums]:
+    def loss_sums(self, model: nn.Module, batch: ClassificationBatch) -> dict[str, LossSum]:
         logits = _single(model(batch.input_ids, batch.attention_mask).logits)
-        return {"classification": Sums(cross_entropy(logits, batch.labels).sum(), _hits(logits, batch.labels))}
+        return {"classification": LossSum(cross_entropy(logits, batch.labels).sum(), _correct(logits, batch.labels))}
 
 
 class Translation:
@@ -64,23 +64,23 @@ class Translation:
     Tests: tests/training/test_tasks.py::TestTranslation
     """
 
-    def __init__(self, smoothing: float = 0.1) -> None:
-        self.smoothing = smoothing
+    def __init__(self, label_smoothing: float = 0.1) -> None:
+        self.label_smoothing = label_smoothing
 
-    def counts(self, batch: ParallelBatch) -> dict[str, int]:
-        return {"target": _labelled(batch.labels)}
+    def target_counts(self, batch: ParallelBatch) -> dict[str, int]:
+        return {"target": _target_count(batch.labels)}
 
-    def sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, Sums]:
+    def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:
         logits = _single(model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits)
-        loss = kernels.label_smoothing_loss(logits, batch.labels, self.smoothing, reduction="sum")
-        return {"target": Sums(loss, _hits(logits, batch.labels))}
+        loss = kernels.label_smoothing_loss(logits, batch.labels, self.label_smoothing, reduction="sum")
+        return {"target": LossSum(loss, _correct(logits, batch.labels))}
 
 
-def _labelled(labels: Tensor) -> int:
+def _target_count(labels: Tensor) -> int:
     return int((labels != IGNORED).sum())
 
 
-def _hits(logits: Tensor, labels: Tensor) -> Tensor:
+def _correct(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(dim=-1) == labels).sum()
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from minibert.classroom.mistakes import CATALOGUE, MISTAKES, Kind, Mistake, source_with, variant
-from tests.kill import ROOT, is_value_test
-from tests.kill_matrix import PROPERTY, VALUE, outcome_of, page
+from tests.mistake_detection import ROOT, is_value_test
+from tests.mistake_table import PROPERTY, VALUE, outcome_of, page
 
 KINDS = {kind: [m for m in MISTAKES.values() if m.kind == kind] for kind in Kind}
 
@@ -20,14 +20,14 @@ def named(mistakes: list[Mistake]) -> pytest.MarkDecorator:
 def test_a_bug_is_killed_by_a_value_and_by_a_property(mistake: Mistake) -> None:
     """Not by the stored formula alone: a theorem that follows from it finds it out as well."""
     killed_by = [name for name, killed in outcome_of(mistake).items() if killed]
-    assert [name for name in killed_by if is_value_test(name)], f"no value test notices: {mistake.says}"
-    assert [name for name in killed_by if not is_value_test(name)], f"no property test notices: {mistake.says}"
+    assert [name for name in killed_by if is_value_test(name)], f"no value test notices: {mistake.description}"
+    assert [name for name in killed_by if not is_value_test(name)], f"no property test notices: {mistake.description}"
 
 
 @named(KINDS[Kind.CONVENTION] + KINDS[Kind.UNSAFE])
 def test_other_conventions_and_unsafe_numerics_are_noticed(mistake: Mistake) -> None:
     """They are not what the docstring says."""
-    assert any(outcome_of(mistake).values()), f"no test notices: {mistake.says}"
+    assert any(outcome_of(mistake).values()), f"no test notices: {mistake.description}"
 
 
 @named(KINDS[Kind.EQUIVALENT])
@@ -41,9 +41,9 @@ def test_every_kind_is_there_and_every_entry_says_why() -> None:
     assert all(KINDS.values())
     assert len(MISTAKES) == sum(map(len, CATALOGUE))
     for mistake in MISTAKES.values():
-        for text in (mistake.says, mistake.matters):
+        for text in (mistake.description, mistake.consequence):
             assert text.endswith(".")
-        assert mistake.made_by
+        assert mistake.seen_in
         assert mistake.edits
 
 
@@ -74,7 +74,7 @@ def test_the_source_of_a_mistake_can_be_read() -> None:
 
 
 def test_the_page_of_mistakes_is_true() -> None:
-    """Written anew by `python -m tests.kill_matrix > docs/mistakes.md`.
+    """Written anew by `python -m tests.mistake_table > docs/mistakes.md`.
 
     Word for word, but for one cell in a hundred: whether a property finds the rare case in 20 examples is left to the draw.
     """

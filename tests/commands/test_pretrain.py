@@ -20,22 +20,19 @@ import torch
 
 from minibert import BertForMaskedLM, BertForPreTraining, load_tokenizer
 from minibert.commands import main
-from minibert.study import reference
 from minibert.study.prepared import settings_of
-from minibert.study.reference import MEASURES, Reference, reference_for
-from minibert.study.runs import RunRecord
 from minibert.text import builtin
-from minibert.text.settings import TextSource, Vocabulary
+from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.training import state
-from minibert.training.settings import Recipe
-from minibert.training.state import Checkpoints
+from minibert.training.checkpoints import Checkpoints
+from minibert.training.options import PretrainingConfig
+from minibert.training.records import RunRecord
+from minibert.training.reference_runs import MEASURES, Reference, reference_for
 from tests.processes import start
 
 STEPS = 12
-SETTINGS = (
-    f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --held-out 0.2 --checkpoint-every 4 --evaluate-every 5"
-)
-MEASURED = ("mlm", "nsp", "mlm_accuracy", "nsp_accuracy", "gradient_norm", "learning_rate", "tokens", "held_out_mlm")
+SETTINGS = f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --validation-share 0.2 --checkpoint-every 4 --evaluate-every 5"
+MEASURED = ("mlm", "nsp", "mlm_accuracy", "nsp_accuracy", "gradient_norm", "learning_rate", "tokens", "validation_mlm")
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +111,13 @@ def test_the_console_tells_how_it_goes(text: Path, tmp_path: Path, capsys: pytes
 
 def interrupt_after(patch: pytest.MonkeyPatch, steps: int, number: int) -> None:
     """Sends this process a signal in the middle of a step."""
-    clip, calls = torch.nn.utils.clip_grad_norm_, []
+    max_grad_norm, calls = torch.nn.utils.clip_grad_norm_, []
 
     def interrupting(*args: object, **kwargs: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == steps:
             os.kill(os.getpid(), number)
-        return clip(*args, **kwargs)
+        return max_grad_norm(*args, **kwargs)
 
     patch.setattr(torch.nn.utils, "clip_grad_norm_", interrupting)
 
@@ -294,8 +291,8 @@ def test_on_track_and_off_it(
     assert reference_for(about | {"recipe": about["recipe"] | {"seed": 7}}) == band
     assert band.verdict(5, entry) == "on track"
     assert band.verdict(4, entry) == ""
-    assert "off track: MLM loss" in band.verdict(5, entry | {"held_out_mlm": 99.0})
-    assert "NSP accuracy 0.0% is below" in band.verdict(5, entry | {"held_out_nsp_accuracy": 0.0})
+    assert "off track: MLM loss" in band.verdict(5, entry | {"validation_mlm": 99.0})
+    assert "NSP accuracy 0.0% is below" in band.verdict(5, entry | {"validation_nsp_accuracy": 0.0})
     assert main(arguments(text, tmp_path / "b", "--batch-size", "7")) == 0
     assert "on track" not in capsys.readouterr().out
 
@@ -303,7 +300,9 @@ def test_on_track_and_off_it(
 def test_the_reference_runs_are_of_the_default_settings() -> None:
     """`minibert pretrain --preset tiny` has a reference, and so has mini; every step of it has all measures."""
     for preset, steps in (("tiny", 1000), ("mini", 300)):
-        about = settings_of(TextSource(), Vocabulary(), Recipe(preset=preset, steps=steps, seed=9), builtin.NAME, "any")
+        about = settings_of(
+            TextOptions(), VocabularyOptions(), PretrainingConfig(preset=preset, steps=steps, seed=9), builtin.NAME, "any"
+        )
         found = reference_for(about)
         assert found is not None, preset
         assert str(steps) in found.bands
@@ -315,7 +314,7 @@ def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["runs", str(whole), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["step"] == "12/12"
-    assert row["MLM"] == f"{RunRecord.read(whole).evaluations[-1]['held_out_mlm']:.3f}"
+    assert row["MLM"] == f"{RunRecord.read(whole).evaluations[-1]['validation_mlm']:.3f}"
     assert main(["runs", str(whole.parent), "--figure", str(tmp_path / "runs.png")]) == 0
     assert "whole" in capsys.readouterr().out
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")

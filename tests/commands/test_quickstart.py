@@ -17,9 +17,9 @@ import torch
 from minibert import BertForPreTraining
 from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
-from minibert.study import first_run
+from minibert.study import quickstart as first_run
 from minibert.text.corpus import Corpus, Document
-from minibert.text.labelled import MODULE_FAMILIES
+from minibert.text.labeled import MODULE_FAMILIES
 from minibert.text.tokenizer import load_tokenizer
 
 WRITTEN = {
@@ -74,15 +74,15 @@ def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.Cap
     assert {path.name for path in tmp_path.iterdir()} == WRITTEN
     results = json.loads((tmp_path / "results.json").read_text())
     vocabulary = load_tokenizer(tmp_path).get_vocab_size()
-    assert results["landmarks"]["ln V"] == pytest.approx(np.log(vocabulary))
-    assert results["landmarks"]["unigram entropy"] < results["landmarks"]["ln V"]
-    assert results["pretraining"]["mlm"]["loss"] < results["landmarks"]["ln V"]
+    assert results["baselines"]["ln V"] == pytest.approx(np.log(vocabulary))
+    assert results["baselines"]["unigram entropy"] < results["baselines"]["ln V"]
+    assert results["pretraining"]["mlm"]["loss"] < results["baselines"]["ln V"]
     assert 0 <= results["pretraining"]["nsp"]["accuracy"] <= 1
     assert len(results["fine_tuning"]["pretrained"]) == len(results["fine_tuning"]["from scratch"]) == 3
     assert results["fine_tuning"]["majority"] == pytest.approx(1 / len(MODULE_FAMILIES), abs=0.1)
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in metrics] == list(range(1, 25))
-    assert sum("held_out_mlm" in entry for entry in metrics) == 8
+    assert sum("validation_mlm" in entry for entry in metrics) == 8
     page = (tmp_path / "report.html").read_text()
     shown = capsys.readouterr().out
     scores = results["pretraining"]
@@ -139,13 +139,13 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
 
 def interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
     """Sends this process a SIGINT in the middle of a step."""
-    clip, calls = torch.nn.utils.clip_grad_norm_, []
+    max_grad_norm, calls = torch.nn.utils.clip_grad_norm_, []
 
     def interrupting(*args: object, **kwargs: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == steps:
             os.kill(os.getpid(), signal.SIGINT)
-        return clip(*args, **kwargs)
+        return max_grad_norm(*args, **kwargs)
 
     patch.setattr(torch.nn.utils, "clip_grad_norm_", interrupting)
 

@@ -60,7 +60,7 @@ def test_explained_for_people(folder: Path, capsys: pytest.CaptureFixture[str], 
     shown = shown_for(capsys, folder, "Unaffable déjà-学 [MASK] unx " + "a" * 101, "--explain")
     lines = shown.splitlines()
     assert lines[0].startswith("text        'Unaffable déjà-学 [MASK]")
-    assert lines[1].startswith("normalised  'unaffable deja- 学  [MASK]")
+    assert lines[1].startswith("normalized  'unaffable deja- 学  [MASK]")
     assert lines[2].startswith("words       unaffable | deja | - | 学 | [MASK] | unx | aaa")
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines[3:-2]]
     assert ["unaffable", "unaffable, …, una: no; un: yes", "un ##aff ##able", "5 6 7"] in rows
@@ -81,7 +81,7 @@ def test_explained_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert found["ids"] == [2, 1, 4, 3]
     assert found["stages"] == {
         "text": "Unb [MASK]",
-        "normalised": "unb [MASK]",
+        "normalized": "unb [MASK]",
         "words": ["unb", "[MASK]"],
         "pieces": [["[UNK]"], ["[MASK]"]],
         "ids": [1, 4],

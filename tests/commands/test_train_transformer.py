@@ -12,13 +12,13 @@ import torch
 
 from minibert import Transformer, TransformerConfig
 from minibert.commands import main
-from minibert.model.generation import Generated
+from minibert.model.generation import GeneratedSequence
 from minibert.study import translation
 from minibert.study.translation import bleu, exact, prepare_parallel, translate
-from minibert.text.settings import ParallelSource, Vocabulary
+from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 from minibert.training import recipe
-from minibert.training.settings import TransformerRecipe
+from minibert.training.options import TranslationConfig
 from tests.processes import start
 
 TINY = TransformerConfig(hidden_size=16, num_attention_heads=2, intermediate_size=32, encoder_layers=1, decoder_layers=1)
@@ -45,7 +45,7 @@ def asked(
     return capsys.readouterr().out.split("\n")[:-1]
 
 
-def test_sequences_are_learnt_kept_and_asked_for(
+def test_sequences_are_train_kept_and_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The loss falls, the folder has all that it should, and a line comes out for each that goes in, blank ones too."""
@@ -58,7 +58,7 @@ def test_sequences_are_learnt_kept_and_asked_for(
     assert f"minibert translate {out}" in shown
     entries = metrics_in(out)
     assert entries[-1]["target"] < entries[0]["target"]
-    assert {"held_out_target", "held_out_target_accuracy", "held_out_exact"} <= {*entries[-1]}
+    assert {"validation_target", "validation_target_accuracy", "validation_exact"} <= {*entries[-1]}
     for name in ("model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "loss.png", "run.json"):
         assert (out / name).is_file()
     assert main(["runs", str(out), "--figure", str(tmp_path / "runs.png")]) == 0
@@ -66,7 +66,7 @@ def test_sequences_are_learnt_kept_and_asked_for(
     assert main(["runs", str(out), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     last = entries[-1]
-    assert (row["target"], row["exact"]) == (f"{last['held_out_target']:.3f}", f"{last['held_out_exact']:.1%}")
+    assert (row["target"], row["exact"]) == (f"{last['validation_target']:.3f}", f"{last['validation_exact']:.1%}")
     found = asked(out, "a b\n\nc\n", monkeypatch, capsys)
     assert len(found) == 3
     assert found[1] == ""
@@ -76,7 +76,7 @@ def test_sequences_are_learnt_kept_and_asked_for(
     assert [found[0], found[2]] == [translate(model, tokenizer, [line])[0] for line in ("a b", "c")]
 
 
-def test_words_that_were_never_learnt_are_told(
+def test_words_that_were_never_train_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the standard error, so that what is written stays line by line."""
@@ -106,12 +106,12 @@ def test_what_cannot_be_written_does_not_count(tmp_path: Path, cased: bool) -> N
     """Without capital letters in the vocabulary there are none in what a translation is held against."""
     (tmp_path / "a.tsv").write_text("Zwei Hunde\tTwo dogs\nein Café\t\n")
     file = tmp_path / "a.tsv"
-    source = ParallelSource((file,), valid=(file,))
-    ready = prepare_parallel(source, Vocabulary(vocab_size=40, cased=cased), TransformerRecipe(), tmp_path, learn=True)
-    assert ready.held_out_text.targets == (["Two dogs"] if cased else ["two dogs"])
+    source = ParallelTextOptions((file,), valid=(file,))
+    ready = prepare_parallel(source, VocabularyOptions(vocab_size=40, cased=cased), TranslationConfig(), tmp_path, learn=True)
+    assert ready.validation_text.targets == (["Two dogs"] if cased else ["two dogs"])
     assert "Left out: 1 with an empty side." in ready.summary
-    all_learnt = replace(source, valid=(), held_out=0)
-    alone = prepare_parallel(all_learnt, Vocabulary(vocab_size=40), TransformerRecipe(), tmp_path, learn=True)
+    all_train = replace(source, valid=(), validation=0)
+    alone = prepare_parallel(all_train, VocabularyOptions(vocab_size=40), TranslationConfig(), tmp_path, learn=True)
     assert "There will be no evaluation: give --valid" in alone.summary
 
 
@@ -173,7 +173,7 @@ def test_two_languages_stopped_and_taken_up_again(tmp_path: Path, capsys: pytest
         (["train-translator", "--text", "a", "b", "c"], "text: give two files"),
         (["train-translator", "--text", "a", "--valid", "a", "b", "c"], "valid: give two files"),
         (["train-letters", "sort", "--warmup", "0"], "warmup 0: must be at least 1"),
-        (["train-letters", "sort", "--smoothing", "1"], "smoothing 1: must be at least 0 and below 1"),
+        (["train-letters", "sort", "--label-smoothing", "1"], "smoothing 1: must be at least 0 and below 1"),
         (["train-translator", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),
         (["translate", "nowhere"], "nowhere"),
         (["translate", "nowhere", "--beams", "0"], "--beams 0: must be at least 1"),
@@ -210,6 +210,6 @@ def test_scores() -> None:
 def test_spaces_around_hyphens_are_taken_out_between_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     """WordPiece cuts there, and forgets that there was no space."""
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "t", "-", "shirt", "."])
-    written = Generated([5, 6, 7, 8, 9, 3], 0.0)
+    written = GeneratedSequence([5, 6, 7, 8, 9, 3], 0.0)
     monkeypatch.setattr(Transformer, "generate", lambda model, ids, *more: [written] * len(ids))
     assert translate(Transformer(replace(TINY, vocab_size=10)), tokenizer, ["a", "a"]) == ["a t-shirt."] * 2

@@ -1,4 +1,4 @@
-"""Layer normalisation, activations and the feed-forward network: values, gradients and the theorems of their formulas."""
+"""Layer normalization, activations and the feed-forward network: values, gradients and the theorems of their formulas."""
 
 import math
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class TestLayerNorm:
 
     @given(tensors(axes=3), seeds)
     def test_tokens_do_not_see_each_other(self, x: Tensor, seed: int) -> None:
-        """Each token is normalised over its own width, with no regard to batch and neighbours."""
+        """Each token is normalized over its own width, with no regard to batch and neighbors."""
         gain, bias = normal(seed, 2, x.shape[-1])
         torch.testing.assert_close(layer_norm(x, gain, bias)[-1, -1], layer_norm(x[-1, -1], gain, bias))
 
@@ -111,7 +111,7 @@ class TestAddAndNorm:
         np.testing.assert_allclose(out.numpy(), np.array(expected).reshape(x.shape), atol=1e-6)
 
     def test_value_with_the_eps_of_bert(self) -> None:
-        """1e-12, as in layer normalisation by itself."""
+        """1e-12, as in layer normalization by itself."""
         x = torch.tensor([-1e-6, 1e-6], dtype=torch.float64)
         torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *plain(x))[1].item(), 1 / math.sqrt(2))
 
@@ -129,13 +129,13 @@ class TestAddAndNorm:
 
     @given(seeds, st.floats(0.5, 5))
     def test_a_sublayer_of_multiples_changes_nothing(self, seed: int, factor: float) -> None:
-        """Sublayer(x) = c x: the sum is (1 + c) x, and layer normalisation ignores scale."""
+        """Sublayer(x) = c x: the sum is (1 + c) x, and layer normalization ignores scale."""
         x = normal(seed, 3, 5)
         torch.testing.assert_close(add_and_norm(x, lambda hidden: factor * hidden, *plain(x)), layer_norm(x, *plain(x)))
 
     @given(seeds)
-    def test_what_comes_out_is_normalised(self, seed: int) -> None:
-        """Mean 0 and variance 1, whatever the sublayer does: the normalisation comes last."""
+    def test_what_comes_out_is_normalized(self, seed: int) -> None:
+        """Mean 0 and variance 1, whatever the sublayer does: the normalization comes last."""
         y = add_and_norm(normal(seed, 3, 5), lambda hidden: 7 * hidden.flip(0) + 2, *plain(torch.zeros(3, 5).double()))
         torch.testing.assert_close(y.mean(-1), torch.zeros(3, dtype=y.dtype))
         torch.testing.assert_close(y.square().mean(-1), torch.ones(3, dtype=y.dtype))

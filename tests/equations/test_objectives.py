@@ -43,7 +43,7 @@ def predictions(draw: st.DrawFn, classes: int | None = None) -> Predictions:
 LABELS = torch.tensor([2, IGNORED, 0, 1])
 
 
-def check_what_is_not_labelled_cannot_matter(loss: Loss, drawn: Predictions, seed: int) -> None:
+def check_what_is_not_labeled_cannot_matter(loss: Loss, drawn: Predictions, seed: int) -> None:
     """Other logits where there is no label change neither the loss nor any gradient."""
     logits, labels = drawn
     noise = 100 * normal(seed, *logits.shape)
@@ -58,7 +58,7 @@ def check_what_is_not_labelled_cannot_matter(loss: Loss, drawn: Predictions, see
     assert not logits.grad[labels == IGNORED].any()
 
 
-def check_it_is_a_mean_over_what_is_labelled(loss: Callable[..., Tensor], drawn: Predictions) -> None:
+def check_it_is_a_mean_over_what_is_labeled(loss: Callable[..., Tensor], drawn: Predictions) -> None:
     """Unlabelled predictions added to the batch change nothing; the sum is the mean times the number of labels."""
     logits, labels = drawn
     more = torch.cat([logits, logits]), torch.cat([labels, torch.full_like(labels, IGNORED)])
@@ -97,9 +97,9 @@ class TestCrossEntropy:
         logits.requires_grad_()
         cross_entropy(logits, labels).sum().backward()
         expected = torch.tensor(reference.softmax(logits.detach().numpy()))
-        labelled = labels != IGNORED
-        expected[labelled, labels[labelled]] -= 1
-        expected[~labelled] = 0
+        labeled = labels != IGNORED
+        expected[labeled, labels[labeled]] -= 1
+        expected[~labeled] = 0
         torch.testing.assert_close(logits.grad, expected)
 
     @given(tensors(axes=1, largest=7), st.floats(-100, 100))
@@ -111,9 +111,9 @@ class TestCrossEntropy:
         torch.testing.assert_close(cross_entropy((logits + shift).expand(len(every), -1), every), losses)
 
     @given(predictions(), seeds)
-    def test_what_is_not_labelled_cannot_matter(self, drawn: Predictions, seed: int) -> None:
+    def test_what_is_not_labeled_cannot_matter(self, drawn: Predictions, seed: int) -> None:
         """Neither the loss nor any gradient sees the logits where the label is ignored."""
-        check_what_is_not_labelled_cannot_matter(cross_entropy, drawn, seed)
+        check_what_is_not_labeled_cannot_matter(cross_entropy, drawn, seed)
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
     def test_sure_and_right_costs_nothing_and_nothing_overflows(self, dtype: torch.dtype) -> None:
@@ -145,12 +145,12 @@ class TestMaskedLMLoss:
     @given(predictions(), seeds)
     def test_what_is_not_masked_cannot_matter(self, drawn: Predictions, seed: int) -> None:
         """Other logits where nothing is to be guessed change neither the loss nor any gradient."""
-        check_what_is_not_labelled_cannot_matter(masked_lm_loss, drawn, seed)
+        check_what_is_not_labeled_cannot_matter(masked_lm_loss, drawn, seed)
 
     @given(predictions())
     def test_it_is_a_mean_over_what_is_masked(self, drawn: Predictions) -> None:
         """Tokens that are not masked do not count in the mean."""
-        check_it_is_a_mean_over_what_is_labelled(masked_lm_loss, drawn)
+        check_it_is_a_mean_over_what_is_labeled(masked_lm_loss, drawn)
 
     @given(st.integers(1, 9), st.integers(0, 8))
     def test_who_knows_nothing_pays_the_log_of_the_vocabulary(self, vocabulary: int, label: int) -> None:
@@ -192,12 +192,12 @@ class TestNextSentenceLoss:
     @given(predictions(classes=2))
     def test_it_is_a_mean_over_the_pairs(self, drawn: Predictions) -> None:
         """Examples of one segment do not count in the mean."""
-        check_it_is_a_mean_over_what_is_labelled(next_sentence_loss, drawn)
+        check_it_is_a_mean_over_what_is_labeled(next_sentence_loss, drawn)
 
     @given(predictions(classes=2), seeds)
     def test_what_is_no_pair_cannot_matter(self, drawn: Predictions, seed: int) -> None:
         """Other logits where there is one segment change neither the loss nor any gradient."""
-        check_what_is_not_labelled_cannot_matter(next_sentence_loss, drawn, seed)
+        check_what_is_not_labeled_cannot_matter(next_sentence_loss, drawn, seed)
 
 
 SMOOTHING = st.floats(0, 0.9)
@@ -205,12 +205,14 @@ SMOOTHING = st.floats(0, 0.9)
 
 class TestLabelSmoothingLoss:
     @given(predictions(), SMOOTHING)
-    def test_value(self, drawn: Predictions, smoothing: float) -> None:
+    def test_value(self, drawn: Predictions, label_smoothing: float) -> None:
         """Equals the mean in loops over the smoothed truth."""
         logits, labels = drawn
-        losses = [reference.smoothed_cross_entropy(z, int(y), smoothing) for z, y in zip(logits.numpy(), labels, strict=True)]
+        losses = [
+            reference.smoothed_cross_entropy(z, int(y), label_smoothing) for z, y in zip(logits.numpy(), labels, strict=True)
+        ]
         expected = sum(losses) / max(1, int((labels != IGNORED).sum()))
-        assert math.isclose(label_smoothing_loss(logits, labels, smoothing).item(), expected, abs_tol=1e-12)
+        assert math.isclose(label_smoothing_loss(logits, labels, label_smoothing).item(), expected, abs_tol=1e-12)
 
     def test_value_of_the_paper(self) -> None:
         """Its share is 0.1 unless something else is said."""
@@ -224,41 +226,41 @@ class TestLabelSmoothingLoss:
         assert gradgradcheck(lambda z: label_smoothing_loss(z, LABELS, 0.2), logits)
 
     @given(predictions(), SMOOTHING)
-    def test_it_is_pytorchs(self, drawn: Predictions, smoothing: float) -> None:
+    def test_it_is_pytorchs(self, drawn: Predictions, label_smoothing: float) -> None:
         """With any share, and with nothing smoothed it is plain cross-entropy."""
         logits, labels = drawn
         labels = labels.masked_fill(labels == IGNORED, 0)
         if len(labels):
-            theirs = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-            torch.testing.assert_close(label_smoothing_loss(logits, labels, smoothing), theirs)
+            theirs = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+            torch.testing.assert_close(label_smoothing_loss(logits, labels, label_smoothing), theirs)
         torch.testing.assert_close(label_smoothing_loss(logits, labels, 0.0), masked_lm_loss(logits, labels))
 
     @given(st.integers(2, 7), st.floats(0.05, 0.9), seeds)
-    def test_it_is_least_at_the_smoothed_truth(self, classes: int, smoothing: float, seed: int) -> None:
+    def test_it_is_least_at_the_smoothed_truth(self, classes: int, label_smoothing: float, seed: int) -> None:
         """The gradient is zero where softmax(z) gives the label 1 - ε + ε/K and every other class ε/K."""
-        truth = torch.full((1, classes), smoothing / classes, dtype=torch.float64)
-        truth[0, seed % classes] += 1 - smoothing
+        truth = torch.full((1, classes), label_smoothing / classes, dtype=torch.float64)
+        truth[0, seed % classes] += 1 - label_smoothing
         logits = truth.log().requires_grad_()
-        label_smoothing_loss(logits, torch.tensor([seed % classes]), smoothing).backward()
+        label_smoothing_loss(logits, torch.tensor([seed % classes]), label_smoothing).backward()
         torch.testing.assert_close(logits.grad, torch.zeros_like(logits))
 
     @given(predictions(), SMOOTHING)
-    def test_any_axes_may_stand_in_front(self, drawn: Predictions, smoothing: float) -> None:
+    def test_any_axes_may_stand_in_front(self, drawn: Predictions, label_smoothing: float) -> None:
         """A batch cut in rows has the same mean."""
         logits, labels = drawn
-        rows = label_smoothing_loss(torch.stack([logits, -logits]), torch.stack([labels, labels]), smoothing)
-        flat = label_smoothing_loss(torch.cat([logits, -logits]), torch.cat([labels, labels]), smoothing)
+        rows = label_smoothing_loss(torch.stack([logits, -logits]), torch.stack([labels, labels]), label_smoothing)
+        flat = label_smoothing_loss(torch.cat([logits, -logits]), torch.cat([labels, labels]), label_smoothing)
         torch.testing.assert_close(rows, flat)
 
     @given(predictions(), SMOOTHING, seeds)
-    def test_what_is_not_labelled_cannot_matter(self, drawn: Predictions, smoothing: float, seed: int) -> None:
+    def test_what_is_not_labeled_cannot_matter(self, drawn: Predictions, label_smoothing: float, seed: int) -> None:
         """Nor does it count in the mean."""
 
         def loss(logits: Tensor, labels: Tensor, **options: str) -> Tensor:
-            return label_smoothing_loss(logits, labels, smoothing, **options)
+            return label_smoothing_loss(logits, labels, label_smoothing, **options)
 
-        check_what_is_not_labelled_cannot_matter(loss, drawn, seed)
-        check_it_is_a_mean_over_what_is_labelled(loss, drawn)
+        check_what_is_not_labeled_cannot_matter(loss, drawn, seed)
+        check_it_is_a_mean_over_what_is_labeled(loss, drawn)
 
 
 class TestBinaryCrossEntropy:
@@ -323,30 +325,30 @@ texts = st.lists(st.integers(0, 5), min_size=1, max_size=20)
 
 class TestUnigramEntropy:
     @given(st.lists(st.integers(0, 5), max_size=20), texts)
-    def test_value(self, learnt: list[int], held_out: list[int]) -> None:
-        """Equals the formula in loops; tokens that were never learnt, and no learnt tokens at all, included."""
-        entropy = unigram_entropy(torch.tensor(learnt, dtype=torch.int64), torch.tensor(held_out), 6)
-        assert math.isclose(entropy.item(), reference.unigram_entropy(learnt, held_out, 6), rel_tol=1e-5)
+    def test_value(self, train: list[int], validation: list[int]) -> None:
+        """Equals the formula in loops; tokens that were never learned, and no learned tokens at all, included."""
+        entropy = unigram_entropy(torch.tensor(train, dtype=torch.int64), torch.tensor(validation), 6)
+        assert math.isclose(entropy.item(), reference.unigram_entropy(train, validation, 6), rel_tol=1e-5)
 
     @given(st.integers(1, 9), texts)
-    def test_nothing_learnt_is_the_log_of_the_vocabulary(self, times: int, held_out: list[int]) -> None:
+    def test_nothing_train_is_the_log_of_the_vocabulary(self, times: int, validation: list[int]) -> None:
         """So is a text in which every token is equally frequent."""
-        for learnt in ([], list(range(6)) * times):
-            entropy = unigram_entropy(torch.tensor(learnt, dtype=torch.int64), torch.tensor(held_out), 6)
+        for train in ([], list(range(6)) * times):
+            entropy = unigram_entropy(torch.tensor(train, dtype=torch.int64), torch.tensor(validation), 6)
             assert math.isclose(entropy.item(), math.log(6), rel_tol=1e-5)
 
     @given(texts, texts, seeds)
-    def test_the_order_of_tokens_and_their_ids_do_not_matter(self, learnt: list[int], held_out: list[int], seed: int) -> None:
+    def test_the_order_of_tokens_and_their_ids_do_not_matter(self, train: list[int], validation: list[int], seed: int) -> None:
         """Only how often each occurs does."""
         generator = np.random.default_rng(seed)
         names = generator.permutation(6)
-        one = unigram_entropy(torch.tensor(learnt), torch.tensor(held_out), 6)
-        renamed = [torch.from_numpy(generator.permutation(names[np.array(text)])) for text in (learnt, held_out)]
+        one = unigram_entropy(torch.tensor(train), torch.tensor(validation), 6)
+        renamed = [torch.from_numpy(generator.permutation(names[np.array(text)])) for text in (train, validation)]
         torch.testing.assert_close(unigram_entropy(*renamed, 6), one)
 
     @given(texts)
     def test_no_frequencies_fit_a_text_better_than_its_own(self, text: list[int]) -> None:
-        """Gibbs: the landmark is never below the entropy of the held-out text itself, and comes near with much of the same."""
+        """Gibbs: the landmark is never below the entropy of the validation text itself, and comes near with much of the same."""
         counts = np.bincount(text) / len(text)
         entropy = -sum(p * math.log(p) for p in counts if p)
         assert unigram_entropy(torch.tensor(text), torch.tensor(text), 6) >= entropy - 1e-5

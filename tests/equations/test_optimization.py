@@ -144,10 +144,10 @@ class TestWarmupLinearSchedule:
         assert all(0 < rate <= 1 for rate in rates[:-1])
         assert rates[-1] == 0
         assert math.isclose(max(rates), 1.0)
-        rising, falling = np.diff([0.0, *rates[:warmup]]), np.diff(rates[warmup:])
+        rising, decay = np.diff([0.0, *rates[:warmup]]), np.diff(rates[warmup:])
         np.testing.assert_allclose(rising, 1 / max(1, warmup))
         if warmup < steps:
-            np.testing.assert_allclose(falling, -1 / (steps - warmup))
+            np.testing.assert_allclose(decay, -1 / (steps - warmup))
 
 
 class TestNoamSchedule:

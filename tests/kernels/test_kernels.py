@@ -82,14 +82,14 @@ def test_layer_norm_and_gelu_are_theirs(x: Tensor, seed: int) -> None:
 
 
 @given(st.integers(0, 5), st.integers(1, 6), st.floats(0, 1), st.sampled_from(["mean", "sum"]), seeds)
-def test_label_smoothing_is_the_equation(rows: int, classes: int, smoothing: float, reduction: str, seed: int) -> None:
-    """Values and gradients, with labels that are ignored, and with nothing labelled."""
+def test_label_smoothing_is_the_equation(rows: int, classes: int, label_smoothing: float, reduction: str, seed: int) -> None:
+    """Values and gradients, with labels that are ignored, and with nothing labeled."""
     random = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(2, rows, classes, generator=random, dtype=torch.float64)
     labels = torch.randint(-1, classes, (2, rows), generator=random)
     labels[labels < 0] = equations.IGNORED
     one, other = (
-        value_and_gradients(lambda z, f=function: f(z, labels, smoothing, reduction), logits)
+        value_and_gradients(lambda z, f=function: f(z, labels, label_smoothing, reduction), logits)
         for function in (equations.label_smoothing_loss, kernels.label_smoothing_loss)
     )
     torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)

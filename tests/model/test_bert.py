@@ -116,7 +116,7 @@ def test_the_layers_feed_forward_is_the_equation(model: BertForPreTraining, ids:
     torch.testing.assert_close(recording["layers.1.feed_forward"], expected)
 
 
-def test_normalisation_comes_after_the_sum(model: BertForPreTraining, ids: Tensor) -> None:
+def test_normalization_comes_after_the_sum(model: BertForPreTraining, ids: Tensor) -> None:
     """Post-norm: with a sublayer that says nothing, its output is the norm of its input, not the input."""
     layer = model.bert.layers[0]
     torch.nn.init.zeros_(layer.feed_forward.weight)
@@ -151,7 +151,7 @@ def test_the_embeddings_gradient_comes_from_both_ends(model: BertForPreTraining,
     assert model.bert.embeddings.words.weight.grad[absent].any()
 
 
-def test_initialisation_is_berts() -> None:
+def test_initialization_is_berts() -> None:
     """Weights: normal with std 0.02, none beyond two of them; biases 0, gains 1; the padding piece is like any other."""
     torch.manual_seed(0)
     model = BertForPreTraining(BertConfig(vocab_size=2000, hidden_size=96, num_hidden_layers=1, intermediate_size=384))

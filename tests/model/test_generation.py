@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minibert.equations import softmax
-from minibert.model.cache import Cache
+from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS
-from minibert.model.generation import Generated, beam_search, greedy_search, most_likely, sampler
+from minibert.model.generation import GeneratedSequence, beam_search, greedy_search, most_likely, sampler
 from tests.model.test_transformer import KEEP, SOURCE, random_model
 from tests.strategies import normal, seeds
 
@@ -19,21 +19,21 @@ END = 3
 PROMPT = torch.tensor([[2], [2]])
 
 
-def table_of(seed: int, vocabulary: int = 6, spread: float = 2.0) -> Callable[[Tensor, Cache, Tensor], Tensor]:
+def table_of(seed: int, vocabulary: int = 6, spread: float = 2.0) -> Callable[[Tensor, KeyValueCache, Tensor], Tensor]:
     """A language of which the next token depends on the last one and on the sentence alone: it can be searched by hand."""
     table = spread * normal(seed, 2, vocabulary, vocabulary)
 
-    def step(tokens: Tensor, cache: Cache, rows: Tensor) -> Tensor:
+    def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
         return table[rows, tokens[:, -1]]
 
     return step
 
 
-def log_probability(step: Callable[[Tensor, Cache, Tensor], Tensor], row: int, tokens: list[int]) -> float:
+def log_probability(step: Callable[[Tensor, KeyValueCache, Tensor], Tensor], row: int, tokens: list[int]) -> float:
     """Of an output, token by token."""
     before, total = 2, 0.0
     for token in tokens:
-        logits = step(torch.tensor([[before]]), Cache(), torch.tensor([row]))
+        logits = step(torch.tensor([[before]]), KeyValueCache(), torch.tensor([row]))
         total += logits.log_softmax(-1)[0, token].item()
         before = token
     return total
@@ -57,7 +57,7 @@ class TestGreedySearch:
         for row, output in enumerate(greedy_search(step, PROMPT, END, most)):
             expected, before = [], 2
             while len(expected) < most and END not in expected:
-                before = int(step(torch.tensor([[before]]), Cache(), torch.tensor([row])).argmax())
+                before = int(step(torch.tensor([[before]]), KeyValueCache(), torch.tensor([row])).argmax())
                 expected.append(before)
             assert output.tokens == expected
             assert output.log_probability == pytest.approx(log_probability(step, row, expected))
@@ -106,7 +106,7 @@ class TestBeamSearch:
         step, most = table_of(seed, vocabulary=4), 3
         for row, best in enumerate(beam_search(step, PROMPT, END, most, beams=64, alpha=alpha)):
             all_scores = [
-                Generated(tokens, log_probability(step, row, tokens)).score(alpha)
+                GeneratedSequence(tokens, log_probability(step, row, tokens)).score(alpha)
                 for tokens in every_output(most, vocabulary=4)
             ]
             assert best.score(alpha) == pytest.approx(max(all_scores))
@@ -127,7 +127,7 @@ class TestBeamSearch:
                 if len(ended) > beams:
                     going = []
                     break
-            scores = [Generated(tokens, log_probability(step, row, tokens)).score(alpha) for tokens in ended + going]
+            scores = [GeneratedSequence(tokens, log_probability(step, row, tokens)).score(alpha) for tokens in ended + going]
             assert found[row].score(alpha) == pytest.approx(max(scores))
             assert found[row].log_probability == pytest.approx(log_probability(step, row, found[row].tokens))
             assert found[row].tokens in ended + going
@@ -184,7 +184,7 @@ class TestCache:
     @given(seed=seeds, cuts=st.lists(st.integers(1, 3), min_size=1, max_size=4))
     def test_what_is_kept_changes_nothing(self, kind: dict[str, object], seed: int, cuts: list[int]) -> None:
         """Token by token, or several at a time, the scores are those of the whole target at once."""
-        model, cache = random_model(seed, **kind), Cache()
+        model, cache = random_model(seed, **kind), KeyValueCache()
         target = torch.randint(4, 23, (2, sum(cuts)), generator=torch.Generator().manual_seed(seed))
         memory = model.encode(SOURCE, KEEP)
         parts = [model.decode(part, memory, KEEP, cache=cache) for part in target.split(cuts, dim=1)]
@@ -195,7 +195,7 @@ class TestCache:
     @given(seed=seeds)
     def test_rows_can_be_chosen(self, seed: int) -> None:
         """What follows is as if the chosen rows had been there from the beginning."""
-        model, cache = random_model(seed), Cache()
+        model, cache = random_model(seed), KeyValueCache()
         memory = model.encode(SOURCE, KEEP)
         model.decode(torch.tensor([[2, 7], [2, 9]]), memory, KEEP, cache=cache)
         rows = torch.tensor([1, 1, 0])

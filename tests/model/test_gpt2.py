@@ -15,7 +15,7 @@ from torch import nn
 
 from minibert import GPT2Config, GPT2LMHeadModel, record
 from minibert.equations import IGNORED
-from minibert.model.names import GPT2
+from minibert.model.checkpoints.names import GPT2
 from tests.strategies import seeds
 
 DATA = os.environ.get("MINIBERT_DATA")

@@ -35,7 +35,7 @@ class TestEncoderLayer:
     @settings(max_examples=30)
     @given(seeds)
     def test_value(self, seed: int) -> None:
-        """Equals the loops: attention's result is added, the sum normalised; then the same with the feed-forward network."""
+        """Equals the loops: attention's result is added, the sum normalized; then the same with the feed-forward network."""
         layer, x = layer_of(seed), normal(seed, 3, 6)
         read = layer.attention(x[None], x[None])[0].detach().numpy()
         gain, bias, final_gain, final_bias, w_1, b_1, w_2, b_2 = (
@@ -68,8 +68,8 @@ class TestEncoderLayer:
         torch.testing.assert_close(layer(x, None), add_and_norm(hidden, network, layer.norm.weight, layer.norm.bias))
 
     @given(seeds)
-    def test_a_layer_that_finds_nothing_only_normalises(self, seed: int) -> None:
-        """With zeros for both last maps, and no gain or bias, the tokens come out normalised, and not forgotten."""
+    def test_a_layer_that_finds_nothing_only_normalizes(self, seed: int) -> None:
+        """With zeros for both last maps, and no gain or bias, the tokens come out normalized, and not forgotten."""
         layer, x = layer_of(seed), normal(seed, 1, 3, 6)
         with torch.no_grad():
             for part in (layer.attention.output, layer.feed_forward):
@@ -83,7 +83,7 @@ class TestEncoderLayer:
 
     @given(seeds)
     def test_pre_norm_leaves_what_goes_in_as_it_is(self, seed: int) -> None:
-        """x + f(LayerNorm(x)), twice; with zeros for both last maps the tokens come out as they went in, not normalised."""
+        """x + f(LayerNorm(x)), twice; with zeros for both last maps the tokens come out as they went in, not normalized."""
         layer, x = layer_of(seed, pre_norm=True), normal(seed, 1, 3, 6)
         normed = layer.attention_norm(x)
         hidden = x + layer.attention(normed, normed)
@@ -100,7 +100,7 @@ class TestDecoderLayer:
     @settings(max_examples=30)
     @given(seeds)
     def test_value(self, seed: int) -> None:
-        """Equals its parts: reading each other, then the memory, then thinking; each time added and normalised."""
+        """Equals its parts: reading each other, then the memory, then thinking; each time added and normalized."""
         layer = randomised(DecoderLayer(CONFIG, "explicit"), seed)
         x, memory = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
         keep, memory_keep = torch.ones(3, 3, dtype=torch.bool).tril()[None, None], torch.tensor([[[[True, False, True, True]]]])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minibert.model.cache import Cache
+from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS, ModelConfig
 from minibert.model.stacks import Decoder, Encoder
 from tests.strategies import normal, seeds
@@ -62,7 +62,7 @@ class TestDecoder:
     @given(seeds, st.lists(st.integers(1, 2), min_size=2, max_size=3))
     def test_value_with_a_cache(self, seed: int, cuts: list[int]) -> None:
         """Some tokens at a time, it equals the tokens one at a time as well."""
-        decoder, memory, cache = decoder_of(seed), normal(seed + 1, 1, 3, 6), Cache()
+        decoder, memory, cache = decoder_of(seed), normal(seed + 1, 1, 3, 6), KeyValueCache()
         words, keep = normal(seed, 1, sum(cuts), 6), torch.ones(1, sum(cuts), dtype=torch.bool)
         parts = [
             decoder(part, torch.ones(1, part.shape[1], dtype=torch.bool), memory, MEMORY_KEEP[:1], cache)
@@ -95,7 +95,12 @@ class TestDecoder:
     @given(st.sampled_from(POSITIONS), seeds)
     def test_a_cache_changes_nothing(self, positions: str, seed: int) -> None:
         """Token by token it is what it is at once."""
-        decoder, words, memory, cache = decoder_of(seed, positions), normal(seed, 2, 4, 6), normal(seed + 1, 2, 3, 6), Cache()
+        decoder, words, memory, cache = (
+            decoder_of(seed, positions),
+            normal(seed, 2, 4, 6),
+            normal(seed + 1, 2, 3, 6),
+            KeyValueCache(),
+        )
         parts = [decoder(words[:, [t]], KEEP[:, [t]], memory, MEMORY_KEEP, cache)[:, 0] for t in range(4)]
         whole = decoder(words, KEEP, memory, MEMORY_KEEP)
         torch.testing.assert_close(torch.stack(parts, dim=1)[KEEP], whole[KEEP])
@@ -108,9 +113,9 @@ class TestDecoder:
             decoder, words, memory = decoder_of(seed, positions), normal(seed, 1, 3, 6), normal(seed + 1, 1, 3, 6)
             everything = torch.ones(1, 3, dtype=torch.bool)
             here = decoder(words, everything, memory, everything)
-            bias, turn = decoder.positions.bias, decoder.positions.turn
+            bias, rotate = decoder.positions.bias, decoder.positions.rotate
             decoder.positions.bias = lambda one, other, like, f=bias: f(one + 7, other + 7, like)
-            decoder.positions.turn = lambda places, f=turn: f(places + 7)
+            decoder.positions.rotate = lambda places, f=rotate: f(places + 7)
             torch.testing.assert_close(decoder(words, everything, memory, everything), here)
 
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from minibert import TRANSFORMERS, Transformer, TransformerConfig, record
 from minibert.equations import IGNORED
 from minibert.model.config import POSITIONS
+from minibert.model.inputs import keep_mask
 from minibert.model.layers import DecoderLayer, EncoderLayer
-from minibert.model.masks import kept
-from minibert.model.transformer import shifted_right
+from minibert.model.transformer import shift_right
 from tests.strategies import normal, seeds
 
 SIZES = {
@@ -81,7 +81,7 @@ class TestTransformer:
     def test_value_and_gradient_equal_torch(self, seed: int, pre_norm: bool, activation: str) -> None:
         """Layer by layer and whole, with a causal and a padding mask, to 1e-10: nn.Transformer with the same weights.
 
-        The final normalisations that nn.Transformer has in post-norm too are taken out.
+        The final normalizations that nn.Transformer has in post-norm too are taken out.
         """
         torch.manual_seed(seed)
         theirs = nn.Transformer(
@@ -197,9 +197,9 @@ class TestTransformer:
         for arguments in ((source, None, target, None), (*padded(source), *padded(target))):
             model.zero_grad()
             logits = model(*arguments).logits
-            kept = logits if arguments[1] is None else logits[:, before : before + 4]
-            kept.square().sum().backward()
-            results.append((kept, *(parameter.grad.clone() for parameter in model.parameters())))
+            keep_mask = logits if arguments[1] is None else logits[:, before : before + 4]
+            keep_mask.square().sum().backward()
+            results.append((keep_mask, *(parameter.grad.clone() for parameter in model.parameters())))
         for one, other in zip(*results, strict=True):
             torch.testing.assert_close(one, other)
 
@@ -244,7 +244,7 @@ class TestTransformer:
         with pytest.raises(ValueError, match="beams is 0"):
             model.generate(SOURCE, KEEP, beams=0)
         with pytest.raises(ValueError, match="attention_mask is"):
-            kept(KEEP[:, :3], SOURCE)
+            keep_mask(KEEP[:, :3], SOURCE)
         with pytest.raises(ValueError, match="positions 'wavy' is unknown"):
             TransformerConfig(positions="wavy")
         with pytest.raises(ValueError, match="'rotary' need an even width, not 3"):
@@ -295,13 +295,13 @@ class TestShiftedRight:
     def test_value(self) -> None:
         """One place to the right, behind the start; what is not foretold is padding."""
         labels = torch.tensor([[7, 8, 3], [9, 3, IGNORED]])
-        assert shifted_right(labels, start=2, padding=0).tolist() == [[2, 7, 8], [2, 9, 3]]
+        assert shift_right(labels, start=2, padding=0).tolist() == [[2, 7, 8], [2, 9, 3]]
 
     @given(st.lists(st.integers(4, 9), min_size=1, max_size=5))
     def test_each_place_foretells_the_next_and_sees_it_never(self, target: list[int]) -> None:
         """What is read at t + 1 is what was to be foretold at t."""
         labels = torch.tensor([target])
-        read = shifted_right(labels, start=2, padding=0)
+        read = shift_right(labels, start=2, padding=0)
         assert read[0, 0] == 2
         assert read[0, 1:].tolist() == target[:-1]
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from torch import nn
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining
-from minibert.model.names import BERT
+from minibert.model.checkpoints.names import BERT
 from minibert.model.pretrained import PretrainedModel
-from tests.model.checkpoints import CLASSES, configs, inputs_for, labels_for, largest_difference
+from tests.model.random_checkpoints import CLASSES, configs, inputs_for, labels_for, largest_difference
 from tests.strategies import seeds
 
 transformers = pytest.importorskip("transformers")
@@ -38,10 +38,10 @@ def check_they_agree(mine: PretrainedModel, other: nn.Module, config: BertConfig
     arguments = inputs | labels_for(type(mine), inputs["input_ids"])
     one, two = mine(**arguments), other(**arguments)
     assert largest_difference(one, two) < 1e-10
-    kept = inputs["attention_mask"][..., None]
+    keep_mask = inputs["attention_mask"][..., None]
     for out in (one, two):
         loss = getattr(out, "loss", None)
-        (out.pooler_output.sum() + (out.last_hidden_state * kept).sum() if loss is None else loss).backward()
+        (out.pooler_output.sum() + (out.last_hidden_state * keep_mask).sum() if loss is None else loss).backward()
     gradients = {name.removeprefix("bert."): p.grad for name, p in other.named_parameters()}
     for name, parameter in mine.named_parameters():
         untied = name == "mlm.bias" and not config.tie_word_embeddings  # then they use one of two copies

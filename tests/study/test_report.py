@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from minibert.study import plots, report
+from minibert.study import figures as plots
+from minibert.study import report
 from minibert.study.fill_mask import Guess
 
 

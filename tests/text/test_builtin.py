@@ -7,7 +7,7 @@ import pytest
 from minibert.text import builtin
 from minibert.text.builtin import builtin_corpus, sentences
 from minibert.text.corpus import Document
-from minibert.text.held_out import split_held_out
+from minibert.text.splits import split_documents
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +64,11 @@ def test_the_second_time_it_comes_from_the_cache(documents: list[Document], monk
     assert builtin_corpus().documents == documents
 
 
-def test_whole_modules_are_held_out(documents: list[Document]) -> None:
+def test_whole_modules_are_validation(documents: list[Document]) -> None:
     """No module is on both sides, the share is about right, and the names alone decide."""
-    learnt, held_out = split_held_out(documents, 0.15)
-    assert {d.source for d in learnt}.isdisjoint({d.source for d in held_out})
-    assert len(learnt) + len(held_out) == len(documents)
+    train, validation = split_documents(documents, 0.15)
+    assert {d.source for d in train}.isdisjoint({d.source for d in validation})
+    assert len(train) + len(validation) == len(documents)
     modules = {d.source for d in documents}
-    assert 0.10 < len({d.source for d in held_out}) / len(modules) < 0.20
-    assert split_held_out(held_out[:10], 0.15) == ([], held_out[:10])
+    assert 0.10 < len({d.source for d in validation}) / len(modules) < 0.20
+    assert split_documents(validation[:10], 0.15) == ([], validation[:10])

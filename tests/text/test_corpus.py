@@ -17,7 +17,7 @@ from minibert.text.corpus import (
     read_files,
     read_hub,
 )
-from minibert.text.held_out import enough_held_out, is_held_out, split_held_out
+from minibert.text.splits import in_validation, split_documents, sufficient_validation_share
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 TWO = [("One sentence a line.", "Another one."), ("A second document.", "Its end.")]
@@ -187,15 +187,15 @@ def test_a_data_set_of_the_hub(tmp_path: Path) -> None:
         read_hub("nobody/nothing-of-the-kind")
 
 
-def test_documents_of_one_source_are_held_out_together() -> None:
+def test_documents_of_one_source_are_validation_together() -> None:
     """The share is about right, and the names alone decide."""
     documents = [Document(f"source{number % 500}", ("x",)) for number in range(1000)]
-    learnt, held_out = split_held_out(documents, 0.15)
-    assert {d.source for d in learnt}.isdisjoint({d.source for d in held_out})
-    assert 0.10 < len(held_out) / len(documents) < 0.20
-    assert split_held_out(held_out, 0.15) == ([], held_out)
-    assert all(is_held_out(d.source, 0.15) for d in held_out)
-    assert not any(is_held_out(d.source, 0.0) for d in documents)
+    train, validation = split_documents(documents, 0.15)
+    assert {d.source for d in train}.isdisjoint({d.source for d in validation})
+    assert 0.10 < len(validation) / len(documents) < 0.20
+    assert split_documents(validation, 0.15) == ([], validation)
+    assert all(in_validation(d.source, 0.15) for d in validation)
+    assert not any(in_validation(d.source, 0.0) for d in documents)
 
 
 def test_a_corpus_can_be_gone_through_again(tmp_path: Path) -> None:
@@ -203,19 +203,19 @@ def test_a_corpus_can_be_gone_through_again(tmp_path: Path) -> None:
     assert list(read.documents) == list(read.documents) != []
 
 
-def test_at_least_two_documents_are_held_out_where_there_are_ten() -> None:
+def test_at_least_two_documents_are_validation_where_there_are_ten() -> None:
     """The share that is asked for, if it is enough; else as much more as it takes, and of fewer than ten none."""
     for count in (10, 17, 40):
         documents = [Document(f"{count}-{n}", ("a", "b")) for n in range(count)]
-        share = enough_held_out(documents, 0.05)
+        share = sufficient_validation_share(documents, 0.05)
         assert share >= 0.05
-        held_out = [document for document in documents if is_held_out(document.source, share)]
-        assert len(held_out) == 2 or share == 0.05
-        assert enough_held_out(documents, 0.0) == 0.0
+        validation = [document for document in documents if in_validation(document.source, share)]
+        assert len(validation) == 2 or share == 0.05
+        assert sufficient_validation_share(documents, 0.0) == 0.0
     many = [Document(f"{n}", ("a",)) for n in range(1000)]
-    assert enough_held_out(many, 0.05) == 0.05
-    assert enough_held_out(many[:9], 0.05) == 0.0
-    assert enough_held_out([], 0.05) == 0.0
+    assert sufficient_validation_share(many, 0.05) == 0.05
+    assert sufficient_validation_share(many[:9], 0.05) == 0.0
+    assert sufficient_validation_share([], 0.05) == 0.0
 
 
 def test_utf_16_is_recognised(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.equations import IGNORED
-from minibert.model.transformer import shifted_right
+from minibert.model.transformer import shift_right
 from minibert.text.batching import batches_by_length
 from minibert.text.corpus import CorpusError
 from minibert.text.parallel import (
@@ -71,10 +71,10 @@ class TestReadParallel:
 def test_a_source_is_on_one_side_only() -> None:
     """However often it comes, and wherever; together both sides are everything, in order."""
     text = ParallelText([f"s{n % 200}" for n in range(600)], [f"t{n}" for n in range(600)])
-    learnt, held_out = split_parallel(text, 0.1)
-    assert not {*learnt.sources} & {*held_out.sources}
-    assert 20 < len(held_out) < 120
-    assert sorted(learnt.targets + held_out.targets) == sorted(text.targets)
+    train, validation = split_parallel(text, 0.1)
+    assert not {*train.sources} & {*validation.sources}
+    assert 20 < len(validation) < 120
+    assert sorted(train.targets + validation.targets) == sorted(text.targets)
     assert split_parallel(text, 0.0) == (text, ParallelText([], []))
 
 
@@ -91,7 +91,7 @@ class TestParallelExamples:
     def test_the_decoder_is_given_what_the_model_makes_of_the_labels(self) -> None:
         """Training and `Transformer(labels=...)` shift the same way."""
         batch = SequenceExamples("sort", TOKENIZER, seed=0, size=20, longest=6).epoch(0).batch(np.arange(20))
-        shifted = shifted_right(batch.labels, start=2, padding=0)
+        shifted = shift_right(batch.labels, start=2, padding=0)
         there = batch.labels != IGNORED
         assert torch.equal(batch.decoder_input_ids[there], shifted[there])
 
@@ -127,14 +127,14 @@ class TestSequenceExamples:
             assert target.split() == {"copy": list, "reverse": lambda s: s[::-1], "sort": sorted}[task](source.split())
         assert {len(source.split()) for source in text.sources} == {1, 2, 3, 4, 5, 6}
 
-    def test_what_is_held_out_is_never_learnt_from(self) -> None:
+    def test_what_is_validation_is_never_train_from(self) -> None:
         """In no epoch; each epoch has other sequences, and the same again if it is asked for again."""
-        learnt = SequenceExamples("sort", TOKENIZER, seed=0, size=2000, longest=3)
-        held_out = SequenceExamples("sort", TOKENIZER, seed=0, size=500, longest=3, held_out=True)
-        seen = {source for number in range(3) for source in learnt.texts(number).sources}
-        assert not seen & {*held_out.texts(0).sources}
-        assert learnt.texts(0) != learnt.texts(1)
-        assert learnt.texts(1) == learnt.texts(1)
+        train = SequenceExamples("sort", TOKENIZER, seed=0, size=2000, longest=3)
+        validation = SequenceExamples("sort", TOKENIZER, seed=0, size=500, longest=3, validation=True)
+        seen = {source for number in range(3) for source in train.texts(number).sources}
+        assert not seen & {*validation.texts(0).sources}
+        assert train.texts(0) != train.texts(1)
+        assert train.texts(1) == train.texts(1)
 
     def test_a_batch_is_of_the_texts(self) -> None:
         """Encoded as parallel text is."""

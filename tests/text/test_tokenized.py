@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minibert.text import tokenized
 from minibert.text.corpus import Corpus, Document
-from minibert.text.tokenized import TokenizedCorpus, tokenize
+from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *"abcdef"])
@@ -58,39 +58,39 @@ def test_tokenizing_is_done_once_and_again_after_a_change(monkeypatch: pytest.Mo
     """Another text, another vocabulary or another share held out is another corpus."""
     documents = make([["a b", "c"]] * 40)
     corpus = Corpus("", "fingerprint of this test", documents)
-    learnt, held_out = tokenize(corpus, TOKENIZER, 0.2)
-    assert len(learnt.document_starts) + len(held_out.document_starts) == 42
-    assert len(held_out.document_starts) > 3
+    train, validation = tokenize_corpus(corpus, TOKENIZER, 0.2)
+    assert len(train.document_starts) + len(validation.document_starts) == 42
+    assert len(validation.document_starts) > 3
     with monkeypatch.context() as patch:
         patch.setattr(tokenized, "_write_both", lambda *_: pytest.fail("tokenized again"))
-        again, _ = tokenize(corpus, TOKENIZER, 0.2)
-        np.testing.assert_array_equal(learnt.ids, again.ids)
+        again, _ = tokenize_corpus(corpus, TOKENIZER, 0.2)
+        np.testing.assert_array_equal(train.ids, again.ids)
         for other in (
             (Corpus("", "another", documents), TOKENIZER, 0.2),
             (corpus, build_tokenizer([*SPECIAL_TOKENS, *"abc"]), 0.2),
             (corpus, TOKENIZER, 0.3),
         ):
             with pytest.raises(pytest.fail.Exception, match="tokenized again"):
-                tokenize(*other)
+                tokenize_corpus(*other)
 
 
-def test_with_few_documents_nothing_is_held_out() -> None:
-    """Two documents are both learnt from: pairs need them."""
-    learnt, held_out = tokenize(Corpus("", "two", make([["a", "b"], ["c", "d"]])), TOKENIZER, 0.5)
-    assert len(learnt.document_starts) == 3
-    assert len(held_out.document_starts) == 1
-    assert len(held_out.ids) == 0
+def test_with_few_documents_nothing_is_validation() -> None:
+    """Two documents are both learned from: pairs need them."""
+    train, validation = tokenize_corpus(Corpus("", "two", make([["a", "b"], ["c", "d"]])), TOKENIZER, 0.5)
+    assert len(train.document_starts) == 3
+    assert len(validation.document_starts) == 1
+    assert len(validation.ids) == 0
 
 
 def test_what_is_damaged_in_the_cache_is_made_again() -> None:
     """A file that is too short is not trusted, and not in the way."""
     corpus = Corpus("", "damaged", make([["a b", "c"]] * 40))
-    learnt, _ = tokenize(corpus, TOKENIZER, 0.2)
-    expected = learnt.ids.tolist()
-    os.truncate(learnt.ids.filename, 4)
-    again, _ = tokenize(corpus, TOKENIZER, 0.2)
+    train, _ = tokenize_corpus(corpus, TOKENIZER, 0.2)
+    expected = train.ids.tolist()
+    os.truncate(train.ids.filename, 4)
+    again, _ = tokenize_corpus(corpus, TOKENIZER, 0.2)
     assert again.ids.tolist() == expected
-    assert again.digest == learnt.digest != ""
+    assert again.digest == train.digest != ""
 
 
 def test_the_sample_has_no_separators() -> None:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.equations import IGNORED
-from minibert.text.labelled import LabelledBatch
-from minibert.text.pretraining import PretrainingBatch
-from minibert.training.loop import MOST_SKIPPED, Diverged, Sums, evaluate, train
+from minibert.text.examples import PretrainingBatch
+from minibert.text.labeled import ClassificationBatch
+from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, LossSum, evaluate, train
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.tasks import Classification, MaskedLM, Pretraining
 
@@ -73,7 +73,7 @@ def test_accumulation_is_one_big_batch() -> None:
 
 
 def test_the_first_loss_is_that_of_knowing_nothing() -> None:
-    """At BERT's initialisation: about ln V for the words, about ln 2 for the pairs."""
+    """At BERT's initialization: about ln V for the words, about ln 2 for the pairs."""
     torch.manual_seed(0)
     model = BertForPreTraining(BertConfig(**{**vars(CONFIG), "vocab_size": 1000}))
     first = run(model, [[make_batch(64, 0.5, 0)]], Pretraining())[0]
@@ -81,8 +81,8 @@ def test_the_first_loss_is_that_of_knowing_nothing() -> None:
     assert abs(first["nsp"] - math.log(2)) < 0.05
 
 
-def test_one_batch_can_be_learnt_by_heart() -> None:
-    """Both losses go to nearly nothing: nothing on the way cuts off what has to be learnt, label 0 included."""
+def test_one_batch_can_be_train_by_heart() -> None:
+    """Both losses go to nearly nothing: nothing on the way cuts off what has to be learned, label 0 included."""
     torch.manual_seed(0)
     batch = make_batch(8, 0.3, 0)
     losses = run(BertForPreTraining(CONFIG), repeat([batch]), Pretraining(), count=150)
@@ -91,15 +91,15 @@ def test_one_batch_can_be_learnt_by_heart() -> None:
 
 
 def test_classification_goes_through_the_same_loop() -> None:
-    """The class is the first word: learnt by heart, and then found by `evaluate`."""
+    """The class is the first word: learned by heart, and then found by `evaluate`."""
     torch.manual_seed(0)
     ids = torch.randint(5, 50, (16, 8), generator=torch.Generator().manual_seed(0))
     labels = (ids[:, 0] - 5) % 3
-    batch = LabelledBatch(ids, torch.ones_like(ids, dtype=torch.bool), labels)
+    batch = ClassificationBatch(ids, torch.ones_like(ids, dtype=torch.bool), labels)
     model = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
     assert run(model, repeat([batch]), Classification(), count=100)[-1]["classification"] < 0.1
     assert evaluate(model, [batch], Classification())["classification"].accuracy == 1.0
-    wrong = LabelledBatch(ids, batch.attention_mask, (labels + 1) % 3)
+    wrong = ClassificationBatch(ids, batch.attention_mask, (labels + 1) % 3)
     assert evaluate(model, [batch, wrong], Classification())["classification"].accuracy == 0.5
 
 
@@ -122,16 +122,16 @@ def test_clipping_and_the_reported_norm() -> None:
     model = nn.Linear(3, 1, bias=False)
 
     class Steep:
-        def counts(self, batch: Tensor) -> dict[str, int]:
+        def target_counts(self, batch: Tensor) -> dict[str, int]:
             return {"loss": 1}
 
-        def sums(self, model: nn.Module, batch: Tensor) -> dict[str, Sums]:
-            return {"loss": Sums(1000 * model(batch).sum())}
+        def loss_sums(self, model: nn.Module, batch: Tensor) -> dict[str, LossSum]:
+            return {"loss": LossSum(1000 * model(batch).sum())}
 
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     before = model.weight.detach().clone()
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    step = next(train(model, [[torch.tensor([[3.0, 0.0, 4.0]])]], Steep(), optimizer, schedule, clip=0.5))
+    step = next(train(model, [[torch.tensor([[3.0, 0.0, 4.0]])]], Steep(), optimizer, schedule, max_grad_norm=0.5))
     assert math.isclose(step.gradient_norm, 5000, rel_tol=1e-5)
     torch.testing.assert_close(before - model.weight, torch.tensor([[0.3, 0.0, 0.4]]))
     assert (step.number, step.learning_rate) == (1, 1.0)
@@ -153,7 +153,7 @@ def test_weight_decay_spares_biases_and_gains() -> None:
 def test_a_parameter_can_learn_faster() -> None:
     """Its first step, which in Adam is the learning rate, is as many times longer; the others' is not."""
     model = nn.Linear(2, 2)
-    optimizer = adamw(model, learning_rate=0.01, weight_decay=0.0, faster={"bias": 20.0})
+    optimizer = adamw(model, learning_rate=0.01, weight_decay=0.0, learning_rate_factors={"bias": 20.0})
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -177,7 +177,7 @@ def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
 
 @pytest.mark.parametrize("term", ["mlm", "nsp"])
 def test_a_step_without_any_label_of_a_term_is_no_nan(term: str) -> None:
-    """Its loss counts as zero, and the other term is still learnt."""
+    """Its loss counts as zero, and the other term is still learned."""
     batch = make_batch(3, 0.5, 0)
     column = "labels" if term == "mlm" else "next_sentence_label"
     empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORED)})
@@ -202,7 +202,7 @@ def test_the_reported_accuracies_are_those_of_all_micro_batches() -> None:
         assert math.isclose(step.losses[term], scores[term].loss)
 
 
-def test_masked_words_alone_are_learnt_without_the_pairs() -> None:
+def test_masked_words_alone_are_train_without_the_pairs() -> None:
     """The same masked-LM loss as both tasks together have, by a model with no other head."""
     torch.manual_seed(0)
     batch = make_batch(6, 0.4, 0)
@@ -217,11 +217,11 @@ def test_masked_words_alone_are_learnt_without_the_pairs() -> None:
 class Scripted:
     """A loss that is what it is told to be, over one parameter."""
 
-    def counts(self, batch: float) -> dict[str, int]:
+    def target_counts(self, batch: float) -> dict[str, int]:
         return {"loss": 1}
 
-    def sums(self, model: nn.Module, batch: float) -> dict[str, Sums]:
-        return {"loss": Sums(batch * model.weight.sum())}
+    def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
+        return {"loss": LossSum(batch * model.weight.sum())}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -243,8 +243,8 @@ def test_a_gradient_that_is_not_finite_is_skipped_too() -> None:
     """A finite loss can have one: the root at zero."""
 
     class Root(Scripted):
-        def sums(self, model: nn.Module, batch: float) -> dict[str, Sums]:
-            return {"loss": Sums((model.weight * 0).sum().sqrt())}
+        def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
+            return {"loss": LossSum((model.weight * 0).sum().sqrt())}
 
     model = nn.Linear(1, 1, bias=False)
     optimizer = adamw(model, 0.1)
@@ -257,15 +257,17 @@ def test_several_in_a_row_end_the_training() -> None:
     """The message names the step; one good step between them starts the count anew."""
     model = nn.Linear(1, 1, bias=False)
     optimizer = adamw(model, 0.1)
-    losses = [math.nan] * (MOST_SKIPPED - 1) + [1.0] + [math.nan] * MOST_SKIPPED + [1.0]
+    losses = [math.nan] * (MAX_SKIPPED_STEPS - 1) + [1.0] + [math.nan] * MAX_SKIPPED_STEPS + [1.0]
     steps = train(model, [[loss] for loss in losses], Scripted(), optimizer, warmup_linear(optimizer, 99))
-    assert [next(steps).skipped for _ in range(2 * MOST_SKIPPED)] == [not math.isfinite(loss) for loss in losses[:-1]]
-    with pytest.raises(Diverged, match=f"{MOST_SKIPPED} steps in a row, the last of them step {2 * MOST_SKIPPED}"):
+    assert [next(steps).skipped for _ in range(2 * MAX_SKIPPED_STEPS)] == [not math.isfinite(loss) for loss in losses[:-1]]
+    with pytest.raises(
+        DivergenceError, match=f"{MAX_SKIPPED_STEPS} steps in a row, the last of them step {2 * MAX_SKIPPED_STEPS}"
+    ):
         next(steps)
 
 
 def test_bfloat16_rounds_products_but_not_weights_and_losses() -> None:
-    """The loss is near that of float32 and is float32 itself; the weights stay float32 and are learnt."""
+    """The loss is near that of float32 and is float32 itself; the weights stay float32 and are learned."""
     losses, models = {}, {}
     for autocast in (None, torch.bfloat16):
         torch.manual_seed(0)

@@ -10,20 +10,20 @@ import torch
 from minibert import BertForMaskedLM, BertForPreTraining
 from minibert.model import PRESETS
 from minibert.text.corpus import Document
-from minibert.text.settings import BadSetting, ExampleSettings
+from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training import recipe as recipes
+from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import join
-from minibert.training.metrics import training_operations
-from minibert.training.recipe import held_out_batches, pretraining_run
-from minibert.training.run import Place, TrainingRun
-from minibert.training.settings import Machine, Recipe
-from minibert.training.state import Checkpoints
+from minibert.training.metrics import pretraining_cost
+from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.recipe import pretraining_run, validation_batches
+from minibert.training.run import DataPosition, TrainingRun
 
 WORDS = [f"w{number}" for number in range(40)]
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
-SMALL = Recipe(steps=8, batch_size=13, learning_rate=1e-2, examples=ExampleSettings(max_length=16))
+SMALL = PretrainingConfig(steps=8, batch_size=13, learning_rate=1e-2, examples=ExampleConfig(max_length=16))
 """An epoch of it is about four steps."""
 
 
@@ -39,7 +39,7 @@ def corpus() -> TokenizedCorpus:
     return TokenizedCorpus.from_documents([Document(f"{d}", text) for d, text in enumerate(texts)], TOKENIZER)
 
 
-def make(recipe: Recipe = SMALL, machine: Machine = Machine(device="cpu")) -> TrainingRun:  # noqa: B008
+def make(recipe: PretrainingConfig = SMALL, machine: DeviceOptions = DeviceOptions(device="cpu")) -> TrainingRun:  # noqa: B008
     return pretraining_run(recipe, machine, corpus(), TOKENIZER)
 
 
@@ -90,7 +90,7 @@ def test_what_is_kept_anybody_loads(tmp_path: Path) -> None:
 def test_micro_batches_change_no_number() -> None:
     """A step in parts is the step: to 1e-10 in float64, over whole epochs, where the last step has fewer examples."""
     recipe = replace(SMALL, precision="float64", dropout=0.0)
-    whole, parts = make(recipe), make(recipe, Machine(device="cpu", micro_batch_size=3))
+    whole, parts = make(recipe), make(recipe, DeviceOptions(device="cpu", micro_batch_size=3))
     for one, other in zip(whole.run(), parts.run(), strict=True):
         assert len(parts.current) > 1
         assert all(abs(one.losses[term] - other.losses[term]) < 1e-10 for term in ("mlm", "nsp"))
@@ -110,8 +110,8 @@ def test_an_epoch_shows_every_example_once() -> None:
             break
         last = place
     assert seen - sum(len(batch.input_ids) for batch in batches) == size
-    assert place == Place(1, 1)
-    assert last == Place(0, -(-size // SMALL.batch_size))
+    assert place == DataPosition(1, 1)
+    assert last == DataPosition(0, -(-size // SMALL.batch_size))
 
 
 def test_pairs_decide_the_heads() -> None:
@@ -133,14 +133,17 @@ def test_the_recipe_reaches_the_run() -> None:
     assert [step.learning_rate for step in run.run()][:3] == [0.25, 0.5, pytest.approx(0.5 * 6 / 6)]
     assert not torch.equal(weights(make(recipe))[0], weights(make())[0])
     assert torch.equal(weights(make(recipe))[0], weights(make(recipe))[0])
-    assert make(recipe, Machine(device="cpu", recompute=True)).model.bert.recompute
-    assert Recipe(preset="base").rate == 1e-4 < Recipe(preset="tiny").rate
+    assert make(recipe, DeviceOptions(device="cpu", recompute=True)).model.bert.recompute
+    assert PretrainingConfig(preset="base").rate == 1e-4 < PretrainingConfig(preset="tiny").rate
 
 
 @pytest.mark.slow
 def test_compiled_it_learns_the_same(without_shape_checks: None) -> None:
     """To rounding; and its checkpoint has the same names."""
-    plain, compiled = make(replace(SMALL, dropout=0.0)), make(replace(SMALL, dropout=0.0), Machine(device="cpu", compile=True))
+    plain, compiled = (
+        make(replace(SMALL, dropout=0.0)),
+        make(replace(SMALL, dropout=0.0), DeviceOptions(device="cpu", compile=True)),
+    )
     for one, other, _ in zip(plain.run(), compiled.run(), range(3), strict=False):
         assert one.losses["mlm"] == pytest.approx(other.losses["mlm"], abs=1e-4)
     assert plain.model.state_dict().keys() == compiled.model.state_dict().keys()
@@ -150,7 +153,7 @@ def test_compiled_it_learns_the_same(without_shape_checks: None) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
     """The first steps are those of the CPU, to rounding; and what is kept is taken up bit for bit."""
-    recipe, machine = replace(SMALL, precision=precision, dropout=0.0), Machine(device="cuda")
+    recipe, machine = replace(SMALL, precision=precision, dropout=0.0), DeviceOptions(device="cuda")
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         on_cpu = [step.losses["mlm"] for step in make(recipe).run()]
@@ -168,14 +171,14 @@ def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
         torch.use_deterministic_algorithms(False)
 
 
-def test_held_out_examples_are_the_same_for_every_run() -> None:
+def test_validation_examples_are_the_same_for_every_run() -> None:
     """Whatever the seed, the masks and the batch size of the run: BERT's 15%, always the same."""
-    first = held_out_batches(SMALL, corpus(), TOKENIZER)
+    first = validation_batches(SMALL, corpus(), TOKENIZER)
     other = replace(SMALL, seed=5, batch_size=2, examples=replace(SMALL.examples, masked_share=0.9, whole_words=True))
-    for one, same in zip(first, held_out_batches(other, corpus(), TOKENIZER), strict=True):
+    for one, same in zip(first, validation_batches(other, corpus(), TOKENIZER), strict=True):
         assert torch.equal(one.input_ids, same.input_ids)
         assert torch.equal(one.labels, same.labels)
-    assert sum(len(batch.input_ids) for batch in held_out_batches(SMALL, corpus(), TOKENIZER, most=10)) == 10
+    assert sum(len(batch.input_ids) for batch in validation_batches(SMALL, corpus(), TOKENIZER, most=10)) == 10
 
 
 def test_operations_are_counted_from_the_matrices() -> None:
@@ -188,9 +191,9 @@ def test_operations_are_counted_from_the_matrices() -> None:
     (longest,) = np.flatnonzero(epoch.lengths == 16)[:1]
     batch = epoch.batch(np.array([longest] * 3))
     with FlopCounterMode(display=False) as counter:
-        sums = run.objective.sums(run.model, batch)
-        (sums["mlm"].loss + sums["nsp"].loss).backward()
-    tokens, operations = training_operations(run.model.config, [batch])
+        loss_sums = run.objective.loss_sums(run.model, batch)
+        (loss_sums["mlm"].loss + loss_sums["nsp"].loss).backward()
+    tokens, operations = pretraining_cost(run.model.config, [batch])
     assert tokens == 48
     heads = 3 * 3 * (2 * 16 * 16 + 2 * 16 * 2)  # pooler and next sentence, which are left out: one token of each example
     assert operations + heads == pytest.approx(counter.get_total_flops(), rel=0.01)
@@ -207,5 +210,5 @@ def test_operations_are_counted_from_the_matrices() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_named(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(BadSetting, match=message):
-        Recipe(**settings)
+    with pytest.raises(InvalidOption, match=message):
+        PretrainingConfig(**settings)

@@ -36,13 +36,13 @@ class TestTranslation:
     def test_value(self, seed: int) -> None:
         """The smoothed loss of each token that is there, added up in loops; and how many of them are the likeliest."""
         logits = normal(seed, 3, 3, 5)
-        loss, hits = Translation(0.1).sums(Fixed(logits), batch_of(LABELS))["target"]
+        loss, correct = Translation(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
         there = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORED]
         expected = sum(reference.smoothed_cross_entropy(logits[place].numpy(), int(LABELS[place]), 0.1) for place in there)
         np.testing.assert_allclose(loss.item(), expected)
-        assert hits is not None
-        assert int(hits) == sum(int(logits[place].argmax()) == int(LABELS[place]) for place in there)
-        assert Translation().counts(batch_of(LABELS)) == {"target": 6}
+        assert correct is not None
+        assert int(correct) == sum(int(logits[place].argmax()) == int(LABELS[place]) for place in there)
+        assert Translation().target_counts(batch_of(LABELS)) == {"target": 6}
 
     @settings(max_examples=20)
     @given(seeds)
@@ -53,10 +53,10 @@ class TestTranslation:
         results = []
         for some in (logits, noise):
             leaf = some.clone().requires_grad_()
-            loss, hits = Translation(0.1).sums(Fixed(leaf), batch_of(LABELS))["target"]
+            loss, correct = Translation(0.1).loss_sums(Fixed(leaf), batch_of(LABELS))["target"]
             loss.backward()
             assert not leaf.grad[LABELS == IGNORED].any()
-            results.append((loss.item(), int(hits)))
+            results.append((loss.item(), int(correct)))
         assert results[0] == results[1]
 
     @settings(max_examples=20)
@@ -64,12 +64,12 @@ class TestTranslation:
     def test_rows_add_up(self, seed: int) -> None:
         """The sums of a batch are those of its rows."""
         logits = normal(seed, 3, 3, 5)
-        whole = Translation(0.1).sums(Fixed(logits), batch_of(LABELS))["target"]
+        whole = Translation(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
         parts = [
-            Translation(0.1).sums(Fixed(logits), batch_of(torch.where(torch.arange(3)[:, None] == row, LABELS, IGNORED)))[
+            Translation(0.1).loss_sums(Fixed(logits), batch_of(torch.where(torch.arange(3)[:, None] == row, LABELS, IGNORED)))[
                 "target"
             ]
             for row in range(3)
         ]
         np.testing.assert_allclose(whole.loss.item(), sum(part.loss.item() for part in parts))
-        assert int(whole.hits) == sum(int(part.hits) for part in parts)
+        assert int(whole.correct) == sum(int(part.correct) for part in parts)

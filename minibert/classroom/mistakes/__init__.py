@@ -19,7 +19,7 @@ from minibert.classroom.mistakes.pretraining import PRETRAINING
 CATALOGUE = (ATTENTION, MASKS, HEADS, POSITIONS, LAYERS, OBJECTIVES, OPTIMIZATION, PRETRAINING, DECODERS)
 
 
-class Names(dict[str, Mistake]):
+class NameTable(dict[str, Mistake]):
     """By name; a name that is not there is answered with near ones."""
 
     def __missing__(self, name: str) -> Mistake:
@@ -27,6 +27,6 @@ class Names(dict[str, Mistake]):
         raise KeyError(f"there is no mistake {name!r}; near ones: {', '.join(near) or 'none, see docs/mistakes.md'}")
 
 
-MISTAKES = Names((mistake.name, mistake) for mistakes in CATALOGUE for mistake in mistakes)
+MISTAKES = NameTable((mistake.name, mistake) for mistakes in CATALOGUE for mistake in mistakes)
 
 __all__ = ["MISTAKES", "Kind", "Mistake", "compiled", "source_with", "variant"]

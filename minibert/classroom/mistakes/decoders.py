@@ -5,13 +5,13 @@ from minibert.equations import keep_nucleus, keep_top, length_penalty
 from minibert.model.generation import beam_search, greedy_search
 from minibert.model.layers import DecoderLayer
 from minibert.model.stacks import Decoder
-from minibert.model.transformer import shifted_right
+from minibert.model.transformer import shift_right
 from minibert.training.tasks import Translation
 
 DECODERS = [
     Mistake(
         "target not shifted",
-        shifted_right,
+        shift_right,
         (("torch.cat([first, labels[:, :-1]], dim=1)", "labels + 0 * first"),),
         "The decoder reads the token that it is to foretell.",
         "The loss falls to zero at once, and nothing sensible is written.",
@@ -19,7 +19,7 @@ DECODERS = [
     ),
     Mistake(
         "target shifted to the left",
-        shifted_right,
+        shift_right,
         (("torch.cat([first, labels[:, :-1]], dim=1)", "torch.cat([labels[:, 1:], first], dim=1)"),),
         "At each place the decoder reads what comes after it.",
         "It sees the future two steps ahead, and never the start.",
@@ -104,7 +104,7 @@ DECODERS = [
     ),
     Mistake(
         "loss on padding",
-        Translation.sums,
+        Translation.loss_sums,
         (("label_smoothing_loss(logits, batch.labels,", "label_smoothing_loss(logits, batch.labels.clamp(min=0),"),),
         "Padding is to be foretold, as the piece 0.",
         "Short targets count for less, and the loss looks better than it is.",
@@ -112,8 +112,8 @@ DECODERS = [
     ),
     Mistake(
         "hits on padding",
-        Translation.sums,
-        (("_hits(logits, batch.labels)", "_hits(logits, batch.labels.clamp(min=0))"),),
+        Translation.loss_sums,
+        (("_correct(logits, batch.labels)", "_correct(logits, batch.labels.clamp(min=0))"),),
         "Padding counts as found.",
         "The accuracy looks better than it is.",
         "learners",

@@ -1,10 +1,10 @@
-"""Mistakes between the attentions: layer normalisation, activations, the feed-forward network."""
+"""Mistakes between the attentions: layer normalization, activations, the feed-forward network."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
 
 VARIANCE = "centred.square().mean(dim=-1, keepdim=True)"
-NORMALISED = "centred / torch.sqrt(variance + eps)"
+NORMALIzED = "centred / torch.sqrt(variance + eps)"
 
 LAYERS = [
     Mistake(
@@ -18,7 +18,7 @@ LAYERS = [
     Mistake(
         "eps outside the root",
         layer_norm,
-        ((NORMALISED, "centred / (torch.sqrt(variance) + eps)"),),
+        ((NORMALIzED, "centred / (torch.sqrt(variance) + eps)"),),
         "eps is added to the standard deviation, not to the variance.",
         "It shows where the variance is small; the gradient of the root is infinite where it is zero.",
         "The Annotated Transformer",
@@ -41,18 +41,18 @@ LAYERS = [
         "the reference solution of the course mlab",
     ),
     Mistake(
-        "normalised over the tokens",
+        "normalized over the tokens",
         layer_norm,
         (
             ("x.mean(dim=-1, keepdim=True)", "x.mean(dim=0, keepdim=True)"),
             (VARIANCE, "centred.square().mean(dim=0, keepdim=True)"),
         ),
         "Mean and variance run over the first axis.",
-        "That is batch normalisation: sequences see each other.",
+        "That is batch normalization: sequences see each other.",
         "learners who come from pictures",
     ),
     Mistake(
-        "not centred",
+        "not centered",
         layer_norm,
         (("x - x.mean(dim=-1, keepdim=True)", "x"),),
         "The mean is not subtracted.",
@@ -71,7 +71,7 @@ LAYERS = [
     Mistake(
         "divided by the variance",
         layer_norm,
-        ((NORMALISED, "centred / (variance + eps)"),),
+        ((NORMALIzED, "centred / (variance + eps)"),),
         "Divided by the variance, not by its root.",
         "Large inputs come out small.",
         "learners, by a slip",
@@ -97,7 +97,7 @@ LAYERS = [
     Mistake(
         "layer norm by torch.var",
         layer_norm,
-        ((NORMALISED, "(x - x.mean(-1, keepdim=True)) * torch.rsqrt(x.var(-1, correction=0, keepdim=True) + eps)"),),
+        ((NORMALIzED, "(x - x.mean(-1, keepdim=True)) * torch.rsqrt(x.var(-1, correction=0, keepdim=True) + eps)"),),
         "The variance comes from torch, told to divide by d.",
         "The same.",
         "many",
@@ -107,7 +107,7 @@ LAYERS = [
         "pre-norm",
         add_and_norm,
         (("layer_norm(hidden + sublayer(hidden), gain, bias, eps)", "hidden + sublayer(layer_norm(hidden, gain, bias, eps))"),),
-        "What goes into the sublayer is normalised, not what comes out of the sum.",
+        "What goes into the sublayer is normalized, not what comes out of the sum.",
         "Deep stacks train more easily so; but it is another network, and BERT's weights do not fit it.",
         "tensor2tensor, GPT-2; The Annotated Transformer, whose text says otherwise",
         Kind.CONVENTION,
@@ -124,7 +124,7 @@ LAYERS = [
         "no norm after the sum",
         add_and_norm,
         (("layer_norm(hidden + sublayer(hidden), gain, bias, eps)", "hidden + sublayer(hidden)"),),
-        "The sum is not normalised.",
+        "The sum is not normalized.",
         "It grows with every layer.",
         "learners",
     ),
@@ -132,7 +132,7 @@ LAYERS = [
         "norm before the sum",
         add_and_norm,
         (("layer_norm(hidden + sublayer(hidden), gain, bias, eps)", "hidden + layer_norm(sublayer(hidden), gain, bias, eps)"),),
-        "What the sublayer found is normalised, and then added.",
+        "What the sublayer found is normalized, and then added.",
         "The sum grows with every layer.",
         "learners who read Add & Norm from the right",
     ),
@@ -266,6 +266,6 @@ LAYERS = [
         (("hidden @ weight_1 + bias_1", "(hidden - hidden.mean(dim=0) * (hidden.ndim > 1)) @ weight_1 + bias_1"),),
         "The mean over the first axis is taken away from every token.",
         "Tokens see each other where each should be alone.",
-        "learners who want to normalise",
+        "learners who want to normalize",
     ),
 ]

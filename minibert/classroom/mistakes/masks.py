@@ -47,7 +47,7 @@ MASKS = [
         padding_mask,
         (("< lengths", "<= lengths"),),
         "One token of padding may be read.",
-        "What a sequence means depends on how long its neighbours in the batch are.",
+        "What a sequence means depends on how long its neighbors in the batch are.",
         "learners, off by one",
     ),
     Mistake(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from minibert.study.registry import docstring_fields, without_docstring
+from minibert.study.equations.registry import docstring_fields, without_docstring
 
 
 class Kind(StrEnum):
@@ -36,11 +36,11 @@ class Mistake:
     """The right one."""
     edits: Edits
     """Pieces of its source, each there exactly once, and what stands in their place."""
-    says: str
+    description: str
     """What is done, in a sentence."""
-    matters: str
+    consequence: str
     """Why it matters, or why it does not."""
-    made_by: str
+    seen_in: str
     """Who wrote it so, or where learners do."""
     kind: Kind = Kind.BUG
 

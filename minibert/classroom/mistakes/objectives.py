@@ -11,7 +11,7 @@ from minibert.equations import (
     unigram_entropy,
 )
 
-REDUCED = "over_labelled(cross_entropy(logits, labels), labels, reduction)"
+REDUCED = "reduce_over_labeled(cross_entropy(logits, labels), labels, reduction)"
 
 OBJECTIVES = [
     Mistake(
@@ -27,7 +27,7 @@ OBJECTIVES = [
         cross_entropy,
         (("labels == IGNORED", "(labels == IGNORED) | (labels == 0)"),),
         "Label 0 means that there is none.",
-        'In the NSP loss 0 is one of the two answers, which is then never learnt: here "is next", there "not next".',
+        'In the NSP loss 0 is one of the two answers, which is then never learned: here "is next", there "not next".',
         "codertimo/BERT-pytorch (#32, #49, #98)",
     ),
     Mistake(
@@ -81,7 +81,7 @@ OBJECTIVES = [
     Mistake(
         "loss over all tokens",
         masked_lm_loss,
-        ((REDUCED, "over_labelled(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
+        ((REDUCED, "reduce_over_labeled(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
         "Positions that are not masked have a loss too.",
         "The easy task, to copy what can be seen, drowns the hard one.",
         "learners",
@@ -98,7 +98,12 @@ OBJECTIVES = [
     Mistake(
         "masked loss by selection",
         masked_lm_loss,
-        ((REDUCED, "over_labelled(cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED]), labels, reduction)"),),
+        (
+            (
+                REDUCED,
+                "reduce_over_labeled(cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED]), labels, reduction)",
+            ),
+        ),
         "Masked positions are picked out first.",
         "The same.",
         "Google's BERT code",
@@ -107,7 +112,7 @@ OBJECTIVES = [
     Mistake(
         "next-sentence label flipped",
         next_sentence_loss,
-        ((REDUCED, "over_labelled(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
+        ((REDUCED, "reduce_over_labeled(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
         'Label 1 means "is next".',
         "By itself it trains as well; a checkpoint from elsewhere answers the contrary.",
         "codes that call the label is_next",
@@ -118,7 +123,7 @@ OBJECTIVES = [
         (
             (
                 REDUCED,
-                "over_labelled(cross_entropy(logits, labels % 101), labels % 101, reduction)",
+                "reduce_over_labeled(cross_entropy(logits, labels % 101), labels % 101, reduction)",
             ),
         ),
         "An example of one segment counts as a pair that does not belong together.",
@@ -144,13 +149,13 @@ OBJECTIVES = [
         label_smoothing_loss,
         (("log_probabilities.mean(dim=-1)", "log_probabilities.sum(dim=-1)"),),
         "Every class gets ε, not ε/K.",
-        "The truth sums to more than 1; for a large vocabulary only the smoothing is learnt.",
+        "The truth sums to more than 1; for a large vocabulary only the smoothing is learned.",
         "learners",
     ),
     Mistake(
         "smoothing added on top",
         label_smoothing_loss,
-        (("(1 - smoothing) * cross_entropy", "cross_entropy"),),
+        (("(1 - label_smoothing) * cross_entropy", "cross_entropy"),),
         "The label keeps all of its weight.",
         "The truth sums to 1 + ε.",
         "learners",
@@ -215,14 +220,14 @@ OBJECTIVES = [
         "nothing is counted once more",
         unigram_entropy,
         ((" + 1.0", " + 0.0"),),
-        "A piece that was not learnt has the frequency 0.",
-        "One such piece in the held-out text makes the landmark infinite.",
+        "A piece that was not learned has the frequency 0.",
+        "One such piece in the validation text makes the landmark infinite.",
         "learners",
     ),
     Mistake(
-        "frequencies of the held-out text",
+        "frequencies of the validation text",
         unigram_entropy,
-        (("torch.bincount(learnt,", "torch.bincount(held_out,"),),
+        (("torch.bincount(learned,", "torch.bincount(validation,"),),
         "The frequencies come from the text that is measured.",
         "Nobody could know them: the landmark is too low.",
         "learners; a vocabulary built on the test set is its cousin",
@@ -230,7 +235,7 @@ OBJECTIVES = [
     Mistake(
         "mean over the vocabulary",
         unigram_entropy,
-        (("log_frequencies[held_out].mean()", "log_frequencies.mean()"),),
+        (("log_frequencies[validation].mean()", "log_frequencies.mean()"),),
         "Every piece counts once, however frequent it is.",
         "Rare pieces decide: the landmark is above ln V.",
         "learners",

@@ -114,7 +114,7 @@ OPTIMIZATION = [
     Mistake(
         "no fall",
         warmup_linear_schedule,
-        (("min(rising, falling)", "min(1.0, rising)"),),
+        (("min(rising, decay)", "min(1.0, rising)"),),
         "After the warm-up the rate stays.",
         "The last steps still throw the weights about: a few tenths of a nat are lost.",
         "learners",
@@ -122,7 +122,7 @@ OPTIMIZATION = [
     Mistake(
         "no warm-up",
         warmup_linear_schedule,
-        (("min(rising, falling)", "min(1.0, falling)"),),
+        (("min(rising, decay)", "min(1.0, decay)"),),
         "The first step has the full rate.",
         "Adam knows no gradient sizes yet: post-norm models are thrown off and may never recover.",
         "learners",
@@ -179,7 +179,7 @@ OPTIMIZATION = [
         ((".clamp(max=1.0)", ".nan_to_num(0, posinf=0)"),),
         "Every gradient comes out as long as is allowed.",
         "Noise near the end of training is blown up.",
-        "learners who normalise",
+        "learners who normalize",
     ),
     Mistake(
         "every number clipped",

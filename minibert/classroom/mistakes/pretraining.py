@@ -2,7 +2,7 @@
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoint import load_weights
+from minibert.model.checkpoints.loading import load_weights
 from minibert.model.layers import EncoderLayer
 from minibert.text.masking import mask_tokens
 from minibert.text.pairs import _cut_into_chunks, _from_another_document, _shortened, draw_pairs
@@ -30,7 +30,7 @@ PRETRAINING = [
         mask_tokens,
         (("np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))", "np.full_like(input_ids, mask_id)"),),
         "Every chosen token becomes [MASK].",
-        "Fine-tuning never shows a [MASK], and the model has learnt to look nowhere else.",
+        "Fine-tuning never shows a [MASK], and the model has learned to look nowhere else.",
         "learners",
     ),
     Mistake(
@@ -87,7 +87,7 @@ PRETRAINING = [
             ("number += own * (number >= first_of[chunks.document])", "number += 0"),
         ),
         "The other sentence may come from the same document, or be the true next one.",
-        'Some pairs that belong together are labelled "another document".',
+        'Some pairs that belong together are labeled "another document".',
         "codertimo/BERT-pytorch (#110)",
     ),
     Mistake(
@@ -102,7 +102,7 @@ PRETRAINING = [
         "next-sentence labels exchanged",
         draw_pairs,
         (("np.flatnonzero(chunks.label == ANOTHER_DOCUMENT)", "np.flatnonzero(chunks.label == IS_NEXT)"),),
-        'What follows is labelled "another document".',
+        'What follows is labeled "another document".',
         "A checkpoint from elsewhere answers the contrary.",
         "codes that call the label is_next",
     ),
@@ -111,7 +111,7 @@ PRETRAINING = [
         _cut_into_chunks,
         (('np.where((label == ANOTHER_DOCUMENT) & (task == "nsp"), cut, end)', "end"),),
         "Where B comes from elsewhere, the sentences that would have followed are passed over.",
-        "A quarter of the text is not learnt from.",
+        "A quarter of the text is not learned from.",
         "shortened retellings of Google's code, which puts unused sentences back",
     ),
     Mistake(
@@ -149,7 +149,7 @@ PRETRAINING = [
     Mistake(
         "cross-attention to itself",
         MultiHeadAttention.forward,
-        (("self._keys_and_values(keys_from, turn)", "self._keys_and_values(queries_from, turn)"),),
+        (("self._keys_and_values(keys_from, rotate)", "self._keys_and_values(queries_from, rotate)"),),
         "Keys and values come from the tokens that read.",
         "Self-attention does not notice; a decoder never sees what it is to translate.",
         "learners",

@@ -1,0 +1,1 @@
+"""Checkpoint files: reading and writing weights, parameter names of other libraries, and `load`."""

@@ -1,0 +1,1 @@
+"""The registry of equations and their worked examples."""

@@ -1,0 +1,298 @@
+"""Checkpoints: what is written is read again, in every form that files have had; what cannot be read is named."""
+
+import json
+import math
+import pickle
+import re
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+
+from minibert import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification
+from minibert.model.checkpoints.loading import heads_in, load_weights, read_checkpoint
+from tests.model.random_checkpoints import CLASSES, configs, inputs_for, largest_difference
+from tests.strategies import seeds
+
+CONFIG = BertConfig(
+    vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12, max_position_embeddings=9
+)
+
+
+def found_in(folder: str, config: BertConfig) -> tuple[dict[str, torch.Tensor], Path]:
+    """The tensors of a checkpoint, and their file."""
+    found, _, path = read_checkpoint(folder, config)
+    return found, path
+
+
+class TestLoadWeights:
+    @settings(max_examples=20)
+    @given(configs(), seeds)
+    def test_value(self, config: BertConfig, seed: int) -> None:
+        """Every tensor of the file stands in the model as it is in the file: transposed, none would."""
+        torch.manual_seed(seed)
+        with tempfile.TemporaryDirectory() as folder:
+            BertForPreTraining(config).save_pretrained(folder)
+            file = safetensors.torch.load_file(Path(folder) / "model.safetensors")
+            model = BertForPreTraining(config)
+            load_weights(model, *found_in(folder, config))
+        parameters = dict(model.bert.named_parameters())
+        for number in range(config.num_hidden_layers):
+            for ours, theirs in (("query", "self.query"), ("output", "output.dense")):
+                there = file[f"bert.encoder.layer.{number}.attention.{theirs}.weight"]
+                assert torch.equal(parameters[f"layers.{number}.attention.{ours}.weight"], there)
+
+    @settings(max_examples=20)
+    @given(configs(), seeds)
+    def test_a_loaded_model_answers_as_the_saved_one(self, config: BertConfig, seed: int) -> None:
+        """Every output, bit for bit."""
+        torch.manual_seed(seed)
+        model, other = BertForPreTraining(config).eval(), BertForPreTraining(config).eval()
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            load_weights(other, *found_in(folder, config))
+        inputs = inputs_for(config, seed)
+        assert largest_difference(model(**inputs), other(**inputs)) == 0
+
+
+@pytest.mark.parametrize("ours", CLASSES)
+def test_round_trip(tmp_path: Path, ours) -> None:
+    """Bit for bit, and in evaluation mode."""
+    model = ours(CONFIG)
+    model.save_pretrained(tmp_path)
+    again = ours.from_pretrained(tmp_path, attention="explicit")
+    assert again.config == CONFIG
+    assert not again.training
+    assert again.attention_in_use() == "explicit: as requested"
+    for (name, one), other in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_a_missing_head_is_named_and_starts_afresh(tmp_path: Path) -> None:
+    """From pretraining to classification: a warning names the new classifier and the heads that are left behind."""
+    pretrained = BertForPreTraining(CONFIG)
+    pretrained.save_pretrained(tmp_path)
+    assert heads_in(tmp_path) == {"pooler", "mlm", "nsp"}
+    with pytest.warns(UserWarning, match=r"initialized afresh.*classifier.weight.*not in this model: cls\.") as caught:
+        model = BertForSequenceClassification.from_pretrained(tmp_path)
+    assert len(caught) == 1
+    torch.testing.assert_close(model.bert.pooler.dense.weight, pretrained.bert.pooler.dense.weight)
+    assert model.classifier.weight.std() > 0
+
+
+def save(tmp_path: Path, **changes: torch.Tensor | None) -> None:
+    """A checkpoint with some tensors changed, or, where they are None, left out."""
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    tensors = safetensors.torch.load_file(tmp_path / "model.safetensors") | changes
+    keep_mask = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    safetensors.torch.save_file(keep_mask, tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bert.embeddings.LayerNorm.weight": None}, "has no embeddings.LayerNorm.weight"),
+        ({"bert.embeddings.word_embeddings.weight": None}, "has no embeddings.word_embeddings.weight. Is this a BERT"),
+        ({"cls.seq_relationship.bias": torch.tensor([0.0, math.nan])}, "tensor cls.seq_relationship.bias has numbers"),
+        ({"bert.pooler.dense.weight": torch.zeros(16, 16)}, r"pooler.dense.weight has shape \(16, 16\).*\(8, 8\)"),
+        ({"bert.embeddings.word_embeddings.weight": torch.zeros(41, 8)}, r"shape \(41, 8\), config.json asks for \(40, 8\)"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, torch.Tensor | None], message: str) -> None:
+    save(tmp_path, **changes)
+    with pytest.raises(ValueError, match=message) as error:
+        BertForPreTraining.from_pretrained(tmp_path)
+    assert "model.safetensors" in str(error.value)
+
+
+def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"model.safetensors: is not a whole safetensors file"):
+        Bert.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path, missing: str) -> None:
+    save(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=f"is no checkpoint, there is no.* {missing}"):
+        Bert.from_pretrained(tmp_path)
+
+
+def same_answers(one: BertForPreTraining, folder: Path) -> bool:
+    """Whether what is in a folder answers as `one` does, bit for bit, and is loaded without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = BertForPreTraining.from_pretrained(folder)
+    inputs = inputs_for(CONFIG, 0)
+    return largest_difference(one.eval()(**inputs), other(**inputs)) == 0
+
+
+def stored(folder: Path) -> tuple[BertForPreTraining, dict[str, torch.Tensor]]:
+    """A saved model, and its tensors, taken out of the folder again."""
+    model = BertForPreTraining(CONFIG)
+    model.save_pretrained(folder)
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    return model, tensors
+
+
+def test_weights_may_be_pickled(tmp_path: Path) -> None:
+    model, tensors = stored(tmp_path)
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    assert same_answers(model, tmp_path)
+
+
+def test_weights_may_be_in_shards(tmp_path: Path) -> None:
+    """Named by an index; one that is missing, and an index that leads out of the folder, are named."""
+    model, tensors = stored(tmp_path)
+    names = sorted(tensors)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, some in parts.items():
+        safetensors.torch.save_file({name: tensors[name] for name in some}, tmp_path / file)
+    index = {"weight_map": {name: file for file, some in parts.items() for name in some}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert same_answers(model, tmp_path)
+    (tmp_path / "b.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"names b.safetensors, which is not there"):
+        Bert.from_pretrained(tmp_path)
+    index["weight_map"][names[0]] = "../a.safetensors"
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"'../a.safetensors' is no plain file name"):
+        Bert.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["no prefix", "gamma and beta", "tied copy", "position ids", "a file, not its folder"])
+def test_older_forms_of_the_same_tensors(tmp_path: Path, change: str) -> None:
+    """All mean the same model."""
+    model, tensors = stored(tmp_path)
+    words = tensors["bert.embeddings.word_embeddings.weight"]
+    if change == "no prefix":
+        tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
+    if change == "gamma and beta":
+        old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+        tensors = {re.sub("|".join(old), lambda found: old[found[0]], name): tensor for name, tensor in tensors.items()}
+        assert any("gamma" in name for name in tensors)
+    if change == "tied copy":
+        bias = tensors["cls.predictions.bias"].clone()
+        tensors |= {"cls.predictions.decoder.weight": words.clone(), "cls.predictions.decoder.bias": bias}
+    if change == "position ids":
+        tensors["bert.embeddings.position_ids"] = torch.arange(9)[None]
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
+    assert same_answers(model, tmp_path / "model.safetensors" if change == "a file, not its folder" else tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files_are_loaded_in_single(tmp_path: Path, dtype: torch.dtype) -> None:
+    model, tensors = stored(tmp_path)
+    safetensors.torch.save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    loaded = Bert.from_pretrained(tmp_path / "model.safetensors")
+    weight = model.bert.embeddings.words.weight
+    assert loaded.embeddings.words.weight.dtype == torch.float32
+    torch.testing.assert_close(loaded.embeddings.words.weight, weight.to(dtype).float(), rtol=0, atol=0)
+
+
+def test_a_pickle_that_runs_programs_is_refused(tmp_path: Path) -> None:
+    """Nothing in it is run."""
+    stored(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(str(tmp_path / "was here"))))
+    with pytest.raises(ValueError, match=r"pytorch_model.bin: is not a whole file of PyTorch weights"):
+        Bert.from_pretrained(tmp_path)
+    assert not (tmp_path / "was here").exists()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.zeros(8, 8).to_sparse(), "is not stored as numbers in a row"),
+        (torch.zeros(1).expand(10**5, 10**5), "says that it is larger than what is stored"),
+        (torch.zeros(8, 8, dtype=torch.int8), "has the type int8: quantized weights are not supported"),
+        (torch.full((8, 8), 1e300, dtype=torch.float64), "has numbers that are infinite or NaN"),
+        (torch.zeros(8, 8, dtype=torch.complex64), "has the type complex64"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_named(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
+    """At once, and without being unfolded in memory."""
+    _, tensors = stored(tmp_path)
+    torch.save(tensors | {"bert.pooler.dense.weight": tensor}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=f"tensor bert.pooler.dense.weight {message}"):
+        Bert.from_pretrained(tmp_path)
+
+
+def test_layers_in_name_only_are_not_made(tmp_path: Path) -> None:
+    """What a config.json and the names of a file speak of has no memory until the shapes fit."""
+    _, tensors = stored(tmp_path)
+    more = {f"bert.encoder.layer.{n}.attention.self.query.weight": torch.zeros(0) for n in range(2, 300)}
+    safetensors.torch.save_file(tensors | more, tmp_path / "model.safetensors")
+    config = json.loads((tmp_path / "config.json").read_text()) | {"num_hidden_layers": 300}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"has no encoder.layer.2.attention.self.query.bias.* and .* more"):
+        Bert.from_pretrained(tmp_path)
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self.path, "w")
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model_type": "roberta"}, "model_type 'roberta' is not supported, only 'bert'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' is not supported"),
+        ({"add_cross_attention": True}, "add_cross_attention True is not supported"),
+        ({"is_decoder": True}, "is_decoder True is not supported"),
+        ({"hidden_act": "mish"}, "hidden_act 'mish' is unknown; there are gelu, gelu_new"),
+        ({"num_hidden_layers": 10**9}, r"has 2 layers \(layers\), config.json says 1000000000"),
+        ({"vocab_size": 10**15}, r"config.json asks for \(1000000000000000, 8\)"),
+        ({"id2label": None, "num_labels": 10**9}, "num_labels must be from 1 to 100000"),
+        ({"layer_norm_eps": "small"}, "layer_norm_eps must be a number from 0 to 1e\\+06, not 'small'"),
+        ({"hidden_size": "8"}, "hidden_size must be a whole number, not '8'"),
+    ],
+)
+def test_a_config_that_cannot_be_run_is_named(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    """Before anything of the size that it speaks of is made."""
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | changed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message) as error:
+        BertForPreTraining.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_padding_without_an_id(tmp_path: Path) -> None:
+    """null in a config.json, as transformers allows: nothing here depends on it."""
+    Bert(CONFIG).save_pretrained(tmp_path)
+    changed = json.loads((tmp_path / "config.json").read_text()) | {"pad_token_id": None}
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    assert Bert.from_pretrained(tmp_path).config == CONFIG
+
+
+def test_classes_by_number(tmp_path: Path) -> None:
+    """`num_labels` without names, as in older files."""
+    config = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
+    config.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text()) | {"id2label": None, "num_labels": 3}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    loaded = BertForSequenceClassification.from_pretrained(tmp_path)
+    assert loaded.config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+
+
+def test_the_config_written_is_readable_by_people(tmp_path: Path) -> None:
+    CONFIG.with_labels(["no", "yes"]).save_json(tmp_path / "config.json", "BertForSequenceClassification")
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["model_type"] == "bert"
+    assert stored["architectures"] == ["BertForSequenceClassification"]
+    assert stored["id2label"] == {"0": "no", "1": "yes"}

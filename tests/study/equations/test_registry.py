@@ -1,0 +1,158 @@
+"""The register of equations says what the docstrings say, and the worked examples compute what the equations compute."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from minibert import equations, record
+from minibert.commands import main
+from minibert.study.equations.formulas import mathml, plain
+from minibert.study.equations.registry import read_equation, registry, without_docstring
+from minibert.study.equations.worked_example import trace, work
+
+ENTRIES = registry()
+every_equation = pytest.mark.parametrize("name", ENTRIES)
+
+
+def test_every_function_of_the_room_is_registered() -> None:
+    """None is forgotten, none is made up."""
+    functions = {name for name in equations.__all__ if callable(getattr(equations, name))}
+    assert set(ENTRIES) == functions
+    assert len(ENTRIES) >= 26
+
+
+@every_equation
+def test_an_entry_points_to_its_code(name: str) -> None:
+    """File and line are where the function begins; its code has no docstring."""
+    entry = ENTRIES[name]
+    line = (Path(__file__).parents[3] / entry.file).read_text().splitlines()[entry.line - 1]
+    assert line.startswith(f"def {name}(")
+    assert '"""' not in entry.code
+    assert entry.purpose.endswith((".", "to."))
+
+
+@every_equation
+def test_a_formula_can_be_drawn_and_read(name: str) -> None:
+    """Nothing is left of LaTeX, neither in MathML nor in plain text."""
+    formula = ENTRIES[name].formula
+    assert mathml(formula).startswith("<math")
+    assert not set(plain(formula)) & set("\\&$")
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"\frac{a + b}{\sqrt{c}}", "(a + b)/√c"),
+        (r"\sum_{i=1}^{N} x_i^2", "∑_{i=1}^N x_i²"),
+        (r"\hat m = \beta_1^t", "m̂ = β_1^t"),
+        (r"e^{-x} \le 1", "e^{−x} ≤ 1"),
+    ],
+)
+def test_plain_formulas(latex: str, expected: str) -> None:
+    assert plain(latex) == expected
+
+
+@pytest.mark.parametrize("latex", [r"\nosuchcommand{x}", r"\begin{aligned}a &= b\end{aligned}"])
+def test_a_formula_that_cannot_be_drawn_is_refused(latex: str) -> None:
+    """A command or an ampersand would stand in the page as it is."""
+    with pytest.raises(ValueError, match="not a formula"):
+        mathml(latex)
+
+
+@every_equation
+def test_a_worked_example_ends_with_the_result(name: str) -> None:
+    """Every step is a number or a tensor, and the last is what the equation itself gives for the same arguments."""
+    worked = work(ENTRIES[name])
+    function = getattr(equations, name)
+    expected: list[object] = []
+
+    def call(*args: object, **kwargs: object) -> object:
+        expected.append(function(*args, **kwargs))
+        return expected[-1]
+
+    exec(ENTRIES[name].example, {**vars(sys.modules[function.__module__]), name: call, "torch": torch, "math": math})
+    assert len(worked.calls) == len(expected) > 0
+    for made, last in zip(worked.calls, expected, strict=True):
+        assert made.inputs
+        while isinstance(last, tuple | list):
+            last = last[-1]
+        assert made.steps[-1].code.startswith("return ")
+        torch.testing.assert_close(torch.as_tensor(made.steps[-1].value), torch.as_tensor(last))
+        assert all(step.numbers for step in made.steps)
+
+
+def test_a_worked_example_shows_what_can_be_recorded() -> None:
+    """The steps of attention are the tensors that `record` sees on the same input, in the same order."""
+    scope = {**vars(sys.modules["minibert.equations.attention"])}
+    with record() as recording:
+        exec(ENTRIES["scaled_dot_product_attention"].example, scope)
+    (call,) = work(ENTRIES["scaled_dot_product_attention"]).calls
+    worked = {step.code.split(" = ")[0]: step.value for step in call.steps}
+    for path in ("scores", "masked_scores", "weights"):
+        torch.testing.assert_close(worked[path], recording[path])
+
+
+def test_tracing_tells_inner_computations_first_and_changes_nothing() -> None:
+    """Loops tell every round; the result is the function's own."""
+    told: list[tuple[str, object]] = []
+    traced = trace(_sum_of_squares, lambda code, value: told.append((code, value)))
+    assert traced(3) == _sum_of_squares(3) == 5
+    assert told == [
+        *[("total = 0.0", 0.0)],
+        *[("number * number", 0), ("total = total + number * number", 0.0)],
+        *[("number * number", 1), ("total = total + number * number", 1.0)],
+        *[("number * number", 4), ("total = total + number * number", 5.0), ("return total", 5.0)],
+    ]
+
+
+def _sum_of_squares(count: int) -> float:
+    total = 0.0
+    for number in range(count):
+        total = total + number * number
+    return total
+
+
+def test_a_docstring_without_its_lines_is_named() -> None:
+    """What is missing, and where."""
+    with pytest.raises(ValueError, match="_sum_of_squares: the docstring has no line 'Eq:'"):
+        read_equation(_sum_of_squares)
+
+
+def test_only_the_docstring_is_left_out() -> None:
+    source = 'def f(x):\n    r"""Says.\n\n    More.\n    """\n    return "a"\n'
+    assert without_docstring(source) == 'def f(x):\n    return "a"\n'
+
+
+def test_the_command_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names, formulas, papers, places and tests."""
+    assert main(["equations"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ENTRIES)
+    assert "softmax(QKᵀ/√d_k)V" in shown
+    assert f"minibert/equations/positions.py:{ENTRIES['sinusoidal_positions'].line}" in shown
+
+
+def test_the_command_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its code and numbers that are computed: mean 2, variance 1."""
+    assert main(["equations", "layer_norm"]) == 0
+    shown = capsys.readouterr().out
+    assert "Differs: the variance divides by d, not d - 1." in " ".join(shown.split())
+    assert "variance = centered.square().mean(dim=-1, keepdim=True)\n    [1.]" in shown
+    assert "x.mean(dim=-1, keepdim=True)\n    [2.]" in shown
+
+
+def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list; and one with its steps as numbers."""
+    assert main(["equations", "--json"]) == 0
+    assert {entry["name"] for entry in json.loads(capsys.readouterr().out)} == set(ENTRIES)
+    assert main(["equations", "softmax", "--json"]) == 0
+    entry = json.loads(capsys.readouterr().out)
+    last = entry["calls"][0]["steps"][-1]
+    assert last["code"].startswith("return")
+    assert [round(x, 4) for x in last["value"]] == [0.25, 0.75]
+    assert main(["equations", "scaled_dot_product_attention", "--json"]) == 0
+    json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # -inf is no number in JSON

@@ -1,0 +1,106 @@
+"""Checkpoints: whole or not there, whatever happens."""
+
+import errno
+import os
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert.training.checkpoints import CHECKSUMS, Checkpoints, random_states, set_random_state
+from minibert.training.distributed import SINGLE_PROCESS
+
+
+def writer(text: str) -> object:
+    """Puts two files into a folder."""
+
+    def write(folder: Path) -> None:
+        (folder / "model").write_text(text)
+        (folder / "state").write_text(text * 100)
+
+    return write
+
+
+def names(checkpoints: Checkpoints) -> list[str]:
+    return sorted(path.name for path in checkpoints.directory.iterdir())
+
+
+def test_the_last_ones_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "new" / "folder", keep=2)
+    assert checkpoints.newest() is None
+    for step in (5, 10, 100_000_000):
+        assert checkpoints.save(step, writer(str(step))) == checkpoints.newest()
+    assert names(checkpoints) == ["step-000010", "step-100000000"]
+    assert (checkpoints.newest() / "model").read_text() == "100000000"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "no sums", "sums cut"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str) -> None:
+    """Whatever is wrong with the last one, the one before it is found; and the damaged one can be written again."""
+    checkpoints = Checkpoints(tmp_path)
+    good, bad = checkpoints.save(1, writer("a")), checkpoints.save(2, writer("b"))
+    if damage == "cut":
+        os.truncate(bad / "state", 50)
+    elif damage == "flipped":
+        (bad / "state").write_text("b" * 99 + "c")
+    elif damage == "missing":
+        (bad / "model").unlink()
+    elif damage == "no sums":
+        (bad / CHECKSUMS).unlink()
+    else:
+        os.truncate(bad / CHECKSUMS, 10)
+    assert checkpoints.newest() == good
+    assert checkpoints.save(2, writer("again")) == checkpoints.newest()
+    assert (bad / "model").read_text() == "again"
+
+
+def test_damaged_ones_do_not_push_out_good_ones(tmp_path: Path) -> None:
+    """What is written after going on from before them stays, and they go."""
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step in (8, 12):
+        (tmp_path / f"step-{step:06d}").mkdir()
+    assert checkpoints.save(4, writer("a")) == checkpoints.newest()
+    assert names(checkpoints) == ["step-000004"]
+
+
+def test_a_full_disk_leaves_the_last_one_good(tmp_path: Path) -> None:
+    """The error is raised as it is, nothing half-written stays, and later it works again."""
+    checkpoints = Checkpoints(tmp_path)
+    good = checkpoints.save(1, writer("a"))
+
+    def full(folder: Path) -> None:
+        (folder / "model").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(2, full)
+    assert checkpoints.newest() == good
+    assert names(checkpoints) == ["step-000001"]
+    assert checkpoints.save(2, writer("b")) == checkpoints.newest()
+
+
+def test_killed_while_it_writes(tmp_path: Path) -> None:
+    """What is left of a process that was killed is not taken for a checkpoint, and is gone after the next one."""
+    checkpoints = Checkpoints(tmp_path)
+    good = checkpoints.save(1, writer("a"))
+    shutil.copytree(good, tmp_path / ".step-000002.partial")
+    assert checkpoints.newest() == good
+    checkpoints.save(3, writer("c"))
+    assert names(checkpoints) == ["step-000001", "step-000003"]
+
+
+def test_everything_random_goes_on_as_it_would_have() -> None:
+    """torch, numpy and Python draw the same again, also after a round through a file that only holds plain things."""
+    for draw in (torch.rand, lambda n: torch.tensor(np.random.rand(n)), lambda n: torch.tensor([random.random()] * n)):  # noqa: NPY002
+        draw(3)
+        random.gauss()
+        states = random_states(SINGLE_PROCESS)
+        torch.save(states, path := Path(os.environ["MINIBERT_CACHE"]) / "states.pt")
+        expected = draw(3)
+        draw(7)
+        set_random_state(torch.load(path, weights_only=True), SINGLE_PROCESS)
+        assert torch.equal(draw(3), expected)
+    set_random_state([], SINGLE_PROCESS)  # a process that was not there keeps its own
