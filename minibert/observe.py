@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 Edit = Tensor | Callable[[Tensor], Tensor]
 
-WRAPPERS = frozenset({"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model"})
+WRAPPERS = frozenset({"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model", "feed_forward"})
 """Parts of a module's name that say how it is wrapped, not where in BERT it stands."""
 
 _recordings: "list[Recording]" = []

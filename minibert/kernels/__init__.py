@@ -1,7 +1,7 @@
-"""The same formulas, fast. Each function here equals its equation, which a test proves for values and gradients.
+"""Fast implementations of equations. Tests hold each equal to its equation, for values and gradients.
 
-The rule is one: while nobody records, the fast form runs; while somebody does, the equation, so that there is something
-to look into.
+They all follow one rule: the equation runs during a recording, so that its intermediate tensors are observed; the fast
+implementation runs otherwise.
 """
 
 from minibert.kernels.attention import Attention, AttentionFunction, check_attention, choose_attention, fused_attention

@@ -1,4 +1,4 @@
-"""Attention in one kernel that never writes the scores to memory, and the choice between it and the formula."""
+"""Fused attention, which never stores the scores, and the choice between it and the explicit formula."""
 
 import math
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from minibert.observe import is_recording, observe
 ATTENTIONS = ("auto", "explicit", "fused")
 
 AttentionFunction = Callable[..., Tensor]
-"""Anything that takes what `equations.scaled_dot_product_attention` takes: query, key, value, keep, dropout; and bias, where
-positions are told by one."""
+"""A function with the arguments of `equations.scaled_dot_product_attention`: query, key, value, keep and dropout. Models with
+ALiBi also pass `bias`."""
 
 
 def fused_attention(
@@ -25,14 +25,14 @@ def fused_attention(
     dropout: float = 0.0,
     bias: Float[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*batch queries value_width"]:
-    """`equations.scaled_dot_product_attention` by PyTorch's fused kernels (FlashAttention and its like), on any device.
+    """Compute `equations.scaled_dot_product_attention` with PyTorch's fused kernels, such as FlashAttention.
 
-    Its inner steps never exist as tensors, so only `context` can be observed.
+    Only `context` can be observed: the scores and weights are never stored.
     """
     if keep is None:
         return observe("context", F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout))
-    # What a kernel gives for a row with nothing kept depends on kernel and release. Such a row is let attend to
-    # everything and its result put to zero afterwards: then its gradient is zero as well, and never NaN.
+    # Kernels and releases differ for a query that may attend to nothing. Here it attends to everything, and its result
+    # is then replaced by zeros, so that its gradient is zero and never NaN.
     empty = ~keep.any(dim=-1, keepdim=True)
     mask = keep | empty if bias is None else bias.masked_fill(~(keep | empty), -math.inf)
     context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
@@ -40,22 +40,22 @@ def fused_attention(
 
 
 Attention = str | AttentionFunction
-"""One of `ATTENTIONS`, or a function of one's own."""
+"""One of `ATTENTIONS`, or a function of the user."""
 
 
 def check_attention(requested: Attention) -> None:
-    """Raises: ValueError for a name that is not in `ATTENTIONS`."""
+    """Raise ValueError for a name that is not in `ATTENTIONS`."""
     if not callable(requested) and requested not in ATTENTIONS:
-        raise ValueError(f"attention {requested!r} is unknown; there are {', '.join(ATTENTIONS)}, or give a function")
+        raise ValueError(f"attention {requested!r} is unknown; choose one of {', '.join(ATTENTIONS)}, or pass a function")
 
 
 def choose_attention(requested: Attention) -> tuple[AttentionFunction, str]:
-    """The function that computes attention now, and why it was chosen.
+    """Return the function that computes attention now, and the reason for the choice.
 
-    An explicit request is always honoured; "auto" is fused, and explicit while somebody records.
+    An explicit request is always followed. "auto" is fused, or explicit during a recording.
     """
     if callable(requested):
-        return requested, f"{getattr(requested, '__name__', 'a function')}: as given"
+        return requested, f"{getattr(requested, '__name__', 'a function')}: passed by the user"
     if requested == "explicit":
         return scaled_dot_product_attention, "explicit: as requested"
     if requested == "fused":
@@ -63,6 +63,6 @@ def choose_attention(requested: Attention) -> tuple[AttentionFunction, str]:
     if is_recording():
         return (
             scaled_dot_product_attention,
-            "explicit: somebody is recording, and only the formula has inner steps",
+            "explicit: a recording is active, and only the formula has intermediate tensors",
         )
-    return fused_attention, "fused: nobody is recording, and it gives the same numbers faster"
+    return fused_attention, "fused: it computes the same values faster"

@@ -1,4 +1,4 @@
-"""Layer normalization and GELU in one pass over memory each."""
+"""Layer normalization and GELU, each in one pass over memory."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,17 +14,17 @@ def layer_norm(
     bias: Float[Tensor, " width"],
     eps: float = 1e-12,
 ) -> Float[Tensor, "*batch width"]:
-    """`equations.layer_norm` by PyTorch's own kernel."""
+    """Compute `equations.layer_norm` with PyTorch's kernel."""
     if is_recording():
         return equations.layer_norm(hidden, gain, bias, eps)
     return F.layer_norm(hidden, gain.shape, gain, bias, eps)
 
 
 def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """`equations.gelu` by PyTorch's own kernel."""
+    """Compute `equations.gelu` with PyTorch's kernel."""
     return equations.gelu(x) if is_recording() else F.gelu(x)
 
 
 def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """`equations.gelu_tanh` by PyTorch's own kernel."""
+    """Compute `equations.gelu_tanh` with PyTorch's kernel."""
     return equations.gelu_tanh(x) if is_recording() else F.gelu(x, approximate="tanh")

@@ -1,4 +1,4 @@
-"""The loss of a translator in one pass over the vocabulary."""
+"""The label-smoothed cross-entropy, in one pass over the vocabulary."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -15,7 +15,7 @@ def label_smoothing_loss(
     label_smoothing: float = 0.1,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
-    """`equations.label_smoothing_loss` by PyTorch's own kernel, which makes the logarithms once for both of its parts."""
+    """Compute `equations.label_smoothing_loss` with PyTorch's kernel, which computes the log-probabilities only once."""
     if is_recording():
         return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)
     losses = F.cross_entropy(

@@ -1,6 +1,7 @@
-"""The networks: parameters plus formulas."""
+"""The networks: parameters plus equations."""
 
 from minibert.model.bert import Bert, BertOutput
+from minibert.model.checkpoints.loading import Checkpoint, load, read_checkpoint
 from minibert.model.config import PRESETS, BertConfig
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.heads import (
@@ -26,8 +27,11 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "BertOutput",
+    "Checkpoint",
     "GPT2Config",
     "GPT2LMHeadModel",
     "Transformer",
     "TransformerConfig",
+    "load",
+    "read_checkpoint",
 ]

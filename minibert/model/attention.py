@@ -1,24 +1,31 @@
-"""Attention with parameters: the projections into the heads and out of them again."""
+"""Multi-head attention as a layer: the projections into the heads and out of them."""
+
+from functools import partial
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
 from minibert.kernels import Attention, check_attention, choose_attention
-from minibert.model.cache import KeysAndValues, KeyValueCache
-from minibert.model.positions import Rotation
+from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
+
+KeysAndValues = tuple[Float[Tensor, "batch heads keys head_width"], Float[Tensor, "batch heads keys head_width"]]
+"""The projected keys and values of some tokens."""
 
 
 class MultiHeadAttention(nn.Module):
-    """Several attentions side by side, each in its own subspace (Vaswani et al. 2017, section 3.2.2).
+    """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
+
+    It computes `equations.multi_head_attention`, with a bias in every projection, as in BERT. The projections are
+    `nn.Linear` modules, so that adapters can replace them.
 
     Args:
-        width: of the tokens, and of all heads together.
-        heads: number of attentions; must divide `width`.
-        dropout: probability with which an attention weight is dropped in training.
-        attention: "explicit" (the formula), "fused" (one kernel), "auto" (fused, but explicit while recording), or any
-            function that is called as `equations.scaled_dot_product_attention` is.
+        width: size of the token vectors. Each head has size `width / heads`.
+        heads: number of attention heads; must divide `width`.
+        dropout: probability of dropping an attention weight during training.
+        attention: "explicit" (the formula), "fused" (one kernel), "auto" (fused, or explicit during a recording), or a
+            function with the signature of `equations.scaled_dot_product_attention`.
 
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
@@ -34,47 +41,40 @@ class MultiHeadAttention(nn.Module):
         self.set_attention(attention)
 
     def set_attention(self, attention: Attention) -> None:
-        """Changes how attention is computed. Raises: ValueError for a name that is unknown."""
+        """Choose how attention is computed. Raises: ValueError for an unknown name."""
         check_attention(attention)
         self.attention = attention
 
     def forward(
         self,
         queries_from: Float[Tensor, "batch queries width"],
-        keys_from: Float[Tensor, "batch keys width"],
-        keep: Bool[Tensor, "#batch 1 #queries all_keys"] | None = None,
-        bias: Float[Tensor, "#batch heads queries all_keys"] | None = None,
-        rotate: Rotation | None = None,
-        cache: KeyValueCache | None = None,
+        keys_from: Float[Tensor, "batch keys width"] | KeysAndValues,
+        keep: Bool[Tensor, "#batch 1 #queries keys"] | None = None,
+        positions: RelativePositions = NO_RELATIVE_POSITIONS,
     ) -> Float[Tensor, "batch queries width"]:
-        """Each query reads from the keys, in every head.
+        """Compute the attention of every query token to the key tokens.
 
         Args:
-            keys_from: the same tensor as `queries_from` in self-attention. With a `cache` these are the new tokens, and the
-                keys are all so far; in attention to anything else, such as the encoder's output, they stay what they were.
-            keep: True where a query may read a key.
-            bias, turn: what positions add to the scores, and do to queries and keys (`model.positions`).
+            queries_from: the tokens that attend.
+            keys_from: the tokens attended to: the same tensor in self-attention, the encoder output in cross-attention. Or
+                their keys and values, if these have been computed before (see `KeyValueCache`).
+            keep: Boolean mask; True where a query may attend to a key.
+            positions: rotary positions or ALiBi, if the model uses them.
         """
-        query = split_heads(self.query(queries_from), self.heads)
-        query = observe("query", query if rotate is None else rotate(query))
-
-        def make() -> KeysAndValues:
-            return self._keys_and_values(keys_from, rotate)
-
-        if cache is None:
-            key, value = make()
-        elif keys_from is queries_from:
-            key, value = cache.extended(self, make())
-        else:
-            key, value = cache.once(self, make)
-        attend, _ = choose_attention(self.attention)
-        biased = {} if bias is None else {"bias": bias}
-        context = attend(query, key, value, keep, self.dropout if self.training else 0.0, **biased)
+        query = observe("query", positions.rotate(split_heads(self.query(queries_from), self.heads)))
+        key, value = keys_from if isinstance(keys_from, tuple) else self.keys_and_values(keys_from, positions)
+        key, value = observe("key", key), observe("value", value)
+        context = self._attend(query, key, value, keep, positions)
         return observe("output", self.output(merge_heads(context)))
 
-    def _keys_and_values(self, keys_from: Float[Tensor, "batch keys width"], rotate: Rotation | None) -> KeysAndValues:
-        key = split_heads(self.key(keys_from), self.heads)
-        return (
-            observe("key", key if rotate is None else rotate(key)),
-            observe("value", split_heads(self.value(keys_from), self.heads)),
-        )
+    def keys_and_values(
+        self, tokens: Float[Tensor, "batch keys width"], positions: RelativePositions = NO_RELATIVE_POSITIONS
+    ) -> KeysAndValues:
+        """Project tokens to the keys and values of every head."""
+        return positions.rotate(split_heads(self.key(tokens), self.heads)), split_heads(self.value(tokens), self.heads)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, positions: RelativePositions) -> Tensor:
+        attend, _ = choose_attention(self.attention)
+        if positions.bias is not None:
+            attend = partial(attend, bias=positions.bias)
+        return attend(query, key, value, keep, self.dropout if self.training else 0.0)

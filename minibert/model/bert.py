@@ -1,30 +1,136 @@
-"""BERT's encoder (Devlin et al. 2019): embeddings, a stack of equal layers, a summary of the whole sequence."""
+"""BERT's encoder (Devlin et al. 2019): embeddings, a stack of layers, and a pooler."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from minibert.kernels import Attention
-from minibert.model.config import BertConfig
+from minibert.model.checkpoints.names import NameTable
+from minibert.model.config import BertConfig, ModelConfig
+from minibert.model.embeddings import BertEmbeddings
 from minibert.model.inputs import Mask, check_batch, keep_mask
-from minibert.model.layers import Embeddings, EncoderLayer
-from minibert.model.pretrained import PretrainedBert
+from minibert.model.layers import EncoderLayer
+from minibert.model.pretrained import PretrainedModel
+from minibert.model.stacks import LayerStack
 from minibert.observe import observe
 
 
 @dataclass(frozen=True)
 class BertOutput:
-    """What the encoder says of every token, and of the sequence as a whole (None without a pooler)."""
+    """Output of the encoder."""
 
     last_hidden_state: Float[Tensor, "batch tokens width"]
+    """One vector per token."""
     pooler_output: Float[Tensor, "batch width"] | None
+    """One vector per sequence; None without a pooler."""
+
+
+class PretrainedBert(PretrainedModel):
+    """Base of `Bert` and of the networks with a head in `model.heads`."""
+
+    config_class = BertConfig
+    config: BertConfig
+    names = NameTable(
+        {
+            "embeddings.words": "embeddings.word_embeddings",
+            "embeddings.positions": "embeddings.position_embeddings",
+            "embeddings.segments": "embeddings.token_type_embeddings",
+            "embeddings.norm": "embeddings.LayerNorm",
+            "layers.N.attention.query": "encoder.layer.N.attention.self.query",
+            "layers.N.attention.key": "encoder.layer.N.attention.self.key",
+            "layers.N.attention.value": "encoder.layer.N.attention.self.value",
+            "layers.N.attention.output": "encoder.layer.N.attention.output.dense",
+            "layers.N.attention_norm": "encoder.layer.N.attention.output.LayerNorm",
+            "layers.N.feed_forward.intermediate": "encoder.layer.N.intermediate.dense",
+            "layers.N.feed_forward.output": "encoder.layer.N.output.dense",
+            "layers.N.norm": "encoder.layer.N.output.LayerNorm",
+            "pooler.dense": "pooler.dense",
+            "mlm.transform": "cls.predictions.transform.dense",
+            "mlm.norm": "cls.predictions.transform.LayerNorm",
+            "mlm": "cls.predictions",
+            "mlm.decoder": "cls.predictions.decoder",
+            "nsp": "cls.seq_relationship",
+            "classifier": "classifier",
+            "span": "qa_outputs",
+        },
+        base="bert.",
+        prefix="bert.",
+        outside=("mlm", "nsp", "classifier", "span"),
+    )
+    stacks: ClassVar[Mapping[str, str]] = {"layers": "num_hidden_layers"}
+    reference_stages: ClassVar[Mapping[str, str]] = {
+        "embeddings.words": "embeddings.word_embeddings",
+        "embeddings.positions": "embeddings.position_embeddings",
+        "embeddings.segments": "embeddings.token_type_embeddings",
+        "embeddings.sum": "<embeddings.LayerNorm",
+        "embeddings.output": "embeddings.LayerNorm",
+        "layers.N.attention.output": "encoder.layer.N.attention.output.dense",
+        "layers.N.attention_residual": "<encoder.layer.N.attention.output.LayerNorm",
+        "layers.N.attention_norm": "encoder.layer.N.attention.output.LayerNorm",
+        "layers.N.intermediate": "encoder.layer.N.intermediate.dense",
+        "layers.N.activation": "encoder.layer.N.intermediate",
+        "layers.N.feed_forward": "encoder.layer.N.output.dense",
+        "layers.N.output": "encoder.layer.N.output.LayerNorm",
+        "pooler": "pooler",
+        "mlm.transform": "cls.predictions.transform",
+        "mlm.logits": "cls.predictions.decoder",
+        "nsp.logits": "cls.seq_relationship",
+        "classifier.logits": "classifier",
+        "span.logits": "qa_outputs",
+    }
+    attention_modules: ClassVar[Mapping[str, str]] = {"layers.N.attention": "encoder.layer.N.attention.self"}
+    optional_modules = ("pooler", "mlm", "nsp", "classifier", "span")
+
+    @classmethod
+    def convert_weights(
+        cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
+    ) -> tuple[dict[str, Tensor], ModelConfig]:
+        """As in `PretrainedModel`. The masked-LM decoder is tied if it is absent or equal to the word embeddings.
+
+        Like transformers, a decoder that differs from the word embeddings is untied, whatever config.json says. Its bias
+        is stored twice, as `decoder.bias` and as `bias`; transformers uses the first.
+        """
+        found = cls.names.read(tensors)
+        decoder, bias = found.get(DECODER), found.pop(DECODER_BIAS, None)
+        words = found.get("embeddings.words.weight")
+        differs = decoder is not None and words is not None and not torch.equal(decoder, words)
+        tied = config.tie_word_embeddings and not differs
+        if bias is not None:
+            found["mlm.bias"] = bias
+        elif not tied:
+            found.pop("mlm.bias", None)
+        if tied:
+            found.pop(DECODER, None)
+        for name in NOT_PARAMETERS:
+            found.pop(name, None)
+        return found, replace(config, tie_word_embeddings=tied)
+
+    @classmethod
+    def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+        """As in `PretrainedModel`, with the second copy of an untied decoder's bias."""
+        tensors = super().export_weights(weights, config)
+        if DECODER in weights:
+            tensors[cls.names.theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
+        return tensors
+
+
+DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
+NOT_PARAMETERS = (
+    "embeddings.position_ids",
+    "embeddings.token_type_ids",
+    "bert.embeddings.position_ids",
+    "bert.embeddings.token_type_ids",
+)
+"""Buffers in files of older versions of transformers."""
 
 
 class Pooler(nn.Module):
-    """The sequence in one vector: the first token's, through one more layer (Devlin et al., "C" in figure 1)."""
+    """The first token's vector after one more layer with tanh: "C" in figure 1 of Devlin et al. 2019."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,12 +141,12 @@ class Pooler(nn.Module):
 
 
 class Bert(PretrainedBert):
-    """BERT without a head: token ids in, vectors out.
+    """BERT without a head: from token ids to one vector per token.
 
     Args:
         config: the sizes; `minibert.PRESETS` has the published ones.
         attention: "auto", "explicit", "fused" or a function; see `set_attention`.
-        pooler: whether there is one; heads that read every token by itself need none.
+        pooler: False for heads that use the vector of every token and no pooled vector.
 
     >>> from minibert import PRESETS
     >>> bert = Bert(PRESETS["tiny"])
@@ -49,15 +155,13 @@ class Bert(PretrainedBert):
     """
 
     architecture = "BertModel"
+    head = "encoder"
 
     def __init__(self, config: BertConfig, attention: Attention = "auto", pooler: bool = True) -> None:
         super().__init__(config)
-        self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(EncoderLayer(config, attention) for _ in range(config.num_hidden_layers))
+        self.embeddings = BertEmbeddings(config)
+        self.layers = LayerStack(EncoderLayer(config, attention) for _ in range(config.num_hidden_layers))
         self.pooler = Pooler(config.hidden_size) if pooler else None
-        self.recompute = False
-        """Whether training keeps the input of each layer alone, and computes what is inside anew on the way back: less memory,
-        a third more work (Chen et al. 2016)."""
         self.initialize(self)
 
     def forward(
@@ -67,20 +171,23 @@ class Bert(PretrainedBert):
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
     ) -> BertOutput:
-        """As in transformers: without a mask every token is attended to, without segments all are sentence A.
+        """Encode a batch. The arguments are those of transformers' BertModel.
 
-        Raises: ValueError if the sequence is longer than the positions, TypeError for a mask of floats.
+        Args:
+            attention_mask: 1 or True for tokens, 0 or False for padding. Default: no padding.
+            token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
+            position_ids: default 0, 1, 2, …
+
+        Raises: ValueError for a sequence longer than `max_position_embeddings`, TypeError for a floating-point mask.
         """
         check_batch("input_ids", input_ids)
-        tokens, longest = input_ids.shape[1], self.config.max_position_embeddings
-        if tokens > longest:
-            raise ValueError(f"input_ids has {tokens} tokens, max_position_embeddings is {longest}: cut the text")
+        tokens, max_length = input_ids.shape[1], self.config.max_position_embeddings
+        if tokens > max_length:
+            raise ValueError(f"input_ids has {tokens} tokens, max_position_embeddings is {max_length}: truncate the text")
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
             position_ids = torch.arange(tokens, device=input_ids.device).unsqueeze(0)
         keep = None if attention_mask is None else keep_mask(attention_mask, input_ids)[:, None, None, :]
-        hidden = self.embeddings(input_ids, token_type_ids, position_ids)
-        for layer in self.layers:
-            hidden = checkpoint(layer, hidden, keep, use_reentrant=False) if self.recompute else layer(hidden, keep)
+        hidden = self.layers(self.embeddings(input_ids, token_type_ids, position_ids), keep)
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))

@@ -1,51 +1,63 @@
-"""The shape of a BERT, in Hugging Face's field names."""
+"""Model configurations, with Hugging Face's field names."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from minibert.files import write_atomically
 
+ConfigT = TypeVar("ConfigT", bound="ModelConfig")
+
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
 POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
-"""How a token's place can be told: `model.positions` has one class for each."""
-MOST_LABELS, LARGEST = 100_000, 1e6
-"""More than anybody means: of classes, and of the fields that are no whole numbers."""
+"""Position encodings; `model.positions` has a class for each."""
+MAX_LABELS, MAX_NUMBER = 100_000, 1e6
+"""Limits against absurd values in a file: for the number of classes and for floating-point fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What every network here has: pieces, their width, and layers of attention and feed-forward networks."""
+    """Fields of every network, and reading and writing of `config.json`.
+
+    A subclass adds its fields and declares its names and limits in `config.json` in the class variables below.
+    """
+
+    model_types: ClassVar[tuple[str, ...]] = ()
+    """Values of `model_type` in config.json that this class reads; it writes the first."""
+    hub_names: ClassVar[Mapping[str, str]] = {}
+    """Names of fields in config.json, where they differ from ours."""
+    supported: ClassVar[Mapping[str, object]] = {}
+    """Fields of config.json that change the computation, with the only value supported here."""
 
     vocab_size: int = 30522
     """Number of word pieces, special tokens included."""
     hidden_size: int = 768
-    """Width of every token's vector."""
+    """Size of the token vectors."""
     num_attention_heads: int = 12
-    """Heads in every layer, A in Devlin et al.; each is hidden_size / num_attention_heads wide."""
+    """Number of attention heads per layer, each of size hidden_size / num_attention_heads. "A" in Devlin et al."""
     intermediate_size: int = 3072
-    """Width inside the feed-forward network, 4 times hidden_size in the papers."""
+    """Inner size of the feed-forward network; 4 times hidden_size in the papers."""
     hidden_act: str = "gelu"
-    """What bends the feed-forward network and the masked-LM transform: one of `ACTIVATIONS`."""
+    """Activation function of the feed-forward network and of the masked-LM head: one of `ACTIVATIONS`."""
     hidden_dropout_prob: float = 0.1
-    """Probability with which an element of a sublayer's output is dropped in training."""
+    """Dropout probability of embeddings and sublayer outputs."""
     attention_probs_dropout_prob: float = 0.1
-    """Probability with which an attention weight is dropped in training."""
+    """Dropout probability of attention weights."""
     max_position_embeddings: int = 512
-    """Longest sequence, in tokens."""
+    """Maximum length of a sequence, in tokens."""
     initializer_range: float = 0.02
     """Standard deviation of the initial weights."""
     layer_norm_eps: float = 1e-12
-    """What layer normalization adds to the variance."""
+    """Epsilon added to the variance in layer normalization."""
     pad_token_id: int = 0
-    """Id of the piece that fills up short sequences."""
+    """Id of the padding piece."""
     tie_word_embeddings: bool = True
-    """Whether the masked-LM head compares with the word embeddings themselves; else it has a table of its own."""
+    """True if the output layer uses the word embeddings; otherwise it has a matrix of its own."""
 
     def __post_init__(self) -> None:
-        for name, kind in ((some.name, some.type) for some in fields(self)):
+        for name, kind in ((each.name, each.type) for each in fields(self)):
             value = getattr(self, name)
             if kind in (int, "int"):
                 if not isinstance(value, int) or isinstance(value, bool):
@@ -54,8 +66,8 @@ class ModelConfig:
                 if value < least:
                     raise ValueError(f"{name} must be at least {least}, not {value}")
             elif kind in (float, "float"):
-                if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-                    raise ValueError(f"{name} must be a number from 0 to {LARGEST:g}, not {str(value)[:20]!r}")
+                if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
+                    raise ValueError(f"{name} must be a number from 0 to {MAX_NUMBER:g}, not {str(value)[:20]!r}")
                 if name.endswith("_prob") and not value < 1:
                     raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
             elif kind in (bool, "bool") and not isinstance(value, bool):
@@ -67,16 +79,63 @@ class ModelConfig:
                 f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
             )
         if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; there are {', '.join(ACTIVATIONS)}")
+            raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+
+    def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
+        """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
+        raise ValueError(f"labels: a {type(self).__name__.removesuffix('Config')} has no classification head")
+
+    @classmethod
+    def load_json(cls: type[ConfigT], path: Path) -> ConfigT:
+        """Read a `config.json`. Raises: ValueError that names the file, if it cannot be used."""
+        return cls.from_fields(read_config(path), path)
+
+    @classmethod
+    def from_fields(cls: type[ConfigT], stored: Mapping[str, Any], path: Path) -> ConfigT:
+        """Make a config of the fields of the `config.json` at `path`. Fields that do not define the model are ignored.
+
+        Raises: ValueError that names the file, if it describes a model that is not supported.
+        """
+        model_type = stored.get("model_type", cls.model_types[0])
+        if model_type not in cls.model_types:
+            raise ValueError(
+                f"{path}: model_type {model_type!r} is not supported, only {' and '.join(map(repr, cls.model_types))}"
+            )
+        try:
+            for name, value in cls.supported_fields(model_type).items():
+                if stored.get(name, value) != value:
+                    raise ValueError(f"{name} {stored[name]!r} is not supported, only {value!r}")
+            return cls(**cls.read_fields(stored))
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def supported_fields(cls, model_type: str) -> Mapping[str, object]:
+        """Return `supported` for one of the model types."""
+        return cls.supported
+
+    @classmethod
+    def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Convert the fields of a config.json to ours. Missing fields keep their defaults."""
+        names = {each.name: cls.hub_names.get(each.name, each.name) for each in fields(cls)}
+        known = {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
+        if known.get("pad_token_id", 0) is None:  # transformers allows null; nothing here depends on it
+            del known["pad_token_id"]
+        return known
 
     def save_json(self, path: Path, architecture: str) -> None:
-        """Writes a `config.json` as Hugging Face reads it; `architecture` is the name of the model's class there."""
-        raise NotImplementedError
+        """Write a `config.json` for transformers; `architecture` is the name of its class."""
+        stored = {"model_type": self.model_types[0], "architectures": [architecture], **self.hub_fields()}
+        write_atomically(path, json.dumps(stored, indent=2) + "\n")
+
+    def hub_fields(self) -> dict[str, Any]:
+        """Return the fields of `config.json`: the inverse of `read_fields`."""
+        return {self.hub_names.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig(ModelConfig):
-    """Everything that decides which tensors a BERT has and how they are combined. The defaults are those of BERT-base.
+    """Configuration of a BERT. The defaults are those of BERT-base.
 
     Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
 
@@ -85,8 +144,17 @@ class BertConfig(ModelConfig):
     ValueError: hidden_size 130 is not divisible by num_attention_heads 12
     """
 
+    model_types = ("bert",)
+    supported: ClassVar[Mapping[str, object]] = {
+        "position_embedding_type": "absolute",
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "is_encoder_decoder": False,
+        "quantization_config": None,
+    }
+
     num_hidden_layers: int = 12
-    """Number of encoder layers, L in the paper."""
+    """Number of encoder layers, "L" in the paper."""
     type_vocab_size: int = 2
     """Number of segments: sentence A and sentence B."""
     id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
@@ -102,77 +170,43 @@ class BertConfig(ModelConfig):
         """Number of classes of a classification head."""
         return len(self.id2label)
 
-    def with_labels(self, names: list[str]) -> "BertConfig":
-        """The same BERT, for a classification head with these classes."""
+    def with_labels(self, names: Sequence[str]) -> "BertConfig":
         return replace(self, id2label=dict(enumerate(names)))
 
-    def save_json(self, path: Path, architecture: str) -> None:
-        """Writes a `config.json` as Hugging Face reads it; `architecture` is the name of the model's class there."""
-        stored = {
-            "model_type": "bert",
-            "architectures": [architecture],
-            **asdict(self),
-            "id2label": {str(number): name for number, name in self.id2label.items()},
-            "label2id": {name: number for number, name in self.id2label.items()},
-        }
-        write_atomically(path, json.dumps(stored, indent=2) + "\n")
-
     @classmethod
-    def load_json(cls, path: Path) -> "BertConfig":
-        """Reads a `config.json` of Hugging Face. Fields that do not shape the model are passed over.
+    def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        return super().read_fields(stored) | {"id2label": _read_labels(stored)}
 
-        Raises: ValueError that names the file, if it is not the configuration of a BERT that can be run here.
-        """
-        stored = read_json(path, SUPPORTED)
-        known = {name: stored[name] for name in (field.name for field in fields(cls)) if name in stored}
-        if known.get("pad_token_id", 0) is None:
-            del known["pad_token_id"]
-        try:
-            known |= _classes(stored)
-            return cls(**known)
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{path}: {error}") from error
+    def hub_fields(self) -> dict[str, Any]:
+        names = {str(number): name for number, name in self.id2label.items()}
+        return super().hub_fields() | {"id2label": names, "label2id": {name: int(number) for number, name in names.items()}}
 
 
-SUPPORTED: dict[str, object] = {
-    "model_type": "bert",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "is_encoder_decoder": False,
-    "quantization_config": None,
-}
-"""Fields of a config.json that decide what is computed, and the one value that is computed here."""
-
-
-def read_json(path: Path, supported: Mapping[str, object]) -> dict[str, Any]:
-    """The fields of a config.json. Raises: ValueError that names the file, if one of them is not as it is supported here."""
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the fields of a config.json. Raises: ValueError that names the file if it is not a JSON object."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: is not JSON ({error})") from error
     if not isinstance(stored, dict):
-        raise ValueError(f"{path}: must hold one JSON object")
-    for name, value in supported.items():
-        if stored.get(name, value) != value:
-            raise ValueError(f"{path}: {name} {stored[name]!r} is not supported, only {value!r}")
+        raise ValueError(f"{path}: must contain one JSON object")
     return stored
 
 
-def _classes(stored: dict[str, Any]) -> dict[str, dict[int, str]]:
-    """The classes by name, or by number alone, as older files have them."""
+def _read_labels(stored: Mapping[str, Any]) -> dict[int, str]:
+    """Return the class names, or LABEL_0, LABEL_1, … for files with `num_labels` only."""
     if not isinstance(stored.get("id2label") or {}, dict):
         raise ValueError("id2label must be an object: a name for each number")
     if stored.get("id2label"):
-        return {"id2label": {int(number): str(name) for number, name in stored["id2label"].items()}}
+        return {int(number): str(name) for number, name in stored["id2label"].items()}
     count = stored.get("num_labels", 2)
-    if not isinstance(count, int) or not 1 <= count <= MOST_LABELS:
-        raise ValueError(f"num_labels must be from 1 to {MOST_LABELS}, not {count!r}")
-    return {"id2label": {number: f"LABEL_{number}" for number in range(count)}}
+    if not isinstance(count, int) or not 1 <= count <= MAX_LABELS:
+        raise ValueError(f"num_labels must be from 1 to {MAX_LABELS}, not {count!r}")
+    return {number: f"LABEL_{number}" for number in range(count)}
 
 
 def _preset(layers: int, width: int) -> BertConfig:
-    """The sizes of Turc et al. 2019: heads of 64, a feed-forward network four times as wide."""
+    """Return a size of Turc et al. 2019: heads of size 64, a feed-forward network four times as wide."""
     return BertConfig(num_hidden_layers=layers, hidden_size=width, num_attention_heads=width // 64, intermediate_size=4 * width)
 
 
@@ -184,4 +218,4 @@ PRESETS = {
     "base": _preset(layers=12, width=768),
     "large": _preset(layers=24, width=1024),
 }
-"""BERT in the sizes that Google has published: base and large of Devlin et al. 2019, the others of Turc et al. 2019."""
+"""Sizes of the published BERTs: base and large of Devlin et al. 2019, the others of Turc et al. 2019."""

@@ -1,4 +1,4 @@
-"""Writing: token after token, the likeliest, one drawn by lot, or several outputs side by side."""
+"""Text generation: greedy search, sampling and beam search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,141 +10,150 @@ from torch import Tensor
 from minibert.equations import keep_nucleus, keep_top, length_penalty, softmax
 from minibert.model.cache import KeyValueCache
 
-Step = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, " rows"]], Float[Tensor, "rows vocabulary"]]
-"""From new tokens, what is kept of those before them, and which sequence of the batch each row belongs to: the logits of what
-comes next."""
+NextTokenLogits = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, " rows"]], Float[Tensor, "rows vocabulary"]]
+"""A decoding step: from new tokens, the cache of earlier ones and the index of each row's sequence in the batch, to the
+logits of the next token."""
 TokenChoice = Callable[[Float[Tensor, "rows vocabulary"]], Int[Tensor, " rows"]]
-"""From logits to the next token."""
+"""The choice of the next token from its logits."""
 
 
 @dataclass(frozen=True)
 class GeneratedSequence:
-    """One output."""
+    """One generated sequence."""
 
     tokens: list[int]
-    """What was written; the last one is the end, unless there was no room for it."""
+    """The new tokens; the last one is the end token, unless the maximum length was reached before."""
     log_probability: float
-    """Of all of them together, in nats."""
+    """Log-probability of all tokens together, in nats."""
 
     def score(self, alpha: float, penalty: Callable[[int, float], float] = length_penalty) -> float:
-        """By what outputs of different lengths are compared (Wu et al. 2016, equation 14)."""
+        """Return the log-probability divided by the length penalty (Wu et al. 2016, equation 14)."""
         return self.log_probability / penalty(max(1, len(self.tokens)), alpha)
 
 
 def most_likely(logits: Float[Tensor, "rows vocabulary"]) -> Int[Tensor, " rows"]:
-    """The next token of greedy search."""
+    """Choose the most likely token: greedy search."""
     return logits.argmax(dim=-1)
 
 
 def sampler(
     temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None, seed: int | None = None
 ) -> TokenChoice:
-    """Draws the next token by lot.
+    """Return a function that samples the next token. The temperature is applied first, then `top_k`, then `top_p`.
 
     Args:
-        temperature: the logits are divided by it: below 1 likely tokens become likelier, and 0 is greedy search.
-        top_k: draw from so many of the most likely ones (`equations.keep_top`).
-        top_p: draw from the most likely ones that have this probability together (`equations.keep_nucleus`).
-        seed: the same gives the same; None is another every time.
+        temperature: divisor of the logits; below 1 makes likely tokens more likely, 0 is greedy search.
+        top_k: sample from the k most likely tokens (`equations.keep_top`).
+        top_p: sample from the most likely tokens that together have probability p (`equations.keep_nucleus`).
+        seed: equal seeds give equal samples; None gives different ones each time.
 
-    Raises: ValueError for a temperature below 0, and for `top_k` or `top_p` where nothing is drawn.
+    Raises: ValueError for a negative temperature, and for `top_k` or `top_p` with temperature 0.
     """
     if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature:g}: it must be at least 0")
+        raise ValueError(f"temperature is {temperature:g}, but must be at least 0")
     if temperature == 0 and (top_k is not None or top_p is not None):
-        raise ValueError("temperature is 0, which takes the likeliest token: for top_k or top_p it must be above, such as 1")
+        raise ValueError("temperature 0 is greedy search: for top_k or top_p choose a temperature above 0, such as 1")
     generators: dict[torch.device, torch.Generator] = {}
 
-    def pick(logits: Tensor) -> Tensor:
+    def choose(logits: Tensor) -> Tensor:
         if temperature == 0:
             return most_likely(logits)
         if logits.device not in generators:
-            made = generators[logits.device] = torch.Generator(logits.device)
-            made.seed() if seed is None else made.manual_seed(seed)
+            generator = generators[logits.device] = torch.Generator(logits.device)
+            generator.seed() if seed is None else generator.manual_seed(seed)
         logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
         logits = logits if top_k is None else keep_top(logits, top_k)
         logits = logits if top_p is None else keep_nucleus(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)
 
-    return pick
+    return choose
 
 
 @torch.no_grad()
 def greedy_search(
-    step: Step, prompt: Int[Tensor, "batch prompt"], end: int | None, most: int, pick: TokenChoice = most_likely
+    next_logits: NextTokenLogits,
+    prompt: Int[Tensor, "batch prompt"],
+    eos_token_id: int | None,
+    max_new_tokens: int,
+    choose: TokenChoice = most_likely,
 ) -> list[GeneratedSequence]:
-    """Takes the most likely token, or the one that `pick` says, until it is the end, or `most` are written.
+    """Append the most likely token, or the one chosen by `choose`, until the end token or `max_new_tokens`.
 
     Tests: tests/model/test_generation.py::TestGreedySearch
     """
     rows, tokens, cache = torch.arange(len(prompt), device=prompt.device), prompt, KeyValueCache()
-    written: list[list[int]] = [[] for _ in prompt]
-    totals = [0.0] * len(prompt)
-    for _ in range(most):
-        logits = step(tokens, cache, rows)
-        chosen = pick(logits)
-        gained = logits.log_softmax(dim=-1).gather(-1, chosen[:, None]).squeeze(-1)
-        for row, token, gain in zip(rows.tolist(), chosen.tolist(), gained.tolist(), strict=True):
-            written[row].append(token)
-            totals[row] += gain
-        going = (chosen != end).nonzero().squeeze(-1) if end is not None else torch.arange(len(rows), device=rows.device)
-        if not len(going):
+    generated: list[list[int]] = [[] for _ in prompt]
+    log_probabilities = [0.0] * len(prompt)
+    for _ in range(max_new_tokens):
+        logits = next_logits(tokens, cache, rows)
+        chosen = choose(logits)
+        chosen_log_probabilities = logits.log_softmax(dim=-1).gather(-1, chosen[:, None]).squeeze(-1)
+        for row, token, value in zip(rows.tolist(), chosen.tolist(), chosen_log_probabilities.tolist(), strict=True):
+            generated[row].append(token)
+            log_probabilities[row] += value
+        unfinished = torch.arange(len(rows), device=rows.device)
+        if eos_token_id is not None:
+            unfinished = (chosen != eos_token_id).nonzero().squeeze(-1)
+        if not len(unfinished):
             break
-        if len(going) < len(rows):
-            cache.choose(going)
-        rows, tokens = rows[going], chosen[going, None]
-    return [GeneratedSequence(some, total) for some, total in zip(written, totals, strict=True)]
+        if len(unfinished) < len(rows):
+            cache.select(unfinished)
+        rows, tokens = rows[unfinished], chosen[unfinished, None]
+    return [GeneratedSequence(*sequence) for sequence in zip(generated, log_probabilities, strict=True)]
 
 
 @torch.no_grad()
 def beam_search(
-    step: Step,
+    next_logits: NextTokenLogits,
     prompt: Int[Tensor, "batch prompt"],
-    end: int,
-    most: int,
+    eos_token_id: int,
+    max_new_tokens: int,
     beams: int = 4,
     alpha: float = 0.6,
     penalty: Callable[[int, float], float] = length_penalty,
 ) -> list[GeneratedSequence]:
-    """Follows the `beams` likeliest beginnings side by side, until as many outputs have ended; the best of these.
-
-    Source: Graves 2012; Vaswani et al. 2017, section 6.1 (beam 4, α = 0.6). When it ends: transformers' `early_stopping=True`.
-    Differs: the output of greedy search is always one of those that are compared, so that nothing worse comes out.
-    Tests: tests/model/test_generation.py::TestBeamSearch
+    """Extend the `beams` most likely hypotheses in parallel until as many are finished; return the best one of each prompt.
 
     Args:
-        penalty: of length and α, what a log-probability is divided by.
+        penalty: function of length and α that divides the log-probability.
+
+    Source: Graves 2012; Vaswani et al. 2017, section 6.1 (beam 4, α = 0.6). The search ends as in transformers with
+        `early_stopping=True`.
+    Differs: the sequence of greedy search is always one of the candidates, so the result is never worse than it.
+    Tests: tests/model/test_generation.py::TestBeamSearch
     """
-    ended: list[list[GeneratedSequence]] = [[some] for some in greedy_search(step, prompt, end, most)]
+    finished: list[list[GeneratedSequence]] = [
+        [sequence] for sequence in greedy_search(next_logits, prompt, eos_token_id, max_new_tokens)
+    ]
     active = torch.arange(len(prompt), device=prompt.device)
     tokens, cache = prompt.repeat_interleave(beams, dim=0), KeyValueCache()
-    written = tokens[:, :0]
+    generated = tokens[:, :0]
     scores = torch.full((len(prompt), beams), -torch.inf, device=prompt.device)
-    scores[:, 0] = 0.0  # at first all beams are the same one
-    for _ in range(most):
-        log_probabilities = step(tokens, cache, active.repeat_interleave(beams)).log_softmax(dim=-1)
+    scores[:, 0] = 0.0  # all beams are equal at first, so only one may be extended
+    for _ in range(max_new_tokens):
+        log_probabilities = next_logits(tokens, cache, active.repeat_interleave(beams)).log_softmax(dim=-1)
         vocabulary = log_probabilities.shape[-1]
         totals = (scores.to(log_probabilities).flatten()[:, None] + log_probabilities).view(len(active), -1)
-        best, places = totals.topk(min(2 * beams, totals.shape[1]))  # as many could end, and as many more go on
-        beam, token = places // vocabulary, places % vocabulary
+        best, candidates = totals.topk(min(2 * beams, totals.shape[1]))  # enough to continue even if `beams` of them end
+        beam, token = candidates // vocabulary, candidates % vocabulary
         rows = torch.arange(len(active), device=active.device)[:, None] * beams + beam
-        ends = token == end
-        # An end counts where it is among the best; the places of such beams are taken by the next best.
-        for sentence, place in ends[:, :beams].nonzero().tolist():
-            output = [*written[rows[sentence, place]].tolist(), end]
-            ended[active[sentence]].append(GeneratedSequence(output, best[sentence, place].item()))
-        going_on = ends.int().argsort(dim=1, stable=True)[:, :beams]
-        scores = best.masked_fill(ends, -torch.inf).gather(1, going_on)
-        rows, token = rows.gather(1, going_on), token.gather(1, going_on)
-        written = torch.cat([written[rows], token[..., None]], dim=2)
-        # As many as there are beams have ended, the one of greedy search not counted: then a sentence is done.
-        open_ended = torch.tensor([len(ended[sentence]) <= beams for sentence in active.tolist()], device=active.device)
-        active, scores, written = active[open_ended], scores[open_ended], written[open_ended].flatten(0, 1)
+        ends = token == eos_token_id
+        # A finished hypothesis counts only among the best `beams`. The next best take the place of finished ones.
+        for sentence, candidate in ends[:, :beams].nonzero().tolist():
+            output = [*generated[rows[sentence, candidate]].tolist(), eos_token_id]
+            finished[active[sentence]].append(GeneratedSequence(output, best[sentence, candidate].item()))
+        continued = ends.int().argsort(dim=1, stable=True)[:, :beams]
+        scores = best.masked_fill(ends, -torch.inf).gather(1, continued)
+        rows, token = rows.gather(1, continued), token.gather(1, continued)
+        generated = torch.cat([generated[rows], token[..., None]], dim=2)
+        # A sentence is done when `beams` hypotheses are finished; the one of greedy search comes in addition.
+        unfinished = torch.tensor([len(finished[sentence]) <= beams for sentence in active.tolist()], device=active.device)
+        active, scores, generated = active[unfinished], scores[unfinished], generated[unfinished].flatten(0, 1)
         if not len(active):
             break
-        cache.choose(rows[open_ended].flatten())
-        tokens = written[:, -1:]
-    for sentence, row in zip(active.repeat_interleave(beams).tolist(), range(len(written)), strict=True):
+        cache.select(rows[unfinished].flatten())
+        tokens = generated[:, -1:]
+    for sentence, row in zip(active.repeat_interleave(beams).tolist(), range(len(generated)), strict=True):
         if (total := scores.flatten()[row].item()) > -torch.inf:
-            ended[sentence].append(GeneratedSequence(written[row].tolist(), total))
-    return [max(some, key=lambda output: output.score(alpha, penalty)) for some in ended]
+            finished[sentence].append(GeneratedSequence(generated[row].tolist(), total))
+    return [max(sequences, key=lambda sequence: sequence.score(alpha, penalty)) for sequences in finished]

@@ -1,24 +1,21 @@
-"""A decoder without an encoder: a language model in GPT-2's layout. Radford et al. 2019."""
+"""GPT-2: a decoder without an encoder (Radford et al. 2019)."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORED, masked_lm_loss
-from minibert.files import write_atomically
 from minibert.kernels import Attention
 from minibert.model.cache import KeyValueCache
-from minibert.model.checkpoints.loading import check_depth, config_file
-from minibert.model.checkpoints.names import GPT2
-from minibert.model.checkpoints.weights import read_weights
-from minibert.model.config import ModelConfig, read_json
+from minibert.model.checkpoints.names import NameTable
+from minibert.model.config import ModelConfig
 from minibert.model.generation import GeneratedSequence, greedy_search, sampler
-from minibert.model.inputs import Mask, check_batch, keep_mask
-from minibert.model.layers import check_ids
+from minibert.model.inputs import Mask, check_batch, check_ids, keep_mask
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
 from minibert.observe import observe
@@ -26,90 +23,78 @@ from minibert.observe import observe
 
 @dataclass(frozen=True, kw_only=True)
 class GPT2Config(ModelConfig):
-    """Everything that decides which tensors a GPT-2 has and how they are combined. The defaults are those of its smallest.
+    """Configuration of a GPT-2. The defaults are those of the smallest published one.
 
-    The fields have the names that they have in all of minibert, to which Hugging Face's GPT2Config maps its own too.
+    The fields have the same names as in all configs of minibert. Hugging Face's GPT2Config accepts these names too.
 
     Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
     """
 
+    model_types = ("gpt2",)
+    hub_names: ClassVar[Mapping[str, str]] = {
+        "hidden_size": "n_embd",
+        "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+        "intermediate_size": "n_inner",
+        "hidden_act": "activation_function",
+        "hidden_dropout_prob": "resid_pdrop",
+        "attention_probs_dropout_prob": "attn_pdrop",
+        "max_position_embeddings": "n_positions",
+        "layer_norm_eps": "layer_norm_epsilon",
+    }
+    supported: ClassVar[Mapping[str, object]] = {
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+        "quantization_config": None,
+    }
+
     vocab_size: int = 50257
     """Number of pieces."""
     hidden_act: str = "gelu_new"
-    """What bends the feed-forward network."""
+    """Activation function of the feed-forward network."""
     max_position_embeddings: int = 1024
-    """Longest sequence, in tokens."""
+    """Maximum length of a sequence, in tokens."""
     layer_norm_eps: float = 1e-5
-    """What layer normalization adds to the variance."""
+    """Epsilon added to the variance in layer normalization."""
     num_hidden_layers: int = 12
     """Number of decoder layers."""
 
-    def save_json(self, path: Path, architecture: str) -> None:
-        """Writes a `config.json` as Hugging Face reads it; `architecture` is the name of the model's class there."""
-        stored = {
-            "model_type": "gpt2",
-            "architectures": [architecture],
-            **{theirs: getattr(self, ours) for ours, theirs in FIELDS.items()},
-            "embd_pdrop": self.hidden_dropout_prob,
-        }
-        write_atomically(path, json.dumps(stored, indent=2) + "\n")
-
     @classmethod
-    def load_json(cls, path: Path) -> "GPT2Config":
-        """Reads a `config.json` of Hugging Face. Raises: ValueError that names the file, if it cannot be run here."""
-        stored = read_json(path, SUPPORTED)
-        known = {ours: stored[theirs] for ours, theirs in FIELDS.items() if stored.get(theirs) is not None}
-        known.setdefault("intermediate_size", 4 * known["hidden_size"] if isinstance(known.get("hidden_size"), int) else 3072)
-        try:
-            return cls(**known)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{path}: {error}") from error
+    def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        known = {name: value for name, value in super().read_fields(stored).items() if value is not None}
+        width = known.get("hidden_size", cls.hidden_size)
+        if isinstance(width, int):
+            known.setdefault("intermediate_size", 4 * width)
+        return known
 
-
-FIELDS = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "n_embd",
-    "num_attention_heads": "n_head",
-    "num_hidden_layers": "n_layer",
-    "intermediate_size": "n_inner",
-    "hidden_act": "activation_function",
-    "hidden_dropout_prob": "resid_pdrop",
-    "attention_probs_dropout_prob": "attn_pdrop",
-    "max_position_embeddings": "n_positions",
-    "initializer_range": "initializer_range",
-    "layer_norm_eps": "layer_norm_epsilon",
-    "pad_token_id": "pad_token_id",
-    "tie_word_embeddings": "tie_word_embeddings",
-}
-"""Our names of the fields, and those in a config.json."""
-SUPPORTED: dict[str, object] = {
-    "model_type": "gpt2",
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "add_cross_attention": False,
-    "quantization_config": None,
-}
-"""Fields that decide what is computed, and the one value that is computed here."""
+    def hub_fields(self) -> dict[str, Any]:
+        return super().hub_fields() | {"embd_pdrop": self.hidden_dropout_prob}
 
 
 @dataclass(frozen=True)
 class CausalLMOutput:
-    """A score for every piece that could come next, at every token; `loss` is there if labels were given."""
+    """Output of `GPT2LMHeadModel`: at each token, a score for every possible next piece."""
 
     logits: Float[Tensor, "batch tokens vocabulary"]
     loss: Float[Tensor, ""] | None = None
+    """Mean loss in nats, if labels were passed."""
+
+
+CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")
+"""Ends of the names of buffers in older checkpoints."""
 
 
 class GPT2LMHeadModel(PretrainedModel):
-    """The decoder of the 2017 Transformer alone, with normalization before the sublayers and learned positions.
+    """GPT-2 with its language-modeling head: a decoder alone, with pre-norm layers and learned positions.
 
     Args:
         config: the sizes.
         attention: "auto", "explicit", "fused" or a function; see `set_attention`.
 
     Source: Radford et al. 2019, section 2.3.
-    Differs: where a batch is padded, a token's place is counted among those that are none of padding, whichever side it is on.
-        transformers' `generate` does so, its `forward` counts all.
+    Differs: padding is never counted in the position of a token. In transformers this holds for `generate` only; its
+        `forward` counts padding.
 
     >>> model = GPT2LMHeadModel(GPT2Config(hidden_size=48, num_attention_heads=3, num_hidden_layers=2, vocab_size=100))
     >>> model(torch.tensor([[5, 6, 7]])).logits.shape
@@ -117,8 +102,42 @@ class GPT2LMHeadModel(PretrainedModel):
     """
 
     architecture = "GPT2LMHeadModel"
-    names = GPT2
+    head = "lm"
+    config_class = GPT2Config
     config: GPT2Config
+    names = NameTable(
+        {
+            "words": "wte",
+            "decoder.positions.table": "wpe",
+            "decoder.layers.N.attention_norm": "h.N.ln_1",
+            " + ".join(f"decoder.layers.N.attention.{part}" for part in ("query", "key", "value")): "h.N.attn.c_attn",
+            "decoder.layers.N.attention.output": "h.N.attn.c_proj",
+            "decoder.layers.N.norm": "h.N.ln_2",
+            "decoder.layers.N.feed_forward.intermediate": "h.N.mlp.c_fc",
+            "decoder.layers.N.feed_forward.output": "h.N.mlp.c_proj",
+            "decoder.norm": "ln_f",
+            "output": "lm_head",
+        },
+        prefix="transformer.",
+        outside=("output",),
+        transposed=frozenset({"h.N.attn.c_attn", "h.N.attn.c_proj", "h.N.mlp.c_fc", "h.N.mlp.c_proj"}),
+    )
+    stacks: ClassVar[Mapping[str, str]] = {"decoder.layers": "num_hidden_layers"}
+    reference_stages: ClassVar[Mapping[str, str]] = {
+        "decoder.embeddings.words": "wte",
+        "decoder.embeddings.sum": "<drop",
+        "decoder.layers.N.attention_norm": "h.N.ln_1",
+        "decoder.layers.N.attention.output": "h.N.attn.c_proj",
+        "decoder.layers.N.attention_residual": "<h.N.ln_2",
+        "decoder.layers.N.norm": "h.N.ln_2",
+        "decoder.layers.N.intermediate": "h.N.mlp.c_fc",
+        "decoder.layers.N.activation": "h.N.mlp.act",
+        "decoder.layers.N.feed_forward": "h.N.mlp.c_proj",
+        "decoder.layers.N.output": "h.N",
+        "decoder.norm": "ln_f",
+        "logits": "lm_head",
+    }
+    attention_modules: ClassVar[Mapping[str, str]] = {"decoder.layers.N.attention": "h.N.attn"}
 
     def __init__(self, config: GPT2Config, attention: Attention = "auto") -> None:
         super().__init__(config)
@@ -129,7 +148,8 @@ class GPT2LMHeadModel(PretrainedModel):
         self.output = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.initialize(self)
         for name, parameter in self.named_parameters():
-            if name.endswith(("attention.output.weight", "feed_forward.weight")):  # as many are added up as there are layers
+            if name.endswith(("attention.output.weight", "feed_forward.output.weight")):
+                # The residual connections add up two such outputs per layer (Radford et al. 2019, section 2.3).
                 nn.init.normal_(parameter, std=config.initializer_range / (2 * config.num_hidden_layers) ** 0.5)
 
     def forward(
@@ -139,26 +159,28 @@ class GPT2LMHeadModel(PretrainedModel):
         labels: Int[Tensor, "batch tokens"] | None = None,
         cache: KeyValueCache | None = None,
     ) -> CausalLMOutput:
-        """Args:
-            labels: as in transformers the tokens themselves, -100 where nothing is to be foretold; they are moved here.
-            cache: what is kept of the tokens before; then `input_ids` and the mask are of the new ones alone.
+        """Predict the next token at every position.
 
-        Raises: ValueError if there are more tokens than positions, or other labels than tokens.
+        Args:
+            labels: the token ids themselves, as in transformers, and -100 where no loss is wanted. They are shifted here.
+            cache: keys and values of earlier tokens; `input_ids` and the mask are then those of the new tokens.
+
+        Raises: ValueError for more tokens than positions, and for labels of another shape.
         """
         check_batch("input_ids", input_ids)
-        tokens, longest = input_ids.shape[1] + (0 if cache is None else cache.tokens), self.config.max_position_embeddings
-        if tokens > longest:
-            raise ValueError(f"there are {tokens} tokens, max_position_embeddings is {longest}: cut the text")
+        tokens, max_length = input_ids.shape[1] + (0 if cache is None else cache.tokens), self.config.max_position_embeddings
+        if tokens > max_length:
+            raise ValueError(f"there are {tokens} tokens, max_position_embeddings is {max_length}: truncate the text")
         check_ids("input_ids", input_ids, self.words, "vocab_size")
         hidden = self.decoder(self.words(input_ids), keep_mask(attention_mask, input_ids), cache=cache)
-        table = self.words.weight if self.output is None else self.output.weight
-        logits = observe("logits", nn.functional.linear(hidden, table))
+        output_matrix = self.words.weight if self.output is None else self.output.weight
+        logits = observe("logits", nn.functional.linear(hidden, output_matrix))
         if labels is None:
             return CausalLMOutput(logits)
         if labels.shape != input_ids.shape:
-            raise ValueError(f"labels is {tuple(labels.shape)}, but the tokens are {tuple(input_ids.shape)}")
-        following = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
-        return CausalLMOutput(logits, masked_lm_loss(logits, following))
+            raise ValueError(f"labels has shape {tuple(labels.shape)}, but input_ids has {tuple(input_ids.shape)}")
+        next_tokens = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+        return CausalLMOutput(logits, masked_lm_loss(logits, next_tokens))
 
     @torch.no_grad()
     def generate(
@@ -170,42 +192,33 @@ class GPT2LMHeadModel(PretrainedModel):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
-        end: int | None = None,
+        eos_token_id: int | None = None,
     ) -> list[GeneratedSequence]:
-        """Goes on with each text, for `max_new_tokens` or up to the token `end`.
+        """Continue each text until `eos_token_id`, for at most `max_new_tokens` tokens.
 
         Args:
-            attention_mask: 0 for padding, which stands before shorter texts.
-            temperature, top_k, top_p, seed: see `model.generation.sampler`; 0 takes the most likely token.
+            attention_mask: 0 for padding, which must be on the left.
+            temperature, top_k, top_p, seed: see `model.generation.sampler`. Temperature 0 is greedy search.
 
-        Raises: ValueError if a text is empty, or ends with padding.
+        Raises: ValueError for a text that is empty or ends with padding.
         """
         check_batch("input_ids", input_ids)
         keep = keep_mask(attention_mask, input_ids)
         if not input_ids.shape[1] or not keep[:, -1].all():
-            raise ValueError("a text is empty, or ends with padding: put the padding before it")
+            raise ValueError("a text is empty or ends with padding: pad on the left")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             logits: Tensor = self(tokens, keep if cache.keep is None else None, cache=cache).logits
             return logits[:, -1]
 
-        return greedy_search(step, input_ids, end, max_new_tokens, sampler(temperature, top_k, top_p, seed))
+        return greedy_search(step, input_ids, eos_token_id, max_new_tokens, sampler(temperature, top_k, top_p, seed))
 
     @classmethod
-    def read_config(cls, source: str | Path) -> GPT2Config:
-        """The configuration of a checkpoint. Raises: FileNotFoundError if it has none, ValueError if it cannot be run here."""
-        return GPT2Config.load_json(config_file(source))
-
-    @classmethod
-    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], GPT2Config, Path]:
-        config = cls.read_config(source)
-        tensors, path = read_weights(source)
-        found = {name: tensor for name, tensor in GPT2.read(tensors).items() if not name.endswith(CAUSAL_MASKS)}
-        check_depth(found, "decoder.layers", config.num_hidden_layers, path)
+    def convert_weights(
+        cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
+    ) -> tuple[dict[str, Tensor], ModelConfig]:
+        found, config = super().convert_weights(tensors, config, path)
+        found = {name: tensor for name, tensor in found.items() if not name.endswith(CAUSAL_MASKS)}
         if config.tie_word_embeddings:
             found.pop("output.weight", None)
-        return found, config, path
-
-
-CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")
-"""Endings of what older checkpoints hold that is no parameter."""
+        return found, config

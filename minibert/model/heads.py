@@ -1,6 +1,12 @@
-"""BERT with something to say: the pretraining heads and a classifier. Devlin et al. 2019, sections 3.1 and 3.2."""
+"""BERT with its heads (Devlin et al. 2019, sections 3.1, 3.2, 4 and 5.3).
 
+Every network here is `Bert` and one head. `BertWithHead.forward` runs the encoder; each class shows what is its own: the
+head's modules, its output and its loss.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,26 +15,28 @@ from torch import Tensor, nn
 from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import reduce_over_labeled
 from minibert.kernels import Attention
-from minibert.model.bert import Bert
+from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
-from minibert.model.pretrained import PretrainedBert
 from minibert.observe import observe
 
 
 @dataclass(frozen=True)
 class PretrainingOutput:
-    """What both pretraining heads say; `loss` is there if labels were given."""
+    """Output of `BertForPreTraining`."""
 
     prediction_logits: Float[Tensor, "*positions vocabulary"]
+    """One score for each piece of the vocabulary."""
     seq_relationship_logits: Float[Tensor, "batch 2"]
+    """Two scores for each pair: "B is next" and "B is from another document"."""
     loss: Float[Tensor, ""] | None = None
+    """The loss in nats, if labels were passed; so in every output below."""
 
 
 @dataclass(frozen=True)
 class SequenceClassifierOutput:
-    """One score a class for each sequence; `loss` is there if labels were given."""
+    """Output of `BertForSequenceClassification`: one score per class for each sequence."""
 
     logits: Float[Tensor, "batch classes"]
     loss: Float[Tensor, ""] | None = None
@@ -36,7 +44,7 @@ class SequenceClassifierOutput:
 
 @dataclass(frozen=True)
 class MaskedLMOutput:
-    """A score for every piece of the vocabulary at every token; `loss` is there if labels were given."""
+    """Output of `BertForMaskedLM`: one score for each piece of the vocabulary at each position."""
 
     logits: Float[Tensor, "*positions vocabulary"]
     loss: Float[Tensor, ""] | None = None
@@ -44,7 +52,7 @@ class MaskedLMOutput:
 
 @dataclass(frozen=True)
 class NextSentenceOutput:
-    """Two scores a pair: "is next", "another document"; `loss` is there if labels were given."""
+    """Output of `BertForNextSentencePrediction`: for each pair the scores of "B is next" and "B is from another document"."""
 
     logits: Float[Tensor, "batch 2"]
     loss: Float[Tensor, ""] | None = None
@@ -52,7 +60,7 @@ class NextSentenceOutput:
 
 @dataclass(frozen=True)
 class TokenClassifierOutput:
-    """One score a class for each token; `loss` is there if labels were given."""
+    """Output of `BertForTokenClassification`: one score per class for each token."""
 
     logits: Float[Tensor, "batch tokens classes"]
     loss: Float[Tensor, ""] | None = None
@@ -60,7 +68,7 @@ class TokenClassifierOutput:
 
 @dataclass(frozen=True)
 class QuestionAnsweringOutput:
-    """Two scores for each token: that the answer starts, and that it ends there; `loss` is there if places were given."""
+    """Output of `BertForQuestionAnswering`: for each token the scores of being the start and the end of the answer."""
 
     start_logits: Float[Tensor, "batch tokens"]
     end_logits: Float[Tensor, "batch tokens"]
@@ -68,10 +76,10 @@ class QuestionAnsweringOutput:
 
 
 class MaskedLMHead(nn.Module):
-    """From a token's vector to a score for each piece of the vocabulary, which is compared with each piece's embedding.
+    """The masked-LM head: a transform of the token vector, then its dot product with every word embedding.
 
-    The embeddings are handed in at every call. There is one tensor, so nothing can untie it: no copy, pickle or move. Only
-    if `config.tie_word_embeddings` is false does the head have a table of its own.
+    The word embeddings are an argument of `forward`. There is one tensor only, so copying, pickling or moving the model
+    cannot untie the weights. With `config.tie_word_embeddings` false, the head has an output matrix of its own.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -86,12 +94,12 @@ class MaskedLMHead(nn.Module):
         self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
     ) -> Float[Tensor, "*positions vocabulary"]:
         transformed = observe("transform", self.norm(self.activation(self.transform(hidden))))
-        table = embeddings if self.decoder is None else self.decoder.weight
-        return observe("logits", nn.functional.linear(transformed, table, self.bias))
+        output_matrix = embeddings if self.decoder is None else self.decoder.weight
+        return observe("logits", nn.functional.linear(transformed, output_matrix, self.bias))
 
 
 class NextSentenceHead(nn.Linear):
-    """Does the second segment follow the first? Two scores from the pooled vector: "is next", "another document"."""
+    """The next-sentence head: from the pooled vector to the scores of "B is next" and "B is from another document"."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config.hidden_size, 2)
@@ -100,17 +108,20 @@ class NextSentenceHead(nn.Linear):
         return observe("logits", super().forward(pooled))
 
 
-class BertForPreTraining(PretrainedBert):
-    """BERT as it is pretrained: the hidden words are guessed, and whether the second segment follows the first."""
+class BertWithHead(PretrainedBert):
+    """Base of the networks below: the encoder, then a head.
 
-    architecture = "BertForPreTraining"
+    A subclass builds the modules of its head and applies them in `apply_head`. The arguments of `apply_head` after `encoded`
+    are keyword arguments of `forward`.
+    """
+
+    pooled: ClassVar[bool]
+    """True if the head uses the pooled vector, so that the encoder needs a pooler."""
+    apply_head: Callable[..., Any]
 
     def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
         super().__init__(config)
-        self.bert = Bert(config, attention)
-        self.mlm = MaskedLMHead(config)
-        self.nsp = NextSentenceHead(config)
-        self.initialize(self.mlm, self.nsp)
+        self.bert = Bert(config, attention, pooler=self.pooled)
 
     def forward(
         self,
@@ -118,23 +129,46 @@ class BertForPreTraining(PretrainedBert):
         attention_mask: Mask | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        **targets: Tensor | None,
+    ) -> Any:
+        """Encode a batch as `Bert` does and apply the head.
+
+        Args:
+            targets: the keyword arguments of the class's `apply_head`, such as `labels`.
+        """
+        return self.apply_head(self.bert(input_ids, attention_mask, token_type_ids, position_ids), **targets)
+
+
+class BertForPreTraining(BertWithHead):
+    """BERT with both pretraining heads: masked language modeling and next-sentence prediction."""
+
+    architecture = "BertForPreTraining"
+    head = "pretraining"
+    head_modules = ("mlm", "nsp")
+    pooled = True
+
+    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+        super().__init__(config, attention)
+        self.mlm = MaskedLMHead(config)
+        self.nsp = NextSentenceHead(config)
+        self.initialize(self.mlm, self.nsp)
+
+    def apply_head(
+        self,
+        encoded: BertOutput,
         labels: Int[Tensor, "batch tokens"] | None = None,
         next_sentence_label: Int[Tensor, " batch"] | None = None,
         predict_at: Bool[Tensor, "batch tokens"] | None = None,
     ) -> PretrainingOutput:
-        """The loss is the sum of the two tasks' means, of those whose labels are given (Devlin et al., section A.2).
+        """Compute both predictions. The loss is the sum of the mean losses whose labels are given (section A.2).
 
         Args:
-            labels: the true piece where one was masked, -100 elsewhere.
-            next_sentence_label: 0 if the second segment follows the first, 1 if it is from another document.
-            predict_at: where to guess. `prediction_logits` then has one row for each True, in reading order, and no
-                logits are made for the rest. Without it, every position is guessed.
+            labels: the original id where a token was masked, -100 elsewhere.
+            next_sentence_label: 0 if B follows A, 1 if B is from another document.
+            predict_at: True at the positions to predict. `prediction_logits` then has one row for each of them, in
+                reading order. Default: all positions.
         """
-        encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
-        hidden = encoded.last_hidden_state
-        if predict_at is not None:
-            hidden = hidden[predict_at]
-            labels = None if labels is None else labels[predict_at]
+        hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at)
         prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         seq_relationship_logits = self.nsp(encoded.pooler_output)
         losses = []
@@ -142,152 +176,142 @@ class BertForPreTraining(PretrainedBert):
             losses.append(masked_lm_loss(prediction_logits, labels))
         if next_sentence_label is not None:
             losses.append(next_sentence_loss(seq_relationship_logits, next_sentence_label))
-        loss = torch.stack(losses).sum() if losses else None
-        return PretrainingOutput(prediction_logits, seq_relationship_logits, loss)
+        return PretrainingOutput(prediction_logits, seq_relationship_logits, torch.stack(losses).sum() if losses else None)
 
 
-class BertForMaskedLM(PretrainedBert):
-    """BERT that guesses hidden words, and nothing else."""
+class BertForMaskedLM(BertWithHead):
+    """BERT with the masked-LM head."""
 
     architecture = "BertForMaskedLM"
+    head = "mlm"
+    head_modules = ("mlm",)
+    pooled = False
 
     def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
-        super().__init__(config)
-        self.bert = Bert(config, attention, pooler=False)
+        super().__init__(config, attention)
         self.mlm = MaskedLMHead(config)
         self.initialize(self.mlm)
 
-    def forward(
+    def apply_head(
         self,
-        input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
-        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
-        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        encoded: BertOutput,
         labels: Int[Tensor, "batch tokens"] | None = None,
         predict_at: Bool[Tensor, "batch tokens"] | None = None,
     ) -> MaskedLMOutput:
-        """The loss is `masked_lm_loss`, if `labels` are given. `predict_at` as in `BertForPreTraining`."""
-        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
-        if predict_at is not None:
-            hidden = hidden[predict_at]
-            labels = None if labels is None else labels[predict_at]
+        """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
+        hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at)
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
 
 
-class BertForNextSentencePrediction(PretrainedBert):
-    """BERT that tells whether one sentence follows another, and nothing else."""
+class BertForNextSentencePrediction(BertWithHead):
+    """BERT with the next-sentence head."""
 
     architecture = "BertForNextSentencePrediction"
+    head = "nsp"
+    head_modules = ("nsp",)
+    pooled = True
 
     def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
-        super().__init__(config)
-        self.bert = Bert(config, attention)
+        super().__init__(config, attention)
         self.nsp = NextSentenceHead(config)
         self.initialize(self.nsp)
 
-    def forward(
-        self,
-        input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
-        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
-        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
-        labels: Int[Tensor, " batch"] | None = None,
-    ) -> NextSentenceOutput:
-        """The loss is `next_sentence_loss`, if `labels` are given: 0 if the second sentence follows the first."""
-        logits = self.nsp(self.bert(input_ids, attention_mask, token_type_ids, position_ids).pooler_output)
+    def apply_head(self, encoded: BertOutput, labels: Int[Tensor, " batch"] | None = None) -> NextSentenceOutput:
+        """Compute the two scores; `labels` are 0 if B follows A, 1 if B is from another document."""
+        logits = self.nsp(encoded.pooler_output)
         return NextSentenceOutput(logits, None if labels is None else next_sentence_loss(logits, labels))
 
 
-class BertForSequenceClassification(PretrainedBert):
-    """BERT with a classifier on the pooled vector: `config.id2label` names the classes (Devlin et al., section 4.1)."""
+class BertForSequenceClassification(BertWithHead):
+    """BERT with a classifier on the pooled vector (section 4.1). `config.id2label` names the classes."""
 
     architecture = "BertForSequenceClassification"
+    head = "sequence-classification"
+    head_modules = ("classifier",)
+    pooled = True
 
     def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
-        super().__init__(config)
-        self.bert = Bert(config, attention)
+        super().__init__(config, attention)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
-    def forward(
-        self,
-        input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
-        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
-        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
-        labels: Int[Tensor, " batch"] | None = None,
-    ) -> SequenceClassifierOutput:
-        """The loss is the mean cross-entropy over the sequences, if `labels` are given.
+    def apply_head(self, encoded: BertOutput, labels: Int[Tensor, " batch"] | None = None) -> SequenceClassifierOutput:
+        """Compute the scores of the classes. The loss is the mean cross-entropy.
 
-        Raises: ValueError for labels where there is one class only: transformers takes them for numbers to come near to.
+        Raises: ValueError for labels with a single class, which transformers treats as regression.
         """
         if labels is not None and self.config.num_labels == 1:
-            raise ValueError("num_labels is 1: there is nothing to choose from; regression is not supported")
-        encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
+            raise ValueError("num_labels is 1: a classifier needs two classes; regression is not supported")
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
         loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
         return SequenceClassifierOutput(logits, loss)
 
 
-class BertForTokenClassification(PretrainedBert):
-    """BERT with a classifier on every token: named entities and the like (Devlin et al., section 5.3)."""
+class BertForTokenClassification(BertWithHead):
+    """BERT with a classifier on every token, for tasks such as named entities (section 5.3)."""
 
     architecture = "BertForTokenClassification"
+    head = "token-classification"
+    head_modules = ("classifier",)
+    pooled = False
 
     def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
-        super().__init__(config)
-        self.bert = Bert(config, attention, pooler=False)
+        super().__init__(config, attention)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
-    def forward(
-        self,
-        input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
-        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
-        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
-        labels: Int[Tensor, "batch tokens"] | None = None,
-    ) -> TokenClassifierOutput:
-        """The loss is the mean cross-entropy over the tokens whose label is not -100, if `labels` are given."""
-        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
-        logits = observe("classifier.logits", self.classifier(self.dropout(hidden)))
+    def apply_head(self, encoded: BertOutput, labels: Int[Tensor, "batch tokens"] | None = None) -> TokenClassifierOutput:
+        """Compute the scores of the classes. The loss is the mean cross-entropy over tokens whose label is not -100."""
+        logits = observe("classifier.logits", self.classifier(self.dropout(encoded.last_hidden_state)))
         loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
         return TokenClassifierOutput(logits, loss)
 
 
-class BertForQuestionAnswering(PretrainedBert):
-    """BERT that marks where in a text the answer to a question starts and ends (Devlin et al., section 4.2)."""
+class BertForQuestionAnswering(BertWithHead):
+    """BERT that predicts the start and the end of the answer to a question in a text (section 4.2)."""
 
     architecture = "BertForQuestionAnswering"
+    head = "question-answering"
+    head_modules = ("span",)
+    pooled = False
 
     def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
-        super().__init__(config)
-        self.bert = Bert(config, attention, pooler=False)
+        super().__init__(config, attention)
         self.span = nn.Linear(config.hidden_size, 2)
         self.initialize(self.span)
 
-    def forward(
+    def apply_head(
         self,
-        input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
-        token_type_ids: Int[Tensor, "batch tokens"] | None = None,
-        position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        encoded: BertOutput,
         start_positions: Int[Tensor, " batch"] | None = None,
         end_positions: Int[Tensor, " batch"] | None = None,
     ) -> QuestionAnsweringOutput:
-        """The loss is the mean of both cross-entropies, if both places are given; one outside the text does not count.
+        """Compute the start and end scores. The loss is the mean of both cross-entropies.
 
-        Differs: transformers takes a place below 0 for 0.
+        A position outside the text is ignored in the loss.
+        Differs: transformers treats a negative position as 0.
         """
-        hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
-        start_logits, end_logits = observe("span.logits", self.span(hidden)).unbind(-1)
+        start_logits, end_logits = observe("span.logits", self.span(encoded.last_hidden_state)).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            tokens = input_ids.shape[1]
-            start, end = (p.masked_fill((p < 0) | (p >= tokens), IGNORED) for p in (start_positions, end_positions))
-            starts, ends = cross_entropy(start_logits, start), cross_entropy(end_logits, end)
-            loss = (reduce_over_labeled(starts, start) + reduce_over_labeled(ends, end)) / 2
+            losses = [_span_loss(start_logits, start_positions), _span_loss(end_logits, end_positions)]
+            loss = (losses[0] + losses[1]) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)
+
+
+def select_positions(
+    hidden: Tensor, labels: Tensor | None, predict_at: Bool[Tensor, "batch tokens"] | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the hidden states and labels where `predict_at` is True; without it, all of them."""
+    if predict_at is None:
+        return hidden, labels
+    return hidden[predict_at], None if labels is None else labels[predict_at]
+
+
+def _span_loss(logits: Float[Tensor, "batch tokens"], positions: Int[Tensor, " batch"]) -> Tensor:
+    outside = (positions < 0) | (positions >= logits.shape[1])
+    labels = positions.masked_fill(outside, IGNORED)
+    return reduce_over_labeled(cross_entropy(logits, labels), labels)

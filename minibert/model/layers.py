@@ -1,9 +1,9 @@
-"""The parts between attention and attention: embeddings, layer normalization, the layers themselves."""
+"""The layers of an encoder and of a decoder: attention, feed-forward network, residual connections, layer normalization."""
 
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from minibert import kernels
@@ -11,8 +11,8 @@ from minibert.equations import relu
 from minibert.kernels import Attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.cache import KeyValueCache
-from minibert.model.config import BertConfig, ModelConfig
-from minibert.model.positions import Rotation
+from minibert.model.config import ModelConfig
+from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
 
 ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -22,11 +22,11 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": relu,
     "silu": nn.functional.silu,
 }
-"""By Hugging Face's names. The SiLU is in neither paper; some checkpoints have it."""
+"""Activation functions by their Hugging Face names. SiLU is in neither paper, but some checkpoints use it."""
 
 
 class LayerNorm(nn.Module):
-    """Layer normalization with its two parameters (Ba et al. 2016); the formula is `equations.layer_norm`."""
+    """Layer normalization with learned gain and bias (Ba et al. 2016). The formula is `equations.layer_norm`."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -38,55 +38,50 @@ class LayerNorm(nn.Module):
         return kernels.layer_norm(hidden, self.weight, self.bias, self.eps)
 
 
-class Embeddings(nn.Module):
-    """What a token is before any attention: word piece plus position plus segment (Devlin et al. 2019, figure 2)."""
+class FeedForward(nn.Module):
+    """Position-wise feed-forward network (Vaswani et al. 2017, section 3.3).
 
-    def __init__(self, config: BertConfig) -> None:
+    It computes `equations.feed_forward`. The matrices are `nn.Linear` modules, so that adapters can replace them.
+
+    Tests: tests/model/test_layers.py::TestFeedForward
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
+        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
 
-    def forward(
-        self,
-        input_ids: Int[Tensor, "batch tokens"],
-        token_type_ids: Int[Tensor, "batch tokens"],
-        position_ids: Int[Tensor, "*#batch tokens"],
-    ) -> Float[Tensor, "batch tokens width"]:
-        """Raises: ValueError as `check_ids`."""
-        check_ids("input_ids", input_ids, self.words, "vocab_size")
-        check_ids("position_ids", position_ids, self.positions, "max_position_embeddings")
-        check_ids("token_type_ids", token_type_ids, self.segments, "type_vocab_size")
-        words = observe("words", self.words(input_ids))
-        positions = observe("positions", self.positions(position_ids))
-        segments = observe("segments", self.segments(token_type_ids))
-        output = observe("output", self.norm(observe("sum", words + positions + segments)))
-        dropped: Tensor = self.dropout(output)
-        return dropped
+    def forward(self, hidden: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        intermediate = observe("intermediate", self.intermediate(hidden))
+        activation = observe("activation", self.activation(intermediate))
+        return observe("feed_forward", self.output(activation))
 
 
 class EncoderLayer(nn.Module):
-    """Tokens read from each other, then each thinks by itself; each time the input is added and the sum normalized.
+    """One Transformer encoder layer: self-attention and a feed-forward network.
+
+    Each of the two sublayers has a residual connection and layer normalization. With a causal mask this is also the
+    layer of GPT-2, a decoder without cross-attention.
 
     Args:
-        attention: how it is computed; see `MultiHeadAttention`.
-        pre_norm: normalize what goes into attention and feed-forward network, not the sums.
+        config: sizes, activation function and dropout probabilities.
+        attention: how attention is computed; see `MultiHeadAttention`.
+        pre_norm: normalize the input of each sublayer instead of the sum after it.
 
-    Source: Vaswani et al. 2017, section 3.1 and figure 1 (post-norm: the normalization comes after the sum).
-    Differs: pre-norm is what tensor2tensor came to use, and GPT-2; a stack of such layers ends with one more normalization.
+    Source: Vaswani et al. 2017, section 3.1 and figure 1, left (post-norm: normalization follows the sum, as in
+        `equations.add_and_norm`).
+    Differs: pre-norm is used by later versions of tensor2tensor and by GPT-2. A stack of pre-norm layers ends with one
+        more normalization.
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
-    def __init__(self, config: ModelConfig, attention: Attention, pre_norm: bool = False) -> None:
+    def __init__(self, config: ModelConfig, attention: Attention = "auto", pre_norm: bool = False) -> None:
         super().__init__()
         self.pre_norm = pre_norm
-        self.attention = _attention(config, attention)
+        self.attention = _multi_head_attention(config, attention)
         self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
-        self.feed_forward = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.feed_forward = FeedForward(config)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -94,79 +89,87 @@ class EncoderLayer(nn.Module):
         self,
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
-        bias: Float[Tensor, "#batch heads tokens keys"] | None = None,
-        rotate: Rotation | None = None,
+        positions: RelativePositions = NO_RELATIVE_POSITIONS,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
-        """The arguments are those of `MultiHeadAttention`."""
-        return self._think(self._read_each_other(hidden, keep, bias, rotate, cache))
+        """Compute the layer's output for every token.
 
-    def _read_each_other(
-        self, hidden: Tensor, keep: Tensor | None, bias: Tensor | None, rotate: Rotation | None, cache: KeyValueCache | None
+        Args:
+            keep: Boolean mask; True where a token may attend to a key.
+            positions: rotary positions or ALiBi, if the model uses them.
+            cache: keys and values of earlier tokens; the tokens in `hidden` are then the new ones.
+        """
+        if self.pre_norm:
+            tokens = observe("attention_norm", self.attention_norm(hidden))
+            hidden = observe("attention_residual", hidden + self.self_attention(tokens, keep, positions, cache))
+            tokens = observe("norm", self.norm(hidden))
+            return observe("output", hidden + self.dropout(self.feed_forward(tokens)))
+        residual = observe("attention_residual", hidden + self.self_attention(hidden, keep, positions, cache))
+        hidden = observe("attention_norm", self.attention_norm(residual))
+        return observe("output", self.norm(hidden + self.dropout(self.feed_forward(hidden))))
+
+    def self_attention(
+        self, tokens: Tensor, keep: Tensor | None, positions: RelativePositions, cache: KeyValueCache | None
     ) -> Tensor:
-        tokens = self._before("attention_norm", hidden)
-        read = self.dropout(self.attention(tokens, tokens, keep, bias, rotate, cache))
-        return self._after("attention_norm", observe("attention_residual", hidden + read))
-
-    def _think(self, hidden: Tensor) -> Tensor:
-        tokens = self._before("norm", hidden)
-        intermediate = observe("intermediate", self.intermediate(tokens))
-        activation = observe("activation", self.activation(intermediate))
-        thought = self.dropout(observe("feed_forward", self.feed_forward(activation)))
-        return observe("output", hidden + thought if self.pre_norm else self.norm(hidden + thought))
-
-    def _before(self, norm: str, hidden: Tensor) -> Tensor:
-        """What goes into a sublayer."""
-        return observe(norm, self.get_submodule(norm)(hidden)) if self.pre_norm else hidden
-
-    def _after(self, norm: str, residual: Tensor) -> Tensor:
-        """What becomes of the sum of a sublayer's input and output."""
-        return residual if self.pre_norm else observe(norm, self.get_submodule(norm)(residual))
+        """Attention of the tokens to themselves, or with a cache to all tokens so far; then dropout."""
+        keys_from = tokens if cache is None else cache.extend(self.attention, tokens, positions)
+        attended: Tensor = self.dropout(self.attention(tokens, keys_from, keep, positions))
+        return attended
 
 
 class DecoderLayer(EncoderLayer):
-    """An encoder layer in which the tokens also read from something else, between reading each other and thinking.
+    """One Transformer decoder layer: self-attention, cross-attention to the encoder output, and a feed-forward network.
 
     Args:
-        cross_attention: whether there is something else to read. Without it the layer is GPT-2's: an encoder layer, which
-            only `keep` makes one of a decoder.
+        config, attention, pre_norm: as in `EncoderLayer`.
 
-    Source: Vaswani et al. 2017, section 3.1 and figure 1, on the right.
+    Source: Vaswani et al. 2017, section 3.1 and figure 1, right.
     Tests: tests/model/test_layers.py::TestDecoderLayer
     """
 
-    def __init__(self, config: ModelConfig, attention: Attention, pre_norm: bool = False, cross_attention: bool = True) -> None:
+    def __init__(self, config: ModelConfig, attention: Attention = "auto", pre_norm: bool = False) -> None:
         super().__init__(config, attention, pre_norm)
-        self.cross_attention = _attention(config, attention) if cross_attention else None
-        self.cross_attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps) if cross_attention else None
+        self.cross_attention = _multi_head_attention(config, attention)
+        self.cross_attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
-    def forward(
+    def forward(  # type: ignore[override]  # it needs one input more: the encoder output
         self,
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
-        bias: Float[Tensor, "#batch heads tokens keys"] | None = None,
-        rotate: Rotation | None = None,
+        positions: RelativePositions = NO_RELATIVE_POSITIONS,
         cache: KeyValueCache | None = None,
-        memory: Float[Tensor, "batch sources width"] | None = None,
+        *,
+        memory: Float[Tensor, "batch sources width"],
         memory_keep: Bool[Tensor, "batch 1 1 sources"] | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
-        """`memory` is what is read by cross-attention, the encoder's output, where `memory_keep` is True."""
-        hidden = self._read_each_other(hidden, keep, bias, rotate, cache)
-        if self.cross_attention is not None:
-            tokens = self._before("cross_attention_norm", hidden)
-            read = self.dropout(self.cross_attention(tokens, memory, memory_keep, cache=cache))
-            hidden = self._after("cross_attention_norm", observe("cross_attention_residual", hidden + read))
-        return self._think(hidden)
+        """Compute the layer's output for every token.
+
+        Args:
+            keep, positions, cache: as in `EncoderLayer`.
+            memory: the encoder output.
+            memory_keep: Boolean mask; True where `memory` may be attended to.
+        """
+        if self.pre_norm:
+            tokens = observe("attention_norm", self.attention_norm(hidden))
+            hidden = observe("attention_residual", hidden + self.self_attention(tokens, keep, positions, cache))
+            tokens = observe("cross_attention_norm", self.cross_attention_norm(hidden))
+            hidden = observe("cross_attention_residual", hidden + self.attend_to_memory(tokens, memory, memory_keep, cache))
+            tokens = observe("norm", self.norm(hidden))
+            return observe("output", hidden + self.dropout(self.feed_forward(tokens)))
+        residual = observe("attention_residual", hidden + self.self_attention(hidden, keep, positions, cache))
+        hidden = observe("attention_norm", self.attention_norm(residual))
+        residual = observe("cross_attention_residual", hidden + self.attend_to_memory(hidden, memory, memory_keep, cache))
+        hidden = observe("cross_attention_norm", self.cross_attention_norm(residual))
+        return observe("output", self.norm(hidden + self.dropout(self.feed_forward(hidden))))
+
+    def attend_to_memory(
+        self, tokens: Tensor, memory: Tensor, memory_keep: Tensor | None, cache: KeyValueCache | None
+    ) -> Tensor:
+        """Attention of the tokens to the encoder output; then dropout."""
+        keys_from = memory if cache is None else cache.of_memory(self.cross_attention, memory)
+        attended: Tensor = self.dropout(self.cross_attention(tokens, keys_from, memory_keep))
+        return attended
 
 
-def _attention(config: ModelConfig, attention: Attention) -> MultiHeadAttention:
+def _multi_head_attention(config: ModelConfig, attention: Attention) -> MultiHeadAttention:
     return MultiHeadAttention(config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention)
-
-
-def check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:
-    """Raises: ValueError that names the id, for one outside its table: on the CPU, where looking costs nothing."""
-    if torch.compiler.is_compiling() or ids.device.type != "cpu":
-        return
-    if ids.numel() and not (int(ids.min()) >= 0 and int(ids.max()) < table.num_embeddings):
-        wrong = int(ids.min()) if ids.min() < 0 else int(ids.max())
-        raise ValueError(f"{name} has the id {wrong}, but {size_name} is {table.num_embeddings}")

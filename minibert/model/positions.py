@@ -1,6 +1,7 @@
-"""How a network tells where its tokens stand: four ways behind one interface. The formulas are in `equations.positions`."""
+"""Four position encodings with one interface. Their formulas are in `equations.positions`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -8,89 +9,114 @@ from torch import Tensor, nn
 
 from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 
-Rotation = Callable[[Tensor], Tensor]
-"""What is done to the queries and the keys of every head, each where its token stands."""
+
+def unchanged(heads: Tensor) -> Tensor:
+    """Return the argument: the rotation of models without rotary positions."""
+    return heads
+
+
+@dataclass(frozen=True)
+class RelativePositions:
+    """The part of a position encoding that acts inside self-attention. The default has no effect."""
+
+    rotate: Callable[[Tensor], Tensor] = unchanged
+    """Rotation of the queries and keys of every head by the angles of their positions (rotary positions)."""
+    bias: Float[Tensor, "#batch heads queries keys"] | None = None
+    """Tensor added to the scaled scores (ALiBi)."""
+
+
+NO_RELATIVE_POSITIONS = RelativePositions()
 
 
 class Positions(nn.Module):
-    """What can be told at three places; each kind tells it at one of them, and leaves the others as they are."""
+    """Base of the position encodings. Each acts at one of two places and leaves the other as it is."""
 
     def add(
-        self, words: Float[Tensor, "batch tokens width"], places: Int[Tensor, "#batch tokens"]
+        self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        """What goes into the first layer."""
+        """Add position vectors to the word embeddings."""
         return words
 
-    def rotate(self, places: Int[Tensor, "#batch tokens"]) -> Rotation | None:
-        """What is done to queries and keys in every layer; None for nothing."""
-        return None
+    def relative(
+        self, query_positions: Int[Tensor, "#batch queries"], key_positions: Int[Tensor, "#batch keys"], dtype: torch.dtype
+    ) -> RelativePositions:
+        """Return what self-attention needs in every layer.
 
-    def bias(
-        self, query_places: Int[Tensor, "#batch queries"], key_places: Int[Tensor, "#batch keys"], like: Tensor
-    ) -> Float[Tensor, "#batch heads queries keys"] | None:
-        """What is added to the scores in every layer, of the type of `like`; None for nothing."""
-        return None
+        Args:
+            dtype: type of the scores; angles and distances are computed in at least float32.
+        """
+        return NO_RELATIVE_POSITIONS
 
 
 class SinusoidalPositions(Positions):
-    """`equations.sinusoidal_positions`, added to the words (Vaswani et al. 2017). There is no longest sequence."""
+    """`equations.sinusoidal_positions`, added to the word embeddings (Vaswani et al. 2017). Sequences may have any length."""
 
     def add(
-        self, words: Float[Tensor, "batch tokens width"], places: Int[Tensor, "#batch tokens"]
+        self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        waves = sinusoidal_positions(_exact(places.flatten(), words), words.shape[-1])
-        return words + waves.to(words.dtype).view(*places.shape, -1)
+        waves = sinusoidal_positions(_as_numbers(positions.flatten(), words.dtype), words.shape[-1])
+        return words + waves.to(words.dtype).view(*positions.shape, -1)
 
 
 class LearnedPositions(Positions):
-    """`equations.learned_positions`, added to the words (Devlin et al. 2019; GPT-2)."""
+    """`equations.learned_positions`, added to the word embeddings (Devlin et al. 2019; GPT-2).
 
-    def __init__(self, longest: int, width: int) -> None:
+    Args:
+        max_positions: number of positions, the maximum length of a sequence.
+    """
+
+    def __init__(self, max_positions: int, width: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(longest, width)
+        self.table = nn.Embedding(max_positions, width)
 
     def add(
-        self, words: Float[Tensor, "batch tokens width"], places: Int[Tensor, "#batch tokens"]
+        self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        return words + learned_positions(self.table.weight, places)
+        return words + learned_positions(self.table.weight, positions)
 
 
 class RotaryPositions(Positions):
-    """`equations.rotary_positions`, in every attention of a sequence to itself (Su et al. 2021)."""
+    """`equations.rotary_positions`, in every self-attention (Su et al. 2021)."""
 
-    def rotate(self, places: Int[Tensor, "#batch tokens"]) -> Rotation | None:
-        def turned(heads: Tensor) -> Tensor:
-            return rotary_positions(heads, _exact(places, heads).unsqueeze(-2))
+    def relative(
+        self, query_positions: Int[Tensor, "#batch queries"], key_positions: Int[Tensor, "#batch keys"], dtype: torch.dtype
+    ) -> RelativePositions:
+        # New keys have the positions of the queries; keys in a cache have been rotated before.
+        angles_at = _as_numbers(query_positions, dtype).unsqueeze(-2)
 
-        return turned
+        def rotate(heads: Tensor) -> Tensor:
+            return rotary_positions(heads, angles_at)
+
+        return RelativePositions(rotate=rotate)
 
 
 class AlibiPositions(Positions):
-    """`equations.alibi_bias`, in every attention of a sequence to itself (Press et al. 2022)."""
+    """`equations.alibi_bias`, in every self-attention (Press et al. 2022)."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.heads = heads
 
-    def bias(
-        self, query_places: Int[Tensor, "#batch queries"], key_places: Int[Tensor, "#batch keys"], like: Tensor
-    ) -> Float[Tensor, "#batch heads queries keys"] | None:
-        return alibi_bias(_exact(query_places, like), _exact(key_places, like), self.heads).to(like.dtype)
+    def relative(
+        self, query_positions: Int[Tensor, "#batch queries"], key_positions: Int[Tensor, "#batch keys"], dtype: torch.dtype
+    ) -> RelativePositions:
+        bias = alibi_bias(_as_numbers(query_positions, dtype), _as_numbers(key_positions, dtype), self.heads)
+        return RelativePositions(bias=bias.to(dtype))
 
 
-def make_positions(kind: str, longest: int, width: int, heads: int) -> Positions:
-    """Positions of one kind of `POSITIONS`, for sequences of up to `longest` tokens."""
+def make_positions(kind: str, max_positions: int, width: int, heads: int) -> Positions:
+    """Build the position encoding `kind`, one of `config.POSITIONS`, for sequences of up to `max_positions` tokens."""
     match kind:
         case "sinusoidal":
             return SinusoidalPositions()
         case "learned":
-            return LearnedPositions(longest, width)
+            return LearnedPositions(max_positions, width)
         case "rotary":
             return RotaryPositions()
         case _:
             return AlibiPositions(heads)
 
 
-def _exact(places: Tensor, like: Tensor) -> Tensor:
-    """Places as numbers to calculate with: half precision has not enough digits for an angle."""
-    return places.to(torch.promote_types(like.dtype, torch.float32))
+def _as_numbers(positions: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert positions to floating point; half precision has too few digits for an angle."""
+    return positions.to(torch.promote_types(dtype, torch.float32))

@@ -1,53 +1,68 @@
-"""What every model can do: start as BERT does, choose its attention, go to a checkpoint and come back."""
+"""The base of every network: initialization, choice of the attention path, saving and loading."""
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from minibert.kernels import Attention, choose_attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoints.loading import (
-    CONFIG_FILE,
-    check_shapes,
-    config_file,
-    load_weights,
-    read_checkpoint,
-    save_weights,
-)
-from minibert.model.checkpoints.names import BERT, NameTable
-from minibert.model.checkpoints.weights import WEIGHTS_FILE
-from minibert.model.config import BertConfig, ModelConfig
+from minibert.model.checkpoints.loading import CONFIG_FILE, load, register
+from minibert.model.checkpoints.names import NameTable
+from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
+from minibert.model.config import ModelConfig
+from minibert.model.stacks import LayerStack
 
-Model = TypeVar("Model", bound="PretrainedModel")
-
-
-def load_config(source: str | Path) -> BertConfig:
-    """The configuration of a checkpoint. Raises: FileNotFoundError if it has none, ValueError if it cannot be run here."""
-    return BertConfig.load_json(config_file(source))
+ModelT = TypeVar("ModelT", bound="PretrainedModel")
 
 
 class PretrainedModel(nn.Module):
-    """The base of every network."""
+    """The base of every network.
+
+    A subclass with an `architecture` is a network that `load` finds. It declares what loading, saving and `minibert verify`
+    need to know about it, so a new architecture is one file in this package.
+    """
 
     architecture: ClassVar[str]
-    """The name of the class that transformers reads this model's checkpoint with."""
+    """Name of the class of transformers that loads this network's checkpoints."""
+    head: ClassVar[str]
+    """Name of the head, the second argument of `load`; unique among the networks with the same config class."""
+    head_modules: ClassVar[tuple[str, ...]] = ()
+    """Modules of the head. A checkpoint has the head if it has weights of all of them."""
+    optional_modules: ClassVar[tuple[str, ...]] = ()
+    """Modules that a checkpoint may lack. They are then initialized, with a warning."""
+    stacks: ClassVar[Mapping[str, str]] = {}
+    """Config field with the number of layers of each stack."""
+    config_class: ClassVar[type[ModelConfig]]
     names: ClassVar[NameTable]
-    """What its parameters are called there."""
+    """Parameter names in checkpoint files."""
+    reference_stages: ClassVar[Mapping[str, str]] = {}
+    """Recorded tensors and the modules of transformers that compute them, for `minibert verify`. N is a layer number. The
+    tensor is the output of the module, or its input if the name starts with "<"."""
+    attention_modules: ClassVar[Mapping[str, str]] = {}
+    """Our attention modules and those of transformers, for `minibert verify`."""
+
     config: ModelConfig
+    initialized: tuple[str, ...] = ()
+    """Parameters that the loaded checkpoint did not have, so that they still have initial values."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
 
-    def set_attention(self: Model, attention: Attention) -> Model:
-        """Changes how attention is computed.
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "architecture" in vars(cls):
+            register(cls)
 
-        "auto", "explicit" and "fused" give the same numbers, to rounding; or give a function of your own, which is called as
-        `equations.scaled_dot_product_attention` is.
+    def set_attention(self: ModelT, attention: Attention) -> ModelT:
+        """Choose how attention is computed.
+
+        Args:
+            attention: "auto", "explicit" or "fused", which compute the same values up to rounding; or a function with the
+                signature of `equations.scaled_dot_product_attention`.
         """
         for module in self.modules():
             if isinstance(module, MultiHeadAttention):
@@ -55,65 +70,62 @@ class PretrainedModel(nn.Module):
         return self
 
     def attention_in_use(self) -> str:
-        """Which path attention takes at this moment, and why."""
+        """Return the name of the attention path that would be used now, and the reason."""
         requested = next(module.attention for module in self.modules() if isinstance(module, MultiHeadAttention))
         return choose_attention(requested)[1]
 
+    def set_recompute(self, recompute: bool) -> None:
+        """Turn activation checkpointing on or off; see `LayerStack.recompute`."""
+        for module in self.modules():
+            if isinstance(module, LayerStack):
+                module.recompute = recompute
+
     def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
-        """Writes `config.json` and `model.safetensors` into `directory`, so that transformers loads them.
+        """Write `config.json` and `model.safetensors` to `directory`, in the format of transformers.
 
         Args:
-            state_dict: the weights to write; None for the model's own. For a model that is spread over several processes.
+            state_dict: the weights to write, such as those gathered from several processes. Default: the model's own.
         """
         weights = self.state_dict() if state_dict is None else state_dict
-        save_weights(weights, Path(directory) / WEIGHTS_FILE, self.names)
+        write_weights(self.export_weights(weights, self.config), Path(directory) / WEIGHTS_FILE)
         self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
 
     @classmethod
-    def from_pretrained(cls: type[Model], source: str | Path, attention: Attention = "auto") -> Model:
-        """The model of a Hugging Face checkpoint, in float32 and ready for inference (call `train()` to train it).
-
-        Args:
-            source: a folder; or a file with weights, its config.json beside it; or the id of a model on the hub.
-            attention: see `set_attention`.
-
-        A head that the checkpoint does not have starts afresh, with a warning that names it.
-
-        Raises: FileNotFoundError for what is not there, ValueError that says what is wrong, and where, for what is there
-        and is no such model.
-        """
-        found, config, path = cls.read(source)
-        with torch.device("meta"):  # shapes alone: nothing of the size that a file speaks of is made before it fits
-            check_shapes(cls(config, attention), found, path, cls.names)  # type: ignore[call-arg]
-        model = cls(config, attention)  # type: ignore[call-arg]
-        load_weights(model, found, path, cls.names)
-        return model.eval()
+    def from_pretrained(
+        cls: type[ModelT],
+        source: str | Path,
+        attention: Attention = "auto",
+        dtype: torch.dtype | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> ModelT:
+        """Load this network from a Hugging Face checkpoint, in evaluation mode. The arguments are those of `load`."""
+        return load(source, cls, labels=labels, attention=attention, dtype=dtype)
 
     @classmethod
-    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
-        """The tensors of a checkpoint under our names, the configuration that they have, and their file."""
-        raise NotImplementedError
+    def convert_weights(
+        cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
+    ) -> tuple[dict[str, Tensor], ModelConfig]:
+        """Convert the tensors of a checkpoint to our parameters, under names relative to the base model.
+
+        Returns: the parameters, and the config with the fields that depend on them. Unknown tensors keep their names.
+        Raises: ValueError, naming `path`, for weights that this network cannot use.
+        """
+        return cls.names.read(tensors), config
+
+    @classmethod
+    def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+        """Convert our parameters to the tensors of a checkpoint: the inverse of `convert_weights`."""
+        return cls.names.write(weights)
 
     def initialize(self, *parts: nn.Module) -> None:
-        """Starts `parts` as BERT does: weights from a normal distribution, biases zero.
+        """Initialize the weights of `parts` as in BERT: truncated normal; biases are zero.
 
-        Source: Google's BERT code, `create_initializer` (a normal distribution cut off at two standard deviations).
-        Differs: Hugging Face does not cut it off, and starts the vector of the padding piece at zero.
+        Source: Google's BERT code, `create_initializer` (truncated at two standard deviations).
+        Differs: Hugging Face uses a normal distribution without truncation, and zeros for the padding piece.
         """
         std = self.config.initializer_range
-        for module in chain.from_iterable(part.modules() for part in parts):
+        for module in (module for part in parts for module in part.modules()):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std) if std else nn.init.zeros_(module.weight)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-class PretrainedBert(PretrainedModel):
-    """The base of `Bert` and of BERT with each of its heads."""
-
-    names = BERT
-    config: BertConfig
-
-    @classmethod
-    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], ModelConfig, Path]:
-        return read_checkpoint(source, load_config(source))

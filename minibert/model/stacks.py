@@ -1,7 +1,11 @@
-"""Layers upon layers: the encoder, and the decoder, of the 2017 Transformer and of what came from it."""
+"""Stacks of layers: the encoder and the decoder of the 2017 Transformer and of the models built from it."""
 
-from jaxtyping import Bool, Float
+from collections.abc import Iterable
+from typing import Any
+
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from minibert.equations import causal_mask
 from minibert.kernels import Attention
@@ -12,50 +16,85 @@ from minibert.model.positions import make_positions
 from minibert.observe import observe
 
 
-class Encoder(nn.Module):
-    """Tokens that all read from each other, layer by layer (Vaswani et al. 2017, figure 1, on the left).
+class LayerStack(nn.ModuleList):
+    """Layers that run one after another. `Bert`, `Encoder` and `Decoder` all use this loop."""
+
+    recompute = False
+    """Activation checkpointing: keep only the input of each layer and compute the rest again in the backward pass. This
+    saves memory and costs about a third more computation (Chen et al. 2016)."""
+
+    def forward(
+        self, hidden: Float[Tensor, "batch tokens width"], *args: Any, **kwargs: Any
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Run all layers; the other arguments are passed to each of them."""
+        for layer in self:
+            if self.recompute:
+                hidden = checkpoint(layer, hidden, *args, use_reentrant=False, **kwargs)
+            else:
+                hidden = layer(hidden, *args, **kwargs)
+        return hidden
+
+
+class Stack(nn.Module):
+    """Position encoding, layers and, for pre-norm layers, a final normalization: the base of `Encoder` and `Decoder`."""
+
+    def __init__(self, config: ModelConfig, layers: Iterable[nn.Module], positions: str, pre_norm: bool) -> None:
+        super().__init__()
+        self.positions = make_positions(
+            positions, config.max_position_embeddings, config.hidden_size, config.num_attention_heads
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.layers = LayerStack(layers)
+        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps) if pre_norm else None
+
+    def embed(self, words: Tensor, positions: Tensor) -> Tensor:
+        """Add positions to word embeddings, then apply dropout."""
+        embedded = observe("embeddings.sum", self.positions.add(observe("embeddings.words", words), positions))
+        dropped: Tensor = self.dropout(embedded)
+        return dropped
+
+    def final_norm(self, hidden: Tensor) -> Tensor:
+        """Normalize the output of pre-norm layers. Post-norm layers have done so themselves."""
+        return hidden if self.norm is None else observe("norm", self.norm(hidden))
+
+
+class Encoder(Stack):
+    """Encoder: every token attends to every token (Vaswani et al. 2017, figure 1, left).
 
     Args:
+        config: sizes, activation function and dropout probabilities.
         depth: number of layers.
-        positions: how they tell where tokens stand, one of `config.POSITIONS`.
-        pre_norm: whether layers normalize what goes in; the stack then ends with one more normalization.
+        positions: position encoding, one of `config.POSITIONS`.
+        pre_norm: normalize the input of each sublayer instead of the sum after it.
+        attention: how attention is computed; see `MultiHeadAttention`.
     """
 
     def __init__(
         self, config: ModelConfig, depth: int, positions: str, pre_norm: bool = False, attention: Attention = "auto"
     ) -> None:
-        super().__init__()
-        heads, longest = config.num_attention_heads, config.max_position_embeddings
-        self.positions = make_positions(positions, longest, config.hidden_size, heads)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.layers = nn.ModuleList(EncoderLayer(config, attention, pre_norm) for _ in range(depth))
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps) if pre_norm else None
+        super().__init__(config, (EncoderLayer(config, attention, pre_norm) for _ in range(depth)), positions, pre_norm)
 
     def forward(
         self, words: Float[Tensor, "batch tokens width"], keep: Bool[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        """`words` are the embeddings of the tokens; those may be read where `keep` is True."""
-        places = _places(keep)
-        bias, rotate = self.positions.bias(places, places, words), self.positions.rotate(places)
-        hidden = self._embed(words, places)
-        for layer in self.layers:
-            hidden = layer(hidden, keep[:, None, None, :], bias, rotate)
-        return self._finish(hidden)
+        """Encode a batch.
 
-    def _embed(self, words: Tensor, places: Tensor) -> Tensor:
-        hidden = observe("embeddings.sum", self.positions.add(observe("embeddings.words", words), places))
-        dropped: Tensor = self.dropout(hidden)
-        return dropped
-
-    def _finish(self, hidden: Tensor) -> Tensor:
-        return hidden if self.norm is None else observe("norm", self.norm(hidden))
+        Args:
+            words: word embeddings.
+            keep: Boolean mask; True for tokens, False for padding.
+        """
+        positions = token_positions(keep)
+        hidden = self.embed(words, positions)
+        relative = self.positions.relative(positions, positions, words.dtype)
+        return self.final_norm(self.layers(hidden, keep[:, None, None, :], relative))
 
 
-class Decoder(Encoder):
-    """Tokens that read from those before them and, if there is one, from an encoder (the same figure, on the right).
+class Decoder(Stack):
+    """Decoder: every token attends to itself, to earlier tokens and to the encoder output (the same figure, right).
 
     Args:
-        cross_attention: whether there is an encoder to read from.
+        config, depth, positions, pre_norm, attention: as in `Encoder`.
+        cross_attention: False for a decoder without encoder, such as GPT-2.
     """
 
     def __init__(
@@ -67,8 +106,8 @@ class Decoder(Encoder):
         attention: Attention = "auto",
         cross_attention: bool = True,
     ) -> None:
-        super().__init__(config, 0, positions, pre_norm, attention)
-        self.layers = nn.ModuleList(DecoderLayer(config, attention, pre_norm, cross_attention) for _ in range(depth))
+        layer = DecoderLayer if cross_attention else EncoderLayer
+        super().__init__(config, (layer(config, attention, pre_norm) for _ in range(depth)), positions, pre_norm)
 
     def forward(
         self,
@@ -78,23 +117,29 @@ class Decoder(Encoder):
         memory_keep: Bool[Tensor, "batch sources"] | None = None,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
-        """With a `cache`, `words` are the new tokens alone; they stand behind those so far, and read them too.
+        """Decode a batch.
+
+        Args:
+            words: word embeddings; with a `cache`, those of the new tokens only.
+            keep: Boolean mask of the same tokens; False for padding.
+            memory: the encoder output; None for a decoder without encoder.
+            memory_keep: Boolean mask of `memory`.
+            cache: keys and values of earlier tokens.
 
         Tests: tests/model/test_stacks.py::TestDecoder
         """
         new = words.shape[1]
-        readable = keep if cache is None else cache.note(keep)
-        before = causal_mask(readable.shape[1]).to(words.device)[-new:]
-        past = before & readable[:, None, None, :]
-        places = _places(readable)
-        bias, rotate = self.positions.bias(places[:, -new:], places, words), self.positions.rotate(places[:, -new:])
-        sources = None if memory_keep is None else memory_keep[:, None, None, :]
-        hidden = self._embed(words, places[:, -new:])
-        for layer in self.layers:
-            hidden = layer(hidden, past, bias, rotate, cache, memory, sources)
-        return self._finish(hidden)
+        keep = keep if cache is None else cache.extend_mask(keep)
+        past = causal_mask(keep.shape[1]).to(words.device)[-new:]
+        positions = token_positions(keep)
+        hidden = self.embed(words, positions[:, -new:])
+        relative = self.positions.relative(positions[:, -new:], positions, words.dtype)
+        sources = {}
+        if memory is not None:
+            sources = {"memory": memory, "memory_keep": None if memory_keep is None else memory_keep[:, None, None, :]}
+        return self.final_norm(self.layers(hidden, past & keep[:, None, None, :], relative, cache, **sources))
 
 
-def _places(keep: Bool[Tensor, "batch tokens"]) -> Tensor:
-    """Where each token stands among those that are none of padding, from 0, wherever the padding is."""
+def token_positions(keep: Bool[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+    """Return the position of each token, from 0. Padding is not counted, on whichever side it is."""
     return (keep.cumsum(dim=1) - 1).clamp(min=0)

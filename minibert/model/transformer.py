@@ -1,9 +1,10 @@
-"""The Transformer of 2017: an encoder that reads a source, a decoder that writes a target. Vaswani et al. 2017."""
+"""The encoder-decoder Transformer (Vaswani et al. 2017)."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,12 +13,10 @@ from torch import Tensor, nn
 from minibert.equations import IGNORED, length_penalty, masked_lm_loss, sinusoidal_positions
 from minibert.kernels import Attention
 from minibert.model.cache import KeyValueCache
-from minibert.model.checkpoints import names
-from minibert.model.checkpoints.loading import check_depth, config_file
-from minibert.model.checkpoints.weights import read_weights
+from minibert.model.checkpoints.names import NameTable
+from minibert.model.config import ModelConfig
 from minibert.model.generation import GeneratedSequence, beam_search, greedy_search
-from minibert.model.inputs import check_batch, keep_mask
-from minibert.model.layers import check_ids
+from minibert.model.inputs import check_batch, check_ids, keep_mask
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
 from minibert.model.transformer_config import TransformerConfig
@@ -25,25 +24,26 @@ from minibert.observe import observe
 
 SourceMask = Bool[Tensor, "batch sources"] | Int[Tensor, "batch sources"]
 TargetMask = Bool[Tensor, "batch targets"] | Int[Tensor, "batch targets"]
-"""As `masks.Mask`, of the source and of the target."""
+"""Attention masks of the source and the target; see `inputs.Mask`."""
 
 
 @dataclass(frozen=True)
 class Seq2SeqLMOutput:
-    """A score for every piece at every token of the target; `loss` is there if labels were given."""
+    """Output of `Transformer`: at each target token, a score for every possible next piece."""
 
     logits: Float[Tensor, "batch targets vocabulary"]
     encoder_last_hidden_state: Float[Tensor, "batch sources width"]
     loss: Float[Tensor, ""] | None = None
+    """Mean loss in nats, if labels were passed."""
 
 
 def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) -> Int[Tensor, "batch targets"]:
-    """What the decoder is given to foretell `labels`: at each place the one before it, and `start` at the first.
+    """Return the decoder input for `labels`: at each position the previous label, and `start` at the first.
 
     Source: Vaswani et al. 2017, section 3.1 ("output embeddings are offset by one position").
-    Tests: tests/model/test_transformer.py::TestShiftedRight
+    Tests: tests/model/test_transformer.py::TestShiftRight
 
-    >>> shifted_right(torch.tensor([[7, 8, 3], [9, 3, -100]]), start=2, padding=0)
+    >>> shift_right(torch.tensor([[7, 8, 3], [9, 3, -100]]), start=2, padding=0)
     tensor([[2, 7, 8],
             [2, 9, 3]])
     """
@@ -53,18 +53,17 @@ def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) 
 
 
 class Transformer(PretrainedModel):
-    """The encoder-decoder of Vaswani et al. 2017: token ids of a source and of a target in, scores of what comes next out.
+    """The encoder-decoder of Vaswani et al. 2017: from token ids of a source and a target to scores of the next target token.
 
-    One table of vectors stands for the pieces of source, target and output (section 3.4); on the way in they are multiplied
-    by √d_model.
+    Source, target and output share one embedding matrix (section 3.4). Embeddings are multiplied by √d_model.
 
     Args:
         config: the sizes; `TRANSFORMERS` has the published ones.
         attention: "auto", "explicit", "fused" or a function; see `set_attention`.
 
-    Differs: `config.pre_norm` puts normalization before the sublayers, as tensor2tensor came to do (`DecoderLayer`). The
-        weights start as PyTorch's `nn.Transformer` does (Glorot and Bengio 2010), the table with a variance of 1/d_model, as in
-        tensor2tensor; the paper does not say.
+    Differs: `config.pre_norm` moves normalization before the sublayers (see `EncoderLayer`). Linear layers are initialized
+        as in PyTorch's `nn.Transformer` (Glorot and Bengio 2010), embeddings with variance 1/d_model as in tensor2tensor;
+        the paper does not say.
 
     >>> from minibert import TRANSFORMERS
     >>> model = Transformer(TRANSFORMERS["tiny"])
@@ -73,8 +72,64 @@ class Transformer(PretrainedModel):
     """
 
     architecture = "MarianMTModel"
-    names = names.MARIAN
+    head = "seq2seq"
+    config_class = TransformerConfig
     config: TransformerConfig
+    names = NameTable(
+        {
+            "words": "shared",
+            **{
+                f"{side}.{ours}": f"{side}.{theirs}"
+                for side in ("encoder", "decoder")
+                for ours, theirs in {
+                    "positions.table": "embed_positions",
+                    "layers.N.attention.query": "layers.N.self_attn.q_proj",
+                    "layers.N.attention.key": "layers.N.self_attn.k_proj",
+                    "layers.N.attention.value": "layers.N.self_attn.v_proj",
+                    "layers.N.attention.output": "layers.N.self_attn.out_proj",
+                    "layers.N.attention_norm": "layers.N.self_attn_layer_norm",
+                    "layers.N.cross_attention.query": "layers.N.encoder_attn.q_proj",
+                    "layers.N.cross_attention.key": "layers.N.encoder_attn.k_proj",
+                    "layers.N.cross_attention.value": "layers.N.encoder_attn.v_proj",
+                    "layers.N.cross_attention.output": "layers.N.encoder_attn.out_proj",
+                    "layers.N.cross_attention_norm": "layers.N.encoder_attn_layer_norm",
+                    "layers.N.feed_forward.intermediate": "layers.N.fc1",
+                    "layers.N.feed_forward.output": "layers.N.fc2",
+                    "layers.N.norm": "layers.N.final_layer_norm",
+                    "norm": "layer_norm",
+                }.items()
+            },
+        },
+        prefix="model.",
+    )
+    stacks: ClassVar[Mapping[str, str]] = {"encoder.layers": "encoder_layers", "decoder.layers": "decoder_layers"}
+    reference_stages: ClassVar[Mapping[str, str]] = {
+        # `embeddings.words` is missing: transformers scales the embeddings outside of any module.
+        "encoder.embeddings.sum": "<encoder.layers.0",
+        "decoder.embeddings.sum": "<decoder.layers.0",
+        **{
+            f"{side}.{ours}": theirs.replace("layers", f"{side}.layers")
+            for side in ("encoder", "decoder")
+            for ours, theirs in {
+                "layers.N.attention.output": "layers.N.self_attn.out_proj",
+                "layers.N.attention_residual": "<layers.N.self_attn_layer_norm",
+                "layers.N.attention_norm": "layers.N.self_attn_layer_norm",
+                "layers.N.intermediate": "layers.N.fc1",
+                "layers.N.activation": "layers.N.activation_fn",
+                "layers.N.feed_forward": "layers.N.fc2",
+                "layers.N.output": "layers.N.final_layer_norm",
+            }.items()
+        },
+        "decoder.layers.N.cross_attention.output": "decoder.layers.N.encoder_attn.out_proj",
+        "decoder.layers.N.cross_attention_residual": "<decoder.layers.N.encoder_attn_layer_norm",
+        "decoder.layers.N.cross_attention_norm": "decoder.layers.N.encoder_attn_layer_norm",
+        "logits": "lm_head",
+    }
+    attention_modules: ClassVar[Mapping[str, str]] = {
+        "encoder.layers.N.attention": "encoder.layers.N.self_attn",
+        "decoder.layers.N.attention": "decoder.layers.N.self_attn",
+        "decoder.layers.N.cross_attention": "decoder.layers.N.encoder_attn",
+    }
 
     def __init__(self, config: TransformerConfig, attention: Attention = "auto") -> None:
         super().__init__(config)
@@ -96,35 +151,35 @@ class Transformer(PretrainedModel):
         decoder_attention_mask: TargetMask | None = None,
         labels: Int[Tensor, "batch targets"] | None = None,
     ) -> Seq2SeqLMOutput:
-        """As transformers' MarianMT: the decoder is given `decoder_input_ids`, or the labels shifted by one.
+        """Predict the next target token at every position. The arguments are those of transformers' MarianMT.
 
         Args:
-            labels: what is to come at each place of the target, -100 where nothing is. Their mean loss is without label
-                smoothing, which is training's.
+            decoder_input_ids: the decoder input. Default: the labels, shifted right.
+            labels: the expected token at each target position, -100 for none. The loss has no label smoothing.
 
-        Raises: ValueError for an empty source, another number of targets, or more tokens than learned positions; and without
-            anything for the decoder.
+        Raises: ValueError for an empty source, a different number of sources and targets, more tokens than learned
+            positions, and if there is no decoder input.
         """
         if decoder_input_ids is None:
             if labels is None:
-                raise ValueError("the decoder has nothing to read: give decoder_input_ids, or labels")
+                raise ValueError("the decoder has no input: pass decoder_input_ids or labels")
             check_batch("labels", labels)
             decoder_input_ids = shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
         memory = self.encode(input_ids, attention_mask)
         if len(decoder_input_ids) != len(input_ids):
-            raise ValueError(f"there are {len(input_ids)} sources, and {len(decoder_input_ids)} targets")
+            raise ValueError(f"there are {len(input_ids)} sources but {len(decoder_input_ids)} targets")
         logits = self.decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask)
         return Seq2SeqLMOutput(logits, memory, None if labels is None else masked_lm_loss(logits, labels))
 
     def encode(
         self, input_ids: Int[Tensor, "batch sources"], attention_mask: SourceMask | None = None
     ) -> Float[Tensor, "batch sources width"]:
-        """The source, read. Raises: ValueError for one that is empty."""
+        """Encode the source. Raises: ValueError for an empty one."""
         self._check(input_ids, "input_ids")
         keep = keep_mask(attention_mask, input_ids)
         if not torch.compiler.is_compiling() and input_ids.device.type == "cpu" and not keep.any(dim=1).all():
-            raise ValueError(f"source {int((~keep.any(dim=1)).nonzero()[0])} of the batch is empty: there is nothing to read")
-        memory: Tensor = self.encoder(self._embedded(input_ids), keep)
+            raise ValueError(f"source {int((~keep.any(dim=1)).nonzero()[0])} of the batch is empty")
+        memory: Tensor = self.encoder(self._embed(input_ids), keep)
         return memory
 
     def decode(
@@ -135,10 +190,10 @@ class Transformer(PretrainedModel):
         decoder_attention_mask: TargetMask | None = None,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch targets vocabulary"]:
-        """What comes next at each place of the target. With a cache, only the new tokens of the target are given."""
+        """Compute the scores of the next token at each target position. With a cache, pass the new target tokens only."""
         self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
         hidden = self.decoder(
-            self._embedded(decoder_input_ids),
+            self._embed(decoder_input_ids),
             keep_mask(decoder_attention_mask, decoder_input_ids),
             memory,
             keep_mask(attention_mask, memory[:, :, 0]),
@@ -156,77 +211,79 @@ class Transformer(PretrainedModel):
         max_new_tokens: int | None = None,
         penalty: Callable[[int, float], float] = length_penalty,
     ) -> list[GeneratedSequence]:
-        """The best target that is found for each source.
+        """Generate a target for each source by beam search.
 
         Args:
-            beams: how many are followed side by side; 1 is greedy search.
-            alpha: of the length penalty; 0 is none.
-            max_new_tokens: None for 50 more than the longest source has (Vaswani et al., section 6.1), as far as learned
-                positions reach.
-            penalty: of length and α; transformers' is `lambda length, alpha: length**alpha`.
+            beams: number of hypotheses; 1 is greedy search.
+            alpha: exponent of the length penalty; 0 is none.
+            max_new_tokens: default: 50 more than the longest source (Vaswani et al., section 6.1), up to the number of
+                learned positions.
+            penalty: function of length and α; that of transformers is `lambda length, alpha: length**alpha`.
 
-        Raises: ValueError for less than one beam, and as `forward`.
+        Raises: ValueError for fewer than one beam, and as `forward`.
         """
         if beams < 1:
-            raise ValueError(f"beams is {beams}: it must be at least 1")
+            raise ValueError(f"beams is {beams}, but must be at least 1")
         memory, keep = self.encode(input_ids, attention_mask), keep_mask(attention_mask, input_ids)
-        most = input_ids.shape[1] + 50 if max_new_tokens is None else max_new_tokens
-        if max_new_tokens is None and self.config.positions == "learned":
-            most = min(most, self.config.max_position_embeddings)
+        if max_new_tokens is None:
+            max_new_tokens = input_ids.shape[1] + 50
+            if self.config.positions == "learned":
+                max_new_tokens = min(max_new_tokens, self.config.max_position_embeddings)
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
         if beams == 1:
-            return greedy_search(step, start, self.config.eos_token_id, most)
-        return beam_search(step, start, self.config.eos_token_id, most, beams, alpha, penalty)
-
-    def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
-        """Writes `config.json` and `model.safetensors`; transformers loads them as a MarianMT where that computes the same.
-
-        Its own table of sines has another order of columns. So ours is written as well, and taken; but transformers leaves it
-        out when it saves such a model again.
-        """
-        weights = dict(self.state_dict() if state_dict is None else state_dict)
-        if self.config.is_marian and self.config.positions == "sinusoidal":
-            table = _sines(self.config).to(weights["words.weight"].dtype)
-            weights |= {f"{side}.positions.table.weight": table.clone() for side in ("encoder", "decoder")}
-        super().save_pretrained(directory, weights)
+            return greedy_search(step, start, self.config.eos_token_id, max_new_tokens)
+        return beam_search(step, start, self.config.eos_token_id, max_new_tokens, beams, alpha, penalty)
 
     @classmethod
-    def read(cls, source: str | Path) -> tuple[dict[str, Tensor], TransformerConfig, Path]:
-        config = TransformerConfig.load_json(config_file(source))
-        tensors, path = read_weights(source)
+    def convert_weights(
+        cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
+    ) -> tuple[dict[str, Tensor], ModelConfig]:
+        """As in `PretrainedModel`. Raises: ValueError for a MarianMT with a bias in its output layer."""
         if (bias := tensors.get("final_logits_bias")) is not None and bias.any():
             raise ValueError(f"{path}: final_logits_bias is not zero, which is not supported")
-        found = names.MARIAN.read({name: tensor for name, tensor in tensors.items() if name not in COPIES})
-        check_depth(found, "encoder.layers", config.encoder_layers, path)
-        check_depth(found, "decoder.layers", config.decoder_layers, path)
-        tables = [f"{side}.positions.table.weight" for side in ("encoder", "decoder")]
+        found, config = super().convert_weights({n: tensor for n, tensor in tensors.items() if n not in COPIES}, config, path)
+        assert isinstance(config, TransformerConfig)
         if config.positions == "sinusoidal":
-            found = {name: tensor for name, tensor in found.items() if name not in tables}
-        elif config.positions == "learned" and not any(table in found for table in tables):
-            waves = _sines(config)
-            found |= {table: torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1) for table in tables}  # as transformers has them
-        return found, config, path
+            found = {name: tensor for name, tensor in found.items() if name not in POSITION_TABLES}
+        elif config.positions == "learned" and not any(table in found for table in POSITION_TABLES):
+            # MarianMT computes its table when it is loaded, with all sines before all cosines.
+            waves = _sinusoids(config)
+            found |= {table: torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1) for table in POSITION_TABLES}
+        return found, config
+
+    @classmethod
+    def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+        """As in `PretrainedModel`, with our table of sinusoids for MarianMT, whose own has another order of columns.
+
+        transformers uses the table when it loads the file, but omits it when it saves the model again.
+        """
+        assert isinstance(config, TransformerConfig)
+        if config.is_marian and config.positions == "sinusoidal":
+            table = _sinusoids(config).to(weights["words.weight"].dtype)
+            weights = dict(weights) | {name: table.clone() for name in POSITION_TABLES}
+        return super().export_weights(weights, config)
 
     def _check(self, ids: Tensor, name: str, before: int = 0) -> None:
         check_batch(name, ids)
         check_ids(name, ids, self.words, "vocab_size")
-        tokens, longest = before + ids.shape[1], self.config.max_position_embeddings
-        if self.config.positions == "learned" and tokens > longest:
-            raise ValueError(f"{name} has {tokens} tokens, max_position_embeddings is {longest}: cut the text")
+        tokens, max_length = before + ids.shape[1], self.config.max_position_embeddings
+        if self.config.positions == "learned" and tokens > max_length:
+            raise ValueError(f"{name} has {tokens} tokens, max_position_embeddings is {max_length}: truncate the text")
 
-    def _embedded(self, ids: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor) -> Tensor:
         words: Tensor = self.words(ids) * math.sqrt(self.config.hidden_size)
         return words
 
 
-def _sines(config: TransformerConfig) -> Tensor:
-    places = torch.arange(config.max_position_embeddings, dtype=torch.float64)
-    return sinusoidal_positions(places, config.hidden_size).float()
+def _sinusoids(config: TransformerConfig) -> Tensor:
+    positions = torch.arange(config.max_position_embeddings, dtype=torch.float64)
+    return sinusoidal_positions(positions, config.hidden_size).float()
 
 
+POSITION_TABLES = ("encoder.positions.table.weight", "decoder.positions.table.weight")
 COPIES = {"lm_head.weight", "final_logits_bias", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"}
-"""What a MarianMT's file may hold besides: the one table under other names, and a bias of zeros."""
+"""Tensors of a MarianMT file that are copies of the word embeddings, and a bias of zeros."""

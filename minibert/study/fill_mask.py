@@ -7,8 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.equations import softmax
-from minibert.model import BertForPreTraining
-from minibert.model.checkpoints.loading import heads_in
+from minibert.model import BertForPreTraining, load
 from minibert.text.tokenizer import MASK, UNK, load_tokenizer, token_id
 
 
@@ -25,10 +24,7 @@ def load_masked_lm(directory: str | Path) -> tuple[BertForPreTraining, Tokenizer
 
     Raises: FileNotFoundError if there is no checkpoint or no tokenizer, ValueError if it has no masked-LM head.
     """
-    heads = heads_in(directory)
-    if "mlm" not in heads:
-        raise ValueError(f"{directory}: has no masked-LM head (mlm); heads found: {', '.join(sorted(heads)) or 'none'}")
-    return BertForPreTraining.from_pretrained(directory), load_tokenizer(directory)
+    return load(directory, BertForPreTraining, new_head=False), load_tokenizer(directory)
 
 
 @torch.no_grad()

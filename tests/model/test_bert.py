@@ -70,7 +70,7 @@ def test_the_chosen_attention_is_told(model: BertForPreTraining) -> None:
     """And a name that is none is an error that lists those that are."""
     assert model.set_attention("explicit").attention_in_use() == "explicit: as requested"
     assert model.set_attention("auto").attention_in_use().startswith("fused")
-    with pytest.raises(ValueError, match="there are auto, explicit, fused"):
+    with pytest.raises(ValueError, match="choose one of auto, explicit, fused"):
         Bert(CONFIG, attention="flash")
 
 
@@ -107,10 +107,10 @@ def test_the_layers_feed_forward_is_the_equation(model: BertForPreTraining, ids:
     layer = model.bert.layers[1]
     expected = feed_forward(
         recording["layers.1.attention_norm"],
-        layer.intermediate.weight.mT,
-        layer.intermediate.bias,
-        layer.feed_forward.weight.mT,
-        layer.feed_forward.bias,
+        layer.feed_forward.intermediate.weight.mT,
+        layer.feed_forward.intermediate.bias,
+        layer.feed_forward.output.weight.mT,
+        layer.feed_forward.output.bias,
         gelu,
     )
     torch.testing.assert_close(recording["layers.1.feed_forward"], expected)
@@ -119,8 +119,8 @@ def test_the_layers_feed_forward_is_the_equation(model: BertForPreTraining, ids:
 def test_normalization_comes_after_the_sum(model: BertForPreTraining, ids: Tensor) -> None:
     """Post-norm: with a sublayer that says nothing, its output is the norm of its input, not the input."""
     layer = model.bert.layers[0]
-    torch.nn.init.zeros_(layer.feed_forward.weight)
-    torch.nn.init.zeros_(layer.feed_forward.bias)
+    torch.nn.init.zeros_(layer.feed_forward.output.weight)
+    torch.nn.init.zeros_(layer.feed_forward.output.bias)
     with record(model) as recording:
         model(ids)
     torch.testing.assert_close(recording["layers.0.output"], layer.norm(recording["layers.0.attention_norm"]))

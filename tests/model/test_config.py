@@ -25,7 +25,7 @@ def test_presets_have_the_published_sizes(name: str) -> None:
     [
         ({"hidden_size": 130}, "hidden_size 130 is not divisible by num_attention_heads 12"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, not 0"),
-        ({"hidden_act": "swish"}, "hidden_act 'swish' is unknown; there are gelu, gelu_new"),
+        ({"hidden_act": "swish"}, "hidden_act 'swish' is unknown; choose one of gelu, gelu_new"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob must be at least 0 and below 1"),
         ({"pad_token_id": 30522}, "outside the vocabulary"),
     ],

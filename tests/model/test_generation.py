@@ -173,7 +173,7 @@ class TestSampler:
             sampler(temperature=-1.0)
         with pytest.raises(ValueError, match="temperature is nan"):
             sampler(temperature=float("nan"))
-        with pytest.raises(ValueError, match="for top_k or top_p it must be above"):
+        with pytest.raises(ValueError, match="for top_k or top_p choose a temperature above"):
             sampler(temperature=0.0, top_k=3)
         assert torch.equal(sampler(temperature=1e-45)(logits), most_likely(logits))
 
@@ -199,7 +199,7 @@ class TestCache:
         memory = model.encode(SOURCE, KEEP)
         model.decode(torch.tensor([[2, 7], [2, 9]]), memory, KEEP, cache=cache)
         rows = torch.tensor([1, 1, 0])
-        cache.choose(rows)
+        cache.select(rows)
         after = model.decode(torch.tensor([[5], [6], [8]]), memory[rows], KEEP[rows], cache=cache)[:, -1]
         whole = model.decode(torch.tensor([[2, 9, 5], [2, 9, 6], [2, 7, 8]]), memory[rows], KEEP[rows])[:, -1]
         torch.testing.assert_close(after, whole)

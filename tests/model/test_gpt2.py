@@ -15,8 +15,9 @@ from torch import nn
 
 from minibert import GPT2Config, GPT2LMHeadModel, record
 from minibert.equations import IGNORED
-from minibert.model.checkpoints.names import GPT2
 from tests.strategies import seeds
+
+NAMES = GPT2LMHeadModel.names
 
 DATA = os.environ.get("MINIBERT_DATA")
 IDS = torch.tensor([[5, 6, 7, 8, 9], [9, 4, 4, 2, 0]])
@@ -76,7 +77,7 @@ class TestTransformers:
             one.loss.backward()
             loss.backward()
             assert abs(one.loss.item() - loss.item()) < 1e-10
-            expected = GPT2.read({name: parameter.grad for name, parameter in theirs.named_parameters()})
+            expected = NAMES.read({name: parameter.grad for name, parameter in theirs.named_parameters()})
             for name, parameter in ours.named_parameters():
                 assert (parameter.grad - expected[name]).abs().max() < 1e-10 * max(1, expected[name].abs().max()), name
 
@@ -132,8 +133,8 @@ class TestGPT2LMHeadModel:
         """A standard deviation of 0.02, and by the root of twice the depth less where layers are added up."""
         model = GPT2LMHeadModel(GPT2Config(num_hidden_layers=8, hidden_size=192, num_attention_heads=3, vocab_size=500))
         layer = model.decoder.layers[3]
-        assert layer.intermediate.weight.std().item() == pytest.approx(0.02, rel=0.15)
-        assert layer.feed_forward.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
+        assert layer.feed_forward.intermediate.weight.std().item() == pytest.approx(0.02, rel=0.15)
+        assert layer.feed_forward.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
 
     def test_paths(self) -> None:
         """Those of a decoder without cross-attention."""
@@ -153,7 +154,7 @@ class TestGPT2LMHeadModel:
         assert one == same
         assert one != other
         end = one[0][3]
-        stopped = model.generate(IDS, max_new_tokens=9, temperature=1.5, seed=1, end=end)[0].tokens
+        stopped = model.generate(IDS, max_new_tokens=9, temperature=1.5, seed=1, eos_token_id=end)[0].tokens
         assert stopped[-1] == end
         assert end not in stopped[:-1]
 
@@ -161,11 +162,11 @@ class TestGPT2LMHeadModel:
     def test_clear_errors_about_shapes(self) -> None:
         """One text without a batch; other labels than tokens."""
         model = random_model()
-        with pytest.raises(ValueError, match=r"not \(batch, tokens\): for one text, input_ids\[None\]"):
+        with pytest.raises(ValueError, match=r"expected \(batch, tokens\): for one text, pass input_ids\[None\]"):
             model(IDS[0])
-        with pytest.raises(ValueError, match=r"not \(batch, tokens\)"):
+        with pytest.raises(ValueError, match=r"expected \(batch, tokens\)"):
             model.generate(IDS[0])
-        with pytest.raises(ValueError, match=r"labels is .* but the tokens are"):
+        with pytest.raises(ValueError, match=r"labels has .* but input_ids has"):
             model(IDS, labels=IDS[:, 1:])
 
     def test_clear_errors(self, tmp_path: Path) -> None:
@@ -175,9 +176,9 @@ class TestGPT2LMHeadModel:
             model(torch.ones(1, 17, dtype=torch.long))
         with pytest.raises(ValueError, match="there are 17 tokens"):
             model.generate(IDS, max_new_tokens=13)
-        with pytest.raises(ValueError, match="put the padding before it"):
+        with pytest.raises(ValueError, match="pad on the left"):
             model.generate(IDS, torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]))
-        with pytest.raises(ValueError, match="put the padding before it"):
+        with pytest.raises(ValueError, match="pad on the left"):
             model.generate(IDS[:, :0])
         model.save_pretrained(tmp_path)
         config = tmp_path / "config.json"
@@ -202,7 +203,7 @@ def test_a_published_mingpt_sorts() -> None:
         if not name.endswith(".attn.bias")
     }
     tensors = {
-        name: tensor.T if GPT2._is_transposed(name) and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
+        name: tensor.T if NAMES._is_transposed(name) and tensor.dim() == 2 else tensor for name, tensor in tensors.items()
     }
     model = GPT2LMHeadModel(
         GPT2Config(
@@ -215,7 +216,7 @@ def test_a_published_mingpt_sorts() -> None:
             num_attention_heads=about["n_head"],
         )
     ).eval()
-    model.load_state_dict(GPT2.read(tensors))
+    model.load_state_dict(NAMES.read(tensors))
     every = list(itertools.product(range(3), repeat=6))
     chosen = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:200]
     inputs = torch.tensor([every[i] for i in chosen.tolist()])

@@ -41,7 +41,7 @@ def by_hand(decoder: Decoder, words: Tensor, keep: Tensor, memory: Tensor, memor
             x = hidden[token][None, None]
             x = layer.attention_norm(x + layer.attention(x, past[None]))
             x = layer.cross_attention_norm(x + layer.cross_attention(x, sources[None]))
-            x = layer.norm(x + layer.feed_forward(torch.relu(layer.intermediate(x))))
+            x = layer.norm(x + layer.feed_forward(x))
             after[token] = x[0, 0]
         hidden = after
     return torch.stack([hidden[token] for token in there])
@@ -113,9 +113,8 @@ class TestDecoder:
             decoder, words, memory = decoder_of(seed, positions), normal(seed, 1, 3, 6), normal(seed + 1, 1, 3, 6)
             everything = torch.ones(1, 3, dtype=torch.bool)
             here = decoder(words, everything, memory, everything)
-            bias, rotate = decoder.positions.bias, decoder.positions.rotate
-            decoder.positions.bias = lambda one, other, like, f=bias: f(one + 7, other + 7, like)
-            decoder.positions.rotate = lambda places, f=rotate: f(places + 7)
+            relative = decoder.positions.relative
+            decoder.positions.relative = lambda one, other, dtype, f=relative: f(one + 7, other + 7, dtype)
             torch.testing.assert_close(decoder(words, everything, memory, everything), here)
 
 

@@ -64,8 +64,8 @@ def copy_layer(ours: EncoderLayer, theirs: nn.Module) -> None:
         ours.cross_attention_norm.load_state_dict(theirs.norm2.state_dict())
         last = "norm3"
     ours.norm.load_state_dict(theirs.get_submodule(last).state_dict())
-    ours.intermediate.load_state_dict(theirs.linear1.state_dict())
-    ours.feed_forward.load_state_dict(theirs.linear2.state_dict())
+    ours.feed_forward.intermediate.load_state_dict(theirs.linear1.state_dict())
+    ours.feed_forward.output.load_state_dict(theirs.linear2.state_dict())
 
 
 def gradients_of(model: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
@@ -239,11 +239,11 @@ class TestTransformer:
             model(SOURCE[:, :0], None, TARGET)
         with pytest.raises(ValueError, match="decoder_input_ids has the id 23, but vocab_size is 23"):
             model(SOURCE, KEEP, TARGET + 10)
-        with pytest.raises(ValueError, match="give decoder_input_ids, or labels"):
+        with pytest.raises(ValueError, match="pass decoder_input_ids or labels"):
             model(SOURCE)
         with pytest.raises(ValueError, match="beams is 0"):
             model.generate(SOURCE, KEEP, beams=0)
-        with pytest.raises(ValueError, match="attention_mask is"):
+        with pytest.raises(ValueError, match="attention_mask has shape"):
             keep_mask(KEEP[:, :3], SOURCE)
         with pytest.raises(ValueError, match="positions 'wavy' is unknown"):
             TransformerConfig(positions="wavy")
@@ -254,11 +254,11 @@ class TestTransformer:
     def test_clear_errors_about_shapes(self) -> None:
         """One text without a batch, a batch without a text, other targets than sources."""
         model = random_model()
-        with pytest.raises(ValueError, match=r"shape \(5,\), not \(batch, tokens\): for one text, input_ids\[None\]"):
+        with pytest.raises(ValueError, match=r"shape \(5,\), expected \(batch, tokens\): for one text, pass input_ids\[None\]"):
             model(SOURCE[0], None, TARGET)
-        with pytest.raises(ValueError, match=r"input_ids is of shape \(0, 5\), not \(batch, tokens\)$"):
+        with pytest.raises(ValueError, match=r"input_ids has shape \(0, 5\), expected \(batch, tokens\)$"):
             model.generate(SOURCE[:0])
-        with pytest.raises(ValueError, match="there are 2 sources, and 1 targets"):
+        with pytest.raises(ValueError, match="there are 2 sources but 1 targets"):
             model(SOURCE, KEEP, labels=TARGET[:1])
 
     def test_learned_positions_have_an_end(self) -> None:
@@ -291,7 +291,7 @@ class TestTransformer:
         torch.testing.assert_close(loaded(SOURCE, KEEP, TARGET).logits, model(SOURCE, KEEP, TARGET).logits)
 
 
-class TestShiftedRight:
+class TestShiftRight:
     def test_value(self) -> None:
         """One place to the right, behind the start; what is not foretold is padding."""
         labels = torch.tensor([[7, 8, 3], [9, 3, IGNORED]])
@@ -397,7 +397,7 @@ class TestMarian:
         for field, changed, message in (
             ('"encoder_layers": 2', '"encoder_layers": 900000000', "has 2 layers"),
             ('"scale_embedding": true', '"scale_embedding": false', "scale_embedding False is not supported"),
-            ('"decoder_ffn_dim": 20', '"decoder_ffn_dim": 21', "only equal ones"),
+            ('"decoder_ffn_dim": 20', '"decoder_ffn_dim": 21', "only equal values"),
             ('"model_type": "marian"', '"model_type": "t5"', "'t5' is not supported"),
             ('"d_model": 12', '"d_model": 24', "has shape"),
         ):

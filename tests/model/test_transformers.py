@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from minibert import BertConfig, BertForMaskedLM, BertForPreTraining
-from minibert.model.checkpoints.names import BERT
+from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.model.pretrained import PretrainedModel
 from tests.model.random_checkpoints import CLASSES, configs, inputs_for, labels_for, largest_difference
 from tests.strategies import seeds
@@ -45,7 +44,7 @@ def check_they_agree(mine: PretrainedModel, other: nn.Module, config: BertConfig
     gradients = {name.removeprefix("bert."): p.grad for name, p in other.named_parameters()}
     for name, parameter in mine.named_parameters():
         untied = name == "mlm.bias" and not config.tie_word_embeddings  # then they use one of two copies
-        expected = gradients["cls.predictions.decoder.bias" if untied else BERT.theirs(name.removeprefix("bert."))]
+        expected = gradients["cls.predictions.decoder.bias" if untied else Bert.names.theirs(Bert.names.relative(name))]
         if expected is None:
             assert parameter.grad is None or not parameter.grad.any(), name
             continue
@@ -133,7 +132,7 @@ def test_training_takes_the_same_way() -> None:
     with torch.no_grad():
         parameters = {name.removeprefix("bert."): p for name, p in other.named_parameters()}
         for name, parameter in mine.named_parameters():
-            parameters[BERT.theirs(name.removeprefix("bert."))].copy_(parameter)
+            parameters[Bert.names.theirs(Bert.names.relative(name))].copy_(parameter)
     curves = []
     for model in (mine.train(), other.train()):
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

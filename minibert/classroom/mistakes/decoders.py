@@ -28,7 +28,7 @@ DECODERS = [
     Mistake(
         "the decoder sees the future",
         Decoder.forward,
-        (("before & readable[:, None, None, :]", "readable[:, None, None, :]"),),
+        (("past & keep[:, None, None, :]", "keep[:, None, None, :]"),),
         "The causal mask is forgotten, and only padding hidden.",
         "In training the answer is there to be read; in writing it is not.",
         "learners",
@@ -36,7 +36,7 @@ DECODERS = [
     Mistake(
         "causal mask without padding",
         Decoder.forward,
-        (("before & readable[:, None, None, :]", "before"),),
+        (("past & keep[:, None, None, :]", "past"),),
         "The causal mask takes the place of the padding mask.",
         "With padding in front, the padding is read.",
         "learners",
@@ -44,7 +44,7 @@ DECODERS = [
     Mistake(
         "causal mask off by one in the decoder",
         Decoder.forward,
-        (("before & readable[:, None, None, :]", "before.roll(-1, 0) & readable[:, None, None, :]"),),
+        (("past & keep[:, None, None, :]", "past.roll(-1, 0) & keep[:, None, None, :]"),),
         "Each token sees the one after it.",
         "That is the one to be foretold.",
         "learners who build the mask with another diagonal",
@@ -60,7 +60,7 @@ DECODERS = [
     Mistake(
         "positions not advanced with the cache",
         Decoder.forward,
-        (("self._embed(words, places[:, -new:])", "self._embed(words, places[:, :new])"),),
+        (("self.embed(words, positions[:, -new:])", "self.embed(words, positions[:, :new])"),),
         "Every new token is told that it stands at the beginning.",
         "Without a cache nothing is noticed; with one, other texts are written.",
         "learners who add a cache later; several issues of transformers",
@@ -75,19 +75,19 @@ DECODERS = [
     ),
     Mistake(
         "cross-attention fed from the wrong side",
-        DecoderLayer.forward,
-        (("self.cross_attention(tokens, memory, memory_keep, cache=cache)", "self.cross_attention(tokens, tokens, keep)"),),
+        DecoderLayer.attend_to_memory,
+        (("self.cross_attention(tokens, keys_from, memory_keep)", "self.cross_attention(tokens, tokens)"),),
         "Keys and values come from the target, as in self-attention.",
         "The source is never looked at: what is written is fluent and has nothing to do with it.",
         "learners",
     ),
     Mistake(
         "queries from the source",
-        DecoderLayer.forward,
+        DecoderLayer.attend_to_memory,
         (
             (
-                "self.cross_attention(tokens, memory, memory_keep, cache=cache)",
-                "self.cross_attention(memory, tokens, None).mean(1, keepdim=True)",
+                "self.cross_attention(tokens, keys_from, memory_keep)",
+                "self.cross_attention(memory, tokens).mean(1, keepdim=True)",
             ),
         ),
         "The source reads the target.",
@@ -97,7 +97,12 @@ DECODERS = [
     Mistake(
         "no residual around cross-attention",
         DecoderLayer.forward,
-        (("hidden + read", "read"),),
+        (
+            (
+                "hidden + self.attend_to_memory(hidden, memory, memory_keep, cache)",
+                "self.attend_to_memory(hidden, memory, memory_keep, cache)",
+            ),
+        ),
         "What the target has read of itself is not added.",
         "The decoder forgets what it has written.",
         "learners",
@@ -121,7 +126,7 @@ DECODERS = [
     Mistake(
         "the end is not looked for",
         greedy_search,
-        (("if end is not None else", "if end is None else"), ("(chosen != end).nonzero()", "(chosen != -1).nonzero()")),
+        (("if eos_token_id is not None", "if eos_token_id is None"),),
         "Writing goes on after the end.",
         "Behind every sentence stands a second one, or the last word again and again.",
         "learners",
@@ -129,7 +134,7 @@ DECODERS = [
     Mistake(
         "the least likely token",
         greedy_search,
-        (("chosen = pick(logits)", "chosen = pick(-logits)"),),
+        (("chosen = choose(logits)", "chosen = choose(-logits)"),),
         "The sign of the scores is exchanged.",
         "What is written could hardly be worse.",
         "learners who score by losses",
@@ -146,7 +151,7 @@ DECODERS = [
         "ended outputs go on",
         beam_search,
         (
-            ("best.masked_fill(ends, -torch.inf).gather(1, going_on)", "best.gather(1, going_on)"),
+            ("best.masked_fill(ends, -torch.inf).gather(1, continued)", "best.gather(1, continued)"),
             ("ends.int().argsort", "(0 * ends).argsort"),
         ),
         "An output that has ended stays in its beam and is written on.",

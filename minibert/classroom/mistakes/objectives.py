@@ -227,7 +227,7 @@ OBJECTIVES = [
     Mistake(
         "frequencies of the validation text",
         unigram_entropy,
-        (("torch.bincount(learned,", "torch.bincount(validation,"),),
+        (("torch.bincount(train,", "torch.bincount(validation,"),),
         "The frequencies come from the text that is measured.",
         "Nobody could know them: the landmark is too low.",
         "learners; a vocabulary built on the test set is its cousin",

@@ -2,7 +2,7 @@
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoints.loading import load_weights
+from minibert.model.checkpoints.loading import copy_weights
 from minibert.model.layers import EncoderLayer
 from minibert.text.masking import mask_tokens
 from minibert.text.pairs import _cut_into_chunks, _from_another_document, _shortened, draw_pairs
@@ -140,7 +140,7 @@ PRETRAINING = [
     ),
     Mistake(
         "dropout in evaluation",
-        MultiHeadAttention.forward,
+        MultiHeadAttention._attend,
         (("self.dropout if self.training else 0.0", "self.dropout"),),
         "Attention weights are dropped in evaluation too.",
         "The same question has another answer every time.",
@@ -149,26 +149,31 @@ PRETRAINING = [
     Mistake(
         "cross-attention to itself",
         MultiHeadAttention.forward,
-        (("self._keys_and_values(keys_from, rotate)", "self._keys_and_values(queries_from, rotate)"),),
+        (("self.keys_and_values(keys_from, positions)", "self.keys_and_values(queries_from, positions)"),),
         "Keys and values come from the tokens that read.",
         "Self-attention does not notice; a decoder never sees what it is to translate.",
         "learners",
     ),
     Mistake(
         "no second residual",
-        EncoderLayer._think,
-        (("self.norm(hidden + thought)", "self.norm(thought)"),),
+        EncoderLayer.forward,
+        (
+            (
+                "self.norm(hidden + self.dropout(self.feed_forward(hidden)))",
+                "self.norm(self.dropout(self.feed_forward(hidden)))",
+            ),
+        ),
         "What went into the feed-forward network is not added.",
         "Tokens forget what they were.",
         "learners",
     ),
     Mistake(
         "weights transposed on loading",
-        load_weights,
+        copy_weights,
         (
             (
-                "wanted[name].copy_(found[name])",
-                "wanted[name].copy_(found[name].T if found[name].shape == found[name].T.shape else found[name])",
+                "parameter.copy_(found[relative])",
+                "parameter.copy_(found[relative].T if parameter.shape == parameter.T.shape else found[relative])",
             ),
         ),
         "Square matrices are loaded as their transposes.",

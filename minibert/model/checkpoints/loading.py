@@ -1,146 +1,268 @@
-"""Hugging Face's checkpoint files. Names are translated by `model.names`."""
+"""Loading any network from a Hugging Face checkpoint: a folder, a file with weights, or a model on the hub."""
 
+import importlib
+import pkgutil
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from minibert.files import write_atomically
+from minibert import model as networks
 from minibert.hub import fetch
-from minibert.model.checkpoints.names import BERT, NameTable
+from minibert.kernels import Attention
 from minibert.model.checkpoints.weights import read_weights
-from minibert.model.config import BertConfig
+from minibert.model.config import ModelConfig, read_config
+
+if TYPE_CHECKING:
+    from minibert.model.pretrained import PretrainedModel
+
+ModelT = TypeVar("ModelT", bound="PretrainedModel")
 
 CONFIG_FILE = "config.json"
+OLDEST_MODEL_TYPE = "bert"
+"""Model type of a config.json without `model_type`. Files from before 2020, when BERT was the only one, have none."""
 
-DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
-"""The masked-LM decoder, which is the word embeddings if it is tied; and its bias, a second copy of `mlm.bias`."""
-NOT_PARAMETERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
-ENCODER = ("embeddings", "layers")
+_networks: "list[type[PretrainedModel]]" = []
 
 
-def config_file(source: str | Path) -> Path:
-    """The `config.json` of a checkpoint. Raises: FileNotFoundError if it has none."""
+def register(network: "type[PretrainedModel]") -> None:
+    """Make a network class known to `load`. `PretrainedModel` does this for every subclass with an `architecture`."""
+    _networks.append(network)
+
+
+def networks_of(model_type: str) -> "list[type[PretrainedModel]]":
+    """Return the network classes for a `model_type` of config.json, after importing every module of `minibert.model`.
+
+    Raises: ValueError that lists the known types.
+    """
+    for module in pkgutil.iter_modules(networks.__path__, f"{networks.__name__}."):
+        importlib.import_module(module.name)
+    found = [network for network in _networks if model_type in network.config_class.model_types]
+    if not found:
+        known = sorted({name for network in _networks for name in network.config_class.model_types})
+        raise ValueError(f"model_type {model_type!r} is not supported, only {', '.join(map(repr, known))}")
+    return found
+
+
+@overload
+def load(
+    source: str | Path,
+    head: type[ModelT],
+    *,
+    labels: Sequence[str] | None = None,
+    attention: Attention = "auto",
+    dtype: torch.dtype | None = None,
+    new_head: bool = True,
+) -> ModelT: ...
+
+
+@overload
+def load(
+    source: str | Path,
+    head: str | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    attention: Attention = "auto",
+    dtype: torch.dtype | None = None,
+    new_head: bool = True,
+) -> "PretrainedModel": ...
+
+
+def load(
+    source: str | Path,
+    head: "str | type[PretrainedModel] | None" = None,
+    *,
+    labels: Sequence[str] | None = None,
+    attention: Attention = "auto",
+    dtype: torch.dtype | None = None,
+    new_head: bool = True,
+) -> "PretrainedModel":
+    """Load a network from a checkpoint of any supported architecture, in evaluation mode.
+
+    Args:
+        source: a folder; a file with weights, next to its config.json; or the id of a model on the hub.
+        head: name of the head ("mlm", "sequence-classification", …) or a network class. Default: the class named in
+            config.json if the checkpoint has its head, otherwise the one whose head it has.
+        labels: class names for a classification head. A head of another size is then initialized.
+        attention: how attention is computed; see `PretrainedModel.set_attention`.
+        dtype: type of the parameters. Default: float32, or float64 for a float64 checkpoint, so that no digit is lost.
+        new_head: if the checkpoint has no such head, initialize it, with a warning that names the parameters. False
+            refuses.
+
+    Raises: FileNotFoundError for a missing file; ValueError, naming the file, for one that cannot be used, and for a head
+    that is not there.
+    """
+    return read_checkpoint(source).load(head, labels=labels, attention=attention, dtype=dtype, new_head=new_head)
+
+
+def read_checkpoint(source: str | Path) -> "Checkpoint":
+    """Read the files of a checkpoint, each once. Raises: as `load`."""
+    config_file = find_config(source)
+    tensors, weights_file = read_weights(source)
+    return Checkpoint(source, read_config(config_file), config_file, tensors, weights_file)
+
+
+def find_config(source: str | Path) -> Path:
+    """Return the `config.json` of a checkpoint. Raises: FileNotFoundError if there is none."""
     path = fetch(source, CONFIG_FILE)
     if path is None:
         begun = sorted(Path(source).glob(f"checkpoints/*/{CONFIG_FILE}"))
-        hint = f"; its run has not ended: go on with --resume, or take {begun[-1].parent}" if begun else ""
-        raise FileNotFoundError(f"{source}: is no checkpoint, there is no {CONFIG_FILE} in it{hint}")
+        hint = f"; the run in it is not finished: continue it with --resume, or use {begun[-1].parent}" if begun else ""
+        raise FileNotFoundError(f"{source}: is not a checkpoint, it has no {CONFIG_FILE}{hint}")
     return path
 
 
-def heads_in(source: str | Path) -> set[str]:
-    """Which parts beside the encoder a checkpoint has, by our names: of `pooler`, `mlm`, `nsp`, `classifier`, `span`."""
-    names = (ours for name in read_weights(source)[0] for ours in BERT.ours(name))
-    return {name.split(".")[0] for name in names} - set(ENCODER)
+@dataclass(frozen=True)
+class Checkpoint:
+    """The contents of a checkpoint. `load` makes a network of them."""
+
+    source: str | Path
+    config: dict[str, Any]
+    """The fields of config.json."""
+    config_file: Path
+    tensors: Mapping[str, Tensor]
+    """The weights, under the names of the file."""
+    weights_file: Path
+
+    @cached_property
+    def networks(self) -> "list[type[PretrainedModel]]":
+        """The network classes of this checkpoint's architecture."""
+        model_type = self.config.get("model_type", OLDEST_MODEL_TYPE)
+        try:
+            return networks_of(model_type)
+        except ValueError as error:
+            raise ValueError(f"{self.config_file}: {error}") from None
+
+    @cached_property
+    def modules(self) -> set[str]:
+        """The modules outside the layer stacks that the checkpoint has weights of, by our names."""
+        names = self.networks[0].names
+        return {ours.split(".")[0] for name in self.tensors for ours in names.ours(name)}
+
+    @property
+    def heads(self) -> list[str]:
+        """Names of the heads that the checkpoint has."""
+        return [network.head for network in self.networks if set(network.head_modules) <= self.modules]
+
+    def network(self, head: "str | type[PretrainedModel] | None" = None) -> "type[PretrainedModel]":
+        """Choose the network class; `head` as in `load`. Raises: ValueError for a head that the architecture lacks."""
+        if isinstance(head, str):
+            found = [network for network in self.networks if network.head == head]
+            if not found:
+                known = ", ".join(network.head for network in self.networks)
+                raise ValueError(f"{self.source}: there is no head {head!r} for this architecture, only {known}")
+            return found[0]
+        if head is not None:
+            if head not in self.networks:
+                model_type = self.config.get("model_type")
+                expected = " or ".join(map(repr, head.config_class.model_types))
+                raise ValueError(f"{self.config_file}: model_type {model_type!r} is not supported here, only {expected}")
+            return head
+        complete = [network for network in self.networks if set(network.head_modules) <= self.modules]
+        named = [network for network in complete if network.architecture in (self.config.get("architectures") or [])]
+        # Weights alone do not show whether a classifier is for sequences or for tokens.
+        needs = [network.head_modules for network in complete]
+        unambiguous = [network for network in complete if needs.count(network.head_modules) == 1]
+        return named[0] if named else max(unambiguous, key=lambda network: len(network.head_modules))
+
+    def load(
+        self,
+        head: "str | type[PretrainedModel] | None" = None,
+        *,
+        labels: Sequence[str] | None = None,
+        attention: Attention = "auto",
+        dtype: torch.dtype | None = None,
+        new_head: bool = True,
+    ) -> "PretrainedModel":
+        """Make a network; the arguments are those of `load`."""
+        network, path = self.network(head), self.weights_file
+        config = network.config_class.from_fields(self.config, self.config_file)
+        found, config = network.convert_weights(self.tensors, config, path)
+        for stack, field in network.stacks.items():
+            _check_depth(found, stack, getattr(config, field), path)
+        if labels is not None:
+            config = config.with_labels(labels)
+        expected = self._expected_shapes(network, config)
+        if labels is not None:
+            in_head = tuple(f"{module}." for module in network.head_modules)
+            misfits = [name for name in found if name.startswith(in_head) and found[name].shape != expected.get(name)]
+            found = {name: tensor for name, tensor in found.items() if name not in misfits}
+        self._check(network, found, expected)
+        missing = [name for name in expected if name not in found]
+        if not new_head and any(name.split(".")[0] in network.head_modules for name in missing):
+            raise ValueError(f"{self.source}: has no {network.head} head; heads found: {', '.join(self.heads) or 'none'}")
+        model: PretrainedModel = network(config, attention)  # type: ignore[call-arg]
+        model.to(dtype or _widest(found[name] for name in expected if name in found))
+        copy_weights(model, found)
+        model.initialized = tuple(missing)
+        self._warn(network, missing, [name for name in found if name not in expected])
+        return model.eval()
+
+    def _expected_shapes(self, network: "type[PretrainedModel]", config: ModelConfig) -> dict[str, torch.Size]:
+        """Parameter shapes by relative name. No memory is allocated, however large the sizes in config.json are."""
+        try:
+            with torch.device("meta"):
+                model: PretrainedModel = network(config)
+        except (RuntimeError, OverflowError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{self.config_file}: its sizes cannot be used ({reason})") from error
+        return {network.names.relative(name): tensor.shape for name, tensor in model.state_dict().items()}
+
+    def _check(self, network: "type[PretrainedModel]", found: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
+        """Raise ValueError for a tensor of another shape, and for a missing one that is not optional."""
+        theirs = network.names.theirs
+        required = [name for name in expected if name.split(".")[0] not in network.optional_modules]
+        if lost := [theirs(name) for name in required if name not in found]:
+            raise ValueError(
+                f"{self.weights_file}: has no {_list(lost)}. Is it a {network.architecture} with the sizes in config.json?"
+            )
+        for name, shape in expected.items():
+            if name in found and found[name].shape != shape:
+                raise ValueError(
+                    f"{self.weights_file}: tensor {theirs(name)} has shape {tuple(found[name].shape)}, config.json requires "
+                    f"{tuple(shape)}. Is this the config of another model?"
+                )
+
+    def _warn(self, network: "type[PretrainedModel]", missing: list[str], unexpected: list[str]) -> None:
+        parts = []
+        if missing:
+            names = _list([network.names.theirs(name) for name in missing])
+            parts.append(f"not in the file, so newly initialized (train them before use): {names}")
+        if unexpected:
+            names = _list([network.names.theirs(name) or name for name in unexpected])
+            parts.append(f"in the file, but not used by {network.__name__}: {names}")
+        if parts:
+            warnings.warn(f"{self.weights_file}: " + "; ".join(parts), stacklevel=4)
 
 
-def save_weights(weights: Mapping[str, Tensor], path: Path, names: NameTable = BERT) -> None:
-    """Writes the parameters of a model as a safetensors file under Hugging Face's names, atomically."""
-    bare = names is BERT and not any(name.startswith("bert.") for name in weights)
-    tensors = names.write({name.removeprefix("bert."): tensor for name, tensor in weights.items()}, prefixed=not bare)
-    if DECODER in weights:
-        tensors[BERT.theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
-    write_atomically(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+@torch.no_grad()
+def copy_weights(model: "PretrainedModel", found: Mapping[str, Tensor]) -> None:
+    """Copy weights, under relative names, to the parameters of a network.
 
-
-def read_checkpoint(source: str | Path, config: BertConfig) -> tuple[dict[str, Tensor], BertConfig, Path]:
-    """The tensors of a checkpoint under our names, without `bert.`; the configuration that they have; and their file.
-
-    A decoder that differs from the word embeddings is one of its own, whatever the configuration says: so does
-    transformers. What no model here has keeps its name.
-
-    Raises: as `read_weights`; and ValueError for sizes that the file does not have.
+    Tests: tests/model/checkpoints/test_loading.py::TestCopyWeights
     """
-    tensors, path = read_weights(source)
-    found = BERT.read(tensors)
-    _check_sizes(found, config, path)
-    own = DECODER in found and not torch.equal(found[DECODER], found["embeddings.words.weight"])
-    tied = config.tie_word_embeddings and not own
-    bias = found.pop(DECODER_BIAS, None)
-    if bias is not None:
-        found["mlm.bias"] = bias
-    elif not tied:
-        found.pop("mlm.bias", None)  # transformers adds the other copy, and starts it afresh
-    if tied:
-        found.pop(DECODER, None)
-    return found, replace(config, tie_word_embeddings=tied), path
+    for name, parameter in model.state_dict().items():
+        if (relative := model.names.relative(name)) in found:
+            parameter.copy_(found[relative])
 
 
-def check_shapes(model: nn.Module, found: Mapping[str, Tensor], path: Path, names: NameTable = BERT) -> None:
-    """Whether a model's parameters, of which only the shapes matter, are what `read_checkpoint` has found in a file.
-
-    Raises: ValueError that names file and tensor, for an encoder of which a part is missing, and for a tensor of another
-    shape.
-    """
-    wanted = {name.removeprefix("bert."): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    inner = [name for name in wanted if names is not BERT or name.startswith(ENCODER)]
-    if lost := [names.theirs(name) for name in inner if name not in found]:
-        raise ValueError(f"{path}: has no {_list(lost)}. Is this a model with as many layers as its config.json says?")
-    for name in wanted.keys() & found.keys():
-        check_shape(names.theirs(name), found[name], wanted[name], path)
+def _check_depth(found: Mapping[str, Tensor], stack: str, depth: int, path: Path) -> None:
+    """Raise ValueError if the file has another number of layers, before a network of that depth is built."""
+    numbers = {name.removeprefix(f"{stack}.").split(".")[0] for name in found if name.startswith(f"{stack}.")}
+    if len(numbers) != depth:
+        raise ValueError(f"{path}: has {len(numbers)} layers ({stack}), config.json says {depth}")
 
 
-def load_weights(model: nn.Module, found: Mapping[str, Tensor], path: Path, names: NameTable = BERT) -> None:
-    """Fills a model with what `read_checkpoint` has found in a file, and `check_shapes` has found to fit.
-
-    A head that the file does not have keeps its fresh weights, with a warning that names it; what the file has and the
-    model does not is passed over, named in the same warning.
-
-    Tests: tests/model/checkpoints/test_loading.py::TestLoadWeights
-    """
-    wanted = {name.removeprefix("bert."): tensor for name, tensor in model.state_dict().items()}
-    missing = [names.theirs(name) for name in wanted if name not in found]
-    unknown = [name for name in found if name not in wanted and name.removeprefix("bert.") not in NOT_PARAMETERS]
-    unexpected = [names.theirs(name) or name for name in unknown]
-    if missing or unexpected:
-        warnings.warn(_surprises(path, missing, unexpected), stacklevel=3)
-    with torch.no_grad():
-        for name in wanted.keys() & found.keys():
-            wanted[name].copy_(found[name])
-
-
-def _check_sizes(found: Mapping[str, Tensor], config: BertConfig, path: Path) -> None:
-    """Before even the shapes of a model are made: a config.json that says a billion layers is not taken at its word."""
-    check_depth(found, "layers", config.num_hidden_layers, path)
-    shapes = {
-        "embeddings.words.weight": (config.vocab_size, config.hidden_size),
-        "embeddings.positions.weight": (config.max_position_embeddings, config.hidden_size),
-        "embeddings.segments.weight": (config.type_vocab_size, config.hidden_size),
-        "layers.0.intermediate.weight": (config.intermediate_size, config.hidden_size),
-    }
-    for name, shape in shapes.items():
-        if name not in found:
-            raise ValueError(f"{path}: has no {BERT.theirs(name)}. Is this a BERT?")
-        check_shape(BERT.theirs(name), found[name], shape, path)
-
-
-def check_depth(found: Mapping[str, Tensor], stack: str, depth: int, path: Path) -> None:
-    """Raises: ValueError that names the file, if a stack of layers is not as deep in it as its config.json says."""
-    layers = sum(name.startswith(f"{stack}.") and name.endswith(".attention.query.weight") for name in found)
-    if layers != depth:
-        raise ValueError(f"{path}: has {layers} layers ({stack}), config.json says {depth}")
-
-
-def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) -> None:
-    if tuple(tensor.shape) != shape:
-        raise ValueError(
-            f"{path}: tensor {name} has shape {tuple(tensor.shape)}, config.json asks for {shape}. "
-            "Is this the config of another model?"
-        )
-
-
-def _surprises(path: Path, missing: list[str], unexpected: list[str]) -> str:
-    parts = []
-    if missing:
-        parts.append(f"not in the file, so initialized afresh and to be trained: {_list(missing)}")
-    if unexpected:
-        parts.append(f"in the file, but not in this model: {_list(unexpected)}")
-    return f"{path}: " + "; ".join(parts)
+def _widest(tensors: Iterable[Tensor]) -> torch.dtype:
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype
 
 
 def _list(names: list[str]) -> str:

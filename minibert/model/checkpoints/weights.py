@@ -1,4 +1,7 @@
-"""The tensors in a checkpoint's files, whatever form these have. Files come from strangers: nothing in them is believed."""
+"""Reading and writing the weights of a checkpoint: safetensors or pickled files, in one piece or in shards.
+
+Files may be damaged or hostile: everything in them is checked before it is used.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,32 +12,33 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from minibert.files import write_atomically
 from minibert.hub import fetch
 
 WEIGHTS_FILE = "model.safetensors"
 PICKLED_FILE = "pytorch_model.bin"
 INDEX = ".index.json"
 FORMS = (WEIGHTS_FILE, WEIGHTS_FILE + INDEX, PICKLED_FILE, PICKLED_FILE + INDEX)
-"""Where the tensors may be, what is safer first; an index names the files that share them."""
-NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""File names of weights, the safer format first. An index lists the files of sharded weights."""
+FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights may have."""
 
 
 def find_weights(source: str | Path) -> Path:
-    """The file with a checkpoint's weights, or with their index. Raises: FileNotFoundError if there is none."""
+    """Return the file with a checkpoint's weights, or their index. Raises: FileNotFoundError if there is none."""
     if Path(source).is_file():
         return Path(source)
     for name in FORMS:
         if (found := fetch(source, name)) is not None:
             return found
-    raise FileNotFoundError(f"{source}: is no checkpoint, there is none of {', '.join(FORMS)} in it")
+    raise FileNotFoundError(f"{source}: is not a checkpoint, it has none of {', '.join(FORMS)}")
 
 
 def read_weights(source: str | Path) -> tuple[Mapping[str, Tensor], Path]:
-    """All tensors of a checkpoint by name, and the file that they, or their index, came from.
+    """Read all tensors of a checkpoint; return them by name, with the path of their file or index.
 
-    Raises: ValueError that names file and tensor for what is damaged, not finite, or not tensors at all;
-    FileNotFoundError if a file is missing.
+    Raises: ValueError, naming file and tensor, for damaged files, values that are not finite and anything that is not a
+    tensor; FileNotFoundError for a missing file.
     """
     path = find_weights(source)
     tensors = _read_shards(source, path) if path.name.endswith(INDEX) else _read_file(path)
@@ -44,30 +48,35 @@ def read_weights(source: str | Path) -> tuple[Mapping[str, Tensor], Path]:
     return tensors, path
 
 
+def write_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors to a safetensors file, atomically."""
+    write_atomically(path, safetensors.torch.save(dict(tensors), metadata={"format": "pt"}))
+
+
 def _why_unusable(name: str, tensor: Tensor) -> str | None:
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
-        return "is not stored as numbers in a row"
+        return "is not stored as a dense tensor on the CPU"
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return "says that it is larger than what is stored"  # a few bytes that would fill the memory when they are copied
+        return "has a shape larger than its stored data"  # a few bytes would fill the memory when copied
     if tensor.dtype in (torch.int32, torch.int64) and name.endswith("_ids"):
-        return None  # positions, which are no parameters
-    if tensor.dtype not in NUMBERS:
+        return None  # buffers of positions, not parameters
+    if tensor.dtype not in FLOAT_TYPES:
         return f"has the type {str(tensor.dtype).removeprefix('torch.')}: quantized weights are not supported"
-    return None if tensor.to(torch.float32).isfinite().all() else "has numbers that are infinite or NaN"
+    return None if tensor.to(torch.float32).isfinite().all() else "has infinite or NaN values"
 
 
 def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{index}: is no index of weights ({error!r})") from error
+        raise ValueError(f"{index}: is not an index of weights ({error!r})") from error
     tensors: dict[str, Tensor] = {}
     for name in sorted(map(str, names)):
         if Path(name).name != name:
-            raise ValueError(f"{index}: {name!r} is no plain file name")
+            raise ValueError(f"{index}: {name!r} is not a plain file name")
         shard = fetch(source, name)
         if shard is None:
-            raise FileNotFoundError(f"{index}: names {name}, which is not there")
+            raise FileNotFoundError(f"{index}: lists {name}, which is missing")
         tensors |= _read_file(shard)
     return tensors
 
@@ -80,20 +89,20 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: is not a whole safetensors file ({error})") from error
+        raise ValueError(f"{path}: is not a complete safetensors file ({error})") from error
     except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: holds tensors that cannot be read ({error!r})") from error
+        raise ValueError(f"{path}: has tensors that cannot be read ({error!r})") from error
 
 
 def _read_pickled(path: Path) -> dict[str, Tensor]:
-    """A pickle can run any program; `weights_only` lets it make tensors and nothing else."""
+    """Read a pickle with `weights_only`: a pickle can run any program, this restricts it to tensors."""
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile pickle makes its reader raise
+    except Exception as error:  # a damaged or hostile pickle can raise anything
         reason = str(error).partition("\n")[0][:200] or repr(error)
-        raise ValueError(f"{path}: is not a whole file of PyTorch weights ({reason})") from error
+        raise ValueError(f"{path}: is not a complete file of PyTorch weights ({reason})") from error
     if not isinstance(stored, Mapping):
-        raise ValueError(f"{path}: holds {type(stored).__name__}, not tensors by name")
+        raise ValueError(f"{path}: contains a {type(stored).__name__} instead of named tensors")
     if wrong := [name for name, value in stored.items() if not (isinstance(name, str) and isinstance(value, Tensor))]:
-        raise ValueError(f"{path}: {wrong[0]!r} is no tensor")
+        raise ValueError(f"{path}: {wrong[0]!r} is not a tensor")
     return dict(stored)

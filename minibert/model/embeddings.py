@@ -1,0 +1,38 @@
+"""The embeddings of BERT."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from minibert.model.config import BertConfig
+from minibert.model.inputs import check_ids
+from minibert.model.layers import LayerNorm
+from minibert.observe import observe
+
+
+class BertEmbeddings(nn.Module):
+    """Word, position and segment embeddings, summed and normalized (Devlin et al. 2019, figure 2)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        token_type_ids: Int[Tensor, "batch tokens"],
+        position_ids: Int[Tensor, "*#batch tokens"],
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Embed a batch. Raises: ValueError for an id outside its table."""
+        check_ids("input_ids", input_ids, self.words, "vocab_size")
+        check_ids("position_ids", position_ids, self.positions, "max_position_embeddings")
+        check_ids("token_type_ids", token_type_ids, self.segments, "type_vocab_size")
+        words = observe("words", self.words(input_ids))
+        positions = observe("positions", self.positions(position_ids))
+        segments = observe("segments", self.segments(token_type_ids))
+        output = observe("output", self.norm(observe("sum", words + positions + segments)))
+        dropped: Tensor = self.dropout(output)
+        return dropped
