@@ -196,8 +196,7 @@ class Checkpoint:
         missing = [name for name in expected if name not in found]
         if not new_head and any(name.split(".")[0] in network.head_modules for name in missing):
             raise ValueError(f"{self.source}: has no {network.head} head; heads found: {', '.join(self.heads) or 'none'}")
-        model: PretrainedModel = network(config, attention)  # type: ignore[call-arg]
-        model.to(dtype or _widest(found[name] for name in expected if name in found))
+        model = network(config).set_attention(attention).to(dtype or _widest(found[name] for name in expected if name in found))
         copy_weights(model, found)
         model.initialized = tuple(missing)
         self._warn(network, missing, [name for name in found if name not in expected])

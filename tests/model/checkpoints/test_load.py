@@ -1,0 +1,202 @@
+"""`load`: one function for every architecture, head, class list and number format."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+from unittest import mock
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from minibert import (
+    TRANSFORMERS,
+    Bert,
+    BertConfig,
+    BertForPreTraining,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    Transformer,
+)
+from minibert.model import load, read_checkpoint
+from minibert.model.checkpoints import loading, weights
+from minibert.model.checkpoints.names import NameTable
+from minibert.model.config import ModelConfig
+from minibert.model.pretrained import PretrainedModel
+from tests.model.random_checkpoints import CLASSES
+
+CONFIG = BertConfig(
+    vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12, max_position_embeddings=9
+)
+GPT2_CONFIG = GPT2Config(vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)
+TRANSFORMER_CONFIG = replace(TRANSFORMERS["tiny"], vocab_size=40, hidden_size=8, intermediate_size=12, num_attention_heads=2)
+NETWORKS: list[PretrainedModel] = [
+    *(network(CONFIG) for network in CLASSES),
+    GPT2LMHeadModel(GPT2_CONFIG),
+    Transformer(TRANSFORMER_CONFIG),
+    Transformer(replace(TRANSFORMER_CONFIG, pre_norm=True)),
+    Transformer(replace(TRANSFORMER_CONFIG, positions="rotary")),
+]
+
+
+@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: type(model).__name__)
+def test_every_network_is_loaded_as_its_own_class(tmp_path: Path, model: PretrainedModel) -> None:
+    """Without a head named, and with the same weights, bit for bit; nothing is newly initialized."""
+    model.save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    assert type(loaded) is type(model)
+    assert loaded.config == model.config
+    assert loaded.initialized == ()
+    assert not loaded.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_every_file_is_read_once(tmp_path: Path) -> None:
+    """config.json and the weights."""
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    with (
+        mock.patch.object(weights, "_read_safetensors", wraps=weights._read_safetensors) as read_weights,
+        mock.patch.object(loading, "read_config", wraps=loading.read_config) as read_config,
+    ):
+        load(tmp_path)
+    assert read_weights.call_count == read_config.call_count == 1
+
+
+@pytest.mark.parametrize("network", CLASSES)
+def test_a_head_is_chosen_by_name_or_by_class(tmp_path: Path, network: type[PretrainedModel]) -> None:
+    network(CONFIG).save_pretrained(tmp_path)
+    assert type(load(tmp_path, network.head)) is type(load(tmp_path, network)) is network
+
+
+def test_an_unknown_head_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    Bert(CONFIG).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"no head 'ner' .* only encoder, pretraining, mlm, nsp, sequence-classification"):
+        load(tmp_path, "ner")
+
+
+def test_a_class_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    GPT2LMHeadModel(GPT2_CONFIG).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"config.json: model_type 'gpt2' is not supported here, only 'bert'"):
+        Bert.from_pretrained(tmp_path)
+
+
+def test_a_missing_head_is_initialized_or_refused(tmp_path: Path) -> None:
+    """With a warning that names its parameters; with `new_head=False`, an error that lists the heads found."""
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match=r"newly initialized \(train them before use\): qa_outputs\.weight, qa_outputs\.bias"):
+        model = load(tmp_path, "question-answering")
+    assert model.initialized == ("span.weight", "span.bias")
+    with pytest.raises(ValueError, match=r"has no question-answering head; heads found: encoder, pretraining, mlm, nsp"):
+        load(tmp_path, "question-answering", new_head=False)
+
+
+@pytest.mark.filterwarnings("ignore:.*not used by")
+def test_labels_replace_a_classifier_of_another_size(tmp_path: Path) -> None:
+    """It is newly initialized, with a warning; one of the same size is kept."""
+    saved = BertForSequenceClassification(CONFIG.with_labels(["a", "b"]))
+    saved.save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match=r"newly initialized.*classifier\.weight"):
+        model = load(tmp_path, "sequence-classification", labels=["x", "y", "z"])
+    assert model.config.id2label == {0: "x", 1: "y", 2: "z"}
+    assert model.classifier.weight.shape == (3, 8)
+    assert torch.equal(model.bert.pooler.dense.weight, saved.bert.pooler.dense.weight)
+    same_size = load(tmp_path, labels=["x", "y"])
+    assert same_size.config.id2label == {0: "x", 1: "y"}
+    assert torch.equal(same_size.classifier.weight, saved.classifier.weight)
+
+
+def test_labels_without_a_classifier_are_refused(tmp_path: Path) -> None:
+    GPT2LMHeadModel(GPT2_CONFIG).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="has no classification head"):
+        load(tmp_path, labels=["a", "b"])
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_no_digit_is_lost(tmp_path: Path, stored: torch.dtype) -> None:
+    """The type of the parameters is float32, or float64 for a float64 file; the values are those of the file."""
+    model = BertForPreTraining(CONFIG).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    model.to(stored).save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    for name, tensor in model.state_dict().items():
+        found = loaded.state_dict()[name]
+        assert found.dtype == torch.promote_types(stored, torch.float32)
+        assert torch.equal(found, tensor.to(found.dtype)), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtype_is_that_of_all_parameters(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = BertForPreTraining(CONFIG)
+    model.save_pretrained(tmp_path)
+    loaded = load(tmp_path, dtype=dtype)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
+    assert torch.equal(loaded.bert.pooler.dense.weight, model.bert.pooler.dense.weight.to(dtype))
+
+
+def test_an_unknown_architecture_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    Bert(CONFIG).save_pretrained(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text()) | {"model_type": "t5"}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=r"config.json: model_type 't5' is not supported, only .*'bert', 'gpt2', 'marian'"):
+        load(tmp_path)
+
+
+def test_the_oldest_files_have_no_model_type(tmp_path: Path) -> None:
+    Bert(CONFIG).save_pretrained(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["model_type"], stored["architectures"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert type(load(tmp_path)) is Bert
+
+
+def test_heads_are_listed(tmp_path: Path) -> None:
+    BertForSequenceClassification(CONFIG).save_pretrained(tmp_path)
+    assert read_checkpoint(tmp_path).heads == ["encoder", "sequence-classification", "token-classification"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagOfWordsConfig(ModelConfig):
+    """Configuration of an architecture that only this test knows."""
+
+    model_types = ("bag-of-words",)
+    hub_names: ClassVar[Mapping[str, str]] = {"hidden_size": "dim"}
+
+
+class BagOfWords(PretrainedModel):
+    """The mean of the word embeddings: what one file needs to declare for a new architecture."""
+
+    architecture = "BagOfWordsModel"
+    head = "mean"
+    config_class = BagOfWordsConfig
+    names = NameTable({"words": "embedding", "output": "projection"}, prefix="bag.")
+
+    def __init__(self, config: BagOfWordsConfig) -> None:
+        super().__init__(config)
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.initialize(self)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.output(self.words(input_ids).mean(dim=1))
+
+
+def test_a_new_architecture_needs_no_change_elsewhere(tmp_path: Path) -> None:
+    """A config class and a network class, as above, are saved and loaded like all others."""
+    model = BagOfWords(BagOfWordsConfig(vocab_size=20, hidden_size=6, num_attention_heads=1))
+    model.save_pretrained(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert (stored["model_type"], stored["dim"]) == ("bag-of-words", 6)
+    file = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert sorted(file) == ["bag.embedding.weight", "bag.projection.bias", "bag.projection.weight"]
+    loaded = load(tmp_path)
+    assert type(loaded) is BagOfWords
+    ids = torch.tensor([[1, 2, 3]])
+    assert torch.equal(loaded(ids), model(ids))
+    with pytest.raises(ValueError, match="there is no head 'mlm' for this architecture, only mean"):
+        load(tmp_path, "mlm")
