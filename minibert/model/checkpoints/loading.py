@@ -158,8 +158,8 @@ class Checkpoint:
                 raise ValueError(f"{self.source}: there is no head {head!r} for this architecture, only {known}")
             return found[0]
         if head is not None:
-            if head not in self.networks:
-                model_type = self.config.get("model_type")
+            model_type = self.config.get("model_type", OLDEST_MODEL_TYPE)
+            if model_type not in head.config_class.model_types:
                 expected = " or ".join(map(repr, head.config_class.model_types))
                 raise ValueError(f"{self.config_file}: model_type {model_type!r} is not supported here, only {expected}")
             return head

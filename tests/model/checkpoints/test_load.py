@@ -85,6 +85,15 @@ def test_a_class_of_another_architecture_is_refused(tmp_path: Path) -> None:
         Bert.from_pretrained(tmp_path)
 
 
+def test_a_subclass_of_a_network_is_loaded_as_itself(tmp_path: Path) -> None:
+    class Subclass(BertForPreTraining):
+        """A network of the user, with the parameters of its base."""
+
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    assert type(Subclass.from_pretrained(tmp_path)) is Subclass
+    assert type(load(tmp_path)) is BertForPreTraining
+
+
 def test_a_missing_head_is_initialized_or_refused(tmp_path: Path) -> None:
     """With a warning that names its parameters; with `new_head=False`, an error that lists the heads found."""
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
