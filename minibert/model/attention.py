@@ -1,4 +1,7 @@
-"""Multi-head attention as a layer: the projections into the heads and out of them."""
+"""Multi-head attention as a module: projections of queries, keys and values, attention, output projection.
+
+`observe(name, x)` returns x; inside `record(model)` it also stores x under that name.
+"""
 
 from functools import partial
 
@@ -18,14 +21,15 @@ class MultiHeadAttention(nn.Module):
     """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
     It computes `equations.multi_head_attention`, with a bias in every projection, as in BERT. The projections are
-    `nn.Linear` modules, so that adapters can replace them.
+    `nn.Linear` modules, so that a library such as peft can wrap them with LoRA.
 
     Args:
         width: size of the token vectors. Each head has size `width / heads`.
         heads: number of attention heads; must divide `width`.
         dropout: probability of dropping an attention weight during training.
-        attention: "explicit" (the formula), "fused" (one kernel), "auto" (fused, or explicit during a recording), or a
-            function with the signature of `equations.scaled_dot_product_attention`.
+        attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "auto" (fused, but explicit inside
+            `record`, which needs the scores and weights); or a function with the signature of
+            `equations.scaled_dot_product_attention`.
 
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
@@ -33,7 +37,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: Attention = "auto") -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.dropout_probability = dropout
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -50,31 +54,39 @@ class MultiHeadAttention(nn.Module):
         queries_from: Float[Tensor, "batch queries width"],
         keys_from: Float[Tensor, "batch keys width"] | KeysAndValues,
         keep: Bool[Tensor, "#batch 1 #queries keys"] | None = None,
-        positions: RelativePositions = NO_RELATIVE_POSITIONS,
+        relative_positions: RelativePositions = NO_RELATIVE_POSITIONS,
     ) -> Float[Tensor, "batch queries width"]:
         """Compute the attention of every query token to the key tokens.
 
         Args:
-            queries_from: the tokens that attend.
-            keys_from: the tokens attended to: the same tensor in self-attention, the encoder output in cross-attention. Or
-                their keys and values, if these have been computed before (see `KeyValueCache`).
+            queries_from: vectors of the tokens that attend.
+            keys_from: vectors of the tokens that they attend to: the same tensor in self-attention, the encoder output in
+                cross-attention. Alternatively their keys and values, from a `KeyValueCache`.
             keep: Boolean mask; True where a query may attend to a key.
-            positions: rotary positions or ALiBi, if the model uses them.
+            relative_positions: rotary positions or ALiBi. The default has no effect.
         """
-        query = observe("query", positions.rotate(split_heads(self.query(queries_from), self.heads)))
-        key, value = keys_from if isinstance(keys_from, tuple) else self.keys_and_values(keys_from, positions)
+        query = split_heads(self.query(queries_from), self.heads)
+        query = observe("query", relative_positions.rotate(query))
+        if isinstance(keys_from, tuple):
+            key, value = keys_from
+        else:
+            key, value = self.keys_and_values(keys_from, relative_positions)
         key, value = observe("key", key), observe("value", value)
-        context = self._attend(query, key, value, keep, positions)
+        context = self._attend(query, key, value, keep, relative_positions)
         return observe("output", self.output(merge_heads(context)))
 
     def keys_and_values(
-        self, tokens: Float[Tensor, "batch keys width"], positions: RelativePositions = NO_RELATIVE_POSITIONS
+        self, hidden: Float[Tensor, "batch keys width"], relative_positions: RelativePositions = NO_RELATIVE_POSITIONS
     ) -> KeysAndValues:
-        """Project tokens to the keys and values of every head."""
-        return positions.rotate(split_heads(self.key(tokens), self.heads)), split_heads(self.value(tokens), self.heads)
+        """Compute the keys and values of every head. With rotary positions, the keys are rotated."""
+        key = split_heads(self.key(hidden), self.heads)
+        value = split_heads(self.value(hidden), self.heads)
+        return relative_positions.rotate(key), value
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, positions: RelativePositions) -> Tensor:
-        attend, _ = choose_attention(self.attention)
-        if positions.bias is not None:
-            attend = partial(attend, bias=positions.bias)
-        return attend(query, key, value, keep, self.dropout if self.training else 0.0)
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, relative_positions: RelativePositions
+    ) -> Tensor:
+        attend, _reason = choose_attention(self.attention)
+        if relative_positions.score_bias is not None:  # not passed without need: a user's function may not accept it
+            attend = partial(attend, bias=relative_positions.score_bias)
+        return attend(query, key, value, keep, self.dropout_probability if self.training else 0.0)

@@ -31,10 +31,14 @@ class BertOutput:
 
 
 class PretrainedBert(PretrainedModel):
-    """Base of `Bert` and of the networks with a head in `model.heads`."""
+    """Base class of `Bert` and of the networks in `heads.py`.
+
+    The tables declare what loading, saving and `minibert verify` need to know; see `PretrainedModel`.
+    """
 
     config_class = BertConfig
     config: BertConfig
+    # Our modules and those of transformers. N is a layer number.
     names = NameTable(
         {
             "embeddings.words": "embeddings.word_embeddings",
@@ -48,21 +52,22 @@ class PretrainedBert(PretrainedModel):
             "layers.N.attention_norm": "encoder.layer.N.attention.output.LayerNorm",
             "layers.N.feed_forward.intermediate": "encoder.layer.N.intermediate.dense",
             "layers.N.feed_forward.output": "encoder.layer.N.output.dense",
-            "layers.N.norm": "encoder.layer.N.output.LayerNorm",
+            "layers.N.feed_forward_norm": "encoder.layer.N.output.LayerNorm",
             "pooler.dense": "pooler.dense",
             "mlm.transform": "cls.predictions.transform.dense",
             "mlm.norm": "cls.predictions.transform.LayerNorm",
-            "mlm": "cls.predictions",
+            "mlm": "cls.predictions",  # for its bias
             "mlm.decoder": "cls.predictions.decoder",
             "nsp": "cls.seq_relationship",
             "classifier": "classifier",
             "span": "qa_outputs",
         },
-        base="bert.",
-        prefix="bert.",
-        outside=("mlm", "nsp", "classifier", "span"),
+        our_prefix="bert.",
+        their_prefix="bert.",
+        outside_base_model=("mlm", "nsp", "classifier", "span"),
     )
-    stacks: ClassVar[Mapping[str, str]] = {"layers": "num_hidden_layers"}
+    depth_fields: ClassVar[Mapping[str, str]] = {"layers": "num_hidden_layers"}
+    # Recorded tensors and the modules of transformers whose output, or with "<" whose input, they are.
     reference_stages: ClassVar[Mapping[str, str]] = {
         "embeddings.words": "embeddings.word_embeddings",
         "embeddings.positions": "embeddings.position_embeddings",
@@ -90,24 +95,25 @@ class PretrainedBert(PretrainedModel):
     def convert_weights(
         cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
     ) -> tuple[dict[str, Tensor], ModelConfig]:
-        """As in `PretrainedModel`. The masked-LM decoder is tied if it is absent or equal to the word embeddings.
+        """As in `PretrainedModel`.
 
-        Like transformers, a decoder that differs from the word embeddings is untied, whatever config.json says. Its bias
-        is stored twice, as `decoder.bias` and as `bias`; transformers uses the first.
+        The output matrix of the masked-LM head (the decoder) is tied to the word embeddings if config.json says so, unless
+        the file has another matrix, as in transformers.
         """
-        found = cls.names.read(tensors)
-        decoder, bias = found.get(DECODER), found.pop(DECODER_BIAS, None)
+        found = {name: tensor for name, tensor in cls.names.read(tensors).items() if not name.endswith(NOT_PARAMETERS)}
+        decoder = found.get(DECODER)
+        bias = found.pop(DECODER_BIAS, None)
         words = found.get("embeddings.words.weight")
         differs = decoder is not None and words is not None and not torch.equal(decoder, words)
         tied = config.tie_word_embeddings and not differs
+        # Files may have the bias twice, as decoder.bias and as bias. transformers uses the first; an untied head without
+        # it has no trained bias.
         if bias is not None:
             found["mlm.bias"] = bias
         elif not tied:
             found.pop("mlm.bias", None)
         if tied:
             found.pop(DECODER, None)
-        for name in NOT_PARAMETERS:
-            found.pop(name, None)
         return found, replace(config, tie_word_embeddings=tied)
 
     @classmethod
@@ -120,17 +126,12 @@ class PretrainedBert(PretrainedModel):
 
 
 DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
-NOT_PARAMETERS = (
-    "embeddings.position_ids",
-    "embeddings.token_type_ids",
-    "bert.embeddings.position_ids",
-    "bert.embeddings.token_type_ids",
-)
+NOT_PARAMETERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 """Buffers in files of older versions of transformers."""
 
 
 class Pooler(nn.Module):
-    """The first token's vector after one more layer with tanh: "C" in figure 1 of Devlin et al. 2019."""
+    """The first token's vector after a linear layer and tanh: "C" in figure 1 of Devlin et al. 2019."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -146,7 +147,7 @@ class Bert(PretrainedBert):
     Args:
         config: the sizes; `minibert.PRESETS` has the published ones.
         attention: "auto", "explicit", "fused" or a function; see `set_attention`.
-        pooler: False for heads that use the vector of every token and no pooled vector.
+        pooler: whether to build the pooler. Heads that use the vector of every token do not need it.
 
     >>> from minibert import PRESETS
     >>> bert = Bert(PRESETS["tiny"])
@@ -178,16 +179,19 @@ class Bert(PretrainedBert):
             token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
             position_ids: default 0, 1, 2, …
 
-        Raises: ValueError for a sequence longer than `max_position_embeddings`, TypeError for a floating-point mask.
+        Raises: ValueError for a wrong shape, an id outside its table, or more tokens than `max_position_embeddings`;
+        TypeError for a floating-point mask.
         """
         check_batch("input_ids", input_ids)
-        tokens, max_length = input_ids.shape[1], self.config.max_position_embeddings
-        if tokens > max_length:
-            raise ValueError(f"input_ids has {tokens} tokens, max_position_embeddings is {max_length}: truncate the text")
+        length, max_length = input_ids.shape[1], self.config.max_position_embeddings
+        if length > max_length:
+            raise ValueError(f"input_ids has {length} tokens, max_position_embeddings is {max_length}: truncate the text")
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
-            position_ids = torch.arange(tokens, device=input_ids.device).unsqueeze(0)
-        keep = None if attention_mask is None else keep_mask(attention_mask, input_ids)[:, None, None, :]
+            position_ids = torch.arange(length, device=input_ids.device).unsqueeze(0)
+        keep = None  # without padding, attention needs no mask and is faster
+        if attention_mask is not None:
+            keep = keep_mask(attention_mask, input_ids)[:, None, None, :]  # (batch, heads, queries, keys)
         hidden = self.layers(self.embeddings(input_ids, token_type_ids, position_ids), keep)
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))

@@ -1,4 +1,8 @@
-"""The layers of an encoder and of a decoder: attention, feed-forward network, residual connections, layer normalization."""
+"""The layers of an encoder and of a decoder: attention, feed-forward network, residual connections, layer normalization.
+
+Functions of `kernels` are fast versions of `equations`; the equations themselves run inside `record`. `observe(name, x)`
+returns x; inside `record(model)` it also stores x under that name.
+"""
 
 from collections.abc import Callable
 
@@ -22,7 +26,8 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": relu,
     "silu": nn.functional.silu,
 }
-"""Activation functions by their Hugging Face names. SiLU is in neither paper, but some checkpoints use it."""
+"""Activation functions by their Hugging Face names. Neither Vaswani et al. 2017 nor Devlin et al. 2019 has SiLU, but some
+checkpoints use it."""
 
 
 class LayerNorm(nn.Module):
@@ -41,7 +46,8 @@ class LayerNorm(nn.Module):
 class FeedForward(nn.Module):
     """Position-wise feed-forward network (Vaswani et al. 2017, section 3.3).
 
-    It computes `equations.feed_forward`. The matrices are `nn.Linear` modules, so that adapters can replace them.
+    It computes `equations.feed_forward`. The matrices are `nn.Linear` modules, so that a library such as peft
+    can wrap them with LoRA.
 
     Tests: tests/model/test_layers.py::TestFeedForward
     """
@@ -61,18 +67,18 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """One Transformer encoder layer: self-attention and a feed-forward network.
 
-    Each of the two sublayers has a residual connection and layer normalization. With a causal mask this is also the
-    layer of GPT-2, a decoder without cross-attention.
+    Each of the two sublayers has a residual connection and layer normalization. With a causal mask and `pre_norm`, this is
+    also the layer of GPT-2.
 
     Args:
         config: sizes, activation function and dropout probabilities.
         attention: how attention is computed; see `MultiHeadAttention`.
-        pre_norm: normalize the input of each sublayer instead of the sum after it.
+        pre_norm: True: x + Sublayer(LayerNorm(x)), as in GPT-2. False: LayerNorm(x + Sublayer(x)), as in the paper and in
+            BERT (`equations.add_and_norm`).
 
-    Source: Vaswani et al. 2017, section 3.1 and figure 1, left (post-norm: normalization follows the sum, as in
-        `equations.add_and_norm`).
-    Differs: pre-norm is used by later versions of tensor2tensor and by GPT-2. A stack of pre-norm layers ends with one
-        more normalization.
+    Source: Vaswani et al. 2017, section 3.1 and figure 1, left.
+    Differs: pre-norm is not in the paper, but in Google's later code (tensor2tensor) and in GPT-2. A model of pre-norm
+        layers needs a final normalization after the last layer; see `stacks.Stack`.
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
@@ -82,43 +88,52 @@ class EncoderLayer(nn.Module):
         self.attention = _multi_head_attention(config, attention)
         self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.feed_forward_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
-        positions: RelativePositions = NO_RELATIVE_POSITIONS,
+        relative_positions: RelativePositions = NO_RELATIVE_POSITIONS,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """Compute the layer's output for every token.
 
         Args:
             keep: Boolean mask; True where a token may attend to a key.
-            positions: rotary positions or ALiBi, if the model uses them.
-            cache: keys and values of earlier tokens; the tokens in `hidden` are then the new ones.
+            relative_positions: rotary positions or ALiBi. Models that add position vectors to the embeddings, such as BERT,
+                leave the default, which has no effect.
+            cache: keys and values of earlier tokens. If given, `hidden` has the new tokens only, and their keys and values
+                are appended to the cache.
         """
         if self.pre_norm:
-            tokens = observe("attention_norm", self.attention_norm(hidden))
-            hidden = observe("attention_residual", hidden + self.self_attention(tokens, keep, positions, cache))
-            tokens = observe("norm", self.norm(hidden))
-            return observe("output", hidden + self.dropout(self.feed_forward(tokens)))
-        residual = observe("attention_residual", hidden + self.self_attention(hidden, keep, positions, cache))
-        hidden = observe("attention_norm", self.attention_norm(residual))
-        return observe("output", self.norm(hidden + self.dropout(self.feed_forward(hidden))))
+            normalized = observe("attention_norm", self.attention_norm(hidden))
+            attended = self.dropout(self.attend_to_tokens(normalized, keep, relative_positions, cache))
+            hidden = observe("attention_residual", hidden + attended)
+            normalized = observe("feed_forward_norm", self.feed_forward_norm(hidden))
+            return observe("output", hidden + self.dropout(self.feed_forward(normalized)))
+        attended = self.dropout(self.attend_to_tokens(hidden, keep, relative_positions, cache))
+        summed = observe("attention_residual", hidden + attended)
+        hidden = observe("attention_norm", self.attention_norm(summed))
+        return observe("output", self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden))))
 
-    def self_attention(
-        self, tokens: Tensor, keep: Tensor | None, positions: RelativePositions, cache: KeyValueCache | None
+    def attend_to_tokens(
+        self, hidden: Tensor, keep: Tensor | None, relative_positions: RelativePositions, cache: KeyValueCache | None
     ) -> Tensor:
-        """Attention of the tokens to themselves, or with a cache to all tokens so far; then dropout."""
-        keys_from = tokens if cache is None else cache.extend(self.attention, tokens, positions)
-        attended: Tensor = self.dropout(self.attention(tokens, keys_from, keep, positions))
+        """Compute self-attention; with a cache, the tokens also attend to earlier ones."""
+        if cache is None:
+            attended: Tensor = self.attention(hidden, hidden, keep, relative_positions)
+        else:
+            keys_and_values = cache.append(self.attention, self.attention.keys_and_values(hidden, relative_positions))
+            attended = self.attention(hidden, keys_and_values, keep, relative_positions)
         return attended
 
 
 class DecoderLayer(EncoderLayer):
-    """One Transformer decoder layer: self-attention, cross-attention to the encoder output, and a feed-forward network.
+    """One Transformer decoder layer: masked self-attention, cross-attention to the encoder output, feed-forward network.
+
+    The caller passes the causal mask in `keep`.
 
     Args:
         config, attention, pre_norm: as in `EncoderLayer`.
@@ -132,11 +147,11 @@ class DecoderLayer(EncoderLayer):
         self.cross_attention = _multi_head_attention(config, attention)
         self.cross_attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
-    def forward(  # type: ignore[override]  # it needs one input more: the encoder output
+    def forward(  # type: ignore[override]  # it has one more required argument, `memory`
         self,
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
-        positions: RelativePositions = NO_RELATIVE_POSITIONS,
+        relative_positions: RelativePositions = NO_RELATIVE_POSITIONS,
         cache: KeyValueCache | None = None,
         *,
         memory: Float[Tensor, "batch sources width"],
@@ -145,29 +160,37 @@ class DecoderLayer(EncoderLayer):
         """Compute the layer's output for every token.
 
         Args:
-            keep, positions, cache: as in `EncoderLayer`.
+            keep, relative_positions: as in `EncoderLayer`.
+            cache: as in `EncoderLayer`; it also stores the keys and values of `memory`.
             memory: the encoder output.
             memory_keep: Boolean mask; True where `memory` may be attended to.
         """
         if self.pre_norm:
-            tokens = observe("attention_norm", self.attention_norm(hidden))
-            hidden = observe("attention_residual", hidden + self.self_attention(tokens, keep, positions, cache))
-            tokens = observe("cross_attention_norm", self.cross_attention_norm(hidden))
-            hidden = observe("cross_attention_residual", hidden + self.attend_to_memory(tokens, memory, memory_keep, cache))
-            tokens = observe("norm", self.norm(hidden))
-            return observe("output", hidden + self.dropout(self.feed_forward(tokens)))
-        residual = observe("attention_residual", hidden + self.self_attention(hidden, keep, positions, cache))
-        hidden = observe("attention_norm", self.attention_norm(residual))
-        residual = observe("cross_attention_residual", hidden + self.attend_to_memory(hidden, memory, memory_keep, cache))
-        hidden = observe("cross_attention_norm", self.cross_attention_norm(residual))
-        return observe("output", self.norm(hidden + self.dropout(self.feed_forward(hidden))))
+            normalized = observe("attention_norm", self.attention_norm(hidden))
+            attended = self.dropout(self.attend_to_tokens(normalized, keep, relative_positions, cache))
+            hidden = observe("attention_residual", hidden + attended)
+            normalized = observe("cross_attention_norm", self.cross_attention_norm(hidden))
+            attended = self.dropout(self.attend_to_memory(normalized, memory, memory_keep, cache))
+            hidden = observe("cross_attention_residual", hidden + attended)
+            normalized = observe("feed_forward_norm", self.feed_forward_norm(hidden))
+            return observe("output", hidden + self.dropout(self.feed_forward(normalized)))
+        attended = self.dropout(self.attend_to_tokens(hidden, keep, relative_positions, cache))
+        summed = observe("attention_residual", hidden + attended)
+        hidden = observe("attention_norm", self.attention_norm(summed))
+        attended = self.dropout(self.attend_to_memory(hidden, memory, memory_keep, cache))
+        summed = observe("cross_attention_residual", hidden + attended)
+        hidden = observe("cross_attention_norm", self.cross_attention_norm(summed))
+        return observe("output", self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden))))
 
     def attend_to_memory(
-        self, tokens: Tensor, memory: Tensor, memory_keep: Tensor | None, cache: KeyValueCache | None
+        self, hidden: Tensor, memory: Tensor, memory_keep: Tensor | None, cache: KeyValueCache | None
     ) -> Tensor:
-        """Attention of the tokens to the encoder output; then dropout."""
-        keys_from = memory if cache is None else cache.of_memory(self.cross_attention, memory)
-        attended: Tensor = self.dropout(self.cross_attention(tokens, keys_from, memory_keep))
+        """Compute cross-attention to the encoder output; with a cache, its keys and values are computed once."""
+        if cache is None:
+            attended: Tensor = self.cross_attention(hidden, memory, memory_keep)
+        else:
+            keys_and_values = cache.memory_keys_and_values(self.cross_attention, memory)
+            attended = self.cross_attention(hidden, keys_and_values, memory_keep)
         return attended
 
 

@@ -17,11 +17,14 @@ def unchanged(heads: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RelativePositions:
-    """The part of a position encoding that acts inside self-attention. The default has no effect."""
+    """The part of a position encoding that acts inside self-attention. The default has no effect.
+
+    Sinusoidal and learned positions have no such part: they are added to the word embeddings.
+    """
 
     rotate: Callable[[Tensor], Tensor] = unchanged
     """Rotation of the queries and keys of every head by the angles of their positions (rotary positions)."""
-    bias: Float[Tensor, "#batch heads queries keys"] | None = None
+    score_bias: Float[Tensor, "#batch heads queries keys"] | None = None
     """Tensor added to the scaled scores (ALiBi)."""
 
 
@@ -101,7 +104,7 @@ class AlibiPositions(Positions):
         self, query_positions: Int[Tensor, "#batch queries"], key_positions: Int[Tensor, "#batch keys"], dtype: torch.dtype
     ) -> RelativePositions:
         bias = alibi_bias(_as_numbers(query_positions, dtype), _as_numbers(key_positions, dtype), self.heads)
-        return RelativePositions(bias=bias.to(dtype))
+        return RelativePositions(score_bias=bias.to(dtype))
 
 
 def make_positions(kind: str, max_positions: int, width: int, heads: int) -> Positions:

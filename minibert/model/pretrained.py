@@ -32,8 +32,8 @@ class PretrainedModel(nn.Module):
     head_modules: ClassVar[tuple[str, ...]] = ()
     """Modules of the head. A checkpoint has the head if it has weights of all of them."""
     optional_modules: ClassVar[tuple[str, ...]] = ()
-    """Modules that a checkpoint may lack. They are then initialized, with a warning."""
-    stacks: ClassVar[Mapping[str, str]] = {}
+    """Modules whose weights a checkpoint may lack. They are then initialized, with a warning."""
+    depth_fields: ClassVar[Mapping[str, str]] = {}
     """Config field with the number of layers of each stack."""
     config_class: ClassVar[type[ModelConfig]]
     names: ClassVar[NameTable]

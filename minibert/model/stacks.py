@@ -129,7 +129,7 @@ class Decoder(Stack):
         Tests: tests/model/test_stacks.py::TestDecoder
         """
         new = words.shape[1]
-        keep = keep if cache is None else cache.extend_mask(keep)
+        keep = keep if cache is None else cache.append_mask(keep)
         past = causal_mask(keep.shape[1]).to(words.device)[-new:]
         positions = token_positions(keep)
         hidden = self.embed(words, positions[:, -new:])

@@ -95,14 +95,14 @@ class Transformer(PretrainedModel):
                     "layers.N.cross_attention_norm": "layers.N.encoder_attn_layer_norm",
                     "layers.N.feed_forward.intermediate": "layers.N.fc1",
                     "layers.N.feed_forward.output": "layers.N.fc2",
-                    "layers.N.norm": "layers.N.final_layer_norm",
+                    "layers.N.feed_forward_norm": "layers.N.final_layer_norm",
                     "norm": "layer_norm",
                 }.items()
             },
         },
-        prefix="model.",
+        their_prefix="model.",
     )
-    stacks: ClassVar[Mapping[str, str]] = {"encoder.layers": "encoder_layers", "decoder.layers": "decoder_layers"}
+    depth_fields: ClassVar[Mapping[str, str]] = {"encoder.layers": "encoder_layers", "decoder.layers": "decoder_layers"}
     reference_stages: ClassVar[Mapping[str, str]] = {
         # `embeddings.words` is missing: transformers scales the embeddings outside of any module.
         "encoder.embeddings.sum": "<encoder.layers.0",

@@ -183,7 +183,7 @@ class Checkpoint:
         network, path = self.network(head), self.weights_file
         config = network.config_class.from_fields(self.config, self.config_file)
         found, config = network.convert_weights(self.tensors, config, path)
-        for stack, field in network.stacks.items():
+        for stack, field in network.depth_fields.items():
             _check_depth(found, stack, getattr(config, field), path)
         if labels is not None:
             config = config.with_labels(labels)

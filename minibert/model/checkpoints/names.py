@@ -16,9 +16,9 @@ LEAVES = {"gamma": "weight", "beta": "bias"}
 class NameTable:
     """A table of module names: ours and theirs. Each module has a `weight`, a `bias` or both.
 
-    "Relative" names are relative to the base model: without `base` (ours) or `prefix` (theirs).
+    "Relative" names are relative to the base model: without `our_prefix` or `their_prefix`.
 
-    >>> table = NameTable({"words": "wte", "layers.N.query + layers.N.key": "h.N.c_attn"}, prefix="transformer.")
+    >>> table = NameTable({"words": "wte", "layers.N.query + layers.N.key": "h.N.c_attn"}, their_prefix="transformer.")
     >>> table.theirs("layers.3.key.weight"), table.ours("transformer.wte.weight")
     ('h.3.c_attn.weight', ('words.weight',))
     """
@@ -26,11 +26,11 @@ class NameTable:
     table: Mapping[str, str]
     """From our relative names to theirs. N stands for the number of a layer. Several of our modules, joined by " + ", are
     concatenated in one of theirs."""
-    base: str = ""
+    our_prefix: str = ""
     """Start of our names in a network that holds the base model as a submodule, such as "bert."."""
-    prefix: str = ""
+    their_prefix: str = ""
     """Start of their names in the same case. A file with the base model alone has names without it."""
-    outside: tuple[str, ...] = ()
+    outside_base_model: tuple[str, ...] = ()
     """Start of the relative names of modules that do not belong to the base model."""
     transposed: frozenset[str] = frozenset()
     """Their modules that store a weight as (in, out) instead of PyTorch's (out, in)."""
@@ -47,7 +47,7 @@ class NameTable:
 
     def relative(self, name: str) -> str:
         """Return one of our parameter or module names relative to the base model."""
-        return name.removeprefix(self.base)
+        return name.removeprefix(self.our_prefix)
 
     def theirs(self, name: str) -> str:
         """Return their relative name of the tensor that holds our parameter `name`, or "" if there is none."""
@@ -56,7 +56,7 @@ class NameTable:
 
     def ours(self, name: str) -> tuple[str, ...]:
         """Return our relative names of the parameters in their tensor `name`; empty for an unknown tensor."""
-        pattern, number, leaf = _split_name(name.removeprefix(self.prefix))
+        pattern, number, leaf = _split_name(name.removeprefix(self.their_prefix))
         return tuple(f"{_with_number(ours, number)}.{leaf}" for ours in self._ours.get(pattern, ())) if leaf else ()
 
     def read(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -70,13 +70,13 @@ class NameTable:
 
     def write(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Convert the parameters of a network to the tensors of a file."""
-        is_base_model = bool(self.base) and not any(name.startswith(self.base) for name in weights)
-        prefix = "" if is_base_model else self.prefix
+        is_base_model = bool(self.our_prefix) and not any(name.startswith(self.our_prefix) for name in weights)
+        prefix = "" if is_base_model else self.their_prefix
         parts: dict[str, dict[int, Tensor]] = {}
         for name, tensor in weights.items():
             relative = self.relative(name)
             pattern, _, _ = _split_name(relative)
-            full_name = ("" if relative.startswith(self.outside) else prefix) + self.theirs(relative)
+            full_name = ("" if relative.startswith(self.outside_base_model) else prefix) + self.theirs(relative)
             parts.setdefault(full_name, {})[self._theirs[pattern][1]] = tensor
         whole = {name: torch.cat(_in_order(some)) if len(some) > 1 else some[0] for name, some in parts.items()}
         return {
@@ -85,7 +85,7 @@ class NameTable:
         }
 
     def _is_transposed(self, name: str) -> bool:
-        return _split_name(name.removeprefix(self.prefix))[0] in self.transposed
+        return _split_name(name.removeprefix(self.their_prefix))[0] in self.transposed
 
 
 def _split_name(name: str) -> tuple[str, str, str]:
