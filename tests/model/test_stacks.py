@@ -1,15 +1,25 @@
-"""Tests of `Encoder` and `Decoder`: values, masks, positions, and the key-value cache."""
+"""Tests of `Encoder` and `Decoder`: values, masks, positions, the key-value cache, and recomputation."""
 
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
+from minibert import (
+    BertConfig,
+    BertForPreTraining,
+    GPT2Config,
+    GPT2LMHeadModel,
+    Transformer,
+    TransformerConfig,
+)
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS, ModelConfig
-from minibert.model.stacks import Decoder, Encoder
+from minibert.model.pretrained import PretrainedModel
+from minibert.model.stacks import Decoder, Encoder, LayerStack
 from tests.strategies import normal, seeds
 
 CONFIG = ModelConfig(
@@ -24,7 +34,7 @@ def random_decoder(seed: int, positions: str = "sinusoidal") -> Decoder:
     torch.manual_seed(seed)
     decoder = Decoder(CONFIG, 2, positions).double().eval()
     for parameter in decoder.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        nn.init.normal_(parameter, std=0.5)
     return decoder
 
 
@@ -140,3 +150,68 @@ class TestEncoder:
             words = normal(seed, 2, 4, 6).requires_grad_()
             encoder(words, KEEP)[:, t].square().sum().backward()
             assert torch.equal(words.grad.abs().amax(-1) > 0, KEEP)
+
+
+SIZES = {
+    "vocab_size": 20,
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "hidden_dropout_prob": 0.3,
+    "attention_probs_dropout_prob": 0.3,
+}
+IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
+MODELS = {
+    "BertForPreTraining": lambda: BertForPreTraining(BertConfig(**SIZES, num_hidden_layers=2)),
+    "Transformer": lambda: Transformer(TransformerConfig(**SIZES, encoder_layers=2, decoder_layers=2)),
+    "GPT2LMHeadModel": lambda: GPT2LMHeadModel(GPT2Config(**SIZES, num_hidden_layers=2)),
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def loss_of(model: PretrainedModel) -> Tensor:
+    """Compute the loss of a padded batch."""
+    labels = {"labels": IDS}
+    if isinstance(model, BertForPreTraining):
+        labels["next_sentence_label"] = torch.tensor([0, 1])
+    loss: Tensor = model(IDS, IDS != 0, **labels).loss
+    return loss
+
+
+class TestRecompute:
+    """Activation checkpointing."""
+
+    @every_model
+    @pytest.mark.parametrize("attention", ["explicit", "fused"])
+    def test_loss_and_gradients_are_unchanged(self, name: str, attention: str) -> None:
+        """They are equal bit for bit, in training mode: the recomputation uses the same dropout masks."""
+        torch.manual_seed(0)
+        model = MODELS[name]().set_attention(attention).train()
+        results = []
+        for recompute in (False, True):
+            model.set_recompute(recompute)
+            model.zero_grad()
+            torch.manual_seed(1)
+            loss = loss_of(model)
+            loss.backward()
+            results.append((loss.detach(), *(parameter.grad.clone() for parameter in model.parameters())))
+        for one, other in zip(*results, strict=True):
+            assert torch.equal(one, other)
+        assert not torch.equal(loss_of(model), results[0][0]), "without the same seed, dropout changes the loss"
+
+    @every_model
+    def test_layers_are_computed_again_in_the_backward_pass(self, name: str) -> None:
+        """Each layer runs once in the forward pass and, with recomputation only, once in the backward pass."""
+        model = MODELS[name]().train()
+        stacks = [module for module in model.modules() if isinstance(module, LayerStack)]
+        layers = [layer for stack in stacks for layer in stack]
+        calls: list[nn.Module] = []
+        for layer in layers:
+            layer.register_forward_pre_hook(lambda layer, inputs: calls.append(layer))
+        for recompute in (False, True, False):
+            model.set_recompute(recompute)
+            calls.clear()
+            loss = loss_of(model)
+            assert calls == layers
+            loss.backward()
+            assert [calls.count(layer) for layer in layers] == [2 if recompute else 1] * len(layers)

@@ -85,7 +85,7 @@ def load(folder: Path) -> tuple[str, str]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("without_shape_checks")
 def test_damaged_checkpoint_is_loaded_or_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of 500 checkpoints, each is loaded or raises ValueError or FileNotFoundError with the path in its message.
+    """Each of 500 checkpoints is loaded, or raises ValueError or FileNotFoundError with the path in the message.
 
     None takes more than 5 seconds, and all together take less than half a gigabyte of memory.
     """

@@ -136,7 +136,7 @@ def test_loading_loses_no_precision(tmp_path: Path, stored: torch.dtype) -> None
     for name, tensor in model.state_dict().items():
         loaded_tensor = loaded.state_dict()[name]
         assert loaded_tensor.dtype == torch.promote_types(stored, torch.float32)
-        assert torch.equal(loaded_tensor, tensor.to(tensor_loaded.dtype)), name
+        assert torch.equal(loaded_tensor, tensor.to(loaded_tensor.dtype)), name
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
