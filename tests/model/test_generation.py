@@ -235,6 +235,6 @@ class TestGenerate:
     def test_default_maximum_length_is_fifty_more_than_the_source(self) -> None:
         model = random_model()
         with torch.no_grad():
-            model.words.weight[EOS] = -model.words.weight.sum(0)  # makes the end token very unlikely
+            model.words.weight[EOS] = -model.words.weight.sum(0)  # make the end token very unlikely
         lengths = [len(output.tokens) for output in model.generate(SOURCE, KEEP, beams=1)]
         assert max(lengths) == len(SOURCE[0]) + 50

@@ -46,7 +46,7 @@ class TestEncoderLayer:
     @settings(max_examples=30)
     @given(seeds)
     def test_value(self, seed: int) -> None:
-        """The output equals that of loops: add the result of attention, normalize; the same for the feed-forward network."""
+        """The output equals the formula in loops: each sublayer is followed by a residual sum and normalization."""
         layer, x = random_layer(seed), normal(seed, 3, 6)
         attended = layer.attention(x[None], x[None])[0].detach().numpy()
         gain, bias, final_gain, final_bias, w_1, b_1, w_2, b_2 = (

@@ -97,7 +97,7 @@ class TestTransformer:
                 copy_layer(layer, their_layer)
             if pre_norm:
                 mine.norm.load_state_dict(other.norm.state_dict())
-            mine.positions.add = lambda words, positions: words  # the model of PyTorch has no embeddings
+            mine.positions.add = lambda words, positions: words  # nn.Transformer adds no positions
         keep, target_keep = KEEP, TARGET != 0
         causal = ~torch.ones(4, 4, dtype=torch.bool).tril()
         source, target = normal(seed, 2, 5, 12), normal(seed + 1, 2, 4, 12)
@@ -143,12 +143,12 @@ class TestTransformer:
         """Table 3 for a vocabulary of 37,000, within 3%. (The vocabulary of the paper was slightly larger.)"""
         config = TRANSFORMERS[preset]
         with torch.device("meta"):
-            outputs = sum(parameter.numel() for parameter in Transformer(config).parameters())
+            count = sum(parameter.numel() for parameter in Transformer(config).parameters())
         d, ff = config.hidden_size, config.intermediate_size
         attention, network, norm = 4 * (d * d + d), 2 * d * ff + ff + d, 2 * d
         layers = 6 * (attention + network + 2 * norm) + 6 * (2 * attention + network + 3 * norm)
-        assert outputs == 37000 * d + layers
-        assert outputs / 1e6 == pytest.approx(millions, rel=0.03)
+        assert count == 37000 * d + layers
+        assert count / 1e6 == pytest.approx(millions, rel=0.03)
 
     def test_every_step_is_recorded(self) -> None:
         model = random_model()
@@ -387,8 +387,8 @@ class TestMarian:
         model = random_model().float()
         model.save_pretrained(tmp_path)
         theirs = transformers.MarianMTModel.from_pretrained(tmp_path)
-        outputs = theirs(SOURCE, attention_mask=KEEP.long(), decoder_input_ids=TARGET).logits
-        torch.testing.assert_close(outputs, model(SOURCE, KEEP, TARGET).logits, rtol=1e-5, atol=1e-5)
+        logits = theirs(SOURCE, attention_mask=KEEP.long(), decoder_input_ids=TARGET).logits
+        torch.testing.assert_close(logits, model(SOURCE, KEEP, TARGET).logits, rtol=1e-5, atol=1e-5)
 
     def test_unsupported_config_is_rejected(self, tmp_path: Path) -> None:
         """A config.json with another number of layers or another width, and with unsupported values."""
