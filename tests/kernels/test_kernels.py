@@ -1,4 +1,4 @@
-"""The fast forms equal their equations: values and gradients, on every device."""
+"""Tests of the kernels: values and gradients equal those of the equations, on every device."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.float16: 1e-2, to
 
 
 def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
-    """Of the sum of the output, weighted so that no two elements count the same."""
+    """Return the output, and the gradients of a weighted sum of its elements. All weights differ."""
     leaves = [x.clone().requires_grad_() for x in inputs]
     out = function(*leaves)
     weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype, device=out.device).view(out.shape)
@@ -26,10 +26,10 @@ def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("device", DEVICES)
 @settings(max_examples=100)
 @given(inputs=attention_inputs(largest=9, smallest=0), dtype=st.sampled_from(list(TOLERANCES)), masked=st.booleans())
-def test_fused_attention_is_attention(device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
-    """Over shapes, masks with empty rows among them, and types: the same output and the same three gradients."""
+def test_fused_attention_equals_the_equation(device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
+    """The output and the three gradients agree, for all shapes, dtypes and masks, including masks with empty rows."""
     *tensors_, keep = (x.to(device) for x in inputs)
-    if dtype in (torch.float16, torch.bfloat16):  # few bits of mantissa: large scores would differ by rounding alone
+    if dtype in (torch.float16, torch.bfloat16):  # low precision: large scores would differ by rounding
         tensors_ = [x / max(1.0, x.abs().max().item() if x.numel() else 0.0) for x in tensors_]
     query, key, value = (x.to(dtype) for x in tensors_)
     mask = keep if masked else None
@@ -46,8 +46,8 @@ def test_fused_attention_is_attention(device: str, inputs, dtype: torch.dtype, m
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("attention", [equations.scaled_dot_product_attention, fused_attention])
-def test_a_query_that_may_attend_to_nothing_gets_zeros(attention, device: str, dtype: torch.dtype) -> None:
-    """In every path and type: zeros, with a gradient of zeros, never NaN."""
+def test_query_without_keys_has_output_zero(attention, device: str, dtype: torch.dtype) -> None:
+    """Its output and its gradient are zero and never NaN, for every path and dtype."""
     x = torch.randn(1, 2, 3, 8, device=device, dtype=dtype)
     keep = torch.ones(1, 1, 3, 3, dtype=torch.bool, device=device)
     keep[..., 1, :] = False
@@ -58,8 +58,8 @@ def test_a_query_that_may_attend_to_nothing_gets_zeros(attention, device: str, d
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_fused_dropout_has_the_mean_of_the_equation() -> None:
-    """Dropping attention weights leaves the mean output alone."""
+def test_fused_dropout_preserves_the_mean() -> None:
+    """Dropout of attention weights does not change the mean of the output."""
     torch.manual_seed(0)
     query, key, value = torch.zeros(20000, 2), torch.zeros(8, 2), torch.ones(8, 1)
     out = fused_attention(query, key, value, dropout=0.5)
@@ -68,8 +68,8 @@ def test_fused_dropout_has_the_mean_of_the_equation() -> None:
 
 
 @given(tensors(axes=2), seeds)
-def test_layer_norm_and_gelu_are_theirs(x: Tensor, seed: int) -> None:
-    """Values and gradients, with gain and bias."""
+def test_layer_norm_and_gelu_equal_the_equations(x: Tensor, seed: int) -> None:
+    """Values and gradients agree, including those of gain and bias."""
     gain, bias = torch.randn(2, x.shape[-1], generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
     for eps in (1e-12, 1e-3):
         pairs = [
@@ -82,8 +82,10 @@ def test_layer_norm_and_gelu_are_theirs(x: Tensor, seed: int) -> None:
 
 
 @given(st.integers(0, 5), st.integers(1, 6), st.floats(0, 1), st.sampled_from(["mean", "sum"]), seeds)
-def test_label_smoothing_is_the_equation(rows: int, classes: int, label_smoothing: float, reduction: str, seed: int) -> None:
-    """Values and gradients, with labels that are ignored, and with nothing labeled."""
+def test_label_smoothing_equals_the_equation(
+    rows: int, classes: int, label_smoothing: float, reduction: str, seed: int
+) -> None:
+    """Values and gradients agree, also with ignored labels and without any label."""
     random = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(2, rows, classes, generator=random, dtype=torch.float64)
     labels = torch.randint(-1, classes, (2, rows), generator=random)
@@ -95,8 +97,8 @@ def test_label_smoothing_is_the_equation(rows: int, classes: int, label_smoothin
     torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
-def test_what_is_asked_for_is_chosen() -> None:
-    """Explicit and fused are honoured always; auto is fused, but explicit while somebody records."""
+def test_requested_attention_is_chosen() -> None:
+    """Explicit and fused are always followed. Auto is fused, or explicit during a recording."""
     explicit, fused = equations.scaled_dot_product_attention, fused_attention
     assert [choose_attention(name)[0] for name in ("auto", "explicit", "fused")] == [fused, explicit, fused]
     with record():

@@ -1,4 +1,4 @@
-"""Small BERTs of every shape, inputs and labels for them: what tests of checkpoints draw from."""
+"""Strategies for tests of checkpoints: small BERT configurations of varied shape, with inputs and labels."""
 
 import torch
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ CLASSES: list[type[PretrainedModel]] = [
 
 @st.composite
 def configs(draw: st.DrawFn) -> BertConfig:
-    """Small ones of every shape, with weights large enough that every part matters."""
+    """Draw a small configuration. The initial weights are large, so that every part affects the output."""
     heads = draw(st.integers(1, 3))
     return BertConfig(
         vocab_size=draw(st.integers(6, 40)),
@@ -48,10 +48,10 @@ def configs(draw: st.DrawFn) -> BertConfig:
 
 
 def inputs_for(config: BertConfig, seed: int) -> dict[str, torch.Tensor]:
-    """Random ids and segments; sequences of different length, at least one token long, padded with piece 0."""
+    """Create random ids and segments: sequences of different lengths, at least 1, padded with token 0."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, int(torch.randint(1, 9, (1,), generator=generator)))
-    # Piece 0 stands nowhere else: transformers gives the padding piece's embedding no gradient, and we do.
+    # Token 0 is used for padding only: transformers computes no gradient for its embedding, minibert does.
     ids = torch.randint(1, config.vocab_size, shape, generator=generator)
     lengths = torch.randint(1, shape[1] + 1, (3, 1), generator=generator)
     ids[torch.arange(shape[1]) >= lengths] = 0
@@ -63,20 +63,20 @@ def inputs_for(config: BertConfig, seed: int) -> dict[str, torch.Tensor]:
 
 
 def labels_for(model: type[PretrainedModel], ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What each class is trained on; every second token has no label."""
+    """Create labels for the losses of a class; every second token has no label."""
     tokens = ids.masked_fill((torch.arange(ids.shape[1]) % 2 == 1) | (ids == 0), IGNORED)
     sequences = torch.tensor([0, 1, 1])
-    places = torch.arange(3) % ids.shape[1]
+    positions = torch.arange(3) % ids.shape[1]
     return {
         BertForPreTraining: {"labels": tokens, "next_sentence_label": sequences},
         BertForMaskedLM: {"labels": tokens},
         BertForNextSentencePrediction: {"labels": sequences},
         BertForSequenceClassification: {"labels": sequences},
         BertForTokenClassification: {"labels": torch.where(tokens == IGNORED, IGNORED, tokens % 2)},
-        BertForQuestionAnswering: {"start_positions": places, "end_positions": places.flip(0)},
+        BertForQuestionAnswering: {"start_positions": positions, "end_positions": positions.flip(0)},
     }.get(model, {})
 
 
 def largest_difference(mine: object, theirs: object) -> float:
-    """Over all outputs that ours has, by the names they have in transformers."""
+    """Return the largest absolute difference over all outputs of `mine`, matched by name."""
     return max((value - getattr(theirs, name)).abs().max().item() for name, value in vars(mine).items() if value is not None)

@@ -1,4 +1,4 @@
-"""The networks: shapes, masks, tying, what is and what is not computed."""
+"""Tests of BERT: padding, attention paths, losses, weight tying, initialization, and error messages."""
 
 import copy
 import math
@@ -38,8 +38,8 @@ def outputs(model: torch.nn.Module, *args: object, **kwargs: object) -> list[Ten
 
 
 @pytest.mark.parametrize("attention", ["explicit", "fused"])
-def test_padding_changes_nothing(model: BertForPreTraining, ids: Tensor, attention: str) -> None:
-    """A padded sequence says of its own tokens what it says without padding, whatever the padding holds."""
+def test_padding_has_no_influence(model: BertForPreTraining, ids: Tensor, attention: str) -> None:
+    """The outputs for the tokens of a padded sequence equal those without padding, for any ids in the padding."""
     model.set_attention(attention)
     mask = torch.ones_like(ids)
     mask[:, 5:] = 0
@@ -51,7 +51,7 @@ def test_padding_changes_nothing(model: BertForPreTraining, ids: Tensor, attenti
 
 
 def test_attention_paths_agree(model: BertForPreTraining, ids: Tensor) -> None:
-    """Auto, explicit and fused give the same numbers and the same gradients, a sequence of padding only included."""
+    """The three paths compute the same values and gradients, also for a sequence that is all padding."""
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0
     mask[2] = 0
@@ -66,42 +66,42 @@ def test_attention_paths_agree(model: BertForPreTraining, ids: Tensor) -> None:
             torch.testing.assert_close(other, one, rtol=0, atol=1e-10)
 
 
-def test_the_chosen_attention_is_told(model: BertForPreTraining) -> None:
-    """And a name that is none is an error that lists those that are."""
+def test_attention_in_use_names_the_chosen_path(model: BertForPreTraining) -> None:
+    """An unknown name raises an error that lists the known ones."""
     assert model.set_attention("explicit").attention_in_use() == "explicit: as requested"
     assert model.set_attention("auto").attention_in_use().startswith("fused")
     with pytest.raises(ValueError, match="choose one of auto, explicit, fused"):
         Bert(CONFIG, attention="flash")
 
 
-def test_logits_at_chosen_places_are_those_of_all_places(model: BertForPreTraining, ids: Tensor) -> None:
-    """`predict_at` gives the same rows and the same loss, and makes no others."""
+def test_predict_at_selects_positions(model: BertForPreTraining, ids: Tensor) -> None:
+    """With `predict_at`, only the logits at these positions are computed. They and the loss are unchanged."""
     labels = ids.masked_fill(torch.rand(ids.shape, generator=torch.Generator().manual_seed(2)) > 0.3, IGNORED)
-    at = labels != IGNORED
-    everywhere, chosen = model(ids, labels=labels), model(ids, labels=labels, predict_at=at)
-    assert chosen.prediction_logits.shape == (int(at.sum()), 60)
-    torch.testing.assert_close(chosen.prediction_logits, everywhere.prediction_logits[at])
-    torch.testing.assert_close(chosen.loss, everywhere.loss)
+    predict_at = labels != IGNORED
+    complete, selected = model(ids, labels=labels), model(ids, labels=labels, predict_at=predict_at)
+    assert selected.prediction_logits.shape == (int(predict_at.sum()), 60)
+    torch.testing.assert_close(selected.prediction_logits, complete.prediction_logits[predict_at])
+    torch.testing.assert_close(selected.loss, complete.loss)
 
 
-def test_the_loss_is_the_sum_of_those_with_labels(model: BertForPreTraining, ids: Tensor) -> None:
+def test_loss_is_the_sum_of_the_losses_with_labels(model: BertForPreTraining, ids: Tensor) -> None:
     pairs = torch.tensor([0, 1, 0])
-    both, words, sentences = (
+    both, masked_lm, next_sentence = (
         model(ids, labels=labels, next_sentence_label=pair).loss for labels, pair in ((ids, pairs), (ids, None), (None, pairs))
     )
-    torch.testing.assert_close(both, words + sentences)
+    torch.testing.assert_close(both, masked_lm + next_sentence)
     assert model(ids).loss is None
 
 
-def test_segments_and_positions_matter(model: BertForPreTraining, ids: Tensor) -> None:
-    """The defaults are sentence A and 0, 1, 2…; others give other numbers."""
-    plain = model.bert(ids).pooler_output
-    torch.testing.assert_close(model.bert(ids, None, torch.zeros_like(ids), torch.arange(7)[None]).pooler_output, plain)
-    assert not torch.allclose(model.bert(ids, token_type_ids=torch.ones_like(ids)).pooler_output, plain)
-    assert not torch.allclose(model.bert(ids, position_ids=torch.arange(7).flip(0)[None]).pooler_output, plain)
+def test_segments_and_positions_change_the_output(model: BertForPreTraining, ids: Tensor) -> None:
+    """The defaults are segment 0 and positions 0, 1, 2, …; other values change the output."""
+    default = model.bert(ids).pooler_output
+    torch.testing.assert_close(model.bert(ids, None, torch.zeros_like(ids), torch.arange(7)[None]).pooler_output, default)
+    assert not torch.allclose(model.bert(ids, token_type_ids=torch.ones_like(ids)).pooler_output, default)
+    assert not torch.allclose(model.bert(ids, position_ids=torch.arange(7).flip(0)[None]).pooler_output, default)
 
 
-def test_the_layers_feed_forward_is_the_equation(model: BertForPreTraining, ids: Tensor) -> None:
+def test_feed_forward_equals_the_equation(model: BertForPreTraining, ids: Tensor) -> None:
     with record(model) as recording:
         model(ids)
     layer = model.bert.layers[1]
@@ -116,8 +116,8 @@ def test_the_layers_feed_forward_is_the_equation(model: BertForPreTraining, ids:
     torch.testing.assert_close(recording["layers.1.feed_forward"], expected)
 
 
-def test_normalization_comes_after_the_sum(model: BertForPreTraining, ids: Tensor) -> None:
-    """Post-norm: with a sublayer that says nothing, its output is the norm of its input, not the input."""
+def test_normalization_follows_the_residual_sum(model: BertForPreTraining, ids: Tensor) -> None:
+    """Post-norm: if the feed-forward network returns zeros, the layer returns its normalized input, not the input."""
     layer = model.bert.layers[0]
     torch.nn.init.zeros_(layer.feed_forward.output.weight)
     torch.nn.init.zeros_(layer.feed_forward.output.bias)
@@ -126,33 +126,36 @@ def test_normalization_comes_after_the_sum(model: BertForPreTraining, ids: Tenso
     torch.testing.assert_close(recording["layers.0.output"], layer.norm(recording["layers.0.attention_norm"]))
 
 
-def copies(model: BertForPreTraining) -> dict[str, BertForPreTraining]:
+def make_copies(model: BertForPreTraining) -> dict[str, BertForPreTraining]:
     return {"deepcopy": copy.deepcopy(model), "pickle": pickle.loads(pickle.dumps(model)), "to": copy.deepcopy(model).to("cpu")}
 
 
-@pytest.mark.parametrize("way", ["deepcopy", "pickle", "to"])
-def test_the_decoder_stays_tied(model: BertForPreTraining, ids: Tensor, way: str) -> None:
-    """After any copy: changing a word's embedding changes its logit, and the original is not touched."""
+@pytest.mark.parametrize("method", ["deepcopy", "pickle", "to"])
+def test_copies_keep_the_decoder_tied(model: BertForPreTraining, ids: Tensor, method: str) -> None:
+    """In a copy, changing a token's embedding changes its logit. The original model does not change."""
     before = model(ids).prediction_logits
-    twin = copies(model)[way]
-    torch.testing.assert_close(twin(ids).prediction_logits, before)
+    copied = make_copies(model)[method]
+    torch.testing.assert_close(copied(ids).prediction_logits, before)
     with torch.no_grad():
-        twin.bert.embeddings.words.weight[3] *= 2
-    changed = twin(ids).prediction_logits
+        copied.bert.embeddings.words.weight[3] *= 2
+    changed = copied(ids).prediction_logits
     assert not torch.allclose(changed[..., 3], before[..., 3])
     torch.testing.assert_close(model(ids).prediction_logits, before)
-    assert sum("words" in name or "decoder" in name for name, _ in twin.named_parameters()) == 1
+    assert sum("words" in name or "decoder" in name for name, _ in copied.named_parameters()) == 1
 
 
-def test_the_embeddings_gradient_comes_from_both_ends(model: BertForPreTraining, ids: Tensor) -> None:
-    """A piece that is not in the input still gets a gradient: through the decoder."""
+def test_tied_embeddings_have_a_gradient_from_the_decoder(model: BertForPreTraining, ids: Tensor) -> None:
+    """The embedding of a token that is not in the input has a gradient, from the decoder."""
     model(ids, labels=ids).loss.backward()
-    absent = next(piece for piece in range(60) if piece not in ids)
+    absent = next(token for token in range(60) if token not in ids)
     assert model.bert.embeddings.words.weight.grad[absent].any()
 
 
-def test_initialization_is_berts() -> None:
-    """Weights: normal with std 0.02, none beyond two of them; biases 0, gains 1; the padding piece is like any other."""
+def test_initialization_is_that_of_bert() -> None:
+    """Weights are normal with standard deviation 0.02, truncated at two standard deviations; biases are 0, gains are 1.
+
+    The embedding of the padding token is initialized like all others.
+    """
     torch.manual_seed(0)
     model = BertForPreTraining(BertConfig(vocab_size=2000, hidden_size=96, num_hidden_layers=1, intermediate_size=384))
     for name, parameter in model.named_parameters():
@@ -162,20 +165,20 @@ def test_initialization_is_berts() -> None:
             assert (parameter == 1).all(), name
         else:
             assert parameter.abs().max() <= 0.04, name
-            # cut off at two standard deviations, a normal distribution keeps 0.8796 of its spread
+            # Truncation at two standard deviations reduces the standard deviation by the factor 0.8796.
             assert math.isclose(parameter.std().item(), 0.02 * 0.8796, rel_tol=0.15), name
     assert model.bert.embeddings.words.weight[0].any()
 
 
-def test_dropout_only_in_training(model: BertForPreTraining, ids: Tensor) -> None:
-    """In evaluation two calls agree; in training they do not."""
+def test_dropout_is_active_in_training_only(model: BertForPreTraining, ids: Tensor) -> None:
+    """Two calls agree bit for bit in evaluation mode, and differ in training mode."""
     torch.testing.assert_close(model(ids).prediction_logits, model(ids).prediction_logits, rtol=0, atol=0)
     model.train()
     assert not torch.allclose(model(ids).prediction_logits, model(ids).prediction_logits)
 
 
-def test_classification(ids: Tensor) -> None:
-    """One score for each class and sequence, and the mean cross-entropy."""
+def test_classification_logits_and_loss(ids: Tensor) -> None:
+    """The logits have one score per class for each sequence. The loss is the mean cross-entropy."""
     model = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c", "d"])).eval()
     out = model(ids, labels=torch.tensor([0, 3, 1]))
     assert out.logits.shape == (3, 4)
@@ -191,24 +194,23 @@ def test_classification(ids: Tensor) -> None:
         ({"input_ids": torch.tensor([[1]]), "token_type_ids": torch.tensor([[2]])}, ValueError, "token_type_ids has the id 2"),
     ],
 )
-def test_bad_input_is_named(arguments: dict[str, Tensor], error: type[Exception], message: str) -> None:
+def test_invalid_inputs_are_rejected(arguments: dict[str, Tensor], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Bert(CONFIG)(**arguments)
 
 
 @pytest.mark.usefixtures("without_shape_checks")
-def test_a_float_mask_is_refused() -> None:
-    """It could be additive, where 0 means the opposite."""
-
+def test_floating_point_mask_is_rejected() -> None:
+    """It could be an additive mask, in which 0 has the opposite meaning."""
     with pytest.raises(TypeError, match=r"attention_mask is torch\.float32"):
         Bert(CONFIG)(torch.ones(1, 3).long(), torch.ones(1, 3))
 
 
 @pytest.mark.cuda
-def test_on_cuda_as_on_the_cpu(model: BertForPreTraining, ids: Tensor) -> None:
-    here = outputs(model, ids)
+def test_cuda_and_cpu_agree(model: BertForPreTraining, ids: Tensor) -> None:
+    on_cpu = outputs(model, ids)
     model.cuda()
     for attention in ("explicit", "fused"):
-        there = outputs(model.set_attention(attention), ids.cuda())
-        for one, other in zip(here, there, strict=True):
+        on_cuda = outputs(model.set_attention(attention), ids.cuda())
+        for one, other in zip(on_cpu, on_cuda, strict=True):
             torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-10)

@@ -1,4 +1,4 @@
-"""The configuration: presets, errors, and Hugging Face's file."""
+"""Tests of `BertConfig`: presets, validation, and config.json."""
 
 import json
 from dataclasses import replace
@@ -13,8 +13,8 @@ MILLIONS = {"tiny": 4.4, "mini": 11.2, "small": 28.8, "medium": 41.4, "base": 10
 
 
 @pytest.mark.parametrize("name", MILLIONS)
-def test_presets_have_the_published_sizes(name: str) -> None:
-    """Devlin et al. 2019 and Turc et al. 2019 give the number of parameters."""
+def test_presets_have_the_published_number_of_parameters(name: str) -> None:
+    """The numbers of parameters are those in Devlin et al. 2019 and Turc et al. 2019."""
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in Bert(PRESETS[name]).parameters())
     assert round(parameters / 1e6, 1) == MILLIONS[name]
@@ -30,19 +30,19 @@ def test_presets_have_the_published_sizes(name: str) -> None:
         ({"pad_token_id": 30522}, "outside the vocabulary"),
     ],
 )
-def test_values_that_do_not_fit_are_named(changed: dict[str, object], message: str) -> None:
+def test_invalid_values_are_rejected(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BertConfig(**changed)
 
 
 @pytest.mark.usefixtures("without_shape_checks")
-def test_a_wrong_type_is_named() -> None:
+def test_wrong_type_is_rejected() -> None:
     with pytest.raises(TypeError, match="num_hidden_layers must be a whole number, not '12'"):
         BertConfig(num_hidden_layers="12")
 
 
-def test_round_trip(tmp_path: Path) -> None:
-    """What is written is read again, names of classes included."""
+def test_saved_config_is_loaded_unchanged(tmp_path: Path) -> None:
+    """The class names are included."""
     config = replace(PRESETS["tiny"], hidden_act="relu", layer_norm_eps=1e-5).with_labels(["no", "yes", "maybe"])
     config.save_json(tmp_path / "config.json", "BertModel")
     assert BertConfig.load_json(tmp_path / "config.json") == config
@@ -63,13 +63,13 @@ def test_round_trip(tmp_path: Path) -> None:
         ('{"hidden_dropout_prob": null}', "config.json"),
     ],
 )
-def test_a_config_that_cannot_be_run_is_an_error_that_names_the_file(tmp_path: Path, content: str, message: str) -> None:
+def test_unsupported_config_is_rejected_with_the_path(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ValueError, match=message) as error:
         BertConfig.load_json(tmp_path / "config.json")
     assert str(tmp_path) in str(error.value)
 
 
-def test_fields_that_do_not_shape_the_model_are_passed_over(tmp_path: Path) -> None:
+def test_fields_without_effect_on_the_model_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 24, "use_cache": True}))
     assert BertConfig.load_json(tmp_path / "config.json") == BertConfig(hidden_size=24)

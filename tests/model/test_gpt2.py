@@ -1,4 +1,4 @@
-"""The decoder alone: equal to transformers' GPT-2, in and out; and a published minGPT that sorts letters."""
+"""Tests of GPT-2: equality with transformers, causality, padding, generation, and a published minGPT checkpoint."""
 
 import base64
 import itertools
@@ -24,13 +24,13 @@ IDS = torch.tensor([[5, 6, 7, 8, 9], [9, 4, 4, 2, 0]])
 
 
 def config_of(**changed: object) -> GPT2Config:
-    """A tiny one."""
+    """Create the configuration of a tiny model."""
     sizes = {"vocab_size": 19, "hidden_size": 12, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 20}
     return GPT2Config(**{**sizes, "max_position_embeddings": 16, **changed})
 
 
 def random_model(seed: int = 0, **changed: object) -> GPT2LMHeadModel:
-    """Random parameters everywhere, in evaluation."""
+    """Create a tiny model with all parameters random, in evaluation mode."""
     torch.manual_seed(seed)
     model = GPT2LMHeadModel(config_of(**changed)).eval()
     for parameter in model.parameters():
@@ -38,7 +38,8 @@ def random_model(seed: int = 0, **changed: object) -> GPT2LMHeadModel:
     return model
 
 
-def theirs_in(folder: Path) -> transformers.GPT2LMHeadModel:
+def load_theirs(folder: Path) -> transformers.GPT2LMHeadModel:
+    """Load a checkpoint with transformers."""
     return transformers.GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
 
 
@@ -51,25 +52,25 @@ class TestTransformers:
         activation=st.sampled_from(["gelu_new", "gelu", "relu"]),
         tied=st.booleans(),
     )
-    def test_the_same_numbers_both_ways(
+    def test_outputs_and_gradients_agree_in_both_directions(
         self, seed: int, heads: int, layers: int, activation: str, tied: bool, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        """Ours loads theirs and theirs loads ours: logits, loss and the gradient of every parameter, in float64, to 1e-10."""
+        """Both directions: logits, loss, and the gradients of all parameters agree within 1e-10, in float64."""
         torch.manual_seed(seed)
-        folder, other_folder = tmp_path_factory.mktemp("theirs"), tmp_path_factory.mktemp("ours")
+        folder, our_folder = tmp_path_factory.mktemp("theirs"), tmp_path_factory.mktemp("ours")
         sizes = {"vocab_size": 19, "n_embd": 4 * heads, "n_head": heads, "n_layer": layers, "n_positions": 16}
         config = transformers.GPT2Config(
             **sizes, activation_function=activation, tie_word_embeddings=tied, bos_token_id=None, eos_token_id=None
         )
-        made = transformers.GPT2LMHeadModel(config)
-        for parameter in made.parameters():
+        original = transformers.GPT2LMHeadModel(config)
+        for parameter in original.parameters():
             nn.init.normal_(parameter, std=0.4)
-        made.save_pretrained(folder)
+        original.save_pretrained(folder)
         ours = GPT2LMHeadModel.from_pretrained(folder)
-        ours.save_pretrained(other_folder)
+        ours.save_pretrained(our_folder)
         ours = ours.double()
         labels = torch.where(IDS == 4, IGNORED, IDS)
-        for theirs in (theirs_in(folder).double(), theirs_in(other_folder).double()):
+        for theirs in (load_theirs(folder).double(), load_theirs(our_folder).double()):
             ours.zero_grad()
             one, other = ours(IDS, labels=labels), theirs(IDS)
             assert (one.logits - other.logits).abs().max() < 1e-10
@@ -81,18 +82,18 @@ class TestTransformers:
             for name, parameter in ours.named_parameters():
                 assert (parameter.grad - expected[name]).abs().max() < 1e-10 * max(1, expected[name].abs().max()), name
 
-    def test_it_writes_the_same(self, tmp_path: Path) -> None:
-        """Greedily, for texts of several lengths, padded in front."""
+    def test_generated_tokens_agree(self, tmp_path: Path) -> None:
+        """Greedy search, for texts of different lengths with padding on the left."""
         random_model().save_pretrained(tmp_path)
-        ours, theirs = GPT2LMHeadModel.from_pretrained(tmp_path), theirs_in(tmp_path)
+        ours, theirs = GPT2LMHeadModel.from_pretrained(tmp_path), load_theirs(tmp_path)
         ids, mask = torch.tensor([[5, 6, 7, 8], [0, 0, 9, 4]]), torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
         expected = theirs.generate(
             ids, attention_mask=mask, max_new_tokens=7, do_sample=False, pad_token_id=0, eos_token_id=None
         )
-        assert [some.tokens for some in ours.generate(ids, mask, 7)] == expected[:, 4:].tolist()
+        assert [sequence.tokens for sequence in ours.generate(ids, mask, 7)] == expected[:, 4:].tolist()
 
-    def test_old_files_hold_masks(self, tmp_path: Path) -> None:
-        """Which are no parameters, and passed over without a word."""
+    def test_causal_masks_in_old_files_are_ignored(self, tmp_path: Path) -> None:
+        """These buffers are not parameters. Old checkpoints also lack the prefix `transformer.`."""
         import safetensors.torch
 
         model = random_model()
@@ -103,8 +104,10 @@ class TestTransformers:
             "transformer.h.0.attn.bias": torch.ones(1, 1, 16, 16),
             "transformer.h.0.attn.masked_bias": torch.tensor(-1e4),
         }
-        bare = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}  # as the hub's first files
-        safetensors.torch.save_file(bare, file)
+        without_prefix = {
+            name.removeprefix("transformer."): tensor for name, tensor in tensors.items()
+        }  # as in the first files on the hub
+        safetensors.torch.save_file(without_prefix, file)
         loaded = GPT2LMHeadModel.from_pretrained(tmp_path)
         torch.testing.assert_close(loaded(IDS).logits, model(IDS).logits)
 
@@ -112,8 +115,8 @@ class TestTransformers:
 class TestGPT2LMHeadModel:
     @settings(max_examples=10, deadline=None)
     @given(seed=seeds, t=st.integers(0, 3))
-    def test_it_does_not_see_what_follows(self, seed: int, t: int) -> None:
-        """What stands after t changes no score up to t; what stands at t does."""
+    def test_later_tokens_have_no_influence(self, seed: int, t: int) -> None:
+        """Changing the tokens after t does not change the scores up to t, but it changes the next ones."""
         model, changed = random_model(seed).double(), IDS.clone()
         changed[:, t + 1 :] = 18
         one, other = model(IDS).logits, model(changed).logits
@@ -121,23 +124,22 @@ class TestGPT2LMHeadModel:
         assert not torch.allclose(one[:, t + 1], other[:, t + 1])
 
     @settings(max_examples=10, deadline=None)
-    @given(seed=seeds, before=st.integers(0, 3))
-    def test_padding_in_front_changes_nothing(self, seed: int, before: int) -> None:
-        """Scores of the tokens that are there."""
+    @given(seed=seeds, padding=st.integers(0, 3))
+    def test_padding_has_no_influence(self, seed: int, padding: int) -> None:
+        """Padding on the left does not change the scores of the tokens."""
         model = random_model(seed).double()
-        padded = nn.functional.pad(IDS, (before, 0), value=11)
-        mask = nn.functional.pad(torch.ones_like(IDS), (before, 0))
-        torch.testing.assert_close(model(padded, mask).logits[:, before:], model(IDS).logits)
+        padded = nn.functional.pad(IDS, (padding, 0), value=11)
+        mask = nn.functional.pad(torch.ones_like(IDS), (padding, 0))
+        torch.testing.assert_close(model(padded, mask).logits[:, padding:], model(IDS).logits)
 
-    def test_it_starts_as_gpt2_does(self) -> None:
-        """A standard deviation of 0.02, and by the root of twice the depth less where layers are added up."""
+    def test_initialization_is_that_of_gpt2(self) -> None:
+        """The standard deviation is 0.02, divided by the root of twice the depth for weights before a residual sum."""
         model = GPT2LMHeadModel(GPT2Config(num_hidden_layers=8, hidden_size=192, num_attention_heads=3, vocab_size=500))
         layer = model.decoder.layers[3]
         assert layer.feed_forward.intermediate.weight.std().item() == pytest.approx(0.02, rel=0.15)
         assert layer.feed_forward.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
 
-    def test_paths(self) -> None:
-        """Those of a decoder without cross-attention."""
+    def test_recorded_paths_have_no_cross_attention(self) -> None:
         model = random_model()
         with record(model) as recording:
             model(IDS)
@@ -145,22 +147,23 @@ class TestGPT2LMHeadModel:
         assert not any("cross" in path for path in recording.paths)
         assert recording["decoder.layers.0.attention.weights"].triu(1).count_nonzero() == 0
 
-    def test_seeded_texts(self) -> None:
-        """The same seed writes the same, another another; and the end ends it."""
+    def test_seed_determines_the_text(self) -> None:
+        """Equal seeds give equal texts, different seeds different ones. The end token ends a text."""
         model = random_model()
         one, same, other = (
-            [some.tokens for some in model.generate(IDS, max_new_tokens=9, temperature=1.5, seed=seed)] for seed in (1, 1, 2)
+            [sequence.tokens for sequence in model.generate(IDS, max_new_tokens=9, temperature=1.5, seed=seed)]
+            for seed in (1, 1, 2)
         )
         assert one == same
         assert one != other
-        end = one[0][3]
-        stopped = model.generate(IDS, max_new_tokens=9, temperature=1.5, seed=1, eos_token_id=end)[0].tokens
-        assert stopped[-1] == end
-        assert end not in stopped[:-1]
+        eos_token_id = one[0][3]
+        stopped = model.generate(IDS, max_new_tokens=9, temperature=1.5, seed=1, eos_token_id=eos_token_id)[0].tokens
+        assert stopped[-1] == eos_token_id
+        assert eos_token_id not in stopped[:-1]
 
     @pytest.mark.usefixtures("without_shape_checks")
-    def test_clear_errors_about_shapes(self) -> None:
-        """One text without a batch; other labels than tokens."""
+    def test_wrong_shapes_are_rejected(self) -> None:
+        """A text without a batch dimension, and labels of another shape than the tokens."""
         model = random_model()
         with pytest.raises(ValueError, match=r"expected \(batch, tokens\): for one text, pass input_ids\[None\]"):
             model(IDS[0])
@@ -169,8 +172,8 @@ class TestGPT2LMHeadModel:
         with pytest.raises(ValueError, match=r"labels has .* but input_ids has"):
             model(IDS, labels=IDS[:, 1:])
 
-    def test_clear_errors(self, tmp_path: Path) -> None:
-        """Too many tokens, an empty text, padding behind a text, what a config.json says that is not supported."""
+    def test_invalid_arguments_are_rejected(self, tmp_path: Path) -> None:
+        """Too many tokens, an empty text, padding on the right, and unsupported values in config.json."""
         model = random_model()
         with pytest.raises(ValueError, match="there are 17 tokens, max_position_embeddings is 16"):
             model(torch.ones(1, 17, dtype=torch.long))
@@ -193,10 +196,10 @@ class TestGPT2LMHeadModel:
 
 
 @pytest.mark.skipif(not DATA, reason="set MINIBERT_DATA to the folder with models/")
-def test_a_published_mingpt_sorts() -> None:
-    """gpt_nano_sort, in minGPT's format, whose Linears are not transposed: 200 of 200 random inputs come out sorted."""
+def test_published_mingpt_sorts() -> None:
+    """The model gpt_nano_sort sorts 200 of 200 random inputs. minGPT does not store its linear layers transposed."""
     stored = json.loads((Path(DATA or "") / "models/gpt_nano_sort/gpt-nano-sort-model.json").read_text())
-    about = stored.pop("config")
+    sizes = stored.pop("config")
     tensors = {
         name: torch.frombuffer(bytearray(base64.b64decode(entry["data"])), dtype=torch.float32).view(entry["shape"])
         for name, entry in stored.items()
@@ -207,18 +210,18 @@ def test_a_published_mingpt_sorts() -> None:
     }
     model = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=about["vocab_size"],
-            max_position_embeddings=about["block_size"],
-            hidden_size=about["n_embd"],
-            intermediate_size=4 * about["n_embd"],
+            vocab_size=sizes["vocab_size"],
+            max_position_embeddings=sizes["block_size"],
+            hidden_size=sizes["n_embd"],
+            intermediate_size=4 * sizes["n_embd"],
             tie_word_embeddings=False,
-            num_hidden_layers=about["n_layer"],
-            num_attention_heads=about["n_head"],
+            num_hidden_layers=sizes["n_layer"],
+            num_attention_heads=sizes["n_head"],
         )
     ).eval()
     model.load_state_dict(NAMES.read(tensors))
-    every = list(itertools.product(range(3), repeat=6))
-    chosen = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:200]
-    inputs = torch.tensor([every[i] for i in chosen.tolist()])
-    outputs = [some.tokens for some in model.generate(inputs, max_new_tokens=6)]
+    all_inputs = list(itertools.product(range(3), repeat=6))
+    indices = torch.randperm(len(all_inputs), generator=torch.Generator().manual_seed(0))[:200]
+    inputs = torch.tensor([all_inputs[i] for i in indices.tolist()])
+    outputs = [sequence.tokens for sequence in model.generate(inputs, max_new_tokens=6)]
     assert outputs == inputs.sort(dim=1).values.tolist()

@@ -1,4 +1,4 @@
-"""The 2017 Transformer: equal to torch.nn.Transformer and to transformers' MarianMT, in values, gradients and outputs."""
+"""Tests of the encoder-decoder Transformer: equality with torch.nn.Transformer and with the MarianMT of transformers."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ every_kind = pytest.mark.parametrize("kind", [{"positions": kind} for kind in PO
 
 
 def random_model(seed: int = 0, **changed: object) -> Transformer:
-    """Random parameters everywhere, in float64, in evaluation."""
+    """Create a tiny model with all parameters random, in float64 and in evaluation mode."""
     torch.manual_seed(seed)
     model = Transformer(TransformerConfig(**{**SIZES, **changed})).double().eval()
     for parameter in model.parameters():
@@ -46,7 +46,7 @@ def random_model(seed: int = 0, **changed: object) -> Transformer:
 
 
 def copy_attention(ours: nn.Module, theirs: nn.MultiheadAttention) -> None:
-    """Fills ours with their weights, whose projections stand in one matrix."""
+    """Copy the weights of PyTorch's attention, which stores three projections in one matrix."""
     for part, weight, bias in zip(
         ("query", "key", "value"), theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.chunk(3), strict=True
     ):
@@ -55,21 +55,21 @@ def copy_attention(ours: nn.Module, theirs: nn.MultiheadAttention) -> None:
 
 
 def copy_layer(ours: EncoderLayer, theirs: nn.Module) -> None:
-    """Fills ours with the weights of an encoder or decoder layer of torch."""
+    """Copy the weights of an encoder or decoder layer of PyTorch."""
     copy_attention(ours.attention, theirs.self_attn)
     ours.attention_norm.load_state_dict(theirs.norm1.state_dict())
-    last = "norm2"
+    last_norm = "norm2"
     if isinstance(ours, DecoderLayer):
         copy_attention(ours.cross_attention, theirs.multihead_attn)
         ours.cross_attention_norm.load_state_dict(theirs.norm2.state_dict())
-        last = "norm3"
-    ours.norm.load_state_dict(theirs.get_submodule(last).state_dict())
+        last_norm = "norm3"
+    ours.norm.load_state_dict(theirs.get_submodule(last_norm).state_dict())
     ours.feed_forward.intermediate.load_state_dict(theirs.linear1.state_dict())
     ours.feed_forward.output.load_state_dict(theirs.linear2.state_dict())
 
 
 def gradients_of(model: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
-    """Of the sum of squares of what comes out, with respect to what goes in."""
+    """Return the output, and the gradients of its sum of squares with respect to the inputs."""
     fresh = [leaf.detach().clone().requires_grad_() for leaf in leaves]
     out = model(*fresh)
     return [out, *torch.autograd.grad(out.square().sum(), fresh)]
@@ -79,9 +79,9 @@ class TestTransformer:
     @settings(max_examples=6, deadline=None)
     @given(seeds, st.booleans(), st.sampled_from(["relu", "gelu"]))
     def test_value_and_gradient_equal_torch(self, seed: int, pre_norm: bool, activation: str) -> None:
-        """Layer by layer and whole, with a causal and a padding mask, to 1e-10: nn.Transformer with the same weights.
+        """The model and each layer agree with nn.Transformer within 1e-10, with causal and padding masks.
 
-        The final normalizations that nn.Transformer has in post-norm too are taken out.
+        nn.Transformer has a final normalization for post-norm too. It is removed here.
         """
         torch.manual_seed(seed)
         theirs = nn.Transformer(
@@ -97,21 +97,19 @@ class TestTransformer:
                 copy_layer(layer, their_layer)
             if pre_norm:
                 mine.norm.load_state_dict(other.norm.state_dict())
-            mine.positions.add = lambda words, places: words  # torch's begins behind the embeddings
+            mine.positions.add = lambda words, positions: words  # nn.Transformer adds no positions
         keep, target_keep = KEEP, TARGET != 0
         causal = ~torch.ones(4, 4, dtype=torch.bool).tril()
         source, target = normal(seed, 2, 5, 12), normal(seed + 1, 2, 4, 12)
 
-        def mine_whole(source: Tensor, target: Tensor) -> Tensor:
+        def our_model(source: Tensor, target: Tensor) -> Tensor:
             return ours.decoder(target, target_keep, ours.encoder(source, keep), keep)[target_keep]
 
-        def theirs_whole(source: Tensor, target: Tensor) -> Tensor:
+        def their_model(source: Tensor, target: Tensor) -> Tensor:
             padding = {"src_key_padding_mask": ~keep, "memory_key_padding_mask": ~keep}
             return theirs(source, target, tgt_mask=causal, tgt_key_padding_mask=~target_keep, **padding)[target_keep]
 
-        for one, other in zip(
-            gradients_of(mine_whole, source, target), gradients_of(theirs_whole, source, target), strict=True
-        ):
+        for one, other in zip(gradients_of(our_model, source, target), gradients_of(their_model, source, target), strict=True):
             assert (one - other).abs().max() < 1e-10 * max(1, other.abs().max())
         for layer, their_layer in zip(ours.encoder.layers, theirs.encoder.layers, strict=True):
             one = gradients_of(lambda x, layer=layer: layer(x, keep[:, None, None]), source)
@@ -128,8 +126,8 @@ class TestTransformer:
             )
             assert all((a - b).abs().max() < 1e-10 * max(1, b.abs().max()) for a, b in zip(one, other, strict=True))
 
-    def test_value_of_what_goes_in(self) -> None:
-        """Words times the root of d_model, plus sines, on both sides; and scores are products with the same words."""
+    def test_value_of_embeddings_and_output_layer(self) -> None:
+        """The inputs are embeddings times √d_model plus sinusoids; the output layer uses the same embeddings."""
         model = random_model()
         with record(model) as recording:
             logits = model(SOURCE, KEEP, TARGET).logits
@@ -141,19 +139,18 @@ class TestTransformer:
         torch.testing.assert_close(logits, recording["decoder.layers.1.output"] @ model.words.weight.T)
 
     @pytest.mark.parametrize(("preset", "millions"), [("base", 65), ("big", 213)])
-    def test_the_presets_have_as_many_parameters_as_the_paper_says(self, preset: str, millions: int) -> None:
-        """Table 3, at its vocabulary of 37,000: within 3%. (The paper's own table of pieces was a little larger.)"""
+    def test_presets_have_the_published_number_of_parameters(self, preset: str, millions: int) -> None:
+        """Table 3 for a vocabulary of 37,000, within 3%. (The vocabulary of the paper was slightly larger.)"""
         config = TRANSFORMERS[preset]
         with torch.device("meta"):
-            found = sum(parameter.numel() for parameter in Transformer(config).parameters())
+            count = sum(parameter.numel() for parameter in Transformer(config).parameters())
         d, ff = config.hidden_size, config.intermediate_size
         attention, network, norm = 4 * (d * d + d), 2 * d * ff + ff + d, 2 * d
         layers = 6 * (attention + network + 2 * norm) + 6 * (2 * attention + network + 3 * norm)
-        assert found == 37000 * d + layers
-        assert found / 1e6 == pytest.approx(millions, rel=0.03)
+        assert count == 37000 * d + layers
+        assert count / 1e6 == pytest.approx(millions, rel=0.03)
 
-    def test_paths(self) -> None:
-        """Every step of both stacks has a name."""
+    def test_every_step_is_recorded(self) -> None:
         model = random_model()
         with record(model) as recording:
             model(SOURCE, KEEP, TARGET)
@@ -167,8 +164,11 @@ class TestTransformer:
     @every_kind
     @settings(max_examples=6, deadline=None)
     @given(seed=seeds, t=st.integers(0, 2))
-    def test_the_decoder_does_not_see_what_follows(self, kind: dict[str, object], seed: int, t: int) -> None:
-        """What stands after t changes no score up to t, and gets no gradient from there; what stands at t does."""
+    def test_later_target_tokens_have_no_influence(self, kind: dict[str, object], seed: int, t: int) -> None:
+        """Changing the tokens after t does not change the scores up to t, but it changes the next ones.
+
+        The output at t has a gradient with respect to exactly the tokens up to t.
+        """
         model = random_model(seed, **kind)
         changed = TARGET[:1].clone()
         changed[0, t + 1 :] = 20
@@ -183,38 +183,38 @@ class TestTransformer:
 
     @every_kind
     @settings(max_examples=6, deadline=None)
-    @given(seed=seeds, before=st.integers(0, 2), behind=st.integers(0, 2))
-    def test_padding_anywhere_changes_nothing(self, kind: dict[str, object], seed: int, before: int, behind: int) -> None:
-        """Of the source, and of the target, on both sides: neither values nor gradients of the words that are there."""
+    @given(seed=seeds, before=st.integers(0, 2), after=st.integers(0, 2))
+    def test_padding_has_no_influence(self, kind: dict[str, object], seed: int, before: int, after: int) -> None:
+        """Padding on both sides of source and target changes neither the scores of the tokens nor any gradient."""
         model = random_model(seed, **kind)
 
         def padded(ids: Tensor) -> tuple[Tensor, Tensor]:
-            filled = nn.functional.pad(ids, (before, behind), value=17)
-            return filled, nn.functional.pad(torch.ones_like(ids), (before, behind))
+            filled = nn.functional.pad(ids, (before, after), value=17)
+            return filled, nn.functional.pad(torch.ones_like(ids), (before, after))
 
         results = []
         source, target = SOURCE[:1], TARGET[:1]
         for arguments in ((source, None, target, None), (*padded(source), *padded(target))):
             model.zero_grad()
             logits = model(*arguments).logits
-            keep_mask = logits if arguments[1] is None else logits[:, before : before + 4]
-            keep_mask.square().sum().backward()
-            results.append((keep_mask, *(parameter.grad.clone() for parameter in model.parameters())))
+            kept = logits if arguments[1] is None else logits[:, before : before + 4]
+            kept.square().sum().backward()
+            results.append((kept, *(parameter.grad.clone() for parameter in model.parameters())))
         for one, other in zip(*results, strict=True):
             torch.testing.assert_close(one, other)
 
     @every_kind
     @settings(max_examples=5, deadline=None)
     @given(seed=seeds)
-    def test_a_batch_is_one_at_a_time(self, kind: dict[str, object], seed: int) -> None:
-        """Rows do not see each other."""
+    def test_batch_and_single_rows_give_the_same_scores(self, kind: dict[str, object], seed: int) -> None:
+        """Rows of a batch are independent."""
         model = random_model(seed, **kind)
         together = model(SOURCE, KEEP, TARGET, TARGET != 0).logits
         torch.testing.assert_close(together[1, :2], model(SOURCE[1:, :3], None, TARGET[1:, :2]).logits[0])
         torch.testing.assert_close(together[0], model(SOURCE[:1], None, TARGET[:1]).logits[0])
 
-    def test_the_fused_path_gives_the_same(self) -> None:
-        """With a bias on the scores as well."""
+    def test_fused_and_explicit_attention_agree(self) -> None:
+        """Positions with a bias on the scores (ALiBi) are included."""
 
         def encoded(model: Transformer, words: Tensor) -> Tensor:
             return model.encoder(words, KEEP)[KEEP]
@@ -226,12 +226,11 @@ class TestTransformer:
             )
             assert all((a - b).abs().max() < 1e-10 for a, b in zip(one, other, strict=True))
 
-    def test_a_target_of_one_token(self) -> None:
-        """Is a target."""
+    def test_target_may_have_one_token(self) -> None:
         assert random_model()(SOURCE, KEEP, TARGET[:, :1]).logits.shape == (2, 1, 23)
 
-    def test_clear_errors(self) -> None:
-        """An empty source, an id that is none, nothing for the decoder, masks of another shape."""
+    def test_invalid_arguments_are_rejected(self) -> None:
+        """An empty source, an unknown id, no decoder input, no beams, a mask of another shape, invalid positions."""
         model = random_model()
         with pytest.raises(ValueError, match="source 1 of the batch is empty"):
             model(SOURCE, torch.tensor([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]), TARGET)
@@ -251,8 +250,8 @@ class TestTransformer:
             TransformerConfig(positions="rotary", hidden_size=24, num_attention_heads=8)
 
     @pytest.mark.usefixtures("without_shape_checks")
-    def test_clear_errors_about_shapes(self) -> None:
-        """One text without a batch, a batch without a text, other targets than sources."""
+    def test_wrong_shapes_are_rejected(self) -> None:
+        """A text without a batch dimension, an empty batch, and different numbers of sources and targets."""
         model = random_model()
         with pytest.raises(ValueError, match=r"shape \(5,\), expected \(batch, tokens\): for one text, pass input_ids\[None\]"):
             model(SOURCE[0], None, TARGET)
@@ -261,17 +260,17 @@ class TestTransformer:
         with pytest.raises(ValueError, match="there are 2 sources but 1 targets"):
             model(SOURCE, KEEP, labels=TARGET[:1])
 
-    def test_learned_positions_have_an_end(self) -> None:
-        """What is longer is refused, and nothing longer is written unless it is asked for."""
+    def test_learned_positions_limit_the_length(self) -> None:
+        """Longer inputs are rejected. Generation stops at the last position, unless more tokens are requested."""
         model = random_model(positions="learned", max_position_embeddings=5)
-        assert all(len(some.tokens) <= 5 for beams in (1, 2) for some in model.generate(SOURCE, KEEP, beams))
+        assert all(len(sequence.tokens) <= 5 for beams in (1, 2) for sequence in model.generate(SOURCE, KEEP, beams))
         with pytest.raises(ValueError, match="decoder_input_ids has 6 tokens, max_position_embeddings is 5"):
             model.generate(SOURCE, KEEP, 1, max_new_tokens=9)
         with pytest.raises(ValueError, match="input_ids has 10 tokens, max_position_embeddings is 5"):
             model(torch.cat([SOURCE, SOURCE], dim=1), None, TARGET)
 
-    def test_a_loss_is_of_what_comes_next(self) -> None:
-        """With labels alone the decoder reads them shifted; where they are -100 nothing is foretold."""
+    def test_loss_is_the_cross_entropy_of_the_next_token(self) -> None:
+        """Without decoder input, the decoder input is the labels, shifted right. Labels of -100 are ignored."""
         model = random_model()
         labels = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORED, IGNORED]])
         output = model(SOURCE, KEEP, labels=labels)
@@ -280,35 +279,35 @@ class TestTransformer:
         torch.testing.assert_close(output.logits, model(SOURCE, KEEP, torch.tensor([[2, 10, 11, 12], [2, 13, 3, 0]])).logits)
 
     @every_kind
-    def test_it_is_saved_and_loaded(self, kind: dict[str, object], tmp_path: Path) -> None:
-        """The same configuration, and the same numbers."""
+    def test_saved_model_is_loaded_unchanged(self, kind: dict[str, object], tmp_path: Path) -> None:
+        """The configuration and the scores are unchanged."""
         model = random_model(**kind).float()
         model.save_pretrained(tmp_path)
         loaded = Transformer.from_pretrained(tmp_path)
         assert loaded.config == model.config
-        named = json.loads((tmp_path / "config.json").read_text())["architectures"]
-        assert named == ["MarianMTModel" if model.config.is_marian else "Transformer"]
+        architectures = json.loads((tmp_path / "config.json").read_text())["architectures"]
+        assert architectures == ["MarianMTModel" if model.config.is_marian else "Transformer"]
         torch.testing.assert_close(loaded(SOURCE, KEEP, TARGET).logits, model(SOURCE, KEEP, TARGET).logits)
 
 
 class TestShiftRight:
     def test_value(self) -> None:
-        """One place to the right, behind the start; what is not foretold is padding."""
+        """The labels move one position to the right, after the start token. Ignored labels become padding."""
         labels = torch.tensor([[7, 8, 3], [9, 3, IGNORED]])
         assert shift_right(labels, start=2, padding=0).tolist() == [[2, 7, 8], [2, 9, 3]]
 
     @given(st.lists(st.integers(4, 9), min_size=1, max_size=5))
-    def test_each_place_foretells_the_next_and_sees_it_never(self, target: list[int]) -> None:
-        """What is read at t + 1 is what was to be foretold at t."""
+    def test_input_is_the_previous_label(self, target: list[int]) -> None:
+        """The decoder input at t + 1 is the label at t."""
         labels = torch.tensor([target])
-        read = shift_right(labels, start=2, padding=0)
-        assert read[0, 0] == 2
-        assert read[0, 1:].tolist() == target[:-1]
+        inputs = shift_right(labels, start=2, padding=0)
+        assert inputs[0, 0] == 2
+        assert inputs[0, 1:].tolist() == target[:-1]
 
 
 class TestMarian:
     def theirs(self, seed: int) -> transformers.MarianMTModel:
-        """A tiny MarianMT with random weights."""
+        """Create a tiny MarianMT of transformers with random weights."""
         torch.manual_seed(seed)
         config = transformers.MarianConfig(
             vocab_size=23,
@@ -331,15 +330,15 @@ class TestMarian:
         return model
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_a_checkpoint_gives_the_same_numbers(self, seed: int, tmp_path: Path) -> None:
-        """Logits, loss, and gradients of every parameter, in float64, to 1e-10."""
+    def test_outputs_and_gradients_agree(self, seed: int, tmp_path: Path) -> None:
+        """Logits, loss, and the gradients of all parameters agree within 1e-10, in float64."""
         theirs = self.theirs(seed)
         theirs.save_pretrained(tmp_path)
         ours, theirs = Transformer.from_pretrained(tmp_path).double(), theirs.double()
         labels = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORED, IGNORED]])
         one, other = ours(SOURCE, KEEP, labels=labels), theirs(SOURCE, attention_mask=KEEP.long(), labels=labels)
         assert (one.logits - other.logits).abs().max() < 1e-10
-        loss = nn.functional.cross_entropy(other.logits.flatten(0, 1), labels.flatten())  # theirs is a single-precision one
+        loss = nn.functional.cross_entropy(other.logits.flatten(0, 1), labels.flatten())  # their loss is in float32
         one.loss.backward()
         loss.backward()
         gradients = {name.removeprefix("model."): parameter.grad for name, parameter in theirs.named_parameters()}
@@ -347,14 +346,16 @@ class TestMarian:
             if "positions" in name:
                 continue
             expected = gradients[Transformer.names.theirs(name)]
-            rows = slice(1, None) if name == "words.weight" else slice(None)  # theirs keeps that of the padding at zero
+            rows = slice(1, None) if name == "words.weight" else slice(None)  # their gradient of the padding row is zero
             assert (parameter.grad - expected)[rows].abs().max() < 1e-10 * max(1, expected.abs().max()), name
 
     @pytest.mark.parametrize("beams", [1, 3])
-    def test_it_writes_the_same(self, beams: int, tmp_path: Path) -> None:
-        """Greedy and beam search, under transformers' own penalty: the same outputs, or (since greedy's output is among ours)
-        one with a higher score."""
-        equal = 0
+    def test_generated_tokens_agree(self, beams: int, tmp_path: Path) -> None:
+        """Greedy and beam search agree with transformers, under its length penalty, or ours returns the greedy output.
+
+        Our beam search has the greedy output as a candidate, which may have a higher score.
+        """
+        agreements = 0
         for seed in range(5):
             theirs = self.theirs(seed)
             theirs.save_pretrained(tmp_path / str(seed))
@@ -369,28 +370,28 @@ class TestMarian:
                     length_penalty=penalty,
                     **({"early_stopping": True} if beams > 1 else {}),
                 )[:, 1:].tolist()
-                found = ours.generate(
+                outputs = ours.generate(
                     SOURCE, KEEP, beams, penalty, max_new_tokens=9, penalty=lambda length, alpha: length**alpha
                 )
-                for row, output in zip(expected, found, strict=True):
-                    wanted = row[: row.index(3) + 1] if 3 in row else row
-                    if output.tokens == wanted:
-                        equal += 1
+                for row, output in zip(expected, outputs, strict=True):
+                    tokens = row[: row.index(3) + 1] if 3 in row else row
+                    if output.tokens == tokens:
+                        agreements += 1
                         continue
                     greedy = ours.generate(SOURCE, KEEP, 1, max_new_tokens=9)[expected.index(row)]
                     assert output.tokens == greedy.tokens
-        assert equal >= 19  # of 20
+        assert agreements >= 19  # of 20
 
-    def test_transformers_loads_what_we_save(self, tmp_path: Path) -> None:
-        """Sines included, whose columns stand in another order there."""
+    def test_transformers_loads_our_checkpoints(self, tmp_path: Path) -> None:
+        """This includes the sinusoids, whose columns have another order in transformers."""
         model = random_model().float()
         model.save_pretrained(tmp_path)
         theirs = transformers.MarianMTModel.from_pretrained(tmp_path)
-        found = theirs(SOURCE, attention_mask=KEEP.long(), decoder_input_ids=TARGET).logits
-        torch.testing.assert_close(found, model(SOURCE, KEEP, TARGET).logits, rtol=1e-5, atol=1e-5)
+        logits = theirs(SOURCE, attention_mask=KEEP.long(), decoder_input_ids=TARGET).logits
+        torch.testing.assert_close(logits, model(SOURCE, KEEP, TARGET).logits, rtol=1e-5, atol=1e-5)
 
-    def test_what_cannot_be_run_is_refused(self, tmp_path: Path) -> None:
-        """A file that names another depth, and fields that are not supported."""
+    def test_unsupported_config_is_rejected(self, tmp_path: Path) -> None:
+        """A config.json with another number of layers or another width, and with unsupported values."""
         random_model().float().save_pretrained(tmp_path)
         config = tmp_path / "config.json"
         text = config.read_text()

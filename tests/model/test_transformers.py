@@ -1,4 +1,4 @@
-"""minibert and transformers are the same functions: every class, both directions, outputs and all gradients, and training."""
+"""Tests of equality with transformers: every BERT class, loading in both directions, outputs, gradients, and training."""
 
 import tempfile
 import warnings
@@ -19,37 +19,37 @@ transformers = pytest.importorskip("transformers")
 every_class = pytest.mark.parametrize("ours", CLASSES)
 
 
-def theirs(ours: type[PretrainedModel]) -> type[nn.Module]:
-    """The class of the same model in transformers."""
+def their_class(ours: type[PretrainedModel]) -> type[nn.Module]:
+    """Return the class of the same model in transformers."""
     return getattr(transformers, ours.architecture)
 
 
 def make_theirs(ours: type[PretrainedModel], config: BertConfig) -> nn.Module:
-    """A fresh model of transformers."""
+    """Create a newly initialized model of transformers."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return theirs(ours)(transformers.BertConfig(**values, attn_implementation="eager")).eval()
+    return their_class(ours)(transformers.BertConfig(**values, attn_implementation="eager")).eval()
 
 
 def check_they_agree(mine: PretrainedModel, other: nn.Module, config: BertConfig, seed: int) -> None:
-    """The same loss, outputs and gradients of all parameters, in float64, to 1e-10."""
+    """Check that loss, outputs, and the gradients of all parameters agree within 1e-10, in float64."""
     mine, other = mine.double().eval(), other.double().eval()
     inputs = inputs_for(config, seed)
     arguments = inputs | labels_for(type(mine), inputs["input_ids"])
     one, two = mine(**arguments), other(**arguments)
     assert largest_difference(one, two) < 1e-10
-    keep_mask = inputs["attention_mask"][..., None]
+    keep = inputs["attention_mask"][..., None]
     for out in (one, two):
         loss = getattr(out, "loss", None)
-        (out.pooler_output.sum() + (out.last_hidden_state * keep_mask).sum() if loss is None else loss).backward()
+        (out.pooler_output.sum() + (out.last_hidden_state * keep).sum() if loss is None else loss).backward()
     gradients = {name.removeprefix("bert."): p.grad for name, p in other.named_parameters()}
     for name, parameter in mine.named_parameters():
-        untied = name == "mlm.bias" and not config.tie_word_embeddings  # then they use one of two copies
+        untied = name == "mlm.bias" and not config.tie_word_embeddings  # then transformers uses only one of its two copies
         expected = gradients["cls.predictions.decoder.bias" if untied else Bert.names.theirs(Bert.names.relative(name))]
         if expected is None:
             assert parameter.grad is None or not parameter.grad.any(), name
             continue
         assert parameter.grad is not None, name
-        padding = name.endswith("words.weight")  # transformers keeps the gradient of the padding piece's embedding at zero
+        padding = name.endswith("words.weight")  # in transformers, the padding token's embedding has no gradient
         difference = (parameter.grad - expected)[1 if padding else 0 :]
         assert difference.abs().max() < 1e-10 * max(1, expected.abs().max()), name
 
@@ -57,13 +57,13 @@ def check_they_agree(mine: PretrainedModel, other: nn.Module, config: BertConfig
 @every_class
 @settings(max_examples=5)
 @given(config=configs(), seed=seeds)
-def test_transformers_loads_what_we_save_and_agrees(ours, config: BertConfig, seed: int) -> None:
-    """Nothing missing, nothing unexpected."""
+def test_transformers_loads_our_checkpoints_and_agrees(ours, config: BertConfig, seed: int) -> None:
+    """transformers reports no missing, unexpected or mismatched keys."""
     torch.manual_seed(seed)
     mine = ours(config)
     with tempfile.TemporaryDirectory() as folder:
         mine.save_pretrained(folder)
-        other, report = theirs(ours).from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+        other, report = their_class(ours).from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     check_they_agree(mine, other, config, seed)
 
@@ -71,8 +71,8 @@ def test_transformers_loads_what_we_save_and_agrees(ours, config: BertConfig, se
 @every_class
 @settings(max_examples=5)
 @given(config=configs(), seed=seeds)
-def test_we_load_what_transformers_saves_and_agree(ours, config: BertConfig, seed: int) -> None:
-    """Every tensor finds its place, without a warning."""
+def test_minibert_loads_checkpoints_of_transformers_and_agrees(ours, config: BertConfig, seed: int) -> None:
+    """Loading gives no warning."""
     torch.manual_seed(seed)
     other = make_theirs(ours, config)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -82,8 +82,8 @@ def test_we_load_what_transformers_saves_and_agree(ours, config: BertConfig, see
     check_they_agree(mine, other, config, seed)
 
 
-def test_a_tied_decoder_with_a_bias_of_its_own() -> None:
-    """Where a file has two biases they may differ: the decoder's is the one that is used, there and here."""
+def test_tied_decoder_may_have_its_own_bias() -> None:
+    """If a file has two different biases, transformers and minibert use that of the decoder."""
     config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,8 +97,8 @@ def test_a_tied_decoder_with_a_bias_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("ours", [BertForPreTraining, BertForMaskedLM])
-def test_a_decoder_of_its_own(ours) -> None:
-    """Where a file's decoder differs from the embeddings it is used, with its own bias, whatever the configuration says."""
+def test_decoder_that_differs_from_the_embeddings_is_untied(ours) -> None:
+    """If the decoder in a file differs from the embeddings, it is used with its own bias, even if config.json ties them."""
     config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     torch.manual_seed(0)
     untied = BertConfig(**{**vars(config), "tie_word_embeddings": False})
@@ -115,8 +115,8 @@ def test_a_decoder_of_its_own(ours) -> None:
     assert largest_difference(mine.double()(**inputs), other.double()(**inputs)) < 1e-10
 
 
-def test_training_takes_the_same_way() -> None:
-    """30 steps of AdamW from the same weights on the same batches: the same losses, in float64, to 1e-8."""
+def test_training_losses_agree() -> None:
+    """30 steps of AdamW from the same weights on the same batches give the same losses within 1e-8, in float64."""
     config = BertConfig(
         vocab_size=50,
         hidden_size=16,

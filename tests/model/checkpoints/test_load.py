@@ -1,4 +1,4 @@
-"""`load`: one function for every architecture, head, class list and number format."""
+"""Tests of `load` with every architecture, head, list of labels, and dtype."""
 
 import json
 from collections.abc import Mapping
@@ -44,8 +44,8 @@ NETWORKS: list[PretrainedModel] = [
 
 
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: type(model).__name__)
-def test_every_network_is_loaded_as_its_own_class(tmp_path: Path, model: PretrainedModel) -> None:
-    """Without a head named, and with the same weights, bit for bit; nothing is newly initialized."""
+def test_saved_network_is_loaded_unchanged(tmp_path: Path, model: PretrainedModel) -> None:
+    """Without a head argument, the class, the config and all weights are those saved. Nothing is newly initialized."""
     model.save_pretrained(tmp_path)
     loaded = load(tmp_path)
     assert type(loaded) is type(model)
@@ -57,7 +57,7 @@ def test_every_network_is_loaded_as_its_own_class(tmp_path: Path, model: Pretrai
 
 
 def test_every_file_is_read_once(tmp_path: Path) -> None:
-    """config.json and the weights."""
+    """The files are config.json and the weights."""
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
     with (
         mock.patch.object(weights, "_read_safetensors", wraps=weights._read_safetensors) as read_weights,
@@ -68,34 +68,34 @@ def test_every_file_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("network", CLASSES)
-def test_a_head_is_chosen_by_name_or_by_class(tmp_path: Path, network: type[PretrainedModel]) -> None:
+def test_head_is_selected_by_name_or_by_class(tmp_path: Path, network: type[PretrainedModel]) -> None:
     network(CONFIG).save_pretrained(tmp_path)
     assert type(load(tmp_path, network.head)) is type(load(tmp_path, network)) is network
 
 
-def test_an_unknown_head_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_head_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
     Bert(CONFIG).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"no head 'ner' .* only encoder, pretraining, mlm, nsp, sequence-classification"):
         load(tmp_path, "ner")
 
 
-def test_a_class_of_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_class_of_another_architecture_is_rejected(tmp_path: Path) -> None:
     GPT2LMHeadModel(GPT2_CONFIG).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"config.json: model_type 'gpt2' is not supported here, only 'bert'"):
         Bert.from_pretrained(tmp_path)
 
 
-def test_a_subclass_of_a_network_is_loaded_as_itself(tmp_path: Path) -> None:
+def test_subclass_of_a_network_is_loaded_as_itself(tmp_path: Path) -> None:
     class Subclass(BertForPreTraining):
-        """A network of the user, with the parameters of its base."""
+        """A user-defined network with the parameters of its base class."""
 
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
     assert type(Subclass.from_pretrained(tmp_path)) is Subclass
     assert type(load(tmp_path)) is BertForPreTraining
 
 
-def test_a_missing_head_is_initialized_or_refused(tmp_path: Path) -> None:
-    """With a warning that names its parameters; with `new_head=False`, an error that lists the heads found."""
+def test_missing_head_is_initialized_or_rejected(tmp_path: Path) -> None:
+    """A warning lists the new parameters. With `new_head=False`, an error lists the heads found."""
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
     with pytest.warns(UserWarning, match=r"newly initialized \(train them before use\): qa_outputs\.weight, qa_outputs\.bias"):
         model = load(tmp_path, "question-answering")
@@ -106,7 +106,7 @@ def test_a_missing_head_is_initialized_or_refused(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*not used by")
 def test_labels_replace_a_classifier_of_another_size(tmp_path: Path) -> None:
-    """It is newly initialized, with a warning; one of the same size is kept."""
+    """The new classifier is initialized, with a warning. A classifier of the same size is kept."""
     saved = BertForSequenceClassification(CONFIG.with_labels(["a", "b"]))
     saved.save_pretrained(tmp_path)
     with pytest.warns(UserWarning, match=r"newly initialized.*classifier\.weight"):
@@ -119,28 +119,28 @@ def test_labels_replace_a_classifier_of_another_size(tmp_path: Path) -> None:
     assert torch.equal(same_size.classifier.weight, saved.classifier.weight)
 
 
-def test_labels_without_a_classifier_are_refused(tmp_path: Path) -> None:
+def test_labels_without_a_classifier_are_rejected(tmp_path: Path) -> None:
     GPT2LMHeadModel(GPT2_CONFIG).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no classification head"):
         load(tmp_path, labels=["a", "b"])
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_no_digit_is_lost(tmp_path: Path, stored: torch.dtype) -> None:
-    """The type of the parameters is float32, or float64 for a float64 file; the values are those of the file."""
+def test_loading_loses_no_precision(tmp_path: Path, stored: torch.dtype) -> None:
+    """The parameters are float32, or float64 for a float64 file. Their values are exactly those of the file."""
     model = BertForPreTraining(CONFIG).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter)
     model.to(stored).save_pretrained(tmp_path)
     loaded = load(tmp_path)
     for name, tensor in model.state_dict().items():
-        found = loaded.state_dict()[name]
-        assert found.dtype == torch.promote_types(stored, torch.float32)
-        assert torch.equal(found, tensor.to(found.dtype)), name
+        loaded_tensor = loaded.state_dict()[name]
+        assert loaded_tensor.dtype == torch.promote_types(stored, torch.float32)
+        assert torch.equal(loaded_tensor, tensor.to(loaded_tensor.dtype)), name
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_dtype_is_that_of_all_parameters(tmp_path: Path, dtype: torch.dtype) -> None:
+def test_dtype_applies_to_all_parameters(tmp_path: Path, dtype: torch.dtype) -> None:
     model = BertForPreTraining(CONFIG)
     model.save_pretrained(tmp_path)
     loaded = load(tmp_path, dtype=dtype)
@@ -148,7 +148,7 @@ def test_dtype_is_that_of_all_parameters(tmp_path: Path, dtype: torch.dtype) -> 
     assert torch.equal(loaded.bert.pooler.dense.weight, model.bert.pooler.dense.weight.to(dtype))
 
 
-def test_an_unknown_architecture_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_architecture_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
     Bert(CONFIG).save_pretrained(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text()) | {"model_type": "t5"}
     (tmp_path / "config.json").write_text(json.dumps(stored))
@@ -156,7 +156,7 @@ def test_an_unknown_architecture_is_refused_with_the_known_ones(tmp_path: Path) 
         load(tmp_path)
 
 
-def test_the_oldest_files_have_no_model_type(tmp_path: Path) -> None:
+def test_config_without_model_type_is_bert(tmp_path: Path) -> None:
     Bert(CONFIG).save_pretrained(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     del stored["model_type"], stored["architectures"]
@@ -164,21 +164,21 @@ def test_the_oldest_files_have_no_model_type(tmp_path: Path) -> None:
     assert type(load(tmp_path)) is Bert
 
 
-def test_heads_are_listed(tmp_path: Path) -> None:
+def test_checkpoint_lists_its_heads(tmp_path: Path) -> None:
     BertForSequenceClassification(CONFIG).save_pretrained(tmp_path)
     assert read_checkpoint(tmp_path).heads == ["encoder", "sequence-classification", "token-classification"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BagOfWordsConfig(ModelConfig):
-    """Configuration of an architecture that only this test knows."""
+    """Configuration of an architecture that is defined in this test only."""
 
     model_types = ("bag-of-words",)
     hub_names: ClassVar[Mapping[str, str]] = {"hidden_size": "dim"}
 
 
 class BagOfWords(PretrainedModel):
-    """The mean of the word embeddings: what one file needs to declare for a new architecture."""
+    """The mean of the word embeddings, with all declarations that a new architecture needs."""
 
     architecture = "BagOfWordsModel"
     head = "mean"
@@ -195,8 +195,8 @@ class BagOfWords(PretrainedModel):
         return self.output(self.words(input_ids).mean(dim=1))
 
 
-def test_a_new_architecture_needs_no_change_elsewhere(tmp_path: Path) -> None:
-    """A config class and a network class, as above, are saved and loaded like all others."""
+def test_new_architecture_needs_no_other_change(tmp_path: Path) -> None:
+    """A config class and a network class are enough for saving and loading."""
     model = BagOfWords(BagOfWordsConfig(vocab_size=20, hidden_size=6, num_attention_heads=1))
     model.save_pretrained(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is read again, in every form that files have had; what cannot be read is named."""
+"""Tests of checkpoint files: weights, older file formats, and errors for files that cannot be loaded."""
 
 import json
 import math
@@ -27,7 +27,7 @@ class TestCopyWeights:
     @settings(max_examples=20)
     @given(configs(), seeds)
     def test_value(self, config: BertConfig, seed: int) -> None:
-        """Every parameter equals its tensor in the file; transposed weights would not."""
+        """Parameters equal their tensors in the file, without transposition."""
         torch.manual_seed(seed)
         with tempfile.TemporaryDirectory() as folder:
             BertForPreTraining(config).save_pretrained(folder)
@@ -36,13 +36,13 @@ class TestCopyWeights:
         parameters = dict(model.bert.named_parameters())
         for number in range(config.num_hidden_layers):
             for ours, theirs in (("query", "self.query"), ("output", "output.dense")):
-                there = file[f"bert.encoder.layer.{number}.attention.{theirs}.weight"]
-                assert torch.equal(parameters[f"layers.{number}.attention.{ours}.weight"], there)
+                expected = file[f"bert.encoder.layer.{number}.attention.{theirs}.weight"]
+                assert torch.equal(parameters[f"layers.{number}.attention.{ours}.weight"], expected)
 
     @settings(max_examples=20)
     @given(configs(), seeds)
-    def test_a_loaded_model_computes_the_same_as_the_saved_one(self, config: BertConfig, seed: int) -> None:
-        """Every output, bit for bit."""
+    def test_loaded_model_computes_the_same_outputs(self, config: BertConfig, seed: int) -> None:
+        """All outputs are equal bit for bit."""
         torch.manual_seed(seed)
         model = BertForPreTraining(config).eval()
         with tempfile.TemporaryDirectory() as folder:
@@ -53,20 +53,20 @@ class TestCopyWeights:
 
 
 @pytest.mark.parametrize("ours", CLASSES)
-def test_round_trip(tmp_path: Path, ours) -> None:
-    """Bit for bit, and in evaluation mode."""
+def test_saved_model_is_loaded_unchanged(tmp_path: Path, ours) -> None:
+    """All weights are equal bit for bit. The loaded model is in evaluation mode."""
     model = ours(CONFIG)
     model.save_pretrained(tmp_path)
-    again = ours.from_pretrained(tmp_path, attention="explicit")
-    assert again.config == CONFIG
-    assert not again.training
-    assert again.attention_in_use() == "explicit: as requested"
-    for (name, one), other in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
+    loaded = ours.from_pretrained(tmp_path, attention="explicit")
+    assert loaded.config == CONFIG
+    assert not loaded.training
+    assert loaded.attention_in_use() == "explicit: as requested"
+    for (name, one), other in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
 
-def test_a_missing_head_is_named_and_starts_afresh(tmp_path: Path) -> None:
-    """From pretraining to classification: a warning names the new classifier and the heads that are left behind."""
+def test_missing_head_is_initialized_with_a_warning(tmp_path: Path) -> None:
+    """One warning lists the parameters of the new classifier and the heads that are not used."""
     pretrained = BertForPreTraining(CONFIG)
     pretrained.save_pretrained(tmp_path)
     assert read_checkpoint(tmp_path).heads == ["encoder", "pretraining", "mlm", "nsp"]
@@ -80,11 +80,11 @@ def test_a_missing_head_is_named_and_starts_afresh(tmp_path: Path) -> None:
 
 
 def save(tmp_path: Path, **changes: torch.Tensor | None) -> None:
-    """A checkpoint with some tensors changed, or, where they are None, left out."""
+    """Save a checkpoint with some tensors replaced, or left out where `changes` has None."""
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
     tensors = safetensors.torch.load_file(tmp_path / "model.safetensors") | changes
-    kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    safetensors.torch.save_file(kept, tmp_path / "model.safetensors")
+    tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,16 @@ def save(tmp_path: Path, **changes: torch.Tensor | None) -> None:
         ({"bert.embeddings.word_embeddings.weight": torch.zeros(41, 8)}, r"shape \(41, 8\), config.json requires \(40, 8\)"),
     ],
 )
-def test_tensors_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, torch.Tensor | None], message: str) -> None:
+def test_missing_and_mismatched_tensors_are_rejected(
+    tmp_path: Path, changes: dict[str, torch.Tensor | None], message: str
+) -> None:
     save(tmp_path, **changes)
     with pytest.raises(ValueError, match=message) as error:
         BertForPreTraining.from_pretrained(tmp_path)
     assert "model.safetensors" in str(error.value)
 
 
-def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+def test_truncated_file_is_rejected(tmp_path: Path) -> None:
     save(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
@@ -116,24 +118,24 @@ def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
-def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path, missing: str) -> None:
+def test_folder_without_checkpoint_is_rejected(tmp_path: Path, missing: str) -> None:
     save(tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(FileNotFoundError, match=f"is not a checkpoint, it has no.* {missing}"):
         Bert.from_pretrained(tmp_path)
 
 
-def same_answers(one: BertForPreTraining, folder: Path) -> bool:
-    """Whether what is in a folder answers as `one` does, bit for bit, and is loaded without a warning."""
+def loads_unchanged(model: BertForPreTraining, folder: Path) -> bool:
+    """Return True if the model in a folder loads without a warning and computes the same outputs as `model`, bit for bit."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         other = BertForPreTraining.from_pretrained(folder)
     inputs = inputs_for(CONFIG, 0)
-    return largest_difference(one.eval()(**inputs), other(**inputs)) == 0
+    return largest_difference(model.eval()(**inputs), other(**inputs)) == 0
 
 
-def stored(folder: Path) -> tuple[BertForPreTraining, dict[str, torch.Tensor]]:
-    """A saved model, and its tensors, taken out of the folder again."""
+def save_and_remove_weights(folder: Path) -> tuple[BertForPreTraining, dict[str, torch.Tensor]]:
+    """Create and save a model; return it and its tensors, and remove the file with the weights."""
     model = BertForPreTraining(CONFIG)
     model.save_pretrained(folder)
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
@@ -142,21 +144,21 @@ def stored(folder: Path) -> tuple[BertForPreTraining, dict[str, torch.Tensor]]:
 
 
 def test_weights_may_be_pickled(tmp_path: Path) -> None:
-    model, tensors = stored(tmp_path)
+    model, tensors = save_and_remove_weights(tmp_path)
     torch.save(tensors, tmp_path / "pytorch_model.bin")
-    assert same_answers(model, tmp_path)
+    assert loads_unchanged(model, tmp_path)
 
 
-def test_weights_may_be_in_shards(tmp_path: Path) -> None:
-    """Named by an index; one that is missing, and an index that leads out of the folder, are named."""
-    model, tensors = stored(tmp_path)
+def test_weights_may_be_sharded(tmp_path: Path) -> None:
+    """An index lists the shards. A missing shard and an index with a path outside the folder are rejected."""
+    model, tensors = save_and_remove_weights(tmp_path)
     names = sorted(tensors)
     parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
-    for file, some in parts.items():
-        safetensors.torch.save_file({name: tensors[name] for name in some}, tmp_path / file)
-    index = {"weight_map": {name: file for file, some in parts.items() for name in some}}
+    for file, shard in parts.items():
+        safetensors.torch.save_file({name: tensors[name] for name in shard}, tmp_path / file)
+    index = {"weight_map": {name: file for file, shard in parts.items() for name in shard}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert same_answers(model, tmp_path)
+    assert loads_unchanged(model, tmp_path)
     (tmp_path / "b.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"lists b.safetensors, which is missing"):
         Bert.from_pretrained(tmp_path)
@@ -166,10 +168,9 @@ def test_weights_may_be_in_shards(tmp_path: Path) -> None:
         Bert.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("change", ["no prefix", "gamma and beta", "tied copy", "position ids", "a file, not its folder"])
-def test_older_forms_of_the_same_tensors(tmp_path: Path, change: str) -> None:
-    """All mean the same model."""
-    model, tensors = stored(tmp_path)
+@pytest.mark.parametrize("change", ["no prefix", "gamma and beta", "tied copy", "position ids", "path of the file"])
+def test_older_file_formats_load_the_same_model(tmp_path: Path, change: str) -> None:
+    model, tensors = save_and_remove_weights(tmp_path)
     words = tensors["bert.embeddings.word_embeddings.weight"]
     if change == "no prefix":
         tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
@@ -183,12 +184,12 @@ def test_older_forms_of_the_same_tensors(tmp_path: Path, change: str) -> None:
     if change == "position ids":
         tensors["bert.embeddings.position_ids"] = torch.arange(9)[None]
     safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
-    assert same_answers(model, tmp_path / "model.safetensors" if change == "a file, not its folder" else tmp_path)
+    assert loads_unchanged(model, tmp_path / "model.safetensors" if change == "path of the file" else tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_files_are_loaded_in_single(tmp_path: Path, dtype: torch.dtype) -> None:
-    model, tensors = stored(tmp_path)
+def test_half_precision_files_are_loaded_in_float32(tmp_path: Path, dtype: torch.dtype) -> None:
+    model, tensors = save_and_remove_weights(tmp_path)
     safetensors.torch.save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
     loaded = Bert.from_pretrained(tmp_path / "model.safetensors")
     weight = model.bert.embeddings.words.weight
@@ -196,13 +197,13 @@ def test_half_precision_files_are_loaded_in_single(tmp_path: Path, dtype: torch.
     torch.testing.assert_close(loaded.embeddings.words.weight, weight.to(dtype).float(), rtol=0, atol=0)
 
 
-def test_a_pickle_that_runs_programs_is_refused(tmp_path: Path) -> None:
-    """Nothing in it is run."""
-    stored(tmp_path)
-    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(str(tmp_path / "was here"))))
+def test_pickle_with_code_is_rejected(tmp_path: Path) -> None:
+    """No code in the file is executed."""
+    save_and_remove_weights(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(str(tmp_path / "created"))))
     with pytest.raises(ValueError, match=r"pytorch_model.bin: is not a complete file of PyTorch weights"):
         Bert.from_pretrained(tmp_path)
-    assert not (tmp_path / "was here").exists()
+    assert not (tmp_path / "created").exists()
 
 
 @pytest.mark.parametrize(
@@ -215,19 +216,19 @@ def test_a_pickle_that_runs_programs_is_refused(tmp_path: Path) -> None:
         (torch.zeros(8, 8, dtype=torch.complex64), "has the type complex64"),
     ],
 )
-def test_tensors_that_are_no_weights_are_named(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
-    """At once, and without being unfolded in memory."""
-    _, tensors = stored(tmp_path)
+def test_unsupported_tensors_are_rejected(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
+    """They are rejected before they are expanded in memory."""
+    _, tensors = save_and_remove_weights(tmp_path)
     torch.save(tensors | {"bert.pooler.dense.weight": tensor}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ValueError, match=f"tensor bert.pooler.dense.weight {message}"):
         Bert.from_pretrained(tmp_path)
 
 
-def test_layers_in_name_only_are_not_made(tmp_path: Path) -> None:
-    """What a config.json and the names of a file speak of has no memory until the shapes fit."""
-    _, tensors = stored(tmp_path)
-    more = {f"bert.encoder.layer.{n}.attention.self.query.weight": torch.zeros(0) for n in range(2, 300)}
-    safetensors.torch.save_file(tensors | more, tmp_path / "model.safetensors")
+def test_layers_without_weights_are_rejected(tmp_path: Path) -> None:
+    """No memory is allocated for the layers in config.json before the shapes of the tensors are checked."""
+    _, tensors = save_and_remove_weights(tmp_path)
+    extra = {f"bert.encoder.layer.{n}.attention.self.query.weight": torch.zeros(0) for n in range(2, 300)}
+    safetensors.torch.save_file(tensors | extra, tmp_path / "model.safetensors")
     config = json.loads((tmp_path / "config.json").read_text()) | {"num_hidden_layers": 300}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"has no encoder.layer.2.attention.self.query.bias.* and .* more"):
@@ -235,7 +236,7 @@ def test_layers_in_name_only_are_not_made(tmp_path: Path) -> None:
 
 
 class Hostile:
-    """Makes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -260,8 +261,8 @@ class Hostile:
         ({"hidden_size": "8"}, "hidden_size must be a whole number, not '8'"),
     ],
 )
-def test_a_config_that_cannot_be_run_is_named(tmp_path: Path, changed: dict[str, object], message: str) -> None:
-    """Before anything of the size that it speaks of is made."""
+def test_unsupported_config_is_rejected(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    """The error is raised before anything of the stated size is allocated."""
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text()) | changed
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -270,16 +271,16 @@ def test_a_config_that_cannot_be_run_is_named(tmp_path: Path, changed: dict[str,
     assert str(tmp_path) in str(error.value)
 
 
-def test_padding_without_an_id(tmp_path: Path) -> None:
-    """null in a config.json, as transformers allows: nothing here depends on it."""
+def test_pad_token_id_may_be_null(tmp_path: Path) -> None:
+    """config.json may have null, as in transformers. The computation does not use the value."""
     Bert(CONFIG).save_pretrained(tmp_path)
     changed = json.loads((tmp_path / "config.json").read_text()) | {"pad_token_id": None}
     (tmp_path / "config.json").write_text(json.dumps(changed))
     assert Bert.from_pretrained(tmp_path).config == CONFIG
 
 
-def test_classes_by_number(tmp_path: Path) -> None:
-    """`num_labels` without names, as in older files."""
+def test_labels_have_default_names(tmp_path: Path) -> None:
+    """Older files have `num_labels` but no class names."""
     config = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
     config.save_pretrained(tmp_path)
     fields = json.loads((tmp_path / "config.json").read_text()) | {"id2label": None, "num_labels": 3}
@@ -288,7 +289,7 @@ def test_classes_by_number(tmp_path: Path) -> None:
     assert loaded.config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
 
 
-def test_the_config_written_is_readable_by_people(tmp_path: Path) -> None:
+def test_saved_config_has_the_fields_of_hugging_face(tmp_path: Path) -> None:
     CONFIG.with_labels(["no", "yes"]).save_json(tmp_path / "config.json", "BertForSequenceClassification")
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["model_type"] == "bert"

@@ -1,0 +1,113 @@
+"""Tests of the checks of model inputs, and of the conversion of attention masks."""
+
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from minibert.equations import padding_mask
+from minibert.model.inputs import check_batch, check_ids, keep_mask
+
+TOKENS = torch.zeros(2, 3, dtype=torch.long)
+INTEGERS = [torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+class TestKeepMask:
+    @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=3))
+    def test_value_of_boolean_masks(self, mask: list[list[bool]]) -> None:
+        """A Boolean mask is returned unchanged."""
+        keep = keep_mask(torch.tensor(mask), torch.zeros(len(mask), 4))
+        assert keep.tolist() == mask
+
+    @pytest.mark.parametrize("dtype", INTEGERS)
+    @given(mask=st.lists(st.lists(st.integers(-128, 127), min_size=4, max_size=4), min_size=1, max_size=3))
+    def test_value_of_integer_masks(self, dtype: torch.dtype, mask: list[list[int]]) -> None:
+        """Every nonzero integer, also a negative one, means "may be attended to"."""
+        keep = keep_mask(torch.tensor(mask, dtype=dtype), torch.zeros(len(mask), 4))
+        assert keep.dtype == torch.bool
+        assert keep.tolist() == [[number != 0 for number in row] for row in mask]
+
+    def test_value_without_mask(self) -> None:
+        """Without a mask, all tokens may be attended to."""
+        keep = keep_mask(None, TOKENS)
+        assert keep.dtype == torch.bool
+        assert keep.tolist() == [[True] * 3] * 2
+
+    @given(st.lists(st.integers(0, 5), min_size=1, max_size=4), st.sampled_from([torch.bool, *INTEGERS]))
+    def test_padding_at_the_end_equals_padding_mask(self, lengths: list[int], dtype: torch.dtype) -> None:
+        """For masks made from lengths, the result equals `equations.padding_mask`."""
+        mask = torch.tensor([[1] * length + [0] * (5 - length) for length in lengths], dtype=dtype)
+        assert torch.equal(keep_mask(mask, torch.zeros(mask.shape))[:, None], padding_mask(torch.tensor(lengths), tokens=5))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_unsigned_integer_mask_is_accepted() -> None:
+    mask = torch.tensor([[255, 1, 0], [0, 0, 2]], dtype=torch.uint8)
+    assert keep_mask(mask, TOKENS).tolist() == [[True, True, False], [False, False, True]]
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floating_point_mask_is_rejected(dtype: torch.dtype) -> None:
+    message = rf"attention_mask is {dtype}: pass Boolean or integer values, True or 1 where a token may be attended to"
+    with pytest.raises(TypeError, match=message):
+        keep_mask(torch.ones(2, 3, dtype=dtype), TOKENS)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("shape", [(2, 2), (2, 4), (1, 3), (3, 2), (3,), (2, 1, 3), (2, 1, 3, 3)])
+def test_mask_of_another_shape_is_rejected(shape: tuple[int, ...]) -> None:
+    """No mask is broadcast, not even one that could be."""
+    with pytest.raises(ValueError, match=r"attention_mask has shape \(.*\), but the tokens have \(2, 3\)") as error:
+        keep_mask(torch.ones(shape, dtype=torch.bool), TOKENS)
+    assert f"shape {shape}," in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (4, 0)])
+def test_batch_of_sequences_is_accepted(shape: tuple[int, ...]) -> None:
+    """Sequences of length 0 are accepted; the models check the length."""
+    check_batch("input_ids", torch.zeros(shape, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3,), "labels has shape (3,), expected (batch, tokens): for one text, pass labels[None]"),
+        ((0,), "labels has shape (0,), expected (batch, tokens): for one text, pass labels[None]"),
+        ((), "labels has shape (), expected (batch, tokens)"),
+        ((0, 3), "labels has shape (0, 3), expected (batch, tokens)"),
+        ((2, 3, 4), "labels has shape (2, 3, 4), expected (batch, tokens)"),
+    ],
+)
+def test_other_shapes_are_rejected(shape: tuple[int, ...], message: str) -> None:
+    """The message has the name and the shape of the tensor, and a hint for a single text."""
+    with pytest.raises(ValueError, match="expected") as error:
+        check_batch("labels", torch.zeros(shape, dtype=torch.long))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("ids", [[[0, 9], [5, 5]], [[], []]])
+def test_ids_in_the_table_are_accepted(ids: list[list[int]]) -> None:
+    check_ids("input_ids", torch.tensor(ids, dtype=torch.long), nn.Embedding(10, 1), "vocab_size")
+
+
+@pytest.mark.parametrize(
+    ("ids", "wrong"),
+    [([[0, 10]], 10), ([[3, 99], [98, 1]], 99), ([[0, -1]], -1), ([[-100, 3]], -100), ([[-1, 10]], -1)],
+)
+def test_ids_outside_the_table_are_rejected(ids: list[list[int]], wrong: int) -> None:
+    """The message has the most extreme id: the smallest one if it is negative, else the largest one."""
+    with pytest.raises(ValueError, match="has the id") as error:
+        check_ids("token_type_ids", torch.tensor(ids), nn.Embedding(10, 1), "type_vocab_size")
+    assert str(error.value) == f"token_type_ids has the id {wrong}, but type_vocab_size is 10"
+
+
+def test_ids_are_not_checked_while_compiling_or_on_another_device() -> None:
+    """The check needs the values of the ids. On a GPU this would synchronize; in a compiled model it would break the graph."""
+    table, ids = nn.Embedding(10, 1), torch.tensor([[10]])
+    check_ids("input_ids", ids.to("meta"), table, "vocab_size")
+    with mock.patch("torch.compiler.is_compiling", return_value=True):
+        check_ids("input_ids", ids, table, "vocab_size")
