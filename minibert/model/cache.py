@@ -6,6 +6,9 @@ from torch import Tensor
 
 from minibert.model.attention import KeysAndValues, MultiHeadAttention
 
+AllKeysAndValues = tuple[Float[Tensor, "batch heads all_keys head_width"], Float[Tensor, "batch heads all_keys head_width"]]
+"""The projected keys and values of earlier and new tokens."""
+
 
 class KeyValueCache:
     """Keys and values of the tokens processed so far, for every attention module of a decoder.
@@ -29,7 +32,7 @@ class KeyValueCache:
         self.keep = keep if self.keep is None else torch.cat([self.keep, keep], dim=1)
         return self.keep
 
-    def append(self, attention: MultiHeadAttention, new: KeysAndValues) -> KeysAndValues:
+    def append(self, attention: MultiHeadAttention, new: KeysAndValues) -> AllKeysAndValues:
         """Store the keys and values of new tokens after those of earlier ones, and return all of them."""
         key, value = new
         if attention in self._stored:

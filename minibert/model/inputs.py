@@ -35,7 +35,7 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor) -> Bool[Tensor, "batc
         tokens: a tensor of the shape that the mask must have.
 
     Raises: TypeError for a floating-point mask, ValueError for one of another shape.
-    Tests: tests/model/test_inputs.py
+    Tests: tests/model/test_inputs.py::TestKeepMask
     """
     if attention_mask is None:
         return torch.ones(tokens.shape, dtype=torch.bool, device=tokens.device)

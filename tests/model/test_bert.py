@@ -123,7 +123,7 @@ def test_normalization_follows_the_residual_sum(model: BertForPreTraining, ids: 
     torch.nn.init.zeros_(layer.feed_forward.output.bias)
     with record(model) as recording:
         model(ids)
-    torch.testing.assert_close(recording["layers.0.output"], layer.norm(recording["layers.0.attention_norm"]))
+    torch.testing.assert_close(recording["layers.0.output"], layer.feed_forward_norm(recording["layers.0.attention_norm"]))
 
 
 def make_copies(model: BertForPreTraining) -> dict[str, BertForPreTraining]:

@@ -51,7 +51,12 @@ class TestEncoderLayer:
         attended = layer.attention(x[None], x[None])[0].detach().numpy()
         gain, bias, final_gain, final_bias, w_1, b_1, w_2, b_2 = (
             p.detach().numpy()
-            for part in (layer.attention_norm, layer.norm, layer.feed_forward.intermediate, layer.feed_forward.output)
+            for part in (
+                layer.attention_norm,
+                layer.feed_forward_norm,
+                layer.feed_forward.intermediate,
+                layer.feed_forward.output,
+            )
             for p in (part.weight, part.bias)
         )
         out = layer(x[None], None)[0].detach().numpy()
@@ -75,7 +80,9 @@ class TestEncoderLayer:
         def network(h: torch.Tensor) -> torch.Tensor:
             return feed_forward(h, inner.weight.T, inner.bias, outer.weight.T, outer.bias, gelu)
 
-        torch.testing.assert_close(layer(x, None), add_and_norm(hidden, network, layer.norm.weight, layer.norm.bias))
+        torch.testing.assert_close(
+            layer(x, None), add_and_norm(hidden, network, layer.feed_forward_norm.weight, layer.feed_forward_norm.bias)
+        )
 
     @given(seeds)
     def test_zero_sublayers_leave_only_normalization(self, seed: int) -> None:
@@ -85,7 +92,7 @@ class TestEncoderLayer:
             for part in (layer.attention.output, layer.feed_forward.output):
                 part.weight.zero_()
                 part.bias.zero_()
-            for norm in (layer.attention_norm, layer.norm):
+            for norm in (layer.attention_norm, layer.feed_forward_norm):
                 norm.weight.fill_(1)
                 norm.bias.zero_()
         expected = (x - x.mean(-1, keepdim=True)) / x.var(-1, correction=0, keepdim=True).sqrt()
@@ -97,7 +104,7 @@ class TestEncoderLayer:
         layer, x = random_layer(seed, pre_norm=True), normal(seed, 1, 3, 6)
         normed = layer.attention_norm(x)
         hidden = x + layer.attention(normed, normed)
-        feed_forward_output = layer.feed_forward(layer.norm(hidden))
+        feed_forward_output = layer.feed_forward(layer.feed_forward_norm(hidden))
         torch.testing.assert_close(layer(x), hidden + feed_forward_output)
         with torch.no_grad():
             for part in (layer.attention.output, layer.feed_forward.output):
@@ -119,7 +126,7 @@ class TestDecoderLayer:
         keep, memory_keep = torch.ones(3, 3, dtype=torch.bool).tril()[None, None], torch.tensor([[[[True, False, True, True]]]])
         hidden = layer.attention_norm(x + layer.attention(x, x, keep))
         hidden = layer.cross_attention_norm(hidden + layer.cross_attention(hidden, memory[:, [0, 2, 3]]))
-        expected = layer.norm(hidden + layer.feed_forward(hidden))
+        expected = layer.feed_forward_norm(hidden + layer.feed_forward(hidden))
         torch.testing.assert_close(layer(x, keep, memory=memory, memory_keep=memory_keep), expected)
 
     def test_gradient(self) -> None:

@@ -59,7 +59,7 @@ def decode_without_masks(decoder: Decoder, words: Tensor, keep: Tensor, memory: 
             x = hidden[token][None, None]
             x = layer.attention_norm(x + layer.attention(x, context[None]))
             x = layer.cross_attention_norm(x + layer.cross_attention(x, sources[None]))
-            x = layer.norm(x + layer.feed_forward(x))
+            x = layer.feed_forward_norm(x + layer.feed_forward(x))
             outputs[token] = x[0, 0]
         hidden = outputs
     return torch.stack([hidden[token] for token in kept])

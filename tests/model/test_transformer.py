@@ -63,7 +63,7 @@ def copy_layer(ours: EncoderLayer, theirs: nn.Module) -> None:
         copy_attention(ours.cross_attention, theirs.multihead_attn)
         ours.cross_attention_norm.load_state_dict(theirs.norm2.state_dict())
         last_norm = "norm3"
-    ours.norm.load_state_dict(theirs.get_submodule(last_norm).state_dict())
+    ours.feed_forward_norm.load_state_dict(theirs.get_submodule(last_norm).state_dict())
     ours.feed_forward.intermediate.load_state_dict(theirs.linear1.state_dict())
     ours.feed_forward.output.load_state_dict(theirs.linear2.state_dict())
 

@@ -183,7 +183,7 @@ class BagOfWords(PretrainedModel):
     architecture = "BagOfWordsModel"
     head = "mean"
     config_class = BagOfWordsConfig
-    names = NameTable({"words": "embedding", "output": "projection"}, prefix="bag.")
+    names = NameTable({"words": "embedding", "output": "projection"}, their_prefix="bag.")
 
     def __init__(self, config: BagOfWordsConfig) -> None:
         super().__init__(config)
