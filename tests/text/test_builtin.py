@@ -60,7 +60,7 @@ def test_tests_and_code_are_left_out(documents: list[Document]) -> None:
 
 
 def test_the_second_time_it_comes_from_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin, "_gather", lambda: pytest.fail("gathered again"))
+    monkeypatch.setattr(builtin, "_extract", lambda: pytest.fail("gathered again"))
     assert builtin_corpus().documents == documents
 
 

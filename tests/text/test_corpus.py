@@ -15,9 +15,9 @@ from minibert.text.corpus import (
     find_files,
     numbered_lines,
     read_files,
-    read_hub,
+    read_dataset,
 )
-from minibert.text.splits import in_validation, split_documents, sufficient_validation_share
+from minibert.text.splits import is_validation, split_documents, sufficient_validation_fraction
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 TWO = [("One sentence a line.", "Another one."), ("A second document.", "Its end.")]
@@ -88,7 +88,7 @@ def test_the_second_time_it_comes_from_the_cache(tmp_path: Path, monkeypatch: py
     first = read_files([file])
     assert list(first.documents) == [Document(f"a.txt#{n}", sentences) for n, sentences in enumerate(TWO, start=1)]
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "_documents_of", lambda *_: pytest.fail("read again"))
+        patch.setattr(corpus, "_file_documents", lambda *_: pytest.fail("read again"))
         file.touch()
         assert list(read_files([file]).documents) == list(first.documents)
     file.write_text(TEXT.replace("Its end", "The end"))
@@ -160,7 +160,7 @@ def test_many_files_are_read_side_by_side(tmp_path: Path, monkeypatch: pytest.Mo
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text(TEXT.replace("One", f"Number {number}"))
     alone = list(read_files(find_files([tmp_path])).documents)
-    monkeypatch.setattr(corpus, "LARGE", 10)
+    monkeypatch.setattr(corpus, "PARALLEL_BYTES", 10)
     (tmp_path / "5.txt").write_text("Another one.\nIts end.\n")
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert list(read_files(find_files([tmp_path])).documents)[:-1] == alone
@@ -173,18 +173,18 @@ def test_a_data_set_of_the_hub(tmp_path: Path) -> None:
     """By its name, which may be a folder: rows are documents, empty rows are left out."""
     (tmp_path / "train.jsonl").write_text('{"body": "First. Second."}\n{"body": ""}\n{"body": "Third."}\n')
     name = str(tmp_path)
-    read = read_hub(name, column="body")
+    read = read_dataset(name, column="body")
     assert list(read.documents) == [Document(f"{name}#0", ("First.", "Second.")), Document(f"{name}#2", ("Third.",))]
     assert read.name == f"{name} (train)"
     with pytest.raises(CorpusError, match=r"has no column 'text'; its columns: body"):
-        read_hub(name)
+        read_dataset(name)
     (tmp_path / "train.jsonl").write_text('{"body": 5}\n')
     with pytest.raises(Exception, match="'body' is no text but '5'"):
-        read_hub(name, column="body")
+        read_dataset(name, column="body")
     with pytest.raises(CorpusError, match="split 'test'"):
-        read_hub(name, split="test", column="body")
+        read_dataset(name, split="test", column="body")
     with pytest.raises(CorpusError, match="data set 'nobody/nothing-of-the-kind'"):
-        read_hub("nobody/nothing-of-the-kind")
+        read_dataset("nobody/nothing-of-the-kind")
 
 
 def test_documents_of_one_source_are_validation_together() -> None:
@@ -194,8 +194,8 @@ def test_documents_of_one_source_are_validation_together() -> None:
     assert {d.source for d in train}.isdisjoint({d.source for d in validation})
     assert 0.10 < len(validation) / len(documents) < 0.20
     assert split_documents(validation, 0.15) == ([], validation)
-    assert all(in_validation(d.source, 0.15) for d in validation)
-    assert not any(in_validation(d.source, 0.0) for d in documents)
+    assert all(is_validation(d.source, 0.15) for d in validation)
+    assert not any(is_validation(d.source, 0.0) for d in documents)
 
 
 def test_a_corpus_can_be_gone_through_again(tmp_path: Path) -> None:
@@ -207,15 +207,15 @@ def test_at_least_two_documents_are_validation_where_there_are_ten() -> None:
     """The share that is asked for, if it is enough; else as much more as it takes, and of fewer than ten none."""
     for count in (10, 17, 40):
         documents = [Document(f"{count}-{n}", ("a", "b")) for n in range(count)]
-        share = sufficient_validation_share(documents, 0.05)
+        share = sufficient_validation_fraction(documents, 0.05)
         assert share >= 0.05
-        validation = [document for document in documents if in_validation(document.source, share)]
+        validation = [document for document in documents if is_validation(document.source, share)]
         assert len(validation) == 2 or share == 0.05
-        assert sufficient_validation_share(documents, 0.0) == 0.0
+        assert sufficient_validation_fraction(documents, 0.0) == 0.0
     many = [Document(f"{n}", ("a",)) for n in range(1000)]
-    assert sufficient_validation_share(many, 0.05) == 0.05
-    assert sufficient_validation_share(many[:9], 0.05) == 0.0
-    assert sufficient_validation_share([], 0.05) == 0.0
+    assert sufficient_validation_fraction(many, 0.05) == 0.05
+    assert sufficient_validation_fraction(many[:9], 0.05) == 0.0
+    assert sufficient_validation_fraction([], 0.05) == 0.0
 
 
 def test_utf_16_is_recognised(tmp_path: Path) -> None:

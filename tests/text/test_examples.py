@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.equations import IGNORED
-from minibert.text.batching import batches_by_count, batches_by_length, share_of
+from minibert.text.batching import batches_by_count, batches_by_length, split_micro_batches
 from minibert.text.corpus import Document
-from minibert.text.examples import Epoch, ExampleConfig, PretrainingBatch, PretrainingExamples, shown
+from minibert.text.examples import Epoch, ExampleConfig, PretrainingBatch, PretrainingExamples, format_examples
 from minibert.text.options import InvalidOption
 from minibert.text.prefetch import prefetch
 from minibert.text.tokenized import TokenizedCorpus
@@ -42,7 +42,7 @@ def same(one: PretrainingBatch, other: PretrainingBatch) -> bool:
 def test_batches_are_cls_a_sep_b_sep(pairs: str) -> None:
     """Special tokens, segments, padding and labels all stand where they belong."""
     epoch = epoch_of(pairs=pairs)
-    for chosen in epoch.in_batches(partial(batches_by_count, 16)):
+    for chosen in epoch.batch_indices(partial(batches_by_count, 16)):
         batch = epoch.batch(chosen)
         assert batch.input_ids.shape[1] <= 24
         for ids, mask, segments, labels, pair in zip(*vars(batch).values(), strict=True):
@@ -88,13 +88,13 @@ def test_every_epoch_is_drawn_anew_or_comes_again() -> None:
     static = [epoch_of(number, dupe_factor=2) for number in (0, 1, 2)]
     assert same(static[0].batch(everything), static[2].batch(everything))
     assert not same(static[0].batch(everything), static[1].batch(everything))
-    orders = [np.concatenate(epoch.in_batches(partial(batches_by_count, 8))).tolist() for epoch in static]
+    orders = [np.concatenate(epoch.batch_indices(partial(batches_by_count, 8))).tolist() for epoch in static]
     assert orders[0] != orders[2]
 
 
 def test_settings_reach_the_masks() -> None:
     """Whole words and the limit hold in the batches; a share of nothing hides nothing."""
-    epoch = epoch_of(whole_words=True, masked_share=0.5)
+    epoch = epoch_of(whole_words=True, mlm_probability=0.5)
     batch = epoch.batch(np.arange(len(epoch.lengths)))
     original = torch.where(batch.labels == IGNORED, batch.input_ids, batch.labels)
     continues = original == TOKENIZER.token_to_id("##y")
@@ -102,10 +102,10 @@ def test_settings_reach_the_masks() -> None:
     guessed = batch.labels != IGNORED
     assert after_a_word.sum() > 20
     assert torch.equal(guessed[:, 1:][after_a_word], guessed[:, :-1][after_a_word])
-    limited = epoch_of(max_predictions=2, masked_share=0.9)
+    limited = epoch_of(max_predictions=2, mlm_probability=0.9)
     counts = (limited.batch(np.arange(30)).labels != IGNORED).sum(dim=1)
     assert counts.max() == 2
-    assert (epoch_of(masked_share=0.0).batch(np.arange(9)).labels == IGNORED).all()
+    assert (epoch_of(mlm_probability=0.0).batch(np.arange(9)).labels == IGNORED).all()
 
 
 def test_no_example_at_all_is_one_with_nothing_to_guess() -> None:
@@ -121,7 +121,7 @@ def test_what_is_shown_is_what_the_model_sees() -> None:
     ids = torch.tensor([[2, 4, 6, 3, 7, 3, 0]])
     labels = torch.tensor([[-100, 5, -100, -100, 8, -100, -100]])
     batch = PretrainingBatch(ids, ids > 0, torch.zeros_like(ids), labels, torch.tensor([1]))
-    assert shown([batch], TOKENIZER) == [
+    assert format_examples([batch], TOKENIZER) == [
         "tokens: [CLS] [MASK] w1 [SEP] w2 [SEP]\nhidden: 1 [MASK] was w0, 4 w2 was w3\nnext_sentence_label: 1 (B is not next)"
     ]
 
@@ -130,7 +130,7 @@ def test_what_is_shown_is_what_the_model_sees() -> None:
     ("settings", "message"),
     [
         ({"max_length": 4}, "max_length 4: must be at least 5"),
-        ({"masked_share": 1.5}, "masked_share 1.5: must be from 0 to 1"),
+        ({"mlm_probability": 1.5}, "mlm_probability 1.5: must be from 0 to 1"),
         ({"max_predictions": 0}, "max_predictions 0: must be at least 1"),
         ({"dupe_factor": 0}, "dupe_factor 0: must be at least 1"),
     ],
@@ -156,7 +156,7 @@ def test_processes_share_a_step_without_loss(lengths: list[int], processes: int,
     """No example is lost or doubled, for any number of processes; all have as many batches, none too large, of like length."""
     chosen = np.random.default_rng(seed).permutation(len(lengths))
     array = np.array(lengths)
-    shares = [share_of(chosen, array, rank, processes, micro_batch) for rank in range(processes)]
+    shares = [split_micro_batches(chosen, array, rank, processes, micro_batch) for rank in range(processes)]
     assert Counter(example for share in shares for batch in share for example in batch.tolist()) == Counter(chosen.tolist())
     assert len({len(share) for share in shares}) == 1
     assert all(len(batch) <= (micro_batch or len(chosen)) for share in shares for batch in share)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.equations import IGNORED
-from minibert.text.masking import DRAWS, draws_for, mask_tokens
+from minibert.text.masking import NUMBERS_PER_TOKEN, draw_random_numbers, mask_tokens
 from tests import reference
 from tests.strategies import seeds
 from tests.text.test_pairs import within
@@ -20,7 +20,7 @@ def masked(seed: int, rows: int = 500, columns: int = 64, **settings: object) ->
     ids = generator.integers(FIRST_PIECE, VOCABULARY, (rows, columns))
     maskable = generator.random(ids.shape) < 0.9
     ids[~maskable] = generator.integers(0, FIRST_PIECE, (~maskable).sum())
-    draws = generator.random((rows, columns, DRAWS))
+    draws = generator.random((rows, columns, NUMBERS_PER_TOKEN))
     before = ids.copy(), maskable.copy(), draws.copy()
     new, labels = mask_tokens(ids, maskable, MASK, PIECES, draws, **settings)
     for unchanged, now in zip(before, (ids, maskable, draws), strict=True):
@@ -33,7 +33,7 @@ class TestMaskTokens:
     def test_value(self, seed: int, tokens: int, share: float, whole_words: bool, most: int) -> None:
         """Equals the rule in loops, when the same numbers are drawn."""
         generator = np.random.default_rng(seed)
-        draws = generator.random((3, tokens, DRAWS))
+        draws = generator.random((3, tokens, NUMBERS_PER_TOKEN))
         ids = generator.integers(0, 99, (3, tokens))
         maskable = generator.random((3, tokens)) < 0.7
         continues = (generator.random((3, tokens)) < 0.5) & whole_words
@@ -76,7 +76,7 @@ class TestMaskTokens:
         ids = generator.integers(FIRST_PIECE, VOCABULARY, (20, 30))
         continues = generator.random(ids.shape) < 0.5
         maskable = generator.random(ids.shape) < 0.9
-        draws = generator.random((*ids.shape, DRAWS))
+        draws = generator.random((*ids.shape, NUMBERS_PER_TOKEN))
         _, labels = mask_tokens(ids, maskable, MASK, PIECES, draws, share, continues, most)
         guessed = labels != IGNORED
         for row in range(20):
@@ -89,7 +89,7 @@ class TestMaskTokens:
         generator = np.random.default_rng(0)
         ids = generator.integers(FIRST_PIECE, VOCABULARY, (4000, 64))
         continues = np.broadcast_to(np.arange(64) % 4 > 1, ids.shape)  # words of one piece and of three
-        draws = generator.random((*ids.shape, DRAWS))
+        draws = generator.random((*ids.shape, NUMBERS_PER_TOKEN))
         guessed = mask_tokens(ids, np.full(ids.shape, True), MASK, PIECES, draws, 0.15, continues)[1] != IGNORED
         for first in (0, 1):
             words = guessed[:, first::4]
@@ -108,7 +108,7 @@ class TestMaskTokens:
         """Of what is chosen, what stands first is kept no more often than what stands last; with whole words, too."""
         rows, columns = 4000, 32
         ids = np.full((rows, columns), FIRST_PIECE)
-        draws = np.random.default_rng(0).random((rows, columns, DRAWS))
+        draws = np.random.default_rng(0).random((rows, columns, NUMBERS_PER_TOKEN))
         for continues in (None, np.broadcast_to(np.arange(columns) % 2 == 1, ids.shape)):
             labels = mask_tokens(ids, ids > 0, MASK, PIECES, draws, 0.5, continues, most=4)[1]
             counts = (labels != IGNORED).reshape(rows, 2, -1).sum(axis=(0, 2))
@@ -118,11 +118,11 @@ class TestMaskTokens:
 def test_draws_depend_on_seed_and_example_alone() -> None:
     """An example has the same numbers alone as in company, in any order and beside longer ones."""
     lengths = np.array([3, 7, 5])
-    together = draws_for(np.array([10, 11, 12]), lengths, (1, 2))
+    together = draw_random_numbers(np.array([10, 11, 12]), lengths, (1, 2))
     for row, example in enumerate([10, 11, 12]):
-        alone = draws_for(np.array([example]), lengths[[row]], (1, 2))
+        alone = draw_random_numbers(np.array([example]), lengths[[row]], (1, 2))
         np.testing.assert_array_equal(together[row, : lengths[row]], alone[0])
-    turned = draws_for(np.array([12, 10]), lengths[[2, 0]], (1, 2))
+    turned = draw_random_numbers(np.array([12, 10]), lengths[[2, 0]], (1, 2))
     np.testing.assert_array_equal(turned[0, :5], together[2, :5])
-    assert not np.array_equal(draws_for(np.array([10]), lengths[[0]], (1, 3)), draws_for(np.array([10]), lengths[[0]], (1, 2)))
+    assert not np.array_equal(draw_random_numbers(np.array([10]), lengths[[0]], (1, 3)), draw_random_numbers(np.array([10]), lengths[[0]], (1, 2)))
     assert not np.array_equal(together[0, :3], together[1, :3])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minibert.equations import IGNORED
 from minibert.text import pairs as pairs_module
-from minibert.text.pairs import ANOTHER_DOCUMENT, EXCHANGED, IN_ORDER, IS_NEXT, Pairs, draw_pairs
+from minibert.text.pairs import NOT_NEXT, SWAPPED, IN_ORDER, IS_NEXT, Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
 from tests import reference
 from tests.strategies import seeds
@@ -59,15 +59,15 @@ class TestDrawPairs:
         corpus = corpus_of([2, 3], [4, 5])  # ids 0-1 | 2-4, separator 5; 6-9 | 10-14, separator 15
         found = set()
         for seed in range(100):
-            found |= set(rows(draw_pairs(corpus, 20, np.random.default_rng(seed), short_share=0.0)))
+            found |= set(rows(draw_pairs(corpus, 20, np.random.default_rng(seed), short_seq_probability=0.0)))
         assert found == {
             (0, 2, 2, 5, IS_NEXT),
-            (0, 2, 6, 15, ANOTHER_DOCUMENT),
-            (0, 2, 10, 15, ANOTHER_DOCUMENT),
+            (0, 2, 6, 15, NOT_NEXT),
+            (0, 2, 10, 15, NOT_NEXT),
             (2, 5, 5, 5, IGNORED),
             (6, 10, 10, 15, IS_NEXT),
-            (6, 10, 0, 5, ANOTHER_DOCUMENT),
-            (6, 10, 2, 5, ANOTHER_DOCUMENT),
+            (6, 10, 0, 5, NOT_NEXT),
+            (6, 10, 2, 5, NOT_NEXT),
             (10, 15, 15, 15, IGNORED),
         }
 
@@ -76,7 +76,7 @@ class TestDrawPairs:
         """As long as Google's loop leaves them, which takes one token after the other off the longer segment."""
         start = np.array([100])
         pairs = Pairs(start, start + a_length, start + 500, start + 500 + b_length, np.array([IS_NEXT]))
-        short = pairs_module._shortened(pairs, longest, np.random.default_rng(seed))
+        short = pairs_module._truncate(pairs, longest, np.random.default_rng(seed))
         assert (int((short.a_end - short.a_start)[0]), int((short.b_end - short.b_start)[0])) == reference.truncated_pair(
             a_length, b_length, longest
         )
@@ -89,20 +89,20 @@ class TestDrawPairs:
         """Four tokens of which two are to go: both from the beginning, both from the end, or one from each."""
         start = np.array([0])
         pairs = Pairs(start, start + 4, start + 9, start + 10, start)
-        found = {rows(pairs_module._shortened(pairs, 3, np.random.default_rng(seed)))[0] for seed in range(60)}
+        found = {rows(pairs_module._truncate(pairs, 3, np.random.default_rng(seed)))[0] for seed in range(60)}
         assert found == {(first, first + 2, 9, 10, 0) for first in (0, 1, 2)}
 
     def test_it_is_shortened_at_random_ends(self) -> None:
         """Each token that is taken off is taken off the beginning with probability one half."""
         start = np.zeros(4000, dtype=np.int64)
         pairs = Pairs(start, start + 20, start + 50, start + 60, start)
-        short = pairs_module._shortened(pairs, 20, np.random.default_rng(0))
+        short = pairs_module._truncate(pairs, 20, np.random.default_rng(0))
         assert within(int(short.a_start.sum()), 10 * len(start), 0.5)
         assert {*short.a_start.tolist()} >= set(range(1, 10))
 
     @given(corpora(), st.integers(3, 40), st.sampled_from([0.0, 0.1, 1.0]), seeds)
     def test_they_are_of_the_documents_that_the_label_says(
-        self, corpus: TokenizedCorpus, longest: int, short_share: float, seed: int
+        self, corpus: TokenizedCorpus, longest: int, short_seq_probability: float, seed: int
     ) -> None:
         """A is in one document, and so is B; "is next" means the same, and B after A; "another" another one.
 
@@ -110,7 +110,7 @@ class TestDrawPairs:
         """
         of = document_of(corpus)
         for a_start, a_end, b_start, b_end, label in rows(
-            draw_pairs(corpus, longest, np.random.default_rng(seed), "nsp", short_share)
+            draw_pairs(corpus, longest, np.random.default_rng(seed), "nsp", short_seq_probability)
         ):
             assert a_end > a_start
             assert a_end - a_start + b_end - b_start <= longest
@@ -132,7 +132,7 @@ class TestDrawPairs:
 
         A sentence is in just one A, or in one B that is next; B from another document is besides.
         """
-        pairs = draw_pairs(corpus, 10_000, np.random.default_rng(seed), short_share=0.0)
+        pairs = draw_pairs(corpus, 10_000, np.random.default_rng(seed), short_seq_probability=0.0)
         seen = []
         for a_start, a_end, b_start, b_end, label in rows(pairs):
             assert {a_start, a_end, b_start, b_end} <= {*corpus.sentence_starts.tolist()}
@@ -148,9 +148,9 @@ class TestDrawPairs:
         draws = [draw_pairs(corpus, 20, np.random.default_rng(seed)) for seed in range(3000)]
         labels = np.concatenate([pairs.label for pairs in draws])
         labels = labels[labels != IGNORED]
-        assert within(int((labels == ANOTHER_DOCUMENT).sum()), len(labels), 0.5)
+        assert within(int((labels == NOT_NEXT).sum()), len(labels), 0.5)
         of = document_of(corpus)
-        begun = [b for pairs in draws for a, _, b, _, label in rows(pairs) if label == ANOTHER_DOCUMENT and of[a] == 2]
+        begun = [b for pairs in draws for a, _, b, _, label in rows(pairs) if label == NOT_NEXT and of[a] == 2]
         others = [int(start) for start in corpus.sentence_starts[:-1] if of[start] != 2 and corpus.ids[start] != SEPARATOR]
         assert {*begun} == {*others}
         assert all(within(begun.count(start), len(begun), 1 / len(others)) for start in others)
@@ -170,7 +170,7 @@ class TestDrawPairs:
         of = document_of(corpus)
         for seed in range(200):
             for a_start, _, b_start, _, label in rows(draw_pairs(corpus, 20, np.random.default_rng(seed))):
-                assert label == IGNORED or (of[a_start] != of[b_start]) == (label == ANOTHER_DOCUMENT)
+                assert label == IGNORED or (of[a_start] != of[b_start]) == (label == NOT_NEXT)
         with pytest.raises(ValueError, match="at least two documents"):
             draw_pairs(corpus_of([2, 2, 2]), 20, np.random.default_rng(0))
         for task in ("nsp", "sop"):
@@ -186,24 +186,24 @@ class TestDrawPairs:
                 continue
             assert of[a_start] == of[a_end - 1] == of[b_start] == of[b_end - 1]
             assert (a_end <= b_start) == (label == IN_ORDER)
-            assert (b_end <= a_start) == (label == EXCHANGED)
+            assert (b_end <= a_start) == (label == SWAPPED)
 
     def test_half_of_the_orders_are_exchanged(self) -> None:
         pairs = draw_pairs(corpus_of(*[[3, 3]] * 5000), 20, np.random.default_rng(0), "sop")
-        assert within(int((pairs.label == EXCHANGED).sum()), int((pairs.label != IGNORED).sum()), 0.5)
+        assert within(int((pairs.label == SWAPPED).sum()), int((pairs.label != IGNORED).sum()), 0.5)
 
     @given(corpora(), st.integers(31, 60), seeds)
     def test_full_sentences_are_packed_over_documents(self, corpus: TokenizedCorpus, longest: int, seed: int) -> None:
         """One segment without a label, of whole sentences; together they are the whole text in order, but for separators at
         their ends. None could take the next sentence as well."""
-        pairs = draw_pairs(corpus, longest, np.random.default_rng(seed), "none", short_share=0.0)
+        pairs = draw_pairs(corpus, longest, np.random.default_rng(seed), "none", short_seq_probability=0.0)
         assert (pairs.label == IGNORED).all()
         np.testing.assert_array_equal(pairs.b_start, pairs.b_end)
         starts = corpus.sentence_starts
         assert np.isin(pairs.a_start, starts).all()
         assert np.isin(pairs.a_end, starts).all()
-        shown = [token for a, b in zip(pairs.a_start, pairs.a_end, strict=True) for token in corpus.ids[a:b].tolist()]
-        assert [token for token in shown if token != SEPARATOR] == [token for token in corpus.ids if token != SEPARATOR]
+        format_examples = [token for a, b in zip(pairs.a_start, pairs.a_end, strict=True) for token in corpus.ids[a:b].tolist()]
+        assert [token for token in format_examples if token != SEPARATOR] == [token for token in corpus.ids if token != SEPARATOR]
         for a_start, a_end in zip(pairs.a_start, pairs.a_end, strict=True):
             assert SEPARATOR not in (corpus.ids[a_start], corpus.ids[a_end - 1])
             following = starts[starts > a_end]
@@ -211,7 +211,7 @@ class TestDrawPairs:
 
     def test_long_documents_are_cut_into_stretches_that_lose_nothing(self) -> None:
         """A document of more sentences than a stretch has is used whole."""
-        corpus = corpus_of([1] * (2 * pairs_module.STRETCH + 3), [1, 1])
-        pairs = draw_pairs(corpus, 50, np.random.default_rng(0), "sop", short_share=0.0)
+        corpus = corpus_of([1] * (2 * pairs_module.MAX_RUN_SENTENCES + 3), [1, 1])
+        pairs = draw_pairs(corpus, 50, np.random.default_rng(0), "sop", short_seq_probability=0.0)
         used = sum(int((pairs.a_end - pairs.a_start + pairs.b_end - pairs.b_start)[i]) for i in range(len(pairs.label)))
         assert used == len(corpus.ids) - 2

@@ -20,9 +20,9 @@ from minibert.text.parallel import (
     ParallelEpoch,
     ParallelExamples,
     ParallelText,
-    SequenceExamples,
+    LettersExamples,
     read_parallel,
-    solved,
+    solve_letters,
     split_parallel,
 )
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
@@ -44,9 +44,9 @@ class TestReadParallel:
         other = written(tmp_path / "a.en", "a dog\nnothing\ntwo\n  \n")
         tabs = tmp_path / "both.tsv.gz"
         tabs.write_bytes(gzip.compress("ein Hund\ta dog\n\nzwei 学习\ttwo\r\ndrei\t\n".encode()))
-        expected = ParallelText(["ein Hund", "zwei 学习"], ["a dog", "two"], left_out=2)
+        expected = ParallelText(["ein Hund", "zwei 学习"], ["a dog", "two"], skipped=2)
         assert read_parallel([one, other]) == expected
-        assert read_parallel([tabs]) == replace(expected, left_out=1)
+        assert read_parallel([tabs]) == replace(expected, skipped=1)
 
     def test_clear_errors(self, tmp_path: Path) -> None:
         """Another number of lines, no tab, not UTF-8, nothing at all."""
@@ -90,7 +90,7 @@ class TestParallelExamples:
 
     def test_the_decoder_is_given_what_the_model_makes_of_the_labels(self) -> None:
         """Training and `Transformer(labels=...)` shift the same way."""
-        batch = SequenceExamples("sort", TOKENIZER, seed=0, size=20, longest=6).epoch(0).batch(np.arange(20))
+        batch = LettersExamples("sort", TOKENIZER, seed=0, size=20, longest=6).epoch(0).batch(np.arange(20))
         shifted = shift_right(batch.labels, start=2, padding=0)
         there = batch.labels != IGNORED
         assert torch.equal(batch.decoder_input_ids[there], shifted[there])
@@ -99,7 +99,7 @@ class TestParallelExamples:
         """With more tokens than there may be, on either side."""
         text = ParallelText(["a b c d", "a", "a"], ["a", "a b c d", "b"])
         examples = ParallelExamples(text, TOKENIZER, seed=0, longest=4)
-        assert examples.left_out == 2
+        assert examples.skipped == 2
         assert examples.sources == [[2, 5, 3]]
 
     def test_no_example_chosen_is_nothing_to_learn(self) -> None:
@@ -112,25 +112,25 @@ class TestParallelExamples:
         """The order is that of seed and epoch; another epoch has another."""
         pairs = [[5] * length for length in lengths]
         epoch = ParallelEpoch(pairs, pairs, 0, (seed, 0, number))
-        found = epoch.in_batches(partial(batches_by_length, 12))
+        found = epoch.batch_indices(partial(batches_by_length, 12))
         assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
-        again = ParallelEpoch(pairs, pairs, 0, (seed, 0, number)).in_batches(partial(batches_by_length, 12))
+        again = ParallelEpoch(pairs, pairs, 0, (seed, 0, number)).batch_indices(partial(batches_by_length, 12))
         assert [some.tolist() for some in found] == [some.tolist() for some in again]
 
 
-class TestSequenceExamples:
+class TestLettersExamples:
     @pytest.mark.parametrize("task", TASKS)
     def test_value(self, task: str) -> None:
         """Each target is what the task makes of its source; all lengths come."""
-        text = SequenceExamples(task, TOKENIZER, seed=0, size=400, longest=6).texts(0)
+        text = LettersExamples(task, TOKENIZER, seed=0, size=400, longest=6).texts(0)
         for source, target in zip(text.sources, text.targets, strict=True):
             assert target.split() == {"copy": list, "reverse": lambda s: s[::-1], "sort": sorted}[task](source.split())
         assert {len(source.split()) for source in text.sources} == {1, 2, 3, 4, 5, 6}
 
     def test_what_is_validation_is_never_train_from(self) -> None:
         """In no epoch; each epoch has other sequences, and the same again if it is asked for again."""
-        train = SequenceExamples("sort", TOKENIZER, seed=0, size=2000, longest=3)
-        validation = SequenceExamples("sort", TOKENIZER, seed=0, size=500, longest=3, validation=True)
+        train = LettersExamples("sort", TOKENIZER, seed=0, size=2000, longest=3)
+        validation = LettersExamples("sort", TOKENIZER, seed=0, size=500, longest=3, validation=True)
         seen = {source for number in range(3) for source in train.texts(number).sources}
         assert not seen & {*validation.texts(0).sources}
         assert train.texts(0) != train.texts(1)
@@ -138,7 +138,7 @@ class TestSequenceExamples:
 
     def test_a_batch_is_of_the_texts(self) -> None:
         """Encoded as parallel text is."""
-        examples = SequenceExamples("reverse", TOKENIZER, seed=3, size=4, longest=5)
+        examples = LettersExamples("reverse", TOKENIZER, seed=3, size=4, longest=5)
         text, batch = examples.texts(2), examples.epoch(2).batch(np.arange(4))
         for source, target, ids, keep, labels in zip(
             text.sources, text.targets, batch.input_ids, batch.attention_mask, batch.labels, strict=True
@@ -151,6 +151,6 @@ class TestSequenceExamples:
 @given(st.lists(st.sampled_from(ALPHABET), max_size=9))
 def test_tasks_are_what_they_are_called(letters: list[str]) -> None:
     """Sorting twice is sorting once, reversing twice is copying, and nothing is lost."""
-    assert solved("sort", solved("sort", letters)) == solved("sort", letters)
-    assert solved("reverse", solved("reverse", letters)) == solved("copy", letters) == letters
-    assert sorted(solved("reverse", letters)) == solved("sort", letters)
+    assert solve_letters("sort", solve_letters("sort", letters)) == solve_letters("sort", letters)
+    assert solve_letters("reverse", solve_letters("reverse", letters)) == solve_letters("copy", letters) == letters
+    assert sorted(solve_letters("reverse", letters)) == solve_letters("sort", letters)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.text.sentences import LONGEST_SENTENCE, documents_in, guess_layout, split_sentences
+from minibert.text.sentences import MAX_SENTENCE_CHARACTERS, parse_documents, detect_layout, split_sentences
 
 GOOGLE = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 WIKI = "One paragraph a line. It has sentences. Three of them.\nThe next paragraph. Two.\n\nA second document. It ends.\n"
@@ -57,23 +57,23 @@ def test_nothing_is_lost_between_sentences(paragraph: str) -> None:
     [(GOOGLE, "lines"), (WIKI, "paragraphs"), (BOOK, "wrapped"), ("", "lines"), ("no stop\n\n" * 9, "lines")],
 )
 def test_the_layout_is_guessed(text: str, layout: str) -> None:
-    assert guess_layout(text.splitlines()) == layout
+    assert detect_layout(text.splitlines()) == layout
 
 
 def test_documents_of_each_layout() -> None:
-    assert list(documents_in(GOOGLE.splitlines(), "lines")) == [
+    assert list(parse_documents(GOOGLE.splitlines(), "lines")) == [
         ["One sentence a line.", "Another one."],
         ["A second document.", "Its end."],
     ]
-    assert [len(document) for document in documents_in(WIKI.splitlines(), "paragraphs")] == [5, 2]
-    first, second = documents_in(BOOK.splitlines(), "wrapped")
+    assert [len(document) for document in parse_documents(WIKI.splitlines(), "paragraphs")] == [5, 2]
+    first, second = parse_documents(BOOK.splitlines(), "wrapped")
     assert first[1:] == [
         "It was a long paragraph that was wrapped over two lines.",
         "It had a second sentence.",
         "A second paragraph stands after one blank line and is of the same chapter.",
     ]
     assert second[-1] == "Here begins another document, after two blank lines, and here it ends."
-    assert list(documents_in(["", " ", "\t"], "lines")) == []
+    assert list(parse_documents(["", " ", "\t"], "lines")) == []
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_documents_of_each_layout() -> None:
 def test_a_line_of_ten_megabytes_does_no_harm(line: str) -> None:
     """It is cut at spaces, where there are any, in seconds, and nothing of it is lost."""
     began = time.monotonic()
-    (document,) = documents_in([line], "paragraphs")
+    (document,) = parse_documents([line], "paragraphs")
     assert time.monotonic() - began < 20
-    assert max(map(len, document)) <= LONGEST_SENTENCE
+    assert max(map(len, document)) <= MAX_SENTENCE_CHARACTERS
     assert "".join("".join(document).split()) == "".join(line.split())
     if line.startswith("word"):
         assert all(sentence.startswith(("word", "and", "another")) for sentence in document)

@@ -44,7 +44,7 @@ def test_on_the_disk_it_is_the_same(tmp_path: Path) -> None:
     documents = make([["abc de", "f"], ["a"], ["b c", "d", "e"]])
     whole = TokenizedCorpus.from_documents(documents, TOKENIZER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenized, "CHARACTERS_AT_ONCE", 5)
+        patch.setattr(tokenized, "CHARACTERS_PER_CHUNK", 5)
         written = TokenizedCorpus.write(tmp_path, iter(documents), TOKENIZER)
     for name in ("ids", "sentence_starts", "document_starts"):
         np.testing.assert_array_equal(getattr(written, name), getattr(whole, name))
@@ -62,7 +62,7 @@ def test_tokenizing_is_done_once_and_again_after_a_change(monkeypatch: pytest.Mo
     assert len(train.document_starts) + len(validation.document_starts) == 42
     assert len(validation.document_starts) > 3
     with monkeypatch.context() as patch:
-        patch.setattr(tokenized, "_write_both", lambda *_: pytest.fail("tokenized again"))
+        patch.setattr(tokenized, "_write_splits", lambda *_: pytest.fail("tokenized again"))
         again, _ = tokenize_corpus(corpus, TOKENIZER, 0.2)
         np.testing.assert_array_equal(train.ids, again.ids)
         for other in (

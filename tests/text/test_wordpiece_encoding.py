@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, normalizer, pre_tokenizer
-from minibert.text.wordpiece_encoding import encode, matches, normalize, pre_tokenize, split_special, split_word
-from minibert.text.wordpiece_training import CONTINUES, count_words, train_wordpiece
+from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_special_tokens, split_word
+from minibert.text.wordpiece_training import CONTINUATION_PREFIX, count_words, train_wordpiece
 
 EVERY_CHARACTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]  # without surrogates
 RECLASSIFIED = "\u166d\u1734\u1885\u1886\ua9bd\U000111c9"
@@ -124,7 +124,7 @@ def test_samples(text: str, lowercase: bool) -> None:
     assert list(encode(text, VOCABULARY, lowercase).ids) == expected
 
 
-@given(st.sets(st.text("ab", min_size=1, max_size=4).flatmap(lambda p: st.sampled_from([p, CONTINUES + p]))), st.text("ab#"))
+@given(st.sets(st.text("ab", min_size=1, max_size=4).flatmap(lambda p: st.sampled_from([p, CONTINUATION_PREFIX + p]))), st.text("ab#"))
 @example({"a", "#", "##", "##b"}, "ab")
 def test_any_vocabulary(pieces: set[str], word: str) -> None:
     """Longest match first, with pieces that lead to a dead end as well."""
@@ -133,12 +133,12 @@ def test_any_vocabulary(pieces: set[str], word: str) -> None:
     assert [piece for of_word in encode(word, dict.fromkeys(vocabulary, 0)).pieces for piece in of_word] == expected
 
 
-@given(st.text("abc", min_size=1), st.sets(st.text("abc", min_size=1).flatmap(lambda p: st.sampled_from([p, CONTINUES + p]))))
+@given(st.text("abc", min_size=1), st.sets(st.text("abc", min_size=1).flatmap(lambda p: st.sampled_from([p, CONTINUATION_PREFIX + p]))))
 def test_a_match_is_the_longest(word: str, vocabulary: set[str]) -> None:
     """Every step tries all beginnings of what is left, longest first, and ends at the first that is a piece."""
     left = word
-    for match in matches(word, vocabulary):
-        *missed, last = [beginning.removeprefix(CONTINUES) for beginning in match.tried]
+    for match in match_steps(word, vocabulary):
+        *missed, last = [beginning.removeprefix(CONTINUATION_PREFIX) for beginning in match.tried]
         assert [*missed, last] == [left[:end] for end in range(len(left), len(last) - 1, -1)]
         assert match.piece == (match.tried[-1] if match.tried[-1] in vocabulary else None)
         assert vocabulary.isdisjoint(match.tried[:-1])
@@ -167,6 +167,6 @@ def test_the_stages_of_a_chinese_sentence() -> None:
 
 def test_other_special_tokens() -> None:
     """The longest of those that begin at a place is taken; without any, the text stays whole."""
-    assert split_special("a[E][E1]b", ["[E", "[E]", "[E1]"]) == ["a", "[E]", "", "[E1]", "b"]
-    assert split_special("a[MASK]", []) == ["a[MASK]"]
+    assert split_special_tokens("a[E][E1]b", ["[E", "[E]", "[E1]"]) == ["a", "[E]", "", "[E1]", "b"]
+    assert split_special_tokens("a[MASK]", []) == ["a[MASK]"]
     assert encode("x[E1]Y", {"x": 0, "y": 1, "[E1]": 2}, special=["[E1]"]).ids == (0, 2, 1)

@@ -19,14 +19,14 @@ from minibert.text.tokenizer import (
     save_tokenizer,
     token_id,
 )
-from minibert.text.wordpiece_training import CONTINUES, count_words, train_with_tokenizers, train_wordpiece
+from minibert.text.wordpiece_training import CONTINUATION_PREFIX, count_words, train_with_tokenizers, train_wordpiece
 
 words = st.dictionaries(st.text("abcé中", min_size=1, max_size=6), st.integers(1, 50), min_size=1, max_size=12)
 
 
 def slow_wordpiece(counts: dict[str, int], size: int) -> list[str]:
     """The definition, with everything counted anew before each merge."""
-    spelled = {word: [word[0], *(CONTINUES + c for c in word[1:])] for word in counts}
+    spelled = {word: [word[0], *(CONTINUATION_PREFIX + c for c in word[1:])] for word in counts}
     vocabulary = [*SPECIAL_TOKENS, *sorted({piece for pieces in spelled.values() for piece in pieces})]
     while len(vocabulary) < size:
         pairs: dict[tuple[str, str], int] = {}
@@ -36,7 +36,7 @@ def slow_wordpiece(counts: dict[str, int], size: int) -> list[str]:
         if not pairs or max(pairs.values()) < 2:
             break
         best = min(pair for pair, count in pairs.items() if count == max(pairs.values()))
-        merged = best[0] + best[1].removeprefix(CONTINUES)
+        merged = best[0] + best[1].removeprefix(CONTINUATION_PREFIX)
         if merged not in vocabulary:
             vocabulary.append(merged)
         for word, pieces in spelled.items():
@@ -68,7 +68,7 @@ def test_every_word_can_be_spelled(texts: dict[str, int], size: int) -> None:
     for word in counts:
         pieces = tokenizer.encode(word).tokens[1:-1]
         assert "[UNK]" not in pieces
-        assert "".join(piece.removeprefix(CONTINUES) for piece in pieces) == word
+        assert "".join(piece.removeprefix(CONTINUATION_PREFIX) for piece in pieces) == word
 
 
 def test_ties_are_broken_lexicographically() -> None:
@@ -106,13 +106,13 @@ spaced_texts = (
 def test_counting_is_its_definition(texts: list[str], lowercase: bool, chunks: int) -> None:
     """Cut at spaces first, in parts of any size: the same as every text normalized and cut as a whole."""
     normalize, cut = normalizer(lowercase).normalize_str, pre_tokenizer().pre_tokenize_str
-    with patch.object(wordpiece, "DISTINCT_CHUNKS", chunks):
+    with patch.object(wordpiece, "MAX_DISTINCT_CHUNKS", chunks):
         assert count_words(texts, lowercase) == Counter(word for text in texts for word, _ in cut(normalize(text)))
 
 
 def test_what_is_counted_need_not_fit_into_memory() -> None:
     """No more chunks than allowed are kept before they are looked into, and a text more."""
-    with patch.object(wordpiece, "DISTINCT_CHUNKS", 10):
+    with patch.object(wordpiece, "MAX_DISTINCT_CHUNKS", 10):
         sizes = [len(chunks) for chunks in wordpiece_training._count_chunks(f"a{number} b{number}" for number in range(100))]
     assert max(sizes) == 10
     assert sum(sizes) == 200

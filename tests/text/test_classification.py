@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from minibert.text.corpus import Document
-from minibert.text.labeled import MODULE_FAMILIES, LabeledText, classification_batches, module_families
+from minibert.text.labeled import MODULE_FAMILIES, LabeledText, classification_batches, label_by_module
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
 NAMES = list(MODULE_FAMILIES)
@@ -21,14 +21,14 @@ def test_families_are_told_by_whole_module_names() -> None:
         Document("torch.nn.modules", two[:1]),
         Document("this", two),
     ]
-    found = module_families(documents, 10, np.random.default_rng(0))
+    found = label_by_module(documents, 10, np.random.default_rng(0))
     assert [NAMES[example.label] for example in found] == ["neural networks", "concurrency"]
     assert found[0].text == "One sentence stands here. Another one follows it."
 
 
 def test_the_number_of_labels_is_bounded_and_drawn_by_the_seed() -> None:
     documents = [Document("email.x", (f"Sentence number {n} here.", "Next one.")) for n in range(30)]
-    draws = [module_families(documents, 4, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    draws = [label_by_module(documents, 4, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
     assert Counter(example.label for example in draws[0]) == {NAMES.index("internet"): 4}
 
