@@ -192,7 +192,7 @@ def _attached_docstrings(call: ast.Call) -> Iterator[str]:
 
 
 def _fingerprint() -> str:
-    """Return a hash of everything that determines the corpus: the versions of Python and torch, and the code that extracts it."""
+    """Return a hash of the versions of Python and torch and of the code that extracts the corpus."""
     versions = f"{platform.python_version()} {metadata.version('torch')}".encode()
     code = Path(__file__).read_bytes() + Path(inspect.getfile(inspect.unwrap(split_sentences))).read_bytes()
     return hashlib.sha256(versions + code).hexdigest()[:16]

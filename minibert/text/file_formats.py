@@ -1,4 +1,4 @@
-"""File formats: the lines of text files, and the text column of JSONL, CSV, TSV and Parquet files, each optionally compressed."""
+"""File formats: lines of text files, and the text column of JSONL, CSV, TSV and Parquet files. Each may be compressed."""
 
 import csv
 import gzip
@@ -82,7 +82,7 @@ COLUMN_READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     ".tsv": _read_csv,
     ".parquet": _read_parquet,
 }
-"""Readers of files with columns, by file extension: functions of the path and the column name that yield the text of each row."""
+"""Readers of files with columns, by file extension: functions of the path and the column name that yield texts."""
 TEXT_EXTENSIONS = (".txt", ".text", ".md")
 """Extensions of plain-text files. Folders are searched for these."""
 

@@ -49,8 +49,8 @@ class TextOptions:
     column: str = "text"
     """Name of the column that contains the text, for datasets and files with columns. Each row is a document."""
     layout: Literal["auto"] | Layout = "auto"
-    """Arrangement of plain text. lines: one sentence per line, blank line between documents. paragraphs: one paragraph per line.
-    wrapped: wrapped paragraphs, a blank line between them, two between documents. auto: detect it for each file."""
+    """Arrangement of plain text. lines: one sentence per line, a blank line between documents. paragraphs: one paragraph per
+    line. wrapped: wrapped paragraphs, a blank line between them, two between documents. auto: detect it for each file."""
     validation_fraction: float = 0.05
     """Fraction of the documents used for validation instead of training."""
 
@@ -119,8 +119,8 @@ class ExampleConfig:
     max_predictions: int | None = None
     """Maximum number of masked tokens per example."""
     dupe_factor: int | None = None
-    """Number of different versions of the examples, repeated in turn (static masking; Google's BERT: 10). Default: a new version
-    in every epoch (dynamic masking)."""
+    """Number of different versions of the examples, used in turn (static masking; Google's BERT: 10). Default: a new version in
+    every epoch (dynamic masking)."""
 
     def __post_init__(self) -> None:
         if self.max_length < 5:

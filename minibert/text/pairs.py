@@ -68,9 +68,9 @@ def draw_pairs(
     Each document is split into chunks: as many sentences as are needed to reach the target length. The target length is
     `max_tokens`, or, with probability `short_seq_probability`, a random smaller number. The sentences of a chunk up to a random
     position are segment A. With probability 0.5, the rest of the chunk is segment B, and the label is `IS_NEXT`. Otherwise,
-    segment B starts at a random sentence of another document (all sentences of all other documents are equally likely), the label
-    is `NOT_NEXT`, and the rest of the chunk is used for the next example. A chunk of one sentence gives an example
-    without segment B, with the label `IGNORED`.
+    segment B starts at a random sentence of another document, the label is `NOT_NEXT`, and the rest of the chunk is left for
+    the next example. All sentences of all other documents are equally likely. A chunk of one sentence gives an example without
+    segment B, with the label `IGNORED`.
 
     Args:
         max_tokens: maximum number of tokens of A and B together, without special tokens. The longer segment is truncated at

@@ -1,4 +1,4 @@
-"""Where sentences end, and how text stands in a file."""
+"""Sentence splitting and layout detection."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.text.sentences import MAX_SENTENCE_CHARACTERS, parse_documents, detect_layout, split_sentences
+from minibert.text.sentences import MAX_SENTENCE_CHARACTERS, detect_layout, parse_documents, split_sentences
 
 GOOGLE = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 WIKI = "One paragraph a line. It has sentences. Three of them.\nThe next paragraph. Two.\n\nA second document. It ends.\n"
@@ -40,13 +40,13 @@ and here it ends.
         ("   ", []),
     ],
 )
-def test_sentences(paragraph: str, sentences: list[str]) -> None:
+def test_split_sentences(paragraph: str, sentences: list[str]) -> None:
     assert split_sentences(paragraph) == sentences
 
 
 @given(st.text(alphabet="aB1 .!?。\"'()\t…", max_size=60))
-def test_nothing_is_lost_between_sentences(paragraph: str) -> None:
-    """All signs but white space are there, in their order, and no sentence is empty or has space around it."""
+def test_sentences_contain_all_characters(paragraph: str) -> None:
+    """All characters except white space are kept in order. No sentence is empty or has surrounding white space."""
     sentences = split_sentences(paragraph)
     assert "".join("".join(sentences).split()) == "".join(paragraph.split())
     assert all(sentence and sentence == sentence.strip() for sentence in sentences)
@@ -56,7 +56,7 @@ def test_nothing_is_lost_between_sentences(paragraph: str) -> None:
     ("text", "layout"),
     [(GOOGLE, "lines"), (WIKI, "paragraphs"), (BOOK, "wrapped"), ("", "lines"), ("no stop\n\n" * 9, "lines")],
 )
-def test_the_layout_is_guessed(text: str, layout: str) -> None:
+def test_layout_detection(text: str, layout: str) -> None:
     assert detect_layout(text.splitlines()) == layout
 
 
@@ -79,11 +79,11 @@ def test_documents_of_each_layout() -> None:
 @pytest.mark.parametrize(
     "line", ["word and another word " * 500_000, "x" * 10_000_000, ". A" * 1_000_000, "." + " " * 10**6 + "x"]
 )
-def test_a_line_of_ten_megabytes_does_no_harm(line: str) -> None:
-    """It is cut at spaces, where there are any, in seconds, and nothing of it is lost."""
-    began = time.monotonic()
+def test_very_long_lines(line: str) -> None:
+    """A line of ten megabytes is split within seconds, at spaces if possible, and no character is lost."""
+    start = time.monotonic()
     (document,) = parse_documents([line], "paragraphs")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - start < 20
     assert max(map(len, document)) <= MAX_SENTENCE_CHARACTERS
     assert "".join("".join(document).split()) == "".join(line.split())
     if line.startswith("word"):
