@@ -49,8 +49,9 @@ class TextOptions:
     column: str = "text"
     """Name of the column that contains the text, for datasets and files with columns. Each row is a document."""
     layout: Literal["auto"] | Layout = "auto"
-    """Arrangement of plain text. lines: one sentence per line, a blank line between documents. paragraphs: one paragraph per
-    line. wrapped: wrapped paragraphs, a blank line between them, two between documents. auto: detect it for each file."""
+    """Arrangement of plain text. auto: detect it for each file. lines: one sentence per line, a blank line between documents.
+    paragraphs: one paragraph per line, a blank line between documents. wrapped: paragraphs wrapped over several lines, a blank
+    line between paragraphs, two between documents."""
     validation_fraction: float = 0.05
     """Fraction of the documents used for validation instead of training."""
 
@@ -93,7 +94,7 @@ class VocabularyOptions:
     vocab_size: int = 8000
     """Size of the trained vocabulary, including special tokens."""
     cased: bool = False
-    """Keep upper case and accents."""
+    """Keep uppercase letters and accents."""
     trainer: Literal["minibert", "tokenizers"] = "minibert"
     """Training algorithm: minibert's own, or the one of Hugging Face's tokenizers, whose result varies from run to run."""
 

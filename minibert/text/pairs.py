@@ -114,7 +114,7 @@ def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
     if task == "nsp" and len(sentence_counts) < 2:
         raise ValueError(
             "sentence pairs need at least two documents, but there is only one: separate documents by a blank line "
-            "(by two with --layout wrapped), give several files, or use --pairs sop or --pairs none"
+            "(--layout wrapped: two), give several files, or use --pairs sop or none"
         )
 
 
