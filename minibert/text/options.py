@@ -49,9 +49,10 @@ class TextOptions:
     column: str = "text"
     """Name of the column that contains the text, for datasets and files with columns. Each row is a document."""
     layout: Literal["auto"] | Layout = "auto"
-    """Arrangement of plain text. auto: detect it for each file. lines: one sentence per line, a blank line between documents.
-    paragraphs: one paragraph per line, a blank line between documents. wrapped: paragraphs wrapped over several lines, a blank
-    line between paragraphs, two between documents."""
+    """Arrangement of plain text. auto: detected for each file.
+    lines: one sentence per line, a blank line between documents.
+    paragraphs: one paragraph per line, a blank line between documents.
+    wrapped: paragraphs wrapped over several lines, one blank line between paragraphs, two between documents."""
     validation_fraction: float = 0.05
     """Fraction of the documents used for validation instead of training."""
 
@@ -120,8 +121,7 @@ class ExampleConfig:
     max_predictions: int | None = None
     """Maximum number of masked tokens per example."""
     dupe_factor: int | None = None
-    """Number of different versions of the examples, used in turn (static masking; Google's BERT: 10). Default: a new version in
-    every epoch (dynamic masking)."""
+    """Number of versions of the examples, used in turn (static masking). None: a new version every epoch (dynamic masking)."""
 
     def __post_init__(self) -> None:
         if self.max_length < 5:
