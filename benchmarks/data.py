@@ -1,8 +1,9 @@
-"""Is preparing data ever the bottleneck? Tokens a second on one core, beside what training consumes: writes data.json.
+"""Speed of data preparation compared with training, in tokens per second on one core.
 
 python benchmarks/data.py [--text PATH …]
 
-Each number is the median of seven runs, with the range of the middle five; torch, numpy and tokenizers have one thread.
+The benchmark prints a table and writes data.json. Each number is the median of seven runs, with the range of the middle five.
+torch, numpy and tokenizers use one thread.
 """
 
 import argparse
@@ -21,10 +22,11 @@ import torch
 
 from minibert.files import cache_directory
 from minibert.text.batching import batches_by_count
-from minibert.text.corpus import find_files, read_files
+from minibert.text.corpus import find_files, read_corpus
 from minibert.text.examples import PretrainingExamples
+from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
-from minibert.text.source import make_tokenizer, open_corpus
+from minibert.text.splits import training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.recipe import pretraining_run
@@ -33,65 +35,65 @@ RUNS = 7
 CORES = 16
 
 
-def measured(tokens: int, work: Callable[[], object]) -> tuple[float, float, float]:
-    """Tokens a second: the median, and the range without the best and the worst."""
+def measure(tokens: int, work: Callable[[], object]) -> tuple[float, float, float]:
+    """Return tokens per second: the median, and the range without the best and the worst run."""
     rates = []
     for _ in range(RUNS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         work()
-        rates.append(tokens / (time.perf_counter() - began))
+        rates.append(tokens / (time.perf_counter() - start))
     rates.sort()
     return statistics.median(rates), rates[1], rates[-2]
 
 
 def main() -> None:
-    """Measures every stage, then training."""
+    """Measure every stage of data preparation, then training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, nargs="*", default=())
     options = parser.parse_args()
     torch.set_num_threads(1)
-    source = TextOptions(text=tuple(options.text))
-    corpus = open_corpus(source)
-    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_share)
-    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_share)
+    text_options = TextOptions(text=tuple(options.text))
+    corpus = open_corpus(text_options)
+    tokenizer = make_tokenizer(VocabularyOptions(), training_sentences(corpus.documents, text_options.validation_fraction))
+    train, _ = tokenize_corpus(corpus, tokenizer, text_options.validation_fraction)
     documents = [document for document, _ in zip(corpus.documents, range(2000), strict=False)]
     rows: dict[str, tuple[float, float, float]] = {}
-    some = TokenizedCorpus.from_documents(documents, tokenizer)
-    rows["encode text (once)"] = measured(len(some.ids), lambda: TokenizedCorpus.from_documents(documents, tokenizer))
+    sample = TokenizedCorpus.from_documents(documents, tokenizer)
+    rows["tokenize (once)"] = measure(len(sample.ids), lambda: TokenizedCorpus.from_documents(documents, tokenizer))
     if options.text:
         files = find_files(options.text)[:4]
         with tempfile.TemporaryDirectory() as folder:
             os.environ["MINIBERT_CACHE"] = folder
-            read = read_files(files)
-            tokens = len(TokenizedCorpus.from_documents(read.documents, tokenizer).ids)
+            documents_read = read_corpus(files).documents
+            tokens = len(TokenizedCorpus.from_documents(documents_read, tokenizer).ids)
             numbers = iter(range(RUNS + 1))
 
-            def read_anew() -> None:
+            def read_without_cache() -> None:
                 os.environ["MINIBERT_CACHE"] = f"{folder}/{next(numbers)}"
                 assert cache_directory().name.isdigit()
-                read_files(files)
+                read_corpus(files)
 
-            rows["read files into sentences (once)"] = measured(tokens, read_anew)
-    for name, settings in {
+            rows["split files into sentences (once)"] = measure(tokens, read_without_cache)
+    for name, config in {
         "sentence pairs": ExampleConfig(),
-        "sentence pairs, whole words, a limit": ExampleConfig(whole_words=True, max_predictions=20),
+        "sentence pairs, whole words, limited": ExampleConfig(whole_word_masking=True, max_predictions=20),
         "full sentences": ExampleConfig(pairs="none"),
         "sentence pairs, length 512": ExampleConfig(max_length=512),
     }.items():
-        examples = PretrainingExamples(train, tokenizer, settings, seed=0)
+        examples = PretrainingExamples(train, tokenizer, config, seed=0)
         epoch = examples.epoch(0)
-        rows[f"draw: {name} (once an epoch)"] = measured(int(epoch.lengths.sum()), partial(examples.epoch, 1))
-        batches = epoch.in_batches(partial(batches_by_count, 64))[:50]
-        tokens = sum(int(epoch.lengths[chosen].sum()) for chosen in batches)
-        rows[f"batches: {name}"] = measured(tokens, lambda epoch=epoch, batches=batches: [epoch.batch(b) for b in batches])
+        rows[f"draw: {name} (once per epoch)"] = measure(int(epoch.lengths.sum()), partial(examples.epoch, 1))
+        batches = epoch.batch_indices(partial(batches_by_count, 64))[:50]
+        tokens = sum(int(epoch.lengths[indices].sum()) for indices in batches)
+        rows[f"batches: {name}"] = measure(tokens, lambda epoch=epoch, batches=batches: [epoch.batch(b) for b in batches])
     for preset in ("tiny", "mini"):
         run = pretraining_run(PretrainingConfig(preset=preset, steps=RUNS * 2), DeviceOptions(device="cpu"), train, tokenizer)
         steps, rates = run.run(), []
         next(steps)
         for _ in range(RUNS):
-            began = time.perf_counter()
+            start = time.perf_counter()
             next(steps)
-            rates.append(sum(int(batch.attention_mask.sum()) for batch in run.current) / (time.perf_counter() - began))
+            rates.append(sum(int(batch.attention_mask.sum()) for batch in run.current) / (time.perf_counter() - start))
         rates.sort()
         rows[f"training: {preset}"] = statistics.median(rates), rates[1], rates[-2]
     width = max(map(len, rows))
@@ -99,7 +101,7 @@ def main() -> None:
     for name, (median, low, high) in rows.items():
         print(f"{name:<{width}}  {median:>12,.0f}   {low:,.0f} to {high:,.0f}")
     slowest = min(median for name, (median, _, _) in rows.items() if name.startswith("batches"))
-    print(f"\nThe slowest batches on {CORES} such cores, one process each: {CORES * slowest:,.0f} tokens/s (calculated)")
+    print(f"\nThe slowest batches on {CORES} such cores, one process each: {CORES * slowest:,.0f} tokens/s (computed)")
     Path(__file__).with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 

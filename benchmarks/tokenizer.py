@@ -1,10 +1,10 @@
-"""How long it takes to learn a vocabulary of 30,522 pieces, and how much memory: minibert beside the trainer of `tokenizers`.
+"""Time and memory for training a vocabulary of 30,522 tokens: minibert compared with `tokenizers`.
 
-    python benchmarks/tokenizer.py              100 million words: prints a table, writes tokenizer.json beside itself
-    python benchmarks/tokenizer.py 10_000_000   so many
+    python benchmarks/tokenizer.py              with 100 million words: print a table, write tokenizer.json next to this file
+    python benchmarks/tokenizer.py 10_000_000   with 10 million words
 
-The text is real (the books and articles in $MINIBERT_DATA/data, else the docstrings of Python and torch), over and over; from
-the second time on, made-up words stand in it, so that the number of distinct words grows as in real text.
+The text is real text (the books and articles in $MINIBERT_DATA/data, or else the docstrings of Python and torch), repeated.
+From the second repetition on, synthetic words are inserted, so that the number of distinct words grows as in real text.
 """
 
 import json
@@ -28,14 +28,14 @@ sys.path.insert(0, str(ROOT))
 
 from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece  # noqa: E402
 
-WORDS, SIZE = 100_000_000, 30_522
+WORDS, VOCAB_SIZE = 100_000_000, 30_522
 LETTERS = re.compile(r"[^\W\d_]+")
 CONTEXT = 3
-"""A made-up word's next letter depends on so many before it."""
+"""Number of preceding letters that determine the probabilities of the next letter of a synthetic word."""
 
 
 def real_lines() -> list[str]:
-    """Sentences or paragraphs, one a line."""
+    """Return sentences or paragraphs, one per line."""
     folder = Path(os.environ.get("MINIBERT_DATA", ".")) / "data"
     paths = sorted(folder.glob("gutenberg/*.txt")) + sorted(folder.glob("wiki/*.txt"))
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
@@ -47,12 +47,12 @@ def real_lines() -> list[str]:
 
 
 def heaps(words: float) -> float:
-    """How many distinct words so many words of text have (Heaps's law): a million in a hundred million."""
+    """Return the number of distinct words in a text (Heaps's law): a million in a hundred million words."""
     return 1e6 * (words / 1e8) ** 0.7
 
 
-class MadeUpWords:
-    """Words that look like those of a text but are not in it, new ones and old ones again."""
+class SyntheticWords:
+    """Words that resemble those of a text but do not occur in it."""
 
     def __init__(self, lines: list[str], generator: random.Random) -> None:
         self.generator = generator
@@ -60,13 +60,13 @@ class MadeUpWords:
         self.used: list[str] = []
         following = defaultdict[str, Counter[str]](Counter)
         for word in sorted(self.seen):
-            padded = " " * CONTEXT + word + " "
-            for place in range(CONTEXT, len(padded)):
-                following[padded[place - CONTEXT : place]][padded[place]] += 1
+            spelled = " " * CONTEXT + word + " "
+            for position in range(CONTEXT, len(spelled)):
+                following[spelled[position - CONTEXT : position]][spelled[position]] += 1
         self.following = {before: (list(after), list(accumulate(after.values()))) for before, after in following.items()}
 
     def new(self) -> str:
-        """A word that has not been there before."""
+        """Generate a word that has not occurred before."""
         word = ""
         while len(word) < 2 or word in self.seen:
             spelled = " " * CONTEXT
@@ -79,81 +79,89 @@ class MadeUpWords:
         return word
 
     def old(self) -> str:
-        """One of those that have been, the more often used the likelier (Simon 1955): that gives the long tail of real text."""
+        """Repeat a word with a probability proportional to its count (Simon 1955), which gives the long tail of real text."""
         self.used.append(self.generator.choice(self.used))
         return self.used[-1]
 
 
-def synthetic(lines: list[str], words: int, seed: int = 0) -> Iterator[str]:
-    """Lines of `words` words: the real text once, then again and again with made-up words in it."""
+def synthetic_lines(lines: list[str], words: int, seed: int = 0) -> Iterator[str]:
+    """Yield lines with `words` words in total: the real text, then repetitions of it with synthetic words."""
     generator = random.Random(seed)
-    made_up = MadeUpWords(lines, generator)
-    once = sum(len(line.split()) for line in lines)
-    written = made = 0
+    synthetic = SyntheticWords(lines, generator)
+    real_words = sum(len(line.split()) for line in lines)
+    written = inserted = 0
     for line in cycle(lines):
         if written >= words:
             return
         chunks = line.split()
         written += len(chunks)
-        while written > once and made < heaps(written) - heaps(once):
-            made += 1
-            for word in (made_up.new(), made_up.old()):
-                place = generator.randrange(len(chunks))
-                chunks[place] = LETTERS.sub(word, chunks[place], count=1)
+        while written > real_words and inserted < heaps(written) - heaps(real_words):
+            inserted += 1
+            for word in (synthetic.new(), synthetic.old()):
+                position = generator.randrange(len(chunks))
+                chunks[position] = LETTERS.sub(word, chunks[position], count=1)
         yield " ".join(chunks) + "\n"
 
 
-def lines_of(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8") as file:
         yield from file
 
 
-def with_minibert(path: Path) -> dict[str, Any]:
-    began = time.perf_counter()
-    words = count_words(lines_of(path))
-    counted = time.perf_counter()
-    vocabulary = train_wordpiece(words, SIZE)
-    facts = {"words": words.total(), "distinct_words": len(words), "vocabulary": vocabulary}
-    return facts | {"count_s": counted - began, "train_s": time.perf_counter() - counted}
+def train_with_minibert(path: Path) -> dict[str, Any]:
+    start = time.perf_counter()
+    words = count_words(read_lines(path))
+    counted_at = time.perf_counter()
+    vocabulary = train_wordpiece(words, VOCAB_SIZE)
+    result = {"words": words.total(), "distinct_words": len(words), "vocabulary": vocabulary}
+    return result | {"count_s": counted_at - start, "train_s": time.perf_counter() - counted_at}
 
 
-def with_tokenizers(path: Path) -> dict[str, Any]:
-    began = time.perf_counter()
-    vocabulary = train_with_tokenizers(lines_of(path), SIZE)
-    return {"vocabulary": vocabulary, "total_s": time.perf_counter() - began}
+def train_with_hugging_face(path: Path) -> dict[str, Any]:
+    start = time.perf_counter()
+    vocabulary = train_with_tokenizers(read_lines(path), VOCAB_SIZE)
+    return {"vocabulary": vocabulary, "total_s": time.perf_counter() - start}
 
 
-def measured(work: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
-    """What `work` returns, with the processor time and the most memory that its process has had."""
-    found, used = work(path), resource.getrusage(resource.RUSAGE_SELF)
-    return found | {"processor_s": used.ru_utime + used.ru_stime, "peak_gb": used.ru_maxrss * 1024 / 1e9}
+def measure(work: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
+    """Run `work` and add the processor time and peak memory of this process to its result."""
+    result, usage = work(path), resource.getrusage(resource.RUSAGE_SELF)
+    return result | {"processor_s": usage.ru_utime + usage.ru_stime, "peak_gb": usage.ru_maxrss * 1024 / 1e9}
 
 
-def apart(work: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
-    """`measured` in a process of its own."""
+def measure_in_subprocess(work: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
+    """Call `measure` in a new process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(measured, work, path).result()
+        return process.submit(measure, work, path).result()
 
 
 def main(words: int) -> None:
-    """Prints the table, and writes it."""
+    """Run the benchmark, print the table and write the results."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.txt"
-        began = time.perf_counter()
+        start = time.perf_counter()
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(synthetic(real_lines(), words))
-        seconds, megabytes = time.perf_counter() - began, path.stat().st_size / 1e6
+            file.writelines(synthetic_lines(real_lines(), words))
+        seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
         print(f"{words:,} words, {megabytes:,.0f} MB, written in {seconds:.0f} s", flush=True)
-        ours, theirs = apart(with_minibert, path), apart(with_tokenizers, path)
+        ours, theirs = measure_in_subprocess(train_with_minibert, path), measure_in_subprocess(train_with_hugging_face, path)
     ours["total_s"] = ours["count_s"] + ours["train_s"]
-    shared = len(set(ours.pop("vocabulary")) & set(theirs.pop("vocabulary"))) / SIZE
-    print(f"{ours['words']:,} with punctuation, {ours['distinct_words']:,} distinct; {shared:.1%} of {SIZE:,} pieces in both")
-    print("\n| | counting, s | training, s | both, s | processor time, s | peak memory, GB |\n|---|--:|--:|--:|--:|--:|")
-    for name, found in (("minibert", ours), ("tokenizers", theirs)):
-        numbers = [found.get(part) for part in ("count_s", "train_s", "total_s", "processor_s", "peak_gb")]
+    shared = len(set(ours.pop("vocabulary")) & set(theirs.pop("vocabulary"))) / VOCAB_SIZE
+    print(f"{ours['words']:,} words including punctuation, {ours['distinct_words']:,} of them distinct")
+    print(f"{shared:.1%} of {VOCAB_SIZE:,} tokens are in both vocabularies")
+    print("\n| | counting, s | training, s | total, s | processor time, s | peak memory, GB |\n|---|--:|--:|--:|--:|--:|")
+    for name, result in (("minibert", ours), ("tokenizers", theirs)):
+        numbers = [result.get(part) for part in ("count_s", "train_s", "total_s", "processor_s", "peak_gb")]
         print(f"| {name} | {' | '.join('' if number is None else f'{number:.1f}' for number in numbers)} |")
-    result = {"words": words, "size": SIZE, "cores": os.cpu_count(), "shared": shared, "minibert": ours, "tokenizers": theirs}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    report = {
+        "words": words,
+        "vocab_size": VOCAB_SIZE,
+        "cores": os.cpu_count(),
+        "shared": shared,
+        "minibert": ours,
+        "tokenizers": theirs,
+    }
+    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Which examples come together: in a step, in a process, in a batch. Every example once, and little spent on padding."""
+"""Batches: grouping examples by length, splitting a step over processes, and iterating over epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,68 +12,127 @@ from torch import Tensor
 
 IntArray = NDArray[np.int64]
 
+BatchSampler = Callable[[IntArray, np.random.Generator], list[IntArray]]
+"""A function of the examples' lengths and a random generator that returns the indices of the examples in each batch."""
+
+BatchT = TypeVar("BatchT")
+BatchT_co = TypeVar("BatchT_co", covariant=True)
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """Tensors of several examples."""
+
+    def to(self: BatchT, device: torch.device) -> BatchT:
+        """Copy the batch to a device."""
+        ...
+
+
+@runtime_checkable
+class Epoch(Protocol[BatchT_co]):
+    """One pass over a dataset. Its examples are numbered from 0."""
+
+    @property
+    def lengths(self) -> IntArray:
+        """Number of tokens of each example."""
+        ...
+
+    def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
+        """Return the indices of the examples in each batch, in this epoch's random order."""
+        ...
+
+    def batch(self, indices: IntArray) -> BatchT_co:
+        """Return a batch of examples. Without indices, return one example that has no labels."""
+        ...
+
+
+@runtime_checkable
+class Examples(Protocol[BatchT_co]):
+    """A dataset with any number of epochs. An example depends only on the epoch and its index."""
+
+    def epoch(self, number: int) -> Epoch[BatchT_co]:
+        """Return an epoch; numbers start at 0."""
+        ...
+
+
+def epoch_batches(epoch: Epoch[BatchT], batch_sampler: BatchSampler) -> Iterator[BatchT]:
+    """Yield all batches of one epoch."""
+    for indices in epoch.batch_indices(batch_sampler):
+        yield epoch.batch(indices)
+
+
+def iterate_batches(examples: Examples[BatchT], batch_sampler: BatchSampler, first_epoch: int = 0) -> Iterator[BatchT]:
+    """Yield batches without end, epoch after epoch."""
+    for number in count(first_epoch):
+        yield from epoch_batches(examples.epoch(number), batch_sampler)
+
+
+def batches_by_count(batch_size: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
+    """Shuffle the examples and split them into batches of `batch_size`. The last batch may be smaller.
+
+    `functools.partial(batches_by_count, 64)` is a `BatchSampler`.
+    """
+    return np.array_split(generator.permutation(len(lengths)), range(batch_size, len(lengths), batch_size))
+
 
 def batches_by_length(tokens_per_batch: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
-    """Cuts all examples into batches of like length, none with more than `tokens_per_batch` tokens, padding included.
+    """Group examples of similar length into batches of at most `tokens_per_batch` tokens, including padding.
 
-    Every example is in one batch. Which examples come together, and in which order the batches come, is random: the
-    examples are shuffled, sorted by length within stretches of about 16 batches, and the batches shuffled again.
-    A single example that is longer than `tokens_per_batch` is a batch by itself.
+    Every example is in exactly one batch. The examples are shuffled, sorted by length within blocks of about 16 batches, and
+    split into batches; then the batches are shuffled. An example longer than `tokens_per_batch` gets a batch of its own.
+
+    `functools.partial(batches_by_length, 2048)` is a `BatchSampler`.
 
     >>> batches = batches_by_length(20, np.array([3, 9, 3, 9]), np.random.default_rng(0))
     >>> sorted(sorted(batch.tolist()) for batch in batches)
     [[0, 2], [1, 3]]
     """
     order = generator.permutation(len(lengths))
-    stretch = max(1, 16 * tokens_per_batch // max(1, int(lengths.mean() if len(lengths) else 1)))
+    block_size = max(1, 16 * tokens_per_batch // max(1, int(lengths.mean() if len(lengths) else 1)))
     batches: list[IntArray] = []
-    for start in range(0, len(order), stretch):
-        some = order[start : start + stretch]
-        by_length = some[np.argsort(lengths[some], kind="stable")]
-        batches += _cut(by_length, lengths, tokens_per_batch)
+    for start in range(0, len(order), block_size):
+        block = order[start : start + block_size]
+        by_length = block[np.argsort(lengths[block], kind="stable")]
+        batches += _split_by_tokens(by_length, lengths, tokens_per_batch)
     generator.shuffle(batches)
     return batches
 
 
-def batches_by_count(size: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
-    """All examples in a random order, `size` in a batch; the last batch has what is left."""
-    return np.array_split(generator.permutation(len(lengths)), range(size, len(lengths), size))
-
-
-def share_of(
-    chosen: IntArray, lengths: IntArray, rank: int = 0, processes: int = 1, micro_batch: int | None = None
-) -> list[IntArray]:
-    """The micro-batches that one of several processes makes of the examples of a step.
-
-    The examples are sorted by length and dealt out like cards, so that all processes have like work, and each cuts its own
-    into batches of at most `micro_batch`. All have equally many batches, which sharded training waits for; so one may be
-    empty, where there are fewer examples than processes.
-
-    >>> lengths = np.array([7, 3, 9, 4, 5])
-    >>> [share_of(np.arange(5), lengths, rank, processes=2, micro_batch=2) for rank in (0, 1)]
-    [[array([1, 4]), array([2])], [array([3, 0]), array([], dtype=int64)]]
-    """
-    by_length = chosen[np.argsort(lengths[chosen], kind="stable")]
-    size = micro_batch or max(1, len(chosen))
-    own, most = by_length[rank::processes], -(-len(chosen) // processes)
-    return [own[start : start + size] for start in range(0, most, size)]
-
-
-def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Int[Tensor, "batch tokens"], Bool[Tensor, "batch tokens"]]:
-    """Rows of ids as one tensor, filled up behind; and which of it are theirs.
-
-    >>> padded([[5, 6], [7]], padding=0)[0].tolist()
-    [[5, 6], [7, 0]]
-    """
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
-    return ids, torch.arange(longest) < torch.tensor([len(row) for row in rows])[:, None]
-
-
-def _cut(order: IntArray, lengths: IntArray, tokens_per_batch: int) -> list[IntArray]:
-    """Consecutive batches from `order`, where lengths only grow: the last of a batch decides what it costs."""
+def _split_by_tokens(order: IntArray, lengths: IntArray, tokens_per_batch: int) -> list[IntArray]:
+    """Split `order`, which is sorted by length, into consecutive batches. The last example of a batch is its longest."""
     starts = [0]
     for position, example in enumerate(order):
         if (position + 1 - starts[-1]) * lengths[example] > tokens_per_batch and position > starts[-1]:
             starts.append(position)
     return [batch for batch in np.split(order, starts[1:]) if len(batch)]
+
+
+def split_micro_batches(
+    indices: IntArray, lengths: IntArray, rank: int = 0, processes: int = 1, micro_batch_size: int | None = None
+) -> list[IntArray]:
+    """Return the micro-batches of one process for the examples of a step.
+
+    The examples are sorted by length and assigned to the processes in turn, so that all have a similar amount of work. Each
+    process splits its examples into micro-batches of at most `micro_batch_size`. All processes have the same number of
+    micro-batches, as sharded training requires; so a micro-batch can be empty if there are few examples.
+
+    >>> lengths = np.array([7, 3, 9, 4, 5])
+    >>> [split_micro_batches(np.arange(5), lengths, rank, processes=2, micro_batch_size=2) for rank in (0, 1)]
+    [[array([1, 4]), array([2])], [array([3, 0]), array([], dtype=int64)]]
+    """
+    by_length = indices[np.argsort(lengths[indices], kind="stable")]
+    size = micro_batch_size or max(1, len(indices))
+    own = by_length[rank::processes]
+    most_per_process = -(-len(indices) // processes)
+    return [own[start : start + size] for start in range(0, most_per_process, size)]
+
+
+def pad_rows(rows: Sequence[Sequence[int]], padding: int) -> tuple[Int[Tensor, "batch tokens"], Bool[Tensor, "batch tokens"]]:
+    """Stack rows of ids into one tensor, padded on the right, and return it with a mask that is False for padding.
+
+    >>> pad_rows([[5, 6], [7]], padding=0)[0].tolist()
+    [[5, 6], [7, 0]]
+    """
+    max_length = max(map(len, rows))
+    ids = torch.tensor([[*row, *[padding] * (max_length - len(row))] for row in rows])
+    return ids, torch.arange(max_length) < torch.tensor([len(row) for row in rows])[:, None]

@@ -1,7 +1,7 @@
-"""Real text that every machine with minibert already has: the docstrings of Python's standard library and of torch.
+"""The built-in corpus: the docstrings of Python's standard library and of torch, which are always installed.
 
-A document is one docstring, cut into sentences. Code, doctests, directives and tables are left out, and a sentence that
-has been seen before is dropped wherever it turns up again, so that nothing held out can be learned by heart elsewhere.
+A document is one docstring, split into sentences. Code, doctests, directives and tables are removed. A sentence that occurs
+several times is kept only once, so that no validation sentence also occurs in the training documents.
 """
 
 import ast
@@ -26,13 +26,13 @@ from minibert.files import cache_directory, write_atomically
 from minibert.text.corpus import Corpus, Document
 from minibert.text.sentences import split_sentences
 
-NAME = "docstrings of Python and torch"
+CORPUS_NAME = "docstrings of Python and torch"
 NOT_PROSE = re.compile(r">>>|^\s*(\.\.\.|\.\. |\$ |@|[-=~^+*|#]{3,}|\|.*\|)|\s{3,}\S+\s{3,}", re.MULTILINE)
 LIST_ITEM = re.compile(
-    r"""^\s*(?: [-*+•]\s+                                       # a bullet,
-              | \d+[.)]\s+                                      # a number,
-              | :\w+(?:\s[\w*]+)*:\s*                           # :param name:,
-              | [`*\w.,\s]{1,40}?(?:\s*\([^)]*\))?\s*:(?:\s+|$) # name (type): as in "Args:"
+    r"""^\s*(?: [-*+•]\s+                                       # bullet
+              | \d+[.)]\s+                                      # number
+              | :\w+(?:\s[\w*]+)*:\s*                           # :param name:
+              | [`*\w.,\s]{1,40}?(?:\s*\([^)]*\))?\s*:(?:\s+|$) # "name (type):", as below "Args:"
               )""",
     re.VERBOSE,
 )
@@ -44,15 +44,15 @@ MARKUP: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\*+(\S(?:[^*]*\S)?)\*+"), r"\1"),
 ]
 PLAIN_WORD = re.compile(r"[(\"']*(?:[A-Za-z]+(?:['’-][A-Za-z]+)*|\d+)[.,;:!?)\"']*")
-SHARE_OF_PLAIN_WORDS = 0.75
-FEWEST_WORDS = 4
-NOT_SOURCES = {"site-packages", "test", "tests", "idle_test", "testing", "_vendor"}
+MIN_PLAIN_WORD_FRACTION = 0.75
+MIN_WORDS = 4
+EXCLUDED_FOLDERS = {"site-packages", "test", "tests", "idle_test", "testing", "_vendor"}
 
 
-def sentences(docstring: str) -> list[str]:
-    """The prose of a docstring, one sentence each; markup is taken off, code and tables are left out.
+def docstring_sentences(docstring: str) -> list[str]:
+    """Return the sentences of a docstring, without markup, code and tables.
 
-    >>> sentences("Returns a :class:`Tensor` of ones. It shares no memory.\\n\\n    >>> x.clone()\\n")
+    >>> docstring_sentences("Returns a :class:`Tensor` of ones. It shares no memory.\\n\\n    >>> x.clone()\\n")
     ['Returns a Tensor of ones.', 'It shares no memory.']
     """
     return [
@@ -64,14 +64,14 @@ def sentences(docstring: str) -> list[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Blocks between blank lines, lists cut into their items; a block indented below a line that ends in "::" is code."""
-    code_below: int | None = None
+    """Yield the paragraphs and list items of a docstring. A block that is indented below a line ending in "::" is code."""
+    code_indent: int | None = None  # blocks with a larger indent are code
     for block in re.split(r"\n\s*\n", text):
         indent = len(block) - len(block.lstrip())
-        if code_below is not None and indent > code_below:
+        if code_indent is not None and indent > code_indent:
             continue
         lines = block.splitlines()
-        code_below = _indent(lines[-1]) if lines and lines[-1].rstrip().endswith("::") else None
+        code_indent = _indent(lines[-1]) if lines and lines[-1].rstrip().endswith("::") else None
         if NOT_PROSE.search(block):
             continue
         item: list[str] = []
@@ -97,66 +97,69 @@ def _without_markup(text: str) -> str:
 def _is_prose(sentence: str) -> bool:
     words = sentence.split()
     plain = sum(PLAIN_WORD.fullmatch(word) is not None for word in words)
-    return len(words) >= FEWEST_WORDS and plain >= SHARE_OF_PLAIN_WORDS * len(words)
+    return len(words) >= MIN_WORDS and plain >= MIN_PLAIN_WORD_FRACTION * len(words)
 
 
 def builtin_corpus() -> Corpus:
-    """The docstrings of this Python's standard library and of this torch, about 600,000 words of prose.
+    """Return the docstrings of the installed Python standard library and torch: about 600,000 words.
 
-    Their source is the module that each was found in. The same installation always gives the same documents in the same
-    order. Gathering takes seconds and is done once: the result is kept in the cache.
+    The source of a document is its module. The same installation always gives the same documents in the same order.
+    Extraction takes a few seconds; the result is cached.
     """
     fingerprint = _fingerprint()
     cache = cache_directory() / f"corpus-{fingerprint}.jsonl"
     if cache.is_file():
         lines = cache.read_text(encoding="utf-8").splitlines()
     else:
-        lines = _gather()
-        with suppress(OSError):  # a cache that cannot be written is a cache that is not there
+        lines = _extract()
+        with suppress(OSError):  # the cache may be read-only
             write_atomically(cache, "\n".join(lines))
     documents = [Document(module, tuple(found)) for module, found in map(json.loads, lines)]
-    return Corpus(NAME, fingerprint, documents)
+    return Corpus(CORPUS_NAME, fingerprint, documents)
 
 
-def _gather() -> list[str]:
-    """One JSON line a document: the source files shared out over all cores, every sentence once, where it comes first."""
+def _extract() -> list[str]:
+    """Return one line of JSON, [module, sentences], per document. Source files are parsed in parallel processes.
+
+    Only the first occurrence of each sentence is kept.
+    """
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         outputs = pool.map(_scan_in_subprocess, range(workers), [workers] * workers)
     seen: set[str] = set()
     lines = []
     for module, _, found in sorted(json.loads(line) for output in outputs for line in output.splitlines()):
-        fresh = [sentence for sentence in dict.fromkeys(found) if sentence not in seen]
-        seen.update(fresh)
-        if fresh:
-            lines.append(json.dumps([module, fresh], ensure_ascii=False))
+        new = [sentence for sentence in dict.fromkeys(found) if sentence not in seen]
+        seen.update(new)
+        if new:
+            lines.append(json.dumps([module, new], ensure_ascii=False))
     return lines
 
 
 def _scan_in_subprocess(worker: int, workers: int) -> bytes:
-    """What `_scan` prints. A plain subprocess, since a multiprocessing pool would run the caller's own script again."""
+    """Return the output of `_scan` in a subprocess. A multiprocessing pool would run the caller's script again."""
     package_root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", f"from minibert.text.builtin import _scan; _scan({worker}, {workers})"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")])}
-    # In a session of its own, a Ctrl-C for the command does not reach it: it ends soon, and the command then stops in order.
+    # A new session keeps Ctrl-C from the subprocess, which ends soon anyway; so the command itself handles the interruption.
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, start_new_session=True).stdout
 
 
 def _scan(worker: int, workers: int) -> None:
-    """Prints [module, number, sentences] for every docstring in every `workers`-th source file."""
-    gc.disable()  # syntax trees hold no cycles, and looking for some takes a third of the time
+    """Print one line of JSON, [module, number, sentences], per docstring. A worker parses every `workers`-th source file."""
+    gc.disable()  # syntax trees have no reference cycles, and garbage collection takes a third of the time
     for module, path in list(_source_files())[worker::workers]:
         try:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError, OSError):
             continue
         for number, docstring in enumerate(_docstrings(tree)):
-            if found := sentences(docstring):
+            if found := docstring_sentences(docstring):
                 print(json.dumps([module, number, found]))
 
 
 def _source_files() -> Iterator[tuple[str, Path]]:
-    """(module name, file) for the standard library and torch, without their tests and the packages they bring along."""
+    """Yield the module name and path of each file of the standard library and torch, without tests and vendored packages."""
     roots = {"": sysconfig.get_path("stdlib")}
     torch = importlib.util.find_spec("torch")
     if torch and torch.origin:
@@ -164,12 +167,12 @@ def _source_files() -> Iterator[tuple[str, Path]]:
     for prefix, root in roots.items():
         for path in sorted(Path(root).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
-            if NOT_SOURCES.isdisjoint(parts):
+            if EXCLUDED_FOLDERS.isdisjoint(parts):
                 yield prefix + ".".join(parts).removesuffix(".__init__"), path
 
 
 def _docstrings(node: ast.AST) -> Iterator[str]:
-    """The docstrings of a module, its classes and functions, and the texts that torch attaches with `add_docstr`."""
+    """Yield the docstrings of a module, its classes and its functions, including those that torch adds with `add_docstr`."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield ast.get_docstring(node, clean=False) or ""
     for child in getattr(node, "body", []):
@@ -180,7 +183,7 @@ def _docstrings(node: ast.AST) -> Iterator[str]:
 
 
 def _attached_docstrings(call: ast.Call) -> Iterator[str]:
-    """The texts in a call such as `add_docstr(torch.add, "...")`."""
+    """Yield the docstrings in a call such as `add_docstr(torch.add, "...")`."""
     if ast.unparse(call.func).endswith(("add_docstr", "add_docstr_all")):
         for argument in call.args[1:]:
             for part in ast.walk(argument):
@@ -189,7 +192,7 @@ def _attached_docstrings(call: ast.Call) -> Iterator[str]:
 
 
 def _fingerprint() -> str:
-    """Changes whenever the corpus may: with Python, with torch, with the code that makes it."""
+    """Return a hash of the versions of Python and torch and of the code that extracts the corpus."""
     versions = f"{platform.python_version()} {metadata.version('torch')}".encode()
     code = Path(__file__).read_bytes() + Path(inspect.getfile(inspect.unwrap(split_sentences))).read_bytes()
     return hashlib.sha256(versions + code).hexdigest()[:16]

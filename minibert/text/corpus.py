@@ -1,161 +1,170 @@
-"""Raw text to documents: files and folders of many kinds, and data sets of the hub, as one memory-mapped table.
+"""Corpora: documents from files, folders and Hugging Face datasets.
 
-A document is a list of sentences and the name of where it was found. `datasets` keeps the table in the cache, by a
-fingerprint of what the files hold, so text may be larger than memory and is read once.
+A document is a list of sentences with the name of its source. `datasets` caches the documents as a memory-mapped table, under
+a fingerprint of the files' contents. So a corpus may be larger than memory, and its files are parsed only once.
 """
 
-import csv
-import gzip
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.files import cache_directory
-from minibert.text import sentences
+from minibert.text import file_formats, sentences
+from minibert.text.file_formats import COLUMN_READERS, TEXT_EXTENSIONS, CorpusError, extension, numbered_lines, text_in_column
 from minibert.text.options import Layout
-from minibert.text.sentences import LOOKED_AT, documents_in, guess_layout
+from minibert.text.sentences import LAYOUT_SAMPLE_LINES, detect_layout, parse_documents
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-LARGE = 64 * 2**20
-"""Bytes of text from which on several files are read side by side."""
-ROWS_FOR_A_PROCESS = 10_000
-
-
-class CorpusError(ValueError):
-    """Text that cannot be read; the message names file and line, and says what to do."""
+PARALLEL_BYTES = 64 * 2**20
+"""Total size from which several files are read in parallel processes."""
+ROWS_PER_PROCESS = 10_000
 
 
 @dataclass(frozen=True)
 class Document:
-    """Some text that belongs together, as its sentences in order."""
+    """A document: its sentences in order."""
 
     source: str
-    """Where it was found: the file and its number there, or the module of a docstring. It decides what is held out."""
+    """Origin of the document, such as a file name and a number, or the module of a docstring. Documents of one source are all
+    used for training, or all for validation."""
     sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """All the documents of one kind of text, and what tells it from any other."""
+    """A collection of documents."""
 
     name: str
-    """For people."""
+    """Name for display."""
     fingerprint: str
-    """Changes when the text does, or the way it is read: what is kept in the cache is found again by it."""
+    """Identifier of the contents and of the code that parses them. Results in the cache are stored under it."""
     documents: Iterable[Document]
-    """Can be gone through again and again, and need not be in memory."""
+    """The documents. They can be iterated repeatedly, and are not necessarily in memory."""
 
 
-def find_files(paths: Sequence[Path]) -> list[Path]:
-    """The files of text among `paths`, folders searched through, in an order that does not depend on the machine.
-
-    Raises: CorpusError for a path that is not there, and for a folder without any.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if _kind(file) in (*TEXT, *READERS) and file.is_file())
-            if not inside:
-                raise CorpusError(
-                    f"{path}: no file in this folder ends in {', '.join((*TEXT, *READERS))}, or in one of these and .gz"
-                )
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise CorpusError(f"{path}: there is no such file or folder")
-    return found
-
-
-def read_files(files: Sequence[Path], layout: Layout | None = None, column: str = "text") -> Corpus:
-    """The documents of some files.
+def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None = None, column: str = "text") -> Corpus:
+    """Read the documents of files and folders.
 
     Args:
-        files: plain text (any ending that is not one of the following), .jsonl, .csv, .tsv, .parquet; each may end in .gz.
-        layout: how the text stands in the files; None to guess it for each file.
-        column: where the text is, in files that have columns. A row is a document, its lines are paragraphs.
+        paths: one or several files or folders. Folders are searched for plain text (.txt, .text, .md), .jsonl, .csv, .tsv and
+            .parquet files. A file with any other extension is read as plain text. Each may be compressed as .gz.
+        layout: arrangement of the plain text; None to detect it for each file.
+        column: name of the column that contains the text, in files with columns. Each row is a document, each line of its text
+            a paragraph.
 
-    Raises: CorpusError that names file and line, for what is not UTF-8, empty, damaged or without such a column.
+    Raises: CorpusError, with file and line, if a file is missing, empty, damaged, not UTF-8, or has no such column.
     """
     import datasets
 
+    files = find_files([Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)])
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(_digest, files))
+        digests = list(pool.map(_file_digest, files))
     folder = Path(os.path.commonpath([file.resolve().parent for file in files]))
     names = [file.resolve().relative_to(folder).as_posix() for file in files]
-    fingerprint = _hash([names, digests, layout, column, _code()])
+    fingerprint = _fingerprint([names, digests, layout, column])
     generate = partial(
-        datasets.Dataset.from_generator, _generate, _features(), str(cache_directory() / "text"), fingerprint=fingerprint
+        datasets.Dataset.from_generator,
+        _generate_rows,
+        _table_features(),
+        str(cache_directory() / "text"),
+        fingerprint=fingerprint,
+        gen_kwargs={"files": [*map(str, files)], "names": names, "layout": layout, "column": column},
     )
-    what = {"files": [*map(str, files)], "names": names, "layout": layout, "column": column}
     datasets.disable_progress_bars()
-    processes = min(len(files), os.cpu_count() or 1) if sum(file.stat().st_size for file in files) > LARGE else None
+    is_large = sum(file.stat().st_size for file in files) > PARALLEL_BYTES
+    processes = min(len(files), os.cpu_count() or 1) if is_large else None
     try:
         try:
-            table = generate(gen_kwargs=what, num_proc=processes)
+            table = generate(num_proc=processes)
         except Exception:
             if processes is None:
                 raise
-            table = generate(gen_kwargs=what)  # by itself, since an error of another process does not say why
+            table = generate()  # an error in another process does not contain its cause, so read again in this one
     except datasets.exceptions.DatasetGenerationError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, CorpusError | OSError):
             cause = cause.__cause__
         raise cause or error from None
-    return Corpus(", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else ""), fingerprint, _Rows(table))
+    name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return Corpus(name, fingerprint, _TableDocuments(table))
 
 
-def read_hub(
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files in `paths` and the text files in its folders, in an order that does not depend on the machine.
+
+    Raises: CorpusError for a path that does not exist, and for a folder without text files.
+    """
+    files: list[Path] = []
+    extensions = (*TEXT_EXTENSIONS, *COLUMN_READERS)
+    for path in paths:
+        if path.is_dir():
+            in_folder = sorted(file for file in path.rglob("*") if extension(file) in extensions and file.is_file())
+            if not in_folder:
+                raise CorpusError(f"{path}: no file in this folder ends in {', '.join(extensions)}, optionally followed by .gz")
+            files += in_folder
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise CorpusError(f"{path}: there is no such file or folder")
+    return files
+
+
+def read_dataset(
     name: str, config: str | None = None, split: str = "train", layout: Layout | None = None, column: str = "text"
 ) -> Corpus:
-    """The documents of a data set, by its id on the hub or as a folder with one, as `read_files` gives them.
+    """Read the documents of a Hugging Face dataset, given by its id on the hub or as a local folder.
 
-    Raises: CorpusError if there is no such data set, split or column.
+    Args:
+        config: configuration of the dataset, if it has several.
+        layout: arrangement of the text in each row; None for paragraphs.
+        column: name of the column that contains the text. Each row is a document.
+
+    Raises: CorpusError if there is no such dataset, configuration, split or column.
     """
     import datasets
 
     datasets.disable_progress_bars()
     try:
         rows = datasets.load_dataset(name, config, split=split)
-    except Exception as error:  # of many classes, by which server, file or builder it was
-        raise CorpusError(f"data set {name!r}, split {split!r}: {' '.join(str(error).split())[:300]}") from error
-    fingerprint = _hash([name, config, split, rows._fingerprint, layout, column, _code()])
+    except Exception as error:  # the class of the error depends on the server, the files and the builder
+        raise CorpusError(f"dataset {name!r}, split {split!r}: {' '.join(str(error).split())[:300]}") from error
+    fingerprint = _fingerprint([name, config, split, rows._fingerprint, layout, column])
     if column not in rows.column_names:
-        raise CorpusError(f"data set {name!r}: has no column {column!r}; its columns: {', '.join(rows.column_names)}")
+        raise CorpusError(f"dataset {name!r}: has no column {column!r}; its columns: {', '.join(rows.column_names)}")
 
-    def sentences_of(texts: list[Any], numbers: list[int]) -> dict[str, list[Any]]:
-        found = []
+    def parse_rows(texts: list[Any], numbers: list[int]) -> dict[str, list[Any]]:
+        documents = []
         for number, text in zip(numbers, texts, strict=True):
-            found.append((f"{name}#{number}", _row(_text_in({column: text}, column, f"{name}, row {number}"), layout)))
-        return {"source": [source for source, some in found if some], "sentences": [some for _, some in found if some]}
+            text = text_in_column({column: text}, column, f"{name}, row {number}")
+            documents.append((f"{name}#{number}", _row_sentences(text, layout)))
+        documents = [(source, found) for source, found in documents if found]
+        return {"source": [source for source, _ in documents], "sentences": [found for _, found in documents]}
 
     table = rows.map(
-        sentences_of,
+        parse_rows,
         with_indices=True,
         input_columns=column,
         batched=True,
         remove_columns=rows.column_names,
-        features=_features(),
-        num_proc=min(os.cpu_count() or 1, len(rows) // ROWS_FOR_A_PROCESS) or None,
+        features=_table_features(),
+        num_proc=min(os.cpu_count() or 1, len(rows) // ROWS_PER_PROCESS) or None,
         new_fingerprint=fingerprint,
     )
-    return Corpus(f"{name} ({split})", fingerprint, _Rows(table))
+    return Corpus(f"{name} ({split})", fingerprint, _TableDocuments(table))
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """The documents in a table, few of them in memory at a time."""
+class _TableDocuments:
+    """The documents of a memory-mapped table, loaded in small batches."""
 
     table: "Dataset"
 
@@ -165,130 +174,41 @@ class _Rows:
                 yield Document(source, tuple(found))
 
 
-def _features() -> Any:
+def _table_features() -> Any:
     from datasets import Features, List, Value
 
     return Features({"source": Value("string"), "sentences": List(Value("large_string"))})
 
 
-def _generate(files: Sequence[str], names: Sequence[str], layout: Layout | None, column: str) -> Iterator[dict[str, Any]]:
-    """Rows of the table."""
+def _generate_rows(files: Sequence[str], names: Sequence[str], layout: Layout | None, column: str) -> Iterator[dict[str, Any]]:
+    """Yield one row of the table per document."""
     for file, name in zip(files, names, strict=True):
         path, number = Path(file), 0
-        for number, found in enumerate(_documents_of(path, layout, column), start=1):
+        for number, found in enumerate(_file_documents(path, layout, column), start=1):
             yield {"source": f"{name}#{number}", "sentences": found}
         if not number:
-            raise CorpusError(f"{path}: is empty, there is no text in it")
+            raise CorpusError(f"{path}: contains no text")
 
 
-def _documents_of(path: Path, layout: Layout | None, column: str) -> Iterator[list[str]]:
-    """The sentences of each document in a file."""
-    if reader := READERS.get(_kind(path)):
-        return (found for text in reader(path, column) if (found := _row(text, layout)))
-    layout = layout or guess_layout(line for _, line in islice(numbered_lines(path), LOOKED_AT))
-    return documents_in((line for _, line in numbered_lines(path)), layout)
+def _file_documents(path: Path, layout: Layout | None, column: str) -> Iterator[list[str]]:
+    """Return the sentences of each document in a file."""
+    if reader := COLUMN_READERS.get(extension(path)):
+        return (found for text in reader(path, column) if (found := _row_sentences(text, layout)))
+    layout = layout or detect_layout(line for _, line in islice(numbered_lines(path), LAYOUT_SAMPLE_LINES))
+    return parse_documents((line for _, line in numbered_lines(path)), layout)
 
 
-def _row(text: str, layout: Layout | None) -> list[str]:
-    """The sentences of a text that is one document, whatever blank lines are in it."""
-    return [sentence for part in documents_in(text.splitlines(), layout or "paragraphs") for sentence in part]
+def _row_sentences(text: str, layout: Layout | None) -> list[str]:
+    """Return the sentences of the text of a row. A row is one document, even if its text contains blank lines."""
+    return [sentence for part in parse_documents(text.splitlines(), layout or "paragraphs") for sentence in part]
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers.
-
-    Raises: CorpusError for one that is not there, that is not UTF-8, or a damaged .gz.
-    """
-    number = 0
-    try:
-        with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        found = "utf-16" if number == 1 and error.object.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
-        raise CorpusError(
-            f"{path}, line {number}: is not UTF-8 (byte 0x{error.object[error.start]:02x} in column {error.start + 1}); "
-            f"convert it, for example: iconv -f {found} -t utf-8 {path.name}"
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path}: cannot be unpacked after line {number} ({error})") from None
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise CorpusError(f"{path}: {error.strerror}; a file is wanted here") from None
-
-
-def _jsonl(path: Path, column: str) -> Iterator[str]:
-    for number, line in numbered_lines(path):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{path}, line {number}: is not JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise CorpusError(f"{path}, line {number}: is not a JSON object")
-        yield _text_in(row, column, f"{path}, line {number}")
-
-
-def _csv(path: Path, column: str) -> Iterator[str]:
-    csv.field_size_limit(2**31 - 1)
-    delimiter = "\t" if _kind(path) == ".tsv" else ","
-    rows = csv.DictReader((line for _, line in numbered_lines(path)), delimiter=delimiter)
-    try:
-        for row in rows:
-            yield _text_in(row, column, f"{path}, line {rows.line_num}")
-    except csv.Error as error:
-        raise CorpusError(f"{path}, line {rows.line_num}: {error}") from None
-
-
-def _parquet(path: Path, column: str) -> Iterator[str]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with _open(path) as file:
-            rows = parquet.ParquetFile(file)
-            if column not in rows.schema_arrow.names:
-                raise CorpusError(f"{path}: has no column {column!r}; its columns: {', '.join(rows.schema_arrow.names)}")
-            for batch in rows.iter_batches(1000, columns=[column]):
-                for row in batch.to_pylist():
-                    yield _text_in(row, column, str(path))
-    except pyarrow.ArrowException as error:
-        raise CorpusError(f"{path}: is not Parquet, or damaged ({' '.join(str(error).split())[:200]})") from None
-
-
-def _open(path: Path) -> BufferedIOBase:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def _text_in(row: dict[str, Any], column: str, where: str) -> str:
-    if column not in row:
-        raise CorpusError(f"{where}: has no column {column!r}; its columns: {', '.join(map(str, row))}")
-    text = row[column]
-    if text is not None and not isinstance(text, str):
-        raise CorpusError(f"{where}: {column!r} is no text but {str(text)[:40]!r}")
-    return text or ""
-
-
-READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
-"""The files that have columns, by their endings."""
-TEXT = (".txt", ".text", ".md")
-"""Endings by which plain text is found in a folder."""
-
-
-def _kind(path: Path) -> str:
-    """The ending that says how a file is read: `corpus.jsonl.gz` is a `.jsonl`."""
-    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
-
-
-def _digest(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _code() -> str:
-    """A fingerprint of the code that makes documents."""
-    return hashlib.sha256(Path(__file__).read_bytes() + Path(sentences.__file__).read_bytes()).hexdigest()
-
-
-def _hash(what: object) -> str:
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+def _fingerprint(inputs: list[Any]) -> str:
+    """Return a hash of the inputs and of the code that turns text into documents."""
+    code = [Path(module).read_text(encoding="utf-8") for module in (__file__, file_formats.__file__, sentences.__file__)]
+    return hashlib.sha256(json.dumps([*inputs, code]).encode()).hexdigest()[:16]

@@ -1,30 +1,31 @@
-"""From a tokenized corpus to pretraining batches: [CLS] A [SEP] B [SEP], and what is hidden in them."""
+"""Pretraining examples: [CLS] A [SEP] B [SEP], with masked tokens, as batches of tensors."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.equations import IGNORED
-from minibert.text.batching import IntArray
-from minibert.text.masking import draws_for, mask_tokens
+from minibert.text.batching import BatchSampler, IntArray
+from minibert.text.masking import draw_random_numbers, mask_tokens
 from minibert.text.options import ExampleConfig
 from minibert.text.pairs import Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, token_id
-from minibert.text.wordpiece_training import CONTINUES
+from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
-PAIRS, ORDER, MASKS = 0, 1, 2
-"""What is drawn: each has random numbers of its own."""
+PAIR_SEED, ORDER_SEED, MASK_SEED = 0, 1, 2
+"""Part of the seed that differs for pairs, order and masks, so that their random numbers are independent."""
 
 
 @dataclass(frozen=True)
 class PretrainingBatch:
-    """What BertForPreTraining is trained on; the names are those of its arguments."""
+    """Arguments of `BertForPreTraining`."""
 
     input_ids: Int[Tensor, "batch tokens"]
     attention_mask: Bool[Tensor, "batch tokens"]
@@ -33,108 +34,130 @@ class PretrainingBatch:
     next_sentence_label: Int[Tensor, " batch"]
 
     def to(self, device: torch.device) -> "PretrainingBatch":
-        """The same on another device."""
+        """Copy the batch to a device."""
         return PretrainingBatch(*(column.to(device, non_blocking=True) for column in vars(self).values()))
 
 
 class PretrainingExamples:
-    """All pretraining examples of a corpus, of as many epochs as one likes.
+    """The pretraining examples of a corpus, for any number of epochs.
 
-    Every epoch the pairs and the masks are drawn anew. An example depends on the seed, the epoch and its number alone, not
-    on the batch it is in.
+    Pairs and masks change from epoch to epoch (with `config.dupe_factor`, they repeat). An example depends only on the seed,
+    the epoch and its index, not on its batch.
 
     Args:
-        corpus: the tokenized documents.
-        tokenizer: the one they were tokenized with.
-        settings: how examples are made.
-        seed: of everything that is drawn.
+        corpus: tokenized documents.
+        tokenizer: the tokenizer of the corpus.
+        config: lengths, sentence pairs and masking.
+        seed: seed of pairs, masks and order.
     """
 
-    def __init__(self, corpus: TokenizedCorpus, tokenizer: Tokenizer, settings: ExampleConfig, seed: int) -> None:
+    def __init__(
+        self, corpus: TokenizedCorpus, tokenizer: Tokenizer, config: ExampleConfig | None = None, seed: int = 0
+    ) -> None:
         self.corpus = corpus
-        self.settings = settings
+        self.config = config or ExampleConfig()
         self.seed = seed
-        self.pad, self.cls, self.sep, self.mask = (token_id(tokenizer, token) for token in (PAD, CLS, SEP, MASK))
-        special = [token_id(tokenizer, token) for token in SPECIAL_TOKENS]
-        pieces = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
-        self.continues = np.array([piece.startswith(CONTINUES) for piece in pieces])
-        self.replacements = np.setdiff1d(np.arange(len(pieces)), special)
+        self.pad_id, self.cls_id, self.sep_id, self.mask_id = (token_id(tokenizer, token) for token in (PAD, CLS, SEP, MASK))
+        special_ids = [token_id(tokenizer, token) for token in SPECIAL_TOKENS]
+        tokens = [tokenizer.id_to_token(index) or "" for index in range(tokenizer.get_vocab_size())]
+        self.continues_word = np.array([token.startswith(CONTINUATION_PREFIX) for token in tokens])
+        self.replacement_ids = np.setdiff1d(np.arange(len(tokens)), special_ids)
 
-    def epoch(self, number: int) -> "Epoch":
-        """Every document once."""
-        version = number % self.settings.dupe_factor if self.settings.dupe_factor else number
-        longest = self.settings.max_length - (2 if self.settings.pairs == "none" else 3)
-        generator = np.random.default_rng((self.seed, PAIRS, version))
-        pairs = draw_pairs(self.corpus, longest, generator, self.settings.pairs, self.settings.short_share)
-        return Epoch(self, number, version, pairs)
+    def epoch(self, number: int) -> "PretrainingEpoch":
+        """Return an epoch; numbers start at 0. All documents are used once."""
+        version = number % self.config.dupe_factor if self.config.dupe_factor else number
+        special_tokens = 2 if self.config.pairs == "none" else 3
+        generator = np.random.default_rng((self.seed, PAIR_SEED, version))
+        pairs = draw_pairs(
+            self.corpus,
+            self.config.max_length - special_tokens,
+            generator,
+            self.config.pairs,
+            self.config.short_seq_probability,
+        )
+        return PretrainingEpoch(self, number, version, pairs)
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """The examples of one epoch, numbered; their tokens are put together when a batch of them is asked for."""
+class PretrainingEpoch:
+    """The examples of one epoch, numbered from 0. Tokens are gathered and masked when a batch is created."""
 
     examples: PretrainingExamples
     number: int
     version: int
+    """Number that determines pairs and masks: the epoch, or the epoch modulo `dupe_factor`."""
     pairs: Pairs
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each example."""
+        """Number of tokens of each example."""
         return self.pairs.lengths
 
-    def in_batches(self, cut: Callable[[IntArray, np.random.Generator], list[IntArray]]) -> list[IntArray]:
-        """The numbers of all examples, cut into batches by a function of their lengths, in this epoch's random order."""
-        return cut(self.lengths, np.random.default_rng((self.examples.seed, ORDER, self.number)))
+    def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
+        """Return the indices of the examples in each batch, in this epoch's random order."""
+        return batch_sampler(self.lengths, np.random.default_rng((self.examples.seed, ORDER_SEED, self.number)))
 
-    def batch(self, chosen: IntArray) -> PretrainingBatch:
-        """Some examples, one a row: [CLS] A [SEP] B [SEP], padding, and what is to be guessed hidden.
-
-        Where none is chosen it is the first one, with nothing to guess and nothing to tell.
-        """
-        if not len(chosen):
+    def batch(self, indices: IntArray) -> PretrainingBatch:
+        """Return a batch of examples, padded and masked. Without indices, return one example that has no labels."""
+        if not len(indices):
             first = self.batch(np.zeros(1, dtype=np.int64))
-            nothing = (torch.full_like(labels, IGNORED) for labels in (first.labels, first.next_sentence_label))
-            return PretrainingBatch(first.input_ids, first.attention_mask, first.token_type_ids, *nothing)
-        known, settings, pairs = self.examples, self.examples.settings, self.pairs[chosen]
+            no_labels = (torch.full_like(labels, IGNORED) for labels in (first.labels, first.next_sentence_label))
+            return PretrainingBatch(first.input_ids, first.attention_mask, first.token_type_ids, *no_labels)
+        examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
+        lengths = pairs.lengths[:, None]
+        ids, is_text = self._gather(pairs)
+        column = np.arange(ids.shape[1])
+        masked_ids, labels = mask_tokens(
+            ids,
+            is_text & (ids != examples.sep_id),
+            examples.mask_id,
+            examples.replacement_ids,
+            draw_random_numbers(indices, lengths[:, 0], (examples.seed, MASK_SEED, self.version)),
+            config.mlm_probability,
+            examples.continues_word[ids] if config.whole_word_masking else None,
+            config.max_predictions,
+        )
+        b_column = (pairs.a_end - pairs.a_start)[:, None] + 2
+        token_type_ids = ((column >= b_column) & (column < lengths)).astype(np.int64)
+        arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label)
+        return PretrainingBatch(*map(torch.from_numpy, arrays))
+
+    def _gather(self, pairs: Pairs) -> tuple[IntArray, NDArray[np.bool_]]:
+        """Return the ids of [CLS] A [SEP] B [SEP] and padding, and a mask that is True in A and B."""
+        examples = self.examples
         a_length, b_length = (pairs.a_end - pairs.a_start)[:, None], (pairs.b_end - pairs.b_start)[:, None]
         lengths = pairs.lengths[:, None]
         column = np.arange(lengths.max())
         b_column = a_length + 2
         in_a = (column >= 1) & (column <= a_length)
         in_b = (column >= b_column) & (column < b_column + b_length)
-        place = np.where(in_a, pairs.a_start[:, None] + column - 1, pairs.b_start[:, None] + column - b_column)
-        words = known.corpus.ids[np.where(in_a | in_b, place, 0)].astype(np.int64)
-        ids = np.where(in_a | in_b, words, np.where(column == 0, known.cls, np.where(column < lengths, known.sep, known.pad)))
-        masked, labels = mask_tokens(
-            ids,
-            (in_a | in_b) & (words != known.sep),
-            known.mask,
-            known.replacements,
-            draws_for(chosen, lengths[:, 0], (known.seed, MASKS, self.version)),
-            settings.masked_share,
-            known.continues[ids] if settings.whole_words else None,
-            settings.max_predictions,
-        )
-        segments = ((column >= b_column) & (column < lengths)).astype(np.int64)
-        arrays = (masked, column < lengths, segments, labels, pairs.label)
-        return PretrainingBatch(*map(torch.from_numpy, arrays))
+        position = np.where(in_a, pairs.a_start[:, None] + column - 1, pairs.b_start[:, None] + column - b_column)
+        text_ids = examples.corpus.ids[np.where(in_a | in_b, position, 0)].astype(np.int64)
+        special_ids = np.where(column == 0, examples.cls_id, np.where(column < lengths, examples.sep_id, examples.pad_id))
+        return np.where(in_a | in_b, text_ids, special_ids), in_a | in_b
 
 
-def meaning(pair: int) -> str:
-    """What a next_sentence_label says."""
-    return "one segment: there is nothing to tell" if pair == IGNORED else ("B is next", "B is not next")[pair]
+def describe_label(next_sentence_label: int) -> str:
+    """Describe a `next_sentence_label` in words."""
+    return "one segment, no label" if next_sentence_label == IGNORED else ("B is next", "B is not next")[next_sentence_label]
 
 
-def shown(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str]:
-    """Each example of some batches for a reader: its tokens as the model sees them, what stood there, and the label."""
+def format_examples(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str]:
+    """Format each example as text: its tokens after masking, the original tokens at masked positions, and its label."""
     texts = []
     for batch in batches:
-        for ids, mask, labels, pair in zip(
+        for ids, mask, labels, next_sentence_label in zip(
             batch.input_ids, batch.attention_mask, batch.labels, batch.next_sentence_label.tolist(), strict=True
         ):
-            tokens = [tokenizer.id_to_token(number) or "" for number in ids[mask].tolist()]
-            hidden = [(place, tokenizer.id_to_token(label) or "") for place, label in enumerate(labels.tolist()) if label >= 0]
-            answers = ", ".join(f"{place} {tokens[place]} was {truth}" for place, truth in hidden)
-            texts.append(f"tokens: {' '.join(tokens)}\nhidden: {answers}\nnext_sentence_label: {pair} ({meaning(pair)})")
+            tokens = [tokenizer.id_to_token(token) or "" for token in ids[mask].tolist()]
+            targets = [
+                f"{position} {tokens[position]} was {tokenizer.id_to_token(label) or ''}"
+                for position, label in enumerate(labels.tolist())
+                if label != IGNORED
+            ]
+            description = describe_label(next_sentence_label)
+            texts.append(
+                f"tokens: {' '.join(tokens)}\nmasked: {', '.join(targets)}\nnext_sentence_label: "
+                f"{next_sentence_label} ({description})"
+            )
     return texts

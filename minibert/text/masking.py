@@ -1,64 +1,66 @@
-"""What is hidden, to be guessed. Devlin et al. 2019, section 3.1, task 1."""
+"""Masking for masked language modeling (Devlin et al. 2019, section 3.1, task 1)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minibert.equations import IGNORED
 from minibert.text.batching import IntArray
-from minibert.text.options import MASKED_SHARE
+from minibert.text.options import MLM_PROBABILITY
 
-DRAWS = 3
-"""Random numbers that each token takes: whether it is hidden, as what, and which random piece it would become."""
+NUMBERS_PER_TOKEN = 3
+"""Number of random numbers per token: for its selection, for the kind of replacement, and for the random replacement token."""
 
 
 def mask_tokens(
     input_ids: IntArray,
     maskable: NDArray[np.bool_],
-    mask_id: int,
-    replacements: IntArray,
-    draws: NDArray[np.float64],
-    share: float = MASKED_SHARE,
-    continues: NDArray[np.bool_] | None = None,
-    most: int | None = None,
+    mask_token_id: int,
+    replacement_ids: IntArray,
+    random_numbers: NDArray[np.float64],
+    mlm_probability: float = MLM_PROBABILITY,
+    continues_word: NDArray[np.bool_] | None = None,
+    max_predictions: int | None = None,
 ) -> tuple[IntArray, IntArray]:
-    """Hides `share` of the maskable tokens, to be guessed: 80% become [MASK], 10% a random piece, 10% stay as they are.
+    """Select tokens for prediction and replace them: 80% by [MASK], 10% by a random token; 10% stay unchanged.
 
     Args:
-        input_ids: of the shape (examples, tokens).
-        maskable: False for special tokens and padding, which are never hidden.
-        replacements: the pieces to draw a random one from, all equally likely: no special tokens.
-        draws: numbers from 0 up to 1, `DRAWS` for each token; nothing else here is random.
-        continues: True for a token that continues the word before it: then words are hidden as a whole.
-        most: tokens to be guessed in an example, at most (Google's max_predictions_per_seq). No word is hidden in part.
+        input_ids: token ids of shape (examples, tokens).
+        maskable: False for special tokens and padding, which are never selected.
+        replacement_ids: ids from which random tokens are drawn with equal probability; not those of special tokens.
+        random_numbers: numbers in [0, 1) of shape (examples, tokens, `NUMBERS_PER_TOKEN`); the only source of randomness.
+        mlm_probability: probability that a maskable token is selected.
+        continues_word: True for tokens that continue a word; given for whole-word masking.
+        max_predictions: maximum number of selected tokens per example (Google's max_predictions_per_seq). With whole-word
+            masking, words are selected as a whole within this limit too.
 
-    Returns: new ids, and labels: the true id where a token is to be guessed, `IGNORED` elsewhere.
+    Returns: the new ids, and the labels: the original ids of the selected tokens, `IGNORED` elsewhere.
 
-    Source: Devlin et al. 2019, section 3.1, task 1; whole words and `most`: Google's BERT code.
-    Differs: every token (or word) is chosen by itself with probability `share`; Google's code chooses round(share * length)
-        tokens of a sequence, at least one. Where a word would exceed `most`, Google's code tries the next; here it ends.
+    Source: Devlin et al. 2019, section 3.1, task 1; whole-word masking and `max_predictions`: Google's BERT code.
+    Differs: each token (or word) is selected independently. Google's code selects exactly round(mlm_probability * length)
+        tokens, at least one. If a word exceeds `max_predictions`, Google's code tries the next word; here, selection ends.
     Tests: tests/text/test_masking.py::TestMaskTokens
     """
-    chance, lot, piece = np.moveaxis(draws, -1, 0)
-    if continues is not None:
+    selection, kind, replacement = np.moveaxis(random_numbers, -1, 0)
+    if continues_word is not None:
         column = np.arange(input_ids.shape[-1])
-        word = np.maximum.accumulate(np.where(continues & maskable, 0, column), axis=-1)
-        chance = np.take_along_axis(chance, word, axis=-1)  # a word's pieces share their fate
-    guessed = maskable & (chance < share)
-    if most is not None and most < input_ids.shape[-1]:
-        first_too_many = np.sort(np.where(guessed, chance, 1.0), axis=-1)[..., most, None]
-        guessed &= chance < first_too_many
-    random_pieces = replacements[(piece * len(replacements)).astype(np.int64)]
-    # One lot for all three: independent draws would give 81/10/9.
-    hidden = np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))
-    return np.where(guessed, hidden, input_ids), np.where(guessed, input_ids, IGNORED)
+        word_start = np.maximum.accumulate(np.where(continues_word & maskable, 0, column), axis=-1)
+        selection = np.take_along_axis(selection, word_start, axis=-1)  # one number for all tokens of a word
+    selected = maskable & (selection < mlm_probability)
+    if max_predictions is not None and max_predictions < input_ids.shape[-1]:
+        limit = np.sort(np.where(selected, selection, 1.0), axis=-1)[..., max_predictions, None]
+        selected &= selection < limit
+    random_ids = replacement_ids[(replacement * len(replacement_ids)).astype(np.int64)]
+    # One number decides between all three cases: independent draws would give 81%, 10% and 9%.
+    replaced = np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))
+    return np.where(selected, replaced, input_ids), np.where(selected, input_ids, IGNORED)
 
 
-def draws_for(examples: IntArray, lengths: IntArray, seed: tuple[int, ...]) -> NDArray[np.float64]:
-    """The random numbers of each example, from `seed` and its number alone: whatever batch it is in, on whatever machine.
+def draw_random_numbers(examples: IntArray, lengths: IntArray, seed: tuple[int, ...]) -> NDArray[np.float64]:
+    """Draw the random numbers of each example. They depend only on `seed` and the example's index, not on its batch.
 
-    Returns: numbers of the shape (examples, longest length, `DRAWS`).
+    Returns: numbers of shape (examples, maximum length, `NUMBERS_PER_TOKEN`).
     """
-    draws = np.zeros((len(examples), int(lengths.max(initial=0)), DRAWS))
-    for row, example, length in zip(draws, examples.tolist(), lengths.tolist(), strict=True):
-        row[:length] = np.random.default_rng((*seed, example)).random((length, DRAWS))
-    return draws
+    numbers = np.zeros((len(examples), int(lengths.max(initial=0)), NUMBERS_PER_TOKEN))
+    for row, example, length in zip(numbers, examples.tolist(), lengths.tolist(), strict=True):
+        row[:length] = np.random.default_rng((*seed, example)).random((length, NUMBERS_PER_TOKEN))
+    return numbers

@@ -1,102 +1,101 @@
-"""What a run is told about its text. Importing this loads no library, so that a command line of it is quick."""
+"""Options for text, tokenizers and examples. Importing this module loads no library, so that the command line starts fast."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Layout = Literal["lines", "paragraphs", "wrapped"]
-"""How text stands in a file.
+"""Arrangement of the text in a plain-text file.
 
-lines: one sentence a line, a blank line between documents (as Google's BERT takes it).
-paragraphs: one paragraph a line, a blank line between documents.
-wrapped: a paragraph over several lines, a blank line between paragraphs, two or more between documents (chapters).
+lines: one sentence per line, a blank line between documents (the input format of Google's BERT code).
+paragraphs: one paragraph per line, a blank line between documents.
+wrapped: paragraphs wrapped over several lines, a blank line between paragraphs, two or more between documents (chapters).
 """
 
 PairTask = Literal["nsp", "sop", "none"]
-"""What the second segment is.
+"""Pretraining task for the second segment.
 
-nsp: what follows, or sentences of another document (Devlin et al. 2019).
-sop: what follows, or A and B exchanged (sentence order; Lan et al. 2020, ALBERT, section 3.1).
-none: there is none; an example is as many whole sentences as fit, over the ends of documents (Liu et al. 2019, RoBERTa,
-"full sentences" in section 4.2), and there is nothing to tell about it.
+nsp: next-sentence prediction. B follows A, or comes from another document (Devlin et al. 2019).
+sop: sentence-order prediction. B follows A, or A and B are swapped (Lan et al. 2020, ALBERT, section 3.1).
+none: no second segment. An example is as many whole sentences as fit, across document boundaries (Liu et al. 2019, RoBERTa,
+"full sentences" in section 4.2).
 """
 
-SHORT_SHARE = 0.1
-"""Of the examples that are made shorter than they could be, so that short texts are not strange to the model."""
-MASKED_SHARE = 0.15
-"""Of the tokens that may be masked, so many are to be guessed (Devlin et al., section 3.1)."""
+LettersTask = Literal["copy", "reverse", "sort"]
+"""Operation that a model learns to apply to a sequence of letters."""
+
+SHORT_SEQ_PROBABILITY = 0.1
+"""Default probability of a shorter example, so that the model also trains on short texts."""
+MLM_PROBABILITY = 0.15
+"""Default probability that a token is selected for masked language modeling (Devlin et al. 2019, section 3.1)."""
 
 
 class InvalidOption(Exception):
-    """A setting that cannot be; the message names it. No ValueError, which command-line libraries take for their own."""
+    """An option with an invalid value. It is not a `ValueError`, because command-line libraries catch that themselves."""
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """The text to learn from. Without any it is the docstrings of Python and torch, which every machine has."""
+    """Text for pretraining. The default is the docstrings of Python and torch, which are always available."""
 
     text: tuple[Path, ...] = ()
-    """Files, and folders that are searched for files: plain text, .jsonl, .csv, .tsv, .parquet, each also as .gz."""
+    """Files, or folders to search for files: plain text, .jsonl, .csv, .tsv, .parquet, optionally compressed as .gz."""
     dataset: str | None = None
-    """A data set instead: its id on the hub, or a folder with one."""
-    config: str | None = None
-    """Which configuration of the data set, if it has several."""
+    """Dataset to use instead of files: its id on the Hugging Face hub, or a folder."""
+    dataset_config: str | None = None
+    """Configuration of the dataset, if it has several."""
     split: str = "train"
-    """Which part of the data set."""
+    """Split of the dataset."""
     column: str = "text"
-    """Where the text is, in files and data sets that have columns. A row is a document."""
+    """Name of the column that contains the text, for datasets and files with columns. Each row is a document."""
     layout: Literal["auto"] | Layout = "auto"
-    """How text stands in a file. lines: one sentence a line, a blank line between documents. paragraphs: one a line. wrapped:
-    a paragraph over several lines, a blank line after it, two or more between documents. auto: guessed for each file."""
-    validation_share: float = 0.05
-    """Share of the documents that is not learned from, but evaluated on."""
+    """Arrangement of plain text. lines: one sentence per line, a blank line between documents. paragraphs: one paragraph per
+    line. wrapped: wrapped paragraphs, a blank line between them, two between documents. auto: detect it for each file."""
+    validation_fraction: float = 0.05
+    """Fraction of the documents used for validation instead of training."""
 
     def __post_init__(self) -> None:
         if self.text and self.dataset is not None:
-            raise InvalidOption("give files (text) or a data set (dataset), not both")
-        if not 0 <= self.validation_share < 1:
-            raise InvalidOption(f"validation_share {self.validation_share:g}: must be at least 0 and below 1")
-
-
-SequenceTask = Literal["copy", "reverse", "sort"]
-"""What is to be done to a sequence of letters."""
+            raise InvalidOption("give files (text) or a dataset (dataset), not both")
+        if not 0 <= self.validation_fraction < 1:
+            raise InvalidOption(f"validation_fraction {self.validation_fraction:g}: must be at least 0 and below 1")
 
 
 @dataclass(frozen=True)
 class ParallelTextOptions:
-    """Sentences in two languages (or any two texts that belong together, line by line) to learn to translate."""
+    """Parallel text for translation: sentences and their translations, line by line."""
 
     text: tuple[Path, ...]
-    """Two files, source and target, line by line; or one, with a tab between source and target. Each also as .gz."""
-    valid: tuple[Path, ...] = ()
-    """The same, to evaluate on. Without it, a share of the text is held out."""
-    validation_share: float = 0.02
-    """That share."""
-    longest: int = 128
-    """Sentences with more tokens than this are left out, on both sides."""
+    """Two files (source and target), or one file with a tab between source and target. Optionally compressed as .gz."""
+    validation: tuple[Path, ...] = ()
+    """Parallel text for validation, in the same form. Default: a fraction of the training text."""
+    validation_fraction: float = 0.02
+    """Fraction of the text used for validation if no validation files are given."""
+    max_length: int = 128
+    """Maximum number of tokens of a source or a target. Longer pairs are skipped."""
 
     def __post_init__(self) -> None:
-        for name in ("text", "valid"):
-            if len(getattr(self, name)) not in ((1, 2) if name == "text" else (0, 1, 2)):
-                raise InvalidOption(f"{name}: give two files, source and target, or one with a tab between them")
-        if not 0 <= self.validation_share < 1:
-            raise InvalidOption(f"validation_share {self.validation_share:g}: must be at least 0 and below 1")
-        if self.longest < 3:
-            raise InvalidOption(f"longest {self.longest}: must be at least 3, [CLS], a piece and [SEP]")
+        for name, counts in (("text", (1, 2)), ("validation", (0, 1, 2))):
+            if len(getattr(self, name)) not in counts:
+                raise InvalidOption(f"{name}: give two files (source and target), or one file with a tab between them")
+        if not 0 <= self.validation_fraction < 1:
+            raise InvalidOption(f"validation_fraction {self.validation_fraction:g}: must be at least 0 and below 1")
+        if self.max_length < 3:
+            raise InvalidOption(f"max_length {self.max_length}: must be at least 3, for [CLS], one token and [SEP]")
 
 
 @dataclass(frozen=True)
 class VocabularyOptions:
-    """The pieces that words are made of: learned from the text that is not held out, or taken from elsewhere."""
+    """The WordPiece vocabulary: trained on the training documents, or loaded."""
 
     tokenizer: str | None = None
-    """A folder with a tokenizer, or a model's id on the hub: its vocabulary is taken, and none is learned."""
+    """Existing tokenizer to use instead of training one: a folder, or the id of a model on the hub."""
     vocab_size: int = 8000
-    """Pieces to learn, special tokens included."""
+    """Size of the trained vocabulary, including special tokens."""
     cased: bool = False
-    """Keep capital letters and accents."""
+    """Keep upper case and accents."""
     trainer: Literal["minibert", "tokenizers"] = "minibert"
-    """Who learns it: the trainer that can be read here, or Hugging Face's, whose pieces differ from run to run."""
+    """Training algorithm: minibert's own, or the one of Hugging Face's tokenizers, whose result varies from run to run."""
 
     def __post_init__(self) -> None:
         if self.vocab_size < 10:
@@ -105,27 +104,28 @@ class VocabularyOptions:
 
 @dataclass(frozen=True)
 class ExampleConfig:
-    """How examples are made of text. The defaults are those of Devlin et al. 2019, with masks that change (Liu et al. 2019)."""
+    """Pretraining examples. The defaults follow Devlin et al. 2019, with dynamic masking (Liu et al. 2019)."""
 
     max_length: int = 128
-    """Of an example in tokens, special tokens included."""
+    """Maximum number of tokens of an example, including special tokens."""
     pairs: PairTask = "nsp"
-    """What the second segment is: nsp (follows, or of another document), sop (in order, or exchanged), none (there is none)."""
-    short_share: float = SHORT_SHARE
-    """Of the examples that are made shorter than they could be."""
-    masked_share: float = MASKED_SHARE
-    """Of the tokens that are to be guessed."""
-    whole_words: bool = False
-    """Hide all pieces of a word, or none."""
+    """Task for the second segment: nsp (next sentence, or from another document), sop (in order, or swapped), none."""
+    short_seq_probability: float = SHORT_SEQ_PROBABILITY
+    """Probability that an example is shorter than the maximum length."""
+    mlm_probability: float = MLM_PROBABILITY
+    """Probability that a token is selected for masked language modeling."""
+    whole_word_masking: bool = False
+    """Mask either all tokens of a word or none of them."""
     max_predictions: int | None = None
-    """Tokens to be guessed in an example, at most."""
+    """Maximum number of masked tokens per example."""
     dupe_factor: int | None = None
-    """Draw every example so many times and then show the same again (static masking; Google: 10). None: always anew."""
+    """Number of different versions of the examples, used in turn (static masking; Google's BERT: 10). Default: a new version in
+    every epoch (dynamic masking)."""
 
     def __post_init__(self) -> None:
         if self.max_length < 5:
-            raise InvalidOption(f"max_length {self.max_length}: must be at least 5, [CLS] A [SEP] B [SEP]")
-        for name in ("short_share", "masked_share"):
+            raise InvalidOption(f"max_length {self.max_length}: must be at least 5, for [CLS] A [SEP] B [SEP]")
+        for name in ("short_seq_probability", "mlm_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidOption(f"{name} {getattr(self, name):g}: must be from 0 to 1")
         for name in ("max_predictions", "dupe_factor"):

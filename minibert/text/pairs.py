@@ -1,6 +1,6 @@
-"""Which text an example shows: segment A, and a segment B that follows it or does not. Devlin et al. 2019, section 3.1.
+"""Sentence pairs for next-sentence and sentence-order prediction (Devlin et al. 2019, section 3.1).
 
-Nothing here is a loop over examples: an example is four places in the corpus, and all are drawn side by side.
+An example is stored as four positions in the tokenized corpus. All examples are drawn together with array operations.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,21 @@ import numpy as np
 
 from minibert.equations import IGNORED
 from minibert.text.batching import IntArray
-from minibert.text.options import SHORT_SHARE, PairTask
+from minibert.text.options import SHORT_SEQ_PROBABILITY, PairTask
 from minibert.text.tokenized import TokenizedCorpus
 
-IS_NEXT, ANOTHER_DOCUMENT = 0, 1
-IN_ORDER, EXCHANGED = 0, 1
+IS_NEXT, NOT_NEXT = 0, 1
+"""Labels of next-sentence prediction."""
+IN_ORDER, SWAPPED = 0, 1
+"""Labels of sentence-order prediction."""
 
-STRETCH = 512
-"""In sentences. Long documents are cut into stretches, since all are worked on side by side, chunk by chunk."""
+MAX_RUN_SENTENCES = 512
+"""Maximum number of sentences in a run. Longer documents are split into runs, because all runs are processed in parallel."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Where segment A and segment B of every example lie in the corpus; B is empty where there is none."""
+    """Positions of segments A and B of every example in the corpus. For examples without B, `b_start == b_end`."""
 
     a_start: IntArray
     a_end: IntArray
@@ -29,174 +31,187 @@ class Pairs:
     b_end: IntArray
     label: IntArray
 
-    def __getitem__(self, chosen: IntArray) -> "Pairs":
-        return Pairs(*(column[chosen] for column in vars(self).values()))
+    def __getitem__(self, indices: IntArray) -> "Pairs":
+        return Pairs(*(column[indices] for column in vars(self).values()))
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each example, [CLS] and [SEP] included."""
+        """Number of tokens of each example, including [CLS] and [SEP]."""
         b_length = self.b_end - self.b_start
         return self.a_end - self.a_start + b_length + 2 + (b_length > 0)
 
 
 @dataclass(frozen=True)
 class _Chunks:
-    """Runs of sentences, each from `first` up to `end`, in which segment A ends at `cut`."""
+    """Chunks of consecutive sentences. Segment A is sentences `start` to `split - 1`; `split` to `end - 1` follow it."""
 
     document: IntArray
-    first: IntArray
-    cut: IntArray
+    start: IntArray
+    split: IntArray
     end: IntArray
     label: IntArray
-    target: IntArray
+    target_length: IntArray
 
-    def __getitem__(self, chosen: IntArray) -> "_Chunks":
-        return _Chunks(*(column[chosen] for column in vars(self).values()))
+    def __getitem__(self, indices: IntArray) -> "_Chunks":
+        return _Chunks(*(column[indices] for column in vars(self).values()))
 
 
 def draw_pairs(
     corpus: TokenizedCorpus,
-    longest: int,
+    max_tokens: int,
     generator: np.random.Generator,
     task: PairTask = "nsp",
-    short_share: float = SHORT_SHARE,
+    short_seq_probability: float = SHORT_SEQ_PROBABILITY,
 ) -> Pairs:
-    """One example after the other out of every document, until it is used up.
+    """Draw sentence pairs from all documents of a corpus.
 
-    A chunk is as many sentences as it takes to reach the target length: `longest`, or with probability `short_share` any
-    shorter one. Sentences up to a random place of it are segment A; then a coin decides about segment B. Heads: the rest of
-    the chunk, which does follow. Tails: sentences of another document, from a random one on, each sentence of all other
-    documents equally likely; the rest of the chunk is then left for the next example. A chunk of one sentence is an example
-    of one segment, whose label is `IGNORED`.
+    Each document is split into chunks: as many sentences as are needed to reach the target length. The target length is
+    `max_tokens`, or, with probability `short_seq_probability`, a random smaller number. The sentences of a chunk up to a random
+    position are segment A. With probability 0.5, the rest of the chunk is segment B, and the label is `IS_NEXT`. Otherwise,
+    segment B starts at a random sentence of another document, the label is `NOT_NEXT`, and the rest of the chunk is left for
+    the next example. All sentences of all other documents are equally likely. A chunk of one sentence gives an example without
+    segment B, with the label `IGNORED`.
 
     Args:
-        longest: A and B together have at most so many tokens; the longer of them is shortened, at random ends.
+        max_tokens: maximum number of tokens of A and B together, without special tokens. The longer segment is truncated at
+            random ends.
 
     Source: Devlin et al. 2019, section A.2; Google's BERT code, `create_instances_from_document`.
-    Differs: Google's code draws another document first, then a sentence of it. Where many documents are short, so are most
-        of these B, and the label can be told from lengths alone.
-        Google's code gives a lone sentence a B from another document, so that more than half of the labels say so,
-        and draws a short target once for a document, not for every chunk. No chunk goes on beyond a stretch of `STRETCH`.
+    Differs: Google's code draws another document first, then one of its sentences. If many documents are short, most of these B
+        are short too, and the label can be predicted from the lengths. For a single sentence, Google's code also draws B from
+        another document, so that more than half of the labels are `NOT_NEXT`. It draws a short target length once per document,
+        not per chunk. Here, no chunk crosses the end of a run of `MAX_RUN_SENTENCES`.
     Tests: tests/text/test_pairs.py::TestDrawPairs
 
-    Raises: ValueError as `check_pairs` does.
+    Raises: ValueError if the corpus has no pairs, see `check_pairs`.
     """
     check_pairs(corpus, task)
     if task == "none":
-        return _full_sentences(corpus, longest, generator, short_share)
-    chunks = _cut_into_chunks(corpus, longest, generator, task, short_share)
+        return _draw_full_sentences(corpus, max_tokens, generator, short_seq_probability)
+    chunks = _split_into_chunks(corpus, max_tokens, generator, task, short_seq_probability)
     starts = corpus.sentence_starts
-    a_start, a_end, b_start, b_end = starts[chunks.first], starts[chunks.cut], starts[chunks.cut], starts[chunks.end]
+    a_start, a_end, b_start, b_end = starts[chunks.start], starts[chunks.split], starts[chunks.split], starts[chunks.end]
     if task == "nsp":
-        elsewhere = np.flatnonzero(chunks.label == ANOTHER_DOCUMENT)
-        b_start[elsewhere], b_end[elsewhere] = _from_another_document(corpus, chunks[elsewhere], generator)
+        not_next = np.flatnonzero(chunks.label == NOT_NEXT)
+        b_start[not_next], b_end[not_next] = _draw_from_other_documents(corpus, chunks[not_next], generator)
     else:
-        exchanged = chunks.label == EXCHANGED
-        a_start, b_start = np.where(exchanged, (b_start, a_start), (a_start, b_start))
-        a_end, b_end = np.where(exchanged, (b_end, a_end), (a_end, b_end))
-    return _shortened(Pairs(a_start, a_end, b_start, b_end, chunks.label), longest, generator)
+        swapped = chunks.label == SWAPPED
+        a_start, b_start = np.where(swapped, (b_start, a_start), (a_start, b_start))
+        a_end, b_end = np.where(swapped, (b_end, a_end), (a_end, b_end))
+    return _truncate(Pairs(a_start, a_end, b_start, b_end, chunks.label), max_tokens, generator)
 
 
 def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
-    """Whether there are pairs in a corpus. Raises: ValueError that says what is missing."""
-    sizes = np.diff(corpus.document_starts) - 1
-    if not len(sizes):
+    """Check that a corpus has sentence pairs for a task. Raises: ValueError that explains what is missing."""
+    sentence_counts = np.diff(corpus.document_starts) - 1
+    if not len(sentence_counts):
         raise ValueError("there is no text")
-    if task != "none" and sizes.max() < 2:
-        raise ValueError("no document has two sentences, and a pair needs them: put blank lines between documents only")
-    if task == "nsp" and len(sizes) < 2:
+    if task != "none" and sentence_counts.max() < 2:
         raise ValueError(
-            "pairs need at least two documents, and there is one: put a blank line between documents (two, where paragraphs "
-            "are wrapped; see --layout), give several files, or take --pairs sop or none"
+            "sentence pairs need a document with two sentences, but every document has only one: "
+            "put blank lines only between documents"
+        )
+    if task == "nsp" and len(sentence_counts) < 2:
+        raise ValueError(
+            "sentence pairs need at least two documents, but there is only one: separate documents by a blank line "
+            "(by two with --layout wrapped), give several files, or use --pairs sop or --pairs none"
         )
 
 
-def _cut_into_chunks(
-    corpus: TokenizedCorpus, longest: int, generator: np.random.Generator, task: PairTask, short_share: float
+def _split_into_chunks(
+    corpus: TokenizedCorpus, max_tokens: int, generator: np.random.Generator, task: PairTask, short_seq_probability: float
 ) -> _Chunks:
-    """All chunks: first the first one of every stretch, then the second ones, and so on.
+    """Split all documents into chunks: the first chunk of every run, then the second chunk of every run, and so on.
 
     Tests: tests/text/test_pairs.py::TestDrawPairs
     """
     starts = corpus.sentence_starts
-    document, first, stop = _stretches(corpus.document_starts[:-1], corpus.document_starts[1:] - 1)
+    document, start, run_end = _split_into_runs(corpus.document_starts[:-1], corpus.document_starts[1:] - 1)
     rounds = []
-    while len(first):
-        target = _targets(len(first), longest, short_share, generator)
-        end = np.minimum(np.searchsorted(starts, starts[first] + target), stop)
-        lone = end - first == 1
-        cut = generator.integers(first + 1, np.maximum(end, first + 2))
-        label = np.where(lone, IGNORED, generator.integers(0, 2, len(first)))
-        rounds.append(_Chunks(document, first, cut, end, label, target))
-        first = np.where((label == ANOTHER_DOCUMENT) & (task == "nsp"), cut, end)
-        left = first < stop
-        document, first, stop = document[left], first[left], stop[left]
-    return _Chunks(*(np.concatenate(columns) for columns in zip(*(vars(some).values() for some in rounds), strict=True)))
+    while len(start):
+        target_length = _draw_target_lengths(len(start), max_tokens, short_seq_probability, generator)
+        end = np.minimum(np.searchsorted(starts, starts[start] + target_length), run_end)
+        is_single = end - start == 1
+        split = generator.integers(start + 1, np.maximum(end, start + 2))
+        label = np.where(is_single, IGNORED, generator.integers(0, 2, len(start)))
+        rounds.append(_Chunks(document, start, split, end, label, target_length))
+        start = np.where((label == NOT_NEXT) & (task == "nsp"), split, end)
+        unfinished = start < run_end
+        document, start, run_end = document[unfinished], start[unfinished], run_end[unfinished]
+    return _Chunks(*(np.concatenate(columns) for columns in zip(*(vars(chunks).values() for chunks in rounds), strict=True)))
 
 
-def _from_another_document(
+def _draw_from_other_documents(
     corpus: TokenizedCorpus, chunks: _Chunks, generator: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """For each chunk a segment B of as many tokens as A leaves of the target, whole sentences, all of another document.
+    """Draw, for each chunk, a segment B from another document: whole sentences that fill up the target length.
 
     Tests: tests/text/test_pairs.py::TestDrawPairs
     """
     starts = corpus.sentence_starts
-    first_of = corpus.document_starts - np.arange(len(corpus.document_starts))  # sentences counted without separators
+    first_of = corpus.document_starts - np.arange(len(corpus.document_starts))  # first sentences, counted without separators
     own = first_of[chunks.document + 1] - first_of[chunks.document]
     number = generator.integers(0, first_of[-1] - own)
-    number += own * (number >= first_of[chunks.document])  # a draw among all others skips over the own
+    number += own * (number >= first_of[chunks.document])  # skip the sentences of the chunk's own document
     other = np.searchsorted(first_of, number, side="right") - 1
-    first, stop = number + other, corpus.document_starts[other + 1] - 1
-    wanted = np.maximum(1, chunks.target - (starts[chunks.cut] - starts[chunks.first]))
-    end = np.minimum(np.searchsorted(starts, starts[first] + wanted), stop)
-    return starts[first], starts[end]
+    start, document_end = number + other, corpus.document_starts[other + 1] - 1
+    b_length = np.maximum(1, chunks.target_length - (starts[chunks.split] - starts[chunks.start]))
+    end = np.minimum(np.searchsorted(starts, starts[start] + b_length), document_end)
+    return starts[start], starts[end]
 
 
-def _shortened(pairs: Pairs, longest: int, generator: np.random.Generator) -> Pairs:
-    """Takes tokens off the longer segment, each from its beginning or its end, until both together have `longest`.
+def _truncate(pairs: Pairs, max_tokens: int, generator: np.random.Generator) -> Pairs:
+    """Remove tokens from the longer segment, each from a random end, until A and B together have at most `max_tokens`.
 
     Source: Google's BERT code, `truncate_seq_pair`.
     Tests: tests/text/test_pairs.py::TestDrawPairs
     """
     a_length, b_length = pairs.a_end - pairs.a_start, pairs.b_end - pairs.b_start
-    a_kept = np.minimum(a_length, np.maximum(longest - b_length, (longest + 1) // 2))
-    b_kept = np.minimum(b_length, longest - a_kept)
-    a_front = generator.binomial(a_length - a_kept, 0.5)
+    a_kept = np.minimum(a_length, np.maximum(max_tokens - b_length, (max_tokens + 1) // 2))
+    b_kept = np.minimum(b_length, max_tokens - a_kept)
+    a_front = generator.binomial(a_length - a_kept, 0.5)  # number of tokens removed from the beginning
     b_front = generator.binomial(b_length - b_kept, 0.5)
     a_start, b_start = pairs.a_start + a_front, pairs.b_start + b_front
     return Pairs(a_start, a_start + a_kept, b_start, b_start + b_kept, pairs.label)
 
 
-def _full_sentences(corpus: TokenizedCorpus, longest: int, generator: np.random.Generator, short_share: float) -> Pairs:
-    """As many whole sentences as fit, over the ends of documents, whose separators are shown; a longer one is shortened."""
+def _draw_full_sentences(
+    corpus: TokenizedCorpus, max_tokens: int, generator: np.random.Generator, short_seq_probability: float
+) -> Pairs:
+    """Fill each example with as many whole sentences as fit, across document boundaries, with the separators between documents.
+
+    A single sentence that is too long is truncated.
+    """
     starts = corpus.sentence_starts
-    _, first, stop = _stretches(np.array([0]), np.array([len(starts) - 1]))
-    separators = np.zeros(len(starts), dtype=bool)
-    separators[corpus.document_starts[1:] - 1] = True
-    runs = []
-    while len(first):
-        first = first + separators[first]  # none begins with one
-        first, stop = first[first < stop], stop[first < stop]
-        target = _targets(len(first), longest, short_share, generator)
-        end = np.clip(np.searchsorted(starts, starts[first] + target, side="right") - 1, first + 1, stop)
-        runs.append((starts[first], starts[end - separators[end - 1]]))
-        first, stop = end[end < stop], stop[end < stop]
-    a_start, a_end = (np.concatenate(columns) for columns in zip(*runs, strict=True))
+    _, start, run_end = _split_into_runs(np.array([0]), np.array([len(starts) - 1]))
+    is_separator = np.zeros(len(starts), dtype=bool)
+    is_separator[corpus.document_starts[1:] - 1] = True
+    rounds = []
+    while len(start):
+        start = start + is_separator[start]  # an example does not begin with a separator
+        start, run_end = start[start < run_end], run_end[start < run_end]
+        target_length = _draw_target_lengths(len(start), max_tokens, short_seq_probability, generator)
+        end = np.clip(np.searchsorted(starts, starts[start] + target_length, side="right") - 1, start + 1, run_end)
+        rounds.append((starts[start], starts[end - is_separator[end - 1]]))
+        start, run_end = end[end < run_end], run_end[end < run_end]
+    a_start, a_end = (np.concatenate(columns) for columns in zip(*rounds, strict=True))
     pairs = Pairs(a_start, a_end, a_end, a_end, np.full(len(a_start), IGNORED))
-    return _shortened(pairs, longest, generator)
+    return _truncate(pairs, max_tokens, generator)
 
 
-def _stretches(first: IntArray, stop: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Runs of sentences in pieces of at most `STRETCH`: which run each is of, where it begins, where it stops."""
-    pieces = -(-(stop - first) // STRETCH)
-    run = np.repeat(np.arange(len(first)), pieces)
-    number = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    begin = first[run] + number * STRETCH
-    return run, begin, np.minimum(begin + STRETCH, stop[run])
+def _split_into_runs(first: IntArray, end: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Split sequences of sentences into runs of at most `MAX_RUN_SENTENCES`.
+
+    Returns: for each run, the index of its sequence, its first sentence, and its end.
+    """
+    run_counts = -(-(end - first) // MAX_RUN_SENTENCES)
+    sequence = np.repeat(np.arange(len(first)), run_counts)
+    number = np.arange(len(sequence)) - np.repeat(np.cumsum(run_counts) - run_counts, run_counts)
+    run_start = first[sequence] + number * MAX_RUN_SENTENCES
+    return sequence, run_start, np.minimum(run_start + MAX_RUN_SENTENCES, end[sequence])
 
 
-def _targets(count: int, longest: int, short_share: float, generator: np.random.Generator) -> IntArray:
-    """For each chunk how many tokens it is to have: `longest`, or any number from 2 on."""
-    short = generator.random(count) < short_share
-    return np.where(short, generator.integers(min(2, longest), longest + 1, count), longest)
+def _draw_target_lengths(count: int, max_tokens: int, short_seq_probability: float, generator: np.random.Generator) -> IntArray:
+    """Draw the target length of each chunk: `max_tokens`, or a random number from 2 to `max_tokens`."""
+    is_short = generator.random(count) < short_seq_probability
+    return np.where(is_short, generator.integers(min(2, max_tokens), max_tokens + 1, count), max_tokens)

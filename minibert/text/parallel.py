@@ -1,6 +1,6 @@
-"""Texts that belong together, and what a Transformer is trained on: a source, and the target that it is to become."""
+"""Parallel text: sources with their targets, as examples and batches for an encoder-decoder Transformer."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,77 +12,76 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.equations import IGNORED
-from minibert.text.batching import IntArray, padded
-from minibert.text.corpus import CorpusError, numbered_lines
-from minibert.text.options import SequenceTask
-from minibert.text.splits import in_validation
+from minibert.text.batching import BatchSampler, IntArray, pad_rows
+from minibert.text.file_formats import CorpusError, numbered_lines
+from minibert.text.splits import is_validation
 from minibert.text.tokenizer import PAD, token_id
 
-ALPHABET = tuple("abcdefghijklmnopqrstuvwxyz")
-ORDER, DRAWS = 0, 1
-"""What is drawn: each has random numbers of its own."""
+ORDER_SEED, SEQUENCE_SEED = 0, 1
+"""Part of the seed that differs for the order of examples and for random sequences of letters, so that they are independent."""
 
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Sources and their targets, in order."""
+    """Source texts and their target texts, in the same order."""
 
     sources: list[str]
     targets: list[str]
-    left_out: int = 0
-    """Pairs of which one side was empty."""
+    skipped: int = 0
+    """Number of pairs in the files that were skipped because one side is empty."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
 
 def read_parallel(paths: Sequence[Path]) -> ParallelText:
-    """The lines of two files side by side, or of one with a tab in each line. Where either side is empty, both are left out.
+    """Read two files line by line, or one file with a tab between source and target. Skip pairs with an empty side.
 
-    Raises: CorpusError that names file and line.
+    Raises: CorpusError, with file and line, if a file cannot be read or has the wrong form.
     """
-    pairs = _split(paths[0]) if len(paths) == 1 else _side_by_side(*paths)
-    sides = [side for side in ((source.strip(), target.strip()) for source, target in pairs) if any(side)]
-    full = [side for side in sides if all(side)]
-    if not full:
-        raise CorpusError(f"{paths[0]}: there is no line with a source and a target")
-    return ParallelText([source for source, _ in full], [target for _, target in full], len(sides) - len(full))
+    pairs = _read_one_file(paths[0]) if len(paths) == 1 else _read_two_files(*paths)
+    not_blank = [pair for pair in ((source.strip(), target.strip()) for source, target in pairs) if any(pair)]
+    complete = [pair for pair in not_blank if all(pair)]
+    if not complete:
+        raise CorpusError(f"{paths[0]}: no line has a source and a target")
+    return ParallelText([source for source, _ in complete], [target for _, target in complete], len(not_blank) - len(complete))
 
 
-def _split(path: Path) -> Iterable[tuple[str, str]]:
+def _read_one_file(path: Path) -> Iterable[tuple[str, str]]:
     for number, line in numbered_lines(path):
         columns = line.rstrip("\r\n").split("\t")
         if len(columns) == 1 and line.strip():
-            raise CorpusError(f"{path}, line {number}: has no tab between source and target; or give two files")
+            raise CorpusError(f"{path}, line {number}: has no tab between source and target; add it, or give two files")
         if len(columns) > 2:
-            raise CorpusError(f"{path}, line {number}: has {len(columns)} columns, not source and target; try cut -f 1,2")
+            raise CorpusError(
+                f"{path}, line {number}: has {len(columns)} columns instead of source and target; "
+                "select them, for example: cut -f 1,2"
+            )
         yield columns[0], columns[-1]
 
 
-def _side_by_side(one: Path, other: Path) -> Iterable[tuple[str, str]]:
-    for source, target in zip_longest(numbered_lines(one), numbered_lines(other)):
+def _read_two_files(source_path: Path, target_path: Path) -> Iterable[tuple[str, str]]:
+    for source, target in zip_longest(numbered_lines(source_path), numbered_lines(target_path)):
         if source is None or target is None:
-            shorter, longer = (one, other) if source is None else (other, one)
-            raise CorpusError(f"{shorter} has fewer lines than {longer}: line {(source or target)[0]} has no partner")
+            shorter, longer = (source_path, target_path) if source is None else (target_path, source_path)
+            number, _ = source or target
+            raise CorpusError(f"{shorter} has fewer lines than {longer}: nothing corresponds to line {number}")
         yield source[1], target[1]
 
 
-def split_parallel(text: ParallelText, share: float) -> tuple[ParallelText, ParallelText]:
-    """What is learned from, and what is held out: which, depends on the source alone, so that none is on both sides."""
-    parts = ParallelText([], []), ParallelText([], [])
+def split_parallel(text: ParallelText, validation_fraction: float) -> tuple[ParallelText, ParallelText]:
+    """Split parallel text into training and validation text. The split depends only on the sources."""
+    splits = ParallelText([], []), ParallelText([], [])
     for source, target in zip(text.sources, text.targets, strict=True):
-        part = parts[in_validation(source, share)]
-        part.sources.append(source)
-        part.targets.append(target)
-    return parts
+        split = splits[is_validation(source, validation_fraction)]
+        split.sources.append(source)
+        split.targets.append(target)
+    return splits
 
 
 @dataclass(frozen=True)
 class ParallelBatch:
-    """What a Transformer is trained on; the names are those of its arguments.
-
-    At each place of the target `decoder_input_ids` has the token before the one that `labels` wants foretold.
-    """
+    """Arguments of `Transformer`. `decoder_input_ids` are the target tokens shifted right: each is followed by its label."""
 
     input_ids: Int[Tensor, "batch sources"]
     attention_mask: Bool[Tensor, "batch sources"]
@@ -90,113 +89,63 @@ class ParallelBatch:
     labels: Int[Tensor, "batch targets"]
 
     def to(self, device: torch.device) -> "ParallelBatch":
-        """The same on another device."""
+        """Copy the batch to a device."""
         return ParallelBatch(*(column.to(device, non_blocking=True) for column in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class ParallelEpoch:
-    """Pairs of encoded sentences, numbered, both [CLS] … [SEP]."""
+    """One pass over tokenized pairs. Sources and targets have the form [CLS] … [SEP]."""
 
     sources: list[list[int]]
     targets: list[list[int]]
-    pad: int
+    pad_id: int
     seed: tuple[int, ...]
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each pair together; the target has one less than it is long, on the way in as on the way out."""
+        """Number of tokens of each pair. A target counts one token less, because inputs and labels are shifted by one."""
         pairs = zip(self.sources, self.targets, strict=True)
         return np.array([len(source) + len(target) - 1 for source, target in pairs], dtype=np.int64)
 
-    def in_batches(self, cut: Callable[[IntArray, np.random.Generator], list[IntArray]]) -> list[IntArray]:
-        """The numbers of all pairs, cut into batches by a function of their lengths, in this epoch's random order."""
-        return cut(self.lengths, np.random.default_rng(self.seed))
+    def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
+        """Return the indices of the pairs in each batch, in this epoch's random order."""
+        return batch_sampler(self.lengths, np.random.default_rng(self.seed))
 
-    def batch(self, chosen: IntArray) -> ParallelBatch:
-        """Some pairs, one a row. Where none is chosen it is the first one, with nothing to foretell."""
-        rows = chosen.tolist() or [0]
-        given, _ = padded([self.targets[row][:-1] for row in rows], self.pad)
-        labels, _ = padded([self.targets[row][1:] for row in rows], IGNORED)
-        return ParallelBatch(
-            *padded([self.sources[row] for row in rows], self.pad),
-            given,
-            labels if len(chosen) else torch.full_like(labels, IGNORED),
-        )
-
-
-def _encoded(text: ParallelText, tokenizer: Tokenizer) -> tuple[list[list[int]], list[list[int]]]:
-    """Sources and targets as a `ParallelEpoch` has them."""
-    sources, targets = tokenizer.encode_batch(text.sources), tokenizer.encode_batch(text.targets)
-    return [encoding.ids for encoding in sources], [encoding.ids for encoding in targets]
+    def batch(self, indices: IntArray) -> ParallelBatch:
+        """Return a batch of pairs. Without indices, return one pair that has no labels."""
+        rows = indices.tolist() or [0]
+        input_ids, attention_mask = pad_rows([self.sources[row] for row in rows], self.pad_id)
+        decoder_input_ids, _ = pad_rows([self.targets[row][:-1] for row in rows], self.pad_id)
+        labels, _ = pad_rows([self.targets[row][1:] for row in rows], IGNORED)
+        if not len(indices):
+            labels = torch.full_like(labels, IGNORED)
+        return ParallelBatch(input_ids, attention_mask, decoder_input_ids, labels)
 
 
 class ParallelExamples:
-    """A parallel text, encoded: the same pairs in every epoch, in another order.
+    """Tokenized parallel text: the same pairs in every epoch, in a different order.
 
     Args:
-        longest: pairs with a side of more tokens are left out; `left_out` says how many.
+        seed: seed of the order.
+        max_length: maximum number of tokens of a source or a target. Longer pairs are skipped; `skipped` is their number.
     """
 
-    def __init__(self, text: ParallelText, tokenizer: Tokenizer, seed: int, longest: int) -> None:
-        sources, targets = _encoded(text, tokenizer)
-        fits = [len(one) <= longest and len(other) - 1 <= longest for one, other in zip(sources, targets, strict=True)]
-        self.sources = [ids for ids, kept in zip(sources, fits, strict=True) if kept]
-        self.targets = [ids for ids, kept in zip(targets, fits, strict=True) if kept]
-        self.left_out = len(fits) - sum(fits)
-        self.pad, self.seed = token_id(tokenizer, PAD), seed
+    def __init__(self, text: ParallelText, tokenizer: Tokenizer, seed: int, max_length: int) -> None:
+        sources, targets = tokenize_pairs(text, tokenizer)
+        pairs = list(zip(sources, targets, strict=True))
+        kept = [(source, target) for source, target in pairs if len(source) <= max_length and len(target) - 1 <= max_length]
+        self.sources = [source for source, _ in kept]
+        self.targets = [target for _, target in kept]
+        self.skipped = len(pairs) - len(kept)
+        self.pad_id, self.seed = token_id(tokenizer, PAD), seed
 
     def epoch(self, number: int) -> ParallelEpoch:
-        """Every pair once."""
-        return ParallelEpoch(self.sources, self.targets, self.pad, (self.seed, ORDER, number))
+        """Return an epoch; numbers start at 0."""
+        return ParallelEpoch(self.sources, self.targets, self.pad_id, (self.seed, ORDER_SEED, number))
 
 
-class SequenceExamples:
-    """Sequences of letters, and what a task makes of them: drawn anew in every epoch, without those that are held out.
-
-    Args:
-        size: sequences in an epoch.
-        longest: letters; each length from 1 on is equally likely.
-        validation: whether to draw those that are held out, and only those.
-    """
-
-    def __init__(
-        self, task: SequenceTask, tokenizer: Tokenizer, seed: int, size: int, longest: int, validation: bool = False
-    ) -> None:
-        self.task, self.tokenizer, self.seed = task, tokenizer, seed
-        self.size, self.longest, self.validation = size, longest, validation
-
-    def texts(self, number: int) -> ParallelText:
-        """The sequences of an epoch, with spaces between the letters."""
-        generator = np.random.default_rng((self.seed, DRAWS, number, int(self.validation)))
-        found = ParallelText([], [])
-        while len(found) < self.size:
-            letters = generator.choice(ALPHABET, generator.integers(1, self.longest + 1)).tolist()
-            if in_validation(source := " ".join(letters), RESERVED_SHARE) == self.validation:
-                found.sources.append(source)
-                found.targets.append(" ".join(solved(self.task, letters)))
-        return found
-
-    def epoch(self, number: int) -> ParallelEpoch:
-        """As many new sequences."""
-        sources, targets = _encoded(self.texts(number), self.tokenizer)
-        return ParallelEpoch(sources, targets, token_id(self.tokenizer, PAD), (self.seed, ORDER, number))
-
-
-RESERVED_SHARE = 0.1
-"""Share of all sequences that are never learned from."""
-
-
-def solved(task: SequenceTask, letters: Sequence[str]) -> list[str]:
-    """What a task makes of a sequence.
-
-    >>> [solved(task, "cab") for task in ("copy", "reverse", "sort")]
-    [['c', 'a', 'b'], ['b', 'a', 'c'], ['a', 'b', 'c']]
-    """
-    match task:
-        case "copy":
-            return list(letters)
-        case "reverse":
-            return list(reversed(letters))
-        case "sort":
-            return sorted(letters)
+def tokenize_pairs(text: ParallelText, tokenizer: Tokenizer) -> tuple[list[list[int]], list[list[int]]]:
+    """Tokenize sources and targets, each as [CLS] … [SEP]."""
+    sources, targets = tokenizer.encode_batch(text.sources), tokenizer.encode_batch(text.targets)
+    return [encoding.ids for encoding in sources], [encoding.ids for encoding in targets]

@@ -1,4 +1,4 @@
-"""The next batch is made while the one before it is in use."""
+"""Prefetching: prepare the next batches in a background thread."""
 
 import queue
 import threading
@@ -9,36 +9,36 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
-    """The same items, each made in another thread while the one before it is in use.
+    """Yield `items` in order, computing up to `depth` of them ahead in a background thread.
 
-    What making them raises is raised here.
+    An exception raised while an item is computed is raised here.
     """
     ready: queue.Queue[tuple[str, Item | BaseException | None]] = queue.Queue(depth)
-    gone = threading.Event()
+    stopped = threading.Event()
 
     def put(kind: str, item: Item | BaseException | None) -> None:
-        while not gone.is_set():
+        while not stopped.is_set():
             try:
                 ready.put((kind, item), timeout=0.1)
                 break
             except queue.Full:
                 continue
 
-    def make() -> None:
+    def produce() -> None:
         try:
             for item in items:
                 put("item", item)
-                if gone.is_set():
+                if stopped.is_set():
                     return
             put("end", None)
         except BaseException as error:
             put("error", error)
 
-    threading.Thread(target=make, daemon=True).start()
+    threading.Thread(target=produce, daemon=True).start()
     try:
-        while (next_one := ready.get())[0] == "item":
-            yield next_one[1]  # type: ignore[misc]
-        if isinstance(next_one[1], BaseException):
-            raise next_one[1]
+        while (received := ready.get())[0] == "item":
+            yield received[1]  # type: ignore[misc]
+        if isinstance(received[1], BaseException):
+            raise received[1]
     finally:
-        gone.set()
+        stopped.set()

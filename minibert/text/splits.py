@@ -1,48 +1,54 @@
-"""What is not learned from, but evaluated on: the same documents in every run, on every machine."""
+"""Split of a corpus into training and validation documents: the same in every run and on every machine."""
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from minibert.text.corpus import Document
 
+MIN_DOCUMENTS = 10
+"""Minimum number of documents for which `sufficient_validation_fraction` uses some for validation."""
 
-def split_documents(documents: Iterable[Document], share: float) -> tuple[list[Document], list[Document]]:
-    """The documents to learn from, and those held out: always the same ones, chosen by their sources alone.
 
-    Documents of one source stay together.
+def split_documents(documents: Iterable[Document], validation_fraction: float) -> tuple[list[Document], list[Document]]:
+    """Split documents into training and validation documents.
+
+    The split depends only on the documents' sources. Documents of one source stay together.
     """
     train: list[Document] = []
     validation: list[Document] = []
     for document in documents:
-        (validation if in_validation(document.source, share) else train).append(document)
+        (validation if is_validation(document.source, validation_fraction) else train).append(document)
     return train, validation
 
 
-def in_validation(source: str, share: float) -> bool:
-    """Whether the documents of this source are among the validation ones, which are about `share` of all."""
-    return _hash_fraction(source) < share
+def training_sentences(documents: Iterable[Document], validation_fraction: float) -> Iterator[str]:
+    """Yield the sentences of the training documents, without loading all documents into memory."""
+    for document in documents:
+        if not is_validation(document.source, validation_fraction):
+            yield from document.sentences
 
 
-def sufficient_validation_share(documents: Iterable[Document], share: float) -> float:
-    """The share that holds out at least two documents: `share` itself, if it does, else as much more as that takes.
+def is_validation(source: str, validation_fraction: float) -> bool:
+    """Return True if the documents of a source are validation documents. About `validation_fraction` of all sources are."""
+    return _hash_fraction(source) < validation_fraction
 
-    Of fewer than `FEWEST` documents none is held out.
+
+def sufficient_validation_fraction(documents: Iterable[Document], validation_fraction: float) -> float:
+    """Return the smallest fraction, at least `validation_fraction`, that gives at least two validation documents.
+
+    Return 0 if `validation_fraction` is 0, or if it gives fewer than two of fewer than `MIN_DOCUMENTS` documents.
     """
     count = 0
-    lots: list[float] = []
+    smallest: list[float] = []
     for document in documents:
         count += 1
-        lots = sorted([*lots, _hash_fraction(document.source)])[:2]
-        if not share or (len(lots) == 2 and lots[1] < share):
-            return share
-    return math.nextafter(lots[1], 1.0) if count >= FEWEST else 0.0
-
-
-FEWEST = 10
-"""Documents of which some can be spared."""
+        smallest = sorted([*smallest, _hash_fraction(document.source)])[:2]
+        if not validation_fraction or (len(smallest) == 2 and smallest[1] < validation_fraction):
+            return validation_fraction
+    return math.nextafter(smallest[1], 1.0) if count >= MIN_DOCUMENTS else 0.0
 
 
 def _hash_fraction(source: str) -> float:
-    """A number from 0 to 1 that depends on the name alone."""
+    """Return a number from 0 to 1 that depends only on the name."""
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") / 2**64

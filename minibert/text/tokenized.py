@@ -1,4 +1,4 @@
-"""Documents as token ids: one long array, which stays on the disk where it is long, and where everything begins in it."""
+"""Tokenized corpora: all documents as one array of token ids, in memory or memory-mapped from files."""
 
 import hashlib
 import json
@@ -19,143 +19,158 @@ from tokenizers import Tokenizer
 from minibert.files import cache_directory, write_atomically
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
-from minibert.text.splits import in_validation
+from minibert.text.splits import is_validation
 from minibert.text.tokenizer import SEP, token_id
 
-CHARACTERS_AT_ONCE = 4_000_000
-IDS, SENTENCES, DOCUMENTS, ABOUT = "ids.bin", "sentence-starts.npy", "document-starts.npy", "corpus.json"
+CHARACTERS_PER_CHUNK = 4_000_000
+IDS_FILE, SENTENCES_FILE, DOCUMENTS_FILE, METADATA_FILE = "ids.bin", "sentence-starts.npy", "document-starts.npy", "corpus.json"
+TRAIN, VALIDATION = "train", "validation"
+"""Names of the folders in the cache."""
 
 
-class _Part(NamedTuple):
-    """Some documents, encoded: their ids, the lengths of their sentences in ids, and of the documents in sentences."""
+class _Chunk(NamedTuple):
+    """Several tokenized documents."""
 
     ids: NDArray[Any]
-    sentences: IntArray
-    documents: IntArray
+    sentence_lengths: IntArray
+    """Number of tokens of each sentence."""
+    document_lengths: IntArray
+    """Number of sentences of each document."""
 
 
 @dataclass(frozen=True)
 class TokenizedCorpus:
-    """All documents as one array of ids, and where their sentences and the documents themselves begin.
+    """Documents as one array of token ids, and the start of each sentence and document.
 
-    A separator stands after each document, as a sentence of one token that belongs to it: document `d` has the sentences
-    from `document_starts[d]` to `document_starts[d + 1] - 1`, and then the separator. Both arrays of starts have one place
-    more than there are: the end of the last.
+    Each document ends with a separator, stored as a sentence of one token. So document `d` has the sentences
+    `document_starts[d]` to `document_starts[d + 1] - 2`, and sentence `document_starts[d + 1] - 1` is its separator. The last
+    element of both arrays of starts is the end of the last sentence or document.
     """
 
     ids: NDArray[Any]
     sentence_starts: IntArray
+    """Index in `ids` of the first token of each sentence."""
     document_starts: IntArray
+    """Index of the first sentence of each document."""
     digest: str = ""
-    """Of the ids, where they are on the disk: the same for the same text in the same pieces, wherever it lies."""
+    """Hash of the ids, for a corpus loaded from files. It identifies text and tokenization."""
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
-        """Encodes every sentence of every document, in memory."""
-        parts = list(_encode(documents, tokenizer))
+        """Tokenize documents in memory."""
+        chunks = list(_tokenize(documents, tokenizer))
         return cls(
-            np.concatenate([np.empty(0, dtype=np.uint16), *(part.ids for part in parts)]),
-            _starts([part.sentences for part in parts]),
-            _starts([part.documents for part in parts]),
+            np.concatenate([np.empty(0, dtype=np.uint16), *(chunk.ids for chunk in chunks)]),
+            _starts([chunk.sentence_lengths for chunk in chunks]),
+            _starts([chunk.document_lengths for chunk in chunks]),
         )
 
     @classmethod
     def write(cls, directory: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
-        """Encodes every sentence of every document into files, of which `load` gives this again without reading them."""
+        """Tokenize documents into files, and load these as `load` does. The corpus may be larger than memory."""
         directory.mkdir(parents=True, exist_ok=True)
-        sentences, lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
-        with (directory / IDS).open("wb") as file:
-            for part in _encode(documents, tokenizer):
-                part.ids.tofile(file)
-                digest.update(part.ids.tobytes())
-                sentences.append(part.sentences)
-                lengths.append(part.documents)
-                dtype = part.ids.dtype
+        sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
+        with (directory / IDS_FILE).open("wb") as file:
+            for chunk in _tokenize(documents, tokenizer):
+                chunk.ids.tofile(file)
+                digest.update(chunk.ids.tobytes())
+                sentence_lengths.append(chunk.sentence_lengths)
+                document_lengths.append(chunk.document_lengths)
+                dtype = chunk.ids.dtype
             file.flush()
             os.fsync(file.fileno())
-        np.save(directory / SENTENCES, _starts(sentences))
-        np.save(directory / DOCUMENTS, _starts(lengths))
-        write_atomically(directory / ABOUT, json.dumps({"dtype": dtype.name, "digest": digest.hexdigest()[:16]}))  # last
+        np.save(directory / SENTENCES_FILE, _starts(sentence_lengths))
+        np.save(directory / DOCUMENTS_FILE, _starts(document_lengths))
+        # Written last: a folder with metadata is complete.
+        write_atomically(directory / METADATA_FILE, json.dumps({"dtype": dtype.name, "digest": digest.hexdigest()[:16]}))
         return cls.load(directory)
 
     @classmethod
     def load(cls, directory: Path) -> "TokenizedCorpus":
-        """What `write` has written, mapped into memory. Raises: OSError if it is not there, ValueError if it is not whole."""
-        about = json.loads((directory / ABOUT).read_text())
-        sentences, documents = (np.load(directory / name, mmap_mode="r") for name in (SENTENCES, DOCUMENTS))
-        size = (directory / IDS).stat().st_size
-        if size != sentences[-1] * np.dtype(about["dtype"]).itemsize:
-            raise ValueError(f"{directory / IDS}: has {size} bytes, and not as many as its sentences need")
-        ids = np.memmap(directory / IDS, about["dtype"], mode="r") if size else np.empty(0, about["dtype"])
-        return cls(ids, sentences, documents, about["digest"])
+        """Memory-map a corpus from the files of `write`.
 
-    def sample(self, separator: int, most: int = 10_000_000) -> IntArray:
-        """The first ids, up to `most`, without separators: enough to count how frequent each piece is."""
-        some: IntArray = self.ids[:most].astype(np.int64)
-        words: IntArray = some[some != separator]
-        return words
+        Raises: OSError if there are no such files, ValueError if they are incomplete.
+        """
+        metadata = json.loads((directory / METADATA_FILE).read_text())
+        sentence_starts, document_starts = (
+            np.load(directory / name, mmap_mode="r") for name in (SENTENCES_FILE, DOCUMENTS_FILE)
+        )
+        size, expected = (directory / IDS_FILE).stat().st_size, sentence_starts[-1] * np.dtype(metadata["dtype"]).itemsize
+        if size != expected:
+            raise ValueError(f"{directory / IDS_FILE}: has {size} bytes instead of {expected}")
+        dtype = metadata["dtype"]
+        ids = np.memmap(directory / IDS_FILE, dtype, mode="r") if size else np.empty(0, dtype)
+        return cls(ids, sentence_starts, document_starts, metadata["digest"])
+
+    def first_tokens(self, separator_id: int, limit: int = 10_000_000) -> IntArray:
+        """Return the tokens among the first `limit` ids, without separators: a sample to estimate token frequencies."""
+        ids: IntArray = self.ids[:limit].astype(np.int64)
+        tokens: IntArray = ids[ids != separator_id]
+        return tokens
 
 
-def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, validation_share: float) -> tuple[TokenizedCorpus, TokenizedCorpus]:
-    """The documents to learn from and those held out, encoded; kept in the cache, so it is done once.
+def tokenize_corpus(
+    corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float
+) -> tuple[TokenizedCorpus, TokenizedCorpus]:
+    """Tokenize a corpus, and return its training and validation documents. The result is cached.
 
-    Where either would have fewer than two documents, nothing is held out.
+    All documents are training documents if either part would have fewer than two.
     """
-    settings = [corpus.fingerprint, tokenizer.to_str(), validation_share, Path(__file__).read_text(encoding="utf-8")]
-    fingerprint = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    inputs = [corpus.fingerprint, tokenizer.to_str(), validation_fraction, Path(__file__).read_text(encoding="utf-8")]
+    fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
     directory = cache_directory() / "tokens" / fingerprint
     try:
-        return TokenizedCorpus.load(directory / "learned"), TokenizedCorpus.load(directory / "validation")
-    except (OSError, ValueError):  # not there, or damaged
+        return TokenizedCorpus.load(directory / TRAIN), TokenizedCorpus.load(directory / VALIDATION)
+    except (OSError, ValueError):  # not in the cache, or damaged
         shutil.rmtree(directory, ignore_errors=True)
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{fingerprint}.") as temporary:
-            made = Path(temporary) / "made"
-            _write_both(made, corpus, tokenizer, validation_share)
-            with suppress(OSError):  # another process has been as quick, with the same
-                made.rename(directory)
-    return TokenizedCorpus.load(directory / "learned"), TokenizedCorpus.load(directory / "validation")
+            complete = Path(temporary) / "complete"
+            _write_splits(complete, corpus, tokenizer, validation_fraction)
+            with suppress(OSError):  # another process has already written the same
+                complete.rename(directory)
+    return TokenizedCorpus.load(directory / TRAIN), TokenizedCorpus.load(directory / VALIDATION)
 
 
-def _write_both(directory: Path, corpus: Corpus, tokenizer: Tokenizer, share: float) -> None:
-    train = (document for document in corpus.documents if not in_validation(document.source, share))
-    validation = (document for document in corpus.documents if in_validation(document.source, share))
-    written = [
+def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float) -> None:
+    train = (document for document in corpus.documents if not is_validation(document.source, validation_fraction))
+    validation = (document for document in corpus.documents if is_validation(document.source, validation_fraction))
+    splits = [
         TokenizedCorpus.write(directory / name, documents, tokenizer)
-        for name, documents in (("learned", train), ("validation", validation))
+        for name, documents in ((TRAIN, train), (VALIDATION, validation))
     ]
-    if share and min(len(some.document_starts) for some in written) < 3:
-        _write_both(directory, corpus, tokenizer, 0.0)
+    if validation_fraction and min(len(split.document_starts) - 1 for split in splits) < 2:
+        _write_splits(directory, corpus, tokenizer, 0.0)
 
 
-def _encode(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Part]:
-    """Some documents at a time, on all cores; sentences without any piece are left out, and so are documents."""
+def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Chunk]:
+    """Tokenize documents chunk by chunk, on all cores. Sentences and documents without tokens are skipped."""
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
     separator = [token_id(tokenizer, SEP)]
-    for some in _portions(documents):
-        texts = [sentence for document in some for sentence in document.sentences]
-        encoded = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
-        pieces = [[ids for _ in document.sentences if (ids := next(encoded).ids)] for document in some]
-        whole: list[list[Sequence[int]]] = [[*found, separator] for found in pieces if found]
-        flat = list(chain.from_iterable(whole))
-        yield _Part(
+    for chunk in _chunks(documents):
+        texts = [sentence for document in chunk for sentence in document.sentences]
+        encodings = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        sentences = [[ids for _ in document.sentences if (ids := next(encodings).ids)] for document in chunk]
+        tokenized: list[list[Sequence[int]]] = [[*found, separator] for found in sentences if found]
+        flat = list(chain.from_iterable(tokenized))
+        yield _Chunk(
             np.fromiter(chain.from_iterable(flat), dtype=dtype),
             np.array([len(ids) for ids in flat], dtype=np.int64),
-            np.array([len(document) for document in whole], dtype=np.int64),
+            np.array([len(document) for document in tokenized], dtype=np.int64),
         )
 
 
-def _portions(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Some documents at a time, of about `CHARACTERS_AT_ONCE` together."""
-    some, size = [], 0
+def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Split documents into chunks of about `CHARACTERS_PER_CHUNK`."""
+    chunk, size = [], 0
     for document in documents:
-        some.append(document)
+        chunk.append(document)
         size += sum(map(len, document.sentences))
-        if size >= CHARACTERS_AT_ONCE:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+        if size >= CHARACTERS_PER_CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _starts(lengths: Sequence[IntArray]) -> IntArray:

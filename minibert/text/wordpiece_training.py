@@ -1,4 +1,4 @@
-"""WordPiece training that can be read along: from how often words occur to a vocabulary of pieces.
+"""WordPiece training: from word counts to a vocabulary, in code meant for reading.
 
 Source: Schuster and Nakajima 2012; Wu et al. 2016, section 4.1; Devlin et al. 2019, section 3.
 """
@@ -10,168 +10,197 @@ from itertools import islice, pairwise
 
 from tokenizers import Tokenizer, models, trainers
 
-from minibert.text.tokenizer import SPECIAL_TOKENS, UNK, normalizer, pre_tokenizer
+from minibert.text.corpus import Document
+from minibert.text.tokenizer import SPECIAL_TOKENS, UNK, bert_normalizer, bert_pre_tokenizer, build_tokenizer
 
-CONTINUES = "##"
-"""In front of a piece that continues a word."""
+CONTINUATION_PREFIX = "##"
+"""Prefix of tokens that continue a word."""
 
-DISTINCT_CHUNKS = 1_000_000
-"""So many are counted before they are looked into, some hundred megabytes."""
+MAX_DISTINCT_CHUNKS = 1_000_000
+"""Maximum number of distinct chunks counted at a time: a few hundred megabytes of memory."""
 
 Pair = tuple[str, str]
 Pieces = tuple[str, ...]
+"""The tokens that spell a word."""
+
+
+def train_tokenizer(documents: Iterable[Document], vocab_size: int = 8000, lowercase: bool = True) -> Tokenizer:
+    """Train a WordPiece tokenizer on documents.
+
+    Args:
+        vocab_size: maximum size of the vocabulary, including special tokens.
+        lowercase: lowercase the text and strip accents.
+
+    Raises: ValueError if the vocabulary is too small for the special tokens and characters.
+    """
+    sentences = (sentence for document in documents for sentence in document.sentences)
+    return build_tokenizer(train_wordpiece(count_words(sentences, lowercase), vocab_size), lowercase)
 
 
 def count_words(texts: Iterable[str], lowercase: bool = True) -> Counter[str]:
-    """How often each word occurs, after BERT's normalization and its cuts at white space, punctuation and CJK characters.
+    """Count the words of texts, after BERT's normalization and pre-tokenization.
 
-    The chunks between spaces are counted first, and only distinct ones are looked into. The words are the same: a space
-    always ends a word, and nothing reaches across it.
+    For speed, the chunks between spaces are counted first, and only distinct chunks are normalized and split. The result is
+    the same, because a space always ends a word, and normalization never depends on characters across a space.
     """
-    normalize, cut = normalizer(lowercase).normalize_str, pre_tokenizer().pre_tokenize_str
+    normalize, pre_tokenize = bert_normalizer(lowercase).normalize_str, bert_pre_tokenizer().pre_tokenize_str
     words = Counter[str]()
     for chunks in _count_chunks(texts):
         for chunk, count in chunks.items():
-            for word, _ in cut(normalize(chunk)):
+            for word, _ in pre_tokenize(normalize(chunk)):
                 words[word] += count
     return words
 
 
 def _count_chunks(texts: Iterable[str]) -> Iterator[Counter[str]]:
-    """How often each chunk occurs, in parts: where a sentence has no spaces, as in Chinese, hardly one occurs twice."""
+    """Count the chunks between spaces, in several counters of limited size.
+
+    The limit matters for languages without spaces, such as Chinese, where almost every chunk is distinct.
+    """
     chunks = Counter[str]()
     for text in texts:
         chunks.update(text.replace("\n", " ").split(" "))
-        if len(chunks) >= DISTINCT_CHUNKS:
+        if len(chunks) >= MAX_DISTINCT_CHUNKS:
             yield chunks
             chunks = Counter[str]()
     yield chunks
 
 
-def train_wordpiece(words: Mapping[str, int], size: int, alphabet: int = 1000) -> list[str]:
-    """A vocabulary of at most `size` pieces: special tokens, characters, then merges in the order they were made.
+def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_size: int = 1000) -> list[str]:
+    """Train a WordPiece vocabulary: special tokens, then characters, then merged tokens in the order of the merges.
 
-    Every word starts as its characters. Again and again the two neighbors that stand together most often, counted over
-    all words, become one piece. Of equals, the pair that comes first in lexicographic order is merged, so the same words
-    always give the same vocabulary. It ends early when no pair occurs twice.
+    At first, every word is a sequence of characters. Then, repeatedly, the pair of adjacent tokens with the highest count over
+    all words is merged into one token. Among pairs with equal counts, the first in lexicographic order is merged, so that the
+    vocabulary depends only on the word counts. Training stops early if no pair occurs at least twice.
 
     Args:
-        words: how often each word occurs, see `count_words`.
-        size: of the vocabulary, special tokens included.
-        alphabet: so many of the most frequent characters become pieces; a word with another one is unknown.
+        word_counts: number of occurrences of each word, from `count_words`.
+        vocab_size: maximum size of the vocabulary, including special tokens.
+        alphabet_size: maximum number of different characters. The most frequent ones are kept; words with others are ignored.
 
-    Differs: Schuster and Nakajima choose the pair that raises the likelihood most, which favours rare characters; Google
-        never published BERT's trainer. The most frequent pair is what Hugging Face's `tokenizers` chooses too, but it
-        breaks ties in an order that changes from run to run.
+    Differs: Schuster and Nakajima merge the pair that increases the likelihood most, which favors rare characters. Google has
+        not published BERT's training code. Hugging Face's `tokenizers` also merges the most frequent pair, but the order in
+        which it breaks ties changes from run to run.
 
-    Raises: ValueError if not even the characters fit into `size`.
+    Raises: ValueError if `vocab_size` is too small for the special tokens and characters.
 
-    >>> train_wordpiece({"hug": 10, "pug": 5, "hugs": 5}, size=14)[5:]
+    >>> train_wordpiece({"hug": 10, "pug": 5, "hugs": 5}, vocab_size=14)[5:]
     ['##g', '##s', '##u', 'h', 'p', '##ug', 'hug', 'hugs', 'pug']
     """
-    spelled = _spell(words, alphabet)
+    spelled = _spell(word_counts, alphabet_size)
     characters = sorted({piece for pieces, _ in spelled for piece in pieces})
-    vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *characters])  # a dict, as two different merges can spell one piece
-    _check_size(size, vocabulary)
-    neighbours = _NeighborCounts(spelled)
-    while len(vocabulary) < size and (pair := neighbours.most_frequent()):
-        vocabulary[neighbours.merge(pair)] = None
+    vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *characters])  # a dict, because two different merges can give the same token
+    _check_vocab_size(vocab_size, vocabulary)
+    pair_counts = _PairCounts(spelled)
+    while len(vocabulary) < vocab_size and (pair := pair_counts.most_frequent()):
+        vocabulary[pair_counts.merge(pair)] = None
     return list(vocabulary)
 
 
-def train_with_tokenizers(texts: Iterable[str], size: int, lowercase: bool = True, alphabet: int = 1000) -> list[str]:
-    """A vocabulary like that of `train_wordpiece`, straight from texts, by the trainer of Hugging Face's `tokenizers`.
+def train_with_tokenizers(
+    texts: Iterable[str], vocab_size: int, lowercase: bool = True, alphabet_size: int = 1000
+) -> list[str]:
+    """Train a WordPiece vocabulary with Hugging Face's `tokenizers`.
 
-    Differs: from run to run, as its ties are broken by the order of things in memory. It keeps words with a character
-        outside the alphabet, and leaves that character out; and every character is also a piece that begins a word.
+    Differs: from `train_wordpiece`. The vocabulary changes from run to run, because ties are broken in no fixed order. Words
+        with characters outside the alphabet are kept without these characters. Every character is also a token that can begin
+        a word.
 
-    Raises: ValueError if not even the characters fit into `size`.
+    Raises: ValueError if `vocab_size` is too small for the special tokens and characters.
     """
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNK))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer(lowercase), pre_tokenizer()
+    tokenizer.normalizer, tokenizer.pre_tokenizer = bert_normalizer(lowercase), bert_pre_tokenizer()
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size, min_frequency=2, limit_alphabet=alphabet, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+        vocab_size=vocab_size,
+        min_frequency=2,
+        limit_alphabet=alphabet_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
     )
     remaining = iter(texts)
-    tokenizer.train_from_iterator(iter(lambda: list(islice(remaining, 1000)), []), trainer)  # texts by themselves: on one core
+    batches = iter(lambda: list(islice(remaining, 1000)), [])  # single texts would be processed on one core only
+    tokenizer.train_from_iterator(batches, trainer)
     ids = tokenizer.get_vocab()
-    _check_size(size, ids)
+    _check_vocab_size(vocab_size, ids)
     return sorted(ids, key=ids.__getitem__)
 
 
-def _check_size(size: int, vocabulary: Collection[str]) -> None:
-    if len(vocabulary) > size:
-        raise ValueError(f"a vocabulary of {size} is too small: special tokens and characters need {len(vocabulary)}")
+def _check_vocab_size(vocab_size: int, vocabulary: Collection[str]) -> None:
+    if len(vocabulary) > vocab_size:
+        raise ValueError(f"vocab_size {vocab_size} is too small: special tokens and characters need {len(vocabulary)}")
 
 
-def _spell(words: Mapping[str, int], alphabet: int) -> list[tuple[Pieces, int]]:
-    """Every word as its characters, with its count; without the words that need a character outside the alphabet."""
+def _spell(word_counts: Mapping[str, int], alphabet_size: int) -> list[tuple[Pieces, int]]:
+    """Split every word into characters. Words that need a character outside the alphabet are skipped."""
     characters = Counter[str]()
-    for word, count in words.items():
+    for word, count in word_counts.items():
         for character in word:
             characters[character] += count
-    kept = set(sorted(characters, key=lambda character: (-characters[character], character))[:alphabet])
+    alphabet = set(sorted(characters, key=lambda character: (-characters[character], character))[:alphabet_size])
     return [
-        ((word[0], *(CONTINUES + character for character in word[1:])), count)
-        for word, count in sorted(words.items())
-        if kept.issuperset(word)
+        ((word[0], *(CONTINUATION_PREFIX + character for character in word[1:])), count)
+        for word, count in sorted(word_counts.items())
+        if alphabet.issuperset(word)
     ]
 
 
-class _NeighborCounts:
-    """How often each pair of pieces stands together, kept up to date while pairs are merged."""
+class _PairCounts:
+    """Counts of adjacent tokens over all words, updated with every merge.
+
+    The queue may contain outdated counts. They are corrected when they reach its front.
+    """
 
     def __init__(self, spelled: list[tuple[Pieces, int]]) -> None:
         self.spelled = spelled
         self.counts = Counter[Pair]()
         self.words_with = defaultdict[Pair, list[int]](list)
-        for number, (pieces, count) in enumerate(spelled):
+        for index, (pieces, count) in enumerate(spelled):
             for pair in pairwise(pieces):
                 self.counts[pair] += count
-                self.words_with[pair].append(number)
+                self.words_with[pair].append(index)
         self.queue = [(-count, pair) for pair, count in self.counts.items()]
         heapq.heapify(self.queue)
 
     def most_frequent(self) -> Pair | None:
-        """The pair to merge next, or None if no pair occurs twice."""
+        """Return the most frequent pair, or None if no pair occurs at least twice."""
         while self.queue:
             negative_count, pair = heapq.heappop(self.queue)
             count = self.counts[pair]
             if count == -negative_count:
                 return pair if count >= 2 else None
-            if count >= 2:  # it has become rarer since
+            if count >= 2:  # earlier merges have reduced the count
                 heapq.heappush(self.queue, (-count, pair))
         return None
 
     def merge(self, pair: Pair) -> str:
-        """Makes one piece of `pair` in every word that has it, and returns the piece."""
-        merged = pair[0] + pair[1].removeprefix(CONTINUES)
-        more_frequent = set[Pair]()
-        for number in self.words_with.pop(pair):
-            before, count = self.spelled[number]
-            after = _join(before, pair, merged)
-            if len(after) == len(before):  # an earlier merge has taken the pair apart
+        """Merge a pair in every word that contains it, and return the merged token."""
+        merged = pair[0] + pair[1].removeprefix(CONTINUATION_PREFIX)
+        new_pairs = set[Pair]()
+        for index in self.words_with.pop(pair):
+            before, count = self.spelled[index]
+            after = _merge_pieces(before, pair, merged)
+            if len(after) == len(before):  # the word no longer contains the pair, because of an earlier merge
                 continue
-            self.spelled[number] = after, count
-            for old in pairwise(before):
-                self.counts[old] -= count
-            for new in pairwise(after):
-                self.counts[new] += count
-                if merged in new:
-                    self.words_with[new].append(number)
-                    more_frequent.add(new)
-        for new in more_frequent:
-            heapq.heappush(self.queue, (-self.counts[new], new))
+            self.spelled[index] = after, count
+            for old_pair in pairwise(before):
+                self.counts[old_pair] -= count
+            for new_pair in pairwise(after):
+                self.counts[new_pair] += count
+                if merged in new_pair:
+                    self.words_with[new_pair].append(index)
+                    new_pairs.add(new_pair)
+        for new_pair in new_pairs:
+            heapq.heappush(self.queue, (-self.counts[new_pair], new_pair))
         return merged
 
 
-def _join(pieces: Pieces, pair: Pair, merged: str) -> Pieces:
-    """`pieces` with every occurrence of `pair`, from left to right, as the one piece `merged`."""
+def _merge_pieces(pieces: Pieces, pair: Pair, merged: str) -> Pieces:
+    """Replace every occurrence of `pair` in `pieces`, from left to right, by `merged`."""
     first, second = pair
-    joined: list[str] = []
+    result: list[str] = []
     for piece in pieces:
-        if piece == second and joined and joined[-1] == first:
-            joined[-1] = merged
+        if piece == second and result and result[-1] == first:
+            result[-1] = merged
         else:
-            joined.append(piece)
-    return tuple(joined)
+            result.append(piece)
+    return tuple(result)

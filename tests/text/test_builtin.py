@@ -1,11 +1,11 @@
-"""The built-in corpus: prose without code, nothing twice, whole modules held out."""
+"""The built-in corpus: prose without code or duplicates, split by module."""
 
 from collections import Counter
 
 import pytest
 
 from minibert.text import builtin
-from minibert.text.builtin import builtin_corpus, sentences
+from minibert.text.builtin import builtin_corpus, docstring_sentences
 from minibert.text.corpus import Document
 from minibert.text.splits import split_documents
 
@@ -35,13 +35,13 @@ def documents() -> list[Document]:
         ("", []),
     ],
 )  # fmt: skip
-def test_prose_is_kept_and_code_is_not(docstring: str, prose: list[str]) -> None:
-    found = sentences(docstring)
+def test_prose_is_kept_and_code_is_removed(docstring: str, prose: list[str]) -> None:
+    found = docstring_sentences(docstring)
     assert [sentence for sentence in found if not sentence.startswith("Example")] == prose
 
 
-def test_there_is_enough_of_it(documents: list[Document]) -> None:
-    """About 600,000 words, from both sources, documents with several sentences among them."""
+def test_corpus_has_about_600_000_words(documents: list[Document]) -> None:
+    """The documents come from the standard library and from torch. Many have several sentences."""
     words = sum(len(sentence.split()) for document in documents for sentence in document.sentences)
     assert 400_000 < words < 1_000_000
     modules = {document.source for document in documents}
@@ -49,23 +49,23 @@ def test_there_is_enough_of_it(documents: list[Document]) -> None:
     assert sum(len(document.sentences) > 1 for document in documents) > 5_000
 
 
-def test_no_sentence_stands_twice(documents: list[Document]) -> None:
+def test_every_sentence_is_unique(documents: list[Document]) -> None:
     counts = Counter(sentence for document in documents for sentence in document.sentences)
     assert counts.most_common(1)[0][1] == 1
 
 
-def test_tests_and_code_are_left_out(documents: list[Document]) -> None:
+def test_test_modules_and_code_are_excluded(documents: list[Document]) -> None:
     assert not any({"test", "tests", "testing"} & set(document.source.split(".")) for document in documents)
     assert not any(">>>" in sentence for document in documents for sentence in document.sentences)
 
 
-def test_the_second_time_it_comes_from_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin, "_gather", lambda: pytest.fail("gathered again"))
+def test_second_call_uses_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtin, "_extract", lambda: pytest.fail("extracted again"))
     assert builtin_corpus().documents == documents
 
 
-def test_whole_modules_are_validation(documents: list[Document]) -> None:
-    """No module is on both sides, the share is about right, and the names alone decide."""
+def test_split_keeps_modules_together(documents: list[Document]) -> None:
+    """No module is in both parts, the fraction is approximately right, and the split depends only on the names."""
     train, validation = split_documents(documents, 0.15)
     assert {d.source for d in train}.isdisjoint({d.source for d in validation})
     assert len(train) + len(validation) == len(documents)

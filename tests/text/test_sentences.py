@@ -1,4 +1,4 @@
-"""Where sentences end, and how text stands in a file."""
+"""Sentence splitting and layout detection."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.text.sentences import LONGEST_SENTENCE, documents_in, guess_layout, split_sentences
+from minibert.text.sentences import MAX_SENTENCE_CHARACTERS, detect_layout, parse_documents, split_sentences
 
 GOOGLE = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 WIKI = "One paragraph a line. It has sentences. Three of them.\nThe next paragraph. Two.\n\nA second document. It ends.\n"
@@ -40,13 +40,13 @@ and here it ends.
         ("   ", []),
     ],
 )
-def test_sentences(paragraph: str, sentences: list[str]) -> None:
+def test_split_sentences(paragraph: str, sentences: list[str]) -> None:
     assert split_sentences(paragraph) == sentences
 
 
 @given(st.text(alphabet="aB1 .!?。\"'()\t…", max_size=60))
-def test_nothing_is_lost_between_sentences(paragraph: str) -> None:
-    """All signs but white space are there, in their order, and no sentence is empty or has space around it."""
+def test_sentences_contain_all_characters(paragraph: str) -> None:
+    """All characters except white space are kept in order. No sentence is empty or has surrounding white space."""
     sentences = split_sentences(paragraph)
     assert "".join("".join(sentences).split()) == "".join(paragraph.split())
     assert all(sentence and sentence == sentence.strip() for sentence in sentences)
@@ -56,35 +56,35 @@ def test_nothing_is_lost_between_sentences(paragraph: str) -> None:
     ("text", "layout"),
     [(GOOGLE, "lines"), (WIKI, "paragraphs"), (BOOK, "wrapped"), ("", "lines"), ("no stop\n\n" * 9, "lines")],
 )
-def test_the_layout_is_guessed(text: str, layout: str) -> None:
-    assert guess_layout(text.splitlines()) == layout
+def test_layout_detection(text: str, layout: str) -> None:
+    assert detect_layout(text.splitlines()) == layout
 
 
 def test_documents_of_each_layout() -> None:
-    assert list(documents_in(GOOGLE.splitlines(), "lines")) == [
+    assert list(parse_documents(GOOGLE.splitlines(), "lines")) == [
         ["One sentence a line.", "Another one."],
         ["A second document.", "Its end."],
     ]
-    assert [len(document) for document in documents_in(WIKI.splitlines(), "paragraphs")] == [5, 2]
-    first, second = documents_in(BOOK.splitlines(), "wrapped")
+    assert [len(document) for document in parse_documents(WIKI.splitlines(), "paragraphs")] == [5, 2]
+    first, second = parse_documents(BOOK.splitlines(), "wrapped")
     assert first[1:] == [
         "It was a long paragraph that was wrapped over two lines.",
         "It had a second sentence.",
         "A second paragraph stands after one blank line and is of the same chapter.",
     ]
     assert second[-1] == "Here begins another document, after two blank lines, and here it ends."
-    assert list(documents_in(["", " ", "\t"], "lines")) == []
+    assert list(parse_documents(["", " ", "\t"], "lines")) == []
 
 
 @pytest.mark.parametrize(
     "line", ["word and another word " * 500_000, "x" * 10_000_000, ". A" * 1_000_000, "." + " " * 10**6 + "x"]
 )
-def test_a_line_of_ten_megabytes_does_no_harm(line: str) -> None:
-    """It is cut at spaces, where there are any, in seconds, and nothing of it is lost."""
-    began = time.monotonic()
-    (document,) = documents_in([line], "paragraphs")
-    assert time.monotonic() - began < 20
-    assert max(map(len, document)) <= LONGEST_SENTENCE
+def test_very_long_lines(line: str) -> None:
+    """A line of ten megabytes is split within seconds, at spaces if possible, and no character is lost."""
+    start = time.monotonic()
+    (document,) = parse_documents([line], "paragraphs")
+    assert time.monotonic() - start < 20
+    assert max(map(len, document)) <= MAX_SENTENCE_CHARACTERS
     assert "".join("".join(document).split()) == "".join(line.split())
     if line.startswith("word"):
         assert all(sentence.startswith(("word", "and", "another")) for sentence in document)

@@ -1,4 +1,4 @@
-"""Encoded documents: what stands where, in memory and on the disk."""
+"""Tokenized corpora, in memory and in files."""
 
 import os
 from pathlib import Path
@@ -18,14 +18,14 @@ SEP = 3
 texts = st.lists(st.lists(st.text("abcdef \x00", max_size=9), max_size=4), max_size=6)
 
 
-def make(documents: list[list[str]]) -> list[Document]:
+def make_documents(documents: list[list[str]]) -> list[Document]:
     return [Document(f"d{number}", tuple(sentences)) for number, sentences in enumerate(documents)]
 
 
 @given(texts)
-def test_every_sentence_is_where_the_starts_say(documents: list[list[str]]) -> None:
-    """A document's sentences and then its separator; sentences and documents without any piece are left out."""
-    corpus = TokenizedCorpus.from_documents(make(documents), TOKENIZER)
+def test_starts_of_sentences_and_documents(documents: list[list[str]]) -> None:
+    """A document is its sentences and a separator. Sentences and documents without tokens are skipped."""
+    corpus = TokenizedCorpus.from_documents(make_documents(documents), TOKENIZER)
     encoded = [[TOKENIZER.encode(text, add_special_tokens=False).ids for text in document] for document in documents]
     expected = [[ids for ids in document if ids] for document in encoded]
     found = []
@@ -39,12 +39,12 @@ def test_every_sentence_is_where_the_starts_say(documents: list[list[str]]) -> N
     assert corpus.document_starts[-1] == len(corpus.sentence_starts) - 1
 
 
-def test_on_the_disk_it_is_the_same(tmp_path: Path) -> None:
-    """Mapped, not read; and in parts, where it is long."""
-    documents = make([["abc de", "f"], ["a"], ["b c", "d", "e"]])
+def test_files_contain_the_same_corpus(tmp_path: Path) -> None:
+    """The arrays are memory-mapped. Documents are written in several chunks."""
+    documents = make_documents([["abc de", "f"], ["a"], ["b c", "d", "e"]])
     whole = TokenizedCorpus.from_documents(documents, TOKENIZER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenized, "CHARACTERS_AT_ONCE", 5)
+        patch.setattr(tokenized, "CHARACTERS_PER_CHUNK", 5)
         written = TokenizedCorpus.write(tmp_path, iter(documents), TOKENIZER)
     for name in ("ids", "sentence_starts", "document_starts"):
         np.testing.assert_array_equal(getattr(written, name), getattr(whole, name))
@@ -54,15 +54,15 @@ def test_on_the_disk_it_is_the_same(tmp_path: Path) -> None:
     assert len(empty.ids) == 0
 
 
-def test_tokenizing_is_done_once_and_again_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another text, another vocabulary or another share held out is another corpus."""
-    documents = make([["a b", "c"]] * 40)
+def test_cache_depends_on_corpus_tokenizer_and_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A different corpus, vocabulary or validation fraction is tokenized again."""
+    documents = make_documents([["a b", "c"]] * 40)
     corpus = Corpus("", "fingerprint of this test", documents)
     train, validation = tokenize_corpus(corpus, TOKENIZER, 0.2)
     assert len(train.document_starts) + len(validation.document_starts) == 42
     assert len(validation.document_starts) > 3
     with monkeypatch.context() as patch:
-        patch.setattr(tokenized, "_write_both", lambda *_: pytest.fail("tokenized again"))
+        patch.setattr(tokenized, "_write_splits", lambda *_: pytest.fail("tokenized again"))
         again, _ = tokenize_corpus(corpus, TOKENIZER, 0.2)
         np.testing.assert_array_equal(train.ids, again.ids)
         for other in (
@@ -74,17 +74,17 @@ def test_tokenizing_is_done_once_and_again_after_a_change(monkeypatch: pytest.Mo
                 tokenize_corpus(*other)
 
 
-def test_with_few_documents_nothing_is_validation() -> None:
-    """Two documents are both learned from: pairs need them."""
-    train, validation = tokenize_corpus(Corpus("", "two", make([["a", "b"], ["c", "d"]])), TOKENIZER, 0.5)
+def test_few_documents_are_all_training_documents() -> None:
+    """Both of two documents are used for training, because sentence pairs need two."""
+    train, validation = tokenize_corpus(Corpus("", "two", make_documents([["a", "b"], ["c", "d"]])), TOKENIZER, 0.5)
     assert len(train.document_starts) == 3
     assert len(validation.document_starts) == 1
     assert len(validation.ids) == 0
 
 
-def test_what_is_damaged_in_the_cache_is_made_again() -> None:
-    """A file that is too short is not trusted, and not in the way."""
-    corpus = Corpus("", "damaged", make([["a b", "c"]] * 40))
+def test_damaged_cache_is_replaced() -> None:
+    """A file that is too short is detected and written again."""
+    corpus = Corpus("", "damaged", make_documents([["a b", "c"]] * 40))
     train, _ = tokenize_corpus(corpus, TOKENIZER, 0.2)
     expected = train.ids.tolist()
     os.truncate(train.ids.filename, 4)
@@ -93,8 +93,8 @@ def test_what_is_damaged_in_the_cache_is_made_again() -> None:
     assert again.digest == train.digest != ""
 
 
-def test_the_sample_has_no_separators() -> None:
-    corpus = TokenizedCorpus.from_documents(make([["ab"], ["c"]]), TOKENIZER)
-    words = [piece for piece in corpus.ids.tolist() if piece != SEP]
-    assert corpus.sample(SEP).tolist() == words
-    assert len(corpus.sample(SEP, most=2)) <= 2
+def test_first_tokens_have_no_separators() -> None:
+    corpus = TokenizedCorpus.from_documents(make_documents([["ab"], ["c"]]), TOKENIZER)
+    tokens = [token for token in corpus.ids.tolist() if token != SEP]
+    assert corpus.first_tokens(SEP).tolist() == tokens
+    assert len(corpus.first_tokens(SEP, limit=2)) <= 2

@@ -1,4 +1,4 @@
-"""The readable encoder: equal to `tokenizers` at every stage, on every character and on random text."""
+"""WordPiece encoding: equal to `tokenizers` at every stage, on every character and on random text."""
 
 import unicodedata
 from functools import cache
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, normalizer, pre_tokenizer
-from minibert.text.wordpiece_encoding import encode, matches, normalize, pre_tokenize, split_special, split_word
-from minibert.text.wordpiece_training import CONTINUES, count_words, train_wordpiece
+from minibert.text.tokenizer import SPECIAL_TOKENS, bert_normalizer, bert_pre_tokenizer, build_tokenizer
+from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_special_tokens, split_word
+from minibert.text.wordpiece_training import CONTINUATION_PREFIX, count_words, train_wordpiece
 
 EVERY_CHARACTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]  # without surrogates
 RECLASSIFIED = "\u166d\u1734\u1885\u1886\ua9bd\U000111c9"
-"""Characters that have become another class since Unicode 8."""
+"""Characters whose class has changed since Unicode 8."""
 
 SAMPLES = [
     "The café's naïve résumé, déjà vu!",
@@ -34,14 +34,14 @@ SAMPLES = [
 ]
 CHARACTERS = sorted({character for text in SAMPLES for character in normalize(text)} - {" "})
 LONGER = ["ab", "ba", "déjà", "学习", "##b", "##ab", "##学", "##ς", "##σ", "##\u0323", "##x", "x" * 60, "##" + "x" * 40]
-VOCABULARY = {piece: number for number, piece in enumerate([*SPECIAL_TOKENS, *CHARACTERS[::2], *LONGER])}
+VOCABULARY = {token: index for index, token in enumerate([*SPECIAL_TOKENS, *CHARACTERS[::2], *LONGER])}
 TOKENIZERS = {lowercase: build_tokenizer(list(VOCABULARY), lowercase) for lowercase in (True, False)}
 
 
 def their_words(text: str, lowercase: bool) -> tuple[str, list[str]]:
-    """The normalized text and its words, according to `tokenizers`."""
-    normalized = normalizer(lowercase).normalize_str(text)
-    return normalized, [word for word, _ in pre_tokenizer().pre_tokenize_str(normalized)]
+    """Return the normalized text and its words, computed by `tokenizers`."""
+    normalized = bert_normalizer(lowercase).normalize_str(text)
+    return normalized, [word for word, _ in bert_pre_tokenizer().pre_tokenize_str(normalized)]
 
 
 def our_words(text: str, lowercase: bool) -> tuple[str, list[str]]:
@@ -51,7 +51,7 @@ def our_words(text: str, lowercase: bool) -> tuple[str, list[str]]:
 
 @cache
 def differing(lowercase: bool) -> list[str]:
-    """The characters that the two treat differently between two letters: looked for in batches, then one by one."""
+    """Return the characters that both treat differently between two letters. Search in batches first, for speed."""
     found = []
     for start in range(0, len(EVERY_CHARACTER), 256):
         batch = EVERY_CHARACTER[start : start + 256]
@@ -61,18 +61,18 @@ def differing(lowercase: bool) -> list[str]:
 
 
 def is_newer(character: str, lowercase: bool) -> bool:
-    """One of the two does not know the character: it came after Unicode 8 for them, or after this Python's Unicode for us."""
+    """Check that one of the Unicode tables lacks the character: it is newer than Unicode 8, or than Python's version."""
     if unicodedata.category(character) == "Cn":
         return our_words(f"a{character}b", lowercase) == (f"a{character}b", [f"a{character}b"])
     since_3_2 = unicodedata.ucd_3_2_0.category(character) == "Cn"
-    left_alone = their_words(f"a{character}b", lowercase) == (f"a{character}b", [f"a{character}b"])
-    ruled = unicodedata.category(character) in ("Mn", "Cf") or unicodedata.category(character).startswith("P")
-    return since_3_2 and left_alone and (ruled or unicodedata.decomposition(character) != "")
+    unchanged = their_words(f"a{character}b", lowercase) == (f"a{character}b", [f"a{character}b"])
+    has_rule = unicodedata.category(character) in ("Mn", "Cf") or unicodedata.category(character).startswith("P")
+    return since_3_2 and unchanged and (has_rule or unicodedata.decomposition(character) != "")
 
 
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_every_character(lowercase: bool) -> None:
-    """All of Unicode: only what is newer than a table differs, or has changed class; nothing before Arabic does."""
+    """Over all of Unicode, only new and reclassified characters differ, and none before the Arabic block."""
     found = differing(lowercase)
     assert [hex(ord(one)) for one in found if one not in RECLASSIFIED and not is_newer(one, lowercase)] == []
     assert all(ord(one) > 0x600 for one in found)
@@ -80,7 +80,7 @@ def test_every_character(lowercase: bool) -> None:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Any Unicode, and texts rich in what is treated specially, of characters that both know."""
+    """Texts of any Unicode characters that both support, with many special cases among them."""
     unknown = "".join({*differing(True), *differing(False)})
     anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=unknown))
     parts = [
@@ -100,15 +100,15 @@ def texts() -> st.SearchStrategy[str]:
 
 
 @given(st.data(), st.booleans())
-def test_normalizing_and_cutting_equal_tokenizers(data: st.DataObject, lowercase: bool) -> None:
-    """Whatever stands beside a character."""
+def test_normalization_and_pre_tokenization_equal_tokenizers(data: st.DataObject, lowercase: bool) -> None:
+    """Normalized text and words are equal for random texts."""
     text = data.draw(texts())
     assert our_words(text, lowercase) == their_words(text, lowercase)
 
 
 @given(st.data(), st.booleans())
-def test_the_ids_equal_those_of_tokenizers(data: st.DataObject, lowercase: bool) -> None:
-    """Special tokens in the text, pieces, unknown and very long words."""
+def test_ids_equal_those_of_tokenizers(data: st.DataObject, lowercase: bool) -> None:
+    """Tokens and ids are equal for random texts with special tokens, unknown words and very long words."""
     text = data.draw(texts())
     encoded = encode(text, VOCABULARY, lowercase)
     expected = TOKENIZERS[lowercase].encode(text, add_special_tokens=False)
@@ -124,34 +124,40 @@ def test_samples(text: str, lowercase: bool) -> None:
     assert list(encode(text, VOCABULARY, lowercase).ids) == expected
 
 
-@given(st.sets(st.text("ab", min_size=1, max_size=4).flatmap(lambda p: st.sampled_from([p, CONTINUES + p]))), st.text("ab#"))
+@given(
+    st.sets(st.text("ab", min_size=1, max_size=4).flatmap(lambda p: st.sampled_from([p, CONTINUATION_PREFIX + p]))),
+    st.text("ab#"),
+)
 @example({"a", "#", "##", "##b"}, "ab")
 def test_any_vocabulary(pieces: set[str], word: str) -> None:
-    """Longest match first, with pieces that lead to a dead end as well."""
+    """Longest-match-first encoding equals that of `tokenizers`, also for words that cannot be split."""
     vocabulary = [*SPECIAL_TOKENS, "#", *sorted(pieces - {"#"})]
     expected = build_tokenizer(vocabulary).encode(word, add_special_tokens=False).tokens
     assert [piece for of_word in encode(word, dict.fromkeys(vocabulary, 0)).pieces for piece in of_word] == expected
 
 
-@given(st.text("abc", min_size=1), st.sets(st.text("abc", min_size=1).flatmap(lambda p: st.sampled_from([p, CONTINUES + p]))))
-def test_a_match_is_the_longest(word: str, vocabulary: set[str]) -> None:
-    """Every step tries all beginnings of what is left, longest first, and ends at the first that is a piece."""
-    left = word
-    for match in matches(word, vocabulary):
-        *missed, last = [beginning.removeprefix(CONTINUES) for beginning in match.tried]
-        assert [*missed, last] == [left[:end] for end in range(len(left), len(last) - 1, -1)]
-        assert match.piece == (match.tried[-1] if match.tried[-1] in vocabulary else None)
-        assert vocabulary.isdisjoint(match.tried[:-1])
-        left = left[len(last) :] if match.piece else left
-    assert (left == "") == (split_word(word, vocabulary) != ("[UNK]",))
+@given(
+    st.text("abc", min_size=1),
+    st.sets(st.text("abc", min_size=1).flatmap(lambda p: st.sampled_from([p, CONTINUATION_PREFIX + p]))),
+)
+def test_every_step_finds_the_longest_match(word: str, vocabulary: set[str]) -> None:
+    """Every step looks up all prefixes of the rest of the word, longest first, and stops at the first match."""
+    rest = word
+    for step in match_steps(word, vocabulary):
+        *missed, last = [candidate.removeprefix(CONTINUATION_PREFIX) for candidate in step.candidates]
+        assert [*missed, last] == [rest[:end] for end in range(len(rest), len(last) - 1, -1)]
+        assert step.piece == (step.candidates[-1] if step.candidates[-1] in vocabulary else None)
+        assert vocabulary.isdisjoint(step.candidates[:-1])
+        rest = rest[len(last) :] if step.piece else rest
+    assert (rest == "") == (split_word(word, vocabulary) != ("[UNK]",))
 
 
-def test_a_train_vocabulary_in_two_scripts() -> None:
-    """A vocabulary of real size spells what it has learned from, Chinese included, as `tokenizers` does."""
+def test_trained_vocabulary_in_two_scripts() -> None:
+    """With a trained vocabulary, ids equal those of `tokenizers`, for English and Chinese."""
     lines = [*SAMPLES[:4], "机器学习使用数据。数据很重要。", "Learning machines learn from data; data matter."] * 2
     vocabulary = train_wordpiece(count_words(lines), 300)
     tokenizer = build_tokenizer(vocabulary)
-    ids = {piece: number for number, piece in enumerate(vocabulary)}
+    ids = {token: index for index, token in enumerate(vocabulary)}
     for line in lines:
         assert list(encode(line, ids).ids) == tokenizer.encode(line, add_special_tokens=False).ids
 
@@ -166,7 +172,7 @@ def test_the_stages_of_a_chinese_sentence() -> None:
 
 
 def test_other_special_tokens() -> None:
-    """The longest of those that begin at a place is taken; without any, the text stays whole."""
-    assert split_special("a[E][E1]b", ["[E", "[E]", "[E1]"]) == ["a", "[E]", "", "[E1]", "b"]
-    assert split_special("a[MASK]", []) == ["a[MASK]"]
+    """The longest matching special token is split off. Without special tokens the text is not split."""
+    assert split_special_tokens("a[E][E1]b", ["[E", "[E]", "[E1]"]) == ["a", "[E]", "", "[E1]", "b"]
+    assert split_special_tokens("a[MASK]", []) == ["a[MASK]"]
     assert encode("x[E1]Y", {"x": 0, "y": 1, "[E1]": 2}, special=["[E1]"]).ids == (0, 2, 1)

@@ -1,4 +1,4 @@
-"""WordPiece training and the tokenizer."""
+"""WordPiece training, and building, saving and loading tokenizers."""
 
 from collections import Counter
 from itertools import pairwise
@@ -10,25 +10,32 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minibert.text import wordpiece_training
+from minibert.text.corpus import Document
 from minibert.text.tokenizer import (
     SPECIAL_TOKENS,
+    bert_normalizer,
+    bert_pre_tokenizer,
     build_tokenizer,
     load_tokenizer,
-    normalizer,
-    pre_tokenizer,
     save_tokenizer,
     token_id,
 )
-from minibert.text.wordpiece_training import CONTINUES, count_words, train_with_tokenizers, train_wordpiece
+from minibert.text.wordpiece_training import (
+    CONTINUATION_PREFIX,
+    count_words,
+    train_tokenizer,
+    train_with_tokenizers,
+    train_wordpiece,
+)
 
 words = st.dictionaries(st.text("abcé中", min_size=1, max_size=6), st.integers(1, 50), min_size=1, max_size=12)
 
 
-def slow_wordpiece(counts: dict[str, int], size: int) -> list[str]:
-    """The definition, with everything counted anew before each merge."""
-    spelled = {word: [word[0], *(CONTINUES + c for c in word[1:])] for word in counts}
+def slow_wordpiece(counts: dict[str, int], vocab_size: int) -> list[str]:
+    """Train by the definition: count all pairs again before each merge."""
+    spelled = {word: [word[0], *(CONTINUATION_PREFIX + c for c in word[1:])] for word in counts}
     vocabulary = [*SPECIAL_TOKENS, *sorted({piece for pieces in spelled.values() for piece in pieces})]
-    while len(vocabulary) < size:
+    while len(vocabulary) < vocab_size:
         pairs: dict[tuple[str, str], int] = {}
         for word, pieces in spelled.items():
             for pair in pairwise(pieces):
@@ -36,7 +43,7 @@ def slow_wordpiece(counts: dict[str, int], size: int) -> list[str]:
         if not pairs or max(pairs.values()) < 2:
             break
         best = min(pair for pair, count in pairs.items() if count == max(pairs.values()))
-        merged = best[0] + best[1].removeprefix(CONTINUES)
+        merged = best[0] + best[1].removeprefix(CONTINUATION_PREFIX)
         if merged not in vocabulary:
             vocabulary.append(merged)
         for word, pieces in spelled.items():
@@ -48,48 +55,48 @@ def slow_wordpiece(counts: dict[str, int], size: int) -> list[str]:
 
 
 @given(words, st.integers(20, 60))
-def test_training_is_its_definition(counts: dict[str, int], size: int) -> None:
-    """The incremental bookkeeping gives what counting everything anew before each merge gives."""
-    assert train_wordpiece(counts, size) == slow_wordpiece(counts, size)
+def test_training_equals_its_definition(counts: dict[str, int], vocab_size: int) -> None:
+    """Incremental counts give the same vocabulary as counting all pairs again before each merge."""
+    assert train_wordpiece(counts, vocab_size) == slow_wordpiece(counts, vocab_size)
 
 
 @given(words)
-def test_the_order_of_the_words_does_not_matter(counts: dict[str, int]) -> None:
-    """Ties are broken by the letters, never by the order of things in memory."""
+def test_vocabulary_does_not_depend_on_the_order_of_words(counts: dict[str, int]) -> None:
+    """Ties are broken lexicographically."""
     backwards = dict(reversed(counts.items()))
     assert train_wordpiece(backwards, 40) == train_wordpiece(counts, 40)
 
 
 @given(words, st.integers(20, 60))
-def test_every_word_can_be_spelled(texts: dict[str, int], size: int) -> None:
-    """No [UNK] in the words that were learned from, and the pieces put together are the word."""
+def test_training_words_are_never_unknown(texts: dict[str, int], vocab_size: int) -> None:
+    """Training words are encoded without [UNK], and their tokens joined give the word."""
     counts = count_words(texts, lowercase=False)
-    tokenizer = build_tokenizer(train_wordpiece(counts, size), lowercase=False)
+    tokenizer = build_tokenizer(train_wordpiece(counts, vocab_size), lowercase=False)
     for word in counts:
         pieces = tokenizer.encode(word).tokens[1:-1]
         assert "[UNK]" not in pieces
-        assert "".join(piece.removeprefix(CONTINUES) for piece in pieces) == word
+        assert "".join(piece.removeprefix(CONTINUATION_PREFIX) for piece in pieces) == word
 
 
 def test_ties_are_broken_lexicographically() -> None:
-    """All three pairs stand together twice: "a ##b" comes first."""
+    """All three pairs occur twice, and "a ##b" is first."""
     assert train_wordpiece({"cd": 2, "ab": 2, "bc": 2}, 100)[-3:] == ["ab", "bc", "cd"]
 
 
-def test_rare_characters_are_left_out() -> None:
-    vocabulary = train_wordpiece({"aa": 5, "az": 1}, 100, alphabet=1)
+def test_rare_characters_are_excluded() -> None:
+    vocabulary = train_wordpiece({"aa": 5, "az": 1}, 100, alphabet_size=1)
     assert vocabulary == [*SPECIAL_TOKENS, "##a", "a", "aa"]
 
 
-def test_a_size_that_is_too_small_is_named() -> None:
-    with pytest.raises(ValueError, match="a vocabulary of 6 is too small: special tokens and characters need 7"):
+def test_vocab_size_that_is_too_small() -> None:
+    with pytest.raises(ValueError, match="vocab_size 6 is too small: special tokens and characters need 7"):
         train_wordpiece({"ab": 3}, 6)
-    with pytest.raises(ValueError, match="a vocabulary of 6 is too small: special tokens and characters need 8"):
+    with pytest.raises(ValueError, match="vocab_size 6 is too small: special tokens and characters need 8"):
         train_with_tokenizers(["ab " * 3], 6)
 
 
-def test_the_normalization_is_berts() -> None:
-    """Lower case, no accents, punctuation by itself, every Chinese character a word."""
+def test_words_are_normalized_as_in_bert() -> None:
+    """Words are lowercase without accents. Every punctuation character and every Chinese character is a word."""
     assert dict(count_words(["Déjà-vu, 机器 学习!"])) == dict.fromkeys(["deja", "-", "vu", ",", "机", "器", "学", "习", "!"], 1)
     assert "Déjà" in count_words(["Déjà"], lowercase=False)
 
@@ -103,23 +110,23 @@ spaced_texts = (
 
 @given(st.lists(spaced_texts, max_size=5), st.booleans(), st.sampled_from([1, 3, 1000]))
 @example(["".join(f"a{white}b" for white in WHITE), "a\u0301 \u0323a\n\u0301"], True, 1)
-def test_counting_is_its_definition(texts: list[str], lowercase: bool, chunks: int) -> None:
-    """Cut at spaces first, in parts of any size: the same as every text normalized and cut as a whole."""
-    normalize, cut = normalizer(lowercase).normalize_str, pre_tokenizer().pre_tokenize_str
-    with patch.object(wordpiece, "DISTINCT_CHUNKS", chunks):
-        assert count_words(texts, lowercase) == Counter(word for text in texts for word, _ in cut(normalize(text)))
+def test_counting_equals_its_definition(texts: list[str], lowercase: bool, chunks: int) -> None:
+    """Counting chunks first gives the same result as normalizing and splitting each text as a whole, for any chunk limit."""
+    normalize, pre_tokenize = bert_normalizer(lowercase).normalize_str, bert_pre_tokenizer().pre_tokenize_str
+    with patch.object(wordpiece_training, "MAX_DISTINCT_CHUNKS", chunks):
+        assert count_words(texts, lowercase) == Counter(word for text in texts for word, _ in pre_tokenize(normalize(text)))
 
 
-def test_what_is_counted_need_not_fit_into_memory() -> None:
-    """No more chunks than allowed are kept before they are looked into, and a text more."""
-    with patch.object(wordpiece, "DISTINCT_CHUNKS", 10):
+def test_number_of_chunks_in_memory_is_limited() -> None:
+    """A counter is processed as soon as it reaches the limit, and no chunk is lost."""
+    with patch.object(wordpiece_training, "MAX_DISTINCT_CHUNKS", 10):
         sizes = [len(chunks) for chunks in wordpiece_training._count_chunks(f"a{number} b{number}" for number in range(100))]
     assert max(sizes) == 10
     assert sum(sizes) == 200
 
 
-def test_the_trainer_of_tokenizers_learns_the_same_where_nothing_ties() -> None:
-    """Special tokens first; the merges of ours, among them; Chinese too."""
+def test_both_trainers_agree_without_ties() -> None:
+    """The vocabulary of `tokenizers` starts with special tokens and contains ours. It adds only characters that begin words."""
     texts = ["hug " * 16, "Hugs " * 7, "pug " * 3, "机器 学习 " * 2]
     ours, theirs = train_wordpiece(count_words(texts), 100), train_with_tokenizers(iter(texts), 100)
     assert theirs[:5] == list(SPECIAL_TOKENS)
@@ -130,9 +137,17 @@ def test_the_trainer_of_tokenizers_learns_the_same_where_nothing_ties() -> None:
     assert build_tokenizer(theirs).encode("hugs pugs").tokens == ["[CLS]", "hugs", "pug", "##s", "[SEP]"]
 
 
+def test_tokenizer_of_documents() -> None:
+    """`train_tokenizer` counts the sentences of all documents."""
+    documents = [Document("a", ("Hug hug.", "Pug.")), Document("b", ("Hug.",))]
+    expected = train_wordpiece({"hug": 3, "pug": 1, ".": 3}, 20)
+    vocabulary = train_tokenizer(documents, vocab_size=20).get_vocab()
+    assert sorted(vocabulary, key=vocabulary.__getitem__) == expected
+
+
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_round_trip_with_transformers(tmp_path: Path, lowercase: bool) -> None:
-    """AutoTokenizer reads the folder and gives the same ids, pairs and Chinese included; so does vocab.txt alone."""
+    """transformers and `load_tokenizer` give the same ids, also for pairs and Chinese, and from vocab.txt alone."""
     transformers = pytest.importorskip("transformers")
     texts = ["The weights of the tensor.", "机器学习 with tensors, déjà vu", "[MASK] of the [MASK] …", ""]
     tokenizer = build_tokenizer(train_wordpiece(count_words(texts * 3, lowercase), 120), lowercase)
@@ -140,17 +155,17 @@ def test_round_trip_with_transformers(tmp_path: Path, lowercase: bool) -> None:
     save_tokenizer(tokenizer, tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert theirs.mask_token_id == token_id(tokenizer, "[MASK]")
-    again = load_tokenizer(tmp_path)
+    loaded = load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     from_vocabulary = load_tokenizer(tmp_path)
     for text in texts:
         expected = tokenizer.encode(text, "weights").ids
         assert theirs(text, "weights")["input_ids"] == expected
-        assert again.encode(text, "weights").ids == expected
+        assert loaded.encode(text, "weights").ids == expected
         assert from_vocabulary.encode(text, "weights").ids == expected
 
 
-def test_errors_name_the_file(tmp_path: Path) -> None:
+def test_errors_contain_the_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="has no tokenizer"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")

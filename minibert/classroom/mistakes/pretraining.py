@@ -5,7 +5,7 @@ from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoints.loading import copy_weights
 from minibert.model.layers import EncoderLayer
 from minibert.text.masking import mask_tokens
-from minibert.text.pairs import _cut_into_chunks, _from_another_document, _shortened, draw_pairs
+from minibert.text.pairs import _draw_from_other_documents, _split_into_chunks, _truncate, draw_pairs
 
 PRETRAINING = [
     Mistake(
@@ -13,12 +13,12 @@ PRETRAINING = [
         mask_tokens,
         (
             (
-                "np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))",
-                "np.where(lot < 0.8, mask_id, np.where(piece < 0.5, random_pieces, input_ids))",
+                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
+                "np.where(kind < 0.8, mask_token_id, np.where(replacement < 0.5, random_ids, input_ids))",
             ),
             (
-                "(chance < share)",
-                "(chance < share) & (piece < 0.97)",
+                "(selection < mlm_probability)",
+                "(selection < mlm_probability) & (replacement < 0.97)",
             ),
         ),
         "Being chosen and being changed are drawn apart, with shares that do not add up.",
@@ -28,7 +28,12 @@ PRETRAINING = [
     Mistake(
         "always [MASK]",
         mask_tokens,
-        (("np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))", "np.full_like(input_ids, mask_id)"),),
+        (
+            (
+                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
+                "np.full_like(input_ids, mask_token_id)",
+            ),
+        ),
         "Every chosen token becomes [MASK].",
         "Fine-tuning never shows a [MASK], and the model has learned to look nowhere else.",
         "learners",
@@ -46,8 +51,8 @@ PRETRAINING = [
         mask_tokens,
         (
             (
-                "replacements[(piece * len(replacements)).astype(np.int64)]",
-                "(piece * (replacements.max() + 1)).astype(np.int64)",
+                "replacement_ids[(replacement * len(replacement_ids)).astype(np.int64)]",
+                "(replacement * (replacement_ids.max() + 1)).astype(np.int64)",
             ),
         ),
         "The random piece is drawn from the whole vocabulary.",
@@ -57,7 +62,7 @@ PRETRAINING = [
     Mistake(
         "labels everywhere",
         mask_tokens,
-        (("np.where(guessed, input_ids, IGNORED)", "input_ids"),),
+        (("np.where(selected, input_ids, IGNORED)", "input_ids"),),
         "Tokens that are not masked have a label too.",
         "The model learns to copy.",
         "learners",
@@ -65,7 +70,7 @@ PRETRAINING = [
     Mistake(
         "labels after masking",
         mask_tokens,
-        (("np.where(guessed, input_ids, IGNORED)", "np.where(guessed, hidden, IGNORED)"),),
+        (("np.where(selected, input_ids, IGNORED)", "np.where(selected, replaced, IGNORED)"),),
         "The label is what stands there after masking.",
         "The right answer to [MASK] is [MASK].",
         "learners who change the ids in place",
@@ -73,7 +78,7 @@ PRETRAINING = [
     Mistake(
         "masks by comparison with their complement",
         mask_tokens,
-        (("np.where(guessed, hidden, input_ids)", "np.where(~guessed, input_ids, hidden)"),),
+        (("np.where(selected, replaced, input_ids)", "np.where(~selected, input_ids, replaced)"),),
         "The cases are written the other way round.",
         "The same.",
         "anybody",
@@ -81,7 +86,7 @@ PRETRAINING = [
     ),
     Mistake(
         "negative from the same document",
-        _from_another_document,
+        _draw_from_other_documents,
         (
             ("generator.integers(0, first_of[-1] - own)", "generator.integers(0, first_of[-1], len(own))"),
             ("number += own * (number >= first_of[chunks.document])", "number += 0"),
@@ -92,8 +97,8 @@ PRETRAINING = [
     ),
     Mistake(
         "always the next sentence",
-        _cut_into_chunks,
-        (("generator.integers(0, 2, len(first))", "np.zeros(len(first), dtype=np.int64)"),),
+        _split_into_chunks,
+        (("generator.integers(0, 2, len(start))", "np.zeros(len(start), dtype=np.int64)"),),
         "No pair is from two documents.",
         "There is nothing to learn.",
         "learners",
@@ -101,22 +106,22 @@ PRETRAINING = [
     Mistake(
         "next-sentence labels exchanged",
         draw_pairs,
-        (("np.flatnonzero(chunks.label == ANOTHER_DOCUMENT)", "np.flatnonzero(chunks.label == IS_NEXT)"),),
+        (("np.flatnonzero(chunks.label == NOT_NEXT)", "np.flatnonzero(chunks.label == IS_NEXT)"),),
         'What follows is labeled "another document".',
         "A checkpoint from elsewhere answers the contrary.",
         "codes that call the label is_next",
     ),
     Mistake(
         "the rest of a chunk thrown away",
-        _cut_into_chunks,
-        (('np.where((label == ANOTHER_DOCUMENT) & (task == "nsp"), cut, end)', "end"),),
+        _split_into_chunks,
+        (('np.where((label == NOT_NEXT) & (task == "nsp"), split, end)', "end"),),
         "Where B comes from elsewhere, the sentences that would have followed are passed over.",
         "A quarter of the text is not learned from.",
         "shortened retellings of Google's code, which puts unused sentences back",
     ),
     Mistake(
         "shortened at the end only",
-        _shortened,
+        _truncate,
         (("generator.binomial(a_length - a_kept, 0.5)", "np.zeros_like(a_length)"),),
         "Tokens that are too many are always taken off the end of A.",
         "The ends of long segments are hardly ever seen.",
@@ -124,8 +129,8 @@ PRETRAINING = [
     ),
     Mistake(
         "only the second segment shortened",
-        _shortened,
-        (("np.maximum(longest - b_length, (longest + 1) // 2)", "np.maximum(longest - 1, 1)"),),
+        _truncate,
+        (("np.maximum(max_tokens - b_length, (max_tokens + 1) // 2)", "np.maximum(max_tokens - 1, 1)"),),
         "A keeps all it has, and B what is left.",
         "Of many examples B is one token, from which nothing can be told.",
         "learners",
@@ -133,7 +138,7 @@ PRETRAINING = [
     Mistake(
         "the first ones within the limit",
         mask_tokens,
-        (("guessed &= chance < first_too_many", "guessed &= np.cumsum(guessed, axis=-1) <= most"),),
+        (("selected &= selection < limit", "selected &= np.cumsum(selected, axis=-1) <= max_predictions"),),
         "Where too many tokens are chosen, those that stand first are guessed.",
         "What stands late in a text is guessed less often.",
         "learners",

@@ -1,0 +1,36 @@
+"""Corpora and tokenizers from the options of the command line."""
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer
+
+from minibert.text.builtin import builtin_corpus
+from minibert.text.corpus import Corpus, read_corpus, read_dataset
+from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.text.tokenizer import build_tokenizer, load_tokenizer
+from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
+
+
+def open_corpus(options: TextOptions) -> Corpus:
+    """Read the corpus: files, a dataset, or the built-in corpus.
+
+    Raises: CorpusError, with file and line, for text that cannot be read.
+    """
+    layout = None if options.layout == "auto" else options.layout
+    if options.dataset is not None:
+        return read_dataset(options.dataset, options.dataset_config, options.split, layout, options.column)
+    return read_corpus(options.text, layout, options.column) if options.text else builtin_corpus()
+
+
+def make_tokenizer(options: VocabularyOptions, texts: Iterable[str]) -> Tokenizer:
+    """Load the tokenizer named in the options, or train one on `texts`.
+
+    Raises: ValueError for a vocabulary size that is too small and a tokenizer that cannot be loaded, FileNotFoundError if there
+    is no tokenizer.
+    """
+    if options.tokenizer is not None:
+        return load_tokenizer(options.tokenizer)
+    lowercase = not options.cased
+    if options.trainer == "tokenizers":
+        return build_tokenizer(train_with_tokenizers(texts, options.vocab_size, lowercase), lowercase)
+    return build_tokenizer(train_wordpiece(count_words(texts, lowercase), options.vocab_size), lowercase)
