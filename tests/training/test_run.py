@@ -158,10 +158,8 @@ def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
         on_cpu = [step.losses["mlm"] for step in make(config).run()]
         found = list(pretraining_run(config, device_options, corpus(), TOKENIZER, start_processes("cuda")).run())
         assert [step.losses["mlm"] for step in found][:3] == pytest.approx(on_cpu[:3], abs=0.05)
-        run, checkpoints = (
-            pretraining_run(config, device_options, corpus(), TOKENIZER, start_processes("cuda")),
-            Checkpoints(tmp_path),
-        )
+        run = pretraining_run(config, device_options, corpus(), TOKENIZER, start_processes("cuda"))
+        checkpoints = Checkpoints(tmp_path)
         for step in run.run():
             if step.number == 3:
                 break
