@@ -29,17 +29,34 @@ _HOME = {
     "BertForQuestionAnswering": "model",
     "BertForSequenceClassification": "model",
     "BertForTokenClassification": "model",
+    "Checkpoints": "training.checkpoints",
+    "ExampleConfig": "text.options",
     "GPT2Config": "model",
     "GPT2LMHeadModel": "model",
+    "MaskedLMObjective": "training.pretraining",
     "PRESETS": "model",
+    "PretrainingExamples": "text.examples",
+    "PretrainingObjective": "training.pretraining",
     "TRANSFORMERS": "model",
+    "TextOptions": "text.options",
+    "TrainingRun": "training.run",
     "Transformer": "model",
     "TransformerConfig": "model",
+    "VocabularyOptions": "text.options",
+    "adamw": "training.optimizer",
+    "batches_by_count": "text.batching",
+    "batches_by_length": "text.batching",
     "equations": "equations",
+    "evaluate": "training.loop",
     "load_tokenizer": "text.tokenizer",
+    "make_tokenizer": "text.source",
+    "open_corpus": "text.source",
     "record": "observe",
+    "tokenize_corpus": "text.tokenized",
+    "train": "training.loop",
+    "warmup_linear": "training.optimizer",
 }
-"""Where the public names live. They are loaded when they are first asked for, so that `import minibert` is quick."""
+"""Public names and the modules that define them. Each is loaded on first use, so that `import minibert` is fast."""
 
 __all__ = [*_HOME]
 
@@ -60,7 +77,24 @@ if TYPE_CHECKING:
     from minibert.model import Transformer as Transformer
     from minibert.model import TransformerConfig as TransformerConfig
     from minibert.observe import record as record
+    from minibert.text.batching import batches_by_count as batches_by_count
+    from minibert.text.batching import batches_by_length as batches_by_length
+    from minibert.text.examples import PretrainingExamples as PretrainingExamples
+    from minibert.text.options import ExampleConfig as ExampleConfig
+    from minibert.text.options import TextOptions as TextOptions
+    from minibert.text.options import VocabularyOptions as VocabularyOptions
+    from minibert.text.source import make_tokenizer as make_tokenizer
+    from minibert.text.source import open_corpus as open_corpus
+    from minibert.text.tokenized import tokenize_corpus as tokenize_corpus
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
+    from minibert.training.checkpoints import Checkpoints as Checkpoints
+    from minibert.training.loop import evaluate as evaluate
+    from minibert.training.loop import train as train
+    from minibert.training.optimizer import adamw as adamw
+    from minibert.training.optimizer import warmup_linear as warmup_linear
+    from minibert.training.pretraining import MaskedLMObjective as MaskedLMObjective
+    from minibert.training.pretraining import PretrainingObjective as PretrainingObjective
+    from minibert.training.run import TrainingRun as TrainingRun
 
 
 def __getattr__(name: str) -> Any:
