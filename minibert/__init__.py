@@ -1,18 +1,18 @@
-"""minibert: the Transformer and BERT written out by hand, to understand them and to check them.
+"""minibert: the Transformer and BERT, written by hand in PyTorch.
 
-The legend of axis names, as the shape annotations use them everywhere:
+Axis names in shape annotations:
 
-    batch           sequences that are worked on together
+    batch           sequences of a batch
     tokens          positions of a sequence
-    queries, keys   the same positions, as those who read and those who are read from
-    heads           attentions side by side
-    width           length of a vector: of a token (`hidden_size`), or of one head's part of it (`head_width`)
-    intermediate    length of a vector inside the feed-forward network
-    vocabulary      word pieces
-    positions       places in a sequence that are to be guessed
-    classes         possible answers
+    queries, keys   positions that attend, and positions that are attended to
+    heads           attention heads
+    width           size of a vector: of a token (`hidden_size`), or of a token in one head (`head_width`)
+    intermediate    hidden size of the feed-forward network
+    vocabulary      tokens of the vocabulary
+    positions       positions with a prediction, such as masked tokens
+    classes         classes of a classification head
 
-`*batch` stands for any number of axes, `#keys` for an axis that may be 1 and is then broadcast.
+`*batch` is any number of axes. `#keys` is an axis that may have size 1 and is then broadcast.
 """
 
 from importlib import import_module
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_MODULES = {
     "Bert": "model",
     "BertConfig": "model",
     "BertForMaskedLM": "model",
@@ -48,6 +48,7 @@ _HOME = {
     "batches_by_length": "text.batching",
     "equations": "equations",
     "evaluate": "training.loop",
+    "load": "model",
     "load_tokenizer": "text.tokenizer",
     "make_tokenizer": "text.source",
     "open_corpus": "text.source",
@@ -58,7 +59,7 @@ _HOME = {
 }
 """Public names and the modules that define them. Each is loaded on first use, so that `import minibert` is fast."""
 
-__all__ = [*_HOME]
+__all__ = [*_MODULES]
 
 if TYPE_CHECKING:
     from minibert import equations as equations
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from minibert.model import GPT2LMHeadModel as GPT2LMHeadModel
     from minibert.model import Transformer as Transformer
     from minibert.model import TransformerConfig as TransformerConfig
+    from minibert.model import load as load
     from minibert.observe import record as record
     from minibert.text.batching import batches_by_count as batches_by_count
     from minibert.text.batching import batches_by_length as batches_by_length
@@ -98,10 +100,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'minibert' has no attribute {name!r}")
-    home = import_module(f"minibert.{_HOME[name]}")
-    return getattr(home, name, home)
+    module = import_module(f"minibert.{_MODULES[name]}")
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

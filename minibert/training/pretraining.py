@@ -233,7 +233,7 @@ def pretraining_run(
         BertForPreTraining(model_config) if has_pairs else BertForMaskedLM(model_config)
     )
     model.to(PARAMETER_DTYPES[config.precision])
-    model.bert.recompute = device_options.recompute
+    model.set_recompute(device_options.recompute)
     if device_options.compile:
         model.bert.compile(dynamic=True)
     run = TrainingRun(

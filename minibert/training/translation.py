@@ -257,6 +257,7 @@ def translation_run(
     )
     torch.manual_seed(config.seed)
     model = Transformer(model_config).to(PARAMETER_DTYPES[config.precision])
+    model.set_recompute(device_options.recompute)
     if device_options.compile:
         model.encoder.compile(dynamic=True)
         model.decoder.compile(dynamic=True)

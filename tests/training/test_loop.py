@@ -293,7 +293,7 @@ def test_recomputing_activations_changes_no_result() -> None:
     for recompute in (False, True):
         torch.manual_seed(0)
         model = BertForPreTraining(config)
-        model.bert.recompute = recompute
+        model.set_recompute(recompute)
         count: list[int] = []
         model.bert.layers[0].register_forward_pre_hook(lambda *_, count=count: count.append(1))
         found.append((run(model, repeat([make_batch(4, 0.3, 0)]), PretrainingObjective(), count=3), model.state_dict()))

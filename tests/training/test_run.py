@@ -132,7 +132,7 @@ def test_hyperparameters_reach_the_run() -> None:
     assert [step.learning_rate for step in run.run()][:3] == [0.25, 0.5, pytest.approx(0.5 * 6 / 6)]
     assert not torch.equal(weights(make(config))[0], weights(make())[0])
     assert torch.equal(weights(make(config))[0], weights(make(config))[0])
-    assert make(config, DeviceOptions(device="cpu", recompute=True)).model.bert.recompute
+    assert make(config, DeviceOptions(device="cpu", recompute=True)).model.bert.layers.recompute
     assert PretrainingConfig(preset="base").peak_learning_rate == 1e-4 < PretrainingConfig(preset="tiny").peak_learning_rate
 
 
