@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ["RAYON_NUM_THREADS"] = "1"
 
 import torch
-from minibert.training.recipe import pretraining_run
+from minibert.training.pretraining import pretraining_run
 
 from minibert.files import cache_directory
 from minibert.text.batching import batches_by_count

@@ -19,8 +19,8 @@ import transformers
 from matplotlib.axes import Axes
 
 from minibert.study import figures as plots
+from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
-from minibert.text.source import make_tokenizer, open_corpus
 from minibert.text.tokenized import tokenize_corpus
 from minibert.training.optimizer import warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
@@ -51,8 +51,8 @@ def main() -> None:
     )
     source = TextOptions(text=tuple(options.text))
     corpus = open_corpus(source)
-    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_share)
-    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_share)
+    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_fraction)
+    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_fraction)
     run = pretraining_run(config, DeviceOptions(device="cpu", micro_batch_size=config.batch_size), train, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         run.export(Path(folder))

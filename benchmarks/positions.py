@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from minibert.model.config import POSITIONS
 from minibert.study import figures as plots
 from minibert.text.batching import batches_by_count
-from minibert.text.options import SequenceTask
-from minibert.text.parallel import ALPHABET, ParallelBatch, ParallelExamples, ParallelText, SequenceExamples, solved
+from minibert.text.options import LettersTask
+from minibert.text.parallel import ALPHABET, LettersExamples, ParallelBatch, ParallelExamples, ParallelText, solve_letters
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.loop import evaluate
 from minibert.training.options import DeviceOptions, TranslationConfig
@@ -35,7 +35,7 @@ TESTED = 200
 def main() -> None:
     """Train one model for each kind, test it on each length, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=get_args(SequenceTask), default="copy")
+    parser.add_argument("--task", choices=get_args(LettersTask), default="copy")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--letters", type=int, default=10)
     parser.add_argument("--longest", type=int, default=20)
@@ -56,7 +56,7 @@ def main() -> None:
             label_smoothing=0.0,
             positions=kind,
         )
-        examples = SequenceExamples(options.task, tokenizer, seed=0, size=5000, longest=options.letters)
+        examples = LettersExamples(options.task, tokenizer, seed=0, size=5000, longest=options.letters)
         run = translation_run(config, DeviceOptions(device="cpu"), examples, tokenizer, options.longest + 2)
         for _ in run.run():
             pass
@@ -70,16 +70,16 @@ def main() -> None:
     plots.save_png(plots.figure(partial(draw, accuracies, options.letters, options.task)), ROOT / "docs" / "positions.png")
 
 
-def test_batches(task: SequenceTask, length: int, encoded: Callable[[ParallelText], ParallelExamples]) -> list[ParallelBatch]:
+def test_batches(task: LettersTask, length: int, encoded: Callable[[ParallelText], ParallelExamples]) -> list[ParallelBatch]:
     """Draw random test sequences of one length, the same for all models."""
     generator = np.random.default_rng(length)
     text = ParallelText([], [])
     for _ in range(TESTED):
         letters = generator.choice(ALPHABET, length).tolist()
         text.sources.append(" ".join(letters))
-        text.targets.append(" ".join(solved(task, letters)))
+        text.targets.append(" ".join(solve_letters(task, letters)))
     epoch = encoded(text).epoch(0)
-    return [epoch.batch(some) for some in epoch.in_batches(partial(batches_by_count, 100))]
+    return [epoch.batch(some) for some in epoch.batch_indices(partial(batches_by_count, 100))]
 
 
 def draw(accuracies: dict[str, dict[int, float]], train: int, task: str, axes: Axes) -> None:

@@ -13,8 +13,8 @@ from minibert.study import figures as plots
 from minibert.study.fill_mask import fill_mask, load_masked_lm
 from minibert.study.introspection import masked_sentences
 from minibert.study.run_figures import loss_figure
+from minibert.text.from_options import open_corpus
 from minibert.text.options import TextOptions
-from minibert.text.source import open_corpus
 from minibert.text.splits import split_documents
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.training.pretraining import mlm_baselines
@@ -35,7 +35,7 @@ def main() -> None:
     record = RunRecord.read(options.folder)
     model, tokenizer = load_masked_lm(options.folder)
     corpus = open_corpus(TextOptions(text=tuple(options.text)))
-    train, validation = split_documents(corpus.documents, record.settings["corpus"]["validation_share"])
+    train, validation = split_documents(corpus.documents, record.settings["corpus"]["validation_fraction"])
     encoded = [TokenizedCorpus.from_documents(some, tokenizer) for some in (train, validation)]
     baselines = mlm_baselines(*encoded, tokenizer)
     DOCS.mkdir(parents=True, exist_ok=True)

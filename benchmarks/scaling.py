@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from minibert.model import PRESETS
+from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
-from minibert.text.source import make_tokenizer, open_corpus
 from minibert.text.tokenized import tokenize_corpus
 from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig

@@ -30,30 +30,21 @@ _MODULES = {
     "BertForSequenceClassification": "model",
     "BertForTokenClassification": "model",
     "Checkpoints": "training.checkpoints",
-    "ExampleConfig": "text.options",
     "GPT2Config": "model",
     "GPT2LMHeadModel": "model",
     "MaskedLMObjective": "training.pretraining",
     "PRESETS": "model",
-    "PretrainingExamples": "text.examples",
     "PretrainingObjective": "training.pretraining",
     "TRANSFORMERS": "model",
-    "TextOptions": "text.options",
     "TrainingRun": "training.run",
     "Transformer": "model",
     "TransformerConfig": "model",
-    "VocabularyOptions": "text.options",
     "adamw": "training.optimizer",
-    "batches_by_count": "text.batching",
-    "batches_by_length": "text.batching",
     "equations": "equations",
     "evaluate": "training.loop",
     "load": "model",
     "load_tokenizer": "text.tokenizer",
-    "make_tokenizer": "text.source",
-    "open_corpus": "text.source",
     "record": "observe",
-    "tokenize_corpus": "text.tokenized",
     "train": "training.loop",
     "warmup_linear": "training.optimizer",
 }
@@ -79,15 +70,6 @@ if TYPE_CHECKING:
     from minibert.model import TransformerConfig as TransformerConfig
     from minibert.model import load as load
     from minibert.observe import record as record
-    from minibert.text.batching import batches_by_count as batches_by_count
-    from minibert.text.batching import batches_by_length as batches_by_length
-    from minibert.text.examples import PretrainingExamples as PretrainingExamples
-    from minibert.text.options import ExampleConfig as ExampleConfig
-    from minibert.text.options import TextOptions as TextOptions
-    from minibert.text.options import VocabularyOptions as VocabularyOptions
-    from minibert.text.source import make_tokenizer as make_tokenizer
-    from minibert.text.source import open_corpus as open_corpus
-    from minibert.text.tokenized import tokenize_corpus as tokenize_corpus
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
     from minibert.training.checkpoints import Checkpoints as Checkpoints
     from minibert.training.loop import evaluate as evaluate

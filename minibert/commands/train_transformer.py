@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from tyro.conf import Positional
 
 from minibert.commands.training import run_training
-from minibert.text.options import InvalidOption, ParallelTextOptions, SequenceTask, VocabularyOptions
+from minibert.text.options import InvalidOption, LettersTask, ParallelTextOptions, VocabularyOptions
 from minibert.training.options import DeviceOptions, LettersConfig, OutputOptions, TranslationConfig
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class TrainLetters(OutputOptions):
     Use `minibert translate` with the result. If the command is stopped, the same command with --resume continues.
     """
 
-    operation: Positional[SequenceTask] = "sort"
+    operation: Positional[LettersTask] = "sort"
     """Operation that the model learns."""
     letters: int = 10
     """Maximum number of letters in a sequence."""

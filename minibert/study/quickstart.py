@@ -23,13 +23,13 @@ from minibert.files import cache_directory, write_atomically
 from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
 from minibert.text.batching import batches_by_length
-from minibert.text.classification import ClassificationExamples
-from minibert.text.corpus import Corpus, Document
+from minibert.text.classification import ClassificationExamples, LabeledText
+from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingExamples
-from minibert.text.labeled import MODULE_FAMILIES, LabeledText, module_families
+from minibert.text.from_options import make_tokenizer
+from minibert.text.module_families import MODULE_FAMILIES, label_by_module
 from minibert.text.options import ExampleConfig, VocabularyOptions
-from minibert.text.source import make_tokenizer
-from minibert.text.splits import split_documents
+from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.training.classification import CLASSIFICATION, ClassificationTask
 from minibert.training.distributed import SINGLE_PROCESS, Processes
@@ -39,14 +39,14 @@ from minibert.training.pretraining import PRETRAINING, PretrainingObjective, Pre
 from minibert.training.run import TrainingRun
 
 VOCABULARY_SIZE = 8000
-EXAMPLES = ExampleConfig(max_length=64, short_share=0.0)
+EXAMPLES = ExampleConfig(max_length=64, short_seq_probability=0.0)
 """Validation examples. Shorter ones would give a lower masked-LM loss in the same time, longer ones a better encoder for
 fine-tuning: predicting a word takes a few words of context, but the topic of a text shows over several sentences."""
-TRAIN_EXAMPLES = replace(EXAMPLES, masked_share=0.3)
+TRAIN_EXAMPLES = replace(EXAMPLES, mlm_probability=0.3)
 """Training examples, with twice the masking of BERT: in so few steps, more targets are worth more than a more complete context
 (Wettig et al. 2022). Validation uses BERT's 15%."""
 TOKENS_PER_BATCH = 2048
-VALIDATION_SHARE = 0.15
+VALIDATION_FRACTION = 0.15
 EVALUATION_BATCHES = 16
 """Validation batches of the evaluations during training. The final evaluation uses all."""
 PRETRAINING_LEARNING_RATE = 2e-3
@@ -132,12 +132,12 @@ class QuickstartData:
 
 def train_vocabulary(documents: Sequence[Document], size: int = VOCABULARY_SIZE) -> Tokenizer:
     """Train a WordPiece vocabulary on the training documents."""
-    return make_tokenizer(VocabularyOptions(vocab_size=size), Corpus("", "", documents), VALIDATION_SHARE)
+    return make_tokenizer(VocabularyOptions(vocab_size=size), training_sentences(documents, VALIDATION_FRACTION))
 
 
 def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> QuickstartData:
     """Split the documents by module and tokenize both parts."""
-    train, validation = split_documents(documents, VALIDATION_SHARE)
+    train, validation = split_documents(documents, VALIDATION_FRACTION)
     return QuickstartData(
         tokenizer,
         train,
@@ -192,7 +192,7 @@ def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartP
         settings={
             "task": PRETRAINING.task,
             "training": {"preset": "quickstart", "batch_tokens": TOKENS_PER_BATCH, **training},
-            "corpus": {"validation_share": VALIDATION_SHARE, "digest": data.digest},
+            "corpus": {"validation_fraction": VALIDATION_FRACTION, "digest": data.digest},
         },
         summary=f"  vocabulary: {data.tokenizer.get_vocab_size():,}; {len(data.train.ids):,} training tokens",
     )
@@ -201,7 +201,7 @@ def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartP
 def validation_batches(data: QuickstartData, seed: int) -> list[PretrainingBatch]:
     """Create batches of all validation examples, with BERT's sentence pairs and masks."""
     epoch = PretrainingExamples(data.validation, data.tokenizer, EXAMPLES, seed).epoch(0)
-    return [epoch.batch(indices) for indices in epoch.in_batches(partial(batches_by_length, TOKENS_PER_BATCH))]
+    return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, TOKENS_PER_BATCH))]
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ def fine_tuning_task(
     config = ClassificationConfig(
         epochs=epochs, batch_tokens=FINE_TUNING_BATCH_TOKENS, learning_rate=FINE_TUNING_LEARNING_RATES[start], seed=seed
     )
-    texts = module_families(data.train_documents, LABELS_PER_CLASS, np.random.default_rng(seed))
+    texts = label_by_module(data.train_documents, LABELS_PER_CLASS, np.random.default_rng(seed))
     train = ClassificationExamples(texts, data.tokenizer, EXAMPLES.max_length, seed)
     test = ClassificationExamples(test_texts(data), data.tokenizer, EXAMPLES.max_length, seed).epoch(0)
     task = QuickstartFineTuning(
@@ -275,7 +275,7 @@ def fine_tuning_task(
         list(MODULE_FAMILIES),
         data.tokenizer,
         train,
-        [test.batch(indices) for indices in test.in_batches(partial(batches_by_length, TOKENS_PER_BATCH))],
+        [test.batch(indices) for indices in test.batch_indices(partial(batches_by_length, TOKENS_PER_BATCH))],
         settings={},
         summary=f"{len(texts)} labeled texts",
         start=start,
@@ -283,14 +283,14 @@ def fine_tuning_task(
     settings: dict[str, Any] = {
         "task": CLASSIFICATION.task,
         "training": {"start": start, "steps": task.steps, **asdict(config)},
-        "corpus": {"validation_share": VALIDATION_SHARE, "digest": data.digest},
+        "corpus": {"validation_fraction": VALIDATION_FRACTION, "digest": data.digest},
     }
     return replace(task, settings=settings)
 
 
 def test_texts(data: QuickstartData) -> list[LabeledText]:
     """Select the labeled test texts, the same for all seeds."""
-    return module_families(data.validation_documents, TEST_TEXTS_PER_CLASS, np.random.default_rng(0))
+    return label_by_module(data.validation_documents, TEST_TEXTS_PER_CLASS, np.random.default_rng(0))
 
 
 def majority_accuracy(texts: Iterable[LabeledText]) -> float:

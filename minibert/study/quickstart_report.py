@@ -13,7 +13,7 @@ from minibert.study import figures, report
 from minibert.study.fill_mask import Guess, fill_mask
 from minibert.study.introspection import HeadView, masked_sentences, sharpest_head
 from minibert.study.quickstart import FINE_TUNING_SEEDS, LABELS_PER_CLASS, QuickstartData, majority_accuracy, test_texts
-from minibert.text.labeled import MODULE_FAMILIES
+from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
 from minibert.training.pretraining import PRETRAINING, UNIFORM, UNIGRAM
 from minibert.training.records import RunRecord

@@ -11,7 +11,7 @@ from torch import nn
 
 from minibert.equations import IGNORED, cross_entropy
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
-from minibert.text.batching import batches_by_length
+from minibert.text.batching import BatchSampler, batches_by_length
 from minibert.text.classification import ClassificationBatch, ClassificationExamples
 from minibert.training.distributed import Processes
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
@@ -19,7 +19,7 @@ from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import ClassificationConfig, DeviceOptions
 from minibert.training.pretraining import encoder_products
 from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
-from minibert.training.run import BatchSampler, TrainingRun
+from minibert.training.run import TrainingRun
 
 CLASSIFICATION = TaskMetrics(
     task="classification",
@@ -65,7 +65,7 @@ class ClassificationTask:
     @property
     def steps(self) -> int:
         """Number of optimizer updates in all epochs."""
-        return sum(len(self.train.epoch(epoch).in_batches(self._batch_sampler)) for epoch in range(self.config.epochs))
+        return sum(len(self.train.epoch(epoch).batch_indices(self._batch_sampler)) for epoch in range(self.config.epochs))
 
     def make_model(self) -> BertForSequenceClassification:
         """Create the model: the pretrained encoder with a new classification head."""

@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from minibert.model import Transformer
-from minibert.text.batching import IntArray, padded
+from minibert.text.batching import IntArray, pad_rows
 
 BATCH_SIZE = 64
 SPACED_HYPHEN = re.compile(r"(?<=\w) ([-'’/]) (?=\w)")
@@ -34,7 +34,7 @@ def translate(model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], be
             raise ValueError(f"line {number + 1} has {len(ids)} tokens; this model has learned positions for {max_length}")
     device = model.words.weight.device
     for indices in similar_lengths(np.array([len(ids) for ids in encoded], dtype=np.int64)):
-        input_ids, keep = padded([encoded[index] for index in indices], model.config.pad_token_id)
+        input_ids, keep = pad_rows([encoded[index] for index in indices], model.config.pad_token_id)
         outputs = model.generate(input_ids.to(device), keep.to(device), beams, alpha)
         for index, output in zip(indices, outputs, strict=True):
             text = tokenizer.decode(output.tokens, skip_special_tokens=True)

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from minibert.equations import IGNORED, masked_lm_loss, next_sentence_loss, unigram_entropy
 from minibert.model import PRESETS, BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.text.batching import batches_by_count
-from minibert.text.examples import PretrainingBatch, PretrainingExamples, shown
+from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
+from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.pairs import check_pairs
-from minibert.text.source import make_tokenizer, open_corpus
-from minibert.text.splits import sufficient_validation_share
+from minibert.text.splits import sufficient_validation_fraction, training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import SEP, SPECIAL_TOKENS, TOKENIZER_FILE, load_tokenizer, save_tokenizer, token_id
 from minibert.training.distributed import SINGLE_PROCESS, Processes
@@ -119,7 +119,7 @@ class PretrainingTask:
         return Evaluation(entry, line + (f"; {verdict}" if verdict else ""))
 
     def describe(self, batch: PretrainingBatch) -> list[str]:
-        return shown([batch], self.tokenizer)
+        return format_examples([batch], self.tokenizer)
 
 
 def prepare_pretraining(
@@ -134,13 +134,13 @@ def prepare_pretraining(
     Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError if they do not exist.
     """
     corpus = open_corpus(text)
-    share = sufficient_validation_share(corpus.documents, text.validation_share)
+    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
     if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(make_tokenizer(vocabulary, corpus, share), directory)
+        save_tokenizer(make_tokenizer(vocabulary, training_sentences(corpus.documents, fraction)), directory)
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    train, validation = tokenize_corpus(corpus, tokenizer, share)
+    train, validation = tokenize_corpus(corpus, tokenizer, fraction)
     try:
         check_pairs(train, config.examples.pairs)
     except ValueError as error:
@@ -157,10 +157,10 @@ def prepare_pretraining(
         batches = []
         if validation_count:
             reason = f"in the validation documents, {error}"
-        elif text.validation_share:
+        elif text.validation_fraction:
             reason = f"{train_count} documents are too few to use some for validation"
         else:
-            reason = "--validation-share is 0"
+            reason = "--validation-fraction is 0"
         summary += f"\n  There will be no evaluation: {reason}."
     losses = mlm_baselines(train, validation, tokenizer)
     summary += "\n  Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
@@ -176,7 +176,7 @@ def pretraining_settings(
         "task": PRETRAINING.task,
         "training": asdict(replace(config, learning_rate=config.peak_learning_rate)),
         "vocabulary": asdict(vocabulary),
-        "corpus": {"name": corpus_name, "validation_share": text.validation_share, "digest": corpus_digest},
+        "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
     }
 
 
@@ -187,7 +187,7 @@ def mlm_baselines(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer
     in the training documents. Of a large corpus, the first ten million tokens are used.
     """
     vocab_size, separator = tokenizer.get_vocab_size(), token_id(tokenizer, SEP)
-    train_ids, validation_ids = (torch.from_numpy(corpus.sample(separator)) for corpus in (train, validation))
+    train_ids, validation_ids = (torch.from_numpy(corpus.first_tokens(separator)) for corpus in (train, validation))
     losses = {UNIFORM: math.log(vocab_size)}
     if len(validation_ids):
         losses[UNIGRAM] = unigram_entropy(train_ids, validation_ids, vocab_size).item()
@@ -206,7 +206,7 @@ def validation_batches(
     """
     examples = ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pairs)
     epoch = PretrainingExamples(validation, tokenizer, examples, seed=0).epoch(0)
-    chosen = epoch.in_batches(partial(batches_by_count, limit))[0]
+    chosen = epoch.batch_indices(partial(batches_by_count, limit))[0]
     by_length = chosen[epoch.lengths[chosen].argsort(kind="stable")]
     starts = range(0, len(by_length), VALIDATION_BATCH_SIZE)
     return [epoch.batch(by_length[start : start + VALIDATION_BATCH_SIZE]) for start in starts]

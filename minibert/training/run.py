@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Generic, TypeVar, cast
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from minibert.files import write_atomically
 from minibert.model.pretrained import PretrainedModel
-from minibert.text.batching import IntArray, share_of
+from minibert.text.batching import Batch, BatchSampler, Examples, split_micro_batches
 from minibert.text.prefetch import prefetch
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.checkpoints import Checkpoints, random_states, set_random_state
@@ -38,49 +37,9 @@ STATE_FILE = "training-state.pt"
 COMPLETE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """State dictionaries that are complete in one process, also for sharded models."""
 
-BatchSampler = Callable[[IntArray, np.random.Generator], list[IntArray]]
-"""A function of the examples' lengths and a random generator that returns the indices of the examples in each batch."""
 
 ModelT = TypeVar("ModelT", bound=PretrainedModel)
-BatchT = TypeVar("BatchT", bound="Batch")
-BatchT_co = TypeVar("BatchT_co", bound="Batch", covariant=True)
-AnyBatchT = TypeVar("AnyBatchT")
-
-
-@runtime_checkable
-class Batch(Protocol):
-    """Tensors of several examples."""
-
-    def to(self: AnyBatchT, device: torch.device) -> AnyBatchT:
-        """Copy the batch to a device."""
-        ...
-
-
-@runtime_checkable
-class Epoch(Protocol[BatchT_co]):
-    """One pass over a dataset. Its examples are numbered from 0."""
-
-    @property
-    def lengths(self) -> IntArray:
-        """Number of tokens of each example."""
-        ...
-
-    def in_batches(self, batch_sampler: BatchSampler, /) -> list[IntArray]:
-        """Return the indices of the examples in each batch, in this epoch's random order."""
-        ...
-
-    def batch(self, indices: IntArray, /) -> BatchT_co:
-        """Return a batch of examples. Without indices, return one example that has no labels."""
-        ...
-
-
-@runtime_checkable
-class Examples(Protocol[BatchT_co]):
-    """A dataset with any number of epochs. An example depends only on the epoch and its index."""
-
-    def epoch(self, number: int) -> Epoch[BatchT_co]:
-        """Return an epoch; numbers start at 0."""
-        ...
+BatchT = TypeVar("BatchT", bound=Batch)
 
 
 @dataclass(frozen=True)
@@ -157,11 +116,11 @@ class TrainingRun(Generic[ModelT, BatchT]):
         """Yield the micro-batches of each step from the current position, with the position after that step. It never ends."""
         for number in count(self.position.epoch):
             epoch = self.examples.epoch(number)
-            step_indices, lengths = epoch.in_batches(self.batch_sampler), epoch.lengths
+            step_indices, lengths = epoch.batch_indices(self.batch_sampler), epoch.lengths
             first = self.position.step if number == self.position.epoch else 0
             for step in range(first, len(step_indices)):
                 rank, processes = self.processes.rank, self.processes.count
-                micro_batches = share_of(step_indices[step], lengths, rank, processes, self.micro_batch_size)
+                micro_batches = split_micro_batches(step_indices[step], lengths, rank, processes, self.micro_batch_size)
                 yield (
                     DataPosition(number, step + 1),
                     [epoch.batch(indices).to(self.processes.device) for indices in micro_batches],

@@ -16,16 +16,16 @@ from torch import nn
 from minibert import kernels
 from minibert.equations import IGNORED
 from minibert.model import TRANSFORMERS, Transformer, TransformerConfig
-from minibert.text.batching import batches_by_length
-from minibert.text.corpus import CorpusError
-from minibert.text.options import ParallelTextOptions, SequenceTask, VocabularyOptions
+from minibert.text.batching import Examples, batches_by_length
+from minibert.text.file_formats import CorpusError
+from minibert.text.from_options import make_tokenizer
+from minibert.text.letters import ALPHABET, LettersExamples
+from minibert.text.options import LettersTask, ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import (
-    ALPHABET,
     ParallelBatch,
     ParallelEpoch,
     ParallelExamples,
     ParallelText,
-    SequenceExamples,
     read_parallel,
     split_parallel,
 )
@@ -40,14 +40,13 @@ from minibert.text.tokenizer import (
     save_tokenizer,
     token_id,
 )
-from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
 from minibert.training.decoding import bleu, exact_match, similar_lengths, translate
 from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
-from minibert.training.run import PARAMETER_DTYPES, Examples, TrainingRun
+from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 
 TARGET_COLUMNS = (
     Column("target loss", "validation_target_loss", ".3f"),
@@ -137,7 +136,7 @@ class TranslationTask:
         ]
 
 
-def prepare_letters(operation: SequenceTask, max_letters: int, config: TranslationConfig, directory: Path) -> TranslationTask:
+def prepare_letters(operation: LettersTask, max_letters: int, config: TranslationConfig, directory: Path) -> TranslationTask:
     """Prepare training on sequences of up to `max_letters` letters. One tenth of all sequences is used for validation only.
 
     Args:
@@ -145,8 +144,8 @@ def prepare_letters(operation: SequenceTask, max_letters: int, config: Translati
     """
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
     save_tokenizer(tokenizer, directory)
-    train = SequenceExamples(operation, tokenizer, config.seed, LETTERS_EXAMPLES_PER_EPOCH, max_letters)
-    validation = SequenceExamples(operation, tokenizer, 0, LETTERS_VALIDATION_EXAMPLES, max_letters, validation=True)
+    train = LettersExamples(operation, tokenizer, config.seed, LETTERS_EXAMPLES_PER_EPOCH, max_letters)
+    validation = LettersExamples(operation, tokenizer, 0, LETTERS_VALIDATION_EXAMPLES, max_letters, validation=True)
     return TranslationTask(
         LETTERS,
         config,
@@ -177,29 +176,31 @@ def prepare_translation(
     Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError if they do not exist.
     """
     whole = read_parallel(text.text)
-    train, validation = (whole, read_parallel(text.valid)) if text.valid else split_parallel(whole, text.validation_share)
+    train, validation = (
+        (whole, read_parallel(text.validation)) if text.validation else split_parallel(whole, text.validation_fraction)
+    )
     name = " and ".join(path.name for path in text.text)
     if not len(train):
         raise CorpusError(f"{text.text[0]}: no pair is left for training, all are used for validation")
     if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(_joint_tokenizer(vocabulary, train), directory)
+        save_tokenizer(make_tokenizer(vocabulary, [*train.sources, *train.targets]), directory)  # both share one embedding
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    examples = ParallelExamples(train, tokenizer, config.seed, text.longest)
-    batches = _validation_batches(ParallelExamples(validation, tokenizer, 0, text.longest).epoch(0))
+    examples = ParallelExamples(train, tokenizer, config.seed, text.max_length)
+    batches = _validation_batches(ParallelExamples(validation, tokenizer, 0, text.max_length).epoch(0))
     if not examples.sources:
-        raise CorpusError(f"{text.text[0]}: every pair has more than {text.longest} tokens on a side: raise --longest")
+        raise CorpusError(f"{text.text[0]}: every pair has more than {text.max_length} tokens on a side: raise --max-length")
     summary = (
         f"Text: {name}\n  Training: {len(examples.sources):,} pairs, {int(examples.epoch(0).lengths.sum()):,} tokens; "
         f"vocabulary: {tokenizer.get_vocab_size():,}. Validation: {len(validation):,} pairs"
     )
     if not len(validation):
-        summary += "\n  There will be no evaluation: use --valid, or raise --validation-share."
-    if whole.left_out:
-        summary += f"\n  Skipped: {whole.left_out:,} pairs with an empty side."
-    if examples.left_out:
-        summary += f"\n  Skipped: {examples.left_out:,} pairs with more than {text.longest} tokens on a side (--longest)."
+        summary += "\n  There will be no evaluation: use --validation, or raise --validation-fraction."
+    if whole.skipped:
+        summary += f"\n  Skipped: {whole.skipped:,} pairs with an empty side."
+    if examples.skipped:
+        summary += f"\n  Skipped: {examples.skipped:,} pairs with more than {text.max_length} tokens on a side (--max-length)."
     if tokenizer.normalizer is not None:
         validation = replace(validation, targets=[tokenizer.normalizer.normalize_str(target) for target in validation.targets])
     settings = {
@@ -208,23 +209,15 @@ def prepare_translation(
         "vocabulary": asdict(vocabulary),
         "corpus": {
             "name": name,
-            "validation": [path.name for path in text.valid] or text.validation_share,
+            "validation": [path.name for path in text.validation] or text.validation_fraction,
             "pairs": len(examples.sources),
             "digest": hashlib.sha256(json.dumps([examples.sources, examples.targets]).encode()).hexdigest()[:16],
-            "max_length": text.longest,
+            "max_length": text.max_length,
         },
     }
-    return TranslationTask(TRANSLATION, config, tokenizer, examples, batches, validation, text.longest, bleu, settings, summary)
-
-
-def _joint_tokenizer(vocabulary: VocabularyOptions, text: ParallelText) -> Tokenizer:
-    """Create one vocabulary for both sides, so that they can share one embedding matrix."""
-    if vocabulary.tokenizer is not None:
-        return load_tokenizer(vocabulary.tokenizer)
-    lowercase, both = not vocabulary.cased, [*text.sources, *text.targets]
-    if vocabulary.trainer == "tokenizers":
-        return build_tokenizer(train_with_tokenizers(both, vocabulary.vocab_size, lowercase), lowercase)
-    return build_tokenizer(train_wordpiece(count_words(both, lowercase), vocabulary.vocab_size), lowercase)
+    return TranslationTask(
+        TRANSLATION, config, tokenizer, examples, batches, validation, text.max_length, bleu, settings, summary
+    )
 
 
 def _validation_batches(epoch: ParallelEpoch) -> list[ParallelBatch]:

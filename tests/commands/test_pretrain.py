@@ -32,7 +32,7 @@ from tests.processes import start
 
 STEPS = 12
 SETTINGS = (
-    f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --validation-share 0.2 "
+    f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --validation-fraction 0.2 "
     "--checkpoint-every 4 --evaluate-every 5"
 )
 MEASURED = (
@@ -245,7 +245,7 @@ def test_divergence(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_without_pairs(text: Path, tmp_path: Path) -> None:
     """The checkpoint has no NSP head."""
-    assert main(arguments(text, tmp_path, "--pairs", "none", "--whole-words", "--max-predictions", "3")) == 0
+    assert main(arguments(text, tmp_path, "--pairs", "none", "--whole-word-masking", "--max-predictions", "3")) == 0
     assert BertForMaskedLM.from_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["BertForMaskedLM"]
 

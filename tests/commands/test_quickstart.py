@@ -19,7 +19,7 @@ from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
 from minibert.study import quickstart as stages
 from minibert.text.corpus import Corpus, Document
-from minibert.text.labeled import MODULE_FAMILIES
+from minibert.text.module_families import MODULE_FAMILIES
 from minibert.text.tokenizer import load_tokenizer
 
 WRITTEN = {

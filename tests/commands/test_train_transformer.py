@@ -107,13 +107,13 @@ def test_validation_targets_are_normalized(tmp_path: Path, cased: bool) -> None:
     """With a lowercase vocabulary, validation targets are lowercase too."""
     (tmp_path / "a.tsv").write_text("Zwei Hunde\tTwo dogs\nein Café\t\n")
     file = tmp_path / "a.tsv"
-    source = ParallelTextOptions((file,), valid=(file,))
+    source = ParallelTextOptions((file,), validation=(file,))
     task = prepare_translation(source, VocabularyOptions(vocab_size=40, cased=cased), TranslationConfig(), tmp_path)
     assert task.validation_text.targets == (["Two dogs"] if cased else ["two dogs"])
     assert "Skipped: 1 pairs with an empty side." in task.summary
-    all_train = replace(source, valid=(), validation_share=0)
+    all_train = replace(source, validation=(), validation_fraction=0)
     alone = prepare_translation(all_train, VocabularyOptions(vocab_size=40), TranslationConfig(), tmp_path)
-    assert "There will be no evaluation: use --valid" in alone.summary
+    assert "There will be no evaluation: use --validation" in alone.summary
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_translator_is_resumed_bit_for_bit(tmp_path: Path, capsys: pytest.Captur
     [
         (["train-letters", "sort", "--letters", "0"], "letters 0: must be at least 1"),
         (["train-translator", "--text", "a", "b", "c"], "text: give two files"),
-        (["train-translator", "--text", "a", "--valid", "a", "b", "c"], "valid: give two files"),
+        (["train-translator", "--text", "a", "--validation", "a", "b", "c"], "validation: give two files"),
         (["train-letters", "sort", "--warmup-steps", "0"], "warmup_steps 0: must be at least 1"),
         (["train-letters", "sort", "--label-smoothing", "1"], "label_smoothing 1: must be at least 0 and below 1"),
         (["train-translator", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),

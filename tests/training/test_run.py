@@ -174,7 +174,7 @@ def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
 def test_validation_examples_are_the_same_in_every_run() -> None:
     """Validation examples do not depend on the seed, masking options and batch size of the run."""
     first = validation_batches(SMALL, corpus(), TOKENIZER)
-    other = replace(SMALL, seed=5, batch_size=2, examples=replace(SMALL.examples, masked_share=0.9, whole_words=True))
+    other = replace(SMALL, seed=5, batch_size=2, examples=replace(SMALL.examples, mlm_probability=0.9, whole_word_masking=True))
     for one, same in zip(first, validation_batches(other, corpus(), TOKENIZER), strict=True):
         assert torch.equal(one.input_ids, same.input_ids)
         assert torch.equal(one.labels, same.labels)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minibert import BertForPreTraining, load_tokenizer
+from minibert import BertForPreTraining, Checkpoints, load_tokenizer
 
 PAGE = Path(__file__).parents[2] / "docs" / "pretraining.md"
 
@@ -31,11 +31,14 @@ def test_script_trains_saves_and_resumes(
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text("\n\n".join("\n".join(sentences) for sentences in documents))
     script = pretraining_script()
-    for large, small in (("STEPS, FOLDER = 1000", "STEPS, FOLDER = 4"), ("8000", "90"), ("% 100", "% 2")):
+    for large, small in (("STEPS, FOLDER = 1000", "STEPS, FOLDER = 4"), ("vocab_size=8000", "vocab_size=90"), ("% 100", "% 2")):
         assert large in script
         script = script.replace(large, small)
     exec(script, {})
-    assert re.fullmatch(r"(step [24]: training loss \d\.\d{3}, validation loss \d\.\d{3}\n){2}", capsys.readouterr().out)
+    line = r"step [24]: MLM loss \d\.\d{3}, on validation documents \d\.\d{3}\n"
+    assert re.fullmatch(f"({line}){{2}}", capsys.readouterr().out)
     assert BertForPreTraining.from_pretrained("runs/script").config.vocab_size == load_tokenizer("runs/script").get_vocab_size()
-    exec(script, {})
+    assert Checkpoints("runs/script/checkpoints").newest() == Path("runs/script/checkpoints/step-000004")
+    resumed = script.replace("for step in run.run():", "run.resume(checkpoints.newest())\nfor step in run.run():")
+    exec(resumed, {})
     assert capsys.readouterr().out == ""
