@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 
 class UsageError(Exception):
-    """Invalid options or files; the message says what is wrong, where, and what to do. Exit code 2."""
+    """Invalid options or files. The message contains the problem, its place and a solution. Exit code 2."""
 
 
 class WorkFailed(Exception):
-    """Failure during the work; the message says what is wrong and what is left. Exit code 1."""
+    """Failure during the work. The message contains the reason and the saved results. Exit code 1."""
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM, after the work has been saved; the message says how to continue. Exit code 130 or 143."""
+    """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command that continues. Exit code 130 or 143."""
 
     def __init__(self, number: int, message: str = "minibert: stopped") -> None:
         super().__init__(message)

@@ -191,14 +191,14 @@ def test_resume_with_other_settings_is_refused(
     [
         (["--text", "nowhere"], "nowhere: there is no such file or folder"),
         (["--text", "LATIN"], "latin.txt, line 1: is not UTF-8"),
-        (["--text", "SINGLE"], "single.txt: no document has two sentences"),
-        (["--text", "ONE"], "pairs need at least two documents"),
+        (["--text", "SINGLE"], "single.txt: sentence pairs need a document with two sentences"),
+        (["--text", "ONE"], "sentence pairs need at least two documents"),
         (["--steps", "0"], "steps 0: must be at least 1"),
-        (["--vocab-size", "12"], "a vocabulary of 12 is too small"),
+        (["--vocab-size", "12"], "vocab_size 12 is too small"),
         (["--tokenizer", "nowhere"], "nowhere: is no"),
         (["--keep", "0"], "keep 0: must be at least 1"),
         (["--micro-batch-size", "-1"], "micro_batch_size -1: must be at least 1"),
-        (["--dataset", "x"], "give files (text) or a data set (dataset), not both"),
+        (["--dataset", "x"], "give files (text) or a dataset (dataset), not both"),
     ],
 )
 def test_invalid_usage_is_one_line(
@@ -309,7 +309,7 @@ def test_reference_runs_have_the_default_settings() -> None:
     """`minibert pretrain` with `--preset tiny` and mini has a reference, with all metrics at every step."""
     for preset, steps in (("tiny", 1000), ("mini", 300)):
         settings = pretraining_settings(
-            TextOptions(), VocabularyOptions(), PretrainingConfig(preset=preset, steps=steps, seed=9), builtin.NAME, "any"
+            TextOptions(), VocabularyOptions(), PretrainingConfig(preset=preset, steps=steps, seed=9), builtin.CORPUS_NAME, "any"
         )
         found = reference_for(settings)
         assert found is not None, preset
