@@ -308,9 +308,8 @@ def test_comparison_with_reference_runs(
 def test_reference_runs_have_the_default_settings() -> None:
     """`minibert pretrain` with `--preset tiny` and mini has a reference, with all metrics at every step."""
     for preset, steps in (("tiny", 1000), ("mini", 300)):
-        settings = pretraining_settings(
-            TextOptions(), VocabularyOptions(), PretrainingConfig(preset=preset, steps=steps, seed=9), builtin.CORPUS_NAME, "any"
-        )
+        config = PretrainingConfig(preset=preset, steps=steps, seed=9)
+        settings = pretraining_settings(TextOptions(), VocabularyOptions(), config, builtin.CORPUS_NAME, "any")
         found = reference_for(settings)
         assert found is not None, preset
         assert str(steps) in found.bands
