@@ -14,7 +14,7 @@ class WorkFailed(Exception):
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command that continues. Exit code 130 or 143."""
+    """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command to continue. Exit code 130 or 143."""
 
     def __init__(self, number: int, message: str = "minibert: stopped") -> None:
         super().__init__(message)

@@ -23,10 +23,10 @@ class Pretrain(OutputOptions):
 
     out: Path = Path("runs/pretrain")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
-    text_options: TextOptions = field(default_factory=TextOptions)
+    corpus: TextOptions = field(default_factory=TextOptions)
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     training: PretrainingConfig = field(default_factory=PretrainingConfig)
-    device_options: DeviceOptions = field(default_factory=DeviceOptions)
+    hardware: DeviceOptions = field(default_factory=DeviceOptions)
 
 
 def run(options: Pretrain) -> int:
@@ -35,9 +35,9 @@ def run(options: Pretrain) -> int:
     def prepare(directory: Path, create_tokenizer: bool) -> "Task":
         from minibert.training.pretraining import prepare_pretraining
 
-        return prepare_pretraining(options.text_options, options.vocabulary, options.training, directory, create_tokenizer)
+        return prepare_pretraining(options.corpus, options.vocabulary, options.training, directory, create_tokenizer)
 
     def example_command(task: "Task") -> str:
         return f'minibert fill-mask {shlex.quote(str(options.out))} "the [MASK] of the day"'
 
-    return run_training(prepare, options, options.device_options, "Pretraining", example_command)
+    return run_training(prepare, options, options.hardware, "Pretraining", example_command)

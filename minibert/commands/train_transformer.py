@@ -31,7 +31,7 @@ class TrainLetters(OutputOptions):
     out: Path = Path("runs/letters")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     training: LettersConfig = field(default_factory=LettersConfig)
-    device_options: DeviceOptions = field(default_factory=DeviceOptions)
+    hardware: DeviceOptions = field(default_factory=DeviceOptions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,12 +47,12 @@ class TrainTranslator(OutputOptions):
     same results. On several GPUs: torchrun --nproc-per-node=N -m minibert train-translator ...
     """
 
-    text_options: ParallelTextOptions
+    corpus: ParallelTextOptions
     out: Path = Path("runs/translator")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     vocabulary: VocabularyOptions = field(default_factory=partial(VocabularyOptions, cased=True))
     training: TranslationConfig = field(default_factory=TranslationConfig)
-    device_options: DeviceOptions = field(default_factory=DeviceOptions)
+    hardware: DeviceOptions = field(default_factory=DeviceOptions)
 
 
 def run_letters(options: TrainLetters) -> int:
@@ -63,7 +63,7 @@ def run_letters(options: TrainLetters) -> int:
 
         return prepare_letters(options.operation, options.letters, options.training, directory)
 
-    return run_training(prepare, options, options.device_options, "Training", lambda task: _translate(options.out, "d a c b"))
+    return run_training(prepare, options, options.hardware, "Training", lambda task: _translate(options.out, "d a c b"))
 
 
 def run_translator(options: TrainTranslator) -> int:
@@ -72,13 +72,13 @@ def run_translator(options: TrainTranslator) -> int:
     def prepare(directory: Path, create_tokenizer: bool) -> "Task":
         from minibert.training.translation import prepare_translation
 
-        return prepare_translation(options.text_options, options.vocabulary, options.training, directory, create_tokenizer)
+        return prepare_translation(options.corpus, options.vocabulary, options.training, directory, create_tokenizer)
 
     def example_command(task: "Task") -> str:
         sources = cast("TranslationTask", task).validation_text.sources
         return _translate(options.out, sources[0] if sources else "a line")
 
-    return run_training(prepare, options, options.device_options, "Training", example_command)
+    return run_training(prepare, options, options.hardware, "Training", example_command)
 
 
 def _translate(folder: Path, line: str) -> str:
