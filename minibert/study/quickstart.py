@@ -245,9 +245,7 @@ class QuickstartFineTuning(ClassificationTask):
     start: Start
 
     def make_model(self) -> BertForSequenceClassification:
-        dropout = self.config.dropout
-        config = replace(self.encoder.config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
-        model = BertForSequenceClassification(config.with_labels(list(self.labels)))
+        model = BertForSequenceClassification(self.model_config)
         mimetic_initialization(model)
         if self.start == "pretrained":
             model.bert.load_state_dict(self.encoder.bert.state_dict())

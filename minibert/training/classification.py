@@ -67,11 +67,16 @@ class ClassificationTask:
         """Number of optimizer updates in all epochs."""
         return sum(len(self.train.epoch(epoch).batch_indices(self._batch_sampler)) for epoch in range(self.config.epochs))
 
-    def make_model(self) -> BertForSequenceClassification:
-        """Create the model: the pretrained encoder with a new classification head."""
+    @property
+    def model_config(self) -> BertConfig:
+        """The config of the pretrained model, with the classes and the dropout of fine-tuning."""
         dropout = self.config.dropout
         config = replace(self.encoder.config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
-        model = BertForSequenceClassification(config.with_labels(list(self.labels)))
+        return config.with_labels(list(self.labels))
+
+    def make_model(self) -> BertForSequenceClassification:
+        """Create the model: the pretrained encoder with a new classification head."""
+        model = BertForSequenceClassification(self.model_config)
         model.bert.load_state_dict(self.encoder.bert.state_dict())
         return model
 
@@ -79,9 +84,11 @@ class ClassificationTask:
         self, device_options: DeviceOptions, processes: Processes
     ) -> TrainingRun[BertForSequenceClassification, ClassificationBatch]:
         torch.manual_seed(self.config.seed)
-        steps = self.steps
+        steps, model = self.steps, self.make_model()
+        if processes.count > 1:
+            torch.manual_seed(self.config.seed + processes.rank)  # different dropout in each process
         return TrainingRun(
-            self.make_model(),
+            model,
             self.train,
             ClassificationObjective(),
             batch_sampler=self._batch_sampler,
