@@ -19,7 +19,6 @@ from pathlib import Path
 os.environ["RAYON_NUM_THREADS"] = "1"
 
 import torch
-from minibert.training.pretraining import pretraining_run
 
 from minibert.files import cache_directory
 from minibert.text.batching import batches_by_count
@@ -30,6 +29,7 @@ from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.splits import training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.pretraining import pretraining_run
 
 RUNS = 7
 CORES = 16

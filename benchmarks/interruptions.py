@@ -1,9 +1,9 @@
-"""Kills a pretraining run again and again, and looks whether it ends as if nothing had happened: writes kill.json.
+"""Kill and resume a pretraining run many times, and compare it with a run without interruption. Writes interruptions.json.
 
 python benchmarks/interruptions.py [--kills 50]
 
-The command is `minibert pretrain` on the docstrings of Python and torch, with a checkpoint every other step, so that many
-kills fall into the writing of one.
+The command is `minibert pretrain` on the docstrings of Python and torch. It writes a checkpoint every second step, so that
+many kills happen while a checkpoint is written.
 """
 
 import argparse
@@ -21,26 +21,26 @@ SETTINGS = "--batch-size 16 --max-length 32 --checkpoint-every 2 --evaluate-ever
 
 
 def start(out: Path, steps: int) -> subprocess.Popen[bytes]:
-    """The command, in a process of its own."""
+    """Start the command in a separate process."""
     words = ["pretrain", "--out", str(out), "--steps", str(steps), *SETTINGS.split(), "--resume"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-m", "minibert", *words], stdout=subprocess.DEVNULL, env=environment)
 
 
-def outcome(out: Path) -> tuple[str, str]:
-    """Fingerprints of the model and of every loss."""
-    losses = [[entry[name] for name in ("step", "mlm", "nsp", "gradient_norm")] for entry in metrics(out)]
+def hashes(out: Path) -> tuple[str, str]:
+    """Compute hashes of the model and of all losses."""
+    losses = [[entry[name] for name in ("step", "mlm_loss", "nsp_loss", "gradient_norm")] for entry in metrics(out)]
     model = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
     return model, hashlib.sha256(json.dumps(losses).encode()).hexdigest()
 
 
 def metrics(out: Path) -> list[dict[str, float]]:
-    """One entry a step."""
+    """Read the metrics of every step."""
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 def main() -> None:
-    """Kills, counts, compares."""
+    """Kill, count and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     options = parser.parse_args()
@@ -62,7 +62,7 @@ def main() -> None:
             process.wait()
             kills += 1
         code = start(killed, steps).wait()
-        same = outcome(whole) == outcome(killed)
+        same = hashes(whole) == hashes(killed)
     result = {"kills": kills, "steps": steps, "bit for bit the same": same}
     print(json.dumps(result | {"minutes": round((time.monotonic() - began) / 60, 1)}, indent=1))
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,9 +1,9 @@
-"""minibert and transformers, trained on the same batches from the same weights: writes peer.json and docs/peer.png.
+"""Train minibert and transformers on the same batches from the same weights. Writes peer.json and docs/peer.png.
 
 python benchmarks/peer.py [--preset mini] [--steps 200] [--batch-size 16] [--text PATH …]
 
-transformers' BertForPreTraining computes its own loss; both have torch's AdamW with the same schedule, and no dropout, whose
-random numbers they would not draw alike.
+transformers' BertForPreTraining computes its own loss. Both use torch's AdamW with the same schedule. There is no dropout,
+because the two models would draw different random numbers.
 """
 
 import argparse
@@ -19,17 +19,18 @@ import transformers
 from matplotlib.axes import Axes
 
 from minibert.study import figures as plots
+from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
-from minibert.text.source import make_tokenizer, open_corpus
+from minibert.text.tokenized import tokenize_corpus
 from minibert.training.optimizer import warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.recipe import pretraining_run
+from minibert.training.pretraining import pretraining_run
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def peer_of(optimizer: torch.optim.Optimizer, ours: torch.nn.Module, theirs: torch.nn.Module) -> torch.optim.Optimizer:
-    """The same optimizer over the parameters of transformers' model: matrices decay, biases and gains do not."""
+    """Create the same optimizer for transformers' model: weight decay for matrices, but not for biases and norm gains."""
     matrices = [parameter for parameter in theirs.parameters() if parameter.ndim >= 2]
     vectors = [parameter for parameter in theirs.parameters() if parameter.ndim < 2]
     groups = [{"params": some, "weight_decay": 0.01 if some is matrices else 0.0} for some in (matrices, vectors)]
@@ -37,7 +38,7 @@ def peer_of(optimizer: torch.optim.Optimizer, ours: torch.nn.Module, theirs: tor
 
 
 def main() -> None:
-    """Trains both, a step of one and a step of the other, and compares."""
+    """Train both models in turn, and compare their losses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--steps", type=int, default=200)
@@ -45,25 +46,25 @@ def main() -> None:
     parser.add_argument("--text", type=Path, nargs="*", default=())
     options = parser.parse_args()
     examples = ExampleConfig(max_length=64)
-    recipe = PretrainingConfig(
+    config = PretrainingConfig(
         preset=options.preset, steps=options.steps, batch_size=options.batch_size, dropout=0.0, examples=examples
     )
     source = TextOptions(text=tuple(options.text))
     corpus = open_corpus(source)
-    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_share)
-    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_share)
-    run = pretraining_run(recipe, DeviceOptions(device="cpu", micro_batch_size=recipe.batch_size), train, tokenizer)
+    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_fraction)
+    train, _ = tokenize_corpus(corpus, tokenizer, source.validation_fraction)
+    run = pretraining_run(config, DeviceOptions(device="cpu", micro_batch_size=config.batch_size), train, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         run.export(Path(folder))
         theirs = transformers.BertForPreTraining.from_pretrained(folder).train()
-    theirs.bert.embeddings.word_embeddings.padding_idx = None  # minibert learns the padding piece's vector as any other
+    theirs.bert.embeddings.word_embeddings.padding_idx = None  # minibert trains the embedding of [PAD] like any other
     optimizer = peer_of(run.optimizer, run.model, theirs)
-    schedule = warmup_linear(optimizer, recipe.steps)
+    schedule = warmup_linear(optimizer, config.steps)
     curves: dict[str, list[float]] = {"minibert": [], "transformers": []}
     seconds: dict[str, list[float]] = {"minibert": [], "transformers": []}
     steps = run.run()
     for _, (batch,) in islice(
-        pretraining_run(recipe, DeviceOptions("cpu", recipe.batch_size), train, tokenizer).batches(), recipe.steps
+        pretraining_run(config, DeviceOptions("cpu", config.batch_size), train, tokenizer).batches(), config.steps
     ):
         began = time.perf_counter()
         step = next(steps)
@@ -72,7 +73,7 @@ def main() -> None:
         began = time.perf_counter()
         loss = theirs(**{name: column.long() for name, column in vars(batch).items()}).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), recipe.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), config.max_grad_norm)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
@@ -82,13 +83,13 @@ def main() -> None:
             print(f"step {step.number}: {curves['minibert'][-1]:.5f} {curves['transformers'][-1]:.5f}", flush=True)
     ours, peer = (np.array(curves[name]) for name in ("minibert", "transformers"))
     result = {
-        "preset": recipe.preset,
+        "preset": config.preset,
         "text": corpus.name,
-        "steps": recipe.steps,
-        "largest difference of the loss": float(np.abs(ours - peer).max()),
+        "steps": config.steps,
+        "largest difference of the losses": float(np.abs(ours - peer).max()),
         "largest difference in the first 20 steps": float(np.abs(ours - peer)[:20].max()),
         "last loss": [float(ours[-1]), float(peer[-1])],
-        "median seconds a step": {name: round(float(np.median(times)), 3) for name, times in seconds.items()},
+        "median seconds per step": {name: round(float(np.median(times)), 3) for name, times in seconds.items()},
     }
     print(json.dumps(result, indent=1))
     Path(__file__).with_suffix(".json").write_text(json.dumps(result | {"curves": curves}) + "\n", encoding="utf-8")
@@ -96,7 +97,7 @@ def main() -> None:
     def both(axes: Axes) -> None:
         axes.plot(ours, color=plots.BLUE, linewidth=3, alpha=0.5, label="minibert")
         axes.plot(peer, color="black", linewidth=0.8, label="transformers")
-        axes.set(title="The same batches, the same start", xlabel="step", ylabel="loss, nats")
+        axes.set(title="Loss with the same batches and initial weights", xlabel="step", ylabel="loss, nats")
         axes.legend(frameon=False)
 
     def difference(axes: Axes) -> None:

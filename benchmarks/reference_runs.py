@@ -1,9 +1,9 @@
-"""The reference runs that `minibert pretrain` says "on track" by: writes minibert/training/reference_runs.json.
+"""Train the reference runs to which `minibert pretrain` compares its metrics. Writes minibert/training/reference_runs.json.
 
 python benchmarks/reference_runs.py [--out runs/reference]
 
-Every run is `minibert pretrain` with the preset's steps below and nothing else but the seed, on the docstrings of Python and
-torch. One that is there already is not made again.
+Each run is `minibert pretrain` on the docstrings of Python and torch, with the steps below and default options apart from the
+seed. Existing runs are reused.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> None:
-    """Trains what is missing, and writes the bands of what is there."""
+    """Train the missing runs, and write the bands of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/reference"))
     options = parser.parse_args()
@@ -31,7 +31,7 @@ def main() -> None:
         for seed, folder in zip(SEEDS, folders, strict=True):
             words = f"pretrain --preset {preset} --steps {steps} --seed {seed} --resume --out".split()
             subprocess.run([sys.executable, "-m", "minibert", *words, str(folder)], check=True)
-        references[preset] = asdict(Reference.of([RunRecord.read(folder) for folder in folders]))
+        references[preset] = asdict(Reference.from_runs([RunRecord.read(folder) for folder in folders]))
     FILE.write_text(json.dumps(references, indent=1) + "\n", encoding="utf-8")
     print(f"written: {FILE}")
 

@@ -1,9 +1,8 @@
-"""What pretraining costs: tokens a second and memory of each size on this machine, and days for text of Wikipedia's size.
+"""Cost of pretraining: tokens per second and memory of each preset on this machine, and days for the text of Wikipedia.
 
 python benchmarks/scaling.py [--presets tiny mini small base] [--device cpu] [--precision float32] [--batch-size 32]
 
-Writes scaling.json, and the table of docs/pretraining.md to the terminal. Tokens a second are measured here, and days are
-calculated from them.
+Writes scaling.json, and prints the table of docs/pretraining.md. Tokens per second are measured. Days are calculated from them.
 """
 
 import argparse
@@ -19,37 +18,37 @@ from pathlib import Path
 import torch
 
 from minibert.model import PRESETS
+from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
-from minibert.text.source import make_tokenizer, open_corpus
-from minibert.training.distributed import join
-from minibert.training.metrics import pretraining_cost
+from minibert.text.tokenized import tokenize_corpus
+from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.recipe import pretraining_run
+from minibert.training.pretraining import pretraining_cost, pretraining_run
 
 WIKIPEDIA = 3.3e9
-"""Tokens of 2,500 million words (Devlin et al. 2019, section 3.1), at 1.3 pieces a word."""
+"""Number of tokens in the 2,500 million words of Wikipedia (Devlin et al. 2019, section 3.1), with 1.3 tokens per word."""
 BERT = 1e6 * 256 * 512
-"""Tokens that BERT was pretrained on, at most (Devlin et al. 2019, section A.2)."""
+"""Maximum number of tokens in BERT's pretraining (Devlin et al. 2019, section A.2)."""
 
 
 def measure(options: argparse.Namespace, preset: str) -> dict[str, float]:
-    """One size, in this process: the memory is its own."""
+    """Measure one preset in this process, so that the memory is that of this preset."""
     corpus = open_corpus(TextOptions())
     tokenizer = make_tokenizer(VocabularyOptions(), corpus, 0.05)
     train, _ = tokenize_corpus(corpus, tokenizer, 0.05)
-    # Full sentences of the built-in text go over documents, so that examples are as long as those of long documents.
-    recipe = PretrainingConfig(
+    # Without pairs, examples cross document boundaries, so that they are as long as with long documents.
+    config = PretrainingConfig(
         preset=preset,
         steps=options.steps + 2,
         batch_size=options.batch_size,
         precision=options.precision,
         examples=ExampleConfig(max_length=128, pairs="none"),
     )
-    machine = DeviceOptions(device=options.device, compile=options.compile)
-    run = pretraining_run(recipe, machine, train, tokenizer, join(options.device))
+    device_options = DeviceOptions(device=options.device, compile=options.compile)
+    run = pretraining_run(config, device_options, train, tokenizer, start_processes(options.device))
     rates, flops, began = [], [], time.perf_counter()
     for step in run.run():
-        tokens, operations = pretraining_cost(run.model.config, run.current)
+        tokens, operations = pretraining_cost(run.model.config, run.last_batches)
         seconds = time.perf_counter() - began
         if step.number > 2:
             rates.append(tokens / seconds)
@@ -68,7 +67,7 @@ def measure(options: argparse.Namespace, preset: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Every size in a process of its own, then the table."""
+    """Measure each preset in a separate process, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="*", default=["tiny", "mini", "small", "base"], choices=list(PRESETS))
     parser.add_argument("--device", default="cpu")
@@ -82,7 +81,7 @@ def main() -> None:
         print(json.dumps(measure(options, options.one)))
         return
     rows = {}
-    print("| preset | parameters | tokens/s | GFLOP/s | memory | Wikipedia once, days | as much as BERT read, days |")
+    print("| preset | parameters | tokens/s | GFLOP/s | memory | Wikipedia once, days | BERT's pretraining, days |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for preset in options.presets:
         command = [sys.executable, *sys.argv, "--one", preset]

@@ -1,10 +1,10 @@
-"""A translator trained beside the same one built from torch.nn.Transformer: writes translation.json and docs/translation.png.
+"""Train a translator and the same model built from torch.nn.Transformer. Writes translation.json and docs/translation.png.
 
 python benchmarks/translation.py --text train.de train.en --valid val.de val.en --test test.de test.en
     [--preset tiny] [--steps 3000] [--batch-tokens 4096] [--vocab-size 8000] [--out runs/translation]
 
-Both begin with the same weights, see the same batches and have the same optimizer; a step of one and a step of the other are
-timed in turn. What torch's model has learned is put into minibert's to be decoded, which tests hold equal to 1e-10.
+Both have the same initial weights, batches and optimizer. Their steps are timed in turn. For decoding, the weights of torch's
+model are copied to minibert's; tests show that both models are equal to 1e-10.
 """
 
 import argparse
@@ -23,21 +23,21 @@ from minibert.model.attention import MultiHeadAttention
 from minibert.model.layers import DecoderLayer, EncoderLayer
 from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.study import figures as plots
-from minibert.study.translation import bleu, prepare_parallel, translate
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import read_parallel
 from minibert.text.tokenizer import save_tokenizer
+from minibert.training.decoding import bleu, translate
+from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.loop import evaluate, train
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
-from minibert.training.recipe import transformer_run
-from minibert.training.tasks import Translation
+from minibert.training.translation import TranslationObjective, prepare_translation
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class TorchTransformer(nn.Module):
-    """The same model from torch's parts, with dropout where the paper has it."""
+    """The same model built from torch.nn modules, with dropout as in the paper."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -58,13 +58,13 @@ class TorchTransformer(nn.Module):
         self.transformer.encoder.norm = self.transformer.decoder.norm = None
         self.transformer.encoder.enable_nested_tensor = False
         for layer in (*self.transformer.encoder.layers, *self.transformer.decoder.layers):
-            layer.dropout = nn.Identity()  # torch drops inside the feed-forward network too, and attention weights
+            layer.dropout = nn.Identity()  # torch also applies dropout inside the feed-forward network and to attention weights
             for attention in (layer.self_attn, getattr(layer, "multihead_attn", None)):
                 if attention is not None:
                     attention.dropout = 0.0
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Seq2SeqLMOutput:
-        """As minibert's."""
+        """Compute the logits, with the arguments of minibert's Transformer."""
         causal = ~torch.ones(*decoder_input_ids.shape[1:] * 2, dtype=torch.bool).tril()
         hidden = self.transformer(
             self._embedded(input_ids),
@@ -77,13 +77,13 @@ class TorchTransformer(nn.Module):
         return Seq2SeqLMOutput(nn.functional.linear(hidden, self.words.weight), hidden)
 
     def _embedded(self, ids: Tensor) -> Tensor:
-        waves = sinusoidal_positions(torch.arange(float(ids.shape[1])), self.config.hidden_size)
-        embedded: Tensor = self.dropout(self.words(ids) * self.config.hidden_size**0.5 + waves)
+        positions = sinusoidal_positions(torch.arange(float(ids.shape[1])), self.config.hidden_size)
+        embedded: Tensor = self.dropout(self.words(ids) * self.config.hidden_size**0.5 + positions)
         return embedded
 
 
 def counterparts(ours: Transformer, theirs: TorchTransformer) -> list[tuple[Tensor, Tensor]]:
-    """Our parameters, and the parts of theirs that are the same."""
+    """Pair our parameters with the corresponding parts of theirs."""
     pairs = [(ours.words.weight, theirs.words.weight)]
     stacks = ((ours.encoder, theirs.transformer.encoder), (ours.decoder, theirs.transformer.decoder))
     for mine, other in stacks:
@@ -94,7 +94,11 @@ def counterparts(ours: Transformer, theirs: TorchTransformer) -> list[tuple[Tens
 
 def _layer(ours: EncoderLayer, theirs: nn.Module) -> list[tuple[Tensor, Tensor]]:
     pairs = _attention(ours.attention, theirs.self_attn)
-    modules = [(ours.attention_norm, theirs.norm1), (ours.intermediate, theirs.linear1), (ours.feed_forward, theirs.linear2)]
+    modules = [
+        (ours.attention_norm, theirs.norm1),
+        (ours.feed_forward.intermediate, theirs.linear1),
+        (ours.feed_forward.output, theirs.linear2),
+    ]
     if isinstance(ours, DecoderLayer):
         pairs += _attention(ours.cross_attention, theirs.multihead_attn)
         modules += [(ours.cross_attention_norm, theirs.norm2), (ours.norm, theirs.norm3)]
@@ -111,7 +115,7 @@ def _attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> list[
 
 
 def main() -> None:
-    """Trains both in turn, and compares."""
+    """Train both models in turn, and compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("text", "valid", "test"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
@@ -119,71 +123,68 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--vocab-size", type=int, default=8000)
-    parser.add_argument("--warmup", type=int, default=800)
+    parser.add_argument("--warmup-steps", type=int, default=800)
     parser.add_argument("--evaluate-every", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("runs/translation"))
     options = parser.parse_args()
-    recipe = TranslationConfig(
-        preset=options.preset, steps=options.steps, batch_tokens=options.batch_tokens, warmup=options.warmup
+    config = TranslationConfig(
+        preset=options.preset, steps=options.steps, batch_tokens=options.batch_tokens, warmup_steps=options.warmup_steps
     )
     source = ParallelTextOptions(text=tuple(options.text), valid=tuple(options.valid))
     options.out.mkdir(parents=True, exist_ok=True)
-    ready = prepare_parallel(
-        source, VocabularyOptions(vocab_size=options.vocab_size, cased=True), recipe, options.out, learn=True
-    )
-    print(ready.summary, flush=True)
-    valid, test = ready.validation_text, read_parallel(options.test)
-    run = transformer_run(recipe, DeviceOptions(device="cpu"), ready.train, ready.tokenizer, ready.longest)
-    config = run.model.config
-    theirs, decoded = TorchTransformer(config), Transformer(config).eval()
+    task = prepare_translation(source, VocabularyOptions(vocab_size=options.vocab_size, cased=True), config, options.out)
+    print(task.summary, flush=True)
+    validation, test = task.validation_text, read_parallel(options.test)
+    run, same_run = (task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS) for _ in range(2))
+    model_config = run.model.config
+    theirs, decoded = TorchTransformer(model_config), Transformer(model_config).eval()
     with torch.no_grad():
         for mine, other in counterparts(run.model, theirs):
             other.copy_(mine)
-    optimizer = adamw(theirs, recipe.rate, 0.0, (0.9, 0.98), eps=1e-9)
-    batches = transformer_run(recipe, DeviceOptions(device="cpu"), ready.train, ready.tokenizer, ready.longest).batches()
+    optimizer = adamw(theirs, config.learning_rate_factor, 0.0, (0.9, 0.98), eps=1e-9)
     their_steps = train(
         theirs,
-        (some for _, some in batches),
-        Translation(recipe.label_smoothing),
+        (micro_batches for _, micro_batches in same_run.batches()),
+        TranslationObjective(config.label_smoothing),
         optimizer,
-        noam(optimizer, config.hidden_size, recipe.warmup),
-        recipe.max_grad_norm,
+        noam(optimizer, model_config.hidden_size, config.warmup_steps),
+        config.max_grad_norm,
     )
     seconds: dict[str, list[float]] = {"minibert": [], "torch.nn.Transformer": []}
     curves: dict[str, list[tuple[int, float, float]]] = {name: [] for name in seconds}
     models = {"minibert": run.model, "torch.nn.Transformer": theirs}
     steps = {"minibert": run.run(), "torch.nn.Transformer": their_steps}
-    for number in range(1, recipe.steps + 1):
-        for name in list(models)[:: 1 if number % 2 else -1]:  # now one goes first, now the other
+    for number in range(1, config.steps + 1):
+        for name in list(models)[:: 1 if number % 2 else -1]:  # each goes first in every second step
             began = time.perf_counter()
             next(steps[name])
             seconds[name].append(time.perf_counter() - began)
-        if number % options.evaluate_every == 0 or number == recipe.steps:
+        if number % options.evaluate_every == 0 or number == config.steps:
             for name, model in models.items():
-                loss = evaluate(model, ready.validation, Translation(0.0))["target"].loss
+                loss = evaluate(model, task.validation, TranslationObjective(0.0))["target"].loss
                 _fill(decoded, run.model, theirs, name)
-                score = bleu(translate(decoded, ready.tokenizer, valid.sources, beams=1), valid.targets)
+                score = bleu(translate(decoded, task.tokenizer, validation.sources, beams=1), validation.targets)
                 curves[name].append((number, loss, score or 0.0))
                 print(f"{name}, step {number}: {loss:.3f} nats, BLEU {score:.2f} (greedy, validation)", flush=True)
     written: dict[str, dict[str, list[str]]] = {f"beam {beams}": {} for beams in (1, 4)}
     for name in models:
         _fill(decoded, run.model, theirs, name)
         decoded.save_pretrained(options.out / name)
-        save_tokenizer(ready.tokenizer, options.out / name)
+        save_tokenizer(task.tokenizer, options.out / name)
         for beams in (1, 4):
-            written[f"beam {beams}"][name] = translate(decoded, ready.tokenizer, test.sources, beams)
+            written[f"beam {beams}"][name] = translate(decoded, task.tokenizer, test.sources, beams)
     ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
     report = {
         "settings": {
-            **ready.settings,
-            "model": {name: getattr(config, name) for name in SIZES},
+            **task.settings,
+            "model": {name: getattr(model_config, name) for name in SIZES},
             "threads": torch.get_num_threads(),
         },
         "curves": {
             name: [dict(zip(("step", "loss", "BLEU"), point, strict=True)) for point in curve] for name, curve in curves.items()
         },
         "test BLEU": {search: compared(found, test.targets) for search, found in written.items()},
-        "seconds a step": {name: _spread(values) for name, values in seconds.items()},
+        "seconds per step": {name: _spread(values) for name, values in seconds.items()},
         "seconds of minibert over those of torch, step by step": _spread(ratios),
     }
     Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -201,7 +202,7 @@ SIZES = ("hidden_size", "num_attention_heads", "intermediate_size", "encoder_lay
 
 
 def compared(written: dict[str, list[str]], targets: list[str]) -> dict[str, dict[str, float | None]]:
-    """BLEU of each, its 95% interval, and the p-value of its difference from the first: a paired bootstrap (Koehn 2004)."""
+    """Compute BLEU, its 95% interval, and the p-value of the difference from the first: paired bootstrap (Koehn 2004)."""
     from sacrebleu.metrics import BLEU
     from sacrebleu.significance import PairedTest
 
@@ -215,7 +216,7 @@ def compared(written: dict[str, list[str]], targets: list[str]) -> dict[str, dic
 
 
 def _fill(decoded: Transformer, ours: Transformer, theirs: TorchTransformer, name: str) -> None:
-    """Puts what one of the two has learned into a model that is decoded."""
+    """Copy the weights of one of the two models to the model used for decoding."""
     if name == "minibert":
         decoded.load_state_dict(ours.state_dict())
         return

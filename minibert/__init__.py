@@ -1,18 +1,18 @@
-"""minibert: the Transformer and BERT written out by hand, to understand them and to check them.
+"""minibert: the Transformer and BERT, written by hand in PyTorch.
 
-The legend of axis names, as the shape annotations use them everywhere:
+Axis names in shape annotations:
 
-    batch           sequences that are worked on together
+    batch           sequences of a batch
     tokens          positions of a sequence
-    queries, keys   the same positions, as those who read and those who are read from
-    heads           attentions side by side
-    width           length of a vector: of a token (`hidden_size`), or of one head's part of it (`head_width`)
-    intermediate    length of a vector inside the feed-forward network
-    vocabulary      word pieces
-    positions       places in a sequence that are to be guessed
-    classes         possible answers
+    queries, keys   positions that attend, and positions that are attended to
+    heads           attention heads
+    width           size of a vector: of a token (`hidden_size`), or of a token in one head (`head_width`)
+    intermediate    hidden size of the feed-forward network
+    vocabulary      tokens of the vocabulary
+    positions       positions with a prediction, such as masked tokens
+    classes         classes of a classification head
 
-`*batch` stands for any number of axes, `#keys` for an axis that may be 1 and is then broadcast.
+`*batch` is any number of axes. `#keys` is an axis that may have size 1 and is then broadcast.
 """
 
 from importlib import import_module
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_MODULES = {
     "Bert": "model",
     "BertConfig": "model",
     "BertForMaskedLM": "model",
@@ -29,19 +29,28 @@ _HOME = {
     "BertForQuestionAnswering": "model",
     "BertForSequenceClassification": "model",
     "BertForTokenClassification": "model",
+    "Checkpoints": "training.checkpoints",
     "GPT2Config": "model",
     "GPT2LMHeadModel": "model",
+    "MaskedLMObjective": "training.pretraining",
     "PRESETS": "model",
+    "PretrainingObjective": "training.pretraining",
     "TRANSFORMERS": "model",
+    "TrainingRun": "training.run",
     "Transformer": "model",
     "TransformerConfig": "model",
+    "adamw": "training.optimizer",
     "equations": "equations",
+    "evaluate": "training.loop",
+    "load": "model",
     "load_tokenizer": "text.tokenizer",
     "record": "observe",
+    "train": "training.loop",
+    "warmup_linear": "training.optimizer",
 }
-"""Where the public names live. They are loaded when they are first asked for, so that `import minibert` is quick."""
+"""Public names and the modules that define them. Each is loaded on first use, so that `import minibert` is fast."""
 
-__all__ = [*_HOME]
+__all__ = [*_MODULES]
 
 if TYPE_CHECKING:
     from minibert import equations as equations
@@ -59,15 +68,24 @@ if TYPE_CHECKING:
     from minibert.model import GPT2LMHeadModel as GPT2LMHeadModel
     from minibert.model import Transformer as Transformer
     from minibert.model import TransformerConfig as TransformerConfig
+    from minibert.model import load as load
     from minibert.observe import record as record
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
+    from minibert.training.checkpoints import Checkpoints as Checkpoints
+    from minibert.training.loop import evaluate as evaluate
+    from minibert.training.loop import train as train
+    from minibert.training.optimizer import adamw as adamw
+    from minibert.training.optimizer import warmup_linear as warmup_linear
+    from minibert.training.pretraining import MaskedLMObjective as MaskedLMObjective
+    from minibert.training.pretraining import PretrainingObjective as PretrainingObjective
+    from minibert.training.run import TrainingRun as TrainingRun
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'minibert' has no attribute {name!r}")
-    home = import_module(f"minibert.{_HOME[name]}")
-    return getattr(home, name, home)
+    module = import_module(f"minibert.{_MODULES[name]}")
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line. Importing it loads neither torch nor any other room of the house: `minibert --help` is quick."""
+"""The command line. Importing it does not load torch or other large libraries, so that `minibert --help` is fast."""
 
 import os
 import sys
@@ -25,19 +25,19 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "pretrain": (pretrain.Pretrain, pretrain.run),
     "runs": (runs.Runs, runs.run),
-    "train-letters": (train_transformer.TrainLetters, train_transformer.run),
-    "train-translator": (train_transformer.TrainTranslator, train_transformer.run),
+    "train-letters": (train_transformer.TrainLetters, train_transformer.run_letters),
+    "train-translator": (train_transformer.TrainTranslator, train_transformer.run_translator),
     "translate": (translate.Translate, translate.run),
     "tokenize": (tokenize.Tokenize, tokenize.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
     "verify": (verify.Verify, verify.run),
     "equations": (equations.Equations, equations.run),
 }
-"""Each command's options and what it does with them."""
+"""The options class and the function of each command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, 1 for failed work, 2 for bad use, 130 or 143 if it was stopped."""
+    """Run one command and return the exit code: 0, 1 for a failure, 2 for invalid usage, 130 or 143 if it was stopped."""
     try:
         options = _options(arguments)
         code = dict(COMMANDS.values())[type(options)](options)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"minibert: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever was reading has read enough; what is left in the buffer must not raise again
+    except BrokenPipeError:  # the reader has closed the pipe; flushing the rest of the buffer must not raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (WorkFailed, OSError) as error:
@@ -61,12 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> Any:
-    """The options of the command that was typed."""
+    """Parse the command line."""
     try:
         return tyro.extras.subcommand_cli_from_dict(
             {name: options for name, (options, _) in COMMANDS.items()},
             prog="minibert",
-            description="The Transformer and BERT written out by hand, to understand them and to check them.",
+            description="The Transformer and BERT written by hand in PyTorch, to learn from and to check other code against.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )

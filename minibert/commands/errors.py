@@ -1,4 +1,4 @@
-"""How a command ends before its work is done."""
+"""Errors that end a command, and signals that end it after the current step."""
 
 import signal
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done; the message says what is wrong, where, and what to do. Exit code 2."""
+    """Invalid options or files. The message contains the problem, its place and a solution. Exit code 2."""
 
 
 class WorkFailed(Exception):
-    """What was begun cannot be finished; the message says what is wrong, and what is left. Exit code 1."""
+    """Failure during the work. The message contains the reason and the saved results. Exit code 1."""
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM, after what was done has been saved; the message says how to go on. Exit code 130 or 143."""
+    """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command to continue. Exit code 130 or 143."""
 
     def __init__(self, number: int, message: str = "minibert: stopped") -> None:
         super().__init__(message)
@@ -23,29 +23,29 @@ class Stopped(Exception):
 
 
 class StopSignal:
-    """Whether somebody has asked to stop."""
+    """The signal that was received inside `deferred_signals`, if any."""
 
     number: int | None = None
 
     def check(self) -> None:
-        """Raises: Stopped, if so. To be called where stopping loses nothing."""
+        """Raise `Stopped` if a signal was received. For places where stopping loses no work."""
         if self.number is not None:
             raise Stopped(self.number)
 
 
 @contextmanager
-def stopping_gently() -> Iterator[StopSignal]:
-    """Inside the block Ctrl-C and SIGTERM are only noted, for `check` to act on; a second one stops at once."""
-    noted = StopSignal()
+def deferred_signals() -> Iterator[StopSignal]:
+    """Store Ctrl-C and SIGTERM instead of stopping immediately. A second signal raises `Stopped`."""
+    received = StopSignal()
 
-    def note(number: int, frame: object) -> None:
-        if noted.number is not None:
+    def handler(number: int, frame: object) -> None:
+        if received.number is not None:
             raise Stopped(number)
-        noted.number = number
+        received.number = number
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield noted
+        yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old_handler in before.items():
+            signal.signal(number, old_handler)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then anywhere else."""
+"""Progress of long work: a bar on a terminal, a line every ten seconds elsewhere."""
 
 import sys
 import time
@@ -15,20 +15,20 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Prints a line, as it is."""
+    """Print text without markup."""
     console.print(text, markup=False)
 
 
 @runtime_checkable
 class Advance(Protocol):
-    """Says that one more piece is done, and something about it, such as the loss."""
+    """A function that counts one more item as done and shows a note about it, such as the loss."""
 
     def __call__(self, note: str = "") -> None: ...
 
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Shows how far work of `total` pieces has got, and the time that is left."""
+    """Show the progress of work on `total` items, with the time left."""
     if sys.stdout.isatty():
         columns = (
             TextColumn(f"{title:<12}"),
@@ -41,21 +41,21 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
             task = bar.add_task(title, total=total, completed=done, note="")
             yield lambda note="": bar.update(task, advance=1, note=note)
     else:
-        yield _lines(title, total, done)
+        yield _print_lines(title, total, done)
 
 
-def _lines(title: str, total: int, done: int) -> Advance:
-    """Prints a line every ten seconds, and at the end."""
-    began = last = time.monotonic()
-    at = first = done
+def _print_lines(title: str, total: int, done: int) -> Advance:
+    """Print a line every ten seconds and at the end."""
+    began = last_print = time.monotonic()
+    current = first = done
 
     def advance(note: str = "") -> None:
-        nonlocal at, last
-        at += 1
+        nonlocal current, last_print
+        current += 1
         now = time.monotonic()
-        if at == total or now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            left = (now - began) / (at - first) * (total - at)
-            print(f"{title} {at}/{total}, {left:.0f} s left. {note}", flush=True)
+        if current == total or now - last_print >= SECONDS_BETWEEN_LINES:
+            last_print = now
+            left = (now - began) / (current - first) * (total - current)
+            print(f"{title} {current}/{total}, {left:.0f} s left. {note}", flush=True)
 
     return advance

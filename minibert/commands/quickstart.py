@@ -1,212 +1,236 @@
-"""`minibert quickstart`: pretrain, fine-tune and look inside, once, on text that every machine has."""
+"""`minibert quickstart`: pretrain, fine-tune and visualize a small BERT on the built-in text."""
 
 import json
 import shlex
 import shutil
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.commands.errors import Stopped, StopSignal, UsageError, stopping_gently
+from minibert.commands.errors import Stopped, StopSignal, UsageError, deferred_signals
 from minibert.commands.progress import progress, say
+from minibert.commands.training import create_folder, describe_step
 from minibert.files import write_atomically
+from minibert.training.options import OutputOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from minibert.model import BertForPreTraining
     from minibert.study.quickstart import Plan, QuickstartData
     from minibert.text.corpus import Document
     from minibert.text.examples import PretrainingBatch
-    from minibert.training.checkpoints import Checkpoints
+    from minibert.training.job import Task
     from minibert.training.run import TrainingRun
 
 LATE = 0.85
-"""Pretraining ends early when this share of the time is gone: on a machine that is slower than when it was measured."""
-METRICS, TRANSFER = "metrics.jsonl", "transfer.json"
+"""Share of the time after which pretraining ends early, on a machine that is slower than when its speed was measured."""
+PLAN_FILE, ACCURACIES_FILE, RESULTS_FILE = "unfinished.json", "transfer.json", "results.json"
+FINE_TUNING_FOLDER = "fine-tuning"
 EVALUATIONS = 8
-EVALUATION_BATCHES = 16
-"""Held-out batches in an evaluation on the way; the last one takes all."""
+"""Number of evaluations during pretraining."""
 
 
 @dataclass(frozen=True)
 class Quickstart:
-    """Pretrains a small BERT on the docstrings of this machine, fine-tunes it, and compares it with one from scratch.
+    """Pretrain a small BERT on the docstrings of Python and torch, fine-tune it, and compare it with training from scratch.
 
-    Needs no network. All is written to one folder: a checkpoint that transformers loads, figures and report.html.
+    Needs no network. Everything is written to one folder: a checkpoint that transformers can load, figures and report.html.
     """
 
     seconds: float = 150
-    """About how long it may take, on this machine."""
+    """Approximate duration on this machine."""
     seed: int = 0
-    """Of everything random. The same seed gives the same numbers on the same machine."""
+    """Seed of all random numbers. The same seed gives the same results on the same machine."""
     out: Path = Path("runs/quickstart")
-    """The folder to write to. An unfinished run found there is taken up where it stopped."""
+    """Folder to write to. An unfinished quickstart in this folder is resumed."""
 
 
 def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> int:
-    """Does it all; `documents` stand in for the built-in corpus."""
+    """Run all stages.
+
+    Args:
+        documents: documents to use instead of the built-in corpus.
+    """
     if options.seconds <= 0:
         raise UsageError(f"--seconds {options.seconds:g}: must be more than 0")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: must be at least 0")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {options.out}: cannot be made a folder ({error.strerror})") from error
+    create_folder(options.out)
     began = time.monotonic()
-    unfinished = options.out / "unfinished.json"
-    plan = _unfinished_plan(unfinished, options)
-    with stopping_gently() as stop:
+    plan = _unfinished_plan(options)
+    with deferred_signals() as stop:
         try:
-            material = _prepare(options, documents, resumed=plan is not None)
+            data = _prepare(options, documents, resumed=plan is not None)
             stop.check()
-            plan = plan or _new_plan(unfinished, options, material)
-            pretraining = _pretrain(options, material, plan, stop, late=began + LATE * options.seconds)
-            accuracies = _fine_tune(options, pretraining, material, plan, stop)
-            _report(options, pretraining, material, accuracies)
+            plan = plan or _new_plan(options, data)
+            pretraining = _pretrain(options, data, plan, stop, late=began + LATE * options.seconds)
+            accuracies = _fine_tune_all(options, pretraining.model, data, plan, stop)
+            _report(options, pretraining, data, accuracies)
         except Stopped as stopped:
-            message = f"Stopped. What was done is kept in {options.out}; to go on:\n  {_command(options)}"
+            message = f"Stopped. All finished work is saved in {options.out}. To continue:\n  {_resume_command(options)}"
             raise Stopped(stopped.number, message) from None
-    unfinished.unlink()
-    shutil.rmtree(_checkpoints(options).directory)
-    say(f"\nDone in {time.monotonic() - began:.0f} s. Look at {options.out / 'report.html'}, or ask the model yourself:")
+    (options.out / PLAN_FILE).unlink()
+    for folder in list(options.out.rglob("checkpoints")):
+        shutil.rmtree(folder)
+    say(f"\nDone in {time.monotonic() - began:.0f} s. The results are in {options.out / 'report.html'}. To use the model:")
     say(f'  minibert fill-mask {options.out} "returns a new [MASK] with the same shape"')
     return 0
 
 
-def _unfinished_plan(unfinished: Path, options: Quickstart) -> "Plan | None":
-    """The plan of a run that was stopped in this folder; it can only go on as it began."""
+def _unfinished_plan(options: Quickstart) -> "Plan | None":
+    """Read the plan of an unfinished quickstart in the folder. It must be continued with the same options."""
     from minibert.study.quickstart import Plan
 
-    if not unfinished.is_file():
+    file = options.out / PLAN_FILE
+    if not file.is_file():
         return None
-    stored = json.loads(unfinished.read_text(encoding="utf-8"))
+    stored = json.loads(file.read_text(encoding="utf-8"))
     if (stored["seconds"], stored["seed"]) != (options.seconds, options.seed):
         raise UsageError(
             f"{options.out} holds an unfinished run with --seconds {stored['seconds']:g} --seed {stored['seed']}: "
-            f"go on with these, choose another --out, or delete {unfinished} to start over"
+            f"use these options, choose another --out, or delete {file} to start over"
         )
     return Plan(stored["steps"], stored["epochs"])
 
 
-def _new_plan(unfinished: Path, options: Quickstart, material: "QuickstartData") -> "Plan":
-    from minibert.study.quickstart import plan
+def _new_plan(options: Quickstart, data: "QuickstartData") -> "Plan":
+    """Choose the number of steps, and delete the files of a finished quickstart in the folder."""
+    from minibert.study.quickstart import make_plan
+    from minibert.training.records import METRICS_FILE, SETTINGS_FILE
 
-    for name in (METRICS, TRANSFER, "results.json"):
-        (options.out / name).unlink(missing_ok=True)
-    shutil.rmtree(_checkpoints(options).directory, ignore_errors=True)
-    made = plan(material, options.seconds, options.seed)
-    write_atomically(unfinished, json.dumps({"seconds": options.seconds, "seed": options.seed, **asdict(made)}))
-    return made
+    out = options.out
+    if (out / SETTINGS_FILE).is_file() and not (out / RESULTS_FILE).is_file():
+        raise UsageError(f"{out} holds a run that is not a quickstart: choose another --out")
+    for name in (METRICS_FILE, SETTINGS_FILE, ACCURACIES_FILE, RESULTS_FILE, "model.safetensors"):
+        (out / name).unlink(missing_ok=True)
+    for name in ("checkpoints", FINE_TUNING_FOLDER):
+        shutil.rmtree(out / name, ignore_errors=True)
+    plan = make_plan(data, options.seconds, options.seed)
+    stored = {"seconds": options.seconds, "seed": options.seed, **asdict(plan)}
+    write_atomically(out / PLAN_FILE, json.dumps(stored))
+    return plan
 
 
 def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resumed: bool) -> "QuickstartData":
-    """Text and vocabulary."""
-    from minibert.study.quickstart import learn_vocabulary, tokenize
+    """Read the text, and train or load the vocabulary."""
+    from minibert.study.quickstart import tokenize, train_vocabulary
     from minibert.text.builtin import builtin_corpus
     from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
 
     if documents is None:
-        say("Gathering the docstrings of Python and torch (the first time takes some seconds) …")
+        say("Reading the docstrings of Python and torch (takes some seconds the first time) …")
         documents = list(builtin_corpus().documents)
     words = sum(len(sentence.split()) for document in documents for sentence in document.sentences)
     say(f"  {words:,} words in {len(documents):,} documents")
     if resumed and (options.out / TOKENIZER_FILE).is_file():
         tokenizer = load_tokenizer(options.out)
     else:
-        say("Learning a WordPiece vocabulary …")
-        tokenizer = learn_vocabulary(documents)
+        say("Training a WordPiece vocabulary …")
+        tokenizer = train_vocabulary(documents)
         save_tokenizer(tokenizer, options.out)
-    material = tokenize(documents, tokenizer)
-    say(f"  {tokenizer.get_vocab_size():,} pieces; {len(material.train.ids):,} tokens to learn from")
-    return material
-
-
-def _checkpoints(options: Quickstart) -> "Checkpoints":
-    from minibert.training.checkpoints import Checkpoints
-
-    return Checkpoints(options.out / "checkpoints", keep=1)
+    return tokenize(documents, tokenizer)
 
 
 def _pretrain(
-    options: Quickstart, material: "QuickstartData", plan: "Plan", stop: StopSignal, late: float
+    options: Quickstart, data: "QuickstartData", plan: "Plan", stop: StopSignal, late: float
 ) -> "TrainingRun[BertForPreTraining, PretrainingBatch]":
-    """Trains to the end of the plan, or until `late` or until stopped, and saves in any case."""
-    from minibert.study.quickstart import pretraining_run, validation_batches
-    from minibert.training.metrics import pretraining_cost
+    """Pretrain to the end of the plan, or until the time `late`, or until a signal. A checkpoint is saved in each case."""
+    from minibert.study.quickstart import pretraining_task
+    from minibert.training.job import Interrupted, Job, Prepared, Started, StepDone
 
-    run, checkpoints = pretraining_run(material, plan.steps, options.seed), _checkpoints(options)
-    if (newest := checkpoints.newest()) is not None:
-        run.resume(newest)
-    if run.done == plan.steps or (options.out / TRANSFER).is_file():
-        return run
     every = max(1, plan.steps // EVALUATIONS)
-    with progress("Pretraining", plan.steps, run.done) as advance, (options.out / METRICS).open("a") as metrics:
-        began, tokens, validation = time.monotonic(), 0, validation_batches(material, options.seed)[:EVALUATION_BATCHES]
-        for step in run.run():
-            entry = {"step": step.number, **step.losses, "learning_rate": step.learning_rate}
-            if step.number % every == 0:
-                entry["validation_mlm"] = run.evaluate(validation)["mlm"].loss
-            metrics.write(json.dumps(entry) + "\n")
-            tokens += pretraining_cost(run.model.config, run.current)[0]
-            speed = tokens / (time.monotonic() - began)
-            advance(f"loss {step.losses['mlm']:.2f} + {step.losses['nsp']:.2f} nats; {speed:,.0f} tokens/s")
-            if stop.number is not None or time.monotonic() > late:
-                break
-    run.save(checkpoints)
-    run.model.save_pretrained(options.out)
+    output = OutputOptions(options.out, resume=True, checkpoint_every=every, keep=1, evaluate_every=every)
+    job = Job(lambda directory, create_tokenizer: pretraining_task(data, plan.steps, options.seed), output)
+    is_over = (options.out / FINE_TUNING_FOLDER).is_dir()
+    with _job_errors(), ExitStack() as stack:
+        for event in job.events():
+            match event:
+                case Prepared(task):
+                    say(task.summary)
+                case Started(run):
+                    if is_over:
+                        break
+                    advance = stack.enter_context(progress("Pretraining", plan.steps, run.steps_done))
+                case StepDone(entry):
+                    advance(describe_step(entry))
+                    if stop.number is not None or time.monotonic() > late:
+                        job.stop()
+                case Interrupted():
+                    run.export(options.out, data.tokenizer)
     stop.check()
-    if run.done < plan.steps:
-        say(f"  This machine is slower than when its speed was measured: stopped at step {run.done} of {plan.steps}.")
+    if run.steps_done < plan.steps and not is_over:
+        say(f"  This machine is slower than when its speed was measured: stopped at step {run.steps_done} of {plan.steps}.")
     return run
 
 
-def _fine_tune(
-    options: Quickstart,
-    pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
-    material: "QuickstartData",
-    plan: "Plan",
-    stop: StopSignal,
+def _fine_tune_all(
+    options: Quickstart, encoder: "BertForPreTraining", data: "QuickstartData", plan: "Plan", stop: StopSignal
 ) -> dict[str, list[float]]:
-    """Test accuracies, one a seed, of the pretrained model and of one from scratch."""
-    from minibert.study.quickstart import FINE_TUNING_RATE, FINE_TUNING_SEEDS, fine_tune
+    """Fine-tune with every seed from both starts, and return the test accuracies by start."""
+    from minibert.study.quickstart import FINE_TUNING_LEARNING_RATES, FINE_TUNING_SEEDS, fine_tuning_task
 
-    file = options.out / TRANSFER
-    accuracies: dict[str, list[float]] = json.loads(file.read_text()) if file.is_file() else {}
-    for start in FINE_TUNING_RATE:
-        done = accuracies.setdefault(start, [])
-        with progress(f"Fine-tuning, {start}", len(FINE_TUNING_SEEDS), len(done)) as advance:
-            for seed in FINE_TUNING_SEEDS[len(done) :]:
-                accuracy = fine_tune(pretraining.model, start, material, seed, plan.epochs, after_step=stop.check)
-                done.append(accuracy)
-                write_atomically(file, json.dumps(accuracies))
+    accuracies: dict[str, list[float]] = {}
+    for start in FINE_TUNING_LEARNING_RATES:
+        with progress(f"Fine-tuning, {start}", len(FINE_TUNING_SEEDS)) as advance:
+            for seed in FINE_TUNING_SEEDS:
+                folder = options.out / FINE_TUNING_FOLDER / f"{start.replace(' ', '-')}-{seed}"
+                accuracy = _fine_tune(fine_tuning_task(encoder, start, data, plan.epochs, seed), folder, stop)
+                accuracies.setdefault(start, []).append(accuracy)
                 advance(f"test accuracy {accuracy:.1%}")
+    write_atomically(options.out / ACCURACIES_FILE, json.dumps(accuracies))
     return accuracies
+
+
+def _fine_tune(task: "Task", folder: Path, stop: StopSignal) -> float:
+    """Run or resume one fine-tuning and return its test accuracy."""
+    from minibert.training.job import Job, StepDone
+    from minibert.training.records import RunRecord
+
+    at_the_end = 10**9
+    output = OutputOptions(folder, resume=True, checkpoint_every=at_the_end, keep=1, evaluate_every=at_the_end)
+    folder.mkdir(parents=True, exist_ok=True)
+    job = Job(lambda directory, create_tokenizer: task, output)
+    with _job_errors():
+        for event in job.events():
+            if isinstance(event, StepDone) and stop.number is not None:
+                job.stop()
+    stop.check()
+    accuracy: float = RunRecord.read(folder).evaluations[-1]["validation_classification_accuracy"]
+    return accuracy
+
+
+@contextmanager
+def _job_errors() -> "Iterator[None]":
+    """Convert errors of jobs that cannot start to `UsageError`."""
+    from minibert.training.job import JobError
+
+    try:
+        yield
+    except JobError as error:
+        raise UsageError(str(error)) from error
 
 
 def _report(
     options: Quickstart,
     pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
-    material: "QuickstartData",
+    data: "QuickstartData",
     accuracies: dict[str, list[float]],
 ) -> None:
-    """Scores on everything held out, guesses, figures and the page."""
+    """Evaluate on all validation documents, and write predictions, figures and the page."""
     from minibert.study.quickstart import validation_batches
     from minibert.study.quickstart_report import QuickstartReport
+    from minibert.training.records import RunRecord
 
-    say("Looking inside …")
-    scores = pretraining.evaluate(validation_batches(material, options.seed))
-    report = QuickstartReport.of(pretraining.model, scores, material, accuracies, _metrics(options))
+    say("Evaluating …")
+    scores = pretraining.evaluate(validation_batches(data, options.seed))
+    report = QuickstartReport.create(pretraining.model, scores, data, accuracies, RunRecord.read(options.out))
     report.write(options.out)
     say(report.summary())
 
 
-def _metrics(options: Quickstart) -> "list[dict[str, float]]":
-    return [json.loads(line) for line in (options.out / METRICS).read_text().splitlines()]
-
-
-def _command(options: Quickstart) -> str:
+def _resume_command(options: Quickstart) -> str:
     words = ["minibert", "quickstart", "--seconds", f"{options.seconds:g}", "--seed", f"{options.seed}"]
     return shlex.join([*words, "--out", str(options.out)])

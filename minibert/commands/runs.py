@@ -1,8 +1,9 @@
-"""`minibert runs`: runs of training side by side."""
+"""`minibert runs`: compare training runs."""
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -11,53 +12,58 @@ from minibert.commands.errors import UsageError
 
 @dataclass(frozen=True)
 class Runs:
-    """Compares runs of training: one table, and one figure of their validation losses."""
+    """Compare training runs in one table, and in one figure of their validation losses."""
 
     directories: Positional[tuple[Path, ...]]
-    """The folders that training has written (--out), or folders with such folders in them."""
+    """Folders of runs (--out of a training command), or folders that contain such folders."""
     figure: Path | None = None
-    """Write the figure to this PNG file."""
+    """PNG file to write the figure to."""
     json: bool = False
-    """Print JSON, not a table."""
+    """Print JSON instead of a table."""
 
 
 def run(options: Runs) -> int:
-    """Prints the table, and draws the figure if one is asked for."""
-    from minibert.study import figures as plots
-    from minibert.training.records import ABOUT, RunRecord, compare_figure, side_by_side, what_differs
+    """Print the table, and write the figure if a file is given."""
+    from minibert.study.figures import save_png
+    from minibert.study.run_figures import comparison_figure
+    from minibert.training.records import SETTINGS_FILE, RunRecord, compare_runs, different_settings
 
-    folders = [run for folder in options.directories for run in _runs_in(folder, ABOUT)]
+    folders = [run for folder in options.directories for run in _run_folders(folder, SETTINGS_FILE)]
     try:
         records = [RunRecord.read(folder) for folder in folders]
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
     if not records:
-        raise UsageError("name at least one folder that `minibert pretrain`, `train-letters` or `train-translator` has written")
+        raise UsageError("give at least one folder written by `minibert pretrain`, `train-letters` or `train-translator`")
     if len({record.name for record in records}) < len(records):
         records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
-    rows = side_by_side(records)
+    rows = compare_runs(records)
     if options.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for name in rows[0]:
-            text = name in ("run", "preset")
-            table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=name != "run")
-        for row in rows:
-            table.add_row(*row.values())
-        Console(highlight=False).print(table)
-        if differing := what_differs(records):
-            print("\nWhere they differ, run by run:", *differing, sep="\n  ")
+        _print_table(rows)
+        if different := different_settings(records):
+            print("\nDifferent settings, in the order of the runs:", *different, sep="\n  ")
     if options.figure is not None:
-        plots.save_png(compare_figure(records), options.figure)
+        save_png(comparison_figure(records), options.figure)
         print(f"written: {options.figure}")
     return 0
 
 
-def _runs_in(folder: Path, about: str) -> list[Path]:
-    """The folder itself, or the runs in it."""
-    inside = sorted(path.parent for path in folder.glob(f"*/{about}"))
-    return inside if inside and not (folder / about).is_file() else [folder]
+def _print_table(rows: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        justify: Literal["left", "right"] = "left" if name in ("run", "preset") else "right"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "run")
+    for row in rows:
+        table.add_row(*row.values())
+    Console(highlight=False).print(table)
+
+
+def _run_folders(folder: Path, settings_file: str) -> list[Path]:
+    """Return the folder itself if it holds a run, else the runs in it."""
+    inside = sorted(path.parent for path in folder.glob(f"*/{settings_file}"))
+    return inside if inside and not (folder / settings_file).is_file() else [folder]

@@ -1,4 +1,4 @@
-"""`minibert translate`: lines in, lines out."""
+"""`minibert translate`: translate lines of text with a trained Transformer."""
 
 import sys
 from dataclasses import dataclass
@@ -12,43 +12,43 @@ from minibert.commands.errors import UsageError
 
 @dataclass(frozen=True)
 class Translate:
-    """Reads lines from the standard input, and writes what a trained Transformer makes of each to the standard output.
+    """Translate the lines of the standard input with a trained Transformer, and write the results to the standard output.
 
-    There is a line out for each line in, after the last has been read. Letters are given with spaces between them: d a c b.
+    All lines are read first. Each line of input gives one line of output. Letters are separated by spaces: d a c b.
     """
 
     checkpoint: Positional[Path]
-    """The folder of a run of `minibert train-translator` or `minibert train-letters`."""
+    """Folder of a run of `minibert train-translator` or `minibert train-letters`."""
     beams: int = 4
-    """Outputs that are followed side by side; 1 is greedy search."""
+    """Beam size; 1 for greedy search."""
     alpha: float = 0.6
-    """Of the length penalty; 0 is none."""
+    """Exponent of the length penalty; 0 for none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is one."""
+    """auto: CUDA if it is available, else the CPU."""
 
 
 def run(options: Translate) -> int:
-    """Translates everything, then prints it."""
+    """Translate all lines, then print the translations."""
     if options.beams < 1:
         raise UsageError(f"--beams {options.beams}: must be at least 1")
     from minibert.model import Transformer
-    from minibert.study.translation import translate
     from minibert.text.tokenizer import UNK, load_tokenizer, token_id
+    from minibert.training.decoding import translate
     from minibert.training.distributed import choose_device
 
     try:
         lines = [line.rstrip("\r") for line in sys.stdin.buffer.read().decode("utf-8-sig").split("\n")]
         if not lines[-1]:
-            lines.pop()  # a line ends with its newline, and none begins there
+            lines.pop()  # the last line ends with a newline, and no line begins after it
         device = choose_device(options.device)
         model, tokenizer = Transformer.from_pretrained(options.checkpoint).to(device), load_tokenizer(options.checkpoint)
         unknown = token_id(tokenizer, UNK)
-        strange = [number for number, found in enumerate(tokenizer.encode_batch(lines), start=1) if unknown in found.ids]
-        if strange:
-            which = f"line {strange[0]}" + (f" and {len(strange) - 1:,} more" if len(strange) > 1 else "")
-            print(f"minibert: {which}: there are words without pieces in the vocabulary, read as {UNK}", file=sys.stderr)
-        for line in translate(model, tokenizer, lines, options.beams, options.alpha):
-            print(line)
+        affected = [number for number, row in enumerate(tokenizer.encode_batch(lines), start=1) if unknown in row.ids]
+        if affected:
+            where = f"line {affected[0]}" + (f" and {len(affected) - 1:,} more" if len(affected) > 1 else "")
+            print(f"minibert: {where}: words that are not in the vocabulary were replaced with {UNK}", file=sys.stderr)
+        for translation in translate(model, tokenizer, lines, options.beams, options.alpha):
+            print(translation)
     except UnicodeDecodeError as error:
         raise UsageError(f"the standard input is not UTF-8 (byte {error.start + 1})") from None
     except (ValueError, FileNotFoundError) as error:

@@ -1,17 +1,18 @@
-"""The first run: a small BERT pretrained, fine-tuned and compared, on text that every machine has.
+"""The quickstart: a small BERT is pretrained, fine-tuned and compared with one trained from scratch, on the built-in text.
 
-Each function is one stage. They are put together, with progress and a report, by `minibert quickstart`.
+This module prepares the data and the tasks. `minibert quickstart` runs them and writes the report.
 """
 
+import hashlib
 import json
 import math
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,59 +20,63 @@ from tokenizers import Tokenizer
 
 from minibert.equations import sinusoidal_positions
 from minibert.files import cache_directory, write_atomically
-from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
+from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
 from minibert.text.batching import batches_by_length
-from minibert.text.corpus import Corpus, Document
+from minibert.text.classification import ClassificationExamples, LabeledText
+from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingExamples
-from minibert.text.labeled import MODULE_FAMILIES, ClassificationBatch, LabeledText, classification_batches, module_families
+from minibert.text.from_options import make_tokenizer
+from minibert.text.module_families import MODULE_FAMILIES, label_by_module
 from minibert.text.options import ExampleConfig, VocabularyOptions
-from minibert.text.source import make_tokenizer
-from minibert.text.splits import split_documents
+from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.training.baselines import baselines
-from minibert.training.loop import evaluate, train
+from minibert.training.classification import CLASSIFICATION, ClassificationTask
+from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.options import ClassificationConfig, DeviceOptions, PretrainingConfig
+from minibert.training.pretraining import PRETRAINING, PretrainingObjective, PretrainingTask, mlm_baselines
 from minibert.training.run import TrainingRun
-from minibert.training.tasks import Classification, Pretraining
 
 VOCABULARY_SIZE = 8000
-EXAMPLES = ExampleConfig(max_length=64, short_share=0.0)
-"""Shorter examples lower the masked-LM loss further in the same time, and longer ones teach more that fine-tuning
-can use: what a text is about shows over several sentences, what word comes next in a few words."""
+EXAMPLES = ExampleConfig(max_length=64, short_seq_probability=0.0)
+"""Validation examples. Shorter ones would give a lower masked-LM loss in the same time, longer ones a better encoder for
+fine-tuning: predicting a word takes a few words of context, but the topic of a text shows over several sentences."""
+TRAIN_EXAMPLES = replace(EXAMPLES, mlm_probability=0.3)
+"""Training examples, with twice the masking of BERT: in so few steps, more targets are worth more than a more complete context
+(Wettig et al. 2022). Validation uses BERT's 15%."""
 TOKENS_PER_BATCH = 2048
-VALIDATION_SHARE = 0.15
-TRAIN_MASKED_SHARE = 0.3
-"""Twice what BERT masks: in so few steps, more guesses from the same text are worth more than a fuller context around each
-(Wettig et al. 2022). What is held out is measured at BERT's 15%."""
-PRETRAINING_RATE = 2e-3
-BIAS_RATE = 20.0
-"""How many times faster the masked-LM head's bias learns: how frequent each piece is. Left to the slower weights, that becomes
-one direction which all hidden states share, and what a text is about has less room in them."""
+VALIDATION_FRACTION = 0.15
+EVALUATION_BATCHES = 16
+"""Validation batches of the evaluations during training. The final evaluation uses all."""
+PRETRAINING_LEARNING_RATE = 2e-3
+BIAS_LEARNING_RATE_FACTOR = 20.0
+"""Learning-rate factor of the bias of the masked-LM head, which learns the token frequencies. At the common rate, the weights
+learn them first, as a direction that all hidden states share, and there is less room for the content of the text."""
 
 Start = Literal["pretrained", "from scratch"]
 
 LABELS_PER_CLASS = 8
 TEST_TEXTS_PER_CLASS = 50
-FINE_TUNING_BATCH = 512
-FINE_TUNING_RATE: dict[Start, float] = {"pretrained": 1e-3, "from scratch": 1e-3}
-"""What did best on modules set apart from the learned ones: of 5e-4 and 1e-3, and from scratch of 5e-4, 1e-3 and 2e-3."""
+FINE_TUNING_LEARNING_RATES: dict[Start, float] = {"pretrained": 1e-3, "from scratch": 1e-3}
+"""Best learning rates on separate modules: of 5e-4 and 1e-3, and from scratch of 5e-4, 1e-3 and 2e-3."""
+FINE_TUNING_BATCH_TOKENS = 512
 FINE_TUNING_SEEDS = (0, 1, 2)
 
-PRETRAINING_SHARE = 0.7
-FINE_TUNING_SHARE = 0.15
-"""Of the time; the rest is for gathering the text, learning the vocabulary, evaluations and figures."""
-MOST_EPOCHS = 8
-"""The same for both starts. With twice as many the one from scratch comes nearer: it has read the few texts more often."""
-REHEARSED_STEPS = 24
+PRETRAINING_TIME = 0.7
+FINE_TUNING_TIME = 0.15
+"""Shares of the time. The rest is for reading the text, training the vocabulary, evaluation and figures."""
+MAX_EPOCHS = 8
+"""Maximum number of fine-tuning epochs. With twice as many, training from scratch comes closer to fine-tuning."""
+MEASURED_STEPS = 24
 
 
 def quickstart_config(vocabulary_size: int) -> BertConfig:
-    """A BERT that two cores can teach something in a minute and a half.
+    """Return the config of a BERT that trains in 90 seconds on two CPU cores.
 
-    The weights start with a larger spread than BERT's 0.02: scores are sums over the width, and at this width they would
-    start so small that attention stays even for most of such a short run. Dropout would only slow down who sees a text
-    two or three times.
+    The initial weights have a larger standard deviation than BERT's 0.02. Attention scores are sums over the hidden size; with
+    this small hidden size they would be so small that attention stays uniform for most of the run. There is no dropout, because
+    each text is seen only two or three times.
     """
     return BertConfig(
         vocab_size=vocabulary_size,
@@ -87,19 +92,18 @@ def quickstart_config(vocabulary_size: int) -> BertConfig:
 
 
 def mimetic_initialization(model: BertForPreTraining | BertForSequenceClassification) -> None:
-    """Lets attention begin with what it would have to find out first: who is near, and who is alike.
+    """Initialize attention to prefer nearby and similar tokens.
 
-    Positions start as the sinusoids of the 2017 Transformer, of which a distance is a rotation, with the spread of all
-    other weights; they are learned from there. Keys are projected as queries are, so a token's scores are highest with tokens
-    like itself.
+    Position embeddings start as the sinusoids of the 2017 Transformer, scaled to the standard deviation of all other weights.
+    Key projections start equal to query projections, so that the scores of a token are highest with similar tokens.
 
     Source: Trockman and Kolter 2023, "Mimetic initialization of self-attention layers".
-    Differs: they mix noise and identity to the product of both projections, and set the one of values and output too.
+    Differs: the paper adds noise and identity to the product of both projections, and also initializes values and output.
     """
-    embeddings, spread = model.bert.embeddings.positions.weight, model.config.initializer_range
-    places = torch.arange(len(embeddings), dtype=embeddings.dtype)
+    embeddings, std = model.bert.embeddings.positions.weight, model.config.initializer_range
+    positions = torch.arange(len(embeddings), dtype=embeddings.dtype)
     with torch.no_grad():
-        embeddings.copy_(math.sqrt(2) * spread * sinusoidal_positions(places, embeddings.shape[-1]))
+        embeddings.copy_(math.sqrt(2) * std * sinusoidal_positions(positions, embeddings.shape[-1]))
         for module in model.modules():
             if isinstance(module, MultiHeadAttention):
                 module.key.weight.copy_(module.query.weight)
@@ -107,7 +111,7 @@ def mimetic_initialization(model: BertForPreTraining | BertForSequenceClassifica
 
 @dataclass(frozen=True)
 class QuickstartData:
-    """What the run learns from and what it is measured on: documents of different modules."""
+    """Training and validation documents, from different modules, and their tokens."""
 
     tokenizer: Tokenizer
     train_documents: list[Document]
@@ -117,18 +121,23 @@ class QuickstartData:
 
     @property
     def baselines(self) -> dict[str, float]:
-        """Held-out losses that can be had without reading context, in nats."""
-        return baselines(self.train, self.validation, self.tokenizer)
+        """Validation losses of masked language modeling without context, in nats."""
+        return mlm_baselines(self.train, self.validation, self.tokenizer)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the training tokens."""
+        return hashlib.sha256(self.train.ids.tobytes()).hexdigest()[:16]
 
 
-def learn_vocabulary(documents: Sequence[Document], size: int = VOCABULARY_SIZE) -> Tokenizer:
-    """A WordPiece vocabulary from the documents that are not held out."""
-    return make_tokenizer(VocabularyOptions(vocab_size=size), Corpus("", "", documents), VALIDATION_SHARE)
+def train_vocabulary(documents: Sequence[Document], size: int = VOCABULARY_SIZE) -> Tokenizer:
+    """Train a WordPiece vocabulary on the training documents."""
+    return make_tokenizer(VocabularyOptions(vocab_size=size), training_sentences(documents, VALIDATION_FRACTION))
 
 
 def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> QuickstartData:
-    """Splits the documents by module and encodes both parts."""
-    train, validation = split_documents(documents, VALIDATION_SHARE)
+    """Split the documents by module and tokenize both parts."""
+    train, validation = split_documents(documents, VALIDATION_FRACTION)
     return QuickstartData(
         tokenizer,
         train,
@@ -138,112 +147,151 @@ def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> QuickstartD
     )
 
 
-def pretraining_run(material: QuickstartData, steps: int, seed: int) -> TrainingRun[BertForPreTraining, PretrainingBatch]:
-    """The pretraining of the first run, before its first step."""
-    torch.manual_seed(seed)
-    model = BertForPreTraining(quickstart_config(material.tokenizer.get_vocab_size()))
-    mimetic_initialization(model)
-    return TrainingRun(
-        model,
-        PretrainingExamples(material.train, material.tokenizer, replace(EXAMPLES, masked_share=TRAIN_MASKED_SHARE), seed),
-        Pretraining(),
-        partial(batches_by_length, TOKENS_PER_BATCH),
-        partial(adamw, learning_rate=PRETRAINING_RATE, betas=(0.9, 0.98), learning_rate_factors={"mlm.bias": BIAS_RATE}),
-        partial(warmup_linear, steps=steps),
-        steps,
+@dataclass(frozen=True)
+class QuickstartPretraining(PretrainingTask):
+    """Pretraining with the quickstart's model, initialization and batches."""
+
+    def make_run(
+        self, device_options: DeviceOptions, processes: Processes
+    ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
+        torch.manual_seed(self.config.seed)
+        model = BertForPreTraining(quickstart_config(self.tokenizer.get_vocab_size()))
+        mimetic_initialization(model)
+        factors = {"mlm.bias": BIAS_LEARNING_RATE_FACTOR}
+        return TrainingRun(
+            model,
+            PretrainingExamples(self.train, self.tokenizer, self.config.examples, self.config.seed),
+            PretrainingObjective(),
+            batch_sampler=partial(batches_by_length, TOKENS_PER_BATCH),
+            optimizer=partial(
+                adamw,
+                learning_rate=self.config.peak_learning_rate,
+                weight_decay=self.config.weight_decay,
+                betas=(0.9, 0.98),
+                learning_rate_factors=factors,
+            ),
+            schedule=partial(warmup_linear, steps=self.config.steps),
+            steps=self.config.steps,
+            micro_batch_size=device_options.micro_batch_size,
+            processes=processes,
+        )
+
+
+def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartPretraining:
+    """Create the pretraining task of the quickstart."""
+    config = PretrainingConfig(
+        steps=steps, learning_rate=PRETRAINING_LEARNING_RATE, dropout=0.0, seed=seed, examples=TRAIN_EXAMPLES
+    )
+    training = {name: value for name, value in asdict(config).items() if name not in ("preset", "batch_size")}
+    return QuickstartPretraining(
+        config,
+        data.tokenizer,
+        data.train,
+        validation_batches(data, seed)[:EVALUATION_BATCHES],
+        data.baselines,
+        settings={
+            "task": PRETRAINING.task,
+            "training": {"preset": "quickstart", "batch_tokens": TOKENS_PER_BATCH, **training},
+            "corpus": {"validation_fraction": VALIDATION_FRACTION, "digest": data.digest},
+        },
+        summary=f"  vocabulary: {data.tokenizer.get_vocab_size():,}; {len(data.train.ids):,} training tokens",
     )
 
 
-def validation_batches(material: QuickstartData, seed: int) -> list[PretrainingBatch]:
-    """Everything held out, with the pairs and masks that BERT would have."""
-    epoch = PretrainingExamples(material.validation, material.tokenizer, EXAMPLES, seed).epoch(0)
-    return [epoch.batch(chosen) for chosen in epoch.in_batches(partial(batches_by_length, TOKENS_PER_BATCH))]
+def validation_batches(data: QuickstartData, seed: int) -> list[PretrainingBatch]:
+    """Create batches of all validation examples, with BERT's sentence pairs and masks."""
+    epoch = PretrainingExamples(data.validation, data.tokenizer, EXAMPLES, seed).epoch(0)
+    return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, TOKENS_PER_BATCH))]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is done; decided before the work begins, and kept when it is taken up again."""
+    """Length of the quickstart. It is chosen before pretraining and kept on resume."""
 
     steps: int
-    """Updates in pretraining."""
+    """Optimizer updates of pretraining."""
     epochs: int
-    """Times that each fine-tuning sees its labeled texts."""
+    """Epochs of each fine-tuning."""
 
 
-def plan(material: QuickstartData, seconds: float, seed: int) -> Plan:
-    """As much as this machine can do in `seconds`, by its speed in a short rehearsal.
+def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
+    """Choose as many steps and epochs as this machine can do in `seconds`.
 
-    The speed is measured once and then remembered in the cache, since the same seed is to give the same numbers again.
+    The speed of the machine is measured once and stored in the cache, so that the same seed gives the same results again.
     """
     machine = f"{platform.node()}-{torch.get_num_threads()}-torch-{torch.__version__}"
     cache = cache_directory() / f"speed-{machine}.json"
     if not cache.is_file():
-        write_atomically(cache, json.dumps({"seconds_per_step": _rehearse(material, seed)}))
-    seconds_per_step = json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"]
-    steps_affordable = seconds / seconds_per_step
-    epoch_costs = len(FINE_TUNING_SEEDS) * 2 * 2  # in pretraining steps: the texts of an epoch, for every seed and start
+        write_atomically(cache, json.dumps({"seconds_per_step": _measure_seconds_per_step(data, seed)}))
+    steps = seconds / json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"]
+    steps_per_epoch = len(FINE_TUNING_SEEDS) * 2 * 2  # time of an epoch for every seed and start, in pretraining steps
     return Plan(
-        steps=max(8, round(PRETRAINING_SHARE * steps_affordable)),
-        epochs=min(MOST_EPOCHS, max(1, int(FINE_TUNING_SHARE * steps_affordable / epoch_costs))),
+        steps=max(8, round(PRETRAINING_TIME * steps)),
+        epochs=min(MAX_EPOCHS, max(1, int(FINE_TUNING_TIME * steps / steps_per_epoch))),
     )
 
 
-def _rehearse(material: QuickstartData, seed: int) -> float:
-    """The median time of a pretraining step, in seconds."""
-    rehearsal = pretraining_run(material, REHEARSED_STEPS, seed)
-    times = [time.perf_counter() for _ in rehearsal.run()]
-    return float(np.median(np.diff(times)[REHEARSED_STEPS // 4 :]))
+def _measure_seconds_per_step(data: QuickstartData, seed: int) -> float:
+    """Measure the median duration of a pretraining step."""
+    run = pretraining_task(data, MEASURED_STEPS, seed).make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
+    times = [time.perf_counter() for _ in run.run()]
+    return float(np.median(np.diff(times)[MEASURED_STEPS // 4 :]))
 
 
 @dataclass(frozen=True)
-class LabeledTask:
-    """Which module family does this docstring come from? Few labels to learn from, other modules to be tested on."""
+class QuickstartFineTuning(ClassificationTask):
+    """Fine-tuning from the pretrained encoder or from scratch."""
 
-    train: list[LabeledText]
-    test: list[LabeledText]
+    start: Start
 
-    @classmethod
-    def draw(cls, material: QuickstartData, seed: int) -> "LabeledTask":
-        """The texts to learn from differ from seed to seed; those of the test are always the same."""
-        return cls(
-            module_families(material.train_documents, LABELS_PER_CLASS, np.random.default_rng(seed)),
-            module_families(material.validation_documents, TEST_TEXTS_PER_CLASS, np.random.default_rng(0)),
-        )
-
-    def majority_accuracy(self) -> float:
-        """Accuracy of who always names the most frequent class."""
-        return max(Counter(example.label for example in self.test).values()) / len(self.test)
+    def make_model(self) -> BertForSequenceClassification:
+        model = BertForSequenceClassification(self.model_config)
+        mimetic_initialization(model)
+        if self.start == "pretrained":
+            model.bert.load_state_dict(self.encoder.bert.state_dict())
+        return model
 
 
-def fine_tune(
-    encoder: BertForPreTraining,
-    start: Start,
-    material: QuickstartData,
-    seed: int,
-    epochs: int,
-    after_step: Callable[[], object] = lambda: None,
-) -> float:
-    """Fine-tunes a classifier and returns its accuracy on the test.
+def fine_tuning_task(
+    encoder: BertForPreTraining, start: Start, data: QuickstartData, epochs: int, seed: int
+) -> QuickstartFineTuning:
+    """Create one fine-tuning task: which module family is this docstring from?
 
     Args:
-        encoder: the pretrained model; what starts from scratch takes only its sizes, and starts as it did.
-        seed: which labels there are, how the classifier starts (and the rest, from scratch), order and dropout.
-        after_step: called after every step; what it raises ends the work.
+        encoder: the pretrained model. Training from scratch uses only its config.
+        seed: seed of the labeled texts, the initial weights, order and dropout.
     """
-    torch.manual_seed(seed)
-    task = LabeledTask.draw(material, seed)
-    config = replace(encoder.config, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
-    model = BertForSequenceClassification(config.with_labels(list(MODULE_FAMILIES)))
-    mimetic_initialization(model)
-    if start == "pretrained":
-        model.bert.load_state_dict(encoder.bert.state_dict())
+    config = ClassificationConfig(
+        epochs=epochs, batch_tokens=FINE_TUNING_BATCH_TOKENS, learning_rate=FINE_TUNING_LEARNING_RATES[start], seed=seed
+    )
+    texts = label_by_module(data.train_documents, LABELS_PER_CLASS, np.random.default_rng(seed))
+    train = ClassificationExamples(texts, data.tokenizer, EXAMPLES.max_length, seed)
+    test = ClassificationExamples(test_texts(data), data.tokenizer, EXAMPLES.max_length, seed).epoch(0)
+    task = QuickstartFineTuning(
+        config,
+        encoder,
+        list(MODULE_FAMILIES),
+        data.tokenizer,
+        train,
+        [test.batch(indices) for indices in test.batch_indices(partial(batches_by_length, TOKENS_PER_BATCH))],
+        settings={},
+        summary=f"{len(texts)} labeled texts",
+        start=start,
+    )
+    settings: dict[str, Any] = {
+        "task": CLASSIFICATION.task,
+        "training": {"start": start, "steps": task.steps, **asdict(config)},
+        "corpus": {"validation_fraction": VALIDATION_FRACTION, "digest": data.digest},
+    }
+    return replace(task, settings=settings)
 
-    def batches(examples: list[LabeledText], tokens: int, epoch: int) -> list[ClassificationBatch]:
-        generator = np.random.default_rng([seed, epoch])
-        return classification_batches(examples, material.tokenizer, EXAMPLES.max_length, tokens, generator)
 
-    steps = [[batch] for epoch in range(epochs) for batch in batches(task.train, FINE_TUNING_BATCH, epoch)]
-    optimizer = adamw(model, FINE_TUNING_RATE[start])
-    for _ in train(model, steps, Classification(), optimizer, warmup_linear(optimizer, len(steps))):
-        after_step()
-    return evaluate(model, batches(task.test, TOKENS_PER_BATCH, 0), Classification())["classification"].accuracy
+def test_texts(data: QuickstartData) -> list[LabeledText]:
+    """Select the labeled test texts, the same for all seeds."""
+    return label_by_module(data.validation_documents, TEST_TEXTS_PER_CLASS, np.random.default_rng(0))
+
+
+def majority_accuracy(texts: Iterable[LabeledText]) -> float:
+    """Compute the accuracy of always predicting the most frequent class."""
+    counts = Counter(text.label for text in texts)
+    return max(counts.values()) / counts.total()

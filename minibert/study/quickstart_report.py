@@ -1,159 +1,157 @@
-"""What a first run has found: as numbers, as figures, as one page."""
+"""The results of the quickstart as numbers, figures and one HTML page."""
 
 import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from minibert.files import write_atomically
 from minibert.model import BertForPreTraining
-from minibert.study import figures as plots
-from minibert.study import report
+from minibert.study import figures, report
 from minibert.study.fill_mask import Guess, fill_mask
 from minibert.study.introspection import HeadView, masked_sentences, sharpest_head
-from minibert.study.quickstart import (
-    FINE_TUNING_SEEDS,
-    LABELS_PER_CLASS,
-    LabeledTask,
-    QuickstartData,
-)
-from minibert.text.labeled import MODULE_FAMILIES
-from minibert.training.baselines import UNIFORM, UNIGRAM
+from minibert.study.quickstart import FINE_TUNING_SEEDS, LABELS_PER_CLASS, QuickstartData, majority_accuracy, test_texts
+from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
+from minibert.training.pretraining import PRETRAINING, UNIFORM, UNIGRAM
+from minibert.training.records import RunRecord
 
-EXAMPLES = 8
+SENTENCES = 8
 
 
 @dataclass(frozen=True)
 class QuickstartReport:
-    """Every number that is shown, each computed once."""
+    """All numbers of the report, each computed once."""
 
-    metrics: list[dict[str, float]]
+    record: RunRecord
     baselines: dict[str, float]
     scores: dict[str, Score]
     accuracies: dict[str, list[float]]
     majority: float
-    guesses: list[tuple[str, str, list[Guess]]]
+    predictions: list[tuple[str, str, list[Guess]]]
+    """Sentence with [MASK], the true word, and the most probable tokens."""
     head: HeadView
 
     @classmethod
-    def of(
+    def create(
         cls,
         model: BertForPreTraining,
         scores: dict[str, Score],
-        material: QuickstartData,
+        data: QuickstartData,
         accuracies: dict[str, list[float]],
-        metrics: list[dict[str, float]],
+        record: RunRecord,
     ) -> "QuickstartReport":
-        """Lets the pretrained model guess, and looks into one head; `scores` are those on all validation documents."""
-        tokenizer = material.tokenizer
-        sentences = masked_sentences(material.validation_documents, tokenizer, EXAMPLES)
-        guesses = [(some.text, some.truth, fill_mask(model, tokenizer, some.text)[0]) for some in sentences]
-        shown = sentences[0].text.replace("[MASK]", sentences[0].truth)
-        majority = LabeledTask.draw(material, seed=0).majority_accuracy()
-        return cls(
-            metrics,
-            material.baselines,
-            scores,
-            accuracies,
-            majority,
-            guesses,
-            sharpest_head(model, tokenizer, shown),
-        )
+        """Predict masked words with the pretrained model and record one attention head.
+
+        Args:
+            scores: scores on all validation documents.
+            accuracies: test accuracies of fine-tuning, by start, one per seed.
+            record: the record of pretraining.
+        """
+        sentences = masked_sentences(data.validation_documents, data.tokenizer, SENTENCES)
+        predictions = [
+            (sentence.text, sentence.truth, fill_mask(model, data.tokenizer, sentence.text)[0]) for sentence in sentences
+        ]
+        complete = sentences[0].text.replace("[MASK]", sentences[0].truth)
+        head = sharpest_head(model, data.tokenizer, complete)
+        return cls(record, data.baselines, scores, accuracies, majority_accuracy(test_texts(data)), predictions, head)
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """What was measured, the number, and what to hold it against."""
+        """Build the table of results: metric, value, comparison."""
         mlm, nsp, unigram = self.scores["mlm"], self.scores["nsp"], self.baselines[UNIGRAM]
-        below = unigram - mlm.loss
+        gain = unigram - mlm.loss
         return [
-            (
-                "masked-LM loss, held out",
-                f"{mlm.loss:.2f} nats",
-                f"{below:.2f} below" if below > 0 else f"{-below:.2f} above",
-            ),
-            ("  of who knows word frequencies only", f"{unigram:.2f} nats", "unigram entropy"),
-            ("  of who knows nothing", f"{self.baselines[UNIFORM]:.2f} nats", "ln V"),
-            ("masked words found, held out", f"{mlm.accuracy:.1%}", ""),
-            ("next sentence told, held out", f"{nsp.accuracy:.1%}", "50% by chance"),
+            ("validation MLM loss", f"{mlm.loss:.2f} nats", f"{abs(gain):.2f} {'below' if gain > 0 else 'above'} unigram"),
+            ("  baseline: unigram entropy", f"{unigram:.2f} nats", "token frequencies only"),
+            ("  baseline: ln V", f"{self.baselines[UNIFORM]:.2f} nats", "uniform prediction"),
+            ("validation MLM accuracy", f"{mlm.accuracy:.1%}", ""),
+            ("validation NSP accuracy", f"{nsp.accuracy:.1%}", "50% by chance"),
             *(
-                (f"fine-tuning accuracy, {start}", _mean_and_spread(values), f"{len(values)} seeds")
+                (f"fine-tuning test accuracy, {start}", _mean_and_deviation(values), f"{len(values)} seeds")
                 for start, values in self.accuracies.items()
             ),
-            ("  of who names the most frequent class", f"{self.majority:.1%}", f"{len(MODULE_FAMILIES)} classes"),
+            ("  baseline: most frequent class", f"{self.majority:.1%}", f"{len(MODULE_FAMILIES)} classes"),
         ]
 
     def verdict(self) -> str:
-        """Whether pretraining helped, in a sentence. Seed by seed, as both starts have the same labeled texts in each."""
+        """Summarize in one sentence if pretraining helped. Both starts have the same labeled texts for each seed."""
         pairs = zip(self.accuracies["pretrained"], self.accuracies["from scratch"], strict=True)
         gains = [pretrained - scratch for pretrained, scratch in pairs]
-        gain, spread = statistics.mean(gains), statistics.stdev(gains)
-        outcome = "more" if gain > spread else "not more"
-        return f"Pretraining adds {gain:+.1%} ± {spread:.1%} of accuracy, seed by seed: {outcome} than the seeds differ."
-
-    def summary(self) -> str:
-        """The numbers and some guesses as plain text, for a terminal."""
-        lines = [f"  {name:<42}{number:>16}   {note}" for name, number, note in self.rows()]
-        guesses = [
-            f"  {text}\n      {truth}: " + ", ".join(f"{guess.piece} {guess.probability:.0%}" for guess in places)
-            for text, truth, places in self.guesses[:3]
-        ]
-        return "\n".join(
-            ["", *lines, "", f"  {self.verdict()}", "", "  Held-out sentences, the truth and its guesses:", *guesses]
+        gain, deviation = statistics.mean(gains), statistics.stdev(gains)
+        outcome = "more" if gain > deviation else "not more"
+        return (
+            f"Pretraining changes the accuracy by {gain:+.1%} ± {deviation:.1%} (per seed): {outcome} than the variation "
+            f"between seeds."
         )
 
+    def summary(self) -> str:
+        """Format the results and some predictions as plain text, for the terminal."""
+        lines = [f"  {name:<42}{number:>16}   {note}" for name, number, note in self.rows()]
+        predictions = [
+            f"  {text}\n      {truth}: " + ", ".join(f"{guess.piece} {guess.probability:.0%}" for guess in guesses)
+            for text, truth, guesses in self.predictions[:3]
+        ]
+        heading = "  Validation sentences with the true word and the predictions:"
+        return "\n".join(["", *lines, "", f"  {self.verdict()}", "", heading, *predictions])
+
     def write(self, directory: Path) -> None:
-        """Writes `results.json`, `loss.png`, `attention.png`, `transfer.png`, `quickstart.png` and `report.html`."""
-        results = {
+        """Write `results.json`, `loss.png`, `attention.png`, `transfer.png`, `quickstart.png` and `report.html`."""
+        write_atomically(directory / "results.json", json.dumps(self._results(), indent=2, ensure_ascii=False) + "\n")
+        drawings = {"loss": self._losses(), "attention": self._attention(), "transfer": self._transfer()}
+        for name, drawing in drawings.items():
+            figures.save_png(figures.figure(drawing), directory / f"{name}.png")
+        figures.save_png(figures.figure(*drawings.values(), size=(5.2, 3.6)), directory / "quickstart.png")
+        write_atomically(directory / "report.html", self._page(drawings))
+
+    def _results(self) -> dict[str, Any]:
+        return {
             "baselines": self.baselines,
             "pretraining": {term: asdict(score) for term, score in self.scores.items()},
             "fine_tuning": {**self.accuracies, "majority": self.majority},
-            "guesses": [
-                {"text": text, "truth": truth, "guesses": [asdict(guess) for guess in places]}
-                for text, truth, places in self.guesses
+            "predictions": [
+                {"text": text, "truth": truth, "predictions": [asdict(guess) for guess in guesses]}
+                for text, truth, guesses in self.predictions
             ],
         }
-        write_atomically(directory / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-        drawings = {"loss": self._losses(), "attention": self._attention(), "transfer": self._transfer()}
-        for name, drawing in drawings.items():
-            plots.save_png(plots.figure(drawing), directory / f"{name}.png")
-        plots.save_png(plots.figure(*drawings.values(), size=(5.2, 3.6)), directory / "quickstart.png")
-        write_atomically(directory / "report.html", self._page(drawings))
 
-    def _losses(self) -> plots.Draw:
-        validation = [(int(entry["step"]), entry["validation_mlm"]) for entry in self.metrics if "validation_mlm" in entry]
-        steps = [int(entry["step"]) for entry in self.metrics]
-        return plots.losses(steps, [entry["mlm"] for entry in self.metrics], validation, self.baselines)
+    def _losses(self) -> figures.Draw:
+        training, validation = (self.record.curve(key) for key in (PRETRAINING.training_loss, PRETRAINING.validation_loss))
+        return figures.losses([step for step, _ in training], [loss for _, loss in training], validation, self.baselines)
 
-    def _attention(self) -> plots.Draw:
-        title = f"Attention of layer {self.head.layer}, head {self.head.head}"
-        return plots.attention(self.head.weights, self.head.tokens, title)
+    def _attention(self) -> figures.Draw:
+        title = f"Attention weights of layer {self.head.layer}, head {self.head.head}"
+        return figures.attention(self.head.weights, self.head.tokens, title)
 
-    def _transfer(self) -> plots.Draw:
-        return plots.transfer(self.accuracies, self.majority, "most frequent class")
+    def _transfer(self) -> figures.Draw:
+        return figures.transfer(self.accuracies, self.majority, "most frequent class")
 
-    def _page(self, drawings: Mapping[str, plots.Draw]) -> str:
+    def _page(self, drawings: Mapping[str, figures.Draw]) -> str:
         captions = {
-            "loss": "The loss starts near ln V, where nothing is known, falls to the unigram entropy, where it is "
-            "known how frequent each piece is, and goes below it as the words around are read. Held out are whole modules.",
-            "attention": "Each row is a token that reads, each column a token that is read; the rows sum to one. Of all "
-            "heads this is the one in which tokens look hardest at one other token each.",
-            "transfer": f"Which family of modules does a docstring come from? {LABELS_PER_CLASS} labeled texts of each of "
-            f"{len(MODULE_FAMILIES)} families ({', '.join(MODULE_FAMILIES)}), tested on modules that neither pretraining "
-            f"nor fine-tuning has seen. Every dot is one of {len(FINE_TUNING_SEEDS)} seeds, which differ in the labeled "
-            f"texts too. {self.verdict()}",
+            "loss": "The loss starts near ln V, the loss of a uniform prediction. It falls to the unigram entropy, the loss of "
+            "predicting every token from its frequency alone, and below it as the model uses context. The validation documents "
+            "are from other modules than the training documents.",
+            "attention": "Each row is a query token, each column a key token. The weights of a row sum to 1. Of all "
+            "heads, this is the one with the largest weights between different tokens.",
+            "transfer": f"Classification of docstrings by module family: {', '.join(MODULE_FAMILIES)}. There are "
+            f"{LABELS_PER_CLASS} labeled texts for each of the {len(MODULE_FAMILIES)} families. The test texts are from "
+            f"modules that were used neither in pretraining nor in fine-tuning. Each dot is one of {len(FINE_TUNING_SEEDS)} "
+            f"seeds, which also have different labeled texts. {self.verdict()}",
         }
-        headings = {"loss": "Pretraining", "attention": "Looking inside", "transfer": "What pretraining is worth"}
+        headings = {"loss": "Pretraining", "attention": "Attention of one head", "transfer": "The effect of pretraining"}
         return report.page(
-            "minibert: a first run",
+            "minibert: results of the quickstart",
             [
-                report.table(("measured", "", "beside"), self.rows()),
-                *(report.figure_section(headings[name], plots.figure(drawings[name]), captions[name]) for name in drawings),
-                report.text_section("Guessed words", "Held-out sentences, drawn blindly; a right guess is marked."),
-                report.guesses_table(self.guesses),
+                report.table(("metric", "value", "comparison"), self.rows()),
+                *(report.figure_section(headings[name], figures.figure(drawings[name]), captions[name]) for name in drawings),
+                report.text_section(
+                    "Masked words", "Randomly chosen validation sentences. Correct predictions are highlighted."
+                ),
+                report.guesses_table(self.predictions),
             ],
         )
 
 
-def _mean_and_spread(values: Sequence[float]) -> str:
+def _mean_and_deviation(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.1%} ± {statistics.stdev(values):.1%}"

@@ -1,1 +1,1 @@
-"""The one loop, for pretraining and for every kind of fine-tuning."""
+"""Training: one loop, and one file per task with its objective, its data and its metrics."""

@@ -1,4 +1,4 @@
-"""Stopping and going on: checkpoints that are whole or not there, and everything that is random."""
+"""Checkpoint folders that are either complete or absent, and the states of the random number generators."""
 
 import hashlib
 import json
@@ -17,68 +17,69 @@ from torch import distributed
 from minibert.files import write_atomically
 from minibert.training.distributed import Processes
 
-CHECKSUMS = "checksums.json"
+CHECKSUMS_FILE = "checksums.json"
 
 
 class Checkpoints:
-    """The last checkpoints of a run: folders `step-000100` and so on, each whole or not there at all.
+    """The latest checkpoints of a run: folders `step-000100` and so on, each complete or absent.
 
     Args:
-        directory: where the folders are.
-        keep: how many of them stay.
+        directory: the parent folder of the checkpoints.
+        keep: number of checkpoints to keep. Older ones are deleted.
     """
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
-        self.directory = directory
+    def __init__(self, directory: str | Path, keep: int = 2) -> None:
+        self.directory = Path(directory)
         self.keep = keep
 
     def save(self, step: int, write: Callable[[Path], None]) -> Path:
-        """Makes the checkpoint of a step of what `write` puts into the folder that it is given.
+        """Create the checkpoint of a step from the files that `write` puts into the folder passed to it.
 
-        It is written beside, brought to the disk, and then renamed. Only after that an old one is deleted.
+        The files are written to a temporary folder and flushed to the disk. Then the folder is renamed. Old checkpoints are
+        deleted last.
 
-        Raises: OSError for a full disk or a folder that is read-only; the checkpoints before are then as they were.
+        Raises: OSError for a full disk or a read-only folder. Earlier checkpoints are then unchanged.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        for left_over in self.directory.glob(".*.partial"):
-            shutil.rmtree(left_over)
+        for leftover in self.directory.glob(".*.partial"):
+            shutil.rmtree(leftover)
         final = self.directory / f"step-{step:06d}"
         partial = self.directory / f".{final.name}.partial"
         partial.mkdir()
         try:
             write(partial)
-            loss_sums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
-            write_atomically(partial / CHECKSUMS, json.dumps(loss_sums, indent=1) + "\n")
+            checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+            write_atomically(partial / CHECKSUMS_FILE, json.dumps(checksums, indent=1) + "\n")
             _flush(partial)
-            shutil.rmtree(final, ignore_errors=True)  # there only if it is damaged: a whole one would have been gone on from
+            shutil.rmtree(final, ignore_errors=True)  # exists only if it is damaged: else the run had resumed from it
             partial.rename(final)
             _flush(self.directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        newer = [folder for folder in self._folders() if _step(folder) > step]  # damaged, or it would have been gone on from
+        newer = [folder for folder in self._folders() if _step(folder) > step]  # damaged, for the same reason
         for old in newer + self._folders()[len(newer) + self.keep :]:
             shutil.rmtree(old)
         return final
 
     def newest(self) -> Path | None:
-        """The last checkpoint that is as it was written; None if there is none."""
-        return next((folder for folder in self._folders() if _is_whole(folder)), None)
+        """Return the latest undamaged checkpoint; None if there is none."""
+        return next((folder for folder in self._folders() if _is_complete(folder)), None)
 
     def _folders(self) -> list[Path]:
-        """Newest first."""
-        found = [path for path in self.directory.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
-        return sorted(found, key=_step, reverse=True)
+        """List all checkpoint folders, newest first."""
+        folders = [path for path in self.directory.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+        return sorted(folders, key=_step, reverse=True)
 
 
 def _step(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
-        loss_sums = json.loads((folder / CHECKSUMS).read_text())
-        return all(_checksum(folder / name) == expected for name, expected in loss_sums.items())
+        checksums = json.loads((folder / CHECKSUMS_FILE).read_text())
+        return all(_checksum(folder / name) == expected for name, expected in checksums.items())
     except (OSError, ValueError):
         return False
 
@@ -89,7 +90,7 @@ def _checksum(file: Path) -> str:
 
 
 def _flush(folder: Path) -> None:
-    """Brings the names in a folder to the disk, which writing the files does not."""
+    """Flush the file names of a folder to the disk. Flushing the files does not do this."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -98,30 +99,30 @@ def _flush(folder: Path) -> None:
 
 
 def random_states(processes: Processes) -> list[dict[str, Any]]:
-    """What the next random numbers depend on, of each process: torch on the CPU and its GPU, numpy, Python."""
-    kind, keys, *place = np.random.get_state(legacy=True)  # noqa: NPY002 - the one that other libraries draw from
+    """Collect the random number generator states of every process: torch (CPU and its GPU), numpy and Python."""
+    kind, keys, *position = np.random.get_state(legacy=True)  # noqa: NPY002 - the global generator, used by other libraries
     own = {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(processes.device) if processes.device.type == "cuda" else None,
-        "numpy": [kind, np.asarray(keys).tolist(), *place],
+        "numpy": [kind, np.asarray(keys).tolist(), *position],
         "python": random.getstate(),
     }
     if processes.count == 1:
         return [own]
-    every: list[Any] = [None] * processes.count
-    distributed.all_gather_object(every, own)
-    return every
+    states: list[Any] = [None] * processes.count
+    distributed.all_gather_object(states, own)
+    return states
 
 
 def set_random_state(states: list[dict[str, Any]], processes: Processes) -> None:
-    """Puts back what `random_states` has seen; a process that was not there then keeps its own."""
+    """Restore this process's state from `random_states`. A process without a stored state keeps its current one."""
     if processes.rank >= len(states):
         return
     state = states[processes.rank]
     torch.set_rng_state(state["torch"])
     if processes.device.type == "cuda" and state["cuda"] is not None:
         torch.cuda.set_rng_state(state["cuda"], processes.device)
-    kind, keys, *place = state["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *place))  # noqa: NPY002
+    kind, keys, *position = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *position))  # noqa: NPY002
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))

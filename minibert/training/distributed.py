@@ -1,4 +1,4 @@
-"""More than one process: PyTorch's own engines, started by `torchrun`. A single process runs the same lines."""
+"""Training in several processes with PyTorch's DDP or FSDP2, started by `torchrun`. A single process runs the same code."""
 
 import os
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from minibert.model.layers import EncoderLayer
 from minibert.training.options import Sharding
 
 TIMEOUT = timedelta(hours=24)
-"""How long a process waits for the others: one of them may be reading a large corpus, or learning its vocabulary. That one of
-them has gone is noticed at once."""
-
-
+"""Maximum wait for another process. It is long because one process may be preparing a large corpus. A process that exits is
+noticed immediately."""
 CPU = torch.device("cpu")
+TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""Environment variables set by torchrun, with the values used without it."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that train one model, as one of them sees it."""
+    """The group of processes that train one model, and the place of this process in it."""
 
     rank: int = 0
     count: int = 1
@@ -35,33 +35,33 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this one writes the files and speaks to the user."""
+        """True for the process that writes files and prints."""
         return self.rank == 0
 
-    def total(self, parts: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """The sum over all processes, of each entry."""
-        values = torch.zeros(len(parts), dtype=torch.float64, device=self.device)
-        for place, value in enumerate(parts.values()):
-            values[place] = value
+    def sum(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Sum each entry over all processes."""
+        totals = torch.zeros(len(values), dtype=torch.float64, device=self.device)
+        for position, value in enumerate(values.values()):
+            totals[position] = value
         if self.count > 1:
-            distributed.all_reduce(values)
-        return dict(zip(parts, values.tolist(), strict=True))
+            distributed.all_reduce(totals)
+        return dict(zip(values, totals.tolist(), strict=True))
 
-    def agree(self, problem: str) -> str:
-        """The first problem that any process has, in all of them; "" if there is none."""
+    def first_error(self, message: str) -> str:
+        """Return the first non-empty error message of any process, the same in all of them; "" if there is none."""
         if self.count == 1:
-            return problem
-        every: list[Any] = [None] * self.count
-        distributed.all_gather_object(every, problem)
-        return next((text for text in every if text), "")
+            return message
+        messages: list[Any] = [None] * self.count
+        distributed.all_gather_object(messages, message)
+        return next((text for text in messages if text), "")
 
-    def wait(self) -> None:
-        """Goes on when all have come here."""
+    def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
         if self.count > 1:
             distributed.barrier(device_ids=[self.local_rank] if self.device.type == "cuda" else None)
 
-    def leave(self) -> None:
-        """Ends the work in common."""
+    def close(self) -> None:
+        """Leave the process group."""
         if self.count > 1:
             distributed.destroy_process_group()
 
@@ -69,43 +69,45 @@ class Processes:
 SINGLE_PROCESS = Processes()
 
 
-def join(device: str = "auto") -> Processes:
-    """Meets the other processes that `torchrun` has started; without it there is this one alone.
+def start_processes(device: str = "auto") -> Processes:
+    """Join the process group that `torchrun` has started. Without torchrun this process is the only one.
 
     Args:
-        device: "cpu", "cuda", or "auto" for CUDA where there is one. Each process of a machine takes a GPU of its own.
+        device: "cpu", "cuda", or "auto" for CUDA if it is available. Each process of a machine uses one GPU.
 
     Raises: ValueError if there is no such device.
     """
     device = choose_device(device)
     rank, count, local_rank = (int(os.environ.get(name, default)) for name, default in TORCHRUN.items())
-    here = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
-    if here.type == "cuda":
+    own_device = torch.device("cuda", local_rank) if device == "cuda" else CPU
+    if own_device.type == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise ValueError(f"process {local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}")
-        torch.cuda.set_device(here)
+        torch.cuda.set_device(own_device)
     if count > 1:
-        distributed.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=TIMEOUT)
-    return Processes(rank, count, local_rank, here)
+        distributed.init_process_group("nccl" if own_device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    return Processes(rank, count, local_rank, own_device)
 
 
 def choose_device(device: str) -> str:
-    """cpu or cuda: auto is CUDA where there is one. Raises: ValueError for what is not there."""
+    """Resolve "auto" to "cuda" if CUDA is available, else "cpu".
+
+    Raises: ValueError for an unknown device, or for "cuda" without CUDA.
+    """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r}: must be auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here, or this torch was built without CUDA: take --device cpu")
+        raise ValueError("there is no CUDA device here, or this torch was built without CUDA: use --device cpu")
     return device
 
 
-TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
-"""What torchrun says in the environment, and what holds without it."""
-
-
 def parallelize(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Module:
-    """The model as all processes train it together; it must be the same in all of them, on `processes.device`."""
+    """Wrap or shard a model for training in all `processes`.
+
+    The model must be on `processes.device` and have the same weights in every process.
+    """
     if processes.count == 1:
         return model
     if sharding == "ddp":
@@ -114,28 +116,28 @@ def parallelize(model: nn.Module, sharding: Sharding, processes: Processes) -> n
     for layer in [module for module in model.modules() if isinstance(module, EncoderLayer)]:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
-    for way_in in ("encode", "decode"):  # generation goes round `forward`, where the parts are put together
-        if hasattr(model, way_in):
-            register_fsdp_forward_method(model, way_in)
+    for method in ("encode", "decode"):  # generation calls these instead of `forward`, which gathers the weights
+        if hasattr(model, method):
+            register_fsdp_forward_method(model, method)
     return model
 
 
-def set_gradient_sync(model: nn.Module, now: bool) -> None:
-    """Whether the next backward pass hands the gradients around: after the last micro-batch of a step is soon enough."""
+def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
+    """Choose if the next backward pass exchanges gradients: only the last micro-batch of a step needs to."""
     if isinstance(model, DistributedDataParallel):
-        model.require_backward_grad_sync = now
+        model.require_backward_grad_sync = enabled
     elif isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(now)
+        model.set_requires_gradient_sync(enabled)
 
 
 def reshard(model: nn.Module) -> None:
-    """Every process keeps its own part alone again: after a forward pass that no backward pass has followed."""
+    """Free the gathered weights of a sharded model after a forward pass without a backward pass."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
 
 
-def gradient_norm(model: nn.Module, max_grad_norm: float) -> float:
-    """The length of all gradients together, which are then shortened to `max_grad_norm` if they are longer."""
+def clip_gradients(model: nn.Module, max_grad_norm: float) -> float:
+    """Scale the whole gradient down to norm `max_grad_norm` if it is longer. Return the norm before clipping."""
     norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()

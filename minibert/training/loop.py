@@ -1,161 +1,141 @@
-"""The one loop. Pretraining and fine-tuning differ in their batches and their objective, and in nothing else."""
+"""The training loop and the evaluation loop. Pretraining and fine-tuning differ only in their batches and their objective."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from minibert.training.distributed import SINGLE_PROCESS, Processes, gradient_norm, set_gradient_sync
+from minibert.training.distributed import SINGLE_PROCESS, Processes, clip_gradients, set_gradient_sync
+from minibert.training.objective import Objective
 
-Batch = TypeVar("Batch", contravariant=True)
+BatchT = TypeVar("BatchT")
 MAX_SKIPPED_STEPS = 5
-"""Steps in a row without a finite loss and gradient, after which there is no hope."""
-
-
-class LossSum(NamedTuple):
-    """What a batch adds to one term of the loss."""
-
-    loss: Tensor
-    """Summed over the predictions, in nats."""
-    correct: Tensor | None = None
-    """How many predictions are right, where they can be right or wrong."""
-
-
-@runtime_checkable
-class Objective(Protocol[Batch]):
-    """What training makes small: a sum of terms, each a mean over its own number of predictions."""
-
-    def target_counts(self, batch: Batch) -> dict[str, int]:
-        """How many predictions each term has in `batch`: known without running the model."""
-        ...
-
-    def loss_sums(self, model: nn.Module, batch: Batch) -> dict[str, LossSum]:
-        """The loss of each term, summed over its predictions in `batch`, and how many of them are right."""
-        ...
+"""Number of consecutive steps without a finite loss and gradient after which training stops with an error."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happened in one update of the weights."""
+    """Results of one optimizer update."""
 
     number: int
-    """Of this update, counted from 1."""
+    """Number of the update, starting at 1."""
     losses: dict[str, float]
-    """Of each term, in nats per prediction, over all micro-batches and processes."""
+    """Mean loss of each term in nats per target, over all micro-batches and processes."""
     accuracies: dict[str, float]
-    """Of each term whose predictions can be right or wrong: the share that is right."""
+    """Accuracy of each term that has correct and incorrect predictions."""
     gradient_norm: float
-    """Of all gradients together, before clipping."""
+    """Norm of the whole gradient before clipping."""
     learning_rate: float
-    """With which this update was made."""
+    """Learning rate of this update."""
     skipped: bool
-    """Whether the loss or a gradient was no finite number, so that the weights were left as they were."""
+    """True if the loss or the gradient was not finite. The weights were then not updated."""
 
 
 class DivergenceError(ArithmeticError):
-    """The loss is no finite number, again and again."""
+    """Error for a loss or gradient that was not finite in several consecutive steps."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"loss or gradient was not finite in {MAX_SKIPPED_STEPS} steps in a row, the last of them step {step}")
+        super().__init__(f"loss or gradient was not finite in {MAX_SKIPPED_STEPS} consecutive steps, the last one step {step}")
         self.step = step
 
 
 def train(
     model: nn.Module,
-    steps: Iterable[Sequence[Batch]],
-    objective: Objective[Batch],
+    steps: Iterable[Sequence[BatchT]],
+    objective: Objective[BatchT],
     optimizer: Optimizer,
     schedule: LRScheduler,
     max_grad_norm: float = 1.0,
-    first: int = 1,
+    first_step: int = 1,
     autocast: torch.dtype | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> Iterator[Step]:
-    """Yields one `Step` per update. What to log, when to evaluate, where to save is the caller's business.
+    """Run the training steps and yield one `Step` per optimizer update. Logging, evaluation and saving are the caller's.
 
     Args:
-        steps: the micro-batches of each update. Their gradients are added up exactly as if they were one batch: a term
-            is divided by its count over all of them, in all processes, which is known before the first backward pass.
-        clip: longest gradient, over all parameters together (Devlin et al.'s code: 1.0).
-        first: number of the first step, for a run that goes on.
-        autocast: the type that matrix products are computed in, such as torch.bfloat16; None for that of the weights.
-        processes: that train together, each with its own share of the micro-batches.
+        steps: the micro-batches of each update. Each loss term is divided by its number of targets in all micro-batches
+            and processes, so that several micro-batches give the same gradient as one large batch.
+        max_grad_norm: maximum norm of the whole gradient; a longer gradient is scaled down to it.
+        first_step: number of the first update; more than 1 for a resumed run.
+        autocast: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
+        processes: the processes that train the model together, each on its own micro-batches.
 
-    Raises: Diverged after `MAX_SKIPPED_STEPS` steps in a row without a finite loss and gradient.
+    Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps without a finite loss and gradient.
     """
     model.train()
     skipped_in_a_row = 0
-    for number, micro_batches in enumerate(steps, start=first):
-        target_counts = processes.total(total_target_counts(objective, micro_batches))
-        losses: dict[str, Tensor | float] = dict.fromkeys(target_counts, 0.0)
+    for number, micro_batches in enumerate(steps, start=first_step):
+        targets = processes.sum(total_target_counts(objective, micro_batches))  # known before the first backward pass
+        losses: dict[str, Tensor | float] = dict.fromkeys(targets, 0.0)
         correct: dict[str, Tensor | float] = {}
-        for place, batch in enumerate(micro_batches, start=1):
-            set_gradient_sync(model, now=place == len(micro_batches))
+        for position, batch in enumerate(micro_batches, start=1):
+            set_gradient_sync(model, position == len(micro_batches))
             with torch.autocast(processes.device.type, autocast, enabled=autocast is not None):
-                loss_sums = objective.loss_sums(model, batch)
-            means = {term: some.loss / max(1, target_counts[term]) for term, some in loss_sums.items()}
-            # Gradients come as the mean over processes, and are to be the sum: each loss is a part of the whole one.
+                sums = objective.loss_sums(model, batch)
+            means = {term: sums[term].loss / max(1, targets[term]) for term in sums}
+            # DDP and FSDP average the gradients over the processes. Multiplying by their number gives the sum.
             torch.autograd.backward(processes.count * torch.stack(list(means.values())).sum())
-            for term, some in loss_sums.items():
+            for term in sums:
                 losses[term] += means[term].detach()
-                if some.correct is not None:
-                    correct[term] = correct.get(term, 0) + some.correct
-        whole = processes.total(losses)
-        right = {term: total / max(1, target_counts[term]) for term, total in processes.total(correct).items()}
-        norm = gradient_norm(model, max_grad_norm)
+                if (correct_here := sums[term].correct) is not None:
+                    correct[term] = correct.get(term, 0) + correct_here
+        mean_losses = processes.sum(losses)
+        accuracies = {term: count / max(1, targets[term]) for term, count in processes.sum(correct).items()}
+        gradient_norm = clip_gradients(model, max_grad_norm)
         learning_rate = optimizer.param_groups[0]["lr"]
-        skipped = not all(map(math.isfinite, (norm, *whole.values())))
+        skipped = not all(map(math.isfinite, (gradient_norm, *mean_losses.values())))
         if not skipped:
             optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        yield Step(number, whole, right, norm, learning_rate, skipped)
+        yield Step(number, mean_losses, accuracies, gradient_norm, learning_rate, skipped)
         skipped_in_a_row = skipped_in_a_row + 1 if skipped else 0
         if skipped_in_a_row == MAX_SKIPPED_STEPS:
             raise DivergenceError(number)
 
 
-def total_target_counts(objective: Objective[Batch], batches: Iterable[Batch]) -> dict[str, int]:
-    """How many predictions each term has in all `batches` together."""
-    target_counts: dict[str, int] = {}
+def total_target_counts(objective: Objective[BatchT], batches: Iterable[BatchT]) -> dict[str, int]:
+    """Count the targets of each term in all `batches` together."""
+    total: dict[str, int] = {}
     for batch in batches:
         for term, count in objective.target_counts(batch).items():
-            target_counts[term] = target_counts.get(term, 0) + count
-    return target_counts
+            total[term] = total.get(term, 0) + count
+    return total
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well one term of an objective is done."""
+    """Loss and accuracy of one term on evaluation data."""
 
     loss: float
-    """In nats per prediction."""
+    """Mean loss in nats per target."""
     accuracy: float
-    """The share of predictions that are right; 0 where there is no right and wrong."""
+    """Share of correct predictions; 0 for a term without correct and incorrect predictions."""
     count: int
-    """Of predictions that were scored."""
+    """Number of targets."""
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[Batch], objective: Objective[Batch]) -> dict[str, Score]:
-    """The mean over all predictions in `batches`, without dropout; the model is left as it was."""
-    totals: dict[str, Tensor] = {}
-    training = model.training
+def evaluate(model: nn.Module, batches: Iterable[BatchT], objective: Objective[BatchT]) -> dict[str, Score]:
+    """Compute the mean loss and the accuracy of each term over all `batches`, without dropout.
+
+    The model is returned to the mode (training or evaluation) it was in.
+    """
+    was_training = model.training
     model.eval()
+    totals: dict[str, Tensor] = {}  # of each term: loss, correct predictions, targets
     for batch in batches:
-        target_counts = objective.target_counts(batch)
+        targets = objective.target_counts(batch)
         for term, (loss, correct) in objective.loss_sums(model, batch).items():
-            some = torch.tensor(
-                [loss.item(), 0.0 if correct is None else correct.item(), target_counts[term]], dtype=torch.float64
-            )
-            totals[term] = totals.get(term, torch.zeros(3, dtype=torch.float64)) + some
-    model.train(training)
-    scores = {}
-    for term, (loss, right, count) in ((term, total.tolist()) for term, total in totals.items()):
-        scores[term] = Score(loss / max(1, count), right / max(1, count), int(count))
-    return scores
+            row = [loss.item(), 0.0 if correct is None else correct.item(), targets[term]]
+            totals[term] = totals.get(term, torch.zeros(3, dtype=torch.float64)) + torch.tensor(row, dtype=torch.float64)
+    model.train(was_training)
+    return {
+        term: Score(loss / max(1, count), correct / max(1, count), int(count))
+        for term, (loss, correct, count) in ((term, total.tolist()) for term, total in totals.items())
+    }

@@ -1,4 +1,4 @@
-"""How the weights are moved: AdamW, a learning rate that rises and then falls. Devlin et al. 2019, section A.2."""
+"""The optimizer (AdamW) and the learning-rate schedules."""
 
 from collections.abc import Mapping
 
@@ -17,13 +17,13 @@ def adamw(
     learning_rate_factors: Mapping[str, float] | None = None,
     eps: float = 1e-8,
 ) -> AdamW:
-    """AdamW (Loshchilov and Hutter 2019), which shrinks matrices and embeddings, but no bias and no LayerNorm gain.
+    """AdamW (Loshchilov and Hutter 2019) with weight decay on matrices and embeddings, but not on biases and norm gains.
 
     Args:
-        faster: by parameter name, how many times the learning rate it has.
+        learning_rate_factors: for single parameters, by name: a factor on the learning rate.
 
-    Differs: Google's BERT code leaves out Adam's bias correction and adds eps = 1e-6; this is PyTorch's own AdamW, with
-        the correction and Kingma and Ba's 1e-8.
+    Differs: Google's BERT code leaves out Adam's bias correction and uses eps = 1e-6. This is PyTorch's AdamW, with the
+        correction and the eps of Kingma and Ba, 1e-8.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -31,8 +31,8 @@ def adamw(
         groups.setdefault(((learning_rate_factors or {}).get(name, 1.0), decay), []).append(parameter)
     return AdamW(
         [
-            {"params": parameters, "lr": times * learning_rate, "weight_decay": decay}
-            for (times, decay), parameters in groups.items()
+            {"params": parameters, "lr": factor * learning_rate, "weight_decay": decay}
+            for (factor, decay), parameters in groups.items()
         ],
         lr=learning_rate,
         betas=betas,
@@ -41,19 +41,26 @@ def adamw(
     )
 
 
-def warmup_linear(optimizer: Optimizer, steps: int, warmup: float = 0.1) -> LambdaLR:
-    """Raises the learning rate over the first `warmup` share of all `steps`, then lowers it in a straight line to zero."""
-    rising = max(1, round(warmup * steps))
-    return LambdaLR(optimizer, lambda done: warmup_linear_schedule(done + 1, steps, rising))
-
-
-def noam(optimizer: Optimizer, width: int, warmup: int, ends: int | None = None) -> LambdaLR:
-    """The learning rate of the 2017 Transformer, times that of the optimizer (Vaswani et al. 2017, equation 3).
+def warmup_linear(optimizer: Optimizer, steps: int, warmup_fraction: float = 0.1) -> LambdaLR:
+    """Linear warm-up to the optimizer's learning rate, then linear decay to zero (Devlin et al. 2019, section A.2).
 
     Args:
-        ends: the step at which it is to be zero: it then falls in a straight line, not with the root of the step.
+        steps: number of optimizer updates in the whole run.
+        warmup_fraction: share of the steps used for warm-up.
     """
-    if ends is None:
-        return LambdaLR(optimizer, lambda done: noam_schedule(done + 1, width, warmup))
-    highest = noam_schedule(warmup, width, warmup)
-    return LambdaLR(optimizer, lambda done: highest * warmup_linear_schedule(done + 1, ends, warmup))
+    warmup_steps = max(1, round(warmup_fraction * steps))
+    return LambdaLR(optimizer, lambda done: warmup_linear_schedule(done + 1, steps, warmup_steps))
+
+
+def noam(optimizer: Optimizer, width: int, warmup_steps: int, linear_decay_steps: int | None = None) -> LambdaLR:
+    """The schedule of the 2017 Transformer (Vaswani et al. 2017, equation 3), times the optimizer's learning rate.
+
+    Args:
+        width: hidden size of the model.
+        linear_decay_steps: for linear decay after warm-up, the step at which the learning rate is zero. None for the decay
+            of the paper, with the inverse square root of the step.
+    """
+    if linear_decay_steps is None:
+        return LambdaLR(optimizer, lambda done: noam_schedule(done + 1, width, warmup_steps))
+    peak = noam_schedule(warmup_steps, width, warmup_steps)
+    return LambdaLR(optimizer, lambda done: peak * warmup_linear_schedule(done + 1, linear_decay_steps, warmup_steps))

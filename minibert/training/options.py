@@ -1,6 +1,7 @@
-"""What a run is told about training. Importing this loads no library, so that a command line of it is quick."""
+"""Options of training runs. Importing this module loads no library, so that the command line starts fast."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from minibert.text.options import ExampleConfig, InvalidOption
@@ -8,140 +9,199 @@ from minibert.text.options import ExampleConfig, InvalidOption
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
 Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
+Precision = Literal["float32", "bfloat16", "float64"]
 LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
-"""Devlin et al. 2019, section A.2, for base and large; smaller models bear, and need, longer steps."""
+"""Peak learning rate of each preset. Devlin et al. 2019, section A.2, for base and large; small models need more."""
 
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """What decides the numbers: the same recipe on the same text gives the same model."""
+    """Hyperparameters of a pretraining run. Two runs with the same hyperparameters on the same text give the same weights."""
 
     preset: Preset = "tiny"
-    """The size of the model, as in Turc et al. 2019 and Devlin et al. 2019."""
+    """Size of the model, as in Turc et al. 2019 and Devlin et al. 2019."""
     steps: int = 1000
-    """Updates of the weights."""
+    """Number of optimizer updates."""
     batch_size: int = 64
-    """Examples in a step, over all processes."""
+    """Examples per step, over all processes."""
     learning_rate: float | None = None
-    """At its highest. None: what suits the preset, from 1e-3 (tiny) to 1e-4 (base)."""
-    warmup: float = 0.1
-    """Share of the steps in which the learning rate rises; then it falls to zero in a straight line."""
+    """Peak learning rate. None: the preset's own, from 1e-3 (tiny) to 1e-4 (base)."""
+    warmup_fraction: float = 0.1
+    """Share of the steps used for linear warm-up. Linear decay to zero follows."""
     weight_decay: float = 0.01
-    """How fast matrices and embeddings shrink."""
+    """Weight decay of matrices and embeddings."""
     dropout: float = 0.1
-    """Of hidden states and attention weights. 0 learns faster from text that is read once or twice."""
+    """Dropout of hidden states and attention weights. 0 trains faster if each document is seen only once or twice."""
     max_grad_norm: float = 1.0
-    """Longest gradient."""
+    """Maximum gradient norm; longer gradients are scaled down to it."""
     seed: int = 0
-    """Of the first weights, pairs, masks, order and dropout."""
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    """bfloat16: weights stay float32, products of matrices are rounded (autocast). float64: for comparisons."""
+    """Seed of initial weights, sentence pairs, masks, order and dropout."""
+    precision: Precision = "float32"
+    """float32; bfloat16: float32 weights, matrix products in bfloat16 (autocast); float64: for comparisons."""
     examples: ExampleConfig = field(default_factory=ExampleConfig)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("learning_rate", "max_grad_norm"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InvalidOption(f"{name} {getattr(self, name):g}: must be more than 0")
-        if not 0 <= self.warmup < 1:
-            raise InvalidOption(f"warmup {self.warmup:g}: must be at least 0 and below 1")
-        if not 0 <= self.dropout < 1:
-            raise InvalidOption(f"dropout {self.dropout:g}: must be at least 0 and below 1")
-        if self.weight_decay < 0 or self.seed < 0:
-            raise InvalidOption("weight_decay and seed: must be at least 0")
+        _at_least_one(self, "steps", "batch_size")
+        _positive(self, "learning_rate", "max_grad_norm")
+        _fraction(self, "warmup_fraction", "dropout")
+        _not_negative(self, "weight_decay", "seed")
 
     @property
-    def rate(self) -> float:
-        """The learning rate at its highest."""
+    def peak_learning_rate(self) -> float:
+        """Learning rate at the end of warm-up."""
         return self.learning_rate or LEARNING_RATES[self.preset]
 
 
 @dataclass(frozen=True)
 class TranslationConfig:
-    """What decides the numbers of a Transformer that learns to turn one sequence into another."""
+    """Hyperparameters of training the Transformer of 2017 to turn one sequence into another."""
 
     preset: Literal["tiny", "small", "base", "big"] = "tiny"
-    """The size of the model: base and big are those of Vaswani et al. 2017."""
+    """Size of the model. base and big are those of Vaswani et al. 2017."""
     steps: int = 3000
-    """Updates of the weights."""
+    """Number of optimizer updates."""
     batch_tokens: int = 4096
-    """Tokens in a step, of sources and targets together, padding included. The paper had 50,000."""
-    warmup: int = 800
-    """Steps in which the learning rate rises. The paper had 4,000."""
-    decay: Literal["root", "linear"] = "root"
-    """How it falls then: with the root of the step, as in the paper, or in a straight line to zero at the last step."""
-    rate: float = 1.0
-    """How many times the paper's learning rate (Vaswani et al., equation 3)."""
+    """Tokens per step, of sources and targets together, including padding. Vaswani et al.: 50,000."""
+    warmup_steps: int = 800
+    """Steps of linear warm-up. Vaswani et al.: 4,000."""
+    decay: Literal["inverse-sqrt", "linear"] = "inverse-sqrt"
+    """Decay after warm-up: inverse square root of the step (Vaswani et al.), or linear to zero at the last step."""
+    learning_rate_factor: float = 1.0
+    """Factor on the learning rate of Vaswani et al., equation 3."""
     dropout: float = 0.1
-    """Of what sublayers find, and of the sums of embeddings and positions."""
+    """Dropout of the output of each sublayer and of the sums of embeddings and positions."""
     label_smoothing: float = 0.1
-    """Share of the label that is spread over the whole vocabulary."""
+    """Share of the target probability that is spread over the whole vocabulary."""
     max_grad_norm: float = 1.0
-    """Longest gradient."""
+    """Maximum gradient norm; longer gradients are scaled down to it."""
     pre_norm: bool = False
-    """Normalize what goes into a sublayer, not the sum that comes out."""
+    """Apply layer normalization to the input of each sublayer, not to the residual sum."""
     positions: Literal["sinusoidal", "learned", "rotary", "alibi"] = "sinusoidal"
-    """How a token's place is told."""
+    """Kind of position encoding."""
     seed: int = 0
-    """Of the first weights, order and dropout."""
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    """bfloat16: weights stay float32, products of matrices are rounded (autocast). float64: for comparisons."""
+    """Seed of initial weights, order and dropout."""
+    precision: Precision = "float32"
+    """float32; bfloat16: float32 weights, matrix products in bfloat16 (autocast); float64: for comparisons."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_tokens", "warmup"):
-            if getattr(self, name) < 1:
-                raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise InvalidOption(f"{name} {getattr(self, name):g}: must be more than 0")
-        for name in ("dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidOption(f"{name} {getattr(self, name):g}: must be at least 0 and below 1")
-        if self.seed < 0:
-            raise InvalidOption("seed: must be at least 0")
+        _at_least_one(self, "steps", "batch_tokens", "warmup_steps")
+        _positive(self, "learning_rate_factor", "max_grad_norm")
+        _fraction(self, "dropout", "label_smoothing")
+        _not_negative(self, "seed")
 
 
 @dataclass(frozen=True)
 class LettersConfig(TranslationConfig):
-    """What decides the numbers of a Transformer that learns what to do with letters.
+    """Hyperparameters of training the Transformer of 2017 on sequences of letters.
 
-    New examples can always be drawn, so nothing has to keep it from learning them by heart: no dropout, no smoothing.
+    New examples are drawn in every epoch, so there is no overfitting to prevent: no dropout, no label smoothing.
     """
 
     steps: int = 1400
-    """Updates of the weights."""
+    """Number of optimizer updates."""
     batch_tokens: int = 1024
-    """Tokens in a step, of sources and targets together, padding included."""
-    warmup: int = 100
-    """Steps in which the learning rate rises."""
-    decay: Literal["root", "linear"] = "linear"
-    """How it falls then: with the root of the step, as in the paper, or in a straight line to zero at the last step."""
-    rate: float = 0.12
-    """How many times the paper's learning rate (Vaswani et al., equation 3)."""
+    """Tokens per step, of sources and targets together, including padding."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+    decay: Literal["inverse-sqrt", "linear"] = "linear"
+    """Decay after warm-up: inverse square root of the step (Vaswani et al.), or linear to zero at the last step."""
+    learning_rate_factor: float = 0.12
+    """Factor on the learning rate of Vaswani et al., equation 3."""
     dropout: float = 0.0
-    """Of what sublayers find, and of the sums of embeddings and positions."""
+    """Dropout of the output of each sublayer and of the sums of embeddings and positions."""
     label_smoothing: float = 0.0
-    """Share of the label that is spread over the whole vocabulary."""
+    """Share of the target probability that is spread over the whole vocabulary."""
+
+
+@dataclass(frozen=True)
+class ClassificationConfig:
+    """Hyperparameters of fine-tuning for sequence classification (Devlin et al. 2019, section A.3)."""
+
+    epochs: int = 3
+    """Passes over the labeled texts."""
+    batch_tokens: int = 512
+    """Tokens per step, including padding."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.01
+    """Weight decay of matrices and embeddings."""
+    dropout: float = 0.1
+    """Dropout of hidden states and attention weights."""
+    max_grad_norm: float = 1.0
+    """Maximum gradient norm; longer gradients are scaled down to it."""
+    seed: int = 0
+    """Seed of the classification head, order and dropout."""
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "epochs", "batch_tokens")
+        _positive(self, "learning_rate", "max_grad_norm")
+        _fraction(self, "dropout")
+        _not_negative(self, "weight_decay", "seed")
 
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """How the work is done. It may change when a run goes on: without dropout the numbers are the same to rounding."""
+    """Device and parallelism options. They may change on resume: without dropout the results are equal up to rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is one."""
+    """auto: CUDA if it is available, else the CPU."""
     micro_batch_size: int | None = None
-    """Examples that a process works on at a time, at most: fewer need less memory, and less padding, as those of like length
-    come together. None: 16 on a CPU, and on a GPU all of its step."""
+    """Maximum number of examples that a process computes at a time. Small micro-batches need less memory and less padding,
+    because their examples have similar lengths. None: 16 on a CPU, and no limit on a GPU."""
     sharding: Sharding = "ddp"
-    """With several processes: the whole model in each (ddp), or a part of every weight (fsdp)."""
+    """With several processes: the whole model in each of them (ddp), or a part of every weight (fsdp)."""
     compile: bool = False
-    """Compile the encoder (torch.compile): a minute or two at the start, quicker steps on a GPU."""
+    """Compile the encoder with torch.compile: one or two minutes at the start, faster steps on a GPU."""
     recompute: bool = False
-    """Keep no activations inside the layers, compute them anew on the way back: less memory, a third more work."""
+    """Recompute activations in the backward pass instead of storing them: less memory, one third more computation."""
 
     def __post_init__(self) -> None:
-        if self.micro_batch_size is not None and self.micro_batch_size < 1:
-            raise InvalidOption(f"micro_batch_size {self.micro_batch_size}: must be at least 1")
+        if self.micro_batch_size is not None:
+            _at_least_one(self, "micro_batch_size")
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Output and checkpoint options of a run."""
+
+    out: Path = Path("runs/run")
+    """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    resume: bool = False
+    """Resume from the last checkpoint in the folder, with the same settings. Start from the beginning if there is none."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    keep: int = 2
+    """Number of checkpoints to keep; older ones are deleted."""
+    evaluate_every: int = 100
+    """Steps between evaluations on validation data."""
+    show: int = 0
+    """Number of examples of the first step to print before training."""
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "checkpoint_every", "keep", "evaluate_every")
+        if self.show < 0:
+            raise InvalidOption(f"show {self.show}: must be at least 0")
+
+
+def _at_least_one(options: object, *names: str) -> None:
+    for name in names:
+        if (value := getattr(options, name)) < 1:
+            raise InvalidOption(f"{name} {value}: must be at least 1")
+
+
+def _positive(options: object, *names: str) -> None:
+    for name in names:
+        if (value := getattr(options, name)) is not None and not value > 0:
+            raise InvalidOption(f"{name} {value:g}: must be more than 0")
+
+
+def _fraction(options: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= (value := getattr(options, name)) < 1:
+            raise InvalidOption(f"{name} {value:g}: must be at least 0 and below 1")
+
+
+def _not_negative(options: object, *names: str) -> None:
+    for name in names:
+        if (value := getattr(options, name)) < 0:
+            raise InvalidOption(f"{name} {value:g}: must be at least 0")

@@ -1,191 +1,230 @@
-"""What a run has measured, step by step: kept in a file, read again, drawn and compared."""
+"""The files of a run: run.json with its settings, and metrics.jsonl with one line per step."""
 
 import json
 import math
+import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import Any, NamedTuple
 
 from minibert.files import write_atomically
-from minibert.study import figures as plots
-from minibert.training.loop import Score
+from minibert.training.loop import Score, Step
 
-METRICS, ABOUT = "metrics.jsonl", "run.json"
-SHOWN = {
-    "mlm": {
-        "MLM": ("validation_mlm", ".3f"),
-        "MLM found": ("validation_mlm_accuracy", ".1%"),
-        "NSP": ("validation_nsp_accuracy", ".1%"),
-    },
-    "target": {
-        "target": ("validation_target", ".3f"),
-        "found": ("validation_target_accuracy", ".1%"),
-        "exact": ("validation_exact", ".1%"),
-        "BLEU": ("validation_bleu", ".1f"),
-    },
-}
-"""What was measured on validation text, for each thing that can be learned: hidden words (BERT), or a target (Transformer)."""
-MOST_NATS = 700.0
-"""Above, a perplexity is too large for a number."""
+METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
 
 
-def keep_metrics_until(directory: Path, step: int) -> None:
-    """Takes off what was measured after a step: a run that goes on from there measures it again."""
-    file = directory / METRICS
+class Column(NamedTuple):
+    """One metric of the table of `minibert runs`."""
+
+    heading: str
+    metric: str
+    """Key in metrics.jsonl."""
+    form: str
+    """Format specification, such as ".1%"."""
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """The metrics of a training task. Each task file of this package declares its own."""
+
+    task: str
+    """Name of the task in run.json."""
+    term: str
+    """Loss term that is drawn in figures."""
+    columns: tuple[Column, ...]
+    """Validation metrics in the table of `minibert runs`."""
+    curve: Column | None = None
+    """Validation metric that is drawn next to the loss."""
+
+    @property
+    def training_loss(self) -> str:
+        """Key of the loss on training batches."""
+        return f"{self.term}_loss"
+
+    @property
+    def validation_loss(self) -> str:
+        """Key of the loss on validation data."""
+        return f"validation_{self.term}_loss"
+
+
+def metrics_of(task: str) -> TaskMetrics:
+    """Find the metrics of a task in the files of this package. Raises: ValueError if no file declares them."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        for value in vars(import_module(f"{__package__}.{module.name}")).values():
+            if isinstance(value, TaskMetrics) and value.task == task:
+                return value
+    raise ValueError(f"unknown task {task!r}")
+
+
+class Evaluation(NamedTuple):
+    """The result of an evaluation on validation data."""
+
+    entry: dict[str, float]
+    """Metrics, as in metrics.jsonl; empty if a loss is not finite."""
+    line: str
+    """The same metrics in one line of text."""
+
+
+def validation_entry(scores: Mapping[str, Score]) -> dict[str, float]:
+    """Convert validation scores to metrics; return no metrics if a loss is not finite."""
+    entry: dict[str, float] = {}
+    for term, score in scores.items():
+        entry |= {f"validation_{term}_loss": score.loss, f"validation_{term}_accuracy": score.accuracy}
+    return entry if all(map(math.isfinite, entry.values())) else {}
+
+
+def step_entry(step: Step, tokens: int, operations: int, seconds: float) -> dict[str, Any]:
+    """Convert the result of a step to metrics. A number that is not finite becomes None.
+
+    Args:
+        tokens: tokens of the step, without padding.
+        operations: floating-point operations of the step.
+        seconds: duration of the step.
+    """
+    entry: dict[str, Any] = {"step": step.number}
+    for term, loss in step.losses.items():
+        entry[f"{term}_loss"] = loss if math.isfinite(loss) else None
+        if term in step.accuracies:
+            entry[f"{term}_accuracy"] = step.accuracies[term]
+    return entry | {
+        "learning_rate": step.learning_rate,
+        "gradient_norm": step.gradient_norm if math.isfinite(step.gradient_norm) else None,
+        "skipped": step.skipped,
+        "tokens": tokens,
+        "operations": operations,
+        "seconds": round(seconds, 4),
+    }
+
+
+def append_metrics(directory: Path, entry: Mapping[str, Any]) -> None:
+    """Append one step to metrics.jsonl."""
+    with (directory / METRICS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def drop_metrics_after(directory: Path, step: int) -> None:
+    """Delete the metrics of the steps after `step`, which a resumed run repeats."""
+    file = directory / METRICS_FILE
     if file.is_file():
-        kept = [line for line in file.read_text().splitlines() if (entry := _parsed(line)) and entry["step"] <= step]
+        lines = file.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if (entry := _parse(line)) and entry["step"] <= step]
         write_atomically(file, "".join(line + "\n" for line in kept))
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _parse(line: str) -> dict[str, Any] | None:
     try:
         entry: dict[str, Any] = json.loads(line)
-    except ValueError:  # the last line of a process that was killed
+    except ValueError:  # the incomplete last line of a process that was killed
         return None
     return entry
 
 
+def read_settings(directory: Path) -> dict[str, Any]:
+    """Read run.json. Raises: ValueError for a run of an earlier version of minibert, FileNotFoundError if there is none."""
+    file = directory / SETTINGS_FILE
+    settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if "task" not in settings:
+        raise ValueError(f'{file}: has no "task". An earlier version of minibert wrote this run; train again in another folder')
+    return settings
+
+
 @dataclass(frozen=True)
 class RunRecord:
-    """One run, as its folder tells it."""
+    """The settings and metrics of one run, read from its folder."""
 
     name: str
-    about: dict[str, Any]
-    """The resolved settings."""
+    settings: dict[str, Any]
+    """Contents of run.json: the task, all hyperparameters, the vocabulary and the corpus."""
     metrics: list[dict[str, Any]]
-    """One entry a step."""
+    """One entry per step."""
 
     @classmethod
     def read(cls, directory: Path) -> "RunRecord":
-        """Raises: FileNotFoundError if there is no run in the folder, ValueError if it has not made a step."""
-        if not (directory / METRICS).is_file() or not (directory / ABOUT).is_file():
-            raise FileNotFoundError(f"{directory}: holds no run (no {METRICS} and {ABOUT} in it)")
-        entries = [_parsed(line) for line in (directory / METRICS).read_text().splitlines()]
-        metrics = [entry for entry in entries if entry]
+        """Read the record of a run.
+
+        Raises: FileNotFoundError if there is no run in the folder, ValueError for a run without a step or of an earlier
+        version of minibert.
+        """
+        if not (directory / METRICS_FILE).is_file() or not (directory / SETTINGS_FILE).is_file():
+            raise FileNotFoundError(f"{directory}: holds no run (no {METRICS_FILE} and {SETTINGS_FILE} in it)")
+        settings = read_settings(directory)
+        lines = (directory / METRICS_FILE).read_text(encoding="utf-8").splitlines()
+        metrics = [entry for entry in map(_parse, lines) if entry]
         if not metrics:
-            raise ValueError(f"{directory}: this run has not made a step yet")
-        return cls(directory.name, json.loads((directory / ABOUT).read_text()), metrics)
+            raise ValueError(f"{directory}: this run has no completed step yet")
+        return cls(directory.name, settings, metrics)
 
     @property
-    def learns(self) -> str:
-        """What: one of `SHOWN`."""
-        return next(name for name in SHOWN if name in self.metrics[0])
-
-    @property
-    def validation(self) -> list[tuple[int, float]]:
-        """After which steps it was evaluated on validation text, and its loss there."""
-        return [(entry["step"], entry[f"held_out_{self.learns}"]) for entry in self.evaluations]
+    def task_metrics(self) -> TaskMetrics:
+        """The metrics that the run's task declares."""
+        return metrics_of(self.settings["task"])
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The entries of those steps."""
-        return [entry for entry in self.metrics if f"held_out_{self.learns}" in entry]
+        """Entries of the steps with an evaluation on validation data."""
+        key = self.task_metrics.validation_loss
+        return [entry for entry in self.metrics if key in entry]
 
     @property
     def seconds(self) -> float:
-        """Spent on training steps."""
+        """Total duration of the training steps."""
         return float(sum(entry["seconds"] for entry in self.metrics))
 
     @property
     def tokens_per_second(self) -> float:
-        """Over the whole run, padding left out."""
+        """Average over the whole run, without padding."""
         return float(sum(entry["tokens"] for entry in self.metrics)) / max(1e-9, self.seconds)
 
-    def _row(self, kinds: Sequence[str]) -> dict[str, str]:
-        recipe, last = self.about["recipe"], self.metrics[-1]
-        shown = self.evaluations[-1] if self.evaluations else {}
-        return {
-            "run": self.name,
-            "preset": recipe["preset"],
-            "seed": str(recipe["seed"]),
-            "step": f"{last['step']}/{recipe['steps']}",
-            **{name: _number(shown.get(measure), form) for kind in kinds for name, (measure, form) in SHOWN[kind].items()},
-            "tokens/s": f"{self.tokens_per_second:,.0f}",
-            "minutes": f"{self.seconds / 60:.1f}",
-        }
+    def curve(self, metric: str) -> list[tuple[int, float]]:
+        """Collect the step and the value of all entries that have a metric."""
+        return [(entry["step"], entry[metric]) for entry in self.metrics if entry.get(metric) is not None]
 
 
-def side_by_side(records: Sequence[RunRecord]) -> list[dict[str, str]]:
-    """What `minibert runs` shows: a row for each run, with a column for all that can be measured of any of them."""
-    kinds = [kind for kind in SHOWN if any(record.learns == kind for record in records)]
-    return [record._row(kinds) for record in records]
+def compare_runs(records: Sequence[RunRecord]) -> list[dict[str, str]]:
+    """Build the table of `minibert runs`: one row per run, with the columns of all their tasks."""
+    columns = list(dict.fromkeys(column for record in records for column in record.task_metrics.columns))
+    return [_row(record, columns) for record in records]
 
 
-def validation_entry(scores: Mapping[str, Score]) -> dict[str, float]:
-    """Scores on validation documents as they stand in `metrics.jsonl`; nothing, if a loss is no finite number."""
-    entry: dict[str, float] = {}
-    for term, score in scores.items():
-        entry |= {f"held_out_{term}": score.loss, f"held_out_{term}_accuracy": score.accuracy}
-    if not all(map(math.isfinite, entry.values())):
-        return {}
-    return entry | {"validation_perplexity": math.exp(min(scores["mlm"].loss, MOST_NATS))}
+def _row(record: RunRecord, columns: Sequence[Column]) -> dict[str, str]:
+    training, last = record.settings["training"], record.metrics[-1]
+    scores = record.evaluations[-1] if record.evaluations else {}
+    return {
+        "run": record.name,
+        "preset": training.get("preset", "-"),
+        "seed": str(training["seed"]),
+        "step": f"{last['step']}/{training['steps']}",
+        **{
+            column.heading: "-" if (value := scores.get(column.metric)) is None else format(value, column.form)
+            for column in columns
+        },
+        "tokens/s": f"{record.tokens_per_second:,.0f}",
+        "minutes": f"{record.seconds / 60:.1f}",
+    }
 
 
-def validation_line(step: int, entry: Mapping[str, float]) -> str:
-    """The same in a line for people."""
-    if not entry:
-        return f"  step {step:,}, held out: the loss is no finite number"
-    line = (
-        f"  step {step:,}, held out: MLM {entry['validation_mlm']:.3f} nats (perplexity {entry['validation_perplexity']:,.0f}, "
-        f"{entry['validation_mlm_accuracy']:.1%} found)"
-    )
-    return line + (f", NSP {entry['validation_nsp_accuracy']:.1%} right" if "validation_nsp_accuracy" in entry else "")
-
-
-def loss_figure(record: RunRecord, baselines: Mapping[str, float], band: Sequence[tuple[int, float, float]] = ()) -> Figure:
-    """The curve of a run beside its landmarks, and the band of its reference runs if there are any."""
-    steps = [entry for entry in record.metrics if entry["mlm"] is not None]
-    numbers, losses = [entry["step"] for entry in steps], [entry["mlm"] for entry in steps]
-    return plots.figure(plots.losses(numbers, losses, record.validation, baselines, "validation documents", band))
-
-
-def compare_figure(records: Sequence[RunRecord]) -> Figure:
-    """The validation loss of several runs over their steps, and over the tokens that they have read."""
-    curves: dict[str, list[tuple[float, float, float]]] = {}
-    for record in records:
-        read, curve = 0, curves.setdefault(record.name, [])
-        for entry in record.metrics:
-            read += entry["tokens"]
-            if (loss := entry.get(f"held_out_{record.learns}")) is not None:
-                curve.append((entry["step"], read / 1e6, loss))
-    titles = "Held-out loss", "nats per guessed token"
-    return plots.figure(
-        plots.curves({name: [(step, loss) for step, _, loss in curve] for name, curve in curves.items()}, "step", *titles),
-        plots.curves(
-            {name: [(read, loss) for _, read, loss in curve] for name, curve in curves.items()},
-            "tokens, in millions",
-            *titles,
-        ),
-    )
-
-
-def what_differs(records: Sequence[RunRecord]) -> list[str]:
-    """The settings that are not the same in all runs, one line each: the setting, and its value in every run."""
-    found = _differing([record.about for record in records])
-    return [f"{name}: " + ", ".join(map(str, values)) for name, values in found.items()]
+def different_settings(records: Sequence[RunRecord]) -> list[str]:
+    """List the settings that are not equal in all runs, one line each, with the value in every run."""
+    different = _different_values([record.settings for record in records])
+    return [f"{name}: " + ", ".join(map(str, values)) for name, values in different.items()]
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Where two settings differ, one line each, such as `recipe.seed: 0, now 1`."""
-    return [f"{name}: {old}, now {new}" for name, (old, new) in _differing([before, now]).items()]
+    """List the differences between two settings, one line each, such as `training.seed: 0, now 1`."""
+    return [f"{name}: {old}, now {new}" for name, (old, new) in _different_values([before, now]).items()]
 
 
-def _differing(several: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The settings that are not the same everywhere, by their paths, with all their values."""
-    flat = [_flat(settings) for settings in several]
+def _different_values(several: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Map the path of each setting that is not equal everywhere to all its values."""
+    flat = [_flatten(settings) for settings in several]
     values = {name: [settings.get(name) for settings in flat] for settings in flat for name in settings}
     return {name: found for name, found in values.items() if any(value != found[0] for value in found)}
 
 
-def _flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flatten(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
-    return found
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+        flat |= _flatten(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
+    return flat

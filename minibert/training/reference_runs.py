@@ -1,4 +1,4 @@
-"""Am I on track? What runs on the built-in text have measured with three seeds, to hold another run against."""
+"""Reference runs: expected metrics of pretraining on the built-in text, measured with three seeds."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,64 +9,68 @@ from typing import Any
 from minibert.training.records import RunRecord
 
 FILE = Path(__file__).with_name("reference_runs.json")
-MEASURES = ("validation_mlm", "validation_mlm_accuracy", "validation_nsp_accuracy")
-LEAST_MARGIN = {"validation_mlm": 0.05, "validation_mlm_accuracy": 0.005, "validation_nsp_accuracy": 0.03}
-"""How far a run may be outside of what three seeds gave: another release of Python or torch has other docstrings."""
+METRICS = {
+    "validation_mlm_loss": ("MLM loss", ".2f"),
+    "validation_mlm_accuracy": ("MLM accuracy", ".1%"),
+    "validation_nsp_accuracy": ("NSP accuracy", ".1%"),
+}
+"""Compared metrics, with their names and formats in messages."""
+MIN_MARGIN = {"validation_mlm_loss": 0.05, "validation_mlm_accuracy": 0.005, "validation_nsp_accuracy": 0.03}
+"""Minimum distance allowed outside the range of the three seeds: other releases of Python and torch have other docstrings."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What to expect of a recipe, after each evaluation."""
+    """Expected metrics of one configuration after each evaluation."""
 
     settings: dict[str, Any]
-    """Of the runs, without their seeds."""
+    """Settings of the reference runs, without their seeds."""
     bands: dict[str, dict[str, list[float]]]
-    """By step (as text) and measure: the lowest and the highest value to be expected."""
+    """Lowest and highest expected value, by step (as text) and metric."""
 
     @classmethod
-    def of(cls, runs: Sequence[RunRecord]) -> "Reference":
-        """The bands of some runs of one recipe: what they measured, and on both sides as much as they differ."""
+    def from_runs(cls, runs: Sequence[RunRecord]) -> "Reference":
+        """Compute the bands of runs with different seeds: the range of each metric, extended by its size on each side."""
         bands: dict[str, dict[str, list[float]]] = {}
         for entries in zip(*(run.evaluations for run in runs), strict=True):
             step = bands.setdefault(str(entries[0]["step"]), {})
-            for measure in MEASURES:
-                lowest, highest = (choose(entry[measure] for entry in entries) for choose in (min, max))
-                margin = max(highest - lowest, LEAST_MARGIN[measure])
-                step[measure] = [round(lowest - margin, 4), round(highest + margin, 4)]
-        return cls(comparable(runs[0].about), bands)
+            for metric in METRICS:
+                lowest, highest = (choose(entry[metric] for entry in entries) for choose in (min, max))
+                margin = max(highest - lowest, MIN_MARGIN[metric])
+                step[metric] = [round(lowest - margin, 4), round(highest + margin, 4)]
+        return cls(comparable_settings(runs[0].settings), bands)
 
     @property
     def loss_band(self) -> list[tuple[int, float, float]]:
-        """Step, lowest and highest validation masked-LM loss."""
-        bands = {int(step): measures["validation_mlm"] for step, measures in self.bands.items()}
+        """Step, lowest and highest validation loss of masked language modeling."""
+        bands = {int(step): metrics["validation_mlm_loss"] for step, metrics in self.bands.items()}
         return [(step, lowest, highest) for step, (lowest, highest) in bands.items()]
 
     def verdict(self, step: int, entry: Mapping[str, float]) -> str:
-        """Whether a run is where it should be after a step; nothing, for a step at which the reference was not evaluated."""
-        parts = []
-        for measure, (lowest, highest) in self.bands.get(str(step), {}).items():
-            value, name = entry[measure], NAMES[measure]
-            if not lowest <= value <= highest:
-                side = "above" if value > highest else "below"
-                form = ".2f" if measure == "validation_mlm" else ".1%"
-                parts.append(f"{name} {value:{form}} is {side} {lowest:{form}} to {highest:{form}}")
+        """Compare the metrics of a step: "on track", or "off track" with the reasons; "" if the reference has no such step."""
         if str(step) not in self.bands:
             return ""
-        return "off track: " + ", ".join(parts) if parts else "on track"
+        outside = []
+        for metric, (lowest, highest) in self.bands[str(step)].items():
+            value, (name, form) = entry[metric], METRICS[metric]
+            if not lowest <= value <= highest:
+                side = "above" if value > highest else "below"
+                outside.append(f"{name} {value:{form}} is {side} {lowest:{form}} to {highest:{form}}")
+        return "off track: " + ", ".join(outside) if outside else "on track"
 
 
-NAMES = {"validation_mlm": "MLM loss", "validation_mlm_accuracy": "MLM accuracy", "validation_nsp_accuracy": "NSP accuracy"}
+def comparable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove the seed and everything about the corpus that varies between machines from the settings of a run."""
+    return {
+        "task": settings["task"],
+        "training": {name: value for name, value in settings["training"].items() if name != "seed"},
+        "vocabulary": settings.get("vocabulary"),
+        "corpus": {name: value for name, value in settings["corpus"].items() if name != "digest"},
+    }
 
 
-def comparable(about: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run, but for its seed and for what tells one machine's built-in text from another's."""
-    corpus = {name: about["corpus"][name] for name in ("name", "validation")}
-    recipe = {name: value for name, value in about["recipe"].items() if name != "seed"}
-    return {"recipe": recipe, "corpus": corpus, "vocabulary": about["vocabulary"]}
-
-
-def reference_for(about: Mapping[str, Any]) -> Reference | None:
-    """The reference that a run can be held against: one of the same settings, with any seed."""
+def reference_for(settings: Mapping[str, Any]) -> Reference | None:
+    """Find the reference with the same settings, for any seed; None if there is none."""
     stored = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
     references = [Reference(**entry) for entry in stored.values()]
-    return next((reference for reference in references if reference.settings == comparable(about)), None)
+    return next((reference for reference in references if reference.settings == comparable_settings(settings)), None)

@@ -1,14 +1,14 @@
-"""Training, at whatever step it stands: what trains, where it is in the data, and how both are kept."""
+"""One training run: model, data and optimizer, with saving and resuming at any step."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Generic, TypeVar, cast
 
-import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -22,202 +22,173 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from minibert.files import write_atomically
 from minibert.model.pretrained import PretrainedModel
-from minibert.text.batching import IntArray, share_of
+from minibert.text.batching import Batch, BatchSampler, Examples, split_micro_batches
 from minibert.text.prefetch import prefetch
+from minibert.text.tokenizer import save_tokenizer
 from minibert.training.checkpoints import Checkpoints, random_states, set_random_state
 from minibert.training.distributed import SINGLE_PROCESS, Processes, parallelize, reshard
-from minibert.training.loop import Objective, Score, Step, evaluate, train
+from minibert.training.loop import Score, Step, evaluate, train
+from minibert.training.objective import Objective
 from minibert.training.options import Sharding
 
+PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+"""Dtype of the weights for each `precision`. With bfloat16 only matrix products are computed in bfloat16."""
 STATE_FILE = "training-state.pt"
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
-
-BatchSampler = Callable[[IntArray, np.random.Generator], list[IntArray]]
-"""Cuts the examples of an epoch, by their lengths, into those of each step."""
-
-
-BatchT = TypeVar("BatchT")
-
-
-@runtime_checkable
-class Batch(Protocol):
-    """What a model is trained on at a time."""
-
-    def to(self: BatchT, device: torch.device) -> BatchT:
-        """The same on another device."""
-        ...
+COMPLETE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+"""State dictionaries that are complete in one process, also for sharded models."""
 
 
 ModelT = TypeVar("ModelT", bound=PretrainedModel)
-Some = TypeVar("Some", bound=Batch)
-Made = TypeVar("Made", bound=Batch, covariant=True)
-
-
-@runtime_checkable
-class Epoch(Protocol[Made]):
-    """All examples once, numbered."""
-
-    @property
-    def lengths(self) -> IntArray:
-        """Tokens of each example."""
-        ...
-
-    def in_batches(self, cut: BatchSampler) -> list[IntArray]:
-        """The numbers of all examples, cut into batches by a function of their lengths, in this epoch's random order."""
-        ...
-
-    def batch(self, chosen: IntArray) -> Made:
-        """Some examples; where none is chosen, one without anything to learn."""
-        ...
-
-
-@runtime_checkable
-class Examples(Protocol[Made]):
-    """All examples, of as many epochs as one likes; each depends on its epoch and its number alone."""
-
-    def epoch(self, number: int) -> Epoch[Made]:
-        """Every example once."""
-        ...
+BatchT = TypeVar("BatchT", bound=Batch)
 
 
 @dataclass(frozen=True)
 class DataPosition:
-    """The first step that has not been taken: its epoch, and its number there."""
+    """Position of the next step in the data: its epoch, and its number in that epoch."""
 
     epoch: int = 0
     step: int = 0
 
 
-class TrainingRun(Generic[ModelT, Some]):
-    """The training of one model, which can be kept at any step and taken up from there, bit for bit.
+class TrainingRun(Generic[ModelT, BatchT]):
+    """Training of one model. It can be saved after any step and resumed from there, bit for bit.
 
     Args:
-        model: with the heads that are trained.
-        examples: what it learns from.
-        objective: what is made small.
-        cut: which examples come together in a step, such as `partial(batches_by_count, 64)`.
-        optimizer: makes the optimizer of a model, `schedule` the schedule of an optimizer.
-        steps: updates in all.
-        micro_batch: examples that are worked on at a time, at most; more of a step are worked on one after the other.
-        processes: that train together, by `sharding`.
+        model: a model with the heads that the objective needs.
+        examples: the training data.
+        objective: the loss terms.
+        batch_sampler: the choice of the examples of each step, such as `partial(batches_by_count, 64)`.
+        optimizer: a function that creates the optimizer of a model, such as `partial(adamw, learning_rate=1e-3)`.
+        schedule: a function that creates the schedule of an optimizer, such as `partial(warmup_linear, steps=1000)`.
+        steps: number of optimizer updates in the whole run.
+        max_grad_norm: maximum norm of the whole gradient; a longer gradient is scaled down to it.
+        autocast: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
+        micro_batch_size: maximum number of examples computed at a time. A larger step is split into micro-batches.
+        processes: the processes that train together, with `sharding` of the model.
     """
 
     def __init__(
         self,
         model: ModelT,
-        examples: Examples[Some],
-        objective: Objective[Some],
-        cut: BatchSampler,
+        examples: Examples[BatchT],
+        objective: Objective[BatchT],
+        batch_sampler: BatchSampler,
         optimizer: Callable[[nn.Module], Optimizer],
         schedule: Callable[[Optimizer], LRScheduler],
         steps: int,
         max_grad_norm: float = 1.0,
         autocast: torch.dtype | None = None,
-        micro_batch: int | None = None,
+        micro_batch_size: int | None = None,
         sharding: Sharding = "ddp",
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
         self.model = model
         self.model.to(processes.device)
-        self.trained = parallelize(self.model, sharding, processes)
-        self.optimizer = optimizer(self.trained)
+        self.parallel_model = parallelize(self.model, sharding, processes)
+        self.optimizer = optimizer(self.parallel_model)
         self.schedule = schedule(self.optimizer)
         self.objective = objective
-        self.examples, self.cut, self.steps, self.max_grad_norm = examples, cut, steps, max_grad_norm
-        self.autocast, self.micro_batch, self.processes = autocast, micro_batch, processes
-        self.done = 0
-        self.place = DataPosition()
-        self.current: list[Some] = []
+        self.examples, self.batch_sampler, self.steps = examples, batch_sampler, steps
+        self.max_grad_norm, self.autocast, self.micro_batch_size = max_grad_norm, autocast, micro_batch_size
+        self.processes = processes
+        self.steps_done = 0
+        self.position = DataPosition()
+        self.last_batches: list[BatchT] = []
         """The micro-batches of the last step."""
 
     def run(self) -> Iterator[Step]:
-        """The steps that are left."""
+        """Run the remaining steps and yield the result of each."""
         for step in train(
-            self.trained,
-            self._consumed(),
+            self.parallel_model,
+            self._next_batches(),
             self.objective,
             self.optimizer,
             self.schedule,
             self.max_grad_norm,
-            first=self.done + 1,
+            first_step=self.steps_done + 1,
             autocast=self.autocast,
             processes=self.processes,
         ):
-            self.done = step.number
+            self.steps_done = step.number
             yield step
 
-    def batches(self) -> Iterator[tuple[DataPosition, list[Some]]]:
-        """The micro-batches of each step from here on, with the place of the next step. It does not end."""
-        for number in count(self.place.epoch):
+    def batches(self) -> Iterator[tuple[DataPosition, list[BatchT]]]:
+        """Yield the micro-batches of each step from the current position, with the position after that step. It never ends."""
+        for number in count(self.position.epoch):
             epoch = self.examples.epoch(number)
-            plan, lengths = epoch.in_batches(self.cut), epoch.lengths
-            begin = self.place.step if number == self.place.epoch else 0
-            for place in range(begin, len(plan)):
-                shares = share_of(plan[place], lengths, self.processes.rank, self.processes.count, self.micro_batch)
-                yield DataPosition(number, place + 1), [epoch.batch(some).to(self.processes.device) for some in shares]
+            step_indices, lengths = epoch.batch_indices(self.batch_sampler), epoch.lengths
+            first = self.position.step if number == self.position.epoch else 0
+            for step in range(first, len(step_indices)):
+                rank, processes = self.processes.rank, self.processes.count
+                micro_batches = split_micro_batches(step_indices[step], lengths, rank, processes, self.micro_batch_size)
+                yield (
+                    DataPosition(number, step + 1),
+                    [epoch.batch(indices).to(self.processes.device) for indices in micro_batches],
+                )
 
-    def _consumed(self) -> Iterator[list[Some]]:
-        for place, batches in prefetch(islice(self.batches(), self.steps - self.done)):
-            self.place, self.current = place, batches
+    def _next_batches(self) -> Iterator[list[BatchT]]:
+        for position, batches in prefetch(islice(self.batches(), self.steps - self.steps_done)):
+            self.position, self.last_batches = position, batches
             yield batches
 
-    def evaluate(self, batches: Sequence[Some], objective: Objective[Some] | None = None) -> dict[str, Score]:
-        """Scores of the model as it is. With several processes all of them call this, and have the same answer.
+    def evaluate(self, batches: Sequence[BatchT], objective: Objective[BatchT] | None = None) -> dict[str, Score]:
+        """Evaluate the current model. All processes must call this; each returns the same scores.
 
         Args:
-            objective: another than what is made small, such as one without label smoothing.
+            objective: an objective other than that of training, such as one without label smoothing.
         """
-        some = (batch.to(self.processes.device) for batch in batches)
-        scores = evaluate(self.model, some, objective or self.objective)
+        on_device = (batch.to(self.processes.device) for batch in batches)
+        scores = evaluate(self.model, on_device, objective or self.objective)
         reshard(self.model)
         return scores
 
-    def save(self, checkpoints: Checkpoints, beside: Callable[[Path], None] = lambda folder: None) -> None:
-        """Keeps everything that `resume` needs, as a checkpoint that anybody can load. All processes call this.
+    def save(self, checkpoints: Checkpoints, tokenizer: Tokenizer | None = None) -> None:
+        """Save a checkpoint that `resume` can continue from, bit for bit. All processes must call this.
 
-        The state of the optimizer is kept whole and by the names of the parameters, so that any number of processes can go
-        on from it.
-
-        Args:
-            beside: puts more into the folder, such as the tokenizer.
+        The state file holds the weights, the optimizer and the schedule under the model's own parameter names, the position in
+        the data and the random states. It can be resumed with any number of processes. The folder also has everything that
+        `export` writes.
         """
+        weights = self._weights()
         state = {
-            "step": self.done,
-            "place": (self.place.epoch, self.place.step),
-            "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=WHOLE),
+            "step": self.steps_done,
+            "position": (self.position.epoch, self.position.step),
+            "model": weights,
+            "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=COMPLETE),
             "schedule": self.schedule.state_dict(),
             "random": random_states(self.processes),
         }
 
-        weights = self._weights()
-
         def write(folder: Path) -> None:
-            self.model.save_pretrained(folder, weights)
+            self._write_export(folder, weights, tokenizer)
             buffer = BytesIO()
             torch.save(state, buffer)
             write_atomically(folder / STATE_FILE, buffer.getbuffer())
-            beside(folder)
 
         if self.processes.is_main:
-            checkpoints.save(self.done, write)
-        self.processes.wait()
+            checkpoints.save(self.steps_done, write)
+        self.processes.barrier()
 
-    def export(self, folder: Path) -> None:
-        """Writes the model as anybody loads it, and nothing else. All processes call this."""
+    def export(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> None:
+        """Write the model, and the tokenizer if given, in Hugging Face's format. All processes must call this."""
         weights = self._weights()
         if self.processes.is_main:
-            self.model.save_pretrained(folder, weights)
+            self._write_export(Path(folder), weights, tokenizer)
+
+    def _write_export(self, folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer | None) -> None:
+        self.model.save_pretrained(folder, weights)
+        if tokenizer is not None:
+            save_tokenizer(tokenizer, folder)
 
     def _weights(self) -> dict[str, Tensor]:
-        return cast("dict[str, Tensor]", get_model_state_dict(self.model, options=WHOLE))
+        """Collect the whole model in the memory of the CPU, under its own parameter names."""
+        return cast("dict[str, Tensor]", get_model_state_dict(self.model, options=COMPLETE))
 
-    def resume(self, folder: Path) -> None:
-        """Takes up what `save` has kept. All processes call this."""
-        stored: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
-        found, _, _ = self.model.read(folder)
-        names = get_model_state_dict(self.model)
-        set_model_state_dict(self.model, {name: found[name.removeprefix("bert.")] for name in names}, options=WHOLE)
-        set_optimizer_state_dict(self.model, self.optimizer, stored["optimizer"], options=WHOLE)
-        self.schedule.load_state_dict(stored["schedule"])
-        set_random_state(stored["random"], self.processes)
-        self.done, self.place = stored["step"], DataPosition(*stored["place"])
+    def resume(self, folder: str | Path) -> None:
+        """Continue from a checkpoint that `save` has written. All processes must call this."""
+        state: dict[str, Any] = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
+        set_model_state_dict(self.model, state["model"], options=COMPLETE)
+        set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"], options=COMPLETE)
+        self.schedule.load_state_dict(state["schedule"])
+        set_random_state(state["random"], self.processes)
+        self.steps_done, self.position = state["step"], DataPosition(*state["position"])

@@ -1,4 +1,4 @@
-"""`minibert pretrain`, end to end on a small text: what it writes, stopping and going on, refusals, several processes."""
+"""`minibert pretrain`, end to end on a small text: output files, stopping and resuming, errors, several processes."""
 
 import errno
 import json
@@ -20,19 +20,25 @@ import torch
 
 from minibert import BertForMaskedLM, BertForPreTraining, load_tokenizer
 from minibert.commands import main
-from minibert.study.prepared import settings_of
 from minibert.text import builtin
 from minibert.text.options import TextOptions, VocabularyOptions
-from minibert.training import state
+from minibert.training import checkpoints, reference_runs
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.options import PretrainingConfig
+from minibert.training.pretraining import pretraining_settings
 from minibert.training.records import RunRecord
-from minibert.training.reference_runs import MEASURES, Reference, reference_for
+from minibert.training.reference_runs import METRICS, Reference, reference_for
 from tests.processes import start
 
 STEPS = 12
-SETTINGS = f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --validation-share 0.2 --checkpoint-every 4 --evaluate-every 5"
-MEASURED = ("mlm", "nsp", "mlm_accuracy", "nsp_accuracy", "gradient_norm", "learning_rate", "tokens", "validation_mlm")
+SETTINGS = (
+    f"--steps {STEPS} --batch-size 8 --max-length 16 --vocab-size 90 --validation-fraction 0.2 "
+    "--checkpoint-every 4 --evaluate-every 5"
+)
+MEASURED = (
+    *("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy", "gradient_norm", "learning_rate", "tokens"),
+    "validation_mlm_loss",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +58,27 @@ def arguments(text: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing has interrupted."""
+    """A run without interruption."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     assert main(arguments(text, out)) == 0
     return out
 
 
 def measured(out: Path) -> list[list[float | None]]:
-    """Every number that does not depend on how fast the machine is."""
+    """Return all metrics that do not depend on the speed of the machine."""
     return [
         [entry.get(name) for name in MEASURED] for entry in map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     ]
 
 
 def assert_same(one: Path, other: Path) -> None:
-    """Bit for bit: what was measured, and the model."""
+    """Compare metrics and model bit for bit."""
     assert measured(one) == measured(other)
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
-def test_raw_text_to_a_checkpoint(whole: Path) -> None:
-    """A model with its tokenizer that transformers loads, metrics of every step, a figure, the settings, checkpoints."""
+def test_output_files(whole: Path) -> None:
+    """The folder has a model that transformers loads, its tokenizer, metrics of every step, a figure, settings, checkpoints."""
     assert {path.name for path in whole.iterdir()} == {
         *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
         *("metrics.jsonl", "loss.png", "run.json", "checkpoints"),
@@ -88,17 +94,17 @@ def test_raw_text_to_a_checkpoint(whole: Path) -> None:
     assert transformers.BertForPreTraining.from_pretrained(whole).config.max_position_embeddings == 16
 
 
-def test_the_console_tells_how_it_goes(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Text, examples as the model sees them, losses, accuracies, speed, evaluations."""
+def test_console_output(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Corpus size, examples, losses, accuracies, speed and evaluations are printed."""
     assert main(arguments(text, tmp_path, "--show", "2")) == 0
     shown = capsys.readouterr().out
     for part in (
         "Text: corpus.txt",
-        "documents held out",
-        "Losses to hold it against: ln V 3.99, unigram entropy ",
+        "Validation: ",
+        "Baselines of the MLM loss: ln V 3.99, unigram entropy ",
         "tokens: [CLS]",
         "next_sentence_label: ",
-        "held out: MLM ",
+        "validation: MLM loss ",
         "perplexity",
         "tokens/s",
         "FLOP/s",
@@ -110,7 +116,7 @@ def test_the_console_tells_how_it_goes(text: Path, tmp_path: Path, capsys: pytes
 
 
 def interrupt_after(patch: pytest.MonkeyPatch, steps: int, number: int) -> None:
-    """Sends this process a signal in the middle of a step."""
+    """Send this process a signal in the middle of a step."""
     max_grad_norm, calls = torch.nn.utils.clip_grad_norm_, []
 
     def interrupting(*args: object, **kwargs: object) -> torch.Tensor:
@@ -123,10 +129,10 @@ def interrupt_after(patch: pytest.MonkeyPatch, steps: int, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_saves_and_says_how_to_go_on(
+def test_signal_saves_and_prints_the_resume_command(
     text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
-    """The step is finished and kept; the command that is printed ends with the numbers of a run that was never stopped."""
+    """The step is finished and saved. The printed command ends with the results of a run without interruption."""
     command = arguments(text, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["minibert", *command])
@@ -139,15 +145,15 @@ def test_stopped_it_saves_and_says_how_to_go_on(
     assert_same(tmp_path, whole)
 
 
-def test_resume_in_an_empty_folder_begins(text: Path, whole: Path, tmp_path: Path) -> None:
+def test_resume_in_an_empty_folder_starts_a_run(text: Path, whole: Path, tmp_path: Path) -> None:
     assert main(arguments(text, tmp_path, "--resume")) == 0
     assert_same(tmp_path, whole)
-    assert main(arguments(text, tmp_path, "--resume")) == 0  # finished: nothing changes
+    assert main(arguments(text, tmp_path, "--resume")) == 0  # already finished: nothing changes
     assert_same(tmp_path, whole)
 
 
-def test_a_torn_checkpoint_is_passed_over(text: Path, whole: Path, tmp_path: Path) -> None:
-    """The one before it is gone on from, and all ends the same."""
+def test_damaged_checkpoint_is_skipped(text: Path, whole: Path, tmp_path: Path) -> None:
+    """The run resumes from the checkpoint before, with the same results."""
     assert main(arguments(text, tmp_path)) == 0
     os.truncate(tmp_path / "checkpoints" / "step-000012" / "model.safetensors", 1000)
     (tmp_path / "model.safetensors").unlink()
@@ -156,7 +162,7 @@ def test_a_torn_checkpoint_is_passed_over(text: Path, whole: Path, tmp_path: Pat
 
 
 def refused(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
-    """The error of a command that is bad use: one line."""
+    """Run a command with invalid usage and return its error message, which is one line."""
     assert main(command) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("minibert: ")
@@ -164,13 +170,15 @@ def refused(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
     return shown
 
 
-def test_a_run_only_goes_on_as_it_began(text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Another recipe, other text, another vocabulary: refused, with what differs; and nothing in the folder changes."""
+def test_resume_with_other_settings_is_refused(
+    text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other hyperparameters, text or vocabulary are refused with a list of differences. Nothing in the folder changes."""
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
-    assert "holds a run at step-000012: add --resume to go on" in refused(capsys, arguments(text, whole))
+    assert "holds a run at step-000012: add --resume to continue it" in refused(capsys, arguments(text, whole))
     resume = arguments(text, whole, "--resume")
-    assert "(recipe.steps: 12, now 13; recipe.seed: 0, now 7)" in refused(capsys, [*resume, "--steps", "13", "--seed", "7"])
-    assert "(recipe.examples.pairs: nsp, now sop)" in refused(capsys, [*resume, "--pairs", "sop"])
+    assert "(training.steps: 12, now 13; training.seed: 0, now 7)" in refused(capsys, [*resume, "--steps", "13", "--seed", "7"])
+    assert "(training.examples.pairs: nsp, now sop)" in refused(capsys, [*resume, "--pairs", "sop"])
     assert "(vocabulary.cased: False, now True)" in refused(capsys, [*resume, "--cased"])
     other = tmp_path / "corpus.txt"
     other.write_text(text.read_text() + "\nOne more.\n")
@@ -183,17 +191,17 @@ def test_a_run_only_goes_on_as_it_began(text: Path, whole: Path, tmp_path: Path,
     [
         (["--text", "nowhere"], "nowhere: there is no such file or folder"),
         (["--text", "LATIN"], "latin.txt, line 1: is not UTF-8"),
-        (["--text", "SINGLE"], "single.txt: no document has two sentences"),
-        (["--text", "ONE"], "pairs need at least two documents"),
+        (["--text", "SINGLE"], "single.txt: sentence pairs need a document with two sentences"),
+        (["--text", "ONE"], "sentence pairs need at least two documents"),
         (["--steps", "0"], "steps 0: must be at least 1"),
-        (["--vocab-size", "12"], "a vocabulary of 12 is too small"),
+        (["--vocab-size", "12"], "vocab_size 12 is too small"),
         (["--tokenizer", "nowhere"], "nowhere: is no"),
         (["--keep", "0"], "keep 0: must be at least 1"),
         (["--micro-batch-size", "-1"], "micro_batch_size -1: must be at least 1"),
-        (["--dataset", "x"], "give files (text) or a data set (dataset), not both"),
+        (["--dataset", "x"], "give files (text) or a dataset (dataset), not both"),
     ],
 )
-def test_bad_use_is_one_line(
+def test_invalid_usage_is_one_line(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     (tmp_path / "latin.txt").write_bytes(b"na\xefve\n")
@@ -207,8 +215,8 @@ def test_bad_use_is_one_line(
 def test_full_disk(
     text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1, the last good checkpoint is named, and once there is room again it goes on from there."""
-    write, room = state.write_atomically, [1]
+    """Exit code 1 and the name of the last good checkpoint. When there is space again, the run resumes from it."""
+    write, room = checkpoints.write_atomically, [1]
 
     def fills_up(path: Path, content: object) -> None:
         if not room:
@@ -217,7 +225,7 @@ def test_full_disk(
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(state, "write_atomically", fills_up)
+        patch.setattr(checkpoints, "write_atomically", fills_up)
         assert main(arguments(text, tmp_path)) == 1
     shown = capsys.readouterr().err
     assert "No space left on device" in shown
@@ -226,36 +234,36 @@ def test_full_disk(
     assert_same(tmp_path, whole)
 
 
-def test_no_hope(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Steps without a finite loss are skipped and counted; five in a row end it, and the message says which and what to do."""
+def test_divergence(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps without a finite loss are skipped. Five in a row end the run; the message names the step and a solution."""
     assert main(arguments(text, tmp_path, "--learning-rate", "1e30")) == 1
     shown = capsys.readouterr().err
-    assert "was not finite in 5 steps in a row, the last of them step" in shown
-    assert "lower --learning-rate" in shown
+    assert "was not finite in 5 consecutive steps, the last one step" in shown
+    assert "lower the learning rate" in shown
     assert [entry["skipped"] for entry in RunRecord.read(tmp_path).metrics][-5:] == [True] * 5
 
 
 def test_without_pairs(text: Path, tmp_path: Path) -> None:
-    """There is no head for them, in the checkpoint neither."""
-    assert main(arguments(text, tmp_path, "--pairs", "none", "--whole-words", "--max-predictions", "3")) == 0
+    """The checkpoint has no NSP head."""
+    assert main(arguments(text, tmp_path, "--pairs", "none", "--whole-word-masking", "--max-predictions", "3")) == 0
     assert BertForMaskedLM.from_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["BertForMaskedLM"]
 
 
-def test_nothing_is_written_over(text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model without a checkpoint, or a run of which every checkpoint is damaged, stays as it is."""
+def test_nothing_is_overwritten(text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model without a checkpoint, or a run with only damaged checkpoints, is not changed."""
     shutil.copytree(whole, tmp_path / "a")
     for name in ("step-000008", "step-000012"):
         os.truncate(tmp_path / "a" / "checkpoints" / name / "model.safetensors", 10)
     assert "every checkpoint of this run is damaged" in refused(capsys, arguments(text, tmp_path / "a", "--resume"))
     shutil.rmtree(tmp_path / "a" / "checkpoints")
-    assert "holds a model, and no checkpoint to go on from" in refused(capsys, arguments(text, tmp_path / "a"))
+    assert "holds a model, but no checkpoint to resume from" in refused(capsys, arguments(text, tmp_path / "a"))
     assert measured(tmp_path / "a") == measured(whole)
 
 
 @pytest.mark.slow
-def test_two_processes_with_dropout_go_on_bit_for_bit(text: Path, tmp_path: Path) -> None:
-    """Each with random numbers of its own, which are kept: stopped by SIGTERM and taken up, they end as if they never had."""
+def test_two_processes_with_dropout_resume_bit_for_bit(text: Path, tmp_path: Path) -> None:
+    """Each process has its own random state, which is saved. Stopped by SIGTERM and resumed, the results are the same."""
     commands = {name: arguments(text, tmp_path / name, "--steps", "150", "--checkpoint-every", "50") for name in ("a", "b")}
     start(commands["a"], processes=2).communicate(timeout=300)
     process, metrics = start(commands["b"], processes=2), tmp_path / "b" / "metrics.jsonl"
@@ -263,69 +271,78 @@ def test_two_processes_with_dropout_go_on_bit_for_bit(text: Path, tmp_path: Path
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     shown, _ = process.communicate(timeout=120)
-    assert "Stopped. To go on:" in shown
+    assert "Stopped. To continue:" in shown
     start([*commands["b"], "--resume"], processes=2).communicate(timeout=300)
     assert_same(tmp_path / "b", tmp_path / "a")
 
 
 def test_two_documents_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """None can be held out then, and it is said that there is no evaluation."""
+    """No document is used for validation, and a message says that there is no evaluation."""
     text = tmp_path / "a.txt"
     text.write_text("one two three\nfour five\n\nsix seven\neight nine ten\n")
     assert main(arguments(text, tmp_path / "out", "--steps", "2")) == 0
-    assert "There will be no evaluation: 2 documents are too few to spare any." in capsys.readouterr().out
+    assert "There will be no evaluation: 2 documents are too few to use some for validation." in capsys.readouterr().out
     assert RunRecord.read(tmp_path / "out").evaluations == []
 
 
-def test_on_track_and_off_it(
+def test_comparison_with_reference_runs(
     text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run is held against the reference of its settings, whatever its seed; of others it is not."""
+    """A run is compared to the reference with the same settings and any seed, and to no other."""
     record = RunRecord.read(whole)
-    band = Reference.of([record])
-    monkeypatch.setattr(reference, "FILE", tmp_path / "reference.json")
+    band = Reference.from_runs([record])
+    monkeypatch.setattr(reference_runs, "FILE", tmp_path / "reference.json")
     (tmp_path / "reference.json").write_text(json.dumps({"it": asdict(band)}))
     assert main(arguments(text, tmp_path / "a")) == 0
     assert capsys.readouterr().out.count("; on track") == 3
-    entry, about = record.evaluations[0], record.about
-    assert reference_for(about | {"recipe": about["recipe"] | {"seed": 7}}) == band
+    entry, settings = record.evaluations[0], record.settings
+    assert reference_for(settings | {"training": settings["training"] | {"seed": 7}}) == band
     assert band.verdict(5, entry) == "on track"
     assert band.verdict(4, entry) == ""
-    assert "off track: MLM loss" in band.verdict(5, entry | {"validation_mlm": 99.0})
+    assert "off track: MLM loss" in band.verdict(5, entry | {"validation_mlm_loss": 99.0})
     assert "NSP accuracy 0.0% is below" in band.verdict(5, entry | {"validation_nsp_accuracy": 0.0})
     assert main(arguments(text, tmp_path / "b", "--batch-size", "7")) == 0
     assert "on track" not in capsys.readouterr().out
 
 
-def test_the_reference_runs_are_of_the_default_settings() -> None:
-    """`minibert pretrain --preset tiny` has a reference, and so has mini; every step of it has all measures."""
+def test_reference_runs_have_the_default_settings() -> None:
+    """`minibert pretrain` with `--preset tiny` and mini has a reference, with all metrics at every step."""
     for preset, steps in (("tiny", 1000), ("mini", 300)):
-        about = settings_of(
-            TextOptions(), VocabularyOptions(), PretrainingConfig(preset=preset, steps=steps, seed=9), builtin.NAME, "any"
-        )
-        found = reference_for(about)
+        config = PretrainingConfig(preset=preset, steps=steps, seed=9)
+        settings = pretraining_settings(TextOptions(), VocabularyOptions(), config, builtin.CORPUS_NAME, "any")
+        found = reference_for(settings)
         assert found is not None, preset
         assert str(steps) in found.bands
-        assert all(set(measures) == set(MEASURES) for measures in found.bands.values())
+        assert all(set(metrics) == set(METRICS) for metrics in found.bands.values())
+
+
+def test_old_run_folders_are_refused(text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run without a task in run.json cannot be resumed or compared."""
+    shutil.copytree(whole, tmp_path / "old")
+    settings = json.loads((whole / "run.json").read_text())
+    del settings["task"]
+    (tmp_path / "old" / "run.json").write_text(json.dumps(settings))
+    assert 'run.json: has no "task"' in refused(capsys, ["runs", str(tmp_path / "old")])
+    assert 'run.json: has no "task"' in refused(capsys, arguments(text, tmp_path / "old", "--resume"))
 
 
 def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table, JSON, a figure; of a folder with runs in it, too."""
+    """`minibert runs` prints a table or JSON and draws a figure, also for a folder that contains runs."""
     assert main(["runs", str(whole), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["step"] == "12/12"
-    assert row["MLM"] == f"{RunRecord.read(whole).evaluations[-1]['validation_mlm']:.3f}"
+    assert row["MLM loss"] == f"{RunRecord.read(whole).evaluations[-1]['validation_mlm_loss']:.3f}"
     assert main(["runs", str(whole.parent), "--figure", str(tmp_path / "runs.png")]) == 0
     assert "whole" in capsys.readouterr().out
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
     assert "holds no run" in refused(capsys, ["runs", str(tmp_path)])
-    assert "name at least one folder" in refused(capsys, ["runs"])
+    assert "give at least one folder" in refused(capsys, ["runs"])
 
 
 def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int) -> int:
-    """Starts and kills a command again and again, each time after it has begun to train, then lets it end.
+    """Start and kill a command several times, each time after training has started, then run it to the end.
 
-    Returns: how many times it was killed.
+    Returns: number of kills.
     """
     generator, killed = random.Random(seed), 0
     while killed < times:
@@ -347,8 +364,8 @@ def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int)
     return killed
 
 
-def test_killed_at_random_moments_it_ends_the_same(text: Path, tmp_path: Path) -> None:
-    """SIGKILL, five times, in steps or while a checkpoint is written: the same numbers and the same model, bit for bit."""
+def test_kills_at_random_moments_change_no_result(text: Path, tmp_path: Path) -> None:
+    """After five SIGKILLs, in steps or while a checkpoint is written, metrics and model are the same, bit for bit."""
     more = ("--steps", "50", "--checkpoint-every", "2", "--evaluate-every", "50")
     assert main(arguments(text, tmp_path / "whole", *more)) == 0
     assert kill_at_random_moments(arguments(text, tmp_path / "killed", *more), tmp_path / "killed", 5, seed=0) == 5
@@ -360,16 +377,16 @@ EXACT = ("--precision", "float64", "--dropout", "0", "--micro-batch-size", "3", 
 
 @pytest.fixture(scope="module")
 def exact(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One process, in float64."""
+    """A run of one process in float64."""
     out = tmp_path_factory.mktemp("runs") / "exact"
     assert main(arguments(text, out, *EXACT)) == 0
     return out
 
 
 def assert_close(one: Path, other: Path) -> None:
-    """To 1e-10, the losses of every step and the weights at the end."""
+    """Compare the losses of every step and the final weights to 1e-10."""
     for first, second in zip(RunRecord.read(one).metrics, RunRecord.read(other).metrics, strict=True):
-        assert all(abs(first[name] - second[name]) < 1e-10 for name in ("mlm", "nsp", "gradient_norm"))
+        assert all(abs(first[name] - second[name]) < 1e-10 for name in ("mlm_loss", "nsp_loss", "gradient_norm"))
         assert first["tokens"] == second["tokens"]
     weights = [safetensors.torch.load_file(out / "model.safetensors") for out in (one, other)]
     for name, tensor in weights[0].items():
@@ -377,8 +394,8 @@ def assert_close(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
-def test_two_processes_are_one(text: Path, exact: Path, tmp_path: Path, sharding: str) -> None:
-    """The same curve and weights; and a checkpoint of two goes on with one, which sees no example twice and misses none."""
+def test_two_processes_equal_one(text: Path, exact: Path, tmp_path: Path, sharding: str) -> None:
+    """Losses and weights are the same, and one process can resume a checkpoint of two, with every example used once."""
     command = arguments(text, tmp_path, *EXACT, "--sharding", sharding, "--checkpoint-every", "5", "--keep", "9")
     process = start(command, processes=2)
     shown, _ = process.communicate(timeout=300)
@@ -391,8 +408,8 @@ def test_two_processes_are_one(text: Path, exact: Path, tmp_path: Path, sharding
     assert_close(tmp_path, exact)
 
 
-def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, tmp_path: Path) -> None:
-    """The one that is left says what has happened and which checkpoint is good; two more go on from what one has begun."""
+def test_lost_process_ends_the_job_and_it_can_be_resumed(text: Path, tmp_path: Path) -> None:
+    """The remaining process prints the reason and the last good checkpoint. Two processes can resume the job."""
     command = arguments(text, tmp_path, *EXACT, "--steps", "2000", "--checkpoint-every", "3")
     process = start(command, processes=2)
     while process.poll() is None and not list((tmp_path / "checkpoints").glob("step-*")):
@@ -401,7 +418,7 @@ def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, tmp_pa
     os.kill(int(ranks[-1]), signal.SIGKILL)
     shown, _ = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "another process of this job has gone" in shown
+    assert "another process of this job has ended" in shown
     assert "The last good checkpoint is" in shown
     again = start([*command, "--resume", "--steps", "2000"], processes=2)
     begun = len((tmp_path / "metrics.jsonl").read_text().splitlines())
@@ -409,14 +426,14 @@ def test_a_process_that_is_gone_ends_the_job_and_it_can_go_on(text: Path, tmp_pa
         time.sleep(0.1)
     again.send_signal(signal.SIGTERM)
     shown, _ = again.communicate(timeout=120)
-    assert "Going on after step" in shown
-    assert "Stopped. To go on:" in shown
+    assert "Resuming after step" in shown
+    assert "Stopped. To continue:" in shown
     newest = Checkpoints(tmp_path / "checkpoints").newest()
     assert newest.name == f"step-{RunRecord.read(tmp_path).metrics[-1]['step']:06d}"
 
 
-def test_two_go_on_from_what_one_has_begun(text: Path, exact: Path, tmp_path: Path) -> None:
-    """Stopped with one process, ended with two."""
+def test_two_processes_resume_a_run_of_one(text: Path, exact: Path, tmp_path: Path) -> None:
+    """A run is stopped with one process and finished with two."""
     command = arguments(text, tmp_path, *EXACT)
     with pytest.MonkeyPatch.context() as patch:
         interrupt_after(patch, 7, signal.SIGINT)

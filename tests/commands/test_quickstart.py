@@ -1,4 +1,4 @@
-"""The quickstart, end to end in a few seconds: what it writes, that it repeats itself, that it can be stopped."""
+"""The quickstart, end to end in a few seconds: output files, reproducibility, stopping and resuming."""
 
 import json
 import os
@@ -17,20 +17,20 @@ import torch
 from minibert import BertForPreTraining
 from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
-from minibert.study import quickstart as first_run
+from minibert.study import quickstart as stages
 from minibert.text.corpus import Corpus, Document
-from minibert.text.labeled import MODULE_FAMILIES
+from minibert.text.module_families import MODULE_FAMILIES
 from minibert.text.tokenizer import load_tokenizer
 
 WRITTEN = {
     *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
-    *("metrics.jsonl", "transfer.json", "results.json", "report.html"),
+    *("run.json", "metrics.jsonl", "fine-tuning", "transfer.json", "results.json", "report.html"),
     *("loss.png", "attention.png", "transfer.png", "quickstart.png"),
 }
 
 
 def small_corpus() -> list[Document]:
-    """Made-up documents of every family, in words of its own."""
+    """Random documents of every module family, each family with its own words."""
     generator = np.random.default_rng(0)
     common = [f"common{n}" for n in range(40)]
     documents = []
@@ -44,9 +44,9 @@ def small_corpus() -> list[Document]:
 
 @pytest.fixture(autouse=True, scope="module")
 def plan() -> Iterator[None]:
-    """A fixed number of steps, so that no test depends on the speed of the machine."""
+    """Use a fixed number of steps, so that the tests do not depend on the speed of the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(first_run, "plan", lambda *_: first_run.Plan(steps=24, epochs=1))
+        patch.setattr(stages, "make_plan", lambda *_: stages.Plan(steps=24, epochs=1))
         yield
 
 
@@ -57,19 +57,23 @@ def corpus() -> list[Document]:
 
 @pytest.fixture(scope="module")
 def whole(plan: None, corpus: list[Document], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run with seed 0 that nothing has stopped."""
+    """The folder of a quickstart with seed 0, without interruption."""
     folder = tmp_path_factory.mktemp("whole")
     assert quickstart.run(Quickstart(seconds=60, out=folder), corpus) == 0
     return folder
 
 
 def numbers(folder: Path) -> list[str]:
-    """Everything that was measured."""
-    return [(folder / name).read_text() for name in ("metrics.jsonl", "transfer.json", "results.json")]
+    """Return all results that do not depend on the speed of the machine."""
+    results = [(folder / name).read_text() for name in ("transfer.json", "results.json")]
+    files = sorted(folder.rglob("metrics.jsonl"))
+    assert len(files) == 7  # pretraining, and three seeds of fine-tuning from both starts
+    entries = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return results + [str({name: value for name, value in entry.items() if name != "seconds"}) for entry in entries]
 
 
-def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.CaptureFixture[str]) -> None:
-    """One folder with a checkpoint that can be loaded, figures, a page, and numbers that make sense."""
+def test_output_files(tmp_path: Path, corpus: list[Document], capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder has a checkpoint that can be loaded, figures, a page, and plausible metrics."""
     assert quickstart.run(Quickstart(seconds=60, out=tmp_path), corpus) == 0
     assert {path.name for path in tmp_path.iterdir()} == WRITTEN
     results = json.loads((tmp_path / "results.json").read_text())
@@ -82,7 +86,7 @@ def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.Cap
     assert results["fine_tuning"]["majority"] == pytest.approx(1 / len(MODULE_FAMILIES), abs=0.1)
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in metrics] == list(range(1, 25))
-    assert sum("validation_mlm" in entry for entry in metrics) == 8
+    assert sum("validation_mlm_loss" in entry for entry in metrics) == 8
     page = (tmp_path / "report.html").read_text()
     shown = capsys.readouterr().out
     scores = results["pretraining"]
@@ -93,7 +97,7 @@ def test_all_there_is(tmp_path: Path, corpus: list[Document], capsys: pytest.Cap
 
 
 def test_transformers_loads_the_checkpoint(whole: Path) -> None:
-    """The model with nothing missing, the tokenizer with the same ids, the same logits."""
+    """transformers loads all weights, tokenizes to the same ids, and computes the same logits."""
     transformers = pytest.importorskip("transformers")
     theirs, report = transformers.BertForPreTraining.from_pretrained(whole, output_loading_info=True)
     assert not report["missing_keys"]
@@ -105,8 +109,8 @@ def test_transformers_loads_the_checkpoint(whole: Path) -> None:
         torch.testing.assert_close(mine(ids).prediction_logits, theirs.eval()(ids).prediction_logits, atol=1e-4, rtol=0)
 
 
-def test_the_same_seed_gives_the_same_numbers(whole: Path, tmp_path: Path, corpus: list[Document]) -> None:
-    """Bit for bit; and another seed gives others."""
+def test_same_seed_gives_the_same_results(whole: Path, tmp_path: Path, corpus: list[Document]) -> None:
+    """Results are equal bit for bit for the same seed, and differ for another one."""
     for name, seed in (("again", 0), ("other", 1)):
         quickstart.run(Quickstart(seconds=60, seed=seed, out=tmp_path / name), corpus)
     assert numbers(tmp_path / "again") == numbers(whole)
@@ -115,7 +119,7 @@ def test_the_same_seed_gives_the_same_numbers(whole: Path, tmp_path: Path, corpu
 
 
 @pytest.mark.parametrize("when", ["pretraining", "fine-tuning"])
-def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
+def test_resumed_quickstart_has_the_same_results(
     whole: Path,
     tmp_path: Path,
     corpus: list[Document],
@@ -123,7 +127,7 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
     capsys: pytest.CaptureFixture[str],
     when: str,
 ) -> None:
-    """A SIGINT in the middle: exit code 130, a folder that can be used, and a command that ends what was begun."""
+    """A SIGINT gives exit code 130, a folder with a model, and a command that completes the quickstart."""
     with monkeypatch.context() as patch:
         interrupt_after(patch, 9 if when == "pretraining" else 30)
         patch.setattr("minibert.text.builtin.builtin_corpus", lambda: Corpus("", "", corpus))
@@ -138,7 +142,7 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_numbers(
 
 
 def interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
-    """Sends this process a SIGINT in the middle of a step."""
+    """Send this process a SIGINT in the middle of a step."""
     max_grad_norm, calls = torch.nn.utils.clip_grad_norm_, []
 
     def interrupting(*args: object, **kwargs: object) -> torch.Tensor:
@@ -150,10 +154,10 @@ def interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
     patch.setattr(torch.nn.utils, "clip_grad_norm_", interrupting)
 
 
-def test_an_unfinished_run_is_not_overwritten(
+def test_unfinished_quickstart_is_not_overwritten(
     tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another seed in the same folder is refused, with what can be done."""
+    """Another seed in the same folder is refused, with a message that says what to do."""
     monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: Corpus("", "", corpus))
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
@@ -165,8 +169,8 @@ def test_an_unfinished_run_is_not_overwritten(
 
 
 @pytest.mark.slow
-def test_the_signal_as_a_user_sends_it(tmp_path: Path) -> None:
-    """SIGTERM to the real command, on the real corpus: it ends soon, with exit code 143 and without a traceback."""
+def test_signal_to_the_real_command(tmp_path: Path) -> None:
+    """After SIGTERM, the command on the built-in corpus ends soon, with exit code 143 and without a traceback."""
     command = [sys.executable, "-m", "minibert", "quickstart", "--seconds", "60", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     unfinished = tmp_path / "out" / "unfinished.json"
@@ -177,6 +181,6 @@ def test_the_signal_as_a_user_sends_it(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "to go on:" in errors
+    assert "To continue:" in errors
     assert "Traceback" not in errors
     assert (tmp_path / "out" / "model.safetensors").is_file()

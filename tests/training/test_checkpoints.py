@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, whatever happens."""
+"""Checkpoint folders are complete or absent, also after errors."""
 
 import errno
 import os
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from minibert.training.checkpoints import CHECKSUMS, Checkpoints, random_states, set_random_state
+from minibert.training.checkpoints import CHECKSUMS_FILE, Checkpoints, random_states, set_random_state
 from minibert.training.distributed import SINGLE_PROCESS
 
 
 def writer(text: str) -> object:
-    """Puts two files into a folder."""
+    """Return a function that writes two files."""
 
     def write(folder: Path) -> None:
         (folder / "model").write_text(text)
@@ -28,7 +28,7 @@ def names(checkpoints: Checkpoints) -> list[str]:
     return sorted(path.name for path in checkpoints.directory.iterdir())
 
 
-def test_the_last_ones_are_kept(tmp_path: Path) -> None:
+def test_latest_checkpoints_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "new" / "folder", keep=2)
     assert checkpoints.newest() is None
     for step in (5, 10, 100_000_000):
@@ -38,8 +38,8 @@ def test_the_last_ones_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "no sums", "sums cut"])
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str) -> None:
-    """Whatever is wrong with the last one, the one before it is found; and the damaged one can be written again."""
+def test_damaged_checkpoint_is_skipped(tmp_path: Path, damage: str) -> None:
+    """If the last checkpoint is damaged, the one before it is the newest; and the damaged one can be written again."""
     checkpoints = Checkpoints(tmp_path)
     good, bad = checkpoints.save(1, writer("a")), checkpoints.save(2, writer("b"))
     if damage == "cut":
@@ -49,16 +49,16 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str) -> Non
     elif damage == "missing":
         (bad / "model").unlink()
     elif damage == "no sums":
-        (bad / CHECKSUMS).unlink()
+        (bad / CHECKSUMS_FILE).unlink()
     else:
-        os.truncate(bad / CHECKSUMS, 10)
+        os.truncate(bad / CHECKSUMS_FILE, 10)
     assert checkpoints.newest() == good
     assert checkpoints.save(2, writer("again")) == checkpoints.newest()
     assert (bad / "model").read_text() == "again"
 
 
-def test_damaged_ones_do_not_push_out_good_ones(tmp_path: Path) -> None:
-    """What is written after going on from before them stays, and they go."""
+def test_damaged_checkpoints_do_not_replace_good_ones(tmp_path: Path) -> None:
+    """A new checkpoint is kept, and damaged checkpoints of later steps are deleted."""
     checkpoints = Checkpoints(tmp_path, keep=1)
     for step in (8, 12):
         (tmp_path / f"step-{step:06d}").mkdir()
@@ -66,8 +66,8 @@ def test_damaged_ones_do_not_push_out_good_ones(tmp_path: Path) -> None:
     assert names(checkpoints) == ["step-000004"]
 
 
-def test_a_full_disk_leaves_the_last_one_good(tmp_path: Path) -> None:
-    """The error is raised as it is, nothing half-written stays, and later it works again."""
+def test_full_disk_leaves_the_last_checkpoint_intact(tmp_path: Path) -> None:
+    """The error is raised, no partial folder is left, and saving works again later."""
     checkpoints = Checkpoints(tmp_path)
     good = checkpoints.save(1, writer("a"))
 
@@ -82,8 +82,8 @@ def test_a_full_disk_leaves_the_last_one_good(tmp_path: Path) -> None:
     assert checkpoints.save(2, writer("b")) == checkpoints.newest()
 
 
-def test_killed_while_it_writes(tmp_path: Path) -> None:
-    """What is left of a process that was killed is not taken for a checkpoint, and is gone after the next one."""
+def test_partial_checkpoint_of_a_killed_process(tmp_path: Path) -> None:
+    """A partial folder is not used as a checkpoint, and the next checkpoint deletes it."""
     checkpoints = Checkpoints(tmp_path)
     good = checkpoints.save(1, writer("a"))
     shutil.copytree(good, tmp_path / ".step-000002.partial")
@@ -92,8 +92,8 @@ def test_killed_while_it_writes(tmp_path: Path) -> None:
     assert names(checkpoints) == ["step-000001", "step-000003"]
 
 
-def test_everything_random_goes_on_as_it_would_have() -> None:
-    """torch, numpy and Python draw the same again, also after a round through a file that only holds plain things."""
+def test_random_states_are_restored() -> None:
+    """torch, numpy and Python draw the same numbers again, after a round trip through a weights-only file."""
     for draw in (torch.rand, lambda n: torch.tensor(np.random.rand(n)), lambda n: torch.tensor([random.random()] * n)):  # noqa: NPY002
         draw(3)
         random.gauss()
@@ -103,4 +103,4 @@ def test_everything_random_goes_on_as_it_would_have() -> None:
         draw(7)
         set_random_state(torch.load(path, weights_only=True), SINGLE_PROCESS)
         assert torch.equal(draw(3), expected)
-    set_random_state([], SINGLE_PROCESS)  # a process that was not there keeps its own
+    set_random_state([], SINGLE_PROCESS)  # a process without a stored state keeps its own

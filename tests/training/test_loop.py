@@ -1,4 +1,4 @@
-"""The loop: exact accumulation, where it starts, that it learns, and the optimizer around it."""
+"""The training loop: gradient accumulation, initial losses, overfitting one batch, skipped steps; and the optimizer."""
 
 import copy
 import math
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.equations import IGNORED
+from minibert.text.classification import ClassificationBatch
 from minibert.text.examples import PretrainingBatch
-from minibert.text.labeled import ClassificationBatch
-from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, LossSum, evaluate, train
+from minibert.training.classification import ClassificationObjective
+from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, evaluate, train
+from minibert.training.objective import LossSum
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.tasks import Classification, MaskedLM, Pretraining
+from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective
 
 CONFIG = BertConfig(
     vocab_size=50,
@@ -30,41 +32,41 @@ CONFIG = BertConfig(
 
 
 def make_batch(rows: int, share: float, seed: int) -> PretrainingBatch:
-    """Random ids with padding, `share` of the rest to be guessed; every third row is no pair."""
+    """Random ids with padding, a share of the other tokens masked; every third row has no next-sentence label."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(5, 50, (rows, 12), generator=generator)
     mask = torch.arange(12) < torch.randint(4, 13, (rows, 1), generator=generator)
-    guessed = (torch.rand(ids.shape, generator=generator) < share) & mask
+    masked = (torch.rand(ids.shape, generator=generator) < share) & mask
     pairs = torch.randint(0, 2, (rows,), generator=generator)
     pairs[::3] = IGNORED
-    return PretrainingBatch(ids.masked_fill(guessed, 4), mask, torch.zeros_like(ids), ids.masked_fill(~guessed, IGNORED), pairs)
+    return PretrainingBatch(ids.masked_fill(masked, 4), mask, torch.zeros_like(ids), ids.masked_fill(~masked, IGNORED), pairs)
 
 
 def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
-    """Several batches as one."""
+    """Concatenate several batches."""
     return PretrainingBatch(*(torch.cat(columns) for columns in zip(*(vars(b).values() for b in batches), strict=True)))
 
 
 def run(
     model: nn.Module, steps: object, objective: object, learning_rate: float = 1e-2, count: int = 1
 ) -> list[dict[str, float]]:
-    """The losses of some steps."""
+    """Train for `count` steps and return their losses."""
     optimizer = adamw(model, learning_rate)
     schedule = warmup_linear(optimizer, count)
     return [step.losses for step, _ in zip(train(model, steps, objective, optimizer, schedule), range(count), strict=False)]
 
 
-def test_accumulation_is_one_big_batch() -> None:
-    """Micro-batches with very different numbers of masks and pairs: the same losses and weights, to 1e-10 in float64.
+def test_gradient_accumulation_equals_one_large_batch() -> None:
+    """Micro-batches with very different numbers of targets give the losses and weights of one batch, to 1e-10 in float64.
 
-    With a mean of means the weights would be far off, as the last lines make sure.
+    The last assertion checks that the micro-batches differ enough for the test to notice a mean of means.
     """
     micro = [make_batch(2, 0.1, 0), make_batch(7, 0.9, 1), make_batch(1, 0.4, 2)]
     torch.manual_seed(0)
     models = [BertForPreTraining(CONFIG).double()]
     models += [copy.deepcopy(models[0]) for _ in range(2)]
     steps: list[list[PretrainingBatch]] = [micro, [join(micro)], micro[:1]]
-    losses = [run(model, [step] * 3, Pretraining(), count=3) for model, step in zip(models, steps, strict=True)]
+    losses = [run(model, [step] * 3, PretrainingObjective(), count=3) for model, step in zip(models, steps, strict=True)]
     for accumulated, whole in zip(losses[0], losses[1], strict=True):
         assert all(abs(accumulated[term] - whole[term]) < 1e-10 for term in ("mlm", "nsp"))
     for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
@@ -72,43 +74,43 @@ def test_accumulation_is_one_big_batch() -> None:
     assert abs(losses[2][0]["mlm"] - losses[1][0]["mlm"]) > 1e-4
 
 
-def test_the_first_loss_is_that_of_knowing_nothing() -> None:
-    """At BERT's initialization: about ln V for the words, about ln 2 for the pairs."""
+def test_first_loss_is_that_of_a_uniform_prediction() -> None:
+    """With BERT's initialization, the loss is about ln V for MLM and about ln 2 for NSP."""
     torch.manual_seed(0)
     model = BertForPreTraining(BertConfig(**{**vars(CONFIG), "vocab_size": 1000}))
-    first = run(model, [[make_batch(64, 0.5, 0)]], Pretraining())[0]
+    first = run(model, [[make_batch(64, 0.5, 0)]], PretrainingObjective())[0]
     assert abs(first["mlm"] - math.log(1000)) < 0.05
     assert abs(first["nsp"] - math.log(2)) < 0.05
 
 
-def test_one_batch_can_be_train_by_heart() -> None:
-    """Both losses go to nearly nothing: nothing on the way cuts off what has to be learned, label 0 included."""
+def test_model_overfits_one_batch() -> None:
+    """Both losses go to almost zero, also for label 0."""
     torch.manual_seed(0)
     batch = make_batch(8, 0.3, 0)
-    losses = run(BertForPreTraining(CONFIG), repeat([batch]), Pretraining(), count=150)
+    losses = run(BertForPreTraining(CONFIG), repeat([batch]), PretrainingObjective(), count=150)
     assert losses[-1]["mlm"] < 0.05
     assert losses[-1]["nsp"] < 0.05
 
 
-def test_classification_goes_through_the_same_loop() -> None:
-    """The class is the first word: learned by heart, and then found by `evaluate`."""
+def test_classification_uses_the_same_loop() -> None:
+    """The class is the first token. The model overfits, and `evaluate` reports an accuracy of 1."""
     torch.manual_seed(0)
     ids = torch.randint(5, 50, (16, 8), generator=torch.Generator().manual_seed(0))
     labels = (ids[:, 0] - 5) % 3
     batch = ClassificationBatch(ids, torch.ones_like(ids, dtype=torch.bool), labels)
     model = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
-    assert run(model, repeat([batch]), Classification(), count=100)[-1]["classification"] < 0.1
-    assert evaluate(model, [batch], Classification())["classification"].accuracy == 1.0
+    assert run(model, repeat([batch]), ClassificationObjective(), count=100)[-1]["classification"] < 0.1
+    assert evaluate(model, [batch], ClassificationObjective())["classification"].accuracy == 1.0
     wrong = ClassificationBatch(ids, batch.attention_mask, (labels + 1) % 3)
-    assert evaluate(model, [batch, wrong], Classification())["classification"].accuracy == 0.5
+    assert evaluate(model, [batch, wrong], ClassificationObjective())["classification"].accuracy == 0.5
 
 
-def test_evaluation_counts_predictions_not_batches() -> None:
-    """The scores of uneven batches are those of all of them at once; the model is left in its mode."""
+def test_evaluation_averages_over_targets_not_batches() -> None:
+    """The scores of uneven batches equal those of one joint batch. The model stays in training mode."""
     torch.manual_seed(0)
     model = BertForPreTraining(CONFIG).double().train()
     batches = [make_batch(2, 0.1, 0), make_batch(9, 0.9, 1)]
-    apart, together = evaluate(model, batches, Pretraining()), evaluate(model, [join(batches)], Pretraining())
+    apart, together = evaluate(model, batches, PretrainingObjective()), evaluate(model, [join(batches)], PretrainingObjective())
     for term in ("mlm", "nsp"):
         for one, other in zip(vars(apart[term]).values(), vars(together[term]).values(), strict=True):
             assert math.isclose(one, other)
@@ -117,8 +119,8 @@ def test_evaluation_counts_predictions_not_batches() -> None:
     assert math.isclose(apart["mlm"].loss, loss.item())
 
 
-def test_clipping_and_the_reported_norm() -> None:
-    """The gradient is shortened to the given length; the norm that is reported is that before."""
+def test_gradient_clipping_and_reported_norm() -> None:
+    """The gradient is scaled down to the maximum norm. The reported norm is the one before."""
     model = nn.Linear(3, 1, bias=False)
 
     class Steep:
@@ -137,8 +139,8 @@ def test_clipping_and_the_reported_norm() -> None:
     assert (step.number, step.learning_rate) == (1, 1.0)
 
 
-def test_weight_decay_spares_biases_and_gains() -> None:
-    """Without a gradient matrices and embeddings shrink by lr · decay, biases and LayerNorm gains stay."""
+def test_no_weight_decay_for_biases_and_norm_gains() -> None:
+    """With zero gradients, matrices and embeddings shrink by lr · decay; biases and LayerNorm gains do not change."""
     model = BertForPreTraining(CONFIG)
     optimizer = adamw(model, learning_rate=0.1, weight_decay=0.5)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -150,8 +152,8 @@ def test_weight_decay_spares_biases_and_gains() -> None:
         torch.testing.assert_close(parameter.detach(), before[name] * (1.0 if kept else 0.95), msg=name)
 
 
-def test_a_parameter_can_learn_faster() -> None:
-    """Its first step, which in Adam is the learning rate, is as many times longer; the others' is not."""
+def test_learning_rate_factor_of_one_parameter() -> None:
+    """The first step of Adam has the size of the learning rate. The factor applies to the named parameter only."""
     model = nn.Linear(2, 2)
     optimizer = adamw(model, learning_rate=0.01, weight_decay=0.0, learning_rate_factors={"bias": 20.0})
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -163,10 +165,10 @@ def test_a_parameter_can_learn_faster() -> None:
     torch.testing.assert_close(moved["bias"], torch.full((2,), 0.2), rtol=1e-3, atol=0)
 
 
-def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
-    """Up to the peak over the first tenth, down to zero at the end."""
+def test_linear_warmup_and_linear_decay() -> None:
+    """Warm-up to the peak in the first tenth, decay to zero at the end."""
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=2.0)
-    schedule = warmup_linear(optimizer, steps=20, warmup=0.1)
+    schedule = warmup_linear(optimizer, steps=20, warmup_fraction=0.1)
     rates = []
     for _ in range(21):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -176,46 +178,46 @@ def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
 
 
 @pytest.mark.parametrize("term", ["mlm", "nsp"])
-def test_a_step_without_any_label_of_a_term_is_no_nan(term: str) -> None:
-    """Its loss counts as zero, and the other term is still learned."""
+def test_step_without_targets_of_a_term_is_not_nan(term: str) -> None:
+    """The loss of that term is zero, and the other term still trains."""
     batch = make_batch(3, 0.5, 0)
     column = "labels" if term == "mlm" else "next_sentence_label"
     empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORED)})
     model = BertForPreTraining(CONFIG)
-    losses = run(model, [[empty]], Pretraining())[0]
+    losses = run(model, [[empty]], PretrainingObjective())[0]
     assert losses[term] == 0.0
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_the_reported_accuracies_are_those_of_all_micro_batches() -> None:
-    """Right answers over predictions, of each term: as `evaluate` counts them on the same weights."""
+def test_reported_accuracy_covers_all_micro_batches() -> None:
+    """Accuracies and losses of a step equal those of `evaluate` with the same weights."""
     torch.manual_seed(0)
     micro = [make_batch(2, 0.2, 0), make_batch(9, 0.8, 1)]
     model = BertForPreTraining(CONFIG).double()
-    run(model, repeat([join(micro)]), Pretraining(), count=30)
-    scores = evaluate(model, micro, Pretraining())
+    run(model, repeat([join(micro)]), PretrainingObjective(), count=30)
+    scores = evaluate(model, micro, PretrainingObjective())
     optimizer = adamw(model, 1e-3)
-    step = next(train(model, [micro], Pretraining(), optimizer, warmup_linear(optimizer, 1)))
+    step = next(train(model, [micro], PretrainingObjective(), optimizer, warmup_linear(optimizer, 1)))
     assert 0.1 < scores["mlm"].accuracy < 1
     for term in ("mlm", "nsp"):
         assert math.isclose(step.accuracies[term], scores[term].accuracy)
         assert math.isclose(step.losses[term], scores[term].loss)
 
 
-def test_masked_words_alone_are_train_without_the_pairs() -> None:
-    """The same masked-LM loss as both tasks together have, by a model with no other head."""
+def test_masked_lm_alone_has_the_same_mlm_loss() -> None:
+    """A model without an NSP head has the same MLM loss as one with both heads."""
     torch.manual_seed(0)
     batch = make_batch(6, 0.4, 0)
     both = BertForPreTraining(CONFIG)
     alone = BertForMaskedLM(CONFIG)
     alone.load_state_dict(both.state_dict(), strict=False)
-    expected = evaluate(both, [batch], Pretraining())["mlm"]
-    assert evaluate(alone, [batch], MaskedLM()) == {"mlm": expected}
-    assert run(alone, repeat([batch]), MaskedLM(), count=100)[-1]["mlm"] < 0.2
+    expected = evaluate(both, [batch], PretrainingObjective())["mlm"]
+    assert evaluate(alone, [batch], MaskedLMObjective()) == {"mlm": expected}
+    assert run(alone, repeat([batch]), MaskedLMObjective(), count=100)[-1]["mlm"] < 0.2
 
 
 class Scripted:
-    """A loss that is what it is told to be, over one parameter."""
+    """An objective whose loss is given by the batch."""
 
     def target_counts(self, batch: float) -> dict[str, int]:
         return {"loss": 1}
@@ -225,8 +227,8 @@ class Scripted:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_step_that_is_not_finite_is_skipped(bad: float) -> None:
-    """Weights and optimizer stay as they were, it is said, and training goes on."""
+def test_step_with_non_finite_loss_is_skipped(bad: float) -> None:
+    """Weights and optimizer state do not change, the step is reported as skipped, and training continues."""
     model = nn.Linear(1, 1, bias=False)
     optimizer = adamw(model, 0.1, weight_decay=0.0)
     before, found = [], []
@@ -239,8 +241,8 @@ def test_a_step_that_is_not_finite_is_skipped(bad: float) -> None:
     assert optimizer.state[model.weight]["step"] == 2
 
 
-def test_a_gradient_that_is_not_finite_is_skipped_too() -> None:
-    """A finite loss can have one: the root at zero."""
+def test_step_with_non_finite_gradient_is_skipped() -> None:
+    """A finite loss can have an infinite gradient: the square root at zero."""
 
     class Root(Scripted):
         def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
@@ -253,28 +255,28 @@ def test_a_gradient_that_is_not_finite_is_skipped_too() -> None:
     assert step.skipped
 
 
-def test_several_in_a_row_end_the_training() -> None:
-    """The message names the step; one good step between them starts the count anew."""
+def test_several_skipped_steps_in_a_row_raise() -> None:
+    """The message names the step. A finite step in between resets the count."""
     model = nn.Linear(1, 1, bias=False)
     optimizer = adamw(model, 0.1)
     losses = [math.nan] * (MAX_SKIPPED_STEPS - 1) + [1.0] + [math.nan] * MAX_SKIPPED_STEPS + [1.0]
     steps = train(model, [[loss] for loss in losses], Scripted(), optimizer, warmup_linear(optimizer, 99))
     assert [next(steps).skipped for _ in range(2 * MAX_SKIPPED_STEPS)] == [not math.isfinite(loss) for loss in losses[:-1]]
     with pytest.raises(
-        DivergenceError, match=f"{MAX_SKIPPED_STEPS} steps in a row, the last of them step {2 * MAX_SKIPPED_STEPS}"
+        DivergenceError, match=f"{MAX_SKIPPED_STEPS} consecutive steps, the last one step {2 * MAX_SKIPPED_STEPS}"
     ):
         next(steps)
 
 
-def test_bfloat16_rounds_products_but_not_weights_and_losses() -> None:
-    """The loss is near that of float32 and is float32 itself; the weights stay float32 and are learned."""
+def test_bfloat16_autocast_keeps_float32_weights_and_losses() -> None:
+    """The loss is close to that of float32, the weights stay float32, and the model trains."""
     losses, models = {}, {}
     for autocast in (None, torch.bfloat16):
         torch.manual_seed(0)
         models[autocast] = BertForPreTraining(CONFIG)
         optimizer = adamw(models[autocast], 1e-2)
         steps = train(
-            models[autocast], repeat([make_batch(8, 0.3, 0)]), Pretraining(), optimizer, warmup_linear(optimizer, 25),
+            models[autocast], repeat([make_batch(8, 0.3, 0)]), PretrainingObjective(), optimizer, warmup_linear(optimizer, 25),
             autocast=autocast,
         )  # fmt: skip
         losses[autocast] = [step.losses["mlm"] for step, _ in zip(steps, range(25), strict=False)]
@@ -284,17 +286,17 @@ def test_bfloat16_rounds_products_but_not_weights_and_losses() -> None:
     assert all(parameter.dtype == torch.float32 for parameter in models[torch.bfloat16].parameters())
 
 
-def test_recomputing_activations_changes_no_number() -> None:
-    """Same losses and weights, with dropout too; and the layers do run twice."""
+def test_recomputing_activations_changes_no_result() -> None:
+    """Losses and weights are equal, also with dropout, and the layers run twice."""
     config = BertConfig(**{**vars(CONFIG), "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1})
     found, calls = [], []
     for recompute in (False, True):
         torch.manual_seed(0)
         model = BertForPreTraining(config)
-        model.bert.recompute = recompute
+        model.set_recompute(recompute)
         count: list[int] = []
         model.bert.layers[0].register_forward_pre_hook(lambda *_, count=count: count.append(1))
-        found.append((run(model, repeat([make_batch(4, 0.3, 0)]), Pretraining(), count=3), model.state_dict()))
+        found.append((run(model, repeat([make_batch(4, 0.3, 0)]), PretrainingObjective(), count=3), model.state_dict()))
         calls.append(len(count))
     assert calls[1] == 2 * calls[0]
     assert found[0][0] == found[1][0]

@@ -1,4 +1,4 @@
-"""Learning rates as training has them: the equations, step by step."""
+"""Learning rates of the schedules at every step."""
 
 from itertools import pairwise
 
@@ -11,10 +11,10 @@ from minibert.equations import noam_schedule
 from minibert.training.optimizer import noam
 
 
-def rates(steps: int, ends: int | None) -> list[float]:
-    """Of each step, for a width of 16 and four steps of warm-up, times 2."""
+def rates(steps: int, linear_decay_steps: int | None) -> list[float]:
+    """Return the learning rate of each step, for width 16, four warm-up steps and a factor of 2."""
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    schedule = noam(optimizer, width=16, warmup=4, ends=ends)
+    schedule = noam(optimizer, width=16, warmup_steps=4, linear_decay_steps=linear_decay_steps)
     found = []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])
@@ -28,8 +28,8 @@ class TestNoam:
         """Equation 3 of the paper at every step, counted from 1."""
         assert rates(12, None) == pytest.approx([2 * noam_schedule(step, 16, 4) for step in range(1, 13)])
 
-    def test_in_a_straight_line_it_ends_at_zero(self) -> None:
-        """The same way up, and from the same height down by as much every step; the step after the last has none."""
+    def test_linear_decay_ends_at_zero(self) -> None:
+        """Warm-up and peak are those of the paper; then the rate decreases linearly, to zero after the last step."""
         found, paper = rates(13, 12), rates(13, None)
         assert found[:4] == pytest.approx(paper[:4])
         falls = [one - other for one, other in pairwise(found[4:13])]

@@ -1,4 +1,4 @@
-"""A pretraining run: which data it sees, and that being kept and taken up changes nothing."""
+"""Pretraining runs: data order, saving and resuming, hyperparameters, cost."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,30 +7,29 @@ import numpy as np
 import pytest
 import torch
 
-from minibert import BertForMaskedLM, BertForPreTraining
+from minibert import BertForMaskedLM, BertForPreTraining, load_tokenizer
 from minibert.model import PRESETS
 from minibert.text.corpus import Document
 from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
-from minibert.training import recipe as recipes
+from minibert.training import pretraining
 from minibert.training.checkpoints import Checkpoints
-from minibert.training.distributed import join
-from minibert.training.metrics import pretraining_cost
+from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.recipe import pretraining_run, validation_batches
+from minibert.training.pretraining import pretraining_cost, pretraining_run, validation_batches
 from minibert.training.run import DataPosition, TrainingRun
 
 WORDS = [f"w{number}" for number in range(40)]
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
 SMALL = PretrainingConfig(steps=8, batch_size=13, learning_rate=1e-2, examples=ExampleConfig(max_length=16))
-"""An epoch of it is about four steps."""
+"""Hyperparameters for the tests. An epoch has about four steps."""
 
 
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(PRESETS["tiny"], hidden_size=16, num_attention_heads=2, intermediate_size=32)
-    monkeypatch.setitem(recipes.PRESETS, "tiny", small)
+    monkeypatch.setitem(pretraining.PRESETS, "tiny", small)
 
 
 def corpus() -> TokenizedCorpus:
@@ -39,8 +38,8 @@ def corpus() -> TokenizedCorpus:
     return TokenizedCorpus.from_documents([Document(f"{d}", text) for d, text in enumerate(texts)], TOKENIZER)
 
 
-def make(recipe: PretrainingConfig = SMALL, machine: DeviceOptions = DeviceOptions(device="cpu")) -> TrainingRun:  # noqa: B008
-    return pretraining_run(recipe, machine, corpus(), TOKENIZER)
+def make(config: PretrainingConfig = SMALL, device_options: DeviceOptions = DeviceOptions(device="cpu")) -> TrainingRun:  # noqa: B008
+    return pretraining_run(config, device_options, corpus(), TOKENIZER)
 
 
 def weights(run: TrainingRun) -> list[torch.Tensor]:
@@ -48,8 +47,8 @@ def weights(run: TrainingRun) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 4], [4], [7]])
-def test_kept_and_taken_up_again_it_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int]) -> None:
-    """In the middle of an epoch and at its end, with dropout; the objects are new each time, and the random state another."""
+def test_resumed_run_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int]) -> None:
+    """Saved in the middle and at the end of an epoch, with dropout; resumed in new objects with another random state."""
     whole = make()
     expected = list(whole.run())
     checkpoints, found, run = Checkpoints(tmp_path), [], make()
@@ -63,20 +62,20 @@ def test_kept_and_taken_up_again_it_ends_bit_for_bit_the_same(tmp_path: Path, st
         run = make()
         torch.manual_seed(stop)
         run.resume(checkpoints.newest())
-        assert run.done == stop
+        assert run.steps_done == stop
     found += run.run()
     assert found == expected
     for one, other in zip(weights(whole), weights(run), strict=True):
         assert torch.equal(one, other)
 
 
-def test_what_is_kept_anybody_loads(tmp_path: Path) -> None:
-    """transformers, too: the model is in Hugging Face's format."""
+def test_checkpoint_loads_in_transformers(tmp_path: Path) -> None:
+    """The checkpoint has the model in Hugging Face's format, with the tokenizer."""
     run = make()
     next(run.run())
-    run.save(Checkpoints(tmp_path), lambda folder: (folder / "more").write_text("x"))
+    run.save(Checkpoints(tmp_path), TOKENIZER)
     folder = Checkpoints(tmp_path).newest()
-    assert (folder / "more").read_text() == "x"
+    assert load_tokenizer(folder).get_vocab() == TOKENIZER.get_vocab()
     loaded = BertForPreTraining.from_pretrained(folder)
     for name, parameter in loaded.state_dict().items():
         assert torch.equal(parameter, run.model.state_dict()[name])
@@ -87,59 +86,59 @@ def test_what_is_kept_anybody_loads(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "model.safetensors"}
 
 
-def test_micro_batches_change_no_number() -> None:
-    """A step in parts is the step: to 1e-10 in float64, over whole epochs, where the last step has fewer examples."""
-    recipe = replace(SMALL, precision="float64", dropout=0.0)
-    whole, parts = make(recipe), make(recipe, DeviceOptions(device="cpu", micro_batch_size=3))
+def test_micro_batches_change_no_result() -> None:
+    """Micro-batches give the same results to 1e-10 in float64, over whole epochs whose last step is smaller."""
+    config = replace(SMALL, precision="float64", dropout=0.0)
+    whole, parts = make(config), make(config, DeviceOptions(device="cpu", micro_batch_size=3))
     for one, other in zip(whole.run(), parts.run(), strict=True):
-        assert len(parts.current) > 1
+        assert len(parts.last_batches) > 1
         assert all(abs(one.losses[term] - other.losses[term]) < 1e-10 for term in ("mlm", "nsp"))
         assert one.accuracies == other.accuracies
     for one, other in zip(weights(whole), weights(parts), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
-def test_an_epoch_shows_every_example_once() -> None:
-    """As many as there are, then all of them again; the place counts along."""
+def test_every_example_is_used_once_per_epoch() -> None:
+    """An epoch uses all examples, then the next one begins; the data position counts the steps."""
     run = make()
     size = len(run.examples.epoch(0).lengths)
     seen = 0
-    for place, batches in run.batches():
+    for position, batches in run.batches():
         seen += sum(len(batch.input_ids) for batch in batches)
-        if place.epoch == 1:
+        if position.epoch == 1:
             break
-        last = place
+        last = position
     assert seen - sum(len(batch.input_ids) for batch in batches) == size
-    assert place == DataPosition(1, 1)
+    assert position == DataPosition(1, 1)
     assert last == DataPosition(0, -(-size // SMALL.batch_size))
 
 
-def test_pairs_decide_the_heads() -> None:
-    """Without pairs there is no head for them, and no loss of them."""
+def test_pair_task_determines_the_heads() -> None:
+    """Without pairs there is no NSP head and no NSP loss."""
     alone = make(replace(SMALL, examples=replace(SMALL.examples, pairs="none")))
     assert isinstance(alone.model, BertForMaskedLM)
     assert set(next(alone.run()).losses) == {"mlm"}
     assert set(next(make(replace(SMALL, examples=replace(SMALL.examples, pairs="sop"))).run()).losses) == {"mlm", "nsp"}
 
 
-def test_the_recipe_reaches_the_run() -> None:
-    """Model, optimizer and schedule are what the recipe says."""
-    recipe = replace(SMALL, learning_rate=0.5, warmup=0.25, weight_decay=0.3, dropout=0.2, seed=4)
-    run = make(recipe)
+def test_hyperparameters_reach_the_run() -> None:
+    """Model, optimizer and schedule have the configured hyperparameters."""
+    config = replace(SMALL, learning_rate=0.5, warmup_fraction=0.25, weight_decay=0.3, dropout=0.2, seed=4)
+    run = make(config)
     assert run.model.config.hidden_dropout_prob == run.model.config.attention_probs_dropout_prob == 0.2
     assert run.model.config.max_position_embeddings == 16
     assert run.model.config.vocab_size == TOKENIZER.get_vocab_size()
     assert {group["weight_decay"] for group in run.optimizer.param_groups} == {0.3, 0.0}
     assert [step.learning_rate for step in run.run()][:3] == [0.25, 0.5, pytest.approx(0.5 * 6 / 6)]
-    assert not torch.equal(weights(make(recipe))[0], weights(make())[0])
-    assert torch.equal(weights(make(recipe))[0], weights(make(recipe))[0])
-    assert make(recipe, DeviceOptions(device="cpu", recompute=True)).model.bert.recompute
-    assert PretrainingConfig(preset="base").rate == 1e-4 < PretrainingConfig(preset="tiny").rate
+    assert not torch.equal(weights(make(config))[0], weights(make())[0])
+    assert torch.equal(weights(make(config))[0], weights(make(config))[0])
+    assert make(config, DeviceOptions(device="cpu", recompute=True)).model.bert.layers.recompute
+    assert PretrainingConfig(preset="base").peak_learning_rate == 1e-4 < PretrainingConfig(preset="tiny").peak_learning_rate
 
 
 @pytest.mark.slow
-def test_compiled_it_learns_the_same(without_shape_checks: None) -> None:
-    """To rounding; and its checkpoint has the same names."""
+def test_compiled_model_trains_the_same(without_shape_checks: None) -> None:
+    """Losses are equal up to rounding, and the parameter names are equal."""
     plain, compiled = (
         make(replace(SMALL, dropout=0.0)),
         make(replace(SMALL, dropout=0.0), DeviceOptions(device="cpu", compile=True)),
@@ -152,37 +151,38 @@ def test_compiled_it_learns_the_same(without_shape_checks: None) -> None:
 @pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
-    """The first steps are those of the CPU, to rounding; and what is kept is taken up bit for bit."""
-    recipe, machine = replace(SMALL, precision=precision, dropout=0.0), DeviceOptions(device="cuda")
+    """The first steps equal those of the CPU up to rounding, and resuming is bit for bit exact."""
+    config, device_options = replace(SMALL, precision=precision, dropout=0.0), DeviceOptions(device="cuda")
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        on_cpu = [step.losses["mlm"] for step in make(recipe).run()]
-        found = list(pretraining_run(recipe, machine, corpus(), TOKENIZER, join("cuda")).run())
+        on_cpu = [step.losses["mlm"] for step in make(config).run()]
+        found = list(pretraining_run(config, device_options, corpus(), TOKENIZER, start_processes("cuda")).run())
         assert [step.losses["mlm"] for step in found][:3] == pytest.approx(on_cpu[:3], abs=0.05)
-        run, checkpoints = pretraining_run(recipe, machine, corpus(), TOKENIZER, join("cuda")), Checkpoints(tmp_path)
+        run = pretraining_run(config, device_options, corpus(), TOKENIZER, start_processes("cuda"))
+        checkpoints = Checkpoints(tmp_path)
         for step in run.run():
             if step.number == 3:
                 break
         run.save(checkpoints)
-        run = pretraining_run(recipe, machine, corpus(), TOKENIZER, join("cuda"))
+        run = pretraining_run(config, device_options, corpus(), TOKENIZER, start_processes("cuda"))
         run.resume(checkpoints.newest())
         assert list(run.run()) == found[3:]
     finally:
         torch.use_deterministic_algorithms(False)
 
 
-def test_validation_examples_are_the_same_for_every_run() -> None:
-    """Whatever the seed, the masks and the batch size of the run: BERT's 15%, always the same."""
+def test_validation_examples_are_the_same_in_every_run() -> None:
+    """Validation examples do not depend on the seed, masking options and batch size of the run."""
     first = validation_batches(SMALL, corpus(), TOKENIZER)
-    other = replace(SMALL, seed=5, batch_size=2, examples=replace(SMALL.examples, masked_share=0.9, whole_words=True))
+    other = replace(SMALL, seed=5, batch_size=2, examples=replace(SMALL.examples, mlm_probability=0.9, whole_word_masking=True))
     for one, same in zip(first, validation_batches(other, corpus(), TOKENIZER), strict=True):
         assert torch.equal(one.input_ids, same.input_ids)
         assert torch.equal(one.labels, same.labels)
-    assert sum(len(batch.input_ids) for batch in validation_batches(SMALL, corpus(), TOKENIZER, most=10)) == 10
+    assert sum(len(batch.input_ids) for batch in validation_batches(SMALL, corpus(), TOKENIZER, limit=10)) == 10
 
 
-def test_operations_are_counted_from_the_matrices() -> None:
-    """As PyTorch's own counter counts a forward and backward pass, for a batch without padding."""
+def test_operations_equal_pytorchs_count() -> None:
+    """The number of operations equals that of PyTorch's counter, for a forward and backward pass without padding."""
     from torch.utils.flop_counter import FlopCounterMode
 
     run = make(replace(SMALL, dropout=0.0))
@@ -195,7 +195,7 @@ def test_operations_are_counted_from_the_matrices() -> None:
         (loss_sums["mlm"].loss + loss_sums["nsp"].loss).backward()
     tokens, operations = pretraining_cost(run.model.config, [batch])
     assert tokens == 48
-    heads = 3 * 3 * (2 * 16 * 16 + 2 * 16 * 2)  # pooler and next sentence, which are left out: one token of each example
+    heads = 3 * 3 * (2 * 16 * 16 + 2 * 16 * 2)  # pooler and NSP head, which are not counted: one token per example
     assert operations + heads == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
@@ -204,11 +204,11 @@ def test_operations_are_counted_from_the_matrices() -> None:
     [
         ({"steps": 0}, "steps 0: must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate 0: must be more than 0"),
-        ({"warmup": 1.0}, "warmup 1: must be at least 0 and below 1"),
+        ({"warmup_fraction": 1.0}, "warmup_fraction 1: must be at least 0 and below 1"),
         ({"dropout": 1.0}, "dropout 1: must be at least 0 and below 1"),
         ({"seed": -1}, "must be at least 0"),
     ],
 )
-def test_settings_that_cannot_be_are_named(settings: dict[str, object], message: str) -> None:
+def test_invalid_options_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidOption, match=message):
         PretrainingConfig(**settings)

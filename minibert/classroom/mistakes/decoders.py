@@ -6,7 +6,7 @@ from minibert.model.generation import beam_search, greedy_search
 from minibert.model.layers import DecoderLayer
 from minibert.model.stacks import Decoder
 from minibert.model.transformer import shift_right
-from minibert.training.tasks import Translation
+from minibert.training.translation import TranslationObjective
 
 DECODERS = [
     Mistake(
@@ -109,7 +109,7 @@ DECODERS = [
     ),
     Mistake(
         "loss on padding",
-        Translation.loss_sums,
+        TranslationObjective.loss_sums,
         (("label_smoothing_loss(logits, batch.labels,", "label_smoothing_loss(logits, batch.labels.clamp(min=0),"),),
         "Padding is to be foretold, as the piece 0.",
         "Short targets count for less, and the loss looks better than it is.",
@@ -117,8 +117,8 @@ DECODERS = [
     ),
     Mistake(
         "hits on padding",
-        Translation.loss_sums,
-        (("_correct(logits, batch.labels)", "_correct(logits, batch.labels.clamp(min=0))"),),
+        TranslationObjective.loss_sums,
+        (("count_correct(logits, batch.labels)", "count_correct(logits, batch.labels.clamp(min=0))"),),
         "Padding counts as found.",
         "The accuracy looks better than it is.",
         "learners",

@@ -1,4 +1,4 @@
-"""Objectives: which losses are added up, and over how many predictions."""
+"""The translation objective: its losses and its numbers of targets."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from minibert.equations import IGNORED
 from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.text.parallel import ParallelBatch
-from minibert.training.tasks import Translation
+from minibert.training.translation import TranslationObjective
 from tests import reference
 from tests.strategies import normal, seeds
 
@@ -16,7 +16,7 @@ LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORED], [0, IGNORED, IGNORED]])
 
 
 class Fixed(nn.Module):
-    """Gives these logits, whatever is asked."""
+    """A model that returns fixed logits."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -30,30 +30,30 @@ def batch_of(labels: Tensor) -> ParallelBatch:
     return ParallelBatch(torch.ones(3, 1, dtype=torch.long), torch.ones(3, 1, dtype=torch.bool), labels.clamp(min=0), labels)
 
 
-class TestTranslation:
+class TestTranslationObjective:
     @settings(max_examples=20)
     @given(seeds)
     def test_value(self, seed: int) -> None:
-        """The smoothed loss of each token that is there, added up in loops; and how many of them are the likeliest."""
+        """The sum of the smoothed losses of all target tokens, computed in loops, and the number of correct predictions."""
         logits = normal(seed, 3, 3, 5)
-        loss, correct = Translation(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
-        there = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORED]
-        expected = sum(reference.smoothed_cross_entropy(logits[place].numpy(), int(LABELS[place]), 0.1) for place in there)
+        loss, correct = TranslationObjective(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
+        targets_at = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORED]
+        expected = sum(reference.smoothed_cross_entropy(logits[place].numpy(), int(LABELS[place]), 0.1) for place in targets_at)
         np.testing.assert_allclose(loss.item(), expected)
         assert correct is not None
-        assert int(correct) == sum(int(logits[place].argmax()) == int(LABELS[place]) for place in there)
-        assert Translation().target_counts(batch_of(LABELS)) == {"target": 6}
+        assert int(correct) == sum(int(logits[place].argmax()) == int(LABELS[place]) for place in targets_at)
+        assert TranslationObjective().target_counts(batch_of(LABELS)) == {"target": 6}
 
     @settings(max_examples=20)
     @given(seeds)
-    def test_what_stands_at_padding_does_not_matter(self, seed: int) -> None:
-        """Neither for the loss, nor for its gradient, nor for the hits."""
+    def test_padding_has_no_influence(self, seed: int) -> None:
+        """Logits at padding change neither the loss, nor its gradient, nor the number of correct predictions."""
         logits = normal(seed, 3, 3, 5)
         noise = torch.where((LABELS == IGNORED)[..., None], 50 * normal(seed + 1, 3, 3, 5), logits)
         results = []
         for some in (logits, noise):
             leaf = some.clone().requires_grad_()
-            loss, correct = Translation(0.1).loss_sums(Fixed(leaf), batch_of(LABELS))["target"]
+            loss, correct = TranslationObjective(0.1).loss_sums(Fixed(leaf), batch_of(LABELS))["target"]
             loss.backward()
             assert not leaf.grad[LABELS == IGNORED].any()
             results.append((loss.item(), int(correct)))
@@ -61,15 +61,12 @@ class TestTranslation:
 
     @settings(max_examples=20)
     @given(seeds)
-    def test_rows_add_up(self, seed: int) -> None:
-        """The sums of a batch are those of its rows."""
+    def test_sums_of_rows_add_up(self, seed: int) -> None:
+        """The sums of a batch equal the sums of its rows."""
         logits = normal(seed, 3, 3, 5)
-        whole = Translation(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
-        parts = [
-            Translation(0.1).loss_sums(Fixed(logits), batch_of(torch.where(torch.arange(3)[:, None] == row, LABELS, IGNORED)))[
-                "target"
-            ]
-            for row in range(3)
-        ]
+        whole = TranslationObjective(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
+        objective, rows = TranslationObjective(0.1), torch.arange(3)[:, None]
+        single_rows = [batch_of(torch.where(rows == row, LABELS, IGNORED)) for row in range(3)]
+        parts = [objective.loss_sums(Fixed(logits), batch)["target"] for batch in single_rows]
         np.testing.assert_allclose(whole.loss.item(), sum(part.loss.item() for part in parts))
         assert int(whole.correct) == sum(int(part.correct) for part in parts)

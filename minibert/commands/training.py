@@ -1,0 +1,201 @@
+"""Display of a training job: progress, evaluations, figures, signals and errors."""
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
+from minibert.commands.progress import progress, say
+from minibert.training.options import DeviceOptions, OutputOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from minibert.training.distributed import Processes
+    from minibert.training.job import Job, Task
+    from minibert.training.run import TrainingRun
+
+SECONDS_BETWEEN_FIGURES = 60.0
+
+
+def run_training(
+    prepare: "Callable[[Path, bool], Task]",
+    output: OutputOptions,
+    device_options: DeviceOptions,
+    title: str,
+    example_command: "Callable[[Task], str]",
+) -> int:
+    """Run a training job in this process, or its part of it under torchrun, and return the exit code.
+
+    Args:
+        prepare: see `Job`.
+        title: text in front of the progress bar.
+        example_command: a function that returns a command that uses the trained model.
+    """
+    processes = _start_processes(output, device_options)
+    from minibert.training.job import Job
+
+    job = Job(prepare, output, device_options, processes)
+    with _explained_failures(job):
+        if processes.is_main:
+            _show(job, title, example_command)
+        else:
+            _follow(job)
+    processes.close()
+    return 0
+
+
+def _start_processes(output: OutputOptions, device_options: DeviceOptions) -> "Processes":
+    """Create the folder and join the processes that train together."""
+    from minibert.training.distributed import start_processes
+
+    create_folder(output.out)
+    try:
+        return start_processes(device_options.device)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def create_folder(folder: "Path") -> None:
+    """Create the folder of --out. Raises: UsageError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot create this folder ({error.strerror})") from error
+
+
+def _show(job: "Job", title: str, example_command: "Callable[[Task], str]") -> None:
+    """Run the job in the main process and print its events."""
+    from minibert.training.job import Finished, Interrupted, Prepared, Saved, Started, StepDone
+
+    output, last_figure = job.output, time.monotonic()
+    with ExitStack() as stack:
+        for event in job.events():
+            match event:
+                case Prepared(task):
+                    say(task.summary)
+                case Started(run):
+                    if run.steps_done:
+                        say(f"Resuming after step {run.steps_done:,}.")
+                    for text in _first_examples(run, task, output.show):
+                        say(text + "\n")
+                    received = stack.enter_context(deferred_signals())
+                    advance = stack.enter_context(progress(title, run.steps, run.steps_done))
+                case StepDone(entry, evaluation):
+                    if evaluation is not None:
+                        say(f"  step {entry['step']:,}, validation: {evaluation.line}")
+                    advance(describe_step(entry))
+                    if received.number is not None:
+                        job.stop()
+                case Saved(step):
+                    ends = step == run.steps or received.number is not None
+                    if ends or time.monotonic() - last_figure > SECONDS_BETWEEN_FIGURES:
+                        _draw(job, task)
+                        last_figure = time.monotonic()
+                case Interrupted():
+                    number = received.number or signal.SIGTERM
+                    raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
+                case Finished(folder):
+                    stack.close()
+                    _show_results(folder, example_command(task))
+
+
+def _follow(job: "Job") -> None:
+    """Run the job in a process other than the main one. Nothing is printed."""
+    from minibert.training.job import Interrupted, Started, StepDone
+
+    with ExitStack() as stack:
+        for event in job.events():
+            match event:
+                case Started():
+                    received = stack.enter_context(deferred_signals())
+                case StepDone() if received.number is not None:
+                    job.stop()
+                case Interrupted():
+                    raise Stopped(received.number or signal.SIGTERM, "")
+
+
+def _first_examples(run: "TrainingRun[Any, Any]", task: "Task", count: int) -> list[str]:
+    if not count:
+        return []
+    _, batches = next(run.batches())
+    return [text for batch in batches for text in task.describe(batch)][:count]
+
+
+def describe_step(entry: dict[str, Any]) -> str:
+    """Describe the metrics of one step in a line: losses, accuracies and speed."""
+    terms = [name.removesuffix("_loss") for name in entry if name.endswith("_loss") and not name.startswith("validation")]
+    losses = " + ".join("not finite" if entry[f"{term}_loss"] is None else f"{entry[f'{term}_loss']:.2f}" for term in terms)
+    accuracies = ", ".join(f"{_readable(term)} {entry[f'{term}_accuracy']:.0%}" for term in terms)
+    seconds = max(1e-9, entry["seconds"])
+    speed = f"{entry['tokens'] / seconds:,.0f} tokens/s, {entry['operations'] / seconds / 1e9:,.1f} GFLOP/s"
+    return f"loss {losses} nats; accuracy: {accuracies}; {speed}"
+
+
+def _readable(term: str) -> str:
+    return term.upper() if len(term) == 3 else term
+
+
+def _draw(job: "Job", task: "Task") -> None:
+    from minibert.study.figures import save_png
+    from minibert.study.run_figures import loss_figure
+    from minibert.training.records import RunRecord
+
+    save_png(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
+
+
+def _show_results(folder: "Path", example_command: str) -> None:
+    from minibert.training.records import RunRecord
+
+    record = RunRecord.read(folder)
+    steps, minutes = len(record.metrics), record.seconds / 60
+    say(f"Done: {steps:,} steps in {minutes:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
+    if skipped := sum(entry["skipped"] for entry in record.metrics):
+        say(f"  {skipped} steps were skipped: their loss or gradient was not finite.")
+    say(f"The loss curve is in {folder / 'loss.png'}. To use the model:\n  {example_command}")
+
+
+@contextmanager
+def _explained_failures(job: "Job") -> Iterator[None]:
+    """Convert the errors of a job to messages with the last good checkpoint and the command that continues."""
+    from torch import distributed
+
+    from minibert.training.job import JobError
+    from minibert.training.loop import DivergenceError
+
+    try:
+        yield
+    except JobError as error:
+        if not job.processes.is_main:
+            sys.exit(2)
+        raise UsageError(str(error)) from error
+    except DivergenceError as error:
+        advice = "Resuming would end the same way: lower the learning rate, in another --out"
+        raise WorkFailed(f"{error}. {_last_checkpoint(job)}. {advice}") from None
+    except OSError as error:
+        message = f"cannot write to {job.output.out}: {error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}"
+        raise WorkFailed(message) from error
+    except RuntimeError as error:
+        if job.processes.count == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise
+        message = f"another process of this job has ended (this is process {job.processes.rank}). {_last_checkpoint(job)}"
+        raise WorkFailed(f"{message}; to continue, start the job again with --resume") from error
+
+
+def _last_checkpoint(job: "Job") -> str:
+    newest = job.checkpoints.newest()
+    return f"The last good checkpoint is {newest}" if newest else "There is no checkpoint yet"
+
+
+def _resume_command() -> str:
+    """Return the command line of this process, with --resume."""
+    if os.environ.get("WORLD_SIZE") != os.environ.get("LOCAL_WORLD_SIZE"):
+        return "start the job again on every machine, with --resume"
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    start = ["torchrun", f"--nproc-per-node={os.environ['LOCAL_WORLD_SIZE']}", "-m"] if "LOCAL_WORLD_SIZE" in os.environ else []
+    return shlex.join([*start, "minibert", *words, "--resume"])

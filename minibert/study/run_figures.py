@@ -1,0 +1,54 @@
+"""Figures of training runs: the losses of one run, and the comparison of several runs."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from minibert.study import figures
+from minibert.training.records import RunRecord
+from minibert.training.reference_runs import reference_for
+
+UNIT = "nats per target"
+
+
+def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
+    """Draw the training and validation loss of a run with its baselines, and the band of the reference runs if it has one.
+
+    If the task declares another curve, such as BLEU, it is drawn next to the losses.
+    """
+    metrics = record.task_metrics
+    training = record.curve(metrics.training_loss)
+    reference = reference_for(record.settings)
+    drawings = [
+        figures.losses(
+            [step for step, _ in training],
+            [loss for _, loss in training],
+            record.curve(metrics.validation_loss),
+            baselines,
+            "validation data",
+            reference.loss_band if reference else (),
+            title=f"Loss: {record.settings['task']}",
+            unit=UNIT,
+        )
+    ]
+    if metrics.curve is not None and (points := record.curve(metrics.curve.metric)):
+        drawings.append(figures.curves({record.name: points}, "step", metrics.curve.heading, "on validation data"))
+    return figures.figure(*drawings)
+
+
+def comparison_figure(records: Sequence[RunRecord]) -> Figure:
+    """Draw the validation loss of several runs over steps and over training tokens."""
+    by_step: dict[str, list[tuple[float, float]]] = {}
+    by_tokens: dict[str, list[tuple[float, float]]] = {}
+    for record in records:
+        validation_loss, tokens = record.task_metrics.validation_loss, 0
+        by_step[record.name], by_tokens[record.name] = [], []
+        for entry in record.metrics:
+            tokens += entry["tokens"]
+            if (loss := entry.get(validation_loss)) is not None:
+                by_step[record.name].append((entry["step"], loss))
+                by_tokens[record.name].append((tokens / 1e6, loss))
+    return figures.figure(
+        figures.curves(by_step, "step", "Validation loss", UNIT),
+        figures.curves(by_tokens, "training tokens, in millions", "Validation loss", UNIT),
+    )

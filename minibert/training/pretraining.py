@@ -1,0 +1,282 @@
+"""BERT pretraining: masked language modeling and next-sentence prediction (Devlin et al. 2019, section 3.1)."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from minibert.equations import IGNORED, masked_lm_loss, next_sentence_loss, unigram_entropy
+from minibert.model import PRESETS, BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.text.batching import batches_by_count
+from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
+from minibert.text.from_options import make_tokenizer, open_corpus
+from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.pairs import check_pairs
+from minibert.text.splits import sufficient_validation_fraction, training_sentences
+from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
+from minibert.text.tokenizer import SEP, SPECIAL_TOKENS, TOKENIZER_FILE, load_tokenizer, save_tokenizer, token_id
+from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
+from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
+from minibert.training.reference_runs import reference_for
+from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+
+PRETRAINING = TaskMetrics(
+    task="pretraining",
+    term="mlm",
+    columns=(
+        Column("MLM loss", "validation_mlm_loss", ".3f"),
+        Column("MLM acc.", "validation_mlm_accuracy", ".1%"),
+        Column("NSP acc.", "validation_nsp_accuracy", ".1%"),
+    ),
+)
+MICRO_BATCH_SIZE_ON_CPU = 16
+VALIDATION_EXAMPLES, VALIDATION_BATCH_SIZE = 1024, 64
+UNIFORM, UNIGRAM = "ln V", "unigram entropy"
+"""Names of the baselines of masked language modeling."""
+MAX_EXPONENT = 700.0
+"""Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
+
+
+class MaskedLMObjective:
+    """Masked language modeling alone, as RoBERTa is pretrained (Liu et al. 2019). For `BertForMaskedLM`."""
+
+    def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+        return {"mlm": count_targets(batch.labels)}
+
+    def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
+        masked = batch.labels != IGNORED
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
+        logits, labels = at_least_float32(output.logits), batch.labels[masked]
+        return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
+
+
+class PretrainingObjective:
+    """Masked language modeling plus next-sentence prediction, as BERT is pretrained. For `BertForPreTraining`.
+
+    Logits over the vocabulary are computed only for the masked tokens.
+    """
+
+    def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+        return {"mlm": count_targets(batch.labels), "nsp": count_targets(batch.next_sentence_label)}
+
+    def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
+        masked = batch.labels != IGNORED
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
+        mlm_logits, mlm_labels = at_least_float32(output.prediction_logits), batch.labels[masked]
+        nsp_logits, nsp_labels = at_least_float32(output.seq_relationship_logits), batch.next_sentence_label
+        return {
+            "mlm": LossSum(masked_lm_loss(mlm_logits, mlm_labels, reduction="sum"), count_correct(mlm_logits, mlm_labels)),
+            "nsp": LossSum(next_sentence_loss(nsp_logits, nsp_labels, reduction="sum"), count_correct(nsp_logits, nsp_labels)),
+        }
+
+
+@dataclass(frozen=True)
+class PretrainingTask:
+    """Pretraining, with its prepared data."""
+
+    metrics: ClassVar[TaskMetrics] = PRETRAINING
+    config: PretrainingConfig
+    tokenizer: Tokenizer
+    train: TokenizedCorpus
+    validation: list[PretrainingBatch]
+    """Validation batches; empty if the validation documents give no sentence pairs."""
+    baselines: dict[str, float]
+    settings: dict[str, Any]
+    summary: str
+
+    def make_run(
+        self, device_options: DeviceOptions, processes: Processes
+    ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
+        return pretraining_run(self.config, device_options, self.train, self.tokenizer, processes)
+
+    def cost(self, run: TrainingRun[Any, PretrainingBatch]) -> tuple[int, int]:
+        return pretraining_cost(run.model.config, run.last_batches)
+
+    def evaluate(self, run: TrainingRun[Any, PretrainingBatch]) -> Evaluation | None:
+        if not self.validation:
+            return None
+        entry = validation_entry(run.evaluate(self.validation))
+        if not entry:
+            return Evaluation({}, "the loss is not finite")
+        entry["validation_perplexity"] = math.exp(min(entry["validation_mlm_loss"], MAX_EXPONENT))
+        line = (
+            f"MLM loss {entry['validation_mlm_loss']:.3f} nats (perplexity {entry['validation_perplexity']:,.0f}), "
+            f"MLM accuracy {entry['validation_mlm_accuracy']:.1%}"
+        )
+        if "validation_nsp_accuracy" in entry:
+            line += f", NSP accuracy {entry['validation_nsp_accuracy']:.1%}"
+        reference = reference_for(self.settings)
+        verdict = reference.verdict(run.steps_done, entry) if reference else ""
+        return Evaluation(entry, line + (f"; {verdict}" if verdict else ""))
+
+    def describe(self, batch: PretrainingBatch) -> list[str]:
+        return format_examples([batch], self.tokenizer)
+
+
+def prepare_pretraining(
+    text: TextOptions, vocabulary: VocabularyOptions, config: PretrainingConfig, directory: Path, create_tokenizer: bool = True
+) -> PretrainingTask:
+    """Read the text, train or load the tokenizer, and tokenize. Results are cached and reused.
+
+    Args:
+        directory: folder of the tokenizer.
+        create_tokenizer: True to create the tokenizer even if the folder has one.
+
+    Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError if they do not exist.
+    """
+    corpus = open_corpus(text)
+    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
+    if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
+        save_tokenizer(make_tokenizer(vocabulary, training_sentences(corpus.documents, fraction)), directory)
+    tokenizer = load_tokenizer(directory)
+    for token in SPECIAL_TOKENS:
+        token_id(tokenizer, token)
+    train, validation = tokenize_corpus(corpus, tokenizer, fraction)
+    try:
+        check_pairs(train, config.examples.pairs)
+    except ValueError as error:
+        raise ValueError(f"{corpus.name}: {error}") from None
+    train_count, validation_count = (len(part.document_starts) - 1 for part in (train, validation))
+    summary = (
+        f"Text: {corpus.name}\n  Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: "
+        f"{tokenizer.get_vocab_size():,}. Validation: {validation_count:,} documents"
+    )
+    try:
+        check_pairs(validation, config.examples.pairs)
+        batches = validation_batches(config, validation, tokenizer)
+    except ValueError as error:
+        batches = []
+        if validation_count:
+            reason = f"in the validation documents, {error}"
+        elif text.validation_fraction:
+            reason = f"{train_count} documents are too few to use some for validation"
+        else:
+            reason = "--validation-fraction is 0"
+        summary += f"\n  There will be no evaluation: {reason}."
+    losses = mlm_baselines(train, validation, tokenizer)
+    summary += "\n  Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
+    settings = pretraining_settings(text, vocabulary, config, corpus.name, train.digest)
+    return PretrainingTask(config, tokenizer, train, batches, losses, settings, summary)
+
+
+def pretraining_settings(
+    text: TextOptions, vocabulary: VocabularyOptions, config: PretrainingConfig, corpus_name: str, corpus_digest: str
+) -> dict[str, Any]:
+    """Collect everything that determines the results of a run, for run.json."""
+    return {
+        "task": PRETRAINING.task,
+        "training": asdict(replace(config, learning_rate=config.peak_learning_rate)),
+        "vocabulary": asdict(vocabulary),
+        "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
+    }
+
+
+def mlm_baselines(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer: Tokenizer) -> dict[str, float]:
+    """Compute validation losses of masked language modeling without context, in nats.
+
+    ln V is the loss of a uniform prediction. The unigram entropy is the loss of predicting every token from its frequency
+    in the training documents. Of a large corpus, the first ten million tokens are used.
+    """
+    vocab_size, separator = tokenizer.get_vocab_size(), token_id(tokenizer, SEP)
+    train_ids, validation_ids = (torch.from_numpy(corpus.first_tokens(separator)) for corpus in (train, validation))
+    losses = {UNIFORM: math.log(vocab_size)}
+    if len(validation_ids):
+        losses[UNIGRAM] = unigram_entropy(train_ids, validation_ids, vocab_size).item()
+    return losses
+
+
+def validation_batches(
+    config: PretrainingConfig, validation: TokenizedCorpus, tokenizer: Tokenizer, limit: int = VALIDATION_EXAMPLES
+) -> list[PretrainingBatch]:
+    """Create validation batches of at most `limit` examples.
+
+    Runs with the same `max_length` and `pairs` have the same validation examples. They do not depend on the seed or on any
+    other hyperparameter.
+
+    Raises: ValueError if the validation documents give no sentence pairs.
+    """
+    examples = ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pairs)
+    epoch = PretrainingExamples(validation, tokenizer, examples, seed=0).epoch(0)
+    chosen = epoch.batch_indices(partial(batches_by_count, limit))[0]
+    by_length = chosen[epoch.lengths[chosen].argsort(kind="stable")]
+    starts = range(0, len(by_length), VALIDATION_BATCH_SIZE)
+    return [epoch.batch(by_length[start : start + VALIDATION_BATCH_SIZE]) for start in starts]
+
+
+def pretraining_run(
+    config: PretrainingConfig,
+    device_options: DeviceOptions,
+    train: TokenizedCorpus,
+    tokenizer: Tokenizer,
+    processes: Processes = SINGLE_PROCESS,
+) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
+    """Create a pretraining run at its first step."""
+    model_config = replace(
+        PRESETS[config.preset],
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=config.examples.max_length,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+    )
+    torch.manual_seed(config.seed)
+    has_pairs = config.examples.pairs != "none"
+    model: BertForPreTraining | BertForMaskedLM = (
+        BertForPreTraining(model_config) if has_pairs else BertForMaskedLM(model_config)
+    )
+    model.to(PARAMETER_DTYPES[config.precision])
+    model.set_recompute(device_options.recompute)
+    if device_options.compile:
+        model.bert.compile(dynamic=True)
+    run = TrainingRun(
+        model,
+        PretrainingExamples(train, tokenizer, config.examples, config.seed),
+        PretrainingObjective() if has_pairs else MaskedLMObjective(),
+        batch_sampler=partial(batches_by_count, config.batch_size),
+        optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
+        schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),
+        steps=config.steps,
+        max_grad_norm=config.max_grad_norm,
+        autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
+        micro_batch_size=device_options.micro_batch_size
+        or (MICRO_BATCH_SIZE_ON_CPU if processes.device.type == "cpu" else None),
+        sharding=device_options.sharding,
+        processes=processes,
+    )
+    torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
+    return run
+
+
+def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) -> tuple[int, int]:
+    """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
+
+    A multiplication and an addition per pair of numbers in each matrix product, and twice that in the backward pass. Only
+    matrix products are counted, and no padding.
+
+    Source: Kaplan et al. 2020, section 2.1, with attention and the masked-LM head added.
+    """
+    tokens = products = 0
+    for batch in batches:
+        if not ((batch.labels != IGNORED).any() or (batch.next_sentence_label != IGNORED).any()):
+            continue  # the empty batch of a process without examples in this step
+        lengths = batch.attention_mask.sum(dim=1)
+        tokens += int(lengths.sum())
+        products += encoder_products(config, lengths)
+        products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * count_targets(batch.labels)
+    return tokens, 3 * 2 * products
+
+
+def encoder_products(config: BertConfig, lengths: Tensor) -> int:
+    """Count the multiplications in the encoder layers of BERT for sequences of these lengths."""
+    width = config.hidden_size
+    per_token = 4 * width**2 + 2 * width * config.intermediate_size  # four attention projections, feed-forward network
+    attention = 2 * width * int(lengths.square().sum())  # scores, and weighted values
+    return config.num_hidden_layers * (per_token * int(lengths.sum()) + attention)

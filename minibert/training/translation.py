@@ -1,0 +1,298 @@
+"""Training the Transformer of 2017 (Vaswani et al. 2017, section 5) on parallel text and on sequences of letters."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from minibert import kernels
+from minibert.equations import IGNORED
+from minibert.model import TRANSFORMERS, Transformer, TransformerConfig
+from minibert.text.batching import Examples, batches_by_length
+from minibert.text.file_formats import CorpusError
+from minibert.text.from_options import make_tokenizer
+from minibert.text.letters import ALPHABET, LettersExamples
+from minibert.text.options import LettersTask, ParallelTextOptions, VocabularyOptions
+from minibert.text.parallel import (
+    ParallelBatch,
+    ParallelEpoch,
+    ParallelExamples,
+    ParallelText,
+    read_parallel,
+    split_parallel,
+)
+from minibert.text.tokenizer import (
+    CLS,
+    PAD,
+    SEP,
+    SPECIAL_TOKENS,
+    TOKENIZER_FILE,
+    build_tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+    token_id,
+)
+from minibert.training.decoding import bleu, exact_match, similar_lengths, translate
+from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
+from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
+from minibert.training.optimizer import adamw, noam
+from minibert.training.options import DeviceOptions, TranslationConfig
+from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
+from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+
+TARGET_COLUMNS = (
+    Column("target loss", "validation_target_loss", ".3f"),
+    Column("target acc.", "validation_target_accuracy", ".1%"),
+)
+BLEU, EXACT_MATCH = Column("BLEU", "validation_bleu", ".1f"), Column("exact match", "validation_exact_match", ".1%")
+TRANSLATION = TaskMetrics("translation", "target", (*TARGET_COLUMNS, BLEU), curve=BLEU)
+LETTERS = TaskMetrics("letters", "target", (*TARGET_COLUMNS, EXACT_MATCH), curve=EXACT_MATCH)
+LETTERS_EXAMPLES_PER_EPOCH, LETTERS_VALIDATION_EXAMPLES = 5000, 500
+
+
+class TranslationObjective:
+    """Prediction of each target token from the source and the target tokens before it (Vaswani et al. 2017, section 5).
+
+    Args:
+        label_smoothing: share of the target probability that is spread over the vocabulary (section 5.4); 0 in evaluation.
+
+    Tests: tests/training/test_translation.py::TestTranslationObjective
+    """
+
+    def __init__(self, label_smoothing: float = 0.1) -> None:
+        self.label_smoothing = label_smoothing
+
+    def target_counts(self, batch: ParallelBatch) -> dict[str, int]:
+        return {"target": count_targets(batch.labels)}
+
+    def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:
+        logits = at_least_float32(model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits)
+        loss = kernels.label_smoothing_loss(logits, batch.labels, self.label_smoothing, reduction="sum")
+        return {"target": LossSum(loss, count_correct(logits, batch.labels))}
+
+
+@dataclass(frozen=True)
+class TranslationTask:
+    """Training an encoder-decoder, with its prepared data."""
+
+    metrics: TaskMetrics
+    config: TranslationConfig
+    tokenizer: Tokenizer
+    train: Examples[ParallelBatch]
+    validation: list[ParallelBatch]
+    """Validation batches; empty if there is no validation text."""
+    validation_text: ParallelText
+    """Validation text. Its targets are normalized by the tokenizer, as the model's outputs are: lowercase, for example."""
+    max_length: int
+    """Maximum number of tokens of a source or a target."""
+    score_outputs: Callable[[Sequence[str], Sequence[str]], float | None]
+    """Function of outputs and targets that computes the metric `metrics.curve`; None if it is not available."""
+    settings: dict[str, Any]
+    summary: str
+
+    @property
+    def baselines(self) -> dict[str, float]:
+        return {"ln V": math.log(self.tokenizer.get_vocab_size())}
+
+    def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[Transformer, ParallelBatch]:
+        return translation_run(self.config, device_options, self.train, self.tokenizer, self.max_length, processes)
+
+    def cost(self, run: TrainingRun[Any, ParallelBatch]) -> tuple[int, int]:
+        return translation_cost(run.model.config, run.last_batches)
+
+    def evaluate(self, run: TrainingRun[Any, ParallelBatch]) -> Evaluation | None:
+        if not self.validation:
+            return None
+        scores = run.evaluate(self.validation, TranslationObjective(label_smoothing=0.0))
+        run.model.eval()
+        outputs = translate(run.model, self.tokenizer, self.validation_text.sources, beams=1)
+        run.model.train()
+        reshard(run.model)
+        if not (entry := validation_entry(scores)):
+            return Evaluation({}, "the loss is not finite")
+        line = f"loss {scores['target'].loss:.3f} nats, token accuracy {scores['target'].accuracy:.1%}"
+        column = self.metrics.curve
+        assert column is not None
+        if (score := self.score_outputs(outputs, self.validation_text.targets)) is None:
+            return Evaluation(entry, f"{line} (no {column.heading}: pip install 'minibert[translation]')")
+        entry[column.metric] = score
+        return Evaluation(entry, f"{line}, {column.heading} {score:{column.form}} (greedy)")
+
+    def describe(self, batch: ParallelBatch) -> list[str]:
+        def tokens(ids: list[int]) -> str:
+            return " ".join(str(self.tokenizer.id_to_token(number)) for number in ids)
+
+        return [
+            f"source: {tokens(ids[keep].tolist())}\ntarget: {tokens(labels[labels != IGNORED].tolist())}"
+            for ids, keep, labels in zip(batch.input_ids, batch.attention_mask, batch.labels, strict=True)
+        ]
+
+
+def prepare_letters(operation: LettersTask, max_letters: int, config: TranslationConfig, directory: Path) -> TranslationTask:
+    """Prepare training on sequences of up to `max_letters` letters. One tenth of all sequences is used for validation only.
+
+    Args:
+        directory: folder to write the tokenizer to.
+    """
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
+    save_tokenizer(tokenizer, directory)
+    train = LettersExamples(operation, tokenizer, config.seed, LETTERS_EXAMPLES_PER_EPOCH, max_letters)
+    validation = LettersExamples(operation, tokenizer, 0, LETTERS_VALIDATION_EXAMPLES, max_letters, validation=True)
+    return TranslationTask(
+        LETTERS,
+        config,
+        tokenizer,
+        train,
+        _validation_batches(validation.epoch(0)),
+        validation.texts(0),
+        max_letters + 2,  # [CLS] and [SEP]
+        exact_match,
+        {"task": LETTERS.task, "training": asdict(config), "corpus": {"name": operation, "max_letters": max_letters}},
+        f"Task: {operation}. Sequences of 1 to {max_letters} letters; one tenth of all sequences is used for validation only",
+    )
+
+
+def prepare_translation(
+    text: ParallelTextOptions,
+    vocabulary: VocabularyOptions,
+    config: TranslationConfig,
+    directory: Path,
+    create_tokenizer: bool = True,
+) -> TranslationTask:
+    """Read parallel text, train one vocabulary on both sides (Vaswani et al. 2017, section 5.1), and tokenize.
+
+    Args:
+        directory: folder of the tokenizer.
+        create_tokenizer: True to create the tokenizer even if the folder has one.
+
+    Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError if they do not exist.
+    """
+    whole = read_parallel(text.text)
+    train, validation = (
+        (whole, read_parallel(text.validation)) if text.validation else split_parallel(whole, text.validation_fraction)
+    )
+    name = " and ".join(path.name for path in text.text)
+    if not len(train):
+        raise CorpusError(f"{text.text[0]}: no pair is left for training, all are used for validation")
+    if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
+        save_tokenizer(make_tokenizer(vocabulary, [*train.sources, *train.targets]), directory)  # both share one embedding
+    tokenizer = load_tokenizer(directory)
+    for token in SPECIAL_TOKENS:
+        token_id(tokenizer, token)
+    examples = ParallelExamples(train, tokenizer, config.seed, text.max_length)
+    batches = _validation_batches(ParallelExamples(validation, tokenizer, 0, text.max_length).epoch(0))
+    if not examples.sources:
+        raise CorpusError(f"{text.text[0]}: every pair has more than {text.max_length} tokens on a side: raise --max-length")
+    summary = (
+        f"Text: {name}\n  Training: {len(examples.sources):,} pairs, {int(examples.epoch(0).lengths.sum()):,} tokens; "
+        f"vocabulary: {tokenizer.get_vocab_size():,}. Validation: {len(validation):,} pairs"
+    )
+    if not len(validation):
+        summary += "\n  There will be no evaluation: use --validation, or raise --validation-fraction."
+    if whole.skipped:
+        summary += f"\n  Skipped: {whole.skipped:,} pairs with an empty side."
+    if examples.skipped:
+        summary += f"\n  Skipped: {examples.skipped:,} pairs with more than {text.max_length} tokens on a side (--max-length)."
+    if tokenizer.normalizer is not None:
+        validation = replace(validation, targets=[tokenizer.normalizer.normalize_str(target) for target in validation.targets])
+    settings = {
+        "task": TRANSLATION.task,
+        "training": asdict(config),
+        "vocabulary": asdict(vocabulary),
+        "corpus": {
+            "name": name,
+            "validation": [path.name for path in text.validation] or text.validation_fraction,
+            "pairs": len(examples.sources),
+            "digest": hashlib.sha256(json.dumps([examples.sources, examples.targets]).encode()).hexdigest()[:16],
+            "max_length": text.max_length,
+        },
+    }
+    return TranslationTask(
+        TRANSLATION, config, tokenizer, examples, batches, validation, text.max_length, bleu, settings, summary
+    )
+
+
+def _validation_batches(epoch: ParallelEpoch) -> list[ParallelBatch]:
+    return [epoch.batch(indices) for indices in similar_lengths(epoch.lengths)]
+
+
+def translation_run(
+    config: TranslationConfig,
+    device_options: DeviceOptions,
+    examples: Examples[ParallelBatch],
+    tokenizer: Tokenizer,
+    max_length: int,
+    processes: Processes = SINGLE_PROCESS,
+) -> TrainingRun[Transformer, ParallelBatch]:
+    """Create a run at its first step, with the training of Vaswani et al. 2017, section 5.
+
+    Args:
+        max_length: maximum number of tokens of a source or a target; the number of learned positions.
+    """
+    model_config = replace(
+        TRANSFORMERS[config.preset],
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=max_length,
+        hidden_dropout_prob=config.dropout,
+        pre_norm=config.pre_norm,
+        positions=config.positions,
+        pad_token_id=token_id(tokenizer, PAD),
+        decoder_start_token_id=token_id(tokenizer, CLS),
+        eos_token_id=token_id(tokenizer, SEP),
+    )
+    torch.manual_seed(config.seed)
+    model = Transformer(model_config).to(PARAMETER_DTYPES[config.precision])
+    model.set_recompute(device_options.recompute)
+    if device_options.compile:
+        model.encoder.compile(dynamic=True)
+        model.decoder.compile(dynamic=True)
+    run = TrainingRun(
+        model,
+        examples,
+        TranslationObjective(config.label_smoothing),
+        batch_sampler=partial(batches_by_length, config.batch_tokens),
+        optimizer=partial(adamw, learning_rate=config.learning_rate_factor, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-9),
+        schedule=partial(
+            noam,
+            width=model_config.hidden_size,
+            warmup_steps=config.warmup_steps,
+            linear_decay_steps=config.steps if config.decay == "linear" else None,
+        ),
+        steps=config.steps,
+        max_grad_norm=config.max_grad_norm,
+        autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
+        micro_batch_size=device_options.micro_batch_size,
+        sharding=device_options.sharding,
+        processes=processes,
+    )
+    torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
+    return run
+
+
+def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
+    """Compute the number of tokens in `batches`, of sources and targets, and the floating-point operations of training.
+
+    Counted in the same way as `pretraining_cost`.
+    """
+    width, feed_forward = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
+    tokens = products = 0
+    for batch in batches:
+        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORED).sum(dim=1)
+        if not targets.any():
+            continue  # the empty batch of a process without examples in this step
+        source, target = int(sources.sum()), int(targets.sum())
+        tokens += source + target
+        products += config.encoder_layers * ((4 * width**2 + feed_forward) * source + 2 * width * int(sources.square().sum()))
+        per_target, per_source = 6 * width**2 + feed_forward, 2 * width**2  # each decoder layer projects keys and values
+        products += config.decoder_layers * (per_target * target + per_source * source)
+        products += config.decoder_layers * 2 * width * int((targets.square() + targets * sources).sum())
+        products += width * config.vocab_size * target
+    return tokens, 3 * 2 * products
