@@ -12,11 +12,12 @@ from hypothesis import given, settings
 
 from minibert import BertConfig, BertForPreTraining, BertForTokenClassification
 from minibert.commands import main
-from minibert.study.verify import plots
+from minibert.study import figures as plots
 from minibert.study.verify.comparison import ENDS_A_LAYER, compare, draw_depth, inputs_for
+from minibert.study.verify import sandbox
 from minibert.study.verify.stages import Inputs, Reference, class_of, our_stages, their_stages
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
-from tests.model import checkpoints
+from tests.model import random_checkpoints as checkpoints
 from tests.strategies import seeds
 
 transformers = pytest.importorskip("transformers")
@@ -297,7 +298,7 @@ def test_own_code_that_fails_is_told_in_its_words(
 def test_own_code_that_does_not_end_is_stopped(
     checkpoint: Path, own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limited, "SECONDS", 2)
+    monkeypatch.setattr(sandbox, "SECONDS", 2)
     assert main(["verify", str(checkpoint), "--attention-from", f"{own}:endless"]) == 2
     assert "was not ready after 4 seconds" in capsys.readouterr().err
 
