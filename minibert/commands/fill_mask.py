@@ -35,7 +35,8 @@ def run(options: FillMask) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
     if options.json:
-        print(json.dumps([[asdict(prediction) for prediction in ranked] for ranked in predictions], indent=2, ensure_ascii=False))
+        rows = [[asdict(prediction) for prediction in ranked] for ranked in predictions]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table

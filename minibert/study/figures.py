@@ -1,6 +1,8 @@
-"""Figures of training curves, attention weights and accuracies. Each chart function returns a `Draw`; `figure` combines them."""
+"""Charts of losses, attention weights and accuracies. Each function returns a `Draw`, and `figure` combines them."""
 
 import io
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from minibert.files import write_atomically
+from minibert.study.verify.comparison import Comparison
 
 BLUE, ORANGE, GRAY = "#2f6db5", "#d9772b", "#777777"
 
@@ -23,6 +26,9 @@ Draw = Callable[[Axes], None]
 
 CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
 """Fonts with Chinese characters, in order of preference. The first one that is installed is used."""
+
+LAYER_OUTPUT = re.compile(r"(?:\w+\.)?(?:embeddings|layers\.\d+)\.output")
+"""Stages at the end of the embeddings and of each layer."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -169,5 +175,27 @@ def transfer_chart(accuracies: Mapping[str, Sequence[float]], baseline: float, b
         axes.set_xticks(range(len(accuracies)), accuracies)
         axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies) + 0.1), ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    return draw
+
+
+def difference_chart(comparison: Comparison) -> Draw:
+    """Relative difference of every stage on a logarithmic scale, with the tolerance as a dashed line."""
+
+    def draw(axes: Axes) -> None:
+        stages = comparison.stages
+        differences = [stage.relative if math.isfinite(stage.relative) else 1.0 for stage in stages]
+        bottom = min([difference for difference in differences if difference > 0] or [comparison.tolerance]) / 10
+        heights = [max(difference, bottom) for difference in differences]  # a difference of zero is drawn at the bottom
+        axes.scatter(range(len(heights)), heights, c=[BLUE if stage.agrees else ORANGE for stage in stages], s=9)
+        axes.axhline(comparison.tolerance, color=GRAY, linewidth=1, linestyle="--")
+        axes.text(0, comparison.tolerance, "tolerance", color=GRAY, va="bottom", fontsize=8)
+        axes.set_yscale("log")
+        ends = {n: stage.name.removesuffix(".output") for n, stage in enumerate(stages) if LAYER_OUTPUT.fullmatch(stage.name)}
+        axes.set_xticks(list(ends), list(ends.values()), rotation=60, ha="right")
+        axes.set(title="Difference from the reference, by stage", ylabel="largest relative difference")
+        if (first := comparison.first_difference) is not None:
+            x = stages.index(first)
+            axes.annotate(first.name, (x, heights[x]), xytext=(6, 6), textcoords="offset points", fontsize=8)
 
     return draw

@@ -23,7 +23,7 @@ def test_one_word_of_the_vocabulary_is_masked_in_each_sentence() -> None:
 
 
 def test_the_head_with_the_sharpest_attention_to_other_tokens_is_returned() -> None:
-    """Head 1 of layer 1 attends to a single other token. Head 0 of layer 0 attends to the token itself, which does not count."""
+    """Head 1 of layer 1 attends to one other token. Head 0 of layer 0 attends to the token itself, which does not count."""
     torch.manual_seed(0)
     config = BertConfig(vocab_size=13, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8)
     model = BertForPreTraining(config).eval()

@@ -15,7 +15,9 @@ def charts() -> dict[str, figures.Draw]:
     return {
         "loss": figures.loss_curves([1, 2, 3], [9.0, 7.0, 6.0], [(1, 9.0), (3, 6.1)], {"ln V": 9.0, "unigram entropy": 6.5}),
         "attention": figures.attention_heatmap(torch.eye(3), ["[CLS]", "$x_1$ 机", "<b>"], "Attention"),
-        "transfer": figures.transfer_chart({"pretrained": [0.5, 0.7], "from scratch": [0.3, 0.4]}, 0.125, "most frequent class"),
+        "transfer": figures.transfer_chart(
+            {"pretrained": [0.5, 0.7], "from scratch": [0.3, 0.4]}, 0.125, "most frequent class"
+        ),
     }
 
 
