@@ -161,13 +161,14 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
     from transformers.modeling_utils import AttentionInterface
 
     model_type = checkpoint.config.get("model_type")
-    unknown = model_type is not None and model_type not in transformers.CONFIG_MAPPING
     network = getattr(transformers, model.architecture, None)
-    if unknown or network is None or not model.reference_stages:
+    if network is None or (model_type is not None and model_type not in transformers.CONFIG_MAPPING):
         raise ValueError(
             f"{checkpoint.config_file}: transformers has no network that computes the same as this {type(model).__name__} "
             f"(model_type {model_type!r}), so there is nothing to compare with"
         )
+    if not model.reference_stages:
+        raise ValueError(f"{type(model).__name__} declares no reference_stages, so there is nothing to compare")
     stages: Stages = {}
     attention = _RecordedAttention(stages)
     AttentionInterface.register(_RecordedAttention.NAME, attention)
