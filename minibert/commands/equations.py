@@ -1,4 +1,4 @@
-"""`minibert equations`: the formulas of the papers, where they stand in the code, and one of them worked out."""
+"""`minibert equations`: the equations of the papers, their code, and worked examples."""
 
 import difflib
 import json
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Equations:
-    """Lists the equations; with a name, shows one with its code and a worked example, every number computed."""
+    """List all equations, or show one with its code and a worked example."""
 
     name: Annotated[Positional[str | None], arg(metavar="[NAME]")] = None
-    """One of the equations, such as softmax."""
+    """Name of an equation, such as softmax. Without a name, all are listed."""
     json: bool = False
-    """Print JSON, not a table."""
+    """Print JSON instead of a table."""
     markdown: bool = False
-    """Print the page docs/equations.md."""
+    """Print the Markdown page docs/equations.md."""
 
 
 def run(options: Equations) -> int:
-    """Prints the list, the page or the one."""
+    """Print the list, the page, or one equation."""
     from minibert.study.equations.registry import markdown, registry
 
     if options.json and options.markdown:
-        raise UsageError("--json and --markdown: give one of them")
+        raise UsageError("--json and --markdown exclude each other: give only one")
     entries = registry()
     if options.name is not None:
         if options.name not in entries:
             near = difflib.get_close_matches(options.name, entries, n=3, cutoff=0.4)
-            hint = f"near ones: {', '.join(near)}" if near else "`minibert equations` lists them"
-            raise UsageError(f"there is no equation {options.name!r}; {hint}")
+            hint = f"did you mean {', '.join(near)}?" if near else "`minibert equations` lists all equations"
+            raise UsageError(f"unknown equation {options.name!r}; {hint}")
         entries = {options.name: entries[options.name]}
     if options.markdown:
         print(markdown(entries), end="")
     elif options.json:
-        _print_json(entries, worked=options.name is not None)
+        _print_json(entries, with_example=options.name is not None)
     elif options.name is not None:
         _show_one(entries[options.name])
     else:
@@ -76,54 +76,54 @@ def _show_one(equation: "Equation") -> None:
     from rich.text import Text
 
     from minibert.study.equations.formulas import plain
-    from minibert.study.equations.worked_example import work
+    from minibert.study.equations.worked_example import run_example
 
     console = Console()
-    worked = work(equation)
+    example = run_example(equation)
 
-    def say(*parts: str, style: str = "", whole: bool = False) -> None:
-        for part in parts:
-            console.print(Text(part, style=style), soft_wrap=whole)  # whole: lines that somebody may want to copy
+    def show(*lines: str, style: str = "", wrap: bool = True) -> None:
+        for line in lines:
+            console.print(Text(line, style=style), soft_wrap=not wrap)  # code and numbers stay copyable without wrapping
 
-    say(equation.name, style="bold")
-    say(equation.purpose, "", f"    {plain(equation.formula)}", "", f"Source: {equation.source}")
-    say(*[f"{name}: {fact}" for name, fact in (("Differs", equation.differs), ("Lesson", equation.lesson)) if fact])
-    say(f"Code: {equation.file}:{equation.line}", f"Tests: pytest {equation.tests}", "")
+    show(equation.name, style="bold")
+    show(equation.purpose, "", f"    {plain(equation.formula)}", "", f"Source: {equation.source}")
+    show(*[f"{name}: {fact}" for name, fact in (("Differs", equation.differs), ("Lesson", equation.lesson)) if fact])
+    show(f"Code: {equation.file}:{equation.line}", f"Tests: pytest {equation.tests}", "")
     code = Syntax(equation.code, "python", background_color="default").highlight(equation.code)
     console.print(code, soft_wrap=True)
-    say("Worked out, number by number", style="bold")
-    say(indent(worked.example, "    "), whole=True)
-    for number, call in enumerate(worked.calls, start=1):
-        which = f", call {number} of {len(worked.calls)}" if len(worked.calls) > 1 else ""
-        for title, computed in ((f"What goes in{which}", call.inputs), ("What is computed", call.steps)):
-            say("", title, style="bold")
-            for one in computed:
-                say(one.code, style="cyan", whole=True)
-                say(indent(one.numbers, "    "), whole=True)
+    show("Worked example", style="bold")
+    show(indent(example.example, "    "), wrap=False)
+    for number, call in enumerate(example.calls, start=1):
+        suffix = f" (call {number} of {len(example.calls)})" if len(example.calls) > 1 else ""
+        for title, values in ((f"Inputs{suffix}", call.inputs), ("Computation", call.steps)):
+            show("", title, style="bold")
+            for computed in values:
+                show(computed.code, style="cyan", wrap=False)
+                show(indent(computed.numbers, "    "), wrap=False)
 
 
-def _print_json(entries: "dict[str, Equation]", worked: bool) -> None:
-    from minibert.study.equations.worked_example import work
+def _print_json(entries: "dict[str, Equation]", with_example: bool) -> None:
+    from minibert.study.equations.worked_example import run_example
 
-    found = []
+    output = []
     for equation in entries.values():
         facts = asdict(equation)
-        if worked:
+        if with_example:
             facts["calls"] = [
-                {part: [_as_json(one) for one in getattr(call, part)] for part in ("inputs", "steps")}
-                for call in work(equation).calls
+                {part: [_as_json(computed) for computed in getattr(call, part)] for part in ("inputs", "steps")}
+                for call in run_example(equation).calls
             ]
-        found.append(facts)
-    print(json.dumps(found[0] if worked else found, indent=2, ensure_ascii=False, allow_nan=False))
+        output.append(facts)
+    print(json.dumps(output[0] if with_example else output, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _as_json(one: "Computed") -> dict[str, object]:
-    """A step; infinities and NaN, for which JSON has no numbers, as strings."""
-    value = one.value if isinstance(one.value, int | float) else one.value.tolist()
+def _as_json(computed: "Computed") -> dict[str, object]:
+    """Convert a computed value for JSON. Infinities and NaN, which JSON lacks, become strings."""
+    value = computed.value if isinstance(computed.value, int | float) else computed.value.tolist()
 
     def safe(number: object) -> object:
         if isinstance(number, list):
             return [safe(item) for item in number]
         return str(number) if isinstance(number, float) and not math.isfinite(number) else number
 
-    return {"code": one.code, "value": safe(value)}
+    return {"code": computed.code, "value": safe(value)}

@@ -1,4 +1,4 @@
-"""`minibert fill-mask`: what a pretrained BERT would put in the place of [MASK]."""
+"""`minibert fill-mask`: masked-token prediction with a pretrained BERT."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,40 +11,41 @@ from minibert.commands.errors import UsageError
 
 @dataclass(frozen=True)
 class FillMask:
-    """Shows what a pretrained BERT would put in the place of each [MASK], most probable first."""
+    """Predict the word piece at each [MASK] of a text with a pretrained BERT."""
 
     checkpoint: Positional[str]
-    """A folder with a Hugging Face checkpoint and its tokenizer, such as runs/quickstart, or a model's id on the hub."""
+    """A folder with a checkpoint and its tokenizer, such as runs/quickstart, or the id of a model on the Hugging Face hub."""
     text: Positional[str]
-    """A sentence with [MASK] where a word is to be guessed."""
+    """A text with [MASK] in place of each word to predict."""
     top: Annotated[int, arg(aliases=["-k"])] = 5
-    """How many guesses to show."""
+    """Number of predictions per [MASK]."""
     json: bool = False
-    """Print JSON, not a table."""
+    """Print JSON instead of a table."""
 
 
 def run(options: FillMask) -> int:
-    """Prints the guesses."""
+    """Print the predictions."""
     if options.top < 1:
-        raise UsageError(f"--top {options.top}: must be at least 1")
+        raise UsageError(f"--top must be at least 1, not {options.top}")
     from minibert.study.fill_mask import fill_mask, load_masked_lm
 
     try:
         model, tokenizer = load_masked_lm(options.checkpoint)
-        places = fill_mask(model, tokenizer, options.text, options.top)
+        predictions = fill_mask(model, tokenizer, options.text, options.top)
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
     if options.json:
-        print(json.dumps([[asdict(guess) for guess in guesses] for guesses in places], indent=2, ensure_ascii=False))
+        rows = [[asdict(prediction) for prediction in ranked] for ranked in predictions]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table
 
-    for number, guesses in enumerate(places, start=1):
-        table = Table(title=f"[MASK] {number} of {len(places)}".replace("[", r"\["), title_justify="left")
-        table.add_column("piece")
+    for number, ranked in enumerate(predictions, start=1):
+        table = Table(title=f"[MASK] {number} of {len(predictions)}".replace("[", r"\["), title_justify="left")
+        table.add_column("prediction")
         table.add_column("probability", justify="right")
-        for guess in guesses:
-            table.add_row(guess.piece.replace("[", r"\["), f"{guess.probability:.1%}")
+        for prediction in ranked:
+            table.add_row(prediction.piece.replace("[", r"\["), f"{prediction.probability:.1%}")
         Console().print(table)
     return 0

@@ -1,4 +1,4 @@
-"""`minibert tokenize`: the pieces and ids of a text, and how they come about."""
+"""`minibert tokenize`: the word pieces and ids of a text, with an explanation of each step."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,31 +17,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokenize:
-    """Shows the pieces of a text and their ids; with --explain, every stage on the way from one to the other."""
+    """Tokenize a text and print its pieces and their ids. With --explain, print every stage of the tokenization."""
 
     tokenizer: Positional[str]
-    """A folder with a tokenizer, such as runs/quickstart; a vocab.txt, cased if it has capital letters; an id on the hub."""
+    """A folder with a tokenizer, such as runs/quickstart; a vocab.txt (cased if it has capital letters); or a hub id."""
     text: Positional[str]
-    """What to tokenize."""
+    """The text to tokenize."""
     explain: bool = False
-    """Show the text normalized, its words, and how each of them is split."""
+    """Also print the normalized text, its words, and the pieces tried for each word."""
     json: bool = False
-    """Print JSON, not lines."""
+    """Print JSON instead of text."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The stages of a text, the steps through each of its words, and whether `tokenizers` comes to the same ids."""
+    """The stages of tokenization, the pieces tried for each word, and a comparison with the `tokenizers` library."""
 
     stages: "Encoded"
     matches: "list[list[Match]]"
     agrees: bool
+    """True if `tokenizers` computes the same ids."""
 
 
 def run(options: Tokenize) -> int:
-    """Prints the pieces, and the ids below them."""
+    """Print the pieces on one line and their ids on the next."""
     try:
-        options.text.encode()  # raises if the terminal's bytes were no text
+        options.text.encode()  # raises for bytes from the terminal that are not UTF-8
         tokenizer = _load(options.tokenizer)
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
@@ -49,12 +50,12 @@ def run(options: Tokenize) -> int:
     tokenizer.no_padding()
     try:
         encoding = tokenizer.encode(options.text)
-    except Exception as error:  # what `tokenizers` raises has no class of its own
+    except Exception as error:  # `tokenizers` raises plain Exception
         raise UsageError(f"{options.tokenizer}: cannot encode the text ({error})") from error
     explanation = _explain(tokenizer, options) if options.explain else None
     if options.json:
-        found: dict[str, Any] = {"pieces": encoding.tokens, "ids": encoding.ids}
-        print(json.dumps(found if explanation is None else found | asdict(explanation), indent=2, ensure_ascii=False))
+        output: dict[str, Any] = {"pieces": encoding.tokens, "ids": encoding.ids}
+        print(json.dumps(output if explanation is None else output | asdict(explanation), indent=2, ensure_ascii=False))
         return 0
     if explanation is not None:
         _show(explanation)
@@ -69,19 +70,19 @@ def _load(source: str) -> "Tokenizer":
     if not source.endswith(".txt"):
         return load_tokenizer(source)
     if not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: there is no such file")
+        raise FileNotFoundError(f"{source}: file not found")
     try:
         vocabulary = Path(source).read_text(encoding="utf-8").removesuffix("\n").split("\n")
         cased = any(piece != piece.lower() for piece in set(vocabulary) - set(SPECIAL_TOKENS))
         return build_tokenizer(vocabulary, lowercase=not cased)
     except ValueError as error:
-        raise ValueError(f"{source}: is not a vocabulary ({error})") from error
+        raise ValueError(f"{source}: not a WordPiece vocabulary ({error})") from error
 
 
 def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
     from minibert.text.wordpiece_encoding import LONGEST_WORD, encode, matches
 
-    lowercase = _lowercase_of_berts(tokenizer, options.tokenizer)
+    lowercase = _bert_lowercase(tokenizer, options.tokenizer)
     vocabulary = tokenizer.get_vocab()
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
     stages = encode(options.text, vocabulary, lowercase, special)
@@ -92,21 +93,24 @@ def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
     return Explanation(stages, steps, agrees=list(stages.ids) == expected)
 
 
-def _lowercase_of_berts(tokenizer: "Tokenizer", source: str) -> bool:
-    """Whether BERT's WordPiece, as stored, is uncased. Raises: BadUse if another kind of tokenizer, or setting, is stored."""
+def _bert_lowercase(tokenizer: "Tokenizer", source: str) -> bool:
+    """Return True if a BERT tokenizer is uncased.
+
+    Raises: UsageError for a tokenizer that is not BERT's WordPiece, or has other settings.
+    """
     from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
     stored = json.loads(tokenizer.to_str())
     lowercase = bool((stored["normalizer"] or {}).get("lowercase"))
-    berts = json.loads(build_tokenizer(SPECIAL_TOKENS, lowercase).to_str())
+    bert = json.loads(build_tokenizer(SPECIAL_TOKENS, lowercase).to_str())
     for part in ("model", "normalizer", "pre_tokenizer"):
-        for name, expected in berts[part].items():
-            found = (stored[part] or {}).get(name)
-            same = found == expected or (name == "strip_accents" and found == lowercase)  # which is what null means
+        for name, expected in bert[part].items():
+            value = (stored[part] or {}).get(name)
+            same = value == expected or (name == "strip_accents" and value == lowercase)  # the meaning of null
             if name != "vocab" and not same:
                 raise UsageError(
-                    f"{source}: cannot be explained, only shown: its {part} has {name} {json.dumps(found)}, "
-                    f"BERT's WordPiece has {json.dumps(expected)}"
+                    f"{source}: --explain supports BERT's WordPiece only, which has {part}.{name} {json.dumps(expected)}; "
+                    f"this tokenizer has {json.dumps(value)}. Leave out --explain"
                 )
     return lowercase
 
@@ -118,14 +122,14 @@ def _show(explanation: Explanation) -> None:
 
     stages = explanation.stages
     console = Console()
-    for name, shown in (
+    for name, line in (
         ("text", repr(stages.text)),
         ("normalized", repr(stages.normalized)),
         ("words", " | ".join(stages.words)),
     ):
-        console.print(Text.assemble((f"{name:<12}", "bold"), shown), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<12}", "bold"), line), soft_wrap=True)
     table = Table(show_lines=True)
-    for title in ("word", "is it in the vocabulary? (longest first)", "pieces", "ids"):
+    for title in ("word", "in the vocabulary? (longest match first)", "pieces", "ids"):
         table.add_column(title, overflow="fold")
     ids = iter(stages.ids)
     for word, pieces, steps in zip(stages.words, stages.pieces, explanation.matches, strict=True):
@@ -133,23 +137,26 @@ def _show(explanation: Explanation) -> None:
         table.add_row(*map(Text, row))
     console.print(table)
     if not explanation.agrees:
-        told = "`tokenizers` gives the pieces below: a character may be newer than the Unicode tables of one of the two."
-        console.print(told, soft_wrap=True)
+        console.print(
+            "The `tokenizers` library computes other pieces, shown below. The text may contain a character that is newer "
+            "than the Unicode tables of `tokenizers` or of Python.",
+            soft_wrap=True,
+        )
 
 
 def _steps(word: str, steps: "list[Match]") -> str:
-    """One line a step: what was tried in vain, and what was taken."""
+    """Format the matching steps of a word, one per line: the pieces that were tried and the one that matched."""
     from minibert.text.wordpiece_encoding import LONGEST_WORD
 
     if len(word) > LONGEST_WORD:
-        return f"not looked for: it has more than {LONGEST_WORD} characters"
+        return f"not searched: longer than {LONGEST_WORD} characters"
     if not steps:
-        return "a special token: it is taken out of the text first"
+        return "special token: split off before all other steps"
     lines = []
     for step in steps:
-        in_vain = step.tried if step.piece is None else step.tried[:-1]
-        shown = [in_vain[0], "…", in_vain[-1]] if len(in_vain) > 3 else in_vain
-        no = f"{', '.join(shown)}: no" if shown else ""
-        yes = f"{step.piece}: yes" if step.piece else "so the whole word is unknown"
-        lines.append("; ".join(part for part in (no, yes) if part))
+        misses = step.tried if step.piece is None else step.tried[:-1]
+        listed = [misses[0], "…", misses[-1]] if len(misses) > 3 else misses
+        missed = f"{', '.join(listed)}: no" if listed else ""
+        result = f"{step.piece}: yes" if step.piece else "the whole word becomes [UNK]"
+        lines.append("; ".join(part for part in (missed, result) if part))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`minibert verify`: does a checkpoint give the same numbers here as in transformers, and if not, where do they part?"""
+"""`minibert verify`: compare a checkpoint in minibert and in transformers, stage by stage."""
 
 import json
 import math
@@ -11,147 +11,141 @@ from tyro.conf import Positional
 from minibert.commands.errors import UsageError
 
 if TYPE_CHECKING:
-    import torch
-
-    from minibert.study.verify.comparison import Verification
-    from minibert.study.verify.stages import Inputs, Reference, Stages
+    from minibert.model import Checkpoint
+    from minibert.model.pretrained import PretrainedModel
+    from minibert.study.verify.comparison import Comparison
+    from minibert.study.verify.stages import Inputs, ReferenceStages
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Compares minibert with transformers on one input, stage by stage, and names the first that differs.
+    """Compare minibert with transformers on one input, stage by stage, and report the first stage that differs.
 
-    Exit code 0 if all agree, 1 if not. The input is a batch of two: the tokens, and their first half with padding.
+    The input is a batch of two rows: the tokens, and their first half with padding. Exit code 0 if all stages agree, 1 if not.
     """
 
     checkpoint: Positional[str]
-    """A folder with a Hugging Face BERT or GPT-2, a file with weights, or the id of a model on the hub."""
+    """A folder with a checkpoint, a file with weights, or the id of a model on the Hugging Face hub."""
     text: str | None = None
-    """What to run on; else a sentence of ours, or random ids where there is no tokenizer."""
+    """The input text. Default: an example sentence, or random ids if the checkpoint has no tokenizer."""
     ids: tuple[int, ...] | None = None
-    """Token ids to run on."""
+    """Token ids as the input."""
     dtype: Literal["float32", "float64"] = "float32"
-    """Both are computed in it. In float64 rounding can be told from a mistake."""
+    """Data type of both computations. In float64, a mistake is easier to distinguish from rounding."""
     attention: Literal["auto", "explicit", "fused"] = "auto"
-    """How minibert computes attention; the inner steps of fused attention cannot be compared."""
+    """Attention path of minibert. The steps inside fused attention are not compared."""
     attention_from: str | None = None
-    """FILE.py:FUNCTION, an attention of your own in the place of minibert's; run apart, with limits."""
+    """FILE.py:FUNCTION, your own attention function instead of minibert's. It runs in a subprocess with limits."""
     save_reference: Path | None = None
-    """Keep what transformers has computed, and do not compare."""
+    """Save the stages of transformers to this file, and do not compare."""
     reference: Path | None = None
-    """Compare with what was kept: transformers is not needed then."""
+    """Compare with the stages in this file. transformers is not needed."""
     figure: Path | None = None
-    """Draw the differences over depth into this file, a PNG."""
+    """Save a chart of the differences over the stages as a PNG file."""
     json: bool = False
-    """Print JSON, not a table."""
+    """Print JSON instead of a table."""
 
 
 def run(options: Verify) -> int:
-    """Prints the comparison."""
-    if options.text is not None and options.ids is not None:
-        raise UsageError("--text and --ids: give one of them")
-    if options.reference is not None and (options.text is not None or options.ids is not None):
-        raise UsageError(f"--reference {options.reference} has an input of its own: leave out --text and --ids")
-    if options.save_reference is not None:
-        others = {"--reference": options.reference, "--figure": options.figure, "--attention-from": options.attention_from}
-        if given := [name for name, value in {**others, "--json": options.json or None}.items() if value is not None]:
-            raise UsageError(f"--save-reference compares nothing: leave out {', '.join(given)}")
-    if options.attention_from is not None and options.attention != "auto":
-        raise UsageError("--attention and --attention-from: give one of them")
+    """Print the comparison."""
+    _check_options(options)
     import torch
 
+    from minibert.model import read_checkpoint
     from minibert.study.verify.sandbox import UserCodeError
+    from minibert.study.verify.stages import make_inputs
 
-    dtype: torch.dtype = getattr(torch, options.dtype)
     try:
+        checkpoint = read_checkpoint(options.checkpoint)
+        model = checkpoint.load(attention=options.attention, dtype=getattr(torch, options.dtype))
         if options.reference is not None:
-            return _compare(options, _load_reference(options.reference, dtype), dtype)
-        from minibert.study.verify.comparison import inputs_for
-        from minibert.study.verify.stages import config_of
-
-        ids = None if options.ids is None else list(options.ids)
-        inputs = inputs_for(options.checkpoint, config_of(options.checkpoint), options.text, ids)
-        reference = _make_reference(options.checkpoint, inputs, dtype)
+            return _compare(options, _load_reference(options.reference, options.dtype), model)
+        inputs = make_inputs(model, options.checkpoint, options.text, None if options.ids is None else list(options.ids))
+        reference = _compute_reference(checkpoint, model, inputs)
         if options.save_reference is not None:
             reference.save(options.save_reference)
             print(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
             return 0
-        return _compare(options, reference, dtype)
+        return _compare(options, reference, model)
     except (UserCodeError, ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
 
 
-def _make_reference(checkpoint: str, inputs: "Inputs", dtype: "torch.dtype") -> "Reference":
-    from minibert.study.verify.stages import Reference, their_stages
+def _check_options(options: Verify) -> None:
+    if options.text is not None and options.ids is not None:
+        raise UsageError("--text and --ids exclude each other: give only one")
+    if options.reference is not None and (options.text is not None or options.ids is not None):
+        raise UsageError(f"--reference {options.reference} contains the input: leave out --text and --ids")
+    if options.save_reference is not None:
+        others = {"--reference": options.reference, "--figure": options.figure, "--attention-from": options.attention_from}
+        if given := [name for name, value in {**others, "--json": options.json or None}.items() if value is not None]:
+            raise UsageError(f"--save-reference does not compare: leave out {', '.join(given)}")
+    if options.attention_from is not None and options.attention != "auto":
+        raise UsageError("--attention and --attention-from exclude each other: give only one")
+
+
+def _compute_reference(checkpoint: "Checkpoint", model: "PretrainedModel", inputs: "Inputs") -> "ReferenceStages":
+    from minibert.study.verify.stages import ReferenceStages
 
     try:
-        import transformers
+        return ReferenceStages.compute(checkpoint, model, inputs)
     except ImportError:
         raise UsageError(
-            "transformers is not installed: pip install 'minibert[verify]', or make a reference where it is "
-            "(--save-reference FILE) and compare with that here (--reference FILE)"
+            "transformers is not installed. Run pip install 'minibert[verify]', or save a reference on a machine that has it "
+            "(--save-reference FILE) and compare with that file here (--reference FILE)"
         ) from None
-    return Reference(inputs, their_stages(checkpoint, inputs, dtype), checkpoint, f"transformers {transformers.__version__}")
 
 
-def _load_reference(path: Path, dtype: "torch.dtype") -> "Reference":
-    from minibert.study.verify.stages import Reference
+def _load_reference(path: Path, dtype: str) -> "ReferenceStages":
+    from minibert.study.verify.stages import ReferenceStages
 
-    reference = Reference.load(path)
-    made = next(iter(reference.stages.values())).dtype
-    if made != dtype:
-        raise UsageError(
-            f"{path}: was made in {str(made).removeprefix('torch.')}; give --dtype {str(made).removeprefix('torch.')}"
-        )
+    reference = ReferenceStages.load(path)
+    saved = str(reference.dtype).removeprefix("torch.")
+    if saved != dtype:
+        raise UsageError(f"{path}: the reference is in {saved}; add --dtype {saved}")
     return reference
 
 
-def _compare(options: Verify, reference: "Reference", dtype: "torch.dtype") -> int:
+def _compare(options: Verify, reference: "ReferenceStages", model: "PretrainedModel") -> int:
     from minibert.study.verify.comparison import compare
-    from minibert.study.verify.stages import load_model
+    from minibert.study.verify.sandbox import user_attention_stages
+    from minibert.study.verify.stages import minibert_stages
 
-    ours = _our_stages(options, reference.inputs, dtype)
-    found = compare(reference.stages, ours, reference.inputs, load_model(options.checkpoint), dtype)
+    inputs = reference.inputs
+    if options.attention_from is not None:
+        ours = user_attention_stages(options.attention_from, options.checkpoint, inputs, reference.dtype)
+    else:
+        ours = minibert_stages(model, inputs)
+    comparison = compare(reference.stages, ours, inputs, model)
     if options.figure is not None:
-        from minibert.study import figures as plots
-        from minibert.study.verify.comparison import draw_depth
+        from minibert.study import figures
 
-        plots.save_png(plots.figure(draw_depth(found), size=(8.0, 4.2)), options.figure)
+        figures.save_png(figures.figure(figures.difference_chart(comparison), size=(8.0, 4.2)), options.figure)
     if options.json:
-        result = {"agrees": found.agrees, "reference": reference.made_with, **asdict(found)}
+        result = {"agrees": comparison.agrees, "reference": reference.made_with, **asdict(comparison)}
         for stage in result["stages"]:  # JSON has no infinity and no NaN
             stage.update({name: str(x) for name, x in stage.items() if isinstance(x, float) and not math.isfinite(x)})
         print(json.dumps(result, indent=2, allow_nan=False))
     else:
-        _show(found, reference.made_with)
-    return 0 if found.agrees else 1
+        _print_table(comparison, reference.made_with)
+    return 0 if comparison.agrees else 1
 
 
-def _our_stages(options: Verify, inputs: "Inputs", dtype: "torch.dtype") -> "Stages":
-    if options.attention_from is not None:
-        from minibert.study.verify.sandbox import stages_with
-
-        return stages_with(options.attention_from, options.checkpoint, inputs, dtype)
-    from minibert.study.verify.stages import our_stages
-
-    return our_stages(options.checkpoint, inputs, dtype, options.attention)
-
-
-def _show(found: "Verification", made_with: str) -> None:
-    width = max([len(stage.name) for stage in found.stages] or [5])
+def _print_table(comparison: "Comparison", made_with: str) -> None:
+    width = max([len(stage.name) for stage in comparison.stages] or [5])
     print(f"{'stage':<{width}}  {'largest difference':>18}  {'relative':>9}  {'1 - cosine':>10}")
-    for stage in found.stages:
+    for stage in comparison.stages:
         mark = "" if stage.agrees else "  differs"
         numbers = f"{stage.absolute:>18.2e}  {stage.relative:>9.1e}  {max(0.0, 1 - stage.cosine):>10.1e}"
         print(f"{stage.name:<{width}}  {numbers}{mark}")
-    if found.not_compared:
-        print(f"\nOn one side only, so not compared: {len(found.not_compared)} stages, such as {found.not_compared[0]}")
-    first = found.first_difference
+    if missing := comparison.not_compared:
+        print(f"\nNot compared, because only one side has them: {len(missing)} stages, such as {missing[0]}")
+    first = comparison.first_difference
     if first is not None:
         print(f"\nThe first stage that differs from {made_with} is {first.name}.")
-        print(f"Likely cause: {found.cause or 'not known'}.")
-    elif found.agrees:
-        worst = max(found.stages, key=lambda stage: stage.relative)
-        print(f"\nAll {len(found.stages)} stages agree with {made_with}, to {worst.relative:.1e} ({worst.name}).")
+        print(f"Likely cause: {comparison.cause or 'unknown'}.")
+    elif comparison.agrees:
+        worst = max(comparison.stages, key=lambda stage: stage.relative)
+        print(f"\nAll {len(comparison.stages)} stages agree with {made_with}, to {worst.relative:.1e} ({worst.name}).")
     else:
-        print("\nWhat was compared agrees, but it is not all: is this the reference of another checkpoint?")
+        print("\nThe compared stages agree, but others are missing. Is this the reference of another checkpoint?")

@@ -1,6 +1,8 @@
-"""Figures: what people would rather look at than read. Each function draws one picture on the axes it is given."""
+"""Charts of losses, attention weights and accuracies. Each function returns a `Draw`, and `figure` combines them."""
 
 import io
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,18 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from minibert.files import write_atomically
+from minibert.study.verify.comparison import Comparison
 
-BLUE, ORANGE, GREY = "#2f6db5", "#d9772b", "#777777"
+BLUE, ORANGE, GRAY = "#2f6db5", "#d9772b", "#777777"
 
 Draw = Callable[[Axes], None]
+"""A function that draws one chart on the axes that it receives."""
 
 CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
-"""Fonts with Chinese signs, in the order in which they are taken where they are installed."""
+"""Fonts with Chinese characters, in order of preference. The first one that is installed is used."""
+
+LAYER_OUTPUT = re.compile(r"(?:\w+\.)?(?:embeddings|layers\.\d+)\.output")
+"""Stages at the end of the embeddings and of each layer."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -33,75 +40,86 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def figure(*drawings: Draw, size: tuple[float, float] = (6.4, 3.8)) -> Figure:
-    """One figure with the drawings side by side, each `size` large, in inches."""
+def figure(*charts: Draw, size: tuple[float, float] = (6.4, 3.8)) -> Figure:
+    """Create a figure with the charts next to each other.
+
+    Args:
+        charts: one `Draw` per chart.
+        size: width and height of each chart, in inches.
+    """
     with mpl.rc_context(STYLE | {"font.family": _fonts()}):
-        made = Figure(figsize=(size[0] * len(drawings), size[1]), layout="constrained")
-        for number, draw in enumerate(drawings, start=1):
-            draw(made.add_subplot(1, len(drawings), number))
-    return made
+        fig = Figure(figsize=(size[0] * len(charts), size[1]), layout="constrained")
+        for number, draw in enumerate(charts, start=1):
+            draw(fig.add_subplot(1, len(charts), number))
+    return fig
 
 
-def save_png(made: Figure, path: Path) -> None:
-    """Writes the figure as a picture, atomically."""
+def save_png(fig: Figure, path: Path) -> None:
+    """Save a figure as a PNG file. The file is written atomically."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE | {"font.family": _fonts()}):
-        made.savefig(buffer, format="png", dpi=130)
+        fig.savefig(buffer, format="png", dpi=130)
     write_atomically(path, buffer.getvalue())
 
 
-def svg(made: Figure) -> str:
-    """The figure as an SVG element to stand in a page: letters are paths, and nothing is loaded from outside."""
+def svg(fig: Figure) -> str:
+    """Return a figure as an SVG element for an HTML page. Text is drawn as paths, so the page needs no fonts."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE | {"font.family": _fonts()}):
-        made.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        fig.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
-def losses(
+def loss_curves(
     steps: Sequence[int],
-    training: Sequence[float],
+    train: Sequence[float],
     validation: Sequence[tuple[int, float]],
     baselines: Mapping[str, float],
-    name: str = "validation modules",
+    name: str = "validation",
     band: Sequence[tuple[int, float, float]] = (),
     title: str = "Pretraining: masked-LM loss",
-    unit: str = "nats per guessed token",
+    unit: str = "cross-entropy (nats per masked token)",
 ) -> Draw:
-    """The loss over the steps, in training (a moving average) and held out, beside what needs no reading at all.
+    """Training loss (a moving average) and validation loss over the steps, with baselines as dashed lines.
 
     Args:
-        name: of what is held out.
-        band: step, lowest and highest loss of the reference runs.
+        steps: the step numbers of the training losses.
+        train: the training loss of each step.
+        validation: pairs of step and validation loss.
+        baselines: a loss for each baseline name.
+        name: legend entry of the validation loss.
+        band: step, lowest and highest validation loss of the reference runs.
+        title: the title of the chart.
+        unit: the label of the loss axis.
     """
 
     def draw(axes: Axes) -> None:
-        window = max(1, len(training) // 40)
-        smooth = np.convolve(training, np.ones(window) / window, mode="valid")
-        curve = "in training, moving average" if window > 1 else "in training"
-        axes.plot(steps[window - 1 :], smooth, color=BLUE, linewidth=1.2, alpha=0.7, label=curve)
+        window = max(1, len(train) // 40)
+        smooth = np.convolve(train, np.ones(window) / window, mode="valid")
+        label = f"training (mean of {window} steps)" if window > 1 else "training"
+        axes.plot(steps[window - 1 :], smooth, color=BLUE, linewidth=1.2, alpha=0.7, label=label)
         if band:
             at, lowest, highest = zip(*band, strict=True)
             axes.fill_between(at, lowest, highest, color=ORANGE, alpha=0.2, linewidth=0, label="reference runs")
         if validation:
             axes.plot(*zip(*validation, strict=True), "o-", color=ORANGE, markersize=4, label=name)
         for baseline, value in baselines.items():
-            axes.axhline(value, color=GREY, linewidth=0.9, linestyle="--")
-            axes.text(steps[-1], value, f"{baseline}: {value:.2f}", color=GREY, ha="right", va="bottom", fontsize=8.5)
+            axes.axhline(value, color=GRAY, linewidth=0.9, linestyle="--")
+            axes.text(steps[-1], value, f"{baseline}: {value:.2f}", color=GRAY, ha="right", va="bottom", fontsize=8.5)
         axes.set(title=title, xlabel="step", ylabel=unit)
         axes.legend(frameon=False, loc="center right")
 
     return draw
 
 
-def curves(
+def line_chart(
     series: Mapping[str, Sequence[tuple[float, float]]],
     xlabel: str,
     title: str,
     unit: str,
 ) -> Draw:
-    """What several runs have measured."""
+    """One line per series of (x, y) points, with a legend. A series without points is left out."""
 
     def draw(axes: Axes) -> None:
         for name, points in series.items():
@@ -115,47 +133,69 @@ def curves(
 
 
 def _readable(text: str) -> str:
-    """`text` as the installed fonts can show it: a sign that none of them has becomes its number, such as U+673A."""
+    """Replace characters that no installed font has with their code point, such as U+673A."""
     fonts = [get_font(findfont(name, fallback_to_default=False)) for name in _fonts()]
-    return "".join(sign if any(font.get_char_index(ord(sign)) for font in fonts) else f"U+{ord(sign):04X}" for sign in text)
+    return "".join(char if any(font.get_char_index(ord(char)) for font in fonts) else f"U+{ord(char):04X}" for char in text)
 
 
 def _fonts() -> list[str]:
-    """The font of all figures, and one with Chinese signs if there is one."""
+    """Return the font of all figures, and one with Chinese characters if one is installed."""
     installed = set(fontManager.get_font_names())
     return ["DejaVu Sans", *[name for name in CJK_FONTS if name in installed][:1]]
 
 
-def attention(weights: Float[Tensor, "queries keys"], tokens: Sequence[str], title: str) -> Draw:
-    """One head's weights: each row is a token that reads, each column a token that is read."""
+def attention_heatmap(weights: Float[Tensor, "queries keys"], tokens: Sequence[str], title: str) -> Draw:
+    """Attention weights of one head: one row per query token, one column per key token."""
 
     def draw(axes: Axes) -> None:
         names = [_readable(token) for token in tokens]
         axes.imshow(weights.numpy(), cmap="Blues", vmin=0, aspect="equal")
         axes.set_xticks(range(len(tokens)), names, rotation=60, ha="right", fontsize=8, parse_math=False)
         axes.set_yticks(range(len(tokens)), names, fontsize=8, parse_math=False)
-        axes.set(title=title, xlabel="is read", ylabel="reads")
+        axes.set(title=title, xlabel="key", ylabel="query")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
 
     return draw
 
 
-def transfer(accuracies: Mapping[str, Sequence[float]], baseline: float, baseline_name: str) -> Draw:
-    """Test accuracy of each way to start: the bar is the mean, every dot one seed."""
+def transfer_chart(accuracies: Mapping[str, Sequence[float]], baseline: float, baseline_name: str) -> Draw:
+    """Test accuracy after fine-tuning, for each initialization. A bar shows the mean, a dot one seed."""
 
     def draw(axes: Axes) -> None:
-        for place, values in enumerate(accuracies.values()):
+        for x, values in enumerate(accuracies.values()):
             mean = float(np.mean(values))
-            axes.bar(place, mean, width=0.55, color=(BLUE, ORANGE)[place % 2], alpha=0.8)
-            axes.plot(np.full(len(values), place), values, "o", color="black", markersize=4)
-            axes.text(place + 0.31, mean, f"{mean:.1%}", ha="left", va="center", fontsize=8.5)
-        axes.axhline(baseline, color=GREY, linewidth=0.9, linestyle="--")
+            axes.bar(x, mean, width=0.55, color=(BLUE, ORANGE)[x % 2], alpha=0.8)
+            axes.plot(np.full(len(values), x), values, "o", color="black", markersize=4)
+            axes.text(x + 0.31, mean, f"{mean:.1%}", ha="left", va="center", fontsize=8.5)
+        axes.axhline(baseline, color=GRAY, linewidth=0.9, linestyle="--")
         axes.text(
-            len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GREY, va="top", ha="right", fontsize=8.5
+            len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GRAY, va="top", ha="right", fontsize=8.5
         )
         axes.set_xticks(range(len(accuracies)), accuracies)
         axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies) + 0.1), ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    return draw
+
+
+def difference_chart(comparison: Comparison) -> Draw:
+    """Relative difference of every stage on a logarithmic scale, with the tolerance as a dashed line."""
+
+    def draw(axes: Axes) -> None:
+        stages = comparison.stages
+        differences = [stage.relative if math.isfinite(stage.relative) else 1.0 for stage in stages]
+        bottom = min([difference for difference in differences if difference > 0] or [comparison.tolerance]) / 10
+        heights = [max(difference, bottom) for difference in differences]  # a difference of zero is drawn at the bottom
+        axes.scatter(range(len(heights)), heights, c=[BLUE if stage.agrees else ORANGE for stage in stages], s=9)
+        axes.axhline(comparison.tolerance, color=GRAY, linewidth=1, linestyle="--")
+        axes.text(0, comparison.tolerance, "tolerance", color=GRAY, va="bottom", fontsize=8)
+        axes.set_yscale("log")
+        ends = {n: stage.name.removesuffix(".output") for n, stage in enumerate(stages) if LAYER_OUTPUT.fullmatch(stage.name)}
+        axes.set_xticks(list(ends), list(ends.values()), rotation=60, ha="right")
+        axes.set(title="Difference from the reference, by stage", ylabel="largest relative difference")
+        if (first := comparison.first_difference) is not None:
+            x = stages.index(first)
+            axes.annotate(first.name, (x, heights[x]), xytext=(6, 6), textcoords="offset points", fontsize=8)
 
     return draw

@@ -1,5 +1,6 @@
-"""What a pretrained BERT would put in the place of [MASK]."""
+"""Masked-token prediction with a pretrained BERT."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,41 +8,53 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.equations import softmax
-from minibert.model import BertForPreTraining, load
+from minibert.model import BertForMaskedLM, BertForPreTraining, load
 from minibert.text.tokenizer import MASK, UNK, load_tokenizer, token_id
 
 
 @dataclass(frozen=True)
-class Guess:
-    """One word piece that could stand at a [MASK]."""
+class Prediction:
+    """A word piece predicted at a [MASK]."""
 
     piece: str
     probability: float
 
 
-def load_masked_lm(directory: str | Path) -> tuple[BertForPreTraining, Tokenizer]:
-    """A checkpoint that can guess masked words, with its tokenizer.
+def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
+    """Load a BERT with its masked-LM head, and its tokenizer.
 
-    Raises: FileNotFoundError if there is no checkpoint or no tokenizer, ValueError if it has no masked-LM head.
+    Args:
+        source: a folder with a checkpoint and its tokenizer, or the id of a model on the Hugging Face hub.
+
+    Raises: FileNotFoundError if there is no checkpoint or no tokenizer. ValueError if there is no masked-LM head.
     """
-    return load(directory, BertForPreTraining, new_head=False), load_tokenizer(directory)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not used by")  # weights of other heads
+        model = load(source, BertForMaskedLM, new_head=False)
+    return model, load_tokenizer(source)
 
 
 @torch.no_grad()
-def fill_mask(model: BertForPreTraining, tokenizer: Tokenizer, text: str, top: int = 5) -> list[list[Guess]]:
-    """For each [MASK] in `text`, the `top` most probable pieces, most probable first.
+def fill_mask(
+    model: BertForMaskedLM | BertForPreTraining, tokenizer: Tokenizer, text: str, top: int = 5
+) -> list[list[Prediction]]:
+    """Predict the most probable pieces at each [MASK] of a text, in order of probability.
 
-    Raises: ValueError if there is no [MASK] in the text, or the text is longer than the model's positions.
+    Args:
+        top: the number of predictions per [MASK].
+
+    Raises: ValueError if the text has no [MASK] or more tokens than the model has positions.
     """
     encoding = tokenizer.encode(text)
     input_ids = torch.tensor([encoding.ids])
     masked = input_ids.eq(token_id(tokenizer, MASK))
     if not masked.any():
-        raise ValueError(f"there is no {MASK} in the text: write {MASK} where a word is to be guessed")
+        raise ValueError(f"the text has no {MASK}: put {MASK} in place of the word to predict")
     model.eval()
-    probabilities = softmax(model(input_ids, predict_at=masked).prediction_logits)
+    hidden = model.bert(input_ids).last_hidden_state[masked]
+    probabilities = softmax(model.mlm(hidden, model.bert.embeddings.words.weight))
     best = probabilities.topk(min(top, probabilities.shape[-1]))
     return [
-        [Guess(tokenizer.id_to_token(piece) or UNK, probability) for piece, probability in zip(pieces, values, strict=True)]
+        [Prediction(tokenizer.id_to_token(piece) or UNK, value) for piece, value in zip(pieces, values, strict=True)]
         for pieces, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]

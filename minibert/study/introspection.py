@@ -1,4 +1,4 @@
-"""Looking into a pretrained model: sentences for it to guess in, and what a head of its attention reads."""
+"""Examples that show what a pretrained model computes: masked sentences, and the attention weights of one head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,34 +17,37 @@ from minibert.text.tokenizer import MASK
 
 @dataclass(frozen=True)
 class MaskedSentence:
-    """A sentence with one word hidden."""
+    """A sentence with one masked word."""
 
     text: str
+    """The sentence, with [MASK] in place of the word."""
     truth: str
+    """The masked word, in lower case."""
 
 
 def masked_sentences(documents: Sequence[Document], tokenizer: Tokenizer, count: int) -> list[MaskedSentence]:
-    """Sentences of 7 to 14 words of the documents, drawn blindly, one word of each hidden, blindly as well.
+    """Draw random sentences and mask one random word in each.
 
-    Only that the word is one piece of the vocabulary is asked for: a [MASK] stands for one piece.
+    Sentences have 7 to 14 words. The masked word is a single piece of the vocabulary, because one [MASK] stands for one
+    piece. The seed is fixed: the same documents give the same sentences.
     """
     generator = np.random.default_rng(0)
     sentences = [sentence for document in documents for sentence in document.sentences]
-    found: list[MaskedSentence] = []
-    for place in generator.permutation(len(sentences)):
-        words = sentences[place].split()
-        hidden = int(generator.integers(1, max(2, len(words) - 1)))
-        if 7 <= len(words) <= 14 and tokenizer.token_to_id(words[hidden].lower()) is not None:
-            text = " ".join([*words[:hidden], MASK, *words[hidden + 1 :]])
-            found.append(MaskedSentence(text, words[hidden].lower()))
-        if len(found) == count:
+    examples: list[MaskedSentence] = []
+    for index in generator.permutation(len(sentences)):
+        words = sentences[index].split()
+        masked = int(generator.integers(1, max(2, len(words) - 1)))
+        if 7 <= len(words) <= 14 and tokenizer.token_to_id(words[masked].lower()) is not None:
+            text = " ".join([*words[:masked], MASK, *words[masked + 1 :]])
+            examples.append(MaskedSentence(text, words[masked].lower()))
+        if len(examples) == count:
             break
-    return found
+    return examples
 
 
 @dataclass(frozen=True)
-class HeadView:
-    """What one attention head of one layer reads in a sentence."""
+class AttentionHead:
+    """The attention weights of one head on one sentence."""
 
     layer: int
     head: int
@@ -53,15 +56,18 @@ class HeadView:
 
 
 @torch.no_grad()
-def sharpest_head(model: BertForPreTraining, tokenizer: Tokenizer, text: str) -> HeadView:
-    """The head in which the tokens of `text` look hardest at one other token each: that a token reads itself says little."""
+def sharpest_head(model: BertForPreTraining, tokenizer: Tokenizer, text: str) -> AttentionHead:
+    """Find the head whose queries put the most weight on a single other token, averaged over the tokens of `text`.
+
+    Weights of a token on itself do not count.
+    """
     encoding = tokenizer.encode(text)
     model.eval()
     with record(model) as recording:
         model(torch.tensor([encoding.ids]))
     layers = range(model.config.num_hidden_layers)
     weights = torch.stack([recording[f"layers.{layer}.attention.weights"][0] for layer in layers])
-    itself = torch.eye(len(encoding.ids), dtype=torch.bool)
-    hardest = weights.masked_fill(itself, 0.0).amax(dim=-1).mean(dim=-1)
-    layer, head = divmod(int(hardest.argmax()), weights.shape[1])
-    return HeadView(layer, head, encoding.tokens, weights[layer, head])
+    diagonal = torch.eye(len(encoding.ids), dtype=torch.bool)
+    sharpness = weights.masked_fill(diagonal, 0.0).amax(dim=-1).mean(dim=-1)
+    layer, head = divmod(int(sharpness.argmax()), weights.shape[1])
+    return AttentionHead(layer, head, encoding.tokens, weights[layer, head])

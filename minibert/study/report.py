@@ -1,4 +1,4 @@
-"""The report of a first run: one page, in one file, that loads nothing from outside."""
+"""Building blocks of an HTML report: one self-contained page that loads nothing from outside."""
 
 from collections.abc import Sequence
 from html import escape
@@ -6,7 +6,7 @@ from html import escape
 from matplotlib.figure import Figure
 
 from minibert.study.figures import svg
-from minibert.study.fill_mask import Guess
+from minibert.study.fill_mask import Prediction
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -29,39 +29,44 @@ PAGE = """<!doctype html>
 
 
 def page(title: str, sections: Sequence[str]) -> str:
-    """A whole page; `sections` are pieces of HTML, as the functions below make them."""
+    """Return a complete HTML page. `sections` are HTML fragments, as the functions below return them."""
     return PAGE.format(title=escape(title), body="\n".join(sections))
 
 
 def text_section(heading: str, *paragraphs: str) -> str:
-    """A heading and plain paragraphs."""
+    """Return a heading and paragraphs of plain text."""
     return f"<h2>{escape(heading)}</h2>\n" + "\n".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
 
 
-def figure_section(heading: str, made: Figure, caption: str) -> str:
-    """A heading, a figure, and what there is to see in it."""
-    return f"<h2>{escape(heading)}</h2>\n{svg(made)}\n<p>{escape(caption)}</p>"
+def figure_section(heading: str, fig: Figure, caption: str) -> str:
+    """Return a heading, a figure as inline SVG, and its caption."""
+    return f"<h2>{escape(heading)}</h2>\n{svg(fig)}\n<p>{escape(caption)}</p>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of plain text."""
+    """Return a table of plain text."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "\n".join("<tr>" + "".join(f'<td class="number">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
     return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
 
 
-def guesses_table(examples: Sequence[tuple[str, str, Sequence[Guess]]]) -> str:
-    """For each (text with [MASK], true piece, guesses): the text, the truth, and the guesses with their probability."""
+def predictions_table(examples: Sequence[tuple[str, str, Sequence[Prediction]]]) -> str:
+    """Return a table of masked sentences, the masked word of each, and the model's predictions with their probability.
+
+    Args:
+        examples: text with [MASK], masked word, predictions.
+    """
     rows = "\n".join(
-        f"<tr><td>{escape(text)}</td><td>{escape(truth)}</td><td>{_marked(truth, guesses)}</td></tr>"
-        for text, truth, guesses in examples
+        f"<tr><td>{escape(text)}</td><td>{escape(truth)}</td><td>{_highlighted(truth, predictions)}</td></tr>"
+        for text, truth, predictions in examples
     )
-    return f"<table>\n<tr><th>validation sentence</th><th>truth</th><th>guesses</th></tr>\n{rows}\n</table>"
+    return f"<table>\n<tr><th>Validation sentence</th><th>Masked word</th><th>Predictions</th></tr>\n{rows}\n</table>"
 
 
-def _marked(truth: str, guesses: Sequence[Guess]) -> str:
-    """The guesses, the right one marked."""
-    words = (f"{escape(guess.piece)} {guess.probability:.0%}" for guess in guesses)
+def _highlighted(truth: str, predictions: Sequence[Prediction]) -> str:
+    """Return the predictions as one line of HTML, with the correct one highlighted."""
+    items = (f"{escape(prediction.piece)} {prediction.probability:.0%}" for prediction in predictions)
     return ", ".join(
-        f"<mark>{word}</mark>" if guess.piece == truth else word for word, guess in zip(words, guesses, strict=True)
+        f"<mark>{item}</mark>" if prediction.piece == truth else item
+        for item, prediction in zip(items, predictions, strict=True)
     )

@@ -1,4 +1,4 @@
-"""`minibert tokenize`: pieces and ids, and how they come about."""
+"""`minibert tokenize`: pieces, ids and explanations."""
 
 import json
 from pathlib import Path
@@ -32,20 +32,20 @@ def shown_for(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str
 
 
 def test_pieces_and_ids_in_two_lines(folder: Path, vocabulary: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From a folder and from a vocabulary alone, with what a model wants around them."""
+    """A folder and a bare vocabulary give the same pieces, with [CLS] and [SEP] around them."""
     expected = "[CLS] un ##aff ##able [MASK] 学 习 ! [UNK] [SEP]\n2 5 6 7 4 11 12 13 1 3\n"
     assert shown_for(capsys, folder, "Unaffable [MASK]学习! x") == expected
     assert shown_for(capsys, vocabulary, "Unaffable [MASK]学习! x") == expected
 
 
-def test_the_vocabulary_that_is_named_is_the_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Not the tokenizer.json that lies beside it; with a capital letter in it, case is kept."""
+def test_a_vocabulary_file_takes_precedence_over_the_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tokenizer.json in the same folder is not used. A vocabulary with a capital letter is cased."""
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "Ab", "##é"]), encoding="utf-8")
     assert shown_for(capsys, folder / "vocab.txt", "Abé abé") == "[CLS] Ab ##é [UNK] [SEP]\n2 5 6 1 3\n"
 
 
-def test_what_a_file_says_about_length_does_not_matter(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Tokenizers are stored with the length that they were used with: here everything is shown, and nothing else."""
+def test_stored_truncation_and_padding_are_ignored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tokenizer file may contain truncation and padding. The command prints all pieces and no padding."""
     tokenizer = build_tokenizer(PIECES)
     tokenizer.enable_truncation(3)
     tokenizer.enable_padding(length=20)
@@ -54,8 +54,8 @@ def test_what_a_file_says_about_length_does_not_matter(folder: Path, capsys: pyt
     assert json.loads(shown_for(capsys, folder, "a b a b", "--explain", "--json"))["agrees"]
 
 
-def test_explained_for_people(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every stage is there, and for each word what was tried last and what was taken."""
+def test_explanation_as_text(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output has every stage and, for each word, the last pieces tried and the piece that matched."""
     monkeypatch.setenv("COLUMNS", "160")
     shown = shown_for(capsys, folder, "Unaffable déjà-学 [MASK] unx " + "a" * 101, "--explain")
     lines = shown.splitlines()
@@ -66,16 +66,16 @@ def test_explained_for_people(folder: Path, capsys: pytest.CaptureFixture[str], 
     assert ["unaffable", "unaffable, …, una: no; un: yes", "un ##aff ##able", "5 6 7"] in rows
     assert ["", "##affable, …, ##affa: no; ##aff: yes", "", ""] in rows
     assert ["学", "学: yes", "学", "11"] in rows
-    assert ["[MASK]", "a special token: it is taken out of the text first", "[MASK]", "4"] in rows
+    assert ["[MASK]", "special token: split off before all other steps", "[MASK]", "4"] in rows
     assert ["unx", "unx: no; un: yes", "[UNK]", "1"] in rows
-    assert ["", "##x: no; so the whole word is unknown", "", ""] in rows
-    assert any(row[1:] == ["not looked for: it has more than 100 characters", "[UNK]", "1"] for row in rows)
+    assert ["", "##x: no; the whole word becomes [UNK]", "", ""] in rows
+    assert any(row[1:] == ["not searched: longer than 100 characters", "[UNK]", "1"] for row in rows)
     assert lines[-2] == "[CLS] un ##aff ##able de ##ja - 学 [MASK] [UNK] [UNK] [SEP]"
     assert lines[-1] == "2 5 6 7 8 9 10 11 4 1 1 3"
     assert "newer" not in shown
 
 
-def test_explained_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explanation_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(shown_for(capsys, folder, "Unb [MASK]", "--explain", "--json"))
     assert found["pieces"] == ["[CLS]", "[UNK]", "[MASK]", "[SEP]"]
     assert found["ids"] == [2, 1, 4, 3]
@@ -92,16 +92,16 @@ def test_explained_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(shown_for(capsys, folder, "a", "--json")) == {"pieces": ["[CLS]", "a", "[SEP]"], "ids": [2, 14, 3]}
 
 
-def test_a_difference_is_not_hidden(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """U+2E43 is punctuation since Unicode 9, which the tables of `tokenizers` do not know."""
+def test_a_difference_from_tokenizers_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """U+2E43 is punctuation since Unicode 9. The tables of `tokenizers` are older."""
     shown = shown_for(capsys, folder, "a\u2e43b", "--explain")
     assert "newer than the Unicode tables" in shown
     assert shown.endswith("[CLS] [UNK] [SEP]\n2 1 3\n")
     assert json.loads(shown_for(capsys, folder, "a\u2e43b", "--explain", "--json"))["agrees"] is False
 
 
-def test_an_added_token_and_given_accents(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Special tokens are those that are stored; `strip_accents` may be spelled out."""
+def test_an_added_token_and_explicit_strip_accents(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Special tokens come from the file, and `strip_accents` may be set explicitly."""
     tokenizer = build_tokenizer(PIECES)
     tokenizer.add_special_tokens(["[E1]"])
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=True)
@@ -125,34 +125,35 @@ def other(kind: str) -> Tokenizer:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("model", 'its model has type "BPE", BERT\'s WordPiece has "WordPiece"'),
-        ("normalizer", "its normalizer has strip_accents false, BERT's WordPiece has null"),
-        ("pre_tokenizer", 'its pre_tokenizer has type "Whitespace", BERT\'s WordPiece has "BertPreTokenizer"'),
+        ("model", 'model.type "WordPiece"; this tokenizer has "BPE"'),
+        ("normalizer", "normalizer.strip_accents null; this tokenizer has false"),
+        ("pre_tokenizer", 'pre_tokenizer.type "BertPreTokenizer"; this tokenizer has "Whitespace"'),
     ],
 )
-def test_what_is_not_berts_is_shown_but_not_explained(
+def test_other_tokenizers_are_printed_but_not_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, message: str
 ) -> None:
     (tmp_path / "tokenizer.json").write_text(other(kind).to_str())
     assert "a" in shown_for(capsys, tmp_path, "a")
     assert main(["tokenize", str(tmp_path), "a", "--explain"]) == 2
     shown = capsys.readouterr().err
-    assert shown == f"minibert: {tmp_path}: cannot be explained, only shown: {message}\n"
+    prefix = f"minibert: {tmp_path}: --explain supports BERT's WordPiece only, which has "
+    assert shown == f"{prefix}{message}. Leave out --explain\n"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "text", "message"),
     [
         ("nowhere", None, "a", "nowhere: there is no such folder or file"),
-        ("nowhere.txt", None, "a", "nowhere.txt: there is no such file"),
+        ("nowhere.txt", None, "a", "nowhere.txt: file not found"),
         (".", None, "a", "has no tokenizer"),
         ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),
-        ("vocab.txt", "a\nb", "a", "vocab.txt: is not a vocabulary (the vocabulary has no [PAD], [UNK]"),
+        ("vocab.txt", "a\nb", "a", "vocab.txt: not a WordPiece vocabulary (the vocabulary has no [PAD], [UNK]"),
         ("vocab.txt", "\n".join(PIECES), "a\udcff", "surrogates not allowed"),
         ("tokenizer.json", Tokenizer(models.WordPiece({"a": 0})).to_str(), "b", "cannot encode the text (WordPiece error: "),
     ],
 )
-def test_bad_use_is_one_line_and_exit_code_2(
+def test_a_usage_error_is_one_line_with_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, text: str, message: str
 ) -> None:
     if content is not None:
@@ -165,7 +166,7 @@ def test_bad_use_is_one_line_and_exit_code_2(
 
 
 def test_it_needs_no_torch(vocabulary: Path) -> None:
-    """Nothing to compute: it answers at once."""
+    """The command starts fast because it does not import torch, numpy or transformers."""
     text, modules = imported_by("tokenize", str(vocabulary), "a b", "--explain")
     assert "2 14 15 3" in text
     assert modules.isdisjoint({"torch", "numpy", "transformers"})

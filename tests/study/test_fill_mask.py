@@ -1,11 +1,11 @@
-"""What stands at a [MASK]."""
+"""Masked-token prediction."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from minibert import Bert, BertConfig, BertForPreTraining
+from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.study.fill_mask import fill_mask, load_masked_lm
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
@@ -15,28 +15,30 @@ CONFIG = BertConfig(
 )
 
 
-def test_guesses_are_the_softmax_at_the_mask() -> None:
-    """For each [MASK] the most probable pieces, in order, with the probability that the model gives them."""
+@pytest.mark.parametrize("network", [BertForPreTraining, BertForMaskedLM])
+def test_predictions_are_the_softmax_at_the_mask(network: type[BertForPreTraining | BertForMaskedLM]) -> None:
+    """The most probable pieces at each [MASK], in order, with the model's probabilities."""
     torch.manual_seed(0)
-    model = BertForPreTraining(CONFIG)
-    places = fill_mask(model, TOKENIZER, "a [MASK] tensor [MASK]", top=9)
+    model = network(CONFIG)
+    predictions = fill_mask(model, TOKENIZER, "a [MASK] tensor [MASK]", top=9)
     ids = torch.tensor([TOKENIZER.encode("a [MASK] tensor [MASK]").ids])
-    logits = model.eval()(ids).prediction_logits[0]
-    for guesses, position in zip(places, (2, 4), strict=True):
+    output = model.eval()(ids)
+    logits = (output.prediction_logits if network is BertForPreTraining else output.logits)[0]
+    for ranked, position in zip(predictions, (2, 4), strict=True):
         expected = logits[position].softmax(-1).sort(descending=True)
-        assert [TOKENIZER.token_to_id(guess.piece) for guess in guesses] == expected.indices.tolist()
-        torch.testing.assert_close(torch.tensor([guess.probability for guess in guesses]), expected.values)
+        assert [TOKENIZER.token_to_id(prediction.piece) for prediction in ranked] == expected.indices.tolist()
+        torch.testing.assert_close(torch.tensor([prediction.probability for prediction in ranked]), expected.values)
 
 
-def test_no_mask_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"there is no \[MASK\] in the text"):
+def test_a_text_without_mask_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"the text has no \[MASK\]"):
         fill_mask(BertForPreTraining(CONFIG), TOKENIZER, "a new tensor")
 
 
-def test_a_checkpoint_without_the_head_is_refused(tmp_path: Path) -> None:
-    """And the heads that it has are listed."""
+def test_a_checkpoint_without_a_masked_lm_head_is_refused(tmp_path: Path) -> None:
+    """The message lists the heads that the checkpoint has."""
     Bert(CONFIG).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"has no masked-LM head \(mlm\); heads found: pooler"):
+    with pytest.raises(ValueError, match="has no mlm head; heads found: encoder"):
         load_masked_lm(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Figures and the page: self-contained, escaped, and showing the numbers they were given."""
+"""Figures and HTML reports: self-contained, escaped, and with the numbers that they receive."""
 
 import re
 from pathlib import Path
@@ -6,56 +6,57 @@ from pathlib import Path
 import pytest
 import torch
 
-from minibert.study import figures as plots
-from minibert.study import report
-from minibert.study.fill_mask import Guess
+from minibert.study import figures, report
+from minibert.study.fill_mask import Prediction
 
 
-def drawings() -> dict[str, plots.Draw]:
-    """One of each."""
+def charts() -> dict[str, figures.Draw]:
+    """One chart of each kind."""
     return {
-        "loss": plots.losses([1, 2, 3], [9.0, 7.0, 6.0], [(1, 9.0), (3, 6.1)], {"ln V": 9.0, "unigram entropy": 6.5}),
-        "attention": plots.attention(torch.eye(3), ["[CLS]", "$x_1$ 机", "<b>"], "Attention"),
-        "transfer": plots.transfer({"pretrained": [0.5, 0.7], "from scratch": [0.3, 0.4]}, 0.125, "most frequent class"),
+        "loss": figures.loss_curves([1, 2, 3], [9.0, 7.0, 6.0], [(1, 9.0), (3, 6.1)], {"ln V": 9.0, "unigram entropy": 6.5}),
+        "attention": figures.attention_heatmap(torch.eye(3), ["[CLS]", "$x_1$ 机", "<b>"], "Attention"),
+        "transfer": figures.transfer_chart(
+            {"pretrained": [0.5, 0.7], "from scratch": [0.3, 0.4]}, 0.125, "most frequent class"
+        ),
     }
 
 
-@pytest.mark.parametrize("name", drawings())
-def test_a_figure_is_a_picture_and_an_svg(tmp_path: Path, name: str) -> None:
-    made = plots.figure(drawings()[name])
-    plots.save_png(made, tmp_path / "figure.png")
+@pytest.mark.parametrize("name", charts())
+def test_a_figure_is_written_as_png_and_as_svg(tmp_path: Path, name: str) -> None:
+    fig = figures.figure(charts()[name])
+    figures.save_png(fig, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert plots.svg(made).startswith("<svg")
+    assert figures.svg(fig).startswith("<svg")
 
 
-def test_the_figures_show_the_numbers() -> None:
-    """Held-out points, landmarks, weights, bars and dots are those that were given."""
-    loss, attention, transfer = plots.figure(*drawings().values()).axes
+def test_the_figures_show_their_data() -> None:
+    """Validation points, baselines, attention weights, bars and dots equal the data."""
+    loss, attention, transfer = figures.figure(*charts().values()).axes
     assert loss.lines[1].get_xydata().tolist() == [[1, 9.0], [3, 6.1]]
     assert [text.get_text() for text in loss.texts] == ["ln V: 9.00", "unigram entropy: 6.50"]
     assert attention.images[0].get_array().tolist() == torch.eye(3).tolist()
     assert [label.get_text() for label in attention.get_xticklabels()] in (
         ["[CLS]", "$x_1$ 机", "<b>"],
-        ["[CLS]", "$x_1$ U+673A", "<b>"],  # no installed font has the sign: its number stands for it
+        ["[CLS]", "$x_1$ U+673A", "<b>"],  # without a font for the character: its code point
     )
     assert [round(bar.get_height(), 6) for bar in transfer.patches] == [0.6, 0.35]
     assert transfer.lines[0].get_ydata().tolist() == [0.5, 0.7]
 
 
 def page() -> str:
-    examples = [("a <b>[MASK]</b> & c", "x<", [Guess("x<", 0.5), Guess('"', 0.25)])]
+    examples = [("a <b>[MASK]</b> & c", "x<", [Prediction("x<", 0.5), Prediction('"', 0.25)])]
     return report.page(
         "a <title>",
         [
             report.table(("<th>",), [("<td>",)]),
             report.text_section("<h>", "<p> & so on"),
-            report.guesses_table(examples),
-            *(report.figure_section("<f>", plots.figure(draw), "<c>") for draw in drawings().values()),
+            report.predictions_table(examples),
+            *(report.figure_section("<f>", figures.figure(draw), "<c>") for draw in charts().values()),
         ],
     )
 
 
-def test_text_cannot_become_markup() -> None:
+def test_text_is_escaped() -> None:
     html = page()
     for text in ("<title> ", "<b>", "<td>,", "<p> &", "<h>", "<f>", "<c>", "x<"):
         assert f">{text}" not in html
@@ -64,10 +65,10 @@ def test_text_cannot_become_markup() -> None:
 
 
 def test_the_page_loads_nothing_from_outside() -> None:
-    """No script, no link, no address but the names of the SVG name spaces; and every inner reference is there."""
+    """No script, no link, no address except the XML namespaces of SVG. Every reference has its target in the page."""
     html = page()
     assert not re.search(r"<script|<link|@import|src=|url\((?!#)", html)
-    without_name_spaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
-    assert "http" not in without_name_spaces
+    without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    assert "http" not in without_namespaces
     ids = set(re.findall(r'\bid="([^"]+)"', html))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= ids

@@ -1,4 +1,4 @@
-"""Formulas for people: LaTeX as MathML for a page, and as one line of plain text for a terminal."""
+"""Conversion of LaTeX formulas to MathML, for pages, and to one line of plain text, for terminals."""
 
 import re
 import unicodedata
@@ -9,26 +9,26 @@ from latex2mathml.converter import convert
 SUPERSCRIPTS = str.maketrans("0123456789+-−⊤'", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻ᵀ′")
 NAMES = frozenset({"log", "exp", "max", "min", "erf", "tanh", "sin", "cos", "∑"})
 SPACED = frozenset("=≈↦∈≤≥<>+−,;")
-"""Names that are set apart from what they apply to, and signs with space around them, or after them."""
+"""Function names that are followed by a space, and operators with spaces around them or after them."""
 
 
 def mathml(latex: str) -> str:
-    """The formula as MathML, which browsers draw by themselves.
+    """Convert a LaTeX formula to MathML, which browsers render without a library.
 
-    Raises: ValueError for a command or a sign that the conversion does not know: it would stand in the page as it is.
+    Raises: ValueError for a command or a character that the converter does not support. It would appear unconverted.
     """
     converted: str = convert(latex, display="block")
     try:
         text = "".join(ElementTree.fromstring(converted).itertext())
     except ElementTree.ParseError:
-        text = "&"  # the conversion lets it through as it is, which no page can read
+        text = "&"  # the converter copies an ampersand unescaped, which is not valid XML
     if "\\" in text or "&" in text:
-        raise ValueError(f"not a formula that can be drawn: {latex!r}")
+        raise ValueError(f"cannot convert the formula to MathML: {latex!r}")
     return converted
 
 
 def plain(latex: str) -> str:
-    """The formula in one line of Unicode, with brackets where a fraction bar or a root sign had grouped.
+    """Convert a LaTeX formula to one line of Unicode text. Brackets replace the grouping of fraction bars and root signs.
 
     >>> plain(r"\\frac{QK^\\top}{\\sqrt{d_k}}")
     'QKᵀ/√d_k'
@@ -68,7 +68,7 @@ def _after(base: str) -> str:
 
 def _bracketed(part: str) -> str:
     part = part.strip()
-    return f"({part})" if any(sign in part for sign in " /") else part
+    return f"({part})" if any(char in part for char in " /") else part
 
 
 def _braced(part: str) -> str:
@@ -78,4 +78,4 @@ def _braced(part: str) -> str:
 
 def _superscript(part: str) -> str:
     raised = part.strip().translate(SUPERSCRIPTS)
-    return raised if all(sign in "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ′" for sign in raised) else f"^{_braced(part)}"
+    return raised if all(char in "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ′" for char in raised) else f"^{_braced(part)}"

@@ -1,4 +1,4 @@
-"""Every equation of the house as its docstring tells it: formula, source, where it differs, where it is tested and taught."""
+"""The registry of equations. Formula, source, differences, tests and lesson come from the docstring of each function."""
 
 import inspect
 import re
@@ -15,49 +15,52 @@ REPOSITORY = Path(inspect.getfile(equations)).parents[2]
 
 @dataclass(frozen=True)
 class Equation:
-    """One formula, one function."""
+    """One equation and the function that computes it."""
 
     name: str
     purpose: str
-    """What it is for, in a sentence or two."""
+    """The purpose in one or two sentences."""
     formula: str
-    """In LaTeX, without the dollars."""
+    """LaTeX without the dollar signs."""
     source: str
-    """Paper and equation."""
+    """Paper and equation number."""
     differs: str | None
-    """How codes and papers differ from it, and where it differs from them."""
+    """Differences between the paper, other implementations and this function."""
     tests: str
-    """What to give to pytest to run its tests."""
+    """The tests, as an argument for pytest."""
     lesson: str | None
     file: str
-    """Relative to the folder that minibert lies in."""
+    """Path relative to the folder that contains the package."""
     line: int
     code: str
-    """The function without its docstring."""
+    """Source code of the function without its docstring."""
     example: str
-    """The doctest's lines, without prompts and without what they print."""
+    """Code of the doctest, without prompts and output."""
 
 
 def registry() -> dict[str, Equation]:
-    """All equations by name, in the order of the files and of the lines in them."""
+    """Return all equations by name, in the order of the files and of the lines in them."""
     functions = [getattr(equations, name) for name in equations.__all__]
-    found = [read_equation(function) for function in functions if inspect.isfunction(function)]
-    rooms = ("attention", "positions", "layers", "objectives", "optimization", "generation")
-    found.sort(key=lambda equation: (rooms.index(Path(equation.file).stem), equation.line))
-    return {equation.name: equation for equation in found}
+    entries = [read_equation(function) for function in functions if inspect.isfunction(function)]
+    modules = ("attention", "positions", "layers", "objectives", "optimization", "generation")
+    entries.sort(key=lambda equation: (modules.index(Path(equation.file).stem), equation.line))
+    return {equation.name: equation for equation in entries}
 
 
 def read_equation(function: Callable[..., Any]) -> Equation:
-    """Takes a function's docstring apart. Raises: ValueError that names the function and what its docstring lacks."""
+    """Parse the docstring of an equation.
+
+    Raises: ValueError that names the function and the field that its docstring lacks.
+    """
     function = inspect.unwrap(function)
     text = inspect.getdoc(function) or ""
     fields = docstring_fields(text)
-    for needed in ("Eq", "Source", "Tests"):
-        if needed not in fields:
-            raise ValueError(f"{function.__qualname__}: the docstring has no line '{needed}:'")
+    for required in ("Eq", "Source", "Tests"):
+        if required not in fields:
+            raise ValueError(f"{function.__qualname__}: the docstring has no line '{required}:'")
     formula = re.fullmatch(r"\$\$(.+)\$\$", fields["Eq"], re.DOTALL)
     if formula is None:
-        raise ValueError(f"{function.__qualname__}: 'Eq:' is not LaTeX between $$ and $$")
+        raise ValueError(f"{function.__qualname__}: the field 'Eq:' must be LaTeX between $$ and $$")
     lines, first = inspect.getsourcelines(function)
     return Equation(
         name=function.__name__,
@@ -75,24 +78,24 @@ def read_equation(function: Callable[..., Any]) -> Equation:
 
 
 def without_docstring(source: str) -> str:
-    """The source of a function as it would be read aloud: no explanation, only what is computed."""
+    """Remove the docstring from the source code of a function."""
     return re.sub(r'\n +r?"""(?:.|\n)*?"""\n', "\n", source, count=1)
 
 
 def docstring_fields(text: str) -> dict[str, str]:
-    """What stands behind `Eq:`, `Source:` and so on; indented lines belong to the line above."""
+    """Return the fields of a docstring (`Eq:`, `Source:`, …) by name. An indented line continues the line above."""
     pattern = rf"^({'|'.join(FIELDS)}): *(.*(?:\n +.*)*)"
     return {name: " ".join(value.split()) for name, value in re.findall(pattern, text, re.MULTILINE)}
 
 
 def markdown(entries: dict[str, Equation]) -> str:
-    """All equations as one page, for `docs/equations.md`."""
+    """Return the page `docs/equations.md`, which lists all equations."""
     lines = [
-        "# The equations",
+        "# Equations",
         "",
-        "Made from the docstrings by `minibert equations --markdown`; a test keeps it true.",
+        "Generated from the docstrings by `minibert equations --markdown`. A test checks that this page is up to date.",
         "",
-        "| equation | source | what it is for |",
+        "| equation | source | purpose |",
         "|---|---|---|",
     ]
     lines += [f"| [`{e.name}`](#{e.name}) | {e.source} | {e.purpose} |" for e in entries.values()]

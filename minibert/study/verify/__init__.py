@@ -1,1 +1,1 @@
-"""Comparison with transformers, stage by stage."""
+"""Stage-by-stage comparison of a checkpoint in minibert and in transformers."""

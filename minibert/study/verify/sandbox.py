@@ -1,6 +1,6 @@
-"""Somebody's own attention, run apart: in another process, which may use only so much time and memory.
+"""A user's own attention function, run in a subprocess with limits on time, memory and file size.
 
-It is a guard against accidents (a loop without end, a gigantic tensor, a crash), not against an attacker.
+The limits protect against accidents (an endless loop, a huge tensor, a crash), not against an attacker.
 """
 
 import importlib.util
@@ -15,48 +15,64 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from minibert.model import load
 from minibert.observe import observe
-from minibert.study.verify.stages import Inputs, Stages, our_stages
+from minibert.study.verify.stages import Inputs, Stages, minibert_stages
 
-SECONDS, MEMORY, WRITTEN = 120, 8 * 2**30, 2**30
-"""Of processor time, of address space in bytes, and of a file in bytes."""
+CPU_SECONDS = 120
+"""Limit of processor time. The time limit of the whole subprocess is twice as long."""
+MEMORY_BYTES = 8 * 2**30
+"""Limit of the address space."""
+FILE_BYTES = 2**30
+"""Limit of the size of a file that the subprocess writes."""
+STDERR_BYTES = 10_000
+"""Length of the end of the error output that is searched for the error message."""
 
 
 class UserCodeError(Exception):
-    """What went wrong in somebody's own code, in their words."""
+    """An error in the user's code. The message is that of the code."""
 
 
-def stages_with(place: str, source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
-    """`our_stages` with the attention of `place`, such as `my.py:my_attention`, computed in a process of its own.
+def user_attention_stages(location: str, source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
+    """Compute `minibert_stages` with a user's attention function, in a subprocess.
 
-    Raises: OwnCodeError with what the code said, or that it took too long.
+    Args:
+        location: file and function, such as `my.py:my_attention`.
+        source: the checkpoint.
+        inputs: the inputs of the network.
+        dtype: type of the weights.
+
+    Raises: UserCodeError with the message of the code, or if a limit is exceeded.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder) / "inputs.safetensors", Path(folder) / "stages.safetensors"
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in inputs.arguments.items()}, given)
-        words = [str(source), place, str(dtype).removeprefix("torch."), str(given), str(made)]
-        command = [sys.executable, "-m", "minibert.study.verify.sandbox", *words]
+        inputs_file, stages_file = Path(folder) / "inputs.safetensors", Path(folder) / "stages.safetensors"
+        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, inputs_file)
+        arguments = [str(source), location, str(dtype).removeprefix("torch."), str(inputs_file), str(stages_file)]
+        command = [sys.executable, "-m", "minibert.study.verify.sandbox", *arguments]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        with (Path(folder) / "errors.txt").open("w+", encoding="utf-8", errors="replace") as errors:
+        with (Path(folder) / "stderr.txt").open("w+", encoding="utf-8", errors="replace") as stderr:
             try:
-                done = subprocess.run(
-                    command, stdout=subprocess.DEVNULL, stderr=errors, timeout=2 * SECONDS, env=environment, check=False
+                process = subprocess.run(
+                    command, stdout=subprocess.DEVNULL, stderr=stderr, timeout=2 * CPU_SECONDS, env=environment, check=False
                 )
             except subprocess.TimeoutExpired as error:
-                raise UserCodeError(f"{place}: was not ready after {2 * SECONDS} seconds") from error
-            errors.seek(max(0, errors.tell() - 10_000))
-            said = errors.read()
-        if done.returncode or not made.is_file():
-            raise UserCodeError(f"{place}: {_last_words(done.returncode, said)}")
-        return safetensors.torch.load_file(made)
+                raise UserCodeError(f"{location}: not finished after {2 * CPU_SECONDS} seconds, so stopped") from error
+            stderr.seek(max(0, stderr.tell() - STDERR_BYTES))
+            message = stderr.read()
+        if process.returncode or not stages_file.is_file():
+            raise UserCodeError(f"{location}: {_error_message(process.returncode, message)}")
+        return safetensors.torch.load_file(stages_file)
 
 
-def load_function(place: str) -> Callable[..., Any]:
-    """The function that `FILE.py:NAME` names. Raises: OwnCodeError if there is none; and whatever the file itself raises."""
-    file, _, name = place.rpartition(":")
-    spec = importlib.util.spec_from_file_location("own_attention", file)
+def load_function(location: str) -> Callable[..., Any]:
+    """Import the function at `FILE.py:NAME`.
+
+    Raises: UserCodeError if there is no such function, and any exception of the file itself.
+    """
+    file, _, name = location.rpartition(":")
+    spec = importlib.util.spec_from_file_location("user_code", file)
     if not Path(file).is_file() or spec is None or spec.loader is None:
-        raise UserCodeError(f"there is no Python file {file!r}: give FILE.py:FUNCTION")
+        raise UserCodeError(f"Python file {file!r} not found: give FILE.py:FUNCTION")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     function: Callable[..., Any] | None = getattr(module, name, None)
@@ -65,27 +81,30 @@ def load_function(place: str) -> Callable[..., Any]:
     return function
 
 
-def _last_words(code: int, said: str) -> str:
-    lines = [line for line in said.strip().splitlines() if line.strip()]
-    if code < 0:
-        return f"was stopped by signal {-code}: more than {SECONDS} s or {MEMORY // 2**30} GB?"
-    return lines[-1] if lines else f"ended with exit code {code} and said nothing"
+def _error_message(exit_code: int, stderr: str) -> str:
+    """Return the last line of the error output, which is the exception, or a description of the exit code."""
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    if exit_code < 0:
+        limits = f"{CPU_SECONDS} s of processor time, {MEMORY_BYTES // 2**30} GB of memory"
+        return f"stopped by signal {-exit_code}. The limits are {limits}"
+    return lines[-1] if lines else f"exit code {exit_code} without an error message"
 
 
-def _main(source: str, place: str, dtype: str, given: str, made: str) -> None:
-    """The other process."""
+def _main(source: str, location: str, dtype: str, inputs_file: str, stages_file: str) -> None:
+    """Compute the stages in the subprocess, and save them."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (WRITTEN, WRITTEN))
-    function = load_function(place)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    function = load_function(location)
 
     def attention(*arguments: Any) -> Any:
         return observe("context", function(*arguments))
 
-    stages = our_stages(source, Inputs(**safetensors.torch.load_file(given)), getattr(torch, dtype), attention)
-    safetensors.torch.save_file({name: tensor.contiguous().clone() for name, tensor in stages.items()}, made)
+    model = load(source, attention=attention, dtype=getattr(torch, dtype))
+    stages = minibert_stages(model, safetensors.torch.load_file(inputs_file))
+    safetensors.torch.save_file({name: tensor.contiguous().clone() for name, tensor in stages.items()}, stages_file)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Every stage of a forward pass, by name: as minibert computes it, and as transformers does.
+"""The stages of a forward pass: the tensors that minibert records, and the same tensors computed by transformers.
 
-What transformers computes is taken from transformers: from its modules by hooks, from inside its attention by its own
-AttentionInterface. Nothing is computed again from our numbers.
+The reference values come from transformers alone: from hooks on its modules and, inside attention, from its attention
+interface. Each network class declares which module computes which stage (`reference_stages`, `attention_modules`).
 """
 
+import inspect
 import json
+import math
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
@@ -18,137 +21,172 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from minibert import model as networks
-from minibert.equations import causal_mask
 from minibert.files import write_atomically
-from minibert.hub import fetch
-from minibert.kernels import Attention
-from minibert.model.checkpoints.loading import CONFIG_FILE, config_file, heads_in
+from minibert.model.checkpoints.loading import CONFIG_FILE, Checkpoint
 from minibert.model.checkpoints.weights import PICKLED_FILE, WEIGHTS_FILE
-from minibert.model.config import BertConfig, read_json
-from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
-from minibert.model.pretrained import PretrainedModel, load_config
+from minibert.model.pretrained import PretrainedModel
 from minibert.observe import record
+from minibert.text.tokenizer import load_tokenizer
 
 Stages = dict[str, Tensor]
-"""The tensor at each stage, in the order of the forward pass."""
+"""The tensor of each stage, by path, in the order of the forward pass."""
+Inputs = dict[str, Tensor]
+"""The arguments of a forward pass by name. minibert and transformers use the same names."""
 
-CLASSES: dict[type[PretrainedModel], set[str]] = {
-    networks.BertForPreTraining: {"mlm", "nsp"},
-    networks.BertForMaskedLM: {"mlm"},
-    networks.BertForNextSentencePrediction: {"nsp"},
-    networks.BertForQuestionAnswering: {"span"},
-    networks.BertForSequenceClassification: {"classifier"},
-    networks.BertForTokenClassification: {"classifier"},
-    networks.Bert: set(),
-}
-"""Every class, and the heads that a checkpoint must have to be one."""
+ATTENTION_STEPS = ("query", "key", "value", "scores", "weights", "context")
+"""Steps inside attention, in the order of computation. In transformers, masked keys have a very low score."""
+DEFAULT_TEXT = "What you see is what you get, and [MASK] is what you verify."
+RANDOM_TOKENS = 16
+"""Length of the random input for a checkpoint without a tokenizer."""
+TOKEN_TYPES, TARGET_MASK = "token_type_ids", "decoder_attention_mask"
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What both are given; the names are those of the arguments."""
+def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = None, ids: list[int] | None = None) -> Inputs:
+    """Create a batch of two rows for a network: a sequence of tokens, and its first half with padding.
 
-    input_ids: Int[Tensor, "batch tokens"]
-    attention_mask: Int[Tensor, "batch tokens"]
-    token_type_ids: Int[Tensor, "batch tokens"] | None = None
-    """None for a decoder, which has no segments."""
+    The second half of the first row is sentence B, if the network has segments. A network with a decoder gets a target of
+    another length, so that every mask and every segment takes part in the comparison.
 
-    @property
-    def arguments(self) -> dict[str, Tensor]:
-        """What a model is called with."""
-        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+    Args:
+        source: the checkpoint with the tokenizer.
+        text: the text to tokenize. Default: an example sentence, or random ids if the checkpoint has no tokenizer.
+        ids: token ids, instead of a text.
 
-    @property
-    def keep(self) -> Bool[Tensor, "batch 1 #tokens tokens"]:
-        """The keys that may be read: by a decoder those before."""
-        keep = self.attention_mask.bool()[:, None, None, :]
-        return keep if self.token_type_ids is not None else keep & causal_mask(keep.shape[-1])
-
-
-def class_of(source: str | Path) -> type[PretrainedModel]:
-    """The class of a checkpoint: the one that its config.json names, if its heads are there; else what the heads tell.
-
-    A classifier alone does not tell whether it is for sequences or for tokens: then it is `Bert`.
+    Raises: ValueError for ids or a text that the network cannot process.
     """
-    named = _architectures(source)
-    possible = [kind for kind, needed in CLASSES.items() if needed <= heads_in(source)]
-    told = [kind for kind in possible if kind.architecture in named]
-    return next(kind for kind in (*told, *possible) if kind in told or CLASSES[kind] != {"classifier"})
+    config = model.config
+    if text is not None:
+        ids = load_tokenizer(source).encode(text).ids
+    elif ids is None:
+        try:
+            ids = load_tokenizer(source).encode(DEFAULT_TEXT).ids
+        except FileNotFoundError:
+            length = min(RANDOM_TOKENS, config.max_position_embeddings)
+            ids = torch.randint(config.vocab_size, (length,), generator=torch.Generator().manual_seed(0)).tolist()
+    if not ids:
+        raise ValueError("the input has no tokens: give --text or --ids")
+    if outside := [number for number in ids if not 0 <= number < config.vocab_size]:
+        raise ValueError(f"id {outside[0]} is outside the vocabulary of {config.vocab_size} pieces")
+    if len(ids) > config.max_position_embeddings:
+        raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {config.max_position_embeddings}")
+    arguments = inspect.signature(model.forward).parameters
+    rows, mask = _two_rows(ids, config.pad_token_id)
+    inputs = {"input_ids": rows, "attention_mask": mask}
+    if TOKEN_TYPES in arguments:
+        has_segments = getattr(config, "type_vocab_size", 1) > 1
+        second_half = (torch.arange(len(ids)) >= _half(ids)).long() * has_segments
+        inputs[TOKEN_TYPES] = torch.stack([second_half, torch.zeros_like(second_half)])
+    if TARGET_MASK in arguments:  # of another length than the source, which tells the tokens of both apart
+        target = ids[1:] if len(ids) > 2 else [*ids, ids[0]][: config.max_position_embeddings]
+        inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, config.pad_token_id)
+    return inputs
 
 
-def _architectures(source: str | Path) -> list[object]:
-    load_config(source)  # raises what names the file, if it cannot be read
-    path = fetch(source, CONFIG_FILE)
-    named = json.loads(path.read_text(encoding="utf-8")).get("architectures") if path is not None else None
-    return named if isinstance(named, list) else []
+def _half(ids: list[int]) -> int:
+    return math.ceil(len(ids) / 2)
 
 
-def is_decoder(source: str | Path) -> bool:
-    """Whether a checkpoint says that it is a GPT-2, and no BERT.
+def _two_rows(ids: list[int], padding: int) -> tuple[Tensor, Tensor]:
+    """Return the ids and their first half with padding, and the mask of both rows."""
+    row, first_half = torch.tensor(ids), torch.arange(len(ids)) < _half(ids)
+    return torch.stack([row, row.where(first_half, padding)]), torch.stack([torch.ones_like(row), first_half.long()])
 
-    Raises: FileNotFoundError if it has no config.json, ValueError if it is a Transformer.
+
+def minibert_stages(model: PretrainedModel, inputs: Inputs) -> Stages:
+    """Run the forward pass of minibert and return every recorded tensor that depends on no newly initialized weight.
+
+    Raises: ValueError if the network has no such inputs.
     """
-    kind = read_json(file := config_file(source), {}).get("model_type")
-    if kind in ("marian", "minibert"):
-        raise ValueError(f"{file}: model_type {kind!r}: only BERT and GPT-2 are compared stage by stage")
-    return kind == "gpt2"
-
-
-def config_of(source: str | Path) -> BertConfig | GPT2Config:
-    """The configuration of a checkpoint that can be verified. Raises: as `load_config`."""
-    return GPT2LMHeadModel.read_config(source) if is_decoder(source) else load_config(source)
-
-
-def load_model(source: str | Path, attention: Attention = "auto") -> PretrainedModel:
-    """A checkpoint as the class that it is of."""
-    return (GPT2LMHeadModel if is_decoder(source) else class_of(source)).from_pretrained(source, attention)
-
-
-def our_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype, attention: Attention = "auto") -> Stages:
-    """minibert's forward pass, every observed step of it."""
-    model = load_model(source, attention).to(dtype)
+    if unknown := inputs.keys() - inspect.signature(model.forward).parameters.keys():
+        raise ValueError(f"{type(model).__name__} has no input {', '.join(sorted(unknown))}: the input is for another network")
     with torch.no_grad(), record(model) as recording:
-        model(**inputs.arguments)
-    return _with_trained_pooler(source, {path: recording[path] for path in recording.paths})
+        model(**inputs)
+    skipped = _initialized_stages(model, inputs)
+    return {path: recording[path] for path in recording.paths if path not in skipped}
 
 
-def _with_trained_pooler(source: str | Path, stages: Stages) -> Stages:
-    """Without the pooler, if the checkpoint has none: what is started at random cannot agree."""
-    return (
-        stages
-        if "pooler" not in stages or "pooler" in heads_in(source)
-        else {name: x for name, x in stages.items() if name != "pooler"}
-    )
+def _initialized_stages(model: PretrainedModel, inputs: Inputs) -> set[str]:
+    """Return the stages that depend on newly initialized weights, which differ between the two libraries.
+
+    Only the initialized parameters require a gradient here, so a stage requires one if and only if it depends on them.
+    """
+    if not model.initialized:
+        return set()
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(model.names.relative(name) in model.initialized)
+    try:
+        with torch.enable_grad(), record(model, gradients=True) as recording:
+            model(**inputs)
+    finally:
+        for parameter, required in zip(model.parameters(), before, strict=True):
+            parameter.requires_grad_(required)
+    return {path for path in recording.paths if recording[path].requires_grad}
 
 
-def their_stages(source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
-    """transformers' forward pass, under our names. Raises: ImportError if transformers is not installed."""
+def without_padding(stage: Tensor, inputs: Inputs) -> Tensor:
+    """Return the values of a stage at tokens that are not padding.
+
+    Tokens are the second axis from the end, in (batch, tokens, width) and in (batch, heads, tokens, width). The mask of the
+    same length belongs to them. A stage without a token axis is returned whole.
+    """
+    for name, mask in inputs.items():
+        if name.endswith("attention_mask") and stage.dim() > 2 and stage.shape[-2] == mask.shape[1]:
+            tokens = stage.movedim(-2, 1)
+            return tokens.expand(len(mask), *tokens.shape[1:])[mask.bool()]
+    return stage
+
+
+def is_reference_stage(model: PretrainedModel, path: str) -> bool:
+    """Return True if the network declares a module of transformers that computes this stage."""
+    pattern = re.sub(r"\.\d+\.", ".N.", f".{path}.")[1:-1]
+    parent, _, step = pattern.rpartition(".")
+    return pattern in model.reference_stages or (parent in model.attention_modules and step in ATTENTION_STEPS)
+
+
+def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: Inputs) -> Stages:
+    """Run the forward pass of transformers and return its stages under the paths of minibert.
+
+    Args:
+        checkpoint: the checkpoint that transformers loads.
+        model: minibert's network of this checkpoint. It declares the stages, and its type is the one to compute with.
+
+    Raises: ImportError without transformers; ValueError for a network that transformers does not have.
+    """
     import transformers
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
     from transformers.modeling_utils import AttentionInterface
 
-    layers, decoder = config_of(source).num_hidden_layers, is_decoder(source)
-    kind = GPT2LMHeadModel if decoder else class_of(source)
-    arguments = dict(inputs.arguments)
-    if decoder:  # its forward counts padding among the places, its generate does not
-        arguments["position_ids"] = (inputs.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-    AttentionInterface.register(WATCHED, _watched_attention)
-    _register_mask()
-    with redirect_stderr(StringIO()), _as_folder(source) as folder:
-        model = getattr(transformers, kind.architecture).from_pretrained(folder, dtype=dtype, attn_implementation=WATCHED)
-    taken: Stages = {}
-    with torch.no_grad(), (_watching_decoder if decoder else _watching)(model.eval(), layers, taken):
-        model(**arguments)
-    return _with_trained_pooler(source, taken)
+    model_type = checkpoint.config.get("model_type")
+    network = getattr(transformers, model.architecture, None)
+    if network is None or (model_type is not None and model_type not in transformers.CONFIG_MAPPING):
+        raise ValueError(
+            f"{checkpoint.config_file}: transformers has no network that computes the same as this {type(model).__name__} "
+            f"(model_type {model_type!r}), so there is nothing to compare with"
+        )
+    if not model.reference_stages:
+        raise ValueError(f"{type(model).__name__} declares no reference_stages, so there is nothing to compare")
+    stages: Stages = {}
+    attention = _RecordedAttention(stages)
+    AttentionInterface.register(_RecordedAttention.NAME, attention)
+    AttentionMaskInterface.register(_RecordedAttention.NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    dtype = next(model.parameters()).dtype
+    with redirect_stderr(StringIO()), _as_folder(checkpoint.source) as folder:
+        reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
+    for path, name in model.attention_modules.items():
+        attention.paths |= {module: _numbered(path, layer) for module, layer in _find_modules(reference, name)}
+    with torch.no_grad(), _hooks(reference, model.reference_stages, stages):
+        reference(**inputs)
+    skipped = _initialized_stages(model, inputs)
+    return {path: tensor for path, tensor in stages.items() if path not in skipped}
 
 
 @contextmanager
 def _as_folder(source: str | Path) -> Iterator[str]:
-    """A file with weights as a folder in which transformers looks for no other."""
+    """Present a file with weights as a folder, so that transformers loads this file and no other."""
     if not Path(source).is_file():
         yield str(source)
         return
@@ -159,36 +197,66 @@ def _as_folder(source: str | Path) -> Iterator[str]:
         yield folder
 
 
-WATCHED = "minibert_watched"
-_inside: dict[nn.Module, Callable[[str, Tensor], None]] = {}
+def _find_modules(reference: Any, pattern: str) -> list[tuple[nn.Module, str]]:
+    """Return the modules of transformers' network that match a name, with N for the layer number, and these numbers.
+
+    Names are relative to the base model, or else to the whole network.
+    """
+    expression = re.compile(re.escape(f".{pattern}.").replace(r"\.N\.", r"\.(\d+)\."))
+    for root in (reference.base_model, reference):
+        matches = [(module, expression.fullmatch(f".{name}.")) for name, module in root.named_modules()]
+        if found := [(module, "".join(match.groups())) for module, match in matches if match]:
+            return found
+    return []
 
 
-def _take_inside(taken: Stages, path: str, name: str, tensor: Tensor) -> None:
-    taken[f"{path}.attention.{name}"] = tensor
+def _numbered(path: str, layer: str) -> str:
+    return f".{path}.".replace(".N.", f".{layer}.")[1:-1]
 
 
-def _register_mask() -> None:
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-
-    AttentionMaskInterface.register(WATCHED, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
-
-
-def _watched_attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """transformers' own eager attention, whose softmax is looked at on its way."""
-    eager_attention_forward = sys.modules[type(module).__module__].eager_attention_forward
-    take = _inside[module]
-    for name, tensor in (("query", query), ("key", key), ("value", value)):
-        take(name, tensor)
-    with _SoftmaxSeen() as seen:
-        context, weights = eager_attention_forward(module, query, key, value, *args, **kwargs)
-    take("scores", seen.scores)
-    take("weights", weights)
-    take("context", context.transpose(1, 2))
-    return context, weights
+@contextmanager
+def _hooks(reference: Any, table: Mapping[str, str], stages: Stages) -> Iterator[None]:
+    """Store the inputs and outputs of transformers' modules in `stages` until the block ends."""
+    with ExitStack() as stack:
+        for path, name in table.items():
+            for module, layer in _find_modules(reference, name.removeprefix("<")):
+                stage = _numbered(path, layer)
+                if name.startswith("<"):
+                    handle = module.register_forward_pre_hook(partial(_store_input, stages, stage), with_kwargs=True)
+                else:
+                    handle = module.register_forward_hook(partial(_store_output, stages, stage))
+                stack.callback(handle.remove)
+        yield
 
 
-class _SoftmaxSeen(TorchFunctionMode):
-    """Keeps what goes into the softmax: the scaled and masked scores."""
+def _store_input(stages: Stages, path: str, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    stages[path] = next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+
+
+def _store_output(stages: Stages, path: str, _: nn.Module, args: object, output: Any) -> None:
+    stages[path] = output if isinstance(output, Tensor) else output[0]
+
+
+class _RecordedAttention:
+    """An attention function for transformers: its own eager attention, which also stores the steps inside attention."""
+
+    NAME = "minibert_recorded"
+
+    def __init__(self, stages: Stages) -> None:
+        self.stages = stages
+        self.paths: dict[nn.Module, str] = {}
+
+    def __call__(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
+        eager_attention_forward = sys.modules[type(module).__module__].eager_attention_forward
+        with _SoftmaxInput() as softmax:
+            context, weights = eager_attention_forward(module, query, key, value, *args, **kwargs)
+        steps = (query, key, value, softmax.scores, weights, context.transpose(1, 2))
+        self.stages |= {f"{self.paths[module]}.{step}": x for step, x in zip(ATTENTION_STEPS, steps, strict=True)}
+        return context, weights
+
+
+class _SoftmaxInput(TorchFunctionMode):
+    """Keep the argument of softmax: the scaled and masked scores."""
 
     scores: Tensor
 
@@ -198,102 +266,52 @@ class _SoftmaxSeen(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-@contextmanager
-def _watching(model: Any, layers: int, taken: Stages) -> Iterator[None]:
-    """Puts what the modules of transformers' model take and give into `taken`, until the block ends."""
-    base = getattr(model, "bert", model)
-    with ExitStack() as stack:
-        watch = partial(_watch, stack, taken)
-        watch(base.embeddings.word_embeddings, "embeddings.words")
-        watch(base.embeddings.position_embeddings, "embeddings.positions")
-        watch(base.embeddings.token_type_embeddings, "embeddings.segments")
-        watch(base.embeddings.LayerNorm, "embeddings.output", given="embeddings.sum")
-        for number in range(layers):
-            layer, path = base.encoder.layer[number], f"layers.{number}"
-            _inside[layer.attention.self] = partial(_take_inside, taken, path)
-            stack.callback(_inside.pop, layer.attention.self)
-            watch(layer.attention.output.dense, f"{path}.attention.output")
-            watch(layer.attention.output.LayerNorm, f"{path}.attention_norm", given=f"{path}.attention_residual")
-            watch(layer.intermediate.dense, f"{path}.intermediate")
-            watch(layer.intermediate, f"{path}.activation")
-            watch(layer.output.dense, f"{path}.feed_forward")
-            watch(layer.output.LayerNorm, f"{path}.output")
-        watch(getattr(base, "pooler", None), "pooler")
-        head = getattr(model, "cls", None)
-        if (predictions := getattr(head, "predictions", None)) is not None:
-            watch(predictions.transform, "mlm.transform")
-            watch(predictions.decoder, "mlm.logits")
-        watch(getattr(head, "seq_relationship", None), "nsp.logits")
-        watch(getattr(model, "classifier", None), "classifier.logits")
-        watch(getattr(model, "qa_outputs", None), "span.logits")
-        yield
-
-
-@contextmanager
-def _watching_decoder(model: Any, layers: int, taken: Stages) -> Iterator[None]:
-    """The same for a GPT-2."""
-    base = model.transformer
-    with ExitStack() as stack:
-        watch = partial(_watch, stack, taken)
-        watch(base.wte, "decoder.embeddings.words")
-        watch(base.drop, None, given="decoder.embeddings.sum")
-        for number in range(layers):
-            layer, path = base.h[number], f"decoder.layers.{number}"
-            _inside[layer.attn] = partial(_take_inside, taken, path)
-            stack.callback(_inside.pop, layer.attn)
-            watch(layer.ln_1, f"{path}.attention_norm")
-            watch(layer.attn.c_proj, f"{path}.attention.output")
-            watch(layer.ln_2, f"{path}.norm", given=f"{path}.attention_residual")
-            watch(layer.mlp.c_fc, f"{path}.intermediate")
-            watch(layer.mlp.act, f"{path}.activation")
-            watch(layer.mlp.c_proj, f"{path}.feed_forward")
-            watch(layer, f"{path}.output")
-        watch(base.ln_f, "decoder.norm")
-        watch(model.lm_head, "logits")
-        yield
-
-
-def _watch(stack: ExitStack, taken: Stages, module: nn.Module | None, output: str | None, given: str | None = None) -> None:
-    """Takes what a module is given and what it gives, under these names, until the stack is closed."""
-
-    def take(_: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
-        taken.update({given: inputs[0]} if given else {})
-        taken.update({output: result if isinstance(result, Tensor) else result[0]} if output else {})
-
-    if module is not None:
-        stack.callback(module.register_forward_hook(take).remove)
-
-
 @dataclass(frozen=True)
-class Reference:
-    """What transformers has computed, and from what: to be verified where there is no transformers."""
+class ReferenceStages:
+    """The stages that transformers computed, with their inputs. A file of them can be compared without transformers."""
 
     inputs: Inputs
     stages: Stages
     checkpoint: str
     made_with: str
-
-    def save(self, path: Path) -> None:
-        """Writes one safetensors file, atomically."""
-        tensors = {f"inputs.{name}": tensor for name, tensor in self.inputs.arguments.items()} | self.stages
-        about = {"checkpoint": self.checkpoint, "made_with": self.made_with, "order": json.dumps(list(self.stages))}
-        contents = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-        write_atomically(path, safetensors.torch.save(contents, metadata=about))
+    """Name and version of the library."""
 
     @classmethod
-    def load(cls, path: Path) -> "Reference":
-        """Raises: FileNotFoundError, or ValueError if it is no such file."""
+    def compute(cls, checkpoint: Checkpoint, model: PretrainedModel, inputs: Inputs) -> "ReferenceStages":
+        """Run transformers on the inputs. Raises: as `transformers_stages`."""
+        import transformers
+
+        stages = transformers_stages(checkpoint, model, inputs)
+        return cls(inputs, stages, str(checkpoint.source), f"transformers {transformers.__version__}")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Data type of the computation."""
+        return next(iter(self.stages.values())).dtype
+
+    def save(self, path: Path) -> None:
+        """Save inputs and stages as one safetensors file, atomically."""
+        tensors = {f"{INPUT_PREFIX}{name}": tensor for name, tensor in self.inputs.items()} | self.stages
+        metadata = {"checkpoint": self.checkpoint, "made_with": self.made_with, "order": json.dumps(list(self.stages))}
+        contents = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+        write_atomically(path, safetensors.torch.save(contents, metadata=metadata))
+
+    @classmethod
+    def load(cls, path: Path) -> "ReferenceStages":
+        """Load a saved file. Raises: FileNotFoundError without a file, ValueError for any other file."""
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: there is no such reference")
+            raise FileNotFoundError(f"{path}: reference file not found")
         try:
             with safetensors.safe_open(path, "pt") as file:
-                about: Mapping[str, str] = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-            given = [name for name in Inputs.__dataclass_fields__ if f"inputs.{name}" in tensors]
-            inputs = Inputs(**{name: tensors.pop(f"inputs.{name}") for name in given})
-            stages = {name: tensors[name] for name in json.loads(about["order"])}
-            if not stages:
-                raise ValueError("it has no stages")
-            return cls(inputs, stages, about["checkpoint"], about["made_with"])
+                metadata: Mapping[str, str] = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            inputs = {name.removeprefix(INPUT_PREFIX): x for name, x in tensors.items() if name.startswith(INPUT_PREFIX)}
+            stages = {name: tensors[name] for name in json.loads(metadata["order"])}
+            if not stages or not inputs:
+                raise ValueError("no stages or no inputs")
+            return cls(inputs, stages, metadata["checkpoint"], metadata["made_with"])
         except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise ValueError(f"{path}: is no reference made by `minibert verify --save-reference` ({error!r})") from error
+            raise ValueError(f"{path}: not a file made by `minibert verify --save-reference` ({error!r})") from error
+
+
+INPUT_PREFIX = "inputs."

@@ -1,4 +1,4 @@
-"""The register of equations says what the docstrings say, and the worked examples compute what the equations compute."""
+"""The registry of equations matches the docstrings, and worked examples match the equations."""
 
 import json
 import math
@@ -12,14 +12,14 @@ from minibert import equations, record
 from minibert.commands import main
 from minibert.study.equations.formulas import mathml, plain
 from minibert.study.equations.registry import read_equation, registry, without_docstring
-from minibert.study.equations.worked_example import trace, work
+from minibert.study.equations.worked_example import run_example, trace
 
 ENTRIES = registry()
 every_equation = pytest.mark.parametrize("name", ENTRIES)
 
 
-def test_every_function_of_the_room_is_registered() -> None:
-    """None is forgotten, none is made up."""
+def test_every_equation_is_registered() -> None:
+    """The registry has all public functions of `equations` and no others."""
     functions = {name for name in equations.__all__ if callable(getattr(equations, name))}
     assert set(ENTRIES) == functions
     assert len(ENTRIES) >= 26
@@ -27,7 +27,7 @@ def test_every_function_of_the_room_is_registered() -> None:
 
 @every_equation
 def test_an_entry_points_to_its_code(name: str) -> None:
-    """File and line are where the function begins; its code has no docstring."""
+    """File and line are the start of the function. Its code has no docstring."""
     entry = ENTRIES[name]
     line = (Path(__file__).parents[3] / entry.file).read_text().splitlines()[entry.line - 1]
     assert line.startswith(f"def {name}(")
@@ -36,8 +36,8 @@ def test_an_entry_points_to_its_code(name: str) -> None:
 
 
 @every_equation
-def test_a_formula_can_be_drawn_and_read(name: str) -> None:
-    """Nothing is left of LaTeX, neither in MathML nor in plain text."""
+def test_a_formula_converts_to_mathml_and_text(name: str) -> None:
+    """No LaTeX is left in MathML or in plain text."""
     formula = ENTRIES[name].formula
     assert mathml(formula).startswith("<math")
     assert not set(plain(formula)) & set("\\&$")
@@ -57,16 +57,16 @@ def test_plain_formulas(latex: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("latex", [r"\nosuchcommand{x}", r"\begin{aligned}a &= b\end{aligned}"])
-def test_a_formula_that_cannot_be_drawn_is_refused(latex: str) -> None:
-    """A command or an ampersand would stand in the page as it is."""
-    with pytest.raises(ValueError, match="not a formula"):
+def test_a_formula_that_cannot_be_converted_is_refused(latex: str) -> None:
+    """An unknown command or an ampersand would appear unconverted in the page."""
+    with pytest.raises(ValueError, match="cannot convert the formula"):
         mathml(latex)
 
 
 @every_equation
 def test_a_worked_example_ends_with_the_result(name: str) -> None:
-    """Every step is a number or a tensor, and the last is what the equation itself gives for the same arguments."""
-    worked = work(ENTRIES[name])
+    """Every step is a number or a tensor. The last one equals the result of the equation for the same arguments."""
+    example = run_example(ENTRIES[name])
     function = getattr(equations, name)
     expected: list[object] = []
 
@@ -75,33 +75,33 @@ def test_a_worked_example_ends_with_the_result(name: str) -> None:
         return expected[-1]
 
     exec(ENTRIES[name].example, {**vars(sys.modules[function.__module__]), name: call, "torch": torch, "math": math})
-    assert len(worked.calls) == len(expected) > 0
-    for made, last in zip(worked.calls, expected, strict=True):
-        assert made.inputs
+    assert len(example.calls) == len(expected) > 0
+    for computed, last in zip(example.calls, expected, strict=True):
+        assert computed.inputs
         while isinstance(last, tuple | list):
             last = last[-1]
-        assert made.steps[-1].code.startswith("return ")
-        torch.testing.assert_close(torch.as_tensor(made.steps[-1].value), torch.as_tensor(last))
-        assert all(step.numbers for step in made.steps)
+        assert computed.steps[-1].code.startswith("return ")
+        torch.testing.assert_close(torch.as_tensor(computed.steps[-1].value), torch.as_tensor(last))
+        assert all(step.numbers for step in computed.steps)
 
 
-def test_a_worked_example_shows_what_can_be_recorded() -> None:
-    """The steps of attention are the tensors that `record` sees on the same input, in the same order."""
+def test_a_worked_example_contains_the_recorded_tensors() -> None:
+    """The steps of attention equal the tensors that `record` returns for the same input."""
     scope = {**vars(sys.modules["minibert.equations.attention"])}
     with record() as recording:
         exec(ENTRIES["scaled_dot_product_attention"].example, scope)
-    (call,) = work(ENTRIES["scaled_dot_product_attention"]).calls
-    worked = {step.code.split(" = ")[0]: step.value for step in call.steps}
+    (call,) = run_example(ENTRIES["scaled_dot_product_attention"]).calls
+    computed = {step.code.split(" = ")[0]: step.value for step in call.steps}
     for path in ("scores", "masked_scores", "weights"):
-        torch.testing.assert_close(worked[path], recording[path])
+        torch.testing.assert_close(computed[path], recording[path])
 
 
-def test_tracing_tells_inner_computations_first_and_changes_nothing() -> None:
-    """Loops tell every round; the result is the function's own."""
-    told: list[tuple[str, object]] = []
-    traced = trace(_sum_of_squares, lambda code, value: told.append((code, value)))
+def test_tracing_reports_inner_expressions_first_and_keeps_the_result() -> None:
+    """Every iteration of a loop is reported."""
+    values: list[tuple[str, object]] = []
+    traced = trace(_sum_of_squares, lambda code, value: values.append((code, value)))
     assert traced(3) == _sum_of_squares(3) == 5
-    assert told == [
+    assert values == [
         *[("total = 0.0", 0.0)],
         *[("number * number", 0), ("total = total + number * number", 0.0)],
         *[("number * number", 1), ("total = total + number * number", 1.0)],
@@ -116,19 +116,19 @@ def _sum_of_squares(count: int) -> float:
     return total
 
 
-def test_a_docstring_without_its_lines_is_named() -> None:
-    """What is missing, and where."""
+def test_a_missing_docstring_field_is_named() -> None:
+    """The message names the field and the function."""
     with pytest.raises(ValueError, match="_sum_of_squares: the docstring has no line 'Eq:'"):
         read_equation(_sum_of_squares)
 
 
-def test_only_the_docstring_is_left_out() -> None:
-    source = 'def f(x):\n    r"""Says.\n\n    More.\n    """\n    return "a"\n'
+def test_only_the_docstring_is_removed() -> None:
+    source = 'def f(x):\n    r"""Summary.\n\n    More.\n    """\n    return "a"\n'
     assert without_docstring(source) == 'def f(x):\n    return "a"\n'
 
 
 def test_the_command_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
-    """Names, formulas, papers, places and tests."""
+    """The list has names, formulas, papers, code locations and tests."""
     assert main(["equations"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in ENTRIES)
@@ -137,16 +137,16 @@ def test_the_command_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_command_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """With its code and numbers that are computed: mean 2, variance 1."""
+    """The output has the code and the computed values: mean 2, variance 1."""
     assert main(["equations", "layer_norm"]) == 0
     shown = capsys.readouterr().out
     assert "Differs: the variance divides by d, not d - 1." in " ".join(shown.split())
-    assert "variance = centered.square().mean(dim=-1, keepdim=True)\n    [1.]" in shown
+    assert "variance = centred.square().mean(dim=-1, keepdim=True)\n    [1.]" in shown
     assert "x.mean(dim=-1, keepdim=True)\n    [2.]" in shown
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """The list; and one with its steps as numbers."""
+    """The list is JSON, and so is one equation with the values of its steps."""
     assert main(["equations", "--json"]) == 0
     assert {entry["name"] for entry in json.loads(capsys.readouterr().out)} == set(ENTRIES)
     assert main(["equations", "softmax", "--json"]) == 0
@@ -155,4 +155,4 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert last["code"].startswith("return")
     assert [round(x, 4) for x in last["value"]] == [0.25, 0.75]
     assert main(["equations", "scaled_dot_product_attention", "--json"]) == 0
-    json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # -inf is no number in JSON
+    json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # JSON has no -inf

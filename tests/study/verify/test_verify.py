@@ -1,10 +1,11 @@
-"""Stage by stage against transformers: they agree; where they are made to differ, the first stage and its cause are told."""
+"""`minibert verify` for BERT: all stages agree with transformers, and a difference is found with its cause."""
 
 import json
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -12,11 +13,14 @@ from hypothesis import given, settings
 
 from minibert import BertConfig, BertForPreTraining, BertForTokenClassification
 from minibert.commands import main
-from minibert.study.verify import plots
-from minibert.study.verify.comparison import ENDS_A_LAYER, compare, draw_depth, inputs_for
-from minibert.study.verify.stages import Inputs, Reference, class_of, our_stages, their_stages
+from minibert.model import load, read_checkpoint
+from minibert.model.checkpoints import loading, weights
+from minibert.study import figures
+from minibert.study.verify import sandbox
+from minibert.study.verify.comparison import Comparison, compare
+from minibert.study.verify.stages import ReferenceStages, Stages, make_inputs, minibert_stages, transformers_stages
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
-from tests.model import checkpoints
+from tests.model.random_checkpoints import CLASSES, configs, inputs_for
 from tests.strategies import seeds
 
 transformers = pytest.importorskip("transformers")
@@ -33,7 +37,7 @@ CONFIG = BertConfig(
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """With both heads and a tokenizer."""
+    """A BERT with both pretraining heads and a tokenizer."""
     torch.manual_seed(0)
     model = BertForPreTraining(CONFIG)
     with torch.no_grad():
@@ -46,61 +50,59 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "bert"
 
 
-@pytest.mark.parametrize("kind", checkpoints.CLASSES)
+@pytest.mark.parametrize("network", CLASSES)
 @settings(max_examples=3)
-@given(config=checkpoints.configs(), seed=seeds)
-def test_every_stage_of_every_class_agrees(tmp_path_factory: pytest.TempPathFactory, kind, config, seed: int) -> None:
-    """In float64, to 1e-10: all that transformers computes is observed here, under the names of the design."""
+@given(config=configs(), seed=seeds)
+def test_every_stage_of_every_class_agrees(tmp_path_factory: pytest.TempPathFactory, network, config, seed: int) -> None:
+    """In float64, to 1e-10. Every stage of transformers is recorded in minibert, under the documented paths."""
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(seed)
-    kind(config).save_pretrained(folder)
-    inputs = Inputs(**checkpoints.inputs_for(config, seed))
-    theirs, ours = their_stages(folder, inputs, torch.float64), our_stages(folder, inputs, torch.float64)
-    found = compare(theirs, ours, inputs, kind.from_pretrained(folder), torch.float64)
-    assert class_of(folder) is kind
-    assert found.first_difference is None
-    assert found.not_compared == []
-    assert len(found.stages) == len(theirs) >= 5 + 13 * config.num_hidden_layers
+    network(config).save_pretrained(folder)
+    inputs = inputs_for(config, seed)
+    model = load(folder, dtype=torch.float64)
+    reference = transformers_stages(read_checkpoint(folder), model, inputs)
+    ours = minibert_stages(model, inputs)
+    comparison = compare(reference, ours, inputs, model)
+    assert type(model) is network
+    assert comparison.first_difference is None
+    assert comparison.not_compared == []
+    assert len(comparison.stages) == len(reference) >= 5 + 13 * config.num_hidden_layers
     masked = {name for name in ours if name.endswith("masked_scores")}
-    assert set(ours) - set(theirs) - masked <= {"pooler"}
+    assert set(ours) - set(reference) - masked <= {"pooler"}
 
 
-def differing(checkpoint: Path, change) -> tuple[str, str | None]:
-    """The first stage that differs, and its cause, where `change` has been made to what transformers runs."""
-    inputs = inputs_for(checkpoint, CONFIG)
-    model = transformers.BertForPreTraining.from_pretrained(checkpoint)
-    change(model)
-    other = checkpoint.parent / "changed"
-    model.save_pretrained(other)
-    found = compare(
-        their_stages(other, inputs, torch.float64),
-        our_stages(checkpoint, inputs, torch.float64),
-        inputs,
-        BertForPreTraining.from_pretrained(checkpoint),
-        torch.float64,
-    )
-    assert found.first_difference is not None
-    return found.first_difference.name, found.cause
+def comparison_with(checkpoint: Path, change) -> Comparison:
+    """Compare a checkpoint with transformers' network after `change` has been applied to that network."""
+    model = load(checkpoint, dtype=torch.float64)
+    inputs = make_inputs(model, checkpoint)
+    changed = transformers.BertForPreTraining.from_pretrained(checkpoint)
+    change(changed)
+    changed.save_pretrained(checkpoint.parent / "changed")
+    reference = transformers_stages(read_checkpoint(checkpoint.parent / "changed"), model, inputs)
+    return compare(reference, minibert_stages(model, inputs), inputs, model)
 
 
-def as_theirs(checkpoint: Path, inputs: Inputs) -> dict[str, torch.Tensor]:
-    """Our stages, those that transformers has as well."""
-    return {name: x for name, x in our_stages(checkpoint, inputs, torch.float64).items() if "masked_scores" not in name}
+def example(checkpoint: Path) -> tuple[BertForPreTraining, dict[str, torch.Tensor], Stages]:
+    """The network in float64, inputs, and its own stages, which serve as the reference."""
+    model = BertForPreTraining.from_pretrained(checkpoint, dtype=torch.float64)
+    inputs = make_inputs(model, checkpoint)
+    stages = minibert_stages(model, inputs)
+    return model, inputs, {name: x for name, x in stages.items() if "masked_scores" not in name}
 
 
 def transpose(linear: torch.nn.Linear) -> None:
-    """In place."""
+    """Transpose the weight in place."""
     linear.weight.data = linear.weight.data.T.contiguous()
 
 
 CHANGES = {
     "activation": (
         lambda model: setattr(model.config, "hidden_act", "gelu_new"),
-        ("layers.0.activation", "the activation function: gelu_new there, gelu here"),
+        ("layers.0.activation", "the activation function: gelu_new in transformers, gelu in minibert"),
     ),
     "eps": (
         lambda model: setattr(model.config, "layer_norm_eps", 1e-3),
-        ("embeddings.output", "the eps of layer normalization: 0.001 there, 1e-12 here"),
+        ("embeddings.output", "the eps of layer normalization: 0.001 in transformers, 1e-12 in minibert"),
     ),
     "transposed query": (
         lambda model: transpose(model.bert.encoder.layer[1].attention.self.query),
@@ -114,13 +116,13 @@ CHANGES = {
         lambda model: transpose(model.bert.encoder.layer[0].attention.output.dense),
         ("layers.0.attention.output", "the weight is transposed"),
     ),
-    "a little": (
+    "slightly other weight": (
         lambda model: model.bert.encoder.layer[0].output.dense.weight.data.mul_(1 + 1e-6),
-        ("layers.0.feed_forward", "the weight or the bias differs a little"),
+        ("layers.0.feed_forward", "the weight or the bias differs slightly"),
     ),
-    "lost bias": (
+    "missing bias": (
         lambda model: model.bert.encoder.layer[0].attention.self.key.bias.data.zero_(),
-        ("layers.0.attention.key", "the bias is left out there"),
+        ("layers.0.attention.key", "the bias is missing in transformers"),
     ),
     "segments": (
         lambda model: model.bert.embeddings.token_type_embeddings.weight.data.mul_(2),
@@ -131,49 +133,79 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_first_difference_and_its_cause_are_named(checkpoint: Path, change: str) -> None:
-    """What was changed in the model is what is told of it."""
-    make, expected = CHANGES[change]
-    assert differing(checkpoint, make) == expected
+    """The result names the change that was made to transformers' network."""
+    change_network, expected = CHANGES[change]
+    comparison = comparison_with(checkpoint, change_network)
+    assert comparison.first_difference is not None
+    assert (comparison.first_difference.name, comparison.cause) == expected
 
 
-def test_a_wrong_scale_and_a_wrong_mask_are_told_apart(checkpoint: Path) -> None:
-    """From the numbers alone."""
-    inputs = inputs_for(checkpoint, CONFIG)
-    ours = as_theirs(checkpoint, inputs)
-    model = BertForPreTraining.from_pretrained(checkpoint)
+def test_a_wrong_scale_and_a_wrong_mask_have_different_causes(checkpoint: Path) -> None:
+    """The values of the stages are enough to find them."""
+    model, inputs, ours = example(checkpoint)
     doubled = {**ours, "layers.0.attention.scores": 2 * ours["layers.0.attention.scores"]}
-    assert compare(doubled, ours, inputs, model, torch.float64).cause == "the scale: scores are 2 times as large there"
+    assert compare(doubled, ours, inputs, model).cause == "the scale: the scores of transformers are 2 times as large"
     weights = ours["layers.1.attention.weights"].flip(-1)
-    found = compare({**ours, "layers.1.attention.weights": weights}, ours, inputs, model, torch.float64)
-    assert found.first_difference is not None
-    assert found.first_difference.name == "layers.1.attention.weights"
-    assert "mask" in str(found.cause)
+    comparison = compare({**ours, "layers.1.attention.weights": weights}, ours, inputs, model)
+    assert comparison.first_difference is not None
+    assert comparison.first_difference.name == "layers.1.attention.weights"
+    assert "mask" in str(comparison.cause)
 
 
-def test_numbers_that_are_no_numbers_do_not_agree(checkpoint: Path) -> None:
-    """NaN is not equal to anything, and another shape is told."""
-    inputs = inputs_for(checkpoint, CONFIG)
-    ours = as_theirs(checkpoint, inputs)
-    model = BertForPreTraining.from_pretrained(checkpoint)
+def test_a_missing_mask_is_found(checkpoint: Path) -> None:
+    """The scores differ where transformers masks keys and minibert does not."""
+    model, inputs, reference = example(checkpoint)
+    reference["layers.0.attention.scores"] = minibert_stages(model, inputs)["layers.0.attention.masked_scores"].clamp(min=-1e9)
+    unmasked = {**inputs, "attention_mask": torch.ones_like(inputs["attention_mask"])}
+    comparison = compare(reference, minibert_stages(model, unmasked), inputs, model)
+    assert comparison.first_difference is not None
+    assert comparison.first_difference.name == "layers.0.attention.scores"
+    assert comparison.cause == "the mask: transformers masks keys that minibert does not"
+
+
+def test_nan_and_other_shapes_do_not_agree(checkpoint: Path) -> None:
+    model, inputs, ours = example(checkpoint)
     for wrong in (ours["pooler"] * float("nan"), ours["pooler"][:1]):
-        found = compare({**ours, "pooler": wrong}, ours, inputs, model, torch.float64)
-        assert found.first_difference is not None
-        assert found.first_difference.name == "pooler"
+        comparison = compare({**ours, "pooler": wrong}, ours, inputs, model)
+        assert comparison.first_difference is not None
+        assert comparison.first_difference.name == "pooler"
+
+
+def test_only_padding_is_left_out(checkpoint: Path) -> None:
+    """A change of the padded tokens does not count; a change of the last token before them does."""
+    model, inputs, ours = example(checkpoint)
+    length = int(inputs["attention_mask"][1].sum())
+    for name in ("embeddings.sum", "layers.1.attention.query"):
+        for token, agrees in ((length, True), (length - 1, False)):
+            changed = ours[name].clone()
+            changed[1, ..., token, :] += 1
+            assert compare({**ours, name: changed}, ours, inputs, model).agrees is agrees
 
 
 def test_the_input_has_padding_and_two_segments(checkpoint: Path) -> None:
-    """So that the mask and the segment embeddings are looked at."""
-    inputs = inputs_for(checkpoint, CONFIG, ids=[5, 6, 7])
-    assert inputs.input_ids.tolist() == [[5, 6, 7], [5, 6, 0]]
-    assert inputs.attention_mask.tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert inputs.token_type_ids.tolist() == [[0, 0, 1], [0, 0, 0]]
-    assert inputs_for(checkpoint, CONFIG, text="w1 w2").input_ids[0].tolist() == [2, 6, 7, 3]
-    one_segment = inputs_for(checkpoint, replace(CONFIG, type_vocab_size=1), ids=[5, 6])
-    assert not one_segment.token_type_ids.any()
+    """The mask and the segment embeddings take part in the comparison."""
+    model = BertForPreTraining(CONFIG)
+    inputs = make_inputs(model, checkpoint, ids=[5, 6, 7])
+    assert inputs["input_ids"].tolist() == [[5, 6, 7], [5, 6, 0]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert inputs["token_type_ids"].tolist() == [[0, 0, 1], [0, 0, 0]]
+    assert make_inputs(model, checkpoint, text="w1 w2")["input_ids"][0].tolist() == [2, 6, 7, 3]
+    one_segment = make_inputs(BertForPreTraining(replace(CONFIG, type_vocab_size=1)), checkpoint, ids=[5, 6])
+    assert not one_segment["token_type_ids"].any()
 
 
-def test_the_command_says_that_they_agree(checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A line for every stage, exit code 0, and a figure."""
+def test_each_file_is_read_once(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """minibert reads the weights and the config once. transformers reads them on its own."""
+    with (
+        mock.patch.object(weights, "_read_safetensors", wraps=weights._read_safetensors) as read_tensors,
+        mock.patch.object(loading, "read_config", wraps=loading.read_config) as read_config,
+    ):
+        assert main(["verify", str(checkpoint)]) == 0
+    assert read_tensors.call_count == read_config.call_count == 1
+
+
+def test_the_command_reports_agreement(checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The table has a line for every stage, the exit code is 0, and the chart is saved."""
     figure = tmp_path / "depth.png"
     assert main(["verify", str(checkpoint), "--text", "w1 w2 w3", "--figure", str(figure)]) == 0
     shown = capsys.readouterr().out
@@ -186,7 +218,7 @@ def test_the_command_says_that_they_agree(checkpoint: Path, capsys: pytest.Captu
 def test_a_reference_is_enough_without_transformers(
     checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was kept of a run is compared with elsewhere; a checkpoint that was changed since is found out, exit code 1."""
+    """Saved stages are compared without transformers. A checkpoint that changed since does not agree: exit code 1."""
     kept = tmp_path / "kept.safetensors"
     assert main(["verify", str(checkpoint), "--ids", "5", "6", "7", "--dtype", "float64", "--save-reference", str(kept)]) == 0
     monkeypatch.setitem(sys.modules, "transformers", None)
@@ -197,7 +229,7 @@ def test_a_reference_is_enough_without_transformers(
     assert main(["verify", str(checkpoint)]) == 2
     assert "pip install 'minibert[verify]'" in capsys.readouterr().err
     assert main(["verify", str(checkpoint), "--reference", str(kept)]) == 2
-    assert "was made in float64; give --dtype float64" in capsys.readouterr().err
+    assert "the reference is in float64; add --dtype float64" in capsys.readouterr().err
     model = BertForPreTraining.from_pretrained(checkpoint)
     with torch.no_grad():
         model.bert.layers[1].attention.value.weight.mul_(1.001)
@@ -207,33 +239,39 @@ def test_a_reference_is_enough_without_transformers(
     assert "is layers.1.attention.value." in shown
 
 
-def test_a_reference_of_something_else_is_no_agreement(
+def test_a_reference_of_another_network_does_not_agree(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a smaller model, or with nothing in common: what little can be compared is not enough, exit code 1."""
-    inputs = inputs_for(checkpoint, CONFIG)
-    ours = as_theirs(checkpoint, inputs)
+    """Stages of a smaller network, or none in common: too little is compared, so the exit code is 1."""
+    _, inputs, ours = example(checkpoint)
     for stages in ({"embeddings.words": ours["embeddings.words"]}, {"nothing": ours["pooler"]}):
-        Reference(inputs, stages, "elsewhere", "by hand").save(tmp_path / "other.safetensors")
+        ReferenceStages(inputs, stages, "elsewhere", "by hand").save(tmp_path / "other.safetensors")
         arguments = ["--reference", str(tmp_path / "other.safetensors"), "--dtype", "float64"]
         assert main(["verify", str(checkpoint), *arguments]) == 1
-        assert "is this the reference of another checkpoint?" in capsys.readouterr().out
+        assert "Is this the reference of another checkpoint?" in capsys.readouterr().out
         assert main(["verify", str(checkpoint), *arguments, "--json"]) == 1
         assert not json.loads(capsys.readouterr().out)["agrees"]
 
 
-def test_what_is_no_number_is_a_string_in_json(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_input_for_another_network_is_refused(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, inputs, ours = example(checkpoint)
+    ReferenceStages({**inputs, "labels_of_gpt": inputs["input_ids"]}, ours, "elsewhere", "by hand").save(tmp_path / "other")
+    assert main(["verify", str(checkpoint), "--reference", str(tmp_path / "other"), "--dtype", "float64"]) == 2
+    assert "BertForPreTraining has no input labels_of_gpt" in capsys.readouterr().err
+
+
+def test_nan_is_a_string_in_json(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """JSON has no NaN."""
-    inputs = inputs_for(checkpoint, CONFIG)
-    stages = as_theirs(checkpoint, inputs)
-    Reference(inputs, {**stages, "pooler": stages["pooler"] * float("nan")}, "elsewhere", "by hand").save(tmp_path / "nan")
+    _, inputs, stages = example(checkpoint)
+    stages["pooler"] = stages["pooler"] * float("nan")
+    ReferenceStages(inputs, stages, "elsewhere", "by hand").save(tmp_path / "nan")
     assert main(["verify", str(checkpoint), "--reference", str(tmp_path / "nan"), "--dtype", "float64", "--json"]) == 1
     result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert next(stage for stage in result["stages"] if stage["name"] == "pooler")["absolute"] == "nan"
 
 
-def test_a_file_of_weights_is_what_is_verified(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And not the other weights beside it."""
+def test_a_file_with_weights_is_verified(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both libraries use the given file, not the other weights in the same folder."""
     weights = checkpoint / "step9.safetensors"
     (checkpoint / "model.safetensors").rename(weights)
     BertForPreTraining(CONFIG).save_pretrained(checkpoint)
@@ -241,17 +279,23 @@ def test_a_file_of_weights_is_what_is_verified(checkpoint: Path, capsys: pytest.
     assert "stages agree" in capsys.readouterr().out
 
 
-def test_a_checkpoint_without_a_pooler_is_verified_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both sides would start one at random."""
+def test_newly_initialized_weights_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint without a pooler: both libraries initialize one at random."""
     BertForTokenClassification(CONFIG).save_pretrained(tmp_path)
     changed = json.loads((tmp_path / "config.json").read_text()) | {"architectures": ["BertCrfForNer"]}
     (tmp_path / "config.json").write_text(json.dumps(changed))
     with pytest.warns(UserWarning, match="not in the file"):
         assert main(["verify", str(tmp_path)]) == 0
     assert "pooler" not in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="not in the file"):
+        model = load(tmp_path, "sequence-classification")
+    assert model.initialized
+    stages = minibert_stages(model, make_inputs(model, tmp_path))
+    assert "layers.1.output" in stages
+    assert not {"pooler", "classifier.logits"} & set(stages)
 
 
-OWN = """
+USER_CODE = """
 import math, torch
 def right(query, key, value, keep=None, dropout=0.0):
     scores = query @ key.mT / math.sqrt(query.shape[-1])
@@ -261,7 +305,7 @@ def right(query, key, value, keep=None, dropout=0.0):
 def no_mask(query, key, value, keep=None, dropout=0.0):
     return right(query, key, value)
 def crash(query, key, value, keep=None, dropout=0.0):
-    raise RuntimeError("my own words")
+    raise RuntimeError("my own message")
 def endless(*arguments):
     while True:
         pass
@@ -269,45 +313,45 @@ def endless(*arguments):
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
-    (tmp_path / "my.py").write_text(OWN)
+def user_file(tmp_path: Path) -> Path:
+    (tmp_path / "my.py").write_text(USER_CODE)
     return tmp_path / "my.py"
 
 
-def test_an_attention_of_ones_own(checkpoint: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A right one agrees at every stage that is observed; a wrong one does not, from its first layer on."""
-    assert main(["verify", str(checkpoint), "--attention-from", f"{own}:right"]) == 0
-    assert "On one side only" in capsys.readouterr().out
-    assert main(["verify", str(checkpoint), "--attention-from", f"{own}:no_mask"]) == 1
+def test_a_user_attention_function(checkpoint: Path, user_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A correct function agrees at every recorded stage. A wrong one differs from the first layer on."""
+    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:right"]) == 0
+    assert "Not compared, because only one side has them" in capsys.readouterr().out
+    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:no_mask"]) == 1
     assert "is layers.0.attention.context" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("crash", "RuntimeError: my own words"), ("missing", "has no function 'missing'")]
+    ("name", "message"), [("crash", "RuntimeError: my own message"), ("missing", "has no function 'missing'")]
 )
-def test_own_code_that_fails_is_told_in_its_words(
-    checkpoint: Path, own: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+def test_an_error_in_user_code_is_reported(
+    checkpoint: Path, user_file: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
 ) -> None:
-    assert main(["verify", str(checkpoint), "--attention-from", f"{own}:{name}"]) == 2
+    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:{name}"]) == 2
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.count("\n") == 1
 
 
-def test_own_code_that_does_not_end_is_stopped(
-    checkpoint: Path, own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_user_code_that_does_not_end_is_stopped(
+    checkpoint: Path, user_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limited, "SECONDS", 2)
-    assert main(["verify", str(checkpoint), "--attention-from", f"{own}:endless"]) == 2
-    assert "was not ready after 4 seconds" in capsys.readouterr().err
+    monkeypatch.setattr(sandbox, "CPU_SECONDS", 2)
+    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:endless"]) == 2
+    assert "not finished after 4 seconds" in capsys.readouterr().err
 
 
-def test_a_function_is_an_attention(checkpoint: Path) -> None:
-    """In the constructor's keyword, in `from_pretrained` and in `set_attention`; the model says which it has."""
+def test_a_network_accepts_an_attention_function(checkpoint: Path) -> None:
+    """`from_pretrained` accepts a function, and `attention_in_use` returns its name."""
     scope: dict[str, object] = {}
-    exec(OWN, scope)
+    exec(USER_CODE, scope)
     model = BertForPreTraining.from_pretrained(checkpoint, attention=scope["right"])
-    assert model.attention_in_use() == "right: as given"
+    assert model.attention_in_use() == "right: passed by the user"
     ids = torch.tensor([[5, 6, 7]])
     torch.testing.assert_close(
         model(ids).prediction_logits, model.set_attention("explicit")(ids).prediction_logits, rtol=1e-5, atol=1e-5
@@ -317,15 +361,17 @@ def test_a_function_is_an_attention(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--text", "w1", "--ids", "5"], "give one of them"),
+        (["--text", "w1", "--ids", "5"], "give only one"),
         (["--ids", "99"], "id 99 is outside the vocabulary of 40 pieces"),
         (["--ids", *["5"] * 40], "40 tokens are more than max_position_embeddings 32"),
-        (["--reference", "nowhere"], "nowhere: there is no such reference"),
-        (["--save-reference", "x", "--json"], "--save-reference compares nothing: leave out --json"),
-        (["--attention-from", "my.py:f", "--attention", "fused"], "give one of them"),
+        (["--reference", "nowhere"], "nowhere: reference file not found"),
+        (["--save-reference", "x", "--json"], "--save-reference does not compare: leave out --json"),
+        (["--attention-from", "my.py:f", "--attention", "fused"], "give only one"),
     ],
 )
-def test_bad_use_is_named(checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+def test_a_usage_error_names_the_option(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     assert main(["verify", str(checkpoint), *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -333,32 +379,32 @@ def test_bad_use_is_named(checkpoint: Path, capsys: pytest.CaptureFixture[str], 
 @pytest.mark.skipif("MINIBERT_DATA" not in os.environ, reason="set MINIBERT_DATA to the folder with models/")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float64, 1e-10)])
 def test_a_real_checkpoint_with_both_heads(dtype: torch.dtype, tolerance: float) -> None:
-    """Twelve layers, trained: hidden states and logits of its own examples, as absolute differences."""
+    """Twelve trained layers: absolute differences of hidden states and logits on the checkpoint's own examples."""
     folder = Path(os.environ["MINIBERT_DATA"]) / "models" / "rxnfp_bert_pretrained"
     if not folder.is_dir():
-        pytest.skip(f"{folder} is not there")
-    model = BertForPreTraining.from_pretrained(folder)
-    for example in json.loads((folder / "examples.json").read_text())[:3]:
-        ids = torch.tensor([example["ids"]])
-        inputs = Inputs(ids, torch.ones_like(ids), torch.zeros_like(ids))
-        found = compare(their_stages(folder, inputs, dtype), our_stages(folder, inputs, dtype), inputs, model, dtype)
-        assert found.first_difference is None
-        ends = [s for s in found.stages if s.name.endswith("logits") or ENDS_A_LAYER.fullmatch(s.name)]
+        pytest.skip(f"{folder} not found")
+    checkpoint = read_checkpoint(folder)
+    model = checkpoint.load(dtype=dtype)
+    for text in json.loads((folder / "examples.json").read_text())[:3]:
+        ids = torch.tensor([text["ids"]])
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+        comparison = compare(transformers_stages(checkpoint, model, inputs), minibert_stages(model, inputs), inputs, model)
+        assert comparison.first_difference is None
+        ends = [s for s in comparison.stages if s.name.endswith("logits") or figures.LAYER_OUTPUT.fullmatch(s.name)]
         assert len(ends) == 15
         assert max(stage.absolute for stage in ends) <= tolerance
 
 
-def test_the_figure_shows_every_stage(checkpoint: Path) -> None:
-    """A point each, and what is exactly equal at the bottom."""
-    inputs = inputs_for(checkpoint, CONFIG)
-    ours = as_theirs(checkpoint, inputs)
-    found = compare(ours, ours, inputs, BertForPreTraining.from_pretrained(checkpoint), torch.float64)
-    axes = plots.figure(draw_depth(found)).axes[0]
-    assert len(axes.collections[0].get_offsets()) == len(found.stages)
+def test_the_chart_shows_every_stage(checkpoint: Path) -> None:
+    """One point per stage. Equal stages are at the bottom."""
+    model, inputs, ours = example(checkpoint)
+    comparison = compare(ours, ours, inputs, model)
+    axes = figures.figure(figures.difference_chart(comparison)).axes[0]
+    assert len(axes.collections[0].get_offsets()) == len(comparison.stages)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["embeddings", "layers.0", "layers.1"]
 
 
-def test_a_file_that_is_no_reference_is_named(tmp_path: Path) -> None:
+def test_another_file_is_not_a_reference(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="is no reference made by"):
-        Reference.load(tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match="not a file made by"):
+        ReferenceStages.load(tmp_path / "x.safetensors")
