@@ -18,7 +18,7 @@ import torch
 import transformers
 from matplotlib.axes import Axes
 
-from minibert.study import figures as plots
+from minibert.study import figures
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.tokenized import tokenize_corpus
@@ -95,16 +95,16 @@ def main() -> None:
     Path(__file__).with_suffix(".json").write_text(json.dumps(result | {"curves": curves}) + "\n", encoding="utf-8")
 
     def both(axes: Axes) -> None:
-        axes.plot(ours, color=plots.BLUE, linewidth=3, alpha=0.5, label="minibert")
+        axes.plot(ours, color=figures.BLUE, linewidth=3, alpha=0.5, label="minibert")
         axes.plot(peer, color="black", linewidth=0.8, label="transformers")
         axes.set(title="Loss with the same batches and initial weights", xlabel="step", ylabel="loss, nats")
         axes.legend(frameon=False)
 
     def difference(axes: Axes) -> None:
-        axes.semilogy(np.abs(ours - peer) + 1e-9, color=plots.ORANGE, linewidth=1)
+        axes.semilogy(np.abs(ours - peer) + 1e-9, color=figures.ORANGE, linewidth=1)
         axes.set(title="Difference of the losses", xlabel="step", ylabel="nats")
 
-    plots.save_png(plots.figure(both, difference, size=(5.2, 3.4)), ROOT / "docs" / "peer.png")
+    figures.save_png(figures.figure(both, difference, size=(5.2, 3.4)), ROOT / "docs" / "peer.png")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from minibert.model import Transformer, TransformerConfig
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.layers import DecoderLayer, EncoderLayer
 from minibert.model.transformer import Seq2SeqLMOutput
-from minibert.study import figures as plots
+from minibert.study import figures
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import read_parallel
 from minibert.text.tokenizer import save_tokenizer
@@ -189,12 +189,12 @@ def main() -> None:
     }
     Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     drawings = [
-        plots.curves(
+        figures.line_chart(
             {name: [(step, value[place]) for step, *value in curve] for name, curve in curves.items()}, "step", *titles
         )
         for place, titles in enumerate((("Validation loss", "nats per token"), ("Validation, greedy", "BLEU")))
     ]
-    plots.save_png(plots.figure(*drawings), ROOT / "docs" / "translation.png")
+    figures.save_png(figures.figure(*drawings), ROOT / "docs" / "translation.png")
     print(json.dumps({name: found for name, found in report.items() if name not in ("settings", "curves")}, indent=1))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from minibert.files import write_atomically
 from minibert.model import BertForPreTraining
 from minibert.study import figures, report
-from minibert.study.fill_mask import Guess, fill_mask
-from minibert.study.introspection import HeadView, masked_sentences, sharpest_head
+from minibert.study.fill_mask import Prediction, fill_mask
+from minibert.study.introspection import AttentionHead, masked_sentences, sharpest_head
 from minibert.study.quickstart import FINE_TUNING_SEEDS, LABELS_PER_CLASS, QuickstartData, majority_accuracy, test_texts
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
@@ -30,9 +30,9 @@ class QuickstartReport:
     scores: dict[str, Score]
     accuracies: dict[str, list[float]]
     majority: float
-    predictions: list[tuple[str, str, list[Guess]]]
+    predictions: list[tuple[str, str, list[Prediction]]]
     """Sentence with [MASK], the true word, and the most probable tokens."""
-    head: HeadView
+    head: AttentionHead
 
     @classmethod
     def create(
@@ -118,14 +118,14 @@ class QuickstartReport:
 
     def _losses(self) -> figures.Draw:
         training, validation = (self.record.curve(key) for key in (PRETRAINING.training_loss, PRETRAINING.validation_loss))
-        return figures.losses([step for step, _ in training], [loss for _, loss in training], validation, self.baselines)
+        return figures.loss_curves([step for step, _ in training], [loss for _, loss in training], validation, self.baselines)
 
     def _attention(self) -> figures.Draw:
         title = f"Attention weights of layer {self.head.layer}, head {self.head.head}"
-        return figures.attention(self.head.weights, self.head.tokens, title)
+        return figures.attention_heatmap(self.head.weights, self.head.tokens, title)
 
     def _transfer(self) -> figures.Draw:
-        return figures.transfer(self.accuracies, self.majority, "most frequent class")
+        return figures.transfer_chart(self.accuracies, self.majority, "most frequent class")
 
     def _page(self, drawings: Mapping[str, figures.Draw]) -> str:
         captions = {
@@ -148,7 +148,7 @@ class QuickstartReport:
                 report.text_section(
                     "Masked words", "Randomly chosen validation sentences. Correct predictions are highlighted."
                 ),
-                report.guesses_table(self.predictions),
+                report.predictions_table(self.predictions),
             ],
         )
 

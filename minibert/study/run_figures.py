@@ -20,7 +20,7 @@ def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
     training = record.curve(metrics.training_loss)
     reference = reference_for(record.settings)
     drawings = [
-        figures.losses(
+        figures.loss_curves(
             [step for step, _ in training],
             [loss for _, loss in training],
             record.curve(metrics.validation_loss),
@@ -32,7 +32,7 @@ def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
         )
     ]
     if metrics.curve is not None and (points := record.curve(metrics.curve.metric)):
-        drawings.append(figures.curves({record.name: points}, "step", metrics.curve.heading, "on validation data"))
+        drawings.append(figures.line_chart({record.name: points}, "step", metrics.curve.heading, "on validation data"))
     return figures.figure(*drawings)
 
 
@@ -49,6 +49,6 @@ def comparison_figure(records: Sequence[RunRecord]) -> Figure:
                 by_step[record.name].append((entry["step"], loss))
                 by_tokens[record.name].append((tokens / 1e6, loss))
     return figures.figure(
-        figures.curves(by_step, "step", "Validation loss", UNIT),
-        figures.curves(by_tokens, "training tokens, in millions", "Validation loss", UNIT),
+        figures.line_chart(by_step, "step", "Validation loss", UNIT),
+        figures.line_chart(by_tokens, "training tokens, in millions", "Validation loss", UNIT),
     )
