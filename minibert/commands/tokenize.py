@@ -12,7 +12,7 @@ from minibert.commands.errors import UsageError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from minibert.text.wordpiece_encoding import Encoded, Match
+    from minibert.text.wordpiece_encoding import EncodedText, MatchStep
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Tokenize:
 class Explanation:
     """The stages of tokenization, the pieces tried for each word, and a comparison with the `tokenizers` library."""
 
-    stages: "Encoded"
-    matches: "list[list[Match]]"
+    stages: "EncodedText"
+    matches: "list[list[MatchStep]]"
     agrees: bool
     """True if `tokenizers` computes the same ids."""
 
@@ -80,14 +80,15 @@ def _load(source: str) -> "Tokenizer":
 
 
 def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
-    from minibert.text.wordpiece_encoding import LONGEST_WORD, encode, matches
+    from minibert.text.wordpiece_encoding import MAX_WORD_CHARACTERS, encode, match_steps
 
     lowercase = _bert_lowercase(tokenizer, options.tokenizer)
     vocabulary = tokenizer.get_vocab()
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
     stages = encode(options.text, vocabulary, lowercase, special)
     steps = [
-        list(matches(word, vocabulary)) if word not in special and len(word) <= LONGEST_WORD else [] for word in stages.words
+        list(match_steps(word, vocabulary)) if word not in special and len(word) <= MAX_WORD_CHARACTERS else []
+        for word in stages.words
     ]
     expected = tokenizer.encode(options.text, add_special_tokens=False).ids
     return Explanation(stages, steps, agrees=list(stages.ids) == expected)
@@ -144,17 +145,17 @@ def _show(explanation: Explanation) -> None:
         )
 
 
-def _steps(word: str, steps: "list[Match]") -> str:
+def _steps(word: str, steps: "list[MatchStep]") -> str:
     """Format the matching steps of a word, one per line: the pieces that were tried and the one that matched."""
-    from minibert.text.wordpiece_encoding import LONGEST_WORD
+    from minibert.text.wordpiece_encoding import MAX_WORD_CHARACTERS
 
-    if len(word) > LONGEST_WORD:
-        return f"not searched: longer than {LONGEST_WORD} characters"
+    if len(word) > MAX_WORD_CHARACTERS:
+        return f"not searched: longer than {MAX_WORD_CHARACTERS} characters"
     if not steps:
         return "special token: split off before all other steps"
     lines = []
     for step in steps:
-        misses = step.tried if step.piece is None else step.tried[:-1]
+        misses = step.candidates if step.piece is None else step.candidates[:-1]
         listed = [misses[0], "…", misses[-1]] if len(misses) > 3 else misses
         missed = f"{', '.join(listed)}: no" if listed else ""
         result = f"{step.piece}: yes" if step.piece else "the whole word becomes [UNK]"
