@@ -42,7 +42,9 @@ def main() -> None:
     options = parser.parse_args()
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
     tests = {
-        length: test_batches(options.task, length, partial(ParallelExamples, tokenizer=tokenizer, seed=0, longest=length + 2))
+        length: test_batches(
+            options.task, length, partial(ParallelExamples, tokenizer=tokenizer, seed=0, max_length=length + 2)
+        )
         for length in range(1, options.longest + 1)
     }
     accuracies: dict[str, dict[int, float]] = {}
@@ -56,7 +58,7 @@ def main() -> None:
             label_smoothing=0.0,
             positions=kind,
         )
-        examples = LettersExamples(options.task, tokenizer, seed=0, size=5000, longest=options.letters)
+        examples = LettersExamples(options.task, tokenizer, seed=0, size=5000, max_length=options.letters)
         run = translation_run(config, DeviceOptions(device="cpu"), examples, tokenizer, options.longest + 2)
         for _ in run.run():
             pass
