@@ -25,7 +25,7 @@ def check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> No
         raise ValueError(f"{name} has the id {wrong}, but {size_name} is {table.num_embeddings}")
 
 
-def keep_mask(attention_mask: Mask | None, tokens: Tensor) -> Bool[Tensor, "batch tokens"]:
+def keep_mask(attention_mask: Mask | None, tokens: Tensor, name: str = "attention_mask") -> Bool[Tensor, "batch tokens"]:
     """Convert an attention mask to a Boolean mask whose True means "may be attended to"; without one, all True.
 
     For padding at the end it equals `equations.padding_mask`, which starts from lengths. The mask of a user may have
@@ -33,6 +33,7 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor) -> Bool[Tensor, "batc
 
     Args:
         tokens: a tensor of the shape that the mask must have.
+        name: name of the mask in error messages.
 
     Raises: TypeError for a floating-point mask, ValueError for one of another shape.
     Tests: tests/model/test_inputs.py::TestKeepMask
@@ -41,9 +42,8 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor) -> Bool[Tensor, "batc
         return torch.ones(tokens.shape, dtype=torch.bool, device=tokens.device)
     if attention_mask.is_floating_point():
         raise TypeError(
-            f"attention_mask is {attention_mask.dtype}: pass Boolean or integer values, "
-            "True or 1 where a token may be attended to"
+            f"{name} is {attention_mask.dtype}: pass Boolean or integer values, True or 1 where a token may be attended to"
         )
     if attention_mask.shape != tokens.shape:
-        raise ValueError(f"attention_mask has shape {tuple(attention_mask.shape)}, but the tokens have {tuple(tokens.shape)}")
+        raise ValueError(f"{name} has shape {tuple(attention_mask.shape)}, but the tokens have {tuple(tokens.shape)}")
     return attention_mask.bool()

@@ -194,7 +194,7 @@ class Transformer(PretrainedModel):
         self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
         hidden = self.decoder(
             self._embed(decoder_input_ids),
-            keep_mask(decoder_attention_mask, decoder_input_ids),
+            keep_mask(decoder_attention_mask, decoder_input_ids, "decoder_attention_mask"),
             memory,
             keep_mask(attention_mask, memory[:, :, 0]),
             cache,
