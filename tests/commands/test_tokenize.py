@@ -86,7 +86,7 @@ def test_explanation_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -
         "pieces": [["[UNK]"], ["[MASK]"]],
         "ids": [1, 4],
     }
-    assert found["matches"] == [[{"tried": ["unb", "un"], "piece": "un"}, {"tried": ["##b"], "piece": None}], []]
+    assert found["matches"] == [[{"candidates": ["unb", "un"], "piece": "un"}, {"candidates": ["##b"], "piece": None}], []]
     assert found["agrees"] is True
     assert json.loads(shown_for(capsys, folder, "a" * 101, "--explain", "--json"))["matches"] == [[]]
     assert json.loads(shown_for(capsys, folder, "a", "--json")) == {"pieces": ["[CLS]", "a", "[SEP]"], "ids": [2, 14, 3]}
