@@ -12,7 +12,8 @@ import transformers
 
 from minibert.model import read_checkpoint
 from minibert.study.verify.comparison import compare
-from minibert.study.verify.stages import make_inputs, minibert_stages, transformers_stages
+from minibert.study.verify.inputs import make_inputs
+from minibert.study.verify.stages import minibert_stages, transformers_stages
 
 GROUPS = {
     "embeddings": "embeddings.",

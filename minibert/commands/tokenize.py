@@ -87,7 +87,8 @@ def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
     stages = encode(options.text, vocabulary, lowercase, special)
     steps = [
-        list(match_steps(word, vocabulary)) if word not in special and len(word) <= MAX_WORD_CHARACTERS else [] for word in stages.words
+        list(match_steps(word, vocabulary)) if word not in special and len(word) <= MAX_WORD_CHARACTERS else []
+        for word in stages.words
     ]
     expected = tokenizer.encode(options.text, add_special_tokens=False).ids
     return Explanation(stages, steps, agrees=list(stages.ids) == expected)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from minibert.model import Checkpoint
     from minibert.model.pretrained import PretrainedModel
     from minibert.study.verify.comparison import Comparison
-    from minibert.study.verify.stages import Inputs, ReferenceStages
+    from minibert.study.verify.inputs import Inputs
+    from minibert.study.verify.stages import ReferenceStages
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def run(options: Verify) -> int:
     import torch
 
     from minibert.model import read_checkpoint
+    from minibert.study.verify.inputs import make_inputs
     from minibert.study.verify.sandbox import UserCodeError
-    from minibert.study.verify.stages import make_inputs
 
     try:
         checkpoint = read_checkpoint(options.checkpoint)

@@ -193,7 +193,7 @@ def difference_chart(comparison: Comparison) -> Draw:
         axes.set_yscale("log")
         ends = {n: stage.name.removesuffix(".output") for n, stage in enumerate(stages) if LAYER_OUTPUT.fullmatch(stage.name)}
         axes.set_xticks(list(ends), list(ends.values()), rotation=60, ha="right")
-        axes.set(title="Difference from the reference, by stage", ylabel="largest relative difference")
+        axes.set(title="Difference from the reference, by stage", xlabel="stage", ylabel="largest relative difference")
         if (first := comparison.first_difference) is not None:
             x = stages.index(first)
             axes.annotate(first.name, (x, heights[x]), xytext=(6, 6), textcoords="offset points", fontsize=8)

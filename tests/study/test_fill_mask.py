@@ -1,11 +1,14 @@
 """Masked-token prediction."""
 
+import warnings
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 
 from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.model.checkpoints import loading, weights
 from minibert.study.fill_mask import fill_mask, load_masked_lm
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
@@ -33,6 +36,24 @@ def test_predictions_are_the_softmax_at_the_mask(network: type[BertForPreTrainin
 def test_a_text_without_mask_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"the text has no \[MASK\]"):
         fill_mask(BertForPreTraining(CONFIG), TOKENIZER, "a new tensor")
+
+
+@pytest.mark.parametrize("network", [BertForPreTraining, BertForMaskedLM])
+def test_every_checkpoint_with_a_masked_lm_head_is_accepted(
+    tmp_path: Path, network: type[BertForPreTraining | BertForMaskedLM]
+) -> None:
+    """Without a warning about the weights of other heads. Weights and config are read once."""
+    network(CONFIG).save_pretrained(tmp_path)
+    save_tokenizer(TOKENIZER, tmp_path)
+    with (
+        warnings.catch_warnings(),
+        mock.patch.object(weights, "_read_safetensors", wraps=weights._read_safetensors) as read_tensors,
+        mock.patch.object(loading, "read_config", wraps=loading.read_config) as read_config,
+    ):
+        warnings.simplefilter("error")
+        model, tokenizer = load_masked_lm(tmp_path)
+    assert read_tensors.call_count == read_config.call_count == 1
+    assert len(fill_mask(model, tokenizer, "a [MASK]")[0]) == 5
 
 
 def test_a_checkpoint_without_a_masked_lm_head_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from minibert.model.pretrained import PretrainedModel
 from minibert.study.verify.diagnosis import likely_cause
-from minibert.study.verify.stages import Inputs, Stages, is_reference_stage, without_padding
+from minibert.study.verify.inputs import Inputs, without_padding
+from minibert.study.verify.stages import Stages, is_reference_stage
 
 TOLERANCES = {torch.float32: 2e-5, torch.float64: 1e-10}
 """Largest relative difference that counts as rounding."""

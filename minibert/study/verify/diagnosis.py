@@ -19,7 +19,8 @@ from minibert.model.config import ACTIVATIONS
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import record
-from minibert.study.verify.stages import Inputs, Stages, without_padding
+from minibert.study.verify.inputs import Inputs, without_padding
+from minibert.study.verify.stages import Stages
 
 FIXED_CAUSES = {
     "embeddings.words": "the word embeddings, or the token ids",
@@ -56,7 +57,7 @@ def likely_cause(name: str, reference: Stages, ours: Stages, inputs: Inputs, mod
         masked_scores = ours.get(f"{path}.masked_scores", actual)
         return _wrong_scores(*(without_padding(scores, inputs) for scores in (expected, actual, masked_scores)))
     if name.endswith("embeddings.sum"):
-        sums = (without_padding(sums, inputs) for sums in (expected, actual))
+        sums = without_padding(expected, inputs), without_padding(actual, inputs)
         return _wrong_sum(*sums, separate_positions=f"{path}.positions" in reference)
     if step == "activation" and f"{path}.intermediate" in reference:
         return _wrong_activation(reference[f"{path}.intermediate"], expected, model.config.hidden_act)

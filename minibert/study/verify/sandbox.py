@@ -17,7 +17,8 @@ import torch
 
 from minibert.model import load
 from minibert.observe import observe
-from minibert.study.verify.stages import Inputs, Stages, minibert_stages
+from minibert.study.verify.inputs import Inputs
+from minibert.study.verify.stages import Stages, minibert_stages
 
 CPU_SECONDS = 120
 """Limit of processor time. The time limit of the whole subprocess is twice as long."""

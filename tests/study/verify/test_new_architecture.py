@@ -57,9 +57,9 @@ class DistilBert(PretrainedModel):
             "layers.N.attention_norm": "transformer.layer.N.sa_layer_norm",
             "layers.N.feed_forward.intermediate": "transformer.layer.N.ffn.lin1",
             "layers.N.feed_forward.output": "transformer.layer.N.ffn.lin2",
-            "layers.N.norm": "transformer.layer.N.output_layer_norm",
+            "layers.N.feed_forward_norm": "transformer.layer.N.output_layer_norm",
         },
-        prefix="distilbert.",
+        their_prefix="distilbert.",
     )
     reference_stages: ClassVar[Mapping[str, str]] = {
         "embeddings.words": "embeddings.word_embeddings",

@@ -18,7 +18,8 @@ from minibert.model.checkpoints import loading, weights
 from minibert.study import figures
 from minibert.study.verify import sandbox
 from minibert.study.verify.comparison import Comparison, compare
-from minibert.study.verify.stages import ReferenceStages, Stages, make_inputs, minibert_stages, transformers_stages
+from minibert.study.verify.inputs import make_inputs
+from minibert.study.verify.stages import ReferenceStages, Stages, minibert_stages, transformers_stages
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 from tests.model.random_checkpoints import CLASSES, configs, inputs_for
 from tests.strategies import seeds

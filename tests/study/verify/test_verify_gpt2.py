@@ -12,7 +12,8 @@ from minibert import GPT2Config, GPT2LMHeadModel
 from minibert.commands import main
 from minibert.model import load, read_checkpoint
 from minibert.study.verify.comparison import Comparison, compare
-from minibert.study.verify.stages import ReferenceStages, make_inputs, minibert_stages, transformers_stages
+from minibert.study.verify.inputs import make_inputs
+from minibert.study.verify.stages import ReferenceStages, minibert_stages, transformers_stages
 
 transformers = pytest.importorskip("transformers")
 CONFIG = GPT2Config(
@@ -66,7 +67,7 @@ CHANGES: dict[str, tuple[Callable[[Any], None], tuple[str, str]]] = {
     ),
     "eps": (
         lambda model: setattr(model.transformer.h[1].ln_2, "eps", 1e-3),
-        ("decoder.layers.1.norm", "the eps of layer normalization: 0.001 in transformers, 1e-05 in minibert"),
+        ("decoder.layers.1.feed_forward_norm", "the eps of layer normalization: 0.001 in transformers, 1e-05 in minibert"),
     ),
     "eps of the first normalization": (
         lambda model: setattr(model.transformer.h[0].ln_1, "eps", 1e-3),

@@ -13,7 +13,8 @@ from minibert import Transformer, TransformerConfig
 from minibert.commands import main
 from minibert.model import load, read_checkpoint
 from minibert.study.verify.comparison import Comparison, compare
-from minibert.study.verify.stages import make_inputs, minibert_stages, transformers_stages
+from minibert.study.verify.inputs import make_inputs
+from minibert.study.verify.stages import minibert_stages, transformers_stages
 
 transformers = pytest.importorskip("transformers")
 CONFIG = TransformerConfig(

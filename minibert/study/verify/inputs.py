@@ -1,0 +1,83 @@
+"""The input of a comparison: a small batch with padding, for any network."""
+
+import inspect
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minibert.model.pretrained import PretrainedModel
+from minibert.text.tokenizer import load_tokenizer
+
+Inputs = dict[str, Tensor]
+"""The arguments of a forward pass by name. minibert and transformers use the same names."""
+
+DEFAULT_TEXT = "What you see is what you get, and [MASK] is what you verify."
+RANDOM_TOKENS = 16
+"""Length of the random input for a checkpoint without a tokenizer."""
+TOKEN_TYPES, TARGET_MASK = "token_type_ids", "decoder_attention_mask"
+
+
+def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = None, ids: list[int] | None = None) -> Inputs:
+    """Create a batch of two rows for a network: a sequence of tokens, and its first half with padding.
+
+    The second half of the first row is sentence B, if the network has segments. A network with a decoder gets a target of
+    another length, so that every mask and every segment takes part in the comparison.
+
+    Args:
+        source: the checkpoint with the tokenizer.
+        text: the text to tokenize. Default: an example sentence, or random ids if the checkpoint has no tokenizer.
+        ids: token ids, instead of a text.
+
+    Raises: ValueError for ids or a text that the network cannot process.
+    """
+    config = model.config
+    if text is not None:
+        ids = load_tokenizer(source).encode(text).ids
+    elif ids is None:
+        try:
+            ids = load_tokenizer(source).encode(DEFAULT_TEXT).ids
+        except FileNotFoundError:
+            length = min(RANDOM_TOKENS, config.max_position_embeddings)
+            ids = torch.randint(config.vocab_size, (length,), generator=torch.Generator().manual_seed(0)).tolist()
+    if not ids:
+        raise ValueError("the input has no tokens: give --text or --ids")
+    if outside := [number for number in ids if not 0 <= number < config.vocab_size]:
+        raise ValueError(f"id {outside[0]} is outside the vocabulary of {config.vocab_size} pieces")
+    if len(ids) > config.max_position_embeddings:
+        raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {config.max_position_embeddings}")
+    arguments = inspect.signature(model.forward).parameters
+    rows, mask = _two_rows(ids, config.pad_token_id)
+    inputs = {"input_ids": rows, "attention_mask": mask}
+    if TOKEN_TYPES in arguments:
+        has_segments = getattr(config, "type_vocab_size", 1) > 1
+        second_half = (torch.arange(len(ids)) >= _half(ids)).long() * has_segments
+        inputs[TOKEN_TYPES] = torch.stack([second_half, torch.zeros_like(second_half)])
+    if TARGET_MASK in arguments:  # of another length than the source, which tells the tokens of both apart
+        target = ids[1:] if len(ids) > 2 else [*ids, ids[0]][: config.max_position_embeddings]
+        inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, config.pad_token_id)
+    return inputs
+
+
+def _half(ids: list[int]) -> int:
+    return math.ceil(len(ids) / 2)
+
+
+def _two_rows(ids: list[int], padding: int) -> tuple[Tensor, Tensor]:
+    """Return the ids and their first half with padding, and the mask of both rows."""
+    row, first_half = torch.tensor(ids), torch.arange(len(ids)) < _half(ids)
+    return torch.stack([row, row.where(first_half, padding)]), torch.stack([torch.ones_like(row), first_half.long()])
+
+
+def without_padding(stage: Tensor, inputs: Inputs) -> Tensor:
+    """Return the values of a stage at tokens that are not padding.
+
+    Tokens are the second axis from the end, in (batch, tokens, width) and in (batch, heads, tokens, width). The mask of the
+    same length belongs to them. A stage without a token axis is returned whole.
+    """
+    for name, mask in inputs.items():
+        if name.endswith("attention_mask") and stage.dim() > 2 and stage.shape[-2] == mask.shape[1]:
+            tokens = stage.movedim(-2, 1)
+            return tokens.expand(len(mask), *tokens.shape[1:])[mask.bool()]
+    return stage
