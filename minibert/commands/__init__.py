@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 
+from minibert import __version__
 from minibert.commands import (
     equations,
     fill_mask,
@@ -39,6 +40,9 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, 1 for failed work, 2 for bad use, 130 or 143 if it was stopped."""
     try:
+        if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+            print(f"minibert {__version__}")
+            return 0
         options = _options(arguments)
         code = dict(COMMANDS.values())[type(options)](options)
         sys.stdout.flush()
@@ -66,7 +70,8 @@ def _options(arguments: Sequence[str] | None) -> Any:
         return tyro.extras.subcommand_cli_from_dict(
             {name: options for name, (options, _) in COMMANDS.items()},
             prog="minibert",
-            description="The Transformer and BERT written out by hand, to understand them and to check them.",
+            description="The Transformer and BERT written out by hand, to understand them and to check them. "
+            "`minibert --version` prints the version.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
