@@ -1,18 +1,18 @@
-"""minibert: the Transformer and BERT written out by hand, to understand them and to check them.
+"""minibert: the Transformer and BERT written by hand in PyTorch, to read, to teach with, and to check.
 
-The legend of axis names, as the shape annotations use them everywhere:
+Axis names in the shape annotations:
 
-    batch           sequences that are worked on together
-    tokens          positions of a sequence
-    queries, keys   the same positions, as those who read and those who are read from
-    heads           attentions side by side
-    width           length of a vector: of a token (`hidden_size`), or of one head's part of it (`head_width`)
-    intermediate    length of a vector inside the feed-forward network
-    vocabulary      word pieces
-    positions       places in a sequence that are to be guessed
-    classes         possible answers
+    batch           sequences in a batch
+    tokens          tokens of a sequence
+    queries, keys   tokens that attend, and tokens that are attended to
+    heads           attention heads
+    width           size of a vector: of a token (`hidden_size`), or of one attention head (`head_width`)
+    intermediate    size of the hidden layer of the feed-forward network
+    vocabulary      entries of the vocabulary
+    positions       positions in a sequence
+    classes         classes of a classification
 
-`*batch` stands for any number of axes, `#keys` for an axis that may be 1 and is then broadcast.
+`*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
 """
 
 from importlib import import_module
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_MODULES = {
     "Bert": "model",
     "BertConfig": "model",
     "BertForMaskedLM": "model",
@@ -39,9 +39,9 @@ _HOME = {
     "load_tokenizer": "text.tokenizer",
     "record": "observe",
 }
-"""Where the public names live. They are loaded when they are first asked for, so that `import minibert` is quick."""
+"""Module of each public name. A module is imported on the first access to one of its names, so `import minibert` is fast."""
 
-__all__ = [*_HOME]
+__all__ = [*_MODULES]
 
 if TYPE_CHECKING:
     from minibert import equations as equations
@@ -64,10 +64,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'minibert' has no attribute {name!r}")
-    home = import_module(f"minibert.{_HOME[name]}")
-    return getattr(home, name, home)
+    module = import_module(f"minibert.{_MODULES[name]}")
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

@@ -143,7 +143,7 @@ def test_what_is_not_berts_is_shown_but_not_explained(
 @pytest.mark.parametrize(
     ("name", "content", "text", "message"),
     [
-        ("nowhere", None, "a", "nowhere: there is no such folder or file"),
+        ("nowhere", None, "a", "nowhere: no such folder or file"),
         ("nowhere.txt", None, "a", "nowhere.txt: there is no such file"),
         (".", None, "a", "has no tokenizer"),
         ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),
