@@ -1,4 +1,4 @@
-"""The formulas of the papers: pure functions of tensors, without parameters, files, devices or configurations."""
+"""The formulas of the papers as pure functions of tensors, without parameters, files, devices or configs."""
 
 from minibert.equations.attention import (
     causal_mask,

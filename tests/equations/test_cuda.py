@@ -1,4 +1,4 @@
-"""The equations on a CUDA device give what they give on the CPU, and stay on the device."""
+"""The equations on a CUDA device give the same results as on the CPU, on the same device as their inputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "softmax": lambda to: equations.softmax(to(X)),
     "padding_mask": lambda to: equations.padding_mask(to(torch.tensor([1, 3])), 3),
     "scaled_dot_product_attention": lambda to: equations.scaled_dot_product_attention(to(X), to(X), to(X), to(KEEP)),
-    "online_softmax_attention": lambda to: equations.online_softmax_attention(to(X), to(X), to(X), to(KEEP), block=2),
+    "online_softmax_attention": lambda to: equations.online_softmax_attention(to(X), to(X), to(X), to(KEEP), block_size=2),
     "sinusoidal_positions": lambda to: equations.sinusoidal_positions(to(X[0]), 6),
     "learned_positions": lambda to: equations.learned_positions(to(X), to(torch.tensor([2, 0]))),
     "rotary_positions": lambda to: equations.rotary_positions(to(X), to(X[:, 0])),
@@ -38,8 +38,8 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", CALLS)
-def test_on_cuda_as_on_the_cpu(name: str) -> None:
-    """In float64, to rounding."""
+def test_cuda_equals_cpu(name: str) -> None:
+    """The results are equal up to rounding in float64."""
     out: Tensor = CALLS[name](lambda x: x.cuda())
     assert out.is_cuda
     torch.testing.assert_close(out.cpu(), CALLS[name](lambda x: x))
