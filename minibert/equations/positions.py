@@ -13,7 +13,7 @@ from torch import Tensor
 def sinusoidal_positions(positions: Float[Tensor, " positions"], width: int) -> Float[Tensor, "positions {width}"]:
     r"""Compute a vector of sines and cosines for each position, with wavelengths that grow along the width.
 
-    A shift by k positions rotates each pair of columns by the same angle, whatever the position.
+    A shift by k positions rotates each pair of columns by the same angle at every position.
 
     Eq: $$PE_{(t,\,2i)} = \sin\!\left(t / 10000^{2i/d}\right), \qquad PE_{(t,\,2i+1)} = \cos\!\left(t / 10000^{2i/d}\right)$$
     Source: Vaswani et al. 2017, section 3.5.

@@ -104,7 +104,7 @@ class TestPaddingMask:
 
     @given(st.integers(1, 5), st.integers(0, 4), seeds)
     def test_padding_has_no_influence(self, length: int, padding: int, seed: int) -> None:
-        """A sequence has the same outputs with and without padding, whatever the padding contains."""
+        """A sequence has the same outputs with and without padding, for any content of the padding."""
         x = normal(seed, length + padding, 3)
         keep = padding_mask(torch.tensor(length), length + padding)
         padded = scaled_dot_product_attention(x, x, x, keep)[:length]
@@ -251,7 +251,7 @@ class TestScaledDotProductAttention:
 
     @given(attention_inputs(), half_precisions)
     def test_half_precision_is_close_and_finite(self, inputs: AttentionInputs, dtype: torch.dtype) -> None:
-        """The error is a few units in the last index, and gradients are finite, for every mask."""
+        """The error is a few units in the last place, and gradients are finite, for every mask."""
         query, key, value, keep = inputs
         leaves = [x.to(dtype).requires_grad_() for x in (query, key, value)]
         out = scaled_dot_product_attention(*leaves, keep)

@@ -236,7 +236,7 @@ OBJECTIVES = [
         "mean over the vocabulary",
         unigram_entropy,
         (("log_frequencies[validation_ids].mean()", "log_frequencies.mean()"),),
-        "Every token of the vocabulary counts once, whatever its frequency.",
+        "Every token of the vocabulary has the same weight, regardless of its frequency.",
         "Rare tokens dominate, and the baseline is above ln V.",
         "learners",
     ),
