@@ -178,7 +178,7 @@ def functions() -> dict[str, tuple[Callable[..., Any], list[str]]]:
     """Return every equation with its tests, and the reduction that three losses share."""
     found = {name: (inspect.unwrap(getattr(equations, name)), [entry.tests]) for name, entry in registry().items()}
     shared = [node for name in ("masked_lm_loss", "next_sentence_loss", "label_smoothing_loss") for node in found[name][1]]
-    return found | {"reduce_over_labeled": (inspect.unwrap(objectives.reduce_over_labeled), shared)}
+    return found | {"reduce_losses": (inspect.unwrap(objectives.reduce_losses), shared)}
 
 
 def first_failing_test(task: tuple[str, int]) -> tuple[str, str, str | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 def softmax(x: Array) -> Array:
@@ -203,20 +203,20 @@ def feed_forward(x: Array, w1: Array, b1: Array, w2: Array, b2: Array) -> Array:
 
 def cross_entropy(logits: Array, label: int) -> float:
     """Minus the log of the softmax probability of the label, for one prediction; 0 if the label is ignored."""
-    if label == IGNORED:
+    if label == IGNORE_INDEX:
         return 0.0
     return -math.log(math.exp(logits[label]) / sum(math.exp(z) for z in logits))
 
 
 def mean_cross_entropy(logits: Array, labels: NDArray[np.int64]) -> float:
     """Devlin et al. 2019, section 3.1: the mean over the predictions that have a label."""
-    losses = [cross_entropy(logits[i], int(labels[i])) for i in range(len(labels)) if labels[i] != IGNORED]
+    losses = [cross_entropy(logits[i], int(labels[i])) for i in range(len(labels)) if labels[i] != IGNORE_INDEX]
     return sum(losses) / len(losses) if losses else 0.0
 
 
 def smoothed_cross_entropy(logits: Array, label: int, smoothing: float) -> float:
     """Szegedy et al. 2016, section 7: cross-entropy with q'(k) = (1 - eps) [k is the label] + eps / K."""
-    if label == IGNORED:
+    if label == IGNORE_INDEX:
         return 0.0
     total = sum(math.exp(z) for z in logits)
     loss = 0.0
@@ -312,7 +312,7 @@ def mask_example(
     for position, token in enumerate(tokens):
         _, action, choice = draws[position]
         if position not in masked:
-            result.append((token, IGNORED))
+            result.append((token, IGNORE_INDEX))
         elif action < 0.8:
             result.append((mask, token))
         elif action < 0.9:

@@ -22,17 +22,17 @@ def length_penalty(length: int, alpha: float = 0.6) -> float:
     return float(((5 + length) / 6) ** alpha)
 
 
-def keep_top(logits: Float[Tensor, "*batch vocabulary"], k: int) -> Float[Tensor, "*batch vocabulary"]:
+def top_k_filter(logits: Float[Tensor, "*batch vocabulary"], k: int) -> Float[Tensor, "*batch vocabulary"]:
     r"""Keep the logits of the k most likely tokens and set all others to minus infinity.
 
     Eq: $$z'_i = z_i \;\text{if}\; \lvert\{j : z_j > z_i\}\rvert < k, \;\text{else}\; -\infty$$
     Source: Fan et al. 2018, section 5.4.
     Differs: tokens with the same logit as the k-th most likely token are kept too.
-    Tests: tests/equations/test_generation.py::TestKeepTop
+    Tests: tests/equations/test_generation.py::TestTopKFilter
 
     Raises: ValueError if `k` is less than 1.
 
-    >>> keep_top(torch.tensor([3.0, 1.0, 2.0]), k=2)
+    >>> top_k_filter(torch.tensor([3.0, 1.0, 2.0]), k=2)
     tensor([3., -inf, 2.])
     """
     if k < 1:
@@ -41,18 +41,18 @@ def keep_top(logits: Float[Tensor, "*batch vocabulary"], k: int) -> Float[Tensor
     return logits.masked_fill(logits < kth_largest, -math.inf)
 
 
-def keep_nucleus(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[Tensor, "*batch vocabulary"]:
+def top_p_filter(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[Tensor, "*batch vocabulary"]:
     r"""Keep the logits of the smallest set of most likely tokens whose probabilities sum to at least p.
 
     Eq: $$z'_i = z_i \;\text{if}\; \sum_{j : z_j > z_i} \mathrm{softmax}(z)_j < p, \;\text{else}\; -\infty$$
     Source: Holtzman et al. 2020, section 3.1, equations 2 and 3.
     Differs: the most likely token is always kept. Tokens of equal probability are kept or removed in the order of a stable
         sort.
-    Tests: tests/equations/test_generation.py::TestKeepNucleus
+    Tests: tests/equations/test_generation.py::TestTopPFilter
 
     Raises: ValueError if `p` is not above 0 and at most 1.
 
-    >>> keep_nucleus(torch.tensor([0.5, 0.2, 0.3]).log(), p=0.6).exp()
+    >>> top_p_filter(torch.tensor([0.5, 0.2, 0.3]).log(), p=0.6).exp()
     tensor([0.5000, 0.0000, 0.3000])
     """
     if not 0 < p <= 1:

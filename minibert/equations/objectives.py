@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-IGNORED = -100
+IGNORE_INDEX = -100
 """Label of a position that has no target: it adds nothing to the loss or the gradient. PyTorch's default `ignore_index`."""
 
 Reduction = Literal["mean", "sum"]
@@ -18,13 +18,13 @@ def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "
 
     Eq: $$\ell(z, y) = -\log \mathrm{softmax}(z)_y = \log \sum_j e^{z_j} - z_y$$
     Source: the negative log-likelihood; Devlin et al. 2019, section A.2 ("the sum of the mean masked LM likelihood…").
-    Differs: the input is logits, not probabilities. Where the label is `IGNORED`, the loss and its gradient are zero.
+    Differs: the input is logits, not probabilities. Where the label is `IGNORE_INDEX`, the loss and its gradient are zero.
     Tests: tests/equations/test_objectives.py::TestCrossEntropy
 
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]), torch.tensor([1, 1]))
     tensor([0.6931, 0.0000])
     """
-    ignored = labels == IGNORED
+    ignored = labels == IGNORE_INDEX
     label_logits = logits.gather(-1, labels.masked_fill(ignored, 0).unsqueeze(-1)).squeeze(-1)
     return (logits.logsumexp(dim=-1) - label_logits).masked_fill(ignored, 0.0)
 
@@ -35,15 +35,15 @@ def masked_lm_loss(
     r"""Compute the loss of masked language modeling: the mean cross-entropy over the masked positions.
 
     Eq: $$L_{\mathrm{MLM}} = -\frac{1}{|M|} \sum_{i \in M} \log p(w_i \mid \tilde w)$$
-    Source: Devlin et al. 2019, section 3.1, task 1; M is the set of positions whose label is not `IGNORED`.
+    Source: Devlin et al. 2019, section 3.1, task 1; M is the set of positions whose label is not `IGNORE_INDEX`.
     Differs: without a masked position the mean is 0 (PyTorch and Hugging Face return NaN). `reduction="sum"` leaves out
         1/|M|: the training loop divides once, by the number of targets in all batches of a step.
     Tests: tests/equations/test_objectives.py::TestMaskedLMLoss
 
-    >>> masked_lm_loss(torch.zeros(3, 8), torch.tensor([5, IGNORED, 2]))  # 8 equally likely words: ln 8
+    >>> masked_lm_loss(torch.zeros(3, 8), torch.tensor([5, IGNORE_INDEX, 2]))  # 8 equally likely words: ln 8
     tensor(2.0794)
     """
-    return reduce_over_labeled(cross_entropy(logits, labels), labels, reduction)
+    return reduce_losses(cross_entropy(logits, labels), labels, reduction)
 
 
 def next_sentence_loss(
@@ -53,13 +53,13 @@ def next_sentence_loss(
 
     Eq: $$L_{\mathrm{NSP}} = -\frac{1}{N} \sum_{n=1}^{N} \log p(y_n \mid \mathrm{A}_n, \mathrm{B}_n)$$
     Source: Devlin et al. 2019, section 3.1, task 2; the labels as in Google's code and in Hugging Face.
-    Differs: an example with one segment is not a pair, so its label is `IGNORED`.
+    Differs: an example with one segment is not a pair, so its label is `IGNORE_INDEX`.
     Tests: tests/equations/test_objectives.py::TestNextSentenceLoss
 
     >>> next_sentence_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # one correct, one wrong
     tensor(1.1269)
     """
-    return reduce_over_labeled(cross_entropy(logits, labels), labels, reduction)
+    return reduce_losses(cross_entropy(logits, labels), labels, reduction)
 
 
 def label_smoothing_loss(
@@ -74,16 +74,16 @@ def label_smoothing_loss(
         + \frac{\varepsilon}{K} \sum_{k=1}^{K} \ell(z_n, k)\Big]$$
     Source: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4, with ε = 0.1.
     Differs: tensor2tensor shares ε among the K - 1 wrong classes only, and The Annotated Transformer among K - 2 (without
-        the padding). A prediction whose label is `IGNORED` has no loss and does not count in N.
+        the padding). A prediction whose label is `IGNORE_INDEX` has no loss and does not count in N.
     Tests: tests/equations/test_objectives.py::TestLabelSmoothingLoss
 
     >>> label_smoothing_loss(torch.tensor([[0.0, 0.0, 8.0, 0.0]]), torch.tensor([2]))  # confident, correct, and not 0
     tensor(0.6010)
     """
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
-    uniform_loss = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORED, 0.0)
+    uniform_loss = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORE_INDEX, 0.0)
     losses = (1 - label_smoothing) * cross_entropy(logits, labels) + label_smoothing * uniform_loss
-    return reduce_over_labeled(losses, labels, reduction)
+    return reduce_losses(losses, labels, reduction)
 
 
 def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -138,8 +138,8 @@ def unigram_entropy(
     return -log_frequencies[validation_ids].mean()
 
 
-def reduce_over_labeled(losses: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Compute the mean or the sum of the losses whose label is not `IGNORED`, and 0 if there is none.
+def reduce_losses(losses: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Compute the mean or the sum of the losses whose label is not `IGNORE_INDEX`, and 0 if there is none.
 
     Losses at ignored labels must already be zero.
 
@@ -148,4 +148,4 @@ def reduce_over_labeled(losses: Tensor, labels: Tensor, reduction: Reduction = "
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction {reduction!r} is unknown: use 'mean' or 'sum'")
     total = losses.sum()
-    return total if reduction == "sum" else total / (labels != IGNORED).sum().clamp(min=1)
+    return total if reduction == "sum" else total / (labels != IGNORE_INDEX).sum().clamp(min=1)

@@ -11,7 +11,7 @@ from minibert import equations
 from tests.strategies import normal
 
 KEEP = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
-LABELS = torch.tensor([2, equations.IGNORED, 0])
+LABELS = torch.tensor([2, equations.IGNORE_INDEX, 0])
 X = normal(0, 3, 4)
 CALLS: dict[str, Callable[..., Any]] = {
     "softmax": lambda to: equations.softmax(to(X)),
@@ -22,8 +22,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "learned_positions": lambda to: equations.learned_positions(to(X), to(torch.tensor([2, 0]))),
     "rotary_positions": lambda to: equations.rotary_positions(to(X), to(X[:, 0])),
     "alibi_bias": lambda to: equations.alibi_bias(to(X[0]), to(X[1]), 3),
-    "keep_top": lambda to: equations.keep_top(to(X), 2).exp(),
-    "keep_nucleus": lambda to: equations.keep_nucleus(to(X), 0.7).exp(),
+    "top_k_filter": lambda to: equations.top_k_filter(to(X), 2).exp(),
+    "top_p_filter": lambda to: equations.top_p_filter(to(X), 0.7).exp(),
     "layer_norm": lambda to: equations.layer_norm(to(X), to(X[0]), to(X[1])),
     "gelu": lambda to: equations.gelu(to(X)),
     "gelu_tanh": lambda to: equations.gelu_tanh(to(X)),

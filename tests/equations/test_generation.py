@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from minibert.equations import keep_nucleus, keep_top, length_penalty
+from minibert.equations import length_penalty, top_k_filter, top_p_filter
 from tests import reference
 from tests.strategies import normal, seeds
 
@@ -39,27 +39,27 @@ class TestLengthPenalty:
         assert length_penalty(length, 0.0) == 1
 
 
-class TestKeepTop:
+class TestTopKFilter:
     @given(seeds, st.integers(1, 8), st.integers(1, 10))
     def test_value(self, seed: int, vocabulary: int, k: int) -> None:
         """The kept tokens are the first k of a sorted list, and their logits are unchanged."""
         logits = normal(seed, vocabulary)
-        kept = keep_top(logits, k)
+        kept = top_k_filter(logits, k)
         assert kept_tokens(kept) == reference.most_likely(logits.numpy(), k)
         assert all(kept[token] == logits[token] for token in kept_tokens(kept))
 
     def test_gradient(self) -> None:
         """The derivative is that of the softmax over the kept tokens; removed tokens have none."""
         logits = normal(0, 2, 5).requires_grad_()
-        assert gradcheck(lambda z: keep_top(z, 3).softmax(dim=-1), logits)
-        keep_top(logits, 2).softmax(dim=-1)[..., 0].sum().backward()
+        assert gradcheck(lambda z: top_k_filter(z, 3).softmax(dim=-1), logits)
+        top_k_filter(logits, 2).softmax(dim=-1)[..., 0].sum().backward()
         assert ((logits.grad != 0).sum(dim=-1) <= 2).all()
 
     @given(seeds, st.integers(1, 8), st.integers(1, 8))
     def test_k_tokens_are_kept_and_no_removed_token_is_more_likely(self, seed: int, vocabulary: int, k: int) -> None:
         """The number of kept tokens is k, or all tokens if there are fewer."""
         logits = normal(seed, vocabulary)
-        chosen = kept_tokens(keep_top(logits, k))
+        chosen = kept_tokens(top_k_filter(logits, k))
         assert len(chosen) == min(k, vocabulary)
         out = {*range(vocabulary)} - chosen
         assert all(logits[token] < min(logits[other] for other in chosen) for token in out)
@@ -68,38 +68,38 @@ class TestKeepTop:
     def test_adding_a_constant_changes_nothing(self, seed: int, k: int, constant: float) -> None:
         """The kept tokens depend on differences of logits only."""
         logits = normal(seed, 6)
-        assert kept_tokens(keep_top(logits + constant, k)) == kept_tokens(keep_top(logits, k))
+        assert kept_tokens(top_k_filter(logits + constant, k)) == kept_tokens(top_k_filter(logits, k))
 
     @given(seeds, st.integers(1, 5))
     def test_rows_are_independent(self, seed: int, k: int) -> None:
         """Each row of a batch gives the same result as separately."""
         logits = normal(seed, 3, 5)
-        torch.testing.assert_close(keep_top(logits, k), torch.stack([keep_top(row, k) for row in logits]))
+        torch.testing.assert_close(top_k_filter(logits, k), torch.stack([top_k_filter(row, k) for row in logits]))
 
     def test_k_of_zero_raises(self) -> None:
         """k = 0 would leave no token."""
         with pytest.raises(ValueError, match="k is 0"):
-            keep_top(torch.zeros(3), 0)
+            top_k_filter(torch.zeros(3), 0)
 
 
-class TestKeepNucleus:
+class TestTopPFilter:
     @given(seeds, st.integers(1, 8), st.floats(0.01, 0.99))
     def test_value(self, seed: int, vocabulary: int, p: float) -> None:
         """The kept tokens are the smallest set with probability p, and their logits are unchanged."""
         logits = normal(seed, vocabulary)
-        kept = keep_nucleus(logits, p)
+        kept = top_p_filter(logits, p)
         assert kept_tokens(kept) == reference.nucleus(logits.numpy(), p)
         assert all(kept[token] == logits[token] for token in kept_tokens(kept))
 
     def test_gradient(self) -> None:
         """The derivative is that of the softmax over the kept tokens."""
-        assert gradcheck(lambda z: keep_nucleus(z, 0.7).softmax(dim=-1), normal(0, 2, 5).requires_grad_())
+        assert gradcheck(lambda z: top_p_filter(z, 0.7).softmax(dim=-1), normal(0, 2, 5).requires_grad_())
 
     @given(seeds, st.floats(0.01, 0.99))
     def test_nucleus_is_the_smallest_sufficient_set(self, seed: int, p: float) -> None:
         """The kept tokens have probability p in total; without the least likely of them they would not."""
         logits = normal(seed, 7)
-        probabilities, chosen = logits.softmax(dim=-1), kept_tokens(keep_nucleus(logits, p))
+        probabilities, chosen = logits.softmax(dim=-1), kept_tokens(top_p_filter(logits, p))
         total = sum(probabilities[token].item() for token in chosen)
         assert total >= p - 1e-12
         assert len(chosen) == 1 or total - min(probabilities[token].item() for token in chosen) < p
@@ -108,16 +108,16 @@ class TestKeepNucleus:
     def test_p_of_one_keeps_all_tokens(self, seed: int) -> None:
         """p = 1 changes nothing."""
         logits = normal(seed, 6)
-        torch.testing.assert_close(keep_nucleus(logits, 1.0), logits)
+        torch.testing.assert_close(top_p_filter(logits, 1.0), logits)
 
     @given(seeds, st.floats(0.01, 1.0))
     def test_rows_are_independent(self, seed: int, p: float) -> None:
         """Each row of a batch gives the same result as separately."""
         logits = normal(seed, 3, 5)
-        torch.testing.assert_close(keep_nucleus(logits, p), torch.stack([keep_nucleus(row, p) for row in logits]))
+        torch.testing.assert_close(top_p_filter(logits, p), torch.stack([top_p_filter(row, p) for row in logits]))
 
     def test_invalid_probability_raises(self) -> None:
         """p must be above 0 and at most 1."""
         for p in (0.0, 1.5):
             with pytest.raises(ValueError, match="probability above 0"):
-                keep_nucleus(torch.zeros(3), p)
+                top_p_filter(torch.zeros(3), p)

@@ -13,7 +13,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from minibert.equations import (
-    IGNORED,
+    IGNORE_INDEX,
     binary_cross_entropy,
     cross_entropy,
     label_smoothing_loss,
@@ -37,17 +37,17 @@ def predictions(draw: st.DrawFn, classes: int | None = None) -> Predictions:
     logits = 3 * torch.randn(count, width, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, width, (count,), generator=generator)
     ignored = torch.rand(count, generator=generator) < draw(st.sampled_from([0.5, 0.0, 1.0]))
-    return logits, labels.masked_fill(ignored, IGNORED)
+    return logits, labels.masked_fill(ignored, IGNORE_INDEX)
 
 
-LABELS = torch.tensor([2, IGNORED, 0, 1])
+LABELS = torch.tensor([2, IGNORE_INDEX, 0, 1])
 
 
 def check_ignored_positions_have_no_influence(loss: Loss, drawn: Predictions, seed: int) -> None:
     """Check that the logits at ignored labels change neither the loss nor any gradient."""
     logits, labels = drawn
     noise = 100 * normal(seed, *logits.shape)
-    other = torch.where((labels == IGNORED)[:, None], noise, logits).requires_grad_()
+    other = torch.where((labels == IGNORE_INDEX)[:, None], noise, logits).requires_grad_()
     logits = logits.clone().requires_grad_()
     losses = [loss(z, labels) for z in (logits, other)]
     torch.testing.assert_close(*losses)
@@ -55,15 +55,17 @@ def check_ignored_positions_have_no_influence(loss: Loss, drawn: Predictions, se
         value.sum().backward()
     torch.testing.assert_close(logits.grad, other.grad)
     assert logits.grad is not None
-    assert not logits.grad[labels == IGNORED].any()
+    assert not logits.grad[labels == IGNORE_INDEX].any()
 
 
 def check_mean_over_labeled_predictions(loss: Callable[..., Tensor], drawn: Predictions) -> None:
     """Check that unlabeled predictions change nothing, and that the sum is the mean times the number of labels."""
     logits, labels = drawn
-    more = torch.cat([logits, logits]), torch.cat([labels, torch.full_like(labels, IGNORED)])
+    more = torch.cat([logits, logits]), torch.cat([labels, torch.full_like(labels, IGNORE_INDEX)])
     torch.testing.assert_close(loss(*more), loss(logits, labels))
-    torch.testing.assert_close(loss(logits, labels, reduction="sum"), loss(logits, labels) * int((labels != IGNORED).sum()))
+    torch.testing.assert_close(
+        loss(logits, labels, reduction="sum"), loss(logits, labels) * int((labels != IGNORE_INDEX).sum())
+    )
 
 
 class TestCrossEntropy:
@@ -97,7 +99,7 @@ class TestCrossEntropy:
         logits.requires_grad_()
         cross_entropy(logits, labels).sum().backward()
         expected = torch.tensor(reference.softmax(logits.detach().numpy()))
-        labeled = labels != IGNORED
+        labeled = labels != IGNORE_INDEX
         expected[labeled, labels[labeled]] -= 1
         expected[~labeled] = 0
         torch.testing.assert_close(logits.grad, expected)
@@ -177,7 +179,7 @@ class TestNextSentenceLoss:
 
     def test_gradient(self) -> None:
         """The first and second derivatives are right, with an example of one segment."""
-        logits, labels = normal(0, 3, 2).requires_grad_(), torch.tensor([1, IGNORED, 0])
+        logits, labels = normal(0, 3, 2).requires_grad_(), torch.tensor([1, IGNORE_INDEX, 0])
         assert gradcheck(lambda z: next_sentence_loss(z, labels), logits)
         assert gradgradcheck(lambda z: next_sentence_loss(z, labels), logits)
 
@@ -212,7 +214,7 @@ class TestLabelSmoothingLoss:
         losses = [
             reference.smoothed_cross_entropy(z, int(y), label_smoothing) for z, y in zip(logits.numpy(), labels, strict=True)
         ]
-        expected = sum(losses) / max(1, int((labels != IGNORED).sum()))
+        expected = sum(losses) / max(1, int((labels != IGNORE_INDEX).sum()))
         assert math.isclose(label_smoothing_loss(logits, labels, label_smoothing).item(), expected, abs_tol=1e-12)
 
     def test_value_of_the_default(self) -> None:
@@ -230,7 +232,7 @@ class TestLabelSmoothingLoss:
     def test_result_equals_pytorch(self, drawn: Predictions, label_smoothing: float) -> None:
         """The result equals PyTorch's for any smoothing, and plain cross-entropy without smoothing."""
         logits, labels = drawn
-        labels = labels.masked_fill(labels == IGNORED, 0)
+        labels = labels.masked_fill(labels == IGNORE_INDEX, 0)
         if len(labels):
             theirs = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
             torch.testing.assert_close(label_smoothing_loss(logits, labels, label_smoothing), theirs)

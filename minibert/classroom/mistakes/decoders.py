@@ -1,7 +1,7 @@
 """Mistakes in decoders: their inputs, their masks, and generation."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import keep_nucleus, keep_top, length_penalty
+from minibert.equations import length_penalty, top_k_filter, top_p_filter
 from minibert.model.generation import beam_search, greedy_search
 from minibert.model.layers import DecoderLayer
 from minibert.model.stacks import Decoder
@@ -172,7 +172,7 @@ DECODERS = [
     ),
     Mistake(
         "top-k with one token too few",
-        keep_top,
+        top_k_filter,
         (("logits < kth_largest", "logits <= kth_largest"),),
         "The last of the k tokens is removed too.",
         "k = 1 leaves no token.",
@@ -180,7 +180,7 @@ DECODERS = [
     ),
     Mistake(
         "threshold from the least likely tokens",
-        keep_top,
+        top_k_filter,
         (("logits.topk(min(k, logits.shape[-1]), dim=-1)", "logits.topk(min(k, logits.shape[-1]), dim=-1, largest=False)"),),
         "The threshold is computed from the k least likely tokens.",
         "No token is removed.",
@@ -188,7 +188,7 @@ DECODERS = [
     ),
     Mistake(
         "nucleus one too small",
-        keep_nucleus,
+        top_p_filter,
         (("probabilities.cumsum(dim=-1) - probabilities", "probabilities.cumsum(dim=-1)"),),
         "The token that reaches p is removed.",
         "The kept tokens have a probability below p.",
@@ -196,7 +196,7 @@ DECODERS = [
     ),
     Mistake(
         "nucleus in sorted order",
-        keep_nucleus,
+        top_p_filter,
         (("torch.zeros_like(removed).scatter(-1, token_ids, removed)", "removed"),),
         "The tokens to remove are not mapped back to the order of the vocabulary.",
         "The wrong tokens are removed.",

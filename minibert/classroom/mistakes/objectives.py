@@ -11,7 +11,7 @@ from minibert.equations import (
     unigram_entropy,
 )
 
-REDUCED = "reduce_over_labeled(cross_entropy(logits, labels), labels, reduction)"
+REDUCED = "reduce_losses(cross_entropy(logits, labels), labels, reduction)"
 
 OBJECTIVES = [
     Mistake(
@@ -25,7 +25,7 @@ OBJECTIVES = [
     Mistake(
         "label zero ignored",
         cross_entropy,
-        (("labels == IGNORED", "(labels == IGNORED) | (labels == 0)"),),
+        (("labels == IGNORE_INDEX", "(labels == IGNORE_INDEX) | (labels == 0)"),),
         "Label 0 is treated as ignored.",
         'Label 0 of the NSP loss is never learned: "is next" here, and "not next" in code with the opposite labels.',
         "codertimo/BERT-pytorch (#32, #49, #98)",
@@ -81,7 +81,7 @@ OBJECTIVES = [
     Mistake(
         "loss over all tokens",
         masked_lm_loss,
-        ((REDUCED, "reduce_over_labeled(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
+        ((REDUCED, "reduce_losses(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
         "Positions that are not masked also have a loss.",
         "Copying visible tokens is easy, and it dominates the loss.",
         "learners",
@@ -89,7 +89,7 @@ OBJECTIVES = [
     Mistake(
         "NaN for an empty mean",
         masked_lm_loss,
-        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else (labels != IGNORED).sum())"),),
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else (labels != IGNORE_INDEX).sum())"),),
         "A batch without a masked position divides zero by zero.",
         "One NaN ends the training.",
         "torch.nn.functional.cross_entropy, Hugging Face",
@@ -101,7 +101,7 @@ OBJECTIVES = [
         (
             (
                 REDUCED,
-                "reduce_over_labeled(cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED]), labels, reduction)",
+                "reduce_losses(cross_entropy(logits[labels != IGNORE_INDEX], labels[labels != IGNORE_INDEX]), labels, reduction)",
             ),
         ),
         "The masked positions are selected first.",
@@ -112,7 +112,7 @@ OBJECTIVES = [
     Mistake(
         "next-sentence label flipped",
         next_sentence_loss,
-        ((REDUCED, "reduce_over_labeled(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
+        ((REDUCED, "reduce_losses(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
         'Label 1 means "is next".',
         "Training from scratch works as well, but a checkpoint from elsewhere predicts the opposite.",
         "code that calls the label is_next",
@@ -123,7 +123,7 @@ OBJECTIVES = [
         (
             (
                 REDUCED,
-                "reduce_over_labeled(cross_entropy(logits, labels % 101), labels % 101, reduction)",
+                "reduce_losses(cross_entropy(logits, labels % 101), labels % 101, reduction)",
             ),
         ),
         'An example with one segment is labeled "another document".',
@@ -163,7 +163,7 @@ OBJECTIVES = [
     Mistake(
         "smoothing of ignored labels",
         label_smoothing_loss,
-        ((".masked_fill(labels == IGNORED, 0.0)", ""),),
+        ((".masked_fill(labels == IGNORE_INDEX, 0.0)", ""),),
         "Padding has the smoothing part of the loss.",
         "The model is trained to predict a uniform distribution for padding, and padding changes the loss.",
         "learners",

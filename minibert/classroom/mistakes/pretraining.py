@@ -57,7 +57,7 @@ PRETRAINING = [
     Mistake(
         "labels at every position",
         mask_tokens,
-        (("np.where(guessed, input_ids, IGNORED)", "input_ids"),),
+        (("np.where(guessed, input_ids, IGNORE_INDEX)", "input_ids"),),
         "Tokens that are not masked have a label too.",
         "The model learns to copy.",
         "learners",
@@ -65,7 +65,7 @@ PRETRAINING = [
     Mistake(
         "labels after masking",
         mask_tokens,
-        (("np.where(guessed, input_ids, IGNORED)", "np.where(guessed, hidden, IGNORED)"),),
+        (("np.where(guessed, input_ids, IGNORE_INDEX)", "np.where(guessed, hidden, IGNORE_INDEX)"),),
         "The labels are the token ids after masking.",
         "The target at a [MASK] is [MASK].",
         "learners who change the ids in place",
