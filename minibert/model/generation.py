@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from minibert.equations import keep_nucleus, keep_top, length_penalty, softmax
+from minibert.equations import length_penalty, softmax, top_k_filter, top_p_filter
 from minibert.model.cache import KeyValueCache
 
 Step = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, " rows"]], Float[Tensor, "rows vocabulary"]]
@@ -43,8 +43,8 @@ def sampler(
 
     Args:
         temperature: the logits are divided by it: below 1 likely tokens become likelier, and 0 is greedy search.
-        top_k: draw from so many of the most likely ones (`equations.keep_top`).
-        top_p: draw from the most likely ones that have this probability together (`equations.keep_nucleus`).
+        top_k: draw from so many of the most likely ones (`equations.top_k_filter`).
+        top_p: draw from the most likely ones that have this probability together (`equations.top_p_filter`).
         seed: the same gives the same; None is another every time.
 
     Raises: ValueError for a temperature below 0, and for `top_k` or `top_p` where nothing is drawn.
@@ -62,8 +62,8 @@ def sampler(
             made = generators[logits.device] = torch.Generator(logits.device)
             made.seed() if seed is None else made.manual_seed(seed)
         logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
-        logits = logits if top_k is None else keep_top(logits, top_k)
-        logits = logits if top_p is None else keep_nucleus(logits, top_p)
+        logits = logits if top_k is None else top_k_filter(logits, top_k)
+        logits = logits if top_p is None else top_p_filter(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)
 
     return pick

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, masked_lm_loss
+from minibert.equations import IGNORE_INDEX, masked_lm_loss
 from minibert.files import write_atomically
 from minibert.kernels import Attention
 from minibert.model.cache import KeyValueCache
@@ -157,7 +157,7 @@ class GPT2LMHeadModel(PretrainedModel):
             return CausalLMOutput(logits)
         if labels.shape != input_ids.shape:
             raise ValueError(f"labels is {tuple(labels.shape)}, but the tokens are {tuple(input_ids.shape)}")
-        following = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+        following = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORE_INDEX)], dim=1)
         return CausalLMOutput(logits, masked_lm_loss(logits, following))
 
     @torch.no_grad()

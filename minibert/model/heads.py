@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
-from minibert.equations.objectives import reduce_over_labeled
+from minibert.equations import IGNORE_INDEX, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations.objectives import reduce_losses
 from minibert.kernels import Attention
 from minibert.model.bert import Bert
 from minibert.model.config import BertConfig
@@ -227,7 +227,7 @@ class BertForSequenceClassification(PretrainedBert):
             raise ValueError("num_labels is 1: there is nothing to choose from; regression is not supported")
         encoded = self.bert(input_ids, attention_mask, token_type_ids, position_ids)
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
-        loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
+        loss = None if labels is None else reduce_losses(cross_entropy(logits, labels), labels)
         return SequenceClassifierOutput(logits, loss)
 
 
@@ -254,7 +254,7 @@ class BertForTokenClassification(PretrainedBert):
         """The loss is the mean cross-entropy over the tokens whose label is not -100, if `labels` are given."""
         hidden = self.bert(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
         logits = observe("classifier.logits", self.classifier(self.dropout(hidden)))
-        loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
+        loss = None if labels is None else reduce_losses(cross_entropy(logits, labels), labels)
         return TokenClassifierOutput(logits, loss)
 
 
@@ -287,7 +287,7 @@ class BertForQuestionAnswering(PretrainedBert):
         loss = None
         if start_positions is not None and end_positions is not None:
             tokens = input_ids.shape[1]
-            start, end = (p.masked_fill((p < 0) | (p >= tokens), IGNORED) for p in (start_positions, end_positions))
+            start, end = (p.masked_fill((p < 0) | (p >= tokens), IGNORE_INDEX) for p in (start_positions, end_positions))
             starts, ends = cross_entropy(start_logits, start), cross_entropy(end_logits, end)
-            loss = (reduce_over_labeled(starts, start) + reduce_over_labeled(ends, end)) / 2
+            loss = (reduce_losses(starts, start) + reduce_losses(ends, end)) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray
 from minibert.text.masking import draws_for, mask_tokens
 from minibert.text.options import ExampleConfig
@@ -94,7 +94,7 @@ class Epoch:
         """
         if not len(chosen):
             first = self.batch(np.zeros(1, dtype=np.int64))
-            nothing = (torch.full_like(labels, IGNORED) for labels in (first.labels, first.next_sentence_label))
+            nothing = (torch.full_like(labels, IGNORE_INDEX) for labels in (first.labels, first.next_sentence_label))
             return PretrainingBatch(first.input_ids, first.attention_mask, first.token_type_ids, *nothing)
         known, settings, pairs = self.examples, self.examples.settings, self.pairs[chosen]
         a_length, b_length = (pairs.a_end - pairs.a_start)[:, None], (pairs.b_end - pairs.b_start)[:, None]
@@ -123,7 +123,7 @@ class Epoch:
 
 def meaning(pair: int) -> str:
     """What a next_sentence_label says."""
-    return "one segment: there is nothing to tell" if pair == IGNORED else ("B is next", "B is not next")[pair]
+    return "one segment: there is nothing to tell" if pair == IGNORE_INDEX else ("B is next", "B is not next")[pair]
 
 
 def shown(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray
 from minibert.text.options import MASKED_SHARE
 
@@ -31,7 +31,7 @@ def mask_tokens(
         continues: True for a token that continues the word before it: then words are hidden as a whole.
         most: tokens to be guessed in an example, at most (Google's max_predictions_per_seq). No word is hidden in part.
 
-    Returns: new ids, and labels: the true id where a token is to be guessed, `IGNORED` elsewhere.
+    Returns: new ids, and labels: the true id where a token is to be guessed, `IGNORE_INDEX` elsewhere.
 
     Source: Devlin et al. 2019, section 3.1, task 1; whole words and `most`: Google's BERT code.
     Differs: every token (or word) is chosen by itself with probability `share`; Google's code chooses round(share * length)
@@ -50,7 +50,7 @@ def mask_tokens(
     random_pieces = replacements[(piece * len(replacements)).astype(np.int64)]
     # One lot for all three: independent draws would give 81/10/9.
     hidden = np.where(lot < 0.8, mask_id, np.where(lot < 0.9, random_pieces, input_ids))
-    return np.where(guessed, hidden, input_ids), np.where(guessed, input_ids, IGNORED)
+    return np.where(guessed, hidden, input_ids), np.where(guessed, input_ids, IGNORE_INDEX)
 
 
 def draws_for(examples: IntArray, lengths: IntArray, seed: tuple[int, ...]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray
 from minibert.text.options import SHORT_SHARE, PairTask
 from minibert.text.tokenized import TokenizedCorpus
@@ -67,7 +67,7 @@ def draw_pairs(
     shorter one. Sentences up to a random place of it are segment A; then a coin decides about segment B. Heads: the rest of
     the chunk, which does follow. Tails: sentences of another document, from a random one on, each sentence of all other
     documents equally likely; the rest of the chunk is then left for the next example. A chunk of one sentence is an example
-    of one segment, whose label is `IGNORED`.
+    of one segment, whose label is `IGNORE_INDEX`.
 
     Args:
         longest: A and B together have at most so many tokens; the longer of them is shortened, at random ends.
@@ -126,7 +126,7 @@ def _cut_into_chunks(
         end = np.minimum(np.searchsorted(starts, starts[first] + target), stop)
         lone = end - first == 1
         cut = generator.integers(first + 1, np.maximum(end, first + 2))
-        label = np.where(lone, IGNORED, generator.integers(0, 2, len(first)))
+        label = np.where(lone, IGNORE_INDEX, generator.integers(0, 2, len(first)))
         rounds.append(_Chunks(document, first, cut, end, label, target))
         first = np.where((label == ANOTHER_DOCUMENT) & (task == "nsp"), cut, end)
         left = first < stop
@@ -183,7 +183,7 @@ def _full_sentences(corpus: TokenizedCorpus, longest: int, generator: np.random.
         runs.append((starts[first], starts[end - separators[end - 1]]))
         first, stop = end[end < stop], stop[end < stop]
     a_start, a_end = (np.concatenate(columns) for columns in zip(*runs, strict=True))
-    pairs = Pairs(a_start, a_end, a_end, a_end, np.full(len(a_start), IGNORED))
+    pairs = Pairs(a_start, a_end, a_end, a_end, np.full(len(a_start), IGNORE_INDEX))
     return _shortened(pairs, longest, generator)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray, padded
 from minibert.text.corpus import CorpusError, numbered_lines
 from minibert.text.options import SequenceTask
@@ -117,11 +117,11 @@ class ParallelEpoch:
         """Some pairs, one a row. Where none is chosen it is the first one, with nothing to foretell."""
         rows = chosen.tolist() or [0]
         given, _ = padded([self.targets[row][:-1] for row in rows], self.pad)
-        labels, _ = padded([self.targets[row][1:] for row in rows], IGNORED)
+        labels, _ = padded([self.targets[row][1:] for row in rows], IGNORE_INDEX)
         return ParallelBatch(
             *padded([self.sources[row] for row in rows], self.pad),
             given,
-            labels if len(chosen) else torch.full_like(labels, IGNORED),
+            labels if len(chosen) else torch.full_like(labels, IGNORE_INDEX),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, TransformerConfig
 from minibert.text.examples import PretrainingBatch
 from minibert.text.parallel import ParallelBatch
@@ -21,13 +21,13 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
     for_a_guess = width**2 + width * config.vocab_size
     tokens = products = 0
     for batch in batches:
-        if not ((batch.labels != IGNORED).any() or (batch.next_sentence_label != IGNORED).any()):
+        if not ((batch.labels != IGNORE_INDEX).any() or (batch.next_sentence_label != IGNORE_INDEX).any()):
             continue  # what a process is given that has nothing to do
         lengths = batch.attention_mask.sum(dim=1)
         tokens += int(lengths.sum())
         products += for_a_token * int(lengths.sum())
         products += layers * 2 * width * int(lengths.square().sum())  # scores, and the weighted values
-        products += for_a_guess * int((batch.labels != IGNORED).sum())
+        products += for_a_guess * int((batch.labels != IGNORE_INDEX).sum())
     return tokens, 3 * 2 * products
 
 
@@ -36,7 +36,7 @@ def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]
     width, network = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
     tokens = products = 0
     for batch in batches:
-        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORED).sum(dim=1)
+        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORE_INDEX).sum(dim=1)
         if not targets.any():
             continue
         source, target = int(sources.sum()), int(targets.sum())

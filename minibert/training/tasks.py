@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert import kernels
-from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations import IGNORE_INDEX, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled import ClassificationBatch
 from minibert.text.parallel import ParallelBatch
@@ -18,7 +18,7 @@ class MaskedLM:
         return {"mlm": _target_count(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
-        guessed = batch.labels != IGNORED
+        guessed = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
         words, true_words = _single(output.logits), batch.labels[guessed]
         return {"mlm": LossSum(masked_lm_loss(words, true_words, reduction="sum"), _correct(words, true_words))}
@@ -34,7 +34,7 @@ class Pretraining:
         return {"mlm": _target_count(batch.labels), "nsp": _target_count(batch.next_sentence_label)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
-        guessed = batch.labels != IGNORED
+        guessed = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=guessed)
         words, true_words = _single(output.prediction_logits), batch.labels[guessed]
         pairs, true_pairs = _single(output.seq_relationship_logits), batch.next_sentence_label
@@ -77,7 +77,7 @@ class Translation:
 
 
 def _target_count(labels: Tensor) -> int:
-    return int((labels != IGNORED).sum())
+    return int((labels != IGNORE_INDEX).sum())
 
 
 def _correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minibert import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification, record
-from minibert.equations import IGNORED, feed_forward, gelu
+from minibert.equations import IGNORE_INDEX, feed_forward, gelu
 
 CONFIG = BertConfig(
     vocab_size=60,
@@ -76,8 +76,8 @@ def test_the_chosen_attention_is_told(model: BertForPreTraining) -> None:
 
 def test_logits_at_chosen_places_are_those_of_all_places(model: BertForPreTraining, ids: Tensor) -> None:
     """`predict_at` gives the same rows and the same loss, and makes no others."""
-    labels = ids.masked_fill(torch.rand(ids.shape, generator=torch.Generator().manual_seed(2)) > 0.3, IGNORED)
-    at = labels != IGNORED
+    labels = ids.masked_fill(torch.rand(ids.shape, generator=torch.Generator().manual_seed(2)) > 0.3, IGNORE_INDEX)
+    at = labels != IGNORE_INDEX
     everywhere, chosen = model(ids, labels=labels), model(ids, labels=labels, predict_at=at)
     assert chosen.prediction_logits.shape == (int(at.sum()), 60)
     torch.testing.assert_close(chosen.prediction_logits, everywhere.prediction_logits[at])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from minibert import GPT2Config, GPT2LMHeadModel, record
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.checkpoints.names import GPT2
 from tests.strategies import seeds
 
@@ -67,7 +67,7 @@ class TestTransformers:
         ours = GPT2LMHeadModel.from_pretrained(folder)
         ours.save_pretrained(other_folder)
         ours = ours.double()
-        labels = torch.where(IDS == 4, IGNORED, IDS)
+        labels = torch.where(IDS == 4, IGNORE_INDEX, IDS)
         for theirs in (theirs_in(folder).double(), theirs_in(other_folder).double()):
             ours.zero_grad()
             one, other = ours(IDS, labels=labels), theirs(IDS)

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import batches_by_count, batches_by_length, share_of
 from minibert.text.corpus import Document
 from minibert.text.examples import Epoch, ExampleConfig, PretrainingBatch, PretrainingExamples, shown
@@ -49,20 +49,20 @@ def test_batches_are_cls_a_sep_b_sep(pairs: str) -> None:
             length = int(mask.sum())
             assert mask[:length].all()
             assert not ids[length:].any()
-            original = torch.where(labels == IGNORED, ids, labels)[:length].tolist()
+            original = torch.where(labels == IGNORE_INDEX, ids, labels)[:length].tolist()
             first_sep = original.index(3)
             assert original[0] == 2
             assert original[-1] == 3
             assert original.count(2) == 1
             if pairs == "none":  # between documents there is one more
                 assert not segments.any()
-                assert pair == IGNORED
+                assert pair == IGNORE_INDEX
             else:
-                assert original.count(3) == (1 if pair == IGNORED else 2)
+                assert original.count(3) == (1 if pair == IGNORE_INDEX else 2)
                 assert segments.tolist() == [0] * (first_sep + 1) + [1] * (length - first_sep - 1) + [0] * (len(ids) - length)
             assert all(piece >= FIRST_PIECE for piece in original if piece not in (2, 3))
-            assert (labels[:length][torch.tensor(original) < FIRST_PIECE] == IGNORED).all()
-            assert (labels[labels != IGNORED] >= FIRST_PIECE).all()
+            assert (labels[:length][torch.tensor(original) < FIRST_PIECE] == IGNORE_INDEX).all()
+            assert (labels[labels != IGNORE_INDEX] >= FIRST_PIECE).all()
 
 
 @given(seeds, st.integers(1, 30))
@@ -96,24 +96,24 @@ def test_settings_reach_the_masks() -> None:
     """Whole words and the limit hold in the batches; a share of nothing hides nothing."""
     epoch = epoch_of(whole_words=True, masked_share=0.5)
     batch = epoch.batch(np.arange(len(epoch.lengths)))
-    original = torch.where(batch.labels == IGNORED, batch.input_ids, batch.labels)
+    original = torch.where(batch.labels == IGNORE_INDEX, batch.input_ids, batch.labels)
     continues = original == TOKENIZER.token_to_id("##y")
     after_a_word = continues[:, 1:] & (original[:, :-1] >= FIRST_PIECE)
-    guessed = batch.labels != IGNORED
+    guessed = batch.labels != IGNORE_INDEX
     assert after_a_word.sum() > 20
     assert torch.equal(guessed[:, 1:][after_a_word], guessed[:, :-1][after_a_word])
     limited = epoch_of(max_predictions=2, masked_share=0.9)
-    counts = (limited.batch(np.arange(30)).labels != IGNORED).sum(dim=1)
+    counts = (limited.batch(np.arange(30)).labels != IGNORE_INDEX).sum(dim=1)
     assert counts.max() == 2
-    assert (epoch_of(masked_share=0.0).batch(np.arange(9)).labels == IGNORED).all()
+    assert (epoch_of(masked_share=0.0).batch(np.arange(9)).labels == IGNORE_INDEX).all()
 
 
 def test_no_example_at_all_is_one_with_nothing_to_guess() -> None:
     """Which is what a process gets that has nothing to do in a step."""
     batch = epoch_of().batch(np.array([], dtype=np.int64))
     assert len(batch.input_ids) == 1
-    assert (batch.labels == IGNORED).all()
-    assert (batch.next_sentence_label == IGNORED).all()
+    assert (batch.labels == IGNORE_INDEX).all()
+    assert (batch.next_sentence_label == IGNORE_INDEX).all()
 
 
 def test_what_is_shown_is_what_the_model_sees() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.masking import DRAWS, draws_for, mask_tokens
 from tests import reference
 from tests.strategies import seeds
@@ -48,7 +48,7 @@ class TestMaskTokens:
     def test_it_touches_only_what_it_may(self, seed: int) -> None:
         """Never a special token or padding, neither hidden nor drawn; labels are the true ids; the input is not changed."""
         ids, maskable, new, labels = masked(seed, rows=60)
-        guessed = labels != IGNORED
+        guessed = labels != IGNORE_INDEX
         assert not guessed[~maskable].any()
         np.testing.assert_array_equal(labels[guessed], ids[guessed])
         np.testing.assert_array_equal(new[~guessed], ids[~guessed])
@@ -57,7 +57,7 @@ class TestMaskTokens:
     def test_it_is_15_percent_and_80_10_10(self) -> None:
         """Within binomial bounds, which 81/10/9 does not pass; random pieces are even over the vocabulary."""
         ids, maskable, new, labels = masked(seed=0, rows=10_000)
-        guessed = labels != IGNORED
+        guessed = labels != IGNORE_INDEX
         total = int(guessed.sum())
         assert within(total, int(maskable.sum()), 0.15)
         hidden = int((new[guessed] == MASK).sum())
@@ -78,7 +78,7 @@ class TestMaskTokens:
         maskable = generator.random(ids.shape) < 0.9
         draws = generator.random((*ids.shape, DRAWS))
         _, labels = mask_tokens(ids, maskable, MASK, PIECES, draws, share, continues, most)
-        guessed = labels != IGNORED
+        guessed = labels != IGNORE_INDEX
         for row in range(20):
             for column in range(1, 30):
                 if continues[row, column] and maskable[row, column] and maskable[row, column - 1]:
@@ -90,7 +90,7 @@ class TestMaskTokens:
         ids = generator.integers(FIRST_PIECE, VOCABULARY, (4000, 64))
         continues = np.broadcast_to(np.arange(64) % 4 > 1, ids.shape)  # words of one piece and of three
         draws = generator.random((*ids.shape, DRAWS))
-        guessed = mask_tokens(ids, np.full(ids.shape, True), MASK, PIECES, draws, 0.15, continues)[1] != IGNORED
+        guessed = mask_tokens(ids, np.full(ids.shape, True), MASK, PIECES, draws, 0.15, continues)[1] != IGNORE_INDEX
         for first in (0, 1):
             words = guessed[:, first::4]
             assert within(int(words.sum()), words.size, 0.15)
@@ -100,9 +100,9 @@ class TestMaskTokens:
         """At most so many in an example, just so many where there would be more, and always a part of those."""
         _, _, _, free = masked(seed, rows=100, columns=40)
         _, _, _, bound = masked(seed, rows=100, columns=40, most=most)
-        assert ((bound == IGNORED) | (bound == free)).all()
-        counts = (free != IGNORED).sum(axis=1)
-        np.testing.assert_array_equal((bound != IGNORED).sum(axis=1), np.minimum(counts, most))
+        assert ((bound == IGNORE_INDEX) | (bound == free)).all()
+        counts = (free != IGNORE_INDEX).sum(axis=1)
+        np.testing.assert_array_equal((bound != IGNORE_INDEX).sum(axis=1), np.minimum(counts, most))
 
     def test_the_limit_prefers_no_place(self) -> None:
         """Of what is chosen, what stands first is kept no more often than what stands last; with whole words, too."""
@@ -111,7 +111,7 @@ class TestMaskTokens:
         draws = np.random.default_rng(0).random((rows, columns, DRAWS))
         for continues in (None, np.broadcast_to(np.arange(columns) % 2 == 1, ids.shape)):
             labels = mask_tokens(ids, ids > 0, MASK, PIECES, draws, 0.5, continues, most=4)[1]
-            counts = (labels != IGNORED).reshape(rows, 2, -1).sum(axis=(0, 2))
+            counts = (labels != IGNORE_INDEX).reshape(rows, 2, -1).sum(axis=(0, 2))
             assert within(int(counts[0] / 2), int(counts.sum() / 2), 0.5)
 
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import shift_right
 from minibert.text.batching import batches_by_length
 from minibert.text.corpus import CorpusError
@@ -86,13 +86,13 @@ class TestParallelExamples:
         assert batch.input_ids.tolist() == [[2, 5, 6, 3], [2, 7, 3, 0]]
         assert batch.attention_mask.tolist() == [[True] * 4, [True, True, True, False]]
         assert batch.decoder_input_ids.tolist() == [[2, 6, 0, 0], [2, 8, 9, 10]]
-        assert batch.labels.tolist() == [[6, 3, IGNORED, IGNORED], [8, 9, 10, 3]]
+        assert batch.labels.tolist() == [[6, 3, IGNORE_INDEX, IGNORE_INDEX], [8, 9, 10, 3]]
 
     def test_the_decoder_is_given_what_the_model_makes_of_the_labels(self) -> None:
         """Training and `Transformer(labels=...)` shift the same way."""
         batch = SequenceExamples("sort", TOKENIZER, seed=0, size=20, longest=6).epoch(0).batch(np.arange(20))
         shifted = shift_right(batch.labels, start=2, padding=0)
-        there = batch.labels != IGNORED
+        there = batch.labels != IGNORE_INDEX
         assert torch.equal(batch.decoder_input_ids[there], shifted[there])
 
     def test_long_pairs_are_left_out_and_counted(self) -> None:
@@ -105,7 +105,7 @@ class TestParallelExamples:
     def test_no_example_chosen_is_nothing_to_learn(self) -> None:
         """What a process is given that has nothing to do."""
         epoch = ParallelExamples(ParallelText(["a b"], ["b"]), TOKENIZER, seed=0, longest=9).epoch(0)
-        assert (epoch.batch(np.zeros(0, dtype=np.int64)).labels == IGNORED).all()
+        assert (epoch.batch(np.zeros(0, dtype=np.int64)).labels == IGNORE_INDEX).all()
 
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), seeds, st.integers(0, 3))
     def test_every_pair_is_in_one_batch_in_an_order_of_the_epoch(self, lengths: list[int], seed: int, number: int) -> None:
@@ -144,7 +144,7 @@ class TestSequenceExamples:
             text.sources, text.targets, batch.input_ids, batch.attention_mask, batch.labels, strict=True
         ):
             assert TOKENIZER.decode(ids[keep].tolist()) == source
-            assert TOKENIZER.decode(labels[labels != IGNORED].tolist()) == target
+            assert TOKENIZER.decode(labels[labels != IGNORE_INDEX].tolist()) == target
             assert torch.equal(ids[~keep], torch.zeros_like(ids[~keep]))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled import ClassificationBatch
 from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, LossSum, evaluate, train
@@ -36,8 +36,10 @@ def make_batch(rows: int, share: float, seed: int) -> PretrainingBatch:
     mask = torch.arange(12) < torch.randint(4, 13, (rows, 1), generator=generator)
     guessed = (torch.rand(ids.shape, generator=generator) < share) & mask
     pairs = torch.randint(0, 2, (rows,), generator=generator)
-    pairs[::3] = IGNORED
-    return PretrainingBatch(ids.masked_fill(guessed, 4), mask, torch.zeros_like(ids), ids.masked_fill(~guessed, IGNORED), pairs)
+    pairs[::3] = IGNORE_INDEX
+    return PretrainingBatch(
+        ids.masked_fill(guessed, 4), mask, torch.zeros_like(ids), ids.masked_fill(~guessed, IGNORE_INDEX), pairs
+    )
 
 
 def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
@@ -180,7 +182,7 @@ def test_a_step_without_any_label_of_a_term_is_no_nan(term: str) -> None:
     """Its loss counts as zero, and the other term is still learned."""
     batch = make_batch(3, 0.5, 0)
     column = "labels" if term == "mlm" else "next_sentence_label"
-    empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORED)})
+    empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORE_INDEX)})
     model = BertForPreTraining(CONFIG)
     losses = run(model, [[empty]], Pretraining())[0]
     assert losses[term] == 0.0

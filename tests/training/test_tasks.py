@@ -5,14 +5,14 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.text.parallel import ParallelBatch
 from minibert.training.tasks import Translation
 from tests import reference
 from tests.strategies import normal, seeds
 
-LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORED], [0, IGNORED, IGNORED]])
+LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORE_INDEX], [0, IGNORE_INDEX, IGNORE_INDEX]])
 
 
 class Fixed(nn.Module):
@@ -37,7 +37,7 @@ class TestTranslation:
         """The smoothed loss of each token that is there, added up in loops; and how many of them are the likeliest."""
         logits = normal(seed, 3, 3, 5)
         loss, correct = Translation(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
-        there = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORED]
+        there = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORE_INDEX]
         expected = sum(reference.smoothed_cross_entropy(logits[place].numpy(), int(LABELS[place]), 0.1) for place in there)
         np.testing.assert_allclose(loss.item(), expected)
         assert correct is not None
@@ -49,13 +49,13 @@ class TestTranslation:
     def test_what_stands_at_padding_does_not_matter(self, seed: int) -> None:
         """Neither for the loss, nor for its gradient, nor for the hits."""
         logits = normal(seed, 3, 3, 5)
-        noise = torch.where((LABELS == IGNORED)[..., None], 50 * normal(seed + 1, 3, 3, 5), logits)
+        noise = torch.where((LABELS == IGNORE_INDEX)[..., None], 50 * normal(seed + 1, 3, 3, 5), logits)
         results = []
         for some in (logits, noise):
             leaf = some.clone().requires_grad_()
             loss, correct = Translation(0.1).loss_sums(Fixed(leaf), batch_of(LABELS))["target"]
             loss.backward()
-            assert not leaf.grad[LABELS == IGNORED].any()
+            assert not leaf.grad[LABELS == IGNORE_INDEX].any()
             results.append((loss.item(), int(correct)))
         assert results[0] == results[1]
 
@@ -66,9 +66,9 @@ class TestTranslation:
         logits = normal(seed, 3, 3, 5)
         whole = Translation(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
         parts = [
-            Translation(0.1).loss_sums(Fixed(logits), batch_of(torch.where(torch.arange(3)[:, None] == row, LABELS, IGNORED)))[
-                "target"
-            ]
+            Translation(0.1).loss_sums(
+                Fixed(logits), batch_of(torch.where(torch.arange(3)[:, None] == row, LABELS, IGNORE_INDEX))
+            )["target"]
             for row in range(3)
         ]
         np.testing.assert_allclose(whole.loss.item(), sum(part.loss.item() for part in parts))
