@@ -101,7 +101,8 @@ OBJECTIVES = [
         (
             (
                 REDUCED,
-                "reduce_losses(cross_entropy(logits[labels != IGNORE_INDEX], labels[labels != IGNORE_INDEX]), labels, reduction)",
+                "reduce_losses(cross_entropy(logits[labels != IGNORE_INDEX], labels[labels != IGNORE_INDEX]), "
+                "labels, reduction)",
             ),
         ),
         "The masked positions are selected first.",
