@@ -32,7 +32,7 @@ from minibert import equations  # noqa: E402
 from minibert.classroom.mistakes import compiled  # noqa: E402
 from minibert.equations import objectives  # noqa: E402
 from minibert.study.equations.registry import registry, without_docstring  # noqa: E402
-from tests.mistake_detection import few_examples, replaced, tests_at  # noqa: E402
+from tests.mistake_detection import FAILURES, few_examples, replaced, tests_at  # noqa: E402
 
 SECONDS = 60
 """Time limit for the tests of one mutant. A mutant that exceeds it counts as detected."""
@@ -196,7 +196,7 @@ def first_failing_test(task: tuple[str, int]) -> tuple[str, str, str | None]:
                 for test, run in tests_at(node).items():
                     try:
                         run()
-                    except Exception:
+                    except FAILURES:
                         return name, change, test
     except SyntaxError:
         return name, change, "does not compile"

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parents[1]
+FAILURES = (Exception, pytest.fail.Exception)
+"""Exceptions of a failed test. `pytest.raises` fails with a BaseException."""
 
 
 def is_value_test(name: str) -> bool:
@@ -120,6 +123,6 @@ def _passes(test: Callable[[], None]) -> bool:
     with redirect_stdout(io.StringIO()):
         try:
             test()
-        except Exception:
+        except FAILURES:
             return False
     return True
