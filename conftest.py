@@ -1,4 +1,4 @@
-"""Every test, doctests included, checks every shape annotation; none needs a network, or leaves a trace in a cache."""
+"""Test configuration: shape annotations are checked in all tests and doctests, without a network, with a temporary cache."""
 
 import math
 import os
@@ -11,17 +11,17 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-import tests.shapes  # noqa: F401 - the hook takes it from here
+import tests.shapes  # noqa: F401 - the import hook needs the module
 
 install_import_hook("minibert", "tests.shapes.check")
 os.environ["HF_HUB_OFFLINE"] = "1"
-if "PYTEST_XDIST_WORKER" not in os.environ:  # which has that of the process that started it
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the folder of the main process
     os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
-os.environ["OMP_NUM_THREADS"] = "1"  # two tests run at a time, and many threads on few cores wait for each other
+os.environ["OMP_NUM_THREADS"] = "1"  # two tests run in parallel; more threads than cores would slow them down
 
 import torch  # noqa: E402
 
-# A slow machine is no failure; and continuous integration draws the same examples each time.
+# No deadline: tests must not fail on slow machines. Continuous integration uses the same examples every time.
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
@@ -31,7 +31,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture
 def without_shape_checks() -> Iterator[None]:
-    """As in normal use, where annotations are not checked: for compiling, and for errors of minibert's own."""
+    """Turn off the shape checks, as in normal use: for torch.compile, and for minibert's own error messages."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -39,12 +39,12 @@ def without_shape_checks() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
-    """What the examples in docstrings take for granted."""
+    """Names that doctests use without importing them."""
     doctest_namespace.update(math=math, torch=torch)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Tests that take minutes, and those for a device that is not there, are skipped with a reason."""
+    """Skip slow tests unless requested, and CUDA tests without a CUDA device."""
     for item in items:
         if item.get_closest_marker("slow") and "slow" not in (config.option.markexpr or ""):
             item.add_marker(pytest.mark.skip(reason="takes minutes: run with -m slow"))

@@ -1,11 +1,11 @@
-"""Mutation testing: do the tests notice when one sign of an equation is changed?
+"""Mutation testing of the equations: small changes to the code must make a test fail.
 
-    python benchmarks/mutation.py            all equations: prints a table, writes mutation.json and mutation.md beside itself
-    python benchmarks/mutation.py softmax    one of them
+    python benchmarks/mutation.py            all equations; prints a table and writes mutation.json and mutation.md
+    python benchmarks/mutation.py softmax    one equation
 
-Most operators, comparisons, numbers, truth values, calls, keywords and assignments of every equation are changed, one at a
-time, and the tests of that equation run against it (20 examples for each property). What no test notices has survived: either
-it is equivalent, and EXPLAINED says why, or a test is missing.
+Each mutant changes one operator, comparison, number, Boolean, call, keyword argument or assignment of an equation. The tests of
+that equation run against it, with 20 examples for each property test. A mutant that passes all tests has survived: either it is
+equivalent, and EXPLAINED gives the reason, or a test is missing.
 """
 
 import ast
@@ -32,10 +32,10 @@ from minibert import equations  # noqa: E402
 from minibert.classroom.mistakes import compiled  # noqa: E402
 from minibert.equations import objectives  # noqa: E402
 from minibert.study.equations.registry import registry, without_docstring  # noqa: E402
-from tests.mistake_detection import put_in_place, quick, tests_at  # noqa: E402
+from tests.mistake_detection import FAILURES, few_examples, replaced, tests_at  # noqa: E402
 
 SECONDS = 60
-"""A mutant that runs longer has been noticed."""
+"""Time limit for the tests of one mutant. A mutant that exceeds it counts as detected."""
 
 OPERATORS: dict[type, list[type]] = {
     ast.Add: [ast.Sub],
@@ -62,19 +62,19 @@ NAMES |= {
 }
 
 SYMMETRIC = {"max", "min", "maximum", "transpose", "promote_types"}
-"""Functions whose two arguments may change places."""
+"""Functions whose result does not depend on the order of their two arguments."""
 
-DEVICE = "tests run on the CPU here; with inputs on a CUDA device it raises at once, and the tests marked `cuda` notice"
+DEVICE = "equivalent on the CPU; with inputs on a CUDA device it raises an error, which the tests marked `cuda` detect"
 CANCELS = "the maximum cancels, and so does its gradient"
-FIRST = "what the first block finds there is multiplied by e^-∞ = 0"
+FIRST = "the initial value is multiplied by e^-∞ = 0 in the first block"
 EXPLAINED = {
     ("softmax", "scores.detach()  →  scores"): CANCELS,
     ("online_softmax_attention", "scores.detach()  →  scores"): CANCELS,
-    ("online_softmax_attention", "64  →  65"): "the size of a block changes nothing, which is the point",
-    ("online_softmax_attention", "64  →  128"): "the size of a block changes nothing, which is the point",
-    ("online_softmax_attention", "torch.zeros_like(largest)  →  torch.ones_like(largest)"): FIRST,
-    ("online_softmax_attention", "0.0  →  1.0"): "any finite number will do: e^(-∞ - 1) is 0 as well",
-    ("online_softmax_attention", "1.0  →  2.0"): "what is divided there is 0",
+    ("online_softmax_attention", "64  →  65"): "the block size does not change the result",
+    ("online_softmax_attention", "64  →  128"): "the block size does not change the result",
+    ("online_softmax_attention", "torch.zeros_like(row_max)  →  torch.ones_like(row_max)"): FIRST,
+    ("online_softmax_attention", "0.0  →  1.0"): "every finite number works: e^(-∞ - 1) is 0 too",
+    ("online_softmax_attention", "1.0  →  2.0"): "the numerator is 0 there",
     ("padding_mask", "torch.arange(tokens, device=lengths.device)  →  torch.arange(tokens)"): DEVICE,
     (
         "sinusoidal_positions",
@@ -82,16 +82,16 @@ EXPLAINED = {
         "torch.arange(0, width, 2, dtype=positions.dtype)",
     ): DEVICE,
 }
-"""By equation and mutation: why no test can notice, here."""
+"""The reason why no test can detect a mutant, by equation and change."""
 
 
 def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
-    """Every tree that differs in one place, and what differs."""
-    for place, node in enumerate(ast.walk(tree)):
+    """Yield every mutant of a syntax tree, with a description of the change."""
+    for index, node in enumerate(ast.walk(tree)):
         for change in changes(node):
             mutant = copy.deepcopy(tree)
             before = ast.unparse(node)
-            target = next(other for number, other in enumerate(ast.walk(mutant)) if number == place)
+            target = next(other for number, other in enumerate(ast.walk(mutant)) if number == index)
             replacement = change(target)
             if replacement is not None:
                 mutant = Replace(target, replacement).visit(mutant)
@@ -101,12 +101,12 @@ def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
 
 
 def reason(name: str, change: str) -> str | None:
-    """Why nobody can notice a change, if that is known."""
+    """Return the reason why no test can detect a change, or None."""
     return EXPLAINED.get((name, change.partition(": ")[2]))
 
 
 class Replace(ast.NodeTransformer):
-    """Puts one node in the place of another."""
+    """Replace one node of a syntax tree by another."""
 
     def __init__(self, old: ast.AST, new: ast.AST) -> None:
         self.old, self.new = old, new
@@ -119,7 +119,7 @@ Change = Callable[[Any], ast.AST | None]
 
 
 def changes(node: ast.AST) -> list[Change]:
-    """What can be changed about a node: each either alters it in place, or gives another for it."""
+    """Return the possible changes to a node. Each one either modifies the node or returns a replacement."""
     found: list[Change] = []
     match node:
         case ast.BinOp(op=op):
@@ -145,7 +145,7 @@ def changes(node: ast.AST) -> list[Change]:
             found += [lambda n: n.body, lambda n: n.orelse]
     if isinstance(node, ast.Call) and not _is(node, "observe"):
         if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
-            found += [lambda n: n.func.value]  # the call left out
+            found += [lambda n: n.func.value]  # remove the call
         if len(node.args) == 2 and not node.keywords and ast.unparse(node.func).rpartition(".")[2] not in SYMMETRIC:
             found += [lambda n: setattr(n, "args", n.args[::-1])]
         found += [lambda n, k=k: n.keywords.pop(k) and None for k in range(len(node.keywords))]
@@ -163,7 +163,7 @@ def _is_module(node: ast.AST) -> bool:
 
 
 def tree_of(function: Callable[..., Any]) -> ast.Module:
-    """The function's code, without docstring and annotations, which compute nothing."""
+    """Return the syntax tree of a function without its docstring and annotations."""
     source = without_docstring(textwrap.dedent(inspect.getsource(function)))
     tree = ast.parse(source)
     definition = tree.body[0]
@@ -175,77 +175,77 @@ def tree_of(function: Callable[..., Any]) -> ast.Module:
 
 
 def functions() -> dict[str, tuple[Callable[..., Any], list[str]]]:
-    """Every equation and its tests, and the mean that three of them share."""
+    """Return every equation with its tests, and the reduction that three losses share."""
     found = {name: (inspect.unwrap(getattr(equations, name)), [entry.tests]) for name, entry in registry().items()}
     shared = [node for name in ("masked_lm_loss", "next_sentence_loss", "label_smoothing_loss") for node in found[name][1]]
-    return found | {"reduce_over_labeled": (inspect.unwrap(objectives.reduce_over_labeled), shared)}
+    return found | {"reduce_losses": (inspect.unwrap(objectives.reduce_losses), shared)}
 
 
-def survives(task: tuple[str, int]) -> tuple[str, str, str | None]:
-    """Runs the tests against one mutant: its function, what was changed, and which test notices it first, if any."""
+def first_failing_test(task: tuple[str, int]) -> tuple[str, str, str | None]:
+    """Run the tests against one mutant. Return the equation, the change, and the first test that fails, or None."""
     name, number = task
     torch.set_num_threads(1)
     function, tests = functions()[name]
     change, tree = list(mutants(tree_of(function)))[number]
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGALRM, _stop)
     signal.alarm(SECONDS)
     try:
-        other = compiled(function, ast.unparse(tree))
-        with put_in_place(function, other, tests), quick(tests, 20):
+        mutant = compiled(function, ast.unparse(tree))
+        with replaced(function, mutant, tests), few_examples(tests, 20):
             for node in tests:
                 for test, run in tests_at(node).items():
                     try:
                         run()
-                    except Exception:
+                    except FAILURES:
                         return name, change, test
     except SyntaxError:
         return name, change, "does not compile"
-    except TooLong:
+    except TimeLimit:
         return name, change, f"longer than {SECONDS} s"
     finally:
         signal.alarm(0)
     return name, change, None
 
 
-class TooLong(BaseException):
-    """Not an Exception, so that no test takes it for its own."""
+class TimeLimit(BaseException):
+    """Raised when the tests of a mutant run too long. It is not an Exception, so that no test catches it."""
 
 
-def _too_long(*_: object) -> None:
-    raise TooLong
+def _stop(*_: object) -> None:
+    raise TimeLimit
 
 
 def main(wanted: list[str]) -> int:
-    """Prints and writes what survived; 1 if something survived that nobody has explained."""
+    """Print and write the results. Return 1 if a mutant survived without an explanation."""
     began = time.monotonic()
     chosen = {name: pair for name, pair in functions().items() if not wanted or name in wanted}
     if not chosen:
-        sys.exit(f"there is no equation {wanted[0]!r}")
+        sys.exit(f"no equation is named {wanted[0]!r}; `minibert equations` lists the names")
     numbers = {name: len(list(mutants(tree_of(function)))) for name, (function, _) in chosen.items()}
     tasks = [(name, number) for name, count in numbers.items() for number in range(count)]
     with multiprocessing.get_context("spawn").Pool() as pool:
-        results = pool.map(survives, tasks, chunksize=4)
+        results = pool.map(first_failing_test, tasks, chunksize=4)
     page = report(results)
     print(page)
     print(f"{time.monotonic() - began:.0f} s")
     if not wanted:
         here = Path(__file__)
         here.with_suffix(".md").write_text(page, encoding="utf-8")
-        rows = [{"equation": name, "mutation": change, "noticed_by": test} for name, change, test in results]
+        rows = [{"equation": name, "mutation": change, "detected_by": test} for name, change, test in results]
         here.with_suffix(".json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return any(test is None and reason(name, change) is None for name, change, test in results)
 
 
 def report(results: list[tuple[str, str, str | None]]) -> str:
-    """A table of equations, and every survivor with its reason."""
-    total, killed = Counter(name for name, _, _ in results), Counter(name for name, _, test in results if test)
+    """Return a table of equations, and all surviving mutants with their reasons."""
+    total, detected = Counter(name for name, _, _ in results), Counter(name for name, _, test in results if test)
     survivors = [(name, change) for name, change, test in results if test is None]
-    share = sum(killed.values()) / len(results)
-    lines = ["# Mutation testing of the equations", "", "Made by `python benchmarks/mutation.py`.", ""]
-    lines += [f"{len(results)} mutants, {sum(killed.values())} noticed by the tests: **{share:.1%}**.", ""]
-    lines += ["| equation | mutants | noticed |", "|---|--:|--:|"]
-    lines += [f"| {name} | {count} | {killed[name]} |" for name, count in total.items()]
-    lines += ["", "## What survived, and why", ""]
+    share = sum(detected.values()) / len(results)
+    lines = ["# Mutation testing of the equations", "", "Generated by `python benchmarks/mutation.py`.", ""]
+    lines += [f"{len(results)} mutants, {sum(detected.values())} detected by the tests: **{share:.1%}**.", ""]
+    lines += ["| equation | mutants | detected |", "|---|--:|--:|"]
+    lines += [f"| {name} | {count} | {detected[name]} |" for name, count in total.items()]
+    lines += ["", "## Surviving mutants", ""]
     for name, change in survivors:
         lines += [f"- `{name}`, line {change}: {reason(name, change) or '**not explained**'}"]
     return "\n".join(lines) + "\n"

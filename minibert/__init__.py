@@ -1,18 +1,18 @@
-"""minibert: the Transformer and BERT, written by hand in PyTorch.
+"""minibert: the Transformer and BERT written by hand in PyTorch, to read, to teach with, and to check.
 
-Axis names in shape annotations:
+Axis names in the shape annotations:
 
-    batch           sequences of a batch
-    tokens          positions of a sequence
-    queries, keys   positions that attend, and positions that are attended to
+    batch           sequences in a batch
+    tokens          tokens of a sequence
+    queries, keys   tokens that attend, and tokens that are attended to
     heads           attention heads
-    width           size of a vector: of a token (`hidden_size`), or of a token in one head (`head_width`)
-    intermediate    hidden size of the feed-forward network
-    vocabulary      tokens of the vocabulary
+    width           size of a vector: of a token (`hidden_size`), or of one attention head (`head_width`)
+    intermediate    size of the hidden layer of the feed-forward network
+    vocabulary      entries of the vocabulary
     positions       positions with a prediction, such as masked tokens
-    classes         classes of a classification head
+    classes         classes of a classification
 
-`*batch` is any number of axes. `#keys` is an axis that may have size 1 and is then broadcast.
+`*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
 """
 
 from importlib import import_module
@@ -48,7 +48,7 @@ _MODULES = {
     "train": "training.loop",
     "warmup_linear": "training.optimizer",
 }
-"""Public names and the modules that define them. Each is loaded on first use, so that `import minibert` is fast."""
+"""Module of each public name. A module is imported on the first access to one of its names, so `import minibert` is fast."""
 
 __all__ = [*_MODULES]
 

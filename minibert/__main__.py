@@ -1,4 +1,4 @@
-"""`python -m minibert` is the command `minibert`."""
+"""Run the command line: `python -m minibert` is the same as `minibert`."""
 
 import sys
 

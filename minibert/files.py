@@ -1,4 +1,4 @@
-"""Where files go: a cache that may be deleted at any time, and writing that never leaves half a file behind."""
+"""The cache folder, and atomic writing of files."""
 
 import os
 import tempfile
@@ -6,16 +6,21 @@ from pathlib import Path
 
 
 def cache_directory() -> Path:
-    """`$MINIBERT_CACHE`, else `$XDG_CACHE_HOME/minibert`, else `~/.cache/minibert`; what lies there can be made again."""
+    """Return `$MINIBERT_CACHE`, else `$XDG_CACHE_HOME/minibert`, else `~/.cache/minibert`.
+
+    The folder may be deleted at any time: its files can be computed again.
+    """
     if chosen := os.environ.get("MINIBERT_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minibert"
 
 
 def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
-    """Writes beside, flushes to the disk, renames: whoever reads `path` finds the old content or the new, never a part.
+    """Write a file so that a reader finds either the old content or the new content, and never a part of it.
 
-    Raises: OSError as `open` does (a full disk, a folder that is read-only); the old content is then still there.
+    The content is written to a temporary file in the same folder, flushed to the disk, and renamed.
+
+    Raises: OSError as `open` does (disk full, read-only folder); the old content is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -32,7 +37,7 @@ def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
 
 
 def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it; mkstemp ignores it."""
+    """Return the file mode mask of the process. It can only be read by setting it; `mkstemp` ignores it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

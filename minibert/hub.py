@@ -1,27 +1,27 @@
-"""Where a checkpoint's files are: in a folder here, or on the Hugging Face hub, from where only those that are needed come."""
+"""Files of a checkpoint, in a local folder or on the Hugging Face hub. Only the files that are needed are downloaded."""
 
 import re
 from pathlib import Path
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-"""What names a model on the hub: `google-bert/bert-base-uncased`, `bert-base-uncased`."""
+"""Pattern of a model id on the hub, such as `google-bert/bert-base-uncased` or `bert-base-uncased`."""
 
 
 def fetch(source: str | Path, name: str) -> Path | None:
-    """The file `name` of a checkpoint, or None if the checkpoint has no such file.
+    """Return the path of the file `name` of a checkpoint, or None if the checkpoint has no such file.
 
     Args:
-        source: a folder, a file in it, or the id of a model on the hub, which is downloaded once and then kept.
+        source: a folder, a file in that folder, or a model id on the hub. Downloaded files are cached.
 
-    Raises: FileNotFoundError if there is neither such a folder nor such a model, or the hub cannot be reached.
+    Raises: FileNotFoundError if neither a folder nor a model with this name exists, or the hub cannot be reached.
     """
     path = Path(source)
     if path.exists():
         wanted = (path if path.is_dir() else path.parent) / name
         return wanted if wanted.is_file() else None
-    in_a_folder = len(path.parts) > 1 and path.parent.is_dir()  # then a folder was meant, and its name is wrong
-    if not isinstance(source, str) or not HUB_ID.fullmatch(source) or in_a_folder:
-        raise FileNotFoundError(f"{source}: there is no such folder or file")
+    is_local = len(path.parts) > 1 and path.parent.is_dir()  # the parent folder exists, so this is a mistyped path
+    if not isinstance(source, str) or not HUB_ID.fullmatch(source) or is_local:
+        raise FileNotFoundError(f"{source}: no such folder or file")
     return _download(source, name)
 
 
@@ -32,17 +32,19 @@ def _download(model: str, name: str) -> Path | None:
     try:
         return Path(hf_hub_download(model, name))
     except LocalEntryNotFoundError as error:
-        if try_to_load_from_cache(model, name) is _CACHED_NO_EXIST:  # the hub has said so when it could be reached
+        if try_to_load_from_cache(model, name) is _CACHED_NO_EXIST:  # an earlier request showed that the file does not exist
             return None
         raise FileNotFoundError(
-            f"{model}: is no checkpoint folder here, and the hub cannot be reached to look for it there. "
-            "Give a folder, or go online once: what is downloaded is kept"
+            f"{model}: not a local folder, and the Hugging Face hub cannot be reached. "
+            "Use the path of a local checkpoint, or connect to the internet once to download the model"
         ) from error
     except EntryNotFoundError:
         return None
     except GatedRepoError as error:
-        raise FileNotFoundError(f"{model}: not everybody may download it; see its page, then `hf auth login`") from error
+        raise FileNotFoundError(
+            f"{model}: access is restricted. Request access on the model's page, then run `hf auth login`"
+        ) from error
     except RepositoryNotFoundError as error:
-        raise FileNotFoundError(f"{model}: is no checkpoint folder here, and the hub has no such model") from error
-    except Exception as error:  # the libraries below raise their own kinds: bad names, proxies, connections
-        raise FileNotFoundError(f"{model}: could not be downloaded ({error})") from error
+        raise FileNotFoundError(f"{model}: neither a local folder nor a model on the Hugging Face hub") from error
+    except Exception as error:  # invalid names, proxies and connections raise errors of many classes
+        raise FileNotFoundError(f"{model}: download failed ({error})") from error

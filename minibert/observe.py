@@ -1,8 +1,8 @@
-"""Looking inside a forward pass with one word.
+"""Recording of the intermediate tensors of a forward pass.
 
-An equation says `scores = observe("scores", ...)`. While nobody records, that is the identity and costs nothing, under
-`torch.compile(fullgraph=True)` too. Inside `with record(model) as recording:` every observed tensor is kept under its
-path, such as `layers.0.attention.scores`, and can be replaced on its way (`edit=`).
+An equation names a tensor with `scores = observe("scores", ...)`. Without a recording, `observe` is the identity and costs
+nothing, also under `torch.compile(fullgraph=True)`. Inside `with record(model) as recording:` every observed tensor is stored
+under its path, such as `layers.0.attention.scores`, and can be replaced (`edit=`).
 """
 
 import difflib
@@ -16,28 +16,36 @@ from torch import Tensor, nn
 
 Edit = Tensor | Callable[[Tensor], Tensor]
 
-WRAPPERS = frozenset({"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model", "feed_forward"})
-"""Parts of a module's name that say how it is wrapped, not where in BERT it stands."""
+OMITTED_MODULES = frozenset(
+    {"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model", "feed_forward"}
+)
+"""Module names that are left out of recorded paths.
+
+Most of them are wrappers: a head's encoder (`bert`), torch.compile, DataParallel, activation checkpointing, peft.
+`feed_forward` is the module with the two linear maps of a layer; its steps are recorded as steps of the layer
+(`layers.0.intermediate`, `layers.0.activation`, `layers.0.feed_forward`). Only module names are left out, not the names
+given to `observe`.
+"""
 
 _recordings: "list[Recording]" = []
 
 
 def observe(name: str, tensor: Tensor) -> Tensor:
-    """The identity, unless somebody is recording: then `tensor` is kept, or replaced, under the path of `name`."""
+    """Return `tensor`. Inside a `record` block, also store it under the path of `name`, or return its replacement."""
     if not _recordings:
         return tensor
     for recording in _recordings:
-        tensor = recording._take(name, tensor)
+        tensor = recording._store(name, tensor)
     return tensor
 
 
 def is_recording() -> bool:
-    """Whether a `record` block is open: fast paths then step aside for the formulas, which can be looked into."""
+    """Return True inside a `record` block. Models then use the equations instead of fused kernels, which record no steps."""
     return bool(_recordings)
 
 
 class Recording:
-    """What was observed, by path. A path observed several times (two forward passes) keeps every tensor, in order.
+    """Observed tensors by path. A path that is observed several times (two forward passes) stores every tensor, in order.
 
     >>> with record() as recording:
     ...     total = observe("sum", torch.ones(2) + 1)
@@ -50,85 +58,93 @@ class Recording:
         self._gradients = gradients
         self._edit = dict(edit)
         self._scopes: list[str] = []
-        self._taken: dict[str, list[Tensor]] = {}
+        self._tensors: dict[str, list[Tensor]] = {}
 
     @property
     def paths(self) -> list[str]:
-        """Every path that was observed, in the order of the forward pass."""
-        return list(self._taken)
+        """All observed paths, in the order of the forward pass."""
+        return list(self._tensors)
 
-    def every(self, path: str) -> list[Tensor]:
-        """All tensors observed at `path`, in order. Raises KeyError, naming near paths, if there is none."""
-        if path not in self._taken:
-            raise KeyError(f"nothing was observed at {path!r}. {_near(path, self.paths)}")
-        return self._taken[path]
+    def all(self, path: str) -> list[Tensor]:
+        """Return all tensors observed at `path`, in order.
+
+        Raises: KeyError that lists similar paths, if the path was not observed.
+        """
+        if path not in self._tensors:
+            raise KeyError(f"no tensor was observed at {path!r}. {_hint(path, self.paths)}")
+        return self._tensors[path]
 
     def __getitem__(self, path: str) -> Tensor:
-        """The last tensor observed at `path`. Raises KeyError, naming near paths, if there is none."""
-        return self.every(path)[-1]
+        """Return the last tensor observed at `path`.
+
+        Raises: KeyError that lists similar paths, if the path was not observed.
+        """
+        return self.all(path)[-1]
 
     def __contains__(self, path: str) -> bool:
-        return path in self._taken
+        return path in self._tensors
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._taken)
+        return iter(self._tensors)
 
     def __len__(self) -> int:
-        return len(self._taken)
+        return len(self._tensors)
 
     def gradient(self, path: str) -> Tensor:
-        """The gradient of whatever `backward` was called on with respect to the tensor at `path`, in its shape.
+        """Return the gradient of the last tensor observed at `path`, after `backward()`.
 
-        Raises: RuntimeError if the block did not ask for gradients, or nothing was propagated back to this tensor.
+        Raises: RuntimeError if the recording was made without `gradients=True`, or no gradient reached this tensor.
         """
         tensor = self[path]
         if not self._gradients:
             raise RuntimeError("this recording has no gradients: use record(model, gradients=True)")
         if tensor.grad is None:
-            raise RuntimeError(f"no gradient has reached {path!r}: call backward() on something that depends on it")
+            raise RuntimeError(f"no gradient has reached {path!r}: call backward() on a tensor that depends on it")
         return tensor.grad
 
-    def _take(self, name: str, tensor: Tensor) -> Tensor:
+    def _store(self, name: str, tensor: Tensor) -> Tensor:
         if self._names is not None and not self._scopes:
             return tensor
         path = f"{self._scopes[-1]}.{name}".lstrip(".") if self._scopes else name
         if path in self._edit:
-            tensor = self._replaced(path, tensor)
+            tensor = self._edited(path, tensor)
         if self._gradients and tensor.requires_grad:
             tensor.retain_grad()
-        self._taken.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
+        self._tensors.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
         return tensor
 
-    def _replaced(self, path: str, tensor: Tensor) -> Tensor:
+    def _edited(self, path: str, tensor: Tensor) -> Tensor:
         edit = self._edit[path]
         new = edit if isinstance(edit, Tensor) else edit(tensor)
         if new.shape != tensor.shape or new.dtype != tensor.dtype:
             raise ValueError(
-                f"edit of {path!r}: the new tensor is {tuple(new.shape)} {new.dtype}, "
-                f"the one it replaces is {tuple(tensor.shape)} {tensor.dtype}"
+                f"edit of {path!r}: the new tensor has shape {tuple(new.shape)} and dtype {new.dtype}; "
+                f"it must have the shape {tuple(tensor.shape)} and dtype {tensor.dtype} of the observed tensor"
             )
         return new
 
     def _check_edits(self) -> None:
         for path in self._edit:
-            if path not in self._taken:
-                raise KeyError(f"edit: nothing was observed at {path!r}. {_near(path, self.paths)}")
+            if path not in self._tensors:
+                raise KeyError(f"edit: no tensor was observed at {path!r}. {_hint(path, self.paths)}")
 
 
 @contextmanager
 def record(
     model: nn.Module | None = None, *, gradients: bool = False, edit: Mapping[str, Edit] | None = None
 ) -> Iterator[Recording]:
-    """Records every observed tensor of `model` (without a model: of any equation) until the block ends.
+    """Record every observed tensor of `model` until the end of the `with` block.
 
     Args:
-        model: paths are relative to the Bert inside it: `layers.0.attention.weights`, however it is wrapped.
-        gradients: keep the tensors in the graph, so that `recording.gradient(path)` tells their gradient after `backward`.
-        edit: by path, a tensor to put in the place of the observed one, or a function that makes it from the observed
-            one: the rest of the forward pass goes on with it. It must keep shape and dtype.
+        model: the model to record. Paths are relative to its encoder, such as `layers.0.attention.weights`, even if the
+            model is compiled or wrapped. None records every call of an equation; the paths are then the bare names.
+        gradients: keep the tensors in the graph, so that `recording.gradient(path)` works after `backward()`.
+        edit: replacements by path: a tensor, or a function of the observed tensor. The rest of the forward pass uses the
+            replacement, which must have the same shape and dtype.
 
-    Compiled models run uncompiled inside the block. Raises: KeyError at the end of the block for an edit at a path that
-    was not observed, naming near ones.
+    Compiled models run uncompiled inside the block.
+
+    Raises: KeyError at the end of the block, if the path of an edit was not observed.
     """
     names = None if model is None else {module: _path(name) for name, module in model.named_modules()}
     recording = Recording(names, gradients, edit or {})
@@ -138,7 +154,7 @@ def record(
             stack.callback(enter.remove)
             leave = module.register_forward_hook(partial(_leave, recording), always_call=True)
             stack.callback(leave.remove)
-        if "torch._dynamo" in sys.modules:  # else nothing can have been compiled, and importing it takes seconds
+        if "torch._dynamo" in sys.modules:  # otherwise nothing was compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         _recordings.append(recording)
         stack.callback(_recordings.remove, recording)
@@ -155,12 +171,13 @@ def _leave(recording: Recording, module: nn.Module, inputs: object, output: obje
 
 
 def _path(module_name: str) -> str:
-    return ".".join(part for part in module_name.split(".") if part not in WRAPPERS)
+    return ".".join(part for part in module_name.split(".") if part not in OMITTED_MODULES)
 
 
-def _near(path: str, paths: list[str]) -> str:
+def _hint(path: str, paths: list[str]) -> str:
+    """Return the second sentence of the error for a path that was not observed."""
     if not paths:
-        return "Nothing was observed at all: was the model called inside the block?"
+        return "No tensor was observed at all: call the model inside the `with record(...)` block"
     near = difflib.get_close_matches(path, paths, n=3, cutoff=0.0)
-    inner = " Inner steps of attention are not observed with attention='fused'." if ".attention." in path else ""
-    return f"Near ones: {', '.join(near)}.{inner}"
+    fused = ". With attention='fused' the steps inside attention are not observed" if ".attention." in path else ""
+    return f"Similar paths: {', '.join(near)}{fused}"

@@ -1,7 +1,7 @@
-"""Runs the tests of a function while something else stands in its place, and tells which of them notice.
+"""Run the tests of a function with a variant in its place, and report which tests fail.
 
-Tests stand in classes, one for each function, and need no fixtures; the line `Tests:` of the function's docstring names them.
-A *value* test (`test_value…`, `test_gradient…`) compares with the formula in loops; every other one is a *property*.
+The tests of a function form a class without fixtures, named on the line `Tests:` of the function's docstring. A *value* test
+(`test_value…`, `test_gradient…`) compares with the formula in loops. Every other test is a *property* test.
 """
 
 import functools
@@ -16,21 +16,24 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parents[1]
+FAILURES = (Exception, pytest.fail.Exception)
+"""Exceptions of a failed test. `pytest.raises` fails with a BaseException."""
 
 
 def is_value_test(name: str) -> bool:
-    """Whether a test compares with the formula, number by number; else it is a theorem."""
+    """Return True if a test compares numbers with the formula, and False if it checks a property."""
     return name.startswith(("test_value", "test_gradient"))
 
 
 @functools.cache
 def load(path: str) -> Any:
-    """A file of tests as a module, under the hook that pytest has installed."""
+    """Import a test file as a module, with the import hook that pytest has installed."""
     name = path.removesuffix(".py").replace("/", ".")
-    spec = importlib.util.spec_from_file_location(f"killing.{name}", ROOT / path)
+    spec = importlib.util.spec_from_file_location(f"mistake_detection.{name}", ROOT / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -41,17 +44,19 @@ def load(path: str) -> Any:
 
 @functools.cache
 def tests_at(node: str) -> dict[str, Callable[[], None]]:
-    """The tests of a class such as `tests/equations/test_layers.py::TestGelu`, by name, ready to be called."""
+    """Return the tests of a class such as `tests/equations/test_layers.py::TestGelu` by name, as callables."""
     path, _, name = node.partition("::")
-    found = getattr(load(path), name)
-    one = found()
-    return {test: functools.partial(_run, getattr(one, test)) for test in vars(found) if test.startswith("test_")}
+    test_class = getattr(load(path), name)
+    instance = test_class()
+    return {test: functools.partial(_run, getattr(instance, test)) for test in vars(test_class) if test.startswith("test_")}
 
 
-def killers(function: Callable[..., Any], other: Callable[..., Any], tests: list[str], examples: int = 20) -> dict[str, bool]:
-    """By test, whether it fails while `other` stands in the place of `function`."""
+def failing_tests(
+    function: Callable[..., Any], replacement: Callable[..., Any], tests: list[str], examples: int = 20
+) -> dict[str, bool]:
+    """Return for each test, by name, whether it fails with `replacement` instead of `function`."""
     outcome = {}
-    with put_in_place(function, other, tests), quick(tests, examples):
+    with replaced(function, replacement, tests), few_examples(tests, examples):
         for node in tests:
             for name, test in tests_at(node).items():
                 outcome[name] = not _passes(test)
@@ -59,16 +64,18 @@ def killers(function: Callable[..., Any], other: Callable[..., Any], tests: list
 
 
 @contextmanager
-def put_in_place(function: Callable[..., Any], other: Callable[..., Any], tests: list[str]) -> Iterator[None]:
-    """Wherever the function is known by its name: where it is defined, where it is exported, and in the tests."""
+def replaced(function: Callable[..., Any], replacement: Callable[..., Any], tests: list[str]) -> Iterator[None]:
+    """Replace a function in the module that defines it, in `minibert.equations`, and in the test modules."""
     original = inspect.unwrap(function)
     owner, _, name = original.__qualname__.rpartition(".")
-    home = sys.modules[original.__module__]
-    places = (
-        [getattr(home, owner)] if owner else [home, sys.modules["minibert.equations"], *(load(t.split("::")[0]) for t in tests)]
+    module = sys.modules[original.__module__]
+    namespaces = (
+        [getattr(module, owner)]
+        if owner
+        else [module, sys.modules["minibert.equations"], *(load(t.split("::")[0]) for t in tests)]
     )
-    with mock.patch.multiple(places[0], **{name: other}):
-        patches = [mock.patch.object(place, name, other) for place in places[1:] if hasattr(place, name)]
+    with mock.patch.multiple(namespaces[0], **{name: replacement}):
+        patches = [mock.patch.object(space, name, replacement) for space in namespaces[1:] if hasattr(space, name)]
         for patch in patches:
             patch.start()
         try:
@@ -79,8 +86,8 @@ def put_in_place(function: Callable[..., Any], other: Callable[..., Any], tests:
 
 
 @contextmanager
-def quick(tests: list[str], examples: int) -> Iterator[None]:
-    """The same few examples every time, and no search for the smallest."""
+def few_examples(tests: list[str], examples: int) -> Iterator[None]:
+    """Run property tests with the same few examples every time, without shrinking."""
     inner = [getattr(method, "__func__", method) for node in tests for method in _methods(node)]
     with_examples = [method for method in inner if hasattr(method, "hypothesis")]
     before = [method._hypothesis_internal_use_settings for method in with_examples]
@@ -102,7 +109,7 @@ def _methods(node: str) -> list[Any]:
 
 
 def _run(method: Callable[..., None]) -> None:
-    """Calls a test with every combination of its parameters."""
+    """Call a test with every combination of its parameters."""
     marks = [mark for mark in getattr(method, "pytestmark", []) if mark.name == "parametrize"]
     for values in itertools.product(*(mark.args[1] for mark in marks)):
         arguments = {}
@@ -116,6 +123,6 @@ def _passes(test: Callable[[], None]) -> bool:
     with redirect_stdout(io.StringIO()):
         try:
             test()
-        except Exception:
+        except FAILURES:
             return False
     return True

@@ -1,4 +1,4 @@
-"""Running the command line in separate processes."""
+"""The command line in separate processes."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def start(command: list[str], processes: int = 1) -> subprocess.Popen[str]:
-    """Start `minibert` in one process, or in several with torchrun."""
+    """Start `minibert` in one process, or in several processes with torchrun."""
     launcher = [] if processes == 1 else ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     words = [sys.executable, "-m", *launcher, "minibert", *command]

@@ -1,4 +1,4 @@
-"""The equations again, in float64, as loops over numbers, transcribed from the papers. Shares no code with minibert."""
+"""The equations as float64 loops, transcribed from the papers. This file shares no code with minibert."""
 
 import cmath
 import math
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 def softmax(x: Array) -> Array:
@@ -78,7 +78,7 @@ def merge_heads(x: Array) -> Array:
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """Row times column."""
+    """Matrix product: row times column."""
     out = np.zeros((a.shape[0], b.shape[1]))
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
@@ -96,7 +96,7 @@ def causal_mask(n: int) -> NDArray[np.bool_]:
 
 
 def padding_mask(lengths: list[int], n: int) -> NDArray[np.bool_]:
-    """Every query of a sequence may read its first `length` keys, and no other."""
+    """Every query of a sequence may attend to its first `length` keys, and to no other."""
     out = np.zeros((len(lengths), 1, n), dtype=np.bool_)
     for b in range(len(lengths)):
         for j in range(n):
@@ -121,8 +121,8 @@ def rotary_positions(x: Array, positions: Array) -> Array:
     for t in range(tokens):
         for i in range(d // 2):
             theta = math.pow(10000, -2 * i / d)
-            turned = complex(x[t, 2 * i], x[t, 2 * i + 1]) * cmath.exp(1j * positions[t] * theta)
-            out[t, 2 * i], out[t, 2 * i + 1] = turned.real, turned.imag
+            rotated = complex(x[t, 2 * i], x[t, 2 * i + 1]) * cmath.exp(1j * positions[t] * theta)
+            out[t, 2 * i], out[t, 2 * i + 1] = rotated.real, rotated.imag
     return out
 
 
@@ -166,9 +166,9 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> Array:
     return np.array([(x[i] - mean) / math.sqrt(variance + eps) * gain[i] + bias[i] for i in range(d)])
 
 
-def add_and_norm(x: Array, found: Array, gain: Array, bias: Array, eps: float) -> Array:
-    """Vaswani et al. 2017, section 3.1, one vector and what the sublayer has found for it: LayerNorm(x + Sublayer(x))."""
-    return layer_norm(np.array([x[i] + found[i] for i in range(len(x))]), gain, bias, eps)
+def add_and_norm(x: Array, sublayer: Array, gain: Array, bias: Array, eps: float) -> Array:
+    """Vaswani et al. 2017, section 3.1, for one vector and the output of its sublayer: LayerNorm(x + Sublayer(x))."""
+    return layer_norm(np.array([x[i] + sublayer[i] for i in range(len(x))]), gain, bias, eps)
 
 
 def relu(x: float) -> float:
@@ -202,21 +202,21 @@ def feed_forward(x: Array, w1: Array, b1: Array, w2: Array, b2: Array) -> Array:
 
 
 def cross_entropy(logits: Array, label: int) -> float:
-    """Minus the log of the probability that softmax gives to the label, one prediction; nothing if it is ignored."""
-    if label == IGNORED:
+    """Minus the log of the softmax probability of the label, for one prediction; 0 if the label is ignored."""
+    if label == IGNORE_INDEX:
         return 0.0
     return -math.log(math.exp(logits[label]) / sum(math.exp(z) for z in logits))
 
 
 def mean_cross_entropy(logits: Array, labels: NDArray[np.int64]) -> float:
     """Devlin et al. 2019, section 3.1: the mean over the predictions that have a label."""
-    losses = [cross_entropy(logits[i], int(labels[i])) for i in range(len(labels)) if labels[i] != IGNORED]
+    losses = [cross_entropy(logits[i], int(labels[i])) for i in range(len(labels)) if labels[i] != IGNORE_INDEX]
     return sum(losses) / len(losses) if losses else 0.0
 
 
 def smoothed_cross_entropy(logits: Array, label: int, smoothing: float) -> float:
     """Szegedy et al. 2016, section 7: cross-entropy with q'(k) = (1 - eps) [k is the label] + eps / K."""
-    if label == IGNORED:
+    if label == IGNORE_INDEX:
         return 0.0
     total = sum(math.exp(z) for z in logits)
     loss = 0.0
@@ -233,55 +233,56 @@ def binary_cross_entropy(z: float, y: float) -> float:
 
 
 def perplexity(loss: float) -> float:
-    """e to the power of the mean loss, here by its series."""
+    """e to the power of the mean loss, computed by its series."""
     total, term = 0.0, 1.0
     for n in range(1, 200):
         total, term = total + term, term * loss / n
     return total
 
 
-def unigram_entropy(learnt: list[int], held_out: list[int], vocabulary: int) -> float:
-    """Minus the mean log frequency of the held-out tokens; every token of the vocabulary is counted once more."""
-    total = len(learnt) + vocabulary
-    return -sum(math.log((sum(1 for w in learnt if w == t) + 1) / total) for t in held_out) / len(held_out)
+def unigram_entropy(train_ids: list[int], validation_ids: list[int], vocab_size: int) -> float:
+    """Minus the mean log frequency of the validation tokens; one is added to the count of every token."""
+    total = len(train_ids) + vocab_size
+    counts = [sum(1 for token in train_ids if token == t) + 1 for t in validation_ids]
+    return -sum(math.log(count / total) for count in counts) / len(validation_ids)
 
 
 def adamw(
     theta: float,
     gradients: list[float],
-    rate: float,
+    learning_rate: float,
     betas: tuple[float, float],
     eps: float,
     decay: float,
     bias_correction: bool,
 ) -> float:
-    """Loshchilov and Hutter 2019, algorithm 2, one weight, a step for every gradient."""
+    """Loshchilov and Hutter 2019, algorithm 2, for one weight: one step for every gradient."""
     m = v = 0.0
     for t, g in enumerate(gradients, start=1):
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g * g
         m_hat = m / (1 - math.pow(betas[0], t)) if bias_correction else m
         v_hat = v / (1 - math.pow(betas[1], t)) if bias_correction else v
-        theta = theta - rate * (m_hat / (math.sqrt(v_hat) + eps) + decay * theta)
+        theta = theta - learning_rate * (m_hat / (math.sqrt(v_hat) + eps) + decay * theta)
     return theta
 
 
-def warmup_linear(t: int, steps: int, warmup: int) -> float:
-    """Devlin et al. 2019, section A.2: up to 1 over the warm-up; then down, so that step `steps` + 1 would have 0."""
-    if t > steps:
+def warmup_linear(t: int, total_steps: int, warmup_steps: int) -> float:
+    """Devlin et al. 2019, section A.2: linear to 1 during the warm-up, then linear to 0 at step `total_steps` + 1."""
+    if t > total_steps:
         return 0.0
-    return t / warmup if t <= warmup else (steps + 1 - t) / (steps - warmup)
+    return t / warmup_steps if t <= warmup_steps else (total_steps + 1 - t) / (total_steps - warmup_steps)
 
 
-def noam(t: int, d_model: int, warmup: int) -> float:
+def noam(t: int, d_model: int, warmup_steps: int) -> float:
     """Vaswani et al. 2017, equation 3."""
-    return min(1 / math.sqrt(t), t * math.pow(warmup, -1.5)) / math.sqrt(d_model)
+    return min(1 / math.sqrt(t), t * math.pow(warmup_steps, -1.5)) / math.sqrt(d_model)
 
 
-def clip(gradients: list[float], largest: float) -> list[float]:
+def clip(gradients: list[float], max_norm: float) -> list[float]:
     """Pascanu et al. 2013, algorithm 1: if the norm is above the threshold, g becomes threshold / norm times g."""
     norm = math.sqrt(sum(g * g for g in gradients))
-    return [g * largest / norm if norm > largest else g for g in gradients]
+    return [g * max_norm / norm if norm > max_norm else g for g in gradients]
 
 
 def mask_example(
@@ -294,36 +295,36 @@ def mask_example(
     continues: Sequence[bool],
     most: int,
 ) -> list[tuple[int, int]]:
-    """Devlin et al. 2019, section 3.1, task 1, and Google's whole words: what stands at each place now, and its label."""
+    """Devlin et al. 2019, section 3.1, task 1, with Google's whole-word masking: new token and label at each position."""
     words: list[list[int]] = []
-    for place in range(len(tokens)):
-        if continues[place] and maskable[place] and place > 0:
-            words[-1].append(place)
+    for position in range(len(tokens)):
+        if continues[position] and maskable[position] and position > 0:
+            words[-1].append(position)
         else:
-            words.append([place])
-    guessed: set[int] = set()
+            words.append([position])
+    masked: set[int] = set()
     for word in sorted(words, key=lambda word: draws[word[0]][0]):
-        hidden = [place for place in word if maskable[place]]
-        if draws[word[0]][0] >= share or len(guessed) + len(hidden) > most:
+        selected = [position for position in word if maskable[position]]
+        if draws[word[0]][0] >= share or len(masked) + len(selected) > most:
             break
-        guessed.update(hidden)
+        masked.update(selected)
     result = []
-    for place, token in enumerate(tokens):
-        _, lot, piece = draws[place]
-        if place not in guessed:
-            result.append((token, IGNORED))
-        elif lot < 0.8:
+    for position, token in enumerate(tokens):
+        _, action, choice = draws[position]
+        if position not in masked:
+            result.append((token, IGNORE_INDEX))
+        elif action < 0.8:
             result.append((mask, token))
-        elif lot < 0.9:
-            result.append((pieces[int(piece * len(pieces))], token))
+        elif action < 0.9:
+            result.append((pieces[int(choice * len(pieces))], token))
         else:
             result.append((token, token))
     return result
 
 
-def truncated_pair(a_length: int, b_length: int, longest: int) -> tuple[int, int]:
-    """Google's BERT code, `truncate_seq_pair`: the lengths that are left."""
-    while a_length + b_length > longest:
+def truncated_pair(a_length: int, b_length: int, max_length: int) -> tuple[int, int]:
+    """Google's BERT code, `truncate_seq_pair`: the lengths of both segments after truncation."""
+    while a_length + b_length > max_length:
         if a_length > b_length:
             a_length -= 1
         else:

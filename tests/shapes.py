@@ -1,4 +1,4 @@
-"""What checks the annotations in tests: beartype, for which a whole number is a float too, as in PEP 484."""
+"""The type checker of the shape annotations: beartype, with an int accepted for a float as in PEP 484."""
 
 from beartype import BeartypeConf, beartype
 

@@ -1,4 +1,4 @@
-"""What property tests draw from: shapes (axes of 1, and of 0 where nothing forbids it), magnitudes, masks of every kind."""
+"""Hypothesis strategies: shapes (including axes of size 1 and, where possible, 0), magnitudes, and masks."""
 
 import torch
 from hypothesis import strategies as st
@@ -9,20 +9,20 @@ half_precisions = st.sampled_from([torch.float16, torch.bfloat16])
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Normal numbers that depend on the seed alone."""
+    """Return normally distributed numbers that depend on the seed only."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 @st.composite
 def tensors(draw: st.DrawFn, axes: int, magnitude: float = 3.0, largest: int = 5, smallest: int = 1) -> Tensor:
-    """A float64 tensor of normal numbers. The last axis is at least 1 long, the others `smallest` to `largest`."""
+    """Draw a float64 tensor of normal numbers. The last axis has size 1 to `largest`, the others `smallest` to `largest`."""
     shape = [draw(st.integers(smallest, largest)) for _ in range(axes - 1)] + [draw(st.integers(1, largest))]
     return draw(st.floats(0.01, magnitude)) * normal(draw(seeds), *shape)
 
 
 @st.composite
 def masks(draw: st.DrawFn, batch: tuple[int, ...], queries: int, keys: int) -> Tensor:
-    """A mask of what is kept: everything, padding at the end, the past, or anything at all, empty rows included."""
+    """Draw a mask (True means "may attend"): all True, padding at the end, causal, or random, possibly with empty rows."""
     generator = torch.Generator().manual_seed(draw(seeds))
     kind = draw(st.sampled_from(["all", "padding", "causal", "random"]))
     if kind == "all":
@@ -40,7 +40,7 @@ AttentionInputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @st.composite
 def attention_inputs(draw: st.DrawFn, largest: int = 5, smallest: int = 1) -> AttentionInputs:
-    """Query, key, value and mask that fit each other, in float64; `smallest` 0 allows for no queries and no keys."""
+    """Draw query, key, value and mask of matching shapes, in float64. `smallest=0` allows no queries and no keys."""
     batch = draw(st.sampled_from([(), (2,), (2, 3)]))
     queries, keys = draw(st.tuples(*[st.integers(smallest, largest)] * 2))
     width, value_width = draw(st.tuples(*[st.integers(1, largest)] * 2))

@@ -1,4 +1,4 @@
-"""Checkpoints from the hub: a small server stands in for it, and only the files that are needed are asked for."""
+"""Downloading checkpoints from the hub, with a small local server in its place."""
 
 import os
 import subprocess
@@ -29,16 +29,16 @@ print(float(Bert.from_pretrained(sys.argv[1]).embeddings.words.weight.sum()), lo
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    BertForPreTraining(CONFIG).save_pretrained(tmp_path / "there")
-    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *"abcdefg"]), tmp_path / "there")
-    (tmp_path / "there" / "tf_model.h5").write_bytes(b"not needed")
-    return tmp_path / "there"
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path / "tiny")
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *"abcdefg"]), tmp_path / "tiny")
+    (tmp_path / "tiny" / "tf_model.h5").write_bytes(b"not needed")
+    return tmp_path / "tiny"
 
 
 @pytest.fixture
 def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that has one model, `somebody/tiny`, and what it has been asked for."""
-    asked: list[str] = []
+    """Start a server with one model, `somebody/tiny`, and return its address and the list of its requests."""
+    requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -51,7 +51,7 @@ def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
             start, _, name = self.path.partition("/resolve/main/")
             file = folder / name
             known = start == "/somebody/tiny"
-            asked.append(name if body else f"HEAD {name}")
+            requests.append(name if body else f"HEAD {name}")
             if not (known and name and file.is_file()):
                 self.send_response(404)
                 self.send_header("X-Error-Code", "EntryNotFound" if known else "RepoNotFound")
@@ -73,56 +73,61 @@ def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    yield f"http://127.0.0.1:{server.server_address[1]}", requests
     server.shutdown()
 
 
-def run(model: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Loads a model in a process of its own, since the hub's address is read once."""
+def load_in_a_new_process(model: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Load a model in a separate process, because the address of the hub is read once per process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     variables = {**clean, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "no_proxy": "*", **environment}
     return subprocess.run([sys.executable, "-c", LOAD, model], capture_output=True, text=True, env=variables, timeout=120)
 
 
-def test_a_model_is_downloaded_once_and_then_kept(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
-    """Only what is needed; afterwards it is there without the hub. What the hub does not have is named."""
-    address, asked = hub
-    done = run("somebody/tiny", tmp_path / "home", HF_ENDPOINT=address)
+def test_model_is_downloaded_once_and_cached(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
+    """Only the needed files are downloaded. Later they are loaded without the hub. The error for an unknown model names it."""
+    address, requests = hub
+    done = load_in_a_new_process("somebody/tiny", tmp_path / "home", HF_ENDPOINT=address)
     weight = BertForPreTraining.from_pretrained(folder).bert.embeddings.words.weight
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(float(weight.sum())), "12"]
-    assert {name for name in asked if name and not name.startswith("HEAD")} == {
+    assert {name for name in requests if name and not name.startswith("HEAD")} == {
         "config.json",
         "model.safetensors",
         "tokenizer.json",
     }
-    again = run("somebody/tiny", tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    again = load_in_a_new_process("somebody/tiny", tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert again.stdout == done.stdout, again.stderr
-    missing = run("somebody/else", tmp_path / "home", HF_ENDPOINT=address)
-    assert "somebody/else: is no checkpoint folder here, and the hub has no such model" in missing.stderr
+    missing = load_in_a_new_process("somebody/else", tmp_path / "home", HF_ENDPOINT=address)
+    assert "somebody/else: neither a local folder nor a model on the Hugging Face hub" in missing.stderr
 
 
-def test_what_the_hub_did_not_have_is_known_without_it(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
-    """Older weights are found again offline; where a download was broken off, it is said that the hub is needed."""
+def test_missing_files_are_remembered_offline(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
+    """Weights in the older format load again offline. After an incomplete download, the error says that the hub is needed."""
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
     torch.save(tensors, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    done = run("somebody/tiny", tmp_path / "home", HF_ENDPOINT=hub[0])
+    done = load_in_a_new_process("somebody/tiny", tmp_path / "home", HF_ENDPOINT=hub[0])
     assert done.returncode == 0, done.stderr
-    assert run("somebody/tiny", tmp_path / "home", HF_HUB_OFFLINE="1").stdout == done.stdout
+    assert load_in_a_new_process("somebody/tiny", tmp_path / "home", HF_HUB_OFFLINE="1").stdout == done.stdout
     next((tmp_path / "home").rglob("pytorch_model.bin")).unlink()
-    assert "the hub cannot be reached" in run("somebody/tiny", tmp_path / "home", HF_HUB_OFFLINE="1").stderr
+    assert (
+        "the Hugging Face hub cannot be reached"
+        in load_in_a_new_process("somebody/tiny", tmp_path / "home", HF_HUB_OFFLINE="1").stderr
+    )
 
 
-def test_without_the_hub_it_is_said_what_to_do() -> None:
-    """These tests run with HF_HUB_OFFLINE."""
-    with pytest.raises(FileNotFoundError, match="somebody/tiny: is no checkpoint folder here, and the hub cannot be reached"):
+def test_error_without_the_hub_says_what_to_do() -> None:
+    """The tests run with HF_HUB_OFFLINE."""
+    with pytest.raises(
+        FileNotFoundError, match="somebody/tiny: not a local folder, and the Hugging Face hub cannot be reached"
+    ):
         fetch("somebody/tiny", "config.json")
 
 
 @pytest.mark.parametrize("source", ["./nowhere", "/no/such/folder", "a/b/c", "docs/nowhere", Path("nowhere")])
-def test_a_path_is_not_taken_for_a_name_on_the_hub(source: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What begins with a folder that is there was meant as a path."""
+def test_a_path_is_not_used_as_a_hub_id(source: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that starts with an existing folder is a path."""
     monkeypatch.chdir(Path(__file__).parents[1])
-    with pytest.raises(FileNotFoundError, match="there is no such folder or file"):
+    with pytest.raises(FileNotFoundError, match="no such folder or file"):
         fetch(source, "config.json")

@@ -1,4 +1,4 @@
-"""Looking inside: paths, edits, gradients, and that nothing is left behind."""
+"""Recording: paths, edits, gradients, and clean-up after the block."""
 
 import pickle
 import subprocess
@@ -34,22 +34,22 @@ def model() -> BertForPreTraining:
     return BertForPreTraining(CONFIG).eval()
 
 
-def test_off_it_is_the_identity() -> None:
-    """Nobody records: the very same tensor comes back."""
+def test_observe_is_the_identity_without_a_recording() -> None:
+    """Without a recording the same tensor object is returned."""
     x = torch.ones(2)
     assert observe("anything", x) is x
     assert not is_recording()
 
 
-def test_every_step_has_its_path(model: BertForPreTraining) -> None:
-    """All the steps, in the order of the forward pass, relative to the Bert inside."""
+def test_paths_of_a_bert(model: BertForPreTraining) -> None:
+    """All steps are recorded in the order of the forward pass, with paths relative to the encoder."""
     with record(model) as recording:
         model(IDS)
     assert recording.paths == PATHS
 
 
-def test_a_mask_is_observed_too(model: BertForPreTraining) -> None:
-    """With padding there are masked scores: -inf where the padding is."""
+def test_masked_scores_are_recorded(model: BertForPreTraining) -> None:
+    """With padding, the masked scores are -inf at the padding."""
     with record(model) as recording:
         model(IDS, attention_mask=torch.tensor([[1, 1, 1, 0]]))
     assert recording["layers.0.attention.masked_scores"][..., 3].isneginf().all()
@@ -58,8 +58,8 @@ def test_a_mask_is_observed_too(model: BertForPreTraining) -> None:
 
 @pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
-def test_wrappers_do_not_show_in_paths(model: BertForPreTraining, wrap) -> None:
-    """Compiled or parallel, the paths are the same; a compiled model runs uncompiled while it is recorded."""
+def test_paths_do_not_contain_wrappers(model: BertForPreTraining, wrap) -> None:
+    """Compiled or parallel models have the same paths. A compiled model runs uncompiled during a recording."""
     wrapped = wrap(model)
     wrapped(IDS)
     with record(wrapped) as recording:
@@ -67,8 +67,8 @@ def test_wrappers_do_not_show_in_paths(model: BertForPreTraining, wrap) -> None:
     assert recording.paths == PATHS
 
 
-def test_the_recorded_numbers_are_the_models_own(model: BertForPreTraining) -> None:
-    """Scores, weights and context fit each other, and the last layer's output is what the model returns."""
+def test_recorded_tensors_are_consistent(model: BertForPreTraining) -> None:
+    """Scores, weights and context are related by the formula, and the last layer's output is the model's output."""
     with record(model) as recording:
         output = model.bert(IDS)
     part = {name: recording[f"layers.1.attention.{name}"] for name in ("query", "key", "value", "scores", "weights", "context")}
@@ -78,8 +78,8 @@ def test_the_recorded_numbers_are_the_models_own(model: BertForPreTraining) -> N
     torch.testing.assert_close(recording["layers.1.output"], output.last_hidden_state)
 
 
-def test_recording_changes_no_number(model: BertForPreTraining) -> None:
-    """Recorded or not, the output is the same to rounding: the fast paths equal the formulas."""
+def test_recording_does_not_change_the_output(model: BertForPreTraining) -> None:
+    """With and without a recording, the outputs are equal up to rounding."""
     plain = model(IDS)
     with record(model):
         recorded = model(IDS)
@@ -87,7 +87,7 @@ def test_recording_changes_no_number(model: BertForPreTraining) -> None:
 
 
 def test_gradients(model: BertForPreTraining) -> None:
-    """The gradient at a path is the derivative with respect to that tensor: for the logits of a sum, ones."""
+    """The gradient at a path is the derivative with respect to that tensor: ones for the logits of a sum."""
     with record(model, gradients=True) as recording:
         model(IDS).prediction_logits.sum().backward()
     torch.testing.assert_close(recording.gradient("mlm.logits"), torch.ones(1, 4, 50))
@@ -96,8 +96,8 @@ def test_gradients(model: BertForPreTraining) -> None:
         recording.gradient("nsp.logits")
 
 
-def test_without_gradients_none_are_kept(model: BertForPreTraining) -> None:
-    """The tensors are cut from the graph, so that no memory is held, and asking says how to get them."""
+def test_tensors_are_detached_without_gradients(model: BertForPreTraining) -> None:
+    """The tensors are detached, so that no memory is held. The error message says how to record gradients."""
     with record(model) as recording:
         model(IDS)
     assert not recording["mlm.logits"].requires_grad
@@ -106,8 +106,8 @@ def test_without_gradients_none_are_kept(model: BertForPreTraining) -> None:
 
 
 @pytest.mark.parametrize("edit", [torch.zeros(1, 2, 4, 4), torch.zeros_like])
-def test_an_edit_replaces_what_follows(model: BertForPreTraining, edit) -> None:
-    """With all attention weights put to zero the context is zero; other layers go on as they are."""
+def test_edit_changes_the_rest_of_the_forward_pass(model: BertForPreTraining, edit) -> None:
+    """If all attention weights are set to zero, the context is zero; other layers are not edited."""
     with record(model, edit={"layers.0.attention.weights": edit}) as recording:
         model(IDS)
     assert not recording["layers.0.attention.weights"].any()
@@ -115,36 +115,36 @@ def test_an_edit_replaces_what_follows(model: BertForPreTraining, edit) -> None:
     assert recording["layers.1.attention.context"].any()
 
 
-def test_an_edit_must_keep_the_shape(model: BertForPreTraining) -> None:
-    """The message names path and both shapes; afterwards nobody records any more."""
+def test_edit_with_another_shape_raises(model: BertForPreTraining) -> None:
+    """The message contains the path and both shapes. Afterwards no recording is active."""
     with pytest.raises(ValueError, match=r"'pooler'.*\(1, 3\).*\(1, 8\)"), record(model, edit={"pooler": torch.zeros(1, 3)}):
         model(IDS)
     assert not is_recording()
 
 
-def test_unknown_names_raise_with_near_ones(model: BertForPreTraining) -> None:
-    """A slip of the pen is answered with what was probably meant, for reading and for editing."""
+def test_error_for_an_unknown_path_lists_similar_paths(model: BertForPreTraining) -> None:
+    """A typing error is answered with similar paths, for reading and for editing."""
     with record(model) as recording:
         model(IDS)
     with pytest.raises(KeyError, match=r"layers\.0\.attention\.weights"):
         recording["layers.0.attention.wieghts"]
     with pytest.raises(KeyError, match=r"layers\.0\.attention\.weights"), record(model, edit={"layers.0.attn.weights": IDS}):
         model(IDS)
-    with pytest.raises(KeyError, match="was the model called inside the block"), record(model) as recording:
+    with pytest.raises(KeyError, match="call the model inside the"), record(model) as recording:
         recording["pooler"]
 
 
-def test_explicitly_fused_attention_hides_its_inner_steps(model: BertForPreTraining) -> None:
-    """What was asked for is honoured: only the context is seen, and the message says why."""
+def test_fused_attention_records_the_context_only(model: BertForPreTraining) -> None:
+    """An explicit request for fused attention is respected, and the error message explains the missing steps."""
     with record(model.set_attention("fused")) as recording:
         model(IDS)
     assert "layers.0.attention.context" in recording
-    with pytest.raises(KeyError, match="not observed with attention='fused'"):
+    with pytest.raises(KeyError, match="With attention='fused' the steps inside attention are not observed"):
         recording["layers.0.attention.weights"]
 
 
-def test_nothing_is_left_behind(model: BertForPreTraining) -> None:
-    """After the block, after an exception in it, and after one that is caught in it: no hooks, and paths still right."""
+def test_hooks_are_removed(model: BertForPreTraining) -> None:
+    """After the block, after an exception in it, and after a caught exception, there are no hooks and the paths are right."""
 
     def hooks() -> int:
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
@@ -163,8 +163,30 @@ def test_nothing_is_left_behind(model: BertForPreTraining) -> None:
     assert pickle.dumps(model)
 
 
-def test_blocks_can_be_nested(model: BertForPreTraining) -> None:
-    """Each block has its own recording, of its own model: the inner one does not disturb the outer."""
+def test_feed_forward_module_does_not_occur_in_paths() -> None:
+    """A module named `feed_forward` is left out of the path of its steps; the name `feed_forward` in `observe` is kept."""
+
+    class FeedForward(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return observe("activation", observe("intermediate", x + 1).relu())
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.feed_forward = FeedForward()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return observe("output", observe("feed_forward", self.feed_forward(x)) + x)
+
+    layers = nn.Sequential(Layer(), Layer())
+    with record(layers) as recording:
+        layers(torch.ones(2))
+    steps = ("intermediate", "activation", "feed_forward", "output")
+    assert recording.paths == [f"{n}.{step}" for n in range(2) for step in steps]
+
+
+def test_recordings_can_be_nested(model: BertForPreTraining) -> None:
+    """Each block has a recording of its own model, independent of the other block."""
     other = Bert(CONFIG)
     with record(model) as outer:
         with record(other) as inner:
@@ -172,19 +194,19 @@ def test_blocks_can_be_nested(model: BertForPreTraining) -> None:
             model(IDS)
         model(IDS)
     assert inner.paths == [path for path in PATHS if not path.startswith(("mlm", "nsp"))]
-    assert len(outer.every("pooler")) == 2
+    assert len(outer.all("pooler")) == 2
 
 
-def test_an_equation_can_be_recorded_by_itself() -> None:
-    """Without a model the paths are the bare names."""
+def test_an_equation_can_be_recorded_without_a_model() -> None:
+    """The paths are then the bare names."""
     x = torch.randn(3, 4)
     with record() as recording:
         scaled_dot_product_attention(x, x, x)
     assert list(recording) == ["scores", "weights", "context"]
 
 
-def test_compiles_into_one_graph() -> None:
-    """`fullgraph=True`: not one graph break, so observing costs nothing when nobody records. (Without shape checks.)"""
+def test_models_compile_without_graph_breaks() -> None:
+    """`fullgraph=True` works, so `observe` costs nothing without a recording. Runs without shape checks."""
     code = """
 import torch
 from minibert import BertConfig, BertForPreTraining, record

@@ -1,1 +1,1 @@
-"""For learning by doing: what goes wrong, and how to tell."""
+"""Material for teaching: a catalogue of typical mistakes."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 
+from minibert import __version__
 from minibert.commands import (
     equations,
     fill_mask,
@@ -39,6 +40,9 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 1 for a failure, 2 for invalid usage, 130 or 143 if it was stopped."""
     try:
+        if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+            print(f"minibert {__version__}")
+            return 0
         options = _options(arguments)
         code = dict(COMMANDS.values())[type(options)](options)
         sys.stdout.flush()
@@ -66,7 +70,8 @@ def _options(arguments: Sequence[str] | None) -> Any:
         return tyro.extras.subcommand_cli_from_dict(
             {name: options for name, (options, _) in COMMANDS.items()},
             prog="minibert",
-            description="The Transformer and BERT written by hand in PyTorch, to learn from and to check other code against.",
+            description="The Transformer and BERT written by hand in PyTorch, to learn from and to check other code against. "
+            "`minibert --version` prints the version.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )

@@ -1,4 +1,4 @@
-"""The formulas of the papers: pure functions of tensors, without parameters, files, devices or configurations."""
+"""The formulas of the papers as pure functions of tensors, without parameters, files, devices or configs."""
 
 from minibert.equations.attention import (
     causal_mask,
@@ -10,10 +10,10 @@ from minibert.equations.attention import (
     softmax,
     split_heads,
 )
-from minibert.equations.generation import keep_nucleus, keep_top, length_penalty
+from minibert.equations.generation import length_penalty, top_k_filter, top_p_filter
 from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
 from minibert.equations.objectives import (
-    IGNORED,
+    IGNORE_INDEX,
     binary_cross_entropy,
     cross_entropy,
     label_smoothing_loss,
@@ -26,7 +26,7 @@ from minibert.equations.optimization import adamw_step, clip_by_global_norm, noa
 from minibert.equations.positions import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 
 __all__ = [
-    "IGNORED",
+    "IGNORE_INDEX",
     "adamw_step",
     "add_and_norm",
     "alibi_bias",
@@ -37,8 +37,6 @@ __all__ = [
     "feed_forward",
     "gelu",
     "gelu_tanh",
-    "keep_nucleus",
-    "keep_top",
     "label_smoothing_loss",
     "layer_norm",
     "learned_positions",
@@ -57,6 +55,8 @@ __all__ = [
     "sinusoidal_positions",
     "softmax",
     "split_heads",
+    "top_k_filter",
+    "top_p_filter",
     "unigram_entropy",
     "warmup_linear_schedule",
 ]

@@ -1,4 +1,4 @@
-"""Attention: who reads what from whom. Vaswani et al. 2017, section 3.2."""
+"""Attention: softmax, masks, scaled dot-product attention and multi-head attention. Vaswani et al. 2017, section 3.2."""
 
 import math
 
@@ -11,12 +11,12 @@ from minibert.observe import observe
 
 
 def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch choices"]:
-    r"""Turns scores into a distribution: positive, summing to one along the last axis.
+    r"""Compute the softmax over the last axis: positive numbers that sum to one.
 
     Eq: $$\mathrm{softmax}(x)_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j$$
     Source: Vaswani et al. 2017, used in equation 1; Bridle 1990.
-    Differs: the papers leave out m. It cancels, in the gradient too, and keeps every exponent at or below zero, so that
-        no score is too large. A row of nothing but -inf has no softmax: it gives NaN.
+    Differs: the papers do not subtract the maximum m. It cancels, also in the gradient, and prevents overflow: no exponent
+        is above zero. A row in which every score is -inf has no softmax and gives NaN.
     Tests: tests/equations/test_attention.py::TestSoftmax
 
     >>> softmax(torch.tensor([0.0, math.log(3.0)]))
@@ -29,12 +29,13 @@ def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch ch
 
 
 def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
-    r"""Lets each token read itself and what stands before it, so that a decoder cannot see what it is to predict.
+    r"""Compute the mask of a decoder: each token may attend to itself and to earlier tokens.
 
     Eq: $$\mathrm{keep}_{ij} = [\,j \le i\,]$$
     Source: Vaswani et al. 2017, section 3.2.3 ("masking out (setting to −∞) all values in the input of the softmax which
         correspond to illegal connections").
-    Differs: True is what may be read. PyTorch's own layers and older codes use True, or minus infinity, for what may not.
+    Differs: True means "may attend". PyTorch's own layers and older code mark the positions that may not be attended to,
+        with True or with minus infinity.
     Tests: tests/equations/test_attention.py::TestCausalMask
 
     >>> causal_mask(3).int()
@@ -46,12 +47,12 @@ def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
 
 
 def padding_mask(lengths: Int[Tensor, "*batch"], tokens: int) -> Bool[Tensor, "*batch 1 {tokens}"]:
-    r"""Lets nobody read the padding behind a sequence that is shorter than the longest of its batch.
+    r"""Compute the mask that excludes the padding at the end of each sequence of a batch.
 
     Eq: $$\mathrm{keep}_{ij} = [\,j < n\,], \qquad n \text{ the length of the sequence}$$
-    Source: Devlin et al. 2019, the `input_mask` of Google's code; the paper itself does not speak of padding.
-    Differs: hides keys, never queries: what a padded token reads is defined, and nobody reads it. Google's code adds -10000
-        to the scores instead, so that padding is hidden only as long as the scores are smaller.
+    Source: Devlin et al. 2019, the `input_mask` of Google's code; the paper itself does not mention padding.
+    Differs: only keys are masked, not queries: a padding token still gets an output, which no other token attends to.
+        Google's code adds -10000 to the scores instead, which masks padding only while the scores are smaller than that.
     Tests: tests/equations/test_attention.py::TestPaddingMask
 
     >>> padding_mask(torch.tensor([3, 1]), tokens=3).int()
@@ -70,14 +71,14 @@ def scaled_dot_product_attention(
     dropout: float = 0.0,
     bias: Float[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*batch queries value_width"]:
-    r"""Each query reads a weighted mean of the values; the weights say how well its key matches.
+    r"""Compute, for each query, the average of the values weighted by how well the query matches each key.
 
     Eq: $$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right) V$$
     Source: Vaswani et al. 2017, equation 1.
-    Differs: `keep` is True where a query may attend. A query that may attend to nothing gets zeros (the paper does not
-        say; Hugging Face gives other, finite values). `dropout` is the probability with which BERT's code drops a
-        weight in training (the paper drops outputs of sublayers and sums of embeddings, not weights). `bias` is added to
-        the scores where positions are told so (`alibi_bias`).
+    Differs: `keep` is a Boolean mask; True means "may attend". A query that may attend to no key returns zeros. The paper
+        does not define this case; Hugging Face returns other, finite values. `dropout` is the probability of dropping an
+        attention weight in training, as in BERT's code (the paper drops outputs of sublayers and sums of embeddings, not
+        weights). `bias` is added to the scores, for relative positions (`alibi_bias`).
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
@@ -101,7 +102,7 @@ def scaled_dot_product_attention(
 
 
 def split_heads(hidden: Float[Tensor, "*batch tokens width"], heads: int) -> Float[Tensor, "*batch {heads} tokens head_width"]:
-    r"""Cuts the width into heads, so that each head sees every token through its own part of the width.
+    r"""Split the width of each token into equal parts, one for each head.
 
     Eq: $$x \in \mathbb{R}^{n \times hd} \mapsto (x_1, \ldots, x_h), \qquad x_i \in \mathbb{R}^{n \times d}$$
     Source: Vaswani et al. 2017, section 3.2.2.
@@ -121,7 +122,7 @@ def split_heads(hidden: Float[Tensor, "*batch tokens width"], heads: int) -> Flo
 def merge_heads(
     heads: Float[Tensor, "*batch heads tokens width"],
 ) -> Float[Tensor, "*batch tokens heads*width"]:
-    r"""Puts what the heads have read side by side again: the inverse of `split_heads`.
+    r"""Concatenate the outputs of the heads for each token: the inverse of `split_heads`.
 
     Eq: $$\mathrm{Concat}(\mathrm{head}_1, \ldots, \mathrm{head}_h)$$
     Source: Vaswani et al. 2017, section 3.2.2.
@@ -143,25 +144,25 @@ def multi_head_attention(
     heads: int,
     keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*batch queries width"]:
-    r"""Several attentions side by side, each through its own projections, and a last projection that mixes what they read.
+    r"""Compute several attentions in parallel, each with its own projections, and project their concatenation.
 
     Eq: $$\mathrm{MultiHead}(Q, K, V) = \mathrm{Concat}(\mathrm{head}_1, \ldots, \mathrm{head}_h)\, W^O, \qquad
         \mathrm{head}_i = \mathrm{Attention}(QW_i^Q, KW_i^K, VW_i^V)$$
     Source: Vaswani et al. 2017, section 3.2.2.
-    Differs: the projections of all heads stand side by side in one matrix each. K and V come from the same tokens, as in
-        all that the paper builds. BERT's code adds a bias to every projection.
+    Differs: `w_q`, `w_k` and `w_v` each hold the projections of all heads as one matrix. K and V come from the same tokens,
+        as in every model of the paper. BERT's code adds a bias to every projection.
     Tests: tests/equations/test_attention.py::TestMultiHeadAttention
 
     >>> tokens, one = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.eye(2)
-    >>> multi_head_attention(tokens, tokens, 9 * one, 9 * one, one, 2 * one, heads=2)  # each head sees one column
+    >>> multi_head_attention(tokens, tokens, 9 * one, 9 * one, one, 2 * one, heads=2)  # each head uses one column
     tensor([[2., 1.],
             [1., 2.]])
     """
     query = split_heads(queries_from @ w_q, heads)
     key = split_heads(keys_from @ w_k, heads)
     value = split_heads(keys_from @ w_v, heads)
-    everywhere = None if keep is None else keep.unsqueeze(-3)  # the same for every head
-    context = scaled_dot_product_attention(query, key, value, everywhere)
+    head_keep = None if keep is None else keep.unsqueeze(-3)  # the same mask for every head
+    context = scaled_dot_product_attention(query, key, value, head_keep)
     return merge_heads(context) @ w_o
 
 
@@ -170,42 +171,42 @@ def online_softmax_attention(
     key: Float[Tensor, "*batch keys width"],
     value: Float[Tensor, "*batch keys value_width"],
     keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
-    block: int = 64,
+    block_size: int = 64,
 ) -> Float[Tensor, "*batch queries value_width"]:
-    r"""Attention that reads the keys block by block and never holds more than a block of scores: FlashAttention's way.
+    r"""Compute attention over one block of keys at a time, as FlashAttention does, without storing all the scores.
 
-    The largest score so far may turn out too small when the next block comes. Then what was summed so far is scaled down
-    to the new one, and nothing has to be read twice: the result is exact.
+    A later block may contain a larger score than the maximum so far. The sums so far are then rescaled to the new maximum.
+    The result is exact.
 
     Eq: $$m' = \max(m, \max_j s_j), \qquad \ell' = e^{m-m'}\ell + \sum_j e^{s_j-m'}, \qquad
         o' = e^{m-m'} o + \sum_j e^{s_j-m'} v_j, \qquad \mathrm{Attention} = o / \ell$$
     Source: Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1.
-    Differs: Dao et al. divide by the sum after every block; here once, at the end, as in FlashAttention-2 (Dao 2023). A
-        query that may attend to nothing gets zeros, as in `scaled_dot_product_attention`.
+    Differs: Dao et al. divide by the sum after every block; here it is done once, at the end, as in FlashAttention-2 (Dao
+        2023). A query that may attend to no key returns zeros, as in `scaled_dot_product_attention`.
     Tests: tests/equations/test_attention.py::TestOnlineSoftmaxAttention
 
-    Raises: ValueError if `block` is less than 1.
+    Raises: ValueError if `block_size` is less than 1.
 
     >>> query, key = torch.tensor([[1.0]]), torch.tensor([[0.0], [math.log(3.0)]])
-    >>> online_softmax_attention(query, key, torch.tensor([[4.0], [8.0]]), block=1)
+    >>> online_softmax_attention(query, key, torch.tensor([[4.0], [8.0]]), block_size=1)
     tensor([[7.]])
     """
-    if block < 1:
-        raise ValueError(f"block is {block}: a block has at least 1 key")
+    if block_size < 1:
+        raise ValueError(f"block_size is {block_size}: a block must have at least 1 key")
     d_k = query.shape[-1]
-    largest = query.new_full((*query.shape[:-1], 1), -math.inf)
-    total = torch.zeros_like(largest)
+    row_max = query.new_full((*query.shape[:-1], 1), -math.inf)
+    row_sum = torch.zeros_like(row_max)
     output = query.new_zeros(*query.shape[:-1], value.shape[-1])
-    for start in range(0, key.shape[-2], block):
-        some = slice(start, start + block)
-        scores = query @ key[..., some, :].mT / math.sqrt(d_k)
+    for start in range(0, key.shape[-2], block_size):
+        block = slice(start, start + block_size)
+        scores = query @ key[..., block, :].mT / math.sqrt(d_k)
         if keep is not None:
-            scores = scores.masked_fill(~keep[..., some], -math.inf)
-        new_largest = torch.maximum(largest, scores.detach().amax(dim=-1, keepdim=True))
-        shift = new_largest.masked_fill(new_largest == -math.inf, 0.0)  # nothing kept so far, and -inf - -inf is NaN
-        correction = torch.exp(largest - shift)
+            scores = scores.masked_fill(~keep[..., block], -math.inf)
+        new_max = torch.maximum(row_max, scores.detach().amax(dim=-1, keepdim=True))
+        shift = new_max.masked_fill(new_max == -math.inf, 0.0)  # a row with no kept key so far: -inf - -inf would be NaN
+        correction = torch.exp(row_max - shift)
         exponentials = torch.exp(scores - shift)
-        total = correction * total + exponentials.sum(dim=-1, keepdim=True)
-        output = correction * output + exponentials @ value[..., some, :]
-        largest = new_largest
-    return output / total.masked_fill(total == 0, 1.0)
+        row_sum = correction * row_sum + exponentials.sum(dim=-1, keepdim=True)
+        output = correction * output + exponentials @ value[..., block, :]
+        row_max = new_max
+    return output / row_sum.masked_fill(row_sum == 0, 1.0)

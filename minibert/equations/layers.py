@@ -1,4 +1,4 @@
-"""What stands between the attentions: layer normalization, the activation functions, the feed-forward network."""
+"""Layer normalization, activation functions, and the feed-forward network. Vaswani et al. 2017, sections 3.1 and 3.3."""
 
 import math
 from collections.abc import Callable
@@ -16,22 +16,23 @@ def layer_norm(
     bias: Float[Tensor, " width"],
     eps: float = 1e-12,
 ) -> Float[Tensor, "*batch width"]:
-    r"""Gives every token the same mean and spread over its width, then lets the network choose its own.
+    r"""Normalize each token to mean 0 and variance 1 over its width, then apply a learned gain and bias.
 
     Eq: $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \odot g + b, \qquad
         \mu = \frac{1}{d}\sum_i x_i, \quad \sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$
     Source: Ba et al. 2016, equations 3 and 4; used after every sublayer in Vaswani et al. 2017, section 3.1.
-    Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have none,
-        PyTorch's default is 1e-5). Half precision is worked out in single: a square would overflow, such an eps vanish.
+    Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have no eps,
+        PyTorch's default is 1e-5). Half-precision input is normalized in single precision: in half precision a square can
+        overflow, and an eps of 1e-12 is zero.
     Tests: tests/equations/test_layers.py::TestLayerNorm
 
     >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.tensor([1.0, 10.0]), bias=torch.tensor([0.5, 0.0]))
     tensor([-0.5000, 10.0000])
     """
     x = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-    centred = x - x.mean(dim=-1, keepdim=True)
-    variance = centred.square().mean(dim=-1, keepdim=True)
-    normalized = centred / torch.sqrt(variance + eps)
+    centered = x - x.mean(dim=-1, keepdim=True)
+    variance = centered.square().mean(dim=-1, keepdim=True)
+    normalized = centered / torch.sqrt(variance + eps)
     return normalized.to(hidden.dtype) * gain + bias
 
 
@@ -42,12 +43,12 @@ def add_and_norm(
     bias: Float[Tensor, " width"],
     eps: float = 1e-12,
 ) -> Float[Tensor, "*batch width"]:
-    r"""Adds to each token what a sublayer (attention, or the feed-forward network) has found, then normalizes the sum.
+    r"""Compute a sublayer (attention or the feed-forward network), add its input, and normalize the sum.
 
     Eq: $$y = \mathrm{LayerNorm}(x + \mathrm{Sublayer}(x))$$
-    Source: Vaswani et al. 2017, section 3.1 ("Add & Norm" in figure 1): post-norm, and BERT has it too.
-    Differs: pre-norm, x + Sublayer(LayerNorm(x)), is what tensor2tensor came to use and what The Annotated Transformer
-        computes (Xiong et al. 2020 compare the two).
+    Source: Vaswani et al. 2017, section 3.1 ("Add & Norm" in figure 1). This is post-norm; BERT uses it too.
+    Differs: later versions of tensor2tensor and The Annotated Transformer use pre-norm, x + Sublayer(LayerNorm(x)). Xiong et
+        al. 2020 compare the two.
     Tests: tests/equations/test_layers.py::TestAddAndNorm
 
     >>> add_and_norm(torch.tensor([1.0, 2.0]), lambda x: 3 * x, gain=torch.ones(2), bias=torch.zeros(2))
@@ -57,11 +58,12 @@ def add_and_norm(
 
 
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    r"""Lets through what is positive.
+    r"""Compute the rectified linear unit: positive numbers stay, negative numbers become zero.
 
     Eq: $$\mathrm{ReLU}(x) = \max(0, x)$$
     Source: Vaswani et al. 2017, equation 2.
-    Differs: at 0 itself, where there is no derivative, the gradient is 0, as everywhere; that of `clamp(min=0)` is 1.
+    Differs: at 0, where ReLU has no derivative, the gradient is 0, as in PyTorch and other libraries. The gradient of
+        `clamp(min=0)` at 0 is 1.
     Tests: tests/equations/test_layers.py::TestRelu
 
     >>> relu(torch.tensor([-2.0, 3.0]))
@@ -71,12 +73,12 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    r"""Lets x through with the probability that a standard normal variable lies below it.
+    r"""Compute the Gaussian error linear unit: x times the probability that a standard normal variable is below x.
 
     Eq: $$\mathrm{GELU}(x) = x\,\Phi(x) = \frac{x}{2}\left(1 + \mathrm{erf}(x / \sqrt 2)\right)$$
     Source: Hendrycks and Gimpel 2016, section 2; Devlin et al. 2019, section A.2.
-    Differs: Google's BERT repository computes the tanh approximation (up to 5e-4 away); Hugging Face's "gelu" is
-        this one.
+    Differs: Google's BERT repository computes the tanh approximation, which is up to 5e-4 away. Hugging Face's "gelu" is
+        the exact function, as here.
     Tests: tests/equations/test_layers.py::TestGelu
 
     >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
@@ -86,10 +88,10 @@ def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    r"""GELU without the error function, which was slow when it was written.
+    r"""Approximate GELU with tanh, which used to be faster to compute than the error function.
 
     Eq: $$\mathrm{GELU}(x) \approx \frac{x}{2}\left(1 + \tanh\!\left[\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right]\right)$$
-    Source: Hendrycks and Gimpel 2016, section 2; what Google's BERT repository computes, and GPT-2.
+    Source: Hendrycks and Gimpel 2016, section 2; used by Google's BERT repository and by GPT-2.
     Differs: up to 5e-4 away from `gelu`. Hugging Face calls it "gelu_new" and "gelu_pytorch_tanh".
     Tests: tests/equations/test_layers.py::TestGeluTanh
 
@@ -108,11 +110,11 @@ def feed_forward(
     bias_2: Float[Tensor, " width"],
     activation: Callable[[Tensor], Tensor] = relu,
 ) -> Float[Tensor, "*batch width"]:
-    r"""Widens each token, bends it, narrows it again: every position by itself, all with the same weights.
+    r"""Compute two linear maps with an activation function between them, for each position separately.
 
     Eq: $$\mathrm{FFN}(x) = f(xW_1 + b_1)\,W_2 + b_2$$
     Source: Vaswani et al. 2017, equation 2, where f is ReLU; Devlin et al. 2019, section A.2, where f is GELU.
-    Differs: the weights multiply from the right, as in the paper; `torch.nn.Linear` keeps their transpose.
+    Differs: the weights multiply from the right, as in the paper; `torch.nn.Linear` stores their transposes.
     Tests: tests/equations/test_layers.py::TestFeedForward
 
     >>> feed_forward(torch.tensor([2.0]), torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.ones(2, 1), torch.ones(1))

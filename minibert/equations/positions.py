@@ -1,7 +1,8 @@
-"""Where a token stands: attention by itself does not know. Vaswani et al. 2017, section 3.5.
+"""Position encodings. Vaswani et al. 2017, section 3.5.
 
-Four ways to tell it. Two add a vector to what the token is (`sinusoidal_positions`, `learned_positions`), one turns queries and
-keys (`rotary_positions`), one lowers the scores of what is far away (`alibi_bias`).
+Attention alone ignores the order of the tokens, so models add position information in one of four ways.
+`sinusoidal_positions` and `learned_positions` are added to the token embeddings. `rotary_positions` rotates queries and
+keys. `alibi_bias` lowers the scores of distant tokens.
 """
 
 import torch
@@ -10,15 +11,17 @@ from torch import Tensor
 
 
 def sinusoidal_positions(positions: Float[Tensor, " positions"], width: int) -> Float[Tensor, "positions {width}"]:
-    r"""A vector for every position, made of waves from short to long: a move by k is the same rotation everywhere.
+    r"""Compute a vector of sines and cosines for each position, with wavelengths that grow along the width.
+
+    A shift by k positions rotates each pair of columns by the same angle at every position.
 
     Eq: $$PE_{(t,\,2i)} = \sin\!\left(t / 10000^{2i/d}\right), \qquad PE_{(t,\,2i+1)} = \cos\!\left(t / 10000^{2i/d}\right)$$
     Source: Vaswani et al. 2017, section 3.5.
-    Differs: sine and cosine alternate, as in the paper. tensor2tensor's code has all sines first, then all cosines, and
-        exponents from 0 to 1 with both ends; fairseq the same. BERT learns its positions instead.
+    Differs: sine and cosine alternate, as in the paper. tensor2tensor and fairseq put all sines first, then all cosines, and
+        their exponents run from 0 to 1 with both ends included. BERT learns its position embeddings instead.
     Tests: tests/equations/test_positions.py::TestSinusoidalPositions
 
-    Raises: ValueError if `width` is odd: sines and cosines come in pairs.
+    Raises: ValueError if `width` is odd: a sine and a cosine form a pair.
 
     >>> sinusoidal_positions(torch.tensor([0.0, 1.0]), width=4)
     tensor([[0.0000, 1.0000, 0.0000, 1.0000],
@@ -31,14 +34,14 @@ def sinusoidal_positions(positions: Float[Tensor, " positions"], width: int) -> 
 
 
 def learned_positions(
-    table: Float[Tensor, "places width"], positions: Int[Tensor, "*positions"]
+    table: Float[Tensor, "max_positions width"], positions: Int[Tensor, "*positions"]
 ) -> Float[Tensor, "*positions width"]:
-    r"""A vector for every position, learned like the vectors of words: nothing is said about how places are related.
+    r"""Look up a learned vector for each position, in the same way as a word embedding.
 
     Eq: $$PE_t = P_t, \qquad P \in \mathbb{R}^{n \times d}$$
     Source: Gehring et al. 2017, section 3.1; Devlin et al. 2019, section 3 ("position embeddings"); Radford et al. 2018.
-    Differs: Vaswani et al. 2017, table 3, row E, found it as good as `sinusoidal_positions`. Beyond the last place of the
-        table there is nothing.
+    Differs: Vaswani et al. 2017, table 3, row E, found learned positions as good as sinusoidal ones. Positions after the
+        last row of the table have no vector.
     Tests: tests/equations/test_positions.py::TestLearnedPositions
 
     >>> learned_positions(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([1, 0, 1]))
@@ -52,16 +55,18 @@ def learned_positions(
 def rotary_positions(
     vectors: Float[Tensor, "*batch tokens width"], positions: Float[Tensor, "*#batch tokens"]
 ) -> Float[Tensor, "*batch tokens width"]:
-    r"""Turns each pair of columns by an angle that grows with the position: a dot product then knows the distance alone.
+    r"""Rotate each pair of columns by an angle proportional to the position.
+
+    The dot product of a rotated query and a rotated key depends on the distance of their positions only.
 
     Eq: $$(R_t x)_{2i} + \mathrm{i}\,(R_t x)_{2i+1} = e^{\mathrm{i}\,t\,\theta_i}\,(x_{2i} + \mathrm{i}\,x_{2i+1}), \qquad
         \theta_i = 10000^{-2i/d}, \qquad (R_s q)^\top (R_t k) = q^\top R_{t-s}\, k$$
-    Source: Su et al. 2021 (RoFormer), equations 14 and 34; of queries and keys, never of values.
-    Differs: neighboring columns are a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column
-        i + d/2: the same up to the order of columns.
+    Source: Su et al. 2021 (RoFormer), equations 14 and 34. Applied to queries and keys, not to values.
+    Differs: adjacent columns form a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column
+        i + d/2, which is the same up to the order of the columns.
     Tests: tests/equations/test_positions.py::TestRotaryPositions
 
-    Raises: ValueError if the width is odd: columns turn in pairs.
+    Raises: ValueError if the width is odd: columns are rotated in pairs.
 
     >>> rotary_positions(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0.0, 1.0]))  # cos 1 and sin 1
     tensor([[1.0000, 0.0000],
@@ -79,12 +84,12 @@ def rotary_positions(
 def alibi_bias(
     query_positions: Float[Tensor, "*batch queries"], key_positions: Float[Tensor, "*batch keys"], heads: int
 ) -> Float[Tensor, "*batch {heads} queries keys"]:
-    r"""What is far away is read less: each head takes its own slope times the distance off the scores.
+    r"""Compute a bias that lowers each score in proportion to the distance of query and key, with one slope per head.
 
     Eq: $$b^{(h)}_{ij} = -m_h\,\lvert i - j \rvert, \qquad m_h = 2^{-8h/H}, \quad h = 1, \ldots, H$$
     Source: Press et al. 2022 (ALiBi), section 3.
-    Differs: the paper speaks of decoders, where j ≤ i; the distance is taken without its sign, so that encoders can have it
-        too. Where H is no power of two the authors' code puts the slopes of two powers together; here the formula stays.
+    Differs: the paper is about decoders, where j ≤ i. Here the distance is absolute, so that encoders can use it too. If H is
+        not a power of two, the authors' code combines the slopes of two powers of two; here the formula is used as it is.
     Tests: tests/equations/test_positions.py::TestAlibiBias
 
     >>> alibi_bias(torch.tensor([2.0]), torch.tensor([0.0, 1.0, 2.0]), heads=2)  # slopes 1/16 and 1/256
@@ -100,4 +105,4 @@ def alibi_bias(
 
 def _check_even(width: int) -> None:
     if width % 2:
-        raise ValueError(f"width is {width}: sines and cosines come in pairs, so it must be even")
+        raise ValueError(f"width is {width}: columns form pairs, so the width must be even")

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert import equations
-from minibert.equations.objectives import IGNORED, Reduction, reduce_over_labeled
+from minibert.equations.objectives import IGNORE_INDEX, Reduction, reduce_losses
 from minibert.observe import is_recording
 
 
@@ -19,6 +19,6 @@ def label_smoothing_loss(
     if is_recording():
         return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)
     losses = F.cross_entropy(
-        logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing, ignore_index=IGNORED, reduction="none"
+        logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing, ignore_index=IGNORE_INDEX, reduction="none"
     )
-    return reduce_over_labeled(losses, labels.flatten(), reduction)
+    return reduce_losses(losses, labels.flatten(), reduction)

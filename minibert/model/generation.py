@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from minibert.equations import keep_nucleus, keep_top, length_penalty, softmax
+from minibert.equations import length_penalty, softmax, top_k_filter, top_p_filter
 from minibert.model.cache import KeyValueCache
 
 NextTokenLogits = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, " rows"]], Float[Tensor, "rows vocabulary"]]
@@ -43,8 +43,8 @@ def sampler(
 
     Args:
         temperature: divisor of the logits; below 1 makes likely tokens more likely, 0 is greedy search.
-        top_k: sample from the k most likely tokens (`equations.keep_top`).
-        top_p: sample from the most likely tokens that together have probability p (`equations.keep_nucleus`).
+        top_k: sample from the k most likely tokens (`equations.top_k_filter`).
+        top_p: sample from the most likely tokens that together have probability p (`equations.top_p_filter`).
         seed: equal seeds give equal samples; None gives different ones each time.
 
     Raises: ValueError for a negative temperature, and for `top_k` or `top_p` with temperature 0.
@@ -62,8 +62,8 @@ def sampler(
             generator = generators[logits.device] = torch.Generator(logits.device)
             generator.seed() if seed is None else generator.manual_seed(seed)
         logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
-        logits = logits if top_k is None else keep_top(logits, top_k)
-        logits = logits if top_p is None else keep_nucleus(logits, top_p)
+        logits = logits if top_k is None else top_k_filter(logits, top_k)
+        logits = logits if top_p is None else top_p_filter(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)
 
     return choose

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, masked_lm_loss
+from minibert.equations import IGNORE_INDEX, masked_lm_loss
 from minibert.kernels import Attention
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
@@ -179,7 +179,7 @@ class GPT2LMHeadModel(PretrainedModel):
             return CausalLMOutput(logits)
         if labels.shape != input_ids.shape:
             raise ValueError(f"labels has shape {tuple(labels.shape)}, but input_ids has {tuple(input_ids.shape)}")
-        next_tokens = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+        next_tokens = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORE_INDEX)], dim=1)
         return CausalLMOutput(logits, masked_lm_loss(logits, next_tokens))
 
     @torch.no_grad()

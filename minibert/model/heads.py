@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, cross_entropy, masked_lm_loss, next_sentence_loss
-from minibert.equations.objectives import reduce_over_labeled
+from minibert.equations import IGNORE_INDEX, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations.objectives import reduce_losses
 from minibert.kernels import Attention
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
@@ -245,7 +245,7 @@ class BertForSequenceClassification(BertWithHead):
         if labels is not None and self.config.num_labels == 1:
             raise ValueError("num_labels is 1: a classifier needs two classes; regression is not supported")
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
-        loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
+        loss = None if labels is None else reduce_losses(cross_entropy(logits, labels), labels)
         return SequenceClassifierOutput(logits, loss)
 
 
@@ -266,7 +266,7 @@ class BertForTokenClassification(BertWithHead):
     def apply_head(self, encoded: BertOutput, labels: Int[Tensor, "batch tokens"] | None = None) -> TokenClassifierOutput:
         """Compute the scores of the classes. The loss is the mean cross-entropy over tokens whose label is not -100."""
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.last_hidden_state)))
-        loss = None if labels is None else reduce_over_labeled(cross_entropy(logits, labels), labels)
+        loss = None if labels is None else reduce_losses(cross_entropy(logits, labels), labels)
         return TokenClassifierOutput(logits, loss)
 
 
@@ -313,5 +313,5 @@ def select_positions(
 
 def _span_loss(logits: Float[Tensor, "batch tokens"], positions: Int[Tensor, " batch"]) -> Tensor:
     outside = (positions < 0) | (positions >= logits.shape[1])
-    labels = positions.masked_fill(outside, IGNORED)
-    return reduce_over_labeled(cross_entropy(logits, labels), labels)
+    labels = positions.masked_fill(outside, IGNORE_INDEX)
+    return reduce_losses(cross_entropy(logits, labels), labels)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, length_penalty, masked_lm_loss, sinusoidal_positions
+from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss, sinusoidal_positions
 from minibert.kernels import Attention
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
@@ -49,7 +49,7 @@ def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) 
     """
     first = torch.full_like(labels[:, :1], start)
     shifted = torch.cat([first, labels[:, :-1]], dim=1)
-    return shifted.masked_fill(shifted == IGNORED, padding)
+    return shifted.masked_fill(shifted == IGNORE_INDEX, padding)
 
 
 class Transformer(PretrainedModel):

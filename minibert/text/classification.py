@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
 from minibert.text.tokenizer import PAD, token_id
 
@@ -57,7 +57,7 @@ class ClassificationEpoch:
         """Return a batch of texts. Without indices, return one text that has no label."""
         rows = indices.tolist() or [0]
         input_ids, attention_mask = pad_rows([self.rows[row] for row in rows], self.pad_id)
-        labels = torch.tensor([self.labels[row] if len(indices) else IGNORED for row in rows])
+        labels = torch.tensor([self.labels[row] if len(indices) else IGNORE_INDEX for row in rows])
         return ClassificationBatch(input_ids, attention_mask, labels)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.text.masking import draw_random_numbers, mask_tokens
 from minibert.text.options import ExampleConfig
@@ -101,7 +101,7 @@ class PretrainingEpoch:
         """Return a batch of examples, padded and masked. Without indices, return one example that has no labels."""
         if not len(indices):
             first = self.batch(np.zeros(1, dtype=np.int64))
-            no_labels = (torch.full_like(labels, IGNORED) for labels in (first.labels, first.next_sentence_label))
+            no_labels = (torch.full_like(labels, IGNORE_INDEX) for labels in (first.labels, first.next_sentence_label))
             return PretrainingBatch(first.input_ids, first.attention_mask, first.token_type_ids, *no_labels)
         examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
         lengths = pairs.lengths[:, None]
@@ -139,7 +139,9 @@ class PretrainingEpoch:
 
 def describe_label(next_sentence_label: int) -> str:
     """Describe a `next_sentence_label` in words."""
-    return "one segment, no label" if next_sentence_label == IGNORED else ("B is next", "B is not next")[next_sentence_label]
+    return (
+        "one segment, no label" if next_sentence_label == IGNORE_INDEX else ("B is next", "B is not next")[next_sentence_label]
+    )
 
 
 def format_examples(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str]:
@@ -153,7 +155,7 @@ def format_examples(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -
             targets = [
                 f"{position} {tokens[position]} was {tokenizer.id_to_token(label) or ''}"
                 for position, label in enumerate(labels.tolist())
-                if label != IGNORED
+                if label != IGNORE_INDEX
             ]
             description = describe_label(next_sentence_label)
             texts.append(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray
 from minibert.text.options import MLM_PROBABILITY
 
@@ -33,7 +33,7 @@ def mask_tokens(
         max_predictions: maximum number of selected tokens per example (Google's max_predictions_per_seq). With whole-word
             masking, words are selected as a whole within this limit too.
 
-    Returns: the new ids, and the labels: the original ids of the selected tokens, `IGNORED` elsewhere.
+    Returns: the new ids, and the labels: the original ids of the selected tokens, `IGNORE_INDEX` elsewhere.
 
     Source: Devlin et al. 2019, section 3.1, task 1; whole-word masking and `max_predictions`: Google's BERT code.
     Differs: each token (or word) is selected independently. Google's code selects exactly round(mlm_probability * length)
@@ -52,7 +52,7 @@ def mask_tokens(
     random_ids = replacement_ids[(replacement * len(replacement_ids)).astype(np.int64)]
     # One number decides between all three cases: independent draws would give 81%, 10% and 9%.
     replaced = np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))
-    return np.where(selected, replaced, input_ids), np.where(selected, input_ids, IGNORED)
+    return np.where(selected, replaced, input_ids), np.where(selected, input_ids, IGNORE_INDEX)
 
 
 def draw_random_numbers(examples: IntArray, lengths: IntArray, seed: tuple[int, ...]) -> NDArray[np.float64]:

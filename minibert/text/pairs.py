@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray
 from minibert.text.options import SHORT_SEQ_PROBABILITY, PairTask
 from minibert.text.tokenized import TokenizedCorpus
@@ -70,7 +70,7 @@ def draw_pairs(
     position are segment A. With probability 0.5, the rest of the chunk is segment B, and the label is `IS_NEXT`. Otherwise,
     segment B starts at a random sentence of another document, the label is `NOT_NEXT`, and the rest of the chunk is left for
     the next example. All sentences of all other documents are equally likely. A chunk of one sentence gives an example without
-    segment B, with the label `IGNORED`.
+    segment B, with the label `IGNORE_INDEX`.
 
     Args:
         max_tokens: maximum number of tokens of A and B together, without special tokens. The longer segment is truncated at
@@ -133,7 +133,7 @@ def _split_into_chunks(
         end = np.minimum(np.searchsorted(starts, starts[start] + target_length), run_end)
         is_single = end - start == 1
         split = generator.integers(start + 1, np.maximum(end, start + 2))
-        label = np.where(is_single, IGNORED, generator.integers(0, 2, len(start)))
+        label = np.where(is_single, IGNORE_INDEX, generator.integers(0, 2, len(start)))
         rounds.append(_Chunks(document, start, split, end, label, target_length))
         start = np.where((label == NOT_NEXT) & (task == "nsp"), split, end)
         unfinished = start < run_end
@@ -195,7 +195,7 @@ def _draw_full_sentences(
         rounds.append((starts[start], starts[end - is_separator[end - 1]]))
         start, run_end = end[end < run_end], run_end[end < run_end]
     a_start, a_end = (np.concatenate(columns) for columns in zip(*rounds, strict=True))
-    pairs = Pairs(a_start, a_end, a_end, a_end, np.full(len(a_start), IGNORED))
+    pairs = Pairs(a_start, a_end, a_end, a_end, np.full(len(a_start), IGNORE_INDEX))
     return _truncate(pairs, max_tokens, generator)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
 from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.splits import is_validation
@@ -117,9 +117,9 @@ class ParallelEpoch:
         rows = indices.tolist() or [0]
         input_ids, attention_mask = pad_rows([self.sources[row] for row in rows], self.pad_id)
         decoder_input_ids, _ = pad_rows([self.targets[row][:-1] for row in rows], self.pad_id)
-        labels, _ = pad_rows([self.targets[row][1:] for row in rows], IGNORED)
+        labels, _ = pad_rows([self.targets[row][1:] for row in rows], IGNORE_INDEX)
         if not len(indices):
-            labels = torch.full_like(labels, IGNORED)
+            labels = torch.full_like(labels, IGNORE_INDEX)
         return ParallelBatch(input_ids, attention_mask, decoder_input_ids, labels)
 
 

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from minibert.equations import IGNORED, cross_entropy
+from minibert.equations import IGNORE_INDEX, cross_entropy
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.text.batching import BatchSampler, batches_by_length
 from minibert.text.classification import ClassificationBatch, ClassificationExamples
@@ -130,7 +130,7 @@ def classification_cost(config: BertConfig, batches: Iterable[ClassificationBatc
     """
     tokens = products = 0
     for batch in batches:
-        if (batch.labels != IGNORED).any():
+        if (batch.labels != IGNORE_INDEX).any():
             lengths = batch.attention_mask.sum(dim=1)
             tokens += int(lengths.sum())
             products += encoder_products(config, lengths)

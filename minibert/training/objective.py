@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 
 BatchT = TypeVar("BatchT", contravariant=True)
 
@@ -33,8 +33,8 @@ class Objective(Protocol[BatchT]):
 
 
 def count_targets(labels: Tensor) -> int:
-    """Count the labels that are not `IGNORED`."""
-    return int((labels != IGNORED).sum())
+    """Count the labels that are not `IGNORE_INDEX`."""
+    return int((labels != IGNORE_INDEX).sum())
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:

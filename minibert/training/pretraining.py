@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED, masked_lm_loss, next_sentence_loss, unigram_entropy
+from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss, unigram_entropy
 from minibert.model import PRESETS, BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
@@ -53,7 +53,7 @@ class MaskedLMObjective:
         return {"mlm": count_targets(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
-        masked = batch.labels != IGNORED
+        masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
         logits, labels = at_least_float32(output.logits), batch.labels[masked]
         return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
@@ -69,7 +69,7 @@ class PretrainingObjective:
         return {"mlm": count_targets(batch.labels), "nsp": count_targets(batch.next_sentence_label)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
-        masked = batch.labels != IGNORED
+        masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
         mlm_logits, mlm_labels = at_least_float32(output.prediction_logits), batch.labels[masked]
         nsp_logits, nsp_labels = at_least_float32(output.seq_relationship_logits), batch.next_sentence_label
@@ -265,7 +265,7 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
     """
     tokens = products = 0
     for batch in batches:
-        if not ((batch.labels != IGNORED).any() or (batch.next_sentence_label != IGNORED).any()):
+        if not ((batch.labels != IGNORE_INDEX).any() or (batch.next_sentence_label != IGNORE_INDEX).any()):
             continue  # the empty batch of a process without examples in this step
         lengths = batch.attention_mask.sum(dim=1)
         tokens += int(lengths.sum())

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from minibert import kernels
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model import TRANSFORMERS, Transformer, TransformerConfig
 from minibert.text.batching import Examples, batches_by_length
 from minibert.text.file_formats import CorpusError
@@ -131,7 +131,7 @@ class TranslationTask:
             return " ".join(str(self.tokenizer.id_to_token(number)) for number in ids)
 
         return [
-            f"source: {tokens(ids[keep].tolist())}\ntarget: {tokens(labels[labels != IGNORED].tolist())}"
+            f"source: {tokens(ids[keep].tolist())}\ntarget: {tokens(labels[labels != IGNORE_INDEX].tolist())}"
             for ids, keep, labels in zip(batch.input_ids, batch.attention_mask, batch.labels, strict=True)
         ]
 
@@ -285,7 +285,7 @@ def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]
     width, feed_forward = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
     tokens = products = 0
     for batch in batches:
-        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORED).sum(dim=1)
+        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORE_INDEX).sum(dim=1)
         if not targets.any():
             continue  # the empty batch of a process without examples in this step
         source, target = int(sources.sum()), int(targets.sum())

@@ -1,4 +1,4 @@
-"""Every mistake of the catalogue is found out, by a formula and by a theorem; nothing right is."""
+"""The tests of the equations detect every mistake of the catalogue, and accept every equivalent variant."""
 
 import re
 
@@ -17,27 +17,27 @@ def named(mistakes: list[Mistake]) -> pytest.MarkDecorator:
 
 
 @named(KINDS[Kind.BUG])
-def test_a_bug_is_killed_by_a_value_and_by_a_property(mistake: Mistake) -> None:
-    """Not by the stored formula alone: a theorem that follows from it finds it out as well."""
-    killed_by = [name for name, killed in outcome_of(mistake).items() if killed]
-    assert [name for name in killed_by if is_value_test(name)], f"no value test notices: {mistake.description}"
-    assert [name for name in killed_by if not is_value_test(name)], f"no property test notices: {mistake.description}"
+def test_bugs_are_detected_by_a_value_test_and_a_property_test(mistake: Mistake) -> None:
+    """The comparison with the formula detects the bug, and so does a theorem that follows from the formula."""
+    failed = [name for name, failed in outcome_of(mistake).items() if failed]
+    assert [name for name in failed if is_value_test(name)], f"no value test detects: {mistake.description}"
+    assert [name for name in failed if not is_value_test(name)], f"no property test detects: {mistake.description}"
 
 
 @named(KINDS[Kind.CONVENTION] + KINDS[Kind.UNSAFE])
-def test_other_conventions_and_unsafe_numerics_are_noticed(mistake: Mistake) -> None:
-    """They are not what the docstring says."""
-    assert any(outcome_of(mistake).values()), f"no test notices: {mistake.description}"
+def test_other_conventions_and_unsafe_numerics_are_detected(mistake: Mistake) -> None:
+    """At least one test fails for a variant that differs from the docstring."""
+    assert any(outcome_of(mistake).values()), f"no test detects: {mistake.description}"
 
 
 @named(KINDS[Kind.EQUIVALENT])
-def test_what_is_equivalent_passes_every_test(mistake: Mistake) -> None:
-    """A test that objects would object to a right answer."""
-    assert [name for name, killed in outcome_of(mistake).items() if killed] == []
+def test_equivalent_variants_pass_every_test(mistake: Mistake) -> None:
+    """No test rejects a correct solution."""
+    assert [name for name, failed in outcome_of(mistake).items() if failed] == []
 
 
-def test_every_kind_is_there_and_every_entry_says_why() -> None:
-    """And no name is used twice."""
+def test_every_kind_occurs_and_every_entry_is_complete() -> None:
+    """Names are unique, and every entry has a description, a consequence and edits."""
     assert all(KINDS.values())
     assert len(MISTAKES) == sum(map(len, CATALOGUE))
     for mistake in MISTAKES.values():
@@ -47,36 +47,36 @@ def test_every_kind_is_there_and_every_entry_says_why() -> None:
         assert mistake.edits
 
 
-def test_mistakes_can_be_made_two_at_a_time() -> None:
-    """The numbers differ from those of each by itself; what stands in each other's way is refused, and named."""
-    no_scale, after = MISTAKES["no scale"], MISTAKES["masked after the softmax"]
+def test_two_mistakes_can_be_combined() -> None:
+    """The result differs from the result of each mistake alone. Mistakes that edit the same code raise an error."""
+    no_scale, after = MISTAKES["no scale"], MISTAKES["mask after the softmax"]
     query, keep = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), torch.ones(3, 3, dtype=torch.bool).tril()
     results = [variant(*some)(query, query, query, keep) for some in ((no_scale,), (after,), (no_scale, after))]
     for number, one in enumerate(results):
         for other in results[:number]:
             assert (one - other).abs().max() > 1e-2
-    with pytest.raises(ValueError, match=r"divided by the width: .* is there 0 times, not once"):
-        variant(no_scale, MISTAKES["divided by the width"])
-    with pytest.raises(ValueError, match="not of one function"):
+    with pytest.raises(ValueError, match=r"scores divided by the width: .* occurs 0 times in the source, not once"):
+        variant(no_scale, MISTAKES["scores divided by the width"])
+    with pytest.raises(ValueError, match="different functions"):
         variant(no_scale, MISTAKES["pre-norm"])
 
 
-def test_a_name_that_is_not_there_is_answered_with_near_ones() -> None:
-    with pytest.raises(KeyError, match="near ones: no scale"):
+def test_error_for_an_unknown_name_lists_similar_names() -> None:
+    with pytest.raises(KeyError, match="similar names: no scale"):
         _ = MISTAKES["no scales"]
 
 
-def test_the_source_of_a_mistake_can_be_read() -> None:
-    """Without the docstring, which tells the truth."""
+def test_source_of_a_mistake_has_no_docstring() -> None:
+    """The docstring describes the correct function, so it is left out."""
     source = source_with(MISTAKES["no scale"])
     assert 'scores = observe("scores", query @ key.mT)' in source
     assert '"""' not in source
 
 
-def test_the_page_of_mistakes_is_true() -> None:
-    """Written anew by `python -m tests.mistake_table > docs/mistakes.md`.
+def test_page_of_mistakes_is_up_to_date() -> None:
+    """The page can be generated with `python -m tests.mistake_table > docs/mistakes.md`.
 
-    Word for word, but for one cell in a hundred: whether a property finds the rare case in 20 examples is left to the draw.
+    All words must be equal. One cell in a hundred may differ: whether 20 random examples contain a rare case is chance.
     """
     written, measured = (ROOT / "docs/mistakes.md").read_text(encoding="utf-8"), page()
     cells = [re.split(r"(?<=\|)|(?=\|)", text) for text in (written, measured)]

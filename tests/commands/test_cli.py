@@ -45,7 +45,7 @@ def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[s
         (["fill-mask", "CHECKPOINT", "no mask here"], "there is no [MASK] in the text"),
         (["fill-mask", "CHECKPOINT", "[MASK] " * 9], "max_position_embeddings is 8"),
         (["fill-mask", "CHECKPOINT", "[MASK]", "--top", "0"], "--top 0: must be at least 1"),
-        (["fill-mask", "nowhere", "[MASK]"], "nowhere: is no checkpoint folder here"),
+        (["fill-mask", "nowhere", "[MASK]"], "nowhere: not a local folder"),
         (["quickstart", "--seconds", "0"], "--seconds 0: must be more than 0"),
         (["quickstart", "--seed", "-1"], "--seed -1: must be at least 0"),
         (["equations", "xyz"], "there is no equation 'xyz'; `minibert equations` lists them"),

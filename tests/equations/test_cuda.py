@@ -1,4 +1,4 @@
-"""The equations on a CUDA device give what they give on the CPU, and stay on the device."""
+"""The equations on a CUDA device give the same results as on the CPU, on the same device as their inputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,19 @@ from minibert import equations
 from tests.strategies import normal
 
 KEEP = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
-LABELS = torch.tensor([2, equations.IGNORED, 0])
+LABELS = torch.tensor([2, equations.IGNORE_INDEX, 0])
 X = normal(0, 3, 4)
 CALLS: dict[str, Callable[..., Any]] = {
     "softmax": lambda to: equations.softmax(to(X)),
     "padding_mask": lambda to: equations.padding_mask(to(torch.tensor([1, 3])), 3),
     "scaled_dot_product_attention": lambda to: equations.scaled_dot_product_attention(to(X), to(X), to(X), to(KEEP)),
-    "online_softmax_attention": lambda to: equations.online_softmax_attention(to(X), to(X), to(X), to(KEEP), block=2),
+    "online_softmax_attention": lambda to: equations.online_softmax_attention(to(X), to(X), to(X), to(KEEP), block_size=2),
     "sinusoidal_positions": lambda to: equations.sinusoidal_positions(to(X[0]), 6),
     "learned_positions": lambda to: equations.learned_positions(to(X), to(torch.tensor([2, 0]))),
     "rotary_positions": lambda to: equations.rotary_positions(to(X), to(X[:, 0])),
     "alibi_bias": lambda to: equations.alibi_bias(to(X[0]), to(X[1]), 3),
-    "keep_top": lambda to: equations.keep_top(to(X), 2).exp(),
-    "keep_nucleus": lambda to: equations.keep_nucleus(to(X), 0.7).exp(),
+    "top_k_filter": lambda to: equations.top_k_filter(to(X), 2).exp(),
+    "top_p_filter": lambda to: equations.top_p_filter(to(X), 0.7).exp(),
     "layer_norm": lambda to: equations.layer_norm(to(X), to(X[0]), to(X[1])),
     "gelu": lambda to: equations.gelu(to(X)),
     "gelu_tanh": lambda to: equations.gelu_tanh(to(X)),
@@ -38,8 +38,8 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", CALLS)
-def test_on_cuda_as_on_the_cpu(name: str) -> None:
-    """In float64, to rounding."""
+def test_cuda_equals_cpu(name: str) -> None:
+    """The results are equal up to rounding in float64."""
     out: Tensor = CALLS[name](lambda x: x.cuda())
     assert out.is_cuda
     torch.testing.assert_close(out.cpu(), CALLS[name](lambda x: x))

@@ -1,4 +1,4 @@
-"""What is chosen from, and by what whole outputs are compared."""
+"""Filters for sampling and the length penalty: values, gradients, and properties."""
 
 import math
 
@@ -9,115 +9,115 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from minibert.equations import keep_nucleus, keep_top, length_penalty
+from minibert.equations import length_penalty, top_k_filter, top_p_filter
 from tests import reference
 from tests.strategies import normal, seeds
 
 alphas = st.floats(0, 2)
 
 
-def left(logits: torch.Tensor) -> set[int]:
-    """The tokens that can still be chosen."""
+def kept_tokens(logits: torch.Tensor) -> set[int]:
+    """Return the tokens that can still be chosen."""
     return {*(logits > -math.inf).nonzero().flatten().tolist()}
 
 
 class TestLengthPenalty:
     @given(st.integers(1, 500), alphas)
     def test_value(self, length: int, alpha: float) -> None:
-        """Equals the formula."""
+        """The result equals the formula."""
         np.testing.assert_allclose(length_penalty(length, alpha), reference.length_penalty(length, alpha))
 
     @given(st.integers(1, 500), st.floats(0.01, 2))
-    def test_longer_outputs_are_divided_by_more(self, length: int, alpha: float) -> None:
-        """It rises with the length, from 1 for one token."""
+    def test_penalty_grows_with_the_length(self, length: int, alpha: float) -> None:
+        """The penalty is 1 for one token and grows with the length."""
         assert length_penalty(length + 1, alpha) > length_penalty(length, alpha)
         assert length_penalty(1, alpha) == 1
 
     @given(st.integers(1, 500))
-    def test_alpha_zero_is_no_penalty(self, length: int) -> None:
-        """Then the most probable output wins, which is the shortest too often."""
+    def test_alpha_zero_means_no_penalty(self, length: int) -> None:
+        """The divisor is then 1 for every length."""
         assert length_penalty(length, 0.0) == 1
 
 
-class TestKeepTop:
+class TestTopKFilter:
     @given(seeds, st.integers(1, 8), st.integers(1, 10))
     def test_value(self, seed: int, vocabulary: int, k: int) -> None:
-        """Those are left that a sorted list begins with, as they were."""
+        """The kept tokens are the first k of a sorted list, and their logits are unchanged."""
         logits = normal(seed, vocabulary)
-        kept = keep_top(logits, k)
-        assert left(kept) == reference.most_likely(logits.numpy(), k)
-        assert all(kept[token] == logits[token] for token in left(kept))
+        kept = top_k_filter(logits, k)
+        assert kept_tokens(kept) == reference.most_likely(logits.numpy(), k)
+        assert all(kept[token] == logits[token] for token in kept_tokens(kept))
 
     def test_gradient(self) -> None:
-        """That of the softmax over what is left; nothing flows to what is out."""
+        """The derivative is that of the softmax over the kept tokens; removed tokens have none."""
         logits = normal(0, 2, 5).requires_grad_()
-        assert gradcheck(lambda z: keep_top(z, 3).softmax(dim=-1), logits)
-        keep_top(logits, 2).softmax(dim=-1)[..., 0].sum().backward()
+        assert gradcheck(lambda z: top_k_filter(z, 3).softmax(dim=-1), logits)
+        top_k_filter(logits, 2).softmax(dim=-1)[..., 0].sum().backward()
         assert ((logits.grad != 0).sum(dim=-1) <= 2).all()
 
     @given(seeds, st.integers(1, 8), st.integers(1, 8))
-    def test_so_many_are_left_and_none_that_is_out_is_likelier(self, seed: int, vocabulary: int, k: int) -> None:
-        """k tokens, or all if there are no more."""
+    def test_k_tokens_are_kept_and_no_removed_token_is_more_likely(self, seed: int, vocabulary: int, k: int) -> None:
+        """The number of kept tokens is k, or all tokens if there are fewer."""
         logits = normal(seed, vocabulary)
-        chosen = left(keep_top(logits, k))
+        chosen = kept_tokens(top_k_filter(logits, k))
         assert len(chosen) == min(k, vocabulary)
         out = {*range(vocabulary)} - chosen
         assert all(logits[token] < min(logits[other] for other in chosen) for token in out)
 
     @given(seeds, st.integers(1, 6), st.floats(-5, 5))
-    def test_a_constant_changes_nothing(self, seed: int, k: int, constant: float) -> None:
-        """Which tokens are left depends on differences of logits."""
+    def test_adding_a_constant_changes_nothing(self, seed: int, k: int, constant: float) -> None:
+        """The kept tokens depend on differences of logits only."""
         logits = normal(seed, 6)
-        assert left(keep_top(logits + constant, k)) == left(keep_top(logits, k))
+        assert kept_tokens(top_k_filter(logits + constant, k)) == kept_tokens(top_k_filter(logits, k))
 
     @given(seeds, st.integers(1, 5))
-    def test_rows_are_chosen_from_by_themselves(self, seed: int, k: int) -> None:
-        """Each row of a batch is as if it were alone."""
+    def test_rows_are_independent(self, seed: int, k: int) -> None:
+        """Each row of a batch gives the same result as separately."""
         logits = normal(seed, 3, 5)
-        torch.testing.assert_close(keep_top(logits, k), torch.stack([keep_top(row, k) for row in logits]))
+        torch.testing.assert_close(top_k_filter(logits, k), torch.stack([top_k_filter(row, k) for row in logits]))
 
-    def test_nothing_to_choose_from_is_refused(self) -> None:
-        """k = 0."""
+    def test_k_of_zero_raises(self) -> None:
+        """k = 0 would leave no token."""
         with pytest.raises(ValueError, match="k is 0"):
-            keep_top(torch.zeros(3), 0)
+            top_k_filter(torch.zeros(3), 0)
 
 
-class TestKeepNucleus:
+class TestTopPFilter:
     @given(seeds, st.integers(1, 8), st.floats(0.01, 0.99))
     def test_value(self, seed: int, vocabulary: int, p: float) -> None:
-        """The smallest set that has the probability, as they were."""
+        """The kept tokens are the smallest set with probability p, and their logits are unchanged."""
         logits = normal(seed, vocabulary)
-        kept = keep_nucleus(logits, p)
-        assert left(kept) == reference.nucleus(logits.numpy(), p)
-        assert all(kept[token] == logits[token] for token in left(kept))
+        kept = top_p_filter(logits, p)
+        assert kept_tokens(kept) == reference.nucleus(logits.numpy(), p)
+        assert all(kept[token] == logits[token] for token in kept_tokens(kept))
 
     def test_gradient(self) -> None:
-        """That of the softmax over what is left."""
-        assert gradcheck(lambda z: keep_nucleus(z, 0.7).softmax(dim=-1), normal(0, 2, 5).requires_grad_())
+        """The derivative is that of the softmax over the kept tokens."""
+        assert gradcheck(lambda z: top_p_filter(z, 0.7).softmax(dim=-1), normal(0, 2, 5).requires_grad_())
 
     @given(seeds, st.floats(0.01, 0.99))
-    def test_it_is_enough_and_not_more_than_enough(self, seed: int, p: float) -> None:
-        """What is left has p together; without the least likely of it, it would not."""
+    def test_nucleus_is_the_smallest_sufficient_set(self, seed: int, p: float) -> None:
+        """The kept tokens have probability p in total; without the least likely of them they would not."""
         logits = normal(seed, 7)
-        probabilities, chosen = logits.softmax(dim=-1), left(keep_nucleus(logits, p))
+        probabilities, chosen = logits.softmax(dim=-1), kept_tokens(top_p_filter(logits, p))
         total = sum(probabilities[token].item() for token in chosen)
         assert total >= p - 1e-12
         assert len(chosen) == 1 or total - min(probabilities[token].item() for token in chosen) < p
 
     @given(seeds)
-    def test_all_of_the_probability_is_everything(self, seed: int) -> None:
-        """p = 1."""
+    def test_p_of_one_keeps_all_tokens(self, seed: int) -> None:
+        """p = 1 changes nothing."""
         logits = normal(seed, 6)
-        torch.testing.assert_close(keep_nucleus(logits, 1.0), logits)
+        torch.testing.assert_close(top_p_filter(logits, 1.0), logits)
 
     @given(seeds, st.floats(0.01, 1.0))
-    def test_rows_are_chosen_from_by_themselves(self, seed: int, p: float) -> None:
-        """Each row of a batch is as if it were alone."""
+    def test_rows_are_independent(self, seed: int, p: float) -> None:
+        """Each row of a batch gives the same result as separately."""
         logits = normal(seed, 3, 5)
-        torch.testing.assert_close(keep_nucleus(logits, p), torch.stack([keep_nucleus(row, p) for row in logits]))
+        torch.testing.assert_close(top_p_filter(logits, p), torch.stack([top_p_filter(row, p) for row in logits]))
 
-    def test_no_probability_is_refused(self) -> None:
-        """Nor is more than all."""
+    def test_invalid_probability_raises(self) -> None:
+        """p must be above 0 and at most 1."""
         for p in (0.0, 1.5):
-            with pytest.raises(ValueError, match="a probability above 0"):
-                keep_nucleus(torch.zeros(3), p)
+            with pytest.raises(ValueError, match="probability above 0"):
+                top_p_filter(torch.zeros(3), p)

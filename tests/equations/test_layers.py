@@ -1,4 +1,4 @@
-"""Layer normalization, activations and the feed-forward network: values, gradients and the theorems of their formulas."""
+"""Layer normalization, activations and the feed-forward network: values, gradients, and properties."""
 
 import math
 from collections.abc import Callable
@@ -20,89 +20,89 @@ POSITIVE = st.floats(0.1, 1e3)
 SHIFTS = st.floats(-1e6, 1e6)
 
 
-def plain(x: Tensor) -> tuple[Tensor, Tensor]:
-    """A gain and a bias that change nothing."""
+def identity(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a gain of ones and a bias of zeros."""
     return torch.ones(x.shape[-1], dtype=x.dtype), torch.zeros(x.shape[-1], dtype=x.dtype)
 
 
 class TestLayerNorm:
     @given(tensors(axes=2, smallest=0), st.sampled_from([1e-12, 1e-5, 0.1]), seeds)
     def test_value(self, x: Tensor, eps: float, seed: int) -> None:
-        """Equals the formula in loops: eps inside the root, gain and bias for each element."""
+        """The result equals the formula in loops, with eps inside the root, and a gain and a bias for each element."""
         gain, bias = normal(seed, 2, x.shape[-1])
         expected = [reference.layer_norm(row.numpy(), gain.numpy(), bias.numpy(), eps) for row in x]
         np.testing.assert_allclose(layer_norm(x, gain, bias, eps).numpy(), np.array(expected).reshape(x.shape), atol=1e-9)
 
     def test_value_with_the_eps_of_bert(self) -> None:
-        """With a variance as small as 1e-12, (x - mean) / √(2e-12) comes out: neither another eps, nor eps after the root."""
+        """The default eps is 1e-12: for a variance of 1e-12 the result is (x - mean) / √(2e-12)."""
         x = torch.tensor([-1e-6, 1e-6], dtype=torch.float64)
-        torch.testing.assert_close(layer_norm(x, *plain(x))[1].item(), 1 / math.sqrt(2))
+        torch.testing.assert_close(layer_norm(x, *identity(x))[1].item(), 1 / math.sqrt(2))
 
     def test_gradient(self) -> None:
-        """It flows through mean and variance too: where they are detached, it is far off."""
+        """The gradient also flows through the mean and the variance."""
         leaves = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate([(3, 5), (5,), (5,)])]
         assert gradcheck(layer_norm, leaves)
         assert gradgradcheck(layer_norm, leaves)
 
     @given(seeds, SHIFTS, POSITIVE)
-    def test_shift_and_scale_change_nothing(self, seed: int, shift: float, scale: float) -> None:
+    def test_shift_and_scale_have_no_influence(self, seed: int, shift: float, scale: float) -> None:
         """LN(a x + c) = LN(x) for a > 0."""
         x = normal(seed, 3, 6)
-        torch.testing.assert_close(layer_norm(scale * x + shift, *plain(x)), layer_norm(x, *plain(x)))
+        torch.testing.assert_close(layer_norm(scale * x + shift, *identity(x)), layer_norm(x, *identity(x)))
 
     @given(tensors(axes=2), seeds)
-    def test_gain_and_bias_come_last(self, x: Tensor, seed: int) -> None:
+    def test_gain_and_bias_are_applied_last(self, x: Tensor, seed: int) -> None:
         """LN(x; g, b) = g LN(x; 1, 0) + b, element by element."""
         gain, bias = normal(seed, 2, x.shape[-1])
-        torch.testing.assert_close(layer_norm(x, gain, bias), gain * layer_norm(x, *plain(x)) + bias)
+        torch.testing.assert_close(layer_norm(x, gain, bias), gain * layer_norm(x, *identity(x)) + bias)
 
     @given(seeds, st.integers(2, 9))
     def test_mean_is_zero_and_variance_is_one(self, seed: int, width: int) -> None:
-        """One when divided by d; with d - 1 it would be d / (d - 1). No eps: nearly equal numbers may be drawn."""
+        """The variance is 1 when divided by d; with d - 1 it would be d / (d - 1). eps is 0 here."""
         x = normal(seed, 4, width)
-        y = layer_norm(x, *plain(x), eps=0.0)
+        y = layer_norm(x, *identity(x), eps=0.0)
         torch.testing.assert_close(y.mean(-1), torch.zeros(4, dtype=x.dtype))
         torch.testing.assert_close(y.square().mean(-1), torch.ones(4, dtype=x.dtype))
 
     @given(seeds, st.floats(1e-4, 10.0), st.integers(2, 6))
     def test_eps_is_added_to_the_variance(self, seed: int, eps: float, width: int) -> None:
-        """The mean square of what comes out is σ² / (σ² + ε), so it is half where the variance is ε."""
+        """The mean square of the output is σ² / (σ² + ε): one half where the variance is ε."""
         x = normal(seed, 3, width)
         variance = x.var(-1, correction=0)
-        y = layer_norm(x, *plain(x), eps=eps)
+        y = layer_norm(x, *identity(x), eps=eps)
         torch.testing.assert_close(y.square().mean(-1), variance / (variance + eps))
 
     @given(seeds, st.integers(3, 8))
-    def test_the_gradient_has_no_part_along_what_is_ignored(self, seed: int, width: int) -> None:
-        """Since a shift and a scale of x change nothing, the gradient is orthogonal to (1, …, 1) and to x - mean."""
+    def test_the_gradient_is_orthogonal_to_shift_and_scale(self, seed: int, width: int) -> None:
+        """Shift and scale of x have no influence, so the gradient is orthogonal to (1, …, 1) and to x - mean."""
         x = normal(seed, width).requires_grad_()
-        (layer_norm(x, *plain(x), eps=0.0) * normal(seed + 1, width)).sum().backward()
+        (layer_norm(x, *identity(x), eps=0.0) * normal(seed + 1, width)).sum().backward()
         assert x.grad is not None
         size = x.grad.abs().sum().item() * (1 + x.detach().abs().max().item())
         assert abs(x.grad.sum().item()) <= 1e-9 * size
         assert abs((x.grad * (x.detach() - x.detach().mean())).sum().item()) <= 1e-9 * size
 
     @given(tensors(axes=3), seeds)
-    def test_tokens_do_not_see_each_other(self, x: Tensor, seed: int) -> None:
-        """Each token is normalized over its own width, with no regard to batch and neighbors."""
+    def test_tokens_are_independent(self, x: Tensor, seed: int) -> None:
+        """Each token is normalized over its own width, independently of the batch and of other tokens."""
         gain, bias = normal(seed, 2, x.shape[-1])
         torch.testing.assert_close(layer_norm(x, gain, bias)[-1, -1], layer_norm(x[-1, -1], gain, bias))
 
     @given(seeds, half_precisions, st.sampled_from([1e-2, 1.0, 1e3]))
-    def test_half_precision_is_near_and_finite(self, seed: int, dtype: torch.dtype, size: float) -> None:
-        """Where a square overflows float16, and where all elements are equal and an eps of 1e-12 would be zero."""
+    def test_half_precision_is_close_and_finite(self, seed: int, dtype: torch.dtype, size: float) -> None:
+        """Squares that overflow float16, and equal elements with an eps that is zero in float16, give the right result."""
         x = (size * normal(seed, 3, 8)).to(dtype)
         x[0] = size
-        y = layer_norm(x, *plain(x))
+        y = layer_norm(x, *identity(x))
         assert y.dtype == dtype
-        expected = layer_norm(x.double(), *plain(x.double()))
+        expected = layer_norm(x.double(), *identity(x.double()))
         np.testing.assert_allclose(y.double().numpy(), expected.numpy(), atol=4 * torch.finfo(dtype).eps * 3)
 
 
 class TestAddAndNorm:
     @given(tensors(axes=2, smallest=0), seeds)
     def test_value(self, x: Tensor, seed: int) -> None:
-        """Equals LayerNorm(x + Sublayer(x)) in loops, for a sublayer that mixes tokens and width."""
+        """The result equals LayerNorm(x + Sublayer(x)) in loops, for a sublayer that mixes tokens."""
         gain, bias, mixing = normal(seed, 2, x.shape[-1])[0], normal(seed + 1, x.shape[-1]), normal(seed + 2, len(x), len(x))
         out = add_and_norm(x, lambda hidden: mixing @ hidden, gain, bias)
         found = reference.matmul(mixing.numpy(), x.numpy()) if len(x) else x.numpy()
@@ -111,32 +111,32 @@ class TestAddAndNorm:
         np.testing.assert_allclose(out.numpy(), np.array(expected).reshape(x.shape), atol=1e-6)
 
     def test_value_with_the_eps_of_bert(self) -> None:
-        """1e-12, as in layer normalization by itself."""
+        """The default eps is 1e-12, as in `layer_norm`."""
         x = torch.tensor([-1e-6, 1e-6], dtype=torch.float64)
-        torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *plain(x))[1].item(), 1 / math.sqrt(2))
+        torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *identity(x))[1].item(), 1 / math.sqrt(2))
 
     def test_gradient(self) -> None:
-        """Through both ways: past the sublayer and through it."""
+        """The gradient flows through the residual connection and through the sublayer."""
         leaves = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate([(3, 5), (5,), (5,)])]
         assert gradcheck(lambda x, gain, bias: add_and_norm(x, torch.tanh, gain, bias), leaves)
         assert gradgradcheck(lambda x, gain, bias: add_and_norm(x, torch.tanh, gain, bias), leaves)
 
     @given(seeds)
-    def test_a_sublayer_that_finds_nothing_leaves_the_norm(self, seed: int) -> None:
-        """Sublayer(x) = 0: LayerNorm(x) comes out, not x (pre-norm), and not the bias (no residual)."""
+    def test_zero_sublayer_gives_layer_norm(self, seed: int) -> None:
+        """For Sublayer(x) = 0 the result is LayerNorm(x): not x (pre-norm), and not the bias (no residual)."""
         x = normal(seed, 3, 5)
-        torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *plain(x)), layer_norm(x, *plain(x)))
+        torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *identity(x)), layer_norm(x, *identity(x)))
 
     @given(seeds, st.floats(0.5, 5))
-    def test_a_sublayer_of_multiples_changes_nothing(self, seed: int, factor: float) -> None:
-        """Sublayer(x) = c x: the sum is (1 + c) x, and layer normalization ignores scale."""
+    def test_sublayer_that_scales_has_no_influence(self, seed: int, factor: float) -> None:
+        """For Sublayer(x) = c x the sum is (1 + c) x, and layer normalization removes the scale."""
         x = normal(seed, 3, 5)
-        torch.testing.assert_close(add_and_norm(x, lambda hidden: factor * hidden, *plain(x)), layer_norm(x, *plain(x)))
+        torch.testing.assert_close(add_and_norm(x, lambda hidden: factor * hidden, *identity(x)), layer_norm(x, *identity(x)))
 
     @given(seeds)
-    def test_what_comes_out_is_normalized(self, seed: int) -> None:
-        """Mean 0 and variance 1, whatever the sublayer does: the normalization comes last."""
-        y = add_and_norm(normal(seed, 3, 5), lambda hidden: 7 * hidden.flip(0) + 2, *plain(torch.zeros(3, 5).double()))
+    def test_output_is_normalized(self, seed: int) -> None:
+        """The output has mean 0 and variance 1 for any sublayer, because the normalization comes last."""
+        y = add_and_norm(normal(seed, 3, 5), lambda hidden: 7 * hidden.flip(0) + 2, *identity(torch.zeros(3, 5).double()))
         torch.testing.assert_close(y.mean(-1), torch.zeros(3, dtype=y.dtype))
         torch.testing.assert_close(y.square().mean(-1), torch.ones(3, dtype=y.dtype))
 
@@ -144,18 +144,18 @@ class TestAddAndNorm:
 class TestRelu:
     @given(tensors(axes=2, smallest=0))
     def test_value(self, x: Tensor) -> None:
-        """The larger of zero and x."""
+        """The result is the larger of zero and x."""
         expected = [reference.relu(z) for z in x.flatten().tolist()]
         np.testing.assert_array_equal(relu(x).flatten().numpy(), expected)
 
     def test_gradient(self) -> None:
-        """1 where x is positive, 0 where it is negative, and 0 at 0."""
+        """The gradient is 1 for positive x, 0 for negative x, and 0 at 0."""
         assert gradcheck(relu, torch.tensor([-2.0, -0.1, 0.1, 3.0], dtype=torch.float64, requires_grad=True))
         relu(zero := torch.zeros(1, requires_grad=True)).backward()
         assert zero.grad == 0
 
     @given(tensors(axes=1), POSITIVE)
-    def test_it_is_homogeneous_and_its_halves_make_x(self, x: Tensor, scale: float) -> None:
+    def test_identities_of_relu(self, x: Tensor, scale: float) -> None:
         """ReLU(a x) = a ReLU(x) for a > 0; ReLU(x) - ReLU(-x) = x; ReLU(x) + ReLU(-x) = |x|."""
         torch.testing.assert_close(relu(scale * x), scale * relu(x))
         torch.testing.assert_close(relu(x) - relu(-x), x)
@@ -167,32 +167,32 @@ GRID = torch.linspace(-6, 6, 49, dtype=torch.float64)
 
 class TestGelu:
     def test_value(self) -> None:
-        """Equals x times the integral of the normal density; the tanh approximation is up to 5e-4 away."""
+        """The result equals x times the integral of the normal density. The tanh approximation is up to 5e-4 away."""
         np.testing.assert_allclose(gelu(GRID).numpy(), [reference.gelu(x.item()) for x in GRID], atol=1e-9)
 
     def test_gradient(self) -> None:
-        """First and second derivative are those of the formula."""
+        """The first and second derivatives are those of the formula."""
         x = normal(0, 7).requires_grad_()
         assert gradcheck(gelu, x)
         assert gradgradcheck(gelu, x)
 
     @given(tensors(axes=1, magnitude=10))
-    def test_its_halves_make_x(self, x: Tensor) -> None:
+    def test_difference_of_gelu_at_x_and_minus_x_is_x(self, x: Tensor) -> None:
         """GELU(x) - GELU(-x) = x, since Φ(x) + Φ(-x) = 1."""
         torch.testing.assert_close(gelu(x) - gelu(-x), x)
 
     @given(st.floats(-8, 8))
-    def test_the_quotient_is_a_distribution_function_whose_density_is_normal(self, place: float) -> None:
-        """GELU(x) / x = Φ(x), whose derivative is e^(-x²/2) / √(2π)."""
-        x = torch.tensor([place if abs(place) > 1e-3 else 1.0], dtype=torch.float64, requires_grad=True)
+    def test_derivative_of_gelu_over_x_is_the_normal_density(self, number: float) -> None:
+        """GELU(x) / x = Φ(x), and the derivative of Φ is e^(-x²/2) / √(2π)."""
+        x = torch.tensor([number if abs(number) > 1e-3 else 1.0], dtype=torch.float64, requires_grad=True)
         (gelu(x) / x).sum().backward()
         assert x.grad is not None
         np.testing.assert_allclose(x.grad.item(), math.exp(-(x.item() ** 2) / 2) / math.sqrt(2 * math.pi), atol=1e-9)
 
     @given(half_precisions, st.floats(-1e4, 1e4))
-    def test_half_precision_is_near_and_finite(self, dtype: torch.dtype, place: float) -> None:
-        """Value and gradient, for large numbers too."""
-        x = torch.tensor([place], dtype=dtype, requires_grad=True)
+    def test_half_precision_is_close_and_finite(self, dtype: torch.dtype, number: float) -> None:
+        """Value and gradient are finite, also for large numbers."""
+        x = torch.tensor([number], dtype=dtype, requires_grad=True)
         gelu(x).sum().backward()
         assert x.grad is not None
         assert x.grad.isfinite().all()
@@ -201,25 +201,25 @@ class TestGelu:
 
 class TestGeluTanh:
     def test_value(self) -> None:
-        """Equals the formula in loops."""
+        """The result equals the formula in loops."""
         np.testing.assert_allclose(gelu_tanh(GRID).numpy(), [reference.gelu_tanh(x.item()) for x in GRID], atol=1e-12)
 
     def test_gradient(self) -> None:
-        """First and second derivative are those of the formula."""
+        """The first and second derivatives are those of the formula."""
         x = normal(0, 7).requires_grad_()
         assert gradcheck(gelu_tanh, x)
         assert gradgradcheck(gelu_tanh, x)
 
     @given(tensors(axes=1, magnitude=10))
-    def test_its_halves_make_x_and_it_is_near_to_gelu(self, x: Tensor) -> None:
-        """f(x) - f(-x) = x, since tanh is odd; and nowhere more than 5e-4 from GELU."""
+    def test_it_is_close_to_gelu_and_its_difference_is_x(self, x: Tensor) -> None:
+        """f(x) - f(-x) = x, because tanh is odd, and f is at most 5e-4 away from GELU."""
         torch.testing.assert_close(gelu_tanh(x) - gelu_tanh(-x), x)
         assert ((gelu_tanh(x) - gelu(x)).abs() < 5e-4).all()
 
     @given(half_precisions, st.floats(-100, 100))
-    def test_half_precision_is_near_and_finite(self, dtype: torch.dtype, place: float) -> None:
-        """Value and gradient, where the cube has already overflowed float16."""
-        x = torch.tensor([place], dtype=dtype, requires_grad=True)
+    def test_half_precision_is_close_and_finite(self, dtype: torch.dtype, number: float) -> None:
+        """Value and gradient are finite, also where the cube overflows float16."""
+        x = torch.tensor([number], dtype=dtype, requires_grad=True)
         gelu_tanh(x).sum().backward()
         assert x.grad is not None
         assert x.grad.isfinite().all()
@@ -227,7 +227,7 @@ class TestGeluTanh:
 
 
 def weights(width: int, intermediate: int, seed: int) -> list[Tensor]:
-    """W1, b1, W2, b2."""
+    """Return W1, b1, W2 and b2."""
     shapes = [(width, intermediate), (intermediate,), (intermediate, width), (width,)]
     return [normal(seed + number, *shape) for number, shape in enumerate(shapes)]
 
@@ -235,28 +235,28 @@ def weights(width: int, intermediate: int, seed: int) -> list[Tensor]:
 class TestFeedForward:
     @given(tensors(axes=2, smallest=0), st.integers(1, 6), seeds)
     def test_value(self, x: Tensor, intermediate: int, seed: int) -> None:
-        """Equals the formula in loops, with ReLU as in Vaswani et al."""
+        """The result equals the formula in loops, with ReLU as in Vaswani et al."""
         matrices = weights(x.shape[-1], intermediate, seed)
         expected = [reference.feed_forward(row.numpy(), *(m.numpy() for m in matrices)) for row in x]
         np.testing.assert_allclose(feed_forward(x, *matrices).numpy(), np.array(expected).reshape(x.shape), atol=1e-9)
 
     @pytest.mark.parametrize("activation", [relu, gelu, gelu_tanh])
     def test_gradient(self, activation: Callable[[Tensor], Tensor]) -> None:
-        """With respect to the input and all four parameters; the second order too."""
+        """The first and second derivatives are right with respect to the input and all four parameters."""
         leaves = [leaf.requires_grad_() for leaf in (normal(9, 2, 3), *weights(3, 4, seed=0))]
         assert gradcheck(lambda *args: feed_forward(*args, activation), leaves)
         assert gradgradcheck(lambda *args: feed_forward(*args, activation), leaves)
 
     @pytest.mark.parametrize("activation", [relu, gelu, gelu_tanh])
     @given(x=tensors(axes=2))
-    def test_with_identities_it_is_the_activation(self, activation: Callable[[Tensor], Tensor], x: Tensor) -> None:
-        """Identities for W1 and W2, no biases: f(x), ReLU for the 2017 Transformer and GELU for BERT."""
+    def test_identity_maps_give_the_activation(self, activation: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        """With identity matrices and zero biases the result is f(x), for ReLU and for GELU."""
         one, zero = torch.eye(x.shape[-1], dtype=x.dtype), torch.zeros(x.shape[-1], dtype=x.dtype)
         torch.testing.assert_close(feed_forward(x, one, zero, one, zero, activation), activation(x))
 
     @given(st.integers(2, 5), seeds)
-    def test_each_position_is_alone(self, tokens: int, seed: int) -> None:
-        """Changing one token changes no other token's output; equal tokens have equal outputs wherever they stand."""
+    def test_positions_are_independent(self, tokens: int, seed: int) -> None:
+        """Changing one token changes no other output. Equal tokens have equal outputs at every position."""
         matrices = weights(3, 6, seed)
         x = normal(seed, tokens, 3)
         changed = x.clone()
@@ -265,8 +265,8 @@ class TestFeedForward:
         torch.testing.assert_close(feed_forward(x.flip(0), *matrices), feed_forward(x, *matrices).flip(0))
 
     @given(tensors(axes=2), st.integers(1, 6), seeds)
-    def test_the_order_of_inner_elements_does_not_matter(self, x: Tensor, intermediate: int, seed: int) -> None:
-        """Columns of W1, elements of b1 and rows of W2 shuffled alike."""
+    def test_order_of_hidden_units_has_no_influence(self, x: Tensor, intermediate: int, seed: int) -> None:
+        """Permuting the columns of W1, the elements of b1 and the rows of W2 alike changes nothing."""
         w_1, b_1, w_2, b_2 = weights(x.shape[-1], intermediate, seed)
         order = torch.randperm(intermediate, generator=torch.Generator().manual_seed(seed))
         torch.testing.assert_close(
@@ -274,8 +274,8 @@ class TestFeedForward:
         )
 
     @given(tensors(axes=2), st.integers(1, 6), seeds)
-    def test_the_biases_stand_where_they_should(self, x: Tensor, intermediate: int, seed: int) -> None:
-        """W2 = 0 leaves b2; and x W1 + b1 = 0 leaves b2 too, since ReLU(0) = 0."""
+    def test_biases_are_in_the_right_places(self, x: Tensor, intermediate: int, seed: int) -> None:
+        """For W2 = 0 the result is b2. For x W1 + b1 = 0 it is b2 too, because ReLU(0) = 0."""
         w_1, b_1, w_2, b_2 = weights(x.shape[-1], intermediate, seed)
         torch.testing.assert_close(feed_forward(x, w_1, b_1, 0 * w_2, b_2), b_2.expand_as(x))
         torch.testing.assert_close(feed_forward(x[0], w_1, -(x[0] @ w_1), w_2, b_2), b_2)

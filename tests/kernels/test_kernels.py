@@ -89,7 +89,7 @@ def test_label_smoothing_equals_the_equation(
     random = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(2, rows, classes, generator=random, dtype=torch.float64)
     labels = torch.randint(-1, classes, (2, rows), generator=random)
-    labels[labels < 0] = equations.IGNORED
+    labels[labels < 0] = equations.IGNORE_INDEX
     one, other = (
         value_and_gradients(lambda z, f=function: f(z, labels, label_smoothing, reduction), logits)
         for function in (equations.label_smoothing_loss, kernels.label_smoothing_loss)

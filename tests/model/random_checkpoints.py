@@ -13,7 +13,7 @@ from minibert import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.config import ACTIVATIONS
 from minibert.model.pretrained import PretrainedModel
 
@@ -64,7 +64,7 @@ def inputs_for(config: BertConfig, seed: int) -> dict[str, torch.Tensor]:
 
 def labels_for(model: type[PretrainedModel], ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """Create labels for the losses of a class; every second token has no label."""
-    tokens = ids.masked_fill((torch.arange(ids.shape[1]) % 2 == 1) | (ids == 0), IGNORED)
+    tokens = ids.masked_fill((torch.arange(ids.shape[1]) % 2 == 1) | (ids == 0), IGNORE_INDEX)
     sequences = torch.tensor([0, 1, 1])
     positions = torch.arange(3) % ids.shape[1]
     return {
@@ -72,7 +72,7 @@ def labels_for(model: type[PretrainedModel], ids: torch.Tensor) -> dict[str, tor
         BertForMaskedLM: {"labels": tokens},
         BertForNextSentencePrediction: {"labels": sequences},
         BertForSequenceClassification: {"labels": sequences},
-        BertForTokenClassification: {"labels": torch.where(tokens == IGNORED, IGNORED, tokens % 2)},
+        BertForTokenClassification: {"labels": torch.where(tokens == IGNORE_INDEX, IGNORE_INDEX, tokens % 2)},
         BertForQuestionAnswering: {"start_positions": positions, "end_positions": positions.flip(0)},
     }.get(model, {})
 

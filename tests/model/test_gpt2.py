@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from minibert import GPT2Config, GPT2LMHeadModel, record
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from tests.strategies import seeds
 
 NAMES = GPT2LMHeadModel.names
@@ -69,7 +69,7 @@ class TestTransformers:
         ours = GPT2LMHeadModel.from_pretrained(folder)
         ours.save_pretrained(our_folder)
         ours = ours.double()
-        labels = torch.where(IDS == 4, IGNORED, IDS)
+        labels = torch.where(IDS == 4, IGNORE_INDEX, IDS)
         for theirs in (load_theirs(folder).double(), load_theirs(our_folder).double()):
             ours.zero_grad()
             one, other = ours(IDS, labels=labels), theirs(IDS)

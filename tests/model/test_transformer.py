@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from minibert import TRANSFORMERS, Transformer, TransformerConfig, record
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.config import POSITIONS
 from minibert.model.inputs import keep_mask
 from minibert.model.layers import DecoderLayer, EncoderLayer
@@ -272,7 +272,7 @@ class TestTransformer:
     def test_loss_is_the_cross_entropy_of_the_next_token(self) -> None:
         """Without decoder input, the decoder input is the labels, shifted right. Labels of -100 are ignored."""
         model = random_model()
-        labels = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORED, IGNORED]])
+        labels = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORE_INDEX, IGNORE_INDEX]])
         output = model(SOURCE, KEEP, labels=labels)
         expected = nn.functional.cross_entropy(output.logits.flatten(0, 1), labels.flatten())
         torch.testing.assert_close(output.loss, expected)
@@ -293,7 +293,7 @@ class TestTransformer:
 class TestShiftRight:
     def test_value(self) -> None:
         """The labels move one position to the right, after the start token. Ignored labels become padding."""
-        labels = torch.tensor([[7, 8, 3], [9, 3, IGNORED]])
+        labels = torch.tensor([[7, 8, 3], [9, 3, IGNORE_INDEX]])
         assert shift_right(labels, start=2, padding=0).tolist() == [[2, 7, 8], [2, 9, 3]]
 
     @given(st.lists(st.integers(4, 9), min_size=1, max_size=5))
@@ -335,7 +335,7 @@ class TestMarian:
         theirs = self.theirs(seed)
         theirs.save_pretrained(tmp_path)
         ours, theirs = Transformer.from_pretrained(tmp_path).double(), theirs.double()
-        labels = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORED, IGNORED]])
+        labels = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORE_INDEX, IGNORE_INDEX]])
         one, other = ours(SOURCE, KEEP, labels=labels), theirs(SOURCE, attention_mask=KEEP.long(), labels=labels)
         assert (one.logits - other.logits).abs().max() < 1e-10
         loss = nn.functional.cross_entropy(other.logits.flatten(0, 1), labels.flatten())  # their loss is in float32

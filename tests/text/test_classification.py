@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import batches_by_length, epoch_batches
 from minibert.text.classification import ClassificationExamples, LabeledText
 from minibert.text.corpus import Document
@@ -50,4 +50,4 @@ def test_batches_contain_every_text_once_with_its_label() -> None:
             assert not ids[~mask].any()
             seen[int(label)] = tokenizer.decode(ids[mask].tolist(), skip_special_tokens=False)
     assert seen == {0: "[CLS] a [SEP]", 1: "[CLS] b c [SEP]", 2: "[CLS] d e f g [SEP]", 3: "[CLS] h [SEP]"}
-    assert epoch.batch(np.array([], dtype=np.int64)).labels.tolist() == [IGNORED]
+    assert epoch.batch(np.array([], dtype=np.int64)).labels.tolist() == [IGNORE_INDEX]

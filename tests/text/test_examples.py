@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import batches_by_count, batches_by_length, epoch_batches, iterate_batches, split_micro_batches
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingEpoch, PretrainingExamples, format_examples
@@ -53,20 +53,20 @@ def test_batches_have_the_form_cls_a_sep_b_sep(pairs: str) -> None:
             length = int(mask.sum())
             assert mask[:length].all()
             assert not ids[length:].any()
-            original = torch.where(labels == IGNORED, ids, labels)[:length].tolist()
+            original = torch.where(labels == IGNORE_INDEX, ids, labels)[:length].tolist()
             first_sep = original.index(3)
             assert original[0] == 2
             assert original[-1] == 3
             assert original.count(2) == 1
             if pairs == "none":  # separators between documents add more [SEP]
                 assert not segments.any()
-                assert pair == IGNORED
+                assert pair == IGNORE_INDEX
             else:
-                assert original.count(3) == (1 if pair == IGNORED else 2)
+                assert original.count(3) == (1 if pair == IGNORE_INDEX else 2)
                 assert segments.tolist() == [0] * (first_sep + 1) + [1] * (length - first_sep - 1) + [0] * (len(ids) - length)
             assert all(token >= FIRST_ID for token in original if token not in (2, 3))
-            assert (labels[:length][torch.tensor(original) < FIRST_ID] == IGNORED).all()
-            assert (labels[labels != IGNORED] >= FIRST_ID).all()
+            assert (labels[:length][torch.tensor(original) < FIRST_ID] == IGNORE_INDEX).all()
+            assert (labels[labels != IGNORE_INDEX] >= FIRST_ID).all()
 
 
 @given(seeds, st.integers(1, 30))
@@ -108,24 +108,24 @@ def test_masking_options() -> None:
     """Whole-word masking and max_predictions are applied; with probability 0 nothing is masked."""
     epoch = make_epoch(whole_word_masking=True, mlm_probability=0.5)
     batch = epoch.batch(np.arange(len(epoch.lengths)))
-    original = torch.where(batch.labels == IGNORED, batch.input_ids, batch.labels)
+    original = torch.where(batch.labels == IGNORE_INDEX, batch.input_ids, batch.labels)
     continues_word = original == TOKENIZER.token_to_id("##y")
     after_a_word = continues_word[:, 1:] & (original[:, :-1] >= FIRST_ID)
-    selected = batch.labels != IGNORED
+    selected = batch.labels != IGNORE_INDEX
     assert after_a_word.sum() > 20
     assert torch.equal(selected[:, 1:][after_a_word], selected[:, :-1][after_a_word])
     limited = make_epoch(max_predictions=2, mlm_probability=0.9)
-    counts = (limited.batch(np.arange(30)).labels != IGNORED).sum(dim=1)
+    counts = (limited.batch(np.arange(30)).labels != IGNORE_INDEX).sum(dim=1)
     assert counts.max() == 2
-    assert (make_epoch(mlm_probability=0.0).batch(np.arange(9)).labels == IGNORED).all()
+    assert (make_epoch(mlm_probability=0.0).batch(np.arange(9)).labels == IGNORE_INDEX).all()
 
 
 def test_batch_without_indices_has_no_labels() -> None:
     """A process without examples in a step gets such a batch."""
     batch = make_epoch().batch(np.array([], dtype=np.int64))
     assert len(batch.input_ids) == 1
-    assert (batch.labels == IGNORED).all()
-    assert (batch.next_sentence_label == IGNORED).all()
+    assert (batch.labels == IGNORE_INDEX).all()
+    assert (batch.next_sentence_label == IGNORE_INDEX).all()
 
 
 def test_formatted_examples() -> None:

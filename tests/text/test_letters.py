@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.letters import ALPHABET, LettersExamples, solve_letters
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
@@ -40,7 +40,7 @@ class TestLettersExamples:
             text.sources, text.targets, batch.input_ids, batch.attention_mask, batch.labels, strict=True
         ):
             assert TOKENIZER.decode(ids[keep].tolist()) == source
-            assert TOKENIZER.decode(labels[labels != IGNORED].tolist()) == target
+            assert TOKENIZER.decode(labels[labels != IGNORE_INDEX].tolist()) == target
             assert torch.equal(ids[~keep], torch.zeros_like(ids[~keep]))
 
 

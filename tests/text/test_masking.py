@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.masking import NUMBERS_PER_TOKEN, draw_random_numbers, mask_tokens
 from tests import reference
 from tests.strategies import seeds
@@ -52,7 +52,7 @@ class TestMaskTokens:
     def test_only_maskable_tokens_are_selected(self, seed: int) -> None:
         """Special tokens and padding are never selected, and never drawn as replacements. Labels are the original ids."""
         ids, maskable, new, labels = mask_random_ids(seed, rows=60)
-        selected = labels != IGNORED
+        selected = labels != IGNORE_INDEX
         assert not selected[~maskable].any()
         np.testing.assert_array_equal(labels[selected], ids[selected])
         np.testing.assert_array_equal(new[~selected], ids[~selected])
@@ -61,7 +61,7 @@ class TestMaskTokens:
     def test_15_percent_are_selected_and_replaced_80_10_10(self) -> None:
         """Frequencies are within binomial bounds, which exclude 81/10/9. Random tokens are uniform over the vocabulary."""
         ids, maskable, new, labels = mask_random_ids(seed=0, rows=10_000)
-        selected = labels != IGNORED
+        selected = labels != IGNORE_INDEX
         total = int(selected.sum())
         assert within(total, int(maskable.sum()), 0.15)
         mask_count = int((new[selected] == MASK).sum())
@@ -82,7 +82,7 @@ class TestMaskTokens:
         maskable = generator.random(ids.shape) < 0.9
         random_numbers = generator.random((*ids.shape, NUMBERS_PER_TOKEN))
         _, labels = mask_tokens(ids, maskable, MASK, REPLACEMENT_IDS, random_numbers, probability, continues_word, limit)
-        selected = labels != IGNORED
+        selected = labels != IGNORE_INDEX
         for row in range(20):
             for column in range(1, 30):
                 if continues_word[row, column] and maskable[row, column] and maskable[row, column - 1]:
@@ -96,7 +96,7 @@ class TestMaskTokens:
         random_numbers = generator.random((*ids.shape, NUMBERS_PER_TOKEN))
         selected = (
             mask_tokens(ids, np.full(ids.shape, True), MASK, REPLACEMENT_IDS, random_numbers, 0.15, continues_word)[1]
-            != IGNORED
+            != IGNORE_INDEX
         )
         for first in (0, 1):
             words = selected[:, first::4]
@@ -107,9 +107,9 @@ class TestMaskTokens:
         """With a limit, the selected tokens are a subset of those without, and as many of them as the limit allows."""
         _, _, _, unlimited = mask_random_ids(seed, rows=100, columns=40)
         _, _, _, limited = mask_random_ids(seed, rows=100, columns=40, max_predictions=limit)
-        assert ((limited == IGNORED) | (limited == unlimited)).all()
-        counts = (unlimited != IGNORED).sum(axis=1)
-        np.testing.assert_array_equal((limited != IGNORED).sum(axis=1), np.minimum(counts, limit))
+        assert ((limited == IGNORE_INDEX) | (limited == unlimited)).all()
+        counts = (unlimited != IGNORE_INDEX).sum(axis=1)
+        np.testing.assert_array_equal((limited != IGNORE_INDEX).sum(axis=1), np.minimum(counts, limit))
 
     def test_max_predictions_does_not_prefer_early_tokens(self) -> None:
         """Tokens of the first and the second half are kept equally often, also with whole-word masking."""
@@ -118,7 +118,7 @@ class TestMaskTokens:
         random_numbers = np.random.default_rng(0).random((rows, columns, NUMBERS_PER_TOKEN))
         for continues_word in (None, np.broadcast_to(np.arange(columns) % 2 == 1, ids.shape)):
             labels = mask_tokens(ids, ids > 0, MASK, REPLACEMENT_IDS, random_numbers, 0.5, continues_word, max_predictions=4)[1]
-            counts = (labels != IGNORED).reshape(rows, 2, -1).sum(axis=(0, 2))
+            counts = (labels != IGNORE_INDEX).reshape(rows, 2, -1).sum(axis=(0, 2))
             assert within(int(counts[0] / 2), int(counts.sum() / 2), 0.5)
 
 

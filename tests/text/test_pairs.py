@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text import pairs as pairs_module
 from minibert.text.pairs import IN_ORDER, IS_NEXT, NOT_NEXT, SWAPPED, Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
@@ -64,11 +64,11 @@ class TestDrawPairs:
             (0, 2, 2, 5, IS_NEXT),
             (0, 2, 6, 15, NOT_NEXT),
             (0, 2, 10, 15, NOT_NEXT),
-            (2, 5, 5, 5, IGNORED),
+            (2, 5, 5, 5, IGNORE_INDEX),
             (6, 10, 10, 15, IS_NEXT),
             (6, 10, 0, 5, NOT_NEXT),
             (6, 10, 2, 5, NOT_NEXT),
-            (10, 15, 15, 15, IGNORED),
+            (10, 15, 15, 15, IGNORE_INDEX),
         }
 
     @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), seeds)
@@ -118,7 +118,7 @@ class TestDrawPairs:
             assert len({*of[a_start:a_end]}) == 1
             assert SEPARATOR not in corpus.ids[a_start:a_end]
             assert SEPARATOR not in corpus.ids[b_start:b_end]
-            if label == IGNORED:
+            if label == IGNORE_INDEX:
                 assert b_start == b_end
                 continue
             assert b_end > b_start
@@ -148,7 +148,7 @@ class TestDrawPairs:
         corpus = corpus_of([3, 3], [3], [3, 3], [3] * 5, [3, 3])
         draws = [draw_pairs(corpus, 20, np.random.default_rng(seed)) for seed in range(3000)]
         labels = np.concatenate([pairs.label for pairs in draws])
-        labels = labels[labels != IGNORED]
+        labels = labels[labels != IGNORE_INDEX]
         assert within(int((labels == NOT_NEXT).sum()), len(labels), 0.5)
         of = document_of(corpus)
         negatives = [b for pairs in draws for a, _, b, _, label in rows(pairs) if label == NOT_NEXT and of[a] == 2]
@@ -160,7 +160,7 @@ class TestDrawPairs:
         """With sentences of one token, chunks have their target length. It is below 40 with probability 0.1 * 38/39."""
         corpus = corpus_of([1] * 500, *[[1] * 500] * 60)
         pairs = draw_pairs(corpus, 40, np.random.default_rng(0), "sop")
-        lengths = (pairs.lengths - 3)[pairs.label != IGNORED]
+        lengths = (pairs.lengths - 3)[pairs.label != IGNORE_INDEX]
         short = int((lengths < 40).sum()) - 61  # the last chunk of each document is short too
         assert abs(short - 0.1 * len(lengths)) < 5 * math.sqrt(0.09 * len(lengths)) + 61
         assert set(lengths.tolist()) >= {2, 39, 40}
@@ -171,7 +171,7 @@ class TestDrawPairs:
         of = document_of(corpus)
         for seed in range(200):
             for a_start, _, b_start, _, label in rows(draw_pairs(corpus, 20, np.random.default_rng(seed))):
-                assert label == IGNORED or (of[a_start] != of[b_start]) == (label == NOT_NEXT)
+                assert label == IGNORE_INDEX or (of[a_start] != of[b_start]) == (label == NOT_NEXT)
         with pytest.raises(ValueError, match="at least two documents"):
             draw_pairs(corpus_of([2, 2, 2]), 20, np.random.default_rng(0))
         for task in ("nsp", "sop"):
@@ -183,7 +183,7 @@ class TestDrawPairs:
         """A and B are from the same document. A comes first for `IN_ORDER`, and B comes first for `SWAPPED`."""
         of = document_of(corpus)
         for a_start, a_end, b_start, b_end, label in rows(draw_pairs(corpus, max_tokens, np.random.default_rng(seed), "sop")):
-            if label == IGNORED:
+            if label == IGNORE_INDEX:
                 continue
             assert of[a_start] == of[a_end - 1] == of[b_start] == of[b_end - 1]
             assert (a_end <= b_start) == (label == IN_ORDER)
@@ -191,7 +191,7 @@ class TestDrawPairs:
 
     def test_half_of_the_pairs_are_swapped(self) -> None:
         pairs = draw_pairs(corpus_of(*[[3, 3]] * 5000), 20, np.random.default_rng(0), "sop")
-        assert within(int((pairs.label == SWAPPED).sum()), int((pairs.label != IGNORED).sum()), 0.5)
+        assert within(int((pairs.label == SWAPPED).sum()), int((pairs.label != IGNORE_INDEX).sum()), 0.5)
 
     @given(corpora(), st.integers(31, 60), seeds)
     def test_full_sentences_cross_document_boundaries(self, corpus: TokenizedCorpus, max_tokens: int, seed: int) -> None:
@@ -200,7 +200,7 @@ class TestDrawPairs:
         The examples together are the whole text in order, without separators at their ends.
         """
         pairs = draw_pairs(corpus, max_tokens, np.random.default_rng(seed), "none", short_seq_probability=0.0)
-        assert (pairs.label == IGNORED).all()
+        assert (pairs.label == IGNORE_INDEX).all()
         np.testing.assert_array_equal(pairs.b_start, pairs.b_end)
         starts = corpus.sentence_starts
         assert np.isin(pairs.a_start, starts).all()

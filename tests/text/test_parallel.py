@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import shift_right
 from minibert.text.batching import batches_by_length
 from minibert.text.file_formats import CorpusError
@@ -77,13 +77,13 @@ class TestParallelExamples:
         assert batch.input_ids.tolist() == [[2, 5, 6, 3], [2, 7, 3, 0]]
         assert batch.attention_mask.tolist() == [[True] * 4, [True, True, True, False]]
         assert batch.decoder_input_ids.tolist() == [[2, 6, 0, 0], [2, 8, 9, 10]]
-        assert batch.labels.tolist() == [[6, 3, IGNORED, IGNORED], [8, 9, 10, 3]]
+        assert batch.labels.tolist() == [[6, 3, IGNORE_INDEX, IGNORE_INDEX], [8, 9, 10, 3]]
 
     def test_decoder_input_ids_equal_the_shifted_labels(self) -> None:
         """The batch and `Transformer(labels=...)` use the same shift."""
         batch = LettersExamples("sort", TOKENIZER, seed=0, size=20, max_length=6).epoch(0).batch(np.arange(20))
         shifted = shift_right(batch.labels, start=2, padding=0)
-        is_target = batch.labels != IGNORED
+        is_target = batch.labels != IGNORE_INDEX
         assert torch.equal(batch.decoder_input_ids[is_target], shifted[is_target])
 
     def test_long_pairs_are_skipped_and_counted(self) -> None:
@@ -96,7 +96,7 @@ class TestParallelExamples:
     def test_batch_without_indices_has_no_labels(self) -> None:
         """A process without examples in a step gets such a batch."""
         epoch = ParallelExamples(ParallelText(["a b"], ["b"]), TOKENIZER, seed=0, max_length=9).epoch(0)
-        assert (epoch.batch(np.zeros(0, dtype=np.int64)).labels == IGNORED).all()
+        assert (epoch.batch(np.zeros(0, dtype=np.int64)).labels == IGNORE_INDEX).all()
 
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), seeds, st.integers(0, 3))
     def test_every_pair_is_in_one_batch_and_the_order_is_reproducible(self, lengths: list[int], seed: int, number: int) -> None:

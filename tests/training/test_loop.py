@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.text.classification import ClassificationBatch
 from minibert.text.examples import PretrainingBatch
 from minibert.training.classification import ClassificationObjective
@@ -38,8 +38,10 @@ def make_batch(rows: int, share: float, seed: int) -> PretrainingBatch:
     mask = torch.arange(12) < torch.randint(4, 13, (rows, 1), generator=generator)
     masked = (torch.rand(ids.shape, generator=generator) < share) & mask
     pairs = torch.randint(0, 2, (rows,), generator=generator)
-    pairs[::3] = IGNORED
-    return PretrainingBatch(ids.masked_fill(masked, 4), mask, torch.zeros_like(ids), ids.masked_fill(~masked, IGNORED), pairs)
+    pairs[::3] = IGNORE_INDEX
+    return PretrainingBatch(
+        ids.masked_fill(masked, 4), mask, torch.zeros_like(ids), ids.masked_fill(~masked, IGNORE_INDEX), pairs
+    )
 
 
 def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
@@ -182,7 +184,7 @@ def test_step_without_targets_of_a_term_is_not_nan(term: str) -> None:
     """The loss of that term is zero, and the other term still trains."""
     batch = make_batch(3, 0.5, 0)
     column = "labels" if term == "mlm" else "next_sentence_label"
-    empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORED)})
+    empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORE_INDEX)})
     model = BertForPreTraining(CONFIG)
     losses = run(model, [[empty]], PretrainingObjective())[0]
     assert losses[term] == 0.0

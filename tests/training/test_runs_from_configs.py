@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model import PRESETS, TransformerConfig
 from minibert.text.corpus import Document
 from minibert.text.letters import ALPHABET, LettersExamples
@@ -67,7 +67,7 @@ def test_smoothing_is_that_of_the_recipe(smoothing: float) -> None:
     (batch,) = first_batches(run)
     with torch.no_grad():
         logits = run.model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits
-    targets = batch.labels != IGNORED
+    targets = batch.labels != IGNORE_INDEX
     log_probabilities = logits.log_softmax(dim=-1)[targets]
     of_the_label = log_probabilities.gather(1, batch.labels[targets][:, None])[:, 0]
     expected = -((1 - smoothing) * of_the_label + smoothing * log_probabilities.mean(dim=-1)).mean()

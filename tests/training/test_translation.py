@@ -5,14 +5,14 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from minibert.equations import IGNORED
+from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.text.parallel import ParallelBatch
 from minibert.training.translation import TranslationObjective
 from tests import reference
 from tests.strategies import normal, seeds
 
-LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORED], [0, IGNORED, IGNORED]])
+LABELS = torch.tensor([[4, 1, 3], [2, 3, IGNORE_INDEX], [0, IGNORE_INDEX, IGNORE_INDEX]])
 
 
 class Fixed(nn.Module):
@@ -37,7 +37,7 @@ class TestTranslationObjective:
         """The sum of the smoothed losses of all target tokens, computed in loops, and the number of correct predictions."""
         logits = normal(seed, 3, 3, 5)
         loss, correct = TranslationObjective(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
-        targets_at = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORED]
+        targets_at = [(row, column) for row in range(3) for column in range(3) if LABELS[row, column] != IGNORE_INDEX]
         expected = sum(reference.smoothed_cross_entropy(logits[place].numpy(), int(LABELS[place]), 0.1) for place in targets_at)
         np.testing.assert_allclose(loss.item(), expected)
         assert correct is not None
@@ -49,13 +49,13 @@ class TestTranslationObjective:
     def test_padding_has_no_influence(self, seed: int) -> None:
         """Logits at padding change neither the loss, nor its gradient, nor the number of correct predictions."""
         logits = normal(seed, 3, 3, 5)
-        noise = torch.where((LABELS == IGNORED)[..., None], 50 * normal(seed + 1, 3, 3, 5), logits)
+        noise = torch.where((LABELS == IGNORE_INDEX)[..., None], 50 * normal(seed + 1, 3, 3, 5), logits)
         results = []
         for some in (logits, noise):
             leaf = some.clone().requires_grad_()
             loss, correct = TranslationObjective(0.1).loss_sums(Fixed(leaf), batch_of(LABELS))["target"]
             loss.backward()
-            assert not leaf.grad[LABELS == IGNORED].any()
+            assert not leaf.grad[LABELS == IGNORE_INDEX].any()
             results.append((loss.item(), int(correct)))
         assert results[0] == results[1]
 
@@ -66,7 +66,7 @@ class TestTranslationObjective:
         logits = normal(seed, 3, 3, 5)
         whole = TranslationObjective(0.1).loss_sums(Fixed(logits), batch_of(LABELS))["target"]
         objective, rows = TranslationObjective(0.1), torch.arange(3)[:, None]
-        single_rows = [batch_of(torch.where(rows == row, LABELS, IGNORED)) for row in range(3)]
+        single_rows = [batch_of(torch.where(rows == row, LABELS, IGNORE_INDEX)) for row in range(3)]
         parts = [objective.loss_sums(Fixed(logits), batch)["target"] for batch in single_rows]
         np.testing.assert_allclose(whole.loss.item(), sum(part.loss.item() for part in parts))
         assert int(whole.correct) == sum(int(part.correct) for part in parts)

@@ -1,6 +1,7 @@
-"""The catalogue of mistakes that people make when they write attention and BERT, each once.
+"""The catalogue of typical mistakes in code for attention and BERT.
 
-Any one can be made, and any two that do not stand in each other's way: `variant(MISTAKES["no scale"])`.
+`variant(MISTAKES["no scale"])` returns a function with the mistake in it. Two mistakes can be combined unless they edit the
+same line.
 """
 
 import difflib
@@ -19,14 +20,14 @@ from minibert.classroom.mistakes.pretraining import PRETRAINING
 CATALOGUE = (ATTENTION, MASKS, HEADS, POSITIONS, LAYERS, OBJECTIVES, OPTIMIZATION, PRETRAINING, DECODERS)
 
 
-class NameTable(dict[str, Mistake]):
-    """By name; a name that is not there is answered with near ones."""
+class MistakeTable(dict[str, Mistake]):
+    """Mistakes by name. The error for an unknown name lists similar names."""
 
     def __missing__(self, name: str) -> Mistake:
         near = difflib.get_close_matches(name, self, n=3, cutoff=0.3)
-        raise KeyError(f"there is no mistake {name!r}; near ones: {', '.join(near) or 'none, see docs/mistakes.md'}")
+        raise KeyError(f"no mistake is named {name!r}; similar names: {', '.join(near) or 'none, see docs/mistakes.md'}")
 
 
-MISTAKES = NameTable((mistake.name, mistake) for mistakes in CATALOGUE for mistake in mistakes)
+MISTAKES = MistakeTable((mistake.name, mistake) for mistakes in CATALOGUE for mistake in mistakes)
 
 __all__ = ["MISTAKES", "Kind", "Mistake", "compiled", "source_with", "variant"]

@@ -1,4 +1,4 @@
-"""Mistakes in saying who may read whom."""
+"""Mistakes in the causal mask and the padding mask."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import causal_mask, padding_mask
@@ -8,25 +8,25 @@ MASKS = [
         "causal mask without the diagonal",
         causal_mask,
         ((".tril()", ".tril(-1)"),),
-        "A token may not read itself.",
-        "The first token reads nothing at all, and every other one a token too little.",
+        "A token may not attend to itself.",
+        "The first token attends to nothing, and every other token misses one.",
         "learners, off by one",
     ),
     Mistake(
-        "causal mask that looks ahead",
+        "causal mask one token ahead",
         causal_mask,
         ((".tril()", ".tril(1)"),),
-        "A token may read the one after it.",
-        "It is the one that is to be predicted: the loss falls to nothing, and generation is noise.",
+        "A token may attend to the next token.",
+        "The next token is the target: the training loss falls to zero, and generation is noise.",
         "learners, off by one",
     ),
     Mistake(
         "causal mask of the future",
         causal_mask,
         ((".tril()", ".triu()"),),
-        "A token may read itself and what stands after it.",
-        "The decoder predicts what it sees.",
-        "the code for masks that say what is hidden",
+        "A token may attend to itself and to later tokens.",
+        "The decoder sees the tokens it has to predict.",
+        'code in which True means "masked"',
     ),
     Mistake(
         "causal mask by comparison",
@@ -37,29 +37,29 @@ MASKS = [
                 "torch.arange(tokens) <= torch.arange(tokens)[:, None]",
             ),
         ),
-        "Positions are compared instead of a triangle cut out.",
-        "The same mask.",
-        "JAX codes",
+        "The mask is a comparison of positions instead of a lower triangle.",
+        "The mask is the same.",
+        "JAX code",
         Kind.EQUIVALENT,
     ),
     Mistake(
         "padding mask one too long",
         padding_mask,
         (("< lengths", "<= lengths"),),
-        "One token of padding may be read.",
-        "What a sequence means depends on how long its neighbors in the batch are.",
+        "One padding token may be attended to.",
+        "The result for a sequence depends on the lengths of the other sequences in the batch.",
         "learners, off by one",
     ),
     Mistake(
-        "padding mask of the padding",
+        "padding mask inverted",
         padding_mask,
         (("< lengths", ">= lengths"),),
-        "Only padding may be read.",
-        "PyTorch's key_padding_mask is True for padding: handed over as it is, everything is the wrong way round.",
+        "Only padding may be attended to.",
+        "PyTorch's key_padding_mask is True for padding. Used unchanged as `keep`, it masks the wrong tokens.",
         "users of torch.nn.MultiheadAttention",
     ),
     Mistake(
-        "padding hides the queries",
+        "padding mask on the queries",
         padding_mask,
         (
             (
@@ -67,8 +67,8 @@ MASKS = [
                 "(torch.arange(tokens) < lengths[..., None, None]).mT",
             ),
         ),
-        "The mask has its axis on the queries' side.",
-        "Padding is read by every token, and padded tokens read nothing, which nobody needed.",
+        "The mask has its token axis on the side of the queries.",
+        "Every token attends to the padding. Padding tokens attend to nothing, which is not needed.",
         "learners who broadcast (batch, tokens) the wrong way",
     ),
 ]

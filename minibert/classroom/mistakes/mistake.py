@@ -1,4 +1,4 @@
-"""A mistake is a small edit of a right function: what the learner reads is what the tests run."""
+"""A mistake: a small edit of the source of a correct function."""
 
 import inspect
 import sys
@@ -12,16 +12,16 @@ from minibert.study.equations.registry import docstring_fields, without_docstrin
 
 
 class Kind(StrEnum):
-    """What a variant is."""
+    """Kind of a variant."""
 
     BUG = "bug"
-    """It computes something else than the paper says."""
+    """The result differs from the paper."""
     CONVENTION = "other convention"
-    """It computes something else, and so do codes that are in use: right there, wrong here."""
+    """The result differs, as in other code in use: correct there, wrong here."""
     UNSAFE = "unsafe numerics"
-    """The same in exact arithmetic; wrong, infinite or NaN in the numbers that computers have."""
+    """Equal in exact arithmetic; wrong, infinite or NaN in floating-point arithmetic."""
     EQUIVALENT = "equivalent"
-    """The same, written otherwise: no test may object."""
+    """The same result, computed in another way. No test may fail."""
 
 
 Edits = tuple[tuple[str, str], ...]
@@ -29,61 +29,71 @@ Edits = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Mistake:
-    """One way to write a function wrong (or otherwise)."""
+    """A variant of a function: a mistake, or an equivalent form."""
 
     name: str
     function: Callable[..., Any]
-    """The right one."""
+    """The correct function."""
     edits: Edits
-    """Pieces of its source, each there exactly once, and what stands in their place."""
+    """Pairs of a piece of its source, which must occur exactly once, and the replacement."""
     description: str
-    """What is done, in a sentence."""
+    """The change, in one sentence."""
     consequence: str
-    """Why it matters, or why it does not."""
+    """The effect of the change."""
     seen_in: str
-    """Who wrote it so, or where learners do."""
+    """Code or people known for this variant."""
     kind: Kind = Kind.BUG
 
     @property
     def tests(self) -> list[str]:
-        """What to give to pytest to run the tests of the right function: the line `Tests:` of its docstring, or its class's."""
+        """Pytest ids of the tests of the correct function, from the line `Tests:` of its docstring or of its class's docstring.
+
+        Raises: ValueError if neither docstring has such a line.
+        """
         owner = getattr(inspect.getmodule(self.function), self.function.__qualname__.partition(".")[0])
         for documented in (self.function, owner):
             if "Tests" in (fields := docstring_fields(inspect.getdoc(documented) or "")):
                 return [test.strip() for test in fields["Tests"].split(",")]
-        raise ValueError(f"{self.function.__qualname__}: neither its docstring nor its class's has a line 'Tests:'")
+        raise ValueError(
+            f"{self.function.__qualname__}: its docstring and its class's docstring have no line 'Tests:'; add one"
+        )
 
 
 def source_with(*mistakes: Mistake) -> str:
-    """The source of a function, without docstring, with one or several mistakes in it.
+    """Return the source of a function, without its docstring, with one or several mistakes in it.
 
-    Raises: ValueError if they are not of the same function, or stand in each other's way.
+    Raises: ValueError if no mistake is given, if the mistakes belong to different functions, or if one cannot be applied
+        after the others.
     """
     if not mistakes:
         raise ValueError("give at least one mistake")
     (function, *others) = {inspect.unwrap(mistake.function) for mistake in mistakes}
     if others:
-        raise ValueError(f"not of one function: {', '.join(mistake.name for mistake in mistakes)}")
+        raise ValueError(f"the mistakes belong to different functions: {', '.join(mistake.name for mistake in mistakes)}")
     source = without_docstring(textwrap.dedent(inspect.getsource(function)))
     for mistake in mistakes:
         for right, wrong in mistake.edits:
             if source.count(right) != 1:
                 raise ValueError(
-                    f"{mistake.name}: {right!r} is there {source.count(right)} times, not once; is another edit there?"
+                    f"{mistake.name}: {right!r} occurs {source.count(right)} times in the source, not once; "
+                    "another mistake may have changed it"
                 )
             source = source.replace(right, wrong)
     return source
 
 
 def variant(*mistakes: Mistake) -> Callable[..., Any]:
-    """The function with the mistakes in it; all else that it calls is right. Raises: ValueError as `source_with` does."""
+    """Return the function with the mistakes in it. The functions that it calls stay correct.
+
+    Raises: ValueError as `source_with` does.
+    """
     function = inspect.unwrap(mistakes[0].function)
     return compiled(function, source_with(*mistakes))
 
 
 def compiled(function: Callable[..., Any], source: str) -> Callable[..., Any]:
-    """Another body for `function`, which sees what `function` sees."""
+    """Compile `source` as a replacement of `function`, in the module namespace of `function`."""
     scope = dict(vars(sys.modules[function.__module__]))
     exec(compile(source, f"<{function.__qualname__}, edited>", "exec"), scope)
-    made: Callable[..., Any] = scope[function.__name__]
-    return made
+    replacement: Callable[..., Any] = scope[function.__name__]
+    return replacement

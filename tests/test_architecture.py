@@ -1,4 +1,4 @@
-"""The house stands: imports go down only, equations are documented, and what is public is there."""
+"""The structure of the package: direction of imports, documentation of equations, public names, and metadata."""
 
 import ast
 import inspect
@@ -16,7 +16,7 @@ from tests.mistake_detection import is_value_test, load
 
 PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
-    {"files", "hub", "observe"},
+    {"__version__", "files", "hub", "observe"},
     {"equations"},
     {"kernels"},
     {"model", "text"},
@@ -26,15 +26,16 @@ FLOORS: list[set[str]] = [
     {"commands"},
     {"__main__"},
 ]
+"""Modules and subpackages from the lowest floor to the highest. A module imports from its own subpackage and lower floors."""
 EQUATIONS = [getattr(equations, name) for name in equations.__all__ if inspect.isfunction(getattr(equations, name))]
 
 
-def floor_of(room: str) -> int:
-    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+def floor_of(part: str) -> int:
+    return next(number for number, parts in enumerate(FLOORS) if part in parts)
 
 
 def imports(path: Path) -> set[str]:
-    """The rooms of minibert that a file imports from, anywhere in it."""
+    """Return the parts of minibert that a file imports from, at any place in the file."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -45,25 +46,25 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down_only(path: Path) -> None:
-    """To the same room or a lower floor; neighbors on a floor do not know each other."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    if parts == ("__init__",):
+def test_imports_only_go_down(path: Path) -> None:
+    """A file imports from its own subpackage or from a lower floor; subpackages on one floor are independent."""
+    names = path.relative_to(PACKAGE).with_suffix("").parts
+    if names == ("__init__",):
         return
-    room = parts[0]
-    for other in imports(path) - {room}:
-        assert floor_of(other) < floor_of(room), f"{path} imports from {other}"
+    part = names[0]
+    for other in imports(path) - {part}:
+        assert floor_of(other) < floor_of(part), f"{path} imports from {other}"
 
 
-def test_only_commands_know_the_command_line_library() -> None:
+def test_only_commands_import_the_command_line_library() -> None:
     for path in PACKAGE.rglob("*.py"):
         if "commands" not in path.parts:
             assert not re.search(r"^\s*(import|from) tyro", path.read_text(), re.MULTILINE), path
 
 
 @pytest.mark.parametrize("equation", EQUATIONS, ids=lambda equation: equation.__name__)
-def test_an_equation_says_what_it_is_and_is_proven(equation) -> None:
-    """Formula, source with its year, a worked number; and a class of tests: values, gradients, theorems."""
+def test_equations_are_documented_and_tested(equation) -> None:
+    """The docstring has a formula, a source with its year, a doctest and tests: of values, of gradients, of properties."""
     entry = read_equation(equation)
     assert re.search(r"\d{4}", entry.source)
     assert ">>>" in inspect.getdoc(equation)
@@ -76,28 +77,34 @@ def test_an_equation_says_what_it_is_and_is_proven(equation) -> None:
         assert any(test.startswith("test_gradient") for test in tests), "no gradient test"
 
 
-def test_the_page_of_equations_is_true() -> None:
-    """Written anew by `minibert equations --markdown > docs/equations.md`."""
+def test_page_of_equations_is_up_to_date() -> None:
+    """The page can be generated with `minibert equations --markdown > docs/equations.md`."""
     assert (PACKAGE.parent / "docs/equations.md").read_text(encoding="utf-8") == markdown(registry())
 
 
-def test_public_names_are_there() -> None:
+def test_public_names_exist() -> None:
     for name in minibert.__all__:
         assert getattr(minibert, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'Brt'"):
         _ = minibert.Brt
 
 
-def test_import_minibert_is_quick() -> None:
-    """Nothing is loaded before it is asked for, so it is never slower than importing torch."""
+def test_import_minibert_is_fast() -> None:
+    """`import minibert` imports no large library."""
     code = "import sys, minibert; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "minibert" in modules
     assert {"torch", "numpy", "tokenizers", "jaxtyping"}.isdisjoint(modules)
 
 
-def test_loading_every_public_name_brings_no_heavy_company() -> None:
-    """With all of the public names loaded: neither figures nor data sets nor transformers."""
+def test_public_names_import_no_optional_libraries() -> None:
+    """All public names together import neither matplotlib, datasets, transformers nor the command-line libraries."""
     code = "import sys, minibert; [getattr(minibert, name) for name in minibert.__all__]; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"matplotlib", "datasets", "transformers", "tyro", "rich", "torch._dynamo"}.isdisjoint(modules)
+
+
+def test_citation_has_the_version_of_the_package() -> None:
+    """CITATION.cff and `minibert.__version__` must agree; pyproject.toml reads the version from the package."""
+    citation = (PACKAGE.parent / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {minibert.__version__}\n" in citation
