@@ -42,16 +42,16 @@ def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fill-mask", "CHECKPOINT", "no mask here"], "there is no [MASK] in the text"),
+        (["fill-mask", "CHECKPOINT", "no mask here"], "the text has no [MASK]"),
         (["fill-mask", "CHECKPOINT", "[MASK] " * 9], "max_position_embeddings is 8"),
-        (["fill-mask", "CHECKPOINT", "[MASK]", "--top", "0"], "--top 0: must be at least 1"),
+        (["fill-mask", "CHECKPOINT", "[MASK]", "--top", "0"], "--top must be at least 1, not 0"),
         (["fill-mask", "nowhere", "[MASK]"], "nowhere: not a local folder"),
         (["quickstart", "--seconds", "0"], "--seconds 0: must be more than 0"),
         (["quickstart", "--seed", "-1"], "--seed -1: must be at least 0"),
-        (["equations", "xyz"], "there is no equation 'xyz'; `minibert equations` lists them"),
-        (["equations", "--json", "--markdown"], "give one of them"),
+        (["equations", "xyz"], "unknown equation 'xyz'; `minibert equations` lists all equations"),
+        (["equations", "--json", "--markdown"], "--json and --markdown exclude each other: give only one"),
         (["quickstart", "--out", "CHECKPOINT/config.json"], "cannot create this folder"),
-        (["equations", "sofmax"], "there is no equation 'sofmax'; near ones: softmax"),
+        (["equations", "sofmax"], "unknown equation 'sofmax'; did you mean softmax"),
     ],
 )
 def test_invalid_usage_is_one_line_and_exit_code_2(

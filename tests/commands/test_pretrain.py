@@ -195,7 +195,7 @@ def test_resume_with_other_settings_is_refused(
         (["--text", "ONE"], "sentence pairs need at least two documents"),
         (["--steps", "0"], "steps 0: must be at least 1"),
         (["--vocab-size", "12"], "vocab_size 12 is too small"),
-        (["--tokenizer", "nowhere"], "nowhere: is no"),
+        (["--tokenizer", "nowhere"], "nowhere: not a local folder"),
         (["--keep", "0"], "keep 0: must be at least 1"),
         (["--micro-batch-size", "-1"], "micro_batch_size -1: must be at least 1"),
         (["--dataset", "x"], "give files (text) or a dataset (dataset), not both"),
