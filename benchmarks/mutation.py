@@ -66,6 +66,8 @@ SYMMETRIC = {"max", "min", "maximum", "transpose", "promote_types"}
 
 DEVICE = "equivalent on the CPU; with inputs on a CUDA device it raises an error, which the tests marked `cuda` detect"
 CANCELS = "the maximum cancels, and so does its gradient"
+LAST = "the last axis is the default of this function"
+STABLE = "the order matters for equal logits only, and sorting on the CPU is stable in any case"
 FIRST = "the initial value is multiplied by e^-∞ = 0 in the first block"
 EXPLAINED = {
     ("softmax", "scores.detach()  →  scores"): CANCELS,
@@ -81,6 +83,30 @@ EXPLAINED = {
         "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device)  →  "
         "torch.arange(0, width, 2, dtype=positions.dtype)",
     ): DEVICE,
+    (
+        "rotary_positions",
+        "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device)  →  "
+        "torch.arange(0, width, 2, dtype=positions.dtype)",
+    ): DEVICE,
+    (
+        "alibi_bias",
+        "torch.arange(1, heads + 1, dtype=query_positions.dtype, device=query_positions.device)  →  "
+        "torch.arange(1, heads + 1, dtype=query_positions.dtype)",
+    ): DEVICE,
+    (
+        "top_k_filter",
+        "logits.topk(min(k, logits.shape[-1]), dim=-1)  →  logits.topk(min(k, logits.shape[-1]))",
+    ): LAST,
+    (
+        "top_p_filter",
+        "logits.sort(dim=-1, descending=True, stable=True)  →  logits.sort(descending=True, stable=True)",
+    ): LAST,
+    (
+        "top_p_filter",
+        "logits.sort(dim=-1, descending=True, stable=True)  →  logits.sort(dim=-1, descending=True)",
+    ): STABLE,
+    ("top_p_filter", "True  →  False"): STABLE,
+    ("top_p_filter", "torch.zeros_like(removed)  →  torch.ones_like(removed)"): "every element is overwritten",
 }
 """The reason why no test can detect a mutant, by equation and change."""
 

@@ -2,15 +2,16 @@
 
 Axis names in the shape annotations:
 
-    batch           sequences in a batch
-    tokens          tokens of a sequence
-    queries, keys   tokens that attend, and tokens that are attended to
-    heads           attention heads
-    width           size of a vector: of a token (`hidden_size`), or of one attention head (`head_width`)
-    intermediate    size of the hidden layer of the feed-forward network
-    vocabulary      entries of the vocabulary
-    positions       positions with a prediction, such as masked tokens
-    classes         classes of a classification
+    batch             sequences in a batch
+    tokens            tokens of a sequence
+    queries, keys     tokens that attend, and tokens that are attended to
+    sources, targets  tokens of the source sequence and of the target sequence
+    heads             attention heads
+    width             size of a vector: of a token (`hidden_size`), or of one attention head (`head_width`)
+    intermediate      size of the hidden layer of the feed-forward network
+    vocabulary        entries of the vocabulary
+    positions         positions with a prediction, such as masked tokens
+    classes           classes of a classification
 
 `*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
 """

@@ -60,5 +60,5 @@ def top_p_filter(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[
     sorted_logits, token_ids = logits.sort(dim=-1, descending=True, stable=True)
     probabilities = sorted_logits.softmax(dim=-1)
     sum_before = probabilities.cumsum(dim=-1) - probabilities
-    removed = (sum_before >= p).index_fill(-1, torch.tensor([0], device=logits.device), False)
+    removed = sum_before >= p
     return logits.masked_fill(torch.zeros_like(removed).scatter(-1, token_ids, removed), -math.inf)

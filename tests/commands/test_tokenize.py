@@ -144,7 +144,7 @@ def test_other_tokenizers_are_printed_but_not_explained(
 @pytest.mark.parametrize(
     ("name", "content", "text", "message"),
     [
-        ("nowhere", None, "a", "nowhere: there is no such folder or file"),
+        ("nowhere", None, "a", "nowhere: no such folder or file"),
         ("nowhere.txt", None, "a", "nowhere.txt: file not found"),
         (".", None, "a", "has no tokenizer"),
         ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),

@@ -27,6 +27,10 @@ class TestLengthPenalty:
         """The result equals the formula."""
         np.testing.assert_allclose(length_penalty(length, alpha), reference.length_penalty(length, alpha))
 
+    def test_value_of_the_default(self) -> None:
+        """The default α is 0.6, as in Vaswani et al."""
+        assert length_penalty(20) == length_penalty(20, 0.6)
+
     @given(st.integers(1, 500), st.floats(0.01, 2))
     def test_penalty_grows_with_the_length(self, length: int, alpha: float) -> None:
         """The penalty is 1 for one token and grows with the length."""

@@ -9,7 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 from tests import reference
-from tests.strategies import normal, seeds
+from tests.strategies import half_precisions, normal, seeds
 
 even_widths = st.integers(1, 8).map(lambda half: 2 * half)
 position_values = st.integers(0, 2000)
@@ -140,6 +140,14 @@ class TestRotaryPositions:
         vectors, once = normal(seed, 1, 6), torch.tensor([float(position)], dtype=torch.float64)
         twice = rotary_positions(rotary_positions(vectors, once), once)
         torch.testing.assert_close(twice, rotary_positions(vectors, 2 * once))
+
+    @given(seeds, position_values, half_precisions)
+    def test_half_precision_is_close_and_keeps_its_dtype(self, seed: int, position: int, dtype: torch.dtype) -> None:
+        """The angles are computed in the precision of the positions, and only the result is rounded."""
+        vectors, at = normal(seed, 1, 6).to(dtype), torch.tensor([float(position)])
+        rotated = rotary_positions(vectors, at)
+        assert rotated.dtype == dtype
+        torch.testing.assert_close(rotated.float(), rotary_positions(vectors.float(), at), atol=0.05, rtol=0.02)
 
     def test_odd_width_raises(self) -> None:
         """With an odd width, a column would have no partner."""

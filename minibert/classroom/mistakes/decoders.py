@@ -97,12 +97,7 @@ DECODERS = [
     Mistake(
         "no residual around cross-attention",
         DecoderLayer.forward,
-        (
-            (
-                'summed = observe("cross_attention_residual", hidden + attended)',
-                'summed = observe("cross_attention_residual", attended)',
-            ),
-        ),
+        (('summed = observe("cross_attention_residual", hidden + attended)', "summed = attended"),),
         "The input of cross-attention is not added to its output.",
         "The decoder loses the information about the tokens generated so far.",
         "learners",
@@ -118,7 +113,7 @@ DECODERS = [
     Mistake(
         "accuracy on padding",
         TranslationObjective.loss_sums,
-        (("_correct(logits, batch.labels)", "_correct(logits, batch.labels.clamp(min=0))"),),
+        (("count_correct(logits, batch.labels)", "count_correct(logits, batch.labels.clamp(min=0))"),),
         "Padding counts as a correct prediction.",
         "The accuracy looks better than it is.",
         "learners",

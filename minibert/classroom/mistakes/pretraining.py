@@ -154,7 +154,12 @@ PRETRAINING = [
     Mistake(
         "cross-attention to itself",
         MultiHeadAttention.forward,
-        (("self.keys_and_values(keys_from, relative_positions)", "self.keys_and_values(queries_from, relative_positions)"),),
+        (
+            (
+                "self.keys_and_values(keys_from, relative_positions)",
+                "self.keys_and_values(queries_from, relative_positions)",
+            ),
+        ),
         "Keys and values are computed from the tokens of the queries.",
         "Self-attention is not affected. A decoder never uses the source sentence.",
         "learners",
@@ -162,7 +167,12 @@ PRETRAINING = [
     Mistake(
         "no second residual",
         EncoderLayer.forward,
-        (("self.feed_forward_norm(hidden + self.dropout(", "self.feed_forward_norm(0 * hidden + self.dropout("),),
+        (
+            (
+                "self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))",
+                "self.feed_forward_norm(self.dropout(self.feed_forward(hidden)))",
+            ),
+        ),
         "The input of the feed-forward network is not added to its output.",
         "Tokens lose their own information.",
         "learners",
