@@ -68,14 +68,14 @@ def main() -> None:
         "| sentence | masked word | predictions |",
         "|---|---|---|",
     ]
-    for some in masked_sentences(validation, tokenizer, SENTENCES):
-        guesses = ", ".join(
-            f"**{guess.piece}** {guess.probability:.0%}"
-            if guess.piece == some.truth
-            else f"{guess.piece} {guess.probability:.0%}"
-            for guess in fill_mask(model, tokenizer, some.text)[0]
+    for sentence in masked_sentences(validation, tokenizer, SENTENCES):
+        predictions = ", ".join(
+            f"**{prediction.piece}** {prediction.probability:.0%}"
+            if prediction.piece == sentence.truth
+            else f"{prediction.piece} {prediction.probability:.0%}"
+            for prediction in fill_mask(model, tokenizer, sentence.text)[0]
         )
-        lines.append(f"| {some.text.replace('|', '/')} | {some.truth} | {guesses} |")
+        lines.append(f"| {sentence.text.replace('|', '/')} | {sentence.truth} | {predictions} |")
     settings = json.dumps(record.settings, indent=2)
     lines += ["", "## Settings", "", "```json", settings, "```", ""]
     page = "\n".join(lines)
