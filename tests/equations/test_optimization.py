@@ -1,4 +1,4 @@
-"""One step of AdamW, learning-rate schedules and clipping: values, gradients, properties, and PyTorch's own beside them."""
+"""AdamW, learning-rate schedules and gradient clipping: values, gradients, properties, and comparison with PyTorch."""
 
 import math
 
