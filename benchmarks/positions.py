@@ -20,8 +20,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from minibert.model.config import POSITIONS
 from minibert.study import figures
 from minibert.text.batching import batches_by_count
+from minibert.text.letters import ALPHABET, LettersExamples, solve_letters
 from minibert.text.options import LettersTask
-from minibert.text.parallel import ALPHABET, LettersExamples, ParallelBatch, ParallelExamples, ParallelText, solve_letters
+from minibert.text.parallel import ParallelBatch, ParallelExamples, ParallelText
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.loop import evaluate
 from minibert.training.options import DeviceOptions, TranslationConfig
