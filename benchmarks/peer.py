@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from minibert.study import figures
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.splits import training_sentences
 from minibert.text.tokenized import tokenize_corpus
 from minibert.training.optimizer import warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
@@ -51,7 +52,7 @@ def main() -> None:
     )
     source = TextOptions(text=tuple(options.text))
     corpus = open_corpus(source)
-    tokenizer = make_tokenizer(VocabularyOptions(), corpus, source.validation_fraction)
+    tokenizer = make_tokenizer(VocabularyOptions(), training_sentences(corpus.documents, source.validation_fraction))
     train, _ = tokenize_corpus(corpus, tokenizer, source.validation_fraction)
     run = pretraining_run(config, DeviceOptions(device="cpu", micro_batch_size=config.batch_size), train, tokenizer)
     with tempfile.TemporaryDirectory() as folder:

@@ -20,6 +20,7 @@ import torch
 from minibert.model import PRESETS
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.splits import training_sentences
 from minibert.text.tokenized import tokenize_corpus
 from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
@@ -34,7 +35,7 @@ BERT = 1e6 * 256 * 512
 def measure(options: argparse.Namespace, preset: str) -> dict[str, float]:
     """Measure one preset in this process, so that the memory is that of this preset."""
     corpus = open_corpus(TextOptions())
-    tokenizer = make_tokenizer(VocabularyOptions(), corpus, 0.05)
+    tokenizer = make_tokenizer(VocabularyOptions(), training_sentences(corpus.documents, 0.05))
     train, _ = tokenize_corpus(corpus, tokenizer, 0.05)
     # Without pairs, examples cross document boundaries, so that they are as long as with long documents.
     config = PretrainingConfig(

@@ -1,6 +1,6 @@
 """Train a translator and the same model built from torch.nn.Transformer. Writes translation.json and docs/translation.png.
 
-python benchmarks/translation.py --text train.de train.en --valid val.de val.en --test test.de test.en
+python benchmarks/translation.py --text train.de train.en --validation val.de val.en --test test.de test.en
     [--preset tiny] [--steps 3000] [--batch-tokens 4096] [--vocab-size 8000] [--out runs/translation]
 
 Both have the same initial weights, batches and optimizer. Their steps are timed in turn. For decoding, the weights of torch's
@@ -130,7 +130,7 @@ def main() -> None:
     config = TranslationConfig(
         preset=options.preset, steps=options.steps, batch_tokens=options.batch_tokens, warmup_steps=options.warmup_steps
     )
-    source = ParallelTextOptions(text=tuple(options.text), valid=tuple(options.valid))
+    source = ParallelTextOptions(text=tuple(options.text), validation=tuple(options.validation))
     options.out.mkdir(parents=True, exist_ok=True)
     task = prepare_translation(source, VocabularyOptions(vocab_size=options.vocab_size, cased=True), config, options.out)
     print(task.summary, flush=True)
