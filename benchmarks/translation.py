@@ -117,7 +117,7 @@ def _attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> list[
 def main() -> None:
     """Train both models in turn, and compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("text", "valid", "test"):
+    for name in ("text", "validation", "test"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--steps", type=int, default=3000)
