@@ -418,7 +418,7 @@ def test_lost_process_ends_the_job_and_it_can_be_resumed(text: Path, tmp_path: P
     os.kill(int(ranks[-1]), signal.SIGKILL)
     shown, _ = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "another process of this job has ended" in shown
+    assert "another process of this job has ended" in shown, shown
     assert "The last good checkpoint is" in shown
     again = start([*command, "--resume", "--steps", "2000"], processes=2)
     begun = len((tmp_path / "metrics.jsonl").read_text().splitlines())
