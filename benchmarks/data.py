@@ -83,7 +83,7 @@ def main() -> None:
         examples = PretrainingExamples(train, tokenizer, config, seed=0)
         epoch = examples.epoch(0)
         rows[f"draw: {name} (once per epoch)"] = measure(int(epoch.lengths.sum()), partial(examples.epoch, 1))
-        batches = epoch.batch_indices(partial(batches_by_count, 64))[:50]
+        batches = epoch.batch_indices(partial(batches_by_count, batch_size=64))[:50]
         tokens = sum(int(epoch.lengths[indices].sum()) for indices in batches)
         rows[f"batches: {name}"] = measure(tokens, lambda epoch=epoch, batches=batches: [epoch.batch(b) for b in batches])
     for preset in ("tiny", "mini"):

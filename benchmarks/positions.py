@@ -82,7 +82,7 @@ def test_batches(task: LettersTask, length: int, encoded: Callable[[ParallelText
         text.sources.append(" ".join(letters))
         text.targets.append(" ".join(solve_letters(task, letters)))
     epoch = encoded(text).epoch(0)
-    return [epoch.batch(some) for some in epoch.batch_indices(partial(batches_by_count, 100))]
+    return [epoch.batch(some) for some in epoch.batch_indices(partial(batches_by_count, batch_size=100))]
 
 
 def draw(accuracies: dict[str, dict[int, float]], train: int, task: str, axes: Axes) -> None:

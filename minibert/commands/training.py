@@ -181,7 +181,7 @@ def _explained_failures(job: "Job") -> Iterator[None]:
         message = f"cannot write to {job.output.out}: {error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}"
         raise WorkFailed(message) from error
     except RuntimeError as error:
-        if job.processes.count == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+        if job.processes.world_size == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
             raise
         message = f"another process of this job has ended (this is process {job.processes.rank}). {_last_checkpoint(job)}"
         raise WorkFailed(f"{message}; to continue, start the job again with --resume") from error

@@ -162,7 +162,7 @@ class QuickstartPretraining(PretrainingTask):
             model,
             PretrainingExamples(self.train, self.tokenizer, self.config.examples, self.config.seed),
             PretrainingObjective(),
-            batch_sampler=partial(batches_by_length, TOKENS_PER_BATCH),
+            batch_sampler=partial(batches_by_length, max_tokens=TOKENS_PER_BATCH),
             optimizer=partial(
                 adamw,
                 learning_rate=self.config.peak_learning_rate,
@@ -201,7 +201,7 @@ def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartP
 def validation_batches(data: QuickstartData, seed: int) -> list[PretrainingBatch]:
     """Create batches of all validation examples, with BERT's sentence pairs and masks."""
     epoch = PretrainingExamples(data.validation, data.tokenizer, EXAMPLES, seed).epoch(0)
-    return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, TOKENS_PER_BATCH))]
+    return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, max_tokens=TOKENS_PER_BATCH))]
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def fine_tuning_task(
         list(MODULE_FAMILIES),
         data.tokenizer,
         train,
-        [test.batch(indices) for indices in test.batch_indices(partial(batches_by_length, TOKENS_PER_BATCH))],
+        [test.batch(indices) for indices in test.batch_indices(partial(batches_by_length, max_tokens=TOKENS_PER_BATCH))],
         settings={},
         summary=f"{len(texts)} labeled texts",
         start=start,

@@ -67,42 +67,42 @@ def iterate_batches(examples: Examples[BatchT], batch_sampler: BatchSampler, fir
         yield from epoch_batches(examples.epoch(number), batch_sampler)
 
 
-def batches_by_count(batch_size: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
+def batches_by_count(lengths: IntArray, generator: np.random.Generator, batch_size: int) -> list[IntArray]:
     """Shuffle the examples and split them into batches of `batch_size`. The last batch may be smaller.
 
-    `functools.partial(batches_by_count, 64)` is a `BatchSampler`.
+    `functools.partial(batches_by_count, batch_size=64)` is a `BatchSampler`.
     """
     return np.array_split(generator.permutation(len(lengths)), range(batch_size, len(lengths), batch_size))
 
 
-def batches_by_length(tokens_per_batch: int, lengths: IntArray, generator: np.random.Generator) -> list[IntArray]:
-    """Group examples of similar length into batches of at most `tokens_per_batch` tokens, including padding.
+def batches_by_length(lengths: IntArray, generator: np.random.Generator, max_tokens: int) -> list[IntArray]:
+    """Group examples of similar length into batches of at most `max_tokens` tokens, including padding.
 
     Every example is in exactly one batch. The examples are shuffled, sorted by length within blocks of about 16 batches, and
-    split into batches; then the batches are shuffled. An example longer than `tokens_per_batch` gets a batch of its own.
+    split into batches; then the batches are shuffled. An example longer than `max_tokens` gets a batch of its own.
 
-    `functools.partial(batches_by_length, 2048)` is a `BatchSampler`.
+    `functools.partial(batches_by_length, max_tokens=2048)` is a `BatchSampler`.
 
-    >>> batches = batches_by_length(20, np.array([3, 9, 3, 9]), np.random.default_rng(0))
+    >>> batches = batches_by_length(np.array([3, 9, 3, 9]), np.random.default_rng(0), max_tokens=20)
     >>> sorted(sorted(batch.tolist()) for batch in batches)
     [[0, 2], [1, 3]]
     """
     order = generator.permutation(len(lengths))
-    block_size = max(1, 16 * tokens_per_batch // max(1, int(lengths.mean() if len(lengths) else 1)))
+    block_size = max(1, 16 * max_tokens // max(1, int(lengths.mean() if len(lengths) else 1)))
     batches: list[IntArray] = []
     for start in range(0, len(order), block_size):
         block = order[start : start + block_size]
         by_length = block[np.argsort(lengths[block], kind="stable")]
-        batches += _split_by_tokens(by_length, lengths, tokens_per_batch)
+        batches += _split_by_tokens(by_length, lengths, max_tokens)
     generator.shuffle(batches)
     return batches
 
 
-def _split_by_tokens(order: IntArray, lengths: IntArray, tokens_per_batch: int) -> list[IntArray]:
+def _split_by_tokens(order: IntArray, lengths: IntArray, max_tokens: int) -> list[IntArray]:
     """Split `order`, which is sorted by length, into consecutive batches. The last example of a batch is its longest."""
     starts = [0]
     for position, example in enumerate(order):
-        if (position + 1 - starts[-1]) * lengths[example] > tokens_per_batch and position > starts[-1]:
+        if (position + 1 - starts[-1]) * lengths[example] > max_tokens and position > starts[-1]:
             starts.append(position)
     return [batch for batch in np.split(order, starts[1:]) if len(batch)]
 

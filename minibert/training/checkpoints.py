@@ -107,9 +107,9 @@ def random_states(processes: Processes) -> list[dict[str, Any]]:
         "numpy": [kind, np.asarray(keys).tolist(), *position],
         "python": random.getstate(),
     }
-    if processes.count == 1:
+    if processes.world_size == 1:
         return [own]
-    states: list[Any] = [None] * processes.count
+    states: list[Any] = [None] * processes.world_size
     distributed.all_gather_object(states, own)
     return states
 

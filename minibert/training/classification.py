@@ -85,7 +85,7 @@ class ClassificationTask:
     ) -> TrainingRun[BertForSequenceClassification, ClassificationBatch]:
         torch.manual_seed(self.config.seed)
         steps, model = self.steps, self.make_model()
-        if processes.count > 1:
+        if processes.world_size > 1:
             torch.manual_seed(self.config.seed + processes.rank)  # different dropout in each process
         return TrainingRun(
             model,
@@ -120,7 +120,7 @@ class ClassificationTask:
 
     @property
     def _batch_sampler(self) -> BatchSampler:
-        return partial(batches_by_length, self.config.batch_tokens)
+        return partial(batches_by_length, max_tokens=self.config.batch_tokens)
 
 
 def classification_cost(config: BertConfig, batches: Iterable[ClassificationBatch]) -> tuple[int, int]:

@@ -29,7 +29,7 @@ class Processes:
     """The group of processes that train one model, and the place of this process in it."""
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     local_rank: int = 0
     device: torch.device = CPU
 
@@ -38,31 +38,31 @@ class Processes:
         """True for the process that writes files and prints."""
         return self.rank == 0
 
-    def sum(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+    def all_reduce_sum(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
         """Sum each entry over all processes."""
         totals = torch.zeros(len(values), dtype=torch.float64, device=self.device)
         for position, value in enumerate(values.values()):
             totals[position] = value
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.all_reduce(totals)
         return dict(zip(values, totals.tolist(), strict=True))
 
     def first_error(self, message: str) -> str:
         """Return the first non-empty error message of any process, the same in all of them; "" if there is none."""
-        if self.count == 1:
+        if self.world_size == 1:
             return message
-        messages: list[Any] = [None] * self.count
+        messages: list[Any] = [None] * self.world_size
         distributed.all_gather_object(messages, message)
         return next((text for text in messages if text), "")
 
     def barrier(self) -> None:
         """Wait until all processes have reached this call."""
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.barrier(device_ids=[self.local_rank] if self.device.type == "cuda" else None)
 
     def close(self) -> None:
         """Leave the process group."""
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.destroy_process_group()
 
 
@@ -108,11 +108,11 @@ def parallelize(model: nn.Module, sharding: Sharding, processes: Processes) -> n
 
     The model must be on `processes.device` and have the same weights in every process.
     """
-    if processes.count == 1:
+    if processes.world_size == 1:
         return model
     if sharding == "ddp":
         return DistributedDataParallel(model, device_ids=[processes.local_rank] if processes.device.type == "cuda" else None)
-    mesh = init_device_mesh(processes.device.type, (processes.count,))
+    mesh = init_device_mesh(processes.device.type, (processes.world_size,))
     for layer in [module for module in model.modules() if isinstance(module, EncoderLayer)]:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)

@@ -174,7 +174,7 @@ class Job:
         began = time.perf_counter()
         for step in run.run():
             cost = dict(zip(("tokens", "operations"), task.cost(run), strict=True))
-            totals = self.processes.sum(cost)
+            totals = self.processes.all_reduce_sum(cost)
             seconds = time.perf_counter() - began
             entry = step_entry(step, int(totals["tokens"]), int(totals["operations"]), seconds)
             is_last = step.number == run.steps
@@ -242,4 +242,4 @@ class Job:
             )
 
     def _stop_requested_anywhere(self) -> bool:
-        return bool(self.processes.sum({"stop": float(self._stop_requested)})["stop"])
+        return bool(self.processes.all_reduce_sum({"stop": float(self._stop_requested)})["stop"])

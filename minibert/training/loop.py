@@ -1,4 +1,7 @@
-"""The training loop and the evaluation loop. Pretraining and fine-tuning differ only in their batches and their objective."""
+"""The training loop and the evaluation loop, shared by pretraining, fine-tuning and translation.
+
+A loss is a sum of terms, such as "mlm" and "nsp". Each term is a mean over its targets, the labels that are not -100.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,86 +18,93 @@ from minibert.training.objective import Objective
 
 BatchT = TypeVar("BatchT")
 MAX_SKIPPED_STEPS = 5
-"""Number of consecutive steps without a finite loss and gradient after which training stops with an error."""
+"""Training stops with an error after this many consecutive steps whose loss or gradient is infinite or NaN."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Results of one optimizer update."""
+    """Results of one training step: one batch, and one optimizer update unless the step was skipped."""
 
     number: int
-    """Number of the update, starting at 1."""
+    """Number of the step, starting at 1."""
     losses: dict[str, float]
-    """Mean loss of each term in nats per target, over all micro-batches and processes."""
+    """Mean of each loss term in nats per target, over all micro-batches and processes."""
     accuracies: dict[str, float]
-    """Accuracy of each term that has correct and incorrect predictions."""
+    """Accuracy of each classification term."""
     gradient_norm: float
-    """Norm of the whole gradient before clipping."""
+    """Global L2 norm of the gradient before clipping."""
     learning_rate: float
-    """Learning rate of this update."""
+    """Learning rate of the first parameter group in this step."""
     skipped: bool
-    """True if the loss or the gradient was not finite. The weights were then not updated."""
+    """True if the loss or the gradient was not finite, so that the weights were not updated."""
 
 
 class DivergenceError(ArithmeticError):
     """Error for a loss or gradient that was not finite in several consecutive steps."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"loss or gradient was not finite in {MAX_SKIPPED_STEPS} consecutive steps, the last one step {step}")
+        first = step - MAX_SKIPPED_STEPS + 1
+        super().__init__(f"loss or gradient was not finite in steps {first} to {step}")
         self.step = step
 
 
 def train(
     model: nn.Module,
-    steps: Iterable[Sequence[BatchT]],
+    micro_batches_per_step: Iterable[Sequence[BatchT]],
     objective: Objective[BatchT],
     optimizer: Optimizer,
     schedule: LRScheduler,
     max_grad_norm: float = 1.0,
     first_step: int = 1,
-    autocast: torch.dtype | None = None,
+    autocast_dtype: torch.dtype | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> Iterator[Step]:
-    """Run the training steps and yield one `Step` per optimizer update. Logging, evaluation and saving are the caller's.
+    """Run the training steps and yield a `Step` for each. The caller does the logging, evaluation and saving.
 
     Args:
-        steps: the micro-batches of each update. Each loss term is divided by its number of targets in all micro-batches
-            and processes, so that several micro-batches give the same gradient as one large batch.
-        max_grad_norm: maximum norm of the whole gradient; a longer gradient is scaled down to it.
-        first_step: number of the first update; more than 1 for a resumed run.
-        autocast: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
-        processes: the processes that train the model together, each on its own micro-batches.
+        micro_batches_per_step: the micro-batches of each step. A loss term is summed over all micro-batches and processes
+            and divided by its total number of targets. The gradient is therefore that of one large batch, up to rounding.
+        max_grad_norm: maximum global norm of the gradient, for clipping.
+        first_step: number of the first step; more than 1 for a resumed run.
+        autocast_dtype: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
+        processes: the processes that train together. `model` must come from `parallelize`, and the model and the batches
+            must be on `processes.device`.
 
-    Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps without a finite loss and gradient.
+    Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps whose loss or gradient is not finite.
     """
     model.train()
     skipped_in_a_row = 0
-    for number, micro_batches in enumerate(steps, start=first_step):
-        targets = processes.sum(total_target_counts(objective, micro_batches))  # known before the first backward pass
-        losses: dict[str, Tensor | float] = dict.fromkeys(targets, 0.0)
-        correct: dict[str, Tensor | float] = {}
+    for number, micro_batches in enumerate(micro_batches_per_step, start=first_step):
+        # Every backward pass below divides by the target counts of the whole step.
+        target_counts = processes.all_reduce_sum(total_target_counts(objective, micro_batches))
+        local_losses: dict[str, Tensor | float] = dict.fromkeys(target_counts, 0.0)
+        local_correct: dict[str, Tensor | float] = {}
         for position, batch in enumerate(micro_batches, start=1):
-            set_gradient_sync(model, position == len(micro_batches))
-            with torch.autocast(processes.device.type, autocast, enabled=autocast is not None):
-                sums = objective.loss_sums(model, batch)
-            means = {term: sums[term].loss / max(1, targets[term]) for term in sums}
+            is_last = position == len(micro_batches)
+            set_gradient_sync(model, enabled=is_last)  # exchange the gradients of all processes only once per step
+            with torch.autocast(processes.device.type, autocast_dtype, enabled=autocast_dtype is not None):
+                sums = objective.loss_sums(model, batch)  # the forward pass
+            # A term may have no target in a step, such as NSP if no example has a sentence pair.
+            contributions = {term: sums[term].loss / max(1, target_counts[term]) for term in sums}
+            loss = torch.stack(list(contributions.values())).sum()
             # DDP and FSDP average the gradients over the processes. Multiplying by their number gives the sum.
-            torch.autograd.backward(processes.count * torch.stack(list(means.values())).sum())
-            for term in sums:
-                losses[term] += means[term].detach()
-                if (correct_here := sums[term].correct) is not None:
-                    correct[term] = correct.get(term, 0) + correct_here
-        mean_losses = processes.sum(losses)
-        accuracies = {term: count / max(1, targets[term]) for term, count in processes.sum(correct).items()}
+            torch.autograd.backward(processes.world_size * loss)
+            for term, (_, correct_count) in sums.items():
+                local_losses[term] += contributions[term].detach()
+                if correct_count is not None:
+                    local_correct[term] = local_correct.get(term, 0) + correct_count
+        losses = processes.all_reduce_sum(local_losses)
+        correct = processes.all_reduce_sum(local_correct)
+        accuracies = {term: correct[term] / max(1, target_counts[term]) for term in correct}
         gradient_norm = clip_gradients(model, max_grad_norm)
         learning_rate = optimizer.param_groups[0]["lr"]
-        skipped = not all(map(math.isfinite, (gradient_norm, *mean_losses.values())))
-        if not skipped:
+        is_finite = all(math.isfinite(value) for value in (gradient_norm, *losses.values()))
+        if is_finite:
             optimizer.step()
-        schedule.step()
+        schedule.step()  # also in a skipped step: the learning rate depends on the step number alone
         optimizer.zero_grad()
-        yield Step(number, mean_losses, accuracies, gradient_norm, learning_rate, skipped)
-        skipped_in_a_row = skipped_in_a_row + 1 if skipped else 0
+        yield Step(number, losses, accuracies, gradient_norm, learning_rate, skipped=not is_finite)
+        skipped_in_a_row = 0 if is_finite else skipped_in_a_row + 1
         if skipped_in_a_row == MAX_SKIPPED_STEPS:
             raise DivergenceError(number)
 
@@ -115,27 +125,29 @@ class Score:
     loss: float
     """Mean loss in nats per target."""
     accuracy: float
-    """Share of correct predictions; 0 for a term without correct and incorrect predictions."""
+    """Share of correct predictions; 0 for a term that is not a classification."""
     count: int
     """Number of targets."""
 
 
 @torch.no_grad()
 def evaluate(model: nn.Module, batches: Iterable[BatchT], objective: Objective[BatchT]) -> dict[str, Score]:
-    """Compute the mean loss and the accuracy of each term over all `batches`, without dropout.
+    """Compute the mean loss and the accuracy of each term over all `batches`, without dropout and without autocast.
 
-    The model is returned to the mode (training or evaluation) it was in.
+    Afterwards the model is in its previous mode (training or evaluation) again.
     """
     was_training = model.training
     model.eval()
-    totals: dict[str, Tensor] = {}  # of each term: loss, correct predictions, targets
+    losses: dict[str, float] = {}
+    correct: dict[str, float] = {}
+    target_counts: dict[str, int] = {}
     for batch in batches:
-        targets = objective.target_counts(batch)
-        for term, (loss, correct) in objective.loss_sums(model, batch).items():
-            row = [loss.item(), 0.0 if correct is None else correct.item(), targets[term]]
-            totals[term] = totals.get(term, torch.zeros(3, dtype=torch.float64)) + torch.tensor(row, dtype=torch.float64)
+        batch_counts = objective.target_counts(batch)
+        for term, (loss_sum, correct_count) in objective.loss_sums(model, batch).items():
+            losses[term] = losses.get(term, 0.0) + loss_sum.item()
+            correct[term] = correct.get(term, 0.0) + (0.0 if correct_count is None else correct_count.item())
+            target_counts[term] = target_counts.get(term, 0) + batch_counts[term]
     model.train(was_training)
     return {
-        term: Score(loss / max(1, count), correct / max(1, count), int(count))
-        for term, (loss, correct, count) in ((term, total.tolist()) for term, total in totals.items())
+        term: Score(losses[term] / max(1, count), correct[term] / max(1, count), count) for term, count in target_counts.items()
     }

@@ -206,7 +206,7 @@ def validation_batches(
     """
     examples = ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pairs)
     epoch = PretrainingExamples(validation, tokenizer, examples, seed=0).epoch(0)
-    chosen = epoch.batch_indices(partial(batches_by_count, limit))[0]
+    chosen = epoch.batch_indices(partial(batches_by_count, batch_size=limit))[0]
     by_length = chosen[epoch.lengths[chosen].argsort(kind="stable")]
     starts = range(0, len(by_length), VALIDATION_BATCH_SIZE)
     return [epoch.batch(by_length[start : start + VALIDATION_BATCH_SIZE]) for start in starts]
@@ -240,12 +240,12 @@ def pretraining_run(
         model,
         PretrainingExamples(train, tokenizer, config.examples, config.seed),
         PretrainingObjective() if has_pairs else MaskedLMObjective(),
-        batch_sampler=partial(batches_by_count, config.batch_size),
+        batch_sampler=partial(batches_by_count, batch_size=config.batch_size),
         optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
         schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),
         steps=config.steps,
         max_grad_norm=config.max_grad_norm,
-        autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
+        autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
         micro_batch_size=device_options.micro_batch_size
         or (MICRO_BATCH_SIZE_ON_CPU if processes.device.type == "cpu" else None),
         sharding=device_options.sharding,

@@ -57,12 +57,12 @@ class TrainingRun(Generic[ModelT, BatchT]):
         model: a model with the heads that the objective needs.
         examples: the training data.
         objective: the loss terms.
-        batch_sampler: the choice of the examples of each step, such as `partial(batches_by_count, 64)`.
+        batch_sampler: the choice of the examples of each step, such as `partial(batches_by_count, batch_size=64)`.
         optimizer: a function that creates the optimizer of a model, such as `partial(adamw, learning_rate=1e-3)`.
         schedule: a function that creates the schedule of an optimizer, such as `partial(warmup_linear, steps=1000)`.
         steps: number of optimizer updates in the whole run.
         max_grad_norm: maximum norm of the whole gradient; a longer gradient is scaled down to it.
-        autocast: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
+        autocast_dtype: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
         micro_batch_size: maximum number of examples computed at a time. A larger step is split into micro-batches.
         processes: the processes that train together, with `sharding` of the model.
     """
@@ -77,7 +77,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         schedule: Callable[[Optimizer], LRScheduler],
         steps: int,
         max_grad_norm: float = 1.0,
-        autocast: torch.dtype | None = None,
+        autocast_dtype: torch.dtype | None = None,
         micro_batch_size: int | None = None,
         sharding: Sharding = "ddp",
         processes: Processes = SINGLE_PROCESS,
@@ -89,7 +89,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.schedule = schedule(self.optimizer)
         self.objective = objective
         self.examples, self.batch_sampler, self.steps = examples, batch_sampler, steps
-        self.max_grad_norm, self.autocast, self.micro_batch_size = max_grad_norm, autocast, micro_batch_size
+        self.max_grad_norm, self.autocast_dtype, self.micro_batch_size = max_grad_norm, autocast_dtype, micro_batch_size
         self.processes = processes
         self.steps_done = 0
         self.position = DataPosition()
@@ -106,7 +106,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
             self.schedule,
             self.max_grad_norm,
             first_step=self.steps_done + 1,
-            autocast=self.autocast,
+            autocast_dtype=self.autocast_dtype,
             processes=self.processes,
         ):
             self.steps_done = step.number
@@ -119,7 +119,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
             step_indices, lengths = epoch.batch_indices(self.batch_sampler), epoch.lengths
             first = self.position.step if number == self.position.epoch else 0
             for step in range(first, len(step_indices)):
-                rank, processes = self.processes.rank, self.processes.count
+                rank, processes = self.processes.rank, self.processes.world_size
                 micro_batches = split_micro_batches(step_indices[step], lengths, rank, processes, self.micro_batch_size)
                 yield (
                     DataPosition(number, step + 1),

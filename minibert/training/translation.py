@@ -258,7 +258,7 @@ def translation_run(
         model,
         examples,
         TranslationObjective(config.label_smoothing),
-        batch_sampler=partial(batches_by_length, config.batch_tokens),
+        batch_sampler=partial(batches_by_length, max_tokens=config.batch_tokens),
         optimizer=partial(adamw, learning_rate=config.learning_rate_factor, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-9),
         schedule=partial(
             noam,
@@ -268,7 +268,7 @@ def translation_run(
         ),
         steps=config.steps,
         max_grad_norm=config.max_grad_norm,
-        autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
+        autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
         micro_batch_size=device_options.micro_batch_size,
         sharding=device_options.sharding,
         processes=processes,

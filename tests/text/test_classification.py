@@ -44,7 +44,7 @@ def test_batches_contain_every_text_once_with_its_label() -> None:
     examples = [LabeledText(text, label) for label, text in enumerate(texts)]
     seen = {}
     epoch = ClassificationExamples(examples, tokenizer, 6, seed=0).epoch(0)
-    for batch in epoch_batches(epoch, partial(batches_by_length, 12)):
+    for batch in epoch_batches(epoch, partial(batches_by_length, max_tokens=12)):
         assert batch.input_ids.numel() <= 12
         for ids, mask, label in zip(batch.input_ids, batch.attention_mask, batch.labels, strict=True):
             assert not ids[~mask].any()

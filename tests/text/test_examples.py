@@ -47,7 +47,7 @@ def equal(one: PretrainingBatch, other: PretrainingBatch) -> bool:
 def test_batches_have_the_form_cls_a_sep_b_sep(pairs: str) -> None:
     """Special tokens, segment ids, padding and labels are at the right positions."""
     epoch = make_epoch(pairs=pairs)
-    for batch in epoch_batches(epoch, partial(batches_by_count, 16)):
+    for batch in epoch_batches(epoch, partial(batches_by_count, batch_size=16)):
         assert batch.input_ids.shape[1] <= 24
         for ids, mask, segments, labels, pair in zip(*vars(batch).values(), strict=True):
             length = int(mask.sum())
@@ -92,13 +92,13 @@ def test_dynamic_and_static_masking() -> None:
     static = [make_epoch(number, dupe_factor=2) for number in (0, 1, 2)]
     assert equal(static[0].batch(everything), static[2].batch(everything))
     assert not equal(static[0].batch(everything), static[1].batch(everything))
-    orders = [np.concatenate(epoch.batch_indices(partial(batches_by_count, 8))).tolist() for epoch in static]
+    orders = [np.concatenate(epoch.batch_indices(partial(batches_by_count, batch_size=8))).tolist() for epoch in static]
     assert orders[0] != orders[2]
 
 
 def test_iterate_batches_continues_with_the_next_epoch() -> None:
     """The batches are those of epoch 1, then those of epoch 2, each in its own order."""
-    examples, batch_sampler = make_examples(), partial(batches_by_count, 16)
+    examples, batch_sampler = make_examples(), partial(batches_by_count, batch_size=16)
     expected = [batch for number in (1, 2) for batch in epoch_batches(examples.epoch(number), batch_sampler)]
     batches = islice(iterate_batches(examples, batch_sampler, first_epoch=1), len(expected))
     assert all(equal(batch, other) for batch, other in zip(batches, expected, strict=True))
@@ -155,10 +155,10 @@ def test_invalid_options_are_named(settings: dict[str, object], message: str) ->
 @given(st.lists(st.integers(1, 40), max_size=80), st.integers(40, 200), seeds)
 def test_every_example_is_in_one_batch_and_no_batch_is_too_large(lengths: list[int], budget: int, seed: int) -> None:
     lengths_array = np.array(lengths, dtype=np.int64)
-    batches = batches_by_length(budget, lengths_array, np.random.default_rng(seed))
+    batches = batches_by_length(lengths_array, np.random.default_rng(seed), max_tokens=budget)
     assert sorted(index for batch in batches for index in batch.tolist()) == list(range(len(lengths)))
     assert all(len(batch) * lengths_array[batch].max() <= budget for batch in batches)
-    batches = batches_by_count(7, lengths_array, np.random.default_rng(seed))
+    batches = batches_by_count(lengths_array, np.random.default_rng(seed), batch_size=7)
     assert sorted(index for batch in batches for index in batch.tolist()) == list(range(len(lengths)))
     assert all(len(batch) == 7 for batch in batches[:-1])
 
@@ -179,13 +179,13 @@ def test_micro_batches_contain_every_example_once(lengths: list[int], processes:
 def test_batches_by_length_have_little_padding() -> None:
     """Less than a tenth of the tokens are padding."""
     lengths = np.random.default_rng(0).integers(4, 64, 5000)
-    batches = batches_by_length(2048, lengths, np.random.default_rng(0))
+    batches = batches_by_length(lengths, np.random.default_rng(0), max_tokens=2048)
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
     assert padded < 1.1 * lengths.sum()
 
 
 def test_an_example_that_is_too_long_is_a_batch_of_its_own() -> None:
-    batches = batches_by_length(20, np.array([5, 99, 5]), np.random.default_rng(0))
+    batches = batches_by_length(np.array([5, 99, 5]), np.random.default_rng(0), max_tokens=20)
     assert sorted(len(batch) for batch in batches) == [1, 2]
 
 

@@ -103,7 +103,7 @@ class TestParallelExamples:
         """The order depends only on the seed, which contains the epoch."""
         pairs = [[5] * length for length in lengths]
         epoch = ParallelEpoch(pairs, pairs, 0, (seed, 0, number))
-        found = epoch.batch_indices(partial(batches_by_length, 12))
+        found = epoch.batch_indices(partial(batches_by_length, max_tokens=12))
         assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
-        again = ParallelEpoch(pairs, pairs, 0, (seed, 0, number)).batch_indices(partial(batches_by_length, 12))
+        again = ParallelEpoch(pairs, pairs, 0, (seed, 0, number)).batch_indices(partial(batches_by_length, max_tokens=12))
         assert [indices.tolist() for indices in found] == [indices.tolist() for indices in again]

@@ -35,10 +35,12 @@ def test_script_trains_saves_and_resumes(
         assert large in script
         script = script.replace(large, small)
     exec(script, {})
-    line = r"step [24]: MLM loss \d\.\d{3}, on validation documents \d\.\d{3}\n"
+    line = r"step [24]: training loss \d\.\d{3}, validation loss \d\.\d{3}\n"
     assert re.fullmatch(f"({line}){{2}}", capsys.readouterr().out)
     assert BertForPreTraining.from_pretrained("runs/script").config.vocab_size == load_tokenizer("runs/script").get_vocab_size()
     assert Checkpoints("runs/script/checkpoints").newest() == Path("runs/script/checkpoints/step-000004")
-    resumed = script.replace("for step in run.run():", "run.resume(checkpoints.newest())\nfor step in run.run():")
+    resumed = script.replace(
+        "for step in training.run():", "training.resume(checkpoints.newest())\nfor step in training.run():"
+    )
     exec(resumed, {})
     assert capsys.readouterr().out == ""
