@@ -70,7 +70,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
         return tyro.extras.subcommand_cli_from_dict(
             {name: options for name, (options, _) in COMMANDS.items()},
             prog="minibert",
-            description="The Transformer and BERT written by hand in PyTorch, to learn from and to check other code against. "
+            description="BERT, the original Transformer and GPT-2, written by hand in PyTorch. "
             "`minibert --version` prints the version.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),

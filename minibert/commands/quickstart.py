@@ -220,12 +220,12 @@ def _report(
     accuracies: dict[str, list[float]],
 ) -> None:
     """Evaluate on all validation documents, and write predictions, figures and the page."""
-    from minibert.study.quickstart import validation_batches
+    from minibert.study.quickstart import quickstart_validation_batches
     from minibert.study.quickstart_report import QuickstartReport
     from minibert.training.records import RunRecord
 
     say("Evaluating …")
-    scores = pretraining.evaluate(validation_batches(data, options.seed))
+    scores = pretraining.evaluate(quickstart_validation_batches(data, options.seed))
     report = QuickstartReport.create(pretraining.model, scores, data, accuracies, RunRecord.read(options.out))
     report.write(options.out)
     say(report.summary())

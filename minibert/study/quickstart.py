@@ -187,7 +187,7 @@ def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartP
         config,
         data.tokenizer,
         data.train,
-        validation_batches(data, seed)[:EVALUATION_BATCHES],
+        quickstart_validation_batches(data, seed)[:EVALUATION_BATCHES],
         data.baselines,
         settings={
             "task": PRETRAINING.task,
@@ -198,7 +198,7 @@ def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartP
     )
 
 
-def validation_batches(data: QuickstartData, seed: int) -> list[PretrainingBatch]:
+def quickstart_validation_batches(data: QuickstartData, seed: int) -> list[PretrainingBatch]:
     """Create batches of all validation examples, with BERT's sentence pairs and masks."""
     epoch = PretrainingExamples(data.validation, data.tokenizer, EXAMPLES, seed).epoch(0)
     return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, max_tokens=TOKENS_PER_BATCH))]

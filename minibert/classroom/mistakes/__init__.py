@@ -6,18 +6,28 @@ same line.
 
 import difflib
 
-from minibert.classroom.mistakes.attention import ATTENTION
-from minibert.classroom.mistakes.decoders import DECODERS
-from minibert.classroom.mistakes.heads import HEADS
-from minibert.classroom.mistakes.layers import LAYERS
-from minibert.classroom.mistakes.masks import MASKS
+from minibert.classroom.mistakes.attention import ATTENTION_MISTAKES
+from minibert.classroom.mistakes.decoders import DECODER_MISTAKES
+from minibert.classroom.mistakes.heads import HEAD_MISTAKES
+from minibert.classroom.mistakes.layers import LAYER_MISTAKES
+from minibert.classroom.mistakes.masks import MASK_MISTAKES
 from minibert.classroom.mistakes.mistake import Kind, Mistake, compiled, source_with, variant
-from minibert.classroom.mistakes.objectives import OBJECTIVES
-from minibert.classroom.mistakes.optimization import OPTIMIZATION
-from minibert.classroom.mistakes.positions import POSITIONS
-from minibert.classroom.mistakes.pretraining import PRETRAINING
+from minibert.classroom.mistakes.objectives import OBJECTIVE_MISTAKES
+from minibert.classroom.mistakes.optimization import OPTIMIZATION_MISTAKES
+from minibert.classroom.mistakes.positions import POSITION_MISTAKES
+from minibert.classroom.mistakes.pretraining import PRETRAINING_MISTAKES
 
-CATALOGUE = (ATTENTION, MASKS, HEADS, POSITIONS, LAYERS, OBJECTIVES, OPTIMIZATION, PRETRAINING, DECODERS)
+CATALOGUE = (
+    ATTENTION_MISTAKES,
+    MASK_MISTAKES,
+    HEAD_MISTAKES,
+    POSITION_MISTAKES,
+    LAYER_MISTAKES,
+    OBJECTIVE_MISTAKES,
+    OPTIMIZATION_MISTAKES,
+    PRETRAINING_MISTAKES,
+    DECODER_MISTAKES,
+)
 
 
 class MistakeTable(dict[str, Mistake]):

@@ -7,7 +7,7 @@ SCORES = "query @ key.mT / math.sqrt(d_k)"
 MASKED = "scores.masked_fill(~keep, -math.inf)"
 ZEROED = "softmax(masked_scores).masked_fill(~keep, 0.0)"
 
-ATTENTION = [
+ATTENTION_MISTAKES = [
     Mistake(
         "softmax over all axes",
         softmax,

@@ -8,7 +8,7 @@ from minibert.model.stacks import Decoder
 from minibert.model.transformer import shift_right
 from minibert.training.translation import TranslationObjective
 
-DECODERS = [
+DECODER_MISTAKES = [
     Mistake(
         "target not shifted",
         shift_right,

@@ -3,7 +3,7 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import merge_heads, multi_head_attention, split_heads
 
-HEADS = [
+HEAD_MISTAKES = [
     Mistake(
         "heads split without transposing",
         split_heads,

@@ -6,7 +6,7 @@ from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, laye
 VARIANCE = "centered.square().mean(dim=-1, keepdim=True)"
 NORMALIZED = "centered / torch.sqrt(variance + eps)"
 
-LAYERS = [
+LAYER_MISTAKES = [
     Mistake(
         "variance divided by d - 1",
         layer_norm,

@@ -3,7 +3,7 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import causal_mask, padding_mask
 
-MASKS = [
+MASK_MISTAKES = [
     Mistake(
         "causal mask without the diagonal",
         causal_mask,

@@ -13,7 +13,7 @@ from minibert.equations import (
 
 REDUCED = "reduce_losses(cross_entropy(logits, labels), labels, reduction)"
 
-OBJECTIVES = [
+OBJECTIVE_MISTAKES = [
     Mistake(
         "softmax before cross-entropy",
         cross_entropy,

@@ -6,7 +6,7 @@ from minibert.equations import adamw_step, clip_by_global_norm, noam_schedule, w
 UPDATE = "learning_rate * (direction + weight_decay * parameter)"
 CORRECTED = "(first_moment / (1 - beta_1**step)) / (torch.sqrt(second_moment / (1 - beta_2**step)) + eps)"
 
-OPTIMIZATION = [
+OPTIMIZATION_MISTAKES = [
     Mistake(
         "no bias correction",
         adamw_step,

@@ -5,7 +5,7 @@ from minibert.equations import alibi_bias, rotary_positions, sinusoidal_position
 
 ANGLES = "positions[:, None] / 10000**exponents"
 
-POSITIONS = [
+POSITION_MISTAKES = [
     Mistake(
         "sines first, then cosines",
         sinusoidal_positions,

@@ -7,7 +7,7 @@ from minibert.model.layers import EncoderLayer
 from minibert.text.masking import mask_tokens
 from minibert.text.pairs import _draw_from_other_documents, _split_into_chunks, _truncate, draw_pairs
 
-PRETRAINING = [
+PRETRAINING_MISTAKES = [
     Mistake(
         "80/10/10 drawn independently",
         mask_tokens,
