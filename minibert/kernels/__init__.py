@@ -4,13 +4,19 @@ They all follow one rule: the equation runs during a recording, so that its inte
 implementation runs otherwise.
 """
 
-from minibert.kernels.attention import Attention, AttentionFunction, check_attention, choose_attention, fused_attention
+from minibert.kernels.attention import (
+    AttentionFunction,
+    AttentionImplementation,
+    check_attention,
+    choose_attention,
+    fused_attention,
+)
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss
 
 __all__ = [
-    "Attention",
     "AttentionFunction",
+    "AttentionImplementation",
     "check_attention",
     "choose_attention",
     "fused_attention",

@@ -39,17 +39,17 @@ def fused_attention(
     return observe("context", context.masked_fill(empty, 0.0))
 
 
-Attention = str | AttentionFunction
+AttentionImplementation = str | AttentionFunction
 """One of `ATTENTIONS`, or a function of the user."""
 
 
-def check_attention(requested: Attention) -> None:
+def check_attention(requested: AttentionImplementation) -> None:
     """Raise ValueError for a name that is not in `ATTENTIONS`."""
     if not callable(requested) and requested not in ATTENTIONS:
         raise ValueError(f"attention {requested!r} is unknown; choose one of {', '.join(ATTENTIONS)}, or pass a function")
 
 
-def choose_attention(requested: Attention) -> tuple[AttentionFunction, str]:
+def choose_attention(requested: AttentionImplementation) -> tuple[AttentionFunction, str]:
     """Return the function that computes attention now, and the reason for the choice.
 
     An explicit request is always followed. "auto" is fused, or explicit during a recording.

@@ -1,6 +1,6 @@
-"""Multi-head attention as a module: projections of queries, keys and values, attention, output projection.
+"""Multi-head attention as a module: query, key and value projections, then attention, then the output projection.
 
-`observe(name, x)` returns x; inside `record(model)` it also stores x under that name.
+`observe(name, x)` returns x. Inside `record(model)` it also stores x under that name, or returns a replacement for it.
 """
 
 from functools import partial
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
-from minibert.kernels import Attention, check_attention, choose_attention
+from minibert.kernels import AttentionImplementation, check_attention, choose_attention
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
 
@@ -28,13 +28,13 @@ class MultiHeadAttention(nn.Module):
         heads: number of attention heads; must divide `width`.
         dropout: probability of dropping an attention weight during training.
         attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "auto" (fused, but explicit inside
-            `record`, which needs the scores and weights); or a function with the signature of
-            `equations.scaled_dot_product_attention`.
+            `record`, which needs the scores and weights); or a function of query, key, value, keep and dropout like
+            `equations.scaled_dot_product_attention`, for ALiBi also of bias.
 
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: Attention = "auto") -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: AttentionImplementation = "auto") -> None:
         super().__init__()
         self.heads = heads
         self.dropout_probability = dropout
@@ -44,10 +44,10 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.set_attention(attention)
 
-    def set_attention(self, attention: Attention) -> None:
+    def set_attention(self, attention: AttentionImplementation) -> None:
         """Choose how attention is computed. Raises: ValueError for an unknown name."""
         check_attention(attention)
-        self.attention = attention
+        self.implementation = attention
 
     def forward(
         self,
@@ -61,9 +61,9 @@ class MultiHeadAttention(nn.Module):
         Args:
             queries_from: vectors of the tokens that attend.
             keys_from: vectors of the tokens that they attend to: the same tensor in self-attention, the encoder output in
-                cross-attention. Alternatively their keys and values, from a `KeyValueCache`.
+                cross-attention. When decoding with a `KeyValueCache`, the tuple of their projected keys and values.
             keep: Boolean mask; True where a query may attend to a key.
-            relative_positions: rotary positions or ALiBi. The default has no effect.
+            relative_positions: rotary positions or ALiBi. The default has no effect, and `rotate` returns its argument.
         """
         query = split_heads(self.query(queries_from), self.heads)
         query = observe("query", relative_positions.rotate(query))
@@ -86,7 +86,7 @@ class MultiHeadAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, relative_positions: RelativePositions
     ) -> Tensor:
-        attend, _reason = choose_attention(self.attention)
-        if relative_positions.score_bias is not None:  # not passed without need: a user's function may not accept it
+        attend, _ = choose_attention(self.implementation)
+        if relative_positions.score_bias is not None:  # only for ALiBi: a user's function might not have this argument
             attend = partial(attend, bias=relative_positions.score_bias)
         return attend(query, key, value, keep, self.dropout_probability if self.training else 0.0)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.embeddings import BertEmbeddings
@@ -18,6 +18,10 @@ from minibert.model.layers import EncoderLayer
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import LayerStack
 from minibert.observe import observe
+
+DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
+OLD_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+"""Buffers in files of older versions of transformers."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class PretrainedBert(PretrainedModel):
 
     config_class = BertConfig
     config: BertConfig
-    # Our modules and those of transformers. N is a layer number.
+    # Our modules and those of transformers. N is a layer number. In networks with a head, all names of the encoder start with
+    # "bert.", here and there.
     names = NameTable(
         {
             "embeddings.words": "embeddings.word_embeddings",
@@ -67,7 +72,7 @@ class PretrainedBert(PretrainedModel):
         outside_base_model=("mlm", "nsp", "classifier", "span"),
     )
     depth_fields: ClassVar[Mapping[str, str]] = {"layers": "num_hidden_layers"}
-    # Recorded tensors and the modules of transformers whose output, or with "<" whose input, they are.
+    # Recorded tensors, and the module of transformers that returns the same tensor ("<": that receives it as input).
     reference_stages: ClassVar[Mapping[str, str]] = {
         "embeddings.words": "embeddings.word_embeddings",
         "embeddings.positions": "embeddings.position_embeddings",
@@ -97,17 +102,17 @@ class PretrainedBert(PretrainedModel):
     ) -> tuple[dict[str, Tensor], ModelConfig]:
         """As in `PretrainedModel`.
 
-        The output matrix of the masked-LM head (the decoder) is tied to the word embeddings if config.json says so, unless
-        the file has another matrix, as in transformers.
+        As in transformers, the output matrix of the masked-LM head (the decoder) is tied to the word embeddings if config.json
+        says so and the file has no decoder that differs from the word embeddings.
         """
-        found = {name: tensor for name, tensor in cls.names.read(tensors).items() if not name.endswith(NOT_PARAMETERS)}
+        found = {name: tensor for name, tensor in cls.names.read(tensors).items() if not name.endswith(OLD_BUFFERS)}
         decoder = found.get(DECODER)
         bias = found.pop(DECODER_BIAS, None)
         words = found.get("embeddings.words.weight")
         differs = decoder is not None and words is not None and not torch.equal(decoder, words)
         tied = config.tie_word_embeddings and not differs
-        # Files may have the bias twice, as decoder.bias and as bias. transformers uses the first; an untied head without
-        # it has no trained bias.
+        # Files may have the bias twice, as decoder.bias and as bias. For an untied head transformers reads only decoder.bias,
+        # so `bias` alone is ignored.
         if bias is not None:
             found["mlm.bias"] = bias
         elif not tied:
@@ -118,16 +123,11 @@ class PretrainedBert(PretrainedModel):
 
     @classmethod
     def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-        """As in `PretrainedModel`, with the second copy of an untied decoder's bias."""
+        """As in `PretrainedModel`. The bias of an untied decoder is written twice, as transformers expects."""
         tensors = super().export_weights(weights, config)
         if DECODER in weights:
             tensors[cls.names.theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
         return tensors
-
-
-DECODER, DECODER_BIAS = "mlm.decoder.weight", "mlm.decoder.bias"
-NOT_PARAMETERS = ("embeddings.position_ids", "embeddings.token_type_ids")
-"""Buffers in files of older versions of transformers."""
 
 
 class Pooler(nn.Module):
@@ -156,9 +156,9 @@ class Bert(PretrainedBert):
     """
 
     architecture = "BertModel"
-    head = "encoder"
+    head = "encoder"  # the name of "no head" for `load`
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto", pooler: bool = True) -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto", pooler: bool = True) -> None:
         super().__init__(config)
         self.embeddings = BertEmbeddings(config)
         self.layers = LayerStack(EncoderLayer(config, attention) for _ in range(config.num_hidden_layers))
@@ -179,8 +179,8 @@ class Bert(PretrainedBert):
             token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
             position_ids: default 0, 1, 2, …
 
-        Raises: ValueError for a wrong shape, an id outside its table, or more tokens than `max_position_embeddings`;
-        TypeError for a floating-point mask.
+        Raises: ValueError for a wrong shape of `input_ids` or the mask, an id outside its table (checked on the CPU only), or
+        more tokens than `max_position_embeddings`; TypeError for a floating-point mask.
         """
         check_batch("input_ids", input_ids)
         length, max_length = input_ids.shape[1], self.config.max_position_embeddings
@@ -192,6 +192,6 @@ class Bert(PretrainedBert):
             position_ids = torch.arange(length, device=input_ids.device).unsqueeze(0)
         keep = None  # without padding, attention needs no mask and is faster
         if attention_mask is not None:
-            keep = keep_mask(attention_mask, input_ids)[:, None, None, :]  # (batch, heads, queries, keys)
+            keep = keep_mask(attention_mask, input_ids)[:, None, None, :]  # (batch, 1, 1, keys), for all heads and queries
         hidden = self.layers(self.embeddings(input_ids, token_type_ids, position_ids), keep)
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))

@@ -27,12 +27,12 @@ class KeyValueCache:
         """Number of tokens so far."""
         return 0 if self.keep is None else self.keep.shape[1]
 
-    def append_mask(self, keep: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch keys"]:
+    def update_mask(self, keep: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch keys"]:
         """Store the mask of new tokens after that of earlier ones, and return the mask of all tokens."""
         self.keep = keep if self.keep is None else torch.cat([self.keep, keep], dim=1)
         return self.keep
 
-    def append(self, attention: MultiHeadAttention, new: KeysAndValues) -> AllKeysAndValues:
+    def update(self, attention: MultiHeadAttention, new: KeysAndValues) -> AllKeysAndValues:
         """Store the keys and values of new tokens after those of earlier ones, and return all of them."""
         key, value = new
         if attention in self._stored:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, masked_lm_loss
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -139,7 +139,7 @@ class GPT2LMHeadModel(PretrainedModel):
     }
     attention_modules: ClassVar[Mapping[str, str]] = {"decoder.layers.N.attention": "h.N.attn"}
 
-    def __init__(self, config: GPT2Config, attention: Attention = "auto") -> None:
+    def __init__(self, config: GPT2Config, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
         self.words = nn.Embedding(config.vocab_size, config.hidden_size)
         self.decoder = Decoder(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import reduce_losses
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask
@@ -119,7 +119,7 @@ class BertWithHead(PretrainedBert):
     """True if the head uses the pooled vector, so that the encoder needs a pooler."""
     apply_head: Callable[..., Any]
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
         self.bert = Bert(config, attention, pooler=self.pooled)
 
@@ -147,7 +147,7 @@ class BertForPreTraining(BertWithHead):
     head_modules = ("mlm", "nsp")
     pooled = True
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.mlm = MaskedLMHead(config)
         self.nsp = NextSentenceHead(config)
@@ -187,7 +187,7 @@ class BertForMaskedLM(BertWithHead):
     head_modules = ("mlm",)
     pooled = False
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.mlm = MaskedLMHead(config)
         self.initialize(self.mlm)
@@ -212,7 +212,7 @@ class BertForNextSentencePrediction(BertWithHead):
     head_modules = ("nsp",)
     pooled = True
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.nsp = NextSentenceHead(config)
         self.initialize(self.nsp)
@@ -231,7 +231,7 @@ class BertForSequenceClassification(BertWithHead):
     head_modules = ("classifier",)
     pooled = True
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
@@ -257,7 +257,7 @@ class BertForTokenClassification(BertWithHead):
     head_modules = ("classifier",)
     pooled = False
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
@@ -278,7 +278,7 @@ class BertForQuestionAnswering(BertWithHead):
     head_modules = ("span",)
     pooled = False
 
-    def __init__(self, config: BertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.span = nn.Linear(config.hidden_size, 2)
         self.initialize(self.span)

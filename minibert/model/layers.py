@@ -1,7 +1,7 @@
 """The layers of an encoder and of a decoder: attention, feed-forward network, residual connections, layer normalization.
 
-Functions of `kernels` are fast versions of `equations`; the equations themselves run inside `record`. `observe(name, x)`
-returns x; inside `record(model)` it also stores x under that name.
+`kernels` has fast versions of functions in `equations`; inside `record(model)` they call the equations. `observe(name, x)`
+returns x. Inside `record(model)` it also stores x under that name, or returns a replacement for it.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minibert import kernels
 from minibert.equations import relu
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import ModelConfig
@@ -23,7 +23,7 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": kernels.gelu,
     "gelu_new": kernels.gelu_tanh,
     "gelu_pytorch_tanh": kernels.gelu_tanh,
-    "relu": relu,
+    "relu": relu,  # a single operation, which needs no kernel
     "silu": nn.functional.silu,
 }
 """Activation functions by their Hugging Face names. Neither Vaswani et al. 2017 nor Devlin et al. 2019 has SiLU, but some
@@ -72,9 +72,9 @@ class EncoderLayer(nn.Module):
 
     Args:
         config: sizes, activation function and dropout probabilities.
-        attention: how attention is computed; see `MultiHeadAttention`.
-        pre_norm: True: x + Sublayer(LayerNorm(x)), as in GPT-2. False: LayerNorm(x + Sublayer(x)), as in the paper and in
-            BERT (`equations.add_and_norm`).
+        attention: how attention is computed: "auto", "fused", "explicit" or a function; see `MultiHeadAttention`.
+        pre_norm: if True, x + Sublayer(LayerNorm(x)), as in GPT-2; if False, LayerNorm(x + Sublayer(x)), as in Vaswani et
+            al. 2017 and BERT (`equations.add_and_norm`).
 
     Source: Vaswani et al. 2017, section 3.1 and figure 1, left.
     Differs: pre-norm is not in the paper, but in Google's later code (tensor2tensor) and in GPT-2. A model of pre-norm
@@ -82,10 +82,10 @@ class EncoderLayer(nn.Module):
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
-    def __init__(self, config: ModelConfig, attention: Attention = "auto", pre_norm: bool = False) -> None:
+    def __init__(self, config: ModelConfig, attention: AttentionImplementation = "auto", pre_norm: bool = False) -> None:
         super().__init__()
         self.pre_norm = pre_norm
-        self.attention = _multi_head_attention(config, attention)
+        self.attention = _make_attention(config, attention)
         self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
@@ -109,23 +109,25 @@ class EncoderLayer(nn.Module):
         """
         if self.pre_norm:
             normalized = observe("attention_norm", self.attention_norm(hidden))
-            attended = self.dropout(self.attend_to_tokens(normalized, keep, relative_positions, cache))
+            attended = self.dropout(self.self_attend(normalized, keep, relative_positions, cache))
             hidden = observe("attention_residual", hidden + attended)
             normalized = observe("feed_forward_norm", self.feed_forward_norm(hidden))
-            return observe("output", hidden + self.dropout(self.feed_forward(normalized)))
-        attended = self.dropout(self.attend_to_tokens(hidden, keep, relative_positions, cache))
+            transformed = self.dropout(self.feed_forward(normalized))
+            return observe("output", hidden + transformed)
+        attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))
         summed = observe("attention_residual", hidden + attended)
         hidden = observe("attention_norm", self.attention_norm(summed))
-        return observe("output", self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden))))
+        transformed = self.dropout(self.feed_forward(hidden))
+        return observe("output", self.feed_forward_norm(hidden + transformed))
 
-    def attend_to_tokens(
+    def self_attend(
         self, hidden: Tensor, keep: Tensor | None, relative_positions: RelativePositions, cache: KeyValueCache | None
     ) -> Tensor:
-        """Compute self-attention; with a cache, the tokens also attend to earlier ones."""
+        """Compute self-attention. With a cache, the keys and values of earlier tokens come from it."""
         if cache is None:
             attended: Tensor = self.attention(hidden, hidden, keep, relative_positions)
         else:
-            keys_and_values = cache.append(self.attention, self.attention.keys_and_values(hidden, relative_positions))
+            keys_and_values = cache.update(self.attention, self.attention.keys_and_values(hidden, relative_positions))
             attended = self.attention(hidden, keys_and_values, keep, relative_positions)
         return attended
 
@@ -133,7 +135,7 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(EncoderLayer):
     """One Transformer decoder layer: masked self-attention, cross-attention to the encoder output, feed-forward network.
 
-    The caller passes the causal mask in `keep`.
+    It is an `EncoderLayer` with cross-attention added between its two sublayers. The caller passes the causal mask in `keep`.
 
     Args:
         config, attention, pre_norm: as in `EncoderLayer`.
@@ -142,9 +144,9 @@ class DecoderLayer(EncoderLayer):
     Tests: tests/model/test_layers.py::TestDecoderLayer
     """
 
-    def __init__(self, config: ModelConfig, attention: Attention = "auto", pre_norm: bool = False) -> None:
+    def __init__(self, config: ModelConfig, attention: AttentionImplementation = "auto", pre_norm: bool = False) -> None:
         super().__init__(config, attention, pre_norm)
-        self.cross_attention = _multi_head_attention(config, attention)
+        self.cross_attention = _make_attention(config, attention)
         self.cross_attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def forward(  # type: ignore[override]  # it has one more required argument, `memory`
@@ -167,25 +169,25 @@ class DecoderLayer(EncoderLayer):
         """
         if self.pre_norm:
             normalized = observe("attention_norm", self.attention_norm(hidden))
-            attended = self.dropout(self.attend_to_tokens(normalized, keep, relative_positions, cache))
+            attended = self.dropout(self.self_attend(normalized, keep, relative_positions, cache))
             hidden = observe("attention_residual", hidden + attended)
             normalized = observe("cross_attention_norm", self.cross_attention_norm(hidden))
-            attended = self.dropout(self.attend_to_memory(normalized, memory, memory_keep, cache))
+            attended = self.dropout(self.cross_attend(normalized, memory, memory_keep, cache))
             hidden = observe("cross_attention_residual", hidden + attended)
             normalized = observe("feed_forward_norm", self.feed_forward_norm(hidden))
-            return observe("output", hidden + self.dropout(self.feed_forward(normalized)))
-        attended = self.dropout(self.attend_to_tokens(hidden, keep, relative_positions, cache))
+            transformed = self.dropout(self.feed_forward(normalized))
+            return observe("output", hidden + transformed)
+        attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))
         summed = observe("attention_residual", hidden + attended)
         hidden = observe("attention_norm", self.attention_norm(summed))
-        attended = self.dropout(self.attend_to_memory(hidden, memory, memory_keep, cache))
+        attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))
         summed = observe("cross_attention_residual", hidden + attended)
         hidden = observe("cross_attention_norm", self.cross_attention_norm(summed))
-        return observe("output", self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden))))
+        transformed = self.dropout(self.feed_forward(hidden))
+        return observe("output", self.feed_forward_norm(hidden + transformed))
 
-    def attend_to_memory(
-        self, hidden: Tensor, memory: Tensor, memory_keep: Tensor | None, cache: KeyValueCache | None
-    ) -> Tensor:
-        """Compute cross-attention to the encoder output; with a cache, its keys and values are computed once."""
+    def cross_attend(self, hidden: Tensor, memory: Tensor, memory_keep: Tensor | None, cache: KeyValueCache | None) -> Tensor:
+        """Compute cross-attention. With a cache, the keys and values of the encoder output are computed only once."""
         if cache is None:
             attended: Tensor = self.cross_attention(hidden, memory, memory_keep)
         else:
@@ -194,5 +196,5 @@ class DecoderLayer(EncoderLayer):
         return attended
 
 
-def _multi_head_attention(config: ModelConfig, attention: Attention) -> MultiHeadAttention:
+def _make_attention(config: ModelConfig, attention: AttentionImplementation) -> MultiHeadAttention:
     return MultiHeadAttention(config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention)

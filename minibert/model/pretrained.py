@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from minibert.kernels import Attention, choose_attention
+from minibert.kernels import AttentionImplementation, choose_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoints.loading import CONFIG_FILE, load, register
 from minibert.model.checkpoints.names import NameTable
@@ -57,7 +57,7 @@ class PretrainedModel(nn.Module):
         if "architecture" in vars(cls):
             register(cls)
 
-    def set_attention(self: ModelT, attention: Attention) -> ModelT:
+    def set_attention(self: ModelT, attention: AttentionImplementation) -> ModelT:
         """Choose how attention is computed.
 
         Args:
@@ -71,7 +71,7 @@ class PretrainedModel(nn.Module):
 
     def attention_in_use(self) -> str:
         """Return the name of the attention path that would be used now, and the reason."""
-        requested = next(module.attention for module in self.modules() if isinstance(module, MultiHeadAttention))
+        requested = next(module.implementation for module in self.modules() if isinstance(module, MultiHeadAttention))
         return choose_attention(requested)[1]
 
     def set_recompute(self, recompute: bool) -> None:
@@ -94,7 +94,7 @@ class PretrainedModel(nn.Module):
     def from_pretrained(
         cls: type[ModelT],
         source: str | Path,
-        attention: Attention = "auto",
+        attention: AttentionImplementation = "auto",
         dtype: torch.dtype | None = None,
         labels: Sequence[str] | None = None,
     ) -> ModelT:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from minibert.equations import causal_mask
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
@@ -70,7 +70,12 @@ class Encoder(Stack):
     """
 
     def __init__(
-        self, config: ModelConfig, depth: int, positions: str, pre_norm: bool = False, attention: Attention = "auto"
+        self,
+        config: ModelConfig,
+        depth: int,
+        positions: str,
+        pre_norm: bool = False,
+        attention: AttentionImplementation = "auto",
     ) -> None:
         super().__init__(config, (EncoderLayer(config, attention, pre_norm) for _ in range(depth)), positions, pre_norm)
 
@@ -103,7 +108,7 @@ class Decoder(Stack):
         depth: int,
         positions: str,
         pre_norm: bool = False,
-        attention: Attention = "auto",
+        attention: AttentionImplementation = "auto",
         cross_attention: bool = True,
     ) -> None:
         layer = DecoderLayer if cross_attention else EncoderLayer
@@ -129,7 +134,7 @@ class Decoder(Stack):
         Tests: tests/model/test_stacks.py::TestDecoder
         """
         new = words.shape[1]
-        keep = keep if cache is None else cache.append_mask(keep)
+        keep = keep if cache is None else cache.update_mask(keep)
         past = causal_mask(keep.shape[1]).to(words.device)[-new:]
         positions = token_positions(keep)
         hidden = self.embed(words, positions[:, -new:])

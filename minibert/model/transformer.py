@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss, sinusoidal_positions
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -131,7 +131,7 @@ class Transformer(PretrainedModel):
         "decoder.layers.N.cross_attention": "decoder.layers.N.encoder_attn",
     }
 
-    def __init__(self, config: TransformerConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: TransformerConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
         self.words = nn.Embedding(config.vocab_size, config.hidden_size)
         self.encoder = Encoder(config, config.encoder_layers, config.positions, config.pre_norm, attention)

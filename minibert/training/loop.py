@@ -1,6 +1,7 @@
 """The training loop and the evaluation loop, shared by pretraining, fine-tuning and translation.
 
 A loss is a sum of terms, such as "mlm" and "nsp". Each term is a mean over its targets, the labels that are not -100.
+Losses are in nats: they use natural logarithms.
 """
 
 import math
@@ -50,7 +51,7 @@ class DivergenceError(ArithmeticError):
 
 def train(
     model: nn.Module,
-    micro_batches_per_step: Iterable[Sequence[BatchT]],
+    batches: Iterable[Sequence[BatchT]],
     objective: Objective[BatchT],
     optimizer: Optimizer,
     schedule: LRScheduler,
@@ -62,20 +63,21 @@ def train(
     """Run the training steps and yield a `Step` for each. The caller does the logging, evaluation and saving.
 
     Args:
-        micro_batches_per_step: the micro-batches of each step. A loss term is summed over all micro-batches and processes
-            and divided by its total number of targets. The gradient is therefore that of one large batch, up to rounding.
+        batches: the batch of each step, as a sequence of micro-batches. A loss term is summed over all micro-batches and
+            processes and divided by its total number of targets. The gradient is therefore that of one large batch, up to
+            rounding.
         max_grad_norm: maximum global norm of the gradient, for clipping.
         first_step: number of the first step; more than 1 for a resumed run.
         autocast_dtype: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
-        processes: the processes that train together. `model` must come from `parallelize`, and the model and the batches
-            must be on `processes.device`.
+        processes: the processes that train together. With several, `model` must come from `parallelize`. The model and the
+            batches must be on `processes.device`.
 
     Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps whose loss or gradient is not finite.
     """
     model.train()
     skipped_in_a_row = 0
-    for number, micro_batches in enumerate(micro_batches_per_step, start=first_step):
-        # Every backward pass below divides by the target counts of the whole step.
+    for number, micro_batches in enumerate(batches, start=first_step):
+        # Each loss below is divided by the target counts of the whole step.
         target_counts = processes.all_reduce_sum(total_target_counts(objective, micro_batches))
         local_losses: dict[str, Tensor | float] = dict.fromkeys(target_counts, 0.0)
         local_correct: dict[str, Tensor | float] = {}
@@ -87,11 +89,11 @@ def train(
             # A term may have no target in a step, such as NSP if no example has a sentence pair.
             contributions = {term: sums[term].loss / max(1, target_counts[term]) for term in sums}
             loss = torch.stack(list(contributions.values())).sum()
-            # DDP and FSDP average the gradients over the processes. Multiplying by their number gives the sum.
+            # DDP and FSDP average the gradients over the processes. The factor makes it their sum.
             torch.autograd.backward(processes.world_size * loss)
-            for term, (_, correct_count) in sums.items():
+            for term in sums:
                 local_losses[term] += contributions[term].detach()
-                if correct_count is not None:
+                if (correct_count := sums[term].correct) is not None:
                     local_correct[term] = local_correct.get(term, 0) + correct_count
         losses = processes.all_reduce_sum(local_losses)
         correct = processes.all_reduce_sum(local_correct)

@@ -75,7 +75,7 @@ DECODER_MISTAKES = [
     ),
     Mistake(
         "cross-attention to the target",
-        DecoderLayer.attend_to_memory,
+        DecoderLayer.cross_attend,
         (("self.cross_attention(hidden, memory, memory_keep)", "self.cross_attention(hidden, hidden)"),),
         "Keys and values come from the target, as in self-attention.",
         "The source is not used: the output is fluent and unrelated to the source.",
@@ -83,7 +83,7 @@ DECODER_MISTAKES = [
     ),
     Mistake(
         "queries from the source",
-        DecoderLayer.attend_to_memory,
+        DecoderLayer.cross_attend,
         (
             (
                 "self.cross_attention(hidden, memory, memory_keep)",

@@ -169,8 +169,8 @@ PRETRAINING_MISTAKES = [
         EncoderLayer.forward,
         (
             (
-                "self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))",
-                "self.feed_forward_norm(self.dropout(self.feed_forward(hidden)))",
+                "self.feed_forward_norm(hidden + transformed)",
+                "self.feed_forward_norm(transformed)",
             ),
         ),
         "The input of the feed-forward network is not added to its output.",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minibert import model as networks
 from minibert.hub import fetch
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.weights import read_weights
 from minibert.model.config import ModelConfig, read_config
 
@@ -55,7 +55,7 @@ def load(
     head: type[ModelT],
     *,
     labels: Sequence[str] | None = None,
-    attention: Attention = "auto",
+    attention: AttentionImplementation = "auto",
     dtype: torch.dtype | None = None,
     new_head: bool = True,
 ) -> ModelT: ...
@@ -67,7 +67,7 @@ def load(
     head: str | None = None,
     *,
     labels: Sequence[str] | None = None,
-    attention: Attention = "auto",
+    attention: AttentionImplementation = "auto",
     dtype: torch.dtype | None = None,
     new_head: bool = True,
 ) -> "PretrainedModel": ...
@@ -78,7 +78,7 @@ def load(
     head: "str | type[PretrainedModel] | None" = None,
     *,
     labels: Sequence[str] | None = None,
-    attention: Attention = "auto",
+    attention: AttentionImplementation = "auto",
     dtype: torch.dtype | None = None,
     new_head: bool = True,
 ) -> "PretrainedModel":
@@ -175,7 +175,7 @@ class Checkpoint:
         head: "str | type[PretrainedModel] | None" = None,
         *,
         labels: Sequence[str] | None = None,
-        attention: Attention = "auto",
+        attention: AttentionImplementation = "auto",
         dtype: torch.dtype | None = None,
         new_head: bool = True,
     ) -> "PretrainedModel":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.commands import main
-from minibert.kernels import Attention
+from minibert.kernels import AttentionImplementation
 from minibert.model import load
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -72,7 +72,7 @@ class DistilBert(PretrainedModel):
     }
     attention_modules: ClassVar[Mapping[str, str]] = {"layers.N.attention": "transformer.layer.N.attention"}
 
-    def __init__(self, config: DistilBertConfig, attention: Attention = "auto") -> None:
+    def __init__(self, config: DistilBertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
         self.words = nn.Embedding(config.vocab_size, config.hidden_size)
         self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
