@@ -108,7 +108,7 @@ def loss_curves(
             axes.axhline(value, color=GRAY, linewidth=0.9, linestyle="--")
             axes.text(steps[-1], value, f"{baseline}: {value:.2f}", color=GRAY, ha="right", va="bottom", fontsize=8.5)
         axes.set(title=title, xlabel="step", ylabel=unit)
-        axes.legend(frameon=False, loc="center right")
+        axes.legend(frameon=True, framealpha=0.85, edgecolor="none", loc="upper right", bbox_to_anchor=(1.0, 0.9))
 
     return draw
 
