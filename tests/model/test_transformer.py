@@ -242,7 +242,7 @@ class TestTransformer:
             model(SOURCE)
         with pytest.raises(ValueError, match="beams is 0"):
             model.generate(SOURCE, KEEP, beams=0)
-        with pytest.raises(ValueError, match="^attention_mask has shape"):
+        with pytest.raises(ValueError, match=r"^attention_mask has shape"):
             keep_mask(KEEP[:, :3], SOURCE)
         with pytest.raises(ValueError, match="positions 'wavy' is unknown"):
             TransformerConfig(positions="wavy")
@@ -259,7 +259,7 @@ class TestTransformer:
             model.generate(SOURCE[:0])
         with pytest.raises(ValueError, match="there are 2 sources but 1 targets"):
             model(SOURCE, KEEP, labels=TARGET[:1])
-        with pytest.raises(ValueError, match="^decoder_attention_mask has shape"):
+        with pytest.raises(ValueError, match=r"^decoder_attention_mask has shape"):
             model(SOURCE, KEEP, TARGET, torch.ones_like(TARGET[:, 1:]))
 
     def test_learned_positions_limit_the_length(self) -> None:
