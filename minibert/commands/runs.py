@@ -50,8 +50,12 @@ def run(options: Runs) -> int:
     return 0
 
 
+MAX_TABLE_WIDTH = 1000
+
+
 def _print_table(rows: list[dict[str, str]]) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -60,7 +64,10 @@ def _print_table(rows: list[dict[str, str]]) -> None:
         table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "run")
     for row in rows:
         table.add_row(*row.values())
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    # A table wider than the terminal is printed in full: truncated headings and numbers cannot be read.
+    needed = Measurement.get(console, console.options.update(max_width=MAX_TABLE_WIDTH), table).maximum
+    Console(highlight=False, width=max(console.width, needed)).print(table)
 
 
 def _run_folders(folder: Path, settings_file: str) -> list[Path]:

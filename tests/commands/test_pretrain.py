@@ -333,7 +333,9 @@ def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert row["step"] == "12/12"
     assert row["MLM loss"] == f"{RunRecord.read(whole).evaluations[-1]['validation_mlm_loss']:.3f}"
     assert main(["runs", str(whole.parent), "--figure", str(tmp_path / "runs.png")]) == 0
-    assert "whole" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "whole" in shown
+    assert all(name in shown for name in row), "no heading is truncated"
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
     assert "holds no run" in refused(capsys, ["runs", str(tmp_path)])
     assert "give at least one folder" in refused(capsys, ["runs"])

@@ -27,7 +27,8 @@ def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = N
 
     Args:
         source: the checkpoint with the tokenizer.
-        text: the text to tokenize. Default: an example sentence, or random ids if the checkpoint has no tokenizer.
+        text: the text to tokenize. Default: an example sentence, truncated to the positions of the network, or random ids if
+            the checkpoint has no tokenizer.
         ids: token ids, instead of a text.
 
     Raises: ValueError for ids or a text that the network cannot process.
@@ -37,7 +38,7 @@ def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = N
         ids = load_tokenizer(source).encode(text).ids
     elif ids is None:
         try:
-            ids = load_tokenizer(source).encode(DEFAULT_TEXT).ids
+            ids = load_tokenizer(source).encode(DEFAULT_TEXT).ids[: config.max_position_embeddings]
         except FileNotFoundError:
             length = min(RANDOM_TOKENS, config.max_position_embeddings)
             ids = torch.randint(config.vocab_size, (length,), generator=torch.Generator().manual_seed(0)).tolist()
@@ -46,7 +47,9 @@ def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = N
     if outside := [number for number in ids if not 0 <= number < config.vocab_size]:
         raise ValueError(f"id {outside[0]} is outside the vocabulary of {config.vocab_size} pieces")
     if len(ids) > config.max_position_embeddings:
-        raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {config.max_position_embeddings}")
+        raise ValueError(
+            f"{len(ids)} tokens are more than max_position_embeddings {config.max_position_embeddings}: give a shorter input"
+        )
     arguments = inspect.signature(model.forward).parameters
     rows, mask = _two_rows(ids, config.pad_token_id)
     inputs = {"input_ids": rows, "attention_mask": mask}

@@ -15,6 +15,7 @@ from minibert.model import load, read_checkpoint
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import minibert_stages, transformers_stages
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
 transformers = pytest.importorskip("transformers")
 CONFIG = TransformerConfig(
@@ -63,6 +64,15 @@ def test_every_stage_of_encoder_and_decoder_agrees(checkpoint: Path) -> None:
     names = [stage.name for stage in comparison.stages]
     assert len(names) == 1 + 2 * ENCODER_LAYER + 1 + 3 * DECODER_LAYER + 1
     assert {"encoder.embeddings.sum", "decoder.layers.2.cross_attention.weights", "logits"} <= set(names)
+
+
+def test_the_default_text_is_truncated_to_the_positions(tmp_path: Path) -> None:
+    """A model trained on short sequences, with a tokenizer of letters, is verified without options."""
+    folder = save(replace(CONFIG, max_position_embeddings=6), tmp_path / "short")
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *"abcdefghijklmnopqrstuvwxyz"]), folder)
+    inputs = make_inputs(load(folder), folder)
+    assert inputs["input_ids"].shape == (2, 6)
+    assert main(["verify", str(folder), "--dtype", "float64"]) == 0
 
 
 def test_a_marian_checkpoint_of_transformers_agrees(tmp_path: Path) -> None:
