@@ -1,8 +1,10 @@
 """Cost of pretraining: tokens per second and memory of each preset on this machine, and days for the text of Wikipedia.
 
 python benchmarks/scaling.py [--presets tiny mini small base] [--device cpu] [--precision float32] [--batch-size 32]
+    [--name scaling]
 
-Writes scaling.json, and prints the table of docs/pretraining.md. Tokens per second are measured. Days are calculated from them.
+Writes a JSON file of that name, and prints the table of docs/pretraining.md. Tokens per second are measured. Days are
+calculated from them.
 """
 
 import argparse
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--name", default="scaling")
     parser.add_argument("--one", choices=list(PRESETS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -94,8 +97,13 @@ def main() -> None:
             f"{row['memory_gb']:.1f} GB | {days[0]:,.1f} | {days[1]:,.0f} |",
             flush=True,
         )
-    about = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
-    file = Path(__file__).with_suffix(".json")
+    on_gpu = start_processes(options.device).device.type == "cuda"
+    about = {
+        "machine": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    file = Path(__file__).with_name(f"{options.name}.json")
     file.write_text(json.dumps({"about": about | vars(options), "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
