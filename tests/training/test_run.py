@@ -171,6 +171,25 @@ def test_on_a_gpu(tmp_path: Path, precision: str) -> None:
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_run_moves_to_another_device(tmp_path: Path, devices: tuple[str, str]) -> None:
+    """A run begun on one device and continued on the other has the losses of a run on one device, up to rounding."""
+    config = replace(SMALL, dropout=0.0)
+    expected = [step.losses["mlm"] for step in make(config).run()]
+    found = []
+    for device in devices:
+        run = pretraining_run(config, DeviceOptions(device=device), corpus(), TOKENIZER, start_processes(device))
+        if found:
+            run.resume(Checkpoints(tmp_path).newest())
+        for step in run.run():
+            found.append(step.losses["mlm"])
+            if step.number == 4 and device == devices[0]:
+                break
+        run.save(Checkpoints(tmp_path))
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
 def test_validation_examples_are_the_same_in_every_run() -> None:
     """Validation examples do not depend on the seed, masking options and batch size of the run."""
     first = validation_batches(SMALL, corpus(), TOKENIZER)
