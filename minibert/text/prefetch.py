@@ -1,44 +1,34 @@
 """Prefetching: prepare the next batches in a background thread."""
 
-import queue
-import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
+class _End:
+    """The item after the last one."""
+
+
+def prefetch(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
     """Yield `items` in order, computing up to `depth` of them ahead in a background thread.
 
-    An exception raised while an item is computed is raised here.
+    An exception raised while an item is computed is raised here. The thread has ended when the iterator is exhausted or
+    closed. An iterator that is neither does not delay the end of the program by more than `depth` items.
     """
-    ready: queue.Queue[tuple[str, Item | BaseException | None]] = queue.Queue(depth)
-    stopped = threading.Event()
+    source = iter(items)
 
-    def put(kind: str, item: Item | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put((kind, item), timeout=0.1)
-                break
-            except queue.Full:
-                continue
+    def next_item() -> Item | _End:
+        return next(source, _End())
 
-    def produce() -> None:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as executor:
+        ahead = deque(executor.submit(next_item) for _ in range(depth))
         try:
-            for item in items:
-                put("item", item)
-                if stopped.is_set():
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-
-    threading.Thread(target=produce, daemon=True).start()
-    try:
-        while (received := ready.get())[0] == "item":
-            yield received[1]  # type: ignore[misc]
-        if isinstance(received[1], BaseException):
-            raise received[1]
-    finally:
-        stopped.set()
+            while not isinstance(item := ahead.popleft().result(), _End):
+                ahead.append(executor.submit(next_item))
+                yield item
+        finally:
+            for future in ahead:
+                future.cancel()

@@ -1,6 +1,7 @@
 """One training run: model, data and optimizer, with saving and resuming at any step."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, islice
@@ -97,20 +98,24 @@ class TrainingRun(Generic[ModelT, BatchT]):
         """The micro-batches of the last step."""
 
     def run(self) -> Iterator[Step]:
-        """Run the remaining steps and yield the result of each."""
-        for step in train(
-            self.parallel_model,
-            self._next_batches(),
-            self.objective,
-            self.optimizer,
-            self.schedule,
-            self.max_grad_norm,
-            first_step=self.steps_done + 1,
-            autocast_dtype=self.autocast_dtype,
-            processes=self.processes,
-        ):
-            self.steps_done = step.number
-            yield step
+        """Run the remaining steps and yield the result of each.
+
+        The background thread that prepares batches has ended when this iterator is exhausted or closed, also after an error.
+        """
+        with closing(prefetch(islice(self.batches(), self.steps - self.steps_done))) as prefetched:
+            for step in train(
+                self.parallel_model,
+                self._track_position(prefetched),
+                self.objective,
+                self.optimizer,
+                self.schedule,
+                self.max_grad_norm,
+                first_step=self.steps_done + 1,
+                autocast_dtype=self.autocast_dtype,
+                processes=self.processes,
+            ):
+                self.steps_done = step.number
+                yield step
 
     def batches(self) -> Iterator[tuple[DataPosition, list[BatchT]]]:
         """Yield the micro-batches of each step from the current position, with the position after that step. It never ends."""
@@ -126,8 +131,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
                     [epoch.batch(indices).to(self.processes.device) for indices in micro_batches],
                 )
 
-    def _next_batches(self) -> Iterator[list[BatchT]]:
-        for position, batches in prefetch(islice(self.batches(), self.steps - self.steps_done)):
+    def _track_position(self, steps: Iterable[tuple[DataPosition, list[BatchT]]]) -> Iterator[list[BatchT]]:
+        for position, batches in steps:
             self.position, self.last_batches = position, batches
             yield batches
 

@@ -1,6 +1,5 @@
 """Pretraining examples and batches."""
 
-import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,6 @@ from minibert.text.batching import batches_by_count, batches_by_length, epoch_ba
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingEpoch, PretrainingExamples, format_examples
 from minibert.text.options import ExampleConfig, InvalidOption
-from minibert.text.prefetch import prefetch
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from tests.strategies import seeds
@@ -187,32 +185,3 @@ def test_batches_by_length_have_little_padding() -> None:
 def test_an_example_that_is_too_long_is_a_batch_of_its_own() -> None:
     batches = batches_by_length(np.array([5, 99, 5]), np.random.default_rng(0), max_tokens=20)
     assert sorted(len(batch) for batch in batches) == [1, 2]
-
-
-def test_prefetch_keeps_items_and_errors() -> None:
-    """Items keep their order, errors are raised, and closing the iterator stops the background thread."""
-    assert list(prefetch(iter(range(50)))) == list(range(50))
-
-    def fails() -> object:
-        yield 1
-        raise KeyError("broken")
-
-    stream = prefetch(fails())
-    assert next(stream) == 1
-    with pytest.raises(KeyError, match="broken"):
-        next(stream)
-
-    computed: list[int] = []
-
-    def endless() -> object:
-        while True:
-            computed.append(1)
-            yield len(computed)
-
-    stream = prefetch(endless(), depth=2)
-    assert next(stream) == 1
-    stream.close()
-    time.sleep(0.3)
-    count = len(computed)
-    time.sleep(0.2)
-    assert len(computed) == count <= 5
