@@ -124,14 +124,21 @@ def _first_examples(run: "TrainingRun[Any, Any]", task: "Task", count: int) -> l
     if not count:
         return []
     _, batches = next(run.batches())
-    return [text for batch in batches for text in task.describe(batch)][:count]
+    return task.describe(batches)[:count]
 
 
 def describe_step(entry: dict[str, Any]) -> str:
     """Describe the metrics of one step in a line: losses, accuracies and speed."""
+    from minibert.training.records import format_metric
+
     terms = [name.removesuffix("_loss") for name in entry if name.endswith("_loss") and not name.startswith("validation")]
-    losses = " + ".join("not finite" if entry[f"{term}_loss"] is None else f"{entry[f'{term}_loss']:.2f}" for term in terms)
-    accuracies = ", ".join(f"{_readable(term)} {entry[f'{term}_accuracy']:.0%}" for term in terms)
+    losses = " + ".join(
+        # In metrics.jsonl, null is a loss that is not finite, or a term without targets, whose accuracy is null too.
+        "not finite" if loss is None and entry.get(f"{term}_accuracy") is not None else format_metric(loss, ".2f")
+        for term in terms
+        for loss in [entry[f"{term}_loss"]]
+    )
+    accuracies = ", ".join(f"{_readable(term)} {format_metric(entry.get(f'{term}_accuracy'), '.0%')}" for term in terms)
     seconds = max(1e-9, entry["seconds"])
     speed = f"{entry['tokens'] / seconds:,.0f} tokens/s, {entry['operations'] / seconds / 1e9:,.1f} GFLOP/s"
     return f"loss {losses} nats; accuracy: {accuracies}; {speed}"

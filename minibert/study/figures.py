@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 from torch import Tensor
 
 from minibert.files import write_atomically
@@ -85,7 +86,7 @@ def loss_curves(
 
     Args:
         steps: the step numbers of the training losses.
-        train: the training loss of each step.
+        train: the training loss of each step; NaN for a step without one, which leaves a gap.
         validation: pairs of step and validation loss.
         baselines: a loss for each baseline name.
         name: legend entry of the validation loss.
@@ -96,9 +97,10 @@ def loss_curves(
 
     def draw(axes: Axes) -> None:
         window = max(1, len(train) // 40)
-        smooth = np.convolve(train, np.ones(window) / window, mode="valid")
+        smooth = moving_mean(train, window)
         label = f"training (mean of {window} steps)" if window > 1 else "training"
-        axes.plot(steps[window - 1 :], smooth, color=BLUE, linewidth=1.2, alpha=0.7, label=label)
+        marker = "." if np.isnan(smooth).any() else None  # a line alone does not show a point between two gaps
+        axes.plot(steps[window - 1 :], smooth, marker=marker, color=BLUE, linewidth=1.2, alpha=0.7, label=label)
         if band:
             at, lowest, highest = zip(*band, strict=True)
             axes.fill_between(at, lowest, highest, color=ORANGE, alpha=0.2, linewidth=0, label="reference runs")
@@ -106,11 +108,25 @@ def loss_curves(
             axes.plot(*zip(*validation, strict=True), "o-", color=ORANGE, markersize=4, label=name)
         for baseline, value in baselines.items():
             axes.axhline(value, color=GRAY, linewidth=0.9, linestyle="--")
-            axes.text(steps[-1], value, f"{baseline}: {value:.2f}", color=GRAY, ha="right", va="bottom", fontsize=8.5)
+            label, at_the_right = f"{baseline}: {value:.2f}", axes.get_yaxis_transform()
+            axes.text(1.0, value, label, transform=at_the_right, color=GRAY, ha="right", va="bottom", fontsize=8.5)
         axes.set(title=title, xlabel="step", ylabel=unit)
         axes.legend(frameon=True, framealpha=0.85, edgecolor="none", loc="upper right", bbox_to_anchor=(1.0, 0.9))
 
     return draw
+
+
+def moving_mean(values: Sequence[float], window: int) -> NDArray[np.float64]:
+    """Compute the mean of every `window` consecutive values. NaN is left out; the mean of nothing else is NaN.
+
+    >>> moving_mean([1.0, 3.0, math.nan, math.nan], window=2)
+    array([ 2.,  3., nan])
+    """
+    present = ~np.isnan(values)
+    counts = np.convolve(present, np.ones(window), mode="valid")
+    sums = np.convolve(np.where(present, values, 0.0), np.ones(window), mode="valid")
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), math.nan), where=counts > 0.5)
+    return means
 
 
 def line_chart(
@@ -119,7 +135,7 @@ def line_chart(
     title: str,
     unit: str,
 ) -> Draw:
-    """One line per series of (x, y) points, with a legend. A series without points is left out."""
+    """One line per series of (x, y) points, with a legend. A series without points is left out; NaN is a gap."""
 
     def draw(axes: Axes) -> None:
         for name, points in series.items():

@@ -16,7 +16,7 @@ from minibert.study.quickstart import FINE_TUNING_SEEDS, LABELS_PER_CLASS, Quick
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
 from minibert.training.pretraining import PRETRAINING, UNIFORM, UNIGRAM
-from minibert.training.records import RunRecord
+from minibert.training.records import RunRecord, format_metric
 
 SENTENCES = 8
 
@@ -61,13 +61,12 @@ class QuickstartReport:
     def rows(self) -> list[tuple[str, str, str]]:
         """Build the table of results: metric, value, comparison."""
         mlm, nsp, unigram = self.scores["mlm"], self.scores["nsp"], self.baselines[UNIGRAM]
-        gain = unigram - mlm.loss
         return [
-            ("validation MLM loss", f"{mlm.loss:.2f} nats", f"{abs(gain):.2f} {'below' if gain > 0 else 'above'} unigram"),
+            ("validation MLM loss", f"{format_metric(mlm.loss, '.2f')} nats", _difference(mlm.loss, unigram)),
             ("  baseline: unigram entropy", f"{unigram:.2f} nats", "token frequencies only"),
             ("  baseline: ln V", f"{self.baselines[UNIFORM]:.2f} nats", "uniform prediction"),
-            ("validation MLM accuracy", f"{mlm.accuracy:.1%}", ""),
-            ("validation NSP accuracy", f"{nsp.accuracy:.1%}", "50% by chance"),
+            ("validation MLM accuracy", format_metric(mlm.accuracy, ".1%"), ""),
+            ("validation NSP accuracy", format_metric(nsp.accuracy, ".1%"), "50% by chance"),
             *(
                 (f"fine-tuning test accuracy, {start}", _mean_and_deviation(values), f"{len(values)} seeds")
                 for start, values in self.accuracies.items()
@@ -151,6 +150,10 @@ class QuickstartReport:
                 report.predictions_table(self.predictions),
             ],
         )
+
+
+def _difference(loss: float | None, unigram: float) -> str:
+    return "" if loss is None else f"{abs(unigram - loss):.2f} {'below' if loss < unigram else 'above'} unigram"
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:

@@ -1,5 +1,6 @@
 """Figures of training runs: the losses of one run, and the comparison of several runs."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -45,7 +46,8 @@ def comparison_figure(records: Sequence[RunRecord]) -> Figure:
         by_step[record.name], by_tokens[record.name] = [], []
         for entry in record.metrics:
             tokens += entry["tokens"]
-            if (loss := entry.get(validation_loss)) is not None:
+            if validation_loss in entry:
+                loss = math.nan if entry[validation_loss] is None else entry[validation_loss]
                 by_step[record.name].append((entry["step"], loss))
                 by_tokens[record.name].append((tokens / 1e6, loss))
     return figures.figure(

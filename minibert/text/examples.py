@@ -13,7 +13,7 @@ from torch import Tensor
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.text.masking import draw_random_numbers, mask_tokens
-from minibert.text.options import ExampleConfig
+from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, token_id
@@ -137,29 +137,38 @@ class PretrainingEpoch:
         return np.where(in_a | in_b, text_ids, special_ids), in_a | in_b
 
 
-def describe_label(next_sentence_label: int) -> str:
-    """Describe a `next_sentence_label` in words."""
-    return (
-        "one segment, no label" if next_sentence_label == IGNORE_INDEX else ("B is next", "B is not next")[next_sentence_label]
-    )
+LABELS: dict[PairTask, tuple[str, tuple[str, str]]] = {
+    "nsp": ("next_sentence_label", ("B is next", "B is not next")),
+    "sop": ("sentence_order_label", ("A and B are in order", "A and B are swapped")),
+}
+"""Name of the label of a sentence pair, and its values in words."""
 
 
-def format_examples(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer) -> list[str]:
-    """Format each example as text: its tokens after masking, the original tokens at masked positions, and its label."""
-    texts = []
+def describe_label(label: int, pairs: PairTask) -> str:
+    """Describe the label of a sentence pair in words."""
+    name, values = LABELS[pairs]
+    return f"{name}: {label} ({'no second segment' if label == IGNORE_INDEX else values[label]})"
+
+
+def format_examples(batches: Iterable[PretrainingBatch], tokenizer: Tokenizer, pairs: PairTask = "nsp") -> list[str]:
+    """Format each example as text: its tokens after masking, the original tokens at masked positions, and its label.
+
+    Examples without a masked token come last.
+    """
+    texts: list[str] = []
+    unmasked_texts: list[str] = []
     for batch in batches:
-        for ids, mask, labels, next_sentence_label in zip(
+        for ids, mask, labels, label in zip(
             batch.input_ids, batch.attention_mask, batch.labels, batch.next_sentence_label.tolist(), strict=True
         ):
             tokens = [tokenizer.id_to_token(token) or "" for token in ids[mask].tolist()]
             targets = [
-                f"{position} {tokens[position]} was {tokenizer.id_to_token(label) or ''}"
-                for position, label in enumerate(labels.tolist())
-                if label != IGNORE_INDEX
+                f"{position} {tokens[position]} was {tokenizer.id_to_token(target) or ''}"
+                for position, target in enumerate(labels.tolist())
+                if target != IGNORE_INDEX
             ]
-            description = describe_label(next_sentence_label)
-            texts.append(
-                f"tokens: {' '.join(tokens)}\nmasked: {', '.join(targets)}\nnext_sentence_label: "
-                f"{next_sentence_label} ({description})"
-            )
-    return texts
+            lines = [f"tokens: {' '.join(tokens)}", f"masked: {', '.join(targets) or 'nothing'}"]
+            if pairs in LABELS:
+                lines.append(describe_label(label, pairs))
+            (texts if targets else unmasked_texts).append("\n".join(lines))
+    return texts + unmasked_texts

@@ -18,7 +18,7 @@ from minibert.training.objective import LossSum, at_least_float32, count_correct
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import ClassificationConfig, DeviceOptions
 from minibert.training.pretraining import encoder_products
-from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
+from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import TrainingRun
 
 CLASSIFICATION = TaskMetrics(
@@ -108,13 +108,16 @@ class ClassificationTask:
         if not self.validation:
             return None
         scores = run.evaluate(self.validation)
+        if not (entry := validation_entry(scores)):
+            return Evaluation({}, "the loss is not finite")
         score = scores["classification"]
-        return Evaluation(validation_entry(scores), f"loss {score.loss:.3f} nats, accuracy {score.accuracy:.1%}")
+        return Evaluation(entry, f"loss {format_metric(score.loss, '.3f')} nats, accuracy {format_metric(score.accuracy, '.1%')}")
 
-    def describe(self, batch: ClassificationBatch) -> list[str]:
+    def describe(self, batches: Sequence[ClassificationBatch]) -> list[str]:
         return [
             f"tokens: {' '.join(str(self.tokenizer.id_to_token(number)) for number in ids[keep].tolist())}\n"
             f"label: {self.labels[label]}"
+            for batch in batches
             for ids, keep, label in zip(batch.input_ids, batch.attention_mask, batch.labels.tolist(), strict=True)
         ]
 

@@ -5,7 +5,7 @@ A job works for every task and for any number of processes. It prints nothing: i
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -71,8 +71,8 @@ class Task(Protocol):
         """Evaluate the model on validation data; None if there is none."""
         ...
 
-    def describe(self, batch: Any) -> list[str]:
-        """Describe each example of a batch as text."""
+    def describe(self, batches: Sequence[Any]) -> list[str]:
+        """Describe each example of the batches as text, in an order in which the first ones show the most."""
         ...
 
 

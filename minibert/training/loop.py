@@ -28,10 +28,10 @@ class Step:
 
     number: int
     """Number of the step, starting at 1."""
-    losses: dict[str, float]
-    """Mean of each loss term in nats per target, over all micro-batches and processes."""
-    accuracies: dict[str, float]
-    """Accuracy of each classification term."""
+    losses: dict[str, float | None]
+    """Mean of each loss term in nats per target, over all micro-batches and processes; None for a term without targets."""
+    accuracies: dict[str, float | None]
+    """Accuracy of each classification term; None for a term without targets."""
     gradient_norm: float
     """Global L2 norm of the gradient before clipping."""
     learning_rate: float
@@ -95,12 +95,13 @@ def train(
                 local_losses[term] += contributions[term].detach()
                 if (correct_count := sums[term].correct) is not None:
                     local_correct[term] = local_correct.get(term, 0) + correct_count
-        losses = processes.all_reduce_sum(local_losses)
+        means = processes.all_reduce_sum(local_losses)
+        losses = {term: mean if target_counts[term] else None for term, mean in means.items()}
         correct = processes.all_reduce_sum(local_correct)
-        accuracies = {term: correct[term] / max(1, target_counts[term]) for term in correct}
+        accuracies = {term: _mean(correct[term], target_counts[term]) for term in correct}
         gradient_norm = clip_gradients(model, max_grad_norm)
         learning_rate = optimizer.param_groups[0]["lr"]
-        is_finite = all(math.isfinite(value) for value in (gradient_norm, *losses.values()))
+        is_finite = all(math.isfinite(value) for value in (gradient_norm, *means.values()))
         if is_finite:
             optimizer.step()
         schedule.step()  # also in a skipped step: the learning rate depends on the step number alone
@@ -124,10 +125,10 @@ def total_target_counts(objective: Objective[BatchT], batches: Iterable[BatchT])
 class Score:
     """Loss and accuracy of one term on evaluation data."""
 
-    loss: float
-    """Mean loss in nats per target."""
-    accuracy: float
-    """Share of correct predictions; 0 for a term that is not a classification."""
+    loss: float | None
+    """Mean loss in nats per target; None without targets."""
+    accuracy: float | None
+    """Share of correct predictions; None without targets, and for a term that is not a classification."""
     count: int
     """Number of targets."""
 
@@ -147,9 +148,16 @@ def evaluate(model: nn.Module, batches: Iterable[BatchT], objective: Objective[B
         batch_counts = objective.target_counts(batch)
         for term, (loss_sum, correct_count) in objective.loss_sums(model, batch).items():
             losses[term] = losses.get(term, 0.0) + loss_sum.item()
-            correct[term] = correct.get(term, 0.0) + (0.0 if correct_count is None else correct_count.item())
+            if correct_count is not None:
+                correct[term] = correct.get(term, 0.0) + correct_count.item()
             target_counts[term] = target_counts.get(term, 0) + batch_counts[term]
     model.train(was_training)
     return {
-        term: Score(losses[term] / max(1, count), correct[term] / max(1, count), count) for term, count in target_counts.items()
+        term: Score(_mean(losses[term], count), _mean(correct[term], count) if term in correct else None, count)
+        for term, count in target_counts.items()
     }
+
+
+def _mean(total: float, count: float) -> float | None:
+    """Divide a sum by the number of its addends. The mean of nothing is None, not 0."""
+    return total / count if count else None

@@ -1,11 +1,11 @@
 """BERT pretraining: masked language modeling and next-sentence prediction (Devlin et al. 2019, section 3.1)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -25,7 +25,7 @@ from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
+from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 
@@ -36,6 +36,7 @@ PRETRAINING = TaskMetrics(
         Column("MLM loss", "validation_mlm_loss", ".3f"),
         Column("MLM acc.", "validation_mlm_accuracy", ".1%"),
         Column("NSP acc.", "validation_nsp_accuracy", ".1%"),
+        Column("SOP acc.", "validation_sop_accuracy", ".1%"),
     ),
 )
 MICRO_BATCH_SIZE_ON_CPU = 16
@@ -63,19 +64,26 @@ class PretrainingObjective:
     """Masked language modeling plus next-sentence prediction, as BERT is pretrained. For `BertForPreTraining`.
 
     Logits over the vocabulary are computed only for the masked tokens.
+
+    Args:
+        pairs: name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped
+            segments.
     """
 
+    def __init__(self, pairs: Literal["nsp", "sop"] = "nsp") -> None:
+        self.pairs = pairs
+
     def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        return {"mlm": count_targets(batch.labels), "nsp": count_targets(batch.next_sentence_label)}
+        return {"mlm": count_targets(batch.labels), self.pairs: count_targets(batch.next_sentence_label)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
         mlm_logits, mlm_labels = at_least_float32(output.prediction_logits), batch.labels[masked]
-        nsp_logits, nsp_labels = at_least_float32(output.seq_relationship_logits), batch.next_sentence_label
+        logits, labels = at_least_float32(output.seq_relationship_logits), batch.next_sentence_label
         return {
             "mlm": LossSum(masked_lm_loss(mlm_logits, mlm_labels, reduction="sum"), count_correct(mlm_logits, mlm_labels)),
-            "nsp": LossSum(next_sentence_loss(nsp_logits, nsp_labels, reduction="sum"), count_correct(nsp_logits, nsp_labels)),
+            self.pairs: LossSum(next_sentence_loss(logits, labels, reduction="sum"), count_correct(logits, labels)),
         }
 
 
@@ -107,19 +115,18 @@ class PretrainingTask:
         entry = validation_entry(run.evaluate(self.validation))
         if not entry:
             return Evaluation({}, "the loss is not finite")
-        entry["validation_perplexity"] = math.exp(min(entry["validation_mlm_loss"], MAX_EXPONENT))
-        line = (
-            f"MLM loss {entry['validation_mlm_loss']:.3f} nats (perplexity {entry['validation_perplexity']:,.0f}), "
-            f"MLM accuracy {entry['validation_mlm_accuracy']:.1%}"
-        )
-        if "validation_nsp_accuracy" in entry:
-            line += f", NSP accuracy {entry['validation_nsp_accuracy']:.1%}"
+        loss = entry["validation_mlm_loss"]
+        perplexity = entry["validation_perplexity"] = None if loss is None else math.exp(min(loss, MAX_EXPONENT))
+        line = f"MLM loss {format_metric(loss, '.3f')} nats (perplexity {format_metric(perplexity, ',.0f')})"
+        for term in ("mlm", "nsp", "sop"):
+            if (name := f"validation_{term}_accuracy") in entry:
+                line += f", {term.upper()} accuracy {format_metric(entry[name], '.1%')}"
         reference = reference_for(self.settings)
         verdict = reference.verdict(run.steps_done, entry) if reference else ""
         return Evaluation(entry, line + (f"; {verdict}" if verdict else ""))
 
-    def describe(self, batch: PretrainingBatch) -> list[str]:
-        return format_examples([batch], self.tokenizer)
+    def describe(self, batches: Sequence[PretrainingBatch]) -> list[str]:
+        return format_examples(batches, self.tokenizer, self.config.examples.pairs)
 
 
 def prepare_pretraining(
@@ -228,9 +235,9 @@ def pretraining_run(
         attention_probs_dropout_prob=config.dropout,
     )
     torch.manual_seed(config.seed)
-    has_pairs = config.examples.pairs != "none"
+    pairs = config.examples.pairs
     model: BertForPreTraining | BertForMaskedLM = (
-        BertForPreTraining(model_config) if has_pairs else BertForMaskedLM(model_config)
+        BertForMaskedLM(model_config) if pairs == "none" else BertForPreTraining(model_config)
     )
     model.to(PARAMETER_DTYPES[config.precision])
     model.set_recompute(device_options.recompute)
@@ -239,7 +246,7 @@ def pretraining_run(
     run = TrainingRun(
         model,
         PretrainingExamples(train, tokenizer, config.examples, config.seed),
-        PretrainingObjective() if has_pairs else MaskedLMObjective(),
+        MaskedLMObjective() if pairs == "none" else PretrainingObjective(pairs),
         batch_sampler=partial(batches_by_count, batch_size=config.batch_size),
         optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
         schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),

@@ -61,22 +61,31 @@ def metrics_of(task: str) -> TaskMetrics:
 class Evaluation(NamedTuple):
     """The result of an evaluation on validation data."""
 
-    entry: dict[str, float]
-    """Metrics, as in metrics.jsonl; empty if a loss is not finite."""
+    entry: dict[str, float | None]
+    """Metrics, as in metrics.jsonl: None for a metric without targets; empty if a loss is not finite."""
     line: str
     """The same metrics in one line of text."""
 
 
-def validation_entry(scores: Mapping[str, Score]) -> dict[str, float]:
+def format_metric(value: float | None, form: str) -> str:
+    """Format a metric; a dash for one that is absent.
+
+    >>> format_metric(0.25, ".1%"), format_metric(None, ".1%")
+    ('25.0%', '-')
+    """
+    return "-" if value is None else format(value, form)
+
+
+def validation_entry(scores: Mapping[str, Score]) -> dict[str, float | None]:
     """Convert validation scores to metrics; return no metrics if a loss is not finite."""
-    entry: dict[str, float] = {}
+    entry: dict[str, float | None] = {}
     for term, score in scores.items():
         entry |= {f"validation_{term}_loss": score.loss, f"validation_{term}_accuracy": score.accuracy}
-    return entry if all(map(math.isfinite, entry.values())) else {}
+    return entry if all(math.isfinite(value) for value in entry.values() if value is not None) else {}
 
 
 def step_entry(step: Step, tokens: int, operations: int, seconds: float) -> dict[str, Any]:
-    """Convert the result of a step to metrics. A number that is not finite becomes None.
+    """Convert the result of a step to metrics. A number that is not finite becomes None, as one without targets is.
 
     Args:
         tokens: tokens of the step, without padding.
@@ -85,7 +94,7 @@ def step_entry(step: Step, tokens: int, operations: int, seconds: float) -> dict
     """
     entry: dict[str, Any] = {"step": step.number}
     for term, loss in step.losses.items():
-        entry[f"{term}_loss"] = loss if math.isfinite(loss) else None
+        entry[f"{term}_loss"] = loss if loss is not None and math.isfinite(loss) else None
         if term in step.accuracies:
             entry[f"{term}_accuracy"] = step.accuracies[term]
     return entry | {
@@ -178,8 +187,9 @@ class RunRecord:
         return float(sum(entry["tokens"] for entry in self.metrics)) / max(1e-9, self.seconds)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
-        """Collect the step and the value of all entries that have a metric."""
-        return [(entry["step"], entry[metric]) for entry in self.metrics if entry.get(metric) is not None]
+        """Collect the step and the value of all entries that have a metric. A value that is null becomes NaN, a gap in figures."""
+        curve = [(entry["step"], entry[metric]) for entry in self.metrics if metric in entry]
+        return [(step, math.nan if value is None else value) for step, value in curve]
 
 
 def compare_runs(records: Sequence[RunRecord]) -> list[dict[str, str]]:
@@ -196,10 +206,7 @@ def _row(record: RunRecord, columns: Sequence[Column]) -> dict[str, str]:
         "preset": training.get("preset", "-"),
         "seed": str(training["seed"]),
         "step": f"{last['step']}/{training['steps']}",
-        **{
-            column.heading: "-" if (value := scores.get(column.metric)) is None else format(value, column.form)
-            for column in columns
-        },
+        **{column.heading: format_metric(scores.get(column.metric), column.form) for column in columns},
         "tokens/s": f"{record.tokens_per_second:,.0f}",
         "minutes": f"{record.seconds / 60:.1f}",
     }

@@ -35,25 +35,29 @@ class Reference:
         for entries in zip(*(run.evaluations for run in runs), strict=True):
             step = bands.setdefault(str(entries[0]["step"]), {})
             for metric in METRICS:
-                lowest, highest = (choose(entry[metric] for entry in entries) for choose in (min, max))
-                margin = max(highest - lowest, MIN_MARGIN[metric])
-                step[metric] = [round(lowest - margin, 4), round(highest + margin, 4)]
+                values = [value for entry in entries if (value := entry.get(metric)) is not None]
+                if values:
+                    margin = max(max(values) - min(values), MIN_MARGIN[metric])
+                    step[metric] = [round(min(values) - margin, 4), round(max(values) + margin, 4)]
         return cls(comparable_settings(runs[0].settings), bands)
 
     @property
     def loss_band(self) -> list[tuple[int, float, float]]:
         """Step, lowest and highest validation loss of masked language modeling."""
-        bands = {int(step): metrics["validation_mlm_loss"] for step, metrics in self.bands.items()}
+        metric = "validation_mlm_loss"
+        bands = {int(step): metrics[metric] for step, metrics in self.bands.items() if metric in metrics}
         return [(step, lowest, highest) for step, (lowest, highest) in bands.items()]
 
-    def verdict(self, step: int, entry: Mapping[str, float]) -> str:
+    def verdict(self, step: int, entry: Mapping[str, float | None]) -> str:
         """Compare the metrics of a step: "on track", or "off track" with the reasons; "" if the reference has no such step."""
         if str(step) not in self.bands:
             return ""
         outside = []
         for metric, (lowest, highest) in self.bands[str(step)].items():
-            value, (name, form) = entry[metric], METRICS[metric]
-            if not lowest <= value <= highest:
+            value, (name, form) = entry.get(metric), METRICS[metric]
+            if value is None:
+                outside.append(f"there is no {name}")
+            elif not lowest <= value <= highest:
                 side = "above" if value > highest else "below"
                 outside.append(f"{name} {value:{form}} is {side} {lowest:{form}} to {highest:{form}}")
         return "off track: " + ", ".join(outside) if outside else "on track"

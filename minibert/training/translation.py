@@ -45,7 +45,7 @@ from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
-from minibert.training.records import Column, Evaluation, TaskMetrics, validation_entry
+from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 
 TARGET_COLUMNS = (
@@ -118,7 +118,8 @@ class TranslationTask:
         reshard(run.model)
         if not (entry := validation_entry(scores)):
             return Evaluation({}, "the loss is not finite")
-        line = f"loss {scores['target'].loss:.3f} nats, token accuracy {scores['target'].accuracy:.1%}"
+        loss, accuracy = format_metric(scores["target"].loss, ".3f"), format_metric(scores["target"].accuracy, ".1%")
+        line = f"loss {loss} nats, token accuracy {accuracy}"
         column = self.metrics.curve
         assert column is not None
         if (score := self.score_outputs(outputs, self.validation_text.targets)) is None:
@@ -126,12 +127,13 @@ class TranslationTask:
         entry[column.metric] = score
         return Evaluation(entry, f"{line}, {column.heading} {score:{column.form}} (greedy)")
 
-    def describe(self, batch: ParallelBatch) -> list[str]:
+    def describe(self, batches: Sequence[ParallelBatch]) -> list[str]:
         def tokens(ids: list[int]) -> str:
             return " ".join(str(self.tokenizer.id_to_token(number)) for number in ids)
 
         return [
             f"source: {tokens(ids[keep].tolist())}\ntarget: {tokens(labels[labels != IGNORE_INDEX].tolist())}"
+            for batch in batches
             for ids, keep, labels in zip(batch.input_ids, batch.attention_mask, batch.labels, strict=True)
         ]
 

@@ -444,3 +444,34 @@ def test_two_processes_resume_a_run_of_one(text: Path, exact: Path, tmp_path: Pa
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     assert_close(tmp_path, exact)
+
+
+def test_terms_without_targets_are_absent(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Documents of one sentence have no pairs, and few tokens are masked: null in metrics.jsonl, a dash on the screen."""
+    single = tmp_path / "single.txt"
+    documents = text.read_text().split("\n\n")
+    single.write_text("\n\n".join([document.split("\n")[0] for document in documents[1:]] + documents[:1]))
+    sparse = ("--text", str(single), "--mlm-probability", "0.004", "--batch-size", "2")
+    assert main(arguments(text, tmp_path / "out", *sparse)) == 0
+    shown = capsys.readouterr().out
+    metrics = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    for term in ("mlm", "nsp"):
+        losses = [entry[f"{term}_loss"] for entry in metrics]
+        assert losses.count(None) > STEPS // 2
+        assert 0.0 not in losses
+        assert [entry[f"{term}_accuracy"] is None for entry in metrics] == [loss is None for loss in losses]
+    assert "NSP -" in shown
+    assert (tmp_path / "out" / "loss.png").is_file()
+
+
+def test_sentence_order_is_not_called_next_sentence(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the printed examples, evaluations and steps, in metrics.jsonl, and in the table of runs."""
+    assert main(arguments(text, tmp_path, "--pairs", "sop", "--show", "3")) == 0
+    assert main(["runs", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "sentence_order_label: " in shown
+    assert "SOP accuracy" in shown
+    assert "SOP acc." in shown
+    assert "next" not in shown.lower()
+    assert "NSP accuracy" not in shown
+    assert not any("nsp" in name for name in json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1]))

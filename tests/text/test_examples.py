@@ -127,13 +127,24 @@ def test_batch_without_indices_has_no_labels() -> None:
 
 
 def test_formatted_examples() -> None:
-    """The text contains the masked tokens, the original tokens at the masked positions, and the label."""
-    ids = torch.tensor([[2, 4, 6, 3, 7, 3, 0]])
-    labels = torch.tensor([[-100, 5, -100, -100, 8, -100, -100]])
-    batch = PretrainingBatch(ids, ids > 0, torch.zeros_like(ids), labels, torch.tensor([1]))
+    """The text contains the masked tokens, the original tokens at the masked positions, and the label of the pair task.
+
+    Examples without a masked token come last.
+    """
+    ids = torch.tensor([[2, 6, 3, 0, 0, 0, 0], [2, 4, 6, 3, 7, 3, 0]])
+    labels = torch.tensor([[-100] * 7, [-100, 5, -100, -100, 8, -100, -100]])
+    batch = PretrainingBatch(ids, ids > 0, torch.zeros_like(ids), labels, torch.tensor([-100, 1]))
+    masked = "tokens: [CLS] [MASK] w1 [SEP] w2 [SEP]\nmasked: 1 [MASK] was w0, 4 w2 was w3"
+    unmasked = "tokens: [CLS] w1 [SEP]\nmasked: nothing"
     assert format_examples([batch], TOKENIZER) == [
-        "tokens: [CLS] [MASK] w1 [SEP] w2 [SEP]\nmasked: 1 [MASK] was w0, 4 w2 was w3\nnext_sentence_label: 1 (B is not next)"
+        f"{masked}\nnext_sentence_label: 1 (B is not next)",
+        f"{unmasked}\nnext_sentence_label: -100 (no second segment)",
     ]
+    assert format_examples([batch], TOKENIZER, "sop") == [
+        f"{masked}\nsentence_order_label: 1 (A and B are swapped)",
+        f"{unmasked}\nsentence_order_label: -100 (no second segment)",
+    ]
+    assert format_examples([batch], TOKENIZER, "none") == [masked, unmasked]
 
 
 @pytest.mark.parametrize(

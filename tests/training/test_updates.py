@@ -274,11 +274,11 @@ class TestMicroBatches:
         assert next(run(Weights(), [self.MICRO], Terms())).accuracies == {"first": 4 / 6}
 
     def test_a_term_without_targets_adds_nothing(self) -> None:
-        """Its loss is zero and its weights stay; the other term is trained as it would be alone."""
+        """It has no loss and no accuracy, and its weights stay; the other term is trained as it would be alone."""
         model = Weights()
         step = next(run(model, [[batch_of([], [3.0]), batch_of([], [5.0])]], Terms()))
-        assert step.losses == {"first": 0.0, "second": 2.0}
-        assert step.accuracies == {"first": 0.0}
+        assert step.losses == {"first": None, "second": 2.0}
+        assert step.accuracies == {"first": None}
         assert not step.skipped
         assert model.one.tolist() == [1.0, -2.0]
         assert model.other.tolist() == [-3.5]
@@ -286,7 +286,7 @@ class TestMicroBatches:
     def test_a_step_without_any_target_changes_nothing(self) -> None:
         model = Weights()
         step = next(run(model, [[batch_of([])]], Terms()))
-        assert (step.losses, step.gradient_norm, step.skipped) == ({"first": 0.0, "second": 0.0}, 0.0, False)
+        assert (step.losses, step.gradient_norm, step.skipped) == ({"first": None, "second": None}, 0.0, False)
         assert model.one.tolist() == [1.0, -2.0]
 
 
@@ -354,7 +354,7 @@ class TestEvaluate:
         assert found["first"].loss == pytest.approx((first @ model.one.detach()).mean().item(), rel=1e-14)
         assert found["second"].loss == pytest.approx((0.5 * second).mean().item(), rel=1e-14)
         assert (found["first"].accuracy, found["first"].count) == (4 / 6, 6)
-        assert (found["second"].accuracy, found["second"].count) == (0.0, 4)
+        assert (found["second"].accuracy, found["second"].count) == (None, 4)
 
     @pytest.mark.parametrize("training", [True, False])
     def test_it_is_without_dropout_and_gradients_and_restores_the_mode(self, training: bool) -> None:
@@ -371,7 +371,7 @@ class TestEvaluate:
         assert model.other.tolist() == [0.5]
         assert all(parameter.grad is None for parameter in model.parameters())
 
-    def test_a_term_without_targets_has_a_loss_of_zero(self) -> None:
+    def test_a_term_without_targets_has_no_loss_and_no_accuracy(self) -> None:
         found = score(Weights(), [batch_of([], [2.0]), batch_of([], [4.0])], Terms())
-        assert (found["first"].loss, found["first"].accuracy, found["first"].count) == (0.0, 0.0, 0)
+        assert (found["first"].loss, found["first"].accuracy, found["first"].count) == (None, None, 0)
         assert (found["second"].loss, found["second"].count) == (1.5, 2)

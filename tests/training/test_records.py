@@ -1,0 +1,67 @@
+"""The files of a run, and its metrics: means over nothing are absent, not zero."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from minibert.commands.training import describe_step
+from minibert.training.loop import Score, Step
+from minibert.training.records import RunRecord, append_metrics, compare_runs, step_entry, validation_entry
+from minibert.training.reference_runs import Reference
+
+STEP = Step(1, {"mlm": 3.44, "nsp": None}, {"mlm": 0.25, "nsp": None}, 1.0, 0.1, skipped=False)
+SETTINGS = {"task": "pretraining", "training": {"seed": 0, "steps": 9}, "vocabulary": {}, "corpus": {}}
+
+
+def entry_of(step: Step) -> dict[str, object]:
+    return step_entry(step, tokens=100, operations=10**9, seconds=0.5)
+
+
+class TestTermsWithoutTargets:
+    def test_the_metrics_are_null(self, tmp_path: Path) -> None:
+        """Of a training step and of an evaluation; the other terms keep theirs."""
+        scores = {"mlm": Score(3.0, 0.5, 8), "nsp": Score(None, None, 0)}
+        append_metrics(tmp_path, entry_of(STEP) | validation_entry(scores))
+        stored = json.loads((tmp_path / "metrics.jsonl").read_text())
+        assert (stored["mlm_loss"], stored["mlm_accuracy"]) == (3.44, 0.25)
+        assert (stored["validation_mlm_loss"], stored["validation_mlm_accuracy"]) == (3.0, 0.5)
+        for name in ("nsp_loss", "nsp_accuracy", "validation_nsp_loss", "validation_nsp_accuracy"):
+            assert stored[name] is None
+
+    def test_a_dash_is_printed(self) -> None:
+        assert describe_step(entry_of(STEP)).startswith("loss 3.44 + - nats; accuracy: MLM 25%, NSP -; 200 tokens/s")
+
+    def test_a_loss_that_is_not_finite_is_not_a_dash(self) -> None:
+        diverged = replace(STEP, losses={"mlm": math.nan, "nsp": None}, skipped=True)
+        assert describe_step(entry_of(diverged)).startswith("loss not finite + - nats")
+
+    def test_curves_have_a_gap(self) -> None:
+        """A step with null is NaN in the curve; a step without the metric is not in it."""
+        metrics = [{"step": 1, "a": 2.0}, {"step": 2, "a": None}, {"step": 3}, {"step": 4, "a": 1.0}]
+        (one, two), (three, four), (five, six) = RunRecord("r", SETTINGS, metrics).curve("a")
+        assert (one, two, three, five, six) == (1, 2.0, 2, 4, 1.0)
+        assert math.isnan(four)
+
+    def test_the_table_of_runs_has_a_dash(self) -> None:
+        metrics = [entry_of(STEP) | {"validation_mlm_loss": 3.0, "validation_mlm_accuracy": None, "validation_nsp_accuracy": None}]
+        (row,) = compare_runs([RunRecord("r", SETTINGS, metrics)])
+        assert (row["MLM loss"], row["MLM acc."], row["NSP acc."]) == ("3.000", "-", "-")
+
+    def test_reference_runs_compare_what_both_have(self) -> None:
+        """A metric that no reference run has is not compared; one that only the run lacks is named."""
+        entry = {"step": 5, "validation_mlm_loss": 3.0, "validation_mlm_accuracy": 0.5, "validation_nsp_accuracy": None}
+        band = Reference.from_runs([RunRecord("r", SETTINGS, [entry])])
+        assert band.verdict(5, entry) == "on track"
+        assert band.verdict(5, entry | {"validation_nsp_accuracy": 0.1}) == "on track"
+        assert band.verdict(5, entry | {"validation_mlm_accuracy": None}) == "off track: there is no MLM accuracy"
+        assert band.loss_band == [(5, 2.95, 3.05)]
+        without_loss = Reference.from_runs([RunRecord("r", SETTINGS, [entry | {"validation_mlm_loss": None}])])
+        assert without_loss.loss_band == []
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_an_evaluation_that_is_not_finite_has_no_metrics(bad: float) -> None:
+    assert validation_entry({"mlm": Score(bad, 0.5, 8), "nsp": Score(None, None, 0)}) == {}
