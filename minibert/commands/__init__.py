@@ -1,8 +1,11 @@
 """The command line. Importing it does not load torch or other large libraries, so that `minibert --help` is fast."""
 
-import os
+import io
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from typing import Any
 
 import tyro
@@ -19,7 +22,8 @@ from minibert.commands import (
     translate,
     verify,
 )
-from minibert.commands.errors import Stopped, UsageError, WorkFailed
+from minibert.commands.errors import Stopped, UsageError, WorkFailed, describe
+from minibert.commands.terminal import open_streams, output, report, report_lines, say, show_warning
 from minibert.text.options import InvalidOption
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
@@ -39,41 +43,56 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 1 for a failure, 2 for invalid usage, 130 or 143 if it was stopped."""
+    open_streams()
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
-            print(f"minibert {__version__}")
-            return 0
-        options = _options(arguments)
-        code = dict(COMMANDS.values())[type(options)](options)
-        sys.stdout.flush()
-        return code
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            if words == ["--version"]:
+                say(f"minibert {__version__}")
+                return 0
+            options = _options(words)
+            return dict(COMMANDS.values())[type(options)](options)
     except UsageError as error:
-        print(f"minibert: {error}", file=sys.stderr)
+        report(error)
         return 2
-    except BrokenPipeError:  # the reader has closed the pipe; flushing the rest of the buffer must not raise again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader needs no more of the output
         return 0
-    except (WorkFailed, OSError) as error:
-        print(f"minibert: {error}", file=sys.stderr)
+    except OSError as error:
+        report(describe(error))
+        return 1
+    except WorkFailed as error:
+        report_lines(f"minibert: {error}")
         return 1
     except Stopped as stopped:
-        print(f"\n{stopped}", file=sys.stderr)
+        report_lines(f"\n{stopped}")
         return stopped.exit_code
     except KeyboardInterrupt:
-        print("\nminibert: stopped", file=sys.stderr)
+        report_lines("\nminibert: stopped")
         return 130
+    except Exception:  # a fault of minibert, which the traceback helps to report
+        report_lines(traceback.format_exc())
+        return 1
 
 
-def _options(arguments: Sequence[str] | None) -> Any:
-    """Parse the command line."""
+def _options(words: Sequence[str]) -> Any:
+    """Parse the command line. Raises: UsageError for an option with an invalid value, SystemExit after another message."""
+    tyro.extras.set_accent_color("cyan")
+    messages = io.StringIO()
+    settings: Any = {"config": (tyro.conf.OmitArgPrefixes,)}
     try:
-        return tyro.extras.subcommand_cli_from_dict(
-            {name: options for name, (options, _) in COMMANDS.items()},
-            prog="minibert",
-            description="BERT, the original Transformer and GPT-2, written by hand in PyTorch. "
-            "`minibert --version` prints the version.",
-            args=arguments,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
+        with redirect_stderr(messages), output():
+            if words and words[0] in COMMANDS:
+                return tyro.cli(COMMANDS[words[0]][0], prog=f"minibert {words[0]}", args=words[1:], **settings)
+            return tyro.extras.subcommand_cli_from_dict(
+                {name: options for name, (options, _) in COMMANDS.items()},
+                prog="minibert",
+                description="BERT, the original Transformer and GPT-2, written by hand in PyTorch. "
+                "`minibert --version` prints the version.",
+                args=words,
+                **settings,
+            )
     except InvalidOption as error:
         raise UsageError(str(error)) from error
+    finally:
+        report_lines(messages.getvalue())

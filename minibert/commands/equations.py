@@ -1,14 +1,13 @@
 """`minibert equations`: the equations of the papers, their code, and worked examples."""
 
 import difflib
-import json
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError
+from minibert.commands.terminal import say, say_json, say_table, styled
 
 if TYPE_CHECKING:
     from minibert.study.equations.registry import Equation
@@ -41,7 +40,7 @@ def run(options: Equations) -> int:
             raise UsageError(f"unknown equation {options.name!r}; {hint}")
         entries = {options.name: entries[options.name]}
     if options.markdown:
-        print(markdown(entries), end="")
+        say(markdown(entries).removesuffix("\n"))
     elif options.json:
         _print_json(entries, with_example=options.name is not None)
     elif options.name is not None:
@@ -52,9 +51,7 @@ def run(options: Equations) -> int:
 
 
 def _show_all(entries: "dict[str, Equation]") -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from minibert.study.equations.formulas import plain
 
@@ -63,43 +60,39 @@ def _show_all(entries: "dict[str, Equation]") -> None:
     table.add_column("formula, source, code, tests", overflow="fold")
     for equation in entries.values():
         facts = [equation.source, f"{equation.file}:{equation.line}", equation.tests.rpartition("::")[2], equation.lesson]
-        rest = Text("\n".join(fact for fact in facts if fact), style="dim")
-        table.add_row(Text(equation.name, style="bold"), Text(f"{plain(equation.formula)}\n") + rest)
-    Console().print(table)
+        rest = styled("\n".join(fact for fact in facts if fact), "dim")
+        table.add_row(styled(equation.name, "bold"), styled(f"{plain(equation.formula)}\n", "") + rest)
+    say_table(table)
 
 
 def _show_one(equation: "Equation") -> None:
     from textwrap import indent
 
-    from rich.console import Console
     from rich.syntax import Syntax
-    from rich.text import Text
 
     from minibert.study.equations.formulas import plain
     from minibert.study.equations.worked_example import run_example
 
-    console = Console()
     example = run_example(equation)
 
-    def show(*lines: str, style: str = "", wrap: bool = True) -> None:
-        for line in lines:
-            console.print(Text(line, style=style), soft_wrap=not wrap)  # code and numbers stay copyable without wrapping
+    def show(*lines: str, style: str = "") -> None:
+        say(*(styled(line, style) for line in lines))
 
     show(equation.name, style="bold")
     show(equation.purpose, "", f"    {plain(equation.formula)}", "", f"Source: {equation.source}")
     show(*[f"{name}: {fact}" for name, fact in (("Differs", equation.differs), ("Lesson", equation.lesson)) if fact])
     show(f"Code: {equation.file}:{equation.line}", f"Tests: pytest {equation.tests}", "")
     code = Syntax(equation.code, "python", background_color="default").highlight(equation.code)
-    console.print(code, soft_wrap=True)
+    say(code)
     show("Worked example", style="bold")
-    show(indent(example.example, "    "), wrap=False)
+    show(indent(example.example, "    "))
     for number, call in enumerate(example.calls, start=1):
         suffix = f" (call {number} of {len(example.calls)})" if len(example.calls) > 1 else ""
         for title, values in ((f"Inputs{suffix}", call.inputs), ("Computation", call.steps)):
             show("", title, style="bold")
             for computed in values:
-                show(computed.code, style="cyan", wrap=False)
-                show(indent(computed.numbers, "    "), wrap=False)
+                show(computed.code, style="cyan")
+                show(indent(computed.numbers, "    "))
 
 
 def _print_json(entries: "dict[str, Equation]", with_example: bool) -> None:
@@ -114,16 +107,10 @@ def _print_json(entries: "dict[str, Equation]", with_example: bool) -> None:
                 for call in run_example(equation).calls
             ]
         output.append(facts)
-    print(json.dumps(output[0] if with_example else output, indent=2, ensure_ascii=False, allow_nan=False))
+    say_json(output[0] if with_example else output)
 
 
 def _as_json(computed: "Computed") -> dict[str, object]:
-    """Convert a computed value for JSON. Infinities and NaN, which JSON lacks, become strings."""
-    value = computed.value if isinstance(computed.value, int | float) else computed.value.tolist()
+    from torch import Tensor
 
-    def safe(number: object) -> object:
-        if isinstance(number, list):
-            return [safe(item) for item in number]
-        return str(number) if isinstance(number, float) and not math.isfinite(number) else number
-
-    return {"code": computed.code, "value": safe(value)}
+    return {"code": computed.code, "value": computed.value.tolist() if isinstance(computed.value, Tensor) else computed.value}

@@ -13,6 +13,13 @@ class WorkFailed(Exception):
     """Failure during the work. The message contains the reason and the saved results. Exit code 1."""
 
 
+def describe(error: Exception) -> str:
+    """Return the message of an error: for an error of the operating system, the file and the reason."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 class Stopped(Exception):
     """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command to continue. Exit code 130 or 143."""
 

@@ -1,12 +1,12 @@
 """`minibert fill-mask`: masked-token prediction with a pretrained BERT."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError
+from minibert.commands.terminal import say_json, say_table
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,15 @@ def run(options: FillMask) -> int:
         raise UsageError(str(error)) from error
     if options.json:
         rows = [[asdict(prediction) for prediction in ranked] for ranked in predictions]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return 0
-    from rich.console import Console
     from rich.table import Table
 
     for number, ranked in enumerate(predictions, start=1):
-        table = Table(title=f"[MASK] {number} of {len(predictions)}".replace("[", r"\["), title_justify="left")
+        table = Table(title=f"[MASK] {number} of {len(predictions)}", title_justify="left")
         table.add_column("prediction")
         table.add_column("probability", justify="right")
         for prediction in ranked:
-            table.add_row(prediction.piece.replace("[", r"\["), f"{prediction.probability:.1%}")
-        Console().print(table)
+            table.add_row(prediction.piece, f"{prediction.probability:.1%}")
+        say_table(table)
     return 0

@@ -6,17 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from minibert.commands.terminal import console, say
+
 SECONDS_BETWEEN_LINES = 10.0
-
-console = Console(highlight=False, soft_wrap=True)
-
-
-def say(text: str) -> None:
-    """Print text without markup."""
-    console.print(text, markup=False)
 
 
 @runtime_checkable
@@ -35,7 +29,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(title, total=total, completed=done, note="")
@@ -56,6 +50,6 @@ def _print_lines(title: str, total: int, done: int) -> Advance:
         if current == total or now - last_print >= SECONDS_BETWEEN_LINES:
             last_print = now
             left = (now - began) / (current - first) * (total - current)
-            print(f"{title} {current}/{total}, {left:.0f} s left. {note}", flush=True)
+            say(f"{title} {current}/{total}, {left:.0f} s left. {note}")
 
     return advance

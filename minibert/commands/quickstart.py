@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.commands.errors import Stopped, StopSignal, UsageError, deferred_signals
-from minibert.commands.progress import progress, say
+from minibert.commands.progress import progress
+from minibert.commands.terminal import say
 from minibert.commands.training import create_folder, describe_step
 from minibert.files import write_atomically
 from minibert.training.options import OutputOptions

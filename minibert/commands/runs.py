@@ -1,6 +1,5 @@
 """`minibert runs`: compare training runs."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -8,6 +7,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
+from minibert.commands.terminal import say, say_json, say_table
+from minibert.printable import printable
 
 
 @dataclass(frozen=True)
@@ -39,23 +40,18 @@ def run(options: Runs) -> int:
         records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
     rows = compare_runs(records)
     if options.json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
     else:
         _print_table(rows)
         if different := different_settings(records):
-            print("\nDifferent settings, in the order of the runs:", *different, sep="\n  ")
+            say("\nDifferent settings, in the order of the runs:", *(f"  {printable(line)}" for line in different))
     if options.figure is not None:
         save_png(comparison_figure(records), options.figure)
-        print(f"written: {options.figure}")
+        say(f"written: {options.figure}")
     return 0
 
 
-MAX_TABLE_WIDTH = 1000
-
-
 def _print_table(rows: list[dict[str, str]]) -> None:
-    from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -64,10 +60,7 @@ def _print_table(rows: list[dict[str, str]]) -> None:
         table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "run")
     for row in rows:
         table.add_row(*row.values())
-    console = Console(highlight=False)
-    # A table wider than the terminal is printed in full: truncated headings and numbers cannot be read.
-    needed = Measurement.get(console, console.options.update(max_width=MAX_TABLE_WIDTH), table).maximum
-    Console(highlight=False, width=max(console.width, needed)).print(table)
+    say_table(table, whole=True)  # truncated headings and numbers cannot be read
 
 
 def _run_folders(folder: Path, settings_file: str) -> list[Path]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
+from minibert.commands.terminal import say, say_json, say_table, styled
+from minibert.printable import printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,12 +57,11 @@ def run(options: Tokenize) -> int:
     explanation = _explain(tokenizer, options) if options.explain else None
     if options.json:
         output: dict[str, Any] = {"pieces": encoding.tokens, "ids": encoding.ids}
-        print(json.dumps(output if explanation is None else output | asdict(explanation), indent=2, ensure_ascii=False))
+        say_json(output if explanation is None else output | asdict(explanation))
         return 0
     if explanation is not None:
         _show(explanation)
-    print(*encoding.tokens)
-    print(*encoding.ids)
+    say(printable(" ".join(encoding.tokens)), " ".join(map(str, encoding.ids)))
     return 0
 
 
@@ -117,31 +118,27 @@ def _bert_lowercase(tokenizer: "Tokenizer", source: str) -> bool:
 
 
 def _show(explanation: Explanation) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     stages = explanation.stages
-    console = Console()
     for name, line in (
         ("text", repr(stages.text)),
         ("normalized", repr(stages.normalized)),
         ("words", " | ".join(stages.words)),
     ):
-        console.print(Text.assemble((f"{name:<12}", "bold"), line), soft_wrap=True)
+        say(styled(f"{name:<12}", "bold") + printable(line))
     table = Table(show_lines=True)
     for title in ("word", "in the vocabulary? (longest match first)", "pieces", "ids"):
         table.add_column(title, overflow="fold")
     ids = iter(stages.ids)
     for word, pieces, steps in zip(stages.words, stages.pieces, explanation.matches, strict=True):
         row = [word, _steps(word, steps), " ".join(pieces), " ".join(str(next(ids)) for _ in pieces)]
-        table.add_row(*map(Text, row))
-    console.print(table)
+        table.add_row(*row)
+    say_table(table)
     if not explanation.agrees:
-        console.print(
+        say(
             "The `tokenizers` library computes other pieces, shown below. The text may contain a character that is newer "
-            "than the Unicode tables of `tokenizers` or of Python.",
-            soft_wrap=True,
+            "than the Unicode tables of `tokenizers` or of Python."
         )
 
 

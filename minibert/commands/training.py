@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
-from minibert.commands.progress import progress, say
+from minibert.commands.progress import progress
+from minibert.commands.terminal import say
 from minibert.training.options import DeviceOptions, OutputOptions
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
+from minibert.commands.terminal import report, say
+from minibert.printable import printable
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def run(options: Translate) -> int:
         affected = [number for number, row in enumerate(tokenizer.encode_batch(lines), start=1) if unknown in row.ids]
         if affected:
             where = f"line {affected[0]}" + (f" and {len(affected) - 1:,} more" if len(affected) > 1 else "")
-            print(f"minibert: {where}: words that are not in the vocabulary were replaced with {UNK}", file=sys.stderr)
+            report(f"{where}: words that are not in the vocabulary were replaced with {UNK}")
         for translation in translate(model, tokenizer, lines, options.beams, options.alpha):
-            print(translation)
+            say(printable(translation))
     except UnicodeDecodeError as error:
         raise UsageError(f"the standard input is not UTF-8 (byte {error.start + 1})") from None
     except (ValueError, FileNotFoundError) as error:

@@ -1,7 +1,5 @@
 """`minibert verify`: compare a checkpoint in minibert and in transformers, stage by stage."""
 
-import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
+from minibert.commands.terminal import say, say_json
 
 if TYPE_CHECKING:
     from minibert.model import Checkpoint
@@ -65,7 +64,7 @@ def run(options: Verify) -> int:
         reference = _compute_reference(checkpoint, model, inputs)
         if options.save_reference is not None:
             reference.save(options.save_reference)
-            print(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
+            say(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
             return 0
         return _compare(options, reference, model)
     except (UserCodeError, ValueError, FileNotFoundError) as error:
@@ -124,9 +123,7 @@ def _compare(options: Verify, reference: "ReferenceStages", model: "PretrainedMo
         figures.save_png(figures.figure(figures.difference_chart(comparison), size=(8.0, 4.2)), options.figure)
     if options.json:
         result = {"agrees": comparison.agrees, "reference": reference.made_with, **asdict(comparison)}
-        for stage in result["stages"]:  # JSON has no infinity and no NaN
-            stage.update({name: str(x) for name, x in stage.items() if isinstance(x, float) and not math.isfinite(x)})
-        print(json.dumps(result, indent=2, allow_nan=False))
+        say_json(result)
     else:
         _print_table(comparison, reference.made_with)
     return 0 if comparison.agrees else 1
@@ -134,19 +131,19 @@ def _compare(options: Verify, reference: "ReferenceStages", model: "PretrainedMo
 
 def _print_table(comparison: "Comparison", made_with: str) -> None:
     width = max([len(stage.name) for stage in comparison.stages] or [5])
-    print(f"{'stage':<{width}}  {'largest difference':>18}  {'relative':>9}  {'1 - cosine':>10}")
+    say(f"{'stage':<{width}}  {'largest difference':>18}  {'relative':>9}  {'1 - cosine':>10}")
     for stage in comparison.stages:
         mark = "" if stage.agrees else "  differs"
         numbers = f"{stage.absolute:>18.2e}  {stage.relative:>9.1e}  {max(0.0, 1 - stage.cosine):>10.1e}"
-        print(f"{stage.name:<{width}}  {numbers}{mark}")
+        say(f"{stage.name:<{width}}  {numbers}{mark}")
     if missing := comparison.not_compared:
-        print(f"\nNot compared, because only one side has them: {len(missing)} stages, such as {missing[0]}")
+        say(f"\nNot compared, because only one side has them: {len(missing)} stages, such as {missing[0]}")
     first = comparison.first_difference
     if first is not None:
-        print(f"\nThe first stage that differs from {made_with} is {first.name}.")
-        print(f"Likely cause: {comparison.cause or 'unknown'}.")
+        say(f"\nThe first stage that differs from {made_with} is {first.name}.")
+        say(f"Likely cause: {comparison.cause or 'unknown'}.")
     elif comparison.agrees:
         worst = max(comparison.stages, key=lambda stage: stage.relative)
-        print(f"\nAll {len(comparison.stages)} stages agree with {made_with}, to {worst.relative:.1e} ({worst.name}).")
+        say(f"\nAll {len(comparison.stages)} stages agree with {made_with}, to {worst.relative:.1e} ({worst.name}).")
     else:
-        print("\nThe compared stages agree, but others are missing. Is this the reference of another checkpoint?")
+        say("\nThe compared stages agree, but others are missing. Is this the reference of another checkpoint?")

@@ -38,6 +38,7 @@ STYLE: dict[Any, Any] = {
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "svg.hashsalt": "minibert",
+    "text.parse_math": False,
 }
 
 

@@ -1,10 +1,11 @@
 """Building blocks of an HTML report: one self-contained page that loads nothing from outside."""
 
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_html
 
 from matplotlib.figure import Figure
 
+from minibert.printable import printable
 from minibert.study.figures import svg
 from minibert.study.fill_mask import Prediction
 
@@ -26,6 +27,11 @@ PAGE = """<!doctype html>
 {body}
 </html>
 """
+
+
+def escape(text: str) -> str:
+    """Escape text for HTML, and the characters that are unsafe to print."""
+    return escape_html(printable(text))
 
 
 def page(title: str, sections: Sequence[str]) -> str:

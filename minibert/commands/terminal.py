@@ -1,0 +1,114 @@
+"""Output of the commands. Everything that a command prints goes through this module, which escapes unsafe characters.
+
+Styles use the palette of the terminal, without white and black, so that text is visible on a light and on a dark background.
+"""
+
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from minibert.printable import printable
+
+MAX_TABLE_WIDTH = 1000
+
+
+class PlainConsole(Console):
+    """A console that prints text as it is: without rich's markup and emoji codes, and with unsafe characters escaped."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Convert a string to rich's text. Tables and `print` call this method for every string."""
+        styles = {name: options[name] for name in ("style", "justify", "overflow") if options.get(name) is not None}
+        return Text(printable(text, lines=True), **styles)
+
+    def on_broken_pipe(self) -> None:
+        """Leave a closed pipe to `main`, where rich would end the process."""
+        raise BrokenPipeError
+
+
+console = PlainConsole(highlight=False)
+"""The console of progress bars and of the lines above them."""
+
+
+def styled(text: object, style: str) -> Text:
+    """Return text with a style, such as "bold", for a line or for a cell of a table."""
+    return Text(printable(text, lines=True), style=style)
+
+
+def say(*texts: str | Text) -> None:
+    """Print texts, one below the other. Lines are not wrapped, so that they can be copied."""
+    with output():
+        for text in texts:
+            console.print(text, soft_wrap=True)
+
+
+def say_table(table: Table, whole: bool = False) -> None:
+    """Print a table. Cells are folded to the width of the terminal, or the table is printed whole."""
+    current = PlainConsole(highlight=False)
+    needed = Measurement.get(current, current.options.update(max_width=MAX_TABLE_WIDTH), table).maximum if whole else 0
+    with output():
+        PlainConsole(highlight=False, width=max(current.width, needed)).print(table)
+
+
+def say_json(value: object) -> None:
+    """Print JSON. Infinities and NaN, which JSON lacks, become strings. Characters that cannot be shown are escaped."""
+    is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    say(json.dumps(_finite(value), indent=2, ensure_ascii=not is_utf8, allow_nan=False))
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Write to the standard output, name it in errors, and write no more to it after an error."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing the rest at the exit cannot fail
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def report(message: object) -> None:
+    """Print an error or a warning to the standard error, as one line."""
+    report_lines(f"minibert: {printable(message)}")
+
+
+def report_lines(text: str) -> None:
+    """Print several lines to the standard error."""
+    if text:
+        print(printable(text, lines=True).rstrip("\n"), file=sys.stderr, flush=True)
+
+
+def show_warning(message: Warning | str, *where: object, **options: object) -> None:
+    """Print a warning without the line of code that issued it. It replaces `warnings.showwarning`."""
+    report(f"warning: {message}")
+
+
+def open_streams() -> None:
+    """Open the standard streams that are closed, and escape the characters that their encoding does not have."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
