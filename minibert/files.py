@@ -1,6 +1,7 @@
-"""The cache folder, and atomic writing of files."""
+"""The cache folder, atomic writing of files, and kinds of files."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -41,3 +42,39 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+SIGNATURES = {
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89HDF": "an HDF5 file",
+    b"GGUF": "a GGUF file",
+    b"\x7fELF": "a program",
+    b"SQLite": "a database",
+    b"version https://git-lfs": "a pointer of Git LFS (`git lfs pull` fetches the file)",
+}
+"""First bytes of files of other kinds."""
+
+
+def file_kind(path: Path) -> str | None:
+    """Return what a file is ("an HTML page", "a PNG image", "a text file", "empty"), or None for other binary files."""
+    with path.open("rb") as file:
+        start = file.read(1000)
+    if not start:
+        return "empty"
+    if known := [kind for signature, kind in SIGNATURES.items() if start.startswith(signature)]:
+        return known[0]
+    try:
+        text = start.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # not a character that is cut off at the end
+            return None
+        text = start[: error.start].decode("utf-8-sig")
+    if any(ord(character) < 32 and not character.isspace() for character in text):
+        return None
+    if re.match(r"\s*<(!doctype|html|\?xml|!--|head|body|svg)", text, re.IGNORECASE):
+        return "an HTML page"
+    return "JSON" if text.lstrip().startswith(("{", "[")) else "a text file"

@@ -1,7 +1,7 @@
 """BERT's encoder (Devlin et al. 2019): embeddings, a stack of layers, and a pooler."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -94,32 +94,19 @@ class PretrainedBert(PretrainedModel):
         "span.logits": "qa_outputs",
     }
     attention_modules: ClassVar[Mapping[str, str]] = {"layers.N.attention": "encoder.layer.N.attention.self"}
+    tied: ClassVar[Mapping[str, str]] = {DECODER: "embeddings.words.weight"}
     optional_modules = ("pooler", "mlm", "nsp", "classifier", "span")
 
     @classmethod
     def convert_weights(
         cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
     ) -> tuple[dict[str, Tensor], ModelConfig]:
-        """As in `PretrainedModel`.
-
-        As in transformers, the output matrix of the masked-LM head (the decoder) is tied to the word embeddings if config.json
-        says so and the file has no decoder that differs from the word embeddings.
-        """
-        found = {name: tensor for name, tensor in cls.names.read(tensors).items() if not name.endswith(OLD_BUFFERS)}
-        decoder = found.get(DECODER)
-        bias = found.pop(DECODER_BIAS, None)
-        words = found.get("embeddings.words.weight")
-        differs = decoder is not None and words is not None and not torch.equal(decoder, words)
-        tied = config.tie_word_embeddings and not differs
-        # Files may have the bias twice, as decoder.bias and as bias. For an untied head transformers reads only decoder.bias,
-        # so `bias` alone is ignored.
-        if bias is not None:
-            found["mlm.bias"] = bias
-        elif not tied:
-            found.pop("mlm.bias", None)
-        if tied:
-            found.pop(DECODER, None)
-        return found, replace(config, tie_word_embeddings=tied)
+        """As in `PretrainedModel`. Of two different biases of the decoder its own is used, as in transformers."""
+        found, config = super().convert_weights(tensors, config, path)
+        found = {name: tensor for name, tensor in found.items() if not name.endswith(OLD_BUFFERS)}
+        if DECODER_BIAS in found:
+            found["mlm.bias"] = found.pop(DECODER_BIAS)
+        return found, config
 
     @classmethod
     def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:

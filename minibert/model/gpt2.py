@@ -122,6 +122,7 @@ class GPT2LMHeadModel(PretrainedModel):
         outside_base_model=("output",),
         transposed=frozenset({"h.N.attn.c_attn", "h.N.attn.c_proj", "h.N.mlp.c_fc", "h.N.mlp.c_proj"}),
     )
+    tied: ClassVar[Mapping[str, str]] = {"output.weight": "words.weight"}
     depth_fields: ClassVar[Mapping[str, str]] = {"decoder.layers": "num_hidden_layers"}
     reference_stages: ClassVar[Mapping[str, str]] = {
         "decoder.embeddings.words": "wte",
@@ -218,7 +219,4 @@ class GPT2LMHeadModel(PretrainedModel):
         cls, tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
     ) -> tuple[dict[str, Tensor], ModelConfig]:
         found, config = super().convert_weights(tensors, config, path)
-        found = {name: tensor for name, tensor in found.items() if not name.endswith(CAUSAL_MASKS)}
-        if config.tie_word_embeddings:
-            found.pop("output.weight", None)
-        return found, config
+        return {name: tensor for name, tensor in found.items() if not name.endswith(CAUSAL_MASKS)}, config

@@ -1,6 +1,7 @@
 """The base of every network: initialization, choice of the attention path, saving and loading."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from minibert.kernels import AttentionImplementation, choose_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoints.loading import CONFIG_FILE, load, register
-from minibert.model.checkpoints.names import NameTable
+from minibert.model.checkpoints.names import NameTable, same_values
 from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
 from minibert.model.config import ModelConfig
 from minibert.model.stacks import LayerStack
@@ -38,6 +39,9 @@ class PretrainedModel(nn.Module):
     config_class: ClassVar[type[ModelConfig]]
     names: ClassVar[NameTable]
     """Parameter names in checkpoint files."""
+    tied: ClassVar[Mapping[str, str]] = {}
+    """Parameters that are another one if `config.tie_word_embeddings` is true, such as the output matrix, which is then the
+    word embeddings. Relative names."""
     reference_stages: ClassVar[Mapping[str, str]] = {}
     """Recorded tensors and the modules of transformers that compute them, for `minibert verify`. N is a layer number. The
     tensor is the output of the module, or its input if the name starts with "<"."""
@@ -107,10 +111,28 @@ class PretrainedModel(nn.Module):
     ) -> tuple[dict[str, Tensor], ModelConfig]:
         """Convert the tensors of a checkpoint to our parameters, under names relative to the base model.
 
+        A file may have a tied tensor under one of its names or under several. If the values differ, it is not tied, whatever
+        config.json says. transformers has the same rule.
+
         Returns: the parameters, and the config with the fields that depend on them. Unknown tensors keep their names.
         Raises: ValueError, naming `path`, for weights that this network cannot use.
         """
-        return cls.names.read(tensors), config
+        try:
+            found = cls.names.read(tensors)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        for name, source in cls.tied.items() if config.tie_word_embeddings else ():
+            if name not in found:
+                continue
+            if same_values(found.setdefault(source, found[name]), found[name]):
+                del found[name]
+                continue
+            try:
+                config = replace(config, tie_word_embeddings=False)
+            except ValueError as error:
+                names = f"{cls.names.theirs(name)} and {cls.names.theirs(source)}"
+                raise ValueError(f"{path}: tensors {names} differ, but {error}") from error
+        return found, config
 
     @classmethod
     def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:

@@ -78,6 +78,9 @@ class Transformer(PretrainedModel):
     names = NameTable(
         {
             "words": "shared",
+            "encoder.words": "encoder.embed_tokens",
+            "decoder.words": "decoder.embed_tokens",
+            "output": "lm_head",
             **{
                 f"{side}.{ours}": f"{side}.{theirs}"
                 for side in ("encoder", "decoder")
@@ -101,6 +104,10 @@ class Transformer(PretrainedModel):
             },
         },
         their_prefix="model.",
+        outside_base_model=("output",),
+    )
+    tied: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ["output.weight", "encoder.words.weight", "decoder.words.weight"], "words.weight"
     )
     depth_fields: ClassVar[Mapping[str, str]] = {"encoder.layers": "encoder_layers", "decoder.layers": "decoder_layers"}
     reference_stages: ClassVar[Mapping[str, str]] = {
@@ -245,7 +252,8 @@ class Transformer(PretrainedModel):
         """As in `PretrainedModel`. Raises: ValueError for a MarianMT with a bias in its output layer."""
         if (bias := tensors.get("final_logits_bias")) is not None and bias.any():
             raise ValueError(f"{path}: final_logits_bias is not zero, which is not supported")
-        found, config = super().convert_weights({n: tensor for n, tensor in tensors.items() if n not in COPIES}, config, path)
+        tensors = {name: tensor for name, tensor in tensors.items() if name != "final_logits_bias"}
+        found, config = super().convert_weights(tensors, config, path)
         assert isinstance(config, TransformerConfig)
         if config.positions == "sinusoidal":
             found = {name: tensor for name, tensor in found.items() if name not in POSITION_TABLES}
@@ -285,5 +293,3 @@ def _sinusoids(config: TransformerConfig) -> Tensor:
 
 
 POSITION_TABLES = ("encoder.positions.table.weight", "decoder.positions.table.weight")
-COPIES = {"lm_head.weight", "final_logits_bias", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"}
-"""Tensors of a MarianMT file that are copies of the word embeddings, and a bias of zeros."""

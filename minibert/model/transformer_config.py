@@ -66,6 +66,8 @@ class TransformerConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.tie_word_embeddings:
+            raise ValueError("tie_word_embeddings False is not supported: source, target and output share one matrix")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions {self.positions!r} is unknown; choose one of {', '.join(POSITIONS)}")
         even = {"sinusoidal": self.hidden_size, "rotary": self.hidden_size // self.num_attention_heads}

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from minibert import model as networks
+from minibert.files import file_kind
 from minibert.hub import fetch
 from minibert.kernels import AttentionImplementation
-from minibert.model.checkpoints.weights import read_weights
+from minibert.model.checkpoints.names import shorten
+from minibert.model.checkpoints.weights import check_parameter, read_weights
 from minibert.model.config import ModelConfig, read_config
 
 if TYPE_CHECKING:
@@ -111,10 +113,19 @@ def find_config(source: str | Path) -> Path:
     """Return the `config.json` of a checkpoint. Raises: FileNotFoundError if there is none."""
     path = fetch(source, CONFIG_FILE)
     if path is None:
-        begun = sorted(Path(source).glob(f"checkpoints/*/{CONFIG_FILE}"))
-        hint = f"; the run in it is not finished: continue it with --resume, or use {begun[-1].parent}" if begun else ""
-        raise FileNotFoundError(f"{source}: is not a checkpoint, it has no {CONFIG_FILE}{hint}")
+        raise FileNotFoundError(f"{source}: is not a checkpoint, {_why_no_config(Path(source))}")
     return path
+
+
+def _why_no_config(source: Path) -> str:
+    if source.is_file():
+        kind = file_kind(source)
+        return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder"
+    if begun := sorted(source.glob(f"checkpoints/*/{CONFIG_FILE}")):
+        return f"it has no {CONFIG_FILE}; the run in it is not finished: continue it with --resume, or use {begun[-1].parent}"
+    if (source / "adapter_config.json").is_file():
+        return f"it has no {CONFIG_FILE}, but an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
+    return f"it has no {CONFIG_FILE}"
 
 
 @dataclass(frozen=True)
@@ -126,23 +137,50 @@ class Checkpoint:
     """The fields of config.json."""
     config_file: Path
     tensors: Mapping[str, Tensor]
-    """The weights, under the names of the file."""
+    """All tensors, under the names of the file."""
     weights_file: Path
+
+    @property
+    def architectures(self) -> list[str]:
+        """Names of the network classes that config.json gives."""
+        named = self.config.get("architectures")
+        return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+    @property
+    def model_type(self) -> str:
+        """The architecture. Raises: ValueError if config.json has no `model_type` and names a network that is no BERT."""
+        if (model_type := self.config.get("model_type")) is not None:
+            return str(model_type)[:40]
+        if self.architectures and not any(name.lower().startswith(OLDEST_MODEL_TYPE) for name in self.architectures):
+            raise ValueError(f"{self.config_file}: has no model_type, and {shorten(self.architectures)} is no BERT")
+        return OLDEST_MODEL_TYPE
 
     @cached_property
     def networks(self) -> "list[type[PretrainedModel]]":
         """The network classes of this checkpoint's architecture."""
-        model_type = self.config.get("model_type", OLDEST_MODEL_TYPE)
         try:
-            return networks_of(model_type)
+            return networks_of(self.model_type)
         except ValueError as error:
             raise ValueError(f"{self.config_file}: {error}") from None
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors, under names without those of wrappers such as DistributedDataParallel; the parameters are checked."""
+        names = self.networks[0].names
+        try:
+            unwrapped = names.unwrap(self.tensors)
+            for name, tensor in unwrapped.items():
+                if names.ours(name):
+                    check_parameter(name, tensor)
+        except ValueError as error:
+            raise ValueError(f"{self.weights_file}: {error}") from error
+        return unwrapped
 
     @cached_property
     def modules(self) -> set[str]:
         """The modules outside the layer stacks that the checkpoint has weights of, by our names."""
         names = self.networks[0].names
-        return {ours.split(".")[0] for name in self.tensors for ours in names.ours(name)}
+        return {ours.split(".")[0] for name in self.weights for ours in names.ours(name)}
 
     @property
     def heads(self) -> list[str]:
@@ -158,13 +196,15 @@ class Checkpoint:
                 raise ValueError(f"{self.source}: there is no head {head!r} for this architecture, only {known}")
             return found[0]
         if head is not None:
-            model_type = self.config.get("model_type", OLDEST_MODEL_TYPE)
-            if model_type not in head.config_class.model_types:
-                expected = " or ".join(map(repr, head.config_class.model_types))
-                raise ValueError(f"{self.config_file}: model_type {model_type!r} is not supported here, only {expected}")
+            supported = head.config_class.model_types
+            if self.model_type not in supported:
+                raise ValueError(
+                    f"{self.config_file}: model_type {self.model_type!r} is not supported here, only "
+                    f"{' or '.join(map(repr, supported))}: this is no {supported[0].upper()}"
+                )
             return head
         complete = [network for network in self.networks if set(network.head_modules) <= self.modules]
-        named = [network for network in complete if network.architecture in (self.config.get("architectures") or [])]
+        named = [network for network in complete if network.architecture in self.architectures]
         # Weights alone do not show whether a classifier is for sequences or for tokens.
         needs = [network.head_modules for network in complete]
         unambiguous = [network for network in complete if needs.count(network.head_modules) == 1]
@@ -182,9 +222,9 @@ class Checkpoint:
         """Make a network; the arguments are those of `load`."""
         network, path = self.network(head), self.weights_file
         config = network.config_class.from_fields(self.config, self.config_file)
-        found, config = network.convert_weights(self.tensors, config, path)
+        found, config = network.convert_weights(self.weights, config, path)
         for stack, field in network.depth_fields.items():
-            _check_depth(found, stack, getattr(config, field), path)
+            self._check_depth(network, found, stack, getattr(config, field))
         if labels is not None:
             config = config.with_labels(labels)
         expected = self._expected_shapes(network, config)
@@ -195,7 +235,7 @@ class Checkpoint:
         self._check(network, found, expected)
         missing = [name for name in expected if name not in found]
         if not new_head and any(name.split(".")[0] in network.head_modules for name in missing):
-            raise ValueError(f"{self.source}: has no {network.head} head; heads found: {', '.join(self.heads) or 'none'}")
+            raise ValueError(f"{self.source}: has no {network.head} head; heads found: {', '.join(self.heads)}")
         model = network(config).set_attention(attention).to(dtype or _widest(found[name] for name in expected if name in found))
         copy_weights(model, found)
         model.initialized = tuple(missing)
@@ -212,14 +252,31 @@ class Checkpoint:
             raise ValueError(f"{self.config_file}: its sizes cannot be used ({reason})") from error
         return {network.names.relative(name): tensor.shape for name, tensor in model.state_dict().items()}
 
+    def _check_depth(self, network: "type[PretrainedModel]", found: Mapping[str, Tensor], stack: str, depth: int) -> None:
+        """Raise ValueError if the file has another number of layers, before a network of that depth is built."""
+        numbers = {name.removeprefix(f"{stack}.").split(".")[0] for name in found if name.startswith(f"{stack}.")}
+        if len(numbers) != depth:
+            raise ValueError(
+                f"{self.weights_file}: has {len(numbers)} layers ({stack}), config.json says {depth}. {self._hint(network)}"
+            )
+
+    def _hint(self, network: "type[PretrainedModel]") -> str:
+        """Return why a file may lack the tensors of a network, for an error message."""
+        if any(".lora_" in name or ".base_layer." in name for name in self.weights):
+            return "It has an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
+        if (prefixes := network.names.prefixes(self.weights)) and prefixes[0]:
+            return f"Its tensors begin with {prefixes[0]!r}: is it another architecture? Otherwise remove this prefix"
+        names = network.names
+        if any(names.theirs(names.relative(name)) and not names.ours(name) for name in self.weights):
+            return "Its tensors have the names of minibert's parameters: write it with `save_pretrained`"
+        return f"Is it a {network.architecture} with the sizes in config.json?"
+
     def _check(self, network: "type[PretrainedModel]", found: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
         """Raise ValueError for a tensor of another shape, and for a missing one that is not optional."""
         theirs = network.names.theirs
         required = [name for name in expected if name.split(".")[0] not in network.optional_modules]
         if lost := [theirs(name) for name in required if name not in found]:
-            raise ValueError(
-                f"{self.weights_file}: has no {_list(lost)}. Is it a {network.architecture} with the sizes in config.json?"
-            )
+            raise ValueError(f"{self.weights_file}: has no {shorten(lost)}. {self._hint(network)}")
         for name, shape in expected.items():
             if name in found and found[name].shape != shape:
                 raise ValueError(
@@ -230,10 +287,10 @@ class Checkpoint:
     def _warn(self, network: "type[PretrainedModel]", missing: list[str], unexpected: list[str]) -> None:
         parts = []
         if missing:
-            names = _list([network.names.theirs(name) for name in missing])
+            names = shorten([network.names.theirs(name) for name in missing])
             parts.append(f"not in the file, so newly initialized (train them before use): {names}")
         if unexpected:
-            names = _list([network.names.theirs(name) or name for name in unexpected])
+            names = shorten([network.names.theirs(name) or name for name in unexpected])
             parts.append(f"in the file, but not used by {network.__name__}: {names}")
         if parts:
             warnings.warn(f"{self.weights_file}: " + "; ".join(parts), stacklevel=4)
@@ -250,19 +307,8 @@ def copy_weights(model: "PretrainedModel", found: Mapping[str, Tensor]) -> None:
             parameter.copy_(found[relative])
 
 
-def _check_depth(found: Mapping[str, Tensor], stack: str, depth: int, path: Path) -> None:
-    """Raise ValueError if the file has another number of layers, before a network of that depth is built."""
-    numbers = {name.removeprefix(f"{stack}.").split(".")[0] for name in found if name.startswith(f"{stack}.")}
-    if len(numbers) != depth:
-        raise ValueError(f"{path}: has {len(numbers)} layers ({stack}), config.json says {depth}")
-
-
 def _widest(tensors: Iterable[Tensor]) -> torch.dtype:
     dtype = torch.float32
     for tensor in tensors:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return dtype
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

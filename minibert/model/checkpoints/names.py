@@ -1,7 +1,8 @@
 """Translation between our parameter names and those of another library's checkpoints."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,10 @@ from torch import Tensor
 
 LEAVES = {"gamma": "weight", "beta": "bias"}
 """Parameters of LayerNorm as named in files converted from TensorFlow."""
+WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Submodules that wrappers of PyTorch add, anywhere in a name: DistributedDataParallel, compile, FSDP, checkpointing."""
+OUTER_MODULES = ("model", "auto_model", "0")
+"""Submodules that hold the whole network in other libraries, at the start of a name: Lightning, sentence-transformers."""
 
 
 @dataclass(frozen=True)
@@ -52,54 +57,115 @@ class NameTable:
     def theirs(self, name: str) -> str:
         """Return their relative name of the tensor that holds our parameter `name`, or "" if there is none."""
         pattern, number, leaf = _split_name(name)
-        return f"{_with_number(self._theirs[pattern][0], number)}.{leaf}" if pattern in self._theirs and leaf else ""
+        return f"{insert_number(self._theirs[pattern][0], number)}.{leaf}" if pattern in self._theirs and leaf else ""
 
     def ours(self, name: str) -> tuple[str, ...]:
         """Return our relative names of the parameters in their tensor `name`; empty for an unknown tensor."""
         pattern, number, leaf = _split_name(name.removeprefix(self.their_prefix))
-        return tuple(f"{_with_number(ours, number)}.{leaf}" for ours in self._ours.get(pattern, ())) if leaf else ()
+        return tuple(f"{insert_number(ours, number)}.{leaf}" for ours in self._ours.get(pattern, ())) if leaf else ()
+
+    def unwrap(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Remove the names of wrappers and outer modules from the names of a file. Raises: ValueError if two become one."""
+        plain = {name: name if self.ours(name) else _without_wrappers(name) for name in tensors}
+        prefixes = [prefix for prefix in self.prefixes(plain.values()) if {*prefix.split(".")} <= {*OUTER_MODULES, ""}]
+        prefix = prefixes[0] if prefixes else ""
+        unwrapped: dict[str, str] = {}
+        for name, short in plain.items():
+            if (other := unwrapped.setdefault(short.removeprefix(prefix), name)) != name:
+                raise ValueError(f"tensors {other} and {name} are the same parameter")
+        return {short: tensors[name] for short, name in unwrapped.items()}
+
+    def prefixes(self, names: Collection[str]) -> list[str]:
+        """Return the prefixes such as "model." after which names of this table follow; the one of most names first."""
+        counts = Counter(prefix for name in names for prefix in _prefixes(name) if self.ours(name.removeprefix(prefix)))
+        return sorted(counts, key=lambda prefix: (-counts[prefix], len(prefix)))
 
     def read(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert the tensors of a file to ours, under relative names. Unknown tensors keep their names."""
+        """Convert the tensors of a file to ours, under relative names. Unknown tensors keep their names.
+
+        Raises: ValueError for a tensor that cannot be divided, and for two different tensors of one parameter.
+        """
         found: dict[str, Tensor] = {}
+        sources: dict[str, str] = {}
         for name, tensor in tensors.items():
             ours = self.ours(name) or (name,)
             weight = tensor.mT if self._is_transposed(name) and tensor.dim() == 2 else tensor
-            found |= zip(ours, weight.chunk(len(ours)) if len(ours) > 1 else [weight], strict=False)
+            if len(ours) > 1 and (weight.dim() == 0 or len(weight) % len(ours)):
+                raise ValueError(f"tensor {name} has shape {tuple(tensor.shape)}, which is not {len(ours)} equal parts")
+            for parameter, part in zip(ours, weight.chunk(len(ours)) if len(ours) > 1 else [weight], strict=True):
+                other = sources.setdefault(parameter, name)
+                if other != name and not same_values(found[parameter], part):
+                    raise ValueError(f"tensors {other} and {name} differ, but are the same parameter")
+                found[parameter] = part
         return found
 
     def write(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert the parameters of a network to the tensors of a file."""
+        """Convert the parameters of a network to the tensors of a file.
+
+        Raises: ValueError that names the parameters which have no place in a file, or none of their own.
+        """
+        if unknown := [name for name in weights if self.relative(name) not in self.ours(self.theirs(self.relative(name)))]:
+            raise ValueError(
+                f"checkpoint files have no name for {shorten(unknown)}. Save adapters such as LoRA with their own library, or "
+                "merge them into the weights (`merge_and_unload` of peft)"
+            )
         is_base_model = bool(self.our_prefix) and not any(name.startswith(self.our_prefix) for name in weights)
         prefix = "" if is_base_model else self.their_prefix
-        parts: dict[str, dict[int, Tensor]] = {}
-        for name, tensor in weights.items():
-            relative = self.relative(name)
-            pattern, _, _ = _split_name(relative)
-            full_name = ("" if relative.startswith(self.outside_base_model) else prefix) + self.theirs(relative)
-            parts.setdefault(full_name, {})[self._theirs[pattern][1]] = tensor
-        whole = {name: torch.cat(_in_order(some)) if len(some) > 1 else some[0] for name, some in parts.items()}
-        return {
-            name: (tensor.mT if self._is_transposed(name) and tensor.dim() == 2 else tensor).contiguous()
-            for name, tensor in whole.items()
-        }
+        sources = {self.relative(name): name for name in weights}
+        if len(sources) < len(weights):
+            raise ValueError(f"two parameters have one name in checkpoint files: {shorten(weights.keys() - sources.values())}")
+        tensors: dict[str, Tensor] = {}
+        for theirs in dict.fromkeys(map(self.theirs, sources)):
+            parts = self.ours(theirs)
+            if missing := [part for part in parts if part not in sources]:
+                raise ValueError(f"the tensor {theirs} of a checkpoint file cannot be written without {shorten(missing)}")
+            name = theirs if parts[0].startswith(self.outside_base_model) else prefix + theirs
+            whole = torch.cat([weights[sources[part]] for part in parts]) if len(parts) > 1 else weights[sources[parts[0]]]
+            tensors[name] = (whole.mT if self._is_transposed(name) and whole.dim() == 2 else whole).contiguous()
+        return tensors
 
     def _is_transposed(self, name: str) -> bool:
         return _split_name(name.removeprefix(self.their_prefix))[0] in self.transposed
+
+
+def same_values(one: Tensor, other: Tensor) -> bool:
+    """Return True if two tensors have the same shape and values; their types may differ."""
+    return one.shape == other.shape and bool((one == other).all())
+
+
+def shorten(names: Collection[str]) -> str:
+    """Join names for a message: the first eight, and the number of the others."""
+    return ", ".join([*names][:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def split_number(name: str) -> tuple[str, str]:
+    """Split a module name into its pattern, with N for the layer number, and the layer number.
+
+    >>> split_number("layers.3.attention")
+    ('layers.N.attention', '3')
+    """
+    number = re.search(r"\.(\d+)\.", f".{name}.")
+    pattern = re.sub(r"\.\d+\.", ".N.", f".{name}.", count=1)[1:-1]
+    return pattern, number[1] if number else ""
+
+
+def insert_number(pattern: str, number: str) -> str:
+    """Replace N in the pattern of a module name by a layer number: the inverse of `split_number`."""
+    return f".{pattern}.".replace(".N.", f".{number}.")[1:-1]
 
 
 def _split_name(name: str) -> tuple[str, str, str]:
     """Split a parameter name into its module (N for the layer number), the layer number, and `weight`, `bias` or ""."""
     module, _, leaf = name.rpartition(".")
     leaf = LEAVES.get(leaf, leaf)
-    number = re.search(r"\.(\d+)\.", f".{module}.")
-    pattern = re.sub(r"\.\d+\.", ".N.", f".{module}.", count=1)[1:-1]
-    return pattern, number[1] if number else "", leaf if leaf in ("weight", "bias") else ""
+    return *split_number(module), leaf if leaf in ("weight", "bias") else ""
 
 
-def _with_number(pattern: str, number: str) -> str:
-    return re.sub(r"\.N\.", f".{number}.", f".{pattern}.")[1:-1]
+def _without_wrappers(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
-def _in_order(parts: Mapping[int, Tensor]) -> list[Tensor]:
-    return [parts[place] for place in sorted(parts)]
+def _prefixes(name: str) -> Iterator[str]:
+    """Yield the beginnings of a name that end with a dot, and the empty one; at most four modules long."""
+    parts = name.split(".", 4)[:-1]
+    return (".".join([*parts[:count], ""]) for count in range(len(parts) + 1))

@@ -4,6 +4,8 @@ Files may be damaged or hostile: everything in them is checked before it is used
 """
 
 import json
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from minibert.files import write_atomically
+from minibert.files import file_kind, write_atomically
 from minibert.hub import fetch
 
 WEIGHTS_FILE = "model.safetensors"
@@ -20,6 +22,7 @@ PICKLED_FILE = "pytorch_model.bin"
 INDEX = ".index.json"
 FORMS = (WEIGHTS_FILE, WEIGHTS_FILE + INDEX, PICKLED_FILE, PICKLED_FILE + INDEX)
 """File names of weights, the safer format first. An index lists the files of sharded weights."""
+SAVE_WEIGHTS = "save the weights alone, such as with `torch.save(model.state_dict(), path)`"
 FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights may have."""
 
@@ -31,21 +34,35 @@ def find_weights(source: str | Path) -> Path:
     for name in FORMS:
         if (found := fetch(source, name)) is not None:
             return found
-    raise FileNotFoundError(f"{source}: is not a checkpoint, it has none of {', '.join(FORMS)}")
+    other = sorted(file.name for file in Path(source).glob("*.safetensors"))
+    hint = f". To load {other[0]}, give the path of that file" if other else ""
+    raise FileNotFoundError(f"{source}: is not a checkpoint, it has none of {', '.join(FORMS)}{hint}")
 
 
 def read_weights(source: str | Path) -> tuple[Mapping[str, Tensor], Path]:
     """Read all tensors of a checkpoint; return them by name, with the path of their file or index.
 
-    Raises: ValueError, naming file and tensor, for damaged files, values that are not finite and anything that is not a
-    tensor; FileNotFoundError for a missing file.
+    Raises: ValueError, naming file and tensor, for damaged files and anything that is not a dense tensor; FileNotFoundError
+    for a missing file.
     """
     path = find_weights(source)
     tensors = _read_shards(source, path) if path.name.endswith(INDEX) else _read_file(path)
     for name, tensor in tensors.items():
-        if reason := _why_unusable(name, tensor):
-            raise ValueError(f"{path}: tensor {name} {reason}")
+        if tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise ValueError(f"{path}: tensor {name} is not stored as a dense tensor on the CPU")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            # A few bytes would fill the memory when copied.
+            raise ValueError(f"{path}: tensor {name} has a shape larger than its stored data")
     return tensors, path
+
+
+def check_parameter(name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a tensor that cannot be a parameter: quantized, complex, or with infinite or NaN values."""
+    if tensor.dtype not in FLOAT_TYPES:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ValueError(f"tensor {name} has the type {kind}: quantized weights are not supported")
+    if not tensor.to(torch.float32).isfinite().all():
+        raise ValueError(f"tensor {name} has infinite or NaN values")
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -53,31 +70,25 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
     write_atomically(path, safetensors.torch.save(dict(tensors), metadata={"format": "pt"}))
 
 
-def _why_unusable(name: str, tensor: Tensor) -> str | None:
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
-        return "is not stored as a dense tensor on the CPU"
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return "has a shape larger than its stored data"  # a few bytes would fill the memory when copied
-    if tensor.dtype in (torch.int32, torch.int64) and name.endswith("_ids"):
-        return None  # buffers of positions, not parameters
-    if tensor.dtype not in FLOAT_TYPES:
-        return f"has the type {str(tensor.dtype).removeprefix('torch.')}: quantized weights are not supported"
-    return None if tensor.to(torch.float32).isfinite().all() else "has infinite or NaN values"
-
-
 def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:
+    """Read the files that an index lists. Raises: as `read_weights`, also if index and files do not agree."""
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        files = {name: str(file) for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{index}: is not an index of weights ({error!r})") from error
+        raise ValueError(f"{index}: is not an index of weights ({type(error).__name__})") from error
     tensors: dict[str, Tensor] = {}
-    for name in sorted(map(str, names)):
-        if Path(name).name != name:
-            raise ValueError(f"{index}: {name!r} is not a plain file name")
-        shard = fetch(source, name)
-        if shard is None:
-            raise FileNotFoundError(f"{index}: lists {name}, which is missing")
-        tensors |= _read_file(shard)
+    for file in sorted(set(files.values())):
+        if Path(file).name != file:
+            raise ValueError(f"{index}: {file!r} is not a plain file name")
+        path = fetch(source, file)
+        if path is None:
+            raise FileNotFoundError(f"{index}: lists {file}, which is missing")
+        shard = _read_file(path)
+        if twice := tensors.keys() & shard.keys():
+            raise ValueError(f"{index}: tensor {min(twice)} is in two of its files")
+        if lost := [name for name in files if files[name] == file and name not in shard]:
+            raise ValueError(f"{index}: lists tensor {lost[0]} in {file}, which does not have it")
+        tensors |= shard
     return tensors
 
 
@@ -89,20 +100,32 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: is not a complete safetensors file ({error})") from error
+        kind = file_kind(path)
+        what = f"{kind}, not a checkpoint" if kind else f"not a complete safetensors file ({error})"
+        raise ValueError(f"{path}: is {what}") from error
     except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path}: has tensors that cannot be read ({error!r})") from error
 
 
 def _read_pickled(path: Path) -> dict[str, Tensor]:
-    """Read a pickle with `weights_only`: a pickle can run any program, this restricts it to tensors."""
+    """Read a pickle with `weights_only`: a pickle can run any program, this restricts it to tensors.
+
+    PyTorch's own message is not passed on: it advises to read the file without this restriction.
+    """
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the version of the pickle, and archives of TorchScript
+            stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile pickle can raise anything
-        reason = str(error).partition("\n")[0][:200] or repr(error)
-        raise ValueError(f"{path}: is not a complete file of PyTorch weights ({reason})") from error
+        if kind := file_kind(path):
+            raise ValueError(f"{path}: is {kind}, not a checkpoint") from error
+        if python_object := re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error)):
+            content = f"the Python object {python_object[1]}" if python_object[1] else "a TorchScript program"
+            raise ValueError(f"{path}: contains {content}, not only tensors; {SAVE_WEIGHTS}") from error
+        raise ValueError(f"{path}: is not a complete file of PyTorch weights ({type(error).__name__})") from error
     if not isinstance(stored, Mapping):
-        raise ValueError(f"{path}: contains a {type(stored).__name__} instead of named tensors")
-    if wrong := [name for name, value in stored.items() if not (isinstance(name, str) and isinstance(value, Tensor))]:
-        raise ValueError(f"{path}: {wrong[0]!r} is not a tensor")
+        raise ValueError(f"{path}: contains a {type(stored).__name__} instead of named tensors; {SAVE_WEIGHTS}")
+    for name, value in stored.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise ValueError(f"{path}: its entry {name!r} is a {type(value).__name__}, not a tensor; {SAVE_WEIGHTS}")
     return dict(stored)

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from minibert.files import write_atomically
 from minibert.model.checkpoints.loading import CONFIG_FILE, Checkpoint
+from minibert.model.checkpoints.names import insert_number, split_number
 from minibert.model.checkpoints.weights import PICKLED_FILE, WEIGHTS_FILE
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import record
@@ -71,7 +72,7 @@ def _initialized_stages(model: PretrainedModel, inputs: Inputs) -> set[str]:
 
 def is_reference_stage(model: PretrainedModel, path: str) -> bool:
     """Return True if the network declares a module of transformers that computes this stage."""
-    pattern = re.sub(r"\.\d+\.", ".N.", f".{path}.")[1:-1]
+    pattern, _ = split_number(path)
     parent, _, step = pattern.rpartition(".")
     return pattern in model.reference_stages or (parent in model.attention_modules and step in ATTENTION_STEPS)
 
@@ -106,7 +107,7 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
     with redirect_stderr(StringIO()), _as_folder(checkpoint.source) as folder:
         reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
     for path, name in model.attention_modules.items():
-        attention.paths |= {module: _numbered(path, layer) for module, layer in _find_modules(reference, name)}
+        attention.paths |= {module: insert_number(path, layer) for module, layer in _find_modules(reference, name)}
     with torch.no_grad(), _hooks(reference, model.reference_stages, stages):
         reference(**inputs)
     skipped = _initialized_stages(model, inputs)
@@ -139,17 +140,13 @@ def _find_modules(reference: Any, pattern: str) -> list[tuple[nn.Module, str]]:
     return []
 
 
-def _numbered(path: str, layer: str) -> str:
-    return f".{path}.".replace(".N.", f".{layer}.")[1:-1]
-
-
 @contextmanager
 def _hooks(reference: Any, table: Mapping[str, str], stages: Stages) -> Iterator[None]:
     """Store the inputs and outputs of transformers' modules in `stages` until the block ends."""
     with ExitStack() as stack:
         for path, name in table.items():
             for module, layer in _find_modules(reference, name.removeprefix("<")):
-                stage = _numbered(path, layer)
+                stage = insert_number(path, layer)
                 if name.startswith("<"):
                     handle = module.register_forward_pre_hook(partial(_store_input, stages, stage), with_kwargs=True)
                 else:
