@@ -1,5 +1,6 @@
 """Text generation: greedy search, sampling and beam search."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,10 +48,10 @@ def sampler(
         top_p: sample from the most likely tokens that together have probability p (`equations.top_p_filter`).
         seed: equal seeds give equal samples; None gives different ones each time.
 
-    Raises: ValueError for a negative temperature, and for `top_k` or `top_p` with temperature 0.
+    Raises: ValueError for a temperature that is negative or not finite, and for `top_k` or `top_p` with temperature 0.
     """
-    if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature:g}, but must be at least 0")
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature is {temperature:g}, but must be a finite number, at least 0")
     if temperature == 0 and (top_k is not None or top_p is not None):
         raise ValueError("temperature 0 is greedy search: for top_k or top_p choose a temperature above 0, such as 1")
     generators: dict[torch.device, torch.Generator] = {}
@@ -61,7 +62,7 @@ def sampler(
         if logits.device not in generators:
             generator = generators[logits.device] = torch.Generator(logits.device)
             generator.seed() if seed is None else generator.manual_seed(seed)
-        logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
+        logits = (logits - logits.amax(dim=-1, keepdim=True)).double() / temperature  # float32 has no number below 1e-45
         logits = logits if top_k is None else top_k_filter(logits, top_k)
         logits = logits if top_p is None else top_p_filter(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)
@@ -74,26 +75,32 @@ def greedy_search(
     next_logits: NextTokenLogits,
     prompt: Int[Tensor, "batch prompt"],
     eos_token_id: int | None,
-    max_new_tokens: int,
+    max_new_tokens: int | Int[Tensor, " batch"],
     choose: TokenChoice = most_likely,
 ) -> list[GeneratedSequence]:
     """Append the most likely token, or the one chosen by `choose`, until the end token or `max_new_tokens`.
 
+    Args:
+        max_new_tokens: one maximum for all prompts, or one for each.
+
+    Raises: ValueError if `max_new_tokens` is less than 1.
     Tests: tests/model/test_generation.py::TestGreedySearch
     """
     rows, tokens, cache = torch.arange(len(prompt), device=prompt.device), prompt, KeyValueCache()
+    limits = _limits(max_new_tokens, prompt)
     generated: list[list[int]] = [[] for _ in prompt]
     log_probabilities = [0.0] * len(prompt)
-    for _ in range(max_new_tokens):
+    for length in range(1, int(limits.max()) + 1):
         logits = next_logits(tokens, cache, rows)
         chosen = choose(logits)
         chosen_log_probabilities = logits.log_softmax(dim=-1).gather(-1, chosen[:, None]).squeeze(-1)
         for row, token, value in zip(rows.tolist(), chosen.tolist(), chosen_log_probabilities.tolist(), strict=True):
             generated[row].append(token)
             log_probabilities[row] += value
-        unfinished = torch.arange(len(rows), device=rows.device)
+        is_unfinished = limits[rows] > length
         if eos_token_id is not None:
-            unfinished = (chosen != eos_token_id).nonzero().squeeze(-1)
+            is_unfinished &= chosen != eos_token_id
+        unfinished = is_unfinished.nonzero().squeeze(-1)
         if not len(unfinished):
             break
         if len(unfinished) < len(rows):
@@ -107,7 +114,7 @@ def beam_search(
     next_logits: NextTokenLogits,
     prompt: Int[Tensor, "batch prompt"],
     eos_token_id: int,
-    max_new_tokens: int,
+    max_new_tokens: int | Int[Tensor, " batch"],
     beams: int = 4,
     alpha: float = 0.6,
     penalty: Callable[[int, float], float] = length_penalty,
@@ -115,13 +122,17 @@ def beam_search(
     """Extend the `beams` most likely hypotheses in parallel until as many are finished; return the best one of each prompt.
 
     Args:
+        max_new_tokens: one maximum for all prompts, or one for each.
         penalty: function of length and α that divides the log-probability.
 
     Source: Graves 2012; Vaswani et al. 2017, section 6.1 (beam 4, α = 0.6). The search ends as in transformers with
         `early_stopping=True`.
-    Differs: the sequence of greedy search is always one of the candidates, so the result is never worse than it.
+    Differs: the sequence of greedy search is always one of the candidates, so the result is never worse than it. A hypothesis
+        of probability 0 is never one.
+    Raises: ValueError if `max_new_tokens` is less than 1.
     Tests: tests/model/test_generation.py::TestBeamSearch
     """
+    limits = _limits(max_new_tokens, prompt)
     finished: list[list[GeneratedSequence]] = [
         [sequence] for sequence in greedy_search(next_logits, prompt, eos_token_id, max_new_tokens)
     ]
@@ -130,7 +141,7 @@ def beam_search(
     generated = tokens[:, :0]
     scores = torch.full((len(prompt), beams), -torch.inf, device=prompt.device)
     scores[:, 0] = 0.0  # all beams are equal at first, so only one may be extended
-    for _ in range(max_new_tokens):
+    for length in range(1, int(limits.max()) + 1):
         log_probabilities = next_logits(tokens, cache, active.repeat_interleave(beams)).log_softmax(dim=-1)
         vocabulary = log_probabilities.shape[-1]
         totals = (scores.to(log_probabilities).flatten()[:, None] + log_probabilities).view(len(active), -1)
@@ -139,7 +150,7 @@ def beam_search(
         rows = torch.arange(len(active), device=active.device)[:, None] * beams + beam
         ends = token == eos_token_id
         # A finished hypothesis counts only among the best `beams`. The next best take the place of finished ones.
-        for sentence, candidate in ends[:, :beams].nonzero().tolist():
+        for sentence, candidate in (ends & (best > -torch.inf))[:, :beams].nonzero().tolist():
             output = [*generated[rows[sentence, candidate]].tolist(), eos_token_id]
             finished[active[sentence]].append(GeneratedSequence(output, best[sentence, candidate].item()))
         continued = ends.int().argsort(dim=1, stable=True)[:, :beams]
@@ -148,12 +159,32 @@ def beam_search(
         generated = torch.cat([generated[rows], token[..., None]], dim=2)
         # A sentence is done when `beams` hypotheses are finished; the one of greedy search comes in addition.
         unfinished = torch.tensor([len(finished[sentence]) <= beams for sentence in active.tolist()], device=active.device)
+        possible = scores > -torch.inf
+        at_limit = limits[active] == length
+        for sentence, candidate in ((unfinished & at_limit)[:, None] & possible).nonzero().tolist():
+            output = generated[sentence, candidate].tolist()
+            finished[active[sentence]].append(GeneratedSequence(output, scores[sentence, candidate].item()))
+        unfinished &= possible.any(dim=1) & ~at_limit
         active, scores, generated = active[unfinished], scores[unfinished], generated[unfinished].flatten(0, 1)
         if not len(active):
             break
         cache.select(rows[unfinished].flatten())
         tokens = generated[:, -1:]
-    for sentence, row in zip(active.repeat_interleave(beams).tolist(), range(len(generated)), strict=True):
-        if (total := scores.flatten()[row].item()) > -torch.inf:
-            finished[sentence].append(GeneratedSequence(generated[row].tolist(), total))
     return [max(sequences, key=lambda sequence: sequence.score(alpha, penalty)) for sequences in finished]
+
+
+def check_max_new_tokens(max_new_tokens: int, free_positions: int) -> None:
+    """Raise ValueError if a model has learned positions for fewer new tokens than `max_new_tokens`."""
+    if max_new_tokens > free_positions:
+        raise ValueError(
+            f"max_new_tokens is {max_new_tokens}, but this model has positions for {free_positions} new tokens only: "
+            "lower max_new_tokens, or shorten the text"
+        )
+
+
+def _limits(max_new_tokens: int | Tensor, prompt: Tensor) -> Int[Tensor, " batch"]:
+    """Return the maximum number of new tokens of each prompt."""
+    limits = torch.as_tensor(max_new_tokens, device=prompt.device).expand(len(prompt))
+    if (limits < 1).any():
+        raise ValueError(f"max_new_tokens is {int(limits.min())}, but must be at least 1")
+    return limits

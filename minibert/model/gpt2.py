@@ -14,7 +14,7 @@ from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
-from minibert.model.generation import GeneratedSequence, greedy_search, sampler
+from minibert.model.generation import GeneratedSequence, check_max_new_tokens, greedy_search, sampler
 from minibert.model.inputs import Mask, check_batch, check_ids, keep_mask
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
@@ -144,7 +144,13 @@ class GPT2LMHeadModel(PretrainedModel):
         super().__init__(config)
         self.words = nn.Embedding(config.vocab_size, config.hidden_size)
         self.decoder = Decoder(
-            config, config.num_hidden_layers, "learned", pre_norm=True, attention=attention, cross_attention=False
+            config,
+            config.num_hidden_layers,
+            "learned",
+            pre_norm=True,
+            attention=attention,
+            cross_attention=False,
+            skip_padding=True,
         )
         self.output = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.initialize(self)
@@ -201,12 +207,15 @@ class GPT2LMHeadModel(PretrainedModel):
             attention_mask: 0 for padding, which must be on the left.
             temperature, top_k, top_p, seed: see `model.generation.sampler`. Temperature 0 is greedy search.
 
-        Raises: ValueError for a text that is empty or ends with padding.
+        Raises: ValueError for a text that ends with padding, and for more tokens than positions.
         """
         check_batch("input_ids", input_ids)
         keep = keep_mask(attention_mask, input_ids)
-        if not input_ids.shape[1] or not keep[:, -1].all():
-            raise ValueError("a text is empty or ends with padding: pad on the left")
+        if not keep[:, -1].all():
+            raise ValueError("a text ends with padding: pad on the left")
+        check_max_new_tokens(max_new_tokens, self.config.max_position_embeddings - input_ids.shape[1] + 1)
+        if eos_token_id is not None and eos_token_id not in range(self.config.vocab_size):
+            raise ValueError(f"eos_token_id is {eos_token_id}, but must be None or an id below {self.config.vocab_size}")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             logits: Tensor = self(tokens, keep if cache.keep is None else None, cache=cache).logits

@@ -9,11 +9,11 @@ Mask = Bool[Tensor, "batch tokens"] | Int[Tensor, "batch tokens"]
 
 
 def check_batch(name: str, ids: Tensor) -> None:
-    """Raise ValueError unless `ids` is a batch of sequences."""
-    if ids.ndim != 2 or not len(ids):
+    """Raise ValueError unless `ids` is a batch of sequences, with at least one sequence and one token."""
+    if ids.ndim != 2 or not ids.numel():
         shape = tuple(ids.shape)
-        hint = f": for one text, pass {name}[None]" if ids.ndim == 1 else ""
-        raise ValueError(f"{name} has shape {shape}, expected (batch, tokens){hint}")
+        hints = {1: f": for one text, pass {name}[None]", 2: ", both at least 1"}
+        raise ValueError(f"{name} has shape {shape}, expected (batch, tokens){hints.get(ids.ndim, '')}")
 
 
 def check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:

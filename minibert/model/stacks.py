@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -88,7 +89,7 @@ class Encoder(Stack):
             words: word embeddings.
             keep: Boolean mask; True for tokens, False for padding.
         """
-        positions = token_positions(keep)
+        positions = token_positions(torch.ones_like(keep[:1]))
         hidden = self.embed(words, positions)
         relative = self.positions.relative(positions, positions, words.dtype)
         return self.final_norm(self.layers(hidden, keep[:, None, None, :], relative))
@@ -100,6 +101,7 @@ class Decoder(Stack):
     Args:
         config, depth, positions, pre_norm, attention: as in `Encoder`.
         cross_attention: False for a decoder without encoder, such as GPT-2.
+        skip_padding: do not count padding in the positions of the tokens after it.
     """
 
     def __init__(
@@ -110,9 +112,11 @@ class Decoder(Stack):
         pre_norm: bool = False,
         attention: AttentionImplementation = "auto",
         cross_attention: bool = True,
+        skip_padding: bool = False,
     ) -> None:
         layer = DecoderLayer if cross_attention else EncoderLayer
         super().__init__(config, (layer(config, attention, pre_norm) for _ in range(depth)), positions, pre_norm)
+        self.skip_padding = skip_padding
 
     def forward(
         self,
@@ -136,7 +140,7 @@ class Decoder(Stack):
         new = words.shape[1]
         keep = keep if cache is None else cache.update_mask(keep)
         past = causal_mask(keep.shape[1]).to(words.device)[-new:]
-        positions = token_positions(keep)
+        positions = token_positions(keep if self.skip_padding else torch.ones_like(keep))
         hidden = self.embed(words, positions[:, -new:])
         relative = self.positions.relative(positions[:, -new:], positions, words.dtype)
         sources = {}
@@ -145,6 +149,6 @@ class Decoder(Stack):
         return self.final_norm(self.layers(hidden, past & keep[:, None, None, :], relative, cache, **sources))
 
 
-def token_positions(keep: Bool[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
-    """Return the position of each token, from 0. Padding is not counted, on whichever side it is."""
-    return (keep.cumsum(dim=1) - 1).clamp(min=0)
+def token_positions(counted: Bool[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+    """Return the position of each token, from 0: the number of counted tokens before it."""
+    return (counted.cumsum(dim=1) - 1).clamp(min=0)

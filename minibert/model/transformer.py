@@ -1,6 +1,7 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017)."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
-from minibert.model.generation import GeneratedSequence, beam_search, greedy_search
+from minibert.model.generation import GeneratedSequence, beam_search, check_max_new_tokens, greedy_search
 from minibert.model.inputs import check_batch, check_ids, keep_mask
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
@@ -25,6 +26,9 @@ from minibert.observe import observe
 SourceMask = Bool[Tensor, "batch sources"] | Int[Tensor, "batch sources"]
 TargetMask = Bool[Tensor, "batch targets"] | Int[Tensor, "batch targets"]
 """Attention masks of the source and the target; see `inputs.Mask`."""
+
+MAX_ALPHA = 10
+"""Maximum exponent of the length penalty. Larger ones exceed the range of floating-point numbers for long outputs."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Transformer(PretrainedModel):
 
     Differs: `config.pre_norm` moves normalization before the sublayers (see `EncoderLayer`). Linear layers are initialized
         as in PyTorch's `nn.Transformer` (Glorot and Bengio 2010), embeddings with variance 1/d_model as in tensor2tensor;
-        the paper does not say.
+        the paper does not say. Padding before a token counts in its position, as in MarianMT: pad on the right.
 
     >>> from minibert import TRANSFORMERS
     >>> model = Transformer(TRANSFORMERS["tiny"])
@@ -223,27 +227,28 @@ class Transformer(PretrainedModel):
         Args:
             beams: number of hypotheses; 1 is greedy search.
             alpha: exponent of the length penalty; 0 is none.
-            max_new_tokens: default: 50 more than the longest source (Vaswani et al., section 6.1), up to the number of
-                learned positions.
+            max_new_tokens: default: for each source 50 more than its own tokens (Vaswani et al., section 6.1), up to the
+                number of learned positions.
             penalty: function of length and α; that of transformers is `lambda length, alpha: length**alpha`.
 
-        Raises: ValueError for fewer than one beam, and as `forward`.
+        Raises: ValueError for fewer than one beam, for more tokens than learned positions, and as `forward`.
         """
         if beams < 1:
             raise ValueError(f"beams is {beams}, but must be at least 1")
+        if not abs(alpha) <= MAX_ALPHA:
+            raise ValueError(f"alpha is {alpha:g}, but must be from {-MAX_ALPHA} to {MAX_ALPHA}")
         memory, keep = self.encode(input_ids, attention_mask), keep_mask(attention_mask, input_ids)
-        if max_new_tokens is None:
-            max_new_tokens = input_ids.shape[1] + 50
-            if self.config.positions == "learned":
-                max_new_tokens = min(max_new_tokens, self.config.max_position_embeddings)
+        free_positions = self.config.max_position_embeddings if self.config.positions == "learned" else sys.maxsize
+        check_max_new_tokens(max_new_tokens or 1, free_positions)
+        limits = (keep.sum(dim=1) + 50).clamp(max=free_positions) if max_new_tokens is None else max_new_tokens
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
         if beams == 1:
-            return greedy_search(step, start, self.config.eos_token_id, max_new_tokens)
-        return beam_search(step, start, self.config.eos_token_id, max_new_tokens, beams, alpha, penalty)
+            return greedy_search(step, start, self.config.eos_token_id, limits)
+        return beam_search(step, start, self.config.eos_token_id, limits, beams, alpha, penalty)
 
     @classmethod
     def convert_weights(

@@ -1,12 +1,14 @@
 """Tests of text generation: greedy search, beam search, sampling, and the key-value cache."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from minibert.equations import softmax
 from minibert.model.cache import KeyValueCache
@@ -19,9 +21,17 @@ EOS = 3
 PROMPT = torch.tensor([[2], [2]])
 
 
-def bigram_model(seed: int, vocabulary: int = 6, spread: float = 2.0) -> Callable[[Tensor, KeyValueCache, Tensor], Tensor]:
-    """Create a bigram model: the next token depends only on the last token and on the row, so all outputs can be listed."""
+def bigram_model(
+    seed: int, vocabulary: int = 6, spread: float = 2.0, impossible: bool = False
+) -> Callable[[Tensor, KeyValueCache, Tensor], Tensor]:
+    """Create a bigram model: the next token depends only on the last token and on the row, so all outputs can be listed.
+
+    Args:
+        impossible: about half of all next tokens have probability 0.
+    """
     table = spread * normal(seed, 2, vocabulary, vocabulary)
+    if impossible:
+        table = torch.where((table < 0) & (table < table.amax(dim=-1, keepdim=True)), -torch.inf, table)
 
     def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
         return table[rows, tokens[:, -1]]
@@ -121,16 +131,20 @@ class TestBeamSearch:
             assert best.score(alpha) == pytest.approx(max(all_scores))
 
     @settings(max_examples=40)
-    @given(seeds, st.integers(2, 6), st.integers(2, 4), st.sampled_from([0.0, 0.6, 3.0]))
-    @example(1, 6, 4, 3.0)  # the best output would differ if finished outputs were continued
-    def test_value(self, seed: int, max_tokens: int, beams: int, alpha: float) -> None:
-        """The output equals that of a loop over one row with lists. Many outputs have similar probabilities here."""
-        step = bigram_model(seed, vocabulary=6, spread=1.0)
+    @given(seeds, st.integers(2, 6), st.integers(2, 4), st.sampled_from([0.0, 0.6, 3.0]), st.booleans())
+    @example(1, 6, 4, 3.0, False)  # the best output would differ if finished outputs were continued
+    def test_value(self, seed: int, max_tokens: int, beams: int, alpha: float, impossible: bool) -> None:
+        """The output equals that of a loop over one row with lists. Many outputs have similar probabilities here.
+
+        Outputs of probability 0 do not count, neither as finished nor as unfinished.
+        """
+        step = bigram_model(seed, vocabulary=6, spread=1.0, impossible=impossible)
         found = beam_search(step, PROMPT, EOS, max_tokens, beams, alpha)
         for row, greedy in enumerate(greedy_search(step, PROMPT, EOS, max_tokens)):
             finished, unfinished = [greedy.tokens], [[]]
             for _ in range(max_tokens):
                 extended = [[*prefix, token] for prefix in unfinished for token in range(6)]
+                extended = [tokens for tokens in extended if log_probability(step, row, tokens) > -math.inf]
                 extended.sort(key=lambda tokens, row=row: -log_probability(step, row, tokens))
                 finished += [tokens for tokens in extended[:beams] if tokens[-1] == EOS]
                 unfinished = [tokens for tokens in extended if tokens[-1] != EOS][:beams]
@@ -144,13 +158,27 @@ class TestBeamSearch:
             assert found[row].log_probability == pytest.approx(log_probability(step, row, found[row].tokens))
             assert found[row].tokens in finished + unfinished
 
-    @given(seeds)
-    def test_rows_are_searched_independently(self, seed: int) -> None:
-        """A row alone has the same output as in a batch."""
+    @given(seeds, st.integers(1, 6), st.integers(1, 6))
+    def test_rows_are_searched_independently(self, seed: int, limit: int, other_limit: int) -> None:
+        """A row alone has the same output as in a batch whose other row has another maximum length. So has greedy search."""
         step = bigram_model(seed)
-        both = beam_search(step, PROMPT, EOS, 5, beams=3)
-        alone = beam_search(lambda tokens, cache, rows: step(tokens, cache, rows + 1), PROMPT[1:], EOS, 5, beams=3)
-        assert both[1].tokens == alone[0].tokens
+
+        def second_row(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
+            return step(tokens, cache, rows + 1)
+
+        limits = torch.tensor([other_limit, limit])
+        for search in (greedy_search, partial(beam_search, beams=3)):
+            both, alone = search(step, PROMPT, EOS, limits), search(second_row, PROMPT[1:], EOS, limit)
+            assert both[1] == alone[0]
+
+    def test_hypotheses_of_probability_zero_do_not_end_the_search(self) -> None:
+        """Of 4 beams only one is possible. The end token of the others has probability 0 and does not count as finished."""
+        table = torch.zeros(6, 6)
+        for last, following in ((2, 4), (4, 5), (5, EOS)):
+            table[last] = -torch.inf
+            table[last, following] = 0.0
+        (output,) = beam_search(lambda tokens, cache, rows: table[tokens[:, -1]], PROMPT[:1], EOS, 9, beams=4)
+        assert output == GeneratedSequence([4, 5, EOS], 0.0)
 
 
 class TestSampler:
@@ -187,7 +215,10 @@ class TestSampler:
             sampler(temperature=float("nan"))
         with pytest.raises(ValueError, match="for top_k or top_p choose a temperature above"):
             sampler(temperature=0.0, top_k=3)
-        assert torch.equal(sampler(temperature=1e-45)(logits), most_likely(logits))
+        for temperature in (1e-6, 1e-45, 5e-324):
+            assert torch.equal(sampler(temperature)(logits.float()), most_likely(logits))
+        with pytest.raises(ValueError, match="temperature is inf"):
+            sampler(temperature=math.inf)
 
 
 class TestCache:
@@ -233,9 +264,15 @@ class TestGenerate:
             total = sum(scores[position, token].item() for position, token in enumerate(one.tokens))
             assert one.log_probability == pytest.approx(total)
 
-    def test_default_maximum_length_is_fifty_more_than_the_source(self) -> None:
-        model = random_model()
+    @settings(max_examples=3, deadline=None)
+    @given(seeds, st.lists(st.integers(1, 9), min_size=2, max_size=2), st.integers(1, 2), st.booleans())
+    def test_maximum_length_is_the_sources_own(self, seed: int, lengths: list[int], beams: int, before: bool) -> None:
+        """By default it is 50 more than the source has tokens, whatever else is in the batch, with padding on either side."""
+        model = random_model(seed, positions="alibi")
         with torch.no_grad():
-            model.words.weight[EOS] = -model.words.weight.sum(0)  # make the end token very unlikely
-        lengths = [len(output.tokens) for output in model.generate(SOURCE, KEEP, beams=1)]
-        assert max(lengths) == len(SOURCE[0]) + 50
+            model.words.weight[EOS] = -model.words.weight.sum(0)  # make the end token unlikely
+        rows = [torch.randint(4, 23, (length,), generator=torch.Generator().manual_seed(seed + length)) for length in lengths]
+        batch = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_side="left" if before else "right")
+        for row, output in zip(rows, model.generate(batch, batch != 0, beams), strict=True):
+            assert output.tokens == model.generate(row[None], beams=beams)[0].tokens
+            assert len(output.tokens) == len(row) + 50 or output.tokens[-1] == EOS

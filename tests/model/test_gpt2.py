@@ -177,12 +177,20 @@ class TestGPT2LMHeadModel:
         model = random_model()
         with pytest.raises(ValueError, match="there are 17 tokens, max_position_embeddings is 16"):
             model(torch.ones(1, 17, dtype=torch.long))
-        with pytest.raises(ValueError, match="there are 17 tokens"):
+        with pytest.raises(ValueError, match="max_new_tokens is 13, but this model has positions for 12 new tokens only"):
             model.generate(IDS, max_new_tokens=13)
+        assert [len(output.tokens) for output in model.generate(IDS, max_new_tokens=12)] == [12, 12]
+        for number in (0, -1):
+            with pytest.raises(ValueError, match=f"max_new_tokens is {number}, but must be at least 1"):
+                model.generate(IDS, max_new_tokens=number)
+        for token in (19, -1):
+            with pytest.raises(ValueError, match="but must be None or an id below 19"):
+                model.generate(IDS, max_new_tokens=2, eos_token_id=token)
         with pytest.raises(ValueError, match="pad on the left"):
             model.generate(IDS, torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]))
-        with pytest.raises(ValueError, match="pad on the left"):
-            model.generate(IDS[:, :0])
+        for call in (model, model.generate):
+            with pytest.raises(ValueError, match="both at least 1"):
+                call(IDS[:, :0])
         model.save_pretrained(tmp_path)
         config = tmp_path / "config.json"
         text = config.read_text()

@@ -29,10 +29,10 @@ KEEP = torch.tensor([[True, True, True, True], [False, True, True, True]])
 MEMORY_KEEP = torch.tensor([[True, True, True], [True, False, True]])
 
 
-def random_decoder(seed: int, positions: str = "sinusoidal") -> Decoder:
+def random_decoder(seed: int, positions: str = "sinusoidal", skip_padding: bool = False) -> Decoder:
     """Create a decoder of two layers with random parameters, in float64 and in evaluation mode."""
     torch.manual_seed(seed)
-    decoder = Decoder(CONFIG, 2, positions).double().eval()
+    decoder = Decoder(CONFIG, 2, positions, skip_padding=skip_padding).double().eval()
     for parameter in decoder.parameters():
         nn.init.normal_(parameter, std=0.5)
     return decoder
@@ -44,9 +44,8 @@ def decode_without_masks(decoder: Decoder, words: Tensor, keep: Tensor, memory: 
     Each token attends to a list of the tokens up to itself, and to a list of the memory without padding.
     """
     kept = keep.nonzero().flatten().tolist()
-    encodings = [
-        [f(position / 10000 ** (2 * i / 6)) for i in range(3) for f in (math.sin, math.cos)] for position in range(len(kept))
-    ]
+    positions = range(len(kept)) if decoder.skip_padding else kept
+    encodings = [[f(position / 10000 ** (2 * i / 6)) for i in range(3) for f in (math.sin, math.cos)] for position in positions]
     hidden = {
         token: words[token] + torch.tensor(encoding, dtype=torch.float64)
         for token, encoding in zip(kept, encodings, strict=True)
@@ -67,13 +66,14 @@ def decode_without_masks(decoder: Decoder, words: Tensor, keep: Tensor, memory: 
 
 class TestDecoder:
     @settings(max_examples=10, deadline=None)
-    @given(seeds)
-    def test_value(self, seed: int) -> None:
+    @given(seeds, st.booleans())
+    def test_value(self, seed: int, skip_padding: bool) -> None:
         """The output equals that of single tokens, with padding left out instead of masked.
 
-        The target has padding on the left, and the source in the middle.
+        The target has padding on the left, and the source in the middle. Padding counts in the positions, or does not.
         """
-        decoder, words, memory = random_decoder(seed), normal(seed, 2, 4, 6), normal(seed + 1, 2, 3, 6)
+        decoder = random_decoder(seed, skip_padding=skip_padding)
+        words, memory = normal(seed, 2, 4, 6), normal(seed + 1, 2, 3, 6)
         out = decoder(words, KEEP, memory, MEMORY_KEEP)
         for row in range(2):
             expected = decode_without_masks(decoder, words[row], KEEP[row], memory[row], MEMORY_KEEP[row])
@@ -113,11 +113,11 @@ class TestDecoder:
         assert torch.equal(memory.grad.abs().amax(-1) > 0, MEMORY_KEEP)
 
     @settings(max_examples=10, deadline=None)
-    @given(st.sampled_from(POSITIONS), seeds)
-    def test_cache_does_not_change_the_output(self, positions: str, seed: int) -> None:
+    @given(st.sampled_from(POSITIONS), seeds, st.booleans())
+    def test_cache_does_not_change_the_output(self, positions: str, seed: int, skip_padding: bool) -> None:
         """Decoding token by token with a cache computes the same output as decoding all tokens at once."""
         decoder, words, memory, cache = (
-            random_decoder(seed, positions),
+            random_decoder(seed, positions, skip_padding),
             normal(seed, 2, 4, 6),
             normal(seed + 1, 2, 3, 6),
             KeyValueCache(),

@@ -1,6 +1,8 @@
 """Tests of the encoder-decoder Transformer: equality with torch.nn.Transformer and with the MarianMT of transformers."""
 
 import json
+import math
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,12 @@ KEEP = SOURCE != 0
 TARGET = torch.tensor([[2, 10, 11, 12], [2, 13, 0, 0]])
 
 every_kind = pytest.mark.parametrize("kind", [{"positions": kind} for kind in POSITIONS] + [{"pre_norm": True}], ids=str)
+
+
+def masks(batch: int, tokens: int) -> st.SearchStrategy[Tensor]:
+    """Draw Boolean masks with padding anywhere, and at least one token in each row."""
+    row = st.lists(st.booleans(), min_size=tokens, max_size=tokens).filter(any)
+    return st.lists(row, min_size=batch, max_size=batch).map(torch.tensor)
 
 
 def random_model(seed: int = 0, **changed: object) -> Transformer:
@@ -185,7 +193,12 @@ class TestTransformer:
     @settings(max_examples=6, deadline=None)
     @given(seed=seeds, before=st.integers(0, 2), after=st.integers(0, 2))
     def test_padding_has_no_influence(self, kind: dict[str, object], seed: int, before: int, after: int) -> None:
-        """Padding on both sides of source and target changes neither the scores of the tokens nor any gradient."""
+        """Padding of source and target changes neither the scores of the tokens nor any gradient.
+
+        Padding on the left counts in the positions, so it has no influence only where distances alone matter.
+        """
+        if kind.get("positions") not in ("rotary", "alibi"):
+            before = 0
         model = random_model(seed, **kind)
 
         def padded(ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,12 +243,26 @@ class TestTransformer:
         assert random_model()(SOURCE, KEEP, TARGET[:, :1]).logits.shape == (2, 1, 23)
 
     def test_invalid_arguments_are_rejected(self) -> None:
-        """An empty source, an unknown id, no decoder input, no beams, a mask of another shape, invalid positions."""
+        """An empty source or target, an unknown id, no decoder input, no beams, another mask's shape, invalid positions."""
         model = random_model()
         with pytest.raises(ValueError, match="source 1 of the batch is empty"):
             model(SOURCE, torch.tensor([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]), TARGET)
-        with pytest.raises(ValueError, match="source 0 of the batch is empty"):
-            model(SOURCE[:, :0], None, TARGET)
+        nothing = SOURCE[:, :0]
+        for name, arguments in (
+            ("input_ids", {"input_ids": nothing, "decoder_input_ids": TARGET}),
+            ("decoder_input_ids", {"input_ids": SOURCE, "decoder_input_ids": nothing}),
+            ("labels", {"input_ids": SOURCE, "labels": nothing}),
+        ):
+            with pytest.raises(ValueError, match=rf"^{name} has shape \(2, 0\), expected \(batch, tokens\), both at least 1"):
+                model(**arguments)
+        with pytest.raises(ValueError, match="both at least 1"):
+            model.generate(nothing)
+        for alpha in (math.nan, math.inf, 11.0):
+            with pytest.raises(ValueError, match=f"alpha is {alpha:g}, but must be from -10 to 10"):
+                model.generate(SOURCE, KEEP, alpha=alpha)
+        for beams in (1, 2):
+            with pytest.raises(ValueError, match="max_new_tokens is 0, but must be at least 1"):
+                model.generate(SOURCE, KEEP, beams, max_new_tokens=0)
         with pytest.raises(ValueError, match="decoder_input_ids has the id 23, but vocab_size is 23"):
             model(SOURCE, KEEP, TARGET + 10)
         with pytest.raises(ValueError, match="pass decoder_input_ids or labels"):
@@ -255,7 +282,7 @@ class TestTransformer:
         model = random_model()
         with pytest.raises(ValueError, match=r"shape \(5,\), expected \(batch, tokens\): for one text, pass input_ids\[None\]"):
             model(SOURCE[0], None, TARGET)
-        with pytest.raises(ValueError, match=r"input_ids has shape \(0, 5\), expected \(batch, tokens\)$"):
+        with pytest.raises(ValueError, match=r"input_ids has shape \(0, 5\), expected \(batch, tokens\), both at least 1$"):
             model.generate(SOURCE[:0])
         with pytest.raises(ValueError, match="there are 2 sources but 1 targets"):
             model(SOURCE, KEEP, labels=TARGET[:1])
@@ -263,11 +290,14 @@ class TestTransformer:
             model(SOURCE, KEEP, TARGET, torch.ones_like(TARGET[:, 1:]))
 
     def test_learned_positions_limit_the_length(self) -> None:
-        """Longer inputs are rejected. Generation stops at the last position, unless more tokens are requested."""
+        """Longer inputs and requests for more tokens are rejected. Generation stops at the last position."""
         model = random_model(positions="learned", max_position_embeddings=5)
         assert all(len(sequence.tokens) <= 5 for beams in (1, 2) for sequence in model.generate(SOURCE, KEEP, beams))
+        assert all(len(sequence.tokens) <= 5 for sequence in model.generate(SOURCE, KEEP, max_new_tokens=5))
+        with pytest.raises(ValueError, match="max_new_tokens is 6, but this model has positions for 5 new tokens only"):
+            model.generate(SOURCE, KEEP, 1, max_new_tokens=6)
         with pytest.raises(ValueError, match="decoder_input_ids has 6 tokens, max_position_embeddings is 5"):
-            model.generate(SOURCE, KEEP, 1, max_new_tokens=9)
+            model(SOURCE, KEEP, SOURCE[:1].expand(2, 5).repeat(1, 2)[:, :6])
         with pytest.raises(ValueError, match="input_ids has 10 tokens, max_position_embeddings is 5"):
             model(torch.cat([SOURCE, SOURCE], dim=1), None, TARGET)
 
@@ -350,6 +380,40 @@ class TestMarian:
             expected = gradients[Transformer.names.theirs(name)]
             rows = slice(1, None) if name == "words.weight" else slice(None)  # their gradient of the padding row is zero
             assert (parameter.grad - expected)[rows].abs().max() < 1e-10 * max(1, expected.abs().max()), name
+
+    @settings(max_examples=10, deadline=None)
+    @given(seed=seeds, source_keep=masks(2, 5), target_keep=masks(2, 4), given_targets=st.booleans())
+    def test_outputs_agree_with_padding_anywhere(
+        self, seed: int, source_keep: Tensor, target_keep: Tensor, given_targets: bool
+    ) -> None:
+        """Padding on the left or in the middle of source and target counts in the positions, as in transformers.
+
+        The logits and the encoder output of all tokens that are not padding agree within 1e-10, in float64.
+        """
+        theirs = self.theirs(seed)
+        with tempfile.TemporaryDirectory() as folder:
+            theirs.save_pretrained(folder)
+            ours, theirs = Transformer.from_pretrained(folder).double(), theirs.double()
+        target_keep = target_keep if given_targets else None
+        other = theirs(SOURCE, source_keep.long(), TARGET, None if target_keep is None else target_keep.long())
+        for attention in ("explicit", "fused"):
+            one = ours.set_attention(attention)(SOURCE, source_keep, TARGET, target_keep)
+            difference = (one.encoder_last_hidden_state - other.encoder_last_hidden_state)[source_keep]
+            assert difference.abs().max() < 1e-10
+            difference = one.logits - other.logits
+            assert (difference if target_keep is None else difference[target_keep]).abs().max() < 1e-10
+
+    @settings(max_examples=6, deadline=None)
+    @given(seed=seeds, keep=masks(2, 5))
+    def test_generated_tokens_agree_with_padding_anywhere(self, seed: int, keep: Tensor) -> None:
+        """Greedy search in float64, with padding on the left or in the middle of the source."""
+        theirs = self.theirs(seed)
+        with tempfile.TemporaryDirectory() as folder:
+            theirs.save_pretrained(folder)
+            ours, theirs = Transformer.from_pretrained(folder).double(), theirs.double()
+        expected = theirs.generate(SOURCE, attention_mask=keep.long(), num_beams=1, do_sample=False, max_new_tokens=6)
+        for row, output in zip(expected[:, 1:].tolist(), ours.generate(SOURCE, keep, beams=1, max_new_tokens=6), strict=True):
+            assert output.tokens == (row[: row.index(3) + 1] if 3 in row else row)
 
     @pytest.mark.parametrize("beams", [1, 3])
     def test_generated_tokens_agree(self, beams: int, tmp_path: Path) -> None:
