@@ -1,6 +1,7 @@
 """Model configurations, with Hugging Face's field names."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,7 +11,16 @@ from minibert.files import write_atomically
 
 ConfigT = TypeVar("ConfigT", bound="ModelConfig")
 
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "quick_gelu")
+"""Activation functions, by the names of transformers; `model.layers.ACTIVATION_FUNCTIONS` has a function for each."""
+ACTIVATION_ALIASES = {
+    "gelu_python": "gelu",
+    "gelu_fast": "gelu_new",  # it rounds √(2/π) to ten digits
+    "gelu_accurate": "gelu_new",
+    "gelu_python_tanh": "gelu_pytorch_tanh",
+    "swish": "silu",
+}
+"""Other names of transformers for the same functions."""
 POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
 """Position encodings; `model.positions` has a class for each."""
 MAX_LABELS, MAX_NUMBER = 100_000, 1e6
@@ -40,7 +50,8 @@ class ModelConfig:
     intermediate_size: int = 3072
     """Inner size of the feed-forward network; 4 times hidden_size in the papers."""
     hidden_act: str = "gelu"
-    """Activation function of the feed-forward network and of the masked-LM head: one of `ACTIVATIONS`."""
+    """Activation function of the feed-forward network and of the masked-LM head: one of `ACTIVATIONS`. An alias, such as
+    "swish", is replaced by that name."""
     hidden_dropout_prob: float = 0.1
     """Dropout probability of embeddings and sublayer outputs."""
     attention_probs_dropout_prob: float = 0.1
@@ -61,25 +72,27 @@ class ModelConfig:
             value = getattr(self, name)
             if kind in (int, "int"):
                 if not isinstance(value, int) or isinstance(value, bool):
-                    raise TypeError(f"{name} must be a whole number, not {value!r}")
+                    raise TypeError(f"{name} must be a whole number, not {str(value)[:20]!r}")
                 least = 0 if name.endswith("_token_id") else 1
                 if value < least:
-                    raise ValueError(f"{name} must be at least {least}, not {value}")
+                    raise ValueError(f"{name} must be at least {least}, not {str(value)[:20]}")
             elif kind in (float, "float"):
                 if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
                     raise ValueError(f"{name} must be a number from 0 to {MAX_NUMBER:g}, not {str(value)[:20]!r}")
                 if name.endswith("_prob") and not value < 1:
                     raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
             elif kind in (bool, "bool") and not isinstance(value, bool):
-                raise TypeError(f"{name} must be true or false, not {value!r}")
+                raise TypeError(f"{name} must be true or false, not {str(value)[:20]!r}")
             if name.endswith("_token_id") and value >= self.vocab_size:
                 raise ValueError(f"{name} {value} is outside the vocabulary of {self.vocab_size} pieces")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
             )
+        if self.hidden_act in tuple(ACTIVATION_ALIASES):
+            object.__setattr__(self, "hidden_act", ACTIVATION_ALIASES[self.hidden_act])
         if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+            raise ValueError(f"hidden_act {str(self.hidden_act)[:20]!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
 
     def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
         """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
@@ -96,7 +109,7 @@ class ModelConfig:
 
         Raises: ValueError that names the file, if it describes a model that is not supported.
         """
-        model_type = stored.get("model_type", cls.model_types[0])
+        model_type = cls.model_types[0] if stored.get("model_type") is None else str(stored["model_type"])[:40]
         if model_type not in cls.model_types:
             raise ValueError(
                 f"{path}: model_type {model_type!r} is not supported, only {' and '.join(map(repr, cls.model_types))}"
@@ -187,6 +200,8 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
+        if not path.stat().st_size:
+            raise ValueError(f"{path}: is not JSON, it is empty") from error
         raise ValueError(f"{path}: is not JSON ({error})") from error
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: must contain one JSON object")
@@ -194,14 +209,20 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _read_labels(stored: Mapping[str, Any]) -> dict[int, str]:
-    """Return the class names, or LABEL_0, LABEL_1, … for files with `num_labels` only."""
-    if not isinstance(stored.get("id2label") or {}, dict):
+    """Return the class names, or LABEL_0, LABEL_1, … if the file has none, or not as many as its `num_labels`.
+
+    transformers does the same: `num_labels` is only written by hand or by older versions, and then the names may be stale.
+    """
+    names = stored.get("id2label") or {}
+    if not isinstance(names, dict) or not all(re.fullmatch(r"0|[1-9][0-9]{0,8}", number) for number in names):
         raise ValueError("id2label must be an object: a name for each number")
-    if stored.get("id2label"):
-        return {int(number): str(name) for number, name in stored["id2label"].items()}
-    count = stored.get("num_labels", 2)
-    if not isinstance(count, int) or not 1 <= count <= MAX_LABELS:
-        raise ValueError(f"num_labels must be from 1 to {MAX_LABELS}, not {count!r}")
+    count = stored.get("num_labels")
+    if count is None:
+        count = len(names) or 2
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_LABELS:
+        raise ValueError(f"num_labels must be from 1 to {MAX_LABELS}, not {str(count)[:20]}")
+    if len(names) == count:
+        return {int(number): str(name) for number, name in names.items()}
     return {number: f"LABEL_{number}" for number in range(count)}
 
 

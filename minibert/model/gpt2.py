@@ -63,6 +63,7 @@ class GPT2Config(ModelConfig):
     @classmethod
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: value for name, value in super().read_fields(stored).items() if value is not None}
+        known.pop("pad_token_id", None)  # GPT-2 has no padding piece; files have any number, such as -1
         width = known.get("hidden_size", cls.hidden_size)
         if isinstance(width, int):
             known.setdefault("intermediate_size", 4 * width)

@@ -19,15 +19,22 @@ from minibert.model.config import ModelConfig
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
 
+
+def quick_gelu(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Return x σ(1.702 x), an approximation of GELU (Hendrycks and Gimpel 2016, section 2)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
 ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": kernels.gelu,
     "gelu_new": kernels.gelu_tanh,
     "gelu_pytorch_tanh": kernels.gelu_tanh,
     "relu": relu,  # a single operation, which needs no kernel
     "silu": nn.functional.silu,
+    "quick_gelu": quick_gelu,
 }
-"""Activation functions by their Hugging Face names. Neither Vaswani et al. 2017 nor Devlin et al. 2019 has SiLU, but some
-checkpoints use it."""
+"""Activation functions by their Hugging Face names. Neither Vaswani et al. 2017 nor Devlin et al. 2019 has the last two, but
+some checkpoints use them."""
 
 
 class LayerNorm(nn.Module):

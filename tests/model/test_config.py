@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from minibert import PRESETS, Bert, BertConfig
+from minibert import PRESETS, Bert, BertConfig, GPT2Config
+from minibert.model.config import ACTIVATION_ALIASES
 
 MILLIONS = {"tiny": 4.4, "mini": 11.2, "small": 28.8, "medium": 41.4, "base": 109.5, "large": 335.1}
 
@@ -25,7 +27,7 @@ def test_presets_have_the_published_number_of_parameters(name: str) -> None:
     [
         ({"hidden_size": 130}, "hidden_size 130 is not divisible by num_attention_heads 12"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, not 0"),
-        ({"hidden_act": "swish"}, "hidden_act 'swish' is unknown; choose one of gelu, gelu_new"),
+        ({"hidden_act": "mish"}, "hidden_act 'mish' is unknown; choose one of gelu, gelu_new"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob must be at least 0 and below 1"),
         ({"pad_token_id": 30522}, "outside the vocabulary"),
     ],
@@ -59,7 +61,26 @@ def test_saved_config_is_loaded_unchanged(tmp_path: Path) -> None:
         ('{"position_embedding_type": "relative_key"}', "relative_key"),
         ('{"is_decoder": true}', "is_decoder True is not supported"),
         ('{"hidden_size": "768"}', "hidden_size must be a whole number"),
-        ('{"id2label": ["a"]}', "config.json"),
+        ('{"id2label": ["a"]}', "config.json: id2label must be an object"),
+        ('{"id2label": {"a": "b"}}', "config.json: id2label must be an object"),
+        ('{"id2label": {"0": "a", "2": "b"}}', "config.json: id2label must name the classes 0, 1, 2"),
+        ('{"id2label": {"0": "a", "00": "b"}}', "config.json: id2label must be an object"),
+        ('{"num_labels": NaN}', "config.json: num_labels must be from 1"),
+        ('{"num_labels": true}', "config.json: num_labels must be from 1"),
+        ('{"num_labels": -1, "id2label": {"0": "a"}}', "config.json: num_labels must be from 1"),
+        ("", "config.json: is not JSON, it is empty"),
+        ("[" * 100_000, "config.json: is not JSON"),
+        ('{"hidden_size": %s}' % ("9" * 5000), "config.json: is not JSON"),
+        ('{"hidden_size": %s}' % ("[" * 500 + "]" * 500), "hidden_size must be a whole number, not '\\[\\["),
+        ('{"hidden_size": 1e400}', "hidden_size must be a whole number, not 'inf'"),
+        ('{"layer_norm_eps": NaN}', "layer_norm_eps must be a number from 0"),
+        ('{"layer_norm_eps": -Infinity}', "layer_norm_eps must be a number from 0"),
+        ('{"hidden_act": ["gelu"]}', "hidden_act .* is unknown"),
+        ('{"hidden_act": {"name": "gelu"}}', "hidden_act .* is unknown"),
+        ('{"tie_word_embeddings": "false"}', "tie_word_embeddings must be true or false"),
+        ('{"pad_token_id": -1}', "pad_token_id must be at least 0"),
+        ('{"model_type": ["bert"]}', "model_type .* is not supported"),
+        ('{"model_type": {"a": 1}}', "model_type .* is not supported"),
         ('{"hidden_dropout_prob": null}', "config.json"),
     ],
 )
@@ -70,6 +91,39 @@ def test_unsupported_config_is_rejected_with_the_path(tmp_path: Path, content: s
     assert str(tmp_path) in str(error.value)
 
 
+@pytest.mark.parametrize(("alias", "name"), ACTIVATION_ALIASES.items())
+def test_alias_of_an_activation_function_is_replaced(alias: str, name: str) -> None:
+    assert BertConfig(hidden_act=alias) == BertConfig(hidden_act=name)
+
+
+@pytest.mark.parametrize(
+    ("stored", "names"),
+    [
+        ({"num_labels": 3}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ({"num_labels": 3, "id2label": {"0": "no", "1": "yes"}}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ({"num_labels": 2, "id2label": {"0": "no", "1": "yes"}}, ["no", "yes"]),
+        ({"num_labels": 1, "id2label": {"0": "no", "1": "yes"}}, ["LABEL_0"]),
+        ({"id2label": {"1": "yes", "0": "no"}}, ["no", "yes"]),
+        ({"num_labels": 3, "id2label": None}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ({"num_labels": 3, "id2label": {}}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ({}, ["LABEL_0", "LABEL_1"]),
+    ],
+)
+def test_number_of_labels_is_that_of_transformers(tmp_path: Path, stored: dict[str, Any], names: list[str]) -> None:
+    """If `num_labels` and the names in `id2label` disagree, `num_labels` decides."""
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"} | stored))
+    config = BertConfig.load_json(tmp_path / "config.json")
+    assert [config.id2label[number] for number in range(config.num_labels)] == names
+    assert transformers.BertConfig.from_pretrained(tmp_path).num_labels == config.num_labels
+
+
 def test_fields_without_effect_on_the_model_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 24, "use_cache": True}))
     assert BertConfig.load_json(tmp_path / "config.json") == BertConfig(hidden_size=24)
+
+
+@pytest.mark.parametrize("number", [-1, 10**6, None, "none"])
+def test_padding_piece_of_gpt2_is_ignored(tmp_path: Path, number: object) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "pad_token_id": number}))
+    assert GPT2Config.load_json(tmp_path / "config.json") == GPT2Config()
