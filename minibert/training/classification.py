@@ -111,7 +111,9 @@ class ClassificationTask:
         if not (entry := validation_entry(scores)):
             return Evaluation({}, "the loss is not finite")
         score = scores["classification"]
-        return Evaluation(entry, f"loss {format_metric(score.loss, '.3f')} nats, accuracy {format_metric(score.accuracy, '.1%')}")
+        return Evaluation(
+            entry, f"loss {format_metric(score.loss, '.3f')} nats, accuracy {format_metric(score.accuracy, '.1%')}"
+        )
 
     def describe(self, batches: Sequence[ClassificationBatch]) -> list[str]:
         return [

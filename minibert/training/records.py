@@ -187,7 +187,7 @@ class RunRecord:
         return float(sum(entry["tokens"] for entry in self.metrics)) / max(1e-9, self.seconds)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
-        """Collect the step and the value of all entries that have a metric. A value that is null becomes NaN, a gap in figures."""
+        """Collect step and value of all entries that have a metric. A value that is null becomes NaN, a gap in figures."""
         curve = [(entry["step"], entry[metric]) for entry in self.metrics if metric in entry]
         return [(step, math.nan if value is None else value) for step, value in curve]
 
