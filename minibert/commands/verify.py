@@ -1,4 +1,4 @@
-"""`minibert verify`: compare a checkpoint in minibert and in transformers, stage by stage."""
+"""`minibert verify`: compare a checkpoint in minibert and in transformers, or with another checkpoint, stage by stage."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,18 +10,22 @@ from minibert.commands.errors import UsageError
 from minibert.commands.terminal import say, say_json
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from minibert.model import Checkpoint
     from minibert.model.pretrained import PretrainedModel
+    from minibert.study.verify.checkpoints import CheckpointDifferences
     from minibert.study.verify.comparison import Comparison
-    from minibert.study.verify.inputs import Inputs
     from minibert.study.verify.stages import ReferenceStages
+    from minibert.study.verify.tokenization import TokenizerComparison
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Compare minibert with transformers on one input, stage by stage, and report the first stage that differs.
+    """Compare minibert with transformers, or with another checkpoint (--against), and report the first stage that differs.
 
-    The input is a batch of two rows: the tokens, and their first half with padding. Exit code 0 if all stages agree, 1 if not.
+    The tokenizers are compared first, on texts that libraries split differently. Then the networks are compared on one input: a
+    batch of two rows, the tokens, and their first half with padding. Exit code 0 if everything agrees, 1 if not.
     """
 
     checkpoint: Positional[str]
@@ -29,7 +33,9 @@ class Verify:
     text: str | None = None
     """The input text. Default: an example sentence, or random ids if the checkpoint has no tokenizer."""
     ids: tuple[int, ...] | None = None
-    """Token ids as the input."""
+    """Token ids as the input. The tokenizers are then not compared."""
+    against: str | None = None
+    """Another checkpoint of the same architecture, to compare with instead of transformers. minibert computes both."""
     dtype: Literal["float32", "float64"] = "float32"
     """Data type of both computations. In float64, a mistake is easier to distinguish from rounding."""
     attention: Literal["auto", "explicit", "fused"] = "auto"
@@ -52,21 +58,14 @@ def run(options: Verify) -> int:
     import torch
 
     from minibert.model import read_checkpoint
-    from minibert.study.verify.inputs import make_inputs
     from minibert.study.verify.sandbox import UserCodeError
 
     try:
         checkpoint = read_checkpoint(options.checkpoint)
         model = checkpoint.load(attention=options.attention, dtype=getattr(torch, options.dtype))
-        if options.reference is not None:
-            return _compare(options, _load_reference(options.reference, options.dtype), model)
-        inputs = make_inputs(model, options.checkpoint, options.text, None if options.ids is None else list(options.ids))
-        reference = _compute_reference(checkpoint, model, inputs)
-        if options.save_reference is not None:
-            reference.save(options.save_reference)
-            say(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
-            return 0
-        return _compare(options, reference, model)
+        if options.against is not None:
+            return _compare_checkpoints(options, options.against, model)
+        return _compare_with_transformers(options, checkpoint, model)
     except (UserCodeError, ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
 
@@ -76,24 +75,82 @@ def _check_options(options: Verify) -> None:
         raise UsageError("--text and --ids exclude each other: give only one")
     if options.reference is not None and (options.text is not None or options.ids is not None):
         raise UsageError(f"--reference {options.reference} contains the input: leave out --text and --ids")
+    others: dict[str, object] = {"--reference": options.reference, "--attention-from": options.attention_from}
     if options.save_reference is not None:
-        others = {"--reference": options.reference, "--figure": options.figure, "--attention-from": options.attention_from}
-        if given := [name for name, value in {**others, "--json": options.json or None}.items() if value is not None]:
+        others |= {"--against": options.against, "--figure": options.figure, "--json": options.json or None}
+        if given := [name for name, value in others.items() if value is not None]:
             raise UsageError(f"--save-reference does not compare: leave out {', '.join(given)}")
+    if options.against is not None and (given := [name for name, value in others.items() if value is not None]):
+        raise UsageError(f"--against compares two checkpoints in minibert: leave out {', '.join(given)}")
     if options.attention_from is not None and options.attention != "auto":
         raise UsageError("--attention and --attention-from exclude each other: give only one")
 
 
-def _compute_reference(checkpoint: "Checkpoint", model: "PretrainedModel", inputs: "Inputs") -> "ReferenceStages":
+def _compare_with_transformers(options: Verify, checkpoint: "Checkpoint", model: "PretrainedModel") -> int:
+    from minibert.study.verify.inputs import make_inputs
     from minibert.study.verify.stages import ReferenceStages
+    from minibert.study.verify.tokenization import compare_token_ids, encode_with
 
+    tokenizer = _tokenizer(options, options.checkpoint)
+    saved = None if options.reference is None else _load_reference(options.reference, options.dtype)
     try:
-        return ReferenceStages.compute(checkpoint, model, inputs)
+        token_ids = _transformers_ids(options, checkpoint, model, tokenizer) if saved is None else saved.token_ids
+        tokenizers = compare_token_ids(token_ids, encode_with(tokenizer)) if tokenizer and token_ids else None
+        if tokenizers is not None and not tokenizers.agrees and options.save_reference is None:
+            return _show_tokenizers(options, tokenizers, "transformers")
+        inputs = make_inputs(model, options.checkpoint, options.text, _ids(options)) if saved is None else saved.inputs
+        reference = saved or ReferenceStages.compute(checkpoint, model, inputs, token_ids)
     except ImportError:
         raise UsageError(
             "transformers is not installed. Run pip install 'minibert[verify]', or save a reference on a machine that has it "
             "(--save-reference FILE) and compare with that file here (--reference FILE)"
         ) from None
+    if options.save_reference is None:
+        return _compare_stages(options, reference, model, tokenizers)
+    reference.save(options.save_reference)
+    say(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
+    return 0
+
+
+def _ids(options: Verify) -> list[int] | None:
+    return None if options.ids is None else list(options.ids)
+
+
+def _tokenizer(options: Verify, source: str) -> "Tokenizer | None":
+    """Load a tokenizer to compare; None with --ids, and for a checkpoint without a tokenizer."""
+    from minibert.text.tokenizer import load_tokenizer
+
+    if options.ids is not None:
+        return None
+    try:
+        return load_tokenizer(source)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UsageError(f"{error}. To compare the networks alone, give token ids with --ids") from error
+
+
+def _texts(options: Verify, *tokenizers: "Tokenizer") -> list[str]:
+    """Return the texts to compare: the input, and those that tokenizers split differently."""
+    from minibert.study.verify.inputs import DEFAULT_TEXT
+    from minibert.study.verify.tokenization import strings_to_compare
+
+    texts = [text for tokenizer in tokenizers for text in strings_to_compare(tokenizer)]
+    return [DEFAULT_TEXT if options.text is None else options.text, *texts]
+
+
+def _transformers_ids(
+    options: Verify, checkpoint: "Checkpoint", model: "PretrainedModel", tokenizer: "Tokenizer | None"
+) -> dict[str, list[int]]:
+    """Compute the ids of transformers by text. Raises: as `transformers_network` and `encode_with_transformers`."""
+    from minibert.study.verify.stages import transformers_network
+    from minibert.study.verify.tokenization import encode_with_transformers
+
+    transformers_network(checkpoint, model)  # an architecture that transformers lacks is refused first
+    if tokenizer is None:
+        return {}
+    texts = _texts(options, tokenizer)
+    return dict(zip(texts, encode_with_transformers(checkpoint.source)(texts), strict=True))
 
 
 def _load_reference(path: Path, dtype: str) -> "ReferenceStages":
@@ -106,8 +163,11 @@ def _load_reference(path: Path, dtype: str) -> "ReferenceStages":
     return reference
 
 
-def _compare(options: Verify, reference: "ReferenceStages", model: "PretrainedModel") -> int:
+def _compare_stages(
+    options: Verify, reference: "ReferenceStages", model: "PretrainedModel", tokenizers: "TokenizerComparison | None"
+) -> int:
     from minibert.study.verify.comparison import compare
+    from minibert.study.verify.diagnosis import Names
     from minibert.study.verify.sandbox import user_attention_stages
     from minibert.study.verify.stages import minibert_stages
 
@@ -116,34 +176,74 @@ def _compare(options: Verify, reference: "ReferenceStages", model: "PretrainedMo
         ours = user_attention_stages(options.attention_from, options.checkpoint, inputs, reference.dtype)
     else:
         ours = minibert_stages(model, inputs)
-    comparison = compare(reference.stages, ours, inputs, model)
+    comparison = compare(reference.stages, ours, inputs, model, Names(reference.made_with))
+    return _show(options, comparison, tokenizers)
+
+
+def _compare_checkpoints(options: Verify, against: str, model: "PretrainedModel") -> int:
+    from minibert.model import load
+    from minibert.study.verify.checkpoints import check_same_architecture, compare_checkpoints
+    from minibert.study.verify.comparison import compare
+    from minibert.study.verify.diagnosis import Names
+    from minibert.study.verify.inputs import make_inputs
+    from minibert.study.verify.stages import minibert_stages
+    from minibert.study.verify.tokenization import compare_token_ids, encode_with
+
+    names = Names(against, options.checkpoint)
+    other = load(against, attention=options.attention, dtype=next(model.parameters()).dtype)
+    check_same_architecture(other, model, names)
+    theirs, ours = _tokenizer(options, against), _tokenizer(options, options.checkpoint)
+    tokenizers = None
+    if theirs is not None and ours is not None:
+        texts = _texts(options, theirs, ours)
+        tokenizers = compare_token_ids(dict(zip(texts, encode_with(theirs)(texts), strict=True)), encode_with(ours))
+        if not tokenizers.agrees:
+            return _show_tokenizers(options, tokenizers, *names)
+    source = options.checkpoint if theirs is None or ours is not None else against
+    inputs = make_inputs(model, source, options.text, _ids(options), other)
+    comparison = compare(minibert_stages(other, inputs), minibert_stages(model, inputs), inputs, model, names)
+    return _show(options, comparison, tokenizers, compare_checkpoints(other, model, names))
+
+
+def _show_tokenizers(options: Verify, tokenizers: "TokenizerComparison", reference: str, ours: str = "minibert") -> int:
+    """Print the first text with different ids. The comparison ends here."""
+    from minibert.study.verify.report import tokenizer_lines
+
+    if options.json:
+        say_json({"agrees": False, "reference": reference, "tokenizers": asdict(tokenizers)})
+    else:
+        say(*tokenizer_lines(tokenizers, reference, ours))
+    return 1
+
+
+def _show(
+    options: Verify,
+    comparison: "Comparison",
+    tokenizers: "TokenizerComparison | None",
+    differences: "CheckpointDifferences | None" = None,
+) -> int:
+    """Print the comparison of the networks, and draw it if a file is given."""
+    from minibert.study.verify.report import parameter_lines, stage_lines, tokenizer_lines, verdict_lines
+
     if options.figure is not None:
         from minibert.study import figures
 
         figures.save_png(figures.figure(figures.difference_chart(comparison), size=(8.0, 4.2)), options.figure)
+    agrees = comparison.agrees and (differences is None or differences.agrees)
     if options.json:
-        result = {"agrees": comparison.agrees, "reference": reference.made_with, **asdict(comparison)}
-        say_json(result)
+        parts = {"tokenizers": tokenizers, "checkpoints": differences}
+        found = {name: asdict(part) for name, part in parts.items() if part is not None}
+        say_json({"agrees": agrees, "reference": comparison.names.reference, **found, **asdict(comparison)})
+        return 0 if agrees else 1
+    say(*stage_lines(comparison))
+    if tokenizers is None:
+        reason = "--ids gives the token ids" if options.ids else "a tokenizer is missing"
+        say("", f"The tokenizers are not compared: {reason}.")
     else:
-        _print_table(comparison, reference.made_with)
-    return 0 if comparison.agrees else 1
-
-
-def _print_table(comparison: "Comparison", made_with: str) -> None:
-    width = max([len(stage.name) for stage in comparison.stages] or [5])
-    say(f"{'stage':<{width}}  {'largest difference':>18}  {'relative':>9}  {'1 - cosine':>10}")
-    for stage in comparison.stages:
-        mark = "" if stage.agrees else "  differs"
-        numbers = f"{stage.absolute:>18.2e}  {stage.relative:>9.1e}  {max(0.0, 1 - stage.cosine):>10.1e}"
-        say(f"{stage.name:<{width}}  {numbers}{mark}")
-    if missing := comparison.not_compared:
-        say(f"\nNot compared, because only one side has them: {len(missing)} stages, such as {missing[0]}")
-    first = comparison.first_difference
-    if first is not None:
-        say(f"\nThe first stage that differs from {made_with} is {first.name}.")
-        say(f"Likely cause: {comparison.cause or 'unknown'}.")
-    elif comparison.agrees:
-        worst = max(comparison.stages, key=lambda stage: stage.relative)
-        say(f"\nAll {len(comparison.stages)} stages agree with {made_with}, to {worst.relative:.1e} ({worst.name}).")
-    else:
-        say("\nThe compared stages agree, but others are missing. Is this the reference of another checkpoint?")
+        say("", *tokenizer_lines(tokenizers, comparison.names.reference))
+    say(*verdict_lines(comparison))
+    if options.reference is not None and not agrees and comparison.first_difference is None:
+        say("Is this the reference of another checkpoint?")
+    if differences is not None:
+        say("", *parameter_lines(differences, comparison.names))
+    return 0 if agrees else 1

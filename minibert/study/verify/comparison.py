@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minibert.model.pretrained import PretrainedModel
-from minibert.study.verify.diagnosis import likely_cause
+from minibert.study.verify.diagnosis import DEFAULT_NAMES, Names, likely_cause
 from minibert.study.verify.inputs import Inputs, without_padding
 from minibert.study.verify.stages import Stages, is_reference_stage
 
@@ -19,7 +19,7 @@ INSIDE_ATTENTION = {"scores", "weights", "context"}
 
 @dataclass(frozen=True)
 class StageComparison:
-    """The difference between the two tensors of one stage."""
+    """The difference between the two tensors of one stage. All three numbers are NaN if their shapes differ."""
 
     name: str
     absolute: float
@@ -29,6 +29,7 @@ class StageComparison:
     cosine: float
     """Cosine similarity of the two tensors as flat vectors."""
     agrees: bool
+    """True if the relative difference is within the tolerance. A NaN or an infinity never is, not even on both sides."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Comparison:
     """Stages that only one of the two passes has."""
     cause: str | None
     """Likely cause of the first difference, None if it is unknown or there is no difference."""
+    names: Names = DEFAULT_NAMES
+    """Names of the two sides."""
 
     @property
     def agrees(self) -> bool:
@@ -54,23 +57,26 @@ class Comparison:
         return next((stage for stage in self.stages if not stage.agrees), None)
 
 
-def compare(reference: Stages, ours: Stages, inputs: Inputs, model: PretrainedModel) -> Comparison:
+def compare(
+    reference: Stages, ours: Stages, inputs: Inputs, model: PretrainedModel, names: Names = DEFAULT_NAMES
+) -> Comparison:
     """Compare the stages that both forward passes have, in order.
 
     Padding is left out: no result depends on it, and libraries number its positions differently.
 
     Args:
-        reference: stages of transformers.
+        reference: stages of transformers, or of another checkpoint.
         ours: stages of minibert.
         inputs: the inputs of both.
         model: minibert's network. The cause of a difference is searched with its modules.
+        names: names of the two sides, for the cause.
     """
     tolerance = TOLERANCES[next(model.parameters()).dtype]
     stages = []
-    for name in (name for name in reference if name in ours):
+    for name in (name for name in reference if name in ours and not name.endswith("masked_scores")):
         expected, actual = reference[name].to(torch.float64), ours[name].to(torch.float64)
         masked_scores = ours.get(f"{name.removesuffix('scores')}masked_scores")
-        if name.endswith(".scores") and masked_scores is not None:  # transformers adds the mask, minibert replaces
+        if masked_scores is not None and masked_scores.shape == expected.shape:  # transformers adds the mask, minibert replaces
             masked = masked_scores.isinf()
             expected, actual = (scores.masked_fill(masked, 0.0) for scores in (expected, actual))
         stages.append(_compare_stage(name, expected, actual, inputs, tolerance))
@@ -80,16 +86,27 @@ def compare(reference: Stages, ours: Stages, inputs: Inputs, model: PretrainedMo
         stages,
         tolerance,
         not_compared=[name for name in one_sided if name in reference or is_reference_stage(model, name)],
-        cause=likely_cause(first, reference, ours, inputs, model) if first else None,
+        cause=likely_cause(first, reference, ours, inputs, model, names) if first else None,
+        names=names,
     )
 
 
 def _compare_stage(name: str, expected: Tensor, actual: Tensor, inputs: Inputs, tolerance: float) -> StageComparison:
     if expected.shape != actual.shape:
-        return StageComparison(name, math.inf, math.inf, 0.0, False)
-    expected, actual = without_padding(expected, inputs), without_padding(actual, inputs)
-    absolute = (expected - actual).abs().max().item() if expected.numel() else 0.0
-    relative = absolute / max(1.0, expected.abs().max().item() if expected.numel() else 0.0)
+        return StageComparison(name, math.nan, math.nan, math.nan, agrees=False)
+    absolute, relative, cosine = difference(without_padding(expected, inputs), without_padding(actual, inputs))
+    return StageComparison(name, absolute, relative, cosine, agrees=relative <= tolerance)  # false for NaN
+
+
+def difference(expected: Tensor, actual: Tensor) -> tuple[float, float, float]:
+    """Compute the largest absolute difference, the same relative to the largest value or to 1, and the cosine similarity.
+
+    If one of the tensors has a NaN, all three are NaN. The cosine with a tensor of zeros is 0.
+    """
+    if torch.equal(expected, actual):
+        return 0.0, 0.0, 1.0
+    absolute = (expected - actual).abs().max()
+    relative = absolute / expected.abs().max().clamp(min=1.0)
     norms = expected.norm() * actual.norm()
-    cosine = ((expected * actual).sum() / norms).item() if norms > 0 else 1.0
-    return StageComparison(name, absolute, relative, cosine, relative <= tolerance)  # NaN does not agree
+    cosine = torch.zeros_like(norms) if norms == 0 else ((expected * actual).sum() / norms).clamp(max=1.0)
+    return absolute.item(), relative.item(), cosine.item()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,16 @@ MASKED = -1e4
 EPS_VALUES = (1e-12, 1e-6, 1e-5, 1e-3)
 
 
+class Names(NamedTuple):
+    """Names of the two sides of a comparison, for messages."""
+
+    reference: str = "transformers"
+    ours: str = "minibert"
+
+
+DEFAULT_NAMES = Names()
+
+
 @dataclass(frozen=True)
 class Application:
     """One call of a linear layer or of a layer normalization, in the forward pass of minibert."""
@@ -44,27 +54,37 @@ class Application:
     output: Tensor
 
 
-def likely_cause(name: str, reference: Stages, ours: Stages, inputs: Inputs, model: PretrainedModel) -> str | None:
+def likely_cause(
+    name: str, reference: Stages, ours: Stages, inputs: Inputs, model: PretrainedModel, names: Names = DEFAULT_NAMES
+) -> str | None:
     """Return the likely cause of a first difference at the stage `name`, or None if no check finds one."""
     expected, actual = reference[name], ours[name]
     if expected.shape != actual.shape:
-        return f"the shapes differ: {tuple(expected.shape)} in transformers, {tuple(actual.shape)} in minibert"
+        return f"the shapes differ: {tuple(expected.shape)} in {names.reference}, {tuple(actual.shape)} in {names.ours}"
+    visible = without_padding(expected, inputs), without_padding(actual, inputs)
+    if not_finite := [f"{_not_finite(x)} in {side}" for side, x in zip(names, visible, strict=True) if not x.isfinite().all()]:
+        return ", ".join(not_finite)
     path, _, step = name.rpartition(".")
     parent = path.rpartition(".")[2].removeprefix("cross_")
     if f"{parent}.{step}" in FIXED_CAUSES:
         return FIXED_CAUSES[f"{parent}.{step}"]
     if step == "scores":
         masked_scores = ours.get(f"{path}.masked_scores", actual)
-        return _wrong_scores(*(without_padding(scores, inputs) for scores in (expected, actual, masked_scores)))
+        return _wrong_scores(*visible, without_padding(masked_scores, inputs), names)
     if name.endswith("embeddings.sum"):
-        sums = without_padding(expected, inputs), without_padding(actual, inputs)
-        return _wrong_sum(*sums, separate_positions=f"{path}.positions" in reference)
+        return _wrong_sum(*visible, separate_positions=f"{path}.positions" in reference)
     if step == "activation" and f"{path}.intermediate" in reference:
-        return _wrong_activation(reference[f"{path}.intermediate"], expected, model.config.hidden_act)
-    return _wrong_layer(name, reference, inputs, model)
+        return _wrong_activation(reference[f"{path}.intermediate"], expected, model.config.hidden_act, names)
+    return _wrong_layer(name, reference, inputs, model, names)
 
 
-def _wrong_layer(name: str, reference: Stages, inputs: Inputs, model: PretrainedModel) -> str | None:
+def _not_finite(stage: Tensor) -> str:
+    """Describe the values of a stage that are not finite."""
+    kinds = {"NaN": int(stage.isnan().sum()), "infinite": int(stage.isinf().sum())}
+    return " and ".join(f"{count} of {stage.numel()} values are {kind}" for kind, count in kinds.items() if count)
+
+
+def _wrong_layer(name: str, reference: Stages, inputs: Inputs, model: PretrainedModel, names: Names) -> str | None:
     """Find the layer that computes a stage, and the known mistake that gives the reference's output."""
     stages, applications = _run(model, inputs)
     output = _flat(stages[name]) if name in stages else None
@@ -75,8 +95,8 @@ def _wrong_layer(name: str, reference: Stages, inputs: Inputs, model: Pretrained
     if reference_input is None:
         return None
     if isinstance(call.layer, nn.Linear):
-        return _wrong_linear(reference_input, _flat(reference[name]), call.layer)
-    return _wrong_eps(reference_input, reference[name], call.layer)
+        return _wrong_linear(reference_input, _flat(reference[name]), call.layer, names)
+    return _wrong_eps(reference_input, reference[name], call.layer, names)
 
 
 def _run(model: PretrainedModel, inputs: Inputs) -> tuple[Stages, list[Application]]:
@@ -112,7 +132,7 @@ def _same_input(value: Tensor, stages: Stages, reference: Stages) -> Tensor | No
     return None
 
 
-def _wrong_linear(before: Tensor, after: Tensor, linear: nn.Linear) -> str:
+def _wrong_linear(before: Tensor, after: Tensor, linear: nn.Linear, names: Names) -> str:
     weight = linear.weight.to(before.dtype)
     bias = torch.zeros_like(weight[:, 0]) if linear.bias is None else linear.bias.to(before.dtype)
     is_output: Callable[[Tensor], bool] = partial(torch.allclose, after, rtol=1e-4, atol=1e-4)
@@ -120,10 +140,10 @@ def _wrong_linear(before: Tensor, after: Tensor, linear: nn.Linear) -> str:
         return "the weight or the bias differs slightly"
     if weight.shape[0] == weight.shape[1] and is_output(before @ weight + bias):
         return "the weight is transposed"
-    return "the bias is missing in transformers" if is_output(before @ weight.T) else "the weight or the bias differs"
+    return f"the bias is missing in {names.reference}" if is_output(before @ weight.T) else "the weight or the bias differs"
 
 
-def _wrong_eps(before: Tensor, after: Tensor, norm: LayerNorm) -> str | None:
+def _wrong_eps(before: Tensor, after: Tensor, norm: LayerNorm, names: Names) -> str | None:
     gain, bias = norm.weight.to(before.dtype), norm.bias.to(before.dtype)
 
     def error(eps: float) -> float:
@@ -132,24 +152,24 @@ def _wrong_eps(before: Tensor, after: Tensor, norm: LayerNorm) -> str | None:
     best = min(EPS_VALUES, key=error)
     if best == norm.eps or error(best) >= 0.1 * error(norm.eps):
         return None
-    return f"the eps of layer normalization: {best:g} in transformers, {norm.eps:g} in minibert"
+    return f"the eps of layer normalization: {best:g} in {names.reference}, {norm.eps:g} in {names.ours}"
 
 
-def _wrong_activation(before: Tensor, after: Tensor, configured: str) -> str | None:
+def _wrong_activation(before: Tensor, after: Tensor, configured: str, names: Names) -> str | None:
     near = [name for name in ACTIVATIONS if torch.allclose(ACTIVATION_FUNCTIONS[name](before), after, rtol=1e-6, atol=1e-6)]
     if not near or configured in near:
         return None
-    return f"the activation function: {near[0]} in transformers, {configured} in minibert"
+    return f"the activation function: {near[0]} in {names.reference}, {configured} in {names.ours}"
 
 
-def _wrong_scores(expected: Tensor, actual: Tensor, masked_scores: Tensor) -> str:
+def _wrong_scores(expected: Tensor, actual: Tensor, masked_scores: Tensor, names: Names) -> str:
     masked = expected < MASKED
     if (masked & masked_scores.isfinite()).any():
-        return "the mask: transformers masks keys that minibert does not"
+        return f"the mask: {names.reference} masks keys that {names.ours} does not"
     ratios = (expected / actual)[~masked & (actual.abs() > 1e-6)]
     if not ratios.numel() or ratios.std() > 1e-3 * ratios.mean().abs():
         return "the product of queries and keys"
-    return f"the scale: the scores of transformers are {ratios.mean().item():.4g} times as large"
+    return f"the scale: the scores of {names.reference} are {ratios.mean().item():.4g} times as large"
 
 
 def _wrong_sum(expected: Tensor, actual: Tensor, separate_positions: bool) -> str:

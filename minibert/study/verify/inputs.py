@@ -19,7 +19,13 @@ RANDOM_TOKENS = 16
 TOKEN_TYPES, TARGET_MASK = "token_type_ids", "decoder_attention_mask"
 
 
-def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = None, ids: list[int] | None = None) -> Inputs:
+def make_inputs(
+    model: PretrainedModel,
+    source: str | Path,
+    text: str | None = None,
+    ids: list[int] | None = None,
+    other: PretrainedModel | None = None,
+) -> Inputs:
     """Create a batch of two rows for a network: a sequence of tokens, and its first half with padding.
 
     The second half of the first row is sentence B, if the network has segments. A network with a decoder gets a target of
@@ -30,35 +36,36 @@ def make_inputs(model: PretrainedModel, source: str | Path, text: str | None = N
         text: the text to tokenize. Default: an example sentence, truncated to the positions of the network, or random ids if
             the checkpoint has no tokenizer.
         ids: token ids, instead of a text.
+        other: another network of the same architecture, which must be able to process the same input.
 
     Raises: ValueError for ids or a text that the network cannot process.
     """
     config = model.config
+    configs = [config] if other is None else [config, other.config]
+    vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_position_embeddings"))
     if text is not None:
         ids = load_tokenizer(source).encode(text).ids
     elif ids is None:
         try:
-            ids = load_tokenizer(source).encode(DEFAULT_TEXT).ids[: config.max_position_embeddings]
+            ids = load_tokenizer(source).encode(DEFAULT_TEXT).ids[:positions]
         except FileNotFoundError:
-            length = min(RANDOM_TOKENS, config.max_position_embeddings)
-            ids = torch.randint(config.vocab_size, (length,), generator=torch.Generator().manual_seed(0)).tolist()
+            length = min(RANDOM_TOKENS, positions)
+            ids = torch.randint(vocab_size, (length,), generator=torch.Generator().manual_seed(0)).tolist()
     if not ids:
         raise ValueError("the input has no tokens: give --text or --ids")
-    if outside := [number for number in ids if not 0 <= number < config.vocab_size]:
-        raise ValueError(f"id {outside[0]} is outside the vocabulary of {config.vocab_size} pieces")
-    if len(ids) > config.max_position_embeddings:
-        raise ValueError(
-            f"{len(ids)} tokens are more than max_position_embeddings {config.max_position_embeddings}: give a shorter input"
-        )
+    if outside := [number for number in ids if not 0 <= number < vocab_size]:
+        raise ValueError(f"id {outside[0]} is outside the vocabulary of {vocab_size} pieces")
+    if len(ids) > positions:
+        raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {positions}: give a shorter input")
     arguments = inspect.signature(model.forward).parameters
     rows, mask = _two_rows(ids, config.pad_token_id)
     inputs = {"input_ids": rows, "attention_mask": mask}
     if TOKEN_TYPES in arguments:
-        has_segments = getattr(config, "type_vocab_size", 1) > 1
+        has_segments = min(getattr(each, "type_vocab_size", 1) for each in configs) > 1
         second_half = (torch.arange(len(ids)) >= _half(ids)).long() * has_segments
         inputs[TOKEN_TYPES] = torch.stack([second_half, torch.zeros_like(second_half)])
     if TARGET_MASK in arguments:  # of another length than the source, which tells the tokens of both apart
-        target = ids[1:] if len(ids) > 2 else [*ids, ids[0]][: config.max_position_embeddings]
+        target = ids[1:] if len(ids) > 2 else [*ids, ids[0]][:positions]
         inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, config.pad_token_id)
     return inputs
 

@@ -6,12 +6,13 @@ interface. Each network class declares which module computes which stage (`refer
 
 import inspect
 import json
+import logging
 import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -86,9 +87,31 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
 
     Raises: ImportError without transformers; ValueError for a network that transformers does not have.
     """
-    import transformers
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
     from transformers.modeling_utils import AttentionInterface
+
+    network = transformers_network(checkpoint, model)
+    stages: Stages = {}
+    attention = _RecordedAttention(stages)
+    AttentionInterface.register(_RecordedAttention.NAME, attention)
+    AttentionMaskInterface.register(_RecordedAttention.NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    dtype = next(model.parameters()).dtype
+    with silent_transformers(), _as_folder(checkpoint.source) as folder:
+        reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
+    for path, name in model.attention_modules.items():
+        attention.paths |= {module: insert_number(path, layer) for module, layer in _find_modules(reference, name)}
+    with torch.no_grad(), _hooks(reference, model.reference_stages, stages):
+        reference(**inputs)
+    skipped = _initialized_stages(model, inputs)
+    return {path: tensor for path, tensor in stages.items() if path not in skipped}
+
+
+def transformers_network(checkpoint: Checkpoint, model: PretrainedModel) -> Any:
+    """Return the class of transformers that computes the same as a network.
+
+    Raises: ImportError without transformers; ValueError for a network that transformers does not have.
+    """
+    import transformers
 
     model_type = checkpoint.config.get("model_type")
     network = getattr(transformers, model.architecture, None)
@@ -99,19 +122,21 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
         )
     if not model.reference_stages:
         raise ValueError(f"{type(model).__name__} declares no reference_stages, so there is nothing to compare")
-    stages: Stages = {}
-    attention = _RecordedAttention(stages)
-    AttentionInterface.register(_RecordedAttention.NAME, attention)
-    AttentionMaskInterface.register(_RecordedAttention.NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
-    dtype = next(model.parameters()).dtype
-    with redirect_stderr(StringIO()), _as_folder(checkpoint.source) as folder:
-        reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
-    for path, name in model.attention_modules.items():
-        attention.paths |= {module: insert_number(path, layer) for module, layer in _find_modules(reference, name)}
-    with torch.no_grad(), _hooks(reference, model.reference_stages, stages):
-        reference(**inputs)
-    skipped = _initialized_stages(model, inputs)
-    return {path: tensor for path, tensor in stages.items() if path not in skipped}
+    return network
+
+
+@contextmanager
+def silent_transformers() -> Iterator[None]:
+    """Silence the reports and the progress bars of transformers."""
+    from transformers.utils.logging import get_verbosity, set_verbosity
+
+    before = get_verbosity()
+    set_verbosity(logging.ERROR)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        set_verbosity(before)
 
 
 @contextmanager
@@ -201,14 +226,18 @@ class ReferenceStages:
     checkpoint: str
     made_with: str
     """Name and version of the library."""
+    token_ids: dict[str, list[int]] = field(default_factory=dict)
+    """Ids of the library's tokenizer by text. Empty if the tokenizers are not compared."""
 
     @classmethod
-    def compute(cls, checkpoint: Checkpoint, model: PretrainedModel, inputs: Inputs) -> "ReferenceStages":
+    def compute(
+        cls, checkpoint: Checkpoint, model: PretrainedModel, inputs: Inputs, token_ids: dict[str, list[int]] | None = None
+    ) -> "ReferenceStages":
         """Run transformers on the inputs. Raises: as `transformers_stages`."""
         import transformers
 
         stages = transformers_stages(checkpoint, model, inputs)
-        return cls(inputs, stages, str(checkpoint.source), f"transformers {transformers.__version__}")
+        return cls(inputs, stages, str(checkpoint.source), f"transformers {transformers.__version__}", token_ids or {})
 
     @property
     def dtype(self) -> torch.dtype:
@@ -218,7 +247,12 @@ class ReferenceStages:
     def save(self, path: Path) -> None:
         """Save inputs and stages as one safetensors file, atomically."""
         tensors = {f"{INPUT_PREFIX}{name}": tensor for name, tensor in self.inputs.items()} | self.stages
-        metadata = {"checkpoint": self.checkpoint, "made_with": self.made_with, "order": json.dumps(list(self.stages))}
+        metadata = {
+            "checkpoint": self.checkpoint,
+            "made_with": self.made_with,
+            "order": json.dumps(list(self.stages)),
+            "token_ids": json.dumps(self.token_ids),
+        }
         contents = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         write_atomically(path, safetensors.torch.save(contents, metadata=metadata))
 
@@ -235,8 +269,9 @@ class ReferenceStages:
             stages = {name: tensors[name] for name in json.loads(metadata["order"])}
             if not stages or not inputs:
                 raise ValueError("no stages or no inputs")
-            return cls(inputs, stages, metadata["checkpoint"], metadata["made_with"])
-        except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+            token_ids = {text: list(map(int, ids)) for text, ids in json.loads(metadata.get("token_ids", "{}")).items()}
+            return cls(inputs, stages, metadata["checkpoint"], metadata["made_with"], token_ids)
+        except (safetensors.SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: not a file made by `minibert verify --save-reference` ({error!r})") from error
 
 

@@ -1,6 +1,7 @@
 """`minibert verify` for BERT: all stages agree with transformers, and a difference is found with its cause."""
 
 import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -261,14 +262,54 @@ def test_an_input_for_another_network_is_refused(checkpoint: Path, tmp_path: Pat
     assert "BertForPreTraining has no input labels_of_gpt" in capsys.readouterr().err
 
 
-def test_nan_is_a_string_in_json(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """JSON has no NaN."""
+@pytest.mark.parametrize("values", [[math.nan], [1.0, math.nan], [math.inf, math.nan, 0.0]])
+@pytest.mark.parametrize("sides", [(True, False), (False, True), (True, True)])
+def test_a_nan_is_a_nan_in_every_number(checkpoint: Path, values: list[float], sides: tuple[bool, bool]) -> None:
+    """One NaN on either side, or the same on both, is a difference, and the cause names the side that has it."""
+    model, inputs, stages = example(checkpoint)
+    bad = stages["pooler"].clone()
+    bad[0, : len(values)] = torch.tensor(values)
+    reference, ours = ({**stages, "pooler": bad} if has else stages for has in sides)
+    comparison = compare(reference, ours, inputs, model)
+    first = comparison.first_difference
+    assert first is not None
+    assert first.name == "pooler"
+    assert math.isnan(first.absolute)
+    assert math.isnan(first.relative)
+    assert math.isnan(first.cosine)
+    assert not comparison.agrees
+    for side, has in zip(("transformers", "minibert"), sides, strict=True):
+        assert (f"1 of {bad.numel()} values are NaN" in str(comparison.cause)) is True
+        assert (f"in {side}" in str(comparison.cause)) is has
+
+
+def test_a_nan_is_shown_in_the_table_the_json_and_the_verdict(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON has no NaN: there it is a string."""
     _, inputs, stages = example(checkpoint)
-    stages["pooler"] = stages["pooler"] * float("nan")
+    stages["pooler"] = stages["pooler"] * math.nan
     ReferenceStages(inputs, stages, "elsewhere", "by hand").save(tmp_path / "nan")
-    assert main(["verify", str(checkpoint), "--reference", str(tmp_path / "nan"), "--dtype", "float64", "--json"]) == 1
+    arguments = ["verify", str(checkpoint), "--reference", str(tmp_path / "nan"), "--dtype", "float64"]
+    assert main(arguments) == 1
+    shown = capsys.readouterr().out
+    row = next(line for line in shown.splitlines() if line.startswith("pooler"))
+    assert row.split()[1:] == ["nan", "nan", "nan", "differs"]
+    assert "Largest difference: nan, relative nan." in shown
+    assert "Likely cause: 16 of 16 values are NaN in by hand." in shown
+    assert main([*arguments, "--json"]) == 1
     result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert next(stage for stage in result["stages"] if stage["name"] == "pooler")["absolute"] == "nan"
+    stage = next(stage for stage in result["stages"] if stage["name"] == "pooler")
+    assert (stage["absolute"], stage["relative"], stage["cosine"], stage["agrees"]) == ("nan", "nan", "nan", False)
+    assert not result["agrees"]
+
+
+def test_a_stage_of_zeros_is_not_similar_to_another(checkpoint: Path) -> None:
+    """The cosine of zeros with anything else is 0, and with zeros 1."""
+    model, inputs, stages = example(checkpoint)
+    zeros = {**stages, "pooler": torch.zeros_like(stages["pooler"])}
+    cosines = [compare(zeros, ours, inputs, model).stages for ours in (stages, zeros)]
+    assert [next(stage.cosine for stage in each if stage.name == "pooler") for each in cosines] == [0.0, 1.0]
 
 
 def test_a_file_with_weights_is_verified(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,9 +326,11 @@ def test_newly_initialized_weights_are_not_compared(tmp_path: Path, capsys: pyte
     BertForTokenClassification(CONFIG).save_pretrained(tmp_path)
     changed = json.loads((tmp_path / "config.json").read_text()) | {"architectures": ["BertCrfForNer"]}
     (tmp_path / "config.json").write_text(json.dumps(changed))
-    with pytest.warns(UserWarning, match="not in the file"):
-        assert main(["verify", str(tmp_path)]) == 0
-    assert "pooler" not in capsys.readouterr().out
+    assert main(["verify", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert "not in the file" in shown.err
+    assert "LOAD REPORT" not in shown.err
+    assert "pooler" not in shown.out
     with pytest.warns(UserWarning, match="not in the file"):
         model = load(tmp_path, "sequence-classification")
     assert model.initialized
