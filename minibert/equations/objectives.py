@@ -7,10 +7,34 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from minibert.checks import check_tensor, value_outside
+
 IGNORE_INDEX = -100
 """Label of a position that has no target: it adds nothing to the loss or the gradient. PyTorch's default `ignore_index`."""
 
 Reduction = Literal["mean", "sum"]
+
+
+def check_labels(logits: Tensor, labels: Tensor, name: str = "labels") -> None:
+    """Check the labels of a classification: one class, or `IGNORE_INDEX`, for each row of logits.
+
+    Raises: TypeError unless they are an int64 tensor; ValueError for another shape, or a number that is not a class (checked
+        on the CPU only).
+    """
+    check_tensor(name, labels, torch.int64, shape=logits.shape[:-1])
+    classes = logits.shape[-1]
+    if (wrong := value_outside(labels.masked_fill(labels == IGNORE_INDEX, 0), 0, classes - 1)) is not None:
+        raise ValueError(f"{name} has the class {wrong}, expected 0 to {classes - 1}, or {IGNORE_INDEX} for no target")
+
+
+def check_numbers(outputs: Tensor, targets: Tensor, name: str = "labels") -> None:
+    """Check the targets of a regression or of yes-or-no questions: a floating-point number for each output.
+
+    Raises: TypeError unless they are a floating-point tensor, ValueError for another shape.
+    """
+    check_tensor(name, targets, shape=outputs.shape)
+    if not targets.is_floating_point():
+        raise TypeError(f"{name} has the type {targets.dtype}, expected floating point: convert it with {name}.float()")
 
 
 def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -24,6 +48,7 @@ def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]), torch.tensor([1, 1]))
     tensor([0.6931, 0.0000])
     """
+    check_labels(logits, labels)
     ignored = labels == IGNORE_INDEX
     label_logits = logits.gather(-1, labels.masked_fill(ignored, 0).unsqueeze(-1)).squeeze(-1)
     return (logits.logsumexp(dim=-1) - label_logits).masked_fill(ignored, 0.0)
@@ -80,6 +105,7 @@ def label_smoothing_loss(
     >>> label_smoothing_loss(torch.tensor([[0.0, 0.0, 8.0, 0.0]]), torch.tensor([2]))  # confident, correct, and not 0
     tensor(0.6010)
     """
+    check_labels(logits, labels)
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
     uniform_loss = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORE_INDEX, 0.0)
     losses = (1 - label_smoothing) * cross_entropy(logits, labels) + label_smoothing * uniform_loss
@@ -96,9 +122,12 @@ def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor,
         of zero.
     Tests: tests/equations/test_objectives.py::TestBinaryCrossEntropy
 
+    Raises: TypeError unless `targets` is a floating-point tensor, ValueError if it has another shape than the logits.
+
     >>> binary_cross_entropy(torch.tensor([0.0, -3.0]), torch.tensor([1.0, 1.0]))  # undecided; confident and wrong
     tensor([0.6931, 3.0486])
     """
+    check_numbers(logits, targets, "targets")
     return -targets * F.logsigmoid(logits) - (1 - targets) * F.logsigmoid(-logits)
 
 
@@ -130,9 +159,14 @@ def unigram_entropy(
         token that is missing in the training text would make it infinite.
     Tests: tests/equations/test_objectives.py::TestUnigramEntropy
 
+    Raises: ValueError for an id outside the vocabulary.
+
     >>> unigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0]), vocab_size=4)  # -ln 3/8
     tensor(0.9808)
     """
+    for name, ids in (("train_ids", train_ids), ("validation_ids", validation_ids)):
+        if (wrong := value_outside(ids, 0, vocab_size - 1)) is not None:
+            raise ValueError(f"{name} has the id {wrong}, but vocab_size is {vocab_size}")
     counts = torch.bincount(train_ids, minlength=vocab_size) + 1.0
     log_frequencies = torch.log(counts / counts.sum())
     return -log_frequencies[validation_ids].mean()

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert import equations
-from minibert.equations.objectives import IGNORE_INDEX, Reduction, reduce_losses
+from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_labels, reduce_losses
 from minibert.observe import is_recording
 
 
@@ -16,6 +16,7 @@ def label_smoothing_loss(
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
     """Compute `equations.label_smoothing_loss` with PyTorch's kernel, which computes the log-probabilities only once."""
+    check_labels(logits, labels)
     if is_recording():
         return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)
     losses = F.cross_entropy(

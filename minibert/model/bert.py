@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from minibert.checks import check_tensor
 from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.embeddings import BertEmbeddings
-from minibert.model.inputs import Mask, check_batch, keep_mask
+from minibert.model.inputs import ID_TYPES, Mask, check_batch, keep_mask
 from minibert.model.layers import EncoderLayer
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import LayerStack
@@ -166,8 +167,8 @@ class Bert(PretrainedBert):
             token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
             position_ids: default 0, 1, 2, …
 
-        Raises: ValueError for a wrong shape of `input_ids` or the mask, an id outside its table (checked on the CPU only), or
-        more tokens than `max_position_embeddings`; TypeError for a floating-point mask.
+        Raises: TypeError for an argument that is not a tensor of whole numbers; ValueError for a wrong shape, a value outside
+        its table (checked on the CPU only), or more tokens than `max_position_embeddings`.
         """
         check_batch("input_ids", input_ids)
         length, max_length = input_ids.shape[1], self.config.max_position_embeddings
@@ -177,6 +178,10 @@ class Bert(PretrainedBert):
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
             position_ids = torch.arange(length, device=input_ids.device).unsqueeze(0)
+        check_tensor("token_type_ids", token_type_ids, *ID_TYPES, shape=input_ids.shape)
+        check_tensor("position_ids", position_ids, *ID_TYPES)
+        if position_ids.shape not in (input_ids.shape, (1, length), (length,)):
+            raise ValueError(f"position_ids has shape {tuple(position_ids.shape)}, expected {tuple(input_ids.shape)}")
         keep = None  # without padding, attention needs no mask and is faster
         if attention_mask is not None:
             keep = keep_mask(attention_mask, input_ids)[:, None, None, :]  # (batch, 1, 1, keys), for all heads and queries

@@ -23,6 +23,8 @@ ACTIVATION_ALIASES = {
 """Other names of transformers for the same functions."""
 POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
 """Position encodings; `model.positions` has a class for each."""
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+"""Values of `problem_type`: a number, one class, or any number of classes for each text."""
 MAX_LABELS, MAX_NUMBER = 100_000, 1e6
 """Limits against absurd values in a file: for the number of classes and for floating-point fields."""
 
@@ -172,9 +174,20 @@ class BertConfig(ModelConfig):
     """Number of segments: sentence A and sentence B."""
     id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
     """Names of the classes of a classification head."""
+    problem_type: str | None = None
+    """Loss of `BertForSequenceClassification`: one of `PROBLEM_TYPES`. None: chosen by the labels, as in transformers."""
+    classifier_dropout: float | None = None
+    """Dropout probability before a classification head. None: `hidden_dropout_prob`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.problem_type not in (None, *PROBLEM_TYPES):
+            raise ValueError(f"problem_type {self.problem_type!r} is unknown; choose one of {', '.join(PROBLEM_TYPES)}")
+        if self.problem_type == "single_label_classification" and self.num_labels == 1:
+            raise ValueError("problem_type 'single_label_classification' needs at least two classes, id2label has one")
+        dropout = self.classifier_dropout
+        if dropout is not None and (not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1):
+            raise ValueError(f"classifier_dropout must be null or a number from 0 to below 1, not {dropout!r}")
         if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
             raise ValueError(f"id2label must name the classes 0, 1, 2, … without a gap, not {list(self.id2label)[:8]}")
 
@@ -182,6 +195,11 @@ class BertConfig(ModelConfig):
     def num_labels(self) -> int:
         """Number of classes of a classification head."""
         return len(self.id2label)
+
+    @property
+    def head_dropout_prob(self) -> float:
+        """Dropout probability before a classification head."""
+        return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     def with_labels(self, names: Sequence[str]) -> "BertConfig":
         return replace(self, id2label=dict(enumerate(names)))

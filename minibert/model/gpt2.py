@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, masked_lm_loss
+from minibert.equations.objectives import check_labels
 from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
@@ -173,7 +174,7 @@ class GPT2LMHeadModel(PretrainedModel):
             labels: the token ids themselves, as in transformers, and -100 where no loss is wanted. They are shifted here.
             cache: keys and values of earlier tokens; `input_ids` and the mask are then those of the new tokens.
 
-        Raises: ValueError for more tokens than positions, and for labels of another shape.
+        Raises: ValueError for more tokens than positions; TypeError and ValueError for labels of a wrong type, shape or range.
         """
         check_batch("input_ids", input_ids)
         tokens, max_length = input_ids.shape[1] + (0 if cache is None else cache.tokens), self.config.max_position_embeddings
@@ -185,8 +186,7 @@ class GPT2LMHeadModel(PretrainedModel):
         logits = observe("logits", nn.functional.linear(hidden, output_matrix))
         if labels is None:
             return CausalLMOutput(logits)
-        if labels.shape != input_ids.shape:
-            raise ValueError(f"labels has shape {tuple(labels.shape)}, but input_ids has {tuple(input_ids.shape)}")
+        check_labels(logits, labels)
         next_tokens = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORE_INDEX)], dim=1)
         return CausalLMOutput(logits, masked_lm_loss(logits, next_tokens))
 

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from minibert.equations import IGNORE_INDEX, cross_entropy, masked_lm_loss, next_sentence_loss
-from minibert.equations.objectives import reduce_losses
+from minibert.checks import check_tensor, value_outside
+from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations.objectives import check_labels, check_numbers, reduce_losses
 from minibert.kernels import AttentionImplementation
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
@@ -164,9 +165,12 @@ class BertForPreTraining(BertWithHead):
 
         Args:
             labels: the original id where a token was masked, -100 elsewhere.
-            next_sentence_label: 0 if B follows A, 1 if B is from another document.
+            next_sentence_label: 0 if B follows A, 1 if B is from another document, -100 if there is no B.
             predict_at: True at the positions to predict. `prediction_logits` then has one row for each of them, in
                 reading order. Default: all positions.
+
+        Raises: TypeError and ValueError for labels of a wrong type or shape, and for a number that is not a class (checked on
+            the CPU only); so in every head below.
         """
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at)
         prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
@@ -175,6 +179,7 @@ class BertForPreTraining(BertWithHead):
         if labels is not None:
             losses.append(masked_lm_loss(prediction_logits, labels))
         if next_sentence_label is not None:
+            check_labels(seq_relationship_logits, next_sentence_label, "next_sentence_label")
             losses.append(next_sentence_loss(seq_relationship_logits, next_sentence_label))
         return PretrainingOutput(prediction_logits, seq_relationship_logits, torch.stack(losses).sum() if losses else None)
 
@@ -233,20 +238,44 @@ class BertForSequenceClassification(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = nn.Dropout(config.head_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
-    def apply_head(self, encoded: BertOutput, labels: Int[Tensor, " batch"] | None = None) -> SequenceClassifierOutput:
-        """Compute the scores of the classes. The loss is the mean cross-entropy.
+    def apply_head(
+        self, encoded: BertOutput, labels: Int[Tensor, " batch"] | Float[Tensor, "batch ..."] | None = None
+    ) -> SequenceClassifierOutput:
+        """Compute the scores of the classes and, with labels, the mean loss that `config.problem_type` names.
 
-        Raises: ValueError for labels with a single class, which transformers treats as regression.
+        Args:
+            labels: for one class per text, its number, or -100 for none. For independent classes (multi-label), a row of
+                probabilities, 0 or 1 for each class. For regression, a number or a row of numbers.
+
+        Source: the losses of transformers' BertForSequenceClassification.
         """
-        if labels is not None and self.config.num_labels == 1:
-            raise ValueError("num_labels is 1: a classifier needs two classes; regression is not supported")
         logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
-        loss = None if labels is None else reduce_losses(cross_entropy(logits, labels), labels)
-        return SequenceClassifierOutput(logits, loss)
+        return SequenceClassifierOutput(logits, None if labels is None else self.loss(logits, labels))
+
+    def loss(self, logits: Float[Tensor, "batch classes"], labels: Tensor) -> Float[Tensor, ""]:
+        """Compute the cross-entropy of one class per text, the binary cross-entropy of each class, or the squared error.
+
+        Without a `problem_type`, a single output means regression, and floating-point labels mean independent classes.
+        """
+        problem_type = self.config.problem_type
+        if problem_type is None and self.config.num_labels == 1:
+            problem_type = "regression"
+        if problem_type == "regression":
+            outputs = logits[:, 0] if isinstance(labels, Tensor) and labels.ndim == 1 and logits.shape[1] == 1 else logits
+            check_numbers(outputs, labels)
+            return nn.functional.mse_loss(outputs, labels.to(outputs.dtype))
+        if problem_type is None and isinstance(labels, Tensor) and labels.is_floating_point():
+            problem_type = "multi_label_classification"
+        if problem_type == "multi_label_classification":
+            check_numbers(logits, labels)
+            if (wrong := value_outside(labels, 0, 1)) is not None:
+                raise ValueError(f"labels has the value {wrong:g}, expected 0 for no, 1 for yes, or a probability")
+            return binary_cross_entropy(logits, labels.to(logits.dtype)).mean()
+        return reduce_losses(cross_entropy(logits, labels), labels)
 
 
 class BertForTokenClassification(BertWithHead):
@@ -259,7 +288,7 @@ class BertForTokenClassification(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = nn.Dropout(config.head_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
@@ -293,12 +322,17 @@ class BertForQuestionAnswering(BertWithHead):
 
         A position outside the text is ignored in the loss.
         Differs: transformers treats a negative position as 0.
+
+        Raises: ValueError for a start without an end, or an end without a start.
         """
         start_logits, end_logits = observe("span.logits", self.span(encoded.last_hidden_state)).unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            losses = [_span_loss(start_logits, start_positions), _span_loss(end_logits, end_positions)]
-            loss = (losses[0] + losses[1]) / 2
+        if start_positions is None and end_positions is None:
+            return QuestionAnsweringOutput(start_logits, end_logits)
+        if start_positions is None or end_positions is None:
+            raise ValueError("pass both start_positions and end_positions, or neither")
+        check_tensor("start_positions", start_positions, torch.int64, shape=start_logits.shape[:1])
+        check_tensor("end_positions", end_positions, torch.int64, shape=end_logits.shape[:1])
+        loss = (_span_loss(start_logits, start_positions) + _span_loss(end_logits, end_positions)) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)
 
 
@@ -308,6 +342,9 @@ def select_positions(
     """Return the hidden states and labels where `predict_at` is True; without it, all of them."""
     if predict_at is None:
         return hidden, labels
+    check_tensor("predict_at", predict_at, torch.bool, shape=hidden.shape[:2])
+    if labels is not None:
+        check_tensor("labels", labels, torch.int64, shape=hidden.shape[:2])
     return hidden[predict_at], None if labels is None else labels[predict_at]
 
 

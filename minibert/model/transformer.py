@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss, sinusoidal_positions
@@ -23,8 +23,8 @@ from minibert.model.stacks import Decoder, Encoder
 from minibert.model.transformer_config import TransformerConfig
 from minibert.observe import observe
 
-SourceMask = Bool[Tensor, "batch sources"] | Int[Tensor, "batch sources"]
-TargetMask = Bool[Tensor, "batch targets"] | Int[Tensor, "batch targets"]
+SourceMask = Bool[Tensor, "batch sources"] | Integer[Tensor, "batch sources"]
+TargetMask = Bool[Tensor, "batch targets"] | Integer[Tensor, "batch targets"]
 """Attention masks of the source and the target; see `inputs.Mask`."""
 
 MAX_ALPHA = 10

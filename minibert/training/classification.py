@@ -71,7 +71,13 @@ class ClassificationTask:
     def model_config(self) -> BertConfig:
         """The config of the pretrained model, with the classes and the dropout of fine-tuning."""
         dropout = self.config.dropout
-        config = replace(self.encoder.config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+        config = replace(
+            self.encoder.config,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            classifier_dropout=None,
+            problem_type="single_label_classification",
+        )
         return config.with_labels(list(self.labels))
 
     def make_model(self) -> BertForSequenceClassification:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
+from minibert import kernels
 from minibert.equations import (
     IGNORE_INDEX,
     binary_cross_entropy,
@@ -160,6 +161,46 @@ class TestMaskedLMLoss:
         """Equal logits give ln V for every token, including token 0."""
         logits, labels = torch.zeros(2, vocabulary), torch.tensor([label % vocabulary, 0])
         torch.testing.assert_close(masked_lm_loss(logits, labels).item(), math.log(vocabulary))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    "loss", [cross_entropy, masked_lm_loss, next_sentence_loss, label_smoothing_loss, kernels.label_smoothing_loss]
+)
+def test_wrong_labels_are_rejected(loss: Loss) -> None:
+    """Labels that broadcasting would accept, another type, and a number that is not a class."""
+    logits, labels = torch.zeros(2, 3, 2), torch.tensor([[0, 1, IGNORE_INDEX], [1, 0, 1]])
+    loss(logits, labels)
+    for wrong in (labels[:1], labels[:, :1], labels[0], labels.flatten(), labels[..., None], labels.T):
+        with pytest.raises(ValueError, match=r"labels has shape \(.*\), expected \(2, 3\)"):
+            loss(logits, wrong)
+    for wrong in (labels.float(), labels.int(), labels == 1):
+        with pytest.raises(TypeError, match=r"labels has the type \w+, expected int64: convert it with labels.long\(\)"):
+            loss(logits, wrong)
+    with pytest.raises(TypeError, match="labels is a list"):
+        loss(logits, labels.tolist())
+    for number in (2, -1, -99):
+        with pytest.raises(ValueError, match=f"labels has the class {number}, expected 0 to 1, or -100 for no target"):
+            loss(logits, labels.masked_fill(labels == 0, number))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_wrong_targets_of_yes_or_no_questions_are_rejected() -> None:
+    logits = torch.zeros(2, 3)
+    for shape in ((3,), (1, 3), (2, 1), (2, 3, 1)):
+        with pytest.raises(ValueError, match=r"targets has shape \(.*\), expected \(2, 3\)"):
+            binary_cross_entropy(logits, torch.zeros(shape))
+    for wrong in (torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.bool)):
+        with pytest.raises(TypeError, match=r"targets has the type torch\.\w+, expected floating point"):
+            binary_cross_entropy(logits, wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_tokens_outside_the_vocabulary_have_no_frequency(wrong: int) -> None:
+    ids, others = torch.tensor([0, 3]), torch.tensor([1, wrong])
+    for train, validation, name in ((others, ids, "train_ids"), (ids, others, "validation_ids")):
+        with pytest.raises(ValueError, match=f"{name} has the id {wrong}, but vocab_size is 4"):
+            unigram_entropy(train, validation, vocab_size=4)
 
 
 @pytest.mark.usefixtures("without_shape_checks")

@@ -2,17 +2,19 @@
 
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
+from minibert import Bert, BertConfig
 from minibert.equations import padding_mask
 from minibert.model.inputs import check_batch, check_ids, keep_mask
 
 TOKENS = torch.zeros(2, 3, dtype=torch.long)
-INTEGERS = [torch.int8, torch.int16, torch.int32, torch.int64]
+INTEGERS = [torch.uint8, torch.uint16, torch.int8, torch.int16, torch.int32, torch.int64]
 
 
 class TestKeepMask:
@@ -23,9 +25,9 @@ class TestKeepMask:
         assert keep.tolist() == mask
 
     @pytest.mark.parametrize("dtype", INTEGERS)
-    @given(mask=st.lists(st.lists(st.integers(-128, 127), min_size=4, max_size=4), min_size=1, max_size=3))
+    @given(mask=st.lists(st.lists(st.integers(0, 1), min_size=4, max_size=4), min_size=1, max_size=3))
     def test_value_of_integer_masks(self, dtype: torch.dtype, mask: list[list[int]]) -> None:
-        """Every nonzero integer, also a negative one, means "may be attended to"."""
+        """1 means "may be attended to"."""
         keep = keep_mask(torch.tensor(mask, dtype=dtype), torch.zeros(len(mask), 4))
         assert keep.dtype == torch.bool
         assert keep.tolist() == [[number != 0 for number in row] for row in mask]
@@ -43,14 +45,22 @@ class TestKeepMask:
         assert torch.equal(keep_mask(mask, torch.zeros(mask.shape))[:, None], padding_mask(torch.tensor(lengths), tokens=5))
 
 
-@pytest.mark.usefixtures("without_shape_checks")
-def test_unsigned_integer_mask_is_accepted() -> None:
-    mask = torch.tensor([[255, 1, 0], [0, 0, 2]], dtype=torch.uint8)
-    assert keep_mask(mask, TOKENS).tolist() == [[True, True, False], [False, False, True]]
+@pytest.mark.parametrize("wrong", [-10000, -1, 2, 255])
+def test_mask_with_other_numbers_is_rejected(wrong: int) -> None:
+    """A number such as -10000 belongs to a mask that is added to the scores, in which 0 has the opposite meaning."""
+    with pytest.raises(ValueError, match=rf"attention_mask has the value {wrong}: pass True or 1 where"):
+        keep_mask(torch.tensor([[0, 1, 0], [0, wrong, 0]]), TOKENS)
 
 
 @pytest.mark.usefixtures("without_shape_checks")
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("mask", [[[1, 1, 1], [1, 1, 0]], np.ones((2, 3)), 1])
+def test_mask_that_is_not_a_tensor_is_rejected(mask: object) -> None:
+    with pytest.raises(TypeError, match=rf"attention_mask is a {type(mask).__name__}: pass a tensor, such as torch.tensor"):
+        keep_mask(mask, TOKENS)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64])
 def test_floating_point_mask_is_rejected(dtype: torch.dtype) -> None:
     message = rf"attention_mask is {dtype}: pass Boolean or integer values, True or 1 where a token may be attended to"
     with pytest.raises(TypeError, match=message):
@@ -61,14 +71,15 @@ def test_floating_point_mask_is_rejected(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("shape", [(2, 2), (2, 4), (1, 3), (3, 2), (3,), (2, 1, 3), (2, 1, 3, 3)])
 def test_mask_of_another_shape_is_rejected(shape: tuple[int, ...]) -> None:
     """No mask is broadcast, not even one that could be."""
-    with pytest.raises(ValueError, match=r"attention_mask has shape \(.*\), but the tokens have \(2, 3\)") as error:
+    with pytest.raises(ValueError, match=r"attention_mask has shape \(.*\), expected \(2, 3\)") as error:
         keep_mask(torch.ones(shape, dtype=torch.bool), TOKENS)
     assert f"shape {shape}," in str(error.value)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3)])
-def test_batch_of_sequences_is_accepted(shape: tuple[int, ...]) -> None:
-    check_batch("input_ids", torch.zeros(shape, dtype=torch.long))
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_batch_of_sequences_is_accepted(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    check_batch("input_ids", torch.zeros(shape, dtype=dtype))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +97,25 @@ def test_other_shapes_are_rejected(shape: tuple[int, ...], message: str) -> None
     """The message has the name and the shape of the tensor, and a hint for a single text."""
     with pytest.raises(ValueError, match="expected") as error:
         check_batch("labels", torch.zeros(shape, dtype=torch.long))
+    assert str(error.value) == message
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([[1, 2]], "input_ids is a list: pass a tensor, such as torch.tensor(input_ids)"),
+        (np.array([[1, 2]]), "input_ids is a ndarray: pass a tensor, such as torch.tensor(input_ids)"),
+        (None, "input_ids is a NoneType: pass a tensor, such as torch.tensor(input_ids)"),
+        (torch.ones(1, 2), "input_ids has the type float32, expected int32 or int64: convert it with input_ids.long()"),
+        (torch.ones(1, 2).bool(), "input_ids has the type bool, expected int32 or int64: convert it with input_ids.long()"),
+        (torch.ones(1, 2).byte(), "input_ids has the type uint8, expected int32 or int64: convert it with input_ids.long()"),
+    ],
+)
+def test_other_types_of_ids_are_rejected(ids: object, message: str) -> None:
+    """The message has the type that was passed, and the conversion."""
+    with pytest.raises(TypeError) as error:
+        check_batch("input_ids", ids)
     assert str(error.value) == message
 
 
@@ -111,3 +141,35 @@ def test_ids_are_not_checked_while_compiling_or_on_another_device() -> None:
     check_ids("input_ids", ids.to("meta"), table, "vocab_size")
     with mock.patch("torch.compiler.is_compiling", return_value=True):
         check_ids("input_ids", ids, table, "vocab_size")
+
+
+BERT = Bert(BertConfig(vocab_size=10, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"token_type_ids": TOKENS[:1]}, ValueError, r"token_type_ids has shape \(1, 3\), expected \(2, 3\)"),
+        ({"token_type_ids": TOKENS[0]}, ValueError, r"token_type_ids has shape \(3,\), expected \(2, 3\)"),
+        ({"token_type_ids": TOKENS[:, :1]}, ValueError, r"token_type_ids has shape \(2, 1\), expected \(2, 3\)"),
+        ({"token_type_ids": TOKENS.float()}, TypeError, "token_type_ids has the type float32"),
+        ({"token_type_ids": TOKENS.tolist()}, TypeError, "token_type_ids is a list"),
+        ({"token_type_ids": TOKENS + 2}, ValueError, "token_type_ids has the id 2, but type_vocab_size is 2"),
+        ({"position_ids": TOKENS[:, :1]}, ValueError, r"position_ids has shape \(2, 1\), expected \(2, 3\)"),
+        ({"position_ids": TOKENS[:, 0]}, ValueError, r"position_ids has shape \(2,\), expected \(2, 3\)"),
+        ({"position_ids": torch.cat([TOKENS, TOKENS])}, ValueError, r"position_ids has shape \(4, 3\), expected \(2, 3\)"),
+        ({"position_ids": TOKENS.bool()}, TypeError, "position_ids has the type bool"),
+        ({"position_ids": TOKENS - 1}, ValueError, "position_ids has the id -1, but max_position_embeddings is 512"),
+    ],
+)
+def test_wrong_segments_and_positions_are_rejected(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    """Nothing is broadcast over the batch except positions that are the same for every text."""
+    with pytest.raises(error, match=message):
+        BERT(TOKENS, **arguments)
+
+
+@pytest.mark.parametrize("positions", [torch.arange(3), torch.arange(3)[None], torch.arange(3).expand(2, 3)])
+def test_positions_may_be_given_once_for_all_texts(positions: Tensor) -> None:
+    outputs = [BERT.eval()(TOKENS, position_ids=given).last_hidden_state for given in (positions, None)]
+    torch.testing.assert_close(*outputs)

@@ -1,0 +1,269 @@
+"""Tests of the labels of every head: shape, type, range, ignored labels, and the losses of a sequence classifier."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from minibert import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForPreTraining,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    Transformer,
+    TransformerConfig,
+)
+from minibert.equations import IGNORE_INDEX
+from tests.strategies import normal
+
+SIZES = {"vocab_size": 30, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "max_position_embeddings": 16}
+CONFIG = BertConfig(**SIZES, num_hidden_layers=1, id2label={0: "a", 1: "b", 2: "c"}, initializer_range=0.5)
+IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 17, 18]])
+TOKENS, PER_TEXT = torch.where(IDS % 2 == 0, IDS, IGNORE_INDEX), torch.tensor([0, 1])
+CLASSES = torch.where(IDS % 2 == 0, IDS % 3, IGNORE_INDEX)
+
+HEADS: dict[str, tuple[type[nn.Module], str, Tensor, int]] = {
+    "pretraining": (BertForPreTraining, "labels", TOKENS, 30),
+    "pretraining, pairs": (BertForPreTraining, "next_sentence_label", PER_TEXT, 2),
+    "masked LM": (BertForMaskedLM, "labels", TOKENS, 30),
+    "next sentence": (BertForNextSentencePrediction, "labels", PER_TEXT, 2),
+    "sequence": (BertForSequenceClassification, "labels", PER_TEXT, 3),
+    "token": (BertForTokenClassification, "labels", CLASSES, 3),
+    "GPT-2": (GPT2LMHeadModel, "labels", TOKENS, 30),
+    "Transformer": (Transformer, "labels", TOKENS, 30),
+}
+every_head = pytest.mark.parametrize("name", HEADS)
+
+
+def model_of(kind: type[nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    if kind is GPT2LMHeadModel:
+        return GPT2LMHeadModel(GPT2Config(**SIZES, num_hidden_layers=1)).double().eval()
+    if kind is Transformer:
+        return Transformer(TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1)).double().eval()
+    return kind(CONFIG).double().eval()
+
+
+def loss(name: str, labels: Any, rows: slice = slice(None), **others: Any) -> Tensor:
+    kind, argument, _, _ = HEADS[name]
+    if kind is Transformer:
+        others["decoder_input_ids"] = IDS[rows]
+    return model_of(kind)(IDS[rows], **{argument: labels}, **others).loss
+
+
+def wrong_shapes(labels: Tensor) -> list[Tensor]:
+    """Return labels that broadcasting would accept, and others."""
+    shapes = [labels[:1], labels[0], labels[:, None], labels[..., None], torch.cat([labels, labels])]
+    return shapes + ([labels[:, :5], labels[:, :1], labels.flatten(), labels.T] if labels.ndim == 2 else [])
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@every_head
+def test_labels_of_another_shape_are_rejected(name: str) -> None:
+    """Nothing is broadcast. The message has the name of the argument and both shapes."""
+    _, argument, labels, _ = HEADS[name]
+    for wrong in wrong_shapes(labels):
+        with pytest.raises(ValueError, match=rf"{argument} has shape {re.escape(str(tuple(wrong.shape)))}"):
+            loss(name, wrong)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@every_head
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int32, torch.float32])
+def test_labels_of_another_type_are_rejected(name: str, kind: torch.dtype) -> None:
+    """transformers accepts int64 only, too. The message has the conversion."""
+    _, argument, labels, _ = HEADS[name]
+    if name == "sequence" and kind.is_floating_point:
+        pytest.skip("floating-point labels mean several independent classes")
+    with pytest.raises(TypeError, match=rf"{argument} has the type \w+, expected int64: convert it with {argument}\.long\(\)"):
+        loss(name, labels.to(kind))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@every_head
+def test_labels_that_are_not_a_tensor_are_rejected(name: str) -> None:
+    _, argument, labels, _ = HEADS[name]
+    for wrong in (labels.tolist(), labels.numpy(), 1):
+        with pytest.raises(TypeError, match=rf"{argument} is a \w+: pass a tensor, such as torch.tensor\({argument}\)"):
+            loss(name, wrong)
+
+
+@every_head
+@pytest.mark.parametrize("offset", [0, 5])
+def test_labels_out_of_range_are_rejected(name: str, offset: int) -> None:
+    """The number of classes, a larger number, and every negative number except -100."""
+    _, argument, labels, classes = HEADS[name]
+    for number in (classes + offset, -1 - offset, -101):
+        wrong = labels.clone()
+        wrong.view(-1)[-1] = number
+        with pytest.raises(ValueError, match=rf"{argument} has the class {number}, expected 0 to {classes - 1}, or -100"):
+            loss(name, wrong)
+
+
+@every_head
+def test_ignored_labels_have_no_influence(name: str) -> None:
+    """A text whose labels are all -100 leaves the loss of the other text, and -100 everywhere gives 0."""
+    _, _, labels, _ = HEADS[name]
+    first = labels.clone()
+    first[1] = IGNORE_INDEX
+    torch.testing.assert_close(loss(name, first), loss(name, labels[:1], slice(1)))
+    assert loss(name, torch.full_like(labels, IGNORE_INDEX)) == 0
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("name", ["pretraining", "masked LM"])
+def test_labels_and_predicted_positions_must_match(name: str) -> None:
+    """`predict_at` must be Boolean and have one value per token; the labels too, before the selection."""
+    masked = TOKENS != IGNORE_INDEX
+    torch.testing.assert_close(loss(name, TOKENS, predict_at=masked), loss(name, TOKENS))
+    for wrong in (masked[:, :5], masked[:1], masked[0]):
+        with pytest.raises(ValueError, match=r"predict_at has shape \(.*\), expected \(2, 7\)"):
+            loss(name, TOKENS, predict_at=wrong)
+    with pytest.raises(TypeError, match=r"predict_at has the type int64, expected bool: convert it with predict_at\.bool\(\)"):
+        loss(name, TOKENS, predict_at=masked.long())
+    for labels in wrong_shapes(TOKENS):
+        with pytest.raises(ValueError, match=r"labels has shape \(.*\), expected \(2, 7\)"):
+            loss(name, labels, predict_at=masked)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_answer_positions_of_another_shape_or_type_are_rejected() -> None:
+    """Both positions are needed. A position outside the text has no loss."""
+    model = model_of(BertForQuestionAnswering)
+    right = torch.tensor([1, 3])
+    for wrong in (right[:1], right[:, None], right[0], torch.tensor([1, 2, 3])):
+        for arguments in ((wrong, right), (right, wrong)):
+            with pytest.raises(ValueError, match=r"(start|end)_positions has shape \(.*\), expected \(2,\)"):
+                model(IDS, **dict(zip(("start_positions", "end_positions"), arguments, strict=True)))
+    with pytest.raises(TypeError, match=r"end_positions has the type float32"):
+        model(IDS, start_positions=right, end_positions=right.float())
+    with pytest.raises(ValueError, match="pass both start_positions and end_positions"):
+        model(IDS, start_positions=right)
+    outside = torch.tensor([1, 7])
+    expected = model(IDS[:1], start_positions=right[:1], end_positions=right[:1]).loss
+    torch.testing.assert_close(model(IDS, start_positions=outside, end_positions=torch.tensor([1, -100])).loss, expected)
+
+
+@every_head
+def test_checks_need_no_values_on_other_devices(name: str) -> None:
+    """On a GPU, the value of a tensor costs a synchronization. On the meta device there are no values at all."""
+    kind, argument, labels, _ = HEADS[name]
+    with torch.device("meta"):
+        model = model_of(kind)
+    mask = torch.ones_like(IDS).to("meta")
+    assert model(IDS.to("meta"), mask, **{argument: labels.to("meta")}).loss.device.type == "meta"
+
+
+PROBLEMS = [
+    ("regression", 1, (2,), False),
+    ("regression", 1, (2, 1), False),
+    ("regression", 3, (2, 3), False),
+    ("multi_label_classification", 3, (2, 3), False),
+    ("multi_label_classification", 1, (2, 1), False),
+    ("single_label_classification", 3, (2,), False),
+    (None, 1, (2,), False),
+    (None, 3, (2, 3), False),
+    (None, 3, (2,), True),
+]
+
+
+@pytest.mark.parametrize(("problem_type", "classes", "shape", "whole"), PROBLEMS)
+def test_losses_of_a_sequence_classifier_equal_those_of_transformers(
+    problem_type: str | None, classes: int, shape: tuple[int, ...], whole: bool, tmp_path: Path
+) -> None:
+    """Loss and gradients agree for every `problem_type`, given or chosen by the labels."""
+    transformers = pytest.importorskip("transformers")
+    config = replace(CONFIG, problem_type=problem_type, id2label={n: str(n) for n in range(classes)})
+    torch.manual_seed(0)
+    mine = BertForSequenceClassification(config).double().eval()
+    mine.save_pretrained(tmp_path)
+    other = transformers.BertForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float64)
+    assert other.config.problem_type == problem_type
+    labels = torch.tensor([2, 0]) if problem_type == "single_label_classification" or whole else normal(1, *shape).sigmoid()
+    losses = [model(IDS, labels=labels).loss for model in (mine, other)]
+    torch.testing.assert_close(*losses, rtol=1e-12, atol=0)
+    for value in losses:
+        value.backward()
+    for ours, theirs in ((mine.classifier.weight, other.classifier.weight), (mine.classifier.bias, other.classifier.bias)):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(
+        mine.bert.layers[0].attention.query.weight.grad,
+        other.bert.encoder.layer[0].attention.self.query.weight.grad,
+        rtol=1e-9,
+        atol=1e-14,
+    )
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("problem_type", "classes", "labels", "message"),
+    [
+        ("regression", 1, torch.tensor([1, 2]), "labels has the type torch.int64, expected floating point"),
+        ("regression", 1, torch.tensor([1.0]), r"labels has shape \(1,\), expected \(2,\)"),
+        ("regression", 1, torch.ones(2, 2), r"labels has shape \(2, 2\), expected \(2, 1\)"),
+        ("regression", 3, torch.ones(2), r"labels has shape \(2,\), expected \(2, 3\)"),
+        ("multi_label_classification", 3, torch.ones(2, 3).long(), "labels has the type torch.int64, expected floating point"),
+        ("multi_label_classification", 3, torch.ones(1, 3), r"labels has shape \(1, 3\), expected \(2, 3\)"),
+        ("multi_label_classification", 3, torch.ones(3), r"labels has shape \(3,\), expected \(2, 3\)"),
+        (
+            "multi_label_classification",
+            3,
+            torch.full((2, 3), -100.0),
+            "labels has the value -100, expected 0 for no",
+        ),
+        ("multi_label_classification", 3, torch.full((2, 3), math.nan), "labels has the value nan"),
+        ("single_label_classification", 3, torch.ones(2, 3), r"labels has the type float32, expected int64"),
+        (None, 1, torch.tensor([0, 0]), "labels has the type torch.int64, expected floating point"),
+        (None, 3, [0.0, 1.0], "labels is a list: pass a tensor"),
+    ],
+)
+def test_labels_that_do_not_fit_the_problem_type_are_rejected(
+    problem_type: str | None, classes: int, labels: Any, message: str
+) -> None:
+    model = BertForSequenceClassification(
+        replace(CONFIG, problem_type=problem_type, id2label={n: str(n) for n in range(classes)})
+    )
+    with pytest.raises((TypeError, ValueError), match=message):
+        model(IDS, labels=labels)
+
+
+@pytest.mark.parametrize("kind", [BertForSequenceClassification, BertForTokenClassification])
+@pytest.mark.parametrize(("classifier_dropout", "expected"), [(None, 0.25), (0.0, 0.0), (0.4, 0.4)])
+def test_classifier_dropout_of_the_config_is_obeyed(
+    kind: type[nn.Module], classifier_dropout: float | None, expected: float, tmp_path: Path
+) -> None:
+    """It is read and written, and applies before the classifier. Without it, the dropout of the hidden vectors applies."""
+    config = replace(CONFIG, hidden_dropout_prob=0.25, classifier_dropout=classifier_dropout)
+    kind(config).save_pretrained(tmp_path)
+    model = kind.from_pretrained(tmp_path)
+    assert model.config == config
+    assert model.dropout.p == expected
+    assert model.bert.layers[0].dropout.p == 0.25
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"problem_type": "multilabel"}, "problem_type 'multilabel' is unknown; choose one of regression"),
+        ({"problem_type": 3}, "problem_type 3 is unknown"),
+        ({"problem_type": ["regression"]}, "problem_type .* is unknown"),
+        ({"problem_type": "single_label_classification", "id2label": {0: "a"}}, "needs at least two classes"),
+        ({"classifier_dropout": 1.0}, "classifier_dropout must be null or a number from 0 to below 1, not 1.0"),
+        ({"classifier_dropout": "0.1"}, "classifier_dropout must be null or a number from 0 to below 1, not '0.1'"),
+        ({"classifier_dropout": True}, "classifier_dropout must be null or a number from 0 to below 1, not True"),
+    ],
+)
+def test_unknown_problem_types_and_dropouts_are_rejected(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **fields)
