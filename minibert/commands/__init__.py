@@ -24,7 +24,9 @@ from minibert.commands import (
 )
 from minibert.commands.errors import Stopped, UsageError, WorkFailed, describe
 from minibert.commands.terminal import open_streams, output, report, report_lines, say, show_warning
+from minibert.commands.training import stored_options
 from minibert.text.options import InvalidOption
+from minibert.training.options import OutputOptions
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
@@ -76,14 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(words: Sequence[str]) -> Any:
-    """Parse the command line. Raises: UsageError for an option with an invalid value, SystemExit after another message."""
+    """Parse the command line. With --resume, the defaults are the options that the run began with.
+
+    Raises: UsageError for an option with an invalid value, SystemExit after another message.
+    """
     tyro.extras.set_accent_color("cyan")
     messages = io.StringIO()
     settings: Any = {"config": (tyro.conf.OmitArgPrefixes,)}
     try:
         with redirect_stderr(messages), output():
             if words and words[0] in COMMANDS:
-                return tyro.cli(COMMANDS[words[0]][0], prog=f"minibert {words[0]}", args=words[1:], **settings)
+                kind = COMMANDS[words[0]][0]
+                if issubclass(kind, OutputOptions) and (stored := stored_options(kind, words[1:])) is not None:
+                    settings["default"] = stored
+                return tyro.cli(kind, prog=f"minibert {words[0]}", args=words[1:], **settings)
             return tyro.extras.subcommand_cli_from_dict(
                 {name: options for name, (options, _) in COMMANDS.items()},
                 prog="minibert",

@@ -20,8 +20,11 @@ def describe(error: Exception) -> str:
     return str(error)
 
 
-class Stopped(Exception):
-    """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command to continue. Exit code 130 or 143."""
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM, after the work has been saved. The message contains the command to continue. Exit code 130 or 143.
+
+    Like KeyboardInterrupt it is no Exception: code that handles any error must not handle it.
+    """
 
     def __init__(self, number: int, message: str = "minibert: stopped") -> None:
         super().__init__(message)

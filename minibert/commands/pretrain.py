@@ -40,4 +40,4 @@ def run(options: Pretrain) -> int:
     def example_command(task: "Task") -> str:
         return f'minibert fill-mask {shlex.quote(str(options.out))} "the [MASK] of the day"'
 
-    return run_training(prepare, options, options.hardware, "Pretraining", example_command)
+    return run_training(prepare, options, options.hardware, "Pretraining", example_command, "--learning-rate")

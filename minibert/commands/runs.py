@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
-from minibert.commands.terminal import say, say_json, say_table
+from minibert.commands.terminal import report, say, say_json, say_table
 from minibert.printable import printable
+
+if TYPE_CHECKING:
+    from minibert.training.records import RunRecord
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,16 @@ def run(options: Runs) -> int:
     """Print the table, and write the figure if a file is given."""
     from minibert.study.figures import save_png
     from minibert.study.run_figures import comparison_figure
-    from minibert.training.records import SETTINGS_FILE, RunRecord, compare_runs, different_settings
+    from minibert.training.records import compare_runs, different_settings
 
-    folders = [run for folder in options.directories for run in _run_folders(folder, SETTINGS_FILE)]
-    try:
-        records = [RunRecord.read(folder) for folder in folders]
-    except (FileNotFoundError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    if not records:
-        raise UsageError("give at least one folder written by `minibert pretrain`, `train-letters` or `train-translator`")
+    if not options.directories:
+        raise UsageError("give at least one folder of a training run, such as runs/quickstart")
+    runs = [run for directory in options.directories for run in _read_runs(directory)]
+    if not runs:
+        raise UsageError("none of these runs can be read")
+    records = [record for _, record in runs]
     if len({record.name for record in records}) < len(records):
-        records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
+        records = [replace(record, name=str(folder)) for folder, record in runs]
     rows = compare_runs(records)
     if options.json:
         say_json(rows)
@@ -63,7 +65,25 @@ def _print_table(rows: list[dict[str, str]]) -> None:
     say_table(table, whole=True)  # truncated headings and numbers cannot be read
 
 
-def _run_folders(folder: Path, settings_file: str) -> list[Path]:
-    """Return the folder itself if it holds a run, else the runs in it."""
-    inside = sorted(path.parent for path in folder.glob(f"*/{settings_file}"))
-    return inside if inside and not (folder / settings_file).is_file() else [folder]
+def _read_runs(directory: Path) -> "list[tuple[Path, RunRecord]]":
+    """Read the run in a folder, or else the runs in its subfolders; a note is printed for those that cannot be read.
+
+    Raises: UsageError if the folder itself is no run and contains none.
+    """
+    from minibert.training.records import SETTINGS_FILE, RunRecord
+
+    inside = [] if (directory / SETTINGS_FILE).exists() else sorted(directory.glob(f"*/{SETTINGS_FILE}"))
+    runs = []
+    for folder in [file.parent for file in inside] or [directory]:
+        try:
+            record = RunRecord.read(folder)
+            _ = record.task_metrics  # raises for a task that is not known
+        except (OSError, ValueError) as error:
+            if not inside:
+                raise UsageError(str(error)) from error
+            report(f"left out: {error}")
+            continue
+        if record.lost_steps:
+            report(f"{folder}: {record.lost_steps:,} steps have no entry in metrics.jsonl")
+        runs.append((folder, record))
+    return runs

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from minibert.training.translation import TranslationTask
 
 
+RATE = "--learning-rate-factor"
+"""Option to lower if the loss diverges."""
+
+
 @dataclass(frozen=True)
 class TrainLetters(OutputOptions):
     """Train the Transformer of 2017 to copy, reverse or sort letters. Takes two minutes; the attention is easy to interpret.
@@ -63,7 +67,7 @@ def run_letters(options: TrainLetters) -> int:
 
         return prepare_letters(options.operation, options.letters, options.training, directory)
 
-    return run_training(prepare, options, options.hardware, "Training", lambda task: _translate(options.out, "d a c b"))
+    return run_training(prepare, options, options.hardware, "Training", lambda task: _translate(options.out, "d a c b"), RATE)
 
 
 def run_translator(options: TrainTranslator) -> int:
@@ -78,7 +82,7 @@ def run_translator(options: TrainTranslator) -> int:
         sources = cast("TranslationTask", task).validation_text.sources
         return _translate(options.out, sources[0] if sources else "a line")
 
-    return run_training(prepare, options, options.hardware, "Training", example_command)
+    return run_training(prepare, options, options.hardware, "Training", example_command, RATE)
 
 
 def _translate(folder: Path, line: str) -> str:

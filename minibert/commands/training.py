@@ -1,22 +1,24 @@
 """Display of a training job: progress, evaluations, figures, signals and errors."""
 
+import argparse
 import os
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
 from minibert.commands.progress import progress
 from minibert.commands.terminal import say
-from minibert.training.options import DeviceOptions, OutputOptions
+from minibert.text.options import InvalidOption
+from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, options_from_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from minibert.training.distributed import Processes
     from minibert.training.job import Job, Task
     from minibert.training.run import TrainingRun
@@ -30,6 +32,7 @@ def run_training(
     device_options: DeviceOptions,
     title: str,
     example_command: "Callable[[Task], str]",
+    learning_rate_option: str,
 ) -> int:
     """Run a training job in this process, or its part of it under torchrun, and return the exit code.
 
@@ -37,18 +40,43 @@ def run_training(
         prepare: see `Job`.
         title: text in front of the progress bar.
         example_command: a function that returns a command that uses the trained model.
+        learning_rate_option: name of the option to lower if the loss diverges.
     """
     processes = _start_processes(output, device_options)
     from minibert.training.job import Job
 
     job = Job(prepare, output, device_options, processes)
-    with _explained_failures(job):
+    with _explained_failures(job, learning_rate_option):
         if processes.is_main:
             _show(job, title, example_command)
         else:
             _follow(job)
     processes.close()
     return 0
+
+
+def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | None:
+    """Return the options that the run in the folder of --out began with, if the words of the command line have --resume.
+
+    Raises: UsageError if the run's settings cannot be read.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--out", nargs="?", type=Path, default=next(each.default for each in fields(kind) if each.name == "out")
+    )
+    parser.add_argument("--resume", action="store_true")
+    known, _ = parser.parse_known_args(words)
+    if not known.resume or known.out is None:
+        return None
+    from minibert.training.records import SETTINGS_FILE, read_settings
+
+    if not (known.out / SETTINGS_FILE).is_file():
+        return None
+    try:
+        stored = options_from_json(kind, read_settings(known.out).get("options", {}))
+    except (ValueError, TypeError, OSError, InvalidOption) as error:
+        raise UsageError(str(error)) from error
+    return None if stored is None else replace(stored, out=known.out, resume=True, show=0)
 
 
 def _start_processes(output: OutputOptions, device_options: DeviceOptions) -> "Processes":
@@ -62,7 +90,7 @@ def _start_processes(output: OutputOptions, device_options: DeviceOptions) -> "P
         raise UsageError(str(error)) from error
 
 
-def create_folder(folder: "Path") -> None:
+def create_folder(folder: Path) -> None:
     """Create the folder of --out. Raises: UsageError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,9 +108,8 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]") -> N
             match event:
                 case Prepared(task):
                     say(task.summary)
-                case Started(run):
-                    if run.steps_done:
-                        say(f"Resuming after step {run.steps_done:,}.")
+                case Started(run, extended_from, lost_metrics):
+                    _say_how_it_starts(run, extended_from, lost_metrics)
                     for text in _first_examples(run, task, output.show):
                         say(text + "\n")
                     received = stack.enter_context(deferred_signals())
@@ -104,6 +131,20 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]") -> N
                 case Finished(folder):
                     stack.close()
                     _show_results(folder, example_command(task))
+
+
+def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int) -> None:
+    if run.steps_done == run.steps:
+        say(f"All {run.steps:,} steps of this run are done. To extend it, give a higher number of --steps.")
+    elif run.steps_done:
+        say(f"Resuming after step {run.steps_done:,}.")
+    if extended_from is not None:
+        say(
+            f"The run is extended from {extended_from:,} to {run.steps:,} steps. From here on, its learning rate is that of a "
+            f"run of {run.steps:,} steps."
+        )
+    if lost_metrics:
+        say(f"{lost_metrics:,} of these steps have no entry in metrics.jsonl; the loss curve will lack them.")
 
 
 def _follow(job: "Job") -> None:
@@ -157,23 +198,23 @@ def _draw(job: "Job", task: "Task") -> None:
     save_png(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
 
 
-def _show_results(folder: "Path", example_command: str) -> None:
+def _show_results(folder: Path, example_command: str) -> None:
     from minibert.training.records import RunRecord
 
     record = RunRecord.read(folder)
-    steps, minutes = len(record.metrics), record.seconds / 60
+    steps, minutes = record.steps_done, record.seconds / 60
     say(f"Done: {steps:,} steps in {minutes:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
-    if skipped := sum(entry["skipped"] for entry in record.metrics):
+    if skipped := sum(entry.get("skipped", False) for entry in record.metrics):
         say(f"  {skipped} steps were skipped: their loss or gradient was not finite.")
     say(f"The loss curve is in {folder / 'loss.png'}. To use the model:\n  {example_command}")
 
 
 @contextmanager
-def _explained_failures(job: "Job") -> Iterator[None]:
+def _explained_failures(job: "Job", learning_rate_option: str) -> Iterator[None]:
     """Convert the errors of a job to messages with the last good checkpoint and the command that continues."""
     from torch import distributed
 
-    from minibert.training.job import JobError
+    from minibert.training.job import EvaluationError, JobError
     from minibert.training.loop import DivergenceError
 
     try:
@@ -183,8 +224,10 @@ def _explained_failures(job: "Job") -> Iterator[None]:
             sys.exit(2)
         raise UsageError(str(error)) from error
     except DivergenceError as error:
-        advice = "Resuming would end the same way: lower the learning rate, in another --out"
+        advice = f"Resuming would end the same way: use a lower {learning_rate_option}, in another --out"
         raise WorkFailed(f"{error}. {_last_checkpoint(job)}. {advice}") from None
+    except EvaluationError as error:
+        raise WorkFailed(f"{error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}") from error
     except OSError as error:
         message = f"cannot write to {job.output.out}: {error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}"
         raise WorkFailed(message) from error

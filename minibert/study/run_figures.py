@@ -45,7 +45,7 @@ def comparison_figure(records: Sequence[RunRecord]) -> Figure:
         validation_loss, tokens = record.task_metrics.validation_loss, 0
         by_step[record.name], by_tokens[record.name] = [], []
         for entry in record.metrics:
-            tokens += entry["tokens"]
+            tokens += entry.get("tokens", 0)
             if validation_loss in entry:
                 loss = math.nan if entry[validation_loss] is None else entry[validation_loss]
                 by_step[record.name].append((entry["step"], loss))

@@ -25,10 +25,12 @@ class Checkpoints:
 
     Args:
         directory: the parent folder of the checkpoints.
-        keep: number of checkpoints to keep. Older ones are deleted.
+        keep: number of checkpoints to keep, at least 1. Older ones are deleted.
     """
 
     def __init__(self, directory: str | Path, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"keep {keep}: must be at least 1")
         self.directory = Path(directory)
         self.keep = keep
 
@@ -79,8 +81,9 @@ def _step(folder: Path) -> int:
 def _is_complete(folder: Path) -> bool:
     try:
         checksums = json.loads((folder / CHECKSUMS_FILE).read_text())
-        return all(_checksum(folder / name) == expected for name, expected in checksums.items())
-    except (OSError, ValueError):
+        is_table = isinstance(checksums, dict) and len(checksums) > 0
+        return is_table and all(_checksum(folder / name) == expected for name, expected in checksums.items())
+    except (OSError, ValueError, RecursionError):
         return False
 
 

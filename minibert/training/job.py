@@ -6,6 +6,7 @@ A job works for every task and for any number of processes. It prints nothing: i
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,9 +16,10 @@ from tokenizers import Tokenizer
 from minibert.files import write_atomically
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.options import DeviceOptions, OutputOptions
+from minibert.training.loop import Step
+from minibert.training.options import DeviceOptions, OutputOptions, options_to_json
 from minibert.training.records import (
-    METRICS_FILE,
+    EXTENDED_FROM,
     SETTINGS_FILE,
     Evaluation,
     TaskMetrics,
@@ -80,6 +82,10 @@ class JobError(Exception):
     """Error for a job that cannot start in its folder or with its settings."""
 
 
+class EvaluationError(Exception):
+    """Error for an evaluation that has failed. The step before it is saved."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Event: the data is ready."""
@@ -92,6 +98,10 @@ class Started:
     """Event: the run is at its first step, or at the step it resumes from (`run.steps_done`)."""
 
     run: TrainingRun[Any, Any]
+    extended_from: int | None
+    """Number of steps of the run before it was extended in this job; None if it was not."""
+    lost_metrics: int
+    """Number of steps before this one that have no entry in metrics.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -158,42 +168,60 @@ class Job:
     def events(self) -> Iterator[Event]:
         """Run the job and yield its events.
 
-        Raises: JobError if it cannot start, DivergenceError if the loss is not finite, OSError if a file cannot be written.
+        Raises: JobError if it cannot start, DivergenceError if the loss is not finite, EvaluationError for any error in an
+        evaluation, OSError if a file cannot be written.
         """
         newest = self.checkpoints.newest()
         self._check_folder(newest)
         task = self._prepare_in_order(newest)
         yield Prepared(task)
-        self._check_settings(task, newest)
+        extended_from = self._check_settings(task, newest)
         run = task.make_run(self.device_options, self.processes)
         if newest is not None:
             run.resume(newest)
-        if self.processes.is_main:
-            drop_metrics_after(self.output.out, run.steps_done)
-        yield Started(run)
+        lost_metrics = drop_metrics_after(self.output.out, run.steps_done) if self.processes.is_main else 0
+        yield Started(run, extended_from, lost_metrics)
+        with closing(run.run()) as steps:
+            yield from self._steps(steps, run, task)
+        if run.steps_done == run.steps:
+            run.export(self.output.out, task.tokenizer)
+            yield Finished(self.output.out)
+
+    def _steps(self, steps: Iterator[Step], run: TrainingRun[Any, Any], task: Task) -> Iterator[Event]:
+        """Train, evaluate, and write metrics and checkpoints."""
         began = time.perf_counter()
-        for step in run.run():
+        for step in steps:
             cost = dict(zip(("tokens", "operations"), task.cost(run), strict=True))
             totals = self.processes.all_reduce_sum(cost)
             seconds = time.perf_counter() - began
             entry = step_entry(step, int(totals["tokens"]), int(totals["operations"]), seconds)
             is_last = step.number == run.steps
-            evaluation = task.evaluate(run) if is_last or step.number % self.output.evaluate_every == 0 else None
+            is_due = is_last or step.number % self.output.evaluate_every == 0
+            evaluation, error_message = self._evaluate(run, task) if is_due else (None, "")
             if evaluation is not None:
                 entry |= evaluation.entry
             if self.processes.is_main:
                 append_metrics(self.output.out, entry)
             yield StepDone(entry, evaluation)
             interrupted = self._stop_requested_anywhere()
-            if is_last or interrupted or step.number % self.output.checkpoint_every == 0:
+            if is_last or interrupted or error_message or step.number % self.output.checkpoint_every == 0:
                 run.save(self.checkpoints, task.tokenizer)
                 yield Saved(step.number)
+            if error_message:
+                raise EvaluationError(f"the evaluation after step {step.number} has failed: {error_message}")
             if interrupted:
                 yield Interrupted(step.number)
                 return
             began = time.perf_counter()
-        run.export(self.output.out, task.tokenizer)
-        yield Finished(self.output.out)
+
+    def _evaluate(self, run: TrainingRun[Any, Any], task: Task) -> tuple[Evaluation | None, str]:
+        """Evaluate the model. Return the result, and the message of the first error in any process, "" if there is none."""
+        evaluation, error_message = None, ""
+        try:
+            evaluation = task.evaluate(run)
+        except Exception as error:  # any error: the steps since the last checkpoint must not be lost
+            error_message = f"{type(error).__name__}: {error}"
+        return evaluation, self.processes.first_error(error_message)
 
     def _check_folder(self, newest: Path | None) -> None:
         """Refuse to overwrite an existing run or model, unless the run has no checkpoint and no model."""
@@ -224,22 +252,41 @@ class Job:
         assert task is not None
         return task
 
-    def _check_settings(self, task: Task, newest: Path | None) -> None:
-        """Refuse to resume a run with other settings; write the settings of a new run."""
-        out = self.output.out
-        if newest is None:
-            if self.processes.is_main:
-                (out / METRICS_FILE).unlink(missing_ok=True)
-                write_atomically(out / SETTINGS_FILE, json.dumps(task.settings, indent=2) + "\n")
-            return
-        try:
-            changed = differences(read_settings(out), task.settings)
-        except (ValueError, OSError) as error:
-            raise JobError(str(error)) from None
-        if changed:
-            raise JobError(
-                f"{out} was started with other settings ({'; '.join(changed)}): use the same settings, or choose another --out"
-            )
+    def _check_settings(self, task: Task, newest: Path | None) -> int | None:
+        """Refuse to resume a run with other settings, except with more steps. Write the settings.
+
+        Returns: the number of steps of the run before, if it is extended now.
+        """
+        out, settings, extended_from = self.output.out, dict(task.settings), None
+        if newest is not None:
+            try:
+                stored = read_settings(out)
+            except (ValueError, OSError) as error:
+                raise JobError(str(error)) from None
+            if stored["task"] != settings["task"]:
+                raise JobError(f"{out} holds a run of another task ({stored['task']}): choose another --out")
+            earlier = stored.pop(EXTENDED_FROM, [])
+            stored.pop("options", None)
+            extended_from = _extended_from(stored, settings)
+            if extended_from is not None:
+                stored["training"]["steps"] = settings["training"]["steps"]
+                earlier = [*earlier, extended_from]
+            if changed := differences(stored, settings):
+                raise JobError(
+                    f"{out} was started with other settings ({'; '.join(changed)}): "
+                    "use the same settings, or choose another --out"
+                )
+            settings |= {EXTENDED_FROM: earlier} if earlier else {}
+        if self.processes.is_main:
+            settings["options"] = options_to_json(self.output)
+            write_atomically(out / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
+        return extended_from
 
     def _stop_requested_anywhere(self) -> bool:
         return bool(self.processes.all_reduce_sum({"stop": float(self._stop_requested)})["stop"])
+
+
+def _extended_from(before: Mapping[str, Any], now: Mapping[str, Any]) -> int | None:
+    """Return the earlier number of steps if there are more steps now."""
+    old, new = (settings.get("training", {}).get("steps") for settings in (before, now))
+    return old if isinstance(old, int) and isinstance(new, int) and old < new else None

@@ -57,6 +57,7 @@ def train(
     schedule: LRScheduler,
     max_grad_norm: float = 1.0,
     first_step: int = 1,
+    skipped_in_a_row: int = 0,
     autocast_dtype: torch.dtype | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> Iterator[Step]:
@@ -68,6 +69,7 @@ def train(
             rounding.
         max_grad_norm: maximum global norm of the gradient, for clipping.
         first_step: number of the first step; more than 1 for a resumed run.
+        skipped_in_a_row: number of consecutive steps before the first one that were skipped, in a resumed run.
         autocast_dtype: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
         processes: the processes that train together. With several, `model` must come from `parallelize`. The model and the
             batches must be on `processes.device`.
@@ -75,7 +77,6 @@ def train(
     Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps whose loss or gradient is not finite.
     """
     model.train()
-    skipped_in_a_row = 0
     for number, micro_batches in enumerate(batches, start=first_step):
         # Each loss below is divided by the target counts of the whole step.
         target_counts = processes.all_reduce_sum(total_target_counts(objective, micro_batches))

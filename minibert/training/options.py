@@ -1,8 +1,9 @@
 """Options of training runs. Importing this module loads no library, so that the command line starts fast."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from minibert.text.options import ExampleConfig, InvalidOption
 
@@ -167,7 +168,8 @@ class OutputOptions:
     out: Path = Path("runs/run")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     resume: bool = False
-    """Resume from the last checkpoint in the folder, with the same settings. Start from the beginning if there is none."""
+    """Resume from the last checkpoint in the folder, with the options that the run began with; more --steps extend the run.
+    Start from the beginning if there is none."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
     keep: int = 2
@@ -181,6 +183,33 @@ class OutputOptions:
         _at_least_one(self, "checkpoint_every", "keep", "evaluate_every")
         if self.show < 0:
             raise InvalidOption(f"show {self.show}: must be at least 0")
+
+
+OptionsT = TypeVar("OptionsT", bound=OutputOptions)
+
+
+def options_to_json(options: OutputOptions) -> dict[str, Any]:
+    """Convert the options of a command to JSON values, under the name of their class. Paths become absolute."""
+    fields = json.loads(json.dumps(asdict(options), default=lambda path: str(path.absolute())))
+    return {type(options).__name__: fields}
+
+
+def options_from_json(kind: type[OptionsT], stored: dict[str, Any]) -> OptionsT | None:
+    """Convert the result of `options_to_json` back; None if it holds no options of this class.
+
+    Fields that the class does not have are left out. Raises: TypeError or InvalidOption for values that cannot be used.
+    """
+    return _from_json(kind, stored[kind.__name__]) if kind.__name__ in stored else None
+
+
+def _from_json(kind: Any, value: Any) -> Any:
+    """Convert a JSON value to the type of an option."""
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
+        kinds = get_type_hints(kind)
+        return kind(**{name: _from_json(kinds[name], each) for name, each in value.items() if name in kinds})
+    if isinstance(value, list):
+        return tuple(_from_json(get_args(kind)[0], each) for each in value)
+    return Path(value) if isinstance(value, str) and Path in (kind, *get_args(kind)) else value
 
 
 def _at_least_one(options: object, *names: str) -> None:

@@ -13,6 +13,10 @@ from minibert.files import write_atomically
 from minibert.training.loop import Score, Step
 
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
+EXTENDED_FROM = "extended_from"
+"""Key in run.json: the number of steps that the run had before each extension."""
+SECTIONS = ("training", "vocabulary", "corpus", "options")
+"""Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
 
 class Column(NamedTuple):
@@ -55,7 +59,7 @@ def metrics_of(task: str) -> TaskMetrics:
         for value in vars(import_module(f"{__package__}.{module.name}")).values():
             if isinstance(value, TaskMetrics) and value.task == task:
                 return value
-    raise ValueError(f"unknown task {task!r}")
+    raise ValueError(f"the task {task!r} is not one of minibert")
 
 
 class Evaluation(NamedTuple):
@@ -113,27 +117,46 @@ def append_metrics(directory: Path, entry: Mapping[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def drop_metrics_after(directory: Path, step: int) -> None:
-    """Delete the metrics of the steps after `step`, which a resumed run repeats."""
+def drop_metrics_after(directory: Path, step: int) -> int:
+    """Delete the metrics of the steps after `step`, which a resumed run repeats.
+
+    Returns: the number of steps up to `step` that have no metrics.
+    """
+    kept = [entry for entry in read_metrics(directory) if entry["step"] <= step]
+    write_atomically(directory / METRICS_FILE, "".join(json.dumps(entry) + "\n" for entry in kept))
+    return step - len(kept)
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """Read the entries of metrics.jsonl, one per step. Lines that are no such entry are left out.
+
+    A process that was killed may leave an incomplete last line.
+    """
     file = directory / METRICS_FILE
-    if file.is_file():
-        lines = file.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if (entry := _parse(line)) and entry["step"] <= step]
-        write_atomically(file, "".join(line + "\n" for line in kept))
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    entries = {entry["step"]: entry for entry in map(_parse, lines) if entry is not None}
+    return [entries[step] for step in sorted(entries)]
 
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        entry: dict[str, Any] = json.loads(line)
-    except ValueError:  # the incomplete last line of a process that was killed
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
         return None
-    return entry
+    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """Read run.json. Raises: ValueError for a run of an earlier version of minibert, FileNotFoundError if there is none."""
+    """Read run.json. Raises: ValueError, naming the file, if it cannot be used; FileNotFoundError if there is none."""
     file = directory / SETTINGS_FILE
-    settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{directory}: holds no run, it has no {SETTINGS_FILE}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: is not JSON ({error}); restore it, or train again in another folder") from None
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(name, {}), dict) for name in SECTIONS):
+        raise ValueError(f"{file}: must contain one JSON object, with objects for {', '.join(SECTIONS)}")
     if "task" not in settings:
         raise ValueError(f'{file}: has no "task". An earlier version of minibert wrote this run; train again in another folder')
     return settings
@@ -147,28 +170,31 @@ class RunRecord:
     settings: dict[str, Any]
     """Contents of run.json: the task, all hyperparameters, the vocabulary and the corpus."""
     metrics: list[dict[str, Any]]
-    """One entry per step."""
+    """One entry per step; empty before the first step."""
 
     @classmethod
     def read(cls, directory: Path) -> "RunRecord":
-        """Read the record of a run.
-
-        Raises: FileNotFoundError if there is no run in the folder, ValueError for a run without a step or of an earlier
-        version of minibert.
-        """
-        if not (directory / METRICS_FILE).is_file() or not (directory / SETTINGS_FILE).is_file():
-            raise FileNotFoundError(f"{directory}: holds no run (no {METRICS_FILE} and {SETTINGS_FILE} in it)")
-        settings = read_settings(directory)
-        lines = (directory / METRICS_FILE).read_text(encoding="utf-8").splitlines()
-        metrics = [entry for entry in map(_parse, lines) if entry]
-        if not metrics:
-            raise ValueError(f"{directory}: this run has no completed step yet")
-        return cls(directory.name, settings, metrics)
+        """Read the record of a run. Raises: as `read_settings`."""
+        settings = {name: value for name, value in read_settings(directory).items() if name != "options"}
+        return cls(directory.resolve().name, settings, read_metrics(directory))
 
     @property
     def task_metrics(self) -> TaskMetrics:
-        """The metrics that the run's task declares."""
-        return metrics_of(self.settings["task"])
+        """The metrics that the run's task declares. Raises: ValueError for a task that is not in this package."""
+        try:
+            return metrics_of(self.settings["task"])
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    @property
+    def steps_done(self) -> int:
+        """Number of the last step."""
+        return int(self.metrics[-1]["step"]) if self.metrics else 0
+
+    @property
+    def lost_steps(self) -> int:
+        """Number of steps before the last one that have no entry."""
+        return self.steps_done - len(self.metrics)
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
@@ -177,37 +203,42 @@ class RunRecord:
         return [entry for entry in self.metrics if key in entry]
 
     @property
+    def last_evaluation(self) -> dict[str, Any]:
+        """Entry of the last step with an evaluation; empty if there is none."""
+        return self.evaluations[-1] if self.evaluations else {}
+
+    @property
     def seconds(self) -> float:
         """Total duration of the training steps."""
-        return float(sum(entry["seconds"] for entry in self.metrics))
+        return float(sum(entry.get("seconds", 0) for entry in self.metrics))
 
     @property
     def tokens_per_second(self) -> float:
         """Average over the whole run, without padding."""
-        return float(sum(entry["tokens"] for entry in self.metrics)) / max(1e-9, self.seconds)
+        return float(sum(entry.get("tokens", 0) for entry in self.metrics)) / max(1e-9, self.seconds)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
-        """Collect step and value of all entries that have a metric. A value that is null becomes NaN, a gap in figures."""
+        """Collect the step and the value of all entries that have a metric. Null becomes NaN, a gap in figures."""
         curve = [(entry["step"], entry[metric]) for entry in self.metrics if metric in entry]
         return [(step, math.nan if value is None else value) for step, value in curve]
 
 
 def compare_runs(records: Sequence[RunRecord]) -> list[dict[str, str]]:
-    """Build the table of `minibert runs`: one row per run, with the columns of all their tasks."""
-    columns = list(dict.fromkeys(column for record in records for column in record.task_metrics.columns))
-    return [_row(record, columns) for record in records]
+    """Build the table of `minibert runs`: one row per run, with the validation metrics that any of them has."""
+    columns = dict.fromkeys(column for record in records for column in record.task_metrics.columns)
+    measured = {metric for record in records for metric in record.last_evaluation}
+    return [_row(record, [column for column in columns if column.metric in measured]) for record in records]
 
 
 def _row(record: RunRecord, columns: Sequence[Column]) -> dict[str, str]:
-    training, last = record.settings["training"], record.metrics[-1]
-    scores = record.evaluations[-1] if record.evaluations else {}
+    training, scores = record.settings.get("training", {}), record.last_evaluation
     return {
         "run": record.name,
-        "preset": training.get("preset", "-"),
-        "seed": str(training["seed"]),
-        "step": f"{last['step']}/{training['steps']}",
+        "preset": str(training.get("preset") or "-"),
+        "seed": str(training.get("seed", "-")),
+        "step": f"{record.steps_done}/{training.get('steps', '-')}",
         **{column.heading: format_metric(scores.get(column.metric), column.form) for column in columns},
-        "tokens/s": f"{record.tokens_per_second:,.0f}",
+        "tokens/s": format_metric(record.tokens_per_second if record.metrics else None, ",.0f"),
         "minutes": f"{record.seconds / 60:.1f}",
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minibert.training.records import RunRecord
+from minibert.training.records import RunRecord, differences
 
 FILE = Path(__file__).with_name("reference_runs.json")
 METRICS = {
@@ -65,16 +65,16 @@ class Reference:
 
 def comparable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Remove the seed and everything about the corpus that varies between machines from the settings of a run."""
-    return {
-        "task": settings["task"],
-        "training": {name: value for name, value in settings["training"].items() if name != "seed"},
-        "vocabulary": settings.get("vocabulary"),
-        "corpus": {name: value for name, value in settings["corpus"].items() if name != "digest"},
-    }
+    comparable = {section: value for section, value in settings.items() if section != "options"}
+    for section, ignored in (("training", "seed"), ("corpus", "digest")):
+        if section in comparable:
+            comparable[section] = {name: value for name, value in comparable[section].items() if name != ignored}
+    return comparable
 
 
 def reference_for(settings: Mapping[str, Any]) -> Reference | None:
     """Find the reference with the same settings, for any seed; None if there is none."""
     stored = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
     references = [Reference(**entry) for entry in stored.values()]
-    return next((reference for reference in references if reference.settings == comparable_settings(settings)), None)
+    own = comparable_settings(settings)
+    return next((reference for reference in references if not differences(reference.settings, own)), None)

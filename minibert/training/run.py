@@ -1,6 +1,6 @@
 """One training run: model, data and optimizer, with saving and resuming at any step."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from minibert.files import write_atomically
 from minibert.model.pretrained import PretrainedModel
@@ -93,11 +93,13 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.max_grad_norm, self.autocast_dtype, self.micro_batch_size = max_grad_norm, autocast_dtype, micro_batch_size
         self.processes = processes
         self.steps_done = 0
+        self.skipped_in_a_row = 0
+        """Number of consecutive steps before the next one that were skipped; see `train`."""
         self.position = DataPosition()
         self.last_batches: list[BatchT] = []
         """The micro-batches of the last step."""
 
-    def run(self) -> Iterator[Step]:
+    def run(self) -> Generator[Step, None, None]:
         """Run the remaining steps and yield the result of each.
 
         The background thread that prepares batches has ended when this iterator is exhausted or closed, also after an error.
@@ -111,10 +113,12 @@ class TrainingRun(Generic[ModelT, BatchT]):
                 self.schedule,
                 self.max_grad_norm,
                 first_step=self.steps_done + 1,
+                skipped_in_a_row=self.skipped_in_a_row,
                 autocast_dtype=self.autocast_dtype,
                 processes=self.processes,
             ):
                 self.steps_done = step.number
+                self.skipped_in_a_row = self.skipped_in_a_row + 1 if step.skipped else 0
                 yield step
 
     def batches(self) -> Iterator[tuple[DataPosition, list[BatchT]]]:
@@ -157,6 +161,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         weights = self._weights()
         state = {
             "step": self.steps_done,
+            "skipped_in_a_row": self.skipped_in_a_row,
             "position": (self.position.epoch, self.position.step),
             "model": weights,
             "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=COMPLETE),
@@ -190,10 +195,19 @@ class TrainingRun(Generic[ModelT, BatchT]):
         return cast("dict[str, Tensor]", get_model_state_dict(self.model, options=COMPLETE))
 
     def resume(self, folder: str | Path) -> None:
-        """Continue from a checkpoint that `save` has written. All processes must call this."""
+        """Continue from a checkpoint that `save` has written. All processes must call this.
+
+        If this run has more steps than the saved one, the learning rates from here on are those of its own schedule.
+        """
         state: dict[str, Any] = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
         set_model_state_dict(self.model, state["model"], options=COMPLETE)
         set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"], options=COMPLETE)
         self.schedule.load_state_dict(state["schedule"])
+        if isinstance(self.schedule, LambdaLR):  # the saved learning rate is that of the schedule of the saved run
+            for group, factor, peak in zip(
+                self.optimizer.param_groups, self.schedule.lr_lambdas, self.schedule.base_lrs, strict=True
+            ):
+                group["lr"] = peak * factor(self.schedule.last_epoch)
         set_random_state(state["random"], self.processes)
         self.steps_done, self.position = state["step"], DataPosition(*state["position"])
+        self.skipped_in_a_row = state.get("skipped_in_a_row", 0)

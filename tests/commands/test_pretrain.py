@@ -177,7 +177,8 @@ def test_resume_with_other_settings_is_refused(
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     assert "holds a run at step-000012: add --resume to continue it" in refused(capsys, arguments(text, whole))
     resume = arguments(text, whole, "--resume")
-    assert "(training.steps: 12, now 13; training.seed: 0, now 7)" in refused(capsys, [*resume, "--steps", "13", "--seed", "7"])
+    assert "(training.steps: 12, now 11; training.seed: 0, now 7)" in refused(capsys, [*resume, "--steps", "11", "--seed", "7"])
+    assert "(training.seed: 0, now 7)" in refused(capsys, [*resume, "--steps", "13", "--seed", "7"])
     assert "(training.examples.pairs: nsp, now sop)" in refused(capsys, [*resume, "--pairs", "sop"])
     assert "(vocabulary.cased: False, now True)" in refused(capsys, [*resume, "--cased"])
     other = tmp_path / "corpus.txt"
@@ -239,7 +240,7 @@ def test_divergence(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(arguments(text, tmp_path, "--learning-rate", "1e30")) == 1
     shown = capsys.readouterr().err
     assert "loss or gradient was not finite in steps" in shown
-    assert "lower the learning rate" in shown
+    assert "use a lower --learning-rate, in another --out" in shown
     assert [entry["skipped"] for entry in RunRecord.read(tmp_path).metrics][-5:] == [True] * 5
 
 
@@ -339,6 +340,73 @@ def test_runs_are_compared(whole: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
     assert "holds no run" in refused(capsys, ["runs", str(tmp_path)])
     assert "give at least one folder" in refused(capsys, ["runs"])
+
+
+def test_a_run_that_cannot_be_compared_does_not_hide_the_others(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unfinished run without a step has a row; a damaged one is named and left out; lost metrics are counted."""
+    for name in ("complete", "begun", "damaged", "other", "torn"):
+        (tmp_path / name).mkdir()
+        for file in ("run.json", "metrics.jsonl"):
+            shutil.copy(whole / file, tmp_path / name)
+    (tmp_path / "begun" / "metrics.jsonl").unlink()
+    (tmp_path / "damaged" / "run.json").write_text("{")
+    (tmp_path / "other" / "run.json").write_text('{"task": "chess"}')
+    entries = (whole / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "torn" / "metrics.jsonl").write_text("".join([*entries[:3], entries[4][:20] + "\n", *entries[6:]]))
+    assert main(["runs", str(tmp_path), "--json", "--figure", str(tmp_path / "figure.png")]) == 0
+    shown = capsys.readouterr()
+    rows = {row["run"]: row for row in json.loads(shown.out.partition("written: ")[0])}
+    assert [*rows] == ["begun", "complete", "torn"]
+    assert (rows["begun"]["step"], rows["begun"]["MLM loss"], rows["begun"]["tokens/s"]) == ("0/12", "-", "-")
+    assert rows["complete"]["step"] == rows["torn"]["step"] == "12/12"
+    assert "damaged/run.json: is not JSON" in shown.err
+    assert "other: the task 'chess' is not one of minibert" in shown.err
+    assert f"{tmp_path / 'torn'}: 3 steps have no entry in metrics.jsonl" in shown.err
+    assert "damaged/run.json: is not JSON" in refused(capsys, ["runs", str(tmp_path / "damaged")])
+    assert main(["runs", str(tmp_path / "begun"), "--figure", str(tmp_path / "one.png")]) == 0
+
+
+def test_resume_alone_continues_with_the_options_of_the_run(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder, too, with the results of a run without interruption. An option that contradicts is named."""
+    command = arguments(text, tmp_path / "whole", "--cased", "--seed", "3", "--dropout", "0.2")
+    assert main(command) == 0
+    monkeypatch.chdir(text.parent)
+    relative = ["--text", text.name, "--out", str(tmp_path / "stopped")]
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 6, signal.SIGINT)
+        assert main([*command, *relative, "--show", "1"]) == 130
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    resume = ["pretrain", "--resume", "--out", "stopped"]
+    assert "(training.seed: 3, now 4; vocabulary.cased: True, now False)" in refused(
+        capsys, [*resume, "--seed", "4", "--no-cased"]
+    )
+    assert main([*resume, "--dropout=0.2", "--keep", "1"]) == 0
+    assert "tokens: [CLS]" not in capsys.readouterr().out
+    assert_same(tmp_path / "stopped", tmp_path / "whole")
+    assert len(list((tmp_path / "stopped" / "checkpoints").iterdir())) == 1
+    assert main(["pretrain", "--resume", "--out", "whole", "--steps", "14"]) == 0
+    shown = capsys.readouterr().out
+    assert "The run is extended from 12 to 14 steps." in shown
+    assert "Done: 14 steps" in shown
+    assert main(["pretrain", "--resume", "--out", "whole"]) == 0
+    assert "All 14 steps of this run are done." in capsys.readouterr().out
+    assert_same(tmp_path / "whole", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null"])
+def test_a_damaged_settings_file_is_named(
+    text: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    """By `pretrain --resume`, alone and with all options, and by `runs`."""
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(content)
+    for command in (["pretrain", "--resume", "--out", str(tmp_path / "run")], ["runs", str(tmp_path / "run")]):
+        assert "run.json: " in refused(capsys, command)
 
 
 def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int) -> int:

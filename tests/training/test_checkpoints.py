@@ -37,7 +37,25 @@ def test_latest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert (checkpoints.newest() / "model").read_text() == "100000000"
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "no sums", "sums cut"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "cut",
+        "flipped",
+        "missing",
+        "no sums",
+        "sums cut",
+        "{}",
+        "[]",
+        "null",
+        "3",
+        '"x"',
+        "",
+        '{"": ""}',
+        '{"state": null}',
+        "[" * 99_999,
+    ],
+)
 def test_damaged_checkpoint_is_skipped(tmp_path: Path, damage: str) -> None:
     """If the last checkpoint is damaged, the one before it is the newest; and the damaged one can be written again."""
     checkpoints = Checkpoints(tmp_path)
@@ -50,11 +68,20 @@ def test_damaged_checkpoint_is_skipped(tmp_path: Path, damage: str) -> None:
         (bad / "model").unlink()
     elif damage == "no sums":
         (bad / CHECKSUMS_FILE).unlink()
-    else:
+    elif damage == "sums cut":
         os.truncate(bad / CHECKSUMS_FILE, 10)
+    else:
+        (bad / CHECKSUMS_FILE).write_text(damage)
     assert checkpoints.newest() == good
     assert checkpoints.save(2, writer("again")) == checkpoints.newest()
     assert (bad / "model").read_text() == "again"
+
+
+@pytest.mark.parametrize("keep", [0, -1])
+def test_at_least_one_checkpoint_is_kept(tmp_path: Path, keep: int) -> None:
+    """With none, every checkpoint would be deleted as soon as it is written."""
+    with pytest.raises(ValueError, match=f"keep {keep}: must be at least 1"):
+        Checkpoints(tmp_path, keep=keep)
 
 
 def test_damaged_checkpoints_do_not_replace_good_ones(tmp_path: Path) -> None:

@@ -46,9 +46,8 @@ class TestTermsWithoutTargets:
         assert math.isnan(four)
 
     def test_the_table_of_runs_has_a_dash(self) -> None:
-        metrics = [
-            entry_of(STEP) | {"validation_mlm_loss": 3.0, "validation_mlm_accuracy": None, "validation_nsp_accuracy": None}
-        ]
+        absent = dict.fromkeys(("validation_mlm_accuracy", "validation_nsp_accuracy"))
+        metrics = [entry_of(STEP) | {"validation_mlm_loss": 3.0} | absent]
         (row,) = compare_runs([RunRecord("r", SETTINGS, metrics)])
         assert (row["MLM loss"], row["MLM acc."], row["NSP acc."]) == ("3.000", "-", "-")
 
