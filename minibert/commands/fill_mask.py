@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError
 from minibert.commands.terminal import say_json, say_table
+from minibert.printable import printable
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,6 @@ def run(options: FillMask) -> int:
         table.add_column("prediction")
         table.add_column("probability", justify="right")
         for prediction in ranked:
-            table.add_row(prediction.piece, f"{prediction.probability:.1%}")
+            table.add_row(printable(prediction.piece), f"{prediction.probability:.1%}")
         say_table(table)
     return 0

@@ -1,10 +1,10 @@
 """`minibert pretrain`: pretrain a BERT on raw text, in one process or several."""
 
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minibert.commands.terminal import shell_command
 from minibert.commands.training import run_training
 from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.training.options import DeviceOptions, OutputOptions, PretrainingConfig
@@ -38,6 +38,6 @@ def run(options: Pretrain) -> int:
         return prepare_pretraining(options.corpus, options.vocabulary, options.training, directory, create_tokenizer)
 
     def example_command(task: "Task") -> str:
-        return f'minibert fill-mask {shlex.quote(str(options.out))} "the [MASK] of the day"'
+        return f'{shell_command("minibert", "fill-mask", options.out)} "the [MASK] of the day"'
 
     return run_training(prepare, options, options.hardware, "Pretraining", example_command, "--learning-rate")

@@ -1,7 +1,6 @@
 """`minibert quickstart`: pretrain, fine-tune and visualize a small BERT on the built-in text."""
 
 import json
-import shlex
 import shutil
 import time
 from contextlib import ExitStack, contextmanager
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from minibert.commands.errors import Stopped, StopSignal, UsageError, deferred_signals
 from minibert.commands.progress import progress
-from minibert.commands.terminal import say
+from minibert.commands.terminal import say, shell_command
 from minibert.commands.training import create_folder, describe_step
 from minibert.files import write_atomically
+from minibert.printable import printable
 from minibert.training.options import OutputOptions
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
             accuracies = _fine_tune_all(options, pretraining.model, data, plan, stop)
             _report(options, pretraining, data, accuracies)
         except Stopped as stopped:
-            message = f"Stopped. All finished work is saved in {options.out}. To continue:\n  {_resume_command(options)}"
-            raise Stopped(stopped.number, message) from None
+            saved = f"Stopped. All finished work is saved in {printable(options.out)}. To continue:"
+            raise Stopped(stopped.number, f"{saved}\n  {_resume_command(options)}") from None
     (options.out / PLAN_FILE).unlink()
     for folder in list(options.out.rglob("checkpoints")):
         shutil.rmtree(folder)
-    say(f"\nDone in {time.monotonic() - began:.0f} s. The results are in {options.out / 'report.html'}. To use the model:")
-    say(f'  minibert fill-mask {options.out} "returns a new [MASK] with the same shape"')
+    report_file = printable(options.out / "report.html")
+    say(f"\nDone in {time.monotonic() - began:.0f} s. The results are in {report_file}. To use the model:")
+    say(f'  {shell_command("minibert", "fill-mask", options.out)} "returns a new [MASK] with the same shape"')
     return 0
 
 
@@ -234,4 +235,4 @@ def _report(
 
 def _resume_command(options: Quickstart) -> str:
     words = ["minibert", "quickstart", "--seconds", f"{options.seconds:g}", "--seed", f"{options.seed}"]
-    return shlex.join([*words, "--out", str(options.out)])
+    return shell_command(*words, "--out", options.out)

@@ -49,7 +49,7 @@ def run(options: Runs) -> int:
             say("\nDifferent settings, in the order of the runs:", *(f"  {printable(line)}" for line in different))
     if options.figure is not None:
         save_png(comparison_figure(records), options.figure)
-        say(f"written: {options.figure}")
+        say(f"written: {printable(options.figure)}")
     return 0
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from minibert.printable import printable
+from minibert.printable import UNSAFE, printable
 
 MAX_TABLE_WIDTH = 1000
 
@@ -63,6 +64,16 @@ def say_json(value: object) -> None:
     """Print JSON. Infinities and NaN, which JSON lacks, become strings. Characters that cannot be shown are escaped."""
     is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
     say(json.dumps(_finite(value), indent=2, ensure_ascii=not is_utf8, allow_nan=False))
+
+
+def shell_command(*words: object) -> str:
+    """Return a command to copy into a shell. A word with unsafe characters is quoted as `$'…'`, which bash and zsh read."""
+    return " ".join(_escaped(str(word)) if UNSAFE.search(str(word)) else shlex.quote(str(word)) for word in words)
+
+
+def _escaped(word: str) -> str:
+    plain = {char for char in map(chr, range(32, 127)) if char not in "\\'"}
+    return "$'" + "".join(chr(byte) if chr(byte) in plain else f"\\x{byte:02x}" for byte in os.fsencode(word)) + "'"
 
 
 @contextmanager

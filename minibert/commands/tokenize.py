@@ -132,7 +132,7 @@ def _show(explanation: Explanation) -> None:
         table.add_column(title, overflow="fold")
     ids = iter(stages.ids)
     for word, pieces, steps in zip(stages.words, stages.pieces, explanation.matches, strict=True):
-        row = [word, _steps(word, steps), " ".join(pieces), " ".join(str(next(ids)) for _ in pieces)]
+        row = [printable(word), _steps(word, steps), printable(" ".join(pieces)), " ".join(str(next(ids)) for _ in pieces)]
         table.add_row(*row)
     say_table(table)
     if not explanation.agrees:
@@ -156,5 +156,5 @@ def _steps(word: str, steps: "list[MatchStep]") -> str:
         listed = [misses[0], "…", misses[-1]] if len(misses) > 3 else misses
         missed = f"{', '.join(listed)}: no" if listed else ""
         result = f"{step.piece}: yes" if step.piece else "the whole word becomes [UNK]"
-        lines.append("; ".join(part for part in (missed, result) if part))
+        lines.append(printable("; ".join(part for part in (missed, result) if part)))
     return "\n".join(lines)

@@ -1,6 +1,5 @@
 """`minibert train-letters` and `minibert train-translator`: train the Transformer of 2017."""
 
-import shlex
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from tyro.conf import Positional
 
+from minibert.commands.terminal import shell_command
 from minibert.commands.training import run_training
 from minibert.text.options import InvalidOption, LettersTask, ParallelTextOptions, VocabularyOptions
 from minibert.training.options import DeviceOptions, LettersConfig, OutputOptions, TranslationConfig
@@ -86,4 +86,4 @@ def run_translator(options: TrainTranslator) -> int:
 
 
 def _translate(folder: Path, line: str) -> str:
-    return f"echo {shlex.quote(line)} | minibert translate {shlex.quote(str(folder))}"
+    return f"{shell_command('echo', line)} | {shell_command('minibert', 'translate', folder)}"

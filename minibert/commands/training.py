@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import signal
 import sys
 import time
@@ -12,9 +11,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
+from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals, describe
 from minibert.commands.progress import progress
-from minibert.commands.terminal import say
+from minibert.commands.terminal import say, shell_command
+from minibert.printable import printable
 from minibert.text.options import InvalidOption
 from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, options_from_json
 
@@ -206,7 +206,7 @@ def _show_results(folder: Path, example_command: str) -> None:
     say(f"Done: {steps:,} steps in {minutes:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
     if skipped := sum(entry.get("skipped", False) for entry in record.metrics):
         say(f"  {skipped} steps were skipped: their loss or gradient was not finite.")
-    say(f"The loss curve is in {folder / 'loss.png'}. To use the model:\n  {example_command}")
+    say(f"The loss curve is in {printable(folder / 'loss.png')}. To use the model:\n  {example_command}")
 
 
 @contextmanager
@@ -229,7 +229,8 @@ def _explained_failures(job: "Job", learning_rate_option: str) -> Iterator[None]
     except EvaluationError as error:
         raise WorkFailed(f"{error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}") from error
     except OSError as error:
-        message = f"cannot write to {job.output.out}: {error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}"
+        problem = printable(f"cannot write to {job.output.out}: {describe(error)}")
+        message = f"{problem}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}"
         raise WorkFailed(message) from error
     except RuntimeError as error:
         if job.processes.world_size == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
@@ -240,7 +241,7 @@ def _explained_failures(job: "Job", learning_rate_option: str) -> Iterator[None]
 
 def _last_checkpoint(job: "Job") -> str:
     newest = job.checkpoints.newest()
-    return f"The last good checkpoint is {newest}" if newest else "There is no checkpoint yet"
+    return f"The last good checkpoint is {printable(newest)}" if newest else "There is no checkpoint yet"
 
 
 def _resume_command() -> str:
@@ -249,4 +250,4 @@ def _resume_command() -> str:
         return "start the job again on every machine, with --resume"
     words = [word for word in sys.argv[1:] if word != "--resume"]
     start = ["torchrun", f"--nproc-per-node={os.environ['LOCAL_WORLD_SIZE']}", "-m"] if "LOCAL_WORLD_SIZE" in os.environ else []
-    return shlex.join([*start, "minibert", *words, "--resume"])
+    return shell_command(*start, "minibert", *words, "--resume")

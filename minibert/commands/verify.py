@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
 from minibert.commands.terminal import say, say_json
+from minibert.printable import printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -108,7 +109,7 @@ def _compare_with_transformers(options: Verify, checkpoint: "Checkpoint", model:
     if options.save_reference is None:
         return _compare_stages(options, reference, model, tokenizers)
     reference.save(options.save_reference)
-    say(f"{options.save_reference}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
+    say(f"{printable(options.save_reference)}: {len(reference.stages)} stages of {reference.made_with} in {options.dtype}")
     return 0
 
 

@@ -29,7 +29,7 @@ def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
     Raises: FileNotFoundError if there is no checkpoint or no tokenizer. ValueError if there is no masked-LM head.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not used by")  # weights of other heads
+        warnings.filterwarnings("ignore", message="(?s).*not used by")  # weights of other heads
         model = load(source, BertForMaskedLM, new_head=False)
     return model, load_tokenizer(source)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss, unigram_entropy
 from minibert.model import PRESETS, BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.printable import printable
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
 from minibert.text.from_options import make_tokenizer, open_corpus
@@ -154,7 +155,7 @@ def prepare_pretraining(
         raise ValueError(f"{corpus.name}: {error}") from None
     train_count, validation_count = (len(part.document_starts) - 1 for part in (train, validation))
     summary = (
-        f"Text: {corpus.name}\n  Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: "
+        f"Text: {printable(corpus.name)}\n  Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: "
         f"{tokenizer.get_vocab_size():,}. Validation: {validation_count:,} documents"
     )
     try:

@@ -16,6 +16,7 @@ from torch import nn
 from minibert import kernels
 from minibert.equations import IGNORE_INDEX
 from minibert.model import TRANSFORMERS, Transformer, TransformerConfig
+from minibert.printable import printable
 from minibert.text.batching import Examples, batches_by_length
 from minibert.text.file_formats import CorpusError
 from minibert.text.from_options import make_tokenizer
@@ -194,8 +195,9 @@ def prepare_translation(
     if not examples.sources:
         raise CorpusError(f"{text.text[0]}: every pair has more than {text.max_length} tokens on a side: raise --max-length")
     summary = (
-        f"Text: {name}\n  Training: {len(examples.sources):,} pairs, {int(examples.epoch(0).lengths.sum()):,} tokens; "
-        f"vocabulary: {tokenizer.get_vocab_size():,}. Validation: {len(validation):,} pairs"
+        f"Text: {printable(name)}\n"
+        f"  Training: {len(examples.sources):,} pairs, {int(examples.epoch(0).lengths.sum()):,} tokens; vocabulary: "
+        f"{tokenizer.get_vocab_size():,}. Validation: {len(validation):,} pairs"
     )
     if not len(validation):
         summary += "\n  There will be no evaluation: use --validation, or raise --validation-fraction."

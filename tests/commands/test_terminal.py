@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from rich.table import Table
 
 import minibert
-from minibert.commands.terminal import console, report, say, say_json, say_table, styled
+from minibert.commands.terminal import console, report, say, say_json, say_table, shell_command, styled
 
 PACKAGE = Path(minibert.__file__).parent
 PRINTERS = {"commands/terminal.py", "text/builtin.py"}
@@ -65,6 +66,15 @@ def test_json_has_no_unsafe_character_and_no_nan(capsys: pytest.CaptureFixture[s
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     report("a\nminibert: b")
     assert capsys.readouterr().err == "minibert: a\\u000aminibert: b\n"
+
+
+def test_a_command_can_be_copied_into_a_shell() -> None:
+    """Also with words that are not UTF-8 or have control characters."""
+    words = ["a b", "it's", "é", HOSTILE, "\udcff\\n'"]
+    command = shell_command("printf", "%s\\0", *words)
+    assert command.isprintable()
+    printed = subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout
+    assert printed == b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
 def run(command: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
