@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from minibert.equations import softmax
 from minibert.model import BertForMaskedLM, BertForPreTraining, load
+from minibert.model.modes import evaluation_mode
 from minibert.text.tokenizer import MASK, UNK, load_tokenizer, token_id
 
 
@@ -50,9 +51,9 @@ def fill_mask(
     masked = input_ids.eq(token_id(tokenizer, MASK))
     if not masked.any():
         raise ValueError(f"the text has no {MASK}: put {MASK} in place of the word to predict")
-    model.eval()
-    hidden = model.bert(input_ids).last_hidden_state[masked]
-    probabilities = softmax(model.mlm(hidden, model.bert.embeddings.words.weight))
+    with evaluation_mode(model):
+        hidden = model.bert(input_ids).last_hidden_state[masked]
+        probabilities = softmax(model.mlm(hidden, model.bert.embeddings.words.weight))
     best = probabilities.topk(min(top, probabilities.shape[-1]))
     return [
         [Prediction(tokenizer.id_to_token(piece) or UNK, value) for piece, value in zip(pieces, values, strict=True)]

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.model import BertForPreTraining
+from minibert.model.modes import evaluation_mode
 from minibert.observe import record
 from minibert.text.corpus import Document
 from minibert.text.tokenizer import MASK
@@ -62,12 +63,11 @@ def sharpest_head(model: BertForPreTraining, tokenizer: Tokenizer, text: str) ->
     Weights of a token on itself do not count.
     """
     encoding = tokenizer.encode(text)
-    model.eval()
-    with record(model) as recording:
-        model(torch.tensor([encoding.ids]))
+    with evaluation_mode(model), record(model) as recording:
+        model(torch.tensor([encoding.ids], device=model.mlm.bias.device))
     layers = range(model.config.num_hidden_layers)
     weights = torch.stack([recording[f"layers.{layer}.attention.weights"][0] for layer in layers])
-    diagonal = torch.eye(len(encoding.ids), dtype=torch.bool)
+    diagonal = torch.eye(len(encoding.ids), dtype=torch.bool, device=weights.device)
     sharpness = weights.masked_fill(diagonal, 0.0).amax(dim=-1).mean(dim=-1)
     layer, head = divmod(int(sharpness.argmax()), weights.shape[1])
-    return AttentionHead(layer, head, encoding.tokens, weights[layer, head])
+    return AttentionHead(layer, head, encoding.tokens, weights[layer, head].cpu())

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from minibert.model.modes import evaluation_mode
 from minibert.training.distributed import SINGLE_PROCESS, Processes, clip_gradients, set_gradient_sync
 from minibert.training.objective import Objective
 
@@ -34,8 +35,8 @@ class Step:
     """Accuracy of each classification term; None for a term without targets."""
     gradient_norm: float
     """Global L2 norm of the gradient before clipping."""
-    learning_rate: float
-    """Learning rate of the first parameter group in this step."""
+    learning_rate: float | list[float]
+    """Learning rate of this step. If the parameter groups of the optimizer have different ones, the list of them."""
     skipped: bool
     """True if the loss or the gradient was not finite, so that the weights were not updated."""
 
@@ -71,8 +72,7 @@ def train(
         first_step: number of the first step; more than 1 for a resumed run.
         skipped_in_a_row: number of consecutive steps before the first one that were skipped, in a resumed run.
         autocast_dtype: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
-        processes: the processes that train together. With several, `model` must come from `parallelize`. The model and the
-            batches must be on `processes.device`.
+        processes: the processes that train together. With several, `model` must come from `parallelize`.
 
     Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps whose loss or gradient is not finite.
     """
@@ -85,7 +85,7 @@ def train(
         for position, batch in enumerate(micro_batches, start=1):
             is_last = position == len(micro_batches)
             set_gradient_sync(model, enabled=is_last)  # exchange the gradients of all processes only once per step
-            with torch.autocast(processes.device.type, autocast_dtype, enabled=autocast_dtype is not None):
+            with _autocast(model, autocast_dtype):
                 sums = objective.loss_sums(model, batch)  # the forward pass
             # A term may have no target in a step, such as NSP if no example has a sentence pair.
             contributions = {term: sums[term].loss / max(1, target_counts[term]) for term in sums}
@@ -101,10 +101,12 @@ def train(
         correct = processes.all_reduce_sum(local_correct)
         accuracies = {term: _mean(correct[term], target_counts[term]) for term in correct}
         gradient_norm = clip_gradients(model, max_grad_norm)
-        learning_rate = optimizer.param_groups[0]["lr"]
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        learning_rate = rates[0] if len(set(rates)) == 1 else rates
         is_finite = all(math.isfinite(value) for value in (gradient_norm, *means.values()))
-        if is_finite:
-            optimizer.step()
+        if not is_finite:
+            optimizer.zero_grad()  # a parameter without a gradient is not updated
+        optimizer.step()
         schedule.step()  # also in a skipped step: the learning rate depends on the step number alone
         optimizer.zero_grad()
         yield Step(number, losses, accuracies, gradient_norm, learning_rate, skipped=not is_finite)
@@ -135,28 +137,40 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[BatchT], objective: Objective[BatchT]) -> dict[str, Score]:
-    """Compute the mean loss and the accuracy of each term over all `batches`, without dropout and without autocast.
+def evaluate(
+    model: nn.Module,
+    batches: Iterable[BatchT],
+    objective: Objective[BatchT],
+    autocast_dtype: torch.dtype | None = None,
+) -> dict[str, Score]:
+    """Compute the mean loss and the accuracy of each term over all `batches`, without dropout.
 
-    Afterwards the model is in its previous mode (training or evaluation) again.
+    Afterwards every module is in its previous mode (training or evaluation) again.
+
+    Args:
+        autocast_dtype: as in `train`.
     """
-    was_training = model.training
-    model.eval()
     losses: dict[str, float] = {}
     correct: dict[str, float] = {}
     target_counts: dict[str, int] = {}
-    for batch in batches:
-        batch_counts = objective.target_counts(batch)
-        for term, (loss_sum, correct_count) in objective.loss_sums(model, batch).items():
-            losses[term] = losses.get(term, 0.0) + loss_sum.item()
-            if correct_count is not None:
-                correct[term] = correct.get(term, 0.0) + correct_count.item()
-            target_counts[term] = target_counts.get(term, 0) + batch_counts[term]
-    model.train(was_training)
+    with evaluation_mode(model), _autocast(model, autocast_dtype):
+        for batch in batches:
+            batch_counts = objective.target_counts(batch)
+            for term, (loss_sum, correct_count) in objective.loss_sums(model, batch).items():
+                losses[term] = losses.get(term, 0.0) + loss_sum.item()
+                if correct_count is not None:
+                    correct[term] = correct.get(term, 0.0) + correct_count.item()
+                target_counts[term] = target_counts.get(term, 0) + batch_counts[term]
     return {
         term: Score(_mean(losses[term], count), _mean(correct[term], count) if term in correct else None, count)
         for term, count in target_counts.items()
     }
+
+
+def _autocast(model: nn.Module, dtype: torch.dtype | None) -> torch.autocast:
+    """Return the context for matrix products in `dtype`, on the device of the model's parameters."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
 def _mean(total: float, count: float) -> float | None:

@@ -147,7 +147,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
             objective: an objective other than that of training, such as one without label smoothing.
         """
         on_device = (batch.to(self.processes.device) for batch in batches)
-        scores = evaluate(self.model, on_device, objective or self.objective)
+        scores = evaluate(self.model, on_device, objective or self.objective, self.autocast_dtype)
         reshard(self.model)
         return scores
 

@@ -16,6 +16,7 @@ from torch import nn
 from minibert import kernels
 from minibert.equations import IGNORE_INDEX
 from minibert.model import TRANSFORMERS, Transformer, TransformerConfig
+from minibert.model.modes import evaluation_mode
 from minibert.printable import printable
 from minibert.text.batching import Examples, batches_by_length
 from minibert.text.file_formats import CorpusError
@@ -113,9 +114,8 @@ class TranslationTask:
         if not self.validation:
             return None
         scores = run.evaluate(self.validation, TranslationObjective(label_smoothing=0.0))
-        run.model.eval()
-        outputs = translate(run.model, self.tokenizer, self.validation_text.sources, beams=1)
-        run.model.train()
+        with evaluation_mode(run.model):
+            outputs = translate(run.model, self.tokenizer, self.validation_text.sources, beams=1)
         reshard(run.model)
         if not (entry := validation_entry(scores)):
             return Evaluation({}, "the loss is not finite")

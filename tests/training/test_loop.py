@@ -2,19 +2,22 @@
 
 import copy
 import math
+from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import repeat
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.equations import IGNORE_INDEX
 from minibert.text.classification import ClassificationBatch
 from minibert.text.examples import PretrainingBatch
 from minibert.training.classification import ClassificationObjective
-from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, evaluate, train
+from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, _autocast, evaluate, train
 from minibert.training.objective import LossSum
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective
@@ -284,6 +287,89 @@ def test_bfloat16_autocast_keeps_float32_weights_and_losses() -> None:
     assert abs(losses[None][0] - losses[torch.bfloat16][0]) < 0.02
     assert losses[torch.bfloat16][-1] < 0.7 * losses[torch.bfloat16][0]
     assert all(parameter.dtype == torch.float32 for parameter in models[torch.bfloat16].parameters())
+
+
+class Observed(Scripted):
+    """It notes the type that a matrix product would have, and the mode of the model."""
+
+    def __init__(self, error: bool = False) -> None:
+        self.seen: list[tuple[torch.dtype, bool]] = []
+        self.error = error
+
+    def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
+        self.seen.append((model(torch.ones(1, 1)).dtype, model.training))
+        if self.error:
+            raise ZeroDivisionError
+        return super().loss_sums(model, batch)
+
+
+@pytest.mark.parametrize("autocast", [None, torch.bfloat16])
+def test_training_and_evaluation_use_the_same_autocast(autocast: torch.dtype | None) -> None:
+    model, objective = nn.Linear(1, 1), Observed()
+    optimizer = adamw(model, 0.1)
+    next(train(model, [[1.0]], objective, optimizer, warmup_linear(optimizer, 9), autocast_dtype=autocast))
+    evaluate(model, [1.0], objective, autocast)
+    assert objective.seen == [(autocast or torch.float32, True), (autocast or torch.float32, False)]
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_autocast_is_on_the_device_of_the_parameters() -> None:
+    """The model decides, wherever it was moved to. A fake tensor has a device without having memory there."""
+    with FakeTensorMode():
+        on_gpu = nn.ParameterList([nn.Parameter(torch.empty(1, device="cuda"))])
+    assert _autocast(on_gpu, torch.bfloat16).device == "cuda"
+    assert _autocast(nn.Linear(1, 1), torch.bfloat16).device == "cpu"
+
+
+@pytest.mark.cuda
+def test_autocast_of_a_model_on_a_gpu() -> None:
+    model, seen = nn.Linear(1, 1).cuda(), []
+    model.register_forward_hook(lambda *arguments: seen.append(arguments[-1].dtype))
+
+    class OnGPU(Scripted):
+        def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
+            return {"loss": LossSum(batch * model(torch.ones(1, 1, device="cuda")).float().sum())}
+
+    optimizer = adamw(model, 0.1)
+    next(train(model, [[1.0]], OnGPU(), optimizer, warmup_linear(optimizer, 9), autocast_dtype=torch.bfloat16))
+    evaluate(model, [1.0], OnGPU(), torch.bfloat16)
+    assert seen == [torch.bfloat16, torch.bfloat16]
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_evaluation_restores_the_mode_of_every_module(error: bool) -> None:
+    """A module that was in evaluation mode stays so, also after an error."""
+    frozen = nn.Dropout().eval()
+    model = nn.Sequential(nn.Linear(1, 1), nn.Sequential(nn.Dropout(), frozen))
+    model.weight = model[0].weight
+    objective = Observed(error)
+    with pytest.raises(ZeroDivisionError) if error else nullcontext():
+        evaluate(model, [1.0], objective)
+    assert objective.seen == [(torch.float32, False)]
+    assert [module.training for module in model.modules()] == [module is not frozen for module in model.modules()]
+
+
+def test_every_parameter_group_has_its_learning_rate() -> None:
+    """One number if all are equal; otherwise the list, in the order of the groups."""
+    for factors, expected in (({}, 0.01), ({"bias": 20.0}, [0.01, 0.2])):
+        model = nn.Linear(1, 1)
+        optimizer = adamw(model, 0.01, learning_rate_factors=factors)
+        steps = train(model, [[1.0]], Scripted(), optimizer, warmup_linear(optimizer, 1))
+        assert next(steps).learning_rate == pytest.approx(expected)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("optimizer_class", [adamw, torch.optim.SGD, torch.optim.Adagrad])
+def test_skipped_first_step_gives_no_warning(optimizer_class: Callable[..., torch.optim.Optimizer]) -> None:
+    """The schedule advances in every step. PyTorch warns if it does so before the first step of the optimizer."""
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = optimizer_class(model if optimizer_class is adamw else model.parameters(), 0.1)
+    before = model.weight.item()
+    steps = train(model, [[math.nan], [1.0]], Scripted(), optimizer, warmup_linear(optimizer, 9))
+    assert next(steps).skipped
+    assert model.weight.item() == before
+    assert not next(steps).skipped
+    assert model.weight.item() != before
 
 
 def test_recomputing_activations_changes_no_result() -> None:
