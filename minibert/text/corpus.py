@@ -7,19 +7,20 @@ a fingerprint of the files' contents. So a corpus may be larger than memory, and
 import hashlib
 import json
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.files import cache_directory
 from minibert.text import file_formats, sentences
-from minibert.text.file_formats import COLUMN_READERS, TEXT_EXTENSIONS, CorpusError, extension, numbered_lines, text_in_column
+from minibert.text.file_formats import COLUMN_READERS, TEXT_EXTENSIONS, CorpusError, extension, text_in_column, text_lines
 from minibert.text.options import Layout
-from minibert.text.sentences import LAYOUT_SAMPLE_LINES, detect_layout, parse_documents
+from minibert.text.sentences import detect_layout, parse_documents
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PARALLEL_BYTES = 64 * 2**20
 """Total size from which several files are read in parallel processes."""
 ROWS_PER_PROCESS = 10_000
+MAX_FILES_DESCRIBED = 5
+"""Number of files whose layout is described one by one."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,11 @@ class Document:
     """A document: its sentences in order."""
 
     source: str
-    """Origin of the document, such as a file name and a number, or the module of a docstring. Documents of one source are all
-    used for training, or all for validation."""
+    """Origin of the document, such as a file name and a number, or the module of a docstring."""
     sentences: tuple[str, ...]
+    group: str = ""
+    """Documents of one group are all used for training, or all for validation. Without a group, all documents with the same
+    text are."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Corpus:
     """Identifier of the contents and of the code that parses them. Results in the cache are stored under it."""
     documents: Iterable[Document]
     """The documents. They can be iterated repeatedly, and are not necessarily in memory."""
+    layout: tuple[str, ...] = ()
+    """Descriptions of the files and their layouts, for display."""
 
 
 def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None = None, column: str = "text") -> Corpus:
@@ -61,15 +68,16 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
         column: name of the column that contains the text, in files with columns. Each row is a document, each line of its text
             a paragraph.
 
-    Raises: CorpusError, with file and line, if a file is missing, empty, damaged, not UTF-8, or has no such column.
+    Raises: CorpusError, with file and line, if a file is missing, empty, damaged, binary, not UTF-8, or has no such column.
     """
     import datasets
 
     files = find_files([Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)])
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(_file_digest, files))
+        layouts = list(pool.map(partial(_file_layout, layout=layout), files))
     folder = Path(os.path.commonpath([file.resolve().parent for file in files]))
-    names = [file.resolve().relative_to(folder).as_posix() for file in files]
+    names = [_display_name(file.resolve().relative_to(folder)) for file in files]
     fingerprint = _fingerprint([names, digests, layout, column])
     generate = partial(
         datasets.Dataset.from_generator,
@@ -77,7 +85,7 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
         _table_features(),
         str(cache_directory() / "text"),
         fingerprint=fingerprint,
-        gen_kwargs={"files": [*map(str, files)], "names": names, "layout": layout, "column": column},
+        gen_kwargs={"files": [*map(str, files)], "names": names, "layouts": [found for found, _ in layouts], "column": column},
     )
     datasets.disable_progress_bars()
     is_large = sum(file.stat().st_size for file in files) > PARALLEL_BYTES
@@ -95,7 +103,7 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
             cause = cause.__cause__
         raise cause or error from None
     name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-    return Corpus(name, fingerprint, _TableDocuments(table))
+    return Corpus(name, fingerprint, _TableDocuments(table), _describe_layouts(names, layouts, column))
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -104,18 +112,38 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     Raises: CorpusError for a path that does not exist, and for a folder without text files.
     """
     files: list[Path] = []
-    extensions = (*TEXT_EXTENSIONS, *COLUMN_READERS)
     for path in paths:
-        if path.is_dir():
-            in_folder = sorted(file for file in path.rglob("*") if extension(file) in extensions and file.is_file())
-            if not in_folder:
-                raise CorpusError(f"{path}: no file in this folder ends in {', '.join(extensions)}, optionally followed by .gz")
-            files += in_folder
-        elif path.is_file():
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise CorpusError(f"{path}: there is no such file or folder") from None
+        except OSError as error:
+            raise _cannot_be_read(error) from None
+        if stat.S_ISDIR(mode):
+            files += _files_in_folder(path)
+        elif stat.S_ISREG(mode):
             files.append(path)
         else:
-            raise CorpusError(f"{path}: there is no such file or folder")
+            raise CorpusError(f"{path}: is neither a file nor a folder; save the text in a file")
+    return list({file.resolve(): file for file in files}.values())
+
+
+def _files_in_folder(folder: Path) -> list[Path]:
+    """Return the text files in a folder and its subfolders. Raises: CorpusError if a folder cannot be read, or has none."""
+
+    def refuse(error: OSError) -> None:
+        raise _cannot_be_read(error)
+
+    extensions = (*TEXT_EXTENSIONS, *COLUMN_READERS)
+    found = (Path(root, name) for root, _, names in os.walk(folder, onerror=refuse) for name in names)
+    files = sorted(file for file in found if extension(file) in extensions and (file.is_file() or not file.exists()))
+    if not files:
+        raise CorpusError(f"{folder}: no file in this folder ends in {', '.join(extensions)}, optionally followed by .gz")
     return files
+
+
+def _cannot_be_read(error: OSError) -> CorpusError:
+    return CorpusError(f"{error.filename}: cannot be read ({error.strerror})")
 
 
 def read_dataset(
@@ -159,7 +187,8 @@ def read_dataset(
         num_proc=min(os.cpu_count() or 1, len(rows) // ROWS_PER_PROCESS) or None,
         new_fingerprint=fingerprint,
     )
-    return Corpus(f"{name} ({split})", fingerprint, _TableDocuments(table))
+    layouts = (f"one document per row, in the column {column!r}",)
+    return Corpus(f"{name} ({split})", fingerprint, _TableDocuments(table), layouts)
 
 
 @dataclass(frozen=True)
@@ -180,9 +209,11 @@ def _table_features() -> Any:
     return Features({"source": Value("string"), "sentences": List(Value("large_string"))})
 
 
-def _generate_rows(files: Sequence[str], names: Sequence[str], layout: Layout | None, column: str) -> Iterator[dict[str, Any]]:
+def _generate_rows(
+    files: Sequence[str], names: Sequence[str], layouts: Sequence[Layout | None], column: str
+) -> Iterator[dict[str, Any]]:
     """Yield one row of the table per document."""
-    for file, name in zip(files, names, strict=True):
+    for file, name, layout in zip(files, names, layouts, strict=True):
         path, number = Path(file), 0
         for number, found in enumerate(_file_documents(path, layout, column), start=1):
             yield {"source": f"{name}#{number}", "sentences": found}
@@ -194,8 +225,32 @@ def _file_documents(path: Path, layout: Layout | None, column: str) -> Iterator[
     """Return the sentences of each document in a file."""
     if reader := COLUMN_READERS.get(extension(path)):
         return (found for text in reader(path, column) if (found := _row_sentences(text, layout)))
-    layout = layout or detect_layout(line for _, line in islice(numbered_lines(path), LAYOUT_SAMPLE_LINES))
-    return parse_documents((line for _, line in numbered_lines(path)), layout)
+    return parse_documents(text_lines(path), layout or "paragraphs")
+
+
+def _file_layout(path: Path, layout: Layout | None) -> tuple[Layout | None, str]:
+    """Return the layout of a file and the reason for it. A file with columns has the given layout in its rows."""
+    if extension(path) in COLUMN_READERS:
+        return layout, "one document per row"
+    return (layout, "as given") if layout else detect_layout(text_lines(path))
+
+
+def _describe_layouts(names: Sequence[str], layouts: Sequence[tuple[Layout | None, str]], column: str) -> tuple[str, ...]:
+    """Describe the layout of each of the first files, and count the layouts of the others."""
+    described = [
+        f"{name}: {reason}, in the column {column!r}" if reason == "one document per row" else f"{name}: {layout} ({reason})"
+        for name, (layout, reason) in zip(names[:MAX_FILES_DESCRIBED], layouts, strict=False)
+    ]
+    others = Counter(layout or "rows" for layout, _ in layouts[MAX_FILES_DESCRIBED:])
+    if others:
+        counts = ", ".join(f"{layout} {count:,}" for layout, count in others.items())
+        described.append(f"{others.total():,} more files: {counts}")
+    return tuple(described)
+
+
+def _display_name(path: Path) -> str:
+    """Return a path as text. Bytes of a name that are not UTF-8 are written as in Python: \\xff."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _row_sentences(text: str, layout: Layout | None) -> list[str]:
@@ -204,8 +259,11 @@ def _row_sentences(text: str, layout: Layout | None) -> list[str]:
 
 
 def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _cannot_be_read(error) from None
 
 
 def _fingerprint(inputs: list[Any]) -> str:

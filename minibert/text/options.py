@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Layout = Literal["lines", "paragraphs", "wrapped"]
+Layout = Literal["lines", "paragraphs", "wrapped", "documents"]
 """Arrangement of the text in a plain-text file.
 
 lines: one sentence per line, a blank line between documents (the input format of Google's BERT code).
 paragraphs: one paragraph per line, a blank line between documents.
 wrapped: paragraphs wrapped over several lines, a blank line between paragraphs, two or more between documents (chapters).
+documents: one document per line. This layout is not detected.
 """
 
 PairTask = Literal["nsp", "sop", "none"]
@@ -52,7 +53,8 @@ class TextOptions:
     """Arrangement of plain text. auto: detected for each file.
     lines: one sentence per line, a blank line between documents.
     paragraphs: one paragraph per line, a blank line between documents.
-    wrapped: paragraphs wrapped over several lines, one blank line between paragraphs, two between documents."""
+    wrapped: paragraphs wrapped over several lines, one blank line between paragraphs, two between documents.
+    documents: one document per line."""
     validation_fraction: float = 0.05
     """Fraction of the documents used for validation instead of training."""
 

@@ -3,13 +3,15 @@
 import csv
 import gzip
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from minibert.text import corpus
+from minibert.text import corpus, file_formats
 from minibert.text.corpus import Corpus, Document, read_corpus, read_dataset
-from minibert.text.file_formats import CorpusError, numbered_lines
+from minibert.text.file_formats import CorpusError, numbered_lines, text_lines
 from minibert.text.splits import is_validation, split_documents, sufficient_validation_fraction
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
@@ -22,7 +24,8 @@ def sentences_in(paths: list[Path], **settings: str) -> list[tuple[str, ...]]:
 
 def write(path: Path, kind: str) -> Path:
     """Write the two documents to a file of the given kind."""
-    rows = [{"text": "\n".join(document), "id": number} for number, document in enumerate(TWO)]
+    line_end = " " if kind == ".tsv" else "\n"  # a row of a TSV is one line
+    rows = [{"text": line_end.join(document), "id": number} for number, document in enumerate(TWO)]
     if kind.endswith(".gz"):
         plain = write(path, kind.removesuffix(".gz"))
         packed = plain.with_name(plain.name + ".gz")
@@ -110,7 +113,7 @@ def test_unusual_characters(tmp_path: Path) -> None:
         (
             "a.txt",
             b"fine\nna\xefve\n",
-            r"a\.txt, line 2: is not UTF-8 \(byte 0xef in column 3\); convert it, for example: iconv",
+            r"a\.txt, line 2: is not UTF-8 \(byte 0xef in column 3\)\. It reads 'naïve' as cp1252, or 'naďve' as cp1250; ",
         ),
         ("a.txt", b"", r"a\.txt: contains no text"),
         ("a.txt", b"\n \n\n", r"a\.txt: contains no text"),
@@ -124,18 +127,33 @@ def test_unusual_characters(tmp_path: Path) -> None:
             r"a\.jsonl, line 3: has no column 'text'; its columns: body, id",
         ),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1: column 'text' does not contain text but '5'"),
-        ("a.csv", b"body,id\nx,1\n", r"a\.csv, line 2: has no column 'text'; its columns: body, id"),
-        ("a.csv", b'text\n"open', r"a\.csv|empty"),
+        ("a.csv", b"body,id\nx,1\n", r"a\.csv, line 1: has no column 'text'; its columns: body, id"),
+        ("a.csv", b'text\nfine\n"open\nmore\n', r"a\.csv, line 3: the row that begins here is not CSV"),
+        ("a.csv", b'text,id\n"lone, 1\nmiddle,2\n5" pipe,3\n', r"a\.csv, line 2: the row that begins here is not CSV"),
+        ("a.csv", b"text\nHello, world\n", r"a\.csv, line 2: has 2 columns instead of 1; put fields that contain commas"),
+        ("a.csv", b"text,id\nHello\n", r"a\.csv, line 2: has 1 columns instead of 2"),
+        ("a.csv", b"text;id\nHello;1\n", r"its columns: text;id \(they seem to be separated by ';'\)"),
+        ("a.csv", b"text,text\na,b\n", r"a\.csv, line 1: has 2 columns 'text'; rename them"),
+        ("a.csv", b"text\n", r"a\.csv: contains no text"),
+        ("a.tsv", b"id\ttext\n1\tone\ttwo\n", r"a\.tsv, line 2: has 3 columns instead of 2; a TSV has one row per line"),
+        ("a.tsv", b"id\ttext\n1\n", r"a\.tsv, line 2: has 1 columns instead of 2"),
+        ("a.tsv", b"id,text\n1,one\n", r"its columns: id,text \(they seem to be separated by ','\)"),
+        ("a.jsonl", b'{"text": "half \\ud83d"}\n', r"a\.jsonl, line 1: contains \\ud83d, half a surrogate pair"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\x00\x00", r"a\.png: is not plain text but a PNG image$"),
+        ("a.txt", b"PK\x03\x04\x14\x00", r"a\.txt: is not plain text but a zip archive"),
+        ("a.txt", b"BZh91AY&SY", r"compressed with bzip2; decompress it first: bunzip2 -k a\.txt"),
+        ("a.txt", b"\xfd7zXZ\x00\x00", r"compressed with xz; decompress it first: unxz -k a\.txt"),
+        ("a.txt", gzip.compress(b"text"), r"compressed with gzip; its name must end in \.gz"),
+        ("a.txt", bytes(range(256)) * 40, r"a\.txt: is not plain text but a binary file$"),
+        ("a.txt", b"some text\n" + bytes(5000), r"a\.txt: is not plain text but a binary file$"),
+        ("a.txt.gz", gzip.compress(bytes(range(256)) * 40), r"a\.txt\.gz: is not plain text but a binary file$"),
         ("a.parquet", b"no parquet", r"a\.parquet: is not Parquet, or damaged"),
     ],
 )
 def test_errors_contain_file_and_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    if b'"open' in content:  # the end of the file closes an open quote
-        assert sentences_in([tmp_path]) == [("open",)]
-        return
     with pytest.raises(CorpusError, match=message):
-        sentences_in([tmp_path])
+        sentences_in([tmp_path / name])
 
 
 def test_missing_column_of_parquet(tmp_path: Path) -> None:
@@ -214,8 +232,121 @@ def test_ten_documents_give_at_least_two_validation_documents() -> None:
     assert sufficient_validation_fraction([], 0.05) == 0.0
 
 
-def test_utf_16_is_detected(tmp_path: Path) -> None:
-    """The conversion command in the message names the right encoding."""
-    (tmp_path / "a.txt").write_bytes("Ein Satz.\n".encode("utf-16"))
-    with pytest.raises(CorpusError, match=r"iconv -f utf-16 -t utf-8 a\.txt"):
-        list(numbered_lines(tmp_path / "a.txt"))
+def test_quotation_marks_of_a_tsv_have_no_meaning(tmp_path: Path) -> None:
+    """A byte-order mark, carriage returns, blank lines and lone quotation marks change no row."""
+    (tmp_path / "a.tsv").write_bytes(b'\xef\xbb\xbfid\ttext \r\n1\t"One begins\r\n2\tTwo "" ends"\r\n\r\n3\t"Three"\r\n')
+    assert sentences_in([tmp_path]) == [('"One begins',), ('Two "" ends"',), ('"Three"',)]
+
+
+def test_quoted_line_breaks_and_delimiters_of_a_csv(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbf"text","a, b"\r\n"One, two.\r\nThree ""four"".",1\r\n\r\n5" pipe,2\r\n')
+    assert sentences_in([tmp_path]) == [("One, two.", 'Three "four".'), ('5" pipe',)]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+def test_line_ends(tmp_path: Path, line_end: str, suffix: str) -> None:
+    """Lines of Unix, Windows and old Macs have the same numbers and contents. Other separators do not end a line."""
+    data = line_end.join(["one", "", "two\x0b\x85\u2028three", "four"]).encode()
+    (file := tmp_path / f"a{suffix}").write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
+    assert [*numbered_lines(file)] == [(1, "one\n"), (2, "\n"), (3, "two\x0b\x85\u2028three\n"), (4, "four")]
+    assert "".join(text_lines(file)) == "".join(line for _, line in numbered_lines(file))
+
+
+def test_long_lines_of_text_are_yielded_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts end with a space. A long row of JSONL is refused instead."""
+    monkeypatch.setattr(file_formats, "LINE_PART_CHARACTERS", 20)
+    monkeypatch.setattr(file_formats, "MAX_LINE_CHARACTERS", 50)
+    text = "twelve words " * 12 + "\nshort\n" + "x" * 70
+    (tmp_path / "a.txt").write_text(text)
+    parts = [*text_lines(tmp_path / "a.txt")]
+    assert "".join(parts) == text
+    assert max(map(len, parts)) <= 40
+    assert {word for part in parts for word in part.split()} == {"twelve", "words", "short", "x" * 20, "x" * 10}
+    (tmp_path / "a.jsonl").write_text('{"text": "' + "x" * 50 + '"}\n')
+    with pytest.raises(CorpusError, match=r"a\.jsonl, line 1: is longer than 50 characters"):
+        sentences_in([tmp_path / "a.jsonl"])
+
+
+@pytest.mark.parametrize("content", [b"x" * 40_000_000, b"A line of text.\n" * 3_000_000])
+def test_compressed_files_that_expand_too_much_are_refused(tmp_path: Path, content: bytes) -> None:
+    (file := tmp_path / "a.txt.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(CorpusError, match=r"a\.txt\.gz: expands to more than 100 times its size.* gunzip -k a\.txt\.gz"):
+        for _ in text_lines(file):
+            pass
+
+
+def test_folders_and_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.txt").write_text(TEXT)
+    scandir, open_path = os.scandir, Path.open
+
+    def refuse_folder(path: Path) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    def refuse_file(path: Path, *arguments: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse_folder)
+        for folder in (tmp_path, tmp_path / "closed"):
+            with pytest.raises(CorpusError, match=r"closed: cannot be read \(Permission denied\)"):
+                read_corpus(folder)
+    (tmp_path / "closed").rmdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse_file)
+        with pytest.raises(CorpusError, match=r"a\.txt: cannot be read \(Permission denied\)"):
+            read_corpus(tmp_path)
+    assert open_path is Path.open
+    (tmp_path / "broken.txt").symlink_to("nowhere")
+    with pytest.raises(CorpusError, match=r"broken\.txt: cannot be read \(No such file"):
+        read_corpus(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CorpusError, match="is neither a file nor a folder"):
+        read_corpus(tmp_path / "pipe")
+    with pytest.raises(CorpusError, match="there is no such file or folder"):
+        read_corpus(tmp_path / "a.txt" / "b")
+
+
+def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    assert sentences_in([tmp_path, tmp_path / "a.txt"]) == TWO
+
+
+def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")).write_text(TEXT)
+    (document, _) = read_corpus(tmp_path).documents
+    assert document.source == r"\xff.txt#1"
+
+
+def test_layouts_are_described(tmp_path: Path) -> None:
+    """The first files with their reasons, the others as numbers."""
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "b.jsonl").write_text('{"text": "One."}\n')
+    assert read_corpus(tmp_path).layout == (
+        "a.txt: lines (1.0 sentences per line)",
+        "b.jsonl: one document per row, in the column 'text'",
+    )
+    assert read_corpus(tmp_path / "a.txt", layout="wrapped").layout == ("a.txt: wrapped (as given)",)
+    for number in range(9):
+        (tmp_path / f"{number}.txt").write_text("One. Two. Three.\n" * number or TEXT)
+    assert read_corpus(tmp_path).layout[-1] == "6 more files: paragraphs 4, lines 1, rows 1"
+
+
+def test_layout_of_one_document_per_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One. Two.\nThree.\n\nFour. Five.\n")
+    assert sentences_in([tmp_path], layout="documents") == [("One.", "Two."), ("Three.",), ("Four.", "Five.")]
+
+
+def test_utterances_without_punctuation_are_not_wrapped_text(tmp_path: Path) -> None:
+    """Forty dialogs in each of four files are 160 documents, with one utterance per sentence."""
+    generator = np.random.default_rng(0)
+    words = ["well", "you", "know", "we", "have", "to", "go", "there", "again", "old", "friends", "before", "starts", "rain"]
+    for number in range(4):
+        dialogs = ["\n".join(" ".join(generator.choice(words, generator.integers(6, 13))) for _ in range(5)) for _ in range(40)]
+        (tmp_path / f"{number}.txt").write_text("\n\n".join(dialogs) + "\n")
+    read = read_corpus(tmp_path)
+    assert [len(document.sentences) for document in read.documents] == [5] * 160
+    assert all(": lines (1.0 sentences per line)" in description for description in read.layout)
