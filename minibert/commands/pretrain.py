@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, cast
+
+from tyro.conf import arg
 
 from minibert.commands.terminal import shell_command
 from minibert.commands.training import run_training
-from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.text.options import InvalidOption, TextOptions, VocabularyOptions
 from minibert.training.options import DeviceOptions, OutputOptions, PretrainingConfig
 
 if TYPE_CHECKING:
     from minibert.training.job import Task
+    from minibert.training.pretraining import PretrainingTask
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,21 @@ class Pretrain(OutputOptions):
     out: Path = Path("runs/pretrain")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     corpus: TextOptions = field(default_factory=TextOptions)
+    start_from: Annotated[str | None, arg(name="from")] = None
+    """Trained BERT to begin with, instead of random weights: a folder with a checkpoint, or the id of a model on the Hugging
+    Face hub. Its tokenizer is used, too."""
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     training: PretrainingConfig = field(default_factory=PretrainingConfig)
     hardware: DeviceOptions = field(default_factory=DeviceOptions)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start_from is not None and self.training.preset is not None:
+            raise InvalidOption("--preset and --from: give only one, the size of the model is that of the checkpoint")
+        if self.start_from is not None and self.vocabulary != VocabularyOptions():
+            raise InvalidOption(
+                "with --from, the vocabulary is that of the checkpoint: leave out --tokenizer, --vocab-size and the like"
+            )
 
 
 def run(options: Pretrain) -> int:
@@ -35,9 +50,14 @@ def run(options: Pretrain) -> int:
     def prepare(directory: Path, create_tokenizer: bool) -> "Task":
         from minibert.training.pretraining import prepare_pretraining
 
-        return prepare_pretraining(options.corpus, options.vocabulary, options.training, directory, create_tokenizer)
+        return prepare_pretraining(
+            options.corpus, options.vocabulary, options.training, directory, create_tokenizer, options.start_from
+        )
 
     def example_command(task: "Task") -> str:
-        return f'{shell_command("minibert", "fill-mask", options.out)} "the [MASK] of the day"'
+        from minibert.text.examples import masked_sentence
+
+        sentence = masked_sentence(cast("PretrainingTask", task).train, task.tokenizer)
+        return shell_command("minibert", "fill-mask", options.out, sentence)
 
     return run_training(prepare, options, options.hardware, "Pretraining", example_command, "--learning-rate")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from minibert.text.masking import draw_random_numbers, mask_tokens
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, token_id
+from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, token_id
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
 PAIR_SEED, ORDER_SEED, MASK_SEED = 0, 1, 2
@@ -135,6 +136,25 @@ class PretrainingEpoch:
         text_ids = examples.corpus.ids[np.where(in_a | in_b, position, 0)].astype(np.int64)
         special_ids = np.where(column == 0, examples.cls_id, np.where(column < lengths, examples.sep_id, examples.pad_id))
         return np.where(in_a | in_b, text_ids, special_ids), in_a | in_b
+
+
+def masked_sentence(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> str:
+    """Return a short sentence of a corpus with [MASK] in place of one word, to try a model with; "[MASK]" if none is short.
+
+    The word is one token, and the sentence has no [UNK].
+    """
+    starts = corpus.sentence_starts[:1000].tolist()
+    for start, end in pairwise(starts):
+        tokens = [tokenizer.id_to_token(index) or UNK for index in corpus.ids[start:end].tolist()]
+        words = [
+            position
+            for position in range(1, len(tokens) - 1)
+            if tokens[position][0].isalnum() and not tokens[position + 1].startswith(CONTINUATION_PREFIX)
+        ]
+        if 5 <= len(tokens) <= 15 and words and UNK not in tokens:
+            tokens[words[len(words) // 2]] = MASK
+            return str(tokenizer.decoder.decode(tokens)) if tokenizer.decoder else " ".join(tokens)
+    return MASK
 
 
 LABELS: dict[PairTask, tuple[str, tuple[str, str]]] = {

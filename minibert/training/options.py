@@ -13,20 +13,23 @@ Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
 Precision = Literal["float32", "bfloat16", "float64"]
 LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
 """Peak learning rate of each preset. Devlin et al. 2019, section A.2, for base and large; small models need more."""
+CONTINUED_LEARNING_RATE = 2e-5
+"""Peak learning rate of a run that begins with trained weights, as recommended in the README of Google's BERT code."""
+DEFAULT_PRESET: Preset = "tiny"
 
 
 @dataclass(frozen=True)
 class PretrainingConfig:
     """Hyperparameters of a pretraining run. Two runs with the same hyperparameters on the same text give the same weights."""
 
-    preset: Preset = "tiny"
-    """Size of the model, as in Turc et al. 2019 and Devlin et al. 2019."""
+    preset: Preset | None = None
+    """Size of the model, as in Turc et al. 2019 and Devlin et al. 2019. None: tiny, or the size of the given checkpoint."""
     steps: int = 1000
     """Number of optimizer updates."""
     batch_size: int = 64
     """Examples per step, over all processes."""
     learning_rate: float | None = None
-    """Peak learning rate. None: the preset's own, from 1e-3 (tiny) to 1e-4 (base)."""
+    """Peak learning rate. None: the preset's own, from 1e-3 (tiny) to 1e-4 (base); 2e-5 for a given checkpoint."""
     warmup_fraction: float = 0.1
     """Share of the steps used for linear warm-up. Linear decay to zero follows."""
     weight_decay: float = 0.01
@@ -50,7 +53,7 @@ class PretrainingConfig:
     @property
     def peak_learning_rate(self) -> float:
         """Learning rate at the end of warm-up."""
-        return self.learning_rate or LEARNING_RATES[self.preset]
+        return self.learning_rate or LEARNING_RATES[self.preset or DEFAULT_PRESET]
 
 
 @dataclass(frozen=True)

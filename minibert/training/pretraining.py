@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss, unigram_entropy
 from minibert.model import PRESETS, BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.model.checkpoints.loading import load
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
@@ -25,10 +26,10 @@ from minibert.text.tokenizer import SEP, SPECIAL_TOKENS, TOKENIZER_FILE, load_to
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
-from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
 
 PRETRAINING = TaskMetrics(
     task="pretraining",
@@ -101,11 +102,13 @@ class PretrainingTask:
     baselines: dict[str, float]
     settings: dict[str, Any]
     summary: str
+    start: BertForPreTraining | BertForMaskedLM | None = None
+    """Model to begin with; None for a new one."""
 
     def make_run(
         self, device_options: DeviceOptions, processes: Processes
     ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
-        return pretraining_run(self.config, device_options, self.train, self.tokenizer, processes)
+        return pretraining_run(self.config, device_options, self.train, self.tokenizer, processes, self.start)
 
     def cost(self, run: TrainingRun[Any, PretrainingBatch]) -> tuple[int, int]:
         return pretraining_cost(run.model.config, run.last_batches)
@@ -131,16 +134,28 @@ class PretrainingTask:
 
 
 def prepare_pretraining(
-    text: TextOptions, vocabulary: VocabularyOptions, config: PretrainingConfig, directory: Path, create_tokenizer: bool = True
+    text: TextOptions,
+    vocabulary: VocabularyOptions,
+    config: PretrainingConfig,
+    directory: Path,
+    create_tokenizer: bool = True,
+    start_from: str | None = None,
 ) -> PretrainingTask:
     """Read the text, train or load the tokenizer, and tokenize. Results are cached and reused.
 
     Args:
-        directory: folder of the tokenizer.
+        directory: folder of the tokenizer; for a resumed run, its newest checkpoint.
         create_tokenizer: True to create the tokenizer even if the folder has one.
+        start_from: checkpoint of the model to begin with, and of its tokenizer; None for a new model.
 
-    Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError if they do not exist.
+    Raises: ValueError for text, tokenizers and checkpoints that cannot be used, FileNotFoundError if they do not exist.
     """
+    start = None
+    if start_from is not None:
+        vocabulary = replace(vocabulary, tokenizer=start_from)
+        config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
+        is_resumed = (directory / STATE_FILE).is_file()
+        start = load_start(directory if is_resumed else start_from, config)
     corpus = open_corpus(text)
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
     if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
@@ -148,6 +163,11 @@ def prepare_pretraining(
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
+    if start is not None and tokenizer.get_vocab_size() > start.config.vocab_size:
+        raise ValueError(
+            f"{start_from}: its tokenizer has {tokenizer.get_vocab_size():,} pieces, more than the {start.config.vocab_size:,} "
+            "of its model"
+        )
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)
     try:
         check_pairs(train, config.examples.pairs)
@@ -172,17 +192,47 @@ def prepare_pretraining(
         summary += f"\n  There will be no evaluation: {reason}."
     losses = mlm_baselines(train, validation, tokenizer)
     summary += "\n  Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
-    settings = pretraining_settings(text, vocabulary, config, corpus.name, train.digest)
-    return PretrainingTask(config, tokenizer, train, batches, losses, settings, summary)
+    settings = pretraining_settings(text, vocabulary, config, corpus.name, train.digest, start_from)
+    return PretrainingTask(config, tokenizer, train, batches, losses, settings, summary, start)
+
+
+def load_start(source: str | Path, config: PretrainingConfig) -> BertForPreTraining | BertForMaskedLM:
+    """Load the model to begin with. Heads that the checkpoint lacks are initialized, with a warning.
+
+    Raises: ValueError for a checkpoint that is no BERT or cannot be trained with these settings; FileNotFoundError if there is
+    none.
+    """
+    torch.manual_seed(config.seed)
+    model = load(source, network_for(config))
+    if config.examples.max_length > model.config.max_position_embeddings:
+        limit = model.config.max_position_embeddings
+        raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
+    if config.examples.pairs != "none" and model.config.type_vocab_size < 2:
+        raise ValueError(f"{source}: this model has no second segment; use --pairs none")
+    return model
+
+
+def network_for(config: PretrainingConfig) -> type[BertForPreTraining] | type[BertForMaskedLM]:
+    """Return the network with the heads of the pretraining tasks."""
+    return BertForMaskedLM if config.examples.pairs == "none" else BertForPreTraining
 
 
 def pretraining_settings(
-    text: TextOptions, vocabulary: VocabularyOptions, config: PretrainingConfig, corpus_name: str, corpus_digest: str
+    text: TextOptions,
+    vocabulary: VocabularyOptions,
+    config: PretrainingConfig,
+    corpus_name: str,
+    corpus_digest: str,
+    start_from: str | None = None,
 ) -> dict[str, Any]:
     """Collect everything that determines the results of a run, for run.json."""
+    preset = config.preset or (DEFAULT_PRESET if start_from is None else None)
     return {
         "task": PRETRAINING.task,
-        "training": asdict(replace(config, learning_rate=config.peak_learning_rate)),
+        "training": {
+            **asdict(replace(config, preset=preset, learning_rate=config.peak_learning_rate)),
+            "start_from": start_from,
+        },
         "vocabulary": asdict(vocabulary),
         "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
     }
@@ -226,20 +276,27 @@ def pretraining_run(
     train: TokenizedCorpus,
     tokenizer: Tokenizer,
     processes: Processes = SINGLE_PROCESS,
+    start: BertForPreTraining | BertForMaskedLM | None = None,
 ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
-    """Create a pretraining run at its first step."""
-    model_config = replace(
-        PRESETS[config.preset],
+    """Create a pretraining run at its first step.
+
+    Args:
+        start: model to begin with; None for a new one. Its size and its weights are used, with the dropout of `config`.
+    """
+    new_model_config = replace(
+        PRESETS[config.preset or DEFAULT_PRESET],
         vocab_size=tokenizer.get_vocab_size(),
         max_position_embeddings=config.examples.max_length,
+    )
+    model_config = replace(
+        new_model_config if start is None else start.config,
         hidden_dropout_prob=config.dropout,
         attention_probs_dropout_prob=config.dropout,
     )
     torch.manual_seed(config.seed)
-    pairs = config.examples.pairs
-    model: BertForPreTraining | BertForMaskedLM = (
-        BertForMaskedLM(model_config) if pairs == "none" else BertForPreTraining(model_config)
-    )
+    pairs, model = config.examples.pairs, network_for(config)(model_config)
+    if start is not None:
+        model.load_state_dict(start.state_dict())
     model.to(PARAMETER_DTYPES[config.precision])
     model.set_recompute(device_options.recompute)
     if device_options.compile:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from minibert import BertForMaskedLM, BertForPreTraining, load_tokenizer
+from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, load_tokenizer
 from minibert.commands import main
+from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.text import builtin
 from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.text.tokenizer import build_tokenizer, save_tokenizer
 from minibert.training import checkpoints, reference_runs
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.options import PretrainingConfig
@@ -543,3 +545,90 @@ def test_sentence_order_is_not_called_next_sentence(text: Path, tmp_path: Path, 
     assert "next" not in shown.lower()
     assert "NSP accuracy" not in shown
     assert not any("nsp" in name for name in json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1]))
+
+
+@pytest.fixture
+def trained(text: Path, tmp_path: Path) -> Path:
+    """A checkpoint of a BERT with 32 positions, a masked-LM head, and a vocabulary with other ids than those of pretrain."""
+    words = sorted({word for line in text.read_text().split("\n") for word in line.rstrip(".").split()})
+    tokenizer = build_tokenizer(["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *words])
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    config = BertConfig(vocab_size=64, max_position_embeddings=32, **size)
+    torch.manual_seed(5)
+    BertForMaskedLM(config).save_pretrained(tmp_path / "trained")
+    save_tokenizer(tokenizer, tmp_path / "trained")
+    return tmp_path / "trained"
+
+
+def from_checkpoint(text: Path, out: Path, checkpoint: Path) -> list[str]:
+    """Return the arguments of a run that begins with a checkpoint, without those of a vocabulary."""
+    return [word for word in arguments(text, out, "--from", str(checkpoint)) if word not in ("--vocab-size", "90")]
+
+
+class TestFrom:
+    def test_weights_size_and_tokenizer_are_those_of_the_checkpoint(
+        self, text: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """With a learning rate of almost zero they do not change. The head that the checkpoint lacks is new, with a warning."""
+        command = from_checkpoint(text, tmp_path / "run", trained)
+        assert main([*command, "--learning-rate", "1e-12", "--show", "1"]) == 0
+        assert "newly initialized (train them before use): " in capsys.readouterr().err
+        before, after = (safetensors.torch.load_file(out / "model.safetensors") for out in (trained, tmp_path / "run"))
+        assert set(before) < set(after)
+        for name, tensor in before.items():
+            torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-8, msg=name)
+        assert load_tokenizer(tmp_path / "run").get_vocab() == load_tokenizer(trained).get_vocab()
+        config = json.loads((tmp_path / "run" / "config.json").read_text())
+        assert (config["max_position_embeddings"], config["vocab_size"], config["hidden_size"]) == (32, 64, 16)
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["start_from"] == str(trained)
+
+    def test_it_is_resumed_bit_for_bit_without_the_checkpoint(self, text: Path, trained: Path, tmp_path: Path) -> None:
+        """The run has its own copy of everything."""
+        command = from_checkpoint(text, tmp_path / "whole", trained)
+        assert main(command) == 0
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt_after(patch, 5, signal.SIGINT)
+            assert main([*command, "--out", str(tmp_path / "stopped")]) == 130
+        shutil.rmtree(trained)
+        assert main(["pretrain", "--resume", "--out", str(tmp_path / "stopped")]) == 0
+        assert_same(tmp_path / "stopped", tmp_path / "whole")
+
+    @pytest.mark.parametrize(
+        ("more", "message"),
+        [
+            (["--preset", "tiny"], "--preset and --from: give only one"),
+            (["--vocab-size", "90"], "with --from, the vocabulary is that of the checkpoint"),
+            (["--cased"], "with --from, the vocabulary is that of the checkpoint"),
+            (["--max-length", "33"], "this model has 32 positions; use --max-length 32 or less"),
+            (["--from", "GPT2"], "this is no BERT"),
+            (["--from", "EMPTY"], "is not a checkpoint, it has no config.json"),
+            (["--from", "ONE"], "this model has no second segment; use --pairs none"),
+            (["--from", "WIDE"], "its tokenizer has 43 pieces, more than the 20 of its model"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(
+        self, text: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+    ) -> None:
+        (tmp_path / "EMPTY").mkdir()
+        config = BertConfig.load_json(trained / "config.json")
+        for name, network in (
+            ("GPT2", GPT2LMHeadModel(GPT2Config(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=64))),
+            ("ONE", BertForMaskedLM(replace(config, type_vocab_size=1))),
+            ("WIDE", BertForMaskedLM(replace(config, vocab_size=20))),
+        ):
+            network.save_pretrained(tmp_path / name)
+            save_tokenizer(load_tokenizer(trained), tmp_path / name)
+        words = [str(tmp_path / word) if word.isupper() else word for word in more]
+        command = [
+            "pretrain",
+            "--text",
+            str(text),
+            "--out",
+            str(tmp_path / "out"),
+            "--max-length",
+            "16",
+            "--from",
+            str(trained),
+        ]
+        assert main([*command, *words]) == 2
+        assert message in capsys.readouterr().err

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import batches_by_count, batches_by_length, epoch_batches, iterate_batches, split_micro_batches
 from minibert.text.corpus import Document
-from minibert.text.examples import PretrainingBatch, PretrainingEpoch, PretrainingExamples, format_examples
+from minibert.text.examples import PretrainingBatch, PretrainingEpoch, PretrainingExamples, format_examples, masked_sentence
 from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
@@ -196,3 +196,26 @@ def test_batches_by_length_have_little_padding() -> None:
 def test_an_example_that_is_too_long_is_a_batch_of_its_own() -> None:
     batches = batches_by_length(np.array([5, 99, 5]), np.random.default_rng(0), max_tokens=20)
     assert sorted(len(batch) for batch in batches) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "expected"),
+    [
+        (["w1 w2 w3 w4 w5"], "w1 w2 [MASK] w4 w5"),
+        (["w1 w2", "w1 unknown w3 w4 w5", "w1 xyy w2 w3 w4 w5 w6"], "w1 xyy w2 w3 [MASK] w5 w6"),
+        (["w1 w2"], "[MASK]"),
+        (["xyy xyy"], "[MASK]"),
+    ],
+)
+def test_masked_sentence(sentences: list[str], expected: str) -> None:
+    """The first sentence that is not too short and has no unknown word; the masked word is one token."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, *WORDS, "x", "##y"])
+    corpus = TokenizedCorpus.from_documents([Document("d", tuple(sentences))], tokenizer)
+    assert masked_sentence(corpus, tokenizer) == expected
+
+
+def test_masked_sentence_is_of_the_language_of_the_text() -> None:
+    characters = "今天我们去北京"
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, *characters])
+    corpus = TokenizedCorpus.from_documents([Document("d", (characters,))], tokenizer)
+    assert masked_sentence(corpus, tokenizer) == "今 天 我 [MASK] 去 北 京"
