@@ -2,6 +2,7 @@
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -74,17 +75,17 @@ class ModelConfig:
             value = getattr(self, name)
             if kind in (int, "int"):
                 if not isinstance(value, int) or isinstance(value, bool):
-                    raise TypeError(f"{name} must be a whole number, not {str(value)[:20]!r}")
+                    raise TypeError(f"{name} must be a whole number, not {reprlib.repr(value)}")
                 least = 0 if name.endswith("_token_id") else 1
                 if value < least:
-                    raise ValueError(f"{name} must be at least {least}, not {str(value)[:20]}")
+                    raise ValueError(f"{name} must be at least {least}, not {reprlib.repr(value)}")
             elif kind in (float, "float"):
                 if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
-                    raise ValueError(f"{name} must be a number from 0 to {MAX_NUMBER:g}, not {str(value)[:20]!r}")
+                    raise ValueError(f"{name} must be a number from 0 to {MAX_NUMBER:g}, not {reprlib.repr(value)}")
                 if name.endswith("_prob") and not value < 1:
                     raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
             elif kind in (bool, "bool") and not isinstance(value, bool):
-                raise TypeError(f"{name} must be true or false, not {str(value)[:20]!r}")
+                raise TypeError(f"{name} must be true or false, not {reprlib.repr(value)}")
             if name.endswith("_token_id") and value >= self.vocab_size:
                 raise ValueError(f"{name} {value} is outside the vocabulary of {self.vocab_size} pieces")
         if self.hidden_size % self.num_attention_heads:
@@ -94,7 +95,7 @@ class ModelConfig:
         if self.hidden_act in tuple(ACTIVATION_ALIASES):
             object.__setattr__(self, "hidden_act", ACTIVATION_ALIASES[self.hidden_act])
         if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {str(self.hidden_act)[:20]!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+            raise ValueError(f"hidden_act {reprlib.repr(self.hidden_act)} is unknown; choose one of {', '.join(ACTIVATIONS)}")
 
     def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
         """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
@@ -119,7 +120,7 @@ class ModelConfig:
         try:
             for name, value in cls.supported_fields(model_type).items():
                 if stored.get(name, value) != value:
-                    raise ValueError(f"{name} {stored[name]!r} is not supported, only {value!r}")
+                    raise ValueError(f"{name} {reprlib.repr(stored[name])} is not supported, only {value!r}")
             return cls(**cls.read_fields(stored))
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{path}: {error}") from error
@@ -182,12 +183,13 @@ class BertConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.problem_type not in (None, *PROBLEM_TYPES):
-            raise ValueError(f"problem_type {self.problem_type!r} is unknown; choose one of {', '.join(PROBLEM_TYPES)}")
+            known = ", ".join(PROBLEM_TYPES)
+            raise ValueError(f"problem_type {reprlib.repr(self.problem_type)} is unknown; choose one of {known}")
         if self.problem_type == "single_label_classification" and self.num_labels == 1:
             raise ValueError("problem_type 'single_label_classification' needs at least two classes, id2label has one")
         dropout = self.classifier_dropout
         if dropout is not None and (not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1):
-            raise ValueError(f"classifier_dropout must be null or a number from 0 to below 1, not {dropout!r}")
+            raise ValueError(f"classifier_dropout must be null or a number from 0 to below 1, not {reprlib.repr(dropout)}")
         if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
             raise ValueError(f"id2label must name the classes 0, 1, 2, … without a gap, not {list(self.id2label)[:8]}")
 
@@ -238,7 +240,7 @@ def _read_labels(stored: Mapping[str, Any]) -> dict[int, str]:
     if count is None:
         count = len(names) or 2
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_LABELS:
-        raise ValueError(f"num_labels must be from 1 to {MAX_LABELS}, not {str(count)[:20]}")
+        raise ValueError(f"num_labels must be from 1 to {MAX_LABELS}, not {reprlib.repr(count)}")
     if len(names) == count:
         return {int(number): str(name) for number, name in names.items()}
     return {number: f"LABEL_{number}" for number in range(count)}

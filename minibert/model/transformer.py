@@ -264,6 +264,8 @@ class Transformer(PretrainedModel):
             found = {name: tensor for name, tensor in found.items() if name not in POSITION_TABLES}
         elif config.positions == "learned" and not any(table in found for table in POSITION_TABLES):
             # MarianMT computes its table when it is loaded, with all sines before all cosines.
+            if config.max_position_embeddings * config.hidden_size > MAX_TABLE:
+                raise ValueError(f"{path}: has no position tables, and max_position_embeddings of config.json is too large")
             waves = _sinusoids(config)
             found |= {table: torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1) for table in POSITION_TABLES}
         return found, config
@@ -297,4 +299,6 @@ def _sinusoids(config: TransformerConfig) -> Tensor:
     return sinusoidal_positions(positions, config.hidden_size).float()
 
 
+MAX_TABLE = 2**30
+"""Limit against absurd values in a file: for the number of values in a position table that is not in the file."""
 POSITION_TABLES = ("encoder.positions.table.weight", "decoder.positions.table.weight")

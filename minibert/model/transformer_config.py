@@ -1,6 +1,7 @@
 """Configuration of the 2017 Transformer, with minibert's field names, and of a MarianMT of transformers."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ class TransformerConfig(ModelConfig):
         if not self.tie_word_embeddings:
             raise ValueError("tie_word_embeddings False is not supported: source, target and output share one matrix")
         if self.positions not in POSITIONS:
-            raise ValueError(f"positions {self.positions!r} is unknown; choose one of {', '.join(POSITIONS)}")
+            raise ValueError(f"positions {reprlib.repr(self.positions)} is unknown; choose one of {', '.join(POSITIONS)}")
         even = {"sinusoidal": self.hidden_size, "rotary": self.hidden_size // self.num_attention_heads}
         if even.get(self.positions, 0) % 2:
             raise ValueError(f"positions {self.positions!r} need an even width, not {even[self.positions]}")
@@ -90,9 +91,8 @@ class TransformerConfig(ModelConfig):
         for ours, theirs in ON_BOTH_SIDES.items():
             encoder, decoder = (stored.get(f"{side}_{theirs}") for side in SIDES)
             if encoder != decoder or encoder is None:
-                raise ValueError(
-                    f"{theirs} of encoder and decoder are {encoder} and {decoder}; only equal values are supported"
-                )
+                values = f"{reprlib.repr(encoder)} and {reprlib.repr(decoder)}"
+                raise ValueError(f"{theirs} of encoder and decoder are {values}; only equal values are supported")
             known[ours] = encoder
         if stored.get("model_type") == "marian":
             known.setdefault("positions", "learned")

@@ -27,7 +27,7 @@ from torch.overrides import TorchFunctionMode
 from minibert.files import write_atomically
 from minibert.model.checkpoints.loading import CONFIG_FILE, Checkpoint
 from minibert.model.checkpoints.names import insert_number, split_number
-from minibert.model.checkpoints.weights import PICKLED_FILE, WEIGHTS_FILE
+from minibert.model.checkpoints.weights import PICKLED_FILE, WEIGHTS_FILE, write_weights
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import record
 from minibert.study.verify.inputs import Inputs
@@ -96,7 +96,7 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
     AttentionInterface.register(_RecordedAttention.NAME, attention)
     AttentionMaskInterface.register(_RecordedAttention.NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
     dtype = next(model.parameters()).dtype
-    with silent_transformers(), _as_folder(checkpoint.source) as folder:
+    with silent_transformers(), _as_folder(checkpoint) as folder:
         reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
     for path, name in model.attention_modules.items():
         attention.paths |= {module: insert_number(path, layer) for module, layer in _find_modules(reference, name)}
@@ -140,15 +140,19 @@ def silent_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def _as_folder(source: str | Path) -> Iterator[str]:
-    """Present a file with weights as a folder, so that transformers loads this file and no other."""
-    if not Path(source).is_file():
-        yield str(source)
+def _as_folder(checkpoint: Checkpoint) -> Iterator[str]:
+    """Present a checkpoint as a folder for transformers, which loads no single files and no names of wrappers."""
+    is_wrapped = checkpoint.weights.keys() != checkpoint.tensors.keys()
+    if not Path(checkpoint.source).is_file() and not is_wrapped:
+        yield str(checkpoint.source)
         return
-    weights = Path(source).resolve()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / CONFIG_FILE).symlink_to(weights.parent / CONFIG_FILE)
-        (Path(folder) / (WEIGHTS_FILE if weights.suffix == ".safetensors" else PICKLED_FILE)).symlink_to(weights)
+        (Path(folder) / CONFIG_FILE).symlink_to(checkpoint.config_file.resolve())
+        if is_wrapped:
+            write_weights({name: tensor.clone() for name, tensor in checkpoint.weights.items()}, Path(folder) / WEIGHTS_FILE)
+        else:
+            weights = Path(checkpoint.source).resolve()
+            (Path(folder) / (WEIGHTS_FILE if weights.suffix == ".safetensors" else PICKLED_FILE)).symlink_to(weights)
         yield folder
 
 

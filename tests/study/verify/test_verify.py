@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 
@@ -318,6 +319,15 @@ def test_a_file_with_weights_is_verified(checkpoint: Path, capsys: pytest.Captur
     (checkpoint / "model.safetensors").rename(weights)
     BertForPreTraining(CONFIG).save_pretrained(checkpoint)
     assert main(["verify", str(weights), "--ids", "5", "6", "7"]) == 0
+    assert "stages agree" in capsys.readouterr().out
+
+
+def test_a_wrapped_network_is_verified(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """transformers does not remove the names of wrappers."""
+    tensors = safetensors.torch.load_file(checkpoint / "model.safetensors")
+    renamed = {f"module.{name}": tensor for name, tensor in tensors.items()}
+    safetensors.torch.save_file(renamed, checkpoint / "model.safetensors")
+    assert main(["verify", str(checkpoint)]) == 0
     assert "stages agree" in capsys.readouterr().out
 
 
