@@ -1,25 +1,41 @@
 """BERT's tokenizer: Hugging Face's `tokenizers` with BERT's normalization, pre-tokenization and WordPiece model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from minibert.files import write_atomically
-from minibert.hub import fetch
+from minibert.text.tokenizer_files import (
+    ADDED_TOKENS,
+    CONFIG_FILE,
+    MAX_VOCABULARY_SIZE,
+    NAMED_TOKENS,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+    TokenizerFiles,
+    parse_tokenizer,
+)
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SETTINGS = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
+"""Names of the special tokens in tokenizer_config.json, and BERT's."""
+END_OF_TEXT = "<|endoftext|>"
+"""GPT-2's only special token."""
 
-TOKENIZER_FILE = "tokenizer.json"
 
-
-def bert_normalizer(lowercase: bool = True) -> normalizers.Normalizer:
+def bert_normalizer(
+    lowercase: bool = True, strip_accents: bool | None = None, handle_chinese_chars: bool = True
+) -> normalizers.Normalizer:
     """Create BERT's normalizer: remove control characters, put spaces around CJK characters.
 
-    With `lowercase`, it also lowercases the text and strips accents.
+    With `lowercase`, it also lowercases the text and, unless `strip_accents` is False, strips accents.
     """
-    return normalizers.BertNormalizer(lowercase=lowercase)
+    return normalizers.BertNormalizer(
+        lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=handle_chinese_chars
+    )
 
 
 def bert_pre_tokenizer() -> pre_tokenizers.PreTokenizer:
@@ -40,58 +56,239 @@ def build_tokenizer(vocabulary: Sequence[str], lowercase: bool = True) -> Tokeni
     ids = {token: index for index, token in enumerate(vocabulary)}
     if missing := [token for token in SPECIAL_TOKENS if token not in ids]:
         raise ValueError(f"the vocabulary has no {', '.join(missing)}")
-    tokenizer = Tokenizer(models.WordPiece(ids, unk_token=UNK, max_input_chars_per_word=100))
+    tokenizer = _bert_stages(ids, bert_normalizer(lowercase), UNK)
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    tokenizer.normalizer = bert_normalizer(lowercase)
-    tokenizer.pre_tokenizer = bert_pre_tokenizer()
     tokenizer.post_processor = processors.BertProcessing((SEP, ids[SEP]), (CLS, ids[CLS]))
+    return tokenizer
+
+
+def _bert_stages(ids: dict[str, int], normalizer: normalizers.Normalizer, unk_token: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token=unk_token, max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = bert_pre_tokenizer()
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 
-def token_id(tokenizer: Tokenizer, token: str) -> int:
-    """Return the id of a token. Raises: ValueError if the vocabulary does not contain it."""
+def special_token(tokenizer: Tokenizer, name: str) -> str:
+    """Return the special token that BERT calls `name`. Some vocabularies have other names, such as <mask> for [MASK].
+
+    The post-processor knows the other names: it is a template of BERT's names, with the tokens that they stand for.
+    """
+    processor = tokenizer.post_processor
+    template = json.loads(processor.__getstate__()).get("special_tokens", {}) if processor is not None else {}
+    token: str = template[name]["tokens"][0] if name in template else name
+    return token
+
+
+def token_id(tokenizer: Tokenizer, name: str) -> int:
+    """Return the id of a special token, by BERT's name, or of any other token.
+
+    Raises: ValueError if the vocabulary does not contain it.
+    """
+    token = special_token(tokenizer, name)
     index = tokenizer.token_to_id(token)
     if index is None:
         raise ValueError(f"the tokenizer has no {token}")
     return index
 
 
-def save_tokenizer(tokenizer: Tokenizer, directory: str | Path) -> None:
-    """Write `tokenizer.json`, `tokenizer_config.json` and `vocab.txt`, as transformers' AutoTokenizer expects them."""
-    ids = tokenizer.get_vocab()
-    config = {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": (json.loads(tokenizer.to_str())["normalizer"] or {}).get("lowercase", False),
-        "pad_token": PAD,
-        "unk_token": UNK,
-        "cls_token": CLS,
-        "sep_token": SEP,
-        "mask_token": MASK,
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """Return the largest id plus 1: the number of embeddings of a model. Ids in between may have no token."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def without_special_tokens(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a copy for text in which [MASK] is not a special token, but a word in brackets.
+
+    The copy adds [CLS] and [SEP] as before. Added tokens without a role in BERT are found as before.
+    """
+    fields = json.loads(tokenizer.to_str())
+    names = {special_token(tokenizer, name) for name in SPECIAL_TOKENS}
+    if not tokenizer.encode_special_tokens:
+        for token in fields["added_tokens"]:
+            token["special"] = token["content"] in names
+    copy = Tokenizer.from_str(json.dumps(fields))
+    copy.encode_special_tokens = True
+    return copy
+
+
+def save_tokenizer(tokenizer: Tokenizer, directory: str | Path, max_length: int | None = None) -> None:
+    """Write `tokenizer.json`, `tokenizer_config.json` and `vocab.txt`, from which transformers computes the same ids.
+
+    Args:
+        max_length: number of positions of the model. transformers truncates texts to it on request.
+    """
+    fields = json.loads(tokenizer.to_str())
+    tokens = {name: special_token(tokenizer, token) for name, token in SETTINGS.items()}
+    added = {token["content"] for token in fields["added_tokens"]}
+    tokens = {name: token for name, token in tokens.items() if token in added}
+    is_bert = len(tokens) == len(SETTINGS) and bert_difference(tokenizer) is None
+    config: dict[str, Any] = {"tokenizer_class": "BertTokenizer" if is_bert else "PreTrainedTokenizerFast", **tokens}
+    if is_bert:
+        normalizer = fields["normalizer"]
+        config |= {
+            "do_lower_case": normalizer["lowercase"],
+            "strip_accents": normalizer["strip_accents"],
+            "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
+        }
+    config["split_special_tokens"] = tokenizer.encode_special_tokens
+    config[ADDED_TOKENS] = {
+        str(token["id"]): {name: value for name, value in token.items() if name != "id"} for token in fields["added_tokens"]
     }
+    if max_length is not None:
+        config["model_max_length"] = max_length
     write_atomically(Path(directory) / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
-    write_atomically(Path(directory) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
-    write_atomically(Path(directory) / "vocab.txt", "\n".join(sorted(ids, key=ids.__getitem__)) + "\n")
+    write_atomically(Path(directory) / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+    write_atomically(Path(directory) / VOCABULARY_FILE, _vocabulary_lines(tokenizer))
+
+
+def _vocabulary_lines(tokenizer: Tokenizer) -> str:
+    """Return the vocabulary without added tokens, one token per line. The line of an id without a token is empty."""
+    ids = tokenizer.get_vocab(with_added_tokens=False)
+    lines = [""] * (max(ids.values(), default=-1) + 1)
+    for token, index in ids.items():
+        lines[index] = token
+    return "".join(f"{line}\n" for line in lines)
 
 
 def load_tokenizer(source: str | Path) -> Tokenizer:
-    """Load the tokenizer of a checkpoint, given as a folder or a hub id: from `tokenizer.json`, or else from `vocab.txt`.
+    """Load the tokenizer of a checkpoint, given as a folder or a hub id. The ids are those of transformers' AutoTokenizer.
 
-    Raises: FileNotFoundError if there is neither file, ValueError if the file is damaged.
+    The vocabulary comes from `tokenizer.json`, or else from `vocab.txt`; `tokenizer_files` describes everything else. The
+    tokenizer neither pads nor truncates, even if `tokenizer.json` says so.
+
+    Raises: FileNotFoundError if there is no tokenizer; ValueError, naming the file, for one that is damaged or not supported.
     """
-    tokenizer_file = fetch(source, TOKENIZER_FILE)
-    if tokenizer_file is not None:
-        try:
-            return Tokenizer.from_str(tokenizer_file.read_text(encoding="utf-8"))
-        except Exception as error:  # `tokenizers` raises plain Exceptions
-            raise ValueError(f"{tokenizer_file}: is not a tokenizer ({error})") from error
-    vocabulary_file = fetch(source, "vocab.txt")
-    if vocabulary_file is None:
-        raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor vocab.txt")
-    config_file = fetch(source, "tokenizer_config.json")
+    files = TokenizerFiles.read(source)
+    named, added = files.named_tokens(), files.added_tokens()
+    match files.kind:
+        case "bert":
+            tokenizer, named = _bert(files, named, added)
+        case "gpt2":
+            tokenizer, named = _gpt2(files, named)
+        case "stored":
+            tokenizer = parse_tokenizer(files.stored_fields, files.path(TOKENIZER_FILE))
+            if tokenizer.padding is not None:
+                named.setdefault("pad_token", AddedToken(tokenizer.padding["pad_token"], special=True))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = files.setting("split_special_tokens", False)
+    ordered = [named[name] for name in dict.fromkeys([*NAMED_TOKENS, *named]) if name in named]
+    _add_tokens(tokenizer, added, ordered, files.extra_tokens(), files.vocabulary_path)
+    if files.kind == "bert":
+        sep, cls = named["sep_token"].content, named["cls_token"].content
+        tokenizer.post_processor = processors.BertProcessing((sep, token_id(tokenizer, sep)), (cls, token_id(tokenizer, cls)))
+    _name_special_tokens(tokenizer, {bert: named[name].content for name, bert in SETTINGS.items() if name in named})
+    _check_encoding(tokenizer, files.vocabulary_path)
+    return tokenizer
+
+
+def _bert(
+    files: TokenizerFiles, named: dict[str, AddedToken], added: Mapping[int, AddedToken]
+) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """Create BERT's tokenizer from a vocabulary and tokenizer_config.json, and complete the named special tokens."""
+    normalizer = bert_normalizer(
+        files.setting("do_lower_case", True),
+        files.setting("strip_accents", None),
+        files.setting("tokenize_chinese_chars", True),
+    )
+    ids = files.vocabulary()
+    known = {*ids, *(token.content for token in added.values())}
+    if missing := [(name, token) for name, token in SETTINGS.items() if name not in named and token not in known]:
+        name, token = missing[0]
+        raise ValueError(f"{files.vocabulary_path}: has no {token}. If it has another name, set {name} in {CONFIG_FILE}")
+    complete = {name: AddedToken(token, special=True) for name, token in SETTINGS.items()} | named
+    unknown = complete["unk_token"].content
+    if unknown not in ids:
+        raise ValueError(f"{files.vocabulary_path}: has no {unknown}, the token for unknown words")
+    return _bert_stages(ids, normalizer, unknown), complete
+
+
+def _gpt2(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """Create GPT-2's tokenizer: the vocabulary and merges of tokenizer.json, and the stages of GPT-2."""
+    fields = files.stored_fields
+    model = {name: fields.get("model", {}).get(name) for name in ("type", "vocab", "merges")}
+    pre_tokenizer = {"type": "ByteLevel", "trim_offsets": True, "add_prefix_space": files.setting("add_prefix_space", False)}
+    stages: dict[str, Any] = {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
+    tokenizer = parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE))
+    end_of_text = dict.fromkeys(("bos_token", "eos_token", "unk_token"), AddedToken(END_OF_TEXT, special=True))
+    return tokenizer, end_of_text | named
+
+
+def _add_tokens(
+    tokenizer: Tokenizer,
+    added: Mapping[int, AddedToken],
+    named: Sequence[AddedToken],
+    extra: Sequence[AddedToken],
+    path: str,
+) -> None:
+    """Add tokens in the order of transformers: those with an id, and the special tokens that are not among them.
+
+    Raises: ValueError if a token gets another id than the files say, or one that another token has.
+    """
+    names = {token.content for token in named}
+    for token in added.values():
+        token.special = token.special or token.content in names
+    present = {index: repr(token) for index, token in tokenizer.get_added_tokens_decoder().items()}
+    new = [token for index, token in sorted(added.items()) if present.get(index) != repr(token)]
+    known = {token.content for token in (*tokenizer.get_added_tokens_decoder().values(), *new)}
+    tokenizer.add_tokens(new + [token for token in (*named, *extra) if token.content not in known])
+    for index, token in added.items():
+        if (found := tokenizer.token_to_id(token.content)) != index:
+            raise ValueError(f"{path}: the added token {token.content!r} gets the id {found}, not {index} as its file says")
+    owners: dict[int, str] = {}
+    for content, index in tokenizer.get_vocab().items():
+        if index in owners:
+            raise ValueError(f"{path}: {owners[index]!r} and {content!r} have the same id {index}")
+        owners[index] = content
+    if max(owners, default=-1) >= MAX_VOCABULARY_SIZE:
+        raise ValueError(f"{path}: has the id {max(owners)}; at most {MAX_VOCABULARY_SIZE:,} are supported")
+
+
+def _name_special_tokens(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
+    """Store in the post-processor the special tokens that have other names than BERT's, for `special_token`."""
+    others = {name: token for name, token in names.items() if token != name}
+    processor = tokenizer.post_processor or processors.TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
+    template = json.loads(processor.__getstate__())
+    if not others or template["type"] not in ("TemplateProcessing", "BertProcessing"):
+        return
+    if template["type"] == "BertProcessing":
+        (sep, sep_id), (cls, cls_id) = template["sep"], template["cls"]
+        tokens = [{"id": CLS, "ids": [cls_id], "tokens": [cls]}, {"id": SEP, "ids": [sep_id], "tokens": [sep]}]
+        processor = processors.TemplateProcessing(
+            single=f"{CLS} $A {SEP}", pair=f"{CLS} $A {SEP} $B:1 {SEP}:1", special_tokens=tokens
+        )
+        template = json.loads(processor.__getstate__())
+    for name, token in others.items():
+        template["special_tokens"][name] = {"id": name, "ids": [tokenizer.token_to_id(token)], "tokens": [token]}
+    processor.__setstate__(json.dumps(template).encode())
+    tokenizer.post_processor = processor
+
+
+def _check_encoding(tokenizer: Tokenizer, path: str) -> None:
+    """Raise ValueError if the tokenizer fails on a text with an unknown word."""
     try:
-        config = json.loads(config_file.read_text(encoding="utf-8")) if config_file is not None else {}
-        lowercase = bool(config.get("do_lower_case", True))
-        return build_tokenizer(vocabulary_file.read_text(encoding="utf-8").removesuffix("\n").split("\n"), lowercase)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{vocabulary_file}: is not a vocabulary ({error})") from error
+        tokenizer.encode("a\U0010fffd", "b")
+    except Exception as error:  # `tokenizers` raises plain Exceptions
+        raise ValueError(f"{path}: cannot encode a text ({error})") from error
+
+
+def bert_difference(tokenizer: Tokenizer) -> str | None:
+    """Return the first part of a tokenizer that differs from BERT's, or None.
+
+    The vocabulary, the names of the special tokens, lowercasing, accents and the treatment of CJK characters may differ.
+    """
+    fields = json.loads(tokenizer.to_str())
+    free = ("vocab", "unk_token", "lowercase", "strip_accents", "handle_chinese_chars")
+    bert = json.loads(build_tokenizer(SPECIAL_TOKENS).to_str())
+    for part in ("model", "normalizer", "pre_tokenizer"):
+        for name, expected in bert[part].items():
+            value = (fields[part] or {}).get(name)
+            if name not in free and value != expected:
+                return f"{part}.{name} {json.dumps(expected)}; this tokenizer has {json.dumps(value)}"
+    cls, sep = (tokenizer.token_to_id(special_token(tokenizer, name)) for name in (CLS, SEP))
+    a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in "ab")
+    if tokenizer.encode("a", "b").ids != [cls, *a, sep, *b, sep] or tokenizer.encode("a").ids != [cls, *a, sep]:
+        return f"{CLS} A {SEP} B {SEP}; this tokenizer has {' '.join(tokenizer.encode('a', 'b').tokens)}"
+    return None

@@ -1,0 +1,249 @@
+"""Files of a tokenizer: what their settings mean. The rules are those of transformers 5, so that both compute the same ids.
+
+`tokenizer_config.json` names the class of the tokenizer. For BERT's class, the normalizer, the pre-tokenizer and the
+post-processor of `tokenizer.json` are ignored: they follow from `tokenizer_config.json`. The generic class uses
+`tokenizer.json` as it is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from tokenizers import AddedToken, Tokenizer, models
+
+from minibert.hub import fetch
+
+TOKENIZER_FILE, CONFIG_FILE, VOCABULARY_FILE = "tokenizer.json", "tokenizer_config.json", "vocab.txt"
+SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
+
+Kind = Literal["bert", "stored", "gpt2"]
+"""Origin of the stages. bert: BERT's, from tokenizer_config.json. stored: from tokenizer.json. gpt2: those of GPT-2."""
+
+CLASSES: dict[str, Kind] = {
+    **dict.fromkeys(("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"), "bert"),
+    **dict.fromkeys(("LayoutLMTokenizer", "LxmertTokenizer", "SqueezeBertTokenizer"), "bert"),
+    **dict.fromkeys(("PreTrainedTokenizer", "TokenizersBackend"), "stored"),
+    "GPT2Tokenizer": "gpt2",
+}
+"""Supported values of `tokenizer_class`, without the suffix "Fast"."""
+MODEL_TYPES: dict[str, Kind] = {
+    **dict.fromkeys(("bert", "distilbert", "electra", "mobilebert", "layoutlm", "lxmert", "squeezebert"), "bert"),
+    "gpt2": "gpt2",
+}
+"""Kinds for values of `model_type` in config.json, if no file names a class."""
+
+NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""Settings that name a special token, in the order in which missing ones are added to the vocabulary."""
+ADDED_TOKENS, EXTRA_TOKENS, ADDITIONAL_TOKENS = "added_tokens_decoder", "extra_special_tokens", "additional_special_tokens"
+OTHER_TOKENS = "model_specific_special_tokens"
+STAGES = {
+    *("Sequence", "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Strip", "StripAccents"),
+    *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Punctuation", "UnicodeScripts", "Whitespace"),
+    "WhitespaceSplit",
+}
+"""Supported normalizers and pre-tokenizers. Others contain expressions or replacements, with which a short text takes hours."""
+UNSUPPORTED = ("auto_map", "fast_tokenizer_files", "init_inputs", "vocab")
+"""Settings of tokenizer_config.json that would load other code or another vocabulary."""
+
+MAX_VOCABULARY_SIZE = 2**24
+"""Upper limit of the ids. A model with more embeddings would not fit in memory."""
+
+OptionalBool = TypeVar("OptionalBool", bool, None)
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """The contents of the files of a tokenizer."""
+
+    source: str | Path
+    stored: dict[str, Any] | None
+    """Fields of tokenizer.json."""
+    config: dict[str, Any]
+    """Fields of tokenizer_config.json."""
+    special_tokens_map: dict[str, Any]
+    """Fields of special_tokens_map.json."""
+    added_ids: dict[str, Any]
+    """Ids of the added tokens, from added_tokens.json."""
+    model_config: dict[str, Any]
+    """Fields of config.json, the config of the model."""
+
+    @classmethod
+    def read(cls, source: str | Path) -> "TokenizerFiles":
+        """Read all files that exist.
+
+        Raises: FileNotFoundError if there is no tokenizer, ValueError, naming the file, if one cannot be read.
+        """
+        stored = read_json(source, TOKENIZER_FILE)
+        if stored is None and fetch(source, VOCABULARY_FILE) is None:
+            raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}")
+        names = (CONFIG_FILE, SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE, "config.json")
+        return cls(source, stored, *(read_json(source, name) or {} for name in names))
+
+    @property
+    def kind(self) -> Kind:
+        """Origin of the stages. Raises: ValueError for a class or a setting that is not supported."""
+        for name in UNSUPPORTED:
+            if self.config.get(name):
+                raise ValueError(f"{self.path(CONFIG_FILE)}: {name} is not supported")
+        for file, fields in ((CONFIG_FILE, self.config), ("config.json", self.model_config)):
+            if class_name := fields.get("tokenizer_class"):
+                kind = CLASSES.get(str(class_name).removesuffix("Fast"))
+                if kind is None:
+                    raise ValueError(
+                        f"{self.path(file)}: tokenizer_class {class_name!r} is not supported, only {', '.join(CLASSES)}. "
+                        "Its ids would be wrong with another class"
+                    )
+                return kind
+        default: Kind = "bert" if self.stored is None else "stored"
+        return MODEL_TYPES.get(str(self.model_config.get("model_type")), default)
+
+    @property
+    def vocabulary_path(self) -> str:
+        """Path of the file with the vocabulary, for messages."""
+        return self.path(VOCABULARY_FILE if self.stored is None else TOKENIZER_FILE)
+
+    @property
+    def stored_fields(self) -> dict[str, Any]:
+        """Fields of tokenizer.json. Raises: ValueError if there is no such file."""
+        if self.stored is None:
+            raise ValueError(f"{self.source}: has no {TOKENIZER_FILE}; only BERT's tokenizer can do without it")
+        return self.stored
+
+    def path(self, name: str) -> str:
+        """Return the path of a file, for messages."""
+        return str(fetch(self.source, name) or Path(self.source) / name)
+
+    def setting(self, name: str, default: OptionalBool) -> bool | OptionalBool:
+        """Return a setting of tokenizer_config.json that is true, false, or, like its default, null."""
+        value: bool | OptionalBool = self.config.get(name, default)
+        if isinstance(value, bool) or value is default:
+            return value
+        raise ValueError(f"{self.path(CONFIG_FILE)}: {name} must be true or false, not {value!r}")
+
+    def vocabulary(self) -> dict[str, int]:
+        """Return the vocabulary of the model: from tokenizer.json, or else from vocab.txt.
+
+        Empty lines of vocab.txt count, and of equal lines the last one counts.
+        """
+        if self.stored is not None:
+            parse_tokenizer({"model": self.stored.get("model")}, self.path(TOKENIZER_FILE))
+            vocabulary = self.stored["model"]["vocab"]
+            if self.stored["model"].get("type", "WordPiece") != "WordPiece" or not isinstance(vocabulary, dict):
+                raise ValueError(f"{self.path(TOKENIZER_FILE)}: has no WordPiece vocabulary")
+            return vocabulary
+        try:
+            return models.WordPiece.read_file(self.path(VOCABULARY_FILE))
+        except Exception as error:  # `tokenizers` raises plain Exceptions
+            raise ValueError(f"{self.path(VOCABULARY_FILE)}: is not a vocabulary ({error})") from error
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Settings of special tokens: those of tokenizer_config.json, replaced by those of special_tokens_map.json.
+
+        The latter is ignored if tokenizer_config.json has an added_tokens_decoder.
+        """
+        settings = dict(self.config)
+        if not settings.get(EXTRA_TOKENS) and ADDITIONAL_TOKENS in settings:
+            settings[EXTRA_TOKENS] = settings.pop(ADDITIONAL_TOKENS)
+        _name_extra_tokens(settings)
+        if ADDED_TOKENS not in settings:
+            known, found = settings.get(EXTRA_TOKENS) or [], self.special_tokens_map.get(EXTRA_TOKENS)
+            settings |= self.special_tokens_map
+            if isinstance(known, list) and isinstance(found, list):
+                settings[EXTRA_TOKENS] = known + [token for token in found if token not in known]
+            _name_extra_tokens(settings)
+        return settings
+
+    def named_tokens(self) -> dict[str, AddedToken]:
+        """Return the special tokens by the names of their settings, in the order in which missing ones are added."""
+        settings = self._settings
+        named = {name: settings[name] for name in NAMED_TOKENS if settings.get(name) is not None}
+        for fields, kinds in ((self.config, dict), (self.special_tokens_map, (str, dict)), (self.config, str)):
+            if fields is not self.special_tokens_map or ADDED_TOKENS not in self.config:
+                is_token = {name: name.endswith("_token") and name not in NAMED_TOKENS for name in fields}
+                named |= {name: value for name, value in fields.items() if is_token[name] and isinstance(value, kinds)}
+        named |= settings.get(OTHER_TOKENS) or {}
+        return {name: self._token(value, special=True) for name, value in named.items()}
+
+    def extra_tokens(self) -> list[AddedToken]:
+        """Return the special tokens without a name."""
+        settings = self._settings
+        extra = settings.get(EXTRA_TOKENS, settings.get(ADDITIONAL_TOKENS))
+        if not isinstance(extra, list | None):
+            raise ValueError(f"{self.path(CONFIG_FILE)}: {EXTRA_TOKENS} must be a list of tokens, not {extra!r}")
+        return [self._token({"content": token, "special": True} if isinstance(token, str) else token) for token in extra or []]
+
+    def added_tokens(self) -> dict[int, AddedToken]:
+        """Return the added tokens by their ids, from tokenizer_config.json, or else from the other files."""
+        if ADDED_TOKENS in self.config:
+            decoder = self.config[ADDED_TOKENS]
+            if not isinstance(decoder, dict) or not all(key.isdecimal() for key in decoder):
+                raise ValueError(f"{self.path(CONFIG_FILE)}: {ADDED_TOKENS} must contain the added token of each id")
+            return {int(key): self._token(token) for key, token in decoder.items()}
+        named, settings = self.named_tokens(), self._settings
+        special = {named[name].content for name in NAMED_TOKENS if name in named}
+        if settings.get(EXTRA_TOKENS):
+            special |= {token.content for token in self.extra_tokens()}
+        added = {}
+        for content, index in self.added_ids.items():
+            if not isinstance(index, int):
+                raise ValueError(f"{self.path(ADDED_TOKENS_FILE)}: the id of {content!r} must be a number, not {index!r}")
+            added[index] = AddedToken(content, normalized=content not in special, special=content in special)
+        for fields in (self.stored or {}).get("added_tokens") or []:
+            added[fields["id"]] = self._token({name: fields[name] for name in fields if name != "id"})
+        return added
+
+    def _token(self, value: Any, **settings: bool) -> AddedToken:
+        """Convert a token from a file: a string, or the fields of an AddedToken."""
+        try:
+            fields: dict[str, Any] = {"content": value} if isinstance(value, str) else dict(value)
+            fields.pop("__type", None)
+            token = AddedToken(**fields | settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.path(CONFIG_FILE)}: {value!r} is not a token ({error})") from error
+        if not token.content:
+            raise ValueError(f"{self.path(CONFIG_FILE)}: a token must not be empty")
+        return token
+
+
+def _name_extra_tokens(settings: dict[str, Any]) -> None:
+    """Move extra special tokens that have names, which transformers does not know, to a setting of their own."""
+    if isinstance(settings.get(EXTRA_TOKENS), dict):
+        settings[OTHER_TOKENS] = (settings.get(OTHER_TOKENS) or {}) | settings.pop(EXTRA_TOKENS)
+
+
+def read_json(source: str | Path, name: str) -> dict[str, Any] | None:
+    """Read a JSON object, or return None if there is no such file. Raises: ValueError, naming the file."""
+    path = fetch(source, name)
+    if path is None:
+        return None
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path}: must be a JSON object, not {type(fields).__name__}")
+    return fields
+
+
+def parse_tokenizer(fields: Mapping[str, Any], path: str) -> Tokenizer:
+    """Create a tokenizer from the fields of a tokenizer.json. Raises: ValueError, naming the file."""
+    try:
+        for part in ("normalizer", "pre_tokenizer"):
+            for stage in _types(fields.get(part)):
+                if stage not in STAGES:
+                    raise ValueError(f"a {part} of type {stage} is not supported")
+        return Tokenizer.from_str(json.dumps(fields))
+    except Exception as error:  # `tokenizers` raises plain Exceptions
+        raise ValueError(f"{path}: is not a tokenizer that can be used ({error})") from error
+
+
+def _types(stage: Any) -> list[str]:
+    """Return the types of a stage: its own, or those in a sequence."""
+    if isinstance(stage, list):
+        return [name for part in stage for name in _types(part)]
+    if not isinstance(stage, dict):
+        return []
+    return [str(stage.get("type")), *_types(stage.get("normalizers")), *_types(stage.get("pretokenizers"))]
