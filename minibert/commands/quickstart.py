@@ -120,7 +120,8 @@ def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resume
     """Read the text, and train or load the vocabulary."""
     from minibert.study.quickstart import tokenize, train_vocabulary
     from minibert.text.builtin import builtin_corpus
-    from minibert.text.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer
+    from minibert.text.tokenizer import load_tokenizer, save_tokenizer
+    from minibert.text.tokenizer_files import TOKENIZER_FILE
 
     if documents is None:
         say("Reading the docstrings of Python and torch (takes some seconds the first time) …")

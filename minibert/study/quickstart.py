@@ -31,6 +31,7 @@ from minibert.text.module_families import MODULE_FAMILIES, label_by_module
 from minibert.text.options import ExampleConfig, VocabularyOptions
 from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
+from minibert.text.tokenizer import vocabulary_size
 from minibert.training.classification import CLASSIFICATION, ClassificationTask
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw, warmup_linear
@@ -71,7 +72,7 @@ MAX_EPOCHS = 8
 MEASURED_STEPS = 24
 
 
-def quickstart_config(vocabulary_size: int) -> BertConfig:
+def quickstart_config(vocab_size: int) -> BertConfig:
     """Return the config of a BERT that trains in 90 seconds on two CPU cores.
 
     The initial weights have a larger standard deviation than BERT's 0.02. Attention scores are sums over the hidden size; with
@@ -79,7 +80,7 @@ def quickstart_config(vocabulary_size: int) -> BertConfig:
     each text is seen only two or three times.
     """
     return BertConfig(
-        vocab_size=vocabulary_size,
+        vocab_size=vocab_size,
         hidden_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -155,7 +156,7 @@ class QuickstartPretraining(PretrainingTask):
         self, device_options: DeviceOptions, processes: Processes
     ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
         torch.manual_seed(self.config.seed)
-        model = BertForPreTraining(quickstart_config(self.tokenizer.get_vocab_size()))
+        model = BertForPreTraining(quickstart_config(vocabulary_size(self.tokenizer)))
         mimetic_initialization(model)
         factors = {"mlm.bias": BIAS_LEARNING_RATE_FACTOR}
         return TrainingRun(
@@ -194,7 +195,7 @@ def pretraining_task(data: QuickstartData, steps: int, seed: int) -> QuickstartP
             "training": {"preset": "quickstart", "batch_tokens": TOKENS_PER_BATCH, **training},
             "corpus": {"validation_fraction": VALIDATION_FRACTION, "digest": data.digest},
         },
-        summary=f"  vocabulary: {data.tokenizer.get_vocab_size():,}; {len(data.train.ids):,} training tokens",
+        summary=f"  vocabulary: {vocabulary_size(data.tokenizer):,}; {len(data.train.ids):,} training tokens",
     )
 
 

@@ -23,6 +23,7 @@ _MODULES = {
     "save_tokenizer": "tokenizer",
     "split_documents": "splits",
     "train_tokenizer": "wordpiece_training",
+    "vocabulary_size": "tokenizer",
 }
 """Public names and the modules that define them."""
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from minibert.text.tokenized import TokenizedCorpus as TokenizedCorpus
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
     from minibert.text.tokenizer import save_tokenizer as save_tokenizer
+    from minibert.text.tokenizer import vocabulary_size as vocabulary_size
     from minibert.text.wordpiece_training import train_tokenizer as train_tokenizer
 
 

@@ -17,7 +17,7 @@ from minibert.text.masking import draw_random_numbers, mask_tokens
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, token_id
+from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, token_id, vocabulary_size
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
 PAIR_SEED, ORDER_SEED, MASK_SEED = 0, 1, 2
@@ -60,9 +60,10 @@ class PretrainingExamples:
         self.seed = seed
         self.pad_id, self.cls_id, self.sep_id, self.mask_id = (token_id(tokenizer, token) for token in (PAD, CLS, SEP, MASK))
         special_ids = [token_id(tokenizer, token) for token in SPECIAL_TOKENS]
-        tokens = [tokenizer.id_to_token(index) or "" for index in range(tokenizer.get_vocab_size())]
+        tokens = [tokenizer.id_to_token(index) or "" for index in range(vocabulary_size(tokenizer))]
         self.continues_word = np.array([token.startswith(CONTINUATION_PREFIX) for token in tokens])
-        self.replacement_ids = np.setdiff1d(np.arange(len(tokens)), special_ids)
+        self.is_ordinary = ~np.isin(np.arange(len(tokens)), special_ids)
+        self.replacement_ids = np.flatnonzero(self.is_ordinary & (np.array(tokens) != ""))  # not ids without a token
 
     def epoch(self, number: int) -> "PretrainingEpoch":
         """Return an epoch; numbers start at 0. All documents are used once."""
@@ -110,7 +111,7 @@ class PretrainingEpoch:
         column = np.arange(ids.shape[1])
         masked_ids, labels = mask_tokens(
             ids,
-            is_text & (ids != examples.sep_id),
+            is_text & examples.is_ordinary[ids],
             examples.mask_id,
             examples.replacement_ids,
             draw_random_numbers(indices, lengths[:, 0], (examples.seed, MASK_SEED, self.version)),

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ from minibert.files import cache_directory, write_atomically
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
 from minibert.text.splits import is_validation
-from minibert.text.tokenizer import SEP, token_id
+from minibert.text.tokenizer import SEP, UNK, token_id, vocabulary_size, without_special_tokens
+from minibert.text.unknown import UnknownText, unknown_in
 
 CHARACTERS_PER_CHUNK = 4_000_000
 IDS_FILE, SENTENCES_FILE, DOCUMENTS_FILE, METADATA_FILE = "ids.bin", "sentence-starts.npy", "document-starts.npy", "corpus.json"
@@ -36,6 +37,7 @@ class _Chunk(NamedTuple):
     """Number of tokens of each sentence."""
     document_lengths: IntArray
     """Number of sentences of each document."""
+    unknown: UnknownText
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class TokenizedCorpus:
     """Index of the first sentence of each document."""
     digest: str = ""
     """Hash of the ids, for a corpus loaded from files. It identifies text and tokenization."""
+    unknown: UnknownText = field(default_factory=UnknownText)
+    """Characters that became [UNK]."""
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
@@ -63,6 +67,7 @@ class TokenizedCorpus:
             np.concatenate([np.empty(0, dtype=np.uint16), *(chunk.ids for chunk in chunks)]),
             _starts([chunk.sentence_lengths for chunk in chunks]),
             _starts([chunk.document_lengths for chunk in chunks]),
+            unknown=sum((chunk.unknown for chunk in chunks), UnknownText()),
         )
 
     @classmethod
@@ -70,19 +75,21 @@ class TokenizedCorpus:
         """Tokenize documents into files, and load these as `load` does. The corpus may be larger than memory."""
         directory.mkdir(parents=True, exist_ok=True)
         sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
+        unknown = UnknownText()
         with (directory / IDS_FILE).open("wb") as file:
             for chunk in _tokenize(documents, tokenizer):
                 chunk.ids.tofile(file)
                 digest.update(chunk.ids.tobytes())
                 sentence_lengths.append(chunk.sentence_lengths)
                 document_lengths.append(chunk.document_lengths)
-                dtype = chunk.ids.dtype
+                dtype, unknown = chunk.ids.dtype, unknown + chunk.unknown
             file.flush()
             os.fsync(file.fileno())
         np.save(directory / SENTENCES_FILE, _starts(sentence_lengths))
         np.save(directory / DOCUMENTS_FILE, _starts(document_lengths))
         # Written last: a folder with metadata is complete.
-        write_atomically(directory / METADATA_FILE, json.dumps({"dtype": dtype.name, "digest": digest.hexdigest()[:16]}))
+        metadata = {"dtype": dtype.name, "digest": digest.hexdigest()[:16], "unknown": asdict(unknown)}
+        write_atomically(directory / METADATA_FILE, json.dumps(metadata))
         return cls.load(directory)
 
     @classmethod
@@ -100,12 +107,12 @@ class TokenizedCorpus:
             raise ValueError(f"{directory / IDS_FILE}: has {size} bytes instead of {expected}")
         dtype = metadata["dtype"]
         ids = np.memmap(directory / IDS_FILE, dtype, mode="r") if size else np.empty(0, dtype)
-        return cls(ids, sentence_starts, document_starts, metadata["digest"])
+        return cls(ids, sentence_starts, document_starts, metadata["digest"], UnknownText(**metadata["unknown"]))
 
-    def first_tokens(self, separator_id: int, limit: int = 10_000_000) -> IntArray:
-        """Return the tokens among the first `limit` ids, without separators: a sample to estimate token frequencies."""
+    def first_tokens(self, excluded: Sequence[int], limit: int = 10_000_000) -> IntArray:
+        """Return the tokens among the first `limit` ids, without those excluded: a sample to estimate token frequencies."""
         ids: IntArray = self.ids[:limit].astype(np.int64)
-        tokens: IntArray = ids[ids != separator_id]
+        tokens: IntArray = ids[~np.isin(ids, excluded)]
         return tokens
 
 
@@ -144,19 +151,25 @@ def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validat
 
 
 def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Chunk]:
-    """Tokenize documents chunk by chunk, on all cores. Sentences and documents without tokens are skipped."""
-    dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
-    separator = [token_id(tokenizer, SEP)]
+    """Tokenize documents chunk by chunk, on all cores. Sentences and documents without tokens are skipped.
+
+    A literal [MASK] or [SEP] in a document is text, not a special token.
+    """
+    dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
+    separator, unknown = [token_id(tokenizer, SEP)], token_id(tokenizer, UNK)
+    tokenizer = without_special_tokens(tokenizer)
     for chunk in _chunks(documents):
         texts = [sentence for document in chunk for sentence in document.sentences]
-        encodings = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
-        sentences = [[ids for _ in document.sentences if (ids := next(encodings).ids)] for document in chunk]
+        encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+        encoded = iter(encodings)
+        sentences = [[ids for _ in document.sentences if (ids := next(encoded).ids)] for document in chunk]
         tokenized: list[list[Sequence[int]]] = [[*found, separator] for found in sentences if found]
         flat = list(chain.from_iterable(tokenized))
         yield _Chunk(
             np.fromiter(chain.from_iterable(flat), dtype=dtype),
             np.array([len(ids) for ids in flat], dtype=np.int64),
             np.array([len(document) for document in tokenized], dtype=np.int64),
+            unknown_in(texts, encodings, unknown),
         )
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal, TypeVar
 
 from tokenizers import AddedToken, Tokenizer, models
@@ -47,6 +48,9 @@ STAGES = {
 UNSUPPORTED = ("auto_map", "fast_tokenizer_files", "init_inputs", "vocab")
 """Settings of tokenizer_config.json that would load other code or another vocabulary."""
 
+TOKEN_FIELDS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+"""Fields of an added token."""
+
 MAX_VOCABULARY_SIZE = 2**24
 """Upper limit of the ids. A model with more embeddings would not fit in memory."""
 
@@ -78,6 +82,9 @@ class TokenizerFiles:
         stored = read_json(source, TOKENIZER_FILE)
         if stored is None and fetch(source, VOCABULARY_FILE) is None:
             raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}")
+        if stored is not None:
+            vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}
+            parse_tokenizer(vocabulary, str(fetch(source, TOKENIZER_FILE)))
         names = (CONFIG_FILE, SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE, "config.json")
         return cls(source, stored, *(read_json(source, name) or {} for name in names))
 
@@ -92,7 +99,7 @@ class TokenizerFiles:
                 kind = CLASSES.get(str(class_name).removesuffix("Fast"))
                 if kind is None:
                     raise ValueError(
-                        f"{self.path(file)}: tokenizer_class {class_name!r} is not supported, only {', '.join(CLASSES)}. "
+                        f"{self.path(file)}: tokenizer_class {short(class_name)} is not supported, only {', '.join(CLASSES)}. "
                         "Its ids would be wrong with another class"
                     )
                 return kind
@@ -120,7 +127,7 @@ class TokenizerFiles:
         value: bool | OptionalBool = self.config.get(name, default)
         if isinstance(value, bool) or value is default:
             return value
-        raise ValueError(f"{self.path(CONFIG_FILE)}: {name} must be true or false, not {value!r}")
+        raise ValueError(f"{self.path(CONFIG_FILE)}: {name} must be true or false, not {short(value)}")
 
     def vocabulary(self) -> dict[str, int]:
         """Return the vocabulary of the model: from tokenizer.json, or else from vocab.txt.
@@ -128,7 +135,6 @@ class TokenizerFiles:
         Empty lines of vocab.txt count, and of equal lines the last one counts.
         """
         if self.stored is not None:
-            parse_tokenizer({"model": self.stored.get("model")}, self.path(TOKENIZER_FILE))
             vocabulary = self.stored["model"]["vocab"]
             if self.stored["model"].get("type", "WordPiece") != "WordPiece" or not isinstance(vocabulary, dict):
                 raise ValueError(f"{self.path(TOKENIZER_FILE)}: has no WordPiece vocabulary")
@@ -147,14 +153,24 @@ class TokenizerFiles:
         settings = dict(self.config)
         if not settings.get(EXTRA_TOKENS) and ADDITIONAL_TOKENS in settings:
             settings[EXTRA_TOKENS] = settings.pop(ADDITIONAL_TOKENS)
-        _name_extra_tokens(settings)
+        self._name_extra_tokens(settings)
         if ADDED_TOKENS not in settings:
             known, found = settings.get(EXTRA_TOKENS) or [], self.special_tokens_map.get(EXTRA_TOKENS)
             settings |= self.special_tokens_map
             if isinstance(known, list) and isinstance(found, list):
                 settings[EXTRA_TOKENS] = known + [token for token in found if token not in known]
-            _name_extra_tokens(settings)
+            self._name_extra_tokens(settings)
         return settings
+
+    def _name_extra_tokens(self, settings: dict[str, Any]) -> None:
+        """Move extra special tokens that have names, which transformers does not know, to a setting of their own."""
+        named = settings.get(OTHER_TOKENS) or {}
+        if not isinstance(named, dict):
+            raise ValueError(
+                f"{self.path(CONFIG_FILE)}: {OTHER_TOKENS} must contain the name of each token, not {short(named)}"
+            )
+        if isinstance(settings.get(EXTRA_TOKENS), dict):
+            settings[OTHER_TOKENS] = named | settings.pop(EXTRA_TOKENS)
 
     def named_tokens(self) -> dict[str, AddedToken]:
         """Return the special tokens by the names of their settings, in the order in which missing ones are added."""
@@ -172,7 +188,7 @@ class TokenizerFiles:
         settings = self._settings
         extra = settings.get(EXTRA_TOKENS, settings.get(ADDITIONAL_TOKENS))
         if not isinstance(extra, list | None):
-            raise ValueError(f"{self.path(CONFIG_FILE)}: {EXTRA_TOKENS} must be a list of tokens, not {extra!r}")
+            raise ValueError(f"{self.path(CONFIG_FILE)}: {EXTRA_TOKENS} must be a list of tokens, not {short(extra)}")
         return [self._token({"content": token, "special": True} if isinstance(token, str) else token) for token in extra or []]
 
     def added_tokens(self) -> dict[int, AddedToken]:
@@ -189,29 +205,24 @@ class TokenizerFiles:
         added = {}
         for content, index in self.added_ids.items():
             if not isinstance(index, int):
-                raise ValueError(f"{self.path(ADDED_TOKENS_FILE)}: the id of {content!r} must be a number, not {index!r}")
+                raise ValueError(
+                    f"{self.path(ADDED_TOKENS_FILE)}: the id of {short(content)} must be a number, not {short(index)}"
+                )
             added[index] = AddedToken(content, normalized=content not in special, special=content in special)
         for fields in (self.stored or {}).get("added_tokens") or []:
-            added[fields["id"]] = self._token({name: fields[name] for name in fields if name != "id"})
+            added[fields["id"]] = self._token(fields)
         return added
 
     def _token(self, value: Any, **settings: bool) -> AddedToken:
         """Convert a token from a file: a string, or the fields of an AddedToken."""
         try:
-            fields: dict[str, Any] = {"content": value} if isinstance(value, str) else dict(value)
-            fields.pop("__type", None)
-            token = AddedToken(**fields | settings)
+            fields = {"content": value} if isinstance(value, str) else dict(value)
+            token = AddedToken(**{name: fields[name] for name in TOKEN_FIELDS if name in fields} | settings)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.path(CONFIG_FILE)}: {value!r} is not a token ({error})") from error
+            raise ValueError(f"{self.path(CONFIG_FILE)}: {short(value)} is not a token ({error})") from error
         if not token.content:
             raise ValueError(f"{self.path(CONFIG_FILE)}: a token must not be empty")
         return token
-
-
-def _name_extra_tokens(settings: dict[str, Any]) -> None:
-    """Move extra special tokens that have names, which transformers does not know, to a setting of their own."""
-    if isinstance(settings.get(EXTRA_TOKENS), dict):
-        settings[OTHER_TOKENS] = (settings.get(OTHER_TOKENS) or {}) | settings.pop(EXTRA_TOKENS)
 
 
 def read_json(source: str | Path, name: str) -> dict[str, Any] | None:

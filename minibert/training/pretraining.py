@@ -22,7 +22,15 @@ from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.pairs import check_pairs
 from minibert.text.splits import sufficient_validation_fraction, training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
-from minibert.text.tokenizer import SEP, SPECIAL_TOKENS, TOKENIZER_FILE, load_tokenizer, save_tokenizer, token_id
+from minibert.text.tokenizer import (
+    PAD,
+    SPECIAL_TOKENS,
+    load_tokenizer,
+    save_tokenizer,
+    token_id,
+    vocabulary_size,
+)
+from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
@@ -176,7 +184,7 @@ def prepare_pretraining(
     train_count, validation_count = (len(part.document_starts) - 1 for part in (train, validation))
     summary = (
         f"Text: {printable(corpus.name)}\n  Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: "
-        f"{tokenizer.get_vocab_size():,}. Validation: {validation_count:,} documents"
+        f"{vocabulary_size(tokenizer):,}. Validation: {validation_count:,} documents"
     )
     try:
         check_pairs(validation, config.examples.pairs)
@@ -190,6 +198,7 @@ def prepare_pretraining(
         else:
             reason = "--validation-fraction is 0"
         summary += f"\n  There will be no evaluation: {reason}."
+    summary += f"\n  {(train.unknown + validation.unknown).describe()}"
     losses = mlm_baselines(train, validation, tokenizer)
     summary += "\n  Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
     settings = pretraining_settings(text, vocabulary, config, corpus.name, train.digest, start_from)
@@ -242,10 +251,11 @@ def mlm_baselines(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer
     """Compute validation losses of masked language modeling without context, in nats.
 
     ln V is the loss of a uniform prediction. The unigram entropy is the loss of predicting every token from its frequency
-    in the training documents. Of a large corpus, the first ten million tokens are used.
+    in the training documents. Of a large corpus, the first ten million tokens are used. Special tokens do not count, because
+    they are never targets.
     """
-    vocab_size, separator = tokenizer.get_vocab_size(), token_id(tokenizer, SEP)
-    train_ids, validation_ids = (torch.from_numpy(corpus.first_tokens(separator)) for corpus in (train, validation))
+    vocab_size, special_ids = vocabulary_size(tokenizer), [token_id(tokenizer, token) for token in SPECIAL_TOKENS]
+    train_ids, validation_ids = (torch.from_numpy(corpus.first_tokens(special_ids)) for corpus in (train, validation))
     losses = {UNIFORM: math.log(vocab_size)}
     if len(validation_ids):
         losses[UNIGRAM] = unigram_entropy(train_ids, validation_ids, vocab_size).item()
@@ -285,13 +295,14 @@ def pretraining_run(
     """
     new_model_config = replace(
         PRESETS[config.preset or DEFAULT_PRESET],
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=vocabulary_size(tokenizer),
         max_position_embeddings=config.examples.max_length,
     )
     model_config = replace(
         new_model_config if start is None else start.config,
         hidden_dropout_prob=config.dropout,
         attention_probs_dropout_prob=config.dropout,
+        pad_token_id=token_id(tokenizer, PAD),
     )
     torch.manual_seed(config.seed)
     pairs, model = config.examples.pairs, network_for(config)(model_config)

@@ -188,7 +188,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
     def _write_export(self, folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer | None) -> None:
         self.model.save_pretrained(folder, weights)
         if tokenizer is not None:
-            save_tokenizer(tokenizer, folder)
+            save_tokenizer(tokenizer, folder, self.model.config.max_position_embeddings)
 
     def _weights(self) -> dict[str, Tensor]:
         """Collect the whole model in the memory of the CPU, under its own parameter names."""

@@ -36,12 +36,13 @@ from minibert.text.tokenizer import (
     PAD,
     SEP,
     SPECIAL_TOKENS,
-    TOKENIZER_FILE,
     build_tokenizer,
     load_tokenizer,
     save_tokenizer,
     token_id,
+    vocabulary_size,
 )
+from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.training.decoding import bleu, exact_match, similar_lengths, translate
 from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
 from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
@@ -102,7 +103,7 @@ class TranslationTask:
 
     @property
     def baselines(self) -> dict[str, float]:
-        return {"ln V": math.log(self.tokenizer.get_vocab_size())}
+        return {"ln V": math.log(vocabulary_size(self.tokenizer))}
 
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[Transformer, ParallelBatch]:
         return translation_run(self.config, device_options, self.train, self.tokenizer, self.max_length, processes)
@@ -197,7 +198,7 @@ def prepare_translation(
     summary = (
         f"Text: {printable(name)}\n"
         f"  Training: {len(examples.sources):,} pairs, {int(examples.epoch(0).lengths.sum()):,} tokens; vocabulary: "
-        f"{tokenizer.get_vocab_size():,}. Validation: {len(validation):,} pairs"
+        f"{vocabulary_size(tokenizer):,}. Validation: {len(validation):,} pairs"
     )
     if not len(validation):
         summary += "\n  There will be no evaluation: use --validation, or raise --validation-fraction."
@@ -243,7 +244,7 @@ def translation_run(
     """
     model_config = replace(
         TRANSFORMERS[config.preset],
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=vocabulary_size(tokenizer),
         max_position_embeddings=max_length,
         hidden_dropout_prob=config.dropout,
         pre_norm=config.pre_norm,

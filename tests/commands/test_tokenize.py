@@ -150,7 +150,7 @@ def test_other_tokenizers_are_printed_but_not_explained(
         ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),
         ("vocab.txt", "a\nb", "a", "vocab.txt: not a WordPiece vocabulary (the vocabulary has no [PAD], [UNK]"),
         ("vocab.txt", "\n".join(PIECES), "a\udcff", "surrogates not allowed"),
-        ("tokenizer.json", Tokenizer(models.WordPiece({"a": 0})).to_str(), "b", "cannot encode the text (WordPiece error: "),
+        ("tokenizer.json", Tokenizer(models.WordPiece({"a": 0})).to_str(), "b", "cannot encode a text (WordPiece error: "),
     ],
 )
 def test_a_usage_error_is_one_line_with_exit_code_2(

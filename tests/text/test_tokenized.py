@@ -12,9 +12,10 @@ from minibert.text import tokenized
 from minibert.text.corpus import Corpus, Document
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from minibert.text.unknown import UnknownText
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *"abcdef"])
-SEP = 3
+UNK, SEP = 1, 3
 texts = st.lists(st.lists(st.text("abcdef \x00", max_size=9), max_size=4), max_size=6)
 
 
@@ -93,8 +94,28 @@ def test_damaged_cache_is_replaced() -> None:
     assert again.digest == train.digest != ""
 
 
-def test_first_tokens_have_no_separators() -> None:
-    corpus = TokenizedCorpus.from_documents(make_documents([["ab"], ["c"]]), TOKENIZER)
-    tokens = [token for token in corpus.ids.tolist() if token != SEP]
-    assert corpus.first_tokens(SEP).tolist() == tokens
-    assert len(corpus.first_tokens(SEP, limit=2)) <= 2
+def test_first_tokens_without_excluded_ids() -> None:
+    corpus = TokenizedCorpus.from_documents(make_documents([["a bx"], ["c"]]), TOKENIZER)
+    tokens = [token for token in corpus.ids.tolist() if token not in (SEP, UNK)]
+    assert corpus.first_tokens([SEP, UNK]).tolist() == tokens == [5, 7]
+    assert len(corpus.first_tokens([SEP], limit=2)) <= 2
+
+
+def test_special_tokens_in_a_document_are_text() -> None:
+    """A literal [MASK], [PAD] or [SEP] becomes a word in brackets. An added token without a role is still found."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "[", "]", "mask", "pad", "sep", "[E1]"])
+    tokenizer.add_special_tokens(["[E1]"])
+    corpus = TokenizedCorpus.from_documents(make_documents([["[MASK][E1] [PAD]", "[SEP]"]]), tokenizer)
+    assert corpus.ids.tolist() == [5, 7, 6, 10, 5, 8, 6, 5, 9, 6, SEP]
+    assert tokenizer.encode("[MASK]").ids == [2, 4, 3]
+
+
+def test_unknown_characters_are_counted(tmp_path: Path) -> None:
+    """In memory, in files, and over several chunks."""
+    documents = make_documents([["a bx x", "c" * 101], ["d"]])
+    expected = UnknownText(characters=106, unknown=104, in_long_words=101)
+    assert TokenizedCorpus.from_documents(documents, TOKENIZER).unknown == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenized, "CHARACTERS_PER_CHUNK", 5)
+        assert TokenizedCorpus.write(tmp_path, documents, TOKENIZER).unknown == expected
+    assert TokenizedCorpus.load(tmp_path).unknown == expected

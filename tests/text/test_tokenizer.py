@@ -1,13 +1,28 @@
 """Tokenizers loaded from files: the ids of transformers for every setting, or an error that names the setting."""
 
+import contextlib
+import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
 
-from minibert.text.tokenizer import load_tokenizer, save_tokenizer
-from tests.text.tokenizer_folders import STRINGS, folders, write
+from minibert.text.tokenizer import (
+    SPECIAL_TOKENS,
+    build_tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+    special_token,
+    token_id,
+    vocabulary_size,
+    without_special_tokens,
+)
+from tests.text.tokenizer_folders import STRINGS, booleans, folders, write
 
 transformers = pytest.importorskip("transformers")
 
@@ -18,7 +33,6 @@ def their_ids(folder: Path) -> list[list[int]]:
     return [tokenizer(text)["input_ids"] for text in STRINGS]
 
 
-@settings(max_examples=150)
 @given(folders())
 def test_ids_equal_those_of_transformers(files: dict[str, str]) -> None:
     """Whatever transformers can load is loaded with the same ids, or refused. Saved again, transformers finds the same ids."""
@@ -34,3 +48,232 @@ def test_ids_equal_those_of_transformers(files: dict[str, str]) -> None:
         save_tokenizer(tokenizer, folder.parent / "saved")
         assert their_ids(folder.parent / "saved") == expected
         assert [encoding.ids for encoding in load_tokenizer(folder.parent / "saved").encode_batch(STRINGS)] == expected
+
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "A", "é", "e", "中", "国", "##国", "!"]
+
+
+def write_files(folder: Path, vocabulary: Sequence[str] = PIECES, **files: object) -> Path:
+    """Write vocab.txt and JSON files; by default as those of a BERT."""
+    contents: dict[str, object] = {"config": {"model_type": "bert"}} | files
+    texts = {f"{name}.json": json.dumps(content) for name, content in contents.items()}
+    return write({"vocab.txt": "".join(f"{piece}\n" for piece in vocabulary)} | texts, folder)
+
+
+def test_stored_padding_and_truncation_are_not_used(tmp_path: Path) -> None:
+    """A published tokenizer.json pads every text to 128 tokens. The tokenizer does not, and what it saves does not either."""
+    stored = build_tokenizer(PIECES)
+    stored.enable_padding(length=128)
+    stored.enable_truncation(3)
+    for class_name in ("BertTokenizer", "PreTrainedTokenizerFast"):
+        stored.save(str(tmp_path / "tokenizer.json"))
+        write({"tokenizer_config.json": json.dumps({"tokenizer_class": class_name})}, tmp_path)
+        tokenizer = load_tokenizer(tmp_path)
+        assert tokenizer.encode("a ab!").ids == [2, 5, 5, 6, 13, 3]
+        save_tokenizer(tokenizer, tmp_path / class_name)
+        fields = json.loads((tmp_path / class_name / "tokenizer.json").read_text())
+        assert fields["padding"] is fields["truncation"] is None
+
+
+def test_tokenizer_config_takes_precedence_over_tokenizer_json(tmp_path: Path) -> None:
+    """For BERT's class, transformers takes only the vocabulary and the added tokens from tokenizer.json."""
+    build_tokenizer(PIECES, lowercase=False).save(str(tmp_path / "tokenizer.json"))
+    write_files(tmp_path, tokenizer_config={"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    assert load_tokenizer(tmp_path).encode("A é").ids == [2, 5, 9, 3]
+    write_files(tmp_path, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": True})
+    assert load_tokenizer(tmp_path).encode("A é").ids == [2, 7, 8, 3]
+    assert their_ids(tmp_path)[1][:3] == [2, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "ids"),
+    [
+        ({"do_lower_case": False}, "A é", [7, 8]),
+        ({"strip_accents": False}, "A é", [5, 8]),
+        ({"do_lower_case": False, "strip_accents": True}, "A é", [7, 9]),
+        ({"tokenize_chinese_chars": False}, "中国", [10, 12]),
+        ({"split_special_tokens": True}, "a[MASK]", [5, 1, 1, 1]),
+        ({"additional_special_tokens": ["[E1]"]}, "a[E1]", [5, 14]),
+        ({"extra_special_tokens": ["[E1]"]}, "a[E1]", [5, 14]),
+        ({"extra_special_tokens": {"entity": "[E1]"}}, "a[E1]", [5, 14]),
+        ({"eos_token": "</s>"}, "a</s>", [5, 14]),
+        ({"added_tokens_decoder": {"14": {"content": "new", "normalized": True}}}, "aNEW", [5, 14]),
+    ],
+)
+def test_a_setting_is_obeyed_and_written_back(tmp_path: Path, setting: dict[str, object], text: str, ids: list[int]) -> None:
+    """The setting changes the ids of the text, in minibert and in transformers, before and after saving."""
+    folder = write_files(tmp_path / "given", tokenizer_config=setting)
+    tokenizer = load_tokenizer(folder)
+    assert load_tokenizer(write_files(tmp_path / "default")).encode(text).ids != [2, *ids, 3]
+    save_tokenizer(tokenizer, tmp_path / "saved")
+    for place in (folder, tmp_path / "saved"):
+        assert load_tokenizer(place).encode(text).ids == [2, *ids, 3]
+        assert transformers.AutoTokenizer.from_pretrained(place)(text)["input_ids"] == [2, *ids, 3]
+    (tmp_path / "saved" / "tokenizer.json").unlink()
+    assert load_tokenizer(tmp_path / "saved").encode(text).ids == [2, *ids, 3]
+
+
+def test_special_tokens_with_other_names(tmp_path: Path) -> None:
+    """`token_id` finds them by BERT's names, before and after saving, and transformers has the same roles."""
+    names = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
+    folder = write_files(tmp_path / "given", ["a", *names.values(), "[MASK]"], special_tokens_map=names)
+    tokenizer = load_tokenizer(folder)
+    save_tokenizer(tokenizer, tmp_path / "saved")
+    for loaded in (tokenizer, load_tokenizer(tmp_path / "saved"), without_special_tokens(tokenizer)):
+        assert [token_id(loaded, name) for name in SPECIAL_TOKENS] == [1, 2, 3, 4, 5]
+        assert special_token(loaded, "[MASK]") == "<mask>"
+    assert tokenizer.encode("a <mask> x").ids == [3, 0, 5, 2, 4]
+    assert without_special_tokens(tokenizer).encode("<mask>").ids == [3, 2, 2, 2, 4]
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert (theirs.mask_token, theirs.pad_token_id, theirs.unk_token_id) == ("<mask>", 1, 2)
+
+
+def test_ids_without_a_token_are_kept(tmp_path: Path) -> None:
+    """An empty line of vocab.txt is an id without a token. The size of the vocabulary is the largest id plus 1."""
+    folder = write_files(tmp_path / "given", [*PIECES[:6], "", "", *PIECES[6:], ""])
+    tokenizer = load_tokenizer(folder)
+    assert vocabulary_size(tokenizer) == 17 > tokenizer.get_vocab_size()
+    assert tokenizer.encode("ab!").ids == [2, 5, 8, 15, 3]
+    save_tokenizer(tokenizer, tmp_path / "saved")
+    assert (tmp_path / "saved" / "vocab.txt").read_text() == (folder / "vocab.txt").read_text()
+    assert their_ids(tmp_path / "saved") == their_ids(folder)
+
+
+def test_the_length_of_the_model_is_written(tmp_path: Path) -> None:
+    save_tokenizer(build_tokenizer(PIECES), tmp_path, max_length=7)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert theirs("a a a a a a a", truncation=True)["input_ids"] == [2, 5, 5, 5, 5, 5, 3]
+
+
+@pytest.mark.parametrize("class_name", ["BertTokenizer", "ElectraTokenizerFast", "DistilBertTokenizer", "LxmertTokenizer"])
+def test_classes_with_berts_rules(tmp_path: Path, class_name: str) -> None:
+    folder = write_files(tmp_path, tokenizer_config={"tokenizer_class": class_name})
+    assert [encoding.ids for encoding in load_tokenizer(folder).encode_batch(STRINGS)] == their_ids(folder)
+
+
+def test_gpt2(tmp_path: Path) -> None:
+    """GPT-2's tokenizer.json: vocabulary and merges with GPT-2's stages, with and without a class."""
+    bytes_of_text = pre_tokenizers.ByteLevel.alphabet()
+    vocabulary = {piece: index for index, piece in enumerate([*sorted(bytes_of_text), "he", "Ġa", "<|endoftext|>"])}
+    stored = Tokenizer(models.BPE(vocabulary, [("h", "e"), ("Ġ", "a")]))
+    stored.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    stored.save(str(tmp_path / "tokenizer.json"))
+    for config in ({}, {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}, {"unk_token": "<|unk|>"}):
+        folder = write({"config.json": '{"model_type": "gpt2"}', "tokenizer_config.json": json.dumps(config)}, tmp_path)
+        texts = [text for text in STRINGS if text]
+        theirs = transformers.AutoTokenizer.from_pretrained(folder)
+        expected = [theirs(text)["input_ids"] for text in texts]
+        assert [encoding.ids for encoding in load_tokenizer(folder).encode_batch(texts)] == expected
+        save_tokenizer(load_tokenizer(folder), tmp_path / "saved")
+        assert [encoding.ids for encoding in load_tokenizer(tmp_path / "saved").encode_batch(texts)] == expected
+
+
+REFUSED: list[tuple[dict[str, object], str]] = [
+    ({"tokenizer_config": {"tokenizer_class": "BertJapaneseTokenizer"}}, "tokenizer_class 'BertJapaneseTokenizer' is not supp"),
+    ({"config": {"tokenizer_class": "RobertaTokenizer"}}, r"config\.json: tokenizer_class 'RobertaTokenizer'"),
+    ({"tokenizer_config": {"auto_map": {"AutoTokenizer": ["x.Y", None]}}}, "auto_map is not supported"),
+    ({"tokenizer_config": {"do_lower_case": "false"}}, "do_lower_case must be true or false, not 'false'"),
+    ({"tokenizer_config": {"strip_accents": 1}}, "strip_accents must be true or false, not 1"),
+    ({"tokenizer_config": {"tokenize_chinese_chars": None}}, "tokenize_chinese_chars must be true or false"),
+    ({"tokenizer_config": {"extra_special_tokens": "[E1]"}}, "extra_special_tokens must be a list"),
+    ({"tokenizer_config": {"extra_special_tokens": [3]}}, "3 is not a token"),
+    ({"tokenizer_config": {"mask_token": {"content": ["a"]}}}, "is not a token"),
+    ({"tokenizer_config": {"mask_token": ""}}, "must not be empty"),
+    ({"tokenizer_config": {"mask_token": 4}}, "4 is not a token"),
+    ({"tokenizer_config": {"unk_token": "<unk>"}}, r"vocab\.txt: has no <unk>, the token for unknown words"),
+    ({"tokenizer_config": {"added_tokens_decoder": [1]}}, "added_tokens_decoder must contain"),
+    ({"tokenizer_config": {"added_tokens_decoder": {"20": {"content": "new"}}}}, "'new' gets the id 14, not 20"),
+    ({"added_tokens": {"new": 99}}, "'new' gets the id 14, not 99"),
+    ({"added_tokens": {"new": "14"}}, r"added_tokens\.json: the id of 'new' must be a number"),
+    ({"tokenizer": {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}}, "has no WordPiece vocabulary"),
+    ({"vocabulary": ["a", "b"]}, r"vocab\.txt: has no \[PAD\].*set pad_token"),
+    ({"vocabulary": [*PIECES, "a", "b"], "added_tokens": {"new": 15}}, "have the same id 15"),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_settings_that_cannot_be_obeyed_are_refused_by_name(tmp_path: Path, files: dict[str, Any], message: str) -> None:
+    folder = write_files(tmp_path, **files)
+    with pytest.raises(ValueError, match=message) as raised:
+        load_tokenizer(folder)
+    assert str(folder) in str(raised.value)
+
+
+SPLIT = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+DOUBLE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+BOMBS = [
+    {"pre_tokenizer": SPLIT},
+    {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT]}},
+    {"normalizer": {"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": ""}},
+    {"normalizer": {"type": "Sequence", "normalizers": [DOUBLE] * 60}},
+]
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_expressions_that_could_take_hours_are_refused(tmp_path: Path, bomb: dict[str, object]) -> None:
+    """A regular expression or repeated replacements of a stranger's file are never run."""
+    fields = json.loads(build_tokenizer(PIECES).to_str()) | bomb
+    folder = write_files(tmp_path, tokenizer=fields, config={})
+    with pytest.raises(ValueError, match=r"tokenizer\.json: .* of type (Split|Replace) is not supported"):
+        load_tokenizer(folder)
+    write_files(tmp_path, tokenizer=fields)  # with BERT's class, the stages of the file are not used
+    assert load_tokenizer(folder).encode("a" * 40 + "!").ids[-1] == 3
+
+
+NAMES = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json"]
+DAMAGED = [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe\x00", rb'"\ud800"', b"[" * 100_000]
+DAMAGED += [b'{"a":' * 90_000 + b"1" + b"}" * 90_000, b'{"a":' * 900 + b"1" + b"}" * 900, b"9" * 10_000]
+
+
+def error_of(folder: Path) -> str | None:
+    """Load a tokenizer, and return the message of the error."""
+    try:
+        load_tokenizer(folder)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> None:
+    """Empty, cut, deeply nested and binary files give an error with the path, or do not matter."""
+    folder = write_files(tmp_path)
+    build_tokenizer(PIECES).save(str(folder / "tokenizer.json"))
+    if name == "vocab.txt":
+        (folder / "tokenizer.json").unlink()
+    (folder / name).write_bytes(content)
+    message = error_of(folder)
+    assert message is None or str(folder / name) in message
+    assert message is None or len(message) < 1000
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "a", "[MASK]", "new", "\ud800", "5"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["content", "5", "14", "a"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+FIELDS = ["do_lower_case", "strip_accents", "split_special_tokens", "tokenizer_class", "unk_token", "mask_token", "x_token"]
+FIELDS += ["extra_special_tokens", "additional_special_tokens", "added_tokens_decoder", "model_specific_special_tokens"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), anything, max_size=3),
+    st.dictionaries(st.sampled_from(FIELDS), anything, max_size=3),
+    st.dictionaries(st.sampled_from(["a", "new", "[MASK]", ""]), anything, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["added_tokens", "model", "normalizer", "post_processor", "version"]), anything, max_size=2
+    ),
+    booleans,
+)
+def test_any_values_are_accepted_or_refused(
+    config: dict[str, Any], special: dict[str, Any], added: dict[str, Any], stored: dict[str, Any], with_stored: bool
+) -> None:
+    """Whatever the files contain, the result is a tokenizer or a ValueError."""
+    fields = {"tokenizer": json.loads(build_tokenizer(PIECES).to_str()) | stored} if with_stored else {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = write_files(Path(temporary), tokenizer_config=config, special_tokens_map=special, added_tokens=added, **fields)
+        with contextlib.suppress(ValueError):
+            assert load_tokenizer(folder).encode("a").ids
