@@ -216,7 +216,7 @@ class TokenizerFiles:
     def _token(self, value: Any, **settings: bool) -> AddedToken:
         """Convert a token from a file: a string, or the fields of an AddedToken."""
         try:
-            fields = {"content": value} if isinstance(value, str) else dict(value)
+            fields: dict[str, Any] = {"content": value} if isinstance(value, str) else dict(value)
             token = AddedToken(**{name: fields[name] for name in TOKEN_FIELDS if name in fields} | settings)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{self.path(CONFIG_FILE)}: {short(value)} is not a token ({error})") from error
