@@ -171,9 +171,9 @@ def prepare_pretraining(
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    if start is not None and tokenizer.get_vocab_size() > start.config.vocab_size:
+    if start is not None and vocabulary_size(tokenizer) > start.config.vocab_size:
         raise ValueError(
-            f"{start_from}: its tokenizer has {tokenizer.get_vocab_size():,} pieces, more than the {start.config.vocab_size:,} "
+            f"{start_from}: its tokenizer has {vocabulary_size(tokenizer):,} pieces, more than the {start.config.vocab_size:,} "
             "of its model"
         )
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)

@@ -219,6 +219,8 @@ def test_masked_sentence_is_of_the_language_of_the_text() -> None:
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *characters])
     corpus = TokenizedCorpus.from_documents([Document("d", (characters,))], tokenizer)
     assert masked_sentence(corpus, tokenizer) == "今 天 我 [MASK] 去 北 京"
+
+
 def test_unknown_words_and_special_tokens_are_never_targets() -> None:
     """Neither [UNK] nor a literal [MASK] or [PAD] of the text is predicted. Random tokens have a piece and are not special."""
     holes = build_tokenizer([*SPECIAL_TOKENS, "", *WORDS, "[", "]", "mask", "pad"])
