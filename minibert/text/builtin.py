@@ -103,8 +103,8 @@ def _is_prose(sentence: str) -> bool:
 def builtin_corpus() -> Corpus:
     """Return the docstrings of the installed Python standard library and torch: about 600,000 words.
 
-    The source of a document is its module. The same installation always gives the same documents in the same order.
-    Extraction takes a few seconds; the result is cached.
+    The source and the group of a document is its module. The same installation always gives the same documents in the same
+    order. Extraction takes a few seconds; the result is cached.
     """
     fingerprint = _fingerprint()
     cache = cache_directory() / f"corpus-{fingerprint}.jsonl"
@@ -114,7 +114,7 @@ def builtin_corpus() -> Corpus:
         lines = _extract()
         with suppress(OSError):  # the cache may be read-only
             write_atomically(cache, "\n".join(lines))
-    documents = [Document(module, tuple(found)) for module, found in map(json.loads, lines)]
+    documents = [Document(module, tuple(found), group=module) for module, found in map(json.loads, lines)]
     return Corpus(CORPUS_NAME, fingerprint, documents)
 
 

@@ -69,8 +69,8 @@ def draw_pairs(
     `max_tokens`, or, with probability `short_seq_probability`, a random smaller number. The sentences of a chunk up to a random
     position are segment A. With probability 0.5, the rest of the chunk is segment B, and the label is `IS_NEXT`. Otherwise,
     segment B starts at a random sentence of another document, the label is `NOT_NEXT`, and the rest of the chunk is left for
-    the next example. All sentences of all other documents are equally likely. A chunk of one sentence gives an example without
-    segment B, with the label `IGNORE_INDEX`.
+    the next example. All sentences of all other documents are equally likely; a copy of the document is not another one. A
+    chunk of one sentence gives an example without segment B, with the label `IGNORE_INDEX`.
 
     Args:
         max_tokens: maximum number of tokens of A and B together, without special tokens. The longer segment is truncated at
@@ -111,10 +111,11 @@ def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
             "sentence pairs need a document with two sentences, but every document has only one: "
             "put blank lines only between documents"
         )
-    if task == "nsp" and len(sentence_counts) < 2:
+    if task == "nsp" and not corpus.document_contents.any():
+        copies = f", in {len(sentence_counts)} copies" if len(sentence_counts) > 1 else ""
         raise ValueError(
-            "sentence pairs need at least two documents, but there is only one: separate documents by a blank line "
-            "(--layout wrapped: two), give several files, or use --pairs sop or none"
+            f"sentence pairs need at least two documents, but there is only one{copies}: separate documents by a blank line "
+            "(--layout wrapped: two; --layout documents: one document per line), give several files, or use --pairs sop or none"
         )
 
 
@@ -148,13 +149,17 @@ def _draw_from_other_documents(
 
     Tests: tests/text/test_pairs.py::TestDrawPairs
     """
-    starts = corpus.sentence_starts
-    first_of = corpus.document_starts - np.arange(len(corpus.document_starts))  # first sentences, counted without separators
-    own = first_of[chunks.document + 1] - first_of[chunks.document]
+    starts, contents = corpus.sentence_starts, corpus.document_contents
+    order = np.argsort(contents, kind="stable")  # copies of a document are next to each other
+    first_of = np.concatenate([[0], np.cumsum(np.diff(corpus.document_starts)[order] - 1)])  # first sentences in this order
+    first_of_content = first_of[np.searchsorted(contents[order], np.arange(contents.max() + 2))]
+    own_content = contents[chunks.document]
+    own = first_of_content[own_content + 1] - first_of_content[own_content]
     number = generator.integers(0, first_of[-1] - own)
-    number += own * (number >= first_of[chunks.document])  # skip the sentences of the chunk's own document
-    other = np.searchsorted(first_of, number, side="right") - 1
-    start, document_end = number + other, corpus.document_starts[other + 1] - 1
+    number += own * (number >= first_of_content[own_content])  # skip the sentences of the chunk's own document and its copies
+    position = np.searchsorted(first_of, number, side="right") - 1
+    other = order[position]
+    start, document_end = corpus.document_starts[other] + number - first_of[position], corpus.document_starts[other + 1] - 1
     b_length = np.maximum(1, chunks.target_length - (starts[chunks.split] - starts[chunks.start]))
     end = np.minimum(np.searchsorted(starts, starts[start] + b_length), document_end)
     return starts[start], starts[end]

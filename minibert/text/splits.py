@@ -13,42 +13,47 @@ MIN_DOCUMENTS = 10
 def split_documents(documents: Iterable[Document], validation_fraction: float) -> tuple[list[Document], list[Document]]:
     """Split documents into training and validation documents.
 
-    The split depends only on the documents' sources. Documents of one source stay together.
+    The split depends only on the documents' groups, or on their texts. So copies of a document stay together.
     """
     train: list[Document] = []
     validation: list[Document] = []
     for document in documents:
-        (validation if is_validation(document.source, validation_fraction) else train).append(document)
+        (validation if is_validation(split_key(document), validation_fraction) else train).append(document)
     return train, validation
 
 
 def training_sentences(documents: Iterable[Document], validation_fraction: float) -> Iterator[str]:
     """Yield the sentences of the training documents, without loading all documents into memory."""
     for document in documents:
-        if not is_validation(document.source, validation_fraction):
+        if not is_validation(split_key(document), validation_fraction):
             yield from document.sentences
 
 
-def is_validation(source: str, validation_fraction: float) -> bool:
-    """Return True if the documents of a source are validation documents. About `validation_fraction` of all sources are."""
-    return _hash_fraction(source) < validation_fraction
+def split_key(document: Document) -> str:
+    """Return what decides about a document's split: its group, or its text without white space."""
+    return document.group or "".join("".join(document.sentences).split())
+
+
+def is_validation(key: str, validation_fraction: float) -> bool:
+    """Return True for a key of validation documents. About `validation_fraction` of all keys are."""
+    return _hash_fraction(key) < validation_fraction
 
 
 def sufficient_validation_fraction(documents: Iterable[Document], validation_fraction: float) -> float:
-    """Return the smallest fraction, at least `validation_fraction`, that gives at least two validation documents.
+    """Return the smallest fraction, at least `validation_fraction`, that gives at least two different validation documents.
 
-    Return 0 if `validation_fraction` is 0, or if it gives fewer than two of fewer than `MIN_DOCUMENTS` documents.
+    Return 0 if `validation_fraction` is 0, or if it gives fewer than two of fewer than `MIN_DOCUMENTS` different documents.
     """
-    count = 0
     smallest: list[float] = []
     for document in documents:
-        count += 1
-        smallest = sorted([*smallest, _hash_fraction(document.source)])[:2]
-        if not validation_fraction or (len(smallest) == 2 and smallest[1] < validation_fraction):
+        if not validation_fraction or (len(smallest) > 1 and smallest[1] < validation_fraction):
             return validation_fraction
-    return math.nextafter(smallest[1], 1.0) if count >= MIN_DOCUMENTS else 0.0
+        smallest = sorted({*smallest, _hash_fraction(split_key(document))})[:MIN_DOCUMENTS]
+    if len(smallest) > 1 and smallest[1] < validation_fraction:
+        return validation_fraction
+    return math.nextafter(smallest[1], 1.0) if len(smallest) == MIN_DOCUMENTS else 0.0
 
 
-def _hash_fraction(source: str) -> float:
-    """Return a number from 0 to 1 that depends only on the name."""
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") / 2**64
+def _hash_fraction(key: str) -> float:
+    """Return a number from 0 to 1 that depends only on the key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +20,13 @@ from tokenizers import Tokenizer
 from minibert.files import cache_directory, write_atomically
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
-from minibert.text.splits import is_validation
+from minibert.text.splits import is_validation, split_key
 from minibert.text.tokenizer import SEP, UNK, token_id, vocabulary_size, without_special_tokens
 from minibert.text.unknown import UnknownText, unknown_in
 
 CHARACTERS_PER_CHUNK = 4_000_000
-IDS_FILE, SENTENCES_FILE, DOCUMENTS_FILE, METADATA_FILE = "ids.bin", "sentence-starts.npy", "document-starts.npy", "corpus.json"
+IDS_FILE, METADATA_FILE = "ids.bin", "corpus.json"
+SENTENCES_FILE, DOCUMENTS_FILE, DIGESTS_FILE = "sentence-starts.npy", "document-starts.npy", "document-digests.npy"
 TRAIN, VALIDATION = "train", "validation"
 """Names of the folders in the cache."""
 
@@ -37,6 +39,8 @@ class _Chunk(NamedTuple):
     """Number of tokens of each sentence."""
     document_lengths: IntArray
     """Number of sentences of each document."""
+    document_digests: NDArray[np.uint64]
+    """Hash of the ids of each document."""
     unknown: UnknownText
 
 
@@ -54,6 +58,8 @@ class TokenizedCorpus:
     """Index in `ids` of the first token of each sentence."""
     document_starts: IntArray
     """Index of the first sentence of each document."""
+    document_digests: NDArray[np.uint64]
+    """Hash of the ids of each document, which is the same for copies."""
     digest: str = ""
     """Hash of the ids, for a corpus loaded from files. It identifies text and tokenization."""
     unknown: UnknownText = field(default_factory=UnknownText)
@@ -67,6 +73,7 @@ class TokenizedCorpus:
             np.concatenate([np.empty(0, dtype=np.uint16), *(chunk.ids for chunk in chunks)]),
             _starts([chunk.sentence_lengths for chunk in chunks]),
             _starts([chunk.document_lengths for chunk in chunks]),
+            np.concatenate([np.empty(0, dtype=np.uint64), *(chunk.document_digests for chunk in chunks)]),
             unknown=sum((chunk.unknown for chunk in chunks), UnknownText()),
         )
 
@@ -76,17 +83,20 @@ class TokenizedCorpus:
         directory.mkdir(parents=True, exist_ok=True)
         sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
         unknown = UnknownText()
+        document_digests = [np.empty(0, dtype=np.uint64)]
         with (directory / IDS_FILE).open("wb") as file:
             for chunk in _tokenize(documents, tokenizer):
                 chunk.ids.tofile(file)
                 digest.update(chunk.ids.tobytes())
                 sentence_lengths.append(chunk.sentence_lengths)
                 document_lengths.append(chunk.document_lengths)
+                document_digests.append(chunk.document_digests)
                 dtype, unknown = chunk.ids.dtype, unknown + chunk.unknown
             file.flush()
             os.fsync(file.fileno())
         np.save(directory / SENTENCES_FILE, _starts(sentence_lengths))
         np.save(directory / DOCUMENTS_FILE, _starts(document_lengths))
+        np.save(directory / DIGESTS_FILE, np.concatenate(document_digests))
         # Written last: a folder with metadata is complete.
         metadata = {"dtype": dtype.name, "digest": digest.hexdigest()[:16], "unknown": asdict(unknown)}
         write_atomically(directory / METADATA_FILE, json.dumps(metadata))
@@ -99,15 +109,24 @@ class TokenizedCorpus:
         Raises: OSError if there are no such files, ValueError if they are incomplete.
         """
         metadata = json.loads((directory / METADATA_FILE).read_text())
-        sentence_starts, document_starts = (
-            np.load(directory / name, mmap_mode="r") for name in (SENTENCES_FILE, DOCUMENTS_FILE)
+        sentence_starts, document_starts, document_digests = (
+            np.load(directory / name, mmap_mode="r") for name in (SENTENCES_FILE, DOCUMENTS_FILE, DIGESTS_FILE)
         )
         size, expected = (directory / IDS_FILE).stat().st_size, sentence_starts[-1] * np.dtype(metadata["dtype"]).itemsize
         if size != expected:
             raise ValueError(f"{directory / IDS_FILE}: has {size} bytes instead of {expected}")
         dtype = metadata["dtype"]
         ids = np.memmap(directory / IDS_FILE, dtype, mode="r") if size else np.empty(0, dtype)
-        return cls(ids, sentence_starts, document_starts, metadata["digest"], UnknownText(**metadata["unknown"]))
+        return cls(
+            ids, sentence_starts, document_starts, document_digests, metadata["digest"], UnknownText(**metadata["unknown"])
+        )
+
+    @cached_property
+    def document_contents(self) -> IntArray:
+        """Number of the text of each document, starting at 0. Copies of a document have the same number."""
+        _, first, inverse = np.unique(self.document_digests, return_index=True, return_inverse=True)
+        numbers: IntArray = np.argsort(np.argsort(first))[inverse]
+        return numbers
 
     def first_tokens(self, excluded: Sequence[int], limit: int = 10_000_000) -> IntArray:
         """Return the tokens among the first `limit` ids, without those excluded: a sample to estimate token frequencies."""
@@ -140,8 +159,8 @@ def tokenize_corpus(
 
 
 def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float) -> None:
-    train = (document for document in corpus.documents if not is_validation(document.source, validation_fraction))
-    validation = (document for document in corpus.documents if is_validation(document.source, validation_fraction))
+    train = (document for document in corpus.documents if not is_validation(split_key(document), validation_fraction))
+    validation = (document for document in corpus.documents if is_validation(split_key(document), validation_fraction))
     splits = [
         TokenizedCorpus.write(directory / name, documents, tokenizer)
         for name, documents in ((TRAIN, train), (VALIDATION, validation))
@@ -169,8 +188,15 @@ def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_
             np.fromiter(chain.from_iterable(flat), dtype=dtype),
             np.array([len(ids) for ids in flat], dtype=np.int64),
             np.array([len(document) for document in tokenized], dtype=np.int64),
+            np.array([_digest(document) for document in tokenized], dtype=np.uint64),
             unknown_in(texts, encodings, unknown),
         )
+
+
+def _digest(sentences: Sequence[Sequence[int]]) -> int:
+    """Return a hash of the ids of a document, which does not depend on their division into sentences."""
+    ids = np.fromiter(chain.from_iterable(sentences), dtype=np.uint32)
+    return int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest())
 
 
 def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -12,7 +12,7 @@ import pytest
 from minibert.text import corpus, file_formats
 from minibert.text.corpus import Corpus, Document, read_corpus, read_dataset
 from minibert.text.file_formats import CorpusError, numbered_lines, text_lines
-from minibert.text.splits import is_validation, split_documents, sufficient_validation_fraction
+from minibert.text.splits import is_validation, split_documents, split_key, sufficient_validation_fraction
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 TWO = [("One sentence a line.", "Another one."), ("A second document.", "Its end.")]
@@ -201,15 +201,20 @@ def test_dataset_of_the_hub(tmp_path: Path) -> None:
         read_dataset("nobody/nothing-of-the-kind")
 
 
-def test_split_keeps_sources_together() -> None:
-    """The fraction is approximately right, and the split depends only on the names."""
-    documents = [Document(f"source{number % 500}", ("x",)) for number in range(1000)]
-    train, validation = split_documents(documents, 0.15)
-    assert {d.source for d in train}.isdisjoint({d.source for d in validation})
-    assert 0.10 < len(validation) / len(documents) < 0.20
+def test_split_keeps_copies_and_groups_together() -> None:
+    """The fraction is approximately right. The split depends only on the group, or on the text, apart from white space."""
+    documents = [Document(f"{number}", (f"text {number % 500}", "x"), f"{number % 3}") for number in range(1000)]
+    train, validation = split_documents(documents, 0.7)
+    assert train
+    assert validation
+    assert {d.group for d in train}.isdisjoint({d.group for d in validation})
+    copies = [Document(f"{n}", (f"text {n % 500}  x",) if n < 500 else (f"text {n % 500}", "x")) for n in range(1000)]
+    train, validation = split_documents(copies, 0.15)
+    assert {split_key(d) for d in train}.isdisjoint({split_key(d) for d in validation})
+    assert all(is_validation(split_key(d), 0.15) for d in validation)
+    assert not any(is_validation(split_key(d), 0.0) for d in copies)
+    assert 0.10 < len(validation) / len(copies) < 0.20
     assert split_documents(validation, 0.15) == ([], validation)
-    assert all(is_validation(d.source, 0.15) for d in validation)
-    assert not any(is_validation(d.source, 0.0) for d in documents)
 
 
 def test_documents_can_be_iterated_repeatedly(tmp_path: Path) -> None:
@@ -220,16 +225,17 @@ def test_documents_can_be_iterated_repeatedly(tmp_path: Path) -> None:
 def test_ten_documents_give_at_least_two_validation_documents() -> None:
     """The fraction is only increased if it is too small. Fewer than ten documents give no validation documents."""
     for count in (10, 17, 40):
-        documents = [Document(f"{count}-{n}", ("a", "b")) for n in range(count)]
+        documents = [Document(f"{n}", (f"{count} {n}", "b")) for n in range(count)]
         fraction = sufficient_validation_fraction(documents, 0.05)
         assert fraction >= 0.05
-        validation = [document for document in documents if is_validation(document.source, fraction)]
+        validation = [document for document in documents if is_validation(split_key(document), fraction)]
         assert len(validation) == 2 or fraction == 0.05
         assert sufficient_validation_fraction(documents, 0.0) == 0.0
-    many = [Document(f"{n}", ("a",)) for n in range(1000)]
+    many = [Document("name", (f"{n}",)) for n in range(1000)]
     assert sufficient_validation_fraction(many, 0.05) == 0.05
     assert sufficient_validation_fraction(many[:9], 0.05) == 0.0
     assert sufficient_validation_fraction([], 0.05) == 0.0
+    assert sufficient_validation_fraction(many[:9] * 100, 0.05) == 0.0
 
 
 def test_quotation_marks_of_a_tsv_have_no_meaning(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Sentence pairs: invariants, and statistics with binomial bounds."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -22,14 +23,18 @@ def within(successes: int, trials: int, probability: float) -> bool:
     return abs(successes - trials * probability) <= 5 * math.sqrt(trials * probability * (1 - probability))
 
 
-def corpus_of(*documents: list[int]) -> TokenizedCorpus:
-    """Create a corpus from the sentence lengths of each document. The id of each token is its position."""
+def corpus_of(*documents: list[int], contents: Sequence[int] | None = None) -> TokenizedCorpus:
+    """Create a corpus from the sentence lengths of each document. The id of each token is its position.
+
+    Documents with the same number in `contents` are copies. By default there are none.
+    """
     lengths = [length for document in documents for length in [*document, 1]]
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = np.arange(sum(lengths))
     document_starts = np.concatenate([[0], np.cumsum([len(document) + 1 for document in documents])]).astype(np.int64)
     ids[starts[document_starts[1:] - 1]] = SEPARATOR
-    return TokenizedCorpus(ids, starts, document_starts)
+    digests = np.array(range(len(documents)) if contents is None else contents, dtype=np.uint64)
+    return TokenizedCorpus(ids, starts, document_starts, digests)
 
 
 def corpora() -> st.SearchStrategy[TokenizedCorpus]:
@@ -155,6 +160,24 @@ class TestDrawPairs:
         others = [int(start) for start in corpus.sentence_starts[:-1] if of[start] != 2 and corpus.ids[start] != SEPARATOR]
         assert {*negatives} == {*others}
         assert all(within(negatives.count(start), len(negatives), 1 / len(others)) for start in others)
+
+    def test_copies_are_not_other_documents(self) -> None:
+        """Negatives begin with any sentence of any document with another text, with equal probability."""
+        corpus = corpus_of([3, 3], [3], [3, 3], [3], [3] * 4, [3, 3], contents=[7, 5, 7, 5, 9, 7])
+        assert corpus.document_contents.tolist() == [0, 1, 0, 1, 2, 0]
+        draws = [draw_pairs(corpus, 20, np.random.default_rng(seed)) for seed in range(3000)]
+        of = document_of(corpus)
+        for own, others in ((0, {1, 3, 4}), (2, {1, 3, 4}), (4, {0, 1, 2, 3, 5})):
+            negatives = [b for pairs in draws for a, _, b, _, label in rows(pairs) if label == NOT_NEXT and of[a] == own]
+            starts = [int(s) for s in corpus.sentence_starts[:-1] if of[s] in others and corpus.ids[s] != SEPARATOR]
+            assert {*negatives} == {*starts}
+            assert all(within(negatives.count(start), len(negatives), 1 / len(starts)) for start in starts)
+
+    def test_one_document_in_many_copies_is_refused(self) -> None:
+        corpus = corpus_of([2, 2], [2, 2], [2, 2], contents=[1, 1, 1])
+        with pytest.raises(ValueError, match=r"there is only one, in 3 copies: .*--layout documents"):
+            draw_pairs(corpus, 20, np.random.default_rng(0))
+        assert len(draw_pairs(corpus, 20, np.random.default_rng(0), "sop").label) == 3
 
     def test_frequency_of_short_examples(self) -> None:
         """With sentences of one token, chunks have their target length. It is below 40 with probability 0.1 * 38/39."""

@@ -47,7 +47,7 @@ def test_files_contain_the_same_corpus(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokenized, "CHARACTERS_PER_CHUNK", 5)
         written = TokenizedCorpus.write(tmp_path, iter(documents), TOKENIZER)
-    for name in ("ids", "sentence_starts", "document_starts"):
+    for name in ("ids", "sentence_starts", "document_starts", "document_digests"):
         np.testing.assert_array_equal(getattr(written, name), getattr(whole, name))
         assert isinstance(getattr(written, name), np.memmap)
     assert written.ids.dtype == np.uint16
@@ -55,9 +55,29 @@ def test_files_contain_the_same_corpus(tmp_path: Path) -> None:
     assert len(empty.ids) == 0
 
 
+def test_copies_of_a_document_have_the_same_content_number() -> None:
+    """The division into sentences does not matter; the order of the words does."""
+    documents = [["a b", "c"], ["c"], ["a", "b c"], ["c", "a b"], ["c"], ["", "c"]]
+    corpus = TokenizedCorpus.from_documents(make_documents(documents), TOKENIZER)
+    assert corpus.document_contents.tolist() == [0, 1, 0, 2, 1, 1]
+
+
+def test_held_out_documents_have_no_copies_in_the_training_documents() -> None:
+    """With 100 pages in 8 copies, under different names, no text is in both parts."""
+    documents = [
+        Document(f"{copy}/{page}", (f"{page:b}".replace("0", "a ").replace("1", "b "), "c"))
+        for copy in range(8)
+        for page in range(100)
+    ]
+    train, validation = tokenize_corpus(Corpus("", "copies", documents), TOKENIZER, 0.1)
+    assert len(validation.document_digests) > 16
+    assert {*train.document_digests.tolist()}.isdisjoint(validation.document_digests.tolist())
+    assert len(train.document_digests) + len(validation.document_digests) == 800
+
+
 def test_cache_depends_on_corpus_tokenizer_and_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     """A different corpus, vocabulary or validation fraction is tokenized again."""
-    documents = make_documents([["a b", "c"]] * 40)
+    documents = make_documents([[f"{number:b}".replace("0", "a").replace("1", "b"), "c"] for number in range(40)])
     corpus = Corpus("", "fingerprint of this test", documents)
     train, validation = tokenize_corpus(corpus, TOKENIZER, 0.2)
     assert len(train.document_starts) + len(validation.document_starts) == 42
