@@ -32,5 +32,7 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str]) -> Tokenize
         return load_tokenizer(options.tokenizer)
     lowercase = not options.cased
     if options.trainer == "tokenizers":
-        return build_tokenizer(train_with_tokenizers(texts, options.vocab_size, lowercase), lowercase)
-    return build_tokenizer(train_wordpiece(count_words(texts, lowercase), options.vocab_size), lowercase)
+        vocabulary = train_with_tokenizers(texts, options.vocab_size, lowercase, options.alphabet_size)
+    else:
+        vocabulary = train_wordpiece(count_words(texts, lowercase), options.vocab_size, options.alphabet_size)
+    return build_tokenizer(vocabulary, lowercase)

@@ -96,6 +96,9 @@ class VocabularyOptions:
     """Existing tokenizer to use instead of training one: a folder, or the id of a model on the hub."""
     vocab_size: int = 8000
     """Size of the trained vocabulary, including special tokens."""
+    alphabet_size: int | None = None
+    """Maximum number of different characters in the trained vocabulary; words with others become [UNK]. Default: as many as
+    99.95% of the text needs, but at most half of the vocabulary and at least 1000."""
     cased: bool = False
     """Keep uppercase letters and accents."""
     trainer: Literal["minibert", "tokenizers"] = "minibert"
@@ -104,6 +107,8 @@ class VocabularyOptions:
     def __post_init__(self) -> None:
         if self.vocab_size < 10:
             raise InvalidOption(f"vocab_size {self.vocab_size}: must be at least 10")
+        if self.alphabet_size is not None and self.alphabet_size < 1:
+            raise InvalidOption(f"alphabet_size {self.alphabet_size}: must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, UNK, bert_normalizer, bert_p
 CONTINUATION_PREFIX = "##"
 """Prefix of tokens that continue a word."""
 
+MIN_ALPHABET_SIZE, CHARACTER_COVERAGE = 1000, 0.9995
+"""Default of the alphabet: the least number of characters, and the share of the text that they need not exceed, as in
+SentencePiece (Kudo and Richardson 2018)."""
+
 MAX_DISTINCT_CHUNKS = 1_000_000
 """Maximum number of distinct chunks counted at a time: a few hundred megabytes of memory."""
 
@@ -66,7 +70,7 @@ def _count_chunks(texts: Iterable[str]) -> Iterator[Counter[str]]:
     yield chunks
 
 
-def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_size: int = 1000) -> list[str]:
+def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_size: int | None = None) -> list[str]:
     """Train a WordPiece vocabulary: special tokens, then characters, then merged tokens in the order of the merges.
 
     At first, every word is a sequence of characters. Then, repeatedly, the pair of adjacent tokens with the highest count over
@@ -77,6 +81,7 @@ def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_si
         word_counts: number of occurrences of each word, from `count_words`.
         vocab_size: maximum size of the vocabulary, including special tokens.
         alphabet_size: maximum number of different characters. The most frequent ones are kept; words with others are ignored.
+            Default: as many as cover 99.95% of the text, but at most half of the vocabulary, and at least 1000.
 
     Differs: Schuster and Nakajima merge the pair that increases the likelihood most, which favors rare characters. Google has
         not published BERT's training code. Hugging Face's `tokenizers` also merges the most frequent pair, but the order in
@@ -87,7 +92,7 @@ def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_si
     >>> train_wordpiece({"hug": 10, "pug": 5, "hugs": 5}, vocab_size=14)[5:]
     ['##g', '##s', '##u', 'h', 'p', '##ug', 'hug', 'hugs', 'pug']
     """
-    spelled = _spell(word_counts, alphabet_size)
+    spelled = _spell(word_counts, _alphabet(word_counts, vocab_size, alphabet_size))
     characters = sorted({piece for pieces, _ in spelled for piece in pieces})
     vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *characters])  # a dict, because two different merges can give the same token
     _check_vocab_size(vocab_size, vocabulary)
@@ -98,13 +103,13 @@ def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_si
 
 
 def train_with_tokenizers(
-    texts: Iterable[str], vocab_size: int, lowercase: bool = True, alphabet_size: int = 1000
+    texts: Iterable[str], vocab_size: int, lowercase: bool = True, alphabet_size: int | None = None
 ) -> list[str]:
     """Train a WordPiece vocabulary with Hugging Face's `tokenizers`.
 
     Differs: from `train_wordpiece`. The vocabulary changes from run to run, because ties are broken in no fixed order. Words
         with characters outside the alphabet are kept without these characters. Every character is also a token that can begin
-        a word.
+        a word. By default, the alphabet has half as many characters as the vocabulary has tokens, and at least 1000.
 
     Raises: ValueError if `vocab_size` is too small for the special tokens and characters.
     """
@@ -113,7 +118,7 @@ def train_with_tokenizers(
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        limit_alphabet=alphabet_size,
+        limit_alphabet=alphabet_size or max(MIN_ALPHABET_SIZE, vocab_size // 2),
         special_tokens=list(SPECIAL_TOKENS),
         show_progress=False,
     )
@@ -127,16 +132,35 @@ def train_with_tokenizers(
 
 def _check_vocab_size(vocab_size: int, vocabulary: Collection[str]) -> None:
     if len(vocabulary) > vocab_size:
-        raise ValueError(f"vocab_size {vocab_size} is too small: special tokens and characters need {len(vocabulary)}")
+        raise ValueError(
+            f"vocab_size {vocab_size} is too small: special tokens and characters need {len(vocabulary)}. "
+            "Raise it, or lower alphabet_size"
+        )
 
 
-def _spell(word_counts: Mapping[str, int], alphabet_size: int) -> list[tuple[Pieces, int]]:
-    """Split every word into characters. Words that need a character outside the alphabet are skipped."""
-    characters = Counter[str]()
+def _alphabet(word_counts: Mapping[str, int], vocab_size: int, size: int | None) -> set[str]:
+    """Choose the most frequent characters. Of characters with equal counts, the first in Unicode order are chosen."""
+    counts, initial, continuing = Counter[str](), set[str](), set[str]()
     for word, count in word_counts.items():
+        initial.add(word[0])
+        continuing.update(word[1:])
         for character in word:
-            characters[character] += count
-    alphabet = set(sorted(characters, key=lambda character: (-characters[character], character))[:alphabet_size])
+            counts[character] += count
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    if size is not None:
+        return set(ranked[:size])
+    alphabet, covered, tokens = set[str](), 0, 0
+    for character in ranked:
+        covered, tokens = covered + counts[character], tokens + (character in initial) + (character in continuing)
+        is_full = tokens > vocab_size // 2 or covered - counts[character] >= CHARACTER_COVERAGE * counts.total()
+        if is_full and len(alphabet) >= MIN_ALPHABET_SIZE:
+            break
+        alphabet.add(character)
+    return alphabet
+
+
+def _spell(word_counts: Mapping[str, int], alphabet: set[str]) -> list[tuple[Pieces, int]]:
+    """Split every word into characters. Words that need a character outside the alphabet are skipped."""
     return [
         ((word[0], *(CONTINUATION_PREFIX + character for character in word[1:])), count)
         for word, count in sorted(word_counts.items())

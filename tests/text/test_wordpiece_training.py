@@ -175,3 +175,31 @@ def test_errors_contain_the_file(tmp_path: Path) -> None:
         build_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"])
     with pytest.raises(ValueError, match=r"the tokenizer has no \[X\]"):
         token_id(build_tokenizer(SPECIAL_TOKENS), "[X]")
+
+
+def test_the_alphabet_grows_with_the_vocabulary() -> None:
+    """3,000 equally frequent Chinese characters fit into half of 8,000 tokens, so that 99.95% of the text is known."""
+    characters = [chr(0x4E00 + number) for number in range(3000)]
+    counts = dict.fromkeys(characters, 5)
+    assert len(train_wordpiece(counts, 8000)) == 5 + 2999
+    assert len(train_wordpiece(counts, 4000)) == 5 + 2000
+    assert len(train_wordpiece(counts, 2000)) == 5 + 1000
+    assert len(train_wordpiece(counts, 8000, alphabet_size=7)) == 5 + 7
+    syllables = {one + other: 5 for one, other in pairwise(characters)}
+    assert len(set("".join(train_wordpiece(syllables, 8000)[5:])) - {"#"}) == 2000  # each with two tokens
+
+
+def test_characters_that_hardly_occur_are_not_in_the_alphabet() -> None:
+    """With 99.95% of the text covered, characters that occur once do not use up the vocabulary."""
+    counts = {chr(0x4E00 + number): 9000 for number in range(1100)} | {chr(0xAC00 + number): 1 for number in range(2000)}
+    vocabulary = train_wordpiece(counts, 8000)
+    assert len(vocabulary) == 5 + 1100
+    few = {chr(0x4E00 + number): 1000 for number in range(10)} | {chr(0xAC00 + number): 1 for number in range(900)}
+    assert len(train_wordpiece(few, 8000)) == 5 + 910
+
+
+def test_the_alphabet_of_tokenizers_grows_too() -> None:
+    texts = [" ".join(chr(0x4E00 + number) for number in range(3000))] * 2
+    unknown = build_tokenizer(train_with_tokenizers(texts, 8000)).encode(texts[0]).tokens.count("[UNK]")
+    assert unknown == 0
+    assert build_tokenizer(train_with_tokenizers(texts, 8000, alphabet_size=100)).encode(texts[0]).tokens.count("[UNK]") == 2900
