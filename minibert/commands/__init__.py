@@ -6,6 +6,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from typing import Any
 
 import tyro
@@ -22,6 +23,7 @@ from minibert.commands import (
     translate,
     verify,
 )
+from minibert.commands.equations import separate_arguments
 from minibert.commands.errors import Stopped, UsageError, WorkFailed, describe
 from minibert.commands.terminal import open_streams, output, report, report_lines, say, show_warning
 from minibert.commands.training import stored_options
@@ -91,7 +93,9 @@ def _options(words: Sequence[str]) -> Any:
                 kind = COMMANDS[words[0]][0]
                 if issubclass(kind, OutputOptions) and (stored := stored_options(kind, words[1:])) is not None:
                     settings["default"] = stored
-                return tyro.cli(kind, prog=f"minibert {words[0]}", args=words[1:], **settings)
+                others, values = separate_arguments(words[1:]) if kind is equations.Equations else (words[1:], {})
+                options = tyro.cli(kind, prog=f"minibert {words[0]}", args=others, **settings)
+                return replace(options, arguments=values) if values else options
             return tyro.extras.subcommand_cli_from_dict(
                 {name: options for name, (options, _) in COMMANDS.items()},
                 prog="minibert",

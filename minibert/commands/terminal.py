@@ -15,12 +15,23 @@ from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
+from rich.style import Style
+from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.table import Table
 from rich.text import Text
 
 from minibert.printable import UNSAFE, printable
 
 MAX_TABLE_WIDTH = 1000
+CODE_STYLES: dict[tuple[str, ...], Style] = {
+    (): Style(),
+    ("Keyword",): Style(color="blue"),
+    ("Operator", "Word"): Style(color="blue"),
+    ("Name", "Function"): Style(bold=True),
+    ("Literal", "String"): Style(color="green"),
+    ("Comment",): Style(dim=True),
+}
+"""Styles of code by the token types of Pygments."""
 
 
 class PlainConsole(Console):
@@ -58,6 +69,15 @@ def say_table(table: Table, whole: bool = False) -> None:
     needed = Measurement.get(current, current.options.update(max_width=MAX_TABLE_WIDTH), table).maximum if whole else 0
     with output():
         PlainConsole(highlight=False, width=max(current.width, needed)).print(table)
+
+
+def say_code(code: str) -> None:
+    """Print Python code with the colors of the terminal's palette."""
+    say(
+        Syntax(code, "python", theme=ANSISyntaxTheme(CODE_STYLES), background_color="default").highlight(
+            printable(code, lines=True)
+        )
+    )
 
 
 def say_json(value: object) -> None:

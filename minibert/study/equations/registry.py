@@ -99,9 +99,14 @@ def markdown(entries: dict[str, Equation]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| [`{e.name}`](#{e.name}) | {e.source} | {e.purpose} |" for e in entries.values()]
-    for e in entries.values():
-        lines += ["", f"## {e.name}", "", e.purpose, "", f"$${e.formula}$$", "", f"- Source: {e.source}"]
-        lines += [f"- Differs: {e.differs}"] if e.differs else []
-        lines += [f"- Code: [`{e.file}`](../{e.file}); tests: `pytest {e.tests}`"]
-        lines += [f"- Lesson: {e.lesson}"] if e.lesson else []
+    return "\n".join(lines) + "\n\n" + "\n".join(map(markdown_section, entries.values()))
+
+
+def markdown_section(equation: Equation) -> str:
+    """Return the section of one equation in the page."""
+    e = equation
+    lines = [f"## {e.name}", "", e.purpose, "", f"$${e.formula}$$", "", f"- Source: {e.source}"]
+    lines += [f"- Differs: {e.differs}"] if e.differs else []
+    lines += [f"- Code: [`{e.file}`](../{e.file}); tests: `pytest {e.tests}`"]
+    lines += [f"- Lesson: {e.lesson}"] if e.lesson else []
     return "\n".join(lines) + "\n"

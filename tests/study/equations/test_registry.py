@@ -1,7 +1,12 @@
 """The registry of equations matches the docstrings, and worked examples match the equations."""
 
+import importlib.util
+import inspect
 import json
 import math
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,8 +16,8 @@ import torch
 from minibert import equations, record
 from minibert.commands import main
 from minibert.study.equations.formulas import mathml, plain
-from minibert.study.equations.registry import read_equation, registry, without_docstring
-from minibert.study.equations.worked_example import run_example, trace
+from minibert.study.equations.registry import markdown, read_equation, registry, without_docstring
+from minibert.study.equations.worked_example import called_functions, run_example, run_with, trace
 
 ENTRIES = registry()
 every_equation = pytest.mark.parametrize("name", ENTRIES)
@@ -99,7 +104,7 @@ def test_a_worked_example_contains_the_recorded_tensors() -> None:
 def test_tracing_reports_inner_expressions_first_and_keeps_the_result() -> None:
     """Every iteration of a loop is reported."""
     values: list[tuple[str, object]] = []
-    traced = trace(_sum_of_squares, lambda code, value: values.append((code, value)))
+    traced = trace(_sum_of_squares, lambda computed: values.append((computed.code, computed.value)))
     assert traced(3) == _sum_of_squares(3) == 5
     assert values == [
         *[("total = 0.0", 0.0)],
@@ -141,8 +146,8 @@ def test_the_command_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["equations", "layer_norm"]) == 0
     shown = capsys.readouterr().out
     assert "Differs: the variance divides by d, not d - 1." in " ".join(shown.split())
-    assert ".square().mean(dim=-1, keepdim=True)\n    [1.]" in shown
-    assert "x.mean(dim=-1, keepdim=True)\n    [2.]" in shown
+    assert ".square().mean(dim=-1, keepdim=True)  # (1,)\n    [1.]" in shown
+    assert "x.mean(dim=-1, keepdim=True)  # (1,)\n    [2.]" in shown
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,3 +161,187 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert [round(x, 4) for x in last["value"]] == [0.25, 0.75]
     assert main(["equations", "scaled_dot_product_attention", "--json"]) == 0
     json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # JSON has no -inf
+
+
+@every_equation
+def test_the_code_of_every_value_is_in_a_function(name: str) -> None:
+    """No code is printed that is not written in the equation or in a function that it calls, also for tuples."""
+    function = getattr(equations, name)
+    sources = {"": inspect.getsource(inspect.unwrap(function))}
+    sources |= {inner: inspect.getsource(called) for inner, called in called_functions(function).items()}
+    squeezed = {inner: "".join(source.split()) for inner, source in sources.items()}
+    for call in run_example(ENTRIES[name]).calls:
+        for computed in call.steps:
+            assert "".join(computed.code.split()) in squeezed[computed.function]
+            assert computed.part == "" or computed.part in computed.code or computed.part.startswith("[")
+
+
+def test_the_parts_of_a_tuple_are_named() -> None:
+    """By the variables they are assigned to, or by their index."""
+    steps = run_example(ENTRIES["rotary_positions"]).calls[0].steps
+    assert [step.part for step in steps if step.code.startswith("cosine, sine = ")] == ["cosine", "sine"]
+    steps = run_example(ENTRIES["clip_by_global_norm"]).calls[0].steps
+    assert [step.part for step in steps if step.code.startswith("return ")] == ["[0][0]", "[0][1]", "[1]"]
+
+
+def test_inner_functions_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """With their code, and with the values that they compute. Functions that only check are left out."""
+    assert main(["equations", "masked_lm_loss"]) == 0
+    shown = capsys.readouterr().out
+    assert "def reduce_losses(" in shown
+    assert "in reduce_losses:\n    total = losses.sum()  # ()\n        4.1589\n" in shown
+    assert "def check_labels(" not in shown
+
+
+def _in_place(count: int) -> tuple[float, int]:
+    total: float = 1.0
+    total += 2 * count
+    return total, count
+
+
+def test_assignments_in_place_and_with_a_type_are_recorded() -> None:
+    values: list[tuple[str, str, object]] = []
+    trace(_in_place, lambda computed: values.append((computed.code, computed.part, computed.value)))(2)
+    assert values == [
+        ("total: float = 1.0", "", 1.0),
+        ("total += 2 * count", "", 5.0),
+        *[("return total, count", "[0]", 5.0), ("return total, count", "[1]", 2)],
+    ]
+
+
+def edited(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, old: str, new: str) -> None:
+    """Replace an equation with a copy in which a student has changed the code."""
+    function = inspect.unwrap(getattr(equations, name))
+    source = Path(inspect.getfile(function)).read_text(encoding="utf-8")
+    assert old in source
+    (folder / "edited.py").write_text(source.replace(old, new), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("edited", folder / "edited.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "edited", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(equations, name, getattr(module, name))
+    monkeypatch.setattr("minibert.study.equations.registry.registry", lambda: ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ("return torch.relu(x)", "return torch.relu(x) + 1", "expected tensor([0., 3.]), got tensor([1., 4.])"),
+        ("return torch.relu(x)", "return x.relud()", "AttributeError: 'Tensor' object has no attribute 'relud'"),
+    ],
+)
+def test_a_changed_result_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, difference: str
+) -> None:
+    """The result is compared with that of the docstring. The exit code is 1."""
+    edited(monkeypatch, tmp_path, "relu", old, new)
+    assert main(["equations", "relu"]) == 1
+    shown = capsys.readouterr().out
+    assert "The results differ from the docstring" in shown
+    assert difference in shown
+    assert main(["equations", "relu", "--json"]) == 1
+    assert difference in json.loads(capsys.readouterr().out)["differences"][0]
+
+
+@every_equation
+def test_an_unchanged_result_is_not_reported(name: str) -> None:
+    assert run_example(ENTRIES[name]).differences == []
+
+
+def as_text(value: object) -> str | None:
+    """Write an argument of an example as a reader would."""
+    if isinstance(value, torch.Tensor):
+        return str(value.tolist())
+    if isinstance(value, list):
+        return str([item.tolist() for item in value])
+    return getattr(value, "__name__", str(value))
+
+
+@every_equation
+def test_every_argument_can_be_given(name: str) -> None:
+    """With the example's own numbers as text, the result is that of the example. A function is one of the equations."""
+    function = inspect.unwrap(getattr(equations, name))
+    found: dict[str, object] = {}
+
+    def call(*args: object, **kwargs: object) -> object:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        found.update(bound.arguments)
+        return function(*args, **kwargs)
+
+    exec(ENTRIES[name].example, {**vars(sys.modules[function.__module__]), name: call, "torch": torch, "math": math})
+    if "sublayer" in found:
+        found["sublayer"] = equations.relu
+    (ours,) = run_with(ENTRIES[name], {argument: as_text(value) for argument, value in found.items()}).calls
+    expected = function(**found)
+    while isinstance(expected, tuple | list):
+        expected = expected[-1]
+    torch.testing.assert_close(torch.as_tensor(ours.steps[-1].value), torch.as_tensor(expected))
+
+
+def test_own_numbers_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The arguments that are not given are those of the example; infinities and negative numbers are numbers."""
+    assert main(["equations", "softmax", "--scores", "[[0, -inf], [-1, -1]]"]) == 0
+    shown = capsys.readouterr().out
+    assert "scores  # (2, 2)\n    [[  0. -inf]\n     [ -1.  -1.]]" in shown
+    assert shown.endswith("    [[1.  0. ]\n     [0.5 0.5]]\n")
+    assert main(["equations", "label_smoothing_loss", "--label-smoothing=0", "--reduction", "sum", "--json"]) == 0
+    entry = json.loads(capsys.readouterr().out)
+    assert {each["code"]: each["value"] for each in entry["calls"][0]["inputs"]}["label_smoothing"] == 0
+    assert main(["equations", "scaled_dot_product_attention", "--keep", "none", "--query", "[[1, 0, 0, 0]]"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("softmax --scores [[1,2", '--scores [[1,2: is not a number or a list of numbers, such as 1.5 or "[[1, 2], [3, 4]]"'),
+        ("softmax --scores", "--scores: has no value"),
+        ("softmax --scores [[1],[2,3]]", "expected a number, or lists of equal lengths"),
+        ("softmax --scores 'a'", "expected a number, or lists of equal lengths"),
+        ("softmax --scores __import__('os')", "is not a number"),
+        ("softmax --scores " + "[" * 5000, "is not a number"),
+        ("softmax --scors 1", "--scors: softmax has no such argument; it has --scores"),
+        ("softmax --scores 1 --markdown", "--markdown has no example"),
+        ("--scores 1", "--scores: give the name of an equation"),
+        ("cross_entropy --labels 0.5", "--labels 0.5: expected whole numbers"),
+        ("cross_entropy --labels [nan,1]", "expected whole numbers"),
+        ("cross_entropy --labels [7,1]", "labels has the class 7"),
+        ("scaled_dot_product_attention --keep [[2,0]]", "expected truth values"),
+        ("scaled_dot_product_attention --query [[1]]", "--key has shape"),
+        ("layer_norm --hidden [1,2,3]", "--gain has shape (2,), expected 'width'; --hidden has shape (3,)"),
+        ("layer_norm --eps none", "--eps none: expected a number, such as 0.5"),
+        ("causal_mask --tokens true", "expected a whole number"),
+        ("causal_mask --tokens -1", "causal_mask cannot be computed with these arguments"),
+        ("adamw_step --betas 0.9", 'expected 2 values, such as "(0.9, 0.99)"'),
+        ("adamw_step --bias-correction 2", "expected true or false"),
+        ("clip_by_global_norm --gradients 3", "expected a list of tensors"),
+        ("masked_lm_loss --reduction max", "expected one of mean, sum"),
+        ("feed_forward --activation sigmoid", "expected one of gelu, gelu_tanh"),
+        ("noam_schedule --warmup-steps 0", "noam_schedule cannot be computed with these arguments"),
+    ],
+)
+def test_arguments_that_cannot_be_used(capsys: pytest.CaptureFixture[str], words: str, message: str) -> None:
+    assert main(["equations", *words.split(" ")]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.startswith("minibert: ")
+    assert shown.count("\n") == 1
+
+
+def test_markdown_of_one_equation(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is its section in the page."""
+    assert main(["equations", "softmax", "--markdown"]) == 0
+    section = capsys.readouterr().out
+    assert section.startswith("## softmax\n")
+    assert section in markdown(ENTRIES)
+    assert "layer_norm" not in section
+
+
+def test_colors_are_visible_on_every_background() -> None:
+    """Code has the terminal's own colors, without white, black and fixed (256 or 24-bit) colors."""
+    command = [sys.executable, "-m", "minibert", "equations", "gelu"]
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    codes = {code for style in re.findall(r"\x1b\[([\d;]*)m", shown) for code in style.split(";")}
+    assert "34" in codes  # keywords are blue
+    assert codes.isdisjoint({"30", "37", "38", "40", "47", "48", "90", "97", "100", "107"})
