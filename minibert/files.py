@@ -77,4 +77,4 @@ def file_kind(path: Path) -> str | None:
         return None
     if re.match(r"\s*<(!doctype|html|\?xml|!--|head|body|svg)", text, re.IGNORECASE):
         return "an HTML page"
-    return "JSON" if text.lstrip().startswith(("{", "[")) else "a text file"
+    return "JSON" if re.match(r'\s*(\{|\[\s*[\[{"\d\]-])', text) else "a text file"

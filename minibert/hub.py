@@ -1,9 +1,10 @@
 """Files of a checkpoint, in a local folder or on the Hugging Face hub. Only the files that are needed are downloaded."""
 
+import os
 import re
 from pathlib import Path
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+HUB_ID = re.compile(r"(?=.{1,96}$)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 """Pattern of a model id on the hub, such as `google-bert/bert-base-uncased` or `bert-base-uncased`."""
 
 
@@ -16,12 +17,15 @@ def fetch(source: str | Path, name: str) -> Path | None:
     Raises: FileNotFoundError if neither a folder nor a model with this name exists, or the hub cannot be reached.
     """
     path = Path(source)
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises OSError for names that are too long
         wanted = (path if path.is_dir() else path.parent) / name
         return wanted if wanted.is_file() else None
-    is_local = len(path.parts) > 1 and path.parent.is_dir()  # the parent folder exists, so this is a mistyped path
+    # A link without a target, or a mistyped name in a folder that exists.
+    is_local = os.path.lexists(path) or (len(path.parts) > 1 and path.parent.is_dir())
     if not isinstance(source, str) or not HUB_ID.fullmatch(source) or is_local:
-        raise FileNotFoundError(f"{source}: no such folder or file")
+        address = re.match(r"https?://(?:huggingface\.co|hf\.co)/(.+)", str(source))
+        hint = f". Give the id of the model, such as {'/'.join(address[1].split('/')[:2])}" if address else ""
+        raise FileNotFoundError(f"{str(source)[:200]}: no such folder or file{hint}")
     return _download(source, name)
 
 

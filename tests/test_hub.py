@@ -131,3 +131,22 @@ def test_a_path_is_not_used_as_a_hub_id(source: str | Path, monkeypatch: pytest.
     monkeypatch.chdir(Path(__file__).parents[1])
     with pytest.raises(FileNotFoundError, match="no such folder or file"):
         fetch(source, "config.json")
+
+
+@pytest.mark.parametrize("source", ["x" * 5000, "a/" * 2000, "a\0b", "münchen/bert", "user/name@main", "-x"])
+def test_what_cannot_be_a_name_is_no_such_folder(source: str) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder or file") as error:
+        fetch(source, "config.json")
+    assert len(str(error.value)) < 300
+
+
+def test_link_without_a_target_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError, match="link: no such folder or file"):
+        fetch("link", "config.json")
+
+
+def test_address_of_a_page_is_answered_with_the_id() -> None:
+    with pytest.raises(FileNotFoundError, match=r"Give the id of the model, such as google-bert/bert-base-uncased$"):
+        fetch("https://huggingface.co/google-bert/bert-base-uncased/tree/main", "config.json")

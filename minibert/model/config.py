@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from minibert.files import write_atomically
+from minibert.files import file_kind, write_atomically
 
 ConfigT = TypeVar("ConfigT", bound="ModelConfig")
 
@@ -220,9 +220,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        if not path.stat().st_size:
-            raise ValueError(f"{path}: is not JSON, it is empty") from error
-        raise ValueError(f"{path}: is not JSON ({error})") from error
+        kind = file_kind(path)
+        reason = f"it is {kind}" if kind not in (None, "JSON", "a text file") else str(error)
+        raise ValueError(f"{path}: is not JSON ({reason})") from error
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: must contain one JSON object")
     return stored

@@ -208,6 +208,8 @@ def test_pickle_of_something_else_is_named(tmp_path: Path, content: object, mess
         (b"\xef\xbb\xbf <html>", "an HTML page, not a checkpoint"),
         (b"\x89PNG\r\n\x1a\n", "a PNG image, not a checkpoint"),
         (b'{"a": 1}', "JSON, not a checkpoint"),
+        (b"[PAD]\n[UNK]\n", "a text file, not a checkpoint"),
+        (b'[{"a": 1}]', "JSON, not a checkpoint"),
         ("Grüße".encode() * 500, "a text file, not a checkpoint"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS .*git lfs pull"),
         (b"", "empty, not a checkpoint"),
