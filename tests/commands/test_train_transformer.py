@@ -98,7 +98,7 @@ def test_unknown_words_are_reported(
 def test_unfinished_run_names_its_checkpoint(tmp_path: Path) -> None:
     """The folder of an unfinished run has no model yet."""
     Transformer(replace(TINY, vocab_size=7)).save_pretrained(tmp_path / "checkpoints" / "step-000004")
-    with pytest.raises(FileNotFoundError, match=r"continue it with --resume, or use .*step-000004"):
+    with pytest.raises(FileNotFoundError, match=r"continue its training, or use .*step-000004"):
         Transformer.from_pretrained(tmp_path)
 
 

@@ -122,7 +122,7 @@ def _why_no_config(source: Path) -> str:
         kind = file_kind(source)
         return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder"
     if begun := sorted(source.glob(f"checkpoints/*/{CONFIG_FILE}")):
-        return f"it has no {CONFIG_FILE}; the run in it is not finished: continue it with --resume, or use {begun[-1].parent}"
+        return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {begun[-1].parent}"
     if (source / "adapter_config.json").is_file():
         return f"it has no {CONFIG_FILE}, but an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
     return f"it has no {CONFIG_FILE}"
