@@ -7,9 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from minibert.equations.precision import in_single_precision
 from minibert.observe import observe
 
 
+@in_single_precision
 def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch choices"]:
     r"""Compute the softmax over the last axis: positive numbers that sum to one.
 
@@ -63,6 +65,7 @@ def padding_mask(lengths: Int[Tensor, "*batch"], tokens: int) -> Bool[Tensor, "*
     return torch.arange(tokens, device=lengths.device) < lengths[..., None, None]
 
 
+@in_single_precision
 def scaled_dot_product_attention(
     query: Float[Tensor, "*batch queries width"],
     key: Float[Tensor, "*batch keys width"],
@@ -78,7 +81,8 @@ def scaled_dot_product_attention(
     Differs: `keep` is a Boolean mask; True means "may attend". A query that may attend to no key returns zeros. The paper
         does not define this case; Hugging Face returns other, finite values. `dropout` is the probability of dropping an
         attention weight in training, as in BERT's code (the paper drops outputs of sublayers and sums of embeddings, not
-        weights). `bias` is added to the scores, for relative positions (`alibi_bias`).
+        weights). `bias` is added to the scores, for relative positions (`alibi_bias`). For half-precision input everything
+        is computed, and observed, in single precision: a product of two float16 vectors can overflow.
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
@@ -166,6 +170,7 @@ def multi_head_attention(
     return merge_heads(context) @ w_o
 
 
+@in_single_precision
 def online_softmax_attention(
     query: Float[Tensor, "*batch queries width"],
     key: Float[Tensor, "*batch keys width"],

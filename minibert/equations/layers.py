@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from minibert.equations.precision import in_single_precision
 from minibert.observe import observe
 
 
+@in_single_precision
 def layer_norm(
     hidden: Float[Tensor, "*batch width"],
     gain: Float[Tensor, " width"],
@@ -29,11 +31,10 @@ def layer_norm(
     >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.tensor([1.0, 10.0]), bias=torch.tensor([0.5, 0.0]))
     tensor([-0.5000, 10.0000])
     """
-    x = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-    centered = x - x.mean(dim=-1, keepdim=True)
+    centered = hidden - hidden.mean(dim=-1, keepdim=True)
     variance = centered.square().mean(dim=-1, keepdim=True)
     normalized = centered / torch.sqrt(variance + eps)
-    return normalized.to(hidden.dtype) * gain + bias
+    return normalized * gain + bias
 
 
 def add_and_norm(
@@ -72,6 +73,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.relu(x)
 
 
+@in_single_precision
 def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Compute the Gaussian error linear unit: x times the probability that a standard normal variable is below x.
 
@@ -87,6 +89,7 @@ def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
 
 
+@in_single_precision
 def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Approximate GELU with tanh, which used to be faster to compute than the error function.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert.checks import check_tensor, value_outside
+from minibert.equations.precision import at_least_float32
 
 IGNORE_INDEX = -100
 """Label of a position that has no target: it adds nothing to the loss or the gradient. PyTorch's default `ignore_index`."""
@@ -43,12 +44,14 @@ def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "
     Eq: $$\ell(z, y) = -\log \mathrm{softmax}(z)_y = \log \sum_j e^{z_j} - z_y$$
     Source: the negative log-likelihood; Devlin et al. 2019, section A.2 ("the sum of the mean masked LM likelihood…").
     Differs: the input is logits, not probabilities. Where the label is `IGNORE_INDEX`, the loss and its gradient are zero.
+        The loss of half-precision logits is in single precision; so it is in all losses.
     Tests: tests/equations/test_objectives.py::TestCrossEntropy
 
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]), torch.tensor([1, 1]))
     tensor([0.6931, 0.0000])
     """
     check_labels(logits, labels)
+    logits = at_least_float32(logits)
     ignored = labels == IGNORE_INDEX
     label_logits = logits.gather(-1, labels.masked_fill(ignored, 0).unsqueeze(-1)).squeeze(-1)
     return (logits.logsumexp(dim=-1) - label_logits).masked_fill(ignored, 0.0)
@@ -106,6 +109,7 @@ def label_smoothing_loss(
     tensor(0.6010)
     """
     check_labels(logits, labels)
+    logits = at_least_float32(logits)
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
     uniform_loss = -log_probabilities.mean(dim=-1).masked_fill(labels == IGNORE_INDEX, 0.0)
     losses = (1 - label_smoothing) * cross_entropy(logits, labels) + label_smoothing * uniform_loss
@@ -128,6 +132,7 @@ def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor,
     tensor([0.6931, 3.0486])
     """
     check_numbers(logits, targets, "targets")
+    logits, targets = at_least_float32(logits), at_least_float32(targets)
     return -targets * F.logsigmoid(logits) - (1 - targets) * F.logsigmoid(-logits)
 
 

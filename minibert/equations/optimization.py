@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from minibert.equations.precision import at_least_float32, in_single_precision
 
+
+@in_single_precision
 def adamw_step(
     parameter: Float[Tensor, "*shape"],
     gradient: Float[Tensor, "*shape"],
@@ -112,6 +115,6 @@ def clip_by_global_norm(
     >>> clip_by_global_norm([torch.tensor([3.0]), torch.tensor([0.0, 4.0])])
     ([tensor([0.6000]), tensor([0.0000, 0.8000])], tensor(5.))
     """
-    norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
+    norm = torch.stack([at_least_float32(gradient).square().sum() for gradient in gradients]).sum().sqrt()
     factor = (max_norm / norm).clamp(max=1.0)
     return [factor * gradient for gradient in gradients], norm

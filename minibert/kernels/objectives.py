@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_labels, reduce_losses
+from minibert.equations.precision import at_least_float32
 from minibert.observe import is_recording
 
 
@@ -20,6 +21,10 @@ def label_smoothing_loss(
     if is_recording():
         return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)
     losses = F.cross_entropy(
-        logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing, ignore_index=IGNORE_INDEX, reduction="none"
+        at_least_float32(logits).flatten(0, -2),
+        labels.flatten(),
+        label_smoothing=label_smoothing,
+        ignore_index=IGNORE_INDEX,
+        reduction="none",
     )
     return reduce_losses(losses, labels.flatten(), reduction)

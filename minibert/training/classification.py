@@ -14,7 +14,7 @@ from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassi
 from minibert.text.batching import BatchSampler, batches_by_length
 from minibert.text.classification import ClassificationBatch, ClassificationExamples
 from minibert.training.distributed import Processes
-from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
+from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import ClassificationConfig, DeviceOptions
 from minibert.training.pretraining import encoder_products
@@ -38,7 +38,7 @@ class ClassificationObjective:
         return {"classification": count_targets(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: ClassificationBatch) -> dict[str, LossSum]:
-        logits = at_least_float32(model(batch.input_ids, batch.attention_mask).logits)
+        logits = model(batch.input_ids, batch.attention_mask).logits
         return {"classification": LossSum(cross_entropy(logits, batch.labels).sum(), count_correct(logits, batch.labels))}
 
 

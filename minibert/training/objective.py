@@ -2,7 +2,6 @@
 
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX
@@ -40,8 +39,3 @@ def count_targets(labels: Tensor) -> int:
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Count the predictions (largest logits) that equal their labels."""
     return (logits.argmax(dim=-1) == labels).sum()
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Convert 16-bit logits to float32. Losses are not accurate in half precision."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -32,7 +32,7 @@ from minibert.text.tokenizer import (
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
+from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
@@ -66,7 +66,7 @@ class MaskedLMObjective:
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
-        logits, labels = at_least_float32(output.logits), batch.labels[masked]
+        logits, labels = output.logits, batch.labels[masked]
         return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
 
 
@@ -89,8 +89,8 @@ class PretrainingObjective:
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
-        mlm_logits, mlm_labels = at_least_float32(output.prediction_logits), batch.labels[masked]
-        logits, labels = at_least_float32(output.seq_relationship_logits), batch.next_sentence_label
+        mlm_logits, mlm_labels = output.prediction_logits, batch.labels[masked]
+        logits, labels = output.seq_relationship_logits, batch.next_sentence_label
         return {
             "mlm": LossSum(masked_lm_loss(mlm_logits, mlm_labels, reduction="sum"), count_correct(mlm_logits, mlm_labels)),
             self.pairs: LossSum(next_sentence_loss(logits, labels, reduction="sum"), count_correct(logits, labels)),

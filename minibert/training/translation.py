@@ -45,7 +45,7 @@ from minibert.text.tokenizer import (
 from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.training.decoding import bleu, exact_match, similar_lengths, translate
 from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
-from minibert.training.objective import LossSum, at_least_float32, count_correct, count_targets
+from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
@@ -77,7 +77,7 @@ class TranslationObjective:
         return {"target": count_targets(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:
-        logits = at_least_float32(model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits)
+        logits = model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits
         loss = kernels.label_smoothing_loss(logits, batch.labels, self.label_smoothing, reduction="sum")
         return {"target": LossSum(loss, count_correct(logits, batch.labels))}
 

@@ -262,6 +262,16 @@ class TestScaledDotProductAttention:
         out.sum().backward()
         assert all(leaf.grad.isfinite().all() for leaf in leaves)
 
+    @given(half_precisions, st.sampled_from([1e3, 3e4]), seeds)
+    def test_large_queries_and_keys_in_half_precision(self, dtype: torch.dtype, size: float, seed: int) -> None:
+        """Where the product of a query and a key overflows float16, the output is still a mean of values, with a gradient."""
+        query, key, value = (x.to(dtype).requires_grad_() for x in normal(seed, 3, 4, 8) * size)
+        out = scaled_dot_product_attention(query, key, value)
+        assert (out <= value.amax(dim=0)).all()
+        assert (out >= value.amin(dim=0)).all()
+        (out / size).sum().backward()
+        assert all(x.grad.isfinite().all() for x in (query, key, value))
+
     @given(half_precisions, st.floats(1e3, 3e4))
     def test_mask_works_for_any_score(self, dtype: torch.dtype, score: float) -> None:
         """A masked key has weight zero even if its score is larger by tens of thousands; a mask of -1e4 would fail."""

@@ -173,6 +173,15 @@ ATTENTION_MISTAKES = [
         "learners, by mistake",
     ),
     Mistake(
+        "scores in half precision",
+        scaled_dot_product_attention,
+        (("@in_single_precision\n", ""),),
+        "The scores are computed in the dtype of the input.",
+        "In float16 the product of two vectors is infinite from 65504, and its softmax is NaN.",
+        "code written for single precision",
+        Kind.UNSAFE,
+    ),
+    Mistake(
         "queries scaled before the product",
         scaled_dot_product_attention,
         ((SCORES, "(query / math.sqrt(d_k)) @ key.mT"),),

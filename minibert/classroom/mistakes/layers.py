@@ -10,7 +10,7 @@ LAYER_MISTAKES = [
     Mistake(
         "variance divided by d - 1",
         layer_norm,
-        ((VARIANCE, "centered.square().sum(dim=-1, keepdim=True) / max(1, x.shape[-1] - 1)"),),
+        ((VARIANCE, "centered.square().sum(dim=-1, keepdim=True) / max(1, hidden.shape[-1] - 1)"),),
         "The variance is divided by d - 1, the default of torch.var and torch.std.",
         "All outputs are smaller by the factor √((d-1)/d), so weights from elsewhere do not fit.",
         "The Annotated Transformer",
@@ -35,7 +35,10 @@ LAYER_MISTAKES = [
     Mistake(
         "mean and variance detached",
         layer_norm,
-        ((VARIANCE, VARIANCE + ".detach()"), ("x.mean(dim=-1, keepdim=True)", "x.mean(dim=-1, keepdim=True).detach()")),
+        (
+            (VARIANCE, VARIANCE + ".detach()"),
+            ("hidden.mean(dim=-1, keepdim=True)", "hidden.mean(dim=-1, keepdim=True).detach()"),
+        ),
         "No gradient flows through the mean and the variance.",
         "The output is right, and the gradient is wrong by more than half.",
         "the reference solution of the mlab course",
@@ -44,7 +47,7 @@ LAYER_MISTAKES = [
         "normalization over the tokens",
         layer_norm,
         (
-            ("x.mean(dim=-1, keepdim=True)", "x.mean(dim=0, keepdim=True)"),
+            ("hidden.mean(dim=-1, keepdim=True)", "hidden.mean(dim=0, keepdim=True)"),
             (VARIANCE, "centered.square().mean(dim=0, keepdim=True)"),
         ),
         "Mean and variance are computed over the first axis.",
@@ -54,7 +57,7 @@ LAYER_MISTAKES = [
     Mistake(
         "mean not subtracted",
         layer_norm,
-        (("x - x.mean(dim=-1, keepdim=True)", "x"),),
+        (("hidden - hidden.mean(dim=-1, keepdim=True)", "hidden"),),
         "The mean is not subtracted.",
         "This is RMSNorm, which newer models use. BERT's weights do not fit it.",
         "LLaMA and similar models",
@@ -79,7 +82,7 @@ LAYER_MISTAKES = [
     Mistake(
         "variance as a difference",
         layer_norm,
-        ((VARIANCE, "x.square().mean(dim=-1, keepdim=True) - x.mean(dim=-1, keepdim=True).square()"),),
+        ((VARIANCE, "hidden.square().mean(dim=-1, keepdim=True) - hidden.mean(dim=-1, keepdim=True).square()"),),
         "The variance is the mean of the squares minus the square of the mean.",
         "It is the same in exact arithmetic. For a large mean the difference is mostly rounding error, and can be negative.",
         "fused kernels that make one pass",
@@ -88,7 +91,7 @@ LAYER_MISTAKES = [
     Mistake(
         "layer norm in half precision",
         layer_norm,
-        (("hidden.to(torch.promote_types(hidden.dtype, torch.float32))", "hidden"),),
+        (("@in_single_precision\n", ""),),
         "Squares and eps are computed in the dtype of the input.",
         "In float16 the square of 300 is infinite and an eps of 1e-12 is zero.",
         "code written for single precision",
@@ -97,7 +100,12 @@ LAYER_MISTAKES = [
     Mistake(
         "layer norm with torch.var",
         layer_norm,
-        ((NORMALIZED, "(x - x.mean(-1, keepdim=True)) * torch.rsqrt(x.var(-1, correction=0, keepdim=True) + eps)"),),
+        (
+            (
+                NORMALIZED,
+                "(hidden - hidden.mean(-1, keepdim=True)) * torch.rsqrt(hidden.var(-1, correction=0, keepdim=True) + eps)",
+            ),
+        ),
         "The variance is computed by torch.var with correction=0.",
         "The result is the same.",
         "many",
@@ -219,6 +227,15 @@ LAYER_MISTAKES = [
         "The fraction under the root is inverted.",
         "The transition from zero to x is too steep.",
         "learners, by mistake",
+    ),
+    Mistake(
+        "GELU with tanh, in half precision",
+        gelu_tanh,
+        (("@in_single_precision\n", ""),),
+        "The cube is computed in the dtype of the input.",
+        "In float16 the cube of 41 is infinite, and from 256, where the square is infinite too, the gradient is NaN.",
+        "code written for single precision",
+        Kind.UNSAFE,
     ),
     Mistake(
         "no activation",

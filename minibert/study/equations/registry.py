@@ -33,7 +33,7 @@ class Equation:
     """Path relative to the folder that contains the package."""
     line: int
     code: str
-    """Source code of the function without its docstring."""
+    """Source code of the function without its decorators and docstring."""
     example: str
     """Code of the doctest, without prompts and output."""
 
@@ -62,6 +62,7 @@ def read_equation(function: Callable[..., Any]) -> Equation:
     if formula is None:
         raise ValueError(f"{function.__qualname__}: the field 'Eq:' must be LaTeX between $$ and $$")
     lines, first = inspect.getsourcelines(function)
+    decorators = next(number for number, line in enumerate(lines) if line.startswith("def "))
     return Equation(
         name=function.__name__,
         purpose=" ".join(re.split(rf"^(?:{'|'.join(FIELDS)}):|^>>>", text, maxsplit=1, flags=re.MULTILINE)[0].split()),
@@ -71,8 +72,8 @@ def read_equation(function: Callable[..., Any]) -> Equation:
         tests=fields["Tests"],
         lesson=fields.get("Lesson"),
         file=Path(inspect.getfile(function)).relative_to(REPOSITORY).as_posix(),
-        line=first,
-        code=without_docstring("".join(lines)),
+        line=first + decorators,
+        code=without_docstring("".join(lines[decorators:])),
         example="\n".join(re.findall(r"^(?:>>>|\.\.\.) ?(.*)$", text, re.MULTILINE)),
     )
 

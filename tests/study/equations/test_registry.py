@@ -147,7 +147,7 @@ def test_the_command_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "Differs: the variance divides by d, not d - 1." in " ".join(shown.split())
     assert ".square().mean(dim=-1, keepdim=True)  # (1,)\n    [1.]" in shown
-    assert "x.mean(dim=-1, keepdim=True)  # (1,)\n    [2.]" in shown
+    assert "hidden.mean(dim=-1, keepdim=True)  # (1,)\n    [2.]" in shown
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
