@@ -25,6 +25,7 @@ from minibert.commands import (
 )
 from minibert.commands.equations import separate_arguments
 from minibert.commands.errors import Stopped, UsageError, WorkFailed, describe
+from minibert.commands.metavars import name_values
 from minibert.commands.terminal import open_streams, output, report, report_lines, say, show_warning
 from minibert.commands.training import stored_options
 from minibert.text.options import InvalidOption
@@ -43,6 +44,9 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "equations": (equations.Equations, equations.run),
 }
 """The options class and the function of each command."""
+
+for _options_class, _ in COMMANDS.values():
+    name_values(_options_class)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ class FillMask:
     """A folder with a checkpoint and its tokenizer, such as runs/quickstart, or the id of a model on the Hugging Face hub."""
     text: Positional[str]
     """A text with [MASK] in place of each word to predict."""
-    top: Annotated[int, arg(aliases=["-k"])] = 5
+    top: Annotated[int, arg(aliases=["-k"], metavar="N")] = 5
     """Number of predictions per [MASK]."""
     json: bool = False
     """Print JSON instead of a table."""

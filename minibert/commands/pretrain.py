@@ -27,7 +27,7 @@ class Pretrain(OutputOptions):
     out: Path = Path("runs/pretrain")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     corpus: TextOptions = field(default_factory=TextOptions)
-    start_from: Annotated[str | None, arg(name="from")] = None
+    start_from: Annotated[str | None, arg(name="from", metavar="CHECKPOINT")] = None
     """Trained BERT to begin with, instead of random weights: a folder with a checkpoint, or the id of a model on the Hugging
     Face hub. Its tokenizer is used, too."""
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)

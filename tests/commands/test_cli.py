@@ -1,6 +1,7 @@
 """The command line: fast start and readable errors."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from minibert import Bert, BertConfig, BertForPreTraining
-from minibert.commands import main
+from minibert.commands import COMMANDS, main
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
 CONFIG = BertConfig(
@@ -111,3 +112,42 @@ def test_closed_pipe_is_no_error() -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
     assert len(done.stdout) == 100
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_every_value(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positional arguments and options show what to give, not types of Python."""
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert not re.search(r"\b(STR|INT|FLOAT|PATH)\b|\{None\}", shown)
+    positionals = {
+        "tokenize": "TOKENIZER TEXT",
+        "fill-mask": "CHECKPOINT TEXT",
+        "translate": "CHECKPOINT",
+        "equations": "[NAME]",
+        "verify": "CHECKPOINT",
+        "runs": "FOLDER [FOLDER ...]",
+    }
+    assert positionals.get(command, "") in shown.splitlines()[0]
+
+
+def test_a_mistyped_option_is_compared_with_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--stepz", "3"])
+    shown = capsys.readouterr().err
+    assert "--steps N" in shown
+    assert "train-letters" not in shown
+    with pytest.raises(SystemExit):
+        main(["tokenize", "a", "b", "--stepz", "3"])
+    assert "--steps" not in capsys.readouterr().err.replace("--stepz", "")
+
+
+def test_no_documented_installation_replaces_an_editable_one() -> None:
+    """`pip install '.[verify]'` after `pip install -e .` would replace it by a copy, in which edits have no effect."""
+    root = Path(__file__).parents[2]
+    for page in (root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            for words in re.findall(r"pip install ([^&`#]*)", line):
+                assert "-e" in words.split() or not re.search(r"(^|\s)['\"]?\.(\[|\s|['\"]|$)", words), f"{page}: {line}"
