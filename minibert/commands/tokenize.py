@@ -22,7 +22,8 @@ class Tokenize:
     """Tokenize a text and print its pieces and their ids. With --explain, print every stage of the tokenization."""
 
     tokenizer: Positional[str]
-    """A folder with a tokenizer, such as runs/quickstart; a vocab.txt (cased if it has capital letters); or a hub id."""
+    """A folder with a tokenizer, such as runs/quickstart, or its vocab.txt; a hub id; or another .txt with a vocabulary (cased
+    if it has capital letters)."""
     text: Positional[str]
     """The text to tokenize."""
     explain: bool = False
@@ -48,8 +49,6 @@ def run(options: Tokenize) -> int:
         tokenizer = _load(options.tokenizer)
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     try:
         encoding = tokenizer.encode(options.text)
     except Exception as error:  # `tokenizers` raises plain Exception
@@ -66,14 +65,26 @@ def run(options: Tokenize) -> int:
 
 
 def _load(source: str) -> "Tokenizer":
+    from tokenizers import models
+
     from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
 
-    if not source.endswith(".txt"):
+    path = Path(source)
+    if path.suffix != ".txt":
         return load_tokenizer(source)
-    if not Path(source).is_file():
+    if not path.is_file():
         raise FileNotFoundError(f"{source}: file not found")
+    if path.name == "vocab.txt":  # with the settings of the files beside it
+        tokenizer = load_tokenizer(source)
+        here = set(models.WordPiece.read_file(source).items())
+        if any(token and (token, index) not in here for token, index in tokenizer.get_vocab(with_added_tokens=False).items()):
+            raise ValueError(
+                f"{source}: differs from the vocabulary in tokenizer.json beside it. Give the folder to use tokenizer.json, or "
+                "copy vocab.txt to another folder"
+            )
+        return tokenizer
     try:
-        vocabulary = Path(source).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        vocabulary = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         cased = any(piece != piece.lower() for piece in set(vocabulary) - set(SPECIAL_TOKENS))
         return build_tokenizer(vocabulary, lowercase=not cased)
     except ValueError as error:
@@ -81,40 +92,31 @@ def _load(source: str) -> "Tokenizer":
 
 
 def _explain(tokenizer: "Tokenizer", options: Tokenize) -> Explanation:
+    """Compute the stages. Raises: UsageError for a tokenizer that is not BERT's WordPiece."""
+    from minibert.text.tokenizer import bert_difference
     from minibert.text.wordpiece_encoding import MAX_WORD_CHARACTERS, encode, match_steps
 
-    lowercase = _bert_lowercase(tokenizer, options.tokenizer)
-    vocabulary = tokenizer.get_vocab()
-    special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-    stages = encode(options.text, vocabulary, lowercase, special)
+    if difference := bert_difference(tokenizer):
+        raise UsageError(
+            f"{options.tokenizer}: --explain supports BERT's WordPiece only, which has {difference}. Leave out --explain"
+        )
+    fields, vocabulary = json.loads(tokenizer.to_str()), tokenizer.get_vocab(with_added_tokens=False)
+    normalizer, added = fields["normalizer"], tokenizer.get_added_tokens_decoder()
+    stages = encode(
+        options.text,
+        vocabulary,
+        normalizer["lowercase"],
+        {index: token for index, token in added.items() if not (token.special and tokenizer.encode_special_tokens)},
+        normalizer["strip_accents"],
+        normalizer["handle_chinese_chars"],
+        fields["model"]["unk_token"],
+    )
     steps = [
-        list(match_steps(word, vocabulary)) if word not in special and len(word) <= MAX_WORD_CHARACTERS else []
-        for word in stages.words
+        list(match_steps(word, vocabulary)) if not is_added and len(word) <= MAX_WORD_CHARACTERS else []
+        for word, is_added in zip(stages.words, stages.added, strict=True)
     ]
     expected = tokenizer.encode(options.text, add_special_tokens=False).ids
     return Explanation(stages, steps, agrees=list(stages.ids) == expected)
-
-
-def _bert_lowercase(tokenizer: "Tokenizer", source: str) -> bool:
-    """Return True if a BERT tokenizer is uncased.
-
-    Raises: UsageError for a tokenizer that is not BERT's WordPiece, or has other settings.
-    """
-    from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
-
-    stored = json.loads(tokenizer.to_str())
-    lowercase = bool((stored["normalizer"] or {}).get("lowercase"))
-    bert = json.loads(build_tokenizer(SPECIAL_TOKENS, lowercase).to_str())
-    for part in ("model", "normalizer", "pre_tokenizer"):
-        for name, expected in bert[part].items():
-            value = (stored[part] or {}).get(name)
-            same = value == expected or (name == "strip_accents" and value == lowercase)  # the meaning of null
-            if name != "vocab" and not same:
-                raise UsageError(
-                    f"{source}: --explain supports BERT's WordPiece only, which has {part}.{name} {json.dumps(expected)}; "
-                    f"this tokenizer has {json.dumps(value)}. Leave out --explain"
-                )
-    return lowercase
 
 
 def _show(explanation: Explanation) -> None:
@@ -131,8 +133,9 @@ def _show(explanation: Explanation) -> None:
     for title in ("word", "in the vocabulary? (longest match first)", "pieces", "ids"):
         table.add_column(title, overflow="fold")
     ids = iter(stages.ids)
-    for word, pieces, steps in zip(stages.words, stages.pieces, explanation.matches, strict=True):
-        row = [printable(word), _steps(word, steps), printable(" ".join(pieces)), " ".join(str(next(ids)) for _ in pieces)]
+    for word, added, pieces, steps in zip(stages.words, stages.added, stages.pieces, explanation.matches, strict=True):
+        search = "added token: found before the text is split into words" if added else _steps(pieces, steps)
+        row = [printable(word), search, printable(" ".join(pieces)), " ".join(str(next(ids)) for _ in pieces)]
         table.add_row(*row)
     say_table(table)
     if not explanation.agrees:
@@ -142,19 +145,17 @@ def _show(explanation: Explanation) -> None:
         )
 
 
-def _steps(word: str, steps: "list[MatchStep]") -> str:
+def _steps(pieces: tuple[str, ...], steps: "list[MatchStep]") -> str:
     """Format the matching steps of a word, one per line: the pieces that were tried and the one that matched."""
     from minibert.text.wordpiece_encoding import MAX_WORD_CHARACTERS
 
-    if len(word) > MAX_WORD_CHARACTERS:
-        return f"not searched: longer than {MAX_WORD_CHARACTERS} characters"
     if not steps:
-        return "special token: split off before all other steps"
+        return f"not searched: longer than {MAX_WORD_CHARACTERS} characters"
     lines = []
     for step in steps:
         misses = step.candidates if step.piece is None else step.candidates[:-1]
         listed = [misses[0], "…", misses[-1]] if len(misses) > 3 else misses
         missed = f"{', '.join(listed)}: no" if listed else ""
-        result = f"{step.piece}: yes" if step.piece else "the whole word becomes [UNK]"
+        result = f"{step.piece}: yes" if step.piece else f"the whole word becomes {pieces[0]}"
         lines.append(printable("; ".join(part for part in (missed, result) if part)))
     return "\n".join(lines)

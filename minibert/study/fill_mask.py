@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from minibert.equations import softmax
 from minibert.model import BertForMaskedLM, BertForPreTraining, load
 from minibert.model.modes import evaluation_mode
-from minibert.text.tokenizer import MASK, UNK, load_tokenizer, token_id
+from minibert.text.tokenizer import MASK, load_tokenizer, special_token, token_id
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,31 @@ def fill_mask(
     Args:
         top: the number of predictions per [MASK].
 
-    Raises: ValueError if the text has no [MASK] or more tokens than the model has positions.
+    Raises: ValueError if the text has no [MASK] or more tokens than the model has positions, and for a tokenizer that has no
+    [MASK] or belongs to another model.
     """
     encoding = tokenizer.encode(text)
-    input_ids = torch.tensor([encoding.ids])
+    input_ids, mask = torch.tensor([encoding.ids]), special_token(tokenizer, MASK)
     masked = input_ids.eq(token_id(tokenizer, MASK))
     if not masked.any():
-        raise ValueError(f"the text has no {MASK}: put {MASK} in place of the word to predict")
+        if mask in text:
+            raise ValueError(f"the tokenizer does not treat {mask} as a special token: set mask_token in tokenizer_config.json")
+        raise ValueError(f"the text has no {mask}: put {mask} in place of the word to predict")
+    if (largest := max(encoding.ids)) >= model.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer gives {tokenizer.id_to_token(largest)!r} the id {largest}, but the model has only "
+            f"{model.config.vocab_size} embeddings. Does the tokenizer belong to another model?"
+        )
     with evaluation_mode(model):
         hidden = model.bert(input_ids).last_hidden_state[masked]
         probabilities = softmax(model.mlm(hidden, model.bert.embeddings.words.weight))
     best = probabilities.topk(min(top, probabilities.shape[-1]))
     return [
-        [Prediction(tokenizer.id_to_token(piece) or UNK, value) for piece, value in zip(pieces, values, strict=True)]
-        for pieces, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        [Prediction(piece_of(tokenizer, index), value) for index, value in zip(indices, values, strict=True)]
+        for indices, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
+
+
+def piece_of(tokenizer: Tokenizer, index: int) -> str:
+    """Return the piece of an id. An id without a piece, as in a vocabulary padded to a round number, is shown as a number."""
+    return tokenizer.id_to_token(index) or f"(id {index}, no piece)"

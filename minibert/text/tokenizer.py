@@ -1,6 +1,7 @@
 """BERT's tokenizer: Hugging Face's `tokenizers` with BERT's normalization, pre-tokenization and WordPiece model."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,13 @@ def _bert(
         files.setting("tokenize_chinese_chars", True),
     )
     ids = files.vocabulary()
+    words = set(ids) - {token.content for token in named.values()}
+    if "do_lower_case" not in files.config and any(word[:1].isupper() for word in words):
+        warnings.warn(
+            f"{files.vocabulary_path}: has tokens with capital letters, but text is lowercased, because {CONFIG_FILE} has no "
+            "do_lower_case",
+            stacklevel=3,
+        )
     known = {*ids, *(token.content for token in added.values())}
     if missing := [(name, token) for name, token in SETTINGS.items() if name not in named and token not in known]:
         name, token = missing[0]

@@ -1,7 +1,7 @@
 """WordPiece encoding: from text to token ids, in code meant for reading, with one small function per stage.
 
-Special tokens are split off first. The text between them is normalized and split into words, and each word into tokens.
-`minibert.text.tokenizer` computes the same ids faster.
+Added tokens, such as the special tokens, are split off first. The text between them is normalized and split into words, and
+each word into tokens. `minibert.text.tokenizer` computes the same ids faster.
 
 Source: Devlin et al. 2019 and tokenization.py of google-research/bert; Wu et al. 2016, section 4.1.
 Differs: from Google's code, in the same way as Hugging Face's `tokenizers`. Special tokens are split off first. Private-use
@@ -19,6 +19,9 @@ import string
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from tokenizers import AddedToken
 
 from minibert.text.tokenizer import SPECIAL_TOKENS, UNK
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
@@ -41,6 +44,16 @@ class EncodedText:
     words: tuple[str, ...]
     pieces: tuple[tuple[str, ...], ...]
     ids: tuple[int, ...]
+    added: tuple[bool, ...]
+    """True for the words that are added tokens."""
+
+
+class Part(NamedTuple):
+    """A part of a text, or a word."""
+
+    text: str
+    added: str | None = None
+    """The added token that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -57,45 +70,91 @@ class MatchStep:
 
 
 def encode(
-    text: str, vocabulary: Mapping[str, int], lowercase: bool = True, special: Collection[str] = SPECIAL_TOKENS
+    text: str,
+    vocabulary: Mapping[str, int],
+    lowercase: bool = True,
+    added: Mapping[int, AddedToken] | None = None,
+    strip_accents: bool | None = None,
+    tokenize_chinese_chars: bool = True,
+    unk_token: str = UNK,
 ) -> EncodedText:
     """Encode a text and return the result of every stage. [CLS] and [SEP] are not added.
+
+    Args:
+        vocabulary: the ids of the tokens that words are split into.
+        added: added tokens by their ids. Those with `normalized` are searched in the normalized text. Default: BERT's special
+            tokens.
+        lowercase, strip_accents, tokenize_chinese_chars: see `normalize`.
+        unk_token: the token of unknown words.
 
     >>> encode("Hugs, [MASK]!", {"[UNK]": 1, "[MASK]": 4, "hug": 5, "##s": 6, ",": 7}).pieces
     (('hug', '##s'), (',',), ('[MASK]',), ('[UNK]',))
     """
-    parts = split_special_tokens(text, special)
-    normalized = [part if part in special else normalize(part, lowercase) for part in parts]
-    words = [
-        word
-        for part, normalized_part in zip(parts, normalized, strict=True)
-        for word in ([part] if part in special else pre_tokenize(normalized_part))
+    if added is None:
+        added = {vocabulary[token]: AddedToken(token, special=True) for token in SPECIAL_TOKENS if token in vocabulary}
+    settings = lowercase, strip_accents, tokenize_chinese_chars
+    tokens = sorted(added.values(), key=lambda token: not token.special)  # of equal tokens, the first one is found
+    early = {token.content: token for token in tokens if not token.normalized}
+    late = {normalize(token.content, *settings): token for token in reversed(tokens) if token.normalized}
+    parts = [
+        part
+        for raw in split_added_tokens(text, early)
+        for part in ([raw] if raw.added else split_added_tokens(normalize(raw.text, *settings), late))
     ]
-    pieces = [(word,) if word in special else split_word(word, vocabulary) for word in words]
-    ids = [vocabulary[piece] for word_pieces in pieces for piece in word_pieces]
-    return EncodedText(text, "".join(normalized), tuple(words), tuple(pieces), tuple(ids))
+    words = [word for part in parts for word in ([part] if part.added else map(Part, pre_tokenize(part.text)))]
+    pieces = [(word.added,) if word.added else split_word(word.text, vocabulary, unk_token) for word in words]
+    ids = {**vocabulary, **{token.content: index for index, token in added.items()}}
+    return EncodedText(
+        text,
+        "".join(part.text for part in parts),
+        tuple(word.added or word.text for word in words),
+        tuple(pieces),
+        tuple(ids[piece] for word_pieces in pieces for piece in word_pieces),
+        tuple(word.added is not None for word in words),
+    )
 
 
-def split_special_tokens(text: str, special: Collection[str] = SPECIAL_TOKENS) -> list[str]:
-    """Split a text into special tokens and the text between them.
+def split_added_tokens(text: str, added: Mapping[str, AddedToken]) -> list[Part]:
+    """Split a text into added tokens and the text between them. Of several tokens at a place, the longest is found.
 
-    >>> split_special_tokens("A [MASK] shape")
+    A token with `single_word` is not found inside a word. One with `lstrip` or `rstrip` includes the spaces beside it.
+
+    >>> [part.text for part in split_added_tokens("A [MASK] shape", {"[MASK]": AddedToken("[MASK]")})]
     ['A ', '[MASK]', ' shape']
     """
-    if not special:
-        return [text]
-    longest_first = sorted(special, key=len, reverse=True)
-    return re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+    longest_first = sorted(filter(None, added), key=len, reverse=True)
+    parts, end = [], 0
+    for found in re.finditer("|".join(map(re.escape, longest_first)), text) if longest_first else ():
+        token, (start, stop) = added[found[0]], found.span()
+        if token.single_word and (re.match(r"\w", text[start - 1 : start]) or re.match(r"\w", text[stop:])):
+            continue
+        if token.lstrip:
+            start = max(end, len(text[:start].rstrip()))
+        if token.rstrip:
+            stop = len(text) - len(text[stop:].lstrip())
+        parts += [Part(text[end:start])] if start > end else []
+        parts.append(Part(text[start:stop], token.content))
+        end = stop
+    return [*parts, Part(text[end:])] if end < len(text) else parts
 
 
-def normalize(text: str, lowercase: bool = True) -> str:
-    """Clean a text, put spaces around CJK characters, and, with `lowercase`, strip accents and lowercase it.
+def normalize(text: str, lowercase: bool = True, strip_accents: bool | None = None, tokenize_chinese_chars: bool = True) -> str:
+    """Clean a text, put spaces around CJK characters, strip accents and lowercase it.
+
+    Args:
+        lowercase: lowercase the text.
+        strip_accents: strip accents. Default: as `lowercase`.
+        tokenize_chinese_chars: put spaces around CJK characters.
 
     >>> normalize("Déjà\\tvu:机器")
     'deja vu: 机  器 '
     """
-    spaced = CJK.sub(r" \1 ", clean_text(text))
-    return strip_accents_and_lowercase(spaced) if lowercase else spaced
+    text = clean_text(text)
+    if tokenize_chinese_chars:
+        text = CJK.sub(r" \1 ", text)
+    if strip_accents or (strip_accents is None and lowercase):
+        text = without_accents(text)
+    return "".join(character.lower() for character in text) if lowercase else text
 
 
 def clean_text(text: str) -> str:
@@ -114,14 +173,13 @@ def clean_text(text: str) -> str:
     return "".join(cleaned)
 
 
-def strip_accents_and_lowercase(text: str) -> str:
-    """Decompose characters (NFD), remove accents (non-spacing marks), and lowercase each character by itself.
+def without_accents(text: str) -> str:
+    """Decompose characters (NFD) and remove accents (non-spacing marks).
 
-    >>> strip_accents_and_lowercase("Ünïcode ΟΔΟΣ İ")
-    'unicode οδοσ i'
+    >>> without_accents("Ünïcode")
+    'Unicode'
     """
-    decomposed = unicodedata.normalize("NFD", text)
-    return "".join(character.lower() for character in decomposed if unicodedata.category(character) != "Mn")
+    return "".join(one for one in unicodedata.normalize("NFD", text) if unicodedata.category(one) != "Mn")
 
 
 def pre_tokenize(normalized: str) -> list[str]:
@@ -139,8 +197,8 @@ def pre_tokenize(normalized: str) -> list[str]:
     return "".join(spaced).split()
 
 
-def split_word(word: str, vocabulary: Collection[str]) -> tuple[str, ...]:
-    """Split a word into tokens, longest match first. A word that cannot be split, or that is too long, becomes [UNK].
+def split_word(word: str, vocabulary: Collection[str], unk_token: str = UNK) -> tuple[str, ...]:
+    """Split a word into tokens, longest match first. A word that cannot be split, or that is too long, becomes `unk_token`.
 
     >>> split_word("unaffable", {"un", "##aff", "##able"})
     ('un', '##aff', '##able')
@@ -148,9 +206,9 @@ def split_word(word: str, vocabulary: Collection[str]) -> tuple[str, ...]:
     ('[UNK]',)
     """
     if len(word) > MAX_WORD_CHARACTERS:
-        return (UNK,)
+        return (unk_token,)
     pieces = [step.piece for step in match_steps(word, vocabulary)]
-    return tuple(piece or UNK for piece in pieces) if None not in pieces else (UNK,)
+    return tuple(piece or unk_token for piece in pieces) if None not in pieces else (unk_token,)
 
 
 def match_steps(word: str, vocabulary: Collection[str]) -> Iterator[MatchStep]:

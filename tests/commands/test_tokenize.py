@@ -38,10 +38,29 @@ def test_pieces_and_ids_in_two_lines(folder: Path, vocabulary: Path, capsys: pyt
     assert shown_for(capsys, vocabulary, "Unaffable [MASK]学习! x") == expected
 
 
-def test_a_vocabulary_file_takes_precedence_over_the_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The tokenizer.json in the same folder is not used. A vocabulary with a capital letter is cased."""
+@pytest.mark.parametrize("removed", [[], ["tokenizer.json"], ["tokenizer.json", "tokenizer_config.json"]])
+def test_a_folder_and_its_vocabulary_agree(folder: Path, capsys: pytest.CaptureFixture[str], removed: list[str]) -> None:
+    """Both use the settings in the folder, such as cased text and added tokens."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "Ab", "ab", "##é", "##e", "", "x"], lowercase=False)
+    tokenizer.add_tokens(["new"])
+    save_tokenizer(tokenizer, folder)
+    for name in removed:
+        (folder / name).unlink()
+    of_folder = shown_for(capsys, folder, "Abé abe new x", "--explain")
+    assert shown_for(capsys, folder / "vocab.txt", "Abé abe new x", "--explain") == of_folder
+    assert of_folder.endswith("2 6 8 6 8 1 10 3\n" if len(removed) == 2 else "2 5 7 6 8 11 10 3\n")
+
+
+def test_a_vocabulary_that_differs_from_tokenizer_json_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "Ab", "##é"]), encoding="utf-8")
-    assert shown_for(capsys, folder / "vocab.txt", "Abé abé") == "[CLS] Ab ##é [UNK] [SEP]\n2 5 6 1 3\n"
+    assert main(["tokenize", str(folder / "vocab.txt"), "a"]) == 2
+    assert "vocab.txt: differs from the vocabulary in tokenizer.json beside it" in capsys.readouterr().err
+
+
+def test_a_vocabulary_with_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A vocabulary with a capital letter is cased."""
+    (tmp_path / "own.txt").write_text("\n".join([*SPECIAL_TOKENS, "Ab", "##é"]), encoding="utf-8")
+    assert shown_for(capsys, tmp_path / "own.txt", "Abé abé") == "[CLS] Ab ##é [UNK] [SEP]\n2 5 6 1 3\n"
 
 
 def test_stored_truncation_and_padding_are_ignored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +85,7 @@ def test_explanation_as_text(folder: Path, capsys: pytest.CaptureFixture[str], m
     assert ["unaffable", "unaffable, …, una: no; un: yes", "un ##aff ##able", "5 6 7"] in rows
     assert ["", "##affable, …, ##affa: no; ##aff: yes", "", ""] in rows
     assert ["学", "学: yes", "学", "11"] in rows
-    assert ["[MASK]", "special token: split off before all other steps", "[MASK]", "4"] in rows
+    assert ["[MASK]", "added token: found before the text is split into words", "[MASK]", "4"] in rows
     assert ["unx", "unx: no; un: yes", "[UNK]", "1"] in rows
     assert ["", "##x: no; the whole word becomes [UNK]", "", ""] in rows
     assert any(row[1:] == ["not searched: longer than 100 characters", "[UNK]", "1"] for row in rows)
@@ -85,6 +104,7 @@ def test_explanation_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -
         "words": ["unb", "[MASK]"],
         "pieces": [["[UNK]"], ["[MASK]"]],
         "ids": [1, 4],
+        "added": [False, True],
     }
     assert found["matches"] == [[{"candidates": ["unb", "un"], "piece": "un"}, {"candidates": ["##b"], "piece": None}], []]
     assert found["agrees"] is True
@@ -100,15 +120,23 @@ def test_a_difference_from_tokenizers_is_reported(folder: Path, capsys: pytest.C
     assert json.loads(shown_for(capsys, folder, "a\u2e43b", "--explain", "--json"))["agrees"] is False
 
 
-def test_an_added_token_and_explicit_strip_accents(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Special tokens come from the file, and `strip_accents` may be set explicitly."""
+def test_added_tokens_and_settings_are_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Special and other added tokens, a setting that is not the default, and another name of [UNK]."""
     tokenizer = build_tokenizer(PIECES)
+    tokenizer.model.unk_token = "un"
     tokenizer.add_special_tokens(["[E1]"])
-    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=True)
+    tokenizer.add_tokens(["Newword"])
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
     save_tokenizer(tokenizer, folder)
-    found = json.loads(shown_for(capsys, folder, "á[E1]b", "--explain", "--json"))
-    assert found["stages"]["pieces"] == [["a"], ["[E1]"], ["b"]]
+    config = json.loads((folder / "tokenizer_config.json").read_text()) | {"unk_token": "un"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    found = json.loads(shown_for(capsys, folder, "á[E1]b NEWWORDz", "--explain", "--json"))
+    assert found["stages"]["pieces"] == [["un"], ["[E1]"], ["b"], ["Newword"], ["un"]]
+    assert found["stages"]["added"] == [False, True, False, True, False]
     assert found["agrees"]
+    shown = shown_for(capsys, folder, "NEWWORDz", "--explain")
+    assert "added token: found" in shown
+    assert "the whole word becomes un" in " ".join(shown.split())
 
 
 def other(kind: str) -> Tokenizer:
@@ -116,7 +144,7 @@ def other(kind: str) -> Tokenizer:
         return Tokenizer(models.BPE({"a": 0}, [], unk_token="a"))
     tokenizer = build_tokenizer(PIECES)
     if kind == "normalizer":
-        tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+        tokenizer.normalizer = normalizers.NFC()
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return tokenizer
@@ -126,7 +154,7 @@ def other(kind: str) -> Tokenizer:
     ("kind", "message"),
     [
         ("model", 'model.type "WordPiece"; this tokenizer has "BPE"'),
-        ("normalizer", "normalizer.strip_accents null; this tokenizer has false"),
+        ("normalizer", 'normalizer.type "BertNormalizer"; this tokenizer has "NFC"'),
         ("pre_tokenizer", 'pre_tokenizer.type "BertPreTokenizer"; this tokenizer has "Whitespace"'),
     ],
 )
@@ -148,7 +176,8 @@ def test_other_tokenizers_are_printed_but_not_explained(
         ("nowhere.txt", None, "a", "nowhere.txt: file not found"),
         (".", None, "a", "has no tokenizer"),
         ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),
-        ("vocab.txt", "a\nb", "a", "vocab.txt: not a WordPiece vocabulary (the vocabulary has no [PAD], [UNK]"),
+        ("vocab.txt", "a\nb", "a", "vocab.txt: has no [PAD]"),
+        ("own.txt", "a\nb", "a", "own.txt: not a WordPiece vocabulary (the vocabulary has no [PAD], [UNK]"),
         ("vocab.txt", "\n".join(PIECES), "a\udcff", "surrogates not allowed"),
         ("tokenizer.json", Tokenizer(models.WordPiece({"a": 0})).to_str(), "b", "cannot encode a text (WordPiece error: "),
     ],

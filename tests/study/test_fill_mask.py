@@ -1,6 +1,8 @@
 """Masked-token prediction."""
 
+import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -10,7 +12,7 @@ import torch
 from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.model.checkpoints import loading, weights
 from minibert.study.fill_mask import fill_mask, load_masked_lm
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, "a", "new", "tensor", "shape"])
 CONFIG = BertConfig(
@@ -36,6 +38,46 @@ def test_predictions_are_the_softmax_at_the_mask(network: type[BertForPreTrainin
 def test_a_text_without_mask_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"the text has no \[MASK\]"):
         fill_mask(BertForPreTraining(CONFIG), TOKENIZER, "a new tensor")
+
+
+def test_mask_that_is_not_a_special_token() -> None:
+    """[MASK] is in the vocabulary and in the text, but the tokenizer splits it: the message says so."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "[", "]", "mask"])
+    tokenizer.encode_special_tokens = True
+    with pytest.raises(ValueError, match=r"does not treat \[MASK\] as a special token: set mask_token"):
+        fill_mask(BertForPreTraining(CONFIG), tokenizer, "a [MASK]")
+
+
+def test_mask_with_another_name(tmp_path: Path) -> None:
+    save_tokenizer(TOKENIZER, tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    settings = settings | {"mask_token": "tensor", "added_tokens_decoder": {}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = load_tokenizer(tmp_path)
+    assert len(fill_mask(BertForPreTraining(CONFIG), tokenizer, "a tensor", top=3)[0]) == 3
+    with pytest.raises(ValueError, match="the text has no tensor: put tensor in place"):
+        fill_mask(BertForPreTraining(CONFIG), tokenizer, "a shape")
+
+
+def test_ids_without_a_piece_are_shown_as_numbers() -> None:
+    """A vocabulary padded to a round number has embeddings without a piece. They are not [UNK]."""
+    torch.manual_seed(0)
+    model = BertForPreTraining(replace(CONFIG, vocab_size=16))
+    pieces = [prediction.piece for prediction in fill_mask(model, TOKENIZER, "[MASK]", top=16)[0]]
+    assert set(pieces) == {
+        *SPECIAL_TOKENS,
+        "a",
+        "new",
+        "tensor",
+        "shape",
+        *(f"(id {index}, no piece)" for index in range(9, 16)),
+    }
+
+
+def test_a_tokenizer_of_another_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="gives 'shape' the id 8, but the model has only 8 embeddings"):
+        fill_mask(BertForPreTraining(replace(CONFIG, vocab_size=8)), TOKENIZER, "[MASK] shape")
 
 
 @pytest.mark.parametrize("network", [BertForPreTraining, BertForMaskedLM])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from minibert.text.tokenizer import (
 from tests.text.tokenizer_folders import STRINGS, booleans, folders, write
 
 transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.filterwarnings("ignore:.*capital letters")
 
 
 def their_ids(folder: Path) -> list[list[int]]:
@@ -111,6 +113,15 @@ def test_a_setting_is_obeyed_and_written_back(tmp_path: Path, setting: dict[str,
         assert transformers.AutoTokenizer.from_pretrained(place)(text)["input_ids"] == [2, *ids, 3]
     (tmp_path / "saved" / "tokenizer.json").unlink()
     assert load_tokenizer(tmp_path / "saved").encode(text).ids == [2, *ids, 3]
+
+
+def test_capital_letters_in_a_lowercased_vocabulary_are_a_warning(tmp_path: Path) -> None:
+    """Without do_lower_case transformers lowercases the text, and tokens with capital letters are never found."""
+    with pytest.warns(UserWarning, match=r"vocab\.txt: has tokens with capital letters, but text is lowercased"):
+        load_tokenizer(write_files(tmp_path, [*PIECES, "Hugs"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_tokenizer(write_files(tmp_path, [*PIECES, "Hugs"], tokenizer_config={"do_lower_case": True}))
 
 
 def test_special_tokens_with_other_names(tmp_path: Path) -> None:

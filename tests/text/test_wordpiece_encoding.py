@@ -6,10 +6,12 @@ from functools import cache
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tokenizers import AddedToken
 
 from minibert.text.tokenizer import SPECIAL_TOKENS, bert_normalizer, bert_pre_tokenizer, build_tokenizer
-from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_special_tokens, split_word
+from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_added_tokens, split_word
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX, count_words, train_wordpiece
+from tests.text.tokenizer_folders import STRINGS, added_tokens
 
 EVERY_CHARACTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]  # without surrogates
 RECLASSIFIED = "\u166d\u1734\u1885\u1886\ua9bd\U000111c9"
@@ -172,7 +174,23 @@ def test_the_stages_of_a_chinese_sentence() -> None:
 
 
 def test_other_special_tokens() -> None:
-    """The longest matching special token is split off. Without special tokens the text is not split."""
-    assert split_special_tokens("a[E][E1]b", ["[E", "[E]", "[E1]"]) == ["a", "[E]", "", "[E1]", "b"]
-    assert split_special_tokens("a[MASK]", []) == ["a[MASK]"]
-    assert encode("x[E1]Y", {"x": 0, "y": 1, "[E1]": 2}, special=["[E1]"]).ids == (0, 2, 1)
+    """The longest matching added token is split off. Without added tokens the text is not split."""
+    tokens = {token: AddedToken(token) for token in ("[E", "[E]", "[E1]")}
+    assert [part.text for part in split_added_tokens("a[E][E1]b", tokens)] == ["a", "[E]", "[E1]", "b"]
+    assert [part.text for part in split_added_tokens("a[MASK]", {})] == ["a[MASK]"]
+    assert encode("x[E1]Y", {"x": 0, "y": 1}, added={2: AddedToken("[E1]", special=True)}).ids == (0, 2, 1)
+
+
+@given(st.data(), added_tokens(len(VOCABULARY)), st.booleans(), st.sampled_from([None, True, False]), st.booleans())
+def test_added_tokens_and_settings(
+    data: st.DataObject, added: dict[int, AddedToken], lowercase: bool, strip_accents: bool | None, chinese: bool
+) -> None:
+    """Added tokens of every kind are found as in `tokenizers`, with every normalization."""
+    tokenizer = build_tokenizer(list(VOCABULARY))
+    tokenizer.normalizer = bert_normalizer(lowercase, strip_accents, chinese)
+    tokenizer.add_tokens(list(added.values()))
+    parts = [*(token.content for token in added.values()), *STRINGS, " ", "a", "A", "b", "_", "中"]
+    text = "".join(data.draw(st.lists(st.sampled_from(parts), max_size=8)))
+    added = tokenizer.get_added_tokens_decoder()
+    found = encode(text, VOCABULARY, lowercase, added, strip_accents, chinese)
+    assert list(found.ids) == tokenizer.encode(text, add_special_tokens=False).ids
