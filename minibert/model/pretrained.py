@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from minibert.kernels import AttentionImplementation, choose_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoints.loading import CONFIG_FILE, load, register
-from minibert.model.checkpoints.names import NameTable, same_values
+from minibert.model.checkpoints.names import NameTable, same_values, shorten, without_wrappers
 from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
 from minibert.model.config import ModelConfig
 from minibert.model.stacks import LayerStack
@@ -89,8 +89,13 @@ class PretrainedModel(nn.Module):
 
         Args:
             state_dict: the weights to write, such as those gathered from several processes. Default: the model's own.
+
+        Raises: ValueError that names the parameters which are missing in `state_dict`, or have no name in a checkpoint file.
         """
-        weights = self.state_dict() if state_dict is None else state_dict
+        own = self.state_dict()
+        weights = own if state_dict is None else state_dict
+        if missing := {*map(without_wrappers, own)} - {*map(without_wrappers, weights)}:
+            raise ValueError(f"state_dict has no {shorten(sorted(missing))}")
         write_weights(self.export_weights(weights, self.config), Path(directory) / WEIGHTS_FILE)
         self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
 

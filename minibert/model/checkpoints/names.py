@@ -66,7 +66,7 @@ class NameTable:
 
     def unwrap(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Remove the names of wrappers and outer modules from the names of a file. Raises: ValueError if two become one."""
-        plain = {name: name if self.ours(name) else _without_wrappers(name) for name in tensors}
+        plain = {name: name if self.ours(name) else without_wrappers(name) for name in tensors}
         prefixes = [prefix for prefix in self.prefixes(plain.values()) if {*prefix.split(".")} <= {*OUTER_MODULES, ""}]
         prefix = prefixes[0] if prefixes else ""
         unwrapped: dict[str, str] = {}
@@ -104,14 +104,16 @@ class NameTable:
 
         Raises: ValueError that names the parameters which have no place in a file, or none of their own.
         """
-        if unknown := [name for name in weights if self.relative(name) not in self.ours(self.theirs(self.relative(name)))]:
+        sources = {self.relative(without_wrappers(name)): name for name in weights}
+        if unknown := [name for relative, name in sources.items() if relative not in self.ours(self.theirs(relative))]:
             raise ValueError(
                 f"checkpoint files have no name for {shorten(unknown)}. Save adapters such as LoRA with their own library, or "
                 "merge them into the weights (`merge_and_unload` of peft)"
             )
-        is_base_model = bool(self.our_prefix) and not any(name.startswith(self.our_prefix) for name in weights)
+        is_base_model = bool(self.our_prefix) and not any(
+            without_wrappers(name).startswith(self.our_prefix) for name in weights
+        )
         prefix = "" if is_base_model else self.their_prefix
-        sources = {self.relative(name): name for name in weights}
         if len(sources) < len(weights):
             raise ValueError(f"two parameters have one name in checkpoint files: {shorten(weights.keys() - sources.values())}")
         tensors: dict[str, Tensor] = {}
@@ -161,7 +163,8 @@ def _split_name(name: str) -> tuple[str, str, str]:
     return *split_number(module), leaf if leaf in ("weight", "bias") else ""
 
 
-def _without_wrappers(name: str) -> str:
+def without_wrappers(name: str) -> str:
+    """Remove the names in `WRAPPERS` from a parameter name."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 

@@ -6,6 +6,7 @@ Files may be damaged or hostile: everything in them is checked before it is used
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,8 +67,13 @@ def check_parameter(name: str, tensor: Tensor) -> None:
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors to a safetensors file, atomically."""
-    write_atomically(path, safetensors.torch.save(dict(tensors), metadata={"format": "pt"}))
+    """Write tensors to a safetensors file, atomically. Tensors that share memory are written as separate ones."""
+    storages = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+    separate = {
+        name: tensor.clone() if storages[tensor.untyped_storage().data_ptr()] > 1 else tensor
+        for name, tensor in tensors.items()
+    }
+    write_atomically(path, safetensors.torch.save(separate, metadata={"format": "pt"}))
 
 
 def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:

@@ -65,12 +65,49 @@ def test_network_with_adapters_is_rejected_until_they_are_merged(tmp_path: Path)
     torch.testing.assert_close(load(tmp_path)(ids).prediction_logits, expected)
 
 
-def test_parts_of_a_concatenated_tensor_are_written_together(tmp_path: Path) -> None:
+def test_weights_to_write_are_complete(tmp_path: Path) -> None:
+    """One that is missing, and names of a wrapper."""
     model = GPT2LMHeadModel(GPT2Config(vocab_size=9, hidden_size=8, num_attention_heads=2, num_hidden_layers=1))
     weights = model.state_dict()
+    with pytest.raises(ValueError, match=r"two parameters have one name in checkpoint files: words\.weight"):
+        model.save_pretrained(tmp_path, weights | {"module.words.weight": torch.zeros(9, 8)})
+    with pytest.raises(ValueError, match=r"no name for network\.words\.weight"):
+        model.save_pretrained(tmp_path, weights | {"network.words.weight": torch.zeros(9, 8)})
     del weights["decoder.layers.0.attention.key.weight"]
-    with pytest.raises(ValueError, match=r"h\.0\.attn\.c_attn\.weight .* without decoder\.layers\.0\.attention\.key\.weight"):
+    with pytest.raises(ValueError, match=r"state_dict has no decoder\.layers\.0\.attention\.key\.weight"):
         model.save_pretrained(tmp_path, weights)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("part", ["bert", "layer", "layers"])
+def test_network_with_compiled_parts_is_saved(tmp_path: Path, part: str) -> None:
+    model = BertForPreTraining(CONFIG)
+    model.save_pretrained(tmp_path / "before")
+    if part == "bert":
+        model.bert = torch.compile(model.bert)
+    elif part == "layer":
+        model.bert.layers[1] = torch.compile(model.bert.layers[1])
+    else:
+        model.bert.layers = torch.compile(model.bert.layers)
+    assert any("_orig_mod" in name for name in model.state_dict())
+    model.save_pretrained(tmp_path / "after")
+    before, after = (safetensors.torch.load_file(tmp_path / name / "model.safetensors") for name in ("before", "after"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_shared_parameters_are_written_twice(tmp_path: Path) -> None:
+    model = BertForPreTraining(CONFIG)
+    model.bert.layers[1] = model.bert.layers[0]
+    model.save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_parts_of_a_concatenated_tensor_are_written_together() -> None:
+    with pytest.raises(ValueError, match=r"h\.3\.c_attn\.weight .* without layers\.3\.key\.weight"):
+        TABLE.write({"layers.3.query.weight": torch.zeros(2)})
 
 
 def test_two_parameters_with_one_name_are_rejected() -> None:
