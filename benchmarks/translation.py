@@ -26,7 +26,7 @@ from minibert.study import figures
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import read_parallel
 from minibert.text.tokenizer import save_tokenizer
-from minibert.training.decoding import bleu, translate
+from minibert.training.decoding import bleu, round_trip, translate
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.loop import evaluate, train
 from minibert.training.optimizer import adamw, noam
@@ -163,16 +163,18 @@ def main() -> None:
             for name, model in models.items():
                 loss = evaluate(model, task.validation, TranslationObjective(0.0))["target"].loss
                 _fill(decoded, run.model, theirs, name)
-                score = bleu(translate(decoded, task.tokenizer, validation.sources, beams=1), validation.targets)
+                outputs = translate(decoded, task.tokenizer, validation.sources, beams=1, spacing=task.spacing)
+                score = bleu(outputs, validation.targets)
                 curves[name].append((number, loss, score or 0.0))
-                print(f"{name}, step {number}: {loss:.3f} nats, BLEU {score:.2f} (greedy, validation)", flush=True)
+                shown = f"BLEU {score:.2f} of at most {task.bleu_ceiling:.2f} (greedy, validation)"
+                print(f"{name}, step {number}: {loss:.3f} nats, {shown}", flush=True)
     written: dict[str, dict[str, list[str]]] = {f"beam {beams}": {} for beams in (1, 4)}
     for name in models:
         _fill(decoded, run.model, theirs, name)
         decoded.save_pretrained(options.out / name)
         save_tokenizer(task.tokenizer, options.out / name)
         for beams in (1, 4):
-            written[f"beam {beams}"][name] = translate(decoded, task.tokenizer, test.sources, beams)
+            written[f"beam {beams}"][name] = translate(decoded, task.tokenizer, test.sources, beams, spacing=task.spacing)
     ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
     report = {
         "settings": {
@@ -182,6 +184,10 @@ def main() -> None:
         },
         "curves": {
             name: [dict(zip(("step", "loss", "BLEU"), point, strict=True)) for point in curve] for name, curve in curves.items()
+        },
+        "BLEU ceiling": {
+            "validation": task.bleu_ceiling,
+            "test": bleu(round_trip(test.targets, task.tokenizer, task.spacing), test.targets),
         },
         "test BLEU": {search: compared(found, test.targets) for search, found in written.items()},
         "seconds per step": {name: _spread(values) for name, values in seconds.items()},

@@ -34,7 +34,8 @@ def run(options: Translate) -> int:
     if options.beams < 1:
         raise UsageError(f"--beams {options.beams}: must be at least 1")
     from minibert.model import Transformer
-    from minibert.text.tokenizer import UNK, load_tokenizer, token_id
+    from minibert.text.spacing import Spacing
+    from minibert.text.tokenizer import UNK, load_tokenizer, token_id, without_special_tokens
     from minibert.training.decoding import translate
     from minibert.training.distributed import choose_device
 
@@ -44,12 +45,13 @@ def run(options: Translate) -> int:
             lines.pop()  # the last line ends with a newline, and no line begins after it
         device = choose_device(options.device)
         model, tokenizer = Transformer.from_pretrained(options.checkpoint).to(device), load_tokenizer(options.checkpoint)
-        unknown = token_id(tokenizer, UNK)
-        affected = [number for number, row in enumerate(tokenizer.encode_batch(lines), start=1) if unknown in row.ids]
+        unknown, encodings = token_id(tokenizer, UNK), without_special_tokens(tokenizer).encode_batch(lines)
+        affected = [number for number, row in enumerate(encodings, start=1) if unknown in row.ids]
         if affected:
             where = f"line {affected[0]}" + (f" and {len(affected) - 1:,} more" if len(affected) > 1 else "")
             report(f"{where}: words that are not in the vocabulary were replaced with {UNK}")
-        for translation in translate(model, tokenizer, lines, options.beams, options.alpha):
+        spacing = Spacing.load(options.checkpoint)
+        for translation in translate(model, tokenizer, lines, options.beams, options.alpha, spacing):
             say(printable(translation))
     except UnicodeDecodeError as error:
         raise UsageError(f"the standard input is not UTF-8 (byte {error.start + 1})") from None

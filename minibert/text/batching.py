@@ -13,7 +13,8 @@ from torch import Tensor
 IntArray = NDArray[np.int64]
 
 BatchSampler = Callable[[IntArray, np.random.Generator], list[IntArray]]
-"""A function of the examples' lengths and a random generator that returns the indices of the examples in each batch."""
+"""A function of the examples' lengths and a random generator that returns the indices of the examples in each batch. Pairs of
+sequences have a matrix of lengths; see `batches_by_length`."""
 
 BatchT = TypeVar("BatchT")
 BatchT_co = TypeVar("BatchT_co", covariant=True)
@@ -83,27 +84,39 @@ def batches_by_length(lengths: IntArray, generator: np.random.Generator, max_tok
 
     `functools.partial(batches_by_length, max_tokens=2048)` is a `BatchSampler`.
 
+    Args:
+        lengths: number of tokens of each example. If an example has several sequences, which are padded separately, such as a
+            source and a target, this is a matrix with one row per example.
+
     >>> batches = batches_by_length(np.array([3, 9, 3, 9]), np.random.default_rng(0), max_tokens=20)
     >>> sorted(sorted(batch.tolist()) for batch in batches)
     [[0, 2], [1, 3]]
     """
+    lengths = lengths[:, None] if lengths.ndim == 1 else lengths
+    totals = lengths.sum(axis=1)
     order = generator.permutation(len(lengths))
-    block_size = max(1, 16 * max_tokens // max(1, int(lengths.mean() if len(lengths) else 1)))
+    block_size = max(1, 16 * max_tokens // max(1, int(totals.mean() if len(totals) else 1)))
     batches: list[IntArray] = []
     for start in range(0, len(order), block_size):
         block = order[start : start + block_size]
-        by_length = block[np.argsort(lengths[block], kind="stable")]
-        batches += _split_by_tokens(by_length, lengths, max_tokens)
+        by_length = block[np.argsort(totals[block], kind="stable")]
+        batches += split_by_tokens(by_length, lengths, max_tokens)
     generator.shuffle(batches)
     return batches
 
 
-def _split_by_tokens(order: IntArray, lengths: IntArray, max_tokens: int) -> list[IntArray]:
-    """Split `order`, which is sorted by length, into consecutive batches. The last example of a batch is its longest."""
-    starts = [0]
+def split_by_tokens(order: IntArray, lengths: IntArray, max_tokens: int) -> list[IntArray]:
+    """Split `order` into consecutive batches of at most `max_tokens` tokens, including padding.
+
+    Args:
+        lengths: matrix with one row per example: the number of tokens of each of its sequences.
+    """
+    starts, longest = [0], np.zeros(lengths.shape[1], dtype=np.int64)
     for position, example in enumerate(order):
-        if (position + 1 - starts[-1]) * lengths[example] > max_tokens and position > starts[-1]:
+        longest = np.maximum(longest, lengths[example])
+        if (position + 1 - starts[-1]) * longest.sum() > max_tokens and position > starts[-1]:
             starts.append(position)
+            longest = lengths[example]
     return [batch for batch in np.split(order, starts[1:]) if len(batch)]
 
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from minibert.text.options import LettersTask
 from minibert.text.parallel import ORDER_SEED, SEQUENCE_SEED, ParallelEpoch, ParallelText, tokenize_pairs
 from minibert.text.splits import is_validation
-from minibert.text.tokenizer import PAD, token_id
+from minibert.text.tokenizer import PAD, UNK, token_id
 
 ALPHABET = tuple("abcdefghijklmnopqrstuvwxyz")
 
@@ -46,7 +46,8 @@ class LettersExamples:
     def epoch(self, number: int) -> ParallelEpoch:
         """Return an epoch; numbers start at 0."""
         sources, targets = tokenize_pairs(self.texts(number), self.tokenizer)
-        return ParallelEpoch(sources, targets, token_id(self.tokenizer, PAD), (self.seed, ORDER_SEED, number))
+        pad_id, unk_id = token_id(self.tokenizer, PAD), token_id(self.tokenizer, UNK)
+        return ParallelEpoch(sources, targets, pad_id, unk_id, (self.seed, ORDER_SEED, number))
 
 
 def solve_letters(task: LettersTask, letters: Sequence[str]) -> list[str]:

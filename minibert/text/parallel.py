@@ -1,5 +1,6 @@
 """Parallel text: sources with their targets, as examples and batches for an encoder-decoder Transformer."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -15,7 +16,7 @@ from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
 from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.splits import is_validation
-from minibert.text.tokenizer import PAD, token_id
+from minibert.text.tokenizer import PAD, UNK, token_id, without_special_tokens
 
 ORDER_SEED, SEQUENCE_SEED = 0, 1
 """Part of the seed that differs for the order of examples and for random sequences of letters, so that they are independent."""
@@ -100,17 +101,28 @@ class ParallelEpoch:
     sources: list[list[int]]
     targets: list[list[int]]
     pad_id: int
+    unk_id: int
+    """Id of [UNK], which is never a label: there is nothing to learn from it."""
     seed: tuple[int, ...]
 
     @property
     def lengths(self) -> IntArray:
-        """Number of tokens of each pair. A target counts one token less, because inputs and labels are shifted by one."""
+        """Number of tokens of each pair."""
+        lengths: IntArray = self.lengths_by_side.sum(axis=1)
+        return lengths
+
+    @property
+    def lengths_by_side(self) -> IntArray:
+        """Number of tokens of each source and each target, as two columns.
+
+        A target counts one token less, because inputs and labels are shifted by one.
+        """
         pairs = zip(self.sources, self.targets, strict=True)
-        return np.array([len(source) + len(target) - 1 for source, target in pairs], dtype=np.int64)
+        return np.array([(len(source), len(target) - 1) for source, target in pairs], dtype=np.int64).reshape(-1, 2)
 
     def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
         """Return the indices of the pairs in each batch, in this epoch's random order."""
-        return batch_sampler(self.lengths, np.random.default_rng(self.seed))
+        return batch_sampler(self.lengths_by_side, np.random.default_rng(self.seed))
 
     def batch(self, indices: IntArray) -> ParallelBatch:
         """Return a batch of pairs. Without indices, return one pair that has no labels."""
@@ -118,34 +130,66 @@ class ParallelEpoch:
         input_ids, attention_mask = pad_rows([self.sources[row] for row in rows], self.pad_id)
         decoder_input_ids, _ = pad_rows([self.targets[row][:-1] for row in rows], self.pad_id)
         labels, _ = pad_rows([self.targets[row][1:] for row in rows], IGNORE_INDEX)
-        if not len(indices):
-            labels = torch.full_like(labels, IGNORE_INDEX)
+        labels = labels.masked_fill(labels == self.unk_id if len(indices) else torch.ones_like(labels).bool(), IGNORE_INDEX)
         return ParallelBatch(input_ids, attention_mask, decoder_input_ids, labels)
 
 
 class ParallelExamples:
     """Tokenized parallel text: the same pairs in every epoch, in a different order.
 
+    Pairs that cannot be used are skipped: those of which the tokenizer leaves nothing on a side, and those that are too long.
+
     Args:
         seed: seed of the order.
-        max_length: maximum number of tokens of a source or a target. Longer pairs are skipped; `skipped` is their number.
+        max_length: maximum number of tokens of a source or a target.
+        max_tokens: maximum number of tokens of both together; None for no maximum.
+
+    Attributes:
+        text: the pairs that are not skipped.
+        skipped: number of pairs skipped for each reason.
     """
 
-    def __init__(self, text: ParallelText, tokenizer: Tokenizer, seed: int, max_length: int) -> None:
-        sources, targets = tokenize_pairs(text, tokenizer)
-        pairs = list(zip(sources, targets, strict=True))
-        kept = [(source, target) for source, target in pairs if len(source) <= max_length and len(target) - 1 <= max_length]
-        self.sources = [source for source, _ in kept]
-        self.targets = [target for _, target in kept]
-        self.skipped = len(pairs) - len(kept)
-        self.pad_id, self.seed = token_id(tokenizer, PAD), seed
+    def __init__(
+        self, text: ParallelText, tokenizer: Tokenizer, seed: int, max_length: int, max_tokens: int | None = None
+    ) -> None:
+        self.pad_id, self.unk_id, self.seed = token_id(tokenizer, PAD), token_id(tokenizer, UNK), seed
+        self.text = ParallelText([], [])
+        self.sources: list[list[int]] = []
+        self.targets: list[list[int]] = []
+        self.skipped = Counter({"with an empty side": text.skipped} if text.skipped else {})
+        pairs = zip(text.sources, text.targets, *tokenize_pairs(text, tokenizer), strict=True)
+        for source, target, source_ids, target_ids in pairs:
+            lengths = len(source_ids), len(target_ids) - 1
+            if not source_ids or not target_ids:
+                self.skipped["with an empty side"] += 1
+            elif max(lengths) > max_length:
+                self.skipped[f"with more than {max_length} tokens on a side (see --max-length)"] += 1
+            elif max_tokens is not None and sum(lengths) > max_tokens:
+                self.skipped[f"with more than {max_tokens} tokens on both sides together (see --batch-tokens)"] += 1
+            else:
+                self.text.sources.append(source)
+                self.text.targets.append(target)
+                self.sources.append(source_ids)
+                self.targets.append(target_ids)
+
+    def describe_skipped(self) -> str:
+        """List the skipped pairs and the reasons; empty if there are none."""
+        return ", ".join(f"{count:,} pairs {reason}" for reason, count in self.skipped.items())
 
     def epoch(self, number: int) -> ParallelEpoch:
         """Return an epoch; numbers start at 0."""
-        return ParallelEpoch(self.sources, self.targets, self.pad_id, (self.seed, ORDER_SEED, number))
+        return ParallelEpoch(self.sources, self.targets, self.pad_id, self.unk_id, (self.seed, ORDER_SEED, number))
 
 
 def tokenize_pairs(text: ParallelText, tokenizer: Tokenizer) -> tuple[list[list[int]], list[list[int]]]:
-    """Tokenize sources and targets, each as [CLS] … [SEP]."""
-    sources, targets = tokenizer.encode_batch(text.sources), tokenizer.encode_batch(text.targets)
-    return [encoding.ids for encoding in sources], [encoding.ids for encoding in targets]
+    """Tokenize sources and targets, each as [CLS] … [SEP], or as an empty list if the tokenizer leaves nothing of the text."""
+    return tokenize_lines(text.sources, tokenizer), tokenize_lines(text.targets, tokenizer)
+
+
+def tokenize_lines(lines: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
+    """Tokenize lines, each as [CLS] … [SEP], or as an empty list if the tokenizer leaves nothing: of U+200B, for example.
+
+    A literal [MASK] or [SEP] in a line is text, not a special token.
+    """
+    encodings = without_special_tokens(tokenizer).encode_batch(lines)
+    return [[] if all(encoding.special_tokens_mask) else encoding.ids for encoding in encodings]

@@ -98,6 +98,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.position = DataPosition()
         self.last_batches: list[BatchT] = []
         """The micro-batches of the last step."""
+        self.extra_files: dict[str, str] = {}
+        """Text files, by name, that are written next to the model with every checkpoint and export."""
 
     def run(self) -> Generator[Step, None, None]:
         """Run the remaining steps and yield the result of each.
@@ -189,6 +191,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.model.save_pretrained(folder, weights)
         if tokenizer is not None:
             save_tokenizer(tokenizer, folder, self.model.config.max_position_embeddings)
+        for name, text in self.extra_files.items():
+            write_atomically(folder / name, text)
 
     def _weights(self) -> dict[str, Tensor]:
         """Collect the whole model in the memory of the CPU, under its own parameter names."""

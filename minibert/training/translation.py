@@ -3,9 +3,10 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ from minibert.text.parallel import (
     read_parallel,
     split_parallel,
 )
+from minibert.text.spacing import SPACING_FILE, Spacing
 from minibert.text.tokenizer import (
     CLS,
     PAD,
     SEP,
     SPECIAL_TOKENS,
+    UNK,
     build_tokenizer,
     load_tokenizer,
     save_tokenizer,
@@ -43,7 +46,15 @@ from minibert.text.tokenizer import (
     vocabulary_size,
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
-from minibert.training.decoding import bleu, exact_match, similar_lengths, translate
+from minibert.text.unknown import count_unknown
+from minibert.training.decoding import (
+    as_the_tokenizer_writes,
+    bleu,
+    exact_match,
+    round_trip,
+    similar_lengths,
+    translate,
+)
 from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
 from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, noam
@@ -56,7 +67,8 @@ TARGET_COLUMNS = (
     Column("target acc.", "validation_target_accuracy", ".1%"),
 )
 BLEU, EXACT_MATCH = Column("BLEU", "validation_bleu", ".1f"), Column("exact match", "validation_exact_match", ".1%")
-TRANSLATION = TaskMetrics("translation", "target", (*TARGET_COLUMNS, BLEU), curve=BLEU)
+BLEU_CEILING = Column("BLEU ceiling", "validation_bleu_ceiling", ".1f")
+TRANSLATION = TaskMetrics("translation", "target", (*TARGET_COLUMNS, BLEU, BLEU_CEILING), curve=BLEU)
 LETTERS = TaskMetrics("letters", "target", (*TARGET_COLUMNS, EXACT_MATCH), curve=EXACT_MATCH)
 LETTERS_EXAMPLES_PER_EPOCH, LETTERS_VALIDATION_EXAMPLES = 5000, 500
 
@@ -93,20 +105,27 @@ class TranslationTask:
     validation: list[ParallelBatch]
     """Validation batches; empty if there is no validation text."""
     validation_text: ParallelText
-    """Validation text. Its targets are normalized by the tokenizer, as the model's outputs are: lowercase, for example."""
+    """Validation text. Its targets have the characters that the tokenizer writes: lower-case letters, for example."""
     max_length: int
     """Maximum number of tokens of a source or a target."""
     score_outputs: Callable[[Sequence[str], Sequence[str]], float | None]
     """Function of outputs and targets that computes the metric `metrics.curve`; None if it is not available."""
     settings: dict[str, Any]
     summary: str
+    spacing: Spacing | None = None
+    """Spaces between the words of outputs; see `decoding.translate`."""
+    bleu_ceiling: float | None = None
+    """BLEU of the validation targets themselves, tokenized and decoded: that of a perfect model."""
 
     @property
     def baselines(self) -> dict[str, float]:
         return {"ln V": math.log(vocabulary_size(self.tokenizer))}
 
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[Transformer, ParallelBatch]:
-        return translation_run(self.config, device_options, self.train, self.tokenizer, self.max_length, processes)
+        run = translation_run(self.config, device_options, self.train, self.tokenizer, self.max_length, processes)
+        if self.spacing is not None:
+            run.extra_files[SPACING_FILE] = self.spacing.to_json()
+        return run
 
     def cost(self, run: TrainingRun[Any, ParallelBatch]) -> tuple[int, int]:
         return translation_cost(run.model.config, run.last_batches)
@@ -116,7 +135,7 @@ class TranslationTask:
             return None
         scores = run.evaluate(self.validation, TranslationObjective(label_smoothing=0.0))
         with evaluation_mode(run.model):
-            outputs = translate(run.model, self.tokenizer, self.validation_text.sources, beams=1)
+            outputs = translate(run.model, self.tokenizer, self.validation_text.sources, beams=1, spacing=self.spacing)
         reshard(run.model)
         if not (entry := validation_entry(scores)):
             return Evaluation({}, "the loss is not finite")
@@ -127,7 +146,11 @@ class TranslationTask:
         if (score := self.score_outputs(outputs, self.validation_text.targets)) is None:
             return Evaluation(entry, f"{line} (no {column.heading}: pip install 'minibert[translation]')")
         entry[column.metric] = score
-        return Evaluation(entry, f"{line}, {column.heading} {score:{column.form}} (greedy)")
+        ceiling = ""
+        if self.bleu_ceiling is not None:
+            entry[BLEU_CEILING.metric] = self.bleu_ceiling
+            ceiling = f" of at most {self.bleu_ceiling:{column.form}}"
+        return Evaluation(entry, f"{line}, {column.heading} {score:{column.form}}{ceiling} (greedy)")
 
     def describe(self, batches: Sequence[ParallelBatch]) -> list[str]:
         def tokens(ids: list[int]) -> str:
@@ -145,7 +168,14 @@ def prepare_letters(operation: LettersTask, max_letters: int, config: Translatio
 
     Args:
         directory: folder to write the tokenizer to.
+
+    Raises: ValueError if a pair of sequences does not fit into a step.
     """
+    if (longest := 2 * max_letters + 3) > config.batch_tokens:  # [CLS] and [SEP] twice; the last [SEP] is no input
+        raise ValueError(
+            f"a pair of sequences of {max_letters} letters has {longest} tokens, but a step has {config.batch_tokens}: "
+            "raise --batch-tokens, or lower --letters"
+        )
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
     save_tokenizer(tokenizer, directory)
     train = LettersExamples(operation, tokenizer, config.seed, LETTERS_EXAMPLES_PER_EPOCH, max_letters)
@@ -186,28 +216,20 @@ def prepare_translation(
     name = " and ".join(path.name for path in text.text)
     if not len(train):
         raise CorpusError(f"{text.text[0]}: no pair is left for training, all are used for validation")
+    train = replace(train, skipped=whole.skipped)
     if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
         save_tokenizer(make_tokenizer(vocabulary, [*train.sources, *train.targets]), directory)  # both share one embedding
     tokenizer = load_tokenizer(directory)
     for token in SPECIAL_TOKENS:
         token_id(tokenizer, token)
-    examples = ParallelExamples(train, tokenizer, config.seed, text.max_length)
-    batches = _validation_batches(ParallelExamples(validation, tokenizer, 0, text.max_length).epoch(0))
-    if not examples.sources:
-        raise CorpusError(f"{text.text[0]}: every pair has more than {text.max_length} tokens on a side: raise --max-length")
-    summary = (
-        f"Text: {printable(name)}\n"
-        f"  Training: {len(examples.sources):,} pairs, {int(examples.epoch(0).lengths.sum()):,} tokens; vocabulary: "
-        f"{vocabulary_size(tokenizer):,}. Validation: {len(validation):,} pairs"
-    )
-    if not len(validation):
-        summary += "\n  There will be no evaluation: use --validation, or raise --validation-fraction."
-    if whole.skipped:
-        summary += f"\n  Skipped: {whole.skipped:,} pairs with an empty side."
-    if examples.skipped:
-        summary += f"\n  Skipped: {examples.skipped:,} pairs with more than {text.max_length} tokens on a side (--max-length)."
-    if tokenizer.normalizer is not None:
-        validation = replace(validation, targets=[tokenizer.normalizer.normalize_str(target) for target in validation.targets])
+    examples = ParallelExamples(train, tokenizer, config.seed, text.max_length, config.batch_tokens)
+    held_out = ParallelExamples(validation, tokenizer, 0, text.max_length)
+    for split, files in ((examples, text.text), (held_out, text.validation)):
+        if files and not split.sources:
+            raise CorpusError(f"{files[0]}: no pair can be used; there are {split.describe_skipped()}")
+    spacing = Spacing.learn(examples.text.targets, tokenizer)
+    targets = [as_the_tokenizer_writes(target, tokenizer) for target in held_out.text.targets]
+    bleu_ceiling = bleu(round_trip(targets, tokenizer, spacing), targets) if targets else None
     settings = {
         "task": TRANSLATION.task,
         "training": asdict(config),
@@ -221,12 +243,45 @@ def prepare_translation(
         },
     }
     return TranslationTask(
-        TRANSLATION, config, tokenizer, examples, batches, validation, text.max_length, bleu, settings, summary
+        TRANSLATION,
+        config,
+        tokenizer,
+        examples,
+        _validation_batches(held_out.epoch(0)),
+        replace(held_out.text, targets=targets),
+        text.max_length,
+        bleu,
+        settings,
+        "\n  ".join([f"Text: {printable(name)}", *_describe_text(examples, held_out, tokenizer, bleu_ceiling)]),
+        spacing,
+        bleu_ceiling,
     )
 
 
+def _describe_text(
+    examples: ParallelExamples, held_out: ParallelExamples, tokenizer: Tokenizer, bleu_ceiling: float | None
+) -> Iterator[str]:
+    """Describe the training and validation text, a line for each fact."""
+    tokens = int(examples.epoch(0).lengths.sum())
+    yield f"Training: {len(examples.sources):,} pairs, {tokens:,} tokens; vocabulary: {vocabulary_size(tokenizer):,}"
+    yield f"Validation: {len(held_out.sources):,} pairs"
+    for name, split in (("training", examples), ("validation", held_out)):
+        if split.skipped:
+            yield f"Skipped in {name}: {split.describe_skipped()}."
+    if not held_out.sources:
+        yield "There will be no evaluation: use --validation, or raise --validation-fraction."
+    elif bleu_ceiling is not None:
+        yield f"Ceiling of BLEU: {bleu_ceiling:.1f}, that of the validation targets themselves, tokenized and decoded."
+    for name, texts in (("sources", examples.text.sources), ("targets", examples.text.targets)):
+        yield f"Training {name}: {count_unknown(texts, tokenizer).describe()}"
+    if count := sum(examples.unk_id in target for target in examples.targets):
+        yield f"{count:,} training targets contain {UNK}, which is not learned."
+    if (count := sum(map(eq, examples.sources, examples.targets))) > len(examples.sources) / 2:
+        yield f"Warning: in {count:,} pairs source and target are equal."
+
+
 def _validation_batches(epoch: ParallelEpoch) -> list[ParallelBatch]:
-    return [epoch.batch(indices) for indices in similar_lengths(epoch.lengths)]
+    return [epoch.batch(indices) for indices in similar_lengths(epoch.lengths_by_side)]
 
 
 def translation_run(

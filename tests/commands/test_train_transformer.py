@@ -12,11 +12,10 @@ import torch
 
 from minibert import Transformer, TransformerConfig
 from minibert.commands import main
-from minibert.model.generation import GeneratedSequence
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 from minibert.training import translation
-from minibert.training.decoding import bleu, exact_match, translate
+from minibert.training.decoding import translate
 from minibert.training.options import TranslationConfig
 from minibert.training.translation import prepare_translation
 from tests.processes import start
@@ -110,7 +109,7 @@ def test_validation_targets_are_normalized(tmp_path: Path, cased: bool) -> None:
     source = ParallelTextOptions((file,), validation=(file,))
     task = prepare_translation(source, VocabularyOptions(vocab_size=40, cased=cased), TranslationConfig(), tmp_path)
     assert task.validation_text.targets == (["Two dogs"] if cased else ["two dogs"])
-    assert "Skipped: 1 pairs with an empty side." in task.summary
+    assert "Skipped in training: 1 pairs with an empty side." in task.summary
     all_train = replace(source, validation=(), validation_fraction=0)
     alone = prepare_translation(all_train, VocabularyOptions(vocab_size=40), TranslationConfig(), tmp_path)
     assert "There will be no evaluation: use --validation" in alone.summary
@@ -198,19 +197,3 @@ def test_input_that_is_not_utf8_is_refused(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ok\n\xff\n")))
     assert main(["translate", str(tmp_path)]) == 2
     assert "is not UTF-8 (byte 4)" in capsys.readouterr().err
-
-
-def test_scores() -> None:
-    """BLEU is that of sacrebleu; exact match compares whole outputs."""
-    assert exact_match(["a b", "c"], ["a b", "d"]) == 0.5
-    targets = ["a small dog runs over the green grass", "two men are here"]
-    assert bleu(targets, targets) == pytest.approx(100)
-    assert bleu(["the the the", "no"], targets) < 5
-
-
-def test_spaces_around_hyphens_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """WordPiece splits at hyphens and does not store that there was no space."""
-    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "t", "-", "shirt", "."])
-    written = GeneratedSequence([5, 6, 7, 8, 9, 3], 0.0)
-    monkeypatch.setattr(Transformer, "generate", lambda model, ids, *more: [written] * len(ids))
-    assert translate(Transformer(replace(TINY, vocab_size=10)), tokenizer, ["a", "a"]) == ["a t-shirt."] * 2

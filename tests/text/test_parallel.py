@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import shift_right
-from minibert.text.batching import batches_by_length
+from minibert.text.batching import batches_by_length, epoch_batches
 from minibert.text.file_formats import CorpusError
 from minibert.text.letters import ALPHABET, LettersExamples
 from minibert.text.parallel import ParallelEpoch, ParallelExamples, ParallelText, read_parallel, split_parallel
@@ -21,6 +21,15 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from tests.strategies import seeds
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
+
+
+INVISIBLE = st.text(st.sampled_from("\u200b\ufeff\u00ad\u2060\ufffd\x01\x7f\u3000 "), max_size=3)
+"""Texts of which BERT's tokenizer leaves nothing."""
+
+
+def invisible_or(text: str) -> st.SearchStrategy[str]:
+    """Draw an invisible text, or `text` with one before it and one after it."""
+    return INVISIBLE | st.builds(lambda before, after: before + text + after, INVISIBLE, INVISIBLE)
 
 
 def written(path: Path, text: str) -> Path:
@@ -87,11 +96,57 @@ class TestParallelExamples:
         assert torch.equal(batch.decoder_input_ids[is_target], shifted[is_target])
 
     def test_long_pairs_are_skipped_and_counted(self) -> None:
-        """A pair is skipped if its source or its target is too long."""
-        text = ParallelText(["a b c d", "a", "a"], ["a", "a b c d", "b"])
-        examples = ParallelExamples(text, TOKENIZER, seed=0, max_length=4)
-        assert examples.skipped == 2
+        """A pair is skipped if its source or its target is too long, or both together."""
+        text = ParallelText(["a b c d", "a", "a", "a b"], ["a", "a b c d", "b", "a b c"])
+        examples = ParallelExamples(text, TOKENIZER, seed=0, max_length=4, max_tokens=7)
+        assert examples.text == ParallelText(["a"], ["b"])
         assert examples.sources == [[2, 5, 3]]
+        assert examples.describe_skipped() == (
+            "2 pairs with more than 4 tokens on a side (see --max-length), "
+            "1 pairs with more than 7 tokens on both sides together (see --batch-tokens)"
+        )
+        assert ParallelExamples(text, TOKENIZER, seed=0, max_length=9).describe_skipped() == ""
+
+    @given(st.lists(st.tuples(invisible_or("a b"), invisible_or("c")), max_size=9), st.integers(0, 2))
+    def test_pairs_of_which_the_tokenizer_leaves_nothing_are_skipped_and_counted(
+        self, pairs: list[tuple[str, str]], blank: int
+    ) -> None:
+        """Characters without width, control characters and the like are no text. Pairs with a blank side are counted too."""
+        text = ParallelText([source for source, _ in pairs], [target for _, target in pairs], blank)
+        examples = ParallelExamples(text, TOKENIZER, seed=0, max_length=9)
+        complete = [(source, target) for source, target in pairs if "a b" in source and "c" in target]
+        assert list(zip(examples.text.sources, examples.text.targets, strict=True)) == complete
+        assert examples.sources == [[2, 5, 6, 3]] * len(complete)
+        assert examples.skipped["with an empty side"] == len(pairs) - len(complete) + blank
+
+    def test_literal_special_tokens_are_text(self) -> None:
+        """They are split into unknown pieces here; otherwise [SEP] would end the target."""
+        examples = ParallelExamples(ParallelText(["a [PAD]"], ["[SEP] b [MASK]"]), TOKENIZER, seed=0, max_length=9)
+        assert examples.sources == [[2, 5, 1, 1, 1, 3]]
+        assert examples.targets == [[2, 1, 1, 1, 6, 1, 1, 1, 3]]
+
+    def test_unknown_pieces_are_never_labels(self) -> None:
+        """They are inputs only."""
+        batch = (
+            ParallelExamples(ParallelText(["学 a"], ["b 学 c 学"]), TOKENIZER, seed=0, max_length=9)
+            .epoch(0)
+            .batch(np.array([0]))
+        )
+        assert batch.input_ids.tolist() == [[2, 1, 5, 3]]
+        assert batch.decoder_input_ids.tolist() == [[2, 6, 1, 7, 1]]
+        assert batch.labels.tolist() == [[6, IGNORE_INDEX, 7, IGNORE_INDEX, 3]]
+
+    @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=60), st.integers(64, 200), seeds)
+    def test_batches_have_at_most_the_given_number_of_padded_tokens(
+        self, lengths: list[tuple[int, int]], max_tokens: int, seed: int
+    ) -> None:
+        """The number of sources and targets that the model computes, including padding, is never larger."""
+        text = ParallelText(
+            [" ".join("a" * source) for source, _ in lengths], [" ".join("a" * target) for _, target in lengths]
+        )
+        epoch = ParallelExamples(text, TOKENIZER, seed, max_length=40).epoch(0)
+        for batch in epoch_batches(epoch, partial(batches_by_length, max_tokens=max_tokens)):
+            assert batch.input_ids.numel() + batch.decoder_input_ids.numel() <= max_tokens
 
     def test_batch_without_indices_has_no_labels(self) -> None:
         """A process without examples in a step gets such a batch."""
@@ -102,8 +157,8 @@ class TestParallelExamples:
     def test_every_pair_is_in_one_batch_and_the_order_is_reproducible(self, lengths: list[int], seed: int, number: int) -> None:
         """The order depends only on the seed, which contains the epoch."""
         pairs = [[5] * length for length in lengths]
-        epoch = ParallelEpoch(pairs, pairs, 0, (seed, 0, number))
+        epoch = ParallelEpoch(pairs, pairs, 0, 1, (seed, 0, number))
         found = epoch.batch_indices(partial(batches_by_length, max_tokens=12))
         assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
-        again = ParallelEpoch(pairs, pairs, 0, (seed, 0, number)).batch_indices(partial(batches_by_length, max_tokens=12))
+        again = ParallelEpoch(pairs, pairs, 0, 1, (seed, 0, number)).batch_indices(partial(batches_by_length, max_tokens=12))
         assert [indices.tolist() for indices in found] == [indices.tolist() for indices in again]

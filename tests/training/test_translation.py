@@ -1,14 +1,23 @@
-"""The translation objective: its losses and its numbers of targets."""
+"""The translation objective, and the preparation of parallel text and of letters."""
+
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import Seq2SeqLMOutput
+from minibert.text.file_formats import CorpusError
+from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch
-from minibert.training.translation import TranslationObjective
+from minibert.text.spacing import SPACING_FILE, Spacing
+from minibert.training.decoding import bleu
+from minibert.training.distributed import SINGLE_PROCESS
+from minibert.training.options import DeviceOptions, TranslationConfig
+from minibert.training.translation import TranslationObjective, TranslationTask, prepare_letters, prepare_translation
 from tests import reference
 from tests.strategies import normal, seeds
 
@@ -70,3 +79,121 @@ class TestTranslationObjective:
         parts = [objective.loss_sums(Fixed(logits), batch)["target"] for batch in single_rows]
         np.testing.assert_allclose(whole.loss.item(), sum(part.loss.item() for part in parts))
         assert int(whole.correct) == sum(int(part.correct) for part in parts)
+
+
+PAIRS = [f"ein Hund sieht {number} Katzen.\ta dog (well-fed) sees {number} cats." for number in range(10, 60)]
+CONFIG = TranslationConfig(steps=1, batch_tokens=256)
+
+
+def prepared(
+    folder: Path, train: list[str], validation: list[str] | None = None, config: TranslationConfig = CONFIG, **more: object
+) -> TranslationTask:
+    """Prepare training on pairs, written with a tab between source and target."""
+    files = {"text": train} | ({} if validation is None else {"validation": validation})
+    for name, lines in files.items():
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = ParallelTextOptions(**{name: (folder / f"{name}.tsv",) for name in files}, **more)
+    return prepare_translation(text, VocabularyOptions(vocab_size=120, cased=True), config, folder)
+
+
+class TestPrepareTranslation:
+    def test_pairs_that_cannot_be_used_are_skipped_and_counted(self, tmp_path: Path) -> None:
+        """An invisible side, a blank side, a long side, and too many tokens together."""
+        odd = [
+            "\u200b\ta dog",
+            "ein Hund\t\u00ad\ufeff",
+            "ein Hund\t",
+            "Hund " * 30 + "\tdogs",
+            "Hund " * 15 + "\t" + "dog " * 15,
+        ]
+        task = prepared(tmp_path, PAIRS + odd, PAIRS[:3], TranslationConfig(batch_tokens=32), max_length=25)
+        assert len(task.train.sources) == len(PAIRS)
+        assert (
+            "Skipped in training: 3 pairs with an empty side, 1 pairs with more than 25 tokens on a side (see --max-length), "
+            "1 pairs with more than 32 tokens on both sides together (see --batch-tokens)."
+        ) in task.summary
+        run = task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
+        for _, (_, batches) in zip(range(60), run.batches(), strict=False):
+            assert sum(batch.input_ids.numel() + batch.decoder_input_ids.numel() for batch in batches) <= 32
+
+    @pytest.mark.parametrize(
+        ("pair", "reason"),
+        [("Hund " * 40 + "\tdog", "1 pairs with more than 25 tokens on a side"), ("\u200b\tdog", "1 pairs with an empty side")],
+    )
+    def test_text_without_usable_pairs_is_refused_before_training(self, pair: str, reason: str, tmp_path: Path) -> None:
+        """The message names the file and the reason. Who gives a validation file does not want a run without evaluation."""
+        with pytest.raises(CorpusError, match=rf"text\.tsv: no pair can be used; there are {reason}"):
+            prepared(tmp_path, [pair], max_length=25, validation_fraction=0)
+        with pytest.raises(CorpusError, match=rf"validation\.tsv: no pair can be used; there are {reason}"):
+            prepared(tmp_path, PAIRS, [pair], max_length=25)
+
+    def test_missing_evaluation_is_announced(self, tmp_path: Path) -> None:
+        """If the pairs that are held out of the text are all too long."""
+        long = [pair.replace("Hund", "Hund " * 40) for pair in PAIRS]
+        task = prepared(tmp_path, [*long, "Hund\tdog"], validation_fraction=0.1, max_length=25)
+        assert task.validation == []
+        assert "Skipped in validation: " in task.summary
+        assert "There will be no evaluation: use --validation, or raise --validation-fraction." in task.summary
+
+    @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
+    def test_long_validation_pairs_are_left_out(self, positions: str, tmp_path: Path) -> None:
+        """Of the loss and of BLEU, as in training. With learned positions, the evaluation could not compute them."""
+        config = TranslationConfig(steps=1, batch_tokens=256, positions=positions)
+        task = prepared(tmp_path, PAIRS, [*PAIRS[:2], "Hund " * 40 + "\tdog", "Hund\t" + "dog " * 40], config, max_length=25)
+        assert len(task.validation_text) == sum(len(batch.labels) for batch in task.validation) == 2
+        assert "Skipped in validation: 2 pairs with more than 25 tokens on a side" in task.summary
+        assert "BLEU" in task.evaluate(task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)).line
+
+    def test_unknown_text_is_counted_and_shown(self, tmp_path: Path) -> None:
+        """By characters on each side, and the number of targets that have some."""
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        assert "Training sources: 0.00% of the characters become [UNK]." in task.summary
+        assert "training targets contain" not in task.summary
+        save = tmp_path / "tokenizer"
+        save.mkdir()
+        for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+            (tmp_path / file).rename(save / file)
+        (tmp_path / "text.tsv").write_text(
+            "\n".join([*PAIRS, "ein Hund\tsome 学 dogs 学", "Hund\t学 a"]) + "\n", encoding="utf-8"
+        )
+        text = ParallelTextOptions(text=(tmp_path / "text.tsv",), validation=(tmp_path / "validation.tsv",))
+        task = prepare_translation(text, VocabularyOptions(tokenizer=str(save)), CONFIG, tmp_path)
+        shares = [line for line in task.summary.splitlines() if "Training targets" in line]
+        assert len(shares) == 1
+        assert "0.00%" not in shares[0]
+        assert "2 training targets contain [UNK], which is not learned." in task.summary
+
+    def test_equal_sides_are_reported(self, tmp_path: Path) -> None:
+        """As when one file is given twice."""
+        equal = [pair.split("\t")[0] + "\t" + pair.split("\t")[0] for pair in PAIRS]
+        assert "Warning: in 50 pairs source and target are equal." in prepared(tmp_path, equal, PAIRS[:3]).summary
+        assert "are equal" not in prepared(tmp_path, PAIRS, PAIRS[:3]).summary
+
+    def test_bleu_is_shown_with_its_ceiling(self, tmp_path: Path) -> None:
+        """The ceiling is the BLEU of the validation targets, tokenized and decoded: below 100 if they have unusual spaces."""
+        validation = ["ein Hund sieht 10 Katzen.\ta dog ( well - fed ) sees 10 cats .", *PAIRS[:2]]
+        task = prepared(tmp_path, PAIRS, validation)
+        decoded = ["a dog (well-fed) sees 10 cats.", *(pair.split("\t")[1] for pair in PAIRS[:2])]
+        assert task.bleu_ceiling == bleu(decoded, task.validation_text.targets) < 100
+        assert f"Ceiling of BLEU: {task.bleu_ceiling:.1f}" in task.summary
+        evaluation = task.evaluate(task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS))
+        assert f"of at most {task.bleu_ceiling:.1f} (greedy)" in evaluation.line
+        assert evaluation.entry["validation_bleu_ceiling"] == task.bleu_ceiling
+
+    def test_learned_spaces_are_written_with_the_model(self, tmp_path: Path) -> None:
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS).export(tmp_path / "model", task.tokenizer)
+        assert (tmp_path / "model" / SPACING_FILE).is_file()
+        words = ["one", "(", "well", "-", "fed", ")", "."]
+        assert Spacing.load(tmp_path / "model").join(words) == task.spacing.join(words) == "one (well-fed)."
+
+
+class TestPrepareLetters:
+    def test_sequences_that_do_not_fit_into_a_step_are_refused(self, tmp_path: Path) -> None:
+        """10 letters are 12 source tokens and 11 target tokens."""
+        message = "a pair of sequences of 10 letters has 23 tokens, but a step has 22: raise --batch-tokens, or lower --letters"
+        with pytest.raises(ValueError, match=message):
+            prepare_letters("sort", 10, TranslationConfig(batch_tokens=22), tmp_path)
+        task = prepare_letters("sort", 10, TranslationConfig(batch_tokens=23), tmp_path)
+        epoch = task.train.epoch(0)
+        assert (epoch.lengths_by_side.max(axis=0) == [12, 11]).all()

@@ -1,0 +1,111 @@
+"""Translation of lines with a trained Transformer, and the scores of the outputs."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from torch import nn
+
+from minibert import Transformer, TransformerConfig
+from minibert.text.letters import ALPHABET
+from minibert.text.spacing import Spacing
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from minibert.training import decoding
+from minibert.training.decoding import as_the_tokenizer_writes, bleu, exact_match, round_trip, similar_lengths, translate
+from tests.strategies import seeds
+
+TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET, ".", "##b"])
+INVISIBLE = ["", " ", "\t", "\u200b", "\ufeff", "\u00ad", "\u2060", "\x01\x7f", "\ufffd", "\u3000"]
+
+
+def random_model(seed: int = 0, **changed: object) -> Transformer:
+    """Create a tiny model with random parameters, in float64 and in evaluation mode, that rarely ends an output early."""
+    sizes = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "encoder_layers": 1, "decoder_layers": 1}
+    torch.manual_seed(seed)
+    model = Transformer(TransformerConfig(vocab_size=TOKENIZER.get_vocab_size(), **sizes, **changed)).double().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    return model
+
+
+class TestTranslate:
+    @settings(max_examples=3, deadline=None)
+    @given(seeds, st.lists(st.text("abc .", max_size=12), min_size=2, max_size=3), st.sampled_from([1, 2]))
+    def test_a_line_alone_and_in_a_batch_have_the_same_translation(self, seed: int, lines: list[str], beams: int) -> None:
+        """The other lines of a batch change neither the padding, nor the maximum length, nor the place of an output."""
+        model = random_model(seed)
+        assert translate(model, TOKENIZER, lines, beams) == [translate(model, TOKENIZER, [line], beams)[0] for line in lines]
+
+    @pytest.mark.parametrize("line", INVISIBLE)
+    def test_a_line_of_which_the_tokenizer_leaves_nothing_has_an_empty_translation(self, line: str) -> None:
+        """Nothing is made up for it. The other lines keep their places."""
+        lines = ["a b", line, "c"]
+        found = translate(random_model(), TOKENIZER, lines, beams=1)
+        assert [bool(translation) for translation in found] == [True, False, True]
+        assert translate(random_model(), TOKENIZER, [line]) == [""]
+
+    def test_no_lines(self) -> None:
+        assert translate(random_model(), TOKENIZER, []) == []
+
+    def test_literal_special_tokens_are_text(self) -> None:
+        """A line of [SEP] is not the end of a source, but three unknown words."""
+        model = random_model()
+        assert translate(model, TOKENIZER, ["[SEP]"], 1) == translate(model, TOKENIZER, ["学 学 学"], 1) != [""]
+
+    def test_lines_that_are_too_long_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The message has the number of the line. Without learned positions there is a maximum too, that memory sets."""
+        lines = ["a", "a " * 9]
+        with pytest.raises(ValueError, match="line 2 has 11 tokens; this model has learned positions for 10: split it"):
+            translate(random_model(positions="learned", max_position_embeddings=10), TOKENIZER, lines)
+        monkeypatch.setattr(decoding, "MAX_LINE_TOKENS", 10)
+        with pytest.raises(ValueError, match="line 2 has 11 tokens; the maximum is 10: split it into sentences"):
+            translate(random_model(), TOKENIZER, lines)
+
+    def test_spacing_joins_the_words(self) -> None:
+        """Without it, the tokenizer's decoder does."""
+        tokens = ["a", "##b", ".", "c", "."]
+        ids = [TOKENIZER.token_to_id(token) for token in tokens]
+        assert decoding.decode(ids, TOKENIZER, Spacing({"before .": True, ". a": True})) == "ab.c."
+        assert decoding.decode(ids, TOKENIZER, None) == "ab. c."
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), max_size=200))
+def test_batches_of_similar_lengths_are_limited(lengths: list[tuple[int, int]]) -> None:
+    """Every example is in one batch. A batch has a maximum number of examples and of padded tokens."""
+    sides = torch.tensor(lengths, dtype=torch.long).reshape(-1, 2).numpy()
+    batches = similar_lengths(sides)
+    assert sorted(index for batch in batches for index in batch.tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) <= decoding.BATCH_SIZE
+        assert len(batch) == 1 or len(batch) * sides[batch].max(axis=0).sum() <= decoding.BATCH_TOKENS
+
+
+class TestScores:
+    def test_values(self) -> None:
+        """BLEU is that of sacrebleu; exact match compares whole outputs."""
+        assert exact_match(["a b", "c"], ["a b", "d"]) == 0.5
+        targets = ["a small dog runs over the green grass", "two men are here"]
+        assert bleu(targets, targets) == pytest.approx(100)
+        assert bleu(["the the the", "no"], targets) < 5
+
+    def test_bleu_of_chinese_counts_characters(self) -> None:
+        """Otherwise a sentence without spaces would be one word, and every small difference a complete failure."""
+        targets = ["我们学习机器翻译很多年了。", "今天的天气非常好。"]
+        assert bleu(targets, targets) == pytest.approx(100)
+        assert bleu(["我们学习机器翻译很多年。", "今天的天气很好。"], targets) > 50
+
+    def test_round_trip_shows_what_the_tokenizer_loses(self) -> None:
+        """Unknown words and spaces between punctuation marks."""
+        spacing = Spacing({"before .": True})
+        assert round_trip(["a b.", "c . d", "学 a", "\u200b"], TOKENIZER, spacing) == ["a b.", "c. d", "a", ""]
+
+    def test_characters_of_the_tokenizer(self) -> None:
+        """Lower case, no accents, no control characters; but no spaces around Chinese characters."""
+        lower, cased = (build_tokenizer([*SPECIAL_TOKENS], lowercase) for lowercase in (True, False))
+        line = "Ein Café\u200b: 学习"
+        assert as_the_tokenizer_writes(line, lower) == "ein cafe: 学习"
+        assert as_the_tokenizer_writes(line, cased) == "Ein Café: 学习"
+        plain = Tokenizer.from_str(cased.to_str())
+        plain.normalizer = None
+        assert as_the_tokenizer_writes(line, plain) == line
