@@ -15,7 +15,7 @@ from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.text.masking import draw_random_numbers, mask_tokens
 from minibert.text.options import ExampleConfig, PairTask
-from minibert.text.pairs import Pairs, draw_pairs
+from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, token_id, vocabulary_size
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
@@ -68,15 +68,7 @@ class PretrainingExamples:
     def epoch(self, number: int) -> "PretrainingEpoch":
         """Return an epoch; numbers start at 0. All documents are used once."""
         version = number % self.config.dupe_factor if self.config.dupe_factor else number
-        special_tokens = 2 if self.config.pairs == "none" else 3
-        generator = np.random.default_rng((self.seed, PAIR_SEED, version))
-        pairs = draw_pairs(
-            self.corpus,
-            self.config.max_length - special_tokens,
-            generator,
-            self.config.pairs,
-            self.config.short_seq_probability,
-        )
+        pairs = draw_epoch(self.corpus, self.config, np.random.default_rng((self.seed, PAIR_SEED, version)))
         return PretrainingEpoch(self, number, version, pairs)
 
 

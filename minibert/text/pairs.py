@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import IntArray
-from minibert.text.options import SHORT_SEQ_PROBABILITY, PairTask
+from minibert.text.options import SHORT_SEQ_PROBABILITY, ExampleConfig, PairTask
 from minibert.text.tokenized import TokenizedCorpus
 
 IS_NEXT, NOT_NEXT = 0, 1
@@ -54,6 +54,12 @@ class _Chunks:
 
     def __getitem__(self, indices: IntArray) -> "_Chunks":
         return _Chunks(*(column[indices] for column in vars(self).values()))
+
+
+def draw_epoch(corpus: TokenizedCorpus, config: ExampleConfig, generator: np.random.Generator) -> Pairs:
+    """Draw the sentence pairs of one epoch. See `draw_pairs`."""
+    special_tokens = 2 if config.pairs == "none" else 3
+    return draw_pairs(corpus, config.max_length - special_tokens, generator, config.pairs, config.short_seq_probability)
 
 
 def draw_pairs(
@@ -108,8 +114,8 @@ def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
         raise ValueError("there is no text")
     if task != "none" and sentence_counts.max() < 2:
         raise ValueError(
-            "sentence pairs need a document with two sentences, but every document has only one: "
-            "put blank lines only between documents"
+            "sentence pairs need a document with two sentences, but every document has only one: put blank lines only between "
+            "documents, choose the --layout of the text, or use --pairs none"
         )
     if task == "nsp" and not corpus.document_contents.any():
         copies = f", in {len(sentence_counts)} copies" if len(sentence_counts) > 1 else ""

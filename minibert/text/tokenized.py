@@ -128,6 +128,13 @@ class TokenizedCorpus:
         numbers: IntArray = np.argsort(np.argsort(first))[inverse]
         return numbers
 
+    def first_documents(self, max_tokens: int) -> "TokenizedCorpus":
+        """Return the first documents, with about `max_tokens` tokens together, but all of a corpus of two documents."""
+        count = max(2, int(np.searchsorted(self.sentence_starts[self.document_starts], max_tokens, side="right")) - 1)
+        document_starts = self.document_starts[: count + 1]
+        sentence_starts = self.sentence_starts[: document_starts[-1] + 1]
+        return TokenizedCorpus(self.ids[: sentence_starts[-1]], sentence_starts, document_starts, self.document_digests[:count])
+
     def first_tokens(self, excluded: Sequence[int], limit: int = 10_000_000) -> IntArray:
         """Return the tokens among the first `limit` ids, without those excluded: a sample to estimate token frequencies."""
         ids: IntArray = self.ids[:limit].astype(np.int64)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.pair_statistics import check_labels, labeled_fraction, length_accuracy
 from minibert.text.pairs import check_pairs
 from minibert.text.splits import sufficient_validation_fraction, training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
@@ -112,6 +114,8 @@ class PretrainingTask:
     summary: str
     start: BertForPreTraining | BertForMaskedLM | None = None
     """Model to begin with; None for a new one."""
+    length_accuracy: float | None = None
+    """Accuracy of the best prediction of the sentence pairs' labels from segment lengths alone; None without such labels."""
 
     def make_run(
         self, device_options: DeviceOptions, processes: Processes
@@ -133,6 +137,8 @@ class PretrainingTask:
         for term in ("mlm", "nsp", "sop"):
             if (name := f"validation_{term}_accuracy") in entry:
                 line += f", {term.upper()} accuracy {format_metric(entry[name], '.1%')}"
+        if self.length_accuracy is not None:
+            line += f" (from segment lengths alone: {self.length_accuracy:.1%})"
         reference = reference_for(self.settings)
         verdict = reference.verdict(run.steps_done, entry) if reference else ""
         return Evaluation(entry, line + (f"; {verdict}" if verdict else ""))
@@ -179,30 +185,52 @@ def prepare_pretraining(
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)
     try:
         check_pairs(train, config.examples.pairs)
+        labeled = labeled_fraction(train, config.examples)
+        check_labels(labeled, config.examples)
     except ValueError as error:
         raise ValueError(f"{corpus.name}: {error}") from None
-    train_count, validation_count = (len(part.document_starts) - 1 for part in (train, validation))
-    summary = (
-        f"Text: {printable(corpus.name)}\n  Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: "
-        f"{vocabulary_size(tokenizer):,}. Validation: {validation_count:,} documents"
-    )
+    lines = [f"Text: {printable(corpus.name)}", *map(printable, corpus.layout), *describe_size(train, validation, tokenizer)]
+    if config.examples.pairs != "none":
+        lines.append(f"{labeled:.0%} of the examples have a label for {config.examples.pairs.upper()}")
+    lengths_only, batches = None, []
     try:
-        check_pairs(validation, config.examples.pairs)
         batches = validation_batches(config, validation, tokenizer)
+        lengths_only = length_accuracy(train, validation, validation_config(config))
     except ValueError as error:
-        batches = []
-        if validation_count:
+        if len(validation.document_digests):
             reason = f"in the validation documents, {error}"
         elif text.validation_fraction:
-            reason = f"{train_count} documents are too few to use some for validation"
+            reason = f"{len(train.document_digests)} documents are too few to use some for validation"
         else:
             reason = "--validation-fraction is 0"
-        summary += f"\n  There will be no evaluation: {reason}."
-    summary += f"\n  {(train.unknown + validation.unknown).describe()}"
+        lines.append(f"There will be no evaluation: {reason}.")
+    lines.append((train.unknown + validation.unknown).describe())
     losses = mlm_baselines(train, validation, tokenizer)
-    summary += "\n  Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
+    lines.append("Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items()))
+    if lengths_only is not None:
+        lines.append(
+            f"Baseline of the {config.examples.pairs.upper()} accuracy: {lengths_only:.1%}, from segment lengths alone"
+        )
     settings = pretraining_settings(text, vocabulary, config, corpus.name, train.digest, start_from)
-    return PretrainingTask(config, tokenizer, train, batches, losses, settings, summary, start)
+    return PretrainingTask(config, tokenizer, train, batches, losses, settings, "\n  ".join(lines), start, lengths_only)
+
+
+def describe_size(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer: Tokenizer) -> list[str]:
+    """Describe the numbers of documents, sentences and tokens, and of exact copies of documents."""
+    train_count, validation_count = len(train.document_digests), len(validation.document_digests)
+    documents = train_count + validation_count
+    sentences = len(train.sentence_starts) + len(validation.sentence_starts) - 2 - documents  # without separators
+    lines = [
+        f"{documents:,} documents with {sentences:,} sentences",
+        f"Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: {vocabulary_size(tokenizer):,}. "
+        f"Validation: {validation_count:,} documents",
+    ]
+    different = len(np.unique(np.concatenate([train.document_digests, validation.document_digests])))
+    if copies := documents - different:
+        lines.insert(
+            1, f"{copies:,} of them ({copies / documents:.0%}) are exact copies of others; remove them, or they count more"
+        )
+    return lines
 
 
 def load_start(source: str | Path, config: PretrainingConfig) -> BertForPreTraining | BertForMaskedLM:
@@ -262,6 +290,11 @@ def mlm_baselines(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer
     return losses
 
 
+def validation_config(config: PretrainingConfig) -> ExampleConfig:
+    """Return the config of the validation examples."""
+    return ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pairs)
+
+
 def validation_batches(
     config: PretrainingConfig, validation: TokenizedCorpus, tokenizer: Tokenizer, limit: int = VALIDATION_EXAMPLES
 ) -> list[PretrainingBatch]:
@@ -272,8 +305,7 @@ def validation_batches(
 
     Raises: ValueError if the validation documents give no sentence pairs.
     """
-    examples = ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pairs)
-    epoch = PretrainingExamples(validation, tokenizer, examples, seed=0).epoch(0)
+    epoch = PretrainingExamples(validation, tokenizer, validation_config(config), seed=0).epoch(0)
     chosen = epoch.batch_indices(partial(batches_by_count, batch_size=limit))[0]
     by_length = chosen[epoch.lengths[chosen].argsort(kind="stable")]
     starts = range(0, len(by_length), VALIDATION_BATCH_SIZE)
