@@ -54,7 +54,8 @@ def main() -> None:
         f"| validation MLM loss | {last['validation_mlm_loss']:.3f} nats | perplexity {last['validation_perplexity']:,.0f} |",
         *(f"| baseline: {name} | {value:.3f} nats | |" for name, value in baselines.items()),
         f"| validation MLM accuracy | {last['validation_mlm_accuracy']:.1%} | |",
-        f"| validation NSP accuracy | {last['validation_nsp_accuracy']:.1%} | 50% by chance |",
+        f"| validation NSP accuracy | {last['validation_nsp_accuracy']:.1%} | "
+        f"{last['validation_nsp_length_accuracy']:.1%} from segment lengths alone |",
         f"| tokens per second | {record.tokens_per_second:,.0f} | {operations / 1e9:,.0f} GFLOP/s |",
         f"| training tokens | {tokens / 1e6:.1f} million | {tokens / len(encoded[0].ids):.1f} times the text |",
         f"| time in training steps | {record.seconds / 60:.0f} minutes | {len(record.metrics):,} steps |",

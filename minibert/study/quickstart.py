@@ -29,6 +29,7 @@ from minibert.text.examples import PretrainingBatch, PretrainingExamples
 from minibert.text.from_options import make_tokenizer
 from minibert.text.module_families import MODULE_FAMILIES, label_by_module
 from minibert.text.options import ExampleConfig, VocabularyOptions
+from minibert.text.pair_statistics import length_accuracy
 from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import vocabulary_size
@@ -124,6 +125,11 @@ class QuickstartData:
     def baselines(self) -> dict[str, float]:
         """Validation losses of masked language modeling without context, in nats."""
         return mlm_baselines(self.train, self.validation, self.tokenizer)
+
+    @property
+    def length_accuracy(self) -> float | None:
+        """Accuracy of next-sentence prediction from segment lengths alone."""
+        return length_accuracy(self.train, self.validation, EXAMPLES)
 
     @property
     def digest(self) -> str:

@@ -30,6 +30,8 @@ class QuickstartReport:
     scores: dict[str, Score]
     accuracies: dict[str, list[float]]
     majority: float
+    length_accuracy: float | None
+    """Accuracy of next-sentence prediction from segment lengths alone."""
     predictions: list[tuple[str, str, list[Prediction]]]
     """Sentence with [MASK], the true word, and the most probable tokens."""
     head: AttentionHead
@@ -56,7 +58,8 @@ class QuickstartReport:
         ]
         complete = sentences[0].text.replace("[MASK]", sentences[0].truth)
         head = sharpest_head(model, data.tokenizer, complete)
-        return cls(record, data.baselines, scores, accuracies, majority_accuracy(test_texts(data)), predictions, head)
+        majority = majority_accuracy(test_texts(data))
+        return cls(record, data.baselines, scores, accuracies, majority, data.length_accuracy, predictions, head)
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Build the table of results: metric, value, comparison."""
@@ -66,7 +69,8 @@ class QuickstartReport:
             ("  baseline: unigram entropy", f"{unigram:.2f} nats", "token frequencies only"),
             ("  baseline: ln V", f"{self.baselines[UNIFORM]:.2f} nats", "uniform prediction"),
             ("validation MLM accuracy", format_metric(mlm.accuracy, ".1%"), ""),
-            ("validation NSP accuracy", format_metric(nsp.accuracy, ".1%"), "50% by chance"),
+            ("validation NSP accuracy", format_metric(nsp.accuracy, ".1%"), ""),
+            ("  baseline: segment lengths alone", format_metric(self.length_accuracy, ".1%"), "50% by chance"),
             *(
                 (f"fine-tuning test accuracy, {start}", _mean_and_deviation(values), f"{len(values)} seeds")
                 for start, values in self.accuracies.items()

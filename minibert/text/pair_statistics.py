@@ -54,7 +54,7 @@ def length_accuracy(train: TokenizedCorpus, validation: TokenizedCorpus, config:
     lengths, labels = _lengths_and_labels(validation, config, VALIDATION_PAIRS)
     if not len(labels) or not len(train_labels):
         return None
-    limits = [np.unique(np.quantile(column, np.arange(1, INTERVALS) / INTERVALS)) for column in train_lengths.T]
+    limits = [_limits(column) for column in train_lengths.T]
     train_cells, cells = _cells(train_lengths, limits), _cells(lengths, limits)
     counts = np.bincount(train_cells, minlength=INTERVALS**2)
     ones = np.bincount(train_cells, weights=train_labels, minlength=INTERVALS**2)
@@ -73,6 +73,14 @@ def _lengths_and_labels(corpus: TokenizedCorpus, config: ExampleConfig, count: i
             break
     pairs = Pairs(*(np.concatenate(columns) for columns in zip(*(vars(epoch).values() for epoch in found), strict=True)))
     return np.stack([pairs.lengths, pairs.a_end - pairs.a_start], axis=1), pairs.label
+
+
+def _limits(lengths: IntArray) -> NDArray[np.float64]:
+    """Return the limits of intervals with about as many lengths each, or of every length if there are few different ones."""
+    different = np.unique(lengths)
+    if len(different) <= INTERVALS:
+        return different[1:].astype(np.float64)
+    return np.unique(np.quantile(lengths, np.arange(1, INTERVALS) / INTERVALS))
 
 
 def _cells(lengths: IntArray, limits: list[NDArray[np.float64]]) -> IntArray:

@@ -138,6 +138,7 @@ class PretrainingTask:
             if (name := f"validation_{term}_accuracy") in entry:
                 line += f", {term.upper()} accuracy {format_metric(entry[name], '.1%')}"
         if self.length_accuracy is not None:
+            entry[f"validation_{self.config.examples.pairs}_length_accuracy"] = self.length_accuracy
             line += f" (from segment lengths alone: {self.length_accuracy:.1%})"
         reference = reference_for(self.settings)
         verdict = reference.verdict(run.steps_done, entry) if reference else ""

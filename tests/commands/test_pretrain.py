@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -545,6 +546,38 @@ def test_sentence_order_is_not_called_next_sentence(text: Path, tmp_path: Path, 
     assert "next" not in shown.lower()
     assert "NSP accuracy" not in shown
     assert not any("nsp" in name for name in json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1]))
+
+
+def test_text_is_described_before_training(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files, layouts and their reasons, documents, sentences, exact copies, labeled examples, baselines."""
+    folder = tmp_path / "text"
+    folder.mkdir()
+    content = text.read_text()
+    (folder / "a.txt").write_text(content)
+    (folder / "b.txt").write_text("\n\n".join(content.split("\n\n")[:15]))
+    assert main(arguments(folder, tmp_path / "out")) == 0
+    shown = capsys.readouterr().out
+    assert "  a.txt: lines (1.0 sentences per line)\n  b.txt: lines (1.0 sentences per line)\n" in shown
+    assert "  75 documents with 300 sentences\n  15 of them (20%) are exact copies of others" in shown
+    assert re.search(r"\n  \d\d% of the examples have a label for NSP\n", shown)
+    assert re.search(r"\n  Baseline of the NSP accuracy: \d\d\.\d%, from segment lengths alone\n", shown)
+    assert re.search(r"NSP accuracy \d+\.\d% \(from segment lengths alone: \d\d\.\d%\)", shown)
+    last = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()][-1]
+    assert 0.5 <= last["validation_nsp_length_accuracy"] < 1
+
+
+def test_text_without_sentence_pairs_is_refused(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hardly any document has two sentences, or all are copies of one."""
+    sentences = text.read_text().split()
+    (tmp_path / "a.txt").write_text("\n\n".join([" ".join(sentences[:12]).replace(". ", ".\n"), *sentences]))
+    for pairs in ("nsp", "sop"):
+        message = refused(capsys, arguments(tmp_path / "a.txt", tmp_path / "out", "--pairs", pairs))
+        assert f"of the examples have a label for --pairs {pairs}" in message
+        assert "--layout" in message
+        assert "--pairs none" in message
+    assert main(arguments(tmp_path / "a.txt", tmp_path / "out", "--pairs", "none")) == 0
+    (tmp_path / "b.txt").write_text("One two. Three four.\nFive six.\n\n" * 40)
+    assert "there is only one, in 40 copies" in refused(capsys, arguments(tmp_path / "b.txt", tmp_path / "b"))
 
 
 @pytest.fixture
