@@ -107,14 +107,31 @@ def loss_curves(
             axes.fill_between(at, lowest, highest, color=ORANGE, alpha=0.2, linewidth=0, label="reference runs")
         if validation:
             axes.plot(*zip(*validation, strict=True), "o-", color=ORANGE, markersize=4, label=name)
-        for baseline, value in baselines.items():
+        for value in baselines.values():
             axes.axhline(value, color=GRAY, linewidth=0.9, linestyle="--")
-            label, at_the_right = f"{baseline}: {value:.2f}", axes.get_yaxis_transform()
-            axes.text(1.0, value, label, transform=at_the_right, color=GRAY, ha="right", va="bottom", fontsize=8.5)
         axes.set(title=title, xlabel="step", ylabel=unit)
-        axes.legend(frameon=True, framealpha=0.85, edgecolor="none", loc="upper right", bbox_to_anchor=(1.0, 0.9))
+        _label_baselines(axes, baselines)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)  # below the chart, over nothing
 
     return draw
+
+
+def _label_baselines(axes: Axes, baselines: Mapping[str, float]) -> None:
+    """Write the name and value of each baseline above its line, or below it if the next one above is too close."""
+    bottom, top = axes.get_ylim()
+    for baseline, value in baselines.items():
+        is_close = any(0 < other - value < 0.08 * (top - bottom) for other in baselines.values())
+        axes.text(
+            1.0,
+            value,
+            f"{baseline}: {value:.2f}",
+            transform=axes.get_yaxis_transform(),
+            color=GRAY,
+            ha="right",
+            va="top" if is_close else "bottom",
+            fontsize=8.5,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
+        )
 
 
 def moving_mean(values: Sequence[float], window: int) -> NDArray[np.float64]:
@@ -184,14 +201,16 @@ def transfer_chart(accuracies: Mapping[str, Sequence[float]], baseline: float, b
             mean = float(np.mean(values))
             axes.bar(x, mean, width=0.55, color=(BLUE, ORANGE)[x % 2], alpha=0.8)
             axes.plot(np.full(len(values), x), values, "o", color="black", markersize=4)
-            axes.text(x + 0.31, mean, f"{mean:.1%}", ha="left", va="center", fontsize=8.5)
+            label_at = (x, max(mean, *values))
+            axes.annotate(f"{mean:.1%}", label_at, (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=8.5)
         axes.axhline(baseline, color=GRAY, linewidth=0.9, linestyle="--")
         axes.text(
             len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GRAY, va="top", ha="right", fontsize=8.5
         )
         axes.set_xticks(range(len(accuracies)), accuracies)
+        axes.margins(y=0.15)  # room for the labels above the bars
         axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies) + 0.1), ylim=(0, None))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
     return draw
 

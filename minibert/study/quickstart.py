@@ -65,9 +65,8 @@ FINE_TUNING_LEARNING_RATES: dict[Start, float] = {"pretrained": 1e-3, "from scra
 FINE_TUNING_BATCH_TOKENS = 512
 FINE_TUNING_SEEDS = (0, 1, 2)
 
-PRETRAINING_TIME = 0.7
-FINE_TUNING_TIME = 0.15
-"""Shares of the time. The rest is for reading the text, training the vocabulary, evaluation and figures."""
+FINE_TUNING_SHARE = 0.15 / 0.85
+"""Share of the time of training that is for fine-tuning; the rest is for pretraining."""
 MAX_EPOCHS = 8
 """Maximum number of fine-tuning epochs. With twice as many, training from scratch comes closer to fine-tuning."""
 MEASURED_STEPS = 24
@@ -222,19 +221,22 @@ class Plan:
 
 
 def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
-    """Choose as many steps and epochs as this machine can do in `seconds`.
+    """Choose as many steps and epochs as this machine can do in `seconds` of training.
 
     The speed of the machine is measured once and stored in the cache, so that the same seed gives the same results again.
     """
     machine = f"{platform.node()}-{torch.get_num_threads()}-torch-{torch.__version__}"
     cache = cache_directory() / f"speed-{machine}.json"
-    if not cache.is_file():
-        write_atomically(cache, json.dumps({"seconds_per_step": _measure_seconds_per_step(data, seed)}))
-    steps = seconds / json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"]
+    try:
+        seconds_per_step = float(json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"])
+    except (OSError, ValueError, TypeError, KeyError):  # not in the cache, or damaged
+        seconds_per_step = _measure_seconds_per_step(data, seed)
+        write_atomically(cache, json.dumps({"seconds_per_step": seconds_per_step}))
+    steps = seconds / seconds_per_step
     steps_per_epoch = len(FINE_TUNING_SEEDS) * 2 * 2  # time of an epoch for every seed and start, in pretraining steps
     return Plan(
-        steps=max(8, round(PRETRAINING_TIME * steps)),
-        epochs=min(MAX_EPOCHS, max(1, int(FINE_TUNING_TIME * steps / steps_per_epoch))),
+        steps=max(8, round((1 - FINE_TUNING_SHARE) * steps)),
+        epochs=min(MAX_EPOCHS, max(1, int(FINE_TUNING_SHARE * steps / steps_per_epoch))),
     )
 
 

@@ -18,6 +18,7 @@ from minibert import BertForPreTraining
 from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
 from minibert.study import quickstart as stages
+from minibert.study.quickstart import make_plan
 from minibert.text.corpus import Corpus, Document
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.text.tokenizer import load_tokenizer
@@ -184,3 +185,47 @@ def test_signal_to_the_real_command(tmp_path: Path) -> None:
     assert "To continue:" in errors
     assert "Traceback" not in errors
     assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_a_finished_quickstart_is_not_overwritten(
+    whole: Path, corpus: list[Document], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is another run. The message says what to do."""
+    monkeypatch.setattr("minibert.text.builtin.builtin_corpus", lambda: Corpus("", "", corpus))
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    for seed in ("0", "1"):
+        assert main(["quickstart", "--seconds", "60", "--seed", seed, "--out", str(whole)]) == 2
+        assert f"{whole} holds a finished quickstart, see {whole / 'report.html'}" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    (run,) = [*(whole / "fine-tuning").glob("pretrained-0")]
+    assert main(["quickstart", "--seconds", "60", "--out", str(run)]) == 2
+    assert "holds a run that is not a quickstart: choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["10", "0", "-1", "nan", "inf", "44.9"])
+def test_a_time_that_cannot_be_kept_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str) -> None:
+    """Everything but training alone takes longer."""
+    assert main(["quickstart", "--seconds", seconds, "--out", str(tmp_path / "out")]) == 2
+    assert f"--seconds {seconds}: must be at least 45" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "{}", '{"seconds": "x", "seed": 0, "steps": 1, "epochs": 1}'])
+def test_a_damaged_plan_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    (tmp_path / "unfinished.json").write_text(content)
+    assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'unfinished.json'}: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"seconds_per_step": null}'])
+def test_a_damaged_speed_in_the_cache_is_measured_again(
+    tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    data = stages.tokenize(corpus[:9], stages.train_vocabulary(corpus[:9], 300))
+    monkeypatch.setenv("MINIBERT_CACHE", str(tmp_path))
+    monkeypatch.setattr(stages, "_measure_seconds_per_step", lambda *_: 0.5)
+    first = make_plan(data, 85.0, 0)
+    assert first == stages.Plan(steps=140, epochs=2)
+    (file,) = tmp_path.glob("speed-*.json")
+    file.write_text(content)
+    assert make_plan(data, 85.0, 0) == first
