@@ -23,7 +23,9 @@ PICKLED_FILE = "pytorch_model.bin"
 INDEX = ".index.json"
 FORMS = (WEIGHTS_FILE, WEIGHTS_FILE + INDEX, PICKLED_FILE, PICKLED_FILE + INDEX)
 """File names of weights, the safer format first. An index lists the files of sharded weights."""
-SAVE_WEIGHTS = "save the weights alone, such as with `torch.save(model.state_dict(), path)`"
+FOREIGN_FILES = ("*.h5", "*.msgpack", "*.onnx", "*.ckpt*", "*.gguf", "*.npz", "*.mlmodel", "*.tflite")
+"""File names of weights for other libraries than PyTorch."""
+SAVE_WEIGHTS = "save the weights alone, with `model.save_pretrained(folder)` or `torch.save(model.state_dict(), path)`"
 FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights may have."""
 
@@ -35,8 +37,12 @@ def find_weights(source: str | Path) -> Path:
     for name in FORMS:
         if (found := fetch(source, name)) is not None:
             return found
-    other = sorted(file.name for file in Path(source).glob("*.safetensors"))
-    hint = f". To load {other[0]}, give the path of that file" if other else ""
+    if readable := sorted(file.name for file in Path(source).glob("*.safetensors") if file.is_file()):
+        hint = f". To load {readable[0]}, give the path of that file"
+    elif foreign := sorted(file.name for pattern in FOREIGN_FILES for file in Path(source).glob(pattern)):
+        hint = f". {foreign[0]} is of another library: load it there and save it for PyTorch"
+    else:
+        hint = ""
     raise FileNotFoundError(f"{source}: is not a checkpoint, it has none of {', '.join(FORMS)}{hint}")
 
 
@@ -133,5 +139,5 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: contains a {type(stored).__name__} instead of named tensors; {SAVE_WEIGHTS}")
     for name, value in stored.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ValueError(f"{path}: its entry {name!r} is a {type(value).__name__}, not a tensor; {SAVE_WEIGHTS}")
+            raise ValueError(f"{path}: its entry {name!r} ({type(value).__name__}) is not a named tensor; {SAVE_WEIGHTS}")
     return dict(stored)

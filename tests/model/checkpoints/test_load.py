@@ -178,34 +178,45 @@ class BagOfWordsConfig(ModelConfig):
 
 
 class BagOfWords(PretrainedModel):
-    """The mean of the word embeddings, with all declarations that a new architecture needs."""
+    """A score for each piece from the mean of the word embeddings, with all declarations that a new architecture needs."""
 
     architecture = "BagOfWordsModel"
     head = "mean"
     config_class = BagOfWordsConfig
-    names = NameTable({"words": "embedding", "output": "projection"}, their_prefix="bag.")
+    names = NameTable({"words": "embedding", "norm": "norm", "output": "projection"}, their_prefix="bag.")
+    tied: ClassVar[Mapping[str, str]] = {"output.weight": "words.weight"}
 
     def __init__(self, config: BagOfWordsConfig) -> None:
         super().__init__(config)
         self.words = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.output = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.initialize(self)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        return self.output(self.words(input_ids).mean(dim=1))
+        matrix = self.words.weight if self.output is None else self.output.weight
+        return nn.functional.linear(self.norm(self.words(input_ids).mean(dim=1)), matrix)
 
 
-def test_new_architecture_needs_no_other_change(tmp_path: Path) -> None:
-    """A config class and a network class are enough for saving and loading."""
-    model = BagOfWords(BagOfWordsConfig(vocab_size=20, hidden_size=6, num_attention_heads=1))
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_architecture_needs_no_other_change(tmp_path: Path, tied: bool) -> None:
+    """A config class and a network class are enough for saving and loading, with tied weights too."""
+    model = BagOfWords(BagOfWordsConfig(vocab_size=20, hidden_size=6, num_attention_heads=1, tie_word_embeddings=tied))
     model.save_pretrained(tmp_path)
     stored = json.loads((tmp_path / "config.json").read_text())
     assert (stored["model_type"], stored["dim"]) == ("bag-of-words", 6)
     file = safetensors.torch.load_file(tmp_path / "model.safetensors")
-    assert sorted(file) == ["bag.embedding.weight", "bag.projection.bias", "bag.projection.weight"]
+    expected = ["bag.embedding.weight", "bag.norm.bias", "bag.norm.weight"]
+    assert sorted(file) == (expected if tied else [*expected, "bag.projection.weight"])
+    ids = torch.tensor([[1, 2, 3]])
+    if tied:  # the file may have the other name of the tied tensor
+        file["projection.weight"] = file.pop("bag.embedding.weight")
+    else:  # the values differ, whatever config.json says
+        (tmp_path / "config.json").write_text(json.dumps(stored | {"tie_word_embeddings": True}))
+    safetensors.torch.save_file(file, tmp_path / "model.safetensors")
     loaded = load(tmp_path)
     assert type(loaded) is BagOfWords
-    ids = torch.tensor([[1, 2, 3]])
+    assert loaded.config.tie_word_embeddings == tied
     assert torch.equal(loaded(ids), model(ids))
     with pytest.raises(ValueError, match="there is no head 'mlm' for this architecture, only mean"):
         load(tmp_path, "mlm")

@@ -186,8 +186,11 @@ def test_program_of_torchscript_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"model": {"a": torch.ones(2)}, "step": 3}, "its entry 'model' is a dict, not a tensor; save the weights alone"),
-        ({5: torch.ones(2)}, "its entry 5 is a Tensor"),
+        (
+            {"model": {"a": torch.ones(2)}, "step": 3},
+            r"its entry 'model' \(dict\) is not a named tensor; save the weights alone",
+        ),
+        ({5: torch.ones(2)}, r"its entry 5 \(Tensor\) is not a named tensor"),
         ([torch.ones(2)], "contains a list instead of named tensors; save the weights alone"),
         (torch.ones(2), "contains a Tensor instead of named tensors"),
         (None, "contains a NoneType instead of named tensors"),
@@ -243,6 +246,15 @@ def test_weights_under_another_file_name_are_mentioned(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"To load model\.fp16\.safetensors, give the path of that file"):
         load(tmp_path)
     assert type(load(tmp_path / "model.fp16.safetensors")) is Bert
+
+
+@pytest.mark.parametrize("name", ["tf_model.h5", "flax_model.msgpack", "model.onnx", "bert_model.ckpt.index"])
+def test_weights_of_another_library_are_mentioned(tmp_path: Path, name: str) -> None:
+    Bert(CONFIG).save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / name)
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(FileNotFoundError, match=rf"has none of .*\. {name} is of another library"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
