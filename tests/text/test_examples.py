@@ -224,7 +224,7 @@ def test_masked_sentence_is_of_the_language_of_the_text() -> None:
 def test_unknown_words_and_special_tokens_are_never_targets() -> None:
     """Neither [UNK] nor a literal [MASK] or [PAD] of the text is predicted. Random tokens have a piece and are not special."""
     holes = build_tokenizer([*SPECIAL_TOKENS, "", *WORDS, "[", "]", "mask", "pad"])
-    texts = [Document(f"m{d}", ("w1 unknown w2 [MASK] w3 [PAD]", "w4 [UNK] other w5")) for d in range(20)]
+    texts = [Document(f"m{d}", (f"w{d} unknown w2 [MASK] w3 [PAD]", "w4 [UNK] other w5")) for d in range(20)]
     corpus = TokenizedCorpus.from_documents(texts, holes)
     examples = PretrainingExamples(corpus, holes, ExampleConfig(max_length=32, mlm_probability=1.0))
     assert set(examples.replacement_ids.tolist()) == set(range(6, holes.get_vocab_size()))
