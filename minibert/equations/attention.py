@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from minibert.equations.precision import in_single_precision
 from minibert.observe import observe
+from minibert.precision import in_single_precision
 
 
 @in_single_precision

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minibert.equations.precision import in_single_precision
 from minibert.observe import observe
+from minibert.precision import in_single_precision
 
 
 @in_single_precision

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert.checks import check_tensor, value_outside
-from minibert.equations.precision import at_least_float32
+from minibert.precision import at_least_float32
 
 IGNORE_INDEX = -100
 """Label of a position that has no target: it adds nothing to the loss or the gradient. PyTorch's default `ignore_index`."""

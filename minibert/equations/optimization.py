@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minibert.equations.precision import at_least_float32, in_single_precision
+from minibert.precision import at_least_float32, in_single_precision
 
 
 @in_single_precision

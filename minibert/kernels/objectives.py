@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_labels, reduce_losses
-from minibert.equations.precision import at_least_float32
 from minibert.observe import is_recording
+from minibert.precision import at_least_float32
 
 
 def label_smoothing_loss(

@@ -262,7 +262,7 @@ class TestScaledDotProductAttention:
         out.sum().backward()
         assert all(leaf.grad.isfinite().all() for leaf in leaves)
 
-    @given(half_precisions, st.sampled_from([1e3, 3e4]), seeds)
+    @given(half_precisions, st.sampled_from([1e3, 1e4]), seeds)
     def test_large_queries_and_keys_in_half_precision(self, dtype: torch.dtype, size: float, seed: int) -> None:
         """Where the product of a query and a key overflows float16, the output is still a mean of values, with a gradient."""
         query, key, value = (x.to(dtype).requires_grad_() for x in normal(seed, 3, 4, 8) * size)
