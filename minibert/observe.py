@@ -7,9 +7,12 @@ under its path, such as `layers.0.attention.scores`, and can be replaced (`edit=
 
 import difflib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,21 +30,26 @@ Most of them are wrappers: a head's encoder (`bert`), torch.compile, DataParalle
 given to `observe`.
 """
 
-_recordings: "list[Recording]" = []
+_active: "list[Recording]" = []
+"""The recordings of all threads. Without one, `observe` returns at once, which torch.compile can follow."""
+_recordings: "ContextVar[tuple[Recording, ...]]" = ContextVar("recordings", default=())
+"""The recordings of this thread or asyncio task."""
+_modules: ContextVar[tuple[nn.Module, ...]] = ContextVar("modules", default=())
+"""The recorded modules that are running in this thread or asyncio task, from the outermost to the innermost."""
 
 
 def observe(name: str, tensor: Tensor) -> Tensor:
     """Return `tensor`. Inside a `record` block, also store it under the path of `name`, or return its replacement."""
-    if not _recordings:
+    if not _active:
         return tensor
-    for recording in _recordings:
+    for recording in _recordings.get():
         tensor = recording._store(name, tensor)
     return tensor
 
 
 def is_recording() -> bool:
     """Return True inside a `record` block. Models then use the equations instead of fused kernels, which record no steps."""
-    return bool(_recordings)
+    return bool(_active) and bool(_recordings.get())
 
 
 class Recording:
@@ -57,7 +65,6 @@ class Recording:
         self._names = names
         self._gradients = gradients
         self._edit = dict(edit)
-        self._scopes: list[str] = []
         self._tensors: dict[str, list[Tensor]] = {}
 
     @property
@@ -103,11 +110,16 @@ class Recording:
         return tensor.grad
 
     def _store(self, name: str, tensor: Tensor) -> Tensor:
-        if self._names is not None and not self._scopes:
-            return tensor
-        path = f"{self._scopes[-1]}.{name}".lstrip(".") if self._scopes else name
+        path = name
+        if self._names is not None:
+            running = [module for module in _modules.get() if module in self._names]
+            if not running:
+                return tensor
+            path = f"{self._names[running[-1]]}.{name}".lstrip(".")
         if path in self._edit:
             tensor = self._edited(path, tensor)
+        if torch._C._current_graph_task_id() != -1:  # in the backward pass, activation checkpointing repeats the forward pass
+            return tensor
         if self._gradients and tensor.requires_grad:
             tensor.retain_grad()
         self._tensors.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
@@ -142,32 +154,52 @@ def record(
         edit: replacements by path: a tensor, or a function of the observed tensor. The rest of the forward pass uses the
             replacement, which must have the same shape and dtype.
 
-    Compiled models run uncompiled inside the block.
+    Only calls in the thread or asyncio task of the block are recorded. Inside the block, compiled models run uncompiled in
+    every thread, and `set_recompute` has no effect.
 
     Raises: KeyError at the end of the block, if the path of an edit was not observed.
     """
     names = None if model is None else {module: _path(name) for name, module in model.named_modules()}
     recording = Recording(names, gradients, edit or {})
     with ExitStack() as stack:
-        for module, path in (names or {}).items():
-            enter = module.register_forward_pre_hook(partial(_enter, recording, path), prepend=True)
-            stack.callback(enter.remove)
-            leave = module.register_forward_hook(partial(_leave, recording), always_call=True)
-            stack.callback(leave.remove)
-        if "torch._dynamo" in sys.modules:  # otherwise nothing was compiled, and importing it takes seconds
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        _recordings.append(recording)
-        stack.callback(_recordings.remove, recording)
+        for module in names or ():
+            stack.callback(module.register_forward_pre_hook(partial(_enter, recording), prepend=True).remove)
+            stack.callback(module.register_forward_hook(partial(_leave, recording), always_call=True).remove)
+        _start(recording)
+        stack.callback(_stop, recording)
         yield recording
     recording._check_edits()
 
 
-def _enter(recording: Recording, path: str, module: nn.Module, inputs: object) -> None:
-    recording._scopes.append(path)
+def _enter(recording: Recording, module: nn.Module, inputs: object) -> None:
+    if recording in _recordings.get():  # otherwise another thread uses the model
+        _modules.set((*_modules.get(), module))
 
 
 def _leave(recording: Recording, module: nn.Module, inputs: object, output: object) -> None:
-    recording._scopes.pop()
+    if recording in _recordings.get():
+        _modules.set(_modules.get()[:-1])
+
+
+_lock = threading.Lock()
+_eager: list[Any] = []
+"""While there are recordings: the setting of torch.compile that runs compiled models uncompiled, in all threads."""
+
+
+def _start(recording: Recording) -> None:
+    _recordings.set((*_recordings.get(), recording))
+    with _lock:
+        _active.append(recording)
+        if not _eager and "torch._dynamo" in sys.modules:  # otherwise nothing was compiled, and importing it takes seconds
+            _eager.append(torch.compiler.set_stance("force_eager"))
+
+
+def _stop(recording: Recording) -> None:
+    _recordings.set(tuple(other for other in _recordings.get() if other is not recording))
+    with _lock:
+        _active.remove(recording)
+        if not _active and _eager:
+            _eager.pop().__exit__(None, None, None)
 
 
 def _path(module_name: str) -> str:

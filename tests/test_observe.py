@@ -1,15 +1,20 @@
 """Recording: paths, edits, gradients, and clean-up after the block."""
 
+import asyncio
 import pickle
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from minibert import Bert, BertConfig, BertForPreTraining, record
 from minibert.equations import scaled_dot_product_attention
+from minibert.model.stacks import LayerStack
 from minibert.observe import is_recording, observe
 
 CONFIG = BertConfig(
@@ -195,6 +200,117 @@ def test_recordings_can_be_nested(model: BertForPreTraining) -> None:
         model(IDS)
     assert inner.paths == [path for path in PATHS if not path.startswith(("mlm", "nsp"))]
     assert len(outer.all("pooler")) == 2
+
+
+def test_recordings_in_threads_are_independent(model: BertForPreTraining) -> None:
+    """Each thread records its own calls of the shared model, and a thread without a recording is not recorded."""
+    count, calls = 6, 5
+    started = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        ids = torch.full((1, 3), number + 1)
+        started.wait()
+        for _ in range(calls):
+            if number == 0:
+                model(ids)
+                assert not is_recording()
+                continue
+            with record(model) as recording:
+                output = model(ids)
+                model(ids)
+            assert recording.paths == PATHS
+            assert all(len(recording.all(path)) == 2 for path in PATHS)
+            assert torch.equal(recording["mlm.logits"], output.prediction_logits)
+
+    with ThreadPoolExecutor(count) as threads:
+        for done in [threads.submit(run, number) for number in range(count)]:
+            done.result()
+    assert not is_recording()
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_recordings_in_asyncio_tasks_are_independent(model: BertForPreTraining) -> None:
+    """Tasks of one thread take turns inside their blocks."""
+
+    async def run(number: int) -> None:
+        with record(model) as recording:
+            for _ in range(3):
+                await asyncio.sleep(0)
+                output = model(torch.full((1, 2), number))
+        assert recording.paths == PATHS
+        assert len(recording.all("pooler")) == 3
+        assert torch.equal(recording["mlm.logits"], output.prediction_logits)
+
+    async def all_tasks() -> None:
+        await asyncio.gather(*(run(number) for number in range(4)))
+
+    asyncio.run(all_tasks())
+
+
+def test_edits_of_one_thread_do_not_reach_another(model: BertForPreTraining) -> None:
+    expected = model(IDS).prediction_logits
+    with record(model, edit={"layers.0.output": torch.zeros_like}), ThreadPoolExecutor(1) as threads:
+        other = threads.submit(lambda: model(IDS).prediction_logits).result()
+        edited = model(IDS).prediction_logits
+    assert torch.equal(other, expected)
+    assert not torch.allclose(edited, expected)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_compilation_is_on_again_after_the_last_of_overlapping_recordings(model: BertForPreTraining) -> None:
+    """The blocks of two threads may end in any order."""
+    compiled: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> object:
+        compiled.append(1)
+        return graph.forward
+
+    function = torch.compile(lambda x: x + 1, backend=backend)
+    for order in ([0, 1], [1, 0]):
+        blocks = [record(model), record(model)]
+        for block in blocks:
+            block.__enter__()
+        for number in order:
+            torch.compiler.reset()
+            function(torch.ones(2))
+            assert not compiled
+            blocks[number].__exit__(None, None, None)
+        function(torch.ones(2))
+        assert compiled.pop()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_recomputed_layers_are_recorded_once_with_gradients(model: BertForPreTraining, wrapped: bool) -> None:
+    """Activation checkpointing, ours or PyTorch's, runs a layer twice. The recording has the first run and its gradients."""
+    with record(model, gradients=True) as expected:
+        model(IDS).prediction_logits.square().sum().backward()
+    if wrapped:
+        model.bert.layers = LayerStack(checkpoint_wrapper(layer) for layer in model.bert.layers)
+    else:
+        model.set_recompute(True)
+    with record(model, gradients=True) as recording:
+        model(IDS).prediction_logits.square().sum().backward()
+    assert recording.paths == PATHS
+    for path in PATHS:
+        assert len(recording.all(path)) == 1
+        assert torch.equal(recording[path], expected[path])
+        if not path.startswith(("nsp", "pooler")):
+            torch.testing.assert_close(recording.gradient(path), expected.gradient(path))
+
+
+def test_gradients_of_recomputed_layers_after_the_block_and_with_edits(model: BertForPreTraining) -> None:
+    model.set_recompute(True)
+    edit = {"layers.1.attention.scores": lambda scores: 2 * scores}
+    gradients = []
+    for recompute in (False, True):
+        model.set_recompute(recompute)
+        model.zero_grad()
+        with record(model, gradients=True, edit=edit) as recording:
+            loss = model(IDS).prediction_logits.square().sum()
+        loss.backward()
+        gradients.append([recording.gradient("layers.0.attention.scores"), model.bert.layers[1].attention.key.weight.grad])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_an_equation_can_be_recorded_without_a_model() -> None:

@@ -14,7 +14,7 @@ from minibert.model.cache import KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from minibert.model.positions import make_positions
-from minibert.observe import observe
+from minibert.observe import is_recording, observe
 
 
 class LayerStack(nn.ModuleList):
@@ -29,7 +29,7 @@ class LayerStack(nn.ModuleList):
     ) -> Float[Tensor, "batch tokens width"]:
         """Run all layers; the other arguments are passed to each of them."""
         for layer in self:
-            if self.recompute:
+            if self.recompute and not is_recording():  # a recording keeps the intermediate tensors anyway
                 hidden = checkpoint(layer, hidden, *args, use_reentrant=False, **kwargs)
             else:
                 hidden = layer(hidden, *args, **kwargs)
