@@ -1,24 +1,30 @@
 """`minibert verify`: compare a checkpoint in minibert and in transformers, or with another checkpoint, stage by stage."""
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
-from minibert.commands.terminal import say, say_json
+from minibert.commands.terminal import report_lines, say, say_json
 from minibert.printable import printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from minibert.classroom.diagnosis import Diagnosis
     from minibert.model import Checkpoint
     from minibert.model.pretrained import PretrainedModel
     from minibert.study.verify.checkpoints import CheckpointDifferences
     from minibert.study.verify.comparison import Comparison
     from minibert.study.verify.stages import ReferenceStages
     from minibert.study.verify.tokenization import TokenizerComparison
+
+
+MAX_SECONDS = 86_400
+"""Largest --time-limit: a day."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,10 @@ class Verify:
     attention: Literal["auto", "explicit", "fused"] = "auto"
     """Attention path of minibert. The steps inside fused attention are not compared."""
     attention_from: str | None = None
-    """FILE.py:FUNCTION, your own attention function instead of minibert's. It runs in a subprocess with limits."""
+    """FILE.py:FUNCTION, your own attention function instead of minibert's. It runs in a subprocess with limits, and is compared
+    with the catalogue of mistakes (docs/mistakes.md)."""
+    time_limit: float = 60.0
+    """Seconds after which the code of --attention-from is stopped."""
     save_reference: Path | None = None
     """Save the stages of transformers to this file, and do not compare."""
     reference: Path | None = None
@@ -83,6 +92,8 @@ def _check_options(options: Verify) -> None:
             raise UsageError(f"--save-reference does not compare: leave out {', '.join(given)}")
     if options.against is not None and (given := [name for name, value in others.items() if value is not None]):
         raise UsageError(f"--against compares two checkpoints in minibert: leave out {', '.join(given)}")
+    if not 0 < options.time_limit <= MAX_SECONDS:
+        raise UsageError(f"--time-limit must be above 0 and at most {MAX_SECONDS} seconds, not {options.time_limit:g}")
     if options.attention_from is not None and options.attention != "auto":
         raise UsageError("--attention and --attention-from exclude each other: give only one")
 
@@ -167,18 +178,23 @@ def _load_reference(path: Path, dtype: str) -> "ReferenceStages":
 def _compare_stages(
     options: Verify, reference: "ReferenceStages", model: "PretrainedModel", tokenizers: "TokenizerComparison | None"
 ) -> int:
+    from minibert.classroom.diagnosis import diagnose_attention
     from minibert.study.verify.comparison import compare
     from minibert.study.verify.diagnosis import Names
-    from minibert.study.verify.sandbox import user_attention_stages
+    from minibert.study.verify.sandbox import run_user_attention
     from minibert.study.verify.stages import minibert_stages
 
-    inputs = reference.inputs
-    if options.attention_from is not None:
-        ours = user_attention_stages(options.attention_from, options.checkpoint, inputs, reference.dtype)
-    else:
-        ours = minibert_stages(model, inputs)
-    comparison = compare(reference.stages, ours, inputs, model, Names(reference.made_with))
-    return _show(options, comparison, tokenizers)
+    inputs, names = reference.inputs, Names(reference.made_with)
+    if options.attention_from is None:
+        return _show(options, compare(reference.stages, minibert_stages(model, inputs), inputs, model, names), tokenizers)
+    show = report_lines if options.json else say
+    run = run_user_attention(options.attention_from, options.checkpoint, inputs, reference.dtype, show, options.time_limit)
+    comparison = compare(reference.stages, run.stages, inputs, model, Names(reference.made_with, options.attention_from))
+    diagnosis = diagnose_attention(run.probes)
+    if diagnosis is not None and (first := comparison.first_difference) is not None:
+        not_finite = "" if math.isfinite(first.absolute) else f"{comparison.cause}; "
+        comparison = replace(comparison, cause=f"{not_finite}{diagnosis.description}")
+    return _show(options, comparison, tokenizers, diagnosis=diagnosis)
 
 
 def _compare_checkpoints(options: Verify, against: str, model: "PretrainedModel") -> int:
@@ -222,6 +238,7 @@ def _show(
     comparison: "Comparison",
     tokenizers: "TokenizerComparison | None",
     differences: "CheckpointDifferences | None" = None,
+    diagnosis: "Diagnosis | None" = None,
 ) -> int:
     """Print the comparison of the networks, and draw it if a file is given."""
     from minibert.study.verify.report import parameter_lines, stage_lines, tokenizer_lines, verdict_lines
@@ -230,10 +247,13 @@ def _show(
         from minibert.study import figures
 
         figures.save_png(figures.figure(figures.difference_chart(comparison), size=(8.0, 4.2)), options.figure)
-    agrees = comparison.agrees and (differences is None or differences.agrees)
+    agrees = comparison.agrees and all(part.agrees for part in (differences, diagnosis) if part is not None)
     if options.json:
-        parts = {"tokenizers": tokenizers, "checkpoints": differences}
-        found = {name: asdict(part) for name, part in parts.items() if part is not None}
+        found: dict[str, object] = {"tokenizers": None if tokenizers is None else asdict(tokenizers)}
+        if differences is not None:
+            found["checkpoints"] = asdict(differences)
+        if diagnosis is not None:
+            found["function"] = {"agrees": diagnosis.agrees, "mistakes": [mistake.name for mistake in diagnosis.mistakes]}
         say_json({"agrees": agrees, "reference": comparison.names.reference, **found, **asdict(comparison)})
         return 0 if agrees else 1
     say(*stage_lines(comparison))
@@ -247,4 +267,7 @@ def _show(
         say("Is this the reference of another checkpoint?")
     if differences is not None:
         say("", *parameter_lines(differences, comparison.names))
+    if diagnosis is not None and not diagnosis.agrees and comparison.first_difference is None:
+        say("\nBut on random inputs the function differs from the equation. This network has too small scores to show it.")
+        say(f"Likely cause: {diagnosis.description}.")
     return 0 if agrees else 1

@@ -3,113 +3,290 @@
 The limits protect against accidents (an endless loop, a huge tensor, a crash), not against an attacker.
 """
 
+import contextlib
+import faulthandler
 import importlib.util
+import inspect
+import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from minibert.model import load
 from minibert.observe import observe
 from minibert.study.verify.inputs import Inputs
 from minibert.study.verify.stages import Stages, minibert_stages
 
-CPU_SECONDS = 120
-"""Limit of processor time. The time limit of the whole subprocess is twice as long."""
+TIME_LIMIT = 60.0
+"""Default limit of the time for the user's file and function, in seconds."""
+LOADING_SECONDS = 120
+"""Limit of the time to start Python and to load the checkpoint."""
 MEMORY_BYTES = 8 * 2**30
 """Limit of the address space."""
 FILE_BYTES = 2**30
 """Limit of the size of a file that the subprocess writes."""
-STDERR_BYTES = 10_000
-"""Length of the end of the error output that is searched for the error message."""
+PRINTED_BYTES = 10_000
+"""Length of the printed text that is passed on."""
+MESSAGE_LENGTH = 500
+"""Length of an error message that is passed on."""
+
+ARGUMENTS = ("query", "key", "value", "keep", "dropout")
+PROBE = "probe."
+"""Prefix of the results of the function on the inputs of `probes`, in the file of the stages."""
+INPUTS, STAGES, ERROR, PRINTED, TIMEOUT = "inputs.safetensors", "stages.safetensors", "error.json", "printed.txt", "timeout.txt"
 
 
 class UserCodeError(Exception):
-    """An error in the user's code. The message is that of the code."""
+    """An error in the user's code. The message names the file and the line."""
 
 
-def user_attention_stages(location: str, source: str | Path, inputs: Inputs, dtype: torch.dtype) -> Stages:
-    """Compute `minibert_stages` with a user's attention function, in a subprocess.
+@dataclass(frozen=True)
+class UserRun:
+    """The results of a user's attention function."""
+
+    stages: Stages
+    """The stages of the network with this function."""
+    probes: dict[str, Tensor]
+    """The results of the function for `probes`, without those that it cannot process."""
+
+
+def run_user_attention(
+    location: str,
+    source: str | Path,
+    inputs: Inputs,
+    dtype: torch.dtype,
+    show: Callable[[str], None],
+    time_limit: float = TIME_LIMIT,
+) -> UserRun:
+    """Run a network with a user's attention function, and the function alone on `probes`, in a subprocess.
 
     Args:
         location: file and function, such as `my.py:my_attention`.
         source: the checkpoint.
         inputs: the inputs of the network.
         dtype: type of the weights.
+        show: a function that receives everything that the user's code prints, also before an error.
+        time_limit: seconds after which the code is stopped.
 
-    Raises: UserCodeError with the message of the code, or if a limit is exceeded.
+    Raises: UserCodeError for an exception or an invalid result of the code, with its line, or if a limit is exceeded.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        inputs_file, stages_file = Path(folder) / "inputs.safetensors", Path(folder) / "stages.safetensors"
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, inputs_file)
-        arguments = [str(source), location, str(dtype).removeprefix("torch."), str(inputs_file), str(stages_file)]
-        command = [sys.executable, "-m", "minibert.study.verify.sandbox", *arguments]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        with (Path(folder) / "stderr.txt").open("w+", encoding="utf-8", errors="replace") as stderr:
-            try:
-                process = subprocess.run(
-                    command, stdout=subprocess.DEVNULL, stderr=stderr, timeout=2 * CPU_SECONDS, env=environment, check=False
-                )
-            except subprocess.TimeoutExpired as error:
-                raise UserCodeError(f"{location}: not finished after {2 * CPU_SECONDS} seconds, so stopped") from error
-            stderr.seek(max(0, stderr.tell() - STDERR_BYTES))
-            message = stderr.read()
-        if process.returncode or not stages_file.is_file():
-            raise UserCodeError(f"{location}: {_error_message(process.returncode, message)}")
-        return safetensors.torch.load_file(stages_file)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, folder / INPUTS)
+        settings = [str(source), location, str(dtype).removeprefix("torch."), str(time_limit), name]
+        exit_code = _run_python(["-u", "-m", "minibert.study.verify.sandbox", *settings], folder / PRINTED, time_limit)
+        if printed := _beginning(folder / PRINTED):
+            show(printed)
+        if (folder / ERROR).is_file():
+            raise UserCodeError(json.loads((folder / ERROR).read_text(encoding="utf-8")))
+        if exit_code or not (folder / STAGES).is_file():
+            raise UserCodeError(_why_ended(location, exit_code, time_limit, folder / TIMEOUT))
+        tensors = safetensors.torch.load_file(folder / STAGES)
+        probed = {name: tensors.pop(f"{PROBE}{name}") for name in probes(dtype) if f"{PROBE}{name}" in tensors}
+        return UserRun(tensors, probed)
+
+
+def _run_python(arguments: list[str], printed: Path, time_limit: float) -> int | None:
+    """Run Python with its output in a file, and return the exit code. At the end, end all processes that it started."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    with printed.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(time_limit + LOADING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _beginning(printed: Path) -> str:
+    with printed.open("rb") as file:
+        text = file.read(PRINTED_BYTES).decode("utf-8", "replace").expandtabs().rstrip("\n")
+    size = printed.stat().st_size
+    return text + (f"\n[{size - PRINTED_BYTES:,} more bytes]" if size > PRINTED_BYTES else "")
+
+
+def _why_ended(location: str, exit_code: int | None, time_limit: float, timeout: Path) -> str:
+    """Describe the end of a subprocess that has left neither a result nor an error."""
+    stack = timeout.read_text(errors="replace") if timeout.is_file() else ""
+    if stack or exit_code is None:
+        shown = location.rpartition(":")[0]
+        file = str(Path(shown).resolve()).encode("ascii", "backslashreplace").decode()  # as faulthandler writes it
+        line = re.search(rf'File "{re.escape(file)}", line (\d+) in (.*)', stack)
+        where = f"{shown}, line {line[1]}, in {line[2]}" if line else location
+        return f"{where}: not finished after {time_limit:g} seconds, so stopped. --time-limit SECONDS changes this limit"
+    if exit_code < 0:
+        return f"{location}: ended by signal {-exit_code}. The limit of the memory is {MEMORY_BYTES // 2**30} GB"
+    return f"{location}: ended Python with exit code {exit_code} before the result was complete"
 
 
 def load_function(location: str) -> Callable[..., Any]:
-    """Import the function at `FILE.py:NAME`.
+    """Import the function at `FILE.py:NAME`. Modules in the folder of the file can be imported by it.
 
     Raises: UserCodeError if there is no such function, and any exception of the file itself.
     """
-    file, _, name = location.rpartition(":")
+    shown, _, name = location.rpartition(":")
+    file = Path(shown).resolve()
+    if not shown or not file.is_file() or file.suffix != ".py":
+        raise UserCodeError(f"Python file {shown or location} not found: give FILE.py:FUNCTION")
+    sys.argv[:], sys.path[:0] = [str(file)], [str(file.parent)]
     spec = importlib.util.spec_from_file_location("user_code", file)
-    if not Path(file).is_file() or spec is None or spec.loader is None:
-        raise UserCodeError(f"Python file {file!r} not found: give FILE.py:FUNCTION")
-    module = importlib.util.module_from_spec(spec)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):
-        raise UserCodeError(f"{file} has no function {name!r}")
+        own = [each for each, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == spec.name]
+        raise UserCodeError(f"{shown} has no function {name!r}; it has {', '.join(own) or 'none'}")
     return function
 
 
-def _error_message(exit_code: int, stderr: str) -> str:
-    """Return the last line of the error output, which is the exception, or a description of the exit code."""
-    lines = [line for line in stderr.strip().splitlines() if line.strip()]
-    if exit_code < 0:
-        limits = f"{CPU_SECONDS} s of processor time, {MEMORY_BYTES // 2**30} GB of memory"
-        return f"stopped by signal {-exit_code}. The limits are {limits}"
-    return lines[-1] if lines else f"exit code {exit_code} without an error message"
+def checked(function: Callable[..., Any], location: str) -> Callable[..., Tensor]:
+    """Return an attention function that also checks its result: type, shape, data type, and arguments left as they were.
+
+    The function raises UserCodeError, with the line of the user's function, for an invalid result. A result that is not finite
+    is a difference, which the comparison shows.
+    """
+    shown, _, name = location.rpartition(":")
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    where = f"{shown}, line {code.co_firstlineno}, {name}" if code is not None else location
+    try:
+        inspect.signature(function).bind(*ARGUMENTS)
+    except TypeError as error:
+        raise UserCodeError(f"{where}: {error}. Define it as def {name}(query, key, value, keep=None, dropout=0.0)") from error
+    except ValueError:  # a function in C has no signature
+        pass
+
+    def attention(*arguments: Any) -> Tensor:
+        before = [argument.clone() if isinstance(argument, Tensor) else argument for argument in arguments]
+        output = function(*arguments)
+        for argument, old, new in zip(ARGUMENTS, before, arguments, strict=True):
+            if isinstance(old, Tensor) and not _same(old, new):
+                raise UserCodeError(f"{where}: changed its argument {argument} in place: compute a new tensor instead")
+        if problem := _problem_of(output, arguments[0], arguments[2]):
+            raise UserCodeError(f"{where}: returned {problem}")
+        return observe("context", output)
+
+    return attention
 
 
-def _main(source: str, location: str, dtype: str, inputs_file: str, stages_file: str) -> None:
-    """Compute the stages in the subprocess, and save them."""
+def _same(old: Tensor, new: Tensor) -> bool:
+    """Return True if two tensors are equal, also where both are NaN."""
+    return old.shape == new.shape and bool(((old == new) | ((old != old) & (new != new))).all())
+
+
+def _problem_of(output: object, query: Tensor, value: Tensor) -> str | None:
+    """Describe an invalid result of an attention function; None if it has the right type, shape and data type."""
+    expected = (*query.shape[:-1], value.shape[-1])
+    if output is None:
+        return "None: is a return statement missing?"
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {len(output)}: return one tensor, the context"
+    if not isinstance(output, Tensor):
+        return f"an object of type {type(output).__name__}: return a tensor"
+    if tuple(output.shape) != expected:
+        return f"a tensor of shape {tuple(output.shape)}: it must be {expected} = (batch, heads, queries, width of a value)"
+    if output.dtype != query.dtype:
+        return f"a tensor of {output.dtype}: it must be {query.dtype}, the type of the query"
+    if output.device != query.device or output.layout != torch.strided:
+        return f"a tensor with device {output.device} and {output.layout}: it must be dense, on {query.device}"
+    return None
+
+
+def probes(dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Return inputs of attention that tell typical mistakes apart: query, key, value and keep.
+
+    The weights of a network may be so small that a mistake hardly changes its outputs. Here the scores have a size of about 2.
+    One mask has a row for each query; every row and every column of it has kept and masked entries. The other mask is that of
+    padding, the same for all queries.
+    """
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (1.5 * torch.randn(2, 3, 6, 4, generator=generator, dtype=torch.float64) for _ in range(3))
+    distance = (torch.arange(6) - torch.arange(6)[:, None]) % 6
+    masks = {
+        "rows": torch.stack([distance < 2, distance == 1])[:, None],
+        "padding": torch.tensor([[1, 1, 0, 1, 0, 1], [0, 1, 1, 0, 0, 0]]).bool()[:, None, None, :],
+    }
+    return {name: (query.to(dtype), key.to(dtype), value.to(dtype), keep) for name, keep in masks.items()}
+
+
+@torch.no_grad()
+def _probe(function: Callable[..., Tensor], dtype: torch.dtype) -> Stages:
+    """Run a function on `probes`, without its printed text. It may be made for the shapes of its network only."""
+    outputs = {}
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        for name, arguments in probes(dtype).items():
+            with contextlib.suppress(Exception):
+                outputs[f"{PROBE}{name}"] = function(*arguments, 0.0)
+    return outputs
+
+
+def describe_error(error: BaseException, shown: str) -> str:
+    """Describe an exception with the last line of the user's file that it passed through."""
+    file = str(Path(shown).resolve())
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f"{shown}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f"{shown}, line {frames[-1].lineno}, in {frames[-1].name}" if frames else shown
+    text = " ".join("".join(traceback.format_exception_only(error)).split())
+    return f"{where}: {text[:MESSAGE_LENGTH]}"
+
+
+def _limit_resources() -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    function = load_function(location)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    def attention(*arguments: Any) -> Any:
-        return observe("context", function(*arguments))
 
-    model = load(source, attention=attention, dtype=getattr(torch, dtype))
-    stages = minibert_stages(model, safetensors.torch.load_file(inputs_file))
-    safetensors.torch.save_file({name: tensor.contiguous().clone() for name, tensor in stages.items()}, stages_file)
+def _main(source: str, location: str, dtype_name: str, time_limit: str, name: str) -> None:
+    """Compute the stages in the subprocess, and save them or the error."""
+    folder, dtype = Path(name), getattr(torch, dtype_name)
+    _limit_resources()
+    inputs = safetensors.torch.load_file(folder / INPUTS)
+    with warnings.catch_warnings(action="ignore"):  # the calling process has shown them
+        model = load(source, dtype=dtype)
+    with (folder / TIMEOUT).open("w") as timeout:
+        faulthandler.dump_traceback_later(float(time_limit), exit=True, file=timeout)
+        try:
+            function = checked(load_function(location), location)
+            stages = minibert_stages(model.set_attention(function), inputs)
+            stages |= _probe(function, dtype)
+        except UserCodeError as error:
+            (folder / ERROR).write_text(json.dumps(str(error)), encoding="utf-8")
+        except BaseException as error:
+            message = describe_error(error, location.rpartition(":")[0])
+            (folder / ERROR).write_text(json.dumps(message), encoding="utf-8")
+        else:
+            safetensors.torch.save_file({path: x.contiguous().clone() for path, x in stages.items()}, folder / STAGES)
+        faulthandler.cancel_dump_traceback_later()
+    sys.stdout.flush()
+    os._exit(0)  # threads of the user's code may still run
 
 
 if __name__ == "__main__":
-    try:
-        _main(*sys.argv[1:])
-    except UserCodeError as error:
-        sys.exit(str(error))
+    _main(*sys.argv[1:])

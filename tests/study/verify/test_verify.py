@@ -18,7 +18,6 @@ from minibert.commands import main
 from minibert.model import load, read_checkpoint
 from minibert.model.checkpoints import loading, weights
 from minibert.study import figures
-from minibert.study.verify import sandbox
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import ReferenceStages, Stages, minibert_stages, transformers_stages
@@ -349,69 +348,6 @@ def test_newly_initialized_weights_are_not_compared(tmp_path: Path, capsys: pyte
     assert not {"pooler", "classifier.logits"} & set(stages)
 
 
-USER_CODE = """
-import math, torch
-def right(query, key, value, keep=None, dropout=0.0):
-    scores = query @ key.mT / math.sqrt(query.shape[-1])
-    if keep is not None:
-        scores = scores.masked_fill(~keep, -1e30)
-    return scores.softmax(-1) @ value
-def no_mask(query, key, value, keep=None, dropout=0.0):
-    return right(query, key, value)
-def crash(query, key, value, keep=None, dropout=0.0):
-    raise RuntimeError("my own message")
-def endless(*arguments):
-    while True:
-        pass
-"""
-
-
-@pytest.fixture
-def user_file(tmp_path: Path) -> Path:
-    (tmp_path / "my.py").write_text(USER_CODE)
-    return tmp_path / "my.py"
-
-
-def test_a_user_attention_function(checkpoint: Path, user_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A correct function agrees at every recorded stage. A wrong one differs from the first layer on."""
-    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:right"]) == 0
-    assert "Not compared, because only one side has them" in capsys.readouterr().out
-    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:no_mask"]) == 1
-    assert "is layers.0.attention.context" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("name", "message"), [("crash", "RuntimeError: my own message"), ("missing", "has no function 'missing'")]
-)
-def test_an_error_in_user_code_is_reported(
-    checkpoint: Path, user_file: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
-) -> None:
-    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:{name}"]) == 2
-    shown = capsys.readouterr().err
-    assert message in shown
-    assert shown.count("\n") == 1
-
-
-def test_user_code_that_does_not_end_is_stopped(
-    checkpoint: Path, user_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sandbox, "CPU_SECONDS", 2)
-    assert main(["verify", str(checkpoint), "--attention-from", f"{user_file}:endless"]) == 2
-    assert "not finished after 4 seconds" in capsys.readouterr().err
-
-
-def test_a_network_accepts_an_attention_function(checkpoint: Path) -> None:
-    """`from_pretrained` accepts a function, and `attention_in_use` returns its name."""
-    scope: dict[str, object] = {}
-    exec(USER_CODE, scope)
-    model = BertForPreTraining.from_pretrained(checkpoint, attention=scope["right"])
-    assert model.attention_in_use() == "right: passed by the user"
-    ids = torch.tensor([[5, 6, 7]])
-    torch.testing.assert_close(
-        model(ids).prediction_logits, model.set_attention("explicit")(ids).prediction_logits, rtol=1e-5, atol=1e-5
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -421,6 +357,7 @@ def test_a_network_accepts_an_attention_function(checkpoint: Path) -> None:
         (["--reference", "nowhere"], "nowhere: reference file not found"),
         (["--save-reference", "x", "--json"], "--save-reference does not compare: leave out --json"),
         (["--attention-from", "my.py:f", "--attention", "fused"], "give only one"),
+        (["--attention-from", "my.py:f", "--time-limit", "0"], "--time-limit must be above 0"),
     ],
 )
 def test_a_usage_error_names_the_option(
