@@ -26,6 +26,8 @@ POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
 """Position encodings; `model.positions` has a class for each."""
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 """Values of `problem_type`: a number, one class, or any number of classes for each text."""
+COMMON_NAMES = ("hidden_size", "num_attention_heads", "num_hidden_layers", "max_position_embeddings")
+"""Fields that transformers reads under these names too, where an architecture has names of its own."""
 MAX_LABELS, MAX_NUMBER = 100_000, 1e6
 """Limits against absurd values in a file: for the number of classes and for floating-point fields."""
 
@@ -134,7 +136,8 @@ class ModelConfig:
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Convert the fields of a config.json to ours. Missing fields keep their defaults."""
         names = {each.name: cls.hub_names.get(each.name, each.name) for each in fields(cls)}
-        known = {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
+        known = {name: stored[name] for name in COMMON_NAMES if name in names and name in stored}
+        known |= {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
         if known.get("pad_token_id", 0) is None:  # transformers allows null; nothing here depends on it
             del known["pad_token_id"]
         return known

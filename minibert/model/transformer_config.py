@@ -12,6 +12,11 @@ from minibert.model.config import POSITIONS, ModelConfig
 
 MARIAN_EPS = 1e-5
 SIDES = ("encoder", "decoder")
+REQUIRED = (
+    *("vocab_size", "d_model", "encoder_layers", "decoder_layers", "activation_function", "scale_embedding"),
+    *("max_position_embeddings", "pad_token_id", "eos_token_id", "decoder_start_token_id"),
+)
+"""Fields that a MarianMT's config.json must have: for a missing field transformers has another default than minibert."""
 ON_BOTH_SIDES = {"num_attention_heads": "attention_heads", "intermediate_size": "ffn_dim"}
 """Our fields that a MarianMT's config.json has twice, such as `encoder_ffn_dim` and `decoder_ffn_dim`."""
 
@@ -88,6 +93,8 @@ class TransformerConfig(ModelConfig):
     @classmethod
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
         known = super().read_fields(stored)
+        if stored.get("model_type") == "marian" and (missing := [name for name in REQUIRED if name not in stored]):
+            raise ValueError(f"has no {', '.join(missing)}")
         for ours, theirs in ON_BOTH_SIDES.items():
             encoder, decoder = (stored.get(f"{side}_{theirs}") for side in SIDES)
             if encoder != decoder or encoder is None:

@@ -1,15 +1,16 @@
 """Tests of `BertConfig`: presets, validation, and config.json."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from minibert import PRESETS, Bert, BertConfig, GPT2Config
-from minibert.model.config import ACTIVATION_ALIASES
+from minibert import PRESETS, Bert, BertConfig, GPT2Config, TransformerConfig
+from minibert.model.config import ACTIVATION_ALIASES, ModelConfig
+from minibert.model.transformer_config import REQUIRED
 
 MILLIONS = {"tiny": 4.4, "mini": 11.2, "small": 28.8, "medium": 41.4, "base": 109.5, "large": 335.1}
 
@@ -122,6 +123,57 @@ def test_number_of_labels_is_that_of_transformers(tmp_path: Path, stored: dict[s
 def test_fields_without_effect_on_the_model_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 24, "use_cache": True}))
     assert BertConfig.load_json(tmp_path / "config.json") == BertConfig(hidden_size=24)
+
+
+def test_common_names_are_read_where_an_architecture_has_its_own(tmp_path: Path) -> None:
+    """As in transformers."""
+    transformers = pytest.importorskip("transformers")
+    common = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "max_position_embeddings": 9}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"} | common))
+    config, theirs = GPT2Config.load_json(tmp_path / "config.json"), transformers.GPT2Config.from_pretrained(tmp_path)
+    for name, value in common.items():
+        assert getattr(config, name) == getattr(theirs, name) == value
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_field_of_a_marian_with_another_default_must_be_there(tmp_path: Path, name: str) -> None:
+    TransformerConfig().save_json(tmp_path / "config.json", "MarianMTModel")
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored[name]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=rf"config\.json: has no {name}$"):
+        TransformerConfig.load_json(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "stored"),
+    [
+        (BertConfig, "BertConfig", {}),
+        (GPT2Config, "GPT2Config", {}),
+        (
+            TransformerConfig,
+            "MarianConfig",
+            dict.fromkeys(REQUIRED, 4) | {"activation_function": "silu", "scale_embedding": True},
+        ),
+    ],
+)
+def test_defaults_of_missing_fields_are_those_of_transformers(
+    tmp_path: Path, ours: type[ModelConfig], theirs: str, stored: dict[str, Any]
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    sides = {f"{side}_{name}": 8 for side in ("encoder", "decoder") for name in ("attention_heads", "ffn_dim")}
+    stored = {"model_type": ours.model_types[0], **sides, **stored, "d_model": 8, "vocab_size": 50257}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    config = ours.load_json(tmp_path / "config.json")
+    reference = getattr(transformers, theirs).from_pretrained(tmp_path)
+    compared = 0
+    for name in (field.name for field in fields(config)):
+        if hasattr(reference, hub_name := ours.hub_names.get(name, name)) and getattr(reference, hub_name) is not None:
+            assert getattr(config, name) == getattr(reference, hub_name), name
+            compared += 1
+    assert compared > 10
+    for name, value in ours.supported.items():
+        assert getattr(reference, name, value) == value, name
 
 
 @pytest.mark.parametrize("number", [-1, 10**6, None, "none"])
