@@ -95,6 +95,7 @@ def test_model_is_downloaded_once_and_cached(hub: tuple[str, list[str]], folder:
         "config.json",
         "model.safetensors",
         "tokenizer.json",
+        "tokenizer_config.json",
     }
     again = load_in_a_new_process("somebody/tiny", tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert again.stdout == done.stdout, again.stderr

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
-from minibert.text.tokenizer import PAD, token_id
+from minibert.text.tokenizer import PAD, token_id, without_special_tokens
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClassificationEpoch:
 
 
 class ClassificationExamples:
-    """Tokenized labeled texts: the same texts in every epoch, in a different order.
+    """Tokenized labeled texts: the same texts in every epoch, in a different order. A literal [MASK] in a text is text.
 
     Args:
         max_length: maximum number of tokens. The end of a longer text is cut off.
@@ -70,7 +70,7 @@ class ClassificationExamples:
     """
 
     def __init__(self, texts: Sequence[LabeledText], tokenizer: Tokenizer, max_length: int, seed: int) -> None:
-        encodings = tokenizer.encode_batch([text.text for text in texts])
+        encodings = without_special_tokens(tokenizer).encode_batch([text.text for text in texts])
         self.rows = [encoding.ids[:-1][: max_length - 1] + encoding.ids[-1:] for encoding in encodings]
         self.labels = [text.label for text in texts]
         self.pad_id, self.seed = token_id(tokenizer, PAD), seed

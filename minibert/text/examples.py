@@ -17,7 +17,7 @@ from minibert.text.masking import draw_random_numbers, mask_tokens
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, token_id, vocabulary_size
+from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, special_token, token_id, vocabulary_size
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
 PAIR_SEED, ORDER_SEED, MASK_SEED = 0, 1, 2
@@ -137,17 +137,18 @@ def masked_sentence(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> str:
     The word is one token, and the sentence has no [UNK].
     """
     starts = corpus.sentence_starts[:1000].tolist()
+    mask, unknown = (special_token(tokenizer, name) for name in (MASK, UNK))
     for start, end in pairwise(starts):
-        tokens = [tokenizer.id_to_token(index) or UNK for index in corpus.ids[start:end].tolist()]
+        tokens = [tokenizer.id_to_token(index) or unknown for index in corpus.ids[start:end].tolist()]
         words = [
             position
             for position in range(1, len(tokens) - 1)
             if tokens[position][0].isalnum() and not tokens[position + 1].startswith(CONTINUATION_PREFIX)
         ]
-        if 5 <= len(tokens) <= 15 and words and UNK not in tokens:
-            tokens[words[len(words) // 2]] = MASK
+        if 5 <= len(tokens) <= 15 and words and unknown not in tokens:
+            tokens[words[len(words) // 2]] = mask
             return str(tokenizer.decoder.decode(tokens)) if tokenizer.decoder else " ".join(tokens)
-    return MASK
+    return mask
 
 
 LABELS: dict[PairTask, tuple[str, tuple[str, str]]] = {

@@ -170,8 +170,8 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
             tokenizer, named = _gpt2(files, named)
         case "stored":
             tokenizer = parse_tokenizer(files.stored_fields, files.path(TOKENIZER_FILE))
-            if tokenizer.padding is not None:
-                named.setdefault("pad_token", AddedToken(tokenizer.padding["pad_token"], special=True))
+            if tokenizer.padding is not None and "pad_token" not in files.settings:
+                named["pad_token"] = AddedToken(tokenizer.padding["pad_token"], special=True)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.encode_special_tokens = files.setting("split_special_tokens", False)
@@ -202,11 +202,15 @@ def _bert(
             "do_lower_case",
             stacklevel=3,
         )
+    defaults = {name: token for name, token in SETTINGS.items() if name not in files.settings}
     known = {*ids, *(token.content for token in added.values())}
-    if missing := [(name, token) for name, token in SETTINGS.items() if name not in named and token not in known]:
-        name, token = missing[0]
-        raise ValueError(f"{files.vocabulary_path}: has no {token}. If it has another name, set {name} in {CONFIG_FILE}")
-    complete = {name: AddedToken(token, special=True) for name, token in SETTINGS.items()} | named
+    for name, token in defaults.items():
+        if token not in known:
+            raise ValueError(f"{files.vocabulary_path}: has no {token}. If it has another name, set {name} in {CONFIG_FILE}")
+    complete = {name: AddedToken(token, special=True) for name, token in defaults.items()} | named
+    for name in ("unk_token", "cls_token", "sep_token"):
+        if name not in complete:
+            raise ValueError(f"{files.path(CONFIG_FILE)}: {name} must not be null")
     unknown = complete["unk_token"].content
     if unknown not in ids:
         raise ValueError(f"{files.vocabulary_path}: has no {unknown}, the token for unknown words")
@@ -220,8 +224,8 @@ def _gpt2(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenize
     pre_tokenizer = {"type": "ByteLevel", "trim_offsets": True, "add_prefix_space": files.setting("add_prefix_space", False)}
     stages: dict[str, Any] = {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
     tokenizer = parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE))
-    end_of_text = dict.fromkeys(("bos_token", "eos_token", "unk_token"), AddedToken(END_OF_TEXT, special=True))
-    return tokenizer, end_of_text | named
+    names = [name for name in ("bos_token", "eos_token", "unk_token") if name not in files.settings]
+    return tokenizer, dict.fromkeys(names, AddedToken(END_OF_TEXT, special=True)) | named
 
 
 def _add_tokens(

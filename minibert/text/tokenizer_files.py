@@ -75,7 +75,10 @@ class TokenizerFiles:
 
     @classmethod
     def read(cls, source: str | Path) -> "TokenizerFiles":
-        """Read all files that exist.
+        """Read the files that matter.
+
+        special_tokens_map.json and added_tokens.json are not needed if tokenizer_config.json has an added_tokens_decoder, and
+        config.json is not if it has a tokenizer_class.
 
         Raises: FileNotFoundError if there is no tokenizer, ValueError, naming the file, if one cannot be read.
         """
@@ -85,8 +88,10 @@ class TokenizerFiles:
         if stored is not None:
             vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}
             parse_tokenizer(vocabulary, str(fetch(source, TOKENIZER_FILE)))
-        names = (CONFIG_FILE, SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE, "config.json")
-        return cls(source, stored, *(read_json(source, name) or {} for name in names))
+        config = read_json(source, CONFIG_FILE) or {}
+        needed = [ADDED_TOKENS not in config, ADDED_TOKENS not in config, not config.get("tokenizer_class")]
+        names = zip((SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE, "config.json"), needed, strict=True)
+        return cls(source, stored, config, *((read_json(source, name) if need else None) or {} for name, need in names))
 
     @property
     def kind(self) -> Kind:
@@ -145,21 +150,17 @@ class TokenizerFiles:
             raise ValueError(f"{self.path(VOCABULARY_FILE)}: is not a vocabulary ({error})") from error
 
     @property
-    def _settings(self) -> dict[str, Any]:
-        """Settings of special tokens: those of tokenizer_config.json, replaced by those of special_tokens_map.json.
-
-        The latter is ignored if tokenizer_config.json has an added_tokens_decoder.
-        """
+    def settings(self) -> dict[str, Any]:
+        """Settings of special tokens: those of tokenizer_config.json, replaced by those of special_tokens_map.json."""
         settings = dict(self.config)
         if not settings.get(EXTRA_TOKENS) and ADDITIONAL_TOKENS in settings:
             settings[EXTRA_TOKENS] = settings.pop(ADDITIONAL_TOKENS)
         self._name_extra_tokens(settings)
-        if ADDED_TOKENS not in settings:
-            known, found = settings.get(EXTRA_TOKENS) or [], self.special_tokens_map.get(EXTRA_TOKENS)
-            settings |= self.special_tokens_map
-            if isinstance(known, list) and isinstance(found, list):
-                settings[EXTRA_TOKENS] = known + [token for token in found if token not in known]
-            self._name_extra_tokens(settings)
+        known, found = settings.get(EXTRA_TOKENS) or [], self.special_tokens_map.get(EXTRA_TOKENS)
+        settings |= self.special_tokens_map
+        if isinstance(known, list) and isinstance(found, list):
+            settings[EXTRA_TOKENS] = known + [token for token in found if token not in known]
+        self._name_extra_tokens(settings)
         return settings
 
     def _name_extra_tokens(self, settings: dict[str, Any]) -> None:
@@ -174,18 +175,17 @@ class TokenizerFiles:
 
     def named_tokens(self) -> dict[str, AddedToken]:
         """Return the special tokens by the names of their settings, in the order in which missing ones are added."""
-        settings = self._settings
+        settings = self.settings
         named = {name: settings[name] for name in NAMED_TOKENS if settings.get(name) is not None}
         for fields, kinds in ((self.config, dict), (self.special_tokens_map, (str, dict)), (self.config, str)):
-            if fields is not self.special_tokens_map or ADDED_TOKENS not in self.config:
-                is_token = {name: name.endswith("_token") and name not in NAMED_TOKENS for name in fields}
-                named |= {name: value for name, value in fields.items() if is_token[name] and isinstance(value, kinds)}
+            others = [name for name in fields if name.endswith("_token") and name not in NAMED_TOKENS]
+            named |= {name: fields[name] for name in others if isinstance(fields[name], kinds)}
         named |= settings.get(OTHER_TOKENS) or {}
         return {name: self._token(value, special=True) for name, value in named.items()}
 
     def extra_tokens(self) -> list[AddedToken]:
         """Return the special tokens without a name."""
-        settings = self._settings
+        settings = self.settings
         extra = settings.get(EXTRA_TOKENS, settings.get(ADDITIONAL_TOKENS))
         if not isinstance(extra, list | None):
             raise ValueError(f"{self.path(CONFIG_FILE)}: {EXTRA_TOKENS} must be a list of tokens, not {short(extra)}")
@@ -198,7 +198,7 @@ class TokenizerFiles:
             if not isinstance(decoder, dict) or not all(key.isdecimal() for key in decoder):
                 raise ValueError(f"{self.path(CONFIG_FILE)}: {ADDED_TOKENS} must contain the added token of each id")
             return {int(key): self._token(token) for key, token in decoder.items()}
-        named, settings = self.named_tokens(), self._settings
+        named, settings = self.named_tokens(), self.settings
         special = {named[name].content for name in NAMED_TOKENS if name in named}
         if settings.get(EXTRA_TOKENS):
             special |= {token.content for token in self.extra_tokens()}

@@ -39,9 +39,7 @@ class UnknownText:
         if 2 * self.in_long_words > self.unknown:
             cause = f"most are in words of more than {MAX_WORD_CHARACTERS} characters. Put spaces between the words of the text"
         else:
-            cause = (
-                "their characters are not in the vocabulary. Raise --alphabet-size or --vocab-size, or use another --tokenizer"
-            )
+            cause = "it is not in the vocabulary. Raise --alphabet-size or --vocab-size, or use another --tokenizer"
         return f"{line}\n  Warning: this text is lost to the model; {cause}."
 
 

@@ -190,6 +190,7 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"tokenizer_config": {"extra_special_tokens": [3]}}, "3 is not a token"),
     ({"tokenizer_config": {"mask_token": {"content": ["a"]}}}, "is not a token"),
     ({"tokenizer_config": {"mask_token": ""}}, "must not be empty"),
+    ({"tokenizer_config": {"cls_token": None}}, "cls_token must not be null"),
     ({"tokenizer_config": {"mask_token": 4}}, "4 is not a token"),
     ({"tokenizer_config": {"unk_token": "<unk>"}}, r"vocab\.txt: has no <unk>, the token for unknown words"),
     ({"tokenizer_config": {"added_tokens_decoder": [1]}}, "added_tokens_decoder must contain"),

@@ -85,6 +85,8 @@ def folders(draw: st.DrawFn) -> dict[str, str]:
                 "additional_special_tokens": st.lists(st.sampled_from(WORDS), max_size=2, unique=True),
                 "extra_special_tokens": st.lists(st.sampled_from(WORDS), max_size=2, unique=True)
                 | st.just({"image_token": "<x>"}),
+                "mask_token": st.none(),
+                "pad_token": st.none(),
                 "eos_token": st.sampled_from(["</s>", "[E2]"]),
                 "entity_token": st.sampled_from(WORDS),
             },
@@ -102,9 +104,9 @@ def folders(draw: st.DrawFn) -> dict[str, str]:
             name: fields_of(AddedToken(token, lstrip=name == "mask_token", special=True))
             for name, token in special_tokens.items()
         }
-        config |= {name: fields | {"__type": "AddedToken"} for name, fields in special_tokens.items()}
+        config |= {name: fields | {"__type": "AddedToken"} for name, fields in special_tokens.items() if name not in config}
     else:
-        config |= special_tokens
+        config = special_tokens | config
     if draw(booleans):
         files["special_tokens_map.json"] = special_tokens | draw(
             st.sampled_from([{}, {"additional_special_tokens": ["[E1]"]}, {"extra_special_tokens": ["[E2]"]}])
