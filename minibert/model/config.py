@@ -138,7 +138,7 @@ class ModelConfig:
         names = {each.name: cls.hub_names.get(each.name, each.name) for each in fields(cls)}
         known = {name: stored[name] for name in COMMON_NAMES if name in names and name in stored}
         known |= {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
-        if known.get("pad_token_id", 0) is None:  # transformers allows null; nothing here depends on it
+        if known.get("pad_token_id", 0) is None:  # null in transformers: no piece is padding; here 0 is
             del known["pad_token_id"]
         return known
 

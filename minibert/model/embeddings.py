@@ -10,11 +10,15 @@ from minibert.observe import observe
 
 
 class BertEmbeddings(nn.Module):
-    """Word, position and segment embeddings, summed and normalized (Devlin et al. 2019, figure 2)."""
+    """Word, position and segment embeddings, summed and normalized (Devlin et al. 2019, figure 2).
+
+    As in transformers, the embedding of the padding piece has no gradient here. If the masked-LM head uses the word
+    embeddings, it has a gradient there.
+    """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)

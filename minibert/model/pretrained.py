@@ -78,6 +78,9 @@ class PretrainedModel(nn.Module):
         requested = next(module.implementation for module in self.modules() if isinstance(module, MultiHeadAttention))
         return choose_attention(requested)[1]
 
+    def freeze_constants(self) -> None:
+        """Turn off the training of loaded parameters that are constants. `load` calls this; most networks have none."""
+
     def set_recompute(self, recompute: bool) -> None:
         """Turn activation checkpointing on or off; see `LayerStack.recompute`."""
         for module in self.modules():

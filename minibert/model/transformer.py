@@ -68,6 +68,7 @@ class Transformer(PretrainedModel):
     Differs: `config.pre_norm` moves normalization before the sublayers (see `EncoderLayer`). Linear layers are initialized
         as in PyTorch's `nn.Transformer` (Glorot and Bengio 2010), embeddings with variance 1/d_model as in tensor2tensor;
         the paper does not say. Padding before a token counts in its position, as in MarianMT: pad on the right.
+        The embedding of the padding piece has no gradient from the inputs, also if it is the first token of the decoder input.
 
     >>> from minibert import TRANSFORMERS
     >>> model = Transformer(TRANSFORMERS["tiny"])
@@ -144,7 +145,7 @@ class Transformer(PretrainedModel):
 
     def __init__(self, config: TransformerConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
-        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         self.encoder = Encoder(config, config.encoder_layers, config.positions, config.pre_norm, attention)
         self.decoder = Decoder(config, config.decoder_layers, config.positions, config.pre_norm, attention)
         for module in self.modules():
@@ -263,11 +264,10 @@ class Transformer(PretrainedModel):
         if config.positions == "sinusoidal":
             found = {name: tensor for name, tensor in found.items() if name not in POSITION_TABLES}
         elif config.positions == "learned" and not any(table in found for table in POSITION_TABLES):
-            # MarianMT computes its table when it is loaded, with all sines before all cosines.
+            # MarianMT computes its table when it is loaded.
             if config.max_position_embeddings * config.hidden_size > MAX_TABLE:
                 raise ValueError(f"{path}: has no position tables, and max_position_embeddings of config.json is too large")
-            waves = _sinusoids(config)
-            found |= {table: torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1) for table in POSITION_TABLES}
+            found |= {table: _marian_sinusoids(config) for table in POSITION_TABLES}
         return found, config
 
     @classmethod
@@ -282,6 +282,16 @@ class Transformer(PretrainedModel):
             weights = dict(weights) | {name: table.clone() for name in POSITION_TABLES}
         return super().export_weights(weights, config)
 
+    def freeze_constants(self) -> None:
+        """As in MarianMT, a table of sinusoids is not trained. A table that was learned is."""
+        if self.config.positions != "learned":
+            return
+        constants = (_sinusoids(self.config), _marian_sinusoids(self.config))
+        for name in POSITION_TABLES:
+            table = self.get_parameter(name)
+            is_constant = any(torch.allclose(table.float(), waves, rtol=0, atol=ROUNDING) for waves in constants)
+            table.requires_grad_(not is_constant)
+
     def _check(self, ids: Tensor, name: str, before: int = 0) -> None:
         check_batch(name, ids)
         check_ids(name, ids, self.words, "vocab_size")
@@ -294,6 +304,12 @@ class Transformer(PretrainedModel):
         return words
 
 
+def _marian_sinusoids(config: TransformerConfig) -> Tensor:
+    """Return the table of MarianMT, with all sines before all cosines."""
+    waves = _sinusoids(config)
+    return torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1)
+
+
 def _sinusoids(config: TransformerConfig) -> Tensor:
     positions = torch.arange(config.max_position_embeddings, dtype=torch.float64)
     return sinusoidal_positions(positions, config.hidden_size).float()
@@ -301,4 +317,6 @@ def _sinusoids(config: TransformerConfig) -> Tensor:
 
 MAX_TABLE = 2**30
 """Limit against absurd values in a file: for the number of values in a position table that is not in the file."""
+ROUNDING = 0.01
+"""Maximum error of a sine in a file in half precision."""
 POSITION_TABLES = ("encoder.positions.table.weight", "decoder.positions.table.weight")

@@ -19,6 +19,8 @@ def adamw(
 ) -> AdamW:
     """AdamW (Loshchilov and Hutter 2019) with weight decay on matrices and embeddings, but not on biases and norm gains.
 
+    Frozen parameters, whose `requires_grad` is False, are left out.
+
     Args:
         learning_rate_factors: for single parameters, by name: a factor on the learning rate.
 
@@ -27,6 +29,8 @@ def adamw(
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decay = weight_decay if parameter.ndim >= 2 else 0.0
         groups.setdefault(((learning_rate_factors or {}).get(name, 1.0), decay), []).append(parameter)
     return AdamW(

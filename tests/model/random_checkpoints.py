@@ -48,11 +48,10 @@ def configs(draw: st.DrawFn) -> BertConfig:
 
 
 def inputs_for(config: BertConfig, seed: int) -> dict[str, torch.Tensor]:
-    """Create random ids and segments: sequences of different lengths, at least 1, padded with token 0."""
+    """Create random ids and segments: sequences of different lengths, padded with token 0, which may also be inside."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, int(torch.randint(1, 9, (1,), generator=generator)))
-    # Token 0 is used for padding only: transformers computes no gradient for its embedding, minibert does.
-    ids = torch.randint(1, config.vocab_size, shape, generator=generator)
+    ids = torch.randint(config.vocab_size, shape, generator=generator)
     lengths = torch.randint(1, shape[1] + 1, (3, 1), generator=generator)
     ids[torch.arange(shape[1]) >= lengths] = 0
     return {

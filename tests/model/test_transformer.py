@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from minibert import TRANSFORMERS, Transformer, TransformerConfig, record
+from minibert import TRANSFORMERS, Transformer, TransformerConfig, adamw, record
 from minibert.equations import IGNORE_INDEX
 from minibert.model.config import POSITIONS
 from minibert.model.inputs import keep_mask
 from minibert.model.layers import DecoderLayer, EncoderLayer
-from minibert.model.transformer import shift_right
+from minibert.model.transformer import _marian_sinusoids, _sinusoids, shift_right
 from tests.strategies import normal, seeds
 
 SIZES = {
@@ -375,11 +375,11 @@ class TestMarian:
         loss.backward()
         gradients = {name.removeprefix("model."): parameter.grad for name, parameter in theirs.named_parameters()}
         for name, parameter in ours.named_parameters():
-            if "positions" in name:
-                continue
             expected = gradients[Transformer.names.theirs(name)]
-            rows = slice(1, None) if name == "words.weight" else slice(None)  # their gradient of the padding row is zero
-            assert (parameter.grad - expected)[rows].abs().max() < 1e-10 * max(1, expected.abs().max()), name
+            if "positions" in name:
+                assert parameter.grad is expected is None
+                continue
+            assert (parameter.grad - expected).abs().max() < 1e-10 * max(1, expected.abs().max()), name
 
     @settings(max_examples=10, deadline=None)
     @given(seed=seeds, source_keep=masks(2, 5), target_keep=masks(2, 4), given_targets=st.booleans())
@@ -455,6 +455,48 @@ class TestMarian:
         theirs = transformers.MarianMTModel.from_pretrained(tmp_path)
         logits = theirs(SOURCE, attention_mask=KEEP.long(), decoder_input_ids=TARGET).logits
         torch.testing.assert_close(logits, model(SOURCE, KEEP, TARGET).logits, rtol=1e-5, atol=1e-5)
+
+    def test_five_steps_of_training_agree(self, tmp_path: Path) -> None:
+        """With padding as the first token of the decoder input, as in published models: neither its embedding nor the sinusoids
+        are trained, except as parts of the output layer."""
+        theirs = self.theirs(0)
+        theirs.config.decoder_start_token_id = 0
+        theirs.save_pretrained(tmp_path)
+        ours, theirs = Transformer.from_pretrained(tmp_path).double(), theirs.double()
+        labels, losses = torch.tensor([[10, 11, 12, 3], [13, 3, IGNORE_INDEX, IGNORE_INDEX]]), []
+        for model, mask in ((ours, KEEP), (theirs, KEEP.long())):
+            before = [p.clone() for name, p in model.named_parameters() if "positions" in name]
+            optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=0.05)
+            losses.append([])
+            for _ in range(5):
+                logits = model(SOURCE, mask, labels=labels).logits
+                loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+                losses[-1].append(loss.item())
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+            after = [p for name, p in model.named_parameters() if "positions" in name]
+            assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+        assert losses[0] == pytest.approx(losses[1], rel=1e-10)
+        assert losses[0][-1] < losses[0][0]
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+    def test_a_table_of_sinusoids_is_frozen_and_a_learned_one_is_not(self, dtype: torch.dtype, tmp_path: Path) -> None:
+        """A file may store the table, also in half precision. A learned table is trained again after loading."""
+        for name, frozen in (("computed", True), ("stored", True), ("interleaved", True), ("learned", False)):
+            model = self.theirs(0).to(dtype) if name == "computed" else random_model(positions="learned").to(dtype)
+            model.save_pretrained(tmp_path / name)
+            loaded = Transformer.from_pretrained(tmp_path / name)
+            if name in ("stored", "interleaved"):
+                table = _marian_sinusoids(loaded.config) if name == "stored" else _sinusoids(loaded.config)
+                for stack in (model.encoder, model.decoder):
+                    stack.positions.table.weight.data = table.to(dtype)
+                model.save_pretrained(tmp_path / name)
+                loaded = Transformer.from_pretrained(tmp_path / name)
+            for stack in (loaded.encoder, loaded.decoder):
+                assert stack.positions.table.weight.requires_grad is not frozen, name
+            optimized = {id(p) for group in adamw(loaded, 0.1).param_groups for p in group["params"]}
+            assert (id(loaded.encoder.positions.table.weight) in optimized) is not frozen
 
     def test_unsupported_config_is_rejected(self, tmp_path: Path) -> None:
         """A config.json with another number of layers or another width, and with unsupported values."""

@@ -238,6 +238,7 @@ class Checkpoint:
             raise ValueError(f"{self.source}: has no {network.head} head; heads found: {', '.join(self.heads)}")
         model = network(config).set_attention(attention).to(dtype or _widest(found[name] for name in expected if name in found))
         copy_weights(model, found)
+        model.freeze_constants()
         model.initialized = tuple(missing)
         self._warn(network, missing, [name for name in found if name not in expected])
         return model.eval()
