@@ -1,8 +1,11 @@
-"""The cache folder, atomic writing of files, and kinds of files."""
+"""The cache folder, atomic writing of files, errors of the file system, and kinds of files."""
 
+import errno
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,18 +19,65 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minibert"
 
 
+REASONS = {
+    errno.EEXIST: "there is a file with this name, where a folder is needed",
+    errno.ENOTDIR: "a part of this path is a file, where a folder is needed",
+    errno.EISDIR: "is a folder, where a file is needed",
+    errno.EACCES: "permission denied: change the permissions, or choose another path",
+    errno.EROFS: "the file system is read-only: choose another path",
+    errno.ENOSPC: "no space left on this disk: delete files, or choose another path",
+    errno.EDQUOT: "the disk quota is exceeded: delete files, or choose another path",
+}
+"""Messages for errors of the operating system, where its own are short."""
+
+
+def reason(error: OSError) -> str:
+    """Return the reason of an error of the operating system, without the file."""
+    return REASONS.get(error.errno or 0) or error.strerror or str(error)
+
+
+def describe(error: Exception) -> str:
+    """Return the message of an error: for an error of the operating system, the file and the reason."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return ": ".join([*([str(error.filename)] if error.filename is not None else []), reason(error)])
+    return str(error)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name `path` in errors of the operating system that name no file, as that of a full disk, or a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and os.path.lexists(error.filename):
+            raise
+        if error.errno is None:
+            raise OSError(f"{path}: {error}") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
     """Write a file so that a reader finds either the old content or the new content, and never a part of it.
 
-    The content is written to a temporary file in the same folder, flushed to the disk, and renamed.
+    The content is written to a temporary file in the same folder, flushed to the disk, and renamed. What is not a file, such
+    as /dev/stdout, is not replaced but written to.
 
-    Raises: OSError as `open` does (disk full, read-only folder); the old content is then unchanged.
+    Raises: OSError that names `path` (disk full, read-only folder); the old content is then unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    data = content.encode() if isinstance(content, str) else content
+    with naming(path):
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, data)
+
+
+def _replace(path: Path, data: bytes | memoryview) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())

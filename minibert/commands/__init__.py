@@ -24,10 +24,11 @@ from minibert.commands import (
     verify,
 )
 from minibert.commands.equations import separate_arguments
-from minibert.commands.errors import Stopped, UsageError, WorkFailed, describe
+from minibert.commands.errors import Stopped, UsageError, WorkFailed
 from minibert.commands.metavars import name_values
 from minibert.commands.terminal import open_streams, output, report, report_lines, say, show_warning
 from minibert.commands.training import stored_options
+from minibert.files import describe
 from minibert.text.options import InvalidOption
 from minibert.training.options import OutputOptions
 
@@ -88,6 +89,8 @@ def _options(words: Sequence[str]) -> Any:
 
     Raises: UsageError for an option with an invalid value, SystemExit after another message.
     """
+    if broken := next((word for word in words if "\0" in word), None):
+        raise UsageError(f"{broken}: has a null character")
     tyro.extras.set_accent_color("cyan")
     messages = io.StringIO()
     settings: Any = {"config": (tyro.conf.OmitArgPrefixes,)}
@@ -109,6 +112,6 @@ def _options(words: Sequence[str]) -> Any:
                 **settings,
             )
     except InvalidOption as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     finally:
         report_lines(messages.getvalue())

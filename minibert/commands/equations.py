@@ -90,7 +90,7 @@ def run(options: Equations) -> int:
     try:
         example = run_with(equation, options.arguments) if options.arguments else run_example(equation)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     if options.json:
         say_json(asdict(equation) | {"differences": example.differences, "calls": _calls_as_json(example)})
     else:

@@ -4,20 +4,26 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from minibert.files import describe
+
 
 class UsageError(Exception):
     """Invalid options or files. The message contains the problem, its place and a solution. Exit code 2."""
 
+    def __init__(self, problem: str | Exception) -> None:
+        super().__init__(problem if isinstance(problem, str) else describe(problem))
+
+
+def check_text(text: str) -> None:
+    """Raise `UsageError` for an argument with bytes that are not UTF-8, as from a terminal with another encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the text is not UTF-8 (at character {error.start + 1}: {text!r}); give it in UTF-8") from None
+
 
 class WorkFailed(Exception):
     """Failure during the work. The message contains the reason and the saved results. Exit code 1."""
-
-
-def describe(error: Exception) -> str:
-    """Return the message of an error: for an error of the operating system, the file and the reason."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 class Stopped(BaseException):

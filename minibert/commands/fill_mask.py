@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from minibert.commands.errors import UsageError
+from minibert.commands.errors import UsageError, check_text
 from minibert.commands.terminal import say_json, say_table
 from minibert.printable import printable
 
@@ -28,13 +28,14 @@ def run(options: FillMask) -> int:
     """Print the predictions."""
     if options.top < 1:
         raise UsageError(f"--top must be at least 1, not {options.top}")
+    check_text(options.text)
     from minibert.study.fill_mask import fill_mask, load_masked_lm
 
     try:
         model, tokenizer = load_masked_lm(options.checkpoint)
         predictions = fill_mask(model, tokenizer, options.text, options.top)
     except (ValueError, FileNotFoundError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     if options.json:
         rows = [[asdict(prediction) for prediction in ranked] for ranked in predictions]
         say_json(rows)

@@ -227,7 +227,7 @@ def _job_errors() -> "Iterator[None]":
     try:
         yield
     except JobError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
 
 
 def _report(

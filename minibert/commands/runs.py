@@ -80,7 +80,7 @@ def _read_runs(directory: Path) -> "list[tuple[Path, RunRecord]]":
             _ = record.task_metrics  # raises for a task that is not known
         except (OSError, ValueError) as error:
             if not inside:
-                raise UsageError(str(error)) from error
+                raise UsageError(error) from error
             report(f"left out: {error}")
             continue
         if record.lost_steps:

@@ -82,7 +82,7 @@ def say_code(code: str) -> None:
 
 def say_json(value: object) -> None:
     """Print JSON. Infinities and NaN, which JSON lacks, become strings. Characters that cannot be shown are escaped."""
-    is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     say(json.dumps(_finite(value), indent=2, ensure_ascii=not is_utf8, allow_nan=False))
 
 

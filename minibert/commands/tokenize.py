@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import UsageError
+from minibert.commands.errors import UsageError, check_text
 from minibert.commands.terminal import say, say_json, say_table, styled
 from minibert.printable import printable
 
@@ -44,11 +44,11 @@ class Explanation:
 
 def run(options: Tokenize) -> int:
     """Print the pieces on one line and their ids on the next."""
+    check_text(options.text)
     try:
-        options.text.encode()  # raises for bytes from the terminal that are not UTF-8
         tokenizer = _load(options.tokenizer)
     except (ValueError, FileNotFoundError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     try:
         encoding = tokenizer.encode(options.text)
     except Exception as error:  # `tokenizers` raises plain Exception

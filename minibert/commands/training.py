@@ -11,9 +11,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals, describe
+from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
 from minibert.commands.progress import progress
 from minibert.commands.terminal import say, shell_command
+from minibert.files import describe, reason
 from minibert.printable import printable
 from minibert.text.options import InvalidOption
 from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, options_from_json
@@ -75,7 +76,7 @@ def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | Non
     try:
         stored = options_from_json(kind, read_settings(known.out).get("options", {}))
     except (ValueError, TypeError, OSError, InvalidOption) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     return None if stored is None else replace(stored, out=known.out, resume=True, show=0)
 
 
@@ -87,7 +88,7 @@ def _start_processes(output: OutputOptions, device_options: DeviceOptions) -> "P
     try:
         return start_processes(device_options.device)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
 
 
 def create_folder(folder: Path) -> None:
@@ -95,7 +96,7 @@ def create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {folder}: cannot create this folder ({error.strerror})") from error
+        raise UsageError(f"--out {folder}: cannot create this folder ({reason(error)})") from error
 
 
 def _show(job: "Job", title: str, example_command: "Callable[[Task], str]") -> None:
@@ -222,7 +223,7 @@ def _explained_failures(job: "Job", learning_rate_option: str) -> Iterator[None]
     except JobError as error:
         if not job.processes.is_main:
             sys.exit(2)
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     except DivergenceError as error:
         advice = f"Resuming would end the same way: use a lower {learning_rate_option}, in another --out"
         raise WorkFailed(f"{error}. {_last_checkpoint(job)}. {advice}") from None

@@ -56,5 +56,5 @@ def run(options: Translate) -> int:
     except UnicodeDecodeError as error:
         raise UsageError(f"the standard input is not UTF-8 (byte {error.start + 1})") from None
     except (ValueError, FileNotFoundError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
     return 0

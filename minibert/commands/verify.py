@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import UsageError
+from minibert.commands.errors import UsageError, check_text
 from minibert.commands.terminal import report_lines, say, say_json
 from minibert.printable import printable
 
@@ -65,6 +65,7 @@ class Verify:
 def run(options: Verify) -> int:
     """Print the comparison."""
     _check_options(options)
+    check_text(options.text or "")
     import torch
 
     from minibert.model import read_checkpoint
@@ -77,7 +78,7 @@ def run(options: Verify) -> int:
             return _compare_checkpoints(options, options.against, model)
         return _compare_with_transformers(options, checkpoint, model)
     except (UserCodeError, ValueError, FileNotFoundError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error) from error
 
 
 def _check_options(options: Verify) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.files import cache_directory
+from minibert.files import cache_directory, naming
 from minibert.text import file_formats, sentences
 from minibert.text.file_formats import COLUMN_READERS, TEXT_EXTENSIONS, CorpusError, extension, text_in_column, text_lines
 from minibert.text.options import Layout
@@ -101,7 +101,8 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, CorpusError | OSError):
             cause = cause.__cause__
-        raise cause or error from None
+        with naming(cache_directory()):
+            raise cause or error from None
     name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
     return Corpus(name, fingerprint, _TableDocuments(table), _describe_layouts(names, layouts, column))
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from minibert.files import cache_directory, write_atomically
+from minibert.files import cache_directory, naming, write_atomically
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
 from minibert.text.splits import is_validation, split_key
@@ -84,9 +84,10 @@ class TokenizedCorpus:
         sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
         unknown = UnknownText()
         document_digests = [np.empty(0, dtype=np.uint64)]
-        with (directory / IDS_FILE).open("wb") as file:
+        path = directory / IDS_FILE
+        with naming(path), path.open("wb") as file:
             for chunk in _tokenize(documents, tokenizer):
-                chunk.ids.tofile(file)
+                file.write(chunk.ids.data)
                 digest.update(chunk.ids.tobytes())
                 sentence_lengths.append(chunk.sentence_lengths)
                 document_lengths.append(chunk.document_lengths)

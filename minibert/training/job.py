@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
-from minibert.files import write_atomically
+from minibert.files import describe, write_atomically
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.loop import Step
@@ -246,7 +246,7 @@ class Job:
                 try:
                     task = self.prepare(newest or self.output.out, newest is None and is_main)
                 except (ValueError, OSError) as error:
-                    error_message = str(error)
+                    error_message = describe(error)
             if error_message := processes.first_error(error_message):
                 raise JobError(error_message)
         assert task is not None
@@ -262,7 +262,7 @@ class Job:
             try:
                 stored = read_settings(out)
             except (ValueError, OSError) as error:
-                raise JobError(str(error)) from None
+                raise JobError(describe(error)) from None
             if stored["task"] != settings["task"]:
                 raise JobError(f"{out} holds a run of another task ({stored['task']}): choose another --out")
             earlier = stored.pop(EXTENDED_FROM, [])

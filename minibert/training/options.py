@@ -1,6 +1,7 @@
 """Options of training runs. Importing this module loads no library, so that the command line starts fast."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -223,8 +224,8 @@ def _at_least_one(options: object, *names: str) -> None:
 
 def _positive(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) is not None and not value > 0:
-            raise InvalidOption(f"{name} {value:g}: must be more than 0")
+        if (value := getattr(options, name)) is not None and not 0 < value < math.inf:
+            raise InvalidOption(f"{name} {value:g}: must be a number above 0")
 
 
 def _fraction(options: object, *names: str) -> None:
@@ -235,5 +236,5 @@ def _fraction(options: object, *names: str) -> None:
 
 def _not_negative(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) < 0:
-            raise InvalidOption(f"{name} {value:g}: must be at least 0")
+        if not 0 <= (value := getattr(options, name)) < math.inf:
+            raise InvalidOption(f"{name} {value:g}: must be a number of at least 0")

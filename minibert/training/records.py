@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.files import write_atomically
+from minibert.files import naming, write_atomically
 from minibert.training.loop import Score, Step
 
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
@@ -113,7 +113,8 @@ def step_entry(step: Step, tokens: int, operations: int, seconds: float) -> dict
 
 def append_metrics(directory: Path, entry: Mapping[str, Any]) -> None:
     """Append one step to metrics.jsonl."""
-    with (directory / METRICS_FILE).open("a", encoding="utf-8") as file:
+    path = directory / METRICS_FILE
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
 

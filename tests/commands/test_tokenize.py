@@ -178,7 +178,7 @@ def test_other_tokenizers_are_printed_but_not_explained(
         ("tokenizer.json", "{}", "a", "tokenizer.json: is not a tokenizer"),
         ("vocab.txt", "a\nb", "a", "vocab.txt: has no [PAD]"),
         ("own.txt", "a\nb", "a", "own.txt: not a WordPiece vocabulary (the vocabulary has no [PAD], [UNK]"),
-        ("vocab.txt", "\n".join(PIECES), "a\udcff", "surrogates not allowed"),
+        ("vocab.txt", "\n".join(PIECES), "a\udcff", "the text is not UTF-8 (at character 2: 'a\\udcff'); give it in UTF-8"),
         ("tokenizer.json", Tokenizer(models.WordPiece({"a": 0})).to_str(), "b", "cannot encode a text (WordPiece error: "),
     ],
 )

@@ -222,10 +222,10 @@ def test_operations_equal_pytorchs_count() -> None:
     ("settings", "message"),
     [
         ({"steps": 0}, "steps 0: must be at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate 0: must be more than 0"),
+        ({"learning_rate": 0.0}, "learning_rate 0: must be a number above 0"),
         ({"warmup_fraction": 1.0}, "warmup_fraction 1: must be at least 0 and below 1"),
         ({"dropout": 1.0}, "dropout 1: must be at least 0 and below 1"),
-        ({"seed": -1}, "must be at least 0"),
+        ({"seed": -1}, "must be a number of at least 0"),
     ],
 )
 def test_invalid_options_are_named(settings: dict[str, object], message: str) -> None:
