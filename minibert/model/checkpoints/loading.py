@@ -277,6 +277,11 @@ class Checkpoint:
         theirs = network.names.theirs
         required = [name for name in expected if name.split(".")[0] not in network.optional_modules]
         if lost := [theirs(name) for name in required if name not in found]:
+            if untied := [theirs(name) for name in network.tied if name in found and theirs(network.tied[name]) in lost]:
+                raise ValueError(
+                    f"{self.weights_file}: has no {shorten(lost)}, only {shorten(untied)}, which is another tensor if "
+                    f"tie_word_embeddings is false, as {self.config_file} says"
+                )
             raise ValueError(f"{self.weights_file}: has no {shorten(lost)}. {self._hint(network)}")
         for name, shape in expected.items():
             if name in found and found[name].shape != shape:

@@ -67,7 +67,8 @@ class NameTable:
     def unwrap(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Remove the names of wrappers and outer modules from the names of a file. Raises: ValueError if two become one."""
         plain = {name: name if self.ours(name) else without_wrappers(name) for name in tensors}
-        prefixes = [prefix for prefix in self.prefixes(plain.values()) if {*prefix.split(".")} <= {*OUTER_MODULES, ""}]
+        outer = {*OUTER_MODULES, *self.their_prefix.split("."), ""}
+        prefixes = [prefix for prefix in self.prefixes(plain.values()) if outer.issuperset(prefix.split("."))]
         prefix = prefixes[0] if prefixes else ""
         unwrapped: dict[str, str] = {}
         for name, short in plain.items():

@@ -67,6 +67,13 @@ def test_names_of_wrappers_are_removed(tmp_path: Path, model: PretrainedModel, p
     )
 
 
+@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: type(model).__name__)
+def test_network_in_a_module_with_the_name_of_the_base_model(tmp_path: Path, model: PretrainedModel) -> None:
+    """Such as `self.bert = BertForPreTraining(…)` in a user's module: "bert.bert.embeddings", "bert.cls.predictions"."""
+    save(model, tmp_path, lambda name: model.names.their_prefix + name)
+    check_equal(tmp_path, model)
+
+
 @pytest.mark.parametrize("inside", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module"])
 def test_names_of_wrapped_layers_are_removed(tmp_path: Path, inside: str) -> None:
     model = BertForPreTraining(CONFIG)
