@@ -67,7 +67,14 @@ def run_letters(options: TrainLetters) -> int:
 
         return prepare_letters(options.operation, options.letters, options.training, directory)
 
-    return run_training(prepare, options, options.hardware, "Training", lambda task: _translate(options.out, "d a c b"), RATE)
+    return run_training(
+        prepare,
+        options,
+        options.hardware,
+        "Training",
+        lambda task: _translate(options.out, " ".join("dacb"[: options.letters])),
+        RATE,
+    )
 
 
 def run_translator(options: TrainTranslator) -> int:

@@ -31,16 +31,17 @@ class Translate:
 
 def run(options: Translate) -> int:
     """Translate all lines, then print the translations."""
-    if options.beams < 1:
-        raise UsageError(f"--beams {options.beams}: must be at least 1")
     from minibert.model import Transformer
+    from minibert.model.generation import check_beam_search
     from minibert.text.spacing import Spacing
     from minibert.text.tokenizer import UNK, load_tokenizer, token_id, without_special_tokens
     from minibert.training.decoding import translate
     from minibert.training.distributed import choose_device
 
     try:
-        lines = [line.rstrip("\r") for line in sys.stdin.buffer.read().decode("utf-8-sig").split("\n")]
+        check_beam_search(options.beams, options.alpha)
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if not lines[-1]:
             lines.pop()  # the last line ends with a newline, and no line begins after it
         device = choose_device(options.device)
@@ -54,7 +55,9 @@ def run(options: Translate) -> int:
         for translation in translate(model, tokenizer, lines, options.beams, options.alpha, spacing):
             say(printable(translation))
     except UnicodeDecodeError as error:
-        raise UsageError(f"the standard input is not UTF-8 (byte {error.start + 1})") from None
+        raise UsageError(
+            f"the standard input is not UTF-8 (byte {error.start + 1}): convert it, for example with iconv"
+        ) from None
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
     return 0

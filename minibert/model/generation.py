@@ -16,6 +16,10 @@ NextTokenLogits = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, 
 logits of the next token."""
 TokenChoice = Callable[[Float[Tensor, "rows vocabulary"]], Int[Tensor, " rows"]]
 """The choice of the next token from its logits."""
+MAX_BEAMS = 1000
+"""Maximum number of hypotheses of beam search."""
+MAX_ALPHA = 10
+"""Maximum exponent of the length penalty. Larger ones exceed the range of floating-point numbers for long outputs."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,14 @@ def beam_search(
         cache.select(rows[unfinished].flatten())
         tokens = generated[:, -1:]
     return [max(sequences, key=lambda sequence: sequence.score(alpha, penalty)) for sequences in finished]
+
+
+def check_beam_search(beams: int, alpha: float) -> None:
+    """Raise ValueError for a number of hypotheses or an exponent outside its range."""
+    if not 1 <= beams <= MAX_BEAMS:
+        raise ValueError(f"beams is {beams}, but must be from 1 to {MAX_BEAMS}")
+    if not abs(alpha) <= MAX_ALPHA:
+        raise ValueError(f"alpha is {alpha:g}, but must be from {-MAX_ALPHA} to {MAX_ALPHA}")
 
 
 def check_max_new_tokens(max_new_tokens: int, free_positions: int) -> None:

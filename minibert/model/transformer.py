@@ -16,7 +16,7 @@ from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
-from minibert.model.generation import GeneratedSequence, beam_search, check_max_new_tokens, greedy_search
+from minibert.model.generation import GeneratedSequence, beam_search, check_beam_search, check_max_new_tokens, greedy_search
 from minibert.model.inputs import check_batch, check_ids, keep_mask
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
@@ -26,9 +26,6 @@ from minibert.observe import observe
 SourceMask = Bool[Tensor, "batch sources"] | Integer[Tensor, "batch sources"]
 TargetMask = Bool[Tensor, "batch targets"] | Integer[Tensor, "batch targets"]
 """Attention masks of the source and the target; see `inputs.Mask`."""
-
-MAX_ALPHA = 10
-"""Maximum exponent of the length penalty. Larger ones exceed the range of floating-point numbers for long outputs."""
 
 
 @dataclass(frozen=True)
@@ -232,12 +229,9 @@ class Transformer(PretrainedModel):
                 number of learned positions.
             penalty: function of length and α; that of transformers is `lambda length, alpha: length**alpha`.
 
-        Raises: ValueError for fewer than one beam, for more tokens than learned positions, and as `forward`.
+        Raises: ValueError for `beams` or `alpha` outside its range, for more tokens than learned positions, and as `forward`.
         """
-        if beams < 1:
-            raise ValueError(f"beams is {beams}, but must be at least 1")
-        if not abs(alpha) <= MAX_ALPHA:
-            raise ValueError(f"alpha is {alpha:g}, but must be from {-MAX_ALPHA} to {MAX_ALPHA}")
+        check_beam_search(beams, alpha)
         memory, keep = self.encode(input_ids, attention_mask), keep_mask(attention_mask, input_ids)
         free_positions = self.config.max_position_embeddings if self.config.positions == "learned" else sys.maxsize
         check_max_new_tokens(max_new_tokens or 1, free_positions)

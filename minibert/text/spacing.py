@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer, decoders
 
+from minibert.hub import fetch
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
 SPACING_FILE = "spacing.json"
@@ -70,10 +71,10 @@ class Spacing:
         return json.dumps(self.glued, ensure_ascii=False, indent=0, sort_keys=True) + "\n"
 
     @classmethod
-    def load(cls, directory: str | Path) -> "Spacing | None":
-        """Load `spacing.json` from a folder; None if there is none. Raises: ValueError if it is damaged."""
-        file = Path(directory) / SPACING_FILE
-        if not file.is_file():
+    def load(cls, source: str | Path) -> "Spacing | None":
+        """Load `spacing.json` of a checkpoint; None if there is none. Raises: ValueError if it is damaged, and as `fetch`."""
+        file = fetch(source, SPACING_FILE)
+        if file is None:
             return None
         try:
             glued = json.loads(file.read_text(encoding="utf-8"))

@@ -11,8 +11,8 @@ from minibert.text.parallel import tokenize_lines
 from minibert.text.spacing import Spacing
 from minibert.text.wordpiece_encoding import CJK
 
-BATCH_SIZE, BATCH_TOKENS = 64, 16_384
-"""Maximum numbers of lines, and of tokens including padding, that are translated or evaluated at a time."""
+BATCH_SIZE, BATCH_TOKENS = 256, 16_384
+"""Maximum numbers of rows, and of tokens including padding, that the model computes at a time. Each beam of a line is a row."""
 MAX_LINE_TOKENS = 4096
 """Maximum number of tokens of a line, for a model without a maximum of its own."""
 
@@ -43,7 +43,8 @@ def translate(
             raise ValueError(f"line {number} has {len(ids):,} tokens; {reason} {maximum:,}: split it into sentences")
     translations = [""] * len(lines)
     numbers = np.flatnonzero([len(ids) > 0 for ids in encoded])
-    for indices in similar_lengths(np.array([len(encoded[number]) for number in numbers], dtype=np.int64)):
+    lengths = np.array([len(encoded[number]) for number in numbers], dtype=np.int64)
+    for indices in similar_lengths(lengths, max(1, BATCH_SIZE // max(1, beams))):
         batch = numbers[indices]
         input_ids, keep = pad_rows([encoded[number] for number in batch], model.config.pad_token_id)
         device = model.words.weight.device
@@ -64,7 +65,7 @@ def round_trip(lines: Sequence[str], tokenizer: Tokenizer, spacing: Spacing | No
     return [decode(ids, tokenizer, spacing) for ids in tokenize_lines(lines, tokenizer)]
 
 
-def similar_lengths(lengths: IntArray) -> list[IntArray]:
+def similar_lengths(lengths: IntArray, batch_size: int = BATCH_SIZE) -> list[IntArray]:
     """Split the indices of all examples into batches of similar length.
 
     Args:
@@ -72,7 +73,7 @@ def similar_lengths(lengths: IntArray) -> list[IntArray]:
     """
     lengths = lengths[:, None] if lengths.ndim == 1 else lengths
     order = np.argsort(lengths.sum(axis=1), kind="stable")
-    blocks = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
+    blocks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     return [batch for block in blocks for batch in split_by_tokens(block, lengths, BATCH_TOKENS)]
 
 

@@ -54,7 +54,7 @@ def test_letters_are_trained_saved_and_translated(
     shown = capsys.readouterr().out
     assert "source: [CLS]" in shown
     assert "exact match" in shown
-    assert f"minibert translate {out}" in shown
+    assert f"echo 'd a c' | minibert translate {out}" in shown
     entries = metrics_in(out)
     assert entries[-1]["target_loss"] < entries[0]["target_loss"]
     assert {"validation_target_loss", "validation_target_accuracy", "validation_exact_match"} <= {*entries[-1]}
@@ -71,6 +71,7 @@ def test_letters_are_trained_saved_and_translated(
     assert len(found) == 3
     assert found[1] == ""
     assert len(translated(out, "a b\r\nc\u2028\x85d\fe", monkeypatch, capsys)) == 2
+    assert len(translated(out, "a b\rc\r", monkeypatch, capsys)) == 2  # line ends of old Macs
     assert translated(out, "", monkeypatch, capsys) == []
     model, tokenizer = Transformer.from_pretrained(out), load_tokenizer(out)
     assert [found[0], found[2]] == [translate(model, tokenizer, [line])[0] for line in ("a b", "c")]
@@ -176,7 +177,9 @@ def test_translator_is_resumed_bit_for_bit(tmp_path: Path, capsys: pytest.Captur
         (["train-letters", "sort", "--label-smoothing", "1"], "label_smoothing 1: must be at least 0 and below 1"),
         (["train-translator", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),
         (["translate", "nowhere"], "nowhere"),
-        (["translate", "nowhere", "--beams", "0"], "--beams 0: must be at least 1"),
+        (["translate", "nowhere", "--beams", "0"], "beams is 0, but must be from 1 to 1000"),
+        (["translate", "nowhere", "--beams", "1000000000"], "beams is 1000000000, but must be from 1 to 1000"),
+        (["translate", "nowhere", "--alpha", "nan"], "alpha is nan, but must be from -10 to 10"),
     ],
 )
 def test_invalid_usage_is_one_line_and_exit_code_2(

@@ -267,8 +267,9 @@ class TestTransformer:
             model(SOURCE, KEEP, TARGET + 10)
         with pytest.raises(ValueError, match="pass decoder_input_ids or labels"):
             model(SOURCE)
-        with pytest.raises(ValueError, match="beams is 0"):
-            model.generate(SOURCE, KEEP, beams=0)
+        for beams in (0, -1, 10**9):
+            with pytest.raises(ValueError, match=f"beams is {beams}, but must be from 1 to 1000"):
+                model.generate(SOURCE, KEEP, beams=beams)
         with pytest.raises(ValueError, match=r"^attention_mask has shape"):
             keep_mask(KEEP[:, :3], SOURCE)
         with pytest.raises(ValueError, match="positions 'wavy' is unknown"):

@@ -94,7 +94,10 @@ class TestSpacing:
         spacing = Spacing.learn(TEXTS, tokenizer_for(TEXTS))
         assert Spacing.load(tmp_path) is None
         (tmp_path / SPACING_FILE).write_text(spacing.to_json(), encoding="utf-8")
-        assert Spacing.load(tmp_path).glued == spacing.glued
+        weights = tmp_path / "model.safetensors"
+        weights.write_bytes(b"")
+        for source in (tmp_path, weights):  # a checkpoint is its folder, or a file in it
+            assert Spacing.load(source).glued == spacing.glued
 
     @pytest.mark.parametrize("contents", [b"", b"{", b"[]", b'{"a": 1}', b"null", b"\xff", b"[" * 100_000])
     def test_damaged_file_is_refused(self, contents: bytes, tmp_path) -> None:
