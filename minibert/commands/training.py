@@ -47,11 +47,12 @@ def run_training(
     from minibert.training.job import Job
 
     job = Job(prepare, output, device_options, processes)
-    with _explained_failures(job, learning_rate_option):
+    # Signals stay deferred until a failure is explained: torchrun sends SIGTERM to the processes that outlive a lost one.
+    with ExitStack() as stack, _explained_failures(job, learning_rate_option):
         if processes.is_main:
-            _show(job, title, example_command)
+            _show(job, title, example_command, stack)
         else:
-            _follow(job)
+            _follow(job, stack)
     processes.close()
     return 0
 
@@ -99,39 +100,38 @@ def create_folder(folder: Path) -> None:
         raise UsageError(f"--out {folder}: cannot create this folder ({reason(error)})") from error
 
 
-def _show(job: "Job", title: str, example_command: "Callable[[Task], str]") -> None:
-    """Run the job in the main process and print its events."""
+def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stack: ExitStack) -> None:
+    """Run the job in the main process and print its events. From the first step on, signals are deferred by the stack."""
     from minibert.training.job import Finished, Interrupted, Prepared, Saved, Started, StepDone
 
     output, last_figure = job.output, time.monotonic()
-    with ExitStack() as stack:
-        for event in job.events():
-            match event:
-                case Prepared(task):
-                    say(task.summary)
-                case Started(run, extended_from, lost_metrics):
-                    _say_how_it_starts(run, extended_from, lost_metrics)
-                    for text in _first_examples(run, task, output.show):
-                        say(text + "\n")
-                    received = stack.enter_context(deferred_signals())
-                    advance = stack.enter_context(progress(title, run.steps, run.steps_done))
-                case StepDone(entry, evaluation):
-                    if evaluation is not None:
-                        say(f"  step {entry['step']:,}, validation: {evaluation.line}")
-                    advance(describe_step(entry))
-                    if received.number is not None:
-                        job.stop()
-                case Saved(step):
-                    ends = step == run.steps or received.number is not None
-                    if ends or time.monotonic() - last_figure > SECONDS_BETWEEN_FIGURES:
-                        _draw(job, task)
-                        last_figure = time.monotonic()
-                case Interrupted():
-                    number = received.number or signal.SIGTERM
-                    raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
-                case Finished(folder):
-                    stack.close()
-                    _show_results(folder, example_command(task))
+    for event in job.events():
+        match event:
+            case Prepared(task):
+                say(task.summary)
+            case Started(run, extended_from, lost_metrics):
+                _say_how_it_starts(run, extended_from, lost_metrics)
+                for text in _first_examples(run, task, output.show):
+                    say(text + "\n")
+                received = stack.enter_context(deferred_signals())
+                advance = stack.enter_context(progress(title, run.steps, run.steps_done))
+            case StepDone(entry, evaluation):
+                if evaluation is not None:
+                    say(f"  step {entry['step']:,}, validation: {evaluation.line}")
+                advance(describe_step(entry))
+                if received.number is not None:
+                    job.stop()
+            case Saved(step):
+                ends = step == run.steps or received.number is not None
+                if ends or time.monotonic() - last_figure > SECONDS_BETWEEN_FIGURES:
+                    _draw(job, task)
+                    last_figure = time.monotonic()
+            case Interrupted():
+                number = received.number or signal.SIGTERM
+                raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
+            case Finished(folder):
+                stack.close()
+                _show_results(folder, example_command(task))
 
 
 def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int) -> None:
@@ -148,19 +148,18 @@ def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, 
         say(f"{lost_metrics:,} of these steps have no entry in metrics.jsonl; the loss curve will lack them.")
 
 
-def _follow(job: "Job") -> None:
-    """Run the job in a process other than the main one. Nothing is printed."""
+def _follow(job: "Job", stack: ExitStack) -> None:
+    """Run the job in a process other than the main one. Nothing is printed. Signals are deferred as in the main process."""
     from minibert.training.job import Interrupted, Started, StepDone
 
-    with ExitStack() as stack:
-        for event in job.events():
-            match event:
-                case Started():
-                    received = stack.enter_context(deferred_signals())
-                case StepDone() if received.number is not None:
-                    job.stop()
-                case Interrupted():
-                    raise Stopped(received.number or signal.SIGTERM, "")
+    for event in job.events():
+        match event:
+            case Started():
+                received = stack.enter_context(deferred_signals())
+            case StepDone() if received.number is not None:
+                job.stop()
+            case Interrupted():
+                raise Stopped(received.number or signal.SIGTERM, "")
 
 
 def _first_examples(run: "TrainingRun[Any, Any]", task: "Task", count: int) -> list[str]:
