@@ -234,7 +234,9 @@ class Checkpoint:
             found = {name: tensor for name, tensor in found.items() if name not in misfits}
         self._check(network, found, expected)
         missing = [name for name in expected if name not in found]
-        if not new_head and any(name.split(".")[0] in network.head_modules for name in missing):
+        if not new_head and (lost := [name for name in missing if name.split(".")[0] in network.head_modules]):
+            if network.head in self.heads:
+                raise ValueError(f"{path}: its {network.head} head has no {shorten([*map(network.names.theirs, lost)])}")
             raise ValueError(f"{self.source}: has no {network.head} head; heads found: {', '.join(self.heads)}")
         model = network(config).set_attention(attention).to(dtype or _widest(found[name] for name in expected if name in found))
         copy_weights(model, found)

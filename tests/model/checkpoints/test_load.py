@@ -104,6 +104,15 @@ def test_missing_head_is_initialized_or_rejected(tmp_path: Path) -> None:
         load(tmp_path, "question-answering", new_head=False)
 
 
+def test_incomplete_head_is_rejected_by_name(tmp_path: Path) -> None:
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    del tensors["cls.predictions.bias"]
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors: its mlm head has no cls\.predictions\.bias$"):
+        load(tmp_path, "mlm", new_head=False)
+
+
 @pytest.mark.filterwarnings("ignore:.*not used by")
 def test_labels_replace_a_classifier_of_another_size(tmp_path: Path) -> None:
     """The new classifier is initialized, with a warning. A classifier of the same size is kept."""
