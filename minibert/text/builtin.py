@@ -115,7 +115,7 @@ def builtin_corpus() -> Corpus:
         with suppress(OSError):  # the cache may be read-only
             write_atomically(cache, "\n".join(lines))
     documents = [Document(module, tuple(found), group=module) for module, found in map(json.loads, lines)]
-    return Corpus(CORPUS_NAME, fingerprint, documents)
+    return Corpus(CORPUS_NAME, fingerprint, documents, ("one document per docstring",))
 
 
 def _extract() -> list[str]:
