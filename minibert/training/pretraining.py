@@ -201,7 +201,8 @@ def prepare_pretraining(
         if len(validation.document_digests):
             reason = f"in the validation documents, {error}"
         elif text.validation_fraction:
-            reason = f"{len(train.document_digests)} documents are too few to use some for validation"
+            different = len(np.unique(train.document_digests))
+            reason = f"{different} documents are too few to use some for validation"
         else:
             reason = "--validation-fraction is 0"
         lines.append(f"There will be no evaluation: {reason}.")
