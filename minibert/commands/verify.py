@@ -185,12 +185,12 @@ def _compare_stages(
     from minibert.study.verify.sandbox import run_user_attention
     from minibert.study.verify.stages import minibert_stages
 
-    inputs, names = reference.inputs, Names(reference.made_with)
+    inputs, names = reference.inputs, Names(printable(reference.made_with))
     if options.attention_from is None:
         return _show(options, compare(reference.stages, minibert_stages(model, inputs), inputs, model, names), tokenizers)
     show = report_lines if options.json else say
     run = run_user_attention(options.attention_from, options.checkpoint, inputs, reference.dtype, show, options.time_limit)
-    comparison = compare(reference.stages, run.stages, inputs, model, Names(reference.made_with, options.attention_from))
+    comparison = compare(reference.stages, run.stages, inputs, model, Names(names.reference, printable(options.attention_from)))
     diagnosis = diagnose_attention(run.probes)
     if diagnosis is not None and (first := comparison.first_difference) is not None:
         not_finite = "" if math.isfinite(first.absolute) else f"{comparison.cause}; "
@@ -207,7 +207,7 @@ def _compare_checkpoints(options: Verify, against: str, model: "PretrainedModel"
     from minibert.study.verify.stages import minibert_stages
     from minibert.study.verify.tokenization import compare_token_ids, encode_with
 
-    names = Names(against, options.checkpoint)
+    names = Names(printable(against), printable(options.checkpoint))
     other = load(against, attention=options.attention, dtype=next(model.parameters()).dtype)
     check_same_architecture(other, model, names)
     theirs, ours = _tokenizer(options, against), _tokenizer(options, options.checkpoint)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from minibert.printable import printable
 from minibert.study.verify.checkpoints import CheckpointDifferences
 from minibert.study.verify.comparison import Comparison
 from minibert.study.verify.diagnosis import Names
@@ -22,7 +23,7 @@ def stage_lines(comparison: Comparison) -> Iterator[str]:
         numbers = f"{stage.absolute:>18.2e}  {stage.relative:>9.1e}  {1 - stage.cosine:>10.1e}"
         yield f"{stage.name:<{width}}  {numbers}{'' if stage.agrees else '  differs'}"
     if missing := comparison.not_compared:
-        yield f"\nNot compared, because only one side has them: {len(missing)} stages, such as {missing[0]}"
+        yield f"\nNot compared, because only one side has them: {len(missing)} stages, such as {printable(missing[0])}"
 
 
 def verdict_lines(comparison: Comparison) -> Iterator[str]:
