@@ -6,7 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError, check_text
-from minibert.commands.terminal import say_json, say_table
+from minibert.commands.terminal import report, say_json, say_table
 from minibert.printable import printable
 
 
@@ -29,13 +29,17 @@ def run(options: FillMask) -> int:
     if options.top < 1:
         raise UsageError(f"--top must be at least 1, not {options.top}")
     check_text(options.text)
-    from minibert.study.fill_mask import fill_mask, load_masked_lm
+    from minibert.study.fill_mask import fill_mask, load_masked_lm, unknown_words
 
     try:
         model, tokenizer = load_masked_lm(options.checkpoint)
         predictions = fill_mask(model, tokenizer, options.text, options.top)
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
+    unknown, tokens = unknown_words(tokenizer, options.text)
+    if unknown:
+        meaning = "; the predictions do not depend on its words" if len(unknown) == tokens else ""
+        report(f"note: {len(unknown)} of {tokens} tokens of the text are unknown to the tokenizer ({_some(unknown)}){meaning}")
     if options.json:
         rows = [[asdict(prediction) for prediction in ranked] for ranked in predictions]
         say_json(rows)
@@ -50,3 +54,11 @@ def run(options: FillMask) -> int:
             table.add_row(printable(prediction.piece), f"{prediction.probability:.1%}")
         say_table(table)
     return 0
+
+
+MAX_WORDS = 5
+"""Number of unknown words that are shown."""
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:MAX_WORDS]) + (", …" if len(words) > MAX_WORDS else "")

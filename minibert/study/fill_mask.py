@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from minibert.equations import softmax
 from minibert.model import BertForMaskedLM, BertForPreTraining, load
 from minibert.model.modes import evaluation_mode
-from minibert.text.tokenizer import MASK, load_tokenizer, special_token, token_id
+from minibert.text.tokenizer import MASK, UNK, load_tokenizer, special_token, token_id
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,17 @@ def fill_mask(
         [Prediction(piece_of(tokenizer, index), value) for index, value in zip(indices, values, strict=True)]
         for indices, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
+
+
+def unknown_words(tokenizer: Tokenizer, text: str) -> tuple[list[str], int]:
+    """Return the words of a text that the tokenizer replaces by [UNK], and the number of all its tokens but [MASK].
+
+    A model that gets only [UNK] still returns probabilities, which say nothing about the text.
+    """
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    unknown, mask = (tokenizer.token_to_id(special_token(tokenizer, name)) for name in (UNK, MASK))
+    tokens = [(index, text[start:end]) for index, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)]
+    return [word for index, word in tokens if index == unknown], sum(index != mask for index, _ in tokens)
 
 
 def piece_of(tokenizer: Tokenizer, index: int) -> str:

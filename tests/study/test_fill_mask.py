@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.commands import main
 from minibert.model.checkpoints import loading, weights
-from minibert.study.fill_mask import fill_mask, load_masked_lm
+from minibert.study.fill_mask import fill_mask, load_masked_lm, unknown_words
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, "a", "new", "tensor", "shape"])
@@ -112,3 +113,82 @@ def test_a_checkpoint_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     save_tokenizer(TOKENIZER, tmp_path)
     model, tokenizer = load_masked_lm(tmp_path)
     assert len(fill_mask(model, tokenizer, "[MASK]")[0]) == 5
+
+
+@pytest.mark.parametrize("pretraining", [True, False])
+def test_unused_heads_and_a_missing_pooler_give_no_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pretraining: bool
+) -> None:
+    """A file of transformers with the masked-LM head alone, and one with both heads."""
+    transformers = pytest.importorskip("transformers")
+    network = transformers.BertForPreTraining if pretraining else transformers.BertForMaskedLM
+    sizes = {name: getattr(CONFIG, name) for name in ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size")}
+    network(transformers.BertConfig(**sizes, num_attention_heads=2)).save_pretrained(tmp_path)
+    save_tokenizer(TOKENIZER, tmp_path)
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_masked_lm(tmp_path / "model.safetensors")
+    assert main(["fill-mask", str(tmp_path), "a [MASK]"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_unknown_words() -> None:
+    """[MASK] is no word. A literal [UNK] is unknown, and an empty text has no words."""
+    assert unknown_words(TOKENIZER, "a Zebra, [MASK] new") == (["Zebra", ","], 4)
+    assert unknown_words(TOKENIZER, "[UNK] [MASK] 词") == (["[UNK]", "词"], 2)
+    assert unknown_words(TOKENIZER, "[MASK] a") == ([], 1)
+    assert unknown_words(TOKENIZER, "[MASK]") == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a [MASK] tensor", ""),
+        ("[MASK]", ""),
+        ("a zebra [MASK]", "minibert: note: 1 of 2 tokens of the text are unknown to the tokenizer (zebra)\n"),
+        (
+            "[MASK] Я",
+            "1 of 1 tokens of the text are unknown to the tokenizer (Я); the predictions do not depend on its words\n",
+        ),
+        ("b c d e f g [MASK]", "6 of 6 tokens of the text are unknown to the tokenizer (b, c, d, e, f, …); the predictions"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_unknown_words_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, note: str, options: list[str]
+) -> None:
+    """On the standard error, so that JSON stays JSON."""
+    BertForMaskedLM(replace(CONFIG, max_position_embeddings=16)).save_pretrained(tmp_path)
+    save_tokenizer(TOKENIZER, tmp_path)
+    assert main(["fill-mask", str(tmp_path), text, *options]) == 0
+    shown = capsys.readouterr()
+    assert note in shown.err
+    assert bool(note) is bool(shown.err)
+    if options:
+        assert len(json.loads(shown.out)) == 1
+
+
+@pytest.mark.parametrize(
+    ("folders", "newest"),
+    [
+        (["checkpoints/step-000900", "checkpoints/step-001000"], "checkpoints/step-001000"),
+        (
+            ["checkpoints/step-999999", "checkpoints/step-1000000", "checkpoints/.step-2000000.partial"],
+            "checkpoints/step-1000000",
+        ),
+        (["step-000002", "step-000004"], "step-000004"),
+        (["checkpoint-500", "checkpoint-1000"], "checkpoint-1000"),
+    ],
+)
+def test_a_folder_with_checkpoints_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folders: list[str], newest: str
+) -> None:
+    """The newest is named: that with the largest number, also in the folders of other programs."""
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.json").write_text("{}")
+    assert main(["fill-mask", str(tmp_path), "a [MASK]"]) == 2
+    shown = capsys.readouterr().err
+    assert "is not a checkpoint, it has no config.json" in shown
+    assert shown.endswith(f" {tmp_path / newest}\n")

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,11 +122,20 @@ def _why_no_config(source: Path) -> str:
     if source.is_file():
         kind = file_kind(source)
         return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder"
-    if begun := sorted(source.glob(f"checkpoints/*/{CONFIG_FILE}")):
-        return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {begun[-1].parent}"
+    if (newest := _newest_checkpoint(source / "checkpoints")) is not None:
+        return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {newest}"
+    if (newest := _newest_checkpoint(source)) is not None:
+        return f"it has no {CONFIG_FILE}; the newest checkpoint in it is {newest}"
     if (source / "adapter_config.json").is_file():
         return f"it has no {CONFIG_FILE}, but an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
     return f"it has no {CONFIG_FILE}"
+
+
+def _newest_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint with the largest step, the number at the end of its name; None if there is none."""
+    steps = {path.parent: re.search(r"\d+$", path.parent.name) for path in folder.glob(f"*/{CONFIG_FILE}")}
+    numbered = {path: int(step[0]) for path, step in steps.items() if step is not None}
+    return max(numbered, key=numbered.__getitem__, default=None)
 
 
 @dataclass(frozen=True)
