@@ -30,7 +30,7 @@ def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch ch
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
 
 
-def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
+def causal_mask(tokens: int, device: torch.device | None = None) -> Bool[Tensor, "{tokens} {tokens}"]:
     r"""Compute the mask of a decoder: each token may attend to itself and to earlier tokens.
 
     Eq: $$\mathrm{keep}_{ij} = [\,j \le i\,]$$
@@ -45,7 +45,7 @@ def causal_mask(tokens: int) -> Bool[Tensor, "{tokens} {tokens}"]:
             [1, 1, 0],
             [1, 1, 1]], dtype=torch.int32)
     """
-    return torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()
 
 
 def padding_mask(lengths: Int[Tensor, "*batch"], tokens: int) -> Bool[Tensor, "*batch 1 {tokens}"]:

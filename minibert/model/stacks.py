@@ -139,7 +139,7 @@ class Decoder(Stack):
         """
         new = words.shape[1]
         keep = keep if cache is None else cache.update_mask(keep)
-        past = causal_mask(keep.shape[1]).to(words.device)[-new:]
+        past = causal_mask(keep.shape[1], words.device)[-new:]
         positions = token_positions(keep if self.skip_padding else torch.ones_like(keep))
         hidden = self.embed(words, positions[:, -new:])
         relative = self.positions.relative(positions[:, -new:], positions, words.dtype)

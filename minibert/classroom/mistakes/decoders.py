@@ -52,7 +52,7 @@ DECODER_MISTAKES = [
     Mistake(
         "first rows of the mask with a cache",
         Decoder.forward,
-        ((".to(words.device)[-new:]", ".to(words.device)[:new]"),),
+        ((", words.device)[-new:]", ", words.device)[:new]"),),
         "New tokens get the rows of the mask for the first tokens.",
         "Without a cache nothing changes. With a cache, a new token attends to the first tokens only.",
         "learners who add a cache later",

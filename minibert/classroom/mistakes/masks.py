@@ -33,8 +33,8 @@ MASK_MISTAKES = [
         causal_mask,
         (
             (
-                "torch.ones(tokens, tokens, dtype=torch.bool).tril()",
-                "torch.arange(tokens) <= torch.arange(tokens)[:, None]",
+                "torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()",
+                "torch.arange(tokens, device=device) <= torch.arange(tokens, device=device)[:, None]",
             ),
         ),
         "The mask is a comparison of positions instead of a lower triangle.",
