@@ -30,6 +30,8 @@ Most of them are wrappers: a head's encoder (`bert`), torch.compile, DataParalle
 given to `observe`.
 """
 
+MAX_LINES = 30
+"""Maximum number of paths that the text of a `Recording` lists."""
 _active: "list[Recording]" = []
 """The recordings of all threads. Without one, `observe` returns at once, which torch.compile can follow."""
 _recordings: "ContextVar[tuple[Recording, ...]]" = ContextVar("recordings", default=())
@@ -66,6 +68,15 @@ class Recording:
         self._gradients = gradients
         self._edit = dict(edit)
         self._tensors: dict[str, list[Tensor]] = {}
+
+    def __repr__(self) -> str:
+        """Return the number of paths and, one a line, the paths with their shapes; of many paths, the first and the last."""
+        width = max(map(len, self._tensors), default=0)
+        lines = [f"  {path:{width}}  {tuple(self[path].shape)}" for path in self._tensors]
+        if len(lines) > MAX_LINES:
+            half = MAX_LINES // 2
+            lines[half:-half] = [f"  … {len(lines) - 2 * half} more: see .paths"]
+        return "\n".join([f"Recording of {len(self)} tensors", *lines])
 
     @property
     def paths(self) -> list[str]:

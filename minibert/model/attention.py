@@ -44,6 +44,10 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.set_attention(attention)
 
+    def extra_repr(self) -> str:
+        name = getattr(self.implementation, "__name__", self.implementation)
+        return f"heads={self.heads}, dropout={self.dropout_probability:g}, attention={name}"
+
     def set_attention(self, attention: AttentionImplementation) -> None:
         """Choose how attention is computed. Raises: ValueError for an unknown name."""
         check_attention(attention)

@@ -22,6 +22,9 @@ class KeyValueCache:
         self.keep: Bool[Tensor, "batch keys"] | None = None
         """True for the tokens so far that may be attended to."""
 
+    def __repr__(self) -> str:
+        return f"KeyValueCache({self.tokens} tokens, {len(self._stored)} attention modules)"
+
     @property
     def tokens(self) -> int:
         """Number of tokens so far."""

@@ -91,6 +91,9 @@ class MaskedLMHead(nn.Module):
         self.decoder = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
+    def extra_repr(self) -> str:
+        return f"vocabulary={len(self.bias)}, activation={self.activation.__name__}, tied={self.decoder is None}"
+
     def forward(
         self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
     ) -> Float[Tensor, "*positions vocabulary"]:

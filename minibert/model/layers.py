@@ -46,6 +46,9 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
 
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}, eps={self.eps:g}"
+
     def forward(self, hidden: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         return kernels.layer_norm(hidden, self.weight, self.bias, self.eps)
 
@@ -64,6 +67,9 @@ class FeedForward(nn.Module):
         self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
         self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation.__name__}"
 
     def forward(self, hidden: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
         intermediate = observe("intermediate", self.intermediate(hidden))
@@ -97,6 +103,9 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def extra_repr(self) -> str:
+        return f"pre_norm={self.pre_norm}"
 
     def forward(
         self,

@@ -100,6 +100,9 @@ class AlibiPositions(Positions):
         super().__init__()
         self.heads = heads
 
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}"
+
     def relative(
         self, query_positions: Int[Tensor, "#batch queries"], key_positions: Int[Tensor, "#batch keys"], dtype: torch.dtype
     ) -> RelativePositions:

@@ -34,6 +34,9 @@ class Checkpoints:
         self.directory = Path(directory)
         self.keep = keep
 
+    def __repr__(self) -> str:
+        return f"Checkpoints({str(self.directory)!r}, keep={self.keep})"
+
     def save(self, step: int, write: Callable[[Path], None]) -> Path:
         """Create the checkpoint of a step from the files that `write` puts into the folder passed to it.
 

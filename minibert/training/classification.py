@@ -31,6 +31,7 @@ CLASSIFICATION = TaskMetrics(
 )
 
 
+@dataclass(frozen=True)
 class ClassificationObjective:
     """Cross-entropy of one class per text. For `BertForSequenceClassification`."""
 

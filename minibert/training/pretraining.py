@@ -59,6 +59,7 @@ MAX_EXPONENT = 700.0
 """Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
 
 
+@dataclass(frozen=True)
 class MaskedLMObjective:
     """Masked language modeling alone, as RoBERTa is pretrained (Liu et al. 2019). For `BertForMaskedLM`."""
 
@@ -72,18 +73,15 @@ class MaskedLMObjective:
         return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
 
 
+@dataclass(frozen=True)
 class PretrainingObjective:
     """Masked language modeling plus next-sentence prediction, as BERT is pretrained. For `BertForPreTraining`.
 
     Logits over the vocabulary are computed only for the masked tokens.
-
-    Args:
-        pairs: name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped
-            segments.
     """
 
-    def __init__(self, pairs: Literal["nsp", "sop"] = "nsp") -> None:
-        self.pairs = pairs
+    pairs: Literal["nsp", "sop"] = "nsp"
+    """Name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped segments."""
 
     def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
         return {"mlm": count_targets(batch.labels), self.pairs: count_targets(batch.next_sentence_label)}

@@ -101,6 +101,9 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.extra_files: dict[str, str] = {}
         """Text files, by name, that are written next to the model with every checkpoint and export."""
 
+    def __repr__(self) -> str:
+        return f"TrainingRun({type(self.model).__name__}, {self.objective}, step {self.steps_done} of {self.steps})"
+
     def run(self) -> Generator[Step, None, None]:
         """Run the remaining steps and yield the result of each.
 

@@ -73,17 +73,15 @@ LETTERS = TaskMetrics("letters", "target", (*TARGET_COLUMNS, EXACT_MATCH), curve
 LETTERS_EXAMPLES_PER_EPOCH, LETTERS_VALIDATION_EXAMPLES = 5000, 500
 
 
+@dataclass(frozen=True)
 class TranslationObjective:
     """Prediction of each target token from the source and the target tokens before it (Vaswani et al. 2017, section 5).
-
-    Args:
-        label_smoothing: share of the target probability that is spread over the vocabulary (section 5.4); 0 in evaluation.
 
     Tests: tests/training/test_translation.py::TestTranslationObjective
     """
 
-    def __init__(self, label_smoothing: float = 0.1) -> None:
-        self.label_smoothing = label_smoothing
+    label_smoothing: float = 0.1
+    """Share of the target probability that is spread over the vocabulary (section 5.4); 0 in evaluation."""
 
     def target_counts(self, batch: ParallelBatch) -> dict[str, int]:
         return {"target": count_targets(batch.labels)}

@@ -1,6 +1,8 @@
 """The tests of the equations detect every mistake of the catalogue, and accept every equivalent variant."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -61,9 +63,21 @@ def test_two_mistakes_can_be_combined() -> None:
         variant(no_scale, MISTAKES["pre-norm"])
 
 
-def test_error_for_an_unknown_name_lists_similar_names() -> None:
+def test_a_mistake_may_be_given_by_its_name() -> None:
+    """Alone, with others, and next to mistakes that are not in the catalogue."""
+    assert source_with("no scale") == source_with(MISTAKES["no scale"])
+    assert source_with("no scale", MISTAKES["mask after the softmax"]) == source_with("no scale", "mask after the softmax")
+    own = replace(MISTAKES["no scale"], name="own", edits=(("math.sqrt(d_k)", "7.0"),))
+    ones = torch.ones(1, 4)
+    assert torch.equal(variant(own)(ones, ones, ones), variant("no scale")(ones, ones, ones))
+    with pytest.raises(ValueError, match="at least one"):
+        variant()
+
+
+@pytest.mark.parametrize("lookup", [MISTAKES.__getitem__, variant, source_with])
+def test_error_for_an_unknown_name_lists_similar_names(lookup: Callable[[str], object]) -> None:
     with pytest.raises(KeyError, match="similar names: no scale"):
-        _ = MISTAKES["no scales"]
+        lookup("no scales")
 
 
 def test_source_of_a_mistake_has_no_docstring() -> None:

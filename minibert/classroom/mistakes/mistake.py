@@ -1,14 +1,12 @@
 """A mistake: a small edit of the source of a correct function."""
 
 import inspect
-import sys
-import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from minibert.study.equations.registry import docstring_fields, without_docstring
+from minibert.study.equations.registry import docstring_fields
 
 
 class Kind(StrEnum):
@@ -32,7 +30,7 @@ class Mistake:
     """A variant of a function: a mistake, or an equivalent form."""
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., Any] = field(repr=False)
     """The correct function."""
     edits: Edits
     """Pairs of a piece of its source, which must occur exactly once, and the replacement."""
@@ -57,43 +55,3 @@ class Mistake:
         raise ValueError(
             f"{self.function.__qualname__}: its docstring and its class's docstring have no line 'Tests:'; add one"
         )
-
-
-def source_with(*mistakes: Mistake) -> str:
-    """Return the source of a function, without its docstring, with one or several mistakes in it.
-
-    Raises: ValueError if no mistake is given, if the mistakes belong to different functions, or if one cannot be applied
-        after the others.
-    """
-    if not mistakes:
-        raise ValueError("give at least one mistake")
-    (function, *others) = {inspect.unwrap(mistake.function) for mistake in mistakes}
-    if others:
-        raise ValueError(f"the mistakes belong to different functions: {', '.join(mistake.name for mistake in mistakes)}")
-    source = without_docstring(textwrap.dedent(inspect.getsource(function)))
-    for mistake in mistakes:
-        for right, wrong in mistake.edits:
-            if source.count(right) != 1:
-                raise ValueError(
-                    f"{mistake.name}: {right!r} occurs {source.count(right)} times in the source, not once; "
-                    "another mistake may have changed it"
-                )
-            source = source.replace(right, wrong)
-    return source
-
-
-def variant(*mistakes: Mistake) -> Callable[..., Any]:
-    """Return the function with the mistakes in it. The functions that it calls stay correct.
-
-    Raises: ValueError as `source_with` does.
-    """
-    function = inspect.unwrap(mistakes[0].function)
-    return compiled(function, source_with(*mistakes))
-
-
-def compiled(function: Callable[..., Any], source: str) -> Callable[..., Any]:
-    """Compile `source` as a replacement of `function`, in the module namespace of `function`."""
-    scope = dict(vars(sys.modules[function.__module__]))
-    exec(compile(source, f"<{function.__qualname__}, edited>", "exec"), scope)
-    replacement: Callable[..., Any] = scope[function.__name__]
-    return replacement

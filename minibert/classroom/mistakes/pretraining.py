@@ -89,7 +89,7 @@ PRETRAINING_MISTAKES = [
         _draw_from_other_documents,
         (
             ("generator.integers(0, first_of[-1] - own)", "generator.integers(0, first_of[-1], len(own))"),
-            ("number += own * (number >= first_of[chunks.document])", "number += 0"),
+            ("number += own * (number >= first_of_content[own_content])", "number += 0"),
         ),
         "The random segment may come from the same document, or be the true next segment.",
         'Some pairs that belong together are labeled "another document".',

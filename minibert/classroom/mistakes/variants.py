@@ -1,0 +1,63 @@
+"""Variants of functions: their source with mistakes in it, compiled."""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from minibert.classroom.mistakes.catalogue import MISTAKES
+from minibert.classroom.mistakes.mistake import Mistake
+from minibert.study.equations.registry import without_docstring
+
+
+def source_with(*mistakes: Mistake | str) -> str:
+    """Return the source of a function, without its docstring, with one or several mistakes in it.
+
+    Args:
+        mistakes: mistakes of the catalogue or their names, or mistakes of your own.
+
+    Raises: KeyError that lists similar names, for a name that is not in the catalogue; ValueError if no mistake is given, if
+        the mistakes belong to different functions, or if one cannot be applied after the others.
+    """
+    if not mistakes:
+        raise ValueError("give at least one mistake")
+    function, *others = {inspect.unwrap(mistake.function) for mistake in _entries(mistakes)}
+    if others:
+        names = ", ".join(mistake.name for mistake in _entries(mistakes))
+        raise ValueError(f"the mistakes belong to different functions: {names}")
+    source = without_docstring(textwrap.dedent(inspect.getsource(function)))
+    for mistake in _entries(mistakes):
+        for right, wrong in mistake.edits:
+            if source.count(right) != 1:
+                raise ValueError(
+                    f"{mistake.name}: {right!r} occurs {source.count(right)} times in the source, not once; "
+                    "another mistake may have changed it"
+                )
+            source = source.replace(right, wrong)
+    return source
+
+
+def variant(*mistakes: Mistake | str) -> Callable[..., Any]:
+    """Return the function with the mistakes in it. The functions that it calls stay correct.
+
+    The arguments and errors are those of `source_with`.
+
+    >>> attention = variant("no scale")
+    >>> attention(torch.ones(1, 4), torch.tensor([[math.log(3.0)] * 4, [0.0] * 4]), torch.tensor([[82.0], [0.0]]))
+    tensor([[81.]])
+    """
+    source = source_with(*mistakes)
+    return compiled(inspect.unwrap(_entries(mistakes)[0].function), source)
+
+
+def compiled(function: Callable[..., Any], source: str) -> Callable[..., Any]:
+    """Compile `source` as a replacement of `function`, in the module namespace of `function`."""
+    scope = dict(vars(sys.modules[function.__module__]))
+    exec(compile(source, f"<{function.__qualname__}, edited>", "exec"), scope)
+    replacement: Callable[..., Any] = scope[function.__name__]
+    return replacement
+
+
+def _entries(mistakes: Iterable[Mistake | str]) -> list[Mistake]:
+    return [MISTAKES[mistake] if isinstance(mistake, str) else mistake for mistake in mistakes]
