@@ -18,6 +18,7 @@ from minibert.text.tokenizer_files import (
     VOCABULARY_FILE,
     TokenizerFiles,
     parse_tokenizer,
+    tokenizer_errors,
 )
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -170,8 +171,8 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
             tokenizer, named = _gpt2(files, named)
         case "stored":
             tokenizer = parse_tokenizer(files.stored_fields, files.path(TOKENIZER_FILE))
-            if tokenizer.padding is not None and "pad_token" not in files.settings:
-                named["pad_token"] = AddedToken(tokenizer.padding["pad_token"], special=True)
+            if (padding := tokenizer.padding) and padding["pad_token"] and "pad_token" not in files.settings:
+                named["pad_token"] = AddedToken(padding["pad_token"], special=True)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.encode_special_tokens = files.setting("split_special_tokens", False)
@@ -280,10 +281,8 @@ def _name_special_tokens(tokenizer: Tokenizer, names: Mapping[str, str]) -> None
 
 def _check_encoding(tokenizer: Tokenizer, path: str) -> None:
     """Raise ValueError if the tokenizer fails on a text with an unknown word."""
-    try:
+    with tokenizer_errors(f"{path}: cannot encode a text"):
         tokenizer.encode("a\U0010fffd", "b")
-    except Exception as error:  # `tokenizers` raises plain Exceptions
-        raise ValueError(f"{path}: cannot encode a text ({error})") from error
 
 
 def bert_difference(tokenizer: Tokenizer) -> str | None:

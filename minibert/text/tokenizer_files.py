@@ -6,7 +6,8 @@ post-processor of `tokenizer.json` are ignored: they follow from `tokenizer_conf
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
@@ -144,10 +145,8 @@ class TokenizerFiles:
             if self.stored["model"].get("type", "WordPiece") != "WordPiece" or not isinstance(vocabulary, dict):
                 raise ValueError(f"{self.path(TOKENIZER_FILE)}: has no WordPiece vocabulary")
             return vocabulary
-        try:
+        with tokenizer_errors(f"{self.path(VOCABULARY_FILE)}: is not a vocabulary"):
             return models.WordPiece.read_file(self.path(VOCABULARY_FILE))
-        except Exception as error:  # `tokenizers` raises plain Exceptions
-            raise ValueError(f"{self.path(VOCABULARY_FILE)}: is not a vocabulary ({error})") from error
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -241,20 +240,44 @@ def read_json(source: str | Path, name: str) -> dict[str, Any] | None:
 
 def parse_tokenizer(fields: Mapping[str, Any], path: str) -> Tokenizer:
     """Create a tokenizer from the fields of a tokenizer.json. Raises: ValueError, naming the file."""
-    try:
-        for part in ("normalizer", "pre_tokenizer"):
-            for stage in _types(fields.get(part)):
+    with tokenizer_errors(f"{path}: is not a tokenizer that can be used"):
+        for part, sequence in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
+            for stage in _types(fields.get(part), sequence):
                 if stage not in STAGES:
-                    raise ValueError(f"a {part} of type {stage} is not supported")
-        return Tokenizer.from_str(json.dumps(fields))
-    except Exception as error:  # `tokenizers` raises plain Exceptions
-        raise ValueError(f"{path}: is not a tokenizer that can be used ({error})") from error
+                    raise ValueError(f"a {part} of type {short(stage)} is not supported")
+        tokenizer = Tokenizer.from_str(json.dumps(fields))
+        _check_templates(tokenizer)
+        return tokenizer
 
 
-def _types(stage: Any) -> list[str]:
-    """Return the types of a stage: its own, or those in a sequence."""
-    if isinstance(stage, list):
-        return [name for part in stage for name in _types(part)]
-    if not isinstance(stage, dict):
+@contextmanager
+def tokenizer_errors(message: str) -> Iterator[None]:
+    """Turn errors of `tokenizers` into a ValueError. They are plain Exceptions, and panics of its Rust code."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise ValueError(f"{message} ({error})") from error
+        raise
+
+
+def _types(stage: Any, sequence: str) -> list[str]:
+    """Return the types of a stage: its own, and those in the sequence."""
+    if stage is None:
         return []
-    return [str(stage.get("type")), *_types(stage.get("normalizers")), *_types(stage.get("pretokenizers"))]
+    if not isinstance(stage, dict):  # there are short forms without a type
+        return [str(stage)]
+    parts = stage.get(sequence) or []
+    inner = [name for part in parts for name in _types(part, sequence)] if isinstance(parts, list) else []
+    return [str(stage.get("type")), *inner]
+
+
+def _check_templates(tokenizer: Tokenizer) -> None:
+    """Raise ValueError if a template of the post-processor has a special token that is not defined."""
+    processor = json.loads(tokenizer.to_str())["post_processor"] or {}
+    for part in processor.get("processors", [processor]):
+        if part.get("type") == "TemplateProcessing":
+            defined = {name for name, token in part["special_tokens"].items() if token["tokens"]}
+            used = [piece["SpecialToken"]["id"] for piece in part["single"] + part["pair"] if "SpecialToken" in piece]
+            if undefined := {*used, *part["special_tokens"]} - defined:
+                raise ValueError(f"its post_processor does not define {', '.join(map(short, sorted(undefined)))}")

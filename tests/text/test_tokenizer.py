@@ -226,10 +226,46 @@ def test_expressions_that_could_take_hours_are_refused(tmp_path: Path, bomb: dic
     """A regular expression or repeated replacements of a stranger's file are never run."""
     fields = json.loads(build_tokenizer(PIECES).to_str()) | bomb
     folder = write_files(tmp_path, tokenizer=fields, config={})
-    with pytest.raises(ValueError, match=r"tokenizer\.json: .* of type (Split|Replace) is not supported"):
+    with pytest.raises(ValueError, match=r"tokenizer\.json: .* of type '(Split|Replace)' is not supported"):
         load_tokenizer(folder)
     write_files(tmp_path, tokenizer=fields)  # with BERT's class, the stages of the file are not used
     assert load_tokenizer(folder).encode("a" * 40 + "!").ids[-1] == 3
+
+
+SPECIAL = {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}}
+TEMPLATE = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}], "pair": []}
+PANICS: list[tuple[dict[str, object], str]] = [
+    ({"post_processor": TEMPLATE | {"special_tokens": {}}}, r"does not define '\[CLS\]'"),
+    ({"post_processor": {"type": "Sequence", "processors": [TEMPLATE | {"special_tokens": {}}]}}, "does not define"),
+    ({"post_processor": TEMPLATE | {"special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [], "tokens": []}}}}, "not define"),
+    (
+        {"post_processor": TEMPLATE | {"special_tokens": SPECIAL | {"x": {"id": "x", "ids": [], "tokens": []}}}},
+        "not define 'x'",
+    ),
+    ({"normalizer": ["a"]}, "normalizer of type .* is not supported"),
+    ({"normalizer": {"type": "Sequence", "normalizers": ["a"]}}, "normalizer of type 'a' is not supported"),
+    (
+        {
+            "model": {
+                "type": "BPE",
+                "vocab": {"a": 0, "b": 1, "ab": 2},
+                "merges": ["a b"],
+                "continuing_subword_prefix": "[CLS]",
+            },
+            "added_tokens": [],
+        },
+        "range end index",
+    ),
+]
+
+
+@pytest.mark.parametrize(("part", "message"), PANICS, ids=range(len(PANICS)))
+def test_files_that_make_the_library_panic_are_refused(tmp_path: Path, part: dict[str, object], message: str) -> None:
+    """`tokenizers` ends some errors with a panic, which is no Exception. They are ValueErrors too."""
+    fields = json.loads(build_tokenizer(PIECES).to_str()) | part
+    folder = write_files(tmp_path, tokenizer=fields, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast"})
+    with pytest.raises(ValueError, match=rf"tokenizer\.json: .*{message}"):
+        load_tokenizer(folder)
 
 
 NAMES = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json"]
