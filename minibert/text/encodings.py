@@ -30,8 +30,10 @@ LEGACY = {
     "cp1250": r"\p{Latin}",
     "iso8859-2": r"\p{Latin}",
     "cp1254": r"\p{Latin}",
+    "macintosh": r"\p{Latin}",
     "cp1251": r"\p{Cyrillic}",
     "koi8-r": r"\p{Cyrillic}",
+    "cp866": r"\p{Cyrillic}",
     "cp1253": r"\p{Greek}",
     "cp1255": r"\p{Hebrew}",
     "cp1256": r"\p{Arabic}",
@@ -47,12 +49,14 @@ JAPANESE = ("cp932", "euc-jp")
 COMMON = frozenset("的一是不了在人有我他这這个個们們中来來上大为為和国國のはをにがでとたこれす이다는을가의에은한")
 """Frequent characters of Chinese, Japanese and Korean. A wrong encoding gives rare ones."""
 IMPLAUSIBLE = regex.compile(
-    r"""(?V1x) [[\p{Cn}\p{Co}\p{Cs}\p{Cc}]--\s] | [\u2500-\u259F\uFF61-\uFF9F]      # control characters, boxes
-      | \p{Ll}\p{Lu}{2} | \b\p{Ll}\p{Lu}\b                                          # capitals in the middle of a word
-      | \p{L}[[\p{S}\p{No}§¶¿¡‹›„‚†‡•]--\p{ASCII}]\p{L}                              # symbols in the middle of a word
+    r"""(?V1x) [[\p{Cn}\p{Co}\p{Cs}\p{Cc}]--\s] | [\u2500-\u259F\uFF61-\uFF9F]            # control characters, boxes
+      | \p{Ll}\p{Lu}{2} | \p{Ll}[\p{Lu}--\p{ASCII}] | \b\p{Ll}\p{Lu}\b                    # capitals in the middle of a word
+      | \p{L}[[\p{S}\p{No}§¶¿¡‹›«»„‚†‡•]--\p{ASCII}]\p{L}                                  # symbols in the middle of a word,
+      | [\u00A1-\u00BF--«»]{2} | [ƒ\u02C6-\u02DD\uFB00-\uFB06]                             #   several of them, and ligatures
+      | [\p{L}--\p{ASCII}]\d[\p{L}--\p{ASCII}]                                            # digits in the middle of a word
       | \p{Latin}[\p{L}--\p{Latin}--\p{Han}--\p{Hangul}--\p{Hiragana}--\p{Katakana}--ー]  # two alphabets in a word
       | [\p{Cyrillic}\p{Greek}\p{Hebrew}\p{Arabic}\p{Thai}]\p{Latin}
-      | [\p{Latin}--\p{ASCII}]{5} | \b[\p{Latin}--\p{ASCII}]{3,}\b                  # words of accented letters only
+      | [\p{Latin}--\p{ASCII}]{5} | \b[\p{Latin}--\p{ASCII}]{3,}\b                        # words of accented letters only
     """
 )
 """Signs of a wrong encoding."""

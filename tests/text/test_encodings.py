@@ -18,6 +18,8 @@ TEXTS = {
     "cp1250": ["Łódź jest dużym miastem. Zażółć gęślą jaźń.\n", "Příliš žluťoučký kůň úpěl ďábelské ódy.\n"],
     "cp1254": ["İstanbul büyük bir şehirdir. Şimdi ne yapıyorsun?\n"],
     "koi8-r": [RUSSIAN],
+    "cp866": [RUSSIAN],
+    "macintosh": [GERMAN, FRENCH],
     "cp1251": [RUSSIAN],
     "cp1253": [GREEK],
     "cp1255": ["זה ספר. מה שלומך? טוב, תודה.\n"],
@@ -56,7 +58,7 @@ def test_the_right_encoding_is_named(tmp_path: Path, encoding: str, text: str) -
         assert (tmp_path / "a file.utf8.txt").read_text(encoding="utf-8-sig") == text
 
 
-@pytest.mark.parametrize("encoding", ["mac-roman", "cp437"])
+@pytest.mark.parametrize("encoding", ["cp437", "cp850"])
 def test_an_unknown_encoding_is_not_named(encoding: str) -> None:
     description = describe_encoding("naïve café\n".encode(encoding), "a.txt")
     assert "iconv -f ENCODING" in description or ", or " in description
