@@ -58,7 +58,7 @@ def top_p_filter(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[
     if not 0 < p <= 1:
         raise ValueError(f"p is {p:g}: it must be a probability above 0 and at most 1")
     sorted_logits, token_ids = logits.sort(dim=-1, descending=True, stable=True)
-    probabilities = sorted_logits.softmax(dim=-1, dtype=torch.float64)
+    probabilities = sorted_logits.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     sum_before = probabilities.cumsum(dim=-1) - probabilities
     removed = (sum_before >= p) & (p < 1)  # a rounded sum may reach 1 before the last token
     return logits.masked_fill(torch.zeros_like(removed).scatter(-1, token_ids, removed), -math.inf)

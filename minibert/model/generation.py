@@ -66,7 +66,8 @@ def sampler(
         if logits.device not in generators:
             generator = generators[logits.device] = torch.Generator(logits.device)
             generator.seed() if seed is None else generator.manual_seed(seed)
-        logits = (logits - logits.amax(dim=-1, keepdim=True)).double() / temperature  # float32 has no number below 1e-45
+        smallest = torch.finfo(logits.dtype).tiny  # in the type of the logits, a smaller temperature may be 0
+        logits = (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, smallest)
         logits = logits if top_k is None else top_k_filter(logits, top_k)
         logits = logits if top_p is None else top_p_filter(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)

@@ -274,6 +274,9 @@ def _describe_text(
         yield f"Training {name}: {count_unknown(texts, tokenizer).describe()}"
     if count := sum(examples.unk_id in target for target in examples.targets):
         yield f"{count:,} training targets contain {UNK}, which is not learned."
+    training_pairs = {*zip(examples.text.sources, examples.text.targets, strict=True)}
+    if count := sum(pair in training_pairs for pair in zip(held_out.text.sources, held_out.text.targets, strict=True)):
+        yield f"Warning: {count:,} validation pairs are also in the training text."
     if (count := sum(map(eq, examples.sources, examples.targets))) > len(examples.sources) / 2:
         yield f"Warning: in {count:,} pairs source and target are equal."
 

@@ -169,6 +169,12 @@ class TestPrepareTranslation:
         assert "Warning: in 50 pairs source and target are equal." in prepared(tmp_path, equal, PAIRS[:3]).summary
         assert "are equal" not in prepared(tmp_path, PAIRS, PAIRS[:3]).summary
 
+    def test_validation_pairs_in_the_training_text_are_reported(self, tmp_path: Path) -> None:
+        """They would be scored better than new text."""
+        assert "Warning: 3 validation pairs are also in the training text." in prepared(tmp_path, PAIRS, PAIRS[:3]).summary
+        new = PAIRS[0].replace("cats", "dogs")
+        assert "also in the training text" not in prepared(tmp_path, PAIRS, [new]).summary
+
     def test_bleu_is_shown_with_its_ceiling(self, tmp_path: Path) -> None:
         """The ceiling is the BLEU of the validation targets, tokenized and decoded: below 100 if they have unusual spaces."""
         validation = ["ein Hund sieht 10 Katzen.\ta dog ( well - fed ) sees 10 cats .", *PAIRS[:2]]
