@@ -159,11 +159,11 @@ def _transformers_ids(
     from minibert.study.verify.stages import transformers_network
     from minibert.study.verify.tokenization import encode_with_transformers
 
-    transformers_network(checkpoint, model)  # an architecture that transformers lacks is refused first
+    network = transformers_network(checkpoint, model)  # an architecture that transformers lacks is refused first
     if tokenizer is None:
         return {}
     texts = _texts(options, tokenizer)
-    return dict(zip(texts, encode_with_transformers(checkpoint.source)(texts), strict=True))
+    return dict(zip(texts, encode_with_transformers(checkpoint.source, network)(texts), strict=True))
 
 
 def _load_reference(path: Path, dtype: str) -> "ReferenceStages":

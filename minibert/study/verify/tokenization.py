@@ -7,6 +7,7 @@ the same text, so the tokenizers are compared first.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -80,11 +81,12 @@ def encode_with(tokenizer: Tokenizer) -> Encode:
     return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def encode_with_transformers(source: str | Path) -> Encode:
+def encode_with_transformers(source: str | Path, network: Any) -> Encode:
     """Load the tokenizer of a checkpoint in transformers and return the function that computes ids with it.
 
     Args:
         source: a folder, a file with weights in it, or a model id on the hub.
+        network: the class of transformers for this checkpoint. An old config.json does not name it.
 
     Raises: ImportError without transformers; ValueError if it cannot load the tokenizer.
     """
@@ -93,7 +95,8 @@ def encode_with_transformers(source: str | Path) -> Encode:
     folder = Path(source).parent if Path(source).is_file() else source
     try:
         with silent_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+            config = network.config_class.from_pretrained(str(folder))
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), config=config, trust_remote_code=False)
     except Exception as error:  # its tokenizers raise exceptions of many classes
         reason = " ".join(str(error).split())[:200] or repr(error)
         advice = "To compare the networks alone, give token ids with --ids"

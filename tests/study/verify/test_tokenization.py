@@ -19,7 +19,7 @@ from minibert.study.verify.tokenization import (
 )
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
 WORDS = [
     *"abcdefghijklmnopqrstuvwxyz中",
     *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
@@ -161,7 +161,17 @@ def test_a_missing_id_at_the_end_is_a_difference() -> None:
 
 def test_both_libraries_agree_on_the_ids_of_our_own_tokenizer(checkpoint: Path) -> None:
     texts = strings_to_compare(load_tokenizer(checkpoint))
-    assert encode_with(load_tokenizer(checkpoint))(texts) == encode_with_transformers(checkpoint)(texts)
+    assert encode_with(load_tokenizer(checkpoint))(texts) == encode_with_transformers(checkpoint, transformers.BertModel)(texts)
+
+
+def test_an_old_config_does_not_name_the_architecture(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files from before 2020 have no model_type, and their folders only a vocab.txt."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({name: x for name, x in config.items() if name != "model_type"}))
+    (checkpoint / "tokenizer.json").unlink()
+    (checkpoint / "tokenizer_config.json").unlink()
+    assert main(["verify", str(checkpoint)]) == 0
+    assert "The tokenizers compute the same ids" in capsys.readouterr().out
 
 
 def test_remote_code_is_never_run(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,4 +180,4 @@ def test_remote_code_is_never_run(checkpoint: Path, monkeypatch: pytest.MonkeyPa
     (checkpoint / "tokenizer_config.json").write_text(json.dumps(config))
     (checkpoint / "own.py").write_text("raise SystemExit('code was run')\n")
     monkeypatch.setattr("builtins.input", pytest.fail)
-    assert encode_with_transformers(checkpoint)(["a"]) == [[2, 5, 3]]
+    assert encode_with_transformers(checkpoint, transformers.BertModel)(["a"]) == [[2, 5, 3]]
