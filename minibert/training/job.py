@@ -178,7 +178,10 @@ class Job:
         extended_from = self._check_settings(task, newest)
         run = task.make_run(self.device_options, self.processes)
         if newest is not None:
-            run.resume(newest)
+            try:
+                run.resume(newest)
+            except ValueError as error:
+                raise JobError(str(error)) from error
         lost_metrics = drop_metrics_after(self.output.out, run.steps_done) if self.processes.is_main else 0
         yield Started(run, extended_from, lost_metrics)
         with closing(run.run()) as steps:

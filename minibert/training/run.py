@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from minibert.files import write_atomically
+from minibert.model.checkpoints.weights import load_pickled
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import Batch, BatchSampler, Examples, split_micro_batches
 from minibert.text.prefetch import prefetch
@@ -205,8 +206,10 @@ class TrainingRun(Generic[ModelT, BatchT]):
         """Continue from a checkpoint that `save` has written. All processes must call this.
 
         If this run has more steps than the saved one, the learning rates from here on are those of its own schedule.
+
+        Raises: ValueError for a damaged file, FileNotFoundError for a missing one.
         """
-        state: dict[str, Any] = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = load_pickled(Path(folder) / STATE_FILE)
         set_model_state_dict(self.model, state["model"], options=COMPLETE)
         set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"], options=COMPLETE)
         self.schedule.load_state_dict(state["schedule"])

@@ -18,7 +18,7 @@ from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import pretraining_cost, pretraining_run, validation_batches
-from minibert.training.run import DataPosition, TrainingRun
+from minibert.training.run import STATE_FILE, DataPosition, TrainingRun
 
 WORDS = [f"w{number}" for number in range(40)]
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
@@ -67,6 +67,15 @@ def test_resumed_run_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int])
     assert found == expected
     for one, other in zip(weights(whole), weights(run), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\x80\x02nonsense"])
+def test_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
+    """The message has no advice to read the file without protection."""
+    (tmp_path / STATE_FILE).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{STATE_FILE}: is (empty|an HTML page|not a complete file)") as error:
+        make().resume(tmp_path)
+    assert "weights_only" not in str(error.value)
 
 
 def test_checkpoint_loads_in_transformers(tmp_path: Path) -> None:

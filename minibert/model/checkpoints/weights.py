@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -122,15 +123,18 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: has tensors that cannot be read ({error!r})") from error
 
 
-def _read_pickled(path: Path) -> dict[str, Tensor]:
-    """Read a pickle with `weights_only`: a pickle can run any program, this restricts it to tensors.
+def load_pickled(path: Path) -> Any:
+    """Read a pickle with `weights_only`: a pickle can run any program, this restricts it to tensors and numbers.
 
-    PyTorch's own message is not passed on: it advises to read the file without this restriction.
+    Raises: ValueError that names the file. PyTorch's own message is not passed on: it advises to read the file without this
+    restriction.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the version of the pickle, and archives of TorchScript
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
     except Exception as error:  # a damaged or hostile pickle can raise anything
         if kind := file_kind(path):
             raise ValueError(f"{path}: is {kind}, not a checkpoint") from error
@@ -138,6 +142,10 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
             content = f"the Python object {python_object[1]}" if python_object[1] else "a TorchScript program"
             raise ValueError(f"{path}: contains {content}, not only tensors; {SAVE_WEIGHTS}") from error
         raise ValueError(f"{path}: is not a complete file of PyTorch weights ({type(error).__name__})") from error
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    stored = load_pickled(path)
     if not isinstance(stored, Mapping):
         raise ValueError(f"{path}: contains a {type(stored).__name__} instead of named tensors; {SAVE_WEIGHTS}")
     for name, value in stored.items():
