@@ -60,8 +60,8 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
     if not MIN_SECONDS <= options.seconds < math.inf:
         reason = "everything but training takes about 20 seconds on two CPU cores"
         raise UsageError(f"--seconds {options.seconds:g}: must be at least {MIN_SECONDS:g}; {reason}")
-    if options.seed < 0:
-        raise UsageError(f"--seed {options.seed}: must be at least 0")
+    if not 0 <= options.seed < 2**63:
+        raise UsageError(f"--seed {options.seed}: must be at least 0 and below 2^63")
     create_folder(options.out)
     began = time.monotonic()
     plan = _unfinished_plan(options)

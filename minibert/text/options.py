@@ -31,6 +31,10 @@ MLM_PROBABILITY = 0.15
 """Default probability that a token is selected for masked language modeling (Devlin et al. 2019, section 3.1)."""
 
 
+MAX_LENGTH = 2**16
+"""Largest maximum length. A model has a table with a row for every position."""
+
+
 class InvalidOption(Exception):
     """An option with an invalid value. It is not a `ValueError`, because command-line libraries catch that themselves."""
 
@@ -86,6 +90,7 @@ class ParallelTextOptions:
             raise InvalidOption(f"validation_fraction {self.validation_fraction:g}: must be at least 0 and below 1")
         if self.max_length < 3:
             raise InvalidOption(f"max_length {self.max_length}: must be at least 3, for [CLS], one token and [SEP]")
+        _check_maximum(self.max_length)
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,15 @@ class ExampleConfig:
     def __post_init__(self) -> None:
         if self.max_length < 5:
             raise InvalidOption(f"max_length {self.max_length}: must be at least 5, for [CLS] A [SEP] B [SEP]")
+        _check_maximum(self.max_length)
         for name in ("short_seq_probability", "mlm_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidOption(f"{name} {getattr(self, name):g}: must be from 0 to 1")
         for name in ("max_predictions", "dupe_factor"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
+
+
+def _check_maximum(max_length: int) -> None:
+    if max_length > MAX_LENGTH:
+        raise InvalidOption(f"max_length {max_length}: must be at most {MAX_LENGTH}")

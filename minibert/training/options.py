@@ -236,5 +236,5 @@ def _fraction(options: object, *names: str) -> None:
 
 def _not_negative(options: object, *names: str) -> None:
     for name in names:
-        if not 0 <= (value := getattr(options, name)) < math.inf:
-            raise InvalidOption(f"{name} {value:g}: must be a number of at least 0")
+        if not 0 <= (value := getattr(options, name)) < 2**63:
+            raise InvalidOption(f"{name} {value:g}: must be at least 0 and below 2^63")

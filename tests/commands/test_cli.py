@@ -151,3 +151,48 @@ def test_no_documented_installation_replaces_an_editable_one() -> None:
         for line in page.read_text(encoding="utf-8").splitlines():
             for words in re.findall(r"pip install ([^&`#]*)", line):
                 assert "-e" in words.split() or not re.search(r"(^|\s)['\"]?\.(\[|\s|['\"]|$)", words), f"{page}: {line}"
+
+
+UNDECODABLE = "caf\udce9 [MASK]"
+"""An argument of bytes that are not UTF-8, as Python presents it."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fill-mask", "CHECKPOINT", UNDECODABLE], "the text is not UTF-8 (at character 4: 'caf\\udce9 [MASK]')"),
+        (["tokenize", "CHECKPOINT", UNDECODABLE], "the text is not UTF-8"),
+        (["verify", "CHECKPOINT", "--text", UNDECODABLE], "the text is not UTF-8"),
+        (["fill-mask", UNDECODABLE, "[MASK]"], "caf\\udce9 [MASK]: no such folder or file"),
+        (["equations", UNDECODABLE], "unknown equation 'caf\\udce9 [MASK]'"),
+        (["tokenize", "a\0b", "a"], "a\\u0000b: has a null character"),
+        (["runs", "CHECKPOINT/config.json"], "CHECKPOINT/config.json/run.json: a part of this path is a file"),
+        (["pretrain", "--out", "CHECKPOINT/config.json/x"], "cannot create this folder (a part of this path is a file"),
+        (["train-letters", "--out", "CHECKPOINT/config.json"], "(there is a file with this name, where a folder is needed)"),
+        (["train-letters", "--seed", "99999999999999999999"], "seed 1e+20: must be at least 0 and below 2^63"),
+        (["quickstart", "--seed", "99999999999999999999"], "must be at least 0 and below 2^63"),
+        (["pretrain", "--max-length", "99999999999999999999"], "must be at most 65536"),
+        (["pretrain", "--weight-decay", "nan"], "weight_decay nan: must be at least 0"),
+        (["pretrain", "--learning-rate", "inf"], "learning_rate inf: must be a number above 0"),
+    ],
+)
+def test_odd_arguments_are_one_line_and_exit_code_2(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main([word.replace("CHECKPOINT", str(checkpoint)) for word in arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message.replace("CHECKPOINT", str(checkpoint)) in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_folder_whose_name_is_not_utf8(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint in it can be used, and its name is printed escaped."""
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    for file in [file for file in checkpoint.iterdir() if file.is_file()]:
+        file.rename(folder / file.name)
+    assert main(["fill-mask", str(folder), "a [MASK]", "--json"]) == 0
+    pytest.importorskip("transformers")
+    assert main(["verify", str(folder), "--ids", "1"]) == 0
+    assert main(["verify", str(folder), "--ids", "1", "--figure", str(folder)]) == 1
+    assert f"{tmp_path}/caf\\udce9: is a folder, where a file is needed" in capsys.readouterr().err

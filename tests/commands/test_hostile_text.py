@@ -204,7 +204,11 @@ def test_output_of_a_student(bert: Path, folder: Path, shown: Callable[..., str]
     """What a student's file prints and raises."""
     pytest.importorskip("transformers")
     file = folder / "student.py"
-    for line in (f"raise ValueError({HOSTILE!r})", f"print({HOSTILE!r})", f"import sys; sys.exit({HOSTILE!r})"):
+    for line in (
+        f"raise ValueError({HOSTILE!r})",
+        f"print({HOSTILE.partition(chr(10))[0]!r})",
+        f"import sys; sys.exit({HOSTILE!r})",
+    ):
         file.write_text(
             f"import math\n\ndef attention(query, key, value, keep=None, dropout=0.0):\n    {line}\n    return query\n"
         )

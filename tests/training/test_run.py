@@ -234,7 +234,10 @@ def test_operations_equal_pytorchs_count() -> None:
         ({"learning_rate": 0.0}, "learning_rate 0: must be a number above 0"),
         ({"warmup_fraction": 1.0}, "warmup_fraction 1: must be at least 0 and below 1"),
         ({"dropout": 1.0}, "dropout 1: must be at least 0 and below 1"),
-        ({"seed": -1}, "must be a number of at least 0"),
+        ({"seed": -1}, "must be at least 0"),
+        ({"seed": 2**63}, "must be at least 0 and below 2\\^63"),
+        ({"weight_decay": float("nan")}, "weight_decay nan: must be at least 0"),
+        ({"learning_rate": float("inf")}, "learning_rate inf: must be a number above 0"),
     ],
 )
 def test_invalid_options_are_named(settings: dict[str, object], message: str) -> None:

@@ -141,14 +141,15 @@ def silent_transformers() -> Iterator[None]:
 
 @contextmanager
 def _as_folder(checkpoint: Checkpoint) -> Iterator[str]:
-    """Present a checkpoint as a folder for transformers, which loads no single files and no names of wrappers."""
+    """Present a checkpoint as a folder for transformers, which loads no single files, wrappers' names and undecodable paths."""
     is_wrapped = checkpoint.weights.keys() != checkpoint.tensors.keys()
-    if not Path(checkpoint.source).is_file() and not is_wrapped:
+    is_copied = is_wrapped or not str(checkpoint.source).isprintable()
+    if not Path(checkpoint.source).is_file() and not is_copied:
         yield str(checkpoint.source)
         return
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG_FILE).symlink_to(checkpoint.config_file.resolve())
-        if is_wrapped:
+        if is_copied:
             write_weights({name: tensor.clone() for name, tensor in checkpoint.weights.items()}, Path(folder) / WEIGHTS_FILE)
         else:
             weights = Path(checkpoint.source).resolve()
