@@ -88,7 +88,7 @@ def greedy_search(
     Args:
         max_new_tokens: one maximum for all prompts, or one for each.
 
-    Raises: ValueError if `max_new_tokens` is less than 1.
+    Raises: ValueError if `max_new_tokens` is less than 1, and for logits that are NaN.
     Tests: tests/model/test_generation.py::TestGreedySearch
     """
     rows, tokens, cache = torch.arange(len(prompt), device=prompt.device), prompt, KeyValueCache()
@@ -97,6 +97,10 @@ def greedy_search(
     log_probabilities = [0.0] * len(prompt)
     for length in range(1, int(limits.max()) + 1):
         logits = next_logits(tokens, cache, rows)
+        if logits.isnan().any():
+            raise ValueError(
+                "the model computes NaN instead of logits: its weights are not finite, or too large for their type"
+            )
         chosen = choose(logits)
         chosen_log_probabilities = logits.log_softmax(dim=-1).gather(-1, chosen[:, None]).squeeze(-1)
         for row, token, value in zip(rows.tolist(), chosen.tolist(), chosen_log_probabilities.tolist(), strict=True):
@@ -134,7 +138,7 @@ def beam_search(
         `early_stopping=True`.
     Differs: the sequence of greedy search is always one of the candidates, so the result is never worse than it. A hypothesis
         of probability 0 is never one.
-    Raises: ValueError if `max_new_tokens` is less than 1.
+    Raises: as `greedy_search`.
     Tests: tests/model/test_generation.py::TestBeamSearch
     """
     limits = _limits(max_new_tokens, prompt)

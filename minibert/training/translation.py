@@ -132,11 +132,11 @@ class TranslationTask:
         if not self.validation:
             return None
         scores = run.evaluate(self.validation, TranslationObjective(label_smoothing=0.0))
+        if not (entry := validation_entry(scores)):
+            return Evaluation({}, "the loss is not finite")
         with evaluation_mode(run.model):
             outputs = translate(run.model, self.tokenizer, self.validation_text.sources, beams=1, spacing=self.spacing)
         reshard(run.model)
-        if not (entry := validation_entry(scores)):
-            return Evaluation({}, "the loss is not finite")
         loss, accuracy = format_metric(scores["target"].loss, ".3f"), format_metric(scores["target"].accuracy, ".1%")
         line = f"loss {loss} nats, token accuracy {accuracy}"
         column = self.metrics.curve

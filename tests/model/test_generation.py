@@ -87,6 +87,15 @@ class TestGreedySearch:
                 best = max(others, key=lambda tokens, row=row: log_probability(step, row, tokens))
                 assert best == output.tokens[: position + 1]
 
+    @pytest.mark.parametrize("search", [greedy_search, beam_search, partial(greedy_search, choose=sampler(seed=0))])
+    def test_logits_that_are_nan_are_refused(self, search: Callable[..., list[GeneratedSequence]]) -> None:
+        """Otherwise the output would be the first token again and again. Minus infinity is a probability of 0."""
+        logits = torch.tensor([[0.0, -math.inf, 1.0, 2.0]] * 2)
+        assert search(lambda tokens, cache, rows: logits[rows], PROMPT, EOS, 1)
+        logits[1, 2] = math.nan
+        with pytest.raises(ValueError, match="the model computes NaN instead of logits"):
+            search(lambda tokens, cache, rows: logits[rows], PROMPT, EOS, 1)
+
     def test_without_end_token_the_output_has_the_maximum_length(self) -> None:
         assert all(len(output.tokens) == 7 for output in greedy_search(bigram_model(0), PROMPT, None, 7))
 

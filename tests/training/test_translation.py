@@ -186,6 +186,14 @@ class TestPrepareTranslation:
         assert f"of at most {task.bleu_ceiling:.1f} (greedy)" in evaluation.line
         assert evaluation.entry["validation_bleu_ceiling"] == task.bleu_ceiling
 
+    def test_a_model_of_nan_is_not_translated_with(self, tmp_path: Path) -> None:
+        """The evaluation says that the loss is not finite, as for other tasks."""
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        run = task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
+        with torch.no_grad():
+            run.model.words.weight.fill_(torch.nan)
+        assert task.evaluate(run).line == "the loss is not finite"
+
     def test_learned_spaces_are_written_with_the_model(self, tmp_path: Path) -> None:
         task = prepared(tmp_path, PAIRS, PAIRS[:3])
         task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS).export(tmp_path / "model", task.tokenizer)
