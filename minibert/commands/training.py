@@ -75,9 +75,13 @@ def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | Non
     if not (known.out / SETTINGS_FILE).is_file():
         return None
     try:
-        stored = options_from_json(kind, read_settings(known.out).get("options", {}))
-    except (ValueError, TypeError, OSError, InvalidOption) as error:
+        settings = read_settings(known.out)
+    except (ValueError, OSError) as error:
         raise UsageError(error) from error
+    try:
+        stored = options_from_json(kind, settings.get("options", {}))
+    except (ValueError, TypeError, IndexError, InvalidOption) as error:
+        raise UsageError(f"{known.out / SETTINGS_FILE}: its options cannot be used ({error})") from error
     return None if stored is None else replace(stored, out=known.out, resume=True, show=0)
 
 

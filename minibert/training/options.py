@@ -203,7 +203,12 @@ def options_from_json(kind: type[OptionsT], stored: dict[str, Any]) -> OptionsT 
 
     Fields that the class does not have are left out. Raises: TypeError or InvalidOption for values that cannot be used.
     """
-    return _from_json(kind, stored[kind.__name__]) if kind.__name__ in stored else None
+    if kind.__name__ not in stored:
+        return None
+    if not isinstance(stored[kind.__name__], dict):
+        raise TypeError(f"{kind.__name__} must be an object")
+    options: OptionsT = _from_json(kind, stored[kind.__name__])
+    return options
 
 
 def _from_json(kind: Any, value: Any) -> Any:

@@ -580,6 +580,21 @@ def test_text_without_sentence_pairs_is_refused(text: Path, tmp_path: Path, caps
     assert "there is only one, in 40 copies" in refused(capsys, arguments(tmp_path / "b.txt", tmp_path / "b"))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        {"Pretrain": []},
+        {"Pretrain": None},
+        {"Pretrain": {"training": {"steps": "x"}}},
+        {"Pretrain": {"keep": 0}},
+    ],
+)
+def test_damaged_options_of_a_run_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: object) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"task": "pretraining", "options": options}))
+    assert "run.json: " in refused(capsys, ["pretrain", "--resume", "--out", str(tmp_path)])
+
+
 @pytest.fixture
 def trained(text: Path, tmp_path: Path) -> Path:
     """A checkpoint of a BERT with 32 positions, a masked-LM head, and a vocabulary with other ids than those of pretrain."""
