@@ -26,7 +26,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     if sys.stdout.isatty():
         columns = (
             TextColumn(f"{title:<12}"),
-            BarColumn(bar_width=10),
+            BarColumn(bar_width=10, style="dim", complete_style="cyan"),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}", markup=False),
