@@ -33,9 +33,11 @@ def check_tensor(name: str, value: object, *dtypes: torch.dtype, shape: Sequence
 def value_outside(tensor: Tensor, least: float, most: float) -> float | None:
     """Return the smallest value if it is below `least`, else the largest one if it is above `most`, else None.
 
-    On a GPU, and while a model is compiled, return None.
+    On a GPU, while a model is compiled, and inside `torch.func.vmap`, return None.
     """
     if torch.compiler.is_compiling() or tensor.device.type != "cpu" or not tensor.numel():
+        return None
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return None
     smallest, largest = (value.item() for value in tensor.aminmax())
     return smallest if not smallest >= least else largest if not largest <= most else None

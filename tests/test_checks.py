@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from minibert.checks import check_tensor, value_outside
+from minibert.equations import cross_entropy
 
 
 def test_without_a_type_or_a_shape_every_tensor_is_accepted() -> None:
@@ -42,6 +43,14 @@ def test_the_most_extreme_value_is_returned(numbers: list[float], expected: floa
     """A NaN is outside of every range."""
     found = value_outside(torch.tensor(numbers), 0, 9)
     assert found == expected or (found != found and expected != expected)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_losses_of_single_examples_with_vmap() -> None:
+    """`torch.func.vmap` computes per-example gradients; the tensors inside it have no values of their own."""
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 1, 1])
+    gradients = torch.func.vmap(torch.func.grad(cross_entropy))(logits, labels)
+    torch.testing.assert_close(gradients, logits.softmax(dim=-1) - torch.nn.functional.one_hot(labels, 3))
 
 
 def test_values_are_not_read_while_compiling_or_on_another_device() -> None:
