@@ -78,7 +78,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run.export(Path(folder))
         theirs = transformers.BertForPreTraining.from_pretrained(folder).to(processes.device).train()
-    theirs.bert.embeddings.word_embeddings.padding_idx = None  # minibert trains the embedding of [PAD] like any other
     optimizer = peer_of(run.optimizer, run.model, theirs)
     schedule = warmup_linear(optimizer, config.steps)
     curves: dict[str, list[float]] = {"minibert": [], "transformers": []}
