@@ -4,6 +4,7 @@ The messages are collected from the source: all strings that name an option, exc
 """
 
 import ast
+import inspect
 import io
 import math
 import re
@@ -15,7 +16,9 @@ from types import SimpleNamespace
 import pytest
 
 import minibert
+from minibert import equations
 from minibert.commands import COMMANDS, main
+from minibert.study.equations.registry import registry
 from minibert.training.loop import MAX_SKIPPED_STEPS
 
 PACKAGE = Path(minibert.__file__).parent
@@ -33,7 +36,9 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
     "study/verify": ("verify",),
-    "text/pairs.py": ("pretrain",),
+    "text/pair": ("pretrain",),
+    "text/parallel.py": ("train-translator",),
+    "text/unknown.py": ("pretrain", "train-translator"),
     "training/distributed.py": (*TRAINING, "translate"),
     "training/job.py": TRAINING,
     "training/pretraining.py": ("pretrain",),
@@ -43,6 +48,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 
 The quickstart uses `training/job.py`, too, but always resumes, so it never prints a message about --resume.
 """
+ARGUMENTS = {f"--{name}" for equation in registry() for name in inspect.signature(getattr(equations, equation)).parameters}
+"""The arguments of the equations are options of `minibert equations NAME`."""
 NOT_OURS = {"--nproc-per-node", "--version"}
 """Options of torchrun, and of minibert without a command."""
 
@@ -53,7 +60,8 @@ def options_of(command: str) -> set[str]:
     with redirect_stdout(io.StringIO()) as shown, pytest.raises(SystemExit):
         main([command, "--help"])
     lines = [line.strip("│ ") for line in shown.getvalue().splitlines()]
-    return {option for line in lines if line.startswith("-") for option in OPTION.findall(line.partition("  ")[0])}
+    listed = {option for line in lines if line.startswith("-") for option in OPTION.findall(line.partition("  ")[0])}
+    return listed | (ARGUMENTS if command == "equations" else set())
 
 
 def messages() -> list[tuple[str, str]]:

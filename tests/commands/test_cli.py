@@ -47,7 +47,7 @@ def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[s
         (["fill-mask", "CHECKPOINT", "[MASK] " * 9], "max_position_embeddings is 8"),
         (["fill-mask", "CHECKPOINT", "[MASK]", "--top", "0"], "--top must be at least 1, not 0"),
         (["fill-mask", "nowhere", "[MASK]"], "nowhere: not a local folder"),
-        (["quickstart", "--seconds", "0"], "--seconds 0: must be more than 0"),
+        (["quickstart", "--seconds", "0"], "--seconds 0: must be at least 45"),
         (["quickstart", "--seed", "-1"], "--seed -1: must be at least 0"),
         (["equations", "xyz"], "unknown equation 'xyz'; `minibert equations` lists all equations"),
         (["equations", "--json", "--markdown"], "--json and --markdown exclude each other: give only one"),

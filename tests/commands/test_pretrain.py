@@ -232,7 +232,7 @@ def test_full_disk(
         patch.setattr(checkpoints, "write_atomically", fills_up)
         assert main(arguments(text, tmp_path)) == 1
     shown = capsys.readouterr().err
-    assert "No space left on device" in shown
+    assert "no space left on this disk" in shown
     assert f"The last good checkpoint is {tmp_path / 'checkpoints' / 'step-000004'}" in shown
     assert main(arguments(text, tmp_path, "--resume")) == 0
     assert_same(tmp_path, whole)
@@ -518,10 +518,10 @@ def test_two_processes_resume_a_run_of_one(text: Path, exact: Path, tmp_path: Pa
 
 
 def test_terms_without_targets_are_absent(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Documents of one sentence have no pairs, and few tokens are masked: null in metrics.jsonl, a dash on the screen."""
+    """Few examples are pairs, and few tokens are masked: null in metrics.jsonl, a dash on the screen."""
     single = tmp_path / "single.txt"
     documents = text.read_text().split("\n\n")
-    single.write_text("\n\n".join([document.split("\n")[0] for document in documents[1:]] + documents[:1]))
+    single.write_text("\n\n".join(documents[:6] + [document.split("\n")[0] for document in documents[6:]]))
     sparse = ("--text", str(single), "--mlm-probability", "0.004", "--batch-size", "2")
     assert main(arguments(text, tmp_path / "out", *sparse)) == 0
     shown = capsys.readouterr().out

@@ -129,13 +129,12 @@ def load_pickled(path: Path) -> Any:
     Raises: ValueError that names the file. PyTorch's own message is not passed on: it advises to read the file without this
     restriction.
     """
+    path.open("rb").close()  # an unreadable file is not a damaged one
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the version of the pickle, and archives of TorchScript
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged or hostile pickle can raise anything
+    except Exception as error:  # a damaged or hostile pickle can raise anything, also an OSError
         if kind := file_kind(path):
             raise ValueError(f"{path}: is {kind}, not a checkpoint") from error
         if python_object := re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error)):
