@@ -17,7 +17,7 @@ from minibert.text.from_options import open_corpus
 from minibert.text.options import TextOptions
 from minibert.text.splits import split_documents
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.training.pretraining import mlm_baselines
+from minibert.training.pretraining_text import mlm_baselines
 from minibert.training.records import RunRecord
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "runs"

@@ -24,9 +24,10 @@ from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.splits import training_sentences
 from minibert.text.tokenized import tokenize_corpus
+from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.pretraining import pretraining_cost, pretraining_run
+from minibert.training.pretraining import pretraining_run
 
 WIKIPEDIA = 3.3e9
 """Number of tokens in the 2,500 million words of Wikipedia (Devlin et al. 2019, section 3.1), with 1.3 tokens per word."""

@@ -63,7 +63,7 @@ def run_letters(options: TrainLetters) -> int:
     """Train to the end, or until the command is stopped."""
 
     def prepare(directory: Path, create_tokenizer: bool) -> "Task":
-        from minibert.training.translation import prepare_letters
+        from minibert.training.letters import prepare_letters
 
         return prepare_letters(options.operation, options.letters, options.training, directory)
 

@@ -37,7 +37,8 @@ from minibert.training.classification import CLASSIFICATION, ClassificationTask
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import ClassificationConfig, DeviceOptions, PretrainingConfig
-from minibert.training.pretraining import PRETRAINING, PretrainingObjective, PretrainingTask, mlm_baselines
+from minibert.training.pretraining import PRETRAINING, PretrainingObjective, PretrainingTask
+from minibert.training.pretraining_text import mlm_baselines
 from minibert.training.run import TrainingRun
 
 VOCABULARY_SIZE = 8000

@@ -15,7 +15,8 @@ from minibert.study.introspection import AttentionHead, masked_sentences, sharpe
 from minibert.study.quickstart import FINE_TUNING_SEEDS, LABELS_PER_CLASS, QuickstartData, majority_accuracy, test_texts
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
-from minibert.training.pretraining import PRETRAINING, UNIFORM, UNIGRAM
+from minibert.training.pretraining import PRETRAINING
+from minibert.training.pretraining_text import UNIFORM, UNIGRAM
 from minibert.training.records import RunRecord, format_metric
 
 SENTENCES = 8

@@ -1,6 +1,6 @@
 """Fine-tuning for sequence classification: one label per text (Devlin et al. 2019, section 4.1)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -9,15 +9,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from minibert.equations import IGNORE_INDEX, cross_entropy
+from minibert.equations import cross_entropy
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.text.batching import BatchSampler, batches_by_length
 from minibert.text.classification import ClassificationBatch, ClassificationExamples
+from minibert.training.costs import classification_cost
 from minibert.training.distributed import Processes
 from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import ClassificationConfig, DeviceOptions
-from minibert.training.pretraining import encoder_products
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import TrainingRun
 
@@ -133,17 +133,3 @@ class ClassificationTask:
     @property
     def _batch_sampler(self) -> BatchSampler:
         return partial(batches_by_length, max_tokens=self.config.batch_tokens)
-
-
-def classification_cost(config: BertConfig, batches: Iterable[ClassificationBatch]) -> tuple[int, int]:
-    """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
-
-    Counted in the same way as `pretraining_cost`, without the heads.
-    """
-    tokens = products = 0
-    for batch in batches:
-        if (batch.labels != IGNORE_INDEX).any():
-            lengths = batch.attention_mask.sum(dim=1)
-            tokens += int(lengths.sum())
-            products += encoder_products(config, lengths)
-    return tokens, 3 * 2 * products

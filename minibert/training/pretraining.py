@@ -1,20 +1,18 @@
 """BERT pretraining: masked language modeling and next-sentence prediction (Devlin et al. 2019, section 3.1)."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
-from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss, unigram_entropy
-from minibert.model import PRESETS, BertConfig, BertForMaskedLM, BertForPreTraining
-from minibert.model.checkpoints.loading import load
+from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss
+from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
@@ -26,17 +24,19 @@ from minibert.text.splits import sufficient_validation_fraction, training_senten
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import (
     PAD,
-    SPECIAL_TOKENS,
     load_tokenizer,
     save_tokenizer,
     token_id,
     vocabulary_size,
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
+from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.pretraining_start import check_vocabulary, load_start, network_for
+from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
 from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
@@ -53,8 +53,6 @@ PRETRAINING = TaskMetrics(
 )
 MICRO_BATCH_SIZE_ON_CPU = 16
 VALIDATION_EXAMPLES, VALIDATION_BATCH_SIZE = 1024, 64
-UNIFORM, UNIGRAM = "ln V", "unigram entropy"
-"""Names of the baselines of masked language modeling."""
 MAX_EXPONENT = 700.0
 """Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
 
@@ -169,89 +167,32 @@ def prepare_pretraining(
         config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
         is_resumed = (directory / STATE_FILE).is_file()
         start = load_start(directory if is_resumed else start_from, config)
-    corpus = open_corpus(text)
+    corpus, pairs = open_corpus(text), config.examples.pairs
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
     if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
         save_tokenizer(make_tokenizer(vocabulary, training_sentences(corpus.documents, fraction)), directory)
     tokenizer = load_tokenizer(directory)
-    for token in SPECIAL_TOKENS:
-        token_id(tokenizer, token)
-    if start is not None and vocabulary_size(tokenizer) > start.config.vocab_size:
-        raise ValueError(
-            f"{start_from}: its tokenizer has {vocabulary_size(tokenizer):,} pieces, more than the {start.config.vocab_size:,} "
-            "of its model"
-        )
+    check_vocabulary(tokenizer, start, start_from)
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)
     try:
-        check_pairs(train, config.examples.pairs)
+        check_pairs(train, pairs)
         labeled = labeled_fraction(train, config.examples)
         check_labels(labeled, config.examples)
     except ValueError as error:
         raise ValueError(f"{corpus.name}: {error}") from None
     lines = [f"Text: {printable(corpus.name)}", *map(printable, corpus.layout), *describe_size(train, validation, tokenizer)]
-    if config.examples.pairs != "none":
-        lines.append(f"{labeled:.0%} of the examples have a label for {config.examples.pairs.upper()}")
+    if pairs != "none":
+        lines.append(f"{labeled:.0%} of the examples have a label for {pairs.upper()}")
     lengths_only, batches = None, []
     try:
         batches = validation_batches(config, validation, tokenizer)
         lengths_only = length_accuracy(train, validation, validation_config(config))
     except ValueError as error:
-        if len(validation.document_digests):
-            reason = f"in the validation documents, {error}"
-        elif text.validation_fraction:
-            different = len(np.unique(train.document_digests))
-            reason = f"{different} documents are too few to use some for validation"
-        else:
-            reason = "--validation-fraction is 0"
-        lines.append(f"There will be no evaluation: {reason}.")
-    lines.append((train.unknown + validation.unknown).describe())
+        lines.append(describe_missing_evaluation(train, validation, text.validation_fraction, error))
     losses = mlm_baselines(train, validation, tokenizer)
-    lines.append("Baselines of the MLM loss: " + ", ".join(f"{name} {value:.2f}" for name, value in losses.items()))
-    if lengths_only is not None:
-        lines.append(
-            f"Baseline of the {config.examples.pairs.upper()} accuracy: {lengths_only:.1%}, from segment lengths alone"
-        )
+    lines += [(train.unknown + validation.unknown).describe(), *describe_baselines(losses, pairs, lengths_only)]
     settings = pretraining_settings(text, vocabulary, config, corpus.name, train.digest, start_from)
     return PretrainingTask(config, tokenizer, train, batches, losses, settings, "\n  ".join(lines), start, lengths_only)
-
-
-def describe_size(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer: Tokenizer) -> list[str]:
-    """Describe the numbers of documents, sentences and tokens, and of exact copies of documents."""
-    train_count, validation_count = len(train.document_digests), len(validation.document_digests)
-    documents = train_count + validation_count
-    sentences = len(train.sentence_starts) + len(validation.sentence_starts) - 2 - documents  # without separators
-    lines = [
-        f"{documents:,} documents with {sentences:,} sentences",
-        f"Training: {train_count:,} documents, {len(train.ids):,} tokens; vocabulary: {vocabulary_size(tokenizer):,}. "
-        f"Validation: {validation_count:,} documents",
-    ]
-    different = len(np.unique(np.concatenate([train.document_digests, validation.document_digests])))
-    if copies := documents - different:
-        lines.insert(
-            1, f"{copies:,} of them ({copies / documents:.0%}) are exact copies of others; remove them, or they count more"
-        )
-    return lines
-
-
-def load_start(source: str | Path, config: PretrainingConfig) -> BertForPreTraining | BertForMaskedLM:
-    """Load the model to begin with. Heads that the checkpoint lacks are initialized, with a warning.
-
-    Raises: ValueError for a checkpoint that is no BERT or cannot be trained with these settings; FileNotFoundError if there is
-    none.
-    """
-    torch.manual_seed(config.seed)
-    model = load(source, network_for(config))
-    if config.examples.max_length > model.config.max_position_embeddings:
-        limit = model.config.max_position_embeddings
-        raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
-    if config.examples.pairs != "none" and model.config.type_vocab_size < 2:
-        raise ValueError(f"{source}: this model has no second segment; use --pairs none")
-    return model
-
-
-def network_for(config: PretrainingConfig) -> type[BertForPreTraining] | type[BertForMaskedLM]:
-    """Return the network with the heads of the pretraining tasks."""
-    return BertForMaskedLM if config.examples.pairs == "none" else BertForPreTraining
 
 
 def pretraining_settings(
@@ -273,21 +214,6 @@ def pretraining_settings(
         "vocabulary": asdict(vocabulary),
         "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
     }
-
-
-def mlm_baselines(train: TokenizedCorpus, validation: TokenizedCorpus, tokenizer: Tokenizer) -> dict[str, float]:
-    """Compute validation losses of masked language modeling without context, in nats.
-
-    ln V is the loss of a uniform prediction. The unigram entropy is the loss of predicting every token from its frequency
-    in the training documents. Of a large corpus, the first ten million tokens are used. Special tokens do not count, because
-    they are never targets.
-    """
-    vocab_size, special_ids = vocabulary_size(tokenizer), [token_id(tokenizer, token) for token in SPECIAL_TOKENS]
-    train_ids, validation_ids = (torch.from_numpy(corpus.first_tokens(special_ids)) for corpus in (train, validation))
-    losses = {UNIFORM: math.log(vocab_size)}
-    if len(validation_ids):
-        losses[UNIGRAM] = unigram_entropy(train_ids, validation_ids, vocab_size).item()
-    return losses
 
 
 def validation_config(config: PretrainingConfig) -> ExampleConfig:
@@ -361,30 +287,3 @@ def pretraining_run(
     )
     torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
     return run
-
-
-def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) -> tuple[int, int]:
-    """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
-
-    A multiplication and an addition per pair of numbers in each matrix product, and twice that in the backward pass. Only
-    matrix products are counted, and no padding.
-
-    Source: Kaplan et al. 2020, section 2.1, with attention and the masked-LM head added.
-    """
-    tokens = products = 0
-    for batch in batches:
-        if not ((batch.labels != IGNORE_INDEX).any() or (batch.next_sentence_label != IGNORE_INDEX).any()):
-            continue  # the empty batch of a process without examples in this step
-        lengths = batch.attention_mask.sum(dim=1)
-        tokens += int(lengths.sum())
-        products += encoder_products(config, lengths)
-        products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * count_targets(batch.labels)
-    return tokens, 3 * 2 * products
-
-
-def encoder_products(config: BertConfig, lengths: Tensor) -> int:
-    """Count the multiplications in the encoder layers of BERT for sequences of these lengths."""
-    width = config.hidden_size
-    per_token = 4 * width**2 + 2 * width * config.intermediate_size  # four attention projections, feed-forward network
-    attention = 2 * width * int(lengths.square().sum())  # scores, and weighted values
-    return config.num_hidden_layers * (per_token * int(lengths.sum()) + attention)

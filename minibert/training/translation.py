@@ -1,9 +1,9 @@
-"""Training the Transformer of 2017 (Vaswani et al. 2017, section 5) on parallel text and on sequences of letters."""
+"""Training the Transformer of 2017 (Vaswani et al. 2017, section 5) on parallel text."""
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from operator import eq
@@ -16,14 +16,13 @@ from torch import nn
 
 from minibert import kernels
 from minibert.equations import IGNORE_INDEX
-from minibert.model import TRANSFORMERS, Transformer, TransformerConfig
+from minibert.model import TRANSFORMERS, Transformer
 from minibert.model.modes import evaluation_mode
 from minibert.printable import printable
 from minibert.text.batching import Examples, batches_by_length
 from minibert.text.file_formats import CorpusError
 from minibert.text.from_options import make_tokenizer
-from minibert.text.letters import ALPHABET, LettersExamples
-from minibert.text.options import LettersTask, ParallelTextOptions, VocabularyOptions
+from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import (
     ParallelBatch,
     ParallelEpoch,
@@ -39,7 +38,6 @@ from minibert.text.tokenizer import (
     SEP,
     SPECIAL_TOKENS,
     UNK,
-    build_tokenizer,
     load_tokenizer,
     save_tokenizer,
     token_id,
@@ -47,10 +45,10 @@ from minibert.text.tokenizer import (
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.text.unknown import count_unknown
+from minibert.training.costs import translation_cost
 from minibert.training.decoding import (
     as_the_tokenizer_writes,
     bleu,
-    exact_match,
     round_trip,
     similar_lengths,
     translate,
@@ -66,11 +64,9 @@ TARGET_COLUMNS = (
     Column("target loss", "validation_target_loss", ".3f"),
     Column("target acc.", "validation_target_accuracy", ".1%"),
 )
-BLEU, EXACT_MATCH = Column("BLEU", "validation_bleu", ".1f"), Column("exact match", "validation_exact_match", ".1%")
+BLEU = Column("BLEU", "validation_bleu", ".1f")
 BLEU_CEILING = Column("BLEU ceiling", "validation_bleu_ceiling", ".1f")
 TRANSLATION = TaskMetrics("translation", "target", (*TARGET_COLUMNS, BLEU, BLEU_CEILING), curve=BLEU)
-LETTERS = TaskMetrics("letters", "target", (*TARGET_COLUMNS, EXACT_MATCH), curve=EXACT_MATCH)
-LETTERS_EXAMPLES_PER_EPOCH, LETTERS_VALIDATION_EXAMPLES = 5000, 500
 
 
 @dataclass(frozen=True)
@@ -161,37 +157,6 @@ class TranslationTask:
         ]
 
 
-def prepare_letters(operation: LettersTask, max_letters: int, config: TranslationConfig, directory: Path) -> TranslationTask:
-    """Prepare training on sequences of up to `max_letters` letters. One tenth of all sequences is used for validation only.
-
-    Args:
-        directory: folder to write the tokenizer to.
-
-    Raises: ValueError if a pair of sequences does not fit into a step.
-    """
-    if (longest := 2 * max_letters + 3) > config.batch_tokens:  # [CLS] and [SEP] twice; the last [SEP] is no input
-        raise ValueError(
-            f"a pair of sequences of {max_letters} letters has {longest} tokens, but a step has {config.batch_tokens}: "
-            "raise --batch-tokens, or lower --letters"
-        )
-    tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
-    save_tokenizer(tokenizer, directory)
-    train = LettersExamples(operation, tokenizer, config.seed, LETTERS_EXAMPLES_PER_EPOCH, max_letters)
-    validation = LettersExamples(operation, tokenizer, 0, LETTERS_VALIDATION_EXAMPLES, max_letters, validation=True)
-    return TranslationTask(
-        LETTERS,
-        config,
-        tokenizer,
-        train,
-        _validation_batches(validation.epoch(0)),
-        validation.texts(0),
-        max_letters + 2,  # [CLS] and [SEP]
-        exact_match,
-        {"task": LETTERS.task, "training": asdict(config), "corpus": {"name": operation, "max_letters": max_letters}},
-        f"Task: {operation}. Sequences of 1 to {max_letters} letters; one tenth of all sequences is used for validation only",
-    )
-
-
 def prepare_translation(
     text: ParallelTextOptions,
     vocabulary: VocabularyOptions,
@@ -245,7 +210,7 @@ def prepare_translation(
         config,
         tokenizer,
         examples,
-        _validation_batches(held_out.epoch(0)),
+        validation_batches(held_out.epoch(0)),
         replace(held_out.text, targets=targets),
         text.max_length,
         bleu,
@@ -281,7 +246,8 @@ def _describe_text(
         yield f"Warning: in {count:,} pairs source and target are equal."
 
 
-def _validation_batches(epoch: ParallelEpoch) -> list[ParallelBatch]:
+def validation_batches(epoch: ParallelEpoch) -> list[ParallelBatch]:
+    """Create batches of all validation examples, of similar lengths."""
     return [epoch.batch(indices) for indices in similar_lengths(epoch.lengths_by_side)]
 
 
@@ -336,24 +302,3 @@ def translation_run(
     )
     torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
     return run
-
-
-def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
-    """Compute the number of tokens in `batches`, of sources and targets, and the floating-point operations of training.
-
-    Counted in the same way as `pretraining_cost`.
-    """
-    width, feed_forward = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
-    tokens = products = 0
-    for batch in batches:
-        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORE_INDEX).sum(dim=1)
-        if not targets.any():
-            continue  # the empty batch of a process without examples in this step
-        source, target = int(sources.sum()), int(targets.sum())
-        tokens += source + target
-        products += config.encoder_layers * ((4 * width**2 + feed_forward) * source + 2 * width * int(sources.square().sum()))
-        per_target, per_source = 6 * width**2 + feed_forward, 2 * width**2  # each decoder layer projects keys and values
-        products += config.decoder_layers * (per_target * target + per_source * source)
-        products += config.decoder_layers * 2 * width * int((targets.square() + targets * sources).sum())
-        products += width * config.vocab_size * target
-    return tokens, 3 * 2 * products

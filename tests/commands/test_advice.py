@@ -41,7 +41,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/unknown.py": ("pretrain", "train-translator"),
     "training/distributed.py": (*TRAINING, "translate"),
     "training/job.py": TRAINING,
-    "training/pretraining.py": ("pretrain",),
+    "training/letters.py": ("train-letters",),
+    "training/pretraining": ("pretrain",),
     "training/translation.py": ("train-translator",),
 }
 """The commands that print the messages of a module or package. A module with a new message about an option is added here.
@@ -127,7 +128,7 @@ def test_a_run_that_diverges_names_the_learning_rate_of_its_command(
     words = [command, *text[command], "--device", "cpu", "--steps", str(MAX_SKIPPED_STEPS)]
     never_finite = SimpleNamespace(**vars(math) | {"isfinite": lambda value: False})
     monkeypatch.setattr("minibert.training.loop.math", never_finite)
-    monkeypatch.setattr("minibert.training.translation.LETTERS_VALIDATION_EXAMPLES", 10)
+    monkeypatch.setattr("minibert.training.letters.VALIDATION_EXAMPLES", 10)
     assert main([*words, "--out", str(tmp_path / "diverged")]) == 1
     (option,) = re.findall(r"use a lower (--[a-z-]+), in another --out", capsys.readouterr().err)
     assert option in options_of(command)

@@ -14,7 +14,7 @@ from minibert import Transformer, TransformerConfig
 from minibert.commands import main
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
-from minibert.training import translation
+from minibert.training import letters, translation
 from minibert.training.decoding import translate
 from minibert.training.options import TranslationConfig
 from minibert.training.translation import prepare_translation
@@ -27,7 +27,7 @@ FAST = ["--batch-tokens", "256", "--warmup-steps", "10", "--evaluate-every", "3"
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(translation.TRANSFORMERS, "tiny", TINY)
-    monkeypatch.setattr(translation, "LETTERS_VALIDATION_EXAMPLES", 50)
+    monkeypatch.setattr(letters, "VALIDATION_EXAMPLES", 50)
 
 
 def metrics_in(folder: Path) -> list[dict[str, float]]:

@@ -15,9 +15,10 @@ from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training import pretraining
 from minibert.training.checkpoints import Checkpoints
+from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.pretraining import pretraining_cost, pretraining_run, validation_batches
+from minibert.training.pretraining import pretraining_run, validation_batches
 from minibert.training.run import STATE_FILE, DataPosition, TrainingRun
 
 WORDS = [f"w{number}" for number in range(40)]

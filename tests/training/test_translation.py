@@ -1,4 +1,4 @@
-"""The translation objective, and the preparation of parallel text and of letters."""
+"""The translation objective, and the preparation of parallel text."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from minibert.text.spacing import SPACING_FILE, Spacing
 from minibert.training.decoding import bleu
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.options import DeviceOptions, TranslationConfig
-from minibert.training.translation import TranslationObjective, TranslationTask, prepare_letters, prepare_translation
+from minibert.training.translation import TranslationObjective, TranslationTask, prepare_translation
 from tests import reference
 from tests.strategies import normal, seeds
 
@@ -200,14 +200,3 @@ class TestPrepareTranslation:
         assert (tmp_path / "model" / SPACING_FILE).is_file()
         words = ["one", "(", "well", "-", "fed", ")", "."]
         assert Spacing.load(tmp_path / "model").join(words) == task.spacing.join(words) == "one (well-fed)."
-
-
-class TestPrepareLetters:
-    def test_sequences_that_do_not_fit_into_a_step_are_refused(self, tmp_path: Path) -> None:
-        """10 letters are 12 source tokens and 11 target tokens."""
-        message = "a pair of sequences of 10 letters has 23 tokens, but a step has 22: raise --batch-tokens, or lower --letters"
-        with pytest.raises(ValueError, match=message):
-            prepare_letters("sort", 10, TranslationConfig(batch_tokens=22), tmp_path)
-        task = prepare_letters("sort", 10, TranslationConfig(batch_tokens=23), tmp_path)
-        epoch = task.train.epoch(0)
-        assert (epoch.lengths_by_side.max(axis=0) == [12, 11]).all()

@@ -1,0 +1,74 @@
+"""Tokens and floating-point operations of training, for the throughput that is printed and stored in metrics.jsonl."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from minibert.equations import IGNORE_INDEX
+from minibert.model import BertConfig, TransformerConfig
+from minibert.text.classification import ClassificationBatch
+from minibert.text.examples import PretrainingBatch
+from minibert.text.parallel import ParallelBatch
+from minibert.training.objective import count_targets
+
+
+def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) -> tuple[int, int]:
+    """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
+
+    A multiplication and an addition per pair of numbers in each matrix product, and twice that in the backward pass. Only
+    matrix products are counted, and no padding.
+
+    Source: Kaplan et al. 2020, section 2.1, with attention and the masked-LM head added.
+    """
+    tokens = products = 0
+    for batch in batches:
+        if not ((batch.labels != IGNORE_INDEX).any() or (batch.next_sentence_label != IGNORE_INDEX).any()):
+            continue  # the empty batch of a process without examples in this step
+        lengths = batch.attention_mask.sum(dim=1)
+        tokens += int(lengths.sum())
+        products += encoder_products(config, lengths)
+        products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * count_targets(batch.labels)
+    return tokens, 3 * 2 * products
+
+
+def encoder_products(config: BertConfig, lengths: Tensor) -> int:
+    """Count the multiplications in the encoder layers of BERT for sequences of these lengths."""
+    width = config.hidden_size
+    per_token = 4 * width**2 + 2 * width * config.intermediate_size  # four attention projections, feed-forward network
+    attention = 2 * width * int(lengths.square().sum())  # scores, and weighted values
+    return config.num_hidden_layers * (per_token * int(lengths.sum()) + attention)
+
+
+def classification_cost(config: BertConfig, batches: Iterable[ClassificationBatch]) -> tuple[int, int]:
+    """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
+
+    Counted in the same way as `pretraining_cost`, without the heads.
+    """
+    tokens = products = 0
+    for batch in batches:
+        if (batch.labels != IGNORE_INDEX).any():
+            lengths = batch.attention_mask.sum(dim=1)
+            tokens += int(lengths.sum())
+            products += encoder_products(config, lengths)
+    return tokens, 3 * 2 * products
+
+
+def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
+    """Compute the number of tokens in `batches`, of sources and targets, and the floating-point operations of training.
+
+    Counted in the same way as `pretraining_cost`.
+    """
+    width, feed_forward = config.hidden_size, 2 * config.hidden_size * config.intermediate_size
+    tokens = products = 0
+    for batch in batches:
+        sources, targets = batch.attention_mask.sum(dim=1), (batch.labels != IGNORE_INDEX).sum(dim=1)
+        if not targets.any():
+            continue  # the empty batch of a process without examples in this step
+        source, target = int(sources.sum()), int(targets.sum())
+        tokens += source + target
+        products += config.encoder_layers * ((4 * width**2 + feed_forward) * source + 2 * width * int(sources.square().sum()))
+        per_target, per_source = 6 * width**2 + feed_forward, 2 * width**2  # each decoder layer projects keys and values
+        products += config.decoder_layers * (per_target * target + per_source * source)
+        products += config.decoder_layers * 2 * width * int((targets.square() + targets * sources).sum())
+        products += width * config.vocab_size * target
+    return tokens, 3 * 2 * products

@@ -1,0 +1,40 @@
+"""The model that a pretraining run begins with, if it continues the training of a checkpoint."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from minibert.model import BertForMaskedLM, BertForPreTraining
+from minibert.model.checkpoints.loading import load
+from minibert.text.tokenizer import SPECIAL_TOKENS, token_id, vocabulary_size
+from minibert.training.options import PretrainingConfig
+
+
+def load_start(source: str | Path, config: PretrainingConfig) -> BertForPreTraining | BertForMaskedLM:
+    """Load the model to begin with. Heads that the checkpoint lacks are initialized, with a warning.
+
+    Raises: ValueError for a checkpoint that is no BERT or cannot be trained with these settings; FileNotFoundError if there is
+    none.
+    """
+    torch.manual_seed(config.seed)
+    model = load(source, network_for(config))
+    if config.examples.max_length > model.config.max_position_embeddings:
+        limit = model.config.max_position_embeddings
+        raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
+    if config.examples.pairs != "none" and model.config.type_vocab_size < 2:
+        raise ValueError(f"{source}: this model has no second segment; use --pairs none")
+    return model
+
+
+def check_vocabulary(tokenizer: Tokenizer, start: BertForPreTraining | BertForMaskedLM | None, source: str | None) -> None:
+    """Raise ValueError for a tokenizer without one of BERT's special tokens, or with more pieces than the model at `source`."""
+    for token in SPECIAL_TOKENS:
+        token_id(tokenizer, token)
+    if start is not None and (size := vocabulary_size(tokenizer)) > start.config.vocab_size:
+        raise ValueError(f"{source}: its tokenizer has {size:,} pieces, more than the {start.config.vocab_size:,} of its model")
+
+
+def network_for(config: PretrainingConfig) -> type[BertForPreTraining] | type[BertForMaskedLM]:
+    """Return the network with the heads of the pretraining tasks."""
+    return BertForMaskedLM if config.examples.pairs == "none" else BertForPreTraining
