@@ -84,7 +84,7 @@ def _load(source: str) -> "Tokenizer":
             )
         return tokenizer
     try:
-        vocabulary = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        vocabulary = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
         cased = any(piece != piece.lower() for piece in set(vocabulary) - set(SPECIAL_TOKENS))
         return build_tokenizer(vocabulary, lowercase=not cased)
     except ValueError as error:

@@ -221,7 +221,7 @@ class BertConfig(ModelConfig):
 def read_config(path: Path) -> dict[str, Any]:
     """Return the fields of a config.json. Raises: ValueError that names the file if it is not a JSON object."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         kind = file_kind(path)
         reason = f"it is {kind}" if kind not in (None, "JSON", "a text file") else str(error)

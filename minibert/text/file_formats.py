@@ -107,7 +107,8 @@ def _read_jsonl(path: Path, column: str) -> Iterator[str]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{path}, line {number}: is not JSON ({error})") from None
+            reason = f"{error.msg} in column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+            raise CorpusError(f"{path}, line {number}: is not JSON ({reason})") from None
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}: is not a JSON object")
         yield text_in_column(row, column, f"{path}, line {number}")
@@ -146,12 +147,16 @@ def _read_table(path: Path, column: str, records: Iterator[tuple[int, list[str]]
         if not header:
             header = [name.strip() for name in fields]
             text_in_column(dict.fromkeys(header), column, f"{path}, line {number}")
-            if header.count(column) > 1:
-                raise CorpusError(f"{path}, line {number}: has {header.count(column)} columns {column!r}; rename them")
+            _check_unique(column, header, f"{path}, line {number}")
         elif len(fields) != len(header):
             raise CorpusError(f"{path}, line {number}: has {len(fields)} columns instead of {len(header)}; {advice}")
         else:
             yield fields[header.index(column)]
+
+
+def _check_unique(column: str, names: list[str], location: str) -> None:
+    if (count := names.count(column)) > 1:
+        raise CorpusError(f"{location}: has {count} columns {column!r}; rename them")
 
 
 def _read_parquet(path: Path, column: str) -> Iterator[str]:
@@ -161,8 +166,10 @@ def _read_parquet(path: Path, column: str) -> Iterator[str]:
     try:
         with _open(path) as file:
             table = parquet.ParquetFile(file)
-            if column not in table.schema_arrow.names:
-                raise CorpusError(f"{path}: has no column {column!r}; its columns: {', '.join(table.schema_arrow.names)}")
+            names = table.schema_arrow.names
+            if column not in names:
+                raise CorpusError(f"{path}: has no column {column!r}; its columns: {', '.join(names)}")
+            _check_unique(column, names, str(path))
             for batch in table.iter_batches(1000, columns=[column]):
                 for row in batch.to_pylist():
                     yield text_in_column(row, column, str(path))

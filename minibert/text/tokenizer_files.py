@@ -6,6 +6,7 @@ post-processor of `tokenizer.json` are ignored: they follow from `tokenizer_conf
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,7 +147,13 @@ class TokenizerFiles:
                 raise ValueError(f"{self.path(TOKENIZER_FILE)}: has no WordPiece vocabulary")
             return vocabulary
         with tokenizer_errors(f"{self.path(VOCABULARY_FILE)}: is not a vocabulary"):
-            return models.WordPiece.read_file(self.path(VOCABULARY_FILE))
+            vocabulary = models.WordPiece.read_file(self.path(VOCABULARY_FILE))
+        if Path(self.path(VOCABULARY_FILE)).read_bytes().startswith(BOM_UTF8):
+            raise ValueError(
+                f"{self.path(VOCABULARY_FILE)}: begins with a byte-order mark, which is a part of the first token for "
+                "transformers; save the file as UTF-8 without it"
+            )
+        return vocabulary
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -230,7 +237,7 @@ def read_json(source: str | Path, name: str) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: is not JSON ({error})") from error
     if not isinstance(fields, dict):

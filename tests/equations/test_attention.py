@@ -220,6 +220,14 @@ class TestScaledDotProductAttention:
         shuffled = scaled_dot_product_attention(query[..., order, :], key, value, keep[..., order, :])
         torch.testing.assert_close(shuffled, out[..., order, :])
 
+    @given(attention_inputs())
+    def test_heads_and_sequences_are_independent(self, inputs: AttentionInputs) -> None:
+        """Every head of every sequence has the same output alone as together with the others."""
+        together = scaled_dot_product_attention(*inputs)
+        parts = zip(*(x.reshape(-1, *x.shape[-2:]) for x in inputs), strict=True)
+        alone = torch.stack([scaled_dot_product_attention(*part) for part in parts])
+        torch.testing.assert_close(alone.view_as(together), together)
+
     @given(st.integers(1, 20), st.integers(2, 5), seeds)
     def test_log_ratios_of_weights_are_scaled_score_differences(self, width: int, keys: int, seed: int) -> None:
         """log(w_i / w_j) = q·(k_i - k_j) / √d_k. The values are unit vectors, so the output is the weights."""

@@ -59,6 +59,14 @@ ATTENTION_MISTAKES = [
         "learners",
     ),
     Mistake(
+        "scores divided by the root of the whole width",
+        scaled_dot_product_attention,
+        (("/ math.sqrt(d_k)", "/ math.sqrt(d_k * math.prod(query.shape[-3:-2]))"),),
+        "The scores are divided by the root of the width of all heads together instead of √d_k.",
+        "The weights are too uniform. With a single head the result is correct.",
+        "learners, in code that keeps the width of the model",
+    ),
+    Mistake(
         "scores multiplied by the root",
         scaled_dot_product_attention,
         (("/ math.sqrt(d_k)", "* math.sqrt(d_k)"),),
@@ -92,6 +100,14 @@ ATTENTION_MISTAKES = [
         "Masked scores become 0.",
         "e⁰ is 1, so a masked key gets the same weight as a key with score 0.",
         "learners",
+    ),
+    Mistake(
+        "mask added to the scores",
+        scaled_dot_product_attention,
+        ((MASKED, "scores + keep"), (ZEROED, "softmax(masked_scores)")),
+        "The mask of zeros and ones is added to the scores.",
+        "A masked key gets e times less weight than without a mask, instead of none.",
+        "users of a 0/1 mask in code that adds a mask of 0 and -∞ (PyTorch #21518)",
     ),
     Mistake(
         "mask ignored",

@@ -18,7 +18,7 @@ from minibert.files import file_kind
 from minibert.hub import fetch
 from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.names import shorten
-from minibert.model.checkpoints.weights import check_parameter, read_weights
+from minibert.model.checkpoints.weights import check_parameter, foreign_hint, read_weights
 from minibert.model.config import ModelConfig, read_config
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound="PretrainedModel")
 
-CONFIG_FILE = "config.json"
+CONFIG_FILE, GOOGLES_CONFIG_FILE = "config.json", "bert_config.json"
 OLDEST_MODEL_TYPE = "bert"
 """Model type of a config.json without `model_type`. Files from before 2020, when BERT was the only one, have none."""
 
@@ -121,14 +121,16 @@ def find_config(source: str | Path) -> Path:
 def _why_no_config(source: Path) -> str:
     if source.is_file():
         kind = file_kind(source)
-        return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder"
+        return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder{foreign_hint(source.parent)}"
     if (newest := _newest_checkpoint(source / "checkpoints")) is not None:
         return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {newest}"
     if (newest := _newest_checkpoint(source)) is not None:
         return f"it has no {CONFIG_FILE}; the newest checkpoint in it is {newest}"
     if (source / "adapter_config.json").is_file():
         return f"it has no {CONFIG_FILE}, but an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
-    return f"it has no {CONFIG_FILE}"
+    if not (hint := foreign_hint(source)) and (source / GOOGLES_CONFIG_FILE).is_file():
+        hint = f". If its weights are PyTorch's, copy {GOOGLES_CONFIG_FILE} to {CONFIG_FILE}"
+    return f"it has no {CONFIG_FILE}{hint}"
 
 
 def _newest_checkpoint(folder: Path) -> Path | None:
@@ -296,6 +298,11 @@ class Checkpoint:
                 )
             raise ValueError(f"{self.weights_file}: has no {shorten(lost)}. {self._hint(network)}")
         for name, shape in expected.items():
+            if name in found and not found[name].numel():
+                raise ValueError(
+                    f"{self.weights_file}: tensor {theirs(name)} is empty: its values are in the files of other processes of a "
+                    "sharded training. Save the whole weights there (with DeepSpeed: zero_to_fp32.py)"
+                )
             if name in found and found[name].shape != shape:
                 raise ValueError(
                     f"{self.weights_file}: tensor {theirs(name)} has shape {tuple(found[name].shape)}, config.json requires "

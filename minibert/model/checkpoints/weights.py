@@ -40,11 +40,15 @@ def find_weights(source: str | Path) -> Path:
             return found
     if readable := sorted(file.name for file in Path(source).glob("*.safetensors") if file.is_file()):
         hint = f". To load {readable[0]}, give the path of that file"
-    elif foreign := sorted(file.name for pattern in FOREIGN_FILES for file in Path(source).glob(pattern)):
-        hint = f". {foreign[0]} is of another library: load it there and save it for PyTorch"
     else:
-        hint = ""
+        hint = foreign_hint(Path(source))
     raise FileNotFoundError(f"{source}: is not a checkpoint, it has none of {', '.join(FORMS)}{hint}")
+
+
+def foreign_hint(folder: Path) -> str:
+    """Return what to do with the weights of another library in a folder, for an error message; "" if there are none."""
+    foreign = sorted(file.name for pattern in FOREIGN_FILES for file in folder.glob(pattern))
+    return f". {foreign[0]} is of another library: load it there and save it for PyTorch" if foreign else ""
 
 
 def read_weights(source: str | Path) -> tuple[Mapping[str, Tensor], Path]:
@@ -86,7 +90,7 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
 def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:
     """Read the files that an index lists. Raises: as `read_weights`, also if index and files do not agree."""
     try:
-        files = {name: str(file) for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
+        files = {name: str(file) for name, file in json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index}: is not an index of weights ({type(error).__name__})") from error
     tensors: dict[str, Tensor] = {}
