@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from minibert.model import BertForPreTraining
-    from minibert.study.quickstart import Plan, QuickstartData
+    from minibert.study.quickstart import QuickstartData
+    from minibert.study.quickstart_plan import Plan
     from minibert.text.corpus import Document
     from minibert.text.examples import PretrainingBatch
     from minibert.training.job import Task
@@ -89,7 +90,7 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
 
 def _unfinished_plan(options: Quickstart) -> "Plan | None":
     """Read the plan of an unfinished quickstart in the folder. It must be continued with the same options."""
-    from minibert.study.quickstart import Plan
+    from minibert.study.quickstart_plan import Plan
 
     file = options.out / PLAN_FILE
     if not file.is_file():
@@ -122,7 +123,7 @@ def _check_folder(out: Path) -> None:
 
 def _new_plan(options: Quickstart, data: "QuickstartData") -> "Plan":
     """Choose the number of steps."""
-    from minibert.study.quickstart import make_plan
+    from minibert.study.quickstart_plan import make_plan
 
     plan = make_plan(data, options.seconds - FIXED_SECONDS, options.seed)
     stored = {"seconds": options.seconds, "seed": options.seed, **asdict(plan)}

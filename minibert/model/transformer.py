@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
-from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss, sinusoidal_positions
+from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss
 from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
 from minibert.model.generation import GeneratedSequence, beam_search, check_beam_search, check_max_new_tokens, greedy_search
 from minibert.model.inputs import check_batch, check_ids, keep_mask
+from minibert.model.position_tables import MAX_TABLE, POSITION_TABLES, is_constant, marian_sinusoids, sinusoids
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
 from minibert.model.transformer_config import TransformerConfig
@@ -261,7 +262,7 @@ class Transformer(PretrainedModel):
             # MarianMT computes its table when it is loaded.
             if config.max_position_embeddings * config.hidden_size > MAX_TABLE:
                 raise ValueError(f"{path}: has no position tables, and max_position_embeddings of config.json is too large")
-            found |= {table: _marian_sinusoids(config) for table in POSITION_TABLES}
+            found |= {table: marian_sinusoids(config) for table in POSITION_TABLES}
         return found, config
 
     @classmethod
@@ -272,7 +273,7 @@ class Transformer(PretrainedModel):
         """
         assert isinstance(config, TransformerConfig)
         if config.is_marian and config.positions == "sinusoidal":
-            table = _sinusoids(config).to(weights["words.weight"].dtype)
+            table = sinusoids(config).to(weights["words.weight"].dtype)
             weights = dict(weights) | {name: table.clone() for name in POSITION_TABLES}
         return super().export_weights(weights, config)
 
@@ -280,11 +281,9 @@ class Transformer(PretrainedModel):
         """As in MarianMT, a table of sinusoids is not trained. A table that was learned is."""
         if self.config.positions != "learned":
             return
-        constants = (_sinusoids(self.config), _marian_sinusoids(self.config))
         for name in POSITION_TABLES:
             table = self.get_parameter(name)
-            is_constant = any(torch.allclose(table.float(), waves, rtol=0, atol=ROUNDING) for waves in constants)
-            table.requires_grad_(not is_constant)
+            table.requires_grad_(not is_constant(table, self.config))
 
     def _check(self, ids: Tensor, name: str, before: int = 0) -> None:
         check_batch(name, ids)
@@ -296,21 +295,3 @@ class Transformer(PretrainedModel):
     def _embed(self, ids: Tensor) -> Tensor:
         words: Tensor = self.words(ids) * math.sqrt(self.config.hidden_size)
         return words
-
-
-def _marian_sinusoids(config: TransformerConfig) -> Tensor:
-    """Return the table of MarianMT, with all sines before all cosines."""
-    waves = _sinusoids(config)
-    return torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1)
-
-
-def _sinusoids(config: TransformerConfig) -> Tensor:
-    positions = torch.arange(config.max_position_embeddings, dtype=torch.float64)
-    return sinusoidal_positions(positions, config.hidden_size).float()
-
-
-MAX_TABLE = 2**30
-"""Limit against absurd values in a file: for the number of values in a position table that is not in the file."""
-ROUNDING = 0.01
-"""Maximum error of a sine in a file in half precision."""
-POSITION_TABLES = ("encoder.positions.table.weight", "decoder.positions.table.weight")

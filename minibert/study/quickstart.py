@@ -4,10 +4,7 @@ This module prepares the data and the tasks. `minibert quickstart` runs them and
 """
 
 import hashlib
-import json
 import math
-import platform
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +16,6 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.equations import sinusoidal_positions
-from minibert.files import cache_directory, write_atomically
 from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
 from minibert.text.batching import batches_by_length
@@ -34,7 +30,7 @@ from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import vocabulary_size
 from minibert.training.classification import CLASSIFICATION, ClassificationTask
-from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.distributed import Processes
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import ClassificationConfig, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import PRETRAINING, PretrainingObjective, PretrainingTask
@@ -65,12 +61,6 @@ FINE_TUNING_LEARNING_RATES: dict[Start, float] = {"pretrained": 1e-3, "from scra
 """Best learning rates on separate modules: of 5e-4 and 1e-3, and from scratch of 5e-4, 1e-3 and 2e-3."""
 FINE_TUNING_BATCH_TOKENS = 512
 FINE_TUNING_SEEDS = (0, 1, 2)
-
-FINE_TUNING_SHARE = 0.15 / 0.85
-"""Share of the time of training that is for fine-tuning; the rest is for pretraining."""
-MAX_EPOCHS = 8
-"""Maximum number of fine-tuning epochs. With twice as many, training from scratch comes closer to fine-tuning."""
-MEASURED_STEPS = 24
 
 
 def quickstart_config(vocab_size: int) -> BertConfig:
@@ -209,43 +199,6 @@ def quickstart_validation_batches(data: QuickstartData, seed: int) -> list[Pretr
     """Create batches of all validation examples, with BERT's sentence pairs and masks."""
     epoch = PretrainingExamples(data.validation, data.tokenizer, EXAMPLES, seed).epoch(0)
     return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, max_tokens=TOKENS_PER_BATCH))]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Length of the quickstart. It is chosen before pretraining and kept on resume."""
-
-    steps: int
-    """Optimizer updates of pretraining."""
-    epochs: int
-    """Epochs of each fine-tuning."""
-
-
-def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
-    """Choose as many steps and epochs as this machine can do in `seconds` of training.
-
-    The speed of the machine is measured once and stored in the cache, so that the same seed gives the same results again.
-    """
-    machine = f"{platform.node()}-{torch.get_num_threads()}-torch-{torch.__version__}"
-    cache = cache_directory() / f"speed-{machine}.json"
-    try:
-        seconds_per_step = float(json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"])
-    except (OSError, ValueError, TypeError, KeyError):  # not in the cache, or damaged
-        seconds_per_step = _measure_seconds_per_step(data, seed)
-        write_atomically(cache, json.dumps({"seconds_per_step": seconds_per_step}))
-    steps = seconds / seconds_per_step
-    steps_per_epoch = len(FINE_TUNING_SEEDS) * 2 * 2  # time of an epoch for every seed and start, in pretraining steps
-    return Plan(
-        steps=max(8, round((1 - FINE_TUNING_SHARE) * steps)),
-        epochs=min(MAX_EPOCHS, max(1, int(FINE_TUNING_SHARE * steps / steps_per_epoch))),
-    )
-
-
-def _measure_seconds_per_step(data: QuickstartData, seed: int) -> float:
-    """Measure the median duration of a pretraining step."""
-    run = pretraining_task(data, MEASURED_STEPS, seed).make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
-    times = [time.perf_counter() for _ in run.run()]
-    return float(np.median(np.diff(times)[MEASURED_STEPS // 4 :]))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from minibert import BertForPreTraining
 from minibert.commands import main, quickstart
 from minibert.commands.quickstart import Quickstart
 from minibert.study import quickstart as stages
-from minibert.study.quickstart import make_plan
+from minibert.study import quickstart_plan
+from minibert.study.quickstart_plan import make_plan
 from minibert.text.corpus import Corpus, Document
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.text.tokenizer import load_tokenizer
@@ -47,7 +48,7 @@ def small_corpus() -> list[Document]:
 def plan() -> Iterator[None]:
     """Use a fixed number of steps, so that the tests do not depend on the speed of the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "make_plan", lambda *_: stages.Plan(steps=24, epochs=1))
+        patch.setattr(quickstart_plan, "make_plan", lambda *_: quickstart_plan.Plan(steps=24, epochs=1))
         yield
 
 
@@ -223,9 +224,9 @@ def test_a_damaged_speed_in_the_cache_is_measured_again(
 ) -> None:
     data = stages.tokenize(corpus[:9], stages.train_vocabulary(corpus[:9], 300))
     monkeypatch.setenv("MINIBERT_CACHE", str(tmp_path))
-    monkeypatch.setattr(stages, "_measure_seconds_per_step", lambda *_: 0.5)
+    monkeypatch.setattr(quickstart_plan, "_measure_seconds_per_step", lambda *_: 0.5)
     first = make_plan(data, 85.0, 0)
-    assert first == stages.Plan(steps=140, epochs=2)
+    assert first == quickstart_plan.Plan(steps=140, epochs=2)
     (file,) = tmp_path.glob("speed-*.json")
     file.write_text(content)
     assert make_plan(data, 85.0, 0) == first

@@ -19,7 +19,8 @@ from minibert.equations import IGNORE_INDEX
 from minibert.model.config import POSITIONS
 from minibert.model.inputs import keep_mask
 from minibert.model.layers import DecoderLayer, EncoderLayer
-from minibert.model.transformer import _marian_sinusoids, _sinusoids, shift_right
+from minibert.model.position_tables import marian_sinusoids, sinusoids
+from minibert.model.transformer import shift_right
 from tests.strategies import normal, seeds
 
 SIZES = {
@@ -489,7 +490,7 @@ class TestMarian:
             model.save_pretrained(tmp_path / name)
             loaded = Transformer.from_pretrained(tmp_path / name)
             if name in ("stored", "interleaved"):
-                table = _marian_sinusoids(loaded.config) if name == "stored" else _sinusoids(loaded.config)
+                table = marian_sinusoids(loaded.config) if name == "stored" else sinusoids(loaded.config)
                 for stack in (model.encoder, model.decoder):
                     stack.positions.table.weight.data = table.to(dtype)
                 model.save_pretrained(tmp_path / name)
