@@ -1,12 +1,14 @@
-"""The cache folder, atomic writing of files, errors of the file system, and kinds of files."""
+"""The cache folder, atomic writing of files, reading of JSON, errors of the file system, and kinds of files."""
 
 import errno
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def cache_directory() -> Path:
@@ -31,7 +33,7 @@ REASONS = {
 """Messages for errors of the operating system, where its own are short."""
 
 
-def reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """Return the reason of an error of the operating system, without the file."""
     return REASONS.get(error.errno or 0) or error.strerror or str(error)
 
@@ -39,7 +41,7 @@ def reason(error: OSError) -> str:
 def describe(error: Exception) -> str:
     """Return the message of an error: for an error of the operating system, the file and the reason."""
     if isinstance(error, OSError) and error.errno is not None:
-        return ": ".join([*([str(error.filename)] if error.filename is not None else []), reason(error)])
+        return ": ".join([*([str(error.filename)] if error.filename is not None else []), reason_of(error)])
     return str(error)
 
 
@@ -94,6 +96,19 @@ def _umask() -> int:
     return mask
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file with a JSON object. A byte-order mark is ignored. Raises: ValueError that names the file."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        kind = file_kind(path)
+        reason = f"it is {kind}" if kind not in (None, "JSON", "a text file") else str(error)
+        raise ValueError(f"{path}: is not JSON ({reason})") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path}: must contain one JSON object, not {type(fields).__name__}")
+    return fields
+
+
 SIGNATURES = {
     b"%PDF": "a PDF document",
     b"\x89PNG": "a PNG image",
@@ -101,9 +116,9 @@ SIGNATURES = {
     b"GIF8": "a GIF image",
     b"\x1f\x8b": "a gzip archive",
     b"\x89HDF": "an HDF5 file",
-    b"GGUF": "a GGUF file",
+    b"GGUF\x03": "a GGUF file",
     b"\x7fELF": "a program",
-    b"SQLite": "a database",
+    b"SQLite format 3\x00": "a database",
     b"version https://git-lfs": "a pointer of Git LFS (`git lfs pull` fetches the file)",
 }
 """First bytes of files of other kinds."""

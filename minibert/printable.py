@@ -3,8 +3,11 @@
 import re
 
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that a terminal or a pager obeys, or cannot print: the control characters (C0, DEL, C1), line separators, the
-overrides and isolates of text direction, and lone surrogates (bytes of a file name that are not UTF-8)."""
+"""Characters that a terminal or a pager obeys, or cannot print.
+
+They are the control characters (C0, DEL, C1), line separators, the overrides and isolates of text direction, and lone
+surrogates, which stand for the bytes of a file name that are not UTF-8.
+"""
 
 
 def printable(text: object, lines: bool = False) -> str:

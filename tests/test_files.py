@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.files import describe, naming, write_atomically
+from minibert.files import describe, naming, read_json, write_atomically
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,25 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"text"
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     os.close(reader)
+
+
+class TestReadJson:
+    def test_byte_order_mark_is_ignored(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text('{"a": 1}', encoding="utf-8-sig")
+        assert read_json(tmp_path / "a.json") == {"a": 1}
+
+    @pytest.mark.parametrize(
+        ("contents", "message"),
+        [
+            (b"", r"a\.json: is not JSON \(it is empty\)"),
+            (b"<html></html>", r"a\.json: is not JSON \(it is an HTML page\)"),
+            (b"[" * 100_000, r"a\.json: is not JSON"),
+            (b"\xff", r"a\.json: is not JSON"),
+            (b"[1]", r"a\.json: must contain one JSON object, not list"),
+            (b"null", r"a\.json: must contain one JSON object, not NoneType"),
+        ],
+    )
+    def test_other_contents_are_refused(self, contents: bytes, message: str, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_bytes(contents)
+        with pytest.raises(ValueError, match=message):
+            read_json(tmp_path / "a.json")

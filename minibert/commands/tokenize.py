@@ -74,13 +74,13 @@ def _load(source: str) -> "Tokenizer":
         return load_tokenizer(source)
     if not path.is_file():
         raise FileNotFoundError(f"{source}: file not found")
-    if path.name == "vocab.txt":  # with the settings of the files beside it
+    if path.name == "vocab.txt":  # with the settings of the files next to it
         tokenizer = load_tokenizer(source)
         here = set(models.WordPiece.read_file(source).items())
         if any(token and (token, index) not in here for token, index in tokenizer.get_vocab(with_added_tokens=False).items()):
             raise ValueError(
-                f"{source}: differs from the vocabulary in tokenizer.json beside it. Give the folder to use tokenizer.json, or "
-                "copy vocab.txt to another folder"
+                f"{source}: differs from the vocabulary in tokenizer.json next to it. Give the folder to use tokenizer.json, "
+                "or copy vocab.txt to another folder"
             )
         return tokenizer
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
 from minibert.commands.progress import progress
 from minibert.commands.terminal import say, shell_command
-from minibert.files import describe, reason
+from minibert.files import describe, reason_of
 from minibert.printable import printable
 from minibert.text.options import InvalidOption
 from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, options_from_json
@@ -101,7 +101,7 @@ def create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {folder}: cannot create this folder ({reason(error)})") from error
+        raise UsageError(f"--out {folder}: cannot create this folder ({reason_of(error)})") from error
 
 
 def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stack: ExitStack) -> None:

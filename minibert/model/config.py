@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from minibert.files import file_kind, write_atomically
+from minibert.files import read_json, write_atomically
 
 ConfigT = TypeVar("ConfigT", bound="ModelConfig")
 
@@ -106,7 +106,7 @@ class ModelConfig:
     @classmethod
     def load_json(cls: type[ConfigT], path: Path) -> ConfigT:
         """Read a `config.json`. Raises: ValueError that names the file, if it cannot be used."""
-        return cls.from_fields(read_config(path), path)
+        return cls.from_fields(read_json(path), path)
 
     @classmethod
     def from_fields(cls: type[ConfigT], stored: Mapping[str, Any], path: Path) -> ConfigT:
@@ -216,19 +216,6 @@ class BertConfig(ModelConfig):
     def hub_fields(self) -> dict[str, Any]:
         names = {str(number): name for number, name in self.id2label.items()}
         return super().hub_fields() | {"id2label": names, "label2id": {name: int(number) for number, name in names.items()}}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the fields of a config.json. Raises: ValueError that names the file if it is not a JSON object."""
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        kind = file_kind(path)
-        reason = f"it is {kind}" if kind not in (None, "JSON", "a text file") else str(error)
-        raise ValueError(f"{path}: is not JSON ({reason})") from error
-    if not isinstance(stored, dict):
-        raise ValueError(f"{path}: must contain one JSON object")
-    return stored
 
 
 def _read_labels(stored: Mapping[str, Any]) -> dict[int, str]:

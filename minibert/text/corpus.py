@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.files import cache_directory, naming
+from minibert.files import cache_directory, naming, reason_of
 from minibert.text import file_formats, sentences
 from minibert.text.file_formats import COLUMN_READERS, TEXT_EXTENSIONS, CorpusError, extension, text_in_column, text_lines
 from minibert.text.options import Layout
@@ -144,7 +144,7 @@ def _files_in_folder(folder: Path) -> list[Path]:
 
 
 def _cannot_be_read(error: OSError) -> CorpusError:
-    return CorpusError(f"{error.filename}: cannot be read ({error.strerror})")
+    return CorpusError(f"{error.filename}: cannot be read ({reason_of(error)})")
 
 
 def read_dataset(

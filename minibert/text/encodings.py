@@ -7,10 +7,9 @@ from unicodedata import category
 
 import regex
 
-SIGNATURES = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
+from minibert.files import SIGNATURES
+
+NOT_TEXT = SIGNATURES | {
     b"%PDF": "a PDF document; extract its text first, for example with pdftotext",
     b"PK\x03\x04": "a zip archive or an office document; extract its text first",
     b"\x1f\x8b": "compressed with gzip; its name must end in .gz",
@@ -21,7 +20,7 @@ SIGNATURES = {
     b"PAR1": "a Parquet file; its name must end in .parquet",
     b"ARROW1": "an Arrow file; save it as Parquet or JSONL",
 }
-"""First bytes of common files that are not plain text, and what to say about them."""
+"""First bytes of common files that are not plain text, with their descriptions, and advice where there is a way to use them."""
 MARKED = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte-order marks and their encodings. Those of UTF-32 come first, because one begins with a mark of UTF-16."""
 WIDE = ("utf-32le", "utf-32be", "utf-16le", "utf-16be")
@@ -66,7 +65,7 @@ MAX_CONTROL_CHARACTERS, MAX_CONTROL_FRACTION = 3, 0.05
 
 def describe_binary(head: bytes, name: str) -> str | None:
     """Explain what a file is that begins with `head`, if it cannot be UTF-8 text; None if it can."""
-    for signature, description in SIGNATURES.items():
+    for signature, description in NOT_TEXT.items():
         if head.startswith(signature):
             return f"is not plain text but {description.format(name=quote(name))}"
     wide = next((encoding for mark, encoding in MARKED.items() if head.startswith(mark)), None) or _wide_encoding(head)

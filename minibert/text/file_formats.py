@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from minibert.files import reason_of
 from minibert.text.encodings import describe_binary, describe_encoding
 
 MAX_LINE_CHARACTERS = 2**26
@@ -82,7 +83,7 @@ def _line_parts(path: Path, max_characters: int) -> Iterator[tuple[int, str]]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be decompressed after line {number - 1} ({error})") from None
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise CorpusError(f"{path}: cannot be read ({reason_of(error)})") from None
 
 
 def _encoding_error(path: Path) -> CorpusError:

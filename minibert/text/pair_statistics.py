@@ -1,4 +1,4 @@
-"""Statistics of sentence pairs: how many examples have a label, and what the lengths of the segments alone say about it."""
+"""Statistics of sentence pairs: the share of examples with a label, and the accuracy from segment lengths alone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,10 @@ def check_labels(fraction: float, config: ExampleConfig) -> None:
 
 
 def length_accuracy(train: TokenizedCorpus, validation: TokenizedCorpus, config: ExampleConfig) -> float | None:
-    """Estimate the accuracy of the best prediction of the labels from nothing but the lengths of the segments.
+    """Estimate the accuracy of the best prediction of the labels from the lengths of the segments alone.
 
     The lengths of A and B follow from the sentences of a document, and differ between labels if, for example, documents are
-    short. A model that does not understand a word may so be right more often than in half of the cases. The prediction is the
+    short. So a model that uses nothing else may be right in more than half of the cases. The prediction is the
     more frequent label of the training pairs with about the same lengths: the total length and the length of A are divided
     into `INTERVALS` intervals each. Its accuracy is measured on validation pairs, and is at least that of the more frequent
     label. On random documents it was within 0.01 of gradient-boosted trees.

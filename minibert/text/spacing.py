@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer, decoders
 
+from minibert.files import read_json
 from minibert.hub import fetch
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
@@ -76,11 +77,8 @@ class Spacing:
         file = fetch(source, SPACING_FILE)
         if file is None:
             return None
-        try:
-            glued = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{file}: is not JSON ({error})") from None
-        if not isinstance(glued, dict) or not all(isinstance(value, bool) for value in glued.values()):
+        glued = read_json(file)
+        if not all(isinstance(value, bool) for value in glued.values()):
             raise ValueError(f"{file}: is not a table of contexts, each true or false")
         return cls(glued)
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from tokenizers import AddedToken, Tokenizer, models
 
+from minibert.files import read_json
 from minibert.hub import fetch
 
 TOKENIZER_FILE, CONFIG_FILE, VOCABULARY_FILE = "tokenizer.json", "tokenizer_config.json", "vocab.txt"
@@ -84,16 +85,16 @@ class TokenizerFiles:
 
         Raises: FileNotFoundError if there is no tokenizer, ValueError, naming the file, if one cannot be read.
         """
-        stored = read_json(source, TOKENIZER_FILE)
+        stored = fetch_json(source, TOKENIZER_FILE)
         if stored is None and fetch(source, VOCABULARY_FILE) is None:
             raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}")
         if stored is not None:
             vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}
             parse_tokenizer(vocabulary, str(fetch(source, TOKENIZER_FILE)))
-        config = read_json(source, CONFIG_FILE) or {}
+        config = fetch_json(source, CONFIG_FILE) or {}
         needed = [ADDED_TOKENS not in config, ADDED_TOKENS not in config, not config.get("tokenizer_class")]
         names = zip((SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE, "config.json"), needed, strict=True)
-        return cls(source, stored, config, *((read_json(source, name) if need else None) or {} for name, need in names))
+        return cls(source, stored, config, *((fetch_json(source, name) if need else None) or {} for name, need in names))
 
     @property
     def kind(self) -> Kind:
@@ -231,18 +232,10 @@ class TokenizerFiles:
         return token
 
 
-def read_json(source: str | Path, name: str) -> dict[str, Any] | None:
-    """Read a JSON object, or return None if there is no such file. Raises: ValueError, naming the file."""
+def fetch_json(source: str | Path, name: str) -> dict[str, Any] | None:
+    """Read a file with a JSON object, or return None if there is no such file. Raises: ValueError, naming the file."""
     path = fetch(source, name)
-    if path is None:
-        return None
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is not JSON ({error})") from error
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path}: must be a JSON object, not {type(fields).__name__}")
-    return fields
+    return None if path is None else read_json(path)
 
 
 def parse_tokenizer(fields: Mapping[str, Any], path: str) -> Tokenizer:

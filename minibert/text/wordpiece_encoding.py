@@ -117,7 +117,7 @@ def encode(
 def split_added_tokens(text: str, added: Mapping[str, AddedToken]) -> list[Part]:
     """Split a text into added tokens and the text between them. Of several tokens at a place, the longest is found.
 
-    A token with `single_word` is not found inside a word. One with `lstrip` or `rstrip` includes the spaces beside it.
+    A token with `single_word` is not found inside a word. One with `lstrip` or `rstrip` includes the spaces next to it.
 
     >>> [part.text for part in split_added_tokens("A [MASK] shape", {"[MASK]": AddedToken("[MASK]")})]
     ['A ', '[MASK]', ' shape']

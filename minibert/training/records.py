@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.files import naming, write_atomically
+from minibert.files import naming, read_json, write_atomically
 from minibert.training.loop import Score, Step
 
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
@@ -151,13 +151,13 @@ def read_settings(directory: Path) -> dict[str, Any]:
     """Read run.json. Raises: ValueError, naming the file, if it cannot be used; FileNotFoundError if there is none."""
     file = directory / SETTINGS_FILE
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = read_json(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"{directory}: holds no run, it has no {SETTINGS_FILE}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: is not JSON ({error}); restore it, or train again in another folder") from None
-    if not isinstance(settings, dict) or not all(isinstance(settings.get(name, {}), dict) for name in SECTIONS):
-        raise ValueError(f"{file}: must contain one JSON object, with objects for {', '.join(SECTIONS)}")
+    except ValueError as error:
+        raise ValueError(f"{error}; restore it, or train again in another folder") from None
+    if not all(isinstance(settings.get(name, {}), dict) for name in SECTIONS):
+        raise ValueError(f"{file}: its fields {', '.join(SECTIONS)} must be JSON objects")
     if "task" not in settings:
         raise ValueError(f'{file}: has no "task". An earlier version of minibert wrote this run; train again in another folder')
     return settings

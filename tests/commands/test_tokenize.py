@@ -54,7 +54,7 @@ def test_a_folder_and_its_vocabulary_agree(folder: Path, capsys: pytest.CaptureF
 def test_a_vocabulary_that_differs_from_tokenizer_json_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "Ab", "##é"]), encoding="utf-8")
     assert main(["tokenize", str(folder / "vocab.txt"), "a"]) == 2
-    assert "vocab.txt: differs from the vocabulary in tokenizer.json beside it" in capsys.readouterr().err
+    assert "vocab.txt: differs from the vocabulary in tokenizer.json next to it" in capsys.readouterr().err
 
 
 def test_a_vocabulary_with_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

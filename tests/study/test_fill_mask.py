@@ -91,11 +91,11 @@ def test_every_checkpoint_with_a_masked_lm_head_is_accepted(
     with (
         warnings.catch_warnings(),
         mock.patch.object(weights, "_read_safetensors", wraps=weights._read_safetensors) as read_tensors,
-        mock.patch.object(loading, "read_config", wraps=loading.read_config) as read_config,
+        mock.patch.object(loading, "read_json", wraps=loading.read_json) as read_json,
     ):
         warnings.simplefilter("error")
         model, tokenizer = load_masked_lm(tmp_path)
-    assert read_tensors.call_count == read_config.call_count == 1
+    assert read_tensors.call_count == read_json.call_count == 1
     assert len(fill_mask(model, tokenizer, "a [MASK]")[0]) == 5
 
 

@@ -139,6 +139,7 @@ def test_unusual_characters(tmp_path: Path) -> None:
         ("a.tsv", b"id\ttext\n1\n", r"a\.tsv, line 2: has 1 columns instead of 2"),
         ("a.tsv", b"id,text\n1,one\n", r"its columns: id,text \(they seem to be separated by ','\)"),
         ("a.jsonl", b'{"text": "half \\ud83d"}\n', r"a\.jsonl, line 1: contains \\ud83d, half a surrogate pair"),
+        ("a.txt", b"version https://git-lfs.github.com/spec/v1\n", r"a\.txt: is not plain text but a pointer of Git LFS"),
         ("a.png", b"\x89PNG\r\n\x1a\n\x00\x00", r"a\.png: is not plain text but a PNG image$"),
         ("a.txt", b"PK\x03\x04\x14\x00", r"a\.txt: is not plain text but a zip archive"),
         ("a.txt", b"BZh91AY&SY", r"compressed with bzip2; decompress it first: bunzip2 -k a\.txt"),
@@ -298,12 +299,12 @@ def test_folders_and_files_that_cannot_be_read_are_named(tmp_path: Path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", refuse_folder)
         for folder in (tmp_path, tmp_path / "closed"):
-            with pytest.raises(CorpusError, match=r"closed: cannot be read \(Permission denied\)"):
+            with pytest.raises(CorpusError, match=r"closed: cannot be read \(permission denied: change"):
                 read_corpus(folder)
     (tmp_path / "closed").rmdir()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse_file)
-        with pytest.raises(CorpusError, match=r"a\.txt: cannot be read \(Permission denied\)"):
+        with pytest.raises(CorpusError, match=r"a\.txt: cannot be read \(permission denied: change"):
             read_corpus(tmp_path)
     assert open_path is Path.open
     (tmp_path / "broken.txt").symlink_to("nowhere")

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from minibert import model as networks
-from minibert.files import file_kind
+from minibert.files import file_kind, read_json
 from minibert.hub import fetch
 from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.names import shorten
 from minibert.model.checkpoints.weights import check_parameter, foreign_hint, read_weights
-from minibert.model.config import ModelConfig, read_config
+from minibert.model.config import ModelConfig
 
 if TYPE_CHECKING:
     from minibert.model.pretrained import PretrainedModel
@@ -107,7 +107,7 @@ def read_checkpoint(source: str | Path) -> "Checkpoint":
     """Read the files of a checkpoint, each once. Raises: as `load`."""
     config_file = find_config(source)
     tensors, weights_file = read_weights(source)
-    return Checkpoint(source, read_config(config_file), config_file, tensors, weights_file)
+    return Checkpoint(source, read_json(config_file), config_file, tensors, weights_file)
 
 
 def find_config(source: str | Path) -> Path:

@@ -61,10 +61,10 @@ def test_every_file_is_read_once(tmp_path: Path) -> None:
     BertForPreTraining(CONFIG).save_pretrained(tmp_path)
     with (
         mock.patch.object(weights, "_read_safetensors", wraps=weights._read_safetensors) as read_weights,
-        mock.patch.object(loading, "read_config", wraps=loading.read_config) as read_config,
+        mock.patch.object(loading, "read_json", wraps=loading.read_json) as read_json,
     ):
         load(tmp_path)
-    assert read_weights.call_count == read_config.call_count == 1
+    assert read_weights.call_count == read_json.call_count == 1
 
 
 @pytest.mark.parametrize("network", CLASSES)
