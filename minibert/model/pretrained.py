@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from minibert.kernels import AttentionImplementation, choose_attention
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.checkpoints.loading import CONFIG_FILE, load, register
+from minibert.model.checkpoints.config_file import CONFIG_FILE
+from minibert.model.checkpoints.loading import load
 from minibert.model.checkpoints.names import NameTable, same_values, shorten, without_wrappers
+from minibert.model.checkpoints.registry import register
 from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
 from minibert.model.config import ModelConfig
 from minibert.model.stacks import LayerStack

@@ -1,8 +1,5 @@
 """Loading any network from a Hugging Face checkpoint: a folder, a file with weights, or a model on the hub."""
 
-import importlib
-import pkgutil
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import torch
 from torch import Tensor
 
-from minibert import model as networks
-from minibert.files import file_kind, read_json
-from minibert.hub import fetch
+from minibert.files import read_json
 from minibert.kernels import AttentionImplementation
+from minibert.model.checkpoints.config_file import find_config
 from minibert.model.checkpoints.names import shorten
-from minibert.model.checkpoints.weights import check_parameter, foreign_hint, read_weights
+from minibert.model.checkpoints.registry import networks_of
+from minibert.model.checkpoints.weights import check_parameter, read_weights
 from minibert.model.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -26,30 +23,8 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound="PretrainedModel")
 
-CONFIG_FILE, GOOGLES_CONFIG_FILE = "config.json", "bert_config.json"
 OLDEST_MODEL_TYPE = "bert"
 """Model type of a config.json without `model_type`. Files from before 2020, when BERT was the only one, have none."""
-
-_networks: "list[type[PretrainedModel]]" = []
-
-
-def register(network: "type[PretrainedModel]") -> None:
-    """Make a network class known to `load`. `PretrainedModel` does this for every subclass with an `architecture`."""
-    _networks.append(network)
-
-
-def networks_of(model_type: str) -> "list[type[PretrainedModel]]":
-    """Return the network classes for a `model_type` of config.json, after importing every module of `minibert.model`.
-
-    Raises: ValueError that lists the known types.
-    """
-    for module in pkgutil.iter_modules(networks.__path__, f"{networks.__name__}."):
-        importlib.import_module(module.name)
-    found = [network for network in _networks if model_type in network.config_class.model_types]
-    if not found:
-        known = sorted({name for network in _networks for name in network.config_class.model_types})
-        raise ValueError(f"model_type {model_type!r} is not supported, only {', '.join(map(repr, known))}")
-    return found
 
 
 @overload
@@ -108,36 +83,6 @@ def read_checkpoint(source: str | Path) -> "Checkpoint":
     config_file = find_config(source)
     tensors, weights_file = read_weights(source)
     return Checkpoint(source, read_json(config_file), config_file, tensors, weights_file)
-
-
-def find_config(source: str | Path) -> Path:
-    """Return the `config.json` of a checkpoint. Raises: FileNotFoundError if there is none."""
-    path = fetch(source, CONFIG_FILE)
-    if path is None:
-        raise FileNotFoundError(f"{source}: is not a checkpoint, {_why_no_config(Path(source))}")
-    return path
-
-
-def _why_no_config(source: Path) -> str:
-    if source.is_file():
-        kind = file_kind(source)
-        return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder{foreign_hint(source.parent)}"
-    if (newest := _newest_checkpoint(source / "checkpoints")) is not None:
-        return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {newest}"
-    if (newest := _newest_checkpoint(source)) is not None:
-        return f"it has no {CONFIG_FILE}; the newest checkpoint in it is {newest}"
-    if (source / "adapter_config.json").is_file():
-        return f"it has no {CONFIG_FILE}, but an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
-    if not (hint := foreign_hint(source)) and (source / GOOGLES_CONFIG_FILE).is_file():
-        hint = f". If its weights are PyTorch's, copy {GOOGLES_CONFIG_FILE} to {CONFIG_FILE}"
-    return f"it has no {CONFIG_FILE}{hint}"
-
-
-def _newest_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint with the largest step, the number at the end of its name; None if there is none."""
-    steps = {path.parent: re.search(r"\d+$", path.parent.name) for path in folder.glob(f"*/{CONFIG_FILE}")}
-    numbered = {path: int(step[0]) for path, step in steps.items() if step is not None}
-    return max(numbered, key=numbered.__getitem__, default=None)
 
 
 @dataclass(frozen=True)

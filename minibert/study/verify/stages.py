@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from minibert.files import write_atomically
-from minibert.model.checkpoints.loading import CONFIG_FILE, Checkpoint
+from minibert.model.checkpoints.config_file import CONFIG_FILE
+from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.checkpoints.names import insert_number, split_number
 from minibert.model.checkpoints.weights import PICKLED_FILE, WEIGHTS_FILE, write_weights
 from minibert.model.pretrained import PretrainedModel
