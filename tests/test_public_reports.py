@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from minibert import BertConfig, BertForMaskedLM, load_tokenizer
 from minibert.classroom.diagnosis import diagnose_attention
+from minibert.commands import main
 from minibert.equations import scaled_dot_product_attention, top_p_filter
 from minibert.model import load
 from minibert.model.generation import most_likely, sampler
@@ -225,6 +226,22 @@ def test_lines_of_parallel_text(tmp_path: Path) -> None:
     text = read_parallel((source, target))
     assert [*zip(text.sources, text.targets, strict=True)] == [("a", "1"), ("b\u2028b", "3\x853")]
     assert text.skipped == 2
+
+
+def test_text_in_words_that_are_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """bert_tokenization_for_java#1, transformers#17551: a word of more than 100 characters is [UNK], here all of a text.
+
+    Sequences of DNA are such words. All documents had the same ids and were said to be copies of one, or nothing was learned.
+    """
+    documents = ["ACGT" * 30 + "CA" * number for number in range(6)]
+    (tmp_path / "dna.txt").write_text("\n\n".join(f"{document}\n{document[::-1]}" for document in documents))
+    (tmp_path / "names.txt").write_text("".join(f"gene {number}\n" for number in range(6)))
+    (tmp_path / "dna.lines").write_text("".join(f"{document}\n" for document in documents))
+    out = ["--out", str(tmp_path / "run"), "--steps", "1", "--vocab-size", "60"]
+    pairs = ["train-translator", "--text", str(tmp_path / "names.txt"), str(tmp_path / "dna.lines"), *out]
+    for arguments in (["pretrain", "--text", str(tmp_path / "dna.txt"), *out], pairs):
+        assert main(arguments) == 2
+        assert "all of the characters become [UNK]; most are in words of more than 100 characters" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

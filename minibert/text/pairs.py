@@ -112,6 +112,7 @@ def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
     sentence_counts = np.diff(corpus.document_starts) - 1
     if not len(sentence_counts):
         raise ValueError("there is no text")
+    corpus.unknown.check()
     if task != "none" and sentence_counts.max() < 2:
         raise ValueError(
             "sentence pairs need a document with two sentences, but every document has only one: put blank lines only between "

@@ -31,16 +31,22 @@ class UnknownText:
             self.characters + other.characters, self.unknown + other.unknown, self.in_long_words + other.in_long_words
         )
 
+    @property
+    def cause(self) -> str:
+        """Cause of most of the unknown text, and a remedy."""
+        if 2 * self.in_long_words > self.unknown:
+            return f"most are in words of more than {MAX_WORD_CHARACTERS} characters. Put spaces between the words of the text"
+        return "it is not in the vocabulary. Raise --alphabet-size or --vocab-size, or use another --tokenizer"
+
     def describe(self) -> str:
         """Describe the share in a line, and above 1% its cause and a remedy in another."""
         line = f"{self.share:.2%} of the characters become {UNK}."
-        if self.share <= WARNING_SHARE:
-            return line
-        if 2 * self.in_long_words > self.unknown:
-            cause = f"most are in words of more than {MAX_WORD_CHARACTERS} characters. Put spaces between the words of the text"
-        else:
-            cause = "it is not in the vocabulary. Raise --alphabet-size or --vocab-size, or use another --tokenizer"
-        return f"{line}\n  Warning: this text is lost to the model; {cause}."
+        return line if self.share <= WARNING_SHARE else f"{line}\n  Warning: this text is lost to the model; {self.cause}."
+
+    def check(self) -> None:
+        """Raise ValueError if the whole text is unknown: there is nothing to learn from it."""
+        if self.share == 1:
+            raise ValueError(f"all of the characters become {UNK}; {self.cause}")
 
 
 def count_unknown(texts: Iterable[str], tokenizer: Tokenizer) -> UnknownText:

@@ -44,7 +44,7 @@ from minibert.text.tokenizer import (
     vocabulary_size,
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
-from minibert.text.unknown import count_unknown
+from minibert.text.unknown import UnknownText, count_unknown
 from minibert.training.costs import translation_cost
 from minibert.training.decoding import (
     as_the_tokenizer_writes,
@@ -190,6 +190,12 @@ def prepare_translation(
     for split, files in ((examples, text.text), (held_out, text.validation)):
         if files and not split.sources:
             raise CorpusError(f"{files[0]}: no pair can be used; there are {split.describe_skipped()}")
+    unknown = [count_unknown(texts, tokenizer) for texts in (examples.text.sources, examples.text.targets)]
+    for file, side in zip((text.text[0], text.text[-1]), unknown, strict=True):
+        try:
+            side.check()
+        except ValueError as error:
+            raise CorpusError(f"{file}: {error}") from None
     spacing = Spacing.learn(examples.text.targets, tokenizer)
     targets = [as_the_tokenizer_writes(target, tokenizer) for target in held_out.text.targets]
     bleu_ceiling = bleu(round_trip(targets, tokenizer, spacing), targets) if targets else None
@@ -215,16 +221,20 @@ def prepare_translation(
         text.max_length,
         bleu,
         settings,
-        "\n  ".join([f"Text: {printable(name)}", *_describe_text(examples, held_out, tokenizer, bleu_ceiling)]),
+        "\n  ".join([f"Text: {printable(name)}", *_describe_text(examples, held_out, unknown, tokenizer, bleu_ceiling)]),
         spacing,
         bleu_ceiling,
     )
 
 
 def _describe_text(
-    examples: ParallelExamples, held_out: ParallelExamples, tokenizer: Tokenizer, bleu_ceiling: float | None
+    examples: ParallelExamples,
+    held_out: ParallelExamples,
+    unknown: Sequence[UnknownText],
+    tokenizer: Tokenizer,
+    bleu_ceiling: float | None,
 ) -> Iterator[str]:
-    """Describe the training and validation text, a line for each fact."""
+    """Describe the training and validation text, a line for each fact. `unknown` is that of the sources and the targets."""
     tokens = int(examples.epoch(0).lengths.sum())
     yield f"Training: {len(examples.sources):,} pairs, {tokens:,} tokens; vocabulary: {vocabulary_size(tokenizer):,}"
     yield f"Validation: {len(held_out.sources):,} pairs"
@@ -235,8 +245,8 @@ def _describe_text(
         yield "There will be no evaluation: use --validation, or raise --validation-fraction."
     elif bleu_ceiling is not None:
         yield f"Ceiling of BLEU: {bleu_ceiling:.1f}, that of the validation targets themselves, tokenized and decoded."
-    for name, texts in (("sources", examples.text.sources), ("targets", examples.text.targets)):
-        yield f"Training {name}: {count_unknown(texts, tokenizer).describe()}"
+    for name, side in zip(("sources", "targets"), unknown, strict=True):
+        yield f"Training {name}: {side.describe()}"
     if count := sum(examples.unk_id in target for target in examples.targets):
         yield f"{count:,} training targets contain {UNK}, which is not learned."
     training_pairs = {*zip(examples.text.sources, examples.text.targets, strict=True)}

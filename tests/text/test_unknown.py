@@ -44,3 +44,13 @@ def test_a_warning_above_one_percent_names_the_cause(unknown: UnknownText, words
     assert described.startswith(f"{unknown.share:.2%} of the characters become [UNK].")
     assert ("Warning" in described) == (words is not None)
     assert words is None or words in described
+
+
+@pytest.mark.parametrize("characters", [0, 5])
+def test_text_of_which_a_part_is_known_passes_the_check(characters: int) -> None:
+    UnknownText(characters, max(0, characters - 1)).check()
+
+
+def test_text_that_is_all_unknown_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"all of the characters become \[UNK\]; most are in words of more than 100"):
+        UnknownText(102, 102, 101).check()
