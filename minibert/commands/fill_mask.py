@@ -9,6 +9,9 @@ from minibert.commands.errors import UsageError, check_text
 from minibert.commands.terminal import report, say_json, say_table
 from minibert.printable import printable
 
+MAX_WORDS = 5
+"""Number of unknown words that are shown."""
+
 
 @dataclass(frozen=True)
 class FillMask:
@@ -54,10 +57,6 @@ def run(options: FillMask) -> int:
             table.add_row(printable(prediction.piece), f"{prediction.probability:.1%}")
         say_table(table)
     return 0
-
-
-MAX_WORDS = 5
-"""Number of unknown words that are shown."""
 
 
 def _some(words: list[str]) -> str:

@@ -75,7 +75,7 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
     files = find_files([Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)])
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(_file_digest, files))
-        layouts = list(pool.map(partial(_file_layout, layout=layout), files))
+        layouts = list(pool.map(partial(_file_layout, layout=layout, column=column), files))
     folder = Path(os.path.commonpath([file.resolve().parent for file in files]))
     names = [_display_name(file.resolve().relative_to(folder)) for file in files]
     fingerprint = _fingerprint([names, digests, layout, column])
@@ -104,7 +104,7 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
         with naming(cache_directory()):
             raise cause or error from None
     name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-    return Corpus(name, fingerprint, _TableDocuments(table), _describe_layouts(names, layouts, column))
+    return Corpus(name, fingerprint, _TableDocuments(table), _describe_layouts(names, layouts))
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -188,8 +188,7 @@ def read_dataset(
         num_proc=min(os.cpu_count() or 1, len(rows) // ROWS_PER_PROCESS) or None,
         new_fingerprint=fingerprint,
     )
-    layouts = (f"one document per row, in the column {column!r}",)
-    return Corpus(f"{name} ({split})", fingerprint, _TableDocuments(table), layouts)
+    return Corpus(f"{name} ({split})", fingerprint, _TableDocuments(table), (_describe_rows(column),))
 
 
 @dataclass(frozen=True)
@@ -229,19 +228,21 @@ def _file_documents(path: Path, layout: Layout | None, column: str) -> Iterator[
     return parse_documents(text_lines(path), layout or "paragraphs")
 
 
-def _file_layout(path: Path, layout: Layout | None) -> tuple[Layout | None, str]:
-    """Return the layout of a file and the reason for it. A file with columns has the given layout in its rows."""
+def _file_layout(path: Path, layout: Layout | None, column: str) -> tuple[Layout | None, str]:
+    """Return the layout of a file and its description. A file with columns has the given layout in its rows."""
     if extension(path) in COLUMN_READERS:
-        return layout, "one document per row"
-    return (layout, "as given") if layout else detect_layout(text_lines(path))
+        return layout, _describe_rows(column)
+    found, reason = (layout, "as given") if layout else detect_layout(text_lines(path))
+    return found, f"{found} ({reason})"
 
 
-def _describe_layouts(names: Sequence[str], layouts: Sequence[tuple[Layout | None, str]], column: str) -> tuple[str, ...]:
+def _describe_rows(column: str) -> str:
+    return f"one document per row, in the column {column!r}"
+
+
+def _describe_layouts(names: Sequence[str], layouts: Sequence[tuple[Layout | None, str]]) -> tuple[str, ...]:
     """Describe the layout of each of the first files, and count the layouts of the others."""
-    described = [
-        f"{name}: {reason}, in the column {column!r}" if reason == "one document per row" else f"{name}: {layout} ({reason})"
-        for name, (layout, reason) in zip(names[:MAX_FILES_DESCRIBED], layouts, strict=False)
-    ]
+    described = [f"{name}: {text}" for name, (_, text) in zip(names[:MAX_FILES_DESCRIBED], layouts, strict=False)]
     others = Counter(layout or "rows" for layout, _ in layouts[MAX_FILES_DESCRIBED:])
     if others:
         counts = ", ".join(f"{layout} {count:,}" for layout, count in others.items())

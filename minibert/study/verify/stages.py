@@ -38,6 +38,8 @@ Stages = dict[str, Tensor]
 
 ATTENTION_STEPS = ("query", "key", "value", "scores", "weights", "context")
 """Steps inside attention, in the order of computation. In transformers, masked keys have a very low score."""
+INPUT_PREFIX = "inputs."
+"""Prefix of the inputs in a file of stages."""
 
 
 def minibert_stages(model: PretrainedModel, inputs: Inputs) -> Stages:
@@ -279,6 +281,3 @@ class ReferenceStages:
             return cls(inputs, stages, metadata["checkpoint"], metadata["made_with"], token_ids)
         except (safetensors.SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: not a file made by `minibert verify --save-reference` ({error!r})") from error
-
-
-INPUT_PREFIX = "inputs."
