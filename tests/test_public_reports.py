@@ -93,6 +93,14 @@ def write_tokenizer(folder: Path, pieces: list[str], settings: dict[str, Any]) -
             ["ハ", "##ハ", "バ"], UNCASED, "バハ", ["ハ", "##ハ"], ["バ", "ハ"], id="tokenizers#215: Japanese voicing marks"
         ),
         pytest.param(
+            ["naive", "where", "is"],
+            UNCASED,
+            "naïve  where [MASK]  is",
+            ["naive", "where", "[MASK]", "is"],
+            ["naïve", "where", "[MASK]", "is"],
+            id="transformers#3058, PaddleNLP#880: places after an accent and two spaces",
+        ),
+        pytest.param(
             ["un", "##want", "##ed"],
             UNCASED,
             "unwantedX unwanted",
