@@ -22,20 +22,32 @@ def check_labels(logits: Tensor, labels: Tensor, name: str = "labels") -> None:
     Raises: TypeError unless they are an int64 tensor; ValueError for another shape, or a number that is not a class (checked
         on the CPU only).
     """
+    check_tensor("logits", logits)
     check_tensor(name, labels, torch.int64, shape=logits.shape[:-1])
     classes = logits.shape[-1]
     if (wrong := value_outside(labels.masked_fill(labels == IGNORE_INDEX, 0), 0, classes - 1)) is not None:
         raise ValueError(f"{name} has the class {wrong}, expected 0 to {classes - 1}, or {IGNORE_INDEX} for no target")
 
 
+def check_label_smoothing(label_smoothing: float) -> None:
+    """Raise ValueError for a share of the target probability that is not from 0 to 1."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}, but must be from 0 to 1")
+
+
 def check_numbers(outputs: Tensor, targets: Tensor, name: str = "labels") -> None:
     """Check the targets of a regression or of yes-or-no questions: a floating-point number for each output.
 
-    Raises: TypeError unless they are a floating-point tensor, ValueError for another shape.
+    Raises: TypeError unless they are a floating-point tensor, ValueError for another shape, and for NaN or an infinite number
+        (checked on the CPU only).
     """
+    check_tensor("outputs", outputs)
     check_tensor(name, targets, shape=outputs.shape)
     if not targets.is_floating_point():
         raise TypeError(f"{name} has the type {targets.dtype}, expected floating point: convert it with {name}.float()")
+    largest = torch.finfo(targets.dtype).max
+    if (wrong := value_outside(targets, -largest, largest)) is not None:
+        raise ValueError(f"{name} has the value {wrong}, expected finite numbers")
 
 
 def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -108,6 +120,7 @@ def label_smoothing_loss(
     >>> label_smoothing_loss(torch.tensor([[0.0, 0.0, 8.0, 0.0]]), torch.tensor([2]))  # confident, correct, and not 0
     tensor(0.6010)
     """
+    check_label_smoothing(label_smoothing)
     check_labels(logits, labels)
     logits = at_least_float32(logits)
     log_probabilities = logits - logits.logsumexp(dim=-1, keepdim=True)
@@ -164,14 +177,18 @@ def unigram_entropy(
         token that is missing in the training text would make it infinite.
     Tests: tests/equations/test_objectives.py::TestUnigramEntropy
 
-    Raises: ValueError for an id outside the vocabulary.
+    Raises: TypeError unless the ids are int64 tensors, ValueError for an id outside the vocabulary, and without
+        validation tokens.
 
     >>> unigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0]), vocab_size=4)  # -ln 3/8
     tensor(0.9808)
     """
     for name, ids in (("train_ids", train_ids), ("validation_ids", validation_ids)):
+        check_tensor(name, ids, torch.int64)
         if (wrong := value_outside(ids, 0, vocab_size - 1)) is not None:
             raise ValueError(f"{name} has the id {wrong}, but vocab_size is {vocab_size}")
+    if not validation_ids.numel():
+        raise ValueError("validation_ids has no tokens, so there is no mean")
     counts = torch.bincount(train_ids, minlength=vocab_size) + 1.0
     log_frequencies = torch.log(counts / counts.sum())
     return -log_frequencies[validation_ids].mean()

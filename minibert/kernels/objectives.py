@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert import equations
-from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_labels, reduce_losses
+from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
 from minibert.observe import is_recording
 from minibert.precision import at_least_float32
 
@@ -17,6 +17,7 @@ def label_smoothing_loss(
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
     """Compute `equations.label_smoothing_loss` with PyTorch's kernel, which computes the log-probabilities only once."""
+    check_label_smoothing(label_smoothing)
     check_labels(logits, labels)
     if is_recording():
         return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)

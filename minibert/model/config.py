@@ -67,15 +67,17 @@ class ModelConfig:
     """Standard deviation of the initial weights."""
     layer_norm_eps: float = 1e-12
     """Epsilon added to the variance in layer normalization."""
-    pad_token_id: int = 0
-    """Id of the padding piece."""
+    pad_token_id: int | None = 0
+    """Id of the padding piece, whose embedding is not trained; None for no such piece."""
     tie_word_embeddings: bool = True
     """True if the output layer uses the word embeddings; otherwise it has a matrix of its own."""
 
     def __post_init__(self) -> None:
         for name, kind in ((each.name, each.type) for each in fields(self)):
             value = getattr(self, name)
-            if kind in (int, "int"):
+            if value is None and kind == int | None:
+                continue
+            if kind in (int, "int", int | None):
                 if not isinstance(value, int) or isinstance(value, bool):
                     raise TypeError(f"{name} must be a whole number, not {reprlib.repr(value)}")
                 least = 0 if name.endswith("_token_id") else 1
@@ -137,10 +139,7 @@ class ModelConfig:
         """Convert the fields of a config.json to ours. Missing fields keep their defaults."""
         names = {each.name: cls.hub_names.get(each.name, each.name) for each in fields(cls)}
         known = {name: stored[name] for name in COMMON_NAMES if name in names and name in stored}
-        known |= {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
-        if known.get("pad_token_id", 0) is None:  # null in transformers: no piece is padding; here 0 is
-            del known["pad_token_id"]
-        return known
+        return known | {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
 
     def save_json(self, path: Path, architecture: str) -> None:
         """Write a `config.json` for transformers; `architecture` is the name of its class."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -183,7 +184,8 @@ def beam_search(
 
 
 def check_beam_search(beams: int, alpha: float) -> None:
-    """Raise ValueError for a number of hypotheses or an exponent outside its range."""
+    """Raise ValueError for a number of hypotheses or an exponent outside its range, TypeError for one that is no number."""
+    check_whole_number("beams", beams)
     if not 1 <= beams <= MAX_BEAMS:
         raise ValueError(f"beams is {beams}, but must be from 1 to {MAX_BEAMS}")
     if not abs(alpha) <= MAX_ALPHA:
@@ -191,12 +193,19 @@ def check_beam_search(beams: int, alpha: float) -> None:
 
 
 def check_max_new_tokens(max_new_tokens: int, free_positions: int) -> None:
-    """Raise ValueError if a model has learned positions for fewer new tokens than `max_new_tokens`."""
+    """Raise ValueError if a model has learned positions for fewer new tokens, TypeError if it is not a whole number."""
+    check_whole_number("max_new_tokens", max_new_tokens)
     if max_new_tokens > free_positions:
         raise ValueError(
             f"max_new_tokens is {max_new_tokens}, but this model has positions for {free_positions} new tokens only: "
             "lower max_new_tokens, or shorten the text"
         )
+
+
+def check_whole_number(name: str, value: object) -> None:
+    """Raise TypeError for an argument that is not a whole number."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, but must be a whole number")
 
 
 def _limits(max_new_tokens: int | Tensor, prompt: Tensor) -> Int[Tensor, " batch"]:

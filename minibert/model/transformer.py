@@ -235,8 +235,10 @@ class Transformer(PretrainedModel):
         check_beam_search(beams, alpha)
         memory, keep = self.encode(input_ids, attention_mask), keep_mask(attention_mask, input_ids)
         free_positions = self.config.max_position_embeddings if self.config.positions == "learned" else sys.maxsize
-        check_max_new_tokens(max_new_tokens or 1, free_positions)
-        limits = (keep.sum(dim=1) + 50).clamp(max=free_positions) if max_new_tokens is None else max_new_tokens
+        limits: int | Tensor = (keep.sum(dim=1) + 50).clamp(max=free_positions)
+        if max_new_tokens is not None:
+            check_max_new_tokens(max_new_tokens, free_positions)
+            limits = max_new_tokens
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]

@@ -65,6 +65,8 @@ class TransformerConfig(ModelConfig):
     """Normalize the input of each sublayer instead of the sum after it."""
     positions: str = "sinusoidal"
     """Position encoding: one of `POSITIONS`."""
+    pad_token_id: int = 0
+    """Id of the padding piece, which the decoder also gets in place of ignored labels."""
     decoder_start_token_id: int = 2
     """First token of the decoder input: [CLS] in a BERT vocabulary."""
     eos_token_id: int = 3

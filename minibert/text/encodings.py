@@ -80,9 +80,12 @@ def _wide_encoding(head: bytes) -> str | None:
     """Return the UTF-16 or UTF-32 in which text without a byte-order mark is written; None if it is neither.
 
     Text in these encodings contains bytes of value 0: those of spaces, line ends and Latin letters. Text in an encoding of one
-    byte may contain a few too, but most of its bytes are ASCII.
+    byte may contain a few too, but most of its bytes are ASCII. UTF-8 may contain a few, but no other control characters.
     """
     if 0 not in head or sum(32 <= byte < 127 for byte in head) > 0.75 * len(head):
+        return None
+    narrow = _decode(head, "utf-8")
+    if narrow and 4 * narrow.count("\0") <= len(narrow) and not _has_control_characters(narrow.replace("\0", "")):
         return None
     texts = {encoding: _decode(head, encoding) for encoding in WIDE}
     plausible = {encoding: text for encoding, text in texts.items() if text and not _has_control_characters(text)}

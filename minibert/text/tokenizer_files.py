@@ -34,9 +34,10 @@ CLASSES: dict[str, Kind] = {
 """Supported values of `tokenizer_class`, without the suffix "Fast"."""
 MODEL_TYPES: dict[str, Kind] = {
     **dict.fromkeys(("bert", "distilbert", "electra", "mobilebert", "layoutlm", "lxmert", "squeezebert"), "bert"),
+    **dict.fromkeys(("convbert", "ernie", "megatron-bert", "nomic_bert", "visual_bert"), "bert"),
     "gpt2": "gpt2",
 }
-"""Kinds for values of `model_type` in config.json, if no file names a class."""
+"""Kinds for values of `model_type` in config.json, if no file names a class. Other models have tokenizers of their own."""
 
 NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """Settings that name a special token, in the order in which missing ones are added to the vocabulary."""
@@ -111,8 +112,15 @@ class TokenizerFiles:
                         "Its ids would be wrong with another class"
                     )
                 return kind
-        default: Kind = "bert" if self.stored is None else "stored"
-        return MODEL_TYPES.get(str(self.model_config.get("model_type")), default)
+        if (model_type := self.model_config.get("model_type")) is None:
+            return "bert" if self.stored is None else "stored"
+        kind = MODEL_TYPES.get(str(model_type))
+        if kind is None:
+            raise ValueError(
+                f"{self.path('config.json')}: the tokenizer of model_type {short(model_type)} is not supported, only of "
+                f"{', '.join(MODEL_TYPES)}. If it has another one, set tokenizer_class in {CONFIG_FILE}"
+            )
+        return kind
 
     @property
     def vocabulary_path(self) -> str:

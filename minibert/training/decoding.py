@@ -101,6 +101,7 @@ def bleu(outputs: Sequence[str], targets: Sequence[str]) -> float | None:
     return float(corpus_bleu(list(outputs), [list(targets)], tokenize="zh" if characters > words else "13a").score)
 
 
-def exact_match(outputs: Sequence[str], targets: Sequence[str]) -> float:
-    """Compute the share of outputs that equal their targets."""
-    return sum(output == target for output, target in zip(outputs, targets, strict=True)) / max(1, len(targets))
+def exact_match(outputs: Sequence[str], targets: Sequence[str]) -> float | None:
+    """Compute the share of outputs that equal their targets; None if there are none."""
+    matches = [output == target for output, target in zip(outputs, targets, strict=True)]
+    return sum(matches) / len(matches) if matches else None

@@ -249,7 +249,8 @@ def pretraining_run(
     """Create a pretraining run at its first step.
 
     Args:
-        start: model to begin with; None for a new one. Its size and its weights are used, with the dropout of `config`.
+        start: model to begin with; None for a new one. Its size and its weights are used, with the dropout of `config`. The run
+            takes over its tensors, so that memory holds them once.
     """
     new_model_config = replace(
         PRESETS[config.preset or DEFAULT_PRESET],
@@ -265,7 +266,7 @@ def pretraining_run(
     torch.manual_seed(config.seed)
     pairs, model = config.examples.pairs, network_for(config)(model_config)
     if start is not None:
-        model.load_state_dict(start.state_dict())
+        model.load_state_dict(start.state_dict(), assign=True)
     model.to(PARAMETER_DTYPES[config.precision])
     model.set_recompute(device_options.recompute)
     if device_options.compile:

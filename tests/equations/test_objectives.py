@@ -179,6 +179,8 @@ def test_wrong_labels_are_rejected(loss: Loss) -> None:
             loss(logits, wrong)
     with pytest.raises(TypeError, match="labels is a list"):
         loss(logits, labels.tolist())
+    with pytest.raises(TypeError, match="logits is a list"):
+        loss(logits.tolist(), labels)
     for number in (2, -1, -99):
         with pytest.raises(ValueError, match=f"labels has the class {number}, expected 0 to 1, or -100 for no target"):
             loss(logits, labels.masked_fill(labels == 0, number))
@@ -193,6 +195,11 @@ def test_wrong_targets_of_yes_or_no_questions_are_rejected() -> None:
     for wrong in (torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.bool)):
         with pytest.raises(TypeError, match=r"targets has the type torch\.\w+, expected floating point"):
             binary_cross_entropy(logits, wrong)
+    for number in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match=f"targets has the value {number}, expected finite numbers"):
+            binary_cross_entropy(logits, torch.tensor([[0, 1, number], [0, 1, 0]]))
+    with pytest.raises(TypeError, match="outputs is a list"):
+        binary_cross_entropy(logits.tolist(), logits)
 
 
 @pytest.mark.parametrize("wrong", [-1, 4])
@@ -201,6 +208,21 @@ def test_tokens_outside_the_vocabulary_have_no_frequency(wrong: int) -> None:
     for train, validation, name in ((others, ids, "train_ids"), (ids, others, "validation_ids")):
         with pytest.raises(ValueError, match=f"{name} has the id {wrong}, but vocab_size is 4"):
             unigram_entropy(train, validation, vocab_size=4)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, math.nan])
+def test_label_smoothing_outside_its_range_is_rejected(wrong: float) -> None:
+    with pytest.raises(ValueError, match=r"label_smoothing is .*, but must be from 0 to 1"):
+        label_smoothing_loss(torch.zeros(1, 3), torch.tensor([0]), wrong)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_text_without_tokens_or_whole_numbers_has_no_entropy() -> None:
+    ids = torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="validation_ids has no tokens"):
+        unigram_entropy(ids, ids[:0], 2)
+    with pytest.raises(TypeError, match="train_ids has the type float32, expected int64"):
+        unigram_entropy(ids.float(), ids, 2)
 
 
 @pytest.mark.usefixtures("without_shape_checks")

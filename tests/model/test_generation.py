@@ -285,3 +285,11 @@ class TestGenerate:
         for row, output in zip(rows, model.generate(batch, batch != 0, beams), strict=True):
             assert output.tokens == model.generate(row[None], beams=beams)[0].tokens
             assert len(output.tokens) == len(row) + 50 or output.tokens[-1] == EOS
+
+    @pytest.mark.usefixtures("without_shape_checks")
+    @pytest.mark.parametrize("wrong", [2.5, True, "3", torch.tensor([3, 4])], ids=repr)
+    @pytest.mark.parametrize("name", ["beams", "max_new_tokens"])
+    def test_numbers_that_are_not_whole_are_rejected(self, name: str, wrong: object) -> None:
+        """2.5 tokens were 2, and 2.5 beams an error of PyTorch."""
+        with pytest.raises(TypeError, match=rf"{name} is .*, but must be a whole number"):
+            random_model(0).generate(SOURCE, **{name: wrong})  # type: ignore[arg-type]

@@ -76,5 +76,15 @@ def test_compressed_files_are_converted_in_a_pipe() -> None:
 
 
 def test_text_with_a_few_control_characters_is_text() -> None:
-    for head in (b"", b"A \x00 byte.\n", b"page one\x0cpage two", b"\x1b[1mbold\x1b[0m", "Привет".encode(), b"n\xefve"):
+    for head in (
+        b"",
+        b"a\0b.",
+        "Привет,\0мир".encode(),
+        "中文\0".encode(),
+        b"A \x00 byte.\n",
+        b"page one\x0cpage two",
+        b"\x1b[1mbold\x1b[0m",
+        "Привет".encode(),
+        b"n\xefve",
+    ):
         assert describe_binary(head, "a.txt") is None

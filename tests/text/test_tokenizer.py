@@ -162,6 +162,30 @@ def test_classes_with_berts_rules(tmp_path: Path, class_name: str) -> None:
     assert [encoding.ids for encoding in load_tokenizer(folder).encode_batch(STRINGS)] == their_ids(folder)
 
 
+@pytest.mark.parametrize("model_type", ["mpnet", "splinter", "camembert", "big_bird", "xlm-roberta", "unknown"])
+def test_tokenizers_of_other_models_are_refused(tmp_path: Path, model_type: str) -> None:
+    """Without a class in tokenizer_config.json, transformers takes the one of the model. A named class decides."""
+    folder = write_files(tmp_path, config={"model_type": model_type})
+    build_tokenizer(PIECES).save(str(tmp_path / "stored.json"))
+    for stored in (False, True):
+        if stored:
+            (tmp_path / "stored.json").rename(tmp_path / "tokenizer.json")
+        with pytest.raises(ValueError, match=f"tokenizer of model_type '{model_type}' is not supported"):
+            load_tokenizer(folder)
+    write({"tokenizer_config.json": '{"tokenizer_class": "BertTokenizer"}'}, tmp_path)
+    assert load_tokenizer(folder).encode("a").ids == [2, 5, 3]
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "electra", "convbert", "ernie", "megatron-bert", "nomic_bert"])
+def test_models_with_berts_tokenizer(tmp_path: Path, model_type: str) -> None:
+    """The stages of tokenizer.json are those of BERT, whatever the file says."""
+    folder = write_files(tmp_path, config={"model_type": model_type})
+    stored = build_tokenizer(PIECES, lowercase=False)
+    for _ in range(2):
+        assert [encoding.ids for encoding in load_tokenizer(folder).encode_batch(STRINGS)] == their_ids(folder)
+        stored.save(str(tmp_path / "tokenizer.json"))
+
+
 def test_gpt2(tmp_path: Path) -> None:
     """GPT-2's tokenizer.json: vocabulary and merges with GPT-2's stages, with and without a class."""
     bytes_of_text = pre_tokenizers.ByteLevel.alphabet()

@@ -85,6 +85,7 @@ class TestScores:
     def test_values(self) -> None:
         """BLEU is that of sacrebleu; exact match compares whole outputs."""
         assert exact_match(["a b", "c"], ["a b", "d"]) == 0.5
+        assert exact_match([], []) is None
         targets = ["a small dog runs over the green grass", "two men are here"]
         assert bleu(targets, targets) == pytest.approx(100)
         assert bleu(["the the the", "no"], targets) < 5

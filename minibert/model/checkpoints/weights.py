@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors
 import safetensors.torch
@@ -27,6 +27,8 @@ FORMS = (WEIGHTS_FILE, WEIGHTS_FILE + INDEX, PICKLED_FILE, PICKLED_FILE + INDEX)
 FOREIGN_FILES = ("*.h5", "*.msgpack", "*.onnx", "*.ckpt*", "*.gguf", "*.npz", "*.mlmodel", "*.tflite")
 """File names of weights for other libraries than PyTorch."""
 SAVE_WEIGHTS = "save the weights alone, with `model.save_pretrained(folder)` or `torch.save(model.state_dict(), path)`"
+PICKLE_SIGNATURES = (b"PK\x03\x04", b"\x80")
+"""First bytes of PyTorch's pickled files: a zip archive, or before PyTorch 1.6 a pickle."""
 FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights may have."""
 
@@ -110,7 +112,11 @@ def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    """Read one file, whatever its name. Safetensors: 8 bytes with the length of the header, then the header, which is JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    is_pickle = start.startswith(PICKLE_SIGNATURES) or path.suffix != ".safetensors"
+    return _read_pickled(path) if is_pickle and start[8:] != b"{" else _read_safetensors(path)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -133,11 +139,14 @@ def load_pickled(path: Path) -> Any:
     Raises: ValueError that names the file. PyTorch's own message is not passed on: it advises to read the file without this
     restriction.
     """
-    path.open("rb").close()  # an unreadable file is not a damaged one
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the version of the pickle, and archives of TorchScript
+        return _load_pickled(file, path)
+
+
+def _load_pickled(file: IO[bytes], path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the version of the pickle, and archives of TorchScript
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)  # of a path, it would judge the format by the name
     except Exception as error:  # a damaged or hostile pickle can raise anything, also an OSError
         if kind := file_kind(path):
             raise ValueError(f"{path}: is {kind}, not a checkpoint") from error

@@ -58,7 +58,7 @@ def make_inputs(
     if len(ids) > positions:
         raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {positions}: give a shorter input")
     arguments = inspect.signature(model.forward).parameters
-    rows, mask = _two_rows(ids, config.pad_token_id)
+    rows, mask = _two_rows(ids, config.pad_token_id or 0)
     inputs = {"input_ids": rows, "attention_mask": mask}
     if TOKEN_TYPES in arguments:
         has_segments = min(getattr(each, "type_vocab_size", 1) for each in configs) > 1
@@ -66,7 +66,7 @@ def make_inputs(
         inputs[TOKEN_TYPES] = torch.stack([second_half, torch.zeros_like(second_half)])
     if TARGET_MASK in arguments:  # of another length than the source, which tells the tokens of both apart
         target = ids[1:] if len(ids) > 2 else [*ids, ids[0]][:positions]
-        inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, config.pad_token_id)
+        inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, config.pad_token_id or 0)
     return inputs
 
 

@@ -272,11 +272,18 @@ def test_unsupported_config_is_rejected(tmp_path: Path, changed: dict[str, objec
 
 
 def test_pad_token_id_may_be_null(tmp_path: Path) -> None:
-    """config.json may have null, as in transformers. The computation does not use the value."""
+    """Then every word embedding is trained, as in transformers. It is null again when saved."""
     Bert(CONFIG).save_pretrained(tmp_path)
     changed = json.loads((tmp_path / "config.json").read_text()) | {"pad_token_id": None}
     (tmp_path / "config.json").write_text(json.dumps(changed))
-    assert Bert.from_pretrained(tmp_path).config == CONFIG
+    transformers = pytest.importorskip("transformers")
+    ours, theirs = Bert.from_pretrained(tmp_path).train(), transformers.BertModel.from_pretrained(tmp_path).train()
+    for model in (ours, theirs):
+        model(torch.tensor([[0, 1]])).last_hidden_state.square().sum().backward()
+    assert ours.embeddings.words.weight.grad[0].any()
+    assert theirs.embeddings.word_embeddings.weight.grad[0].any()
+    ours.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["pad_token_id"] is None
 
 
 def test_labels_have_default_names(tmp_path: Path) -> None:

@@ -290,3 +290,15 @@ def test_odd_architectures(tmp_path: Path, architectures: object) -> None:
     assert type(load(tmp_path)) is BertForMaskedLM
     change_config(tmp_path, model_type=None)
     assert type(load(tmp_path)) is BertForMaskedLM
+
+
+def test_the_format_of_weights_is_that_of_their_content(tmp_path: Path) -> None:
+    """Some programs write safetensors under the name of a pickle, and others the reverse."""
+    model = Bert(CONFIG)
+    model.save_pretrained(tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").rename(tmp_path / "a" / "pytorch_model.bin")
+    check_equal(tmp_path / "a", model)
+    for zipped in (True, False):
+        tensors = save(model, tmp_path / "b")
+        torch.save(tensors, tmp_path / "b" / "model.safetensors", _use_new_zipfile_serialization=zipped)
+        check_equal(tmp_path / "b", model)
