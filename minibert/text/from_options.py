@@ -1,13 +1,15 @@
 """Corpora and tokenizers from the options of the command line."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from minibert.text.builtin import builtin_corpus
 from minibert.text.corpus import Corpus, read_corpus, read_dataset
 from minibert.text.options import TextOptions, VocabularyOptions
-from minibert.text.tokenizer import build_tokenizer, load_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer, token_id
+from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
 
 
@@ -36,3 +38,16 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str]) -> Tokenize
     else:
         vocabulary = train_wordpiece(count_words(texts, lowercase), options.vocab_size, options.alphabet_size)
     return build_tokenizer(vocabulary, lowercase)
+
+
+def tokenizer_in(directory: Path, options: VocabularyOptions, texts: Iterable[str], create: bool) -> Tokenizer:
+    """Return the tokenizer of a run: the one in its folder, or else, and with `create`, a new one that is saved there.
+
+    Raises: ValueError for a tokenizer without one of BERT's special tokens, and as `make_tokenizer`.
+    """
+    if create or not (directory / TOKENIZER_FILE).is_file():
+        save_tokenizer(make_tokenizer(options, texts), directory)
+    tokenizer = load_tokenizer(directory)
+    for token in SPECIAL_TOKENS:
+        token_id(tokenizer, token)
+    return tokenizer

@@ -16,7 +16,7 @@ from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
-from minibert.text.from_options import make_tokenizer, open_corpus
+from minibert.text.from_options import open_corpus, tokenizer_in
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.pair_statistics import check_labels, labeled_fraction, length_accuracy
 from minibert.text.pairs import check_pairs
@@ -24,18 +24,15 @@ from minibert.text.splits import sufficient_validation_fraction, training_senten
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import (
     PAD,
-    load_tokenizer,
-    save_tokenizer,
     token_id,
     vocabulary_size,
 )
-from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
-from minibert.training.pretraining_start import check_vocabulary, load_start, network_for
+from minibert.training.pretraining_start import load_start, network_for
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
@@ -169,10 +166,9 @@ def prepare_pretraining(
         start = load_start(directory if is_resumed else start_from, config)
     corpus, pairs = open_corpus(text), config.examples.pairs
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
-    if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(make_tokenizer(vocabulary, training_sentences(corpus.documents, fraction)), directory)
-    tokenizer = load_tokenizer(directory)
-    check_vocabulary(tokenizer, start, start_from)
+    tokenizer = tokenizer_in(directory, vocabulary, training_sentences(corpus.documents, fraction), create_tokenizer)
+    if start is not None and (size := vocabulary_size(tokenizer)) > (limit := start.config.vocab_size):
+        raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)
     try:
         check_pairs(train, pairs)

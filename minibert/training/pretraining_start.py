@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 
 from minibert.model import BertForMaskedLM, BertForPreTraining
 from minibert.model.checkpoints.loading import load
-from minibert.text.tokenizer import SPECIAL_TOKENS, token_id, vocabulary_size
 from minibert.training.options import PretrainingConfig
 
 
@@ -25,14 +23,6 @@ def load_start(source: str | Path, config: PretrainingConfig) -> BertForPreTrain
     if config.examples.pairs != "none" and model.config.type_vocab_size < 2:
         raise ValueError(f"{source}: this model has no second segment; use --pairs none")
     return model
-
-
-def check_vocabulary(tokenizer: Tokenizer, start: BertForPreTraining | BertForMaskedLM | None, source: str | None) -> None:
-    """Raise ValueError for a tokenizer without one of BERT's special tokens, or with more pieces than the model at `source`."""
-    for token in SPECIAL_TOKENS:
-        token_id(tokenizer, token)
-    if start is not None and (size := vocabulary_size(tokenizer)) > start.config.vocab_size:
-        raise ValueError(f"{source}: its tokenizer has {size:,} pieces, more than the {start.config.vocab_size:,} of its model")
 
 
 def network_for(config: PretrainingConfig) -> type[BertForPreTraining] | type[BertForMaskedLM]:

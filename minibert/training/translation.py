@@ -3,10 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from minibert.model.modes import evaluation_mode
 from minibert.printable import printable
 from minibert.text.batching import Examples, batches_by_length
 from minibert.text.file_formats import CorpusError
-from minibert.text.from_options import make_tokenizer
+from minibert.text.from_options import tokenizer_in
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import (
     ParallelBatch,
@@ -36,15 +35,10 @@ from minibert.text.tokenizer import (
     CLS,
     PAD,
     SEP,
-    SPECIAL_TOKENS,
-    UNK,
-    load_tokenizer,
-    save_tokenizer,
     token_id,
     vocabulary_size,
 )
-from minibert.text.tokenizer_files import TOKENIZER_FILE
-from minibert.text.unknown import UnknownText, count_unknown
+from minibert.text.unknown import count_unknown
 from minibert.training.costs import translation_cost
 from minibert.training.decoding import (
     as_the_tokenizer_writes,
@@ -59,6 +53,7 @@ from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.translation_text import describe_parallel
 
 TARGET_COLUMNS = (
     Column("target loss", "validation_target_loss", ".3f"),
@@ -176,15 +171,11 @@ def prepare_translation(
     train, validation = (
         (whole, read_parallel(text.validation)) if text.validation else split_parallel(whole, text.validation_fraction)
     )
-    name = " and ".join(path.name for path in text.text)
     if not len(train):
         raise CorpusError(f"{text.text[0]}: no pair is left for training, all are used for validation")
     train = replace(train, skipped=whole.skipped)
-    if create_tokenizer or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(make_tokenizer(vocabulary, [*train.sources, *train.targets]), directory)  # both share one embedding
-    tokenizer = load_tokenizer(directory)
-    for token in SPECIAL_TOKENS:
-        token_id(tokenizer, token)
+    both_sides = [*train.sources, *train.targets]  # they share one embedding
+    tokenizer = tokenizer_in(directory, vocabulary, both_sides, create_tokenizer)
     examples = ParallelExamples(train, tokenizer, config.seed, text.max_length, config.batch_tokens)
     held_out = ParallelExamples(validation, tokenizer, 0, text.max_length)
     for split, files in ((examples, text.text), (held_out, text.validation)):
@@ -199,18 +190,7 @@ def prepare_translation(
     spacing = Spacing.learn(examples.text.targets, tokenizer)
     targets = [as_the_tokenizer_writes(target, tokenizer) for target in held_out.text.targets]
     bleu_ceiling = bleu(round_trip(targets, tokenizer, spacing), targets) if targets else None
-    settings = {
-        "task": TRANSLATION.task,
-        "training": asdict(config),
-        "vocabulary": asdict(vocabulary),
-        "corpus": {
-            "name": name,
-            "validation": [path.name for path in text.validation] or text.validation_fraction,
-            "pairs": len(examples.sources),
-            "digest": hashlib.sha256(json.dumps([examples.sources, examples.targets]).encode()).hexdigest()[:16],
-            "max_length": text.max_length,
-        },
-    }
+    facts = describe_parallel(examples, held_out, unknown, tokenizer, bleu_ceiling)
     return TranslationTask(
         TRANSLATION,
         config,
@@ -220,40 +200,34 @@ def prepare_translation(
         replace(held_out.text, targets=targets),
         text.max_length,
         bleu,
-        settings,
-        "\n  ".join([f"Text: {printable(name)}", *_describe_text(examples, held_out, unknown, tokenizer, bleu_ceiling)]),
+        translation_settings(text, vocabulary, config, examples),
+        "\n  ".join([f"Text: {printable(corpus_name(text))}", *facts]),
         spacing,
         bleu_ceiling,
     )
 
 
-def _describe_text(
-    examples: ParallelExamples,
-    held_out: ParallelExamples,
-    unknown: Sequence[UnknownText],
-    tokenizer: Tokenizer,
-    bleu_ceiling: float | None,
-) -> Iterator[str]:
-    """Describe the training and validation text, a line for each fact. `unknown` is that of the sources and the targets."""
-    tokens = int(examples.epoch(0).lengths.sum())
-    yield f"Training: {len(examples.sources):,} pairs, {tokens:,} tokens; vocabulary: {vocabulary_size(tokenizer):,}"
-    yield f"Validation: {len(held_out.sources):,} pairs"
-    for name, split in (("training", examples), ("validation", held_out)):
-        if split.skipped:
-            yield f"Skipped in {name}: {split.describe_skipped()}."
-    if not held_out.sources:
-        yield "There will be no evaluation: use --validation, or raise --validation-fraction."
-    elif bleu_ceiling is not None:
-        yield f"Ceiling of BLEU: {bleu_ceiling:.1f}, that of the validation targets themselves, tokenized and decoded."
-    for name, side in zip(("sources", "targets"), unknown, strict=True):
-        yield f"Training {name}: {side.describe()}"
-    if count := sum(examples.unk_id in target for target in examples.targets):
-        yield f"{count:,} training targets contain {UNK}, which is not learned."
-    training_pairs = {*zip(examples.text.sources, examples.text.targets, strict=True)}
-    if count := sum(pair in training_pairs for pair in zip(held_out.text.sources, held_out.text.targets, strict=True)):
-        yield f"Warning: {count:,} validation pairs are also in the training text."
-    if (count := sum(map(eq, examples.sources, examples.targets))) > len(examples.sources) / 2:
-        yield f"Warning: in {count:,} pairs source and target are equal."
+def corpus_name(text: ParallelTextOptions) -> str:
+    """Return the names of the files with the training text."""
+    return " and ".join(path.name for path in text.text)
+
+
+def translation_settings(
+    text: ParallelTextOptions, vocabulary: VocabularyOptions, config: TranslationConfig, examples: ParallelExamples
+) -> dict[str, Any]:
+    """Collect everything that determines the results of a run, for run.json."""
+    return {
+        "task": TRANSLATION.task,
+        "training": asdict(config),
+        "vocabulary": asdict(vocabulary),
+        "corpus": {
+            "name": corpus_name(text),
+            "validation": [path.name for path in text.validation] or text.validation_fraction,
+            "pairs": len(examples.sources),
+            "digest": hashlib.sha256(json.dumps([examples.sources, examples.targets]).encode()).hexdigest()[:16],
+            "max_length": text.max_length,
+        },
+    }
 
 
 def validation_batches(epoch: ParallelEpoch) -> list[ParallelBatch]:

@@ -43,7 +43,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),
     "training/pretraining": ("pretrain",),
-    "training/translation.py": ("train-translator",),
+    "training/translation": ("train-translator",),
 }
 """The commands that print the messages of a module or package. A module with a new message about an option is added here.
 
