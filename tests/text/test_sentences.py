@@ -82,7 +82,7 @@ def test_stops_inside_a_sentence(text: str) -> None:
 
 def test_every_stop_of_unicode_ends_a_sentence() -> None:
     """Each character with the property Sentence_Terminal, before white space and a letter. The comma of Burmese has it too."""
-    stops = [chr(code) for code in range(sys.maxunicode) if regex.match(r"\p{Sentence_Terminal}", chr(code))]
+    stops = regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(sys.maxunicode + 1))))
     assert len(stops) > 150
     assert [stop for stop in stops if len(split_sentences(f"अब{stop} कब")) != 2] == ["\u104a"]
 

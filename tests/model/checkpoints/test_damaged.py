@@ -19,7 +19,7 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokeni
 CONFIG = BertConfig(
     vocab_size=12, hidden_size=4, num_hidden_layers=1, num_attention_heads=2, intermediate_size=4, max_position_embeddings=8
 )
-CHECKPOINTS = 500
+CHECKPOINTS = 200
 ODD_VALUES = [
     None,
     True,
@@ -87,7 +87,7 @@ def load(folder: Path) -> tuple[str, str]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("without_shape_checks")
 def test_damaged_checkpoint_is_loaded_or_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each of 500 checkpoints is loaded, or raises ValueError or FileNotFoundError with the path in the message.
+    """Each of 200 checkpoints is loaded, or raises ValueError or FileNotFoundError with the path in the message.
 
     None takes more than 5 seconds, and all together take less than half a gigabyte of memory.
     """
