@@ -25,7 +25,7 @@ class Equations:
     """List all equations, or show one with its code and an example, computed step by step.
 
     With a name, every argument of the equation is an option, and the arguments that are not given are those of the example:
-    minibert equations softmax --scores "[[1, 2, 3]]"
+    minibert equations softmax --scores "[[1, 2, 3]]". Sizes are at most 32,768.
     """
 
     name: Annotated[Positional[str | None], arg(metavar="[NAME]")] = None

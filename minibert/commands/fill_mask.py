@@ -33,6 +33,7 @@ def run(options: FillMask) -> int:
         raise UsageError(f"--top must be at least 1, not {options.top}")
     check_text(options.text)
     from minibert.study.fill_mask import fill_mask, load_masked_lm, unknown_words
+    from minibert.text.tokenizer import special_token
 
     try:
         model, tokenizer = load_masked_lm(options.checkpoint)
@@ -49,8 +50,9 @@ def run(options: FillMask) -> int:
         return 0
     from rich.table import Table
 
+    mask = printable(special_token(tokenizer, "[MASK]"))
     for number, ranked in enumerate(predictions, start=1):
-        table = Table(title=f"[MASK] {number} of {len(predictions)}", title_justify="left")
+        table = Table(title=f"{mask} {number} of {len(predictions)}", title_justify="left")
         table.add_column("prediction")
         table.add_column("probability", justify="right")
         for prediction in ranked:

@@ -27,16 +27,24 @@ class Runs:
 
 
 def run(options: Runs) -> int:
-    """Print the table, and write the figure if a file is given."""
+    """Print the table, and write the figure if a file is given. Return 1 if a folder that was named is left out."""
     from minibert.study.figures import save_png
     from minibert.study.run_figures import comparison_figure
     from minibert.training.records import compare_runs, different_settings
 
     if not options.directories:
         raise UsageError("give at least one folder of a training run, such as runs/quickstart")
-    runs = [run for directory in options.directories for run in _read_runs(directory)]
+    runs: list[tuple[Path, RunRecord]] = []
+    problems: list[UsageError] = []
+    for directory in options.directories:
+        try:
+            runs += _read_runs(directory)
+        except UsageError as error:
+            problems.append(error)
     if not runs:
-        raise UsageError("none of these runs can be read")
+        raise problems[0] if problems else UsageError("none of these runs can be read")
+    for problem in problems:
+        report(f"left out: {problem}")
     records = [record for _, record in runs]
     if len({record.name for record in records}) < len(records):
         records = [replace(record, name=str(folder)) for folder, record in runs]
@@ -50,7 +58,7 @@ def run(options: Runs) -> int:
     if options.figure is not None:
         save_png(comparison_figure(records), options.figure)
         say(f"written: {printable(options.figure)}")
-    return 0
+    return 1 if problems else 0
 
 
 def _print_table(rows: list[dict[str, str]]) -> None:

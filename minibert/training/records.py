@@ -3,6 +3,7 @@
 import json
 import math
 import pkgutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -144,7 +145,18 @@ def _parse(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None
+    is_entry = isinstance(entry, dict) and type(entry.get("step")) is int and 0 < entry["step"] < sys.maxsize
+    return entry if is_entry and all(map(_is_value, entry.values())) else None
+
+
+def _is_value(value: object) -> bool:
+    """Return True for the values of an entry: numbers, truth values, null, and lists of the learning rates of groups."""
+    values = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(each, bool) or _is_number(each) for each in values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_settings(directory: Path) -> dict[str, Any]:

@@ -194,5 +194,8 @@ def test_a_folder_whose_name_is_not_utf8(checkpoint: Path, tmp_path: Path, capsy
     assert main(["fill-mask", str(folder), "a [MASK]", "--json"]) == 0
     pytest.importorskip("transformers")
     assert main(["verify", str(folder), "--ids", "1"]) == 0
+    reference = str(tmp_path / "reference.safetensors")
+    assert main(["verify", str(folder), "--ids", "1", "--save-reference", reference]) == 0
+    assert main(["verify", str(folder), "--reference", reference]) == 0
     assert main(["verify", str(folder), "--ids", "1", "--figure", str(folder)]) == 1
     assert f"{tmp_path}/caf\\udce9: is a folder, where a file is needed" in capsys.readouterr().err

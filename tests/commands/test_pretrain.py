@@ -369,6 +369,11 @@ def test_a_run_that_cannot_be_compared_does_not_hide_the_others(
     assert f"{tmp_path / 'torn'}: 3 steps have no entry in metrics.jsonl" in shown.err
     assert "damaged/run.json: is not JSON" in refused(capsys, ["runs", str(tmp_path / "damaged")])
     assert main(["runs", str(tmp_path / "begun"), "--figure", str(tmp_path / "one.png")]) == 0
+    capsys.readouterr()
+    assert main(["runs", str(tmp_path / "damaged"), str(tmp_path / "complete"), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert [row["run"] for row in json.loads(shown.out)] == ["complete"]
+    assert "left out: " in shown.err
 
 
 def test_resume_alone_continues_with_the_options_of_the_run(

@@ -66,3 +66,19 @@ class TestTermsWithoutTargets:
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_an_evaluation_that_is_not_finite_has_no_metrics(bad: float) -> None:
     assert validation_entry({"mlm": Score(bad, 0.5, 8), "nsp": Score(None, None, 0)}) == {}
+
+
+@pytest.mark.parametrize(
+    "damaged", ['"seconds": {"a": 1}', '"tokens": "many"', '"step": -5', '"step": true, "tokens": []', '"mlm_loss": [[1]]']
+)
+def test_entries_with_other_values_than_numbers_are_left_out(tmp_path: Path, damaged: str) -> None:
+    """The step counts as lost, and the table has the other steps."""
+    (tmp_path / "run.json").write_text(json.dumps(SETTINGS))
+    append_metrics(tmp_path, entry_of(STEP))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, ' + damaged + "}\n")
+    append_metrics(tmp_path, entry_of(replace(STEP, number=3)))
+    record = RunRecord.read(tmp_path)
+    assert [entry["step"] for entry in record.metrics] == [1, 3]
+    assert record.lost_steps == 1
+    assert compare_runs([record])[0]["step"] == "3/9"

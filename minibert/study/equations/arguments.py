@@ -16,6 +16,8 @@ from minibert import equations
 CONSTANTS = {"inf": math.inf, "nan": math.nan, "true": True, "false": False, "null": None, "none": None}
 """Names that are allowed in a value, next to Python's True, False and None."""
 NUMBERS = '1.5 or "[[1, 2], [3, 4]]"'
+MAX_SIZE = 32_768
+"""Largest whole number for an equation that returns a tensor: it may be a size, and a mask of this size has a gigabyte."""
 EXPECTED: dict[type, str] = {int: "a whole number, such as 3", float: "a number, such as 0.5", bool: "true or false"}
 
 
@@ -32,6 +34,8 @@ def read_arguments(function: Callable[..., Any], given: Mapping[str, str]) -> di
     for name, text in given.items():
         try:
             arguments[name] = _convert(parameters[name].annotation, text)
+            if parameters[name].annotation is int and arguments[name] > MAX_SIZE and _is_tensor(_returned(function)):
+                raise ValueError(f"is too large for an example, expected at most {MAX_SIZE}")
         except ValueError as error:
             raise ValueError(f"--{name} {_shortened(text)}: {error}") from None
     return arguments
@@ -58,6 +62,8 @@ def _convert(annotation: Any, text: str) -> Any:
     kind = alternatives[0]
     if get_origin(kind) is Literal:
         return _choice(text, get_args(kind))
+    if kind is torch.device:
+        return torch.device(_choice(text, ("cpu",)))
     if get_origin(kind) is Callable:
         return getattr(equations, _choice(text, _functions_of_one_tensor()))
     value = _literal(text)
@@ -91,7 +97,10 @@ def _tensor(kind: Any, value: Any) -> Tensor:
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"expected a number, or lists of equal lengths, such as {NUMBERS}") from None
     if "float64" in kind.dtypes:
-        return numbers.to(torch.get_default_dtype())
+        rounded = numbers.to(torch.get_default_dtype())
+        if not rounded.isinf().equal(numbers.isinf()):
+            raise ValueError(f"has a number that is too large for {rounded.dtype}")
+        return rounded
     is_bool = "bool" in kind.dtypes
     exact = numbers.bool() if is_bool else numbers.long()
     if not exact.eq(numbers).all():
@@ -132,6 +141,10 @@ def _functions_of_one_tensor() -> list[str]:
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    return inspect.signature(function).return_annotation
 
 
 def _is_tensor(kind: Any) -> bool:

@@ -42,7 +42,7 @@ class Computed:
     def numbers(self) -> str:
         """The value as text: tensors with four decimals, one line per row."""
         if not isinstance(self.value, Tensor):
-            return str(self.value) if self.value == round(self.value) else f"{self.value:.6g}"
+            return str(self.value) if isinstance(self.value, int) or self.value.is_integer() else f"{self.value:.6g}"
         return np.array2string(self.value.detach().numpy(), precision=4, suppress_small=True, separator=" ")
 
     @property

@@ -31,6 +31,7 @@ from minibert.model.checkpoints.names import insert_number, split_number
 from minibert.model.checkpoints.weights import PICKLED_FILE, WEIGHTS_FILE, write_weights
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import record
+from minibert.printable import printable
 from minibert.study.verify.inputs import Inputs
 
 Stages = dict[str, Tensor]
@@ -256,7 +257,7 @@ class ReferenceStages:
         """Save inputs and stages as one safetensors file, atomically."""
         tensors = {f"{INPUT_PREFIX}{name}": tensor for name, tensor in self.inputs.items()} | self.stages
         metadata = {
-            "checkpoint": self.checkpoint,
+            "checkpoint": printable(self.checkpoint),  # metadata is UTF-8, a folder's name may not be
             "made_with": self.made_with,
             "order": json.dumps(list(self.stages)),
             "token_ids": json.dumps(self.token_ids),

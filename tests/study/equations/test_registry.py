@@ -312,6 +312,10 @@ def test_own_numbers_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> 
         ("layer_norm --eps none", "--eps none: expected a number, such as 0.5"),
         ("causal_mask --tokens true", "expected a whole number"),
         ("causal_mask --tokens -1", "causal_mask cannot be computed with these arguments"),
+        ("causal_mask --tokens 100000", "--tokens 100000: is too large for an example, expected at most 32768"),
+        ("unigram_entropy --vocab-size 1000000000", "--vocab_size 1000000000: is too large for an example"),
+        ("causal_mask --device 3", "--device 3: expected one of cpu"),
+        ("softmax --scores [1e39,0]", "--scores [1e39,0]: has a number that is too large for torch.float32"),
         ("adamw_step --betas 0.9", 'expected 2 values, such as "(0.9, 0.99)"'),
         ("adamw_step --bias-correction 2", "expected true or false"),
         ("clip_by_global_norm --gradients 3", "expected a list of tensors"),
@@ -326,6 +330,13 @@ def test_arguments_that_cannot_be_used(capsys: pytest.CaptureFixture[str], words
     assert message in shown
     assert shown.startswith("minibert: ")
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["layer_norm --eps inf", "noam_schedule --step 1000000", "causal_mask --device cpu"])
+def test_unusual_numbers_are_computed(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    """Infinity is a number, a step is not a size, and the example is computed on the CPU."""
+    assert main(["equations", *words.split(" ")]) == 0
+    assert words.split(" ")[-1] in capsys.readouterr().out
 
 
 def test_markdown_of_one_equation(capsys: pytest.CaptureFixture[str]) -> None:
