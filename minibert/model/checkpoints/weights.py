@@ -112,7 +112,10 @@ def _read_shards(source: str | Path, index: Path) -> dict[str, Tensor]:
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
-    """Read one file, whatever its name. Safetensors: 8 bytes with the length of the header, then the header, which is JSON."""
+    """Read one file of weights. Its first bytes decide about the format, or else its name.
+
+    A safetensors file begins with 8 bytes for the length of its header, and the header is JSON.
+    """
     with path.open("rb") as file:
         start = file.read(9)
     is_pickle = start.startswith(PICKLE_SIGNATURES) or path.suffix != ".safetensors"
