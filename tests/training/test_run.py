@@ -47,6 +47,15 @@ def weights(run: TrainingRun) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in run.model.parameters()]
 
 
+def test_the_weights_of_the_model_to_begin_with_are_in_memory_once() -> None:
+    """The task keeps that model during the whole run."""
+    start = make().model
+    run = pretraining_run(SMALL, DeviceOptions(device="cpu"), corpus(), TOKENIZER, start=start)
+    for one, other in zip(start.parameters(), run.model.parameters(), strict=True):
+        assert one.data_ptr() == other.data_ptr()
+        assert other.requires_grad
+
+
 @pytest.mark.parametrize("stops", [[1], [3, 4], [4], [7]])
 def test_resumed_run_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int]) -> None:
     """Saved in the middle and at the end of an epoch, with dropout; resumed in new objects with another random state."""
