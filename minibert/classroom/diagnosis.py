@@ -1,6 +1,7 @@
 """The mistake in a learner's attention function: the entry of the catalogue that computes the same."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -50,40 +51,63 @@ def diagnose_attention(outputs: Mapping[str, Tensor]) -> Diagnosis | None:
     """
     if not outputs:
         return None
-    if _gives(scaled_dot_product_attention, outputs):
+    if _difference(scaled_dot_product_attention, outputs) < math.inf:
         return Diagnosis(agrees=True)
     one_mask = dict([next(iter(outputs.items()))])
     for compared in (outputs, one_mask):
-        if not _gives(scaled_dot_product_attention, compared):
-            for mistakes, function in _variants():
-                if _gives(function, compared):
-                    return Diagnosis(agrees=False, mistakes=mistakes)
+        if _difference(scaled_dot_product_attention, compared) < math.inf:
+            continue
+        # A mask of a billion and an inverted mask differ by rounding only, so the closest mistake is the right one.
+        differences = [(_difference(function, compared), mistakes) for mistakes, function in _single_mistakes()]
+        smallest, closest = min(differences, key=lambda difference: difference[0])
+        if smallest < math.inf:
+            return Diagnosis(agrees=False, mistakes=closest)
+        for mistakes, function in _pairs_of_mistakes():
+            if _difference(function, compared) < math.inf:
+                return Diagnosis(agrees=False, mistakes=mistakes)
     return Diagnosis(agrees=False)
 
 
-def _gives(function: Callable[..., Tensor], outputs: Mapping[str, Tensor]) -> bool:
-    """Return True if a function computes these outputs, for every query that it lets attend to some key.
+def _difference(function: Callable[..., Tensor], outputs: Mapping[str, Tensor]) -> float:
+    """Return the largest difference between the results of a function and these outputs, infinity if it is no rounding.
 
-    The results of other queries are not compared: zeros here, and NaN or the mean of all values in learners' code.
+    Queries that the function lets attend to no key are not compared: their results are zeros here, and NaN or the mean of all
+    values in learners' code.
     """
+    largest = 0.0
     for name, output in outputs.items():
         expected = function(*probes(output.dtype)[name])
         empty = expected.eq(0).all(dim=-1, keepdim=True)
-        if empty.all() or not torch.allclose(expected, output.masked_fill(empty, 0.0), TOLERANCE, TOLERANCE, equal_nan=True):
-            return False
-    return True
+        compared = output.masked_fill(empty, 0.0)
+        if empty.all() or not torch.allclose(expected, compared, TOLERANCE, TOLERANCE, equal_nan=True):
+            return math.inf
+        largest = max(largest, (expected - compared).nan_to_num().abs().max().item())
+    return largest
 
 
-def _variants() -> Iterator[tuple[tuple[Mistake, ...], Callable[..., Tensor]]]:
-    """Return the mistakes of attention, and the pairs of them that can be combined, with the functions that have them."""
-    mistakes = [mistake for mistake in MISTAKES.values() if mistake.kind is not Kind.EQUIVALENT]
-    ordinary = [mistake for mistake in mistakes if mistake.function in (scaled_dot_product_attention, softmax)]
-    for mistake in ordinary:
+Variant = tuple[tuple[Mistake, ...], Callable[..., Tensor]]
+"""Mistakes, and a function that has them."""
+
+
+def _attention_mistakes() -> list[Mistake]:
+    """Return the mistakes of attention and of its softmax."""
+    functions = (scaled_dot_product_attention, softmax)
+    return [mistake for mistake in MISTAKES.values() if mistake.function in functions and mistake.kind is not Kind.EQUIVALENT]
+
+
+def _single_mistakes() -> Iterator[Variant]:
+    """Return the mistakes of attention, of its softmax and of the online softmax."""
+    for mistake in _attention_mistakes():
         yield (mistake,), _attention_with(mistake)
-    for mistake in (mistake for mistake in mistakes if mistake.function is online_softmax_attention):
-        for size in BLOCK_SIZES:
-            yield (mistake,), partial(variant(mistake), block_size=size)
-    for pair in combinations(ordinary, 2):
+    for mistake in MISTAKES.values():
+        if mistake.function is online_softmax_attention and mistake.kind is not Kind.EQUIVALENT:
+            for size in BLOCK_SIZES:
+                yield (mistake,), partial(variant(mistake), block_size=size)
+
+
+def _pairs_of_mistakes() -> Iterator[Variant]:
+    """Return the pairs of mistakes that can be combined."""
+    for pair in combinations(_attention_mistakes(), 2):
         try:
             yield pair, _attention_with(*pair)
         except ValueError:  # both edit the same line

@@ -60,14 +60,15 @@ def _convert(annotation: Any, text: str) -> Any:
     """Convert a text to the type of a parameter."""
     alternatives = _alternatives(annotation)
     kind = alternatives[0]
+    if type(None) in alternatives and text.strip().lower() in ("none", "null"):
+        return None
     if get_origin(kind) is Literal:
         return _choice(text, get_args(kind))
     if kind is torch.device:
         return torch.device(_choice(text, ("cpu",)))
     if get_origin(kind) is Callable:
         return getattr(equations, _choice(text, _functions_of_one_tensor()))
-    value = _literal(text)
-    return None if value is None and type(None) in alternatives else _typed(kind, value)
+    return _typed(kind, _literal(text))
 
 
 def _typed(kind: Any, value: Any) -> Any:
