@@ -98,7 +98,7 @@ def test_other_encodings(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("stream", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_closed_streams(stream: str) -> None:
-    done = run(f"{{ minibert --help && minibert tokenize nowhere a; }} {stream}; echo code $? >&2")
+    done = run(f"{{ minibert --help && minibert tokenize ./nowhere a; }} {stream}; echo code $? >&2")
     assert b"Traceback" not in done.stdout + done.stderr
     assert b"code 2" in done.stderr
 
