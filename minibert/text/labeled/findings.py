@@ -1,0 +1,81 @@
+"""Findings: faults and oddities in labeled data, with file and line."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from minibert.printable import printable
+
+RowT = TypeVar("RowT")
+"""A row of labeled data: the input of one prediction and its label."""
+
+ERRORS_LISTED = 5
+"""Number of errors in the message of an exception."""
+
+
+class LabeledDataError(ValueError):
+    """Labeled data that cannot be used. The message contains the file, the line and what to do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault or an oddity in labeled data, and what was done about it.
+
+    >>> print(Finding("train.tsv", 3, "has no label; label it, or delete the row", is_error=True))
+    train.tsv, line 3: has no label; label it, or delete the row
+    """
+
+    file: str
+    """Path of the file, or name of the dataset."""
+    line: int | None
+    """Number of the line, starting at 1. None: the finding concerns the whole file."""
+    message: str
+    """What is wrong, and what was done about it or what to do."""
+    is_error: bool = False
+    """True: the row cannot be used, and no training starts. False: it was repaired, or is only unusual."""
+    unit: Literal["line", "row"] = "line"
+    """What `line` counts. Data without lines, such as Parquet, has rows, which are counted from 1."""
+
+    def __str__(self) -> str:
+        place = "" if self.line is None else f", {self.unit} {self.line}"
+        return printable(f"{self.file}{place}: {self.message}")
+
+
+@dataclass(frozen=True)
+class LabeledData(Generic[RowT]):
+    """The rows of a file or dataset and the findings of its reader.
+
+    Rows that could be repaired without ambiguity are repaired. Rows that cannot be used are left out, each with a finding that
+    is an error.
+    """
+
+    rows: list[RowT]
+    findings: list[Finding] = field(default_factory=list)
+    name: str = ""
+    """Name for display."""
+    digest: str = ""
+    """Identifier of the contents, such as the SHA-256 of a file. Equal contents have equal digests."""
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that prevent training."""
+        return errors_in(self.findings)
+
+
+def errors_in(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that prevent training."""
+    return [finding for finding in findings if finding.is_error]
+
+
+def refuse_errors(findings: Iterable[Finding], advice: str = "`minibert finetune … --check` lists all of them") -> None:
+    """Raise an exception that lists the first errors, if there are any.
+
+    Raises: LabeledDataError.
+    """
+    errors = errors_in(findings)
+    if len(errors) == 1:
+        raise LabeledDataError(str(errors[0]))
+    if errors:
+        listed = "".join(f"\n  {error}" for error in errors[:ERRORS_LISTED])
+        more = f"\n  and {len(errors) - ERRORS_LISTED:,} more; {advice}" if errors[ERRORS_LISTED:] else ""
+        raise LabeledDataError(f"the labeled data has {len(errors):,} errors:{listed}{more}")

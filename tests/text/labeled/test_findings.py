@@ -1,0 +1,38 @@
+"""Findings: their text, and the refusal of data with errors."""
+
+import pytest
+
+from minibert.text.labeled.findings import ERRORS_LISTED, Finding, LabeledData, LabeledDataError, refuse_errors
+
+
+def test_a_finding_is_one_line_that_names_the_file_and_the_line() -> None:
+    assert str(Finding("a.tsv", 3, "is odd")) == "a.tsv, line 3: is odd"
+    assert str(Finding("a.parquet", 3, "is odd", unit="row")) == "a.parquet, row 3: is odd"
+    assert str(Finding("a.tsv", None, "is odd")) == "a.tsv: is odd"
+
+
+def test_text_of_a_file_cannot_change_the_display() -> None:
+    assert str(Finding("a\x1b[31m.tsv", 1, "label 'x\u2028y'")) == "a\\u001b[31m.tsv, line 1: label 'x\\u2028y'"
+
+
+def test_data_without_errors_is_not_refused() -> None:
+    refuse_errors([Finding("a.tsv", 1, "is odd")])
+
+
+def test_a_single_error_is_the_message() -> None:
+    error = Finding("a.tsv", 7, "has no label", is_error=True)
+    data = LabeledData([], [Finding("a.tsv", 1, "is odd"), error])
+    assert data.errors == [error]
+    with pytest.raises(LabeledDataError, match=r"^a\.tsv, line 7: has no label$"):
+        refuse_errors(data.findings)
+
+
+def test_the_first_of_many_errors_are_listed_and_the_others_counted() -> None:
+    errors = [Finding("a.tsv", line, "has no label", is_error=True) for line in range(1, ERRORS_LISTED + 4)]
+    with pytest.raises(LabeledDataError) as caught:
+        refuse_errors(errors)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == ERRORS_LISTED + 2
+    assert lines[ERRORS_LISTED] == f"  {errors[ERRORS_LISTED - 1]}"
+    assert "3 more" in lines[-1]
+    assert "--check" in lines[-1]
