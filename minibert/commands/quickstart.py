@@ -216,7 +216,7 @@ def _fine_tune(task: "Task", folder: Path, stop: StopSignal) -> float:
             if isinstance(event, StepDone) and stop.number is not None:
                 job.stop()
     stop.check()
-    accuracy: float = RunRecord.read(folder).evaluations[-1]["validation_classification_accuracy"]
+    accuracy: float = RunRecord.read(folder).evaluations[-1]["validation_accuracy"]
     return accuracy
 
 

@@ -19,20 +19,21 @@ from minibert.equations import sinusoidal_positions
 from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
 from minibert.text.batching import batches_by_length
-from minibert.text.classification import ClassificationExamples, LabeledText
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingExamples
 from minibert.text.from_options import make_tokenizer
+from minibert.text.labeled.text_rows import TextRow
 from minibert.text.module_families import MODULE_FAMILIES, label_by_module
 from minibert.text.options import ExampleConfig, VocabularyOptions
 from minibert.text.pair_statistics import length_accuracy
 from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import vocabulary_size
-from minibert.training.classification import CLASSIFICATION, ClassificationTask
+from minibert.training.classification import CLASSIFICATION, Classification
 from minibert.training.distributed import Processes
+from minibert.training.finetuning import FineTuning, with_dropout
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.options import ClassificationConfig, DeviceOptions, PretrainingConfig
+from minibert.training.options import DeviceOptions, FineTuningConfig, PretrainingConfig
 from minibert.training.pretraining import PRETRAINING, PretrainingObjective, PretrainingTask
 from minibert.training.pretraining_text import mlm_baselines
 from minibert.training.run import TrainingRun
@@ -59,7 +60,8 @@ LABELS_PER_CLASS = 8
 TEST_TEXTS_PER_CLASS = 50
 FINE_TUNING_LEARNING_RATES: dict[Start, float] = {"pretrained": 1e-3, "from scratch": 1e-3}
 """Best learning rates on separate modules: of 5e-4 and 1e-3, and from scratch of 5e-4, 1e-3 and 2e-3."""
-FINE_TUNING_BATCH_TOKENS = 512
+FINE_TUNING_BATCH_SIZE = 12
+FINE_TUNING_DROPOUT = 0.1
 FINE_TUNING_SEEDS = (0, 1, 2)
 
 
@@ -201,45 +203,31 @@ def quickstart_validation_batches(data: QuickstartData, seed: int) -> list[Pretr
     return [epoch.batch(indices) for indices in epoch.batch_indices(partial(batches_by_length, max_tokens=TOKENS_PER_BATCH))]
 
 
-@dataclass(frozen=True)
-class QuickstartFineTuning(ClassificationTask):
-    """Fine-tuning from the pretrained encoder or from scratch."""
-
-    start: Start
-
-    def make_model(self) -> BertForSequenceClassification:
-        model = BertForSequenceClassification(self.model_config)
-        mimetic_initialization(model)
-        if self.start == "pretrained":
-            model.bert.load_state_dict(self.encoder.bert.state_dict())
-        return model
-
-
 def fine_tuning_task(
     encoder: BertForPreTraining, start: Start, data: QuickstartData, epochs: int, seed: int
-) -> QuickstartFineTuning:
+) -> FineTuning[TextRow]:
     """Create one fine-tuning task: which module family is this docstring from?
 
     Args:
         encoder: the pretrained model. Training from scratch uses only its config.
         seed: seed of the labeled texts, the initial weights, order and dropout.
     """
-    config = ClassificationConfig(
-        epochs=epochs, batch_tokens=FINE_TUNING_BATCH_TOKENS, learning_rate=FINE_TUNING_LEARNING_RATES[start], seed=seed
+    config = FineTuningConfig(
+        epochs=epochs,
+        batch_size=FINE_TUNING_BATCH_SIZE,
+        learning_rate=FINE_TUNING_LEARNING_RATES[start],
+        dropout=FINE_TUNING_DROPOUT,
+        seed=seed,
     )
+    task_type = Classification(tuple(MODULE_FAMILIES), max_length=EXAMPLES.max_length)
     texts = label_by_module(data.train_documents, LABELS_PER_CLASS, np.random.default_rng(seed))
-    train = ClassificationExamples(texts, data.tokenizer, EXAMPLES.max_length, seed)
-    test = ClassificationExamples(test_texts(data), data.tokenizer, EXAMPLES.max_length, seed).epoch(0)
-    task = QuickstartFineTuning(
+    task = FineTuning(
+        task_type,
         config,
-        encoder,
-        list(MODULE_FAMILIES),
+        partial(new_classifier, encoder, start, task_type, config),
         data.tokenizer,
-        train,
-        [test.batch(indices) for indices in test.batch_indices(partial(batches_by_length, max_tokens=TOKENS_PER_BATCH))],
-        settings={},
-        summary=f"{len(texts)} labeled texts",
-        start=start,
+        texts,
+        test_texts(data),
     )
     settings: dict[str, Any] = {
         "task": CLASSIFICATION.task,
@@ -249,12 +237,23 @@ def fine_tuning_task(
     return replace(task, settings=settings)
 
 
-def test_texts(data: QuickstartData) -> list[LabeledText]:
+def new_classifier(
+    encoder: BertForPreTraining, start: Start, task_type: Classification, config: FineTuningConfig
+) -> BertForSequenceClassification:
+    """Create the network to fine-tune: the pretrained encoder, or initial weights, with a new classification head."""
+    model = BertForSequenceClassification(with_dropout(task_type.model_config(encoder.config), config.dropout))
+    mimetic_initialization(model)
+    if start == "pretrained":
+        model.bert.load_state_dict(encoder.bert.state_dict())
+    return model
+
+
+def test_texts(data: QuickstartData) -> list[TextRow]:
     """Select the labeled test texts, the same for all seeds."""
     return label_by_module(data.validation_documents, TEST_TEXTS_PER_CLASS, np.random.default_rng(0))
 
 
-def majority_accuracy(texts: Iterable[LabeledText]) -> float:
+def majority_accuracy(texts: Iterable[TextRow]) -> float:
     """Compute the accuracy of always predicting the most frequent class."""
     counts = Counter(text.label for text in texts)
     return max(counts.values()) / counts.total()

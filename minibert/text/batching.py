@@ -105,6 +105,27 @@ def batches_by_length(lengths: IntArray, generator: np.random.Generator, max_tok
     return batches
 
 
+def batches_of_similar_length(lengths: IntArray, generator: np.random.Generator, batch_size: int) -> list[IntArray]:
+    """Group examples of similar length into batches of `batch_size`, so that there is little padding.
+
+    Every example is in exactly one batch. The examples are shuffled, sorted by length within blocks of 16 batches, and split
+    into batches; then the batches are shuffled. One batch may be smaller.
+
+    `functools.partial(batches_of_similar_length, batch_size=32)` is a `BatchSampler`.
+
+    >>> batches = batches_of_similar_length(np.array([3, 9, 3, 9]), np.random.default_rng(0), batch_size=2)
+    >>> sorted(sorted(batch.tolist()) for batch in batches)
+    [[0, 2], [1, 3]]
+    """
+    order, batches = generator.permutation(len(lengths)), []
+    for start in range(0, len(order), 16 * batch_size):
+        block = order[start : start + 16 * batch_size]
+        by_length = block[np.argsort(lengths[block], kind="stable")]
+        batches += [by_length[first : first + batch_size] for first in range(0, len(block), batch_size)]
+    generator.shuffle(batches)
+    return batches
+
+
 def split_by_tokens(order: IntArray, lengths: IntArray, max_tokens: int) -> list[IntArray]:
     """Split `order` into consecutive batches of at most `max_tokens` tokens, including padding.
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minibert.text.classification import LabeledText
 from minibert.text.corpus import Document
+from minibert.text.labeled.text_rows import TextRow
 
 MODULE_FAMILIES: dict[str, tuple[str, ...]] = {
     "neural networks": ("torch.nn", "torch.optim"),
@@ -43,19 +43,19 @@ MODULE_FAMILIES: dict[str, tuple[str, ...]] = {
 """Names of the classes, each with its packages and modules."""
 
 
-def label_by_module(documents: Iterable[Document], per_class: int, generator: np.random.Generator) -> list[LabeledText]:
+def label_by_module(documents: Iterable[Document], per_class: int, generator: np.random.Generator) -> list[TextRow]:
     """Label docstrings by the family of their module, and draw up to `per_class` texts of each class.
 
     Only docstrings of at least two sentences are used.
     """
-    by_class: list[list[Document]] = [[] for _ in MODULE_FAMILIES]
+    by_class: dict[str, list[Document]] = {label: [] for label in MODULE_FAMILIES}
     for document in documents:
-        for label, packages in enumerate(MODULE_FAMILIES.values()):
+        for label, packages in MODULE_FAMILIES.items():
             is_member = any(document.source == name or document.source.startswith(f"{name}.") for name in packages)
             if is_member and len(document.sentences) >= 2:
                 by_class[label].append(document)
     return [
-        LabeledText(" ".join(found[index].sentences), label)
-        for label, found in enumerate(by_class)
+        TextRow(" ".join(found[index].sentences), label=label)
+        for label, found in by_class.items()
         for index in sorted(generator.permutation(len(found))[:per_class])
     ]

@@ -22,6 +22,13 @@ none: no second segment. An example is as many whole sentences as fit, across do
 "full sentences" in section 4.2).
 """
 
+Cut = Literal["end", "head+tail"]
+"""Part of a long text that is left out.
+
+end: the end of the text.
+head+tail: the middle. A quarter of the kept tokens are from the beginning, the others from the end (Sun et al. 2019).
+"""
+
 LettersTask = Literal["copy", "reverse", "sort"]
 """Operation that a model learns to apply to a sequence of letters."""
 

@@ -1,135 +1,144 @@
-"""Fine-tuning for sequence classification: one label per text (Devlin et al. 2019, section 4.1)."""
+"""Fine-tuning for sequence classification and regression: labels of a text or a pair (Devlin et al. 2019, section 4.1)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
+from scipy.special import expit, softmax
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor
 
-from minibert.equations import cross_entropy
-from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
-from minibert.text.batching import BatchSampler, batches_by_length
-from minibert.text.classification import ClassificationBatch, ClassificationExamples
-from minibert.training.costs import classification_cost
-from minibert.training.distributed import Processes
-from minibert.training.objective import LossSum, count_correct, count_targets
-from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.options import ClassificationConfig, DeviceOptions
-from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
-from minibert.training.run import TrainingRun
+from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy
+from minibert.model import BertConfig, BertForSequenceClassification
+from minibert.text.labeled.examples import Example, LabeledBatch, Target
+from minibert.text.labeled.text_rows import TextRow, encode_texts
+from minibert.text.options import Cut
+from minibert.training.objective import LossSum, count_correct
+from minibert.training.records import Column, TaskMetrics
+from minibert.training.task_type import HeadObjective, Logits, Prediction, Scores, TaskType
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 CLASSIFICATION = TaskMetrics(
     task="classification",
     term="classification",
     columns=(
-        Column("class. loss", "validation_classification_loss", ".3f"),
-        Column("class. acc.", "validation_classification_accuracy", ".1%"),
+        Column("accuracy", "validation_accuracy", ".1%"),
+        Column("Pearson", "validation_pearson", ".3f"),
+        Column("micro F1", "validation_micro_f1", ".1%"),
+        Column("loss", "validation_classification_loss", ".3f", higher_is_better=False),
     ),
 )
+MAIN_METRICS = {
+    "single_label_classification": "accuracy",
+    "multi_label_classification": "micro_f1",
+    "regression": "pearson",
+}
 
 
 @dataclass(frozen=True)
-class ClassificationObjective:
-    """Cross-entropy of one class per text. For `BertForSequenceClassification`."""
+class ClassificationObjective(HeadObjective):
+    """The loss of `BertForSequenceClassification`: the sum over all texts, or over all classes of all texts."""
 
-    def target_counts(self, batch: ClassificationBatch) -> dict[str, int]:
-        return {"classification": count_targets(batch.labels)}
+    term: ClassVar[str] = CLASSIFICATION.term
+    problem_type: ProblemType = "single_label_classification"
+    class_weights: tuple[float, ...] | None = None
+    """Factor on the loss of the texts of each class; None for 1."""
 
-    def loss_sums(self, model: nn.Module, batch: ClassificationBatch) -> dict[str, LossSum]:
-        logits = model(batch.input_ids, batch.attention_mask).logits
-        return {"classification": LossSum(cross_entropy(logits, batch.labels).sum(), count_correct(logits, batch.labels))}
+    def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
+        logits, labels = output.logits, batch.targets["labels"]
+        if self.problem_type == "single_label_classification":
+            losses = cross_entropy(logits, labels)
+            if self.class_weights is not None:
+                weights = torch.tensor(self.class_weights, dtype=losses.dtype, device=losses.device)
+                losses = losses * weights[labels.clamp(min=0)]
+            return {self.term: LossSum(losses.sum(), count_correct(logits, labels))}
+        known, numbers = ~labels.isnan(), labels.to(logits.dtype)
+        if self.problem_type == "regression":
+            return {self.term: LossSum((logits - numbers)[known].square().sum())}
+        losses = binary_cross_entropy(logits, numbers.nan_to_num())
+        return {self.term: LossSum(losses[known].sum(), ((logits > 0) == (numbers > 0.5))[known].sum())}
 
 
 @dataclass(frozen=True)
-class ClassificationTask:
-    """Fine-tuning for sequence classification, with its prepared data."""
+class Classification(TaskType[TextRow]):
+    """One class, any number of independent classes, or a number for each text."""
 
-    metrics: ClassVar[TaskMetrics] = CLASSIFICATION
-    config: ClassificationConfig
-    encoder: BertForPreTraining
-    """Pretrained model; its encoder is fine-tuned."""
-    labels: Sequence[str]
-    """Names of the classes."""
-    tokenizer: Tokenizer
-    train: ClassificationExamples
-    validation: list[ClassificationBatch]
-    settings: dict[str, Any]
-    summary: str
+    command: ClassVar[str] = "classify"
+    network: ClassVar[type[BertForSequenceClassification]] = BertForSequenceClassification
+    task_metrics: ClassVar[TaskMetrics] = CLASSIFICATION
 
-    @property
-    def baselines(self) -> dict[str, float]:
-        return {}
+    labels: tuple[str, ...]
+    """Names of the classes, in the order of the logits. For regression, the name of the number."""
+    problem_type: ProblemType = "single_label_classification"
+    max_length: int = 128
+    """Maximum number of tokens, including special tokens."""
+    cut: Cut = "end"
+    """The part of a longer text that is left out."""
+    class_weights: tuple[float, ...] | None = None
+    """Factor on the loss of the texts of each class; None for 1."""
 
     @property
-    def steps(self) -> int:
-        """Number of optimizer updates in all epochs."""
-        return sum(len(self.train.epoch(epoch).batch_indices(self._batch_sampler)) for epoch in range(self.config.epochs))
+    def main_metric(self) -> Column:
+        main = MAIN_METRICS[self.problem_type]
+        return next(column for column in CLASSIFICATION.columns if column.name == main)
 
     @property
-    def model_config(self) -> BertConfig:
-        """The config of the pretrained model, with the classes and the dropout of fine-tuning."""
-        dropout = self.config.dropout
-        config = replace(
-            self.encoder.config,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            classifier_dropout=None,
-            problem_type="single_label_classification",
-        )
-        return config.with_labels(list(self.labels))
+    def objective(self) -> ClassificationObjective:
+        return ClassificationObjective(self.problem_type, self.class_weights)
 
-    def make_model(self) -> BertForSequenceClassification:
-        """Create the model: the pretrained encoder with a new classification head."""
-        model = BertForSequenceClassification(self.model_config)
-        model.bert.load_state_dict(self.encoder.bert.state_dict())
-        return model
+    def model_config(self, config: BertConfig) -> BertConfig:
+        return replace(config.with_labels(self.labels), problem_type=self.problem_type)
 
-    def make_run(
-        self, device_options: DeviceOptions, processes: Processes
-    ) -> TrainingRun[BertForSequenceClassification, ClassificationBatch]:
-        torch.manual_seed(self.config.seed)
-        steps, model = self.steps, self.make_model()
-        if processes.world_size > 1:
-            torch.manual_seed(self.config.seed + processes.rank)  # different dropout in each process
-        return TrainingRun(
-            model,
-            self.train,
-            ClassificationObjective(),
-            batch_sampler=self._batch_sampler,
-            optimizer=partial(adamw, learning_rate=self.config.learning_rate, weight_decay=self.config.weight_decay),
-            schedule=partial(warmup_linear, steps=steps),
-            steps=steps,
-            max_grad_norm=self.config.max_grad_norm,
-            micro_batch_size=device_options.micro_batch_size,
-            sharding=device_options.sharding,
-            processes=processes,
-        )
+    @classmethod
+    def of_model(cls, config: BertConfig) -> "Classification":
+        labels = tuple(config.id2label.values())
+        inferred = "regression" if len(labels) == 1 else "single_label_classification"
+        return cls(labels, cast("ProblemType", config.problem_type or inferred), config.max_position_embeddings)
 
-    def cost(self, run: TrainingRun[Any, ClassificationBatch]) -> tuple[int, int]:
-        return classification_cost(run.model.config, run.last_batches)
-
-    def evaluate(self, run: TrainingRun[Any, ClassificationBatch]) -> Evaluation | None:
-        if not self.validation:
-            return None
-        scores = run.evaluate(self.validation)
-        if not (entry := validation_entry(scores)):
-            return Evaluation({}, "the loss is not finite")
-        score = scores["classification"]
-        return Evaluation(
-            entry, f"loss {format_metric(score.loss, '.3f')} nats, accuracy {format_metric(score.accuracy, '.1%')}"
-        )
-
-    def describe(self, batches: Sequence[ClassificationBatch]) -> list[str]:
+    def encode(self, rows: Sequence[TextRow], tokenizer: Tokenizer) -> list[Example]:
+        encoded = encode_texts(rows, tokenizer, self.max_length, self.cut)
         return [
-            f"tokens: {' '.join(str(self.tokenizer.id_to_token(number)) for number in ids[keep].tolist())}\n"
-            f"label: {self.labels[label]}"
-            for batch in batches
-            for ids, keep, label in zip(batch.input_ids, batch.attention_mask, batch.labels.tolist(), strict=True)
+            Example(text.input_ids, text.token_type_ids, {"labels": self.target(row)}, number, text.is_cut)
+            for number, (row, text) in enumerate(zip(rows, encoded, strict=True))
         ]
 
-    @property
-    def _batch_sampler(self) -> BatchSampler:
-        return partial(batches_by_length, max_tokens=self.config.batch_tokens)
+    def target(self, row: TextRow) -> Target:
+        """Convert the label of a row to a number or numbers. A label that is not one of this task gives no target."""
+        if self.problem_type == "regression":
+            return [math.nan if row.label is None else float(cast("str", row.label))]
+        if self.problem_type == "multi_label_classification":
+            return [math.nan if row.label is None else float(name in row.label) for name in self.labels]
+        return self.labels.index(row.label) if row.label in self.labels else IGNORE_INDEX
+
+    def logits(self, output: Any) -> Tensor:
+        return cast("Tensor", output.logits)
+
+    def predict(self, rows: Sequence[TextRow], examples: Sequence[Example], logits: Sequence[Logits]) -> list[Prediction]:
+        return [self._predict(each) for each in logits]
+
+    def _predict(self, logits: Logits) -> Prediction:
+        if self.problem_type == "regression":
+            return {"score": float(logits[0])}
+        is_multi_label = self.problem_type == "multi_label_classification"
+        scores = dict(zip(self.labels, map(float, expit(logits) if is_multi_label else softmax(logits)), strict=True))
+        if is_multi_label:
+            return {"labels": [name for name, score in scores.items() if score > 0.5], "scores": scores}
+        label = self.labels[int(logits.argmax())]
+        return {"label": label, "score": scores[label], "scores": scores}
+
+    def score(self, rows: Sequence[TextRow], predictions: Sequence[Prediction]) -> Scores:
+        if self.problem_type == "regression":
+            gold = np.array([float(cast("str", row.label)) for row in rows])
+            return {"pearson": float(np.corrcoef(gold, [each["score"] for each in predictions])[0, 1])}
+        if self.problem_type == "multi_label_classification":
+            pairs = [
+                ({*cast("tuple[str, ...]", row.label)}, {*each["labels"]}) for row, each in zip(rows, predictions, strict=True)
+            ]
+            both, all_names = sum(len(a & b) for a, b in pairs), sum(len(a) + len(b) for a, b in pairs)
+            return {"micro_f1": 2 * both / all_names if all_names else None}
+        correct = [row.label == each["label"] for row, each in zip(rows, predictions, strict=True)]
+        return {"accuracy": float(np.mean(correct))}

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, TransformerConfig
-from minibert.text.classification import ClassificationBatch
 from minibert.text.examples import PretrainingBatch
+from minibert.text.labeled.examples import LabeledBatch
 from minibert.text.parallel import ParallelBatch
 from minibert.training.objective import count_targets
 
@@ -39,14 +39,14 @@ def encoder_products(config: BertConfig, lengths: Tensor) -> int:
     return config.num_hidden_layers * (per_token * int(lengths.sum()) + attention)
 
 
-def classification_cost(config: BertConfig, batches: Iterable[ClassificationBatch]) -> tuple[int, int]:
+def finetuning_cost(config: BertConfig, batches: Iterable[LabeledBatch]) -> tuple[int, int]:
     """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
 
     Counted in the same way as `pretraining_cost`, without the heads.
     """
     tokens = products = 0
     for batch in batches:
-        if (batch.labels != IGNORE_INDEX).any():
+        if any(count_targets(target) for target in batch.targets.values()):
             lengths = batch.attention_mask.sum(dim=1)
             tokens += int(lengths.sum())
             products += encoder_products(config, lengths)

@@ -32,8 +32,8 @@ class Objective(Protocol[BatchT]):
 
 
 def count_targets(labels: Tensor) -> int:
-    """Count the labels that are not `IGNORE_INDEX`."""
-    return int((labels != IGNORE_INDEX).sum())
+    """Count the labels that are not `IGNORE_INDEX`; of floating-point labels, those that are not NaN."""
+    return int((~labels.isnan() if labels.is_floating_point() else labels != IGNORE_INDEX).sum())
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:

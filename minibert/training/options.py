@@ -16,6 +16,8 @@ LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "
 """Peak learning rate of each preset. Devlin et al. 2019, section A.2, for base and large; small models need more."""
 CONTINUED_LEARNING_RATE = 2e-5
 """Peak learning rate of a run that begins with trained weights, as recommended in the README of Google's BERT code."""
+FINE_TUNING_LEARNING_RATE, SMALL_FINE_TUNING_LEARNING_RATE = 5e-5, 1e-3
+"""Peak learning rate of fine-tuning: the highest of Devlin et al. 2019, section A.3; and for a hidden size below 256."""
 DEFAULT_PRESET: Preset = "tiny"
 
 
@@ -119,29 +121,37 @@ class LettersConfig(TranslationConfig):
 
 
 @dataclass(frozen=True)
-class ClassificationConfig:
-    """Hyperparameters of fine-tuning for sequence classification (Devlin et al. 2019, section A.3)."""
+class FineTuningConfig:
+    """Hyperparameters of fine-tuning. The defaults follow Devlin et al. 2019, section A.3."""
 
-    epochs: int = 3
-    """Passes over the labeled texts."""
-    batch_tokens: int = 512
-    """Tokens per step, including padding."""
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
+    epochs: float = 3
+    """Passes over the training data."""
+    batch_size: int = 32
+    """Examples per step, over all processes."""
+    learning_rate: float | None = None
+    """Peak learning rate. None: 5e-5, or 1e-3 for models with a hidden size below 256."""
+    warmup_fraction: float = 0.1
+    """Share of the steps used for linear warm-up. Linear decay to zero follows."""
     weight_decay: float = 0.01
     """Weight decay of matrices and embeddings."""
-    dropout: float = 0.1
-    """Dropout of hidden states and attention weights."""
+    dropout: float | None = None
+    """Dropout of hidden states, attention weights and the head. None: as in the config of the checkpoint."""
     max_grad_norm: float = 1.0
     """Maximum gradient norm; longer gradients are scaled down to it."""
     seed: int = 0
-    """Seed of the classification head, order and dropout."""
+    """Seed of the new head, order and dropout."""
+    precision: Precision = "float32"
+    """float32; bfloat16: float32 weights, matrix products in bfloat16 (autocast); float64: for comparisons."""
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "epochs", "batch_tokens")
-        _positive(self, "learning_rate", "max_grad_norm")
-        _fraction(self, "dropout")
+        _at_least_one(self, "batch_size")
+        _positive(self, "epochs", "learning_rate", "max_grad_norm")
+        _fraction(self, "warmup_fraction", *(["dropout"] if self.dropout is not None else []))
         _not_negative(self, "weight_decay", "seed")
+
+    def peak_learning_rate(self, hidden_size: int) -> float:
+        """Learning rate at the end of warm-up, for a model of this size."""
+        return self.learning_rate or (FINE_TUNING_LEARNING_RATE if hidden_size >= 256 else SMALL_FINE_TUNING_LEARNING_RATE)
 
 
 @dataclass(frozen=True)

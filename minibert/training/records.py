@@ -28,6 +28,20 @@ class Column(NamedTuple):
     """Key in metrics.jsonl."""
     form: str
     """Format specification, such as ".1%"."""
+    higher_is_better: bool = True
+
+    @property
+    def name(self) -> str:
+        """The metric without the name of the data it is computed on."""
+        return self.metric.removeprefix("validation_")
+
+    def is_better(self, value: float | None, than: float | None) -> bool:
+        """Compare two values. None and NaN are worse than every number."""
+        if value is None or math.isnan(value):
+            return False
+        if than is None or math.isnan(than):
+            return True
+        return value > than if self.higher_is_better else value < than
 
 
 @dataclass(frozen=True)

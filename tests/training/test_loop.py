@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
@@ -14,8 +15,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.equations import IGNORE_INDEX
-from minibert.text.classification import ClassificationBatch
 from minibert.text.examples import PretrainingBatch
+from minibert.text.labeled.examples import LabeledBatch
 from minibert.training.classification import ClassificationObjective
 from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, _autocast, evaluate, train
 from minibert.training.objective import LossSum
@@ -102,11 +103,11 @@ def test_classification_uses_the_same_loop() -> None:
     torch.manual_seed(0)
     ids = torch.randint(5, 50, (16, 8), generator=torch.Generator().manual_seed(0))
     labels = (ids[:, 0] - 5) % 3
-    batch = ClassificationBatch(ids, torch.ones_like(ids, dtype=torch.bool), labels)
+    batch = LabeledBatch(ids, torch.ones_like(ids, dtype=torch.bool), torch.zeros_like(ids), {"labels": labels})
     model = BertForSequenceClassification(CONFIG.with_labels(["a", "b", "c"]))
     assert run(model, repeat([batch]), ClassificationObjective(), count=100)[-1]["classification"] < 0.1
     assert evaluate(model, [batch], ClassificationObjective())["classification"].accuracy == 1.0
-    wrong = ClassificationBatch(ids, batch.attention_mask, (labels + 1) % 3)
+    wrong = replace(batch, targets={"labels": (labels + 1) % 3})
     assert evaluate(model, [batch, wrong], ClassificationObjective())["classification"].accuracy == 0.5
 
 

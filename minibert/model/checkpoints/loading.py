@@ -1,7 +1,7 @@
 """Loading any network from a Hugging Face checkpoint: a folder, a file with weights, or a model on the hub."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -175,8 +175,15 @@ class Checkpoint:
         attention: AttentionImplementation = "auto",
         dtype: torch.dtype | None = None,
         new_head: bool = True,
+        adjust: Callable[[Any], Any] | None = None,
+        drop: Sequence[str] = (),
     ) -> "PretrainedModel":
-        """Make a network; the arguments are those of `load`."""
+        """Make a network; the other arguments are those of `load`.
+
+        Args:
+            adjust: a function that returns the config to use, for the config of the checkpoint.
+            drop: modules whose weights in the checkpoint are not used, such as a head for other classes.
+        """
         network, path = self.network(head), self.weights_file
         config = network.config_class.from_fields(self.config, self.config_file)
         found, config = network.convert_weights(self.weights, config, path)
@@ -184,7 +191,10 @@ class Checkpoint:
             self._check_depth(network, found, stack, getattr(config, field))
         if labels is not None:
             config = config.with_labels(labels)
+        if adjust is not None:
+            config = adjust(config)
         expected = self._expected_shapes(network, config)
+        found = {name: tensor for name, tensor in found.items() if name.split(".")[0] not in drop}
         if labels is not None:
             in_head = tuple(f"{module}." for module in network.head_modules)
             misfits = [name for name in found if name.startswith(in_head) and found[name].shape != expected.get(name)]

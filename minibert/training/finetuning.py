@@ -1,0 +1,232 @@
+"""Fine-tuning: any task, from any checkpoint, through the same loop as pretraining (Devlin et al. 2019, section 3.2)."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from minibert.model.checkpoints.loading import Checkpoint
+from minibert.model.config import BertConfig
+from minibert.model.heads import BertWithHead
+from minibert.model.modes import evaluation_mode
+from minibert.printable import printable
+from minibert.text.batching import BatchSampler, batches_of_similar_length
+from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExamples, sorted_batches
+from minibert.text.tokenizer import PAD, token_id
+from minibert.training.costs import finetuning_cost
+from minibert.training.distributed import Processes
+from minibert.training.objective import LossSum
+from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.options import DeviceOptions, FineTuningConfig
+from minibert.training.records import Evaluation, TaskMetrics, format_metric, validation_entry
+from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.task_type import TASK_FILE, HeadObjective, Logits, Prediction, TaskType
+
+RowT = TypeVar("RowT")
+EVALUATION_TOKENS = 4096
+"""Tokens of a batch in evaluations, including padding."""
+
+
+@dataclass(frozen=True)
+class FineTuning(Generic[RowT]):
+    """A fine-tuning task with its prepared data: a `Task` for `Job`."""
+
+    type: TaskType[RowT]
+    config: FineTuningConfig
+    new_model: Callable[[], BertWithHead]
+    """Creates the model at its first step. The random number generator is seeded before."""
+    tokenizer: Tokenizer
+    train_rows: Sequence[RowT]
+    validation_rows: Sequence[RowT]
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    """Lines about the data, which are printed before the run."""
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        return self.type.task_metrics
+
+    @property
+    def baselines(self) -> Mapping[str, float]:
+        return {}
+
+    @cached_property
+    def train(self) -> LabeledExamples:
+        """The training examples."""
+        return LabeledExamples(
+            self.type.encode(self.train_rows, self.tokenizer), token_id(self.tokenizer, PAD), self.config.seed
+        )
+
+    @cached_property
+    def validation(self) -> list[Example]:
+        """The validation examples."""
+        return self.type.encode(self.validation_rows, self.tokenizer)
+
+    @property
+    def summary(self) -> str:
+        lines = [*map(printable, self.notes), _describe("training", self.train_rows, self.train.examples)]
+        if self.validation_rows:
+            lines.append(_describe("validation", self.validation_rows, self.validation))
+        return "\n  ".join(lines)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of optimizer updates in one pass over the training examples."""
+        return math.ceil(len(self.train.examples) / self.config.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer updates of the run."""
+        return max(1, round(self.config.epochs * self.steps_per_epoch))
+
+    @property
+    def batch_sampler(self) -> BatchSampler:
+        """The choice of the examples of each step."""
+        return partial(batches_of_similar_length, batch_size=self.config.batch_size)
+
+    def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[BertWithHead, LabeledBatch]:
+        config, steps = self.config, self.steps
+        torch.manual_seed(config.seed)
+        model = self.new_model().to(PARAMETER_DTYPES[config.precision])
+        learning_rate = config.peak_learning_rate(model.config.hidden_size)
+        model.set_recompute(device_options.recompute)
+        if device_options.compile:
+            model.bert.compile(dynamic=True)
+        run = TrainingRun(
+            model,
+            self.train,
+            self.type.objective,
+            batch_sampler=self.batch_sampler,
+            optimizer=partial(adamw, learning_rate=learning_rate, weight_decay=config.weight_decay),
+            schedule=partial(warmup_linear, steps=steps, warmup_fraction=config.warmup_fraction),
+            steps=steps,
+            max_grad_norm=config.max_grad_norm,
+            autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+            micro_batch_size=device_options.micro_batch_size,
+            sharding=device_options.sharding,
+            processes=processes,
+        )
+        run.extra_files[TASK_FILE] = self.type.to_json()
+        torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
+        return run
+
+    def cost(self, run: TrainingRun[Any, LabeledBatch]) -> tuple[int, int]:
+        return finetuning_cost(run.model.config, run.last_batches)
+
+    def evaluate(self, run: TrainingRun[Any, LabeledBatch]) -> Evaluation | None:
+        """Predict all validation rows and score the predictions. Settings chosen on them are stored with the model."""
+        if not self.validation_rows:
+            return None
+        batches = sorted_batches(self.validation, self.train.pad_id, EVALUATION_TOKENS)
+        collect = CollectLogits(self.type)
+        losses = validation_entry(run.evaluate([batch for _, batch in batches], collect))
+        if not losses:
+            return Evaluation({}, "the loss is not finite")
+        logits = collect.in_order([indices for indices, _ in batches])
+        predictions = self.type.predict(self.validation_rows, self.validation, logits)
+        calibrated = self.type.calibrate(self.validation_rows, predictions)
+        if calibrated != self.type:
+            predictions = calibrated.predict(self.validation_rows, self.validation, logits)
+            run.extra_files[TASK_FILE] = calibrated.to_json()
+        scores = self.type.score(self.validation_rows, predictions)
+        entry = {f"validation_{name}": value for name, value in scores.items()}
+        forms = {column.name: (column.heading, column.form) for column in self.metrics.columns}
+        shown = [f"{forms[name][0]} {format_metric(value, forms[name][1])}" for name, value in scores.items() if name in forms]
+        loss = losses[self.metrics.validation_loss]
+        return Evaluation(entry | losses, ", ".join([*shown, f"loss {format_metric(loss, '.3f')}"]))
+
+    def describe(self, batches: Sequence[LabeledBatch]) -> list[str]:
+        return [
+            f"tokens: {' '.join(str(self.tokenizer.id_to_token(number)) for number in ids[keep].tolist())}\n"
+            + "\n".join(f"{name}: {target[position].tolist()}" for name, target in batch.targets.items())
+            for batch in batches
+            for position, (ids, keep) in enumerate(zip(batch.input_ids, batch.attention_mask, strict=True))
+        ]
+
+
+def with_dropout(config: BertConfig, dropout: float | None) -> BertConfig:
+    """Return the config with this dropout everywhere; None leaves it as it is."""
+    if dropout is None:
+        return config
+    return replace(config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, classifier_dropout=None)
+
+
+def start_model(checkpoint: Checkpoint, task_type: TaskType[Any], config: FineTuningConfig) -> BertWithHead:
+    """Create the network of a task from a checkpoint.
+
+    The head of the checkpoint is used if it is one for the same labels in the same order. Otherwise a new one is initialized.
+    """
+    network = task_type.network
+    stored = network.config_class.from_fields(checkpoint.config, checkpoint.config_file)
+    same_head = stored.id2label == task_type.model_config(stored).id2label
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*newly initialized.*")  # the summary of the run says what is new
+        model = checkpoint.load(
+            network,
+            adjust=lambda stored: with_dropout(task_type.model_config(stored), config.dropout),
+            drop=() if same_head else network.head_modules,
+        )
+    return cast("BertWithHead", model)
+
+
+class CollectLogits(HeadObjective):
+    """The objective of a task, which also collects the logits of every example, without padding."""
+
+    def __init__(self, task_type: TaskType[Any]) -> None:
+        self.type, self.term = task_type, task_type.objective.term  # type: ignore[misc]
+        self.collected: list[Logits] = []
+
+    def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
+        self.collect(output, batch)
+        return self.type.objective.losses(output, batch)
+
+    def collect(self, output: Any, batch: LabeledBatch) -> None:
+        """Add the logits of a batch."""
+        logits = self.type.logits(output).detach().double().cpu().numpy()
+        lengths = batch.attention_mask.sum(dim=1).tolist()
+        self.collected += [each[:length] if each.ndim > 1 else each for each, length in zip(logits, lengths, strict=True)]
+
+    def target_counts(self, batch: LabeledBatch) -> dict[str, int]:
+        return self.type.objective.target_counts(batch)
+
+    def in_order(self, indices: Sequence[Sequence[int] | np.ndarray[Any, Any]]) -> list[Logits]:
+        """Return the logits in the order of the examples, of which each batch had these indices."""
+        order = np.argsort(np.concatenate([*map(np.asarray, indices)]) if len(indices) else np.array([], dtype=np.int64))
+        return [self.collected[position] for position in order]
+
+
+@torch.no_grad()
+def predict(
+    model: BertWithHead,
+    task_type: TaskType[RowT],
+    rows: Sequence[RowT],
+    tokenizer: Tokenizer,
+    max_tokens: int = EVALUATION_TOKENS,
+) -> list[Prediction]:
+    """Predict rows with a trained model.
+
+    Args:
+        max_tokens: tokens of a batch, including padding. With 1, every example is computed by itself.
+    """
+    examples = task_type.encode(rows, tokenizer)
+    batches = sorted_batches(examples, token_id(tokenizer, PAD), max_tokens)
+    collect, device = CollectLogits(task_type), next(model.parameters()).device
+    with evaluation_mode(model):
+        for _, batch in batches:
+            on_device = batch.to(device)
+            collect.collect(model(*on_device.inputs), on_device)
+    return task_type.predict(rows, examples, collect.in_order([indices for indices, _ in batches]))
+
+
+def _describe(name: str, rows: Sequence[Any], examples: Sequence[Example]) -> str:
+    tokens, cut = sum(len(example.input_ids) for example in examples), sum(example.is_cut for example in examples)
+    text = f"{name}: {len(rows):,} rows, {tokens:,} tokens"
+    if len(examples) != len(rows):
+        text += f", {len(examples):,} windows"
+    return text + (f"; {cut:,} are too long and were cut" if cut else "")

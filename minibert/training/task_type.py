@@ -1,0 +1,132 @@
+"""Fine-tuning tasks: their interface. Each task is one file of this package, such as `classification.py`."""
+
+import json
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from minibert.model.config import BertConfig
+from minibert.model.heads import BertWithHead
+from minibert.text.labeled.examples import Example, LabeledBatch
+from minibert.training.objective import LossSum, count_targets
+from minibert.training.records import Column, TaskMetrics
+
+RowT = TypeVar("RowT")
+TaskT = TypeVar("TaskT", bound="TaskType[Any]")
+Logits = NDArray[np.float64]
+"""The scores of one example: one per class; or for each of its tokens, one per class."""
+Prediction = dict[str, Any]
+"""The prediction for one row, as JSON values."""
+Scores = dict[str, float | None]
+"""Metrics over a whole evaluation set, by name. The first one is printed first. None: the metric is not defined there."""
+
+TASK_FILE = "task.json"
+"""File next to a fine-tuned model: the task and its settings, which `minibert evaluate` and `predict` need."""
+
+
+class HeadObjective(ABC):
+    """The loss of a network with a head, computed from its output. Most tasks have one term, and one target for each output."""
+
+    term: ClassVar[str]
+    """Name of the loss term."""
+
+    def target_counts(self, batch: LabeledBatch) -> dict[str, int]:
+        """Count the targets of the loss term."""
+        first, *_ = batch.targets.values()
+        return {self.term: count_targets(first)}
+
+    def loss_sums(self, model: nn.Module, batch: LabeledBatch) -> dict[str, LossSum]:
+        """Run the model on a batch and compute its losses."""
+        return self.losses(model(*batch.inputs), batch)
+
+    @abstractmethod
+    def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
+        """Compute each loss term from the output of the network: its sum, and the number of correct predictions."""
+
+
+@dataclass(frozen=True)
+class TaskType(ABC, Generic[RowT]):
+    """A kind of fine-tuning task: how rows of labeled data become model inputs, a loss, predictions and scores.
+
+    The fields of a subclass are its settings. They are stored next to the model in task.json.
+    """
+
+    command: ClassVar[str]
+    """Name of the task on the command line."""
+    network: ClassVar[type[BertWithHead]]
+    """The network that is trained."""
+    task_metrics: ClassVar[TaskMetrics]
+    """Name of the task in run.json, loss term, and all metrics that its runs can have."""
+
+    @property
+    @abstractmethod
+    def main_metric(self) -> Column:
+        """The metric by which models are compared."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> HeadObjective:
+        """The loss."""
+
+    @abstractmethod
+    def model_config(self, config: BertConfig) -> BertConfig:
+        """Return the config of a checkpoint with the labels and the kind of head of this task."""
+
+    @classmethod
+    @abstractmethod
+    def of_model(cls: type[TaskT], config: BertConfig) -> TaskT:
+        """Return the task of a trained network without a task.json, such as one from the Hugging Face hub."""
+
+    @abstractmethod
+    def encode(self, rows: Sequence[RowT], tokenizer: Tokenizer) -> list[Example]:
+        """Convert rows to model inputs. A row gives one example or several."""
+
+    @abstractmethod
+    def logits(self, output: Any) -> Tensor:
+        """Return the logits of the network's output: (batch, classes) or (batch, tokens, classes)."""
+
+    @abstractmethod
+    def predict(self, rows: Sequence[RowT], examples: Sequence[Example], logits: Sequence[Logits]) -> list[Prediction]:
+        """Return one prediction per row.
+
+        Args:
+            examples: the examples that `encode` has made of the rows.
+            logits: the logits of each example, without padding.
+        """
+
+    @abstractmethod
+    def score(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Scores:
+        """Compute the metrics of predictions for labeled rows."""
+
+    def calibrate(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> "TaskType[RowT]":
+        """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""
+        return self
+
+    def describe_target(self, row: RowT) -> str:
+        """Describe the label of a row as text."""
+        return str(getattr(row, "label", ""))
+
+    def to_json(self) -> str:
+        """Return the contents of task.json."""
+        return json.dumps({"task": self.task_metrics.task, "settings": asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_settings(cls: type[TaskT], settings: Mapping[str, Any]) -> TaskT:
+        """Create the task from the settings in task.json. Raises: TypeError or ValueError for settings it does not have."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+
+
+def task_types() -> "list[type[TaskType[Any]]]":
+    """Return all fine-tuning tasks: the subclasses of `TaskType` in the files of this package."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        import_module(f"{__package__}.{module.name}")
+    return TaskType.__subclasses__()
