@@ -55,6 +55,8 @@ class LabeledData(Generic[RowT]):
     """Name for display."""
     digest: str = ""
     """Identifier of the contents, such as the SHA-256 of a file. Equal contents have equal digests."""
+    notes: list[str] = field(default_factory=list)
+    """What the reader inferred about the data and why, for display: columns, the scheme of tags."""
 
     @property
     def errors(self) -> list[Finding]:

@@ -1,0 +1,116 @@
+"""Entity-level scores: equal to seqeval on random sequences, valid or not, and to worked examples."""
+
+import warnings
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2, IOBES
+
+from minibert.training.metrics.entities import entity_scores
+
+TYPES = ["PER", "LOC", "geo-loc", "I", "B-PER", "o", "人名"]
+
+
+def tags(letters: str) -> st.SearchStrategy[str]:
+    typed = st.builds("{}-{}".format, st.sampled_from(letters), st.sampled_from(TYPES))
+    return st.just("O") | typed | st.sampled_from(letters)
+
+
+def tagged(letters: str) -> st.SearchStrategy[tuple[list[list[str]], list[list[str]]]]:
+    """Gold and predicted tags of some sentences, of which some have no words. Predictions often share a part with the gold."""
+    pair = st.tuples(tags(letters), tags(letters)) | tags(letters).map(lambda tag: (tag, tag))
+    return st.lists(st.lists(pair, max_size=8), max_size=4).map(
+        lambda sentences: tuple([[pair[side] for pair in sentence] for sentence in sentences] for side in (0, 1))
+    )
+
+
+def seqeval_scores(gold: list[list[str]], predicted: list[list[str]], **options: object) -> dict[str, dict[str, float]]:
+    if not any(gold):  # seqeval fails without any word
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            report = classification_report(gold, predicted, output_dict=True, zero_division=0, **options)
+        except ValueError:  # seqeval fails without any entity
+            return {}
+    return {name: {score: float(value) for score, value in scores.items()} for name, scores in report.items()}
+
+
+def our_scores(gold: list[list[str]], predicted: list[list[str]], **options: object) -> dict[str, dict[str, float]]:
+    scores = entity_scores(gold, predicted, **options)
+    rows = scores.types | {"micro avg": scores.micro}
+    return {
+        name: {"precision": counts.precision, "recall": counts.recall, "f1-score": counts.f1, "support": counts.gold}
+        for name, counts in rows.items()
+    }
+
+
+def assert_equal(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, float]]) -> None:
+    others = {"macro avg", "weighted avg"}
+    if theirs:
+        assert {name: pytest.approx(scores) for name, scores in theirs.items() if name not in others} == ours
+    else:
+        assert ours == {"micro avg": {"precision": 0, "recall": 0, "f1-score": 0, "support": 0}}
+
+
+@settings(max_examples=400, deadline=None)
+@given(tagged("BIES"))
+@example(([["I-PER", "I-LOC", "B-LOC", "I-PER"]], [["I-PER", "I-PER", "B-LOC", "E-LOC"]]))
+def test_conlleval_scores_equal_seqeval(sentences) -> None:
+    assert_equal(our_scores(*sentences), seqeval_scores(*sentences))
+
+
+@settings(max_examples=300, deadline=None)
+@given(tagged("BI"))
+def test_strict_scores_of_bio_equal_seqeval(sentences) -> None:
+    assert_equal(our_scores(*sentences, strict=True), seqeval_scores(*sentences, mode="strict", scheme=IOB2))
+
+
+@settings(max_examples=300, deadline=None)
+@given(tagged("BIES"))
+def test_strict_scores_of_iobes_equal_seqeval(sentences) -> None:
+    ours = our_scores(*sentences, strict=True, scheme="IOBES")
+    assert_equal(ours, seqeval_scores(*sentences, mode="strict", scheme=IOBES))
+
+
+def test_macro_f1_is_the_mean_over_the_types_of_gold_and_predicted_tags() -> None:
+    gold, predicted = [["B-PER", "O", "B-LOC"]], [["B-PER", "B-ORG", "O"]]
+    scores = entity_scores(gold, predicted)
+    assert scores.macro_f1 == pytest.approx(1 / 3)
+    assert scores.macro_f1 == pytest.approx(seqeval_scores(gold, predicted)["macro avg"]["f1-score"])
+
+
+def test_definitions_differ_for_an_entity_that_begins_with_i() -> None:
+    gold, predicted = [["B-PER", "I-PER"]], [["I-PER", "I-PER"]]
+    assert entity_scores(gold, predicted).micro.f1 == 1
+    assert entity_scores(gold, predicted, strict=True).micro.f1 == 0
+
+
+def test_a_half_right_entity_is_wrong() -> None:
+    """Missing the last word of an entity costs both precision and recall, although 2 of 3 tags are right."""
+    assert entity_scores([["B-PER", "I-PER", "O"]], [["B-PER", "O", "O"]]).micro == (0, 1, 1)
+
+
+def test_scores_without_entities_are_zero() -> None:
+    for sentences in ([], [[]], [["O", "O"]]):
+        scores = entity_scores(sentences, sentences)
+        assert (scores.micro.precision, scores.micro.recall, scores.micro.f1, scores.macro_f1) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "message"),
+    [
+        ([["O"]], [], "1 sentences have gold tags, but 0 have"),
+        ([["O"], ["O", "O"]], [["O"], ["O"]], "sentence 1 has 2 gold tags, but 1 predicted"),
+        ([["PER"]], [["O"]], "the tag 'PER'"),
+        ([["O"]], [["o"]], "the tag 'o'"),
+        ([["O"]], [["Bad"]], "the tag 'Bad'"),
+        ([["O"]], [[""]], "the tag ''"),
+        ([["O"]], [["O-PER"]], "the tag 'O-PER'"),
+    ],
+)
+def test_unusable_tags_are_refused(gold, predicted, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        entity_scores(gold, predicted)
