@@ -1,4 +1,4 @@
-"""Evaluation mode for the duration of a block."""
+"""Training mode and evaluation mode of the parts of a model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,3 +16,16 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def training_mode(model: nn.Module) -> None:
+    """Turn dropout on, except in frozen modules.
+
+    A module is frozen if it has parameters and none of them is trained. It is then in evaluation mode, with all modules in
+    it, so it computes what it computes after training.
+    """
+    model.train()
+    for module in model.modules():
+        parameters = [*module.parameters()]
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()

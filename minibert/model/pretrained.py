@@ -16,6 +16,7 @@ from minibert.model.checkpoints.names import NameTable, same_values, shorten, wi
 from minibert.model.checkpoints.registry import register
 from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
 from minibert.model.config import ModelConfig
+from minibert.model.layers import LayerNorm
 from minibert.model.stacks import LayerStack
 
 ModelT = TypeVar("ModelT", bound="PretrainedModel")
@@ -150,7 +151,7 @@ class PretrainedModel(nn.Module):
         return cls.names.write(weights)
 
     def initialize(self, *parts: nn.Module) -> None:
-        """Initialize the weights of `parts` as in BERT: truncated normal; biases are zero.
+        """Initialize the weights of `parts` as in BERT: truncated normal; biases are zero, and the gains of norms are one.
 
         Source: Google's BERT code, `create_initializer` (truncated at two standard deviations).
         Differs: Hugging Face uses a normal distribution without truncation, and zeros for the padding piece.
@@ -159,5 +160,7 @@ class PretrainedModel(nn.Module):
         for module in (module for part in parts for module in part.modules()):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std) if std else nn.init.zeros_(module.weight)
-            if isinstance(module, nn.Linear) and module.bias is not None:
+            if isinstance(module, LayerNorm):
+                nn.init.ones_(module.weight)
+            if isinstance(module, nn.Linear | LayerNorm) and module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -103,15 +103,23 @@ def choose_device(device: str) -> str:
     return device
 
 
-def parallelize(model: nn.Module, sharding: Sharding, processes: Processes) -> nn.Module:
+def parallelize(model: nn.Module, sharding: Sharding, processes: Processes, unused_parameters: bool = False) -> nn.Module:
     """Wrap or shard a model for training in all `processes`.
 
     The model must be on `processes.device` and have the same weights in every process.
+
+    Args:
+        unused_parameters: True if parameters that are trained now may be frozen for some steps.
+
+    Raises: ValueError for such parameters in a sharded model.
     """
     if processes.world_size == 1:
         return model
     if sharding == "ddp":
-        return DistributedDataParallel(model, device_ids=[processes.local_rank] if processes.device.type == "cuda" else None)
+        device_ids = [processes.local_rank] if processes.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=device_ids, find_unused_parameters=unused_parameters)
+    if unused_parameters:
+        raise ValueError("the trained parameters of a sharded model cannot change between epochs: use --sharding ddp")
     mesh = init_device_mesh(processes.device.type, (processes.world_size,))
     for layer in [module for module in model.modules() if isinstance(module, EncoderLayer)]:
         fully_shard(layer, mesh=mesh)

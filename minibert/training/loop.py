@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from minibert.model.modes import evaluation_mode
+from minibert.model.modes import evaluation_mode, training_mode
 from minibert.training.distributed import SINGLE_PROCESS, Processes, clip_gradients, set_gradient_sync
 from minibert.training.objective import Objective
 
@@ -64,6 +64,8 @@ def train(
 ) -> Iterator[Step]:
     """Run the training steps and yield a `Step` for each. The caller does the logging, evaluation and saving.
 
+    Modules whose parameters are all frozen are in evaluation mode, without dropout; see `training_mode`.
+
     Args:
         batches: the batch of each step, as a sequence of micro-batches. A loss term is summed over all micro-batches and
             processes and divided by its total number of targets. The gradient is therefore that of one large batch, up to
@@ -76,7 +78,7 @@ def train(
 
     Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps whose loss or gradient is not finite.
     """
-    model.train()
+    training_mode(model)
     for number, micro_batches in enumerate(batches, start=first_step):
         # Each loss below is divided by the target counts of the whole step.
         target_counts = processes.all_reduce_sum(total_target_counts(objective, micro_batches))

@@ -7,6 +7,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from minibert.equations import noam_schedule, warmup_linear_schedule
+from minibert.model.checkpoints.names import without_wrappers
 
 
 def adamw(
@@ -22,7 +23,8 @@ def adamw(
     Frozen parameters, whose `requires_grad` is False, are left out.
 
     Args:
-        learning_rate_factors: for single parameters, by name: a factor on the learning rate.
+        learning_rate_factors: for single parameters, by name: a factor on the learning rate. The names are those of the model
+            itself, without the names of wrappers such as DistributedDataParallel.
 
     Differs: Google's BERT code leaves out Adam's bias correction and uses eps = 1e-6. This is PyTorch's AdamW, with the
         correction and the eps of Kingma and Ba, 1e-8.
@@ -32,7 +34,8 @@ def adamw(
         if not parameter.requires_grad:
             continue
         decay = weight_decay if parameter.ndim >= 2 else 0.0
-        groups.setdefault(((learning_rate_factors or {}).get(name, 1.0), decay), []).append(parameter)
+        factor = (learning_rate_factors or {}).get(without_wrappers(name), 1.0)
+        groups.setdefault((factor, decay), []).append(parameter)
     return AdamW(
         [
             {"params": parameters, "lr": factor * learning_rate, "weight_decay": decay}

@@ -66,6 +66,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
         max_grad_norm: maximum norm of the whole gradient; a longer gradient is scaled down to it.
         autocast_dtype: dtype of matrix products, such as torch.bfloat16; None for the dtype of the weights.
         micro_batch_size: maximum number of examples computed at a time. A larger step is split into micro-batches.
+        start_epoch: a function that is called with the number of an epoch before its first step, and before the first step
+            after resuming. It may choose the parameters that are trained, such as `GradualUnfreezing.start_epoch`.
         processes: the processes that train together, with `sharding` of the model.
     """
 
@@ -81,17 +83,19 @@ class TrainingRun(Generic[ModelT, BatchT]):
         max_grad_norm: float = 1.0,
         autocast_dtype: torch.dtype | None = None,
         micro_batch_size: int | None = None,
+        start_epoch: Callable[[int], None] | None = None,
         sharding: Sharding = "ddp",
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
         self.model = model
         self.model.to(processes.device)
-        self.parallel_model = parallelize(self.model, sharding, processes)
+        self.parallel_model = parallelize(self.model, sharding, processes, unused_parameters=start_epoch is not None)
         self.optimizer = optimizer(self.parallel_model)
         self.schedule = schedule(self.optimizer)
         self.objective = objective
         self.examples, self.batch_sampler, self.steps = examples, batch_sampler, steps
         self.max_grad_norm, self.autocast_dtype, self.micro_batch_size = max_grad_norm, autocast_dtype, micro_batch_size
+        self.start_epoch = start_epoch
         self.processes = processes
         self.steps_done = 0
         self.skipped_in_a_row = 0
@@ -142,7 +146,11 @@ class TrainingRun(Generic[ModelT, BatchT]):
                 )
 
     def _track_position(self, steps: Iterable[tuple[DataPosition, list[BatchT]]]) -> Iterator[list[BatchT]]:
+        epoch = None
         for position, batches in steps:
+            if self.start_epoch is not None and position.epoch != epoch:
+                self.start_epoch(position.epoch)
+            epoch = position.epoch
             self.position, self.last_batches = position, batches
             yield batches
 
@@ -211,7 +219,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         """
         state: dict[str, Any] = load_pickled(Path(folder) / STATE_FILE)
         set_model_state_dict(self.model, state["model"], options=COMPLETE)
-        set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"], options=COMPLETE)
+        self._load_optimizer(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if isinstance(self.schedule, LambdaLR):  # the saved learning rate is that of the schedule of the saved run
             for group, factor, peak in zip(
@@ -221,3 +229,13 @@ class TrainingRun(Generic[ModelT, BatchT]):
         set_random_state(state["random"], self.processes)
         self.steps_done, self.position = state["step"], DataPosition(*state["position"])
         self.skipped_in_a_row = state.get("skipped_in_a_row", 0)
+
+    def _load_optimizer(self, saved: dict[str, Any]) -> None:
+        """Restore the optimizer. A parameter that had no step yet has no saved state, and has none afterwards."""
+        waiting = [each for name, each in self.model.named_parameters() if each.requires_grad and name not in saved["state"]]
+        for parameter in waiting:
+            self.optimizer.state.pop(parameter, None)
+            parameter.requires_grad_(False)  # PyTorch would make a state for it, and refuse to leave it without a saved one
+        set_optimizer_state_dict(self.model, self.optimizer, saved, options=COMPLETE)
+        for parameter in waiting:
+            parameter.requires_grad_(True)
