@@ -12,6 +12,8 @@ Axis names in the shape annotations:
     vocabulary        entries of the vocabulary
     positions         positions with a prediction, such as masked tokens
     classes           classes of a classification
+    output            size of the vectors that a linear map computes
+    rank, bottleneck  size of the small vectors inside LoRA and inside a bottleneck adapter
 
 `*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
 """

@@ -330,3 +330,30 @@ def truncated_pair(a_length: int, b_length: int, max_length: int) -> tuple[int, 
         else:
             b_length -= 1
     return a_length, b_length
+
+
+def lora(
+    x: Sequence[float],
+    weight: Sequence[Sequence[float]],
+    a: Sequence[Sequence[float]],
+    b: Sequence[Sequence[float]],
+    scale: float,
+) -> list[float]:
+    """Hu et al. 2021, equation 3, for one vector: W0 x + s B (A x)."""
+    low = [sum(a[j][k] * x[k] for k in range(len(x))) for j in range(len(a))]
+    return [
+        sum(weight[i][k] * x[k] for k in range(len(x))) + scale * sum(b[i][j] * low[j] for j in range(len(a)))
+        for i in range(len(weight))
+    ]
+
+
+def bottleneck_adapter(
+    x: Sequence[float],
+    down: Sequence[Sequence[float]],
+    down_bias: Sequence[float],
+    up: Sequence[Sequence[float]],
+    up_bias: Sequence[float],
+) -> list[float]:
+    """Houlsby et al. 2019, figure 2, for one token: x plus the up-projection of GELU of the down-projection."""
+    features = [gelu(sum(x[k] * down[k][j] for k in range(len(x))) + down_bias[j]) for j in range(len(down_bias))]
+    return [x[i] + sum(features[j] * up[j][i] for j in range(len(features))) + up_bias[i] for i in range(len(x))]

@@ -1,5 +1,6 @@
 """The formulas of the papers as pure functions of tensors, without parameters, files, devices or configs."""
 
+from minibert.equations.adapters import bottleneck_adapter, lora, lora_merged_weight, lora_scale
 from minibert.equations.attention import (
     causal_mask,
     merge_heads,
@@ -31,6 +32,7 @@ __all__ = [
     "add_and_norm",
     "alibi_bias",
     "binary_cross_entropy",
+    "bottleneck_adapter",
     "causal_mask",
     "clip_by_global_norm",
     "cross_entropy",
@@ -41,6 +43,9 @@ __all__ = [
     "layer_norm",
     "learned_positions",
     "length_penalty",
+    "lora",
+    "lora_merged_weight",
+    "lora_scale",
     "masked_lm_loss",
     "merge_heads",
     "multi_head_attention",

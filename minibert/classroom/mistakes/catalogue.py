@@ -2,6 +2,7 @@
 
 import difflib
 
+from minibert.classroom.mistakes.adapters import ADAPTER_MISTAKES
 from minibert.classroom.mistakes.attention import ATTENTION_MISTAKES
 from minibert.classroom.mistakes.decoders import DECODER_MISTAKES
 from minibert.classroom.mistakes.heads import HEAD_MISTAKES
@@ -23,6 +24,7 @@ CATALOGUE = (
     OPTIMIZATION_MISTAKES,
     PRETRAINING_MISTAKES,
     DECODER_MISTAKES,
+    ADAPTER_MISTAKES,
 )
 
 
