@@ -26,7 +26,8 @@ from minibert.equations import scaled_dot_product_attention, top_p_filter
 from minibert.model import load
 from minibert.model.generation import most_likely, sampler
 from minibert.study.verify.sandbox import probes
-from minibert.text.file_formats import COLUMN_READERS, CorpusError
+from minibert.text.columns import read_column
+from minibert.text.file_formats import CorpusError
 from minibert.text.parallel import read_parallel
 from minibert.text.tokenizer import SPECIAL_TOKENS, vocabulary_size
 from minibert.training.decoding import bleu
@@ -205,7 +206,7 @@ def test_folders_with_googles_file_names(tmp_path: Path, names: tuple[str, ...],
 def test_types_of_text_in_parquet(tmp_path: Path, kind: pyarrow.DataType, values: list[str | None]) -> None:
     """hyparquet#72: a column of categories is text. datasets#7059: null is an empty text, and moves no other row."""
     parquet.write_table(pyarrow.table({"text": pyarrow.array(values, kind)}), tmp_path / "a.parquet")
-    assert list(COLUMN_READERS[".parquet"](tmp_path / "a.parquet", "text")) == [value or "" for value in values]
+    assert list(read_column(tmp_path / "a.parquet", "text")) == [value or "" for value in values]
 
 
 def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
@@ -213,17 +214,17 @@ def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
     table = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(CorpusError, match=r"a\.parquet: has 2 columns 'text'; rename them"):
-        list(COLUMN_READERS[".parquet"](tmp_path / "a.parquet", "text"))
+        list(read_column(tmp_path / "a.parquet", "text"))
 
 
 def test_lines_of_jsonl(tmp_path: Path) -> None:
     """arrow#45394: one line without a line end is a row. polars#27647: a comma at the end of a line is not JSON."""
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "x"}')
-    assert list(COLUMN_READERS[".jsonl"](file, "text")) == ["x"]
+    assert list(read_column(file, "text")) == ["x"]
     file.write_text('{"text": "x"}\n{"text": "y"},\n')
     with pytest.raises(CorpusError, match=r"a\.jsonl, line 2: is not JSON \(Extra data in column 14\)"):
-        list(COLUMN_READERS[".jsonl"](file, "text"))
+        list(read_column(file, "text"))
 
 
 def test_lines_of_parallel_text(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.files import cache_directory, naming, reason_of
-from minibert.text import file_formats, sentences
-from minibert.text.file_formats import COLUMN_READERS, TEXT_EXTENSIONS, CorpusError, extension, text_in_column, text_lines
+from minibert.text import columns, file_formats, sentences
+from minibert.text.columns import TABLES, read_column, text_in_column
+from minibert.text.file_formats import TEXT_EXTENSIONS, CorpusError, extension, text_lines
 from minibert.text.options import Layout
 from minibert.text.sentences import detect_layout, parse_documents
 
@@ -135,7 +136,7 @@ def _files_in_folder(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise _cannot_be_read(error)
 
-    extensions = (*TEXT_EXTENSIONS, *COLUMN_READERS)
+    extensions = (*TEXT_EXTENSIONS, *TABLES)
     found = (Path(root, name) for root, _, names in os.walk(folder, onerror=refuse) for name in names)
     files = sorted(file for file in found if extension(file) in extensions and (file.is_file() or not file.exists()))
     if not files:
@@ -159,13 +160,7 @@ def read_dataset(
 
     Raises: CorpusError if there is no such dataset, configuration, split or column.
     """
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        rows = datasets.load_dataset(name, config, split=split)
-    except Exception as error:  # the class of the error depends on the server, the files and the builder
-        raise CorpusError(f"dataset {name!r}, split {split!r}: {' '.join(str(error).split())[:300]}") from error
+    rows = load_split(name, config, split)
     fingerprint = _fingerprint([name, config, split, rows._fingerprint, layout, column])
     if column not in rows.column_names:
         raise CorpusError(f"dataset {name!r}: has no column {column!r}; its columns: {', '.join(rows.column_names)}")
@@ -189,6 +184,27 @@ def read_dataset(
         new_fingerprint=fingerprint,
     )
     return Corpus(f"{name} ({split})", fingerprint, _TableDocuments(table), (_describe_rows(column),))
+
+
+def load_split(name: str, config: str | None, split: str) -> "Dataset":
+    """Load one split of a dataset, given by its id on the hub, or as a local folder of files or of `save_to_disk`.
+
+    Raises: CorpusError if there is no such dataset, configuration or split.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    saved = [Path(name) / file for file in ("dataset_dict.json", "state.json")]
+    try:
+        if not any(file.is_file() for file in saved):
+            return datasets.load_dataset(name, config, split=split)
+        found = datasets.load_from_disk(name)
+        splits = found if isinstance(found, dict) else {str(found.split or split): found}
+        if split not in splits:
+            raise ValueError(f"there is no such split; its splits: {', '.join(splits)}")
+        return splits[split]
+    except Exception as error:  # the class of the error depends on the server, the files and the builder
+        raise CorpusError(f"dataset {name!r}, split {split!r}: {' '.join(str(error).split())[:300]}") from error
 
 
 @dataclass(frozen=True)
@@ -223,14 +239,14 @@ def _generate_rows(
 
 def _file_documents(path: Path, layout: Layout | None, column: str) -> Iterator[list[str]]:
     """Return the sentences of each document in a file."""
-    if reader := COLUMN_READERS.get(extension(path)):
-        return (found for text in reader(path, column) if (found := _row_sentences(text, layout)))
+    if extension(path) in TABLES:
+        return (found for text in read_column(path, column) if (found := _row_sentences(text, layout)))
     return parse_documents(text_lines(path), layout or "paragraphs")
 
 
 def _file_layout(path: Path, layout: Layout | None, column: str) -> tuple[Layout | None, str]:
     """Return the layout of a file and its description. A file with columns has the given layout in its rows."""
-    if extension(path) in COLUMN_READERS:
+    if extension(path) in TABLES:
         return layout, _describe_rows(column)
     found, reason = (layout, "as given") if layout else detect_layout(text_lines(path))
     return found, f"{found} ({reason})"
@@ -270,5 +286,8 @@ def _file_digest(path: Path) -> str:
 
 def _fingerprint(inputs: list[Any]) -> str:
     """Return a hash of the inputs and of the code that turns text into documents."""
-    code = [Path(module).read_text(encoding="utf-8") for module in (__file__, file_formats.__file__, sentences.__file__)]
+    code = [
+        Path(module).read_text(encoding="utf-8")
+        for module in (__file__, columns.__file__, file_formats.__file__, sentences.__file__)
+    ]
     return hashlib.sha256(json.dumps([*inputs, code]).encode()).hexdigest()[:16]

@@ -33,6 +33,8 @@ class Finding:
     """What is wrong, and what was done about it or what to do."""
     is_error: bool = False
     """True: the row cannot be used, and no training starts. False: it was repaired, or is only unusual."""
+    is_repaired: bool = False
+    """True: the rows are read without the fault, and written without it by `--write-repaired`."""
     unit: Literal["line", "row"] = "line"
     """What `line` counts. Data without lines, such as Parquet, has rows, which are counted from 1."""
 
@@ -51,6 +53,8 @@ class LabeledData(Generic[RowT]):
 
     rows: list[RowT]
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Descriptions of what was inferred about the data, and why, such as the columns that are used."""
     name: str = ""
     """Name for display."""
     digest: str = ""
