@@ -53,8 +53,6 @@ class LabeledData(Generic[RowT]):
 
     rows: list[RowT]
     findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """Descriptions of what was inferred about the data, and why, such as the columns that are used."""
     name: str = ""
     """Name for display."""
     digest: str = ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -23,7 +23,11 @@ class TextRow:
     label: str | tuple[str, ...] | None = None
     """Name of the class, or number, as in the file; several names with independent classes; None without a label."""
     line: int | None = None
-    """Line of the file, starting at 1."""
+    """Line of the file, starting at 1; or row, in data without lines."""
+    file: str = ""
+    """Path of the file, or name of the dataset."""
+    unit: Literal["line", "row"] = "line"
+    """What `line` counts."""
 
 
 class EncodedText(NamedTuple):
