@@ -15,6 +15,7 @@ from minibert import __version__
 from minibert.commands import (
     equations,
     fill_mask,
+    finetune,
     pretrain,
     quickstart,
     runs,
@@ -35,6 +36,7 @@ from minibert.training.options import OutputOptions
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "pretrain": (pretrain.Pretrain, pretrain.run),
+    "finetune classify": (finetune.FinetuneClassify, finetune.run),
     "runs": (runs.Runs, runs.run),
     "train-letters": (train_transformer.TrainLetters, train_transformer.run_letters),
     "train-translator": (train_transformer.TrainTranslator, train_transformer.run_translator),
@@ -96,22 +98,32 @@ def _options(words: Sequence[str]) -> Any:
     settings: Any = {"config": (tyro.conf.OmitArgPrefixes,)}
     try:
         with redirect_stderr(messages), output():
-            if words and words[0] in COMMANDS:
-                kind = COMMANDS[words[0]][0]
-                if issubclass(kind, OutputOptions) and (stored := stored_options(kind, words[1:])) is not None:
-                    settings["default"] = stored
-                others, values = separate_arguments(words[1:]) if kind is equations.Equations else (words[1:], {})
-                options = tyro.cli(kind, prog=f"minibert {words[0]}", args=others, **settings)
-                return replace(options, arguments=values) if values else options
-            return tyro.extras.subcommand_cli_from_dict(
-                {name: options for name, (options, _) in COMMANDS.items()},
-                prog="minibert",
-                description="BERT, the original Transformer and GPT-2, written by hand in PyTorch. "
-                "`minibert --version` prints the version.",
-                args=words,
-                **settings,
-            )
+            if words == [*finetune.BUILT_IN_TASK[:1]]:
+                words = finetune.BUILT_IN_TASK
+            name = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)
+            if name is None:
+                return _choose(words, **settings)
+            kind, words = COMMANDS[name][0], words[len(name.split()) :]
+            if issubclass(kind, OutputOptions) and (stored := stored_options(kind, words)) is not None:
+                settings["default"] = stored
+            others, values = separate_arguments(words) if kind is equations.Equations else (words, {})
+            options = tyro.cli(kind, prog=f"minibert {name}", args=others, **settings)
+            return replace(options, arguments=values) if values else options
     except InvalidOption as error:
         raise UsageError(error) from error
     finally:
         report_lines(messages.getvalue())
+
+
+def _choose(words: Sequence[str], **settings: Any) -> Any:
+    """List the commands, or those that begin with the first word, as help or as part of an error message."""
+    group = [name for name in COMMANDS if words and name.startswith(f"{words[0]} ")]
+    kinds = {name.removeprefix(f"{words[0]} " if group else ""): COMMANDS[name][0] for name in group or COMMANDS}
+    return tyro.extras.subcommand_cli_from_dict(
+        {**kinds},
+        prog=f"minibert {words[0]}" if group else "minibert",
+        description="BERT, the original Transformer and GPT-2, written by hand in PyTorch. "
+        "`minibert --version` prints the version.",
+        args=words[1:] if group else words,
+        **settings,
+    )

@@ -13,12 +13,18 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy
 from minibert.model import BertConfig, BertForSequenceClassification
+from minibert.text.builtin import builtin_corpus
 from minibert.text.labeled.examples import Example, LabeledBatch, Target
+from minibert.text.labeled.findings import LabeledData
+from minibert.text.labeled.options import LabeledSource
 from minibert.text.labeled.text_rows import TextRow, encode_texts
+from minibert.text.module_families import label_by_module
 from minibert.text.options import Cut
+from minibert.text.splits import split_documents
+from minibert.training.finetuning_options import ClassifyOptions
 from minibert.training.objective import LossSum, count_correct
 from minibert.training.records import Column, TaskMetrics
-from minibert.training.task_type import HeadObjective, Logits, Prediction, Scores, TaskType
+from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, Scores, TaskData, TaskType
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
@@ -32,6 +38,9 @@ CLASSIFICATION = TaskMetrics(
         Column("loss", "validation_classification_loss", ".3f", higher_is_better=False),
     ),
 )
+BUILT_IN_VALIDATION_FRACTION = 0.15
+BUILT_IN_TRAIN_LIMIT, BUILT_IN_VALIDATION_LIMIT = 200, 50
+"""Number of docstrings of each class in the built-in training and validation data."""
 MAIN_METRICS = {
     "single_label_classification": "accuracy",
     "multi_label_classification": "micro_f1",
@@ -71,6 +80,8 @@ class Classification(TaskType[TextRow]):
     network: ClassVar[type[BertForSequenceClassification]] = BertForSequenceClassification
     task_metrics: ClassVar[TaskMetrics] = CLASSIFICATION
 
+    options_class: ClassVar[type[ClassifyOptions]] = ClassifyOptions
+
     labels: tuple[str, ...]
     """Names of the classes, in the order of the logits. For regression, the name of the number."""
     problem_type: ProblemType = "single_label_classification"
@@ -80,6 +91,30 @@ class Classification(TaskType[TextRow]):
     """The part of a longer text that is left out."""
     class_weights: tuple[float, ...] | None = None
     """Factor on the loss of the texts of each class; None for 1."""
+
+    @classmethod
+    def read(cls, source: LabeledSource, options: ClassifyOptions) -> LabeledData[TextRow]:
+        raise NotImplementedError
+
+    @classmethod
+    def built_in(cls) -> tuple[LabeledData[TextRow], LabeledData[TextRow]]:
+        documents = split_documents(builtin_corpus().documents, BUILT_IN_VALIDATION_FRACTION)
+        train, validation = (
+            label_by_module(part, limit, np.random.default_rng(0))
+            for part, limit in zip(documents, (BUILT_IN_TRAIN_LIMIT, BUILT_IN_VALIDATION_LIMIT), strict=True)
+        )
+        name = "docstrings of Python and torch, labeled with the family of their module"
+        return LabeledData(train, name=name), LabeledData(validation, name=f"{name} (other modules)")
+
+    @classmethod
+    def from_data(cls, data: TaskData[TextRow], options: ClassifyOptions, start: BertConfig) -> Inferred[TextRow]:
+        labels = tuple(sorted({str(row.label) for row in data.train.rows}))
+        task_type = cls(labels, max_length=min(options.max_length, start.max_position_embeddings), cut=options.cut)
+        return Inferred(task_type, [f"classes: {', '.join(labels)}"])
+
+    @classmethod
+    def group(cls, row: TextRow) -> str:
+        return f"{row.text}\t{row.pair or ''}"
 
     @property
     def main_metric(self) -> Column:

@@ -16,7 +16,7 @@ from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
 from minibert.model.modes import evaluation_mode
 from minibert.printable import printable
-from minibert.text.batching import BatchSampler, batches_of_similar_length
+from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
 from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExamples, sorted_batches
 from minibert.text.tokenizer import PAD, token_id
 from minibert.training.costs import finetuning_cost
@@ -195,9 +195,9 @@ class CollectLogits(HeadObjective):
     def target_counts(self, batch: LabeledBatch) -> dict[str, int]:
         return self.type.objective.target_counts(batch)
 
-    def in_order(self, indices: Sequence[Sequence[int] | np.ndarray[Any, Any]]) -> list[Logits]:
+    def in_order(self, indices: Sequence[IntArray]) -> list[Logits]:
         """Return the logits in the order of the examples, of which each batch had these indices."""
-        order = np.argsort(np.concatenate([*map(np.asarray, indices)]) if len(indices) else np.array([], dtype=np.int64))
+        order = np.argsort(np.concatenate([np.array([], dtype=np.int64), *indices]))
         return [self.collected[position] for position in order]
 
 

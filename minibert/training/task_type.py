@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
 from minibert.text.labeled.examples import Example, LabeledBatch
+from minibert.text.labeled.findings import Finding, LabeledData
+from minibert.text.labeled.options import LabeledSource
 from minibert.training.objective import LossSum, count_targets
 from minibert.training.records import Column, TaskMetrics
 
@@ -31,6 +33,25 @@ Scores = dict[str, float | None]
 
 TASK_FILE = "task.json"
 """File next to a fine-tuned model: the task and its settings, which `minibert evaluate` and `predict` need."""
+
+
+@dataclass(frozen=True)
+class TaskData(Generic[RowT]):
+    """Labeled data for training and validation."""
+
+    train: LabeledData[RowT]
+    validation: LabeledData[RowT]
+
+
+@dataclass(frozen=True)
+class Inferred(Generic[RowT]):
+    """A task with the settings that were inferred from labeled data."""
+
+    type: "TaskType[RowT]"
+    notes: Sequence[str]
+    """Lines that say what was inferred, and why."""
+    findings: Sequence[Finding] = ()
+    """Faults that only show in the data as a whole, such as a label that is only in the validation data."""
 
 
 class HeadObjective(ABC):
@@ -64,8 +85,37 @@ class TaskType(ABC, Generic[RowT]):
     """Name of the task on the command line."""
     network: ClassVar[type[BertWithHead]]
     """The network that is trained."""
+    options_class: ClassVar[type[Any]]
+    """Options of the task on the command line."""
     task_metrics: ClassVar[TaskMetrics]
     """Name of the task in run.json, loss term, and all metrics that its runs can have."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, source: LabeledSource, options: Any) -> LabeledData[RowT]:
+        """Read rows from files or a dataset.
+
+        Args:
+            options: an instance of `options_class`.
+
+        Raises: ValueError, with file and line, for a file that cannot be read at all. Other errors are findings.
+        """
+
+    @classmethod
+    def built_in(cls) -> tuple[LabeledData[RowT], LabeledData[RowT]]:
+        """Return the built-in training and validation rows. Raises: ValueError if the task has none."""
+        raise ValueError(
+            f"there is no built-in data for this task: give --train FILE (`minibert finetune {cls.command} --help`)"
+        )
+
+    @classmethod
+    @abstractmethod
+    def from_data(cls, data: TaskData[RowT], options: Any, start: BertConfig) -> "Inferred[RowT]":
+        """Choose the settings of the task for labeled data, such as the order of the labels.
+
+        Args:
+            start: config of the checkpoint that training begins with. If its head is for the same labels, their order is kept.
+        """
 
     @property
     @abstractmethod
@@ -111,9 +161,10 @@ class TaskType(ABC, Generic[RowT]):
         """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""
         return self
 
-    def describe_target(self, row: RowT) -> str:
-        """Describe the label of a row as text."""
-        return str(getattr(row, "label", ""))
+    @classmethod
+    @abstractmethod
+    def group(cls, row: RowT) -> str:
+        """Return a key of a row. Rows with equal keys are all used for training, or all for validation."""
 
     def to_json(self) -> str:
         """Return the contents of task.json."""

@@ -23,11 +23,13 @@ from minibert.training.loop import MAX_SKIPPED_STEPS
 
 PACKAGE = Path(minibert.__file__).parent
 OPTION = re.compile(r"(?<![\w}\[-])--[a-z][a-z-]+")
-NAMED_COMMAND = re.compile(r"minibert ([a-z-]+)((?: (?!minibert)[^`\n]*)?)")
+NAMED_COMMAND = re.compile(r"minibert ((?:finetune )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
 TRAINING = ("pretrain", "train-letters", "train-translator")
+FINE_TUNING = tuple(name for name in COMMANDS if name.startswith("finetune "))
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/equations.py": ("equations",),
     "commands/fill_mask.py": ("fill-mask",),
+    "commands/finetune.py": FINE_TUNING,
     "commands/pretrain.py": ("pretrain",),
     "commands/quickstart.py": ("quickstart",),
     "commands/tokenize.py": ("tokenize",),
@@ -36,13 +38,16 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
     "study/verify": ("verify",),
+    "text/labeled": FINE_TUNING,
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
     "training/distributed.py": (*TRAINING, "translate"),
+    "training/finetuning": FINE_TUNING,
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),
     "training/pretraining": ("pretrain",),
+    "training/task_type.py": FINE_TUNING,
     "training/translation": ("train-translator",),
 }
 """The commands that print the messages of a module or package. A module with a new message about an option is added here.
@@ -59,7 +64,7 @@ NOT_OURS = {"--nproc-per-node", "--version"}
 def options_of(command: str) -> set[str]:
     """Return the options that the help of a command lists."""
     with redirect_stdout(io.StringIO()) as shown, pytest.raises(SystemExit):
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     lines = [line.strip("│ ") for line in shown.getvalue().splitlines()]
     listed = {option for line in lines if line.startswith("-") for option in OPTION.findall(line.partition("  ")[0])}
     return listed | (ARGUMENTS if command == "equations" else set())

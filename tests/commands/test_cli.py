@@ -119,7 +119,7 @@ def test_help_names_every_value(command: str, capsys: pytest.CaptureFixture[str]
     """Positional arguments and options show what to give, not types of Python."""
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit):
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     shown = capsys.readouterr().out
     assert not re.search(r"\b(STR|INT|FLOAT|PATH)\b|\{None\}", shown)
     positionals = {

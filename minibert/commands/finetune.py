@@ -1,0 +1,105 @@
+"""`minibert finetune`: fine-tune a BERT on labeled data, for classification and other tasks."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from minibert.commands.errors import UsageError
+from minibert.commands.terminal import say, shell_command
+from minibert.commands.training import run_training
+from minibert.text.labeled.options import LabeledDataOptions
+from minibert.training.finetuning_options import ClassifyOptions
+from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
+
+if TYPE_CHECKING:
+    from minibert.training.job import Task
+    from minibert.training.task_type import TaskType
+
+BUILT_IN_START = "runs/quickstart"
+BUILT_IN_TASK = ["finetune", "classify"]
+"""The command that `minibert finetune` alone runs. Its data are built in."""
+
+
+@dataclass(frozen=True)
+class Finetune(OutputOptions):
+    """Options of fine-tuning for every task."""
+
+    out: Path = Path("runs/finetune")
+    """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    start_from: Annotated[str, arg(name="from", metavar="CHECKPOINT")] = BUILT_IN_START
+    """BERT to begin with: a folder with a checkpoint of minibert or transformers, or the id of a model on the Hugging Face hub.
+    Its tokenizer is used, too."""
+    data: LabeledDataOptions = field(default_factory=LabeledDataOptions)
+    check: bool = False
+    """Only list the faults in the data, with file and line, and what was inferred from them."""
+    training: FineTuningConfig = field(default_factory=FineTuningConfig)
+    hardware: DeviceOptions = field(default_factory=DeviceOptions)
+
+    @property
+    def task_options(self) -> Any:
+        """The options of the task alone."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FinetuneClassify(Finetune):
+    """Fine-tune a BERT to classify texts or pairs of texts, or to predict a number for each.
+
+    The data are TSV, CSV, JSONL or Parquet files (optionally .gz), or a dataset. Without --train, the model learns which part
+    of Python or torch a docstring is from. The result is a checkpoint that transformers can load. If the command is stopped,
+    the same command with --resume continues it, with the same results.
+    """
+
+    classify: ClassifyOptions = field(default_factory=ClassifyOptions)
+
+    @property
+    def task_options(self) -> ClassifyOptions:
+        return self.classify
+
+
+def run(options: Finetune) -> int:
+    """Check the data, or train to the end, or until the command is stopped."""
+    if options.start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
+        raise UsageError(
+            f"{BUILT_IN_START}: does not exist yet; run `minibert quickstart` first, or choose a model with --from"
+        )
+    if options.check:
+        return check(options)
+
+    def prepare(directory: Path, create_tokenizer: bool) -> "Task":
+        from minibert.training.finetuning_data import prepare_finetuning
+
+        return prepare_finetuning(_task_type(options), options.data, options.task_options, options.training, options.start_from)
+
+    def example_command(task: "Task") -> str:
+        return shell_command("minibert", "predict", options.out)
+
+    return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate")
+
+
+def check(options: Finetune) -> int:
+    """List the findings in the data. Return 1 if there are errors."""
+    from minibert.model.checkpoints.loading import read_checkpoint
+    from minibert.text.labeled.findings import errors_in
+    from minibert.training.finetuning_data import check_data, start_config
+
+    try:
+        start = start_config(read_checkpoint(options.start_from))
+        checked = check_data(_task_type(options), options.data, options.task_options, start)
+    except (ValueError, OSError) as error:
+        raise UsageError(error) from error
+    for finding in checked.findings:
+        say(f"{'error: ' if finding.is_error else ''}{finding}")
+    for note in checked.inferred.notes:
+        say(note)
+    errors = errors_in(checked.findings)
+    say(f"{len(checked.findings):,} findings, {len(errors):,} of them errors")
+    return 1 if errors else 0
+
+
+def _task_type(options: Finetune) -> "type[TaskType[Any]]":
+    from minibert.training.task_type import task_types
+
+    return next(kind for kind in task_types() if kind.options_class is type(options.task_options))

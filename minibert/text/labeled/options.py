@@ -1,0 +1,77 @@
+"""Options for labeled data. Importing this module loads no library, so that the command line starts fast."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from minibert.text.options import InvalidOption
+
+
+@dataclass(frozen=True)
+class LabeledSource:
+    """The files or the split of a dataset that rows are read from."""
+
+    files: tuple[Path, ...] = ()
+    dataset: str | None = None
+    """Id on the Hugging Face hub, or a folder."""
+    dataset_config: str | None = None
+    split: str = "train"
+
+
+@dataclass(frozen=True)
+class LabeledDataOptions:
+    """Labeled data for training and validation."""
+
+    train: tuple[Path, ...] = ()
+    """Files with training data."""
+    validation: tuple[Path, ...] = ()
+    """Files with validation data. Without them, a part of the training data is held out."""
+    validation_fraction: float = 0.1
+    """Share of the training data that is held out for validation if there are no validation data."""
+    dataset: str | None = None
+    """Dataset to use instead of files: its id on the Hugging Face hub, or a folder."""
+    dataset_config: str | None = None
+    """Configuration of the dataset, if it has several."""
+    train_split: str = "train"
+    """Split of the dataset for training."""
+    validation_split: str | None = None
+    """Split of the dataset for validation. Without it, a part of the training split is held out."""
+    drop_shared: bool = False
+    """Leave out the training rows that are also in the validation data."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_fraction < 1:
+            raise InvalidOption(f"validation_fraction {self.validation_fraction:g}: must be at least 0 and below 1")
+        if self.dataset is not None and (self.train or self.validation):
+            raise InvalidOption("--dataset and --train or --validation: give either a dataset or files")
+        if self.validation and not self.train:
+            raise InvalidOption("--validation without --train: give both")
+        if self.validation_split is not None and self.dataset is None:
+            raise InvalidOption("--validation-split needs --dataset")
+
+    @property
+    def train_source(self) -> LabeledSource | None:
+        """The source of the training rows; None for built-in data."""
+        if self.dataset is not None:
+            return LabeledSource((), self.dataset, self.dataset_config, self.train_split)
+        return LabeledSource(self.train) if self.train else None
+
+    @property
+    def validation_source(self) -> LabeledSource | None:
+        """The source of the validation rows; None if they are held out from the training rows."""
+        if self.dataset is not None and self.validation_split is not None:
+            return LabeledSource((), self.dataset, self.dataset_config, self.validation_split)
+        return LabeledSource(self.validation) if self.validation else None
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """Columns of the texts and labels. By default they are found by their names, and printed."""
+
+    columns: tuple[str, ...] = ()
+    """Names of the columns of files without a header, in order; _ for a column that is not used."""
+    text_column: str | None = None
+    """Column of the text, or of the first text of a pair."""
+    pair_column: str | None = None
+    """Column of the second text."""
+    label_column: str | None = None
+    """Column of the label."""

@@ -1,0 +1,160 @@
+"""Preparing a fine-tuning task: labeled data, the starting checkpoint, and the settings that are inferred from both."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+
+from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
+from minibert.model.config import BertConfig
+from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, refuse_errors
+from minibert.text.labeled.options import LabeledDataOptions
+from minibert.text.splits import is_validation
+from minibert.text.tokenizer import CLS, PAD, SEP, load_tokenizer, token_id, vocabulary_size
+from minibert.training.finetuning import FineTuning, start_model
+from minibert.training.options import FineTuningConfig
+from minibert.training.task_type import Inferred, TaskData, TaskType
+
+RowT = TypeVar("RowT")
+FINDINGS_SHOWN = 10
+"""Number of findings that are printed before a run."""
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """Labeled data with everything that was found in it."""
+
+    data: TaskData[Any]
+    inferred: Inferred[Any]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings of the readers, then those about the data as a whole."""
+        train, validation = self.data.train, self.data.validation
+        held_out = validation.findings if validation.name != train.name else []
+        return [*train.findings, *held_out, *self.inferred.findings]
+
+
+def read_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any) -> TaskData[RowT]:
+    """Read the training and validation rows. Without validation data, a part of the training rows is held out.
+
+    Raises: ValueError for data that cannot be read.
+    """
+    if data.train_source is None:
+        return TaskData(*kind.built_in())
+    train = kind.read(data.train_source, options)
+    if data.validation_source is not None:
+        return TaskData(train, kind.read(data.validation_source, options))
+    return hold_out(kind, train, data.validation_fraction)
+
+
+def hold_out(kind: type[TaskType[RowT]], train: LabeledData[RowT], fraction: float) -> TaskData[RowT]:
+    """Split rows into training and validation rows. The split depends only on the rows' groups, such as their texts."""
+    parts: tuple[list[RowT], list[RowT]] = ([], [])
+    for row in train.rows:
+        parts[is_validation(kind.group(row), fraction)].append(row)
+    return TaskData(*(LabeledData(rows, train.findings, train.name, train.digest) for rows in parts))
+
+
+def check_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any, start: BertConfig) -> CheckedData:
+    """Read labeled data and infer the settings of the task.
+
+    Args:
+        start: config of the checkpoint that training begins with.
+    """
+    rows = read_data(kind, data, options)
+    if data.drop_shared:
+        shared = {kind.group(row) for row in rows.validation.rows}
+        kept = [row for row in rows.train.rows if kind.group(row) not in shared]
+        rows = TaskData(LabeledData(kept, rows.train.findings, rows.train.name, rows.train.digest), rows.validation)
+    return CheckedData(rows, kind.from_data(rows, options, start))
+
+
+def start_config(checkpoint: Checkpoint) -> BertConfig:
+    """Return the config of a checkpoint. Raises: ValueError if it is no BERT."""
+    network = checkpoint.networks[0]
+    if network.config_class is not BertConfig:
+        raise ValueError(f"{checkpoint.source}: is a {checkpoint.model_type}; fine-tuning begins with a BERT")
+    return BertConfig.from_fields(checkpoint.config, checkpoint.config_file)
+
+
+def prepare_finetuning(
+    kind: type[TaskType[RowT]],
+    data: LabeledDataOptions,
+    options: Any,
+    config: FineTuningConfig,
+    start_from: str,
+) -> FineTuning[RowT]:
+    """Read the checkpoint and the labeled data, and create the task.
+
+    Args:
+        kind: the task.
+        options: options of the task, an instance of `kind.options_class`.
+        start_from: checkpoint of the model to begin with, and of its tokenizer.
+
+    Raises: ValueError for data and checkpoints that cannot be used, FileNotFoundError if they do not exist.
+    """
+    checkpoint = read_checkpoint(start_from)
+    stored = start_config(checkpoint)
+    tokenizer = load_tokenizer(start_from)
+    for token in (PAD, CLS, SEP):
+        token_id(tokenizer, token)
+    if (size := vocabulary_size(tokenizer)) > stored.vocab_size:
+        raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {stored.vocab_size:,} of its model")
+    checked = check_data(kind, data, options, stored)
+    train, validation, task_type = checked.data.train, checked.data.validation, checked.inferred.type
+    refuse_errors(checked.findings)
+    if not train.rows:
+        raise LabeledDataError(f"{train.name}: has no training rows")
+    names = f"Data: {train.name}; validation: {validation.name}"
+    task = FineTuning(
+        task_type,
+        config,
+        partial(start_model, checkpoint, task_type, config),
+        tokenizer,
+        train.rows,
+        validation.rows,
+        notes=[
+            f"Data: {train.name}, validation: {validation.name}",
+            *checked.inferred.notes,
+            *_first_findings(checked.findings),
+        ],
+    )
+    settings = {
+        "task": kind.task_metrics.task,
+        "training": {
+            **asdict(config),
+            "learning_rate": config.peak_learning_rate(stored.hidden_size),
+            "steps": task.steps,
+            "start_from": start_from,
+        },
+        "task_settings": asdict(task_type),
+        "start": {"digest": weights_digest(checkpoint)},
+        "corpus": {"train": train.name, "validation": validation.name, "digest": [train.digest, validation.digest]},
+    }
+    task.settings.update(settings)
+    return task
+
+
+def weights_digest(checkpoint: Checkpoint) -> str:
+    """Return a hash of the weights of a checkpoint."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data if tensor.ndim else str(tensor.item()).encode())
+    return digest.hexdigest()[:16]
+
+
+def _first_findings(findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return []
+    more = len(findings) - FINDINGS_SHOWN
+    listed = [f"  {finding}" for finding in findings[:FINDINGS_SHOWN]]
+    return [
+        f"{len(findings):,} findings in the data:",
+        *listed,
+        *([f"  and {more:,} more: add --check to list them"] * (more > 0)),
+    ]
