@@ -62,9 +62,7 @@ class FinetuneClassify(Finetune):
 def run(options: Finetune) -> int:
     """Check the data, or train to the end, or until the command is stopped."""
     if options.start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
-        raise UsageError(
-            f"{BUILT_IN_START}: does not exist yet; run `minibert quickstart` first, or choose a model with --from"
-        )
+        raise UsageError(f"--from {BUILT_IN_START}: does not exist; `minibert quickstart` creates it")
     if options.check:
         return check(options)
 

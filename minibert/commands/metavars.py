@@ -13,17 +13,23 @@ BY_NAME = {
     "attention_from": "FILE.py:FUNCTION",
     "checkpoint": "CHECKPOINT",
     "column": "COLUMN",
+    "columns": "NAME,NAME",
     "dataset": "DATASET",
     "dataset_config": "CONFIGURATION",
     "directories": "FOLDER [FOLDER ...]",
     "figure": "FILE.png",
+    "label_column": "COLUMN",
     "ids": "ID [ID ...]",
     "out": "FOLDER",
+    "pair_column": "COLUMN",
     "reference": "FILE",
     "save_reference": "FILE",
     "split": "SPLIT",
+    "text_column": "COLUMN",
     "tokenizer": "TOKENIZER",
+    "train_split": "SPLIT",
     "validation": "FILE [FILE ...]",
+    "validation_split": "SPLIT",
 }
 BY_TYPE: dict[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", tuple[Path, ...]: "FILE [FILE ...]"}
 """Names for fields that are not in `BY_NAME`, by their type."""

@@ -118,7 +118,7 @@ def prepare_finetuning(
         train.rows,
         validation.rows,
         notes=[
-            f"Data: {train.name}, validation: {validation.name}",
+            names,
             *checked.inferred.notes,
             *_first_findings(checked.findings),
         ],

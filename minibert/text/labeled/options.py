@@ -67,8 +67,8 @@ class LabeledDataOptions:
 class TableColumns:
     """Columns of the texts and labels. By default they are found by their names, and printed."""
 
-    columns: tuple[str, ...] = ()
-    """Names of the columns of files without a header, in order; _ for a column that is not used."""
+    columns: str | None = None
+    """Names of the columns of files without a header, with commas: label,_,text. A column named _ is not used."""
     text_column: str | None = None
     """Column of the text, or of the first text of a pair."""
     pair_column: str | None = None
