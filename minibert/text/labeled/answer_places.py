@@ -1,0 +1,171 @@
+"""The place of an answer in its context, found again where the data gives a wrong one."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import regex
+
+NEAR = 10
+"""Maximum distance, in characters, between a wrong offset and an answer that is taken for the intended one."""
+CLEARLY_NEARER = 3
+"""Any other place of the same answer must be this many times as far away."""
+PLACES_LISTED = 5
+"""Number of possible places in an error message."""
+MAX_PLACES = 100
+"""Maximum number of places of an answer for which other ways of counting are tried."""
+BLANKS = regex.compile(r"(?V1)[[\s\p{Cc}\p{Cf}]--\p{GCB=Extend}--\p{GCB=ZWJ}]+")
+"""White space, control characters, and characters without width that belong to no letter or emoji. No answer begins or ends
+with them."""
+CLUSTER = regex.compile(r"\X")
+"""A character as readers see it: a letter with its combining accents, or an emoji with its modifiers."""
+TYPOGRAPHY = str.maketrans("‘’‚‛“”„‟«»‐‑‒–—―−", "''''" + '""""""' + "-------")
+"""Quotation marks and dashes, and the characters of a keyboard that are written for them."""
+
+OFFSETS: dict[str, Callable[[str], int]] = {
+    "counts bytes of UTF-8": lambda before: len(before.encode()),
+    "counts units of UTF-16": lambda before: len(before.encode("utf-16-le")) // 2,
+    "does not count blanks at the beginning of the context": lambda before: len(before.lstrip()),
+    "counts a line break of two characters as one": lambda before: len(before.replace("\r\n", "\n")),
+    "counts several blanks as one": lambda before: len(re.sub(r"\s+", " ", before.lstrip())),
+    "does not count control characters": lambda before: len(regex.sub(r"[\p{Cc}\p{Cf}]", "", before)),
+    "counts composed characters (NFC)": lambda before: len(unicodedata.normalize("NFC", before)),
+    "counts decomposed characters (NFD)": lambda before: len(unicodedata.normalize("NFD", before)),
+    "counts characters of the lowercased text": lambda before: len(before.lower()),
+}
+"""Offsets of an answer that other programs compute from the text before it."""
+
+
+class Place(NamedTuple):
+    """A part of a context."""
+
+    start: int
+    text: str
+    note: str = ""
+    """How it differs from what the data says; "" if it does not."""
+
+
+def find_answer(context: str, answer: str, start: int | None) -> Place:
+    """Return the place of an answer: at `start` if it is there, else where it is without ambiguity.
+
+    Blanks at the ends of the answer are left out. An answer that differs from the context only in blanks, Unicode form, case
+    or typography is found too; the place has the text of the context.
+
+    Raises: ValueError that explains why there is no such place, or no unique one.
+
+    >>> find_answer("Café, café", "café", 7)
+    Place(start=6, text='café', note="answer_start is 7, but 'café' stands at 6: corrected (the offset counts bytes of UTF-8)")
+    """
+    kept = _strip(answer)
+    if not kept:
+        raise ValueError("an answer is empty: delete it, or write its text")
+    lead = answer.index(kept)
+    notes = ["blanks at the ends of an answer were removed"] if kept != answer else []
+    if start is not None and start >= 0 and context.startswith(answer, start):
+        return Place(start + lead, kept, *notes)
+    given = () if start is None else (start, start + lead)
+    exact, similar = [Place(place, kept) for place in _occurrences(context, kept)], _similar(context, kept)
+    candidates = exact or similar
+    if not candidates:
+        is_inside = start is not None and 0 <= start < len(context)
+        found = f"; at answer_start {start} stands {_short(context[start:][: len(answer)])}" if is_inside else ""
+        raise ValueError(f"the answer {_short(kept)} is not in the context{found}")
+    chosen, reason = next((place for place in [*exact, *similar] if place.start in given), None), ""
+    if chosen is None:
+        chosen, reason = _choose(context, candidates, given)
+    if chosen.text != kept:
+        notes.append(f"{_short(kept)} is written {_short(chosen.text)} in the context: its text was taken")
+    if reason:
+        notes.append(f"{_describe(start)}, but {_short(chosen.text)} stands at {chosen.start}: corrected ({reason})")
+    return chosen._replace(note="; ".join(notes))
+
+
+def _choose(context: str, candidates: list[Place], given: tuple[int, ...]) -> tuple[Place, str]:
+    """Choose the intended one of the places where an answer stands. Return it with the reason, as text.
+
+    Args:
+        given: the offset in the data, and that of the answer without the blanks at its beginning; empty if there is none.
+    """
+    explained = {
+        place: names[0]
+        for place in candidates[:MAX_PLACES]
+        if (names := [name for name, offset in OFFSETS.items() if offset(context[: place.start]) in given])
+    }
+    if len(explained) == 1:
+        ((place, name),) = explained.items()
+        return place, f"the offset {name}"
+    if len(candidates) == 1:
+        return candidates[0], "it stands only there"
+    start = max(given, default=0)
+    if start > 0:  # 0 and -1 stand for "unknown" too often to be near to something
+        by_distance = sorted(candidates, key=lambda place: abs(place.start - start))
+        nearest, second = (abs(place.start - start) for place in by_distance[:2])
+        if nearest <= NEAR and second >= CLEARLY_NEARER * nearest:
+            return by_distance[0], "the nearest place"
+    listed = ", ".join(str(place.start) for place in candidates[:PLACES_LISTED])
+    more = f" and {len(candidates) - PLACES_LISTED} more places" if candidates[PLACES_LISTED:] else ""
+    raise ValueError(
+        f"{_describe(given[0] if given else None)}, and the answer {_short(candidates[0].text)} stands at {listed}{more}: "
+        "write the right one"
+    )
+
+
+def _describe(start: int | None) -> str:
+    return "there is no answer_start" if start is None else f"answer_start is {start}"
+
+
+def _occurrences(context: str, text: str) -> list[int]:
+    return [match.start() for match in regex.finditer(regex.escape(text), context, overlapped=True)]
+
+
+def _similar(context: str, answer: str) -> list[Place]:
+    """Return the parts of a context that equal an answer up to blanks, Unicode form, case and typography."""
+    folded, spans = _fold(context)
+    wanted, _ = _fold(answer)
+    places = []
+    for first in _occurrences(folded, wanted) if wanted else []:
+        last = first + len(wanted) - 1
+        is_whole = (first == 0 or spans[first - 1] != spans[first]) and spans[last] not in spans[last + 1 : last + 2]
+        if is_whole:
+            start, end = spans[first][0], spans[last][1]
+            places.append(Place(start, context[start:end]))
+    return places
+
+
+@lru_cache(maxsize=64)
+def _fold(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return a text without differences of blanks, Unicode form, case and typography, and the origin of its characters."""
+    folded, spans = "", []
+    for cluster in CLUSTER.finditer(text):
+        plain = _fold_cluster(cluster[0])
+        if plain == " " and (not folded or folded.endswith(" ")):
+            continue
+        folded += plain
+        spans += [cluster.span()] * len(plain)
+    return folded, spans
+
+
+def _fold_cluster(cluster: str) -> str:
+    if cluster.isspace():
+        return " "
+    visible = regex.sub(r"[\p{Cc}\p{Cf}]", "", cluster.translate(TYPOGRAPHY))
+    return unicodedata.normalize("NFKD", visible).casefold()
+
+
+def _strip(text: str) -> str:
+    """Remove the blanks at the ends of a text."""
+    parts = [match.span() for match in BLANKS.finditer(text)]
+    start = parts[0][1] if parts and parts[0][0] == 0 else 0
+    end = parts[-1][0] if parts and parts[-1][1] == len(text) else len(text)
+    return text[start:end]
+
+
+def _short(text: str) -> str:
+    """Return a text in quotation marks, shortened.
+
+    >>> _short("abc" * 20)
+    "'abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc…'"
+    """
+    return repr(text if len(text) <= 45 else f"{text[:45]}…")
