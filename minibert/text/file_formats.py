@@ -57,6 +57,11 @@ def text_lines(path: Path) -> Iterator[str]:
         yield rest
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 text file, with one character for each line end. Raises: CorpusError, as `numbered_lines`."""
+    return "".join(part for _, part in _line_parts(path, LINE_PART_CHARACTERS))
+
+
 def _line_parts(path: Path, max_characters: int) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of each line. A longer one is yielded in parts of `max_characters`, without a line end."""
     number = 1

@@ -47,8 +47,8 @@ class Place(NamedTuple):
     """How it differs from what the data says; "" if it does not."""
 
 
-def find_answer(context: str, answer: str, start: int | None) -> Place:
-    """Return the place of an answer: at `start` if it is there, else where it is without ambiguity.
+def find_answer(context: str, answer: str, answer_start: object) -> Place:
+    """Return the place of an answer: at `answer_start` if it is there, else where it is without ambiguity.
 
     Blanks at the ends of the answer are left out. An answer that differs from the context only in blanks, Unicode form, case
     or typography is found too; the place has the text of the context.
@@ -62,31 +62,35 @@ def find_answer(context: str, answer: str, start: int | None) -> Place:
     if not kept:
         raise ValueError("an answer is empty: delete it, or write its text")
     lead = answer.index(kept)
+    start = _whole_number(answer_start)
     notes = ["blanks at the ends of an answer were removed"] if kept != answer else []
-    if start is not None and start >= 0 and context.startswith(answer, start):
-        return Place(start + lead, kept, *notes)
-    given = () if start is None else (start, start + lead)
-    exact, similar = [Place(place, kept) for place in _occurrences(context, kept)], _similar(context, kept)
-    candidates = exact or similar
+    given = () if start is None else (start + lead, start)
+    chosen, reason = next((Place(at, kept) for at in given if at >= 0 and context.startswith(kept, at)), None), ""
+    candidates = [Place(at, kept) for at in _occurrences(context, kept)] if chosen is None else [chosen]
+    if chosen is None:
+        similar = _similar(context, kept)
+        chosen = next((place for at in given for place in similar if place.start == at), None)
+        candidates = candidates or similar
     if not candidates:
         is_inside = start is not None and 0 <= start < len(context)
-        found = f"; at answer_start {start} stands {_short(context[start:][: len(answer)])}" if is_inside else ""
-        raise ValueError(f"the answer {_short(kept)} is not in the context{found}")
-    chosen, reason = next((place for place in [*exact, *similar] if place.start in given), None), ""
+        found = f"; at answer_start {start} stands {shorten(context[start:][: len(answer)])}" if is_inside else ""
+        raise ValueError(f"the answer {shorten(kept)} is not in the context{found}")
     if chosen is None:
-        chosen, reason = _choose(context, candidates, given)
+        chosen, reason = _choose(context, candidates, given, _describe(answer_start))
     if chosen.text != kept:
-        notes.append(f"{_short(kept)} is written {_short(chosen.text)} in the context: its text was taken")
+        notes.append(f"{shorten(kept)} is written {shorten(chosen.text)} in the context: its text was taken")
     if reason:
-        notes.append(f"{_describe(start)}, but {_short(chosen.text)} stands at {chosen.start}: corrected ({reason})")
+        notes.append(f"{_describe(answer_start)}, but {shorten(chosen.text)} stands at {chosen.start}: corrected ({reason})")
+    elif start is not None and type(answer_start) is not int:
+        notes.append(f"{_describe(answer_start)}, which is not a whole number: replaced with {chosen.start}")
     return chosen._replace(note="; ".join(notes))
 
 
-def _choose(context: str, candidates: list[Place], given: tuple[int, ...]) -> tuple[Place, str]:
+def _choose(context: str, candidates: list[Place], given: tuple[int, ...], described: str) -> tuple[Place, str]:
     """Choose the intended one of the places where an answer stands. Return it with the reason, as text.
 
     Args:
-        given: the offset in the data, and that of the answer without the blanks at its beginning; empty if there is none.
+        given: the offset of the data, for the answer with and without blanks at its beginning; empty if there is none.
     """
     explained = {
         place: names[0]
@@ -98,7 +102,7 @@ def _choose(context: str, candidates: list[Place], given: tuple[int, ...]) -> tu
         return place, f"the offset {name}"
     if len(candidates) == 1:
         return candidates[0], "it stands only there"
-    start = max(given, default=0)
+    start = min(given, default=0)
     if start > 0:  # 0 and -1 stand for "unknown" too often to be near to something
         by_distance = sorted(candidates, key=lambda place: abs(place.start - start))
         nearest, second = (abs(place.start - start) for place in by_distance[:2])
@@ -106,14 +110,26 @@ def _choose(context: str, candidates: list[Place], given: tuple[int, ...]) -> tu
             return by_distance[0], "the nearest place"
     listed = ", ".join(str(place.start) for place in candidates[:PLACES_LISTED])
     more = f" and {len(candidates) - PLACES_LISTED} more places" if candidates[PLACES_LISTED:] else ""
-    raise ValueError(
-        f"{_describe(given[0] if given else None)}, and the answer {_short(candidates[0].text)} stands at {listed}{more}: "
-        "write the right one"
-    )
+    raise ValueError(f"{described}, and the answer {shorten(candidates[0].text)} stands at {listed}{more}: write the right one")
 
 
-def _describe(start: int | None) -> str:
-    return "there is no answer_start" if start is None else f"answer_start is {start}"
+def _whole_number(value: object) -> int | None:
+    """Return an offset as a whole number; None if it is none, such as 1.5, null or true.
+
+    >>> [_whole_number(value) for value in (5, 5.0, "5", 5.5, "five", None, True)]
+    [5, 5, 5, None, None, None, None]
+    """
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _describe(answer_start: object) -> str:
+    if answer_start is None:
+        return "there is no answer_start"
+    return f"answer_start is {answer_start if type(answer_start) is int else shorten(str(answer_start))}"
 
 
 def _occurrences(context: str, text: str) -> list[int]:
@@ -162,10 +178,11 @@ def _strip(text: str) -> str:
     return text[start:end]
 
 
-def _short(text: str) -> str:
-    """Return a text in quotation marks, shortened.
+def shorten(text: str, quote: bool = True) -> str:
+    """Return the beginning of a text, in quotation marks.
 
-    >>> _short("abc" * 20)
+    >>> shorten("abc" * 20)
     "'abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc…'"
     """
-    return repr(text if len(text) <= 45 else f"{text[:45]}…")
+    short = text if len(text) <= 45 else f"{text[:45]}…"
+    return repr(short) if quote else short

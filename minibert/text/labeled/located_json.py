@@ -1,11 +1,23 @@
 """JSON whose objects know their place in the text, so that a fault in a value can be reported with its line."""
 
 import json
+import re
 from bisect import bisect_left
-from collections.abc import Iterator
-from json.decoder import WHITESPACE, JSONObject  # type: ignore[attr-defined]
+from collections.abc import Callable, Iterator
+from json.decoder import WHITESPACE, JSONArray, JSONObject  # type: ignore[attr-defined]
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
+
+ScanOnce = Callable[[str, int], tuple[Any, int]]
+"""A function that parses the JSON value at a position of a text, and returns it with the position after it."""
+
+
+class JSONSyntaxError(ValueError):
+    """Text that is not JSON. `position` is that of the first character that does not fit."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class LocatedObject(dict[str, Any]):
@@ -13,48 +25,77 @@ class LocatedObject(dict[str, Any]):
 
     position: int
     positions: dict[str, int]
-    repeated: tuple[str, ...]
+    repeated: list[str]
     """Names that stand in the object more than once. The last value counts."""
 
 
+class LocatedList(list[Any]):
+    """A JSON list, with the positions of its values, in characters."""
+
+    positions: list[int]
+
+
 class LocatingDecoder(json.JSONDecoder):
-    """A JSON decoder that returns every object as a `LocatedObject`."""
+    """A JSON decoder that returns objects and lists with their positions.
 
-    def __init__(self) -> None:
+    Args:
+        base: position of the text in a larger one, in which the objects are located.
+    """
+
+    def __init__(self, base: int = 0) -> None:
         super().__init__()
-        self.parse_object = _parse_object
-        self.scan_once = py_make_scanner(self)  # the scanner in C does not call `parse_object`
+        self.base = base
+        self.parse_object, self.parse_array = self._parse_object, self._parse_array
+        self.scan_once = py_make_scanner(self)  # the scanner in C does not call these methods
+
+    def _parse_object(self, state: tuple[str, int], strict: bool, scan: ScanOnce, *_: Any) -> tuple[LocatedObject, int]:
+        scan_value, positions = self._noting_positions(scan)
+        pairs, end = JSONObject(state, strict, scan_value, None, list)
+        names = [name for name, _ in pairs]
+        located = LocatedObject(pairs)
+        located.position = self.base + state[1] - 1
+        located.positions = dict(zip(names, positions, strict=True))
+        located.repeated = [name for name in located if names.count(name) > 1] if len(located) < len(names) else []
+        return located, end
+
+    def _parse_array(self, state: tuple[str, int], scan: ScanOnce) -> tuple[LocatedList, int]:
+        scan_value, positions = self._noting_positions(scan)
+        values, end = JSONArray(state, scan_value)
+        located = LocatedList(values)
+        located.positions = positions
+        return located, end
+
+    def _noting_positions(self, scan: ScanOnce) -> tuple[ScanOnce, list[int]]:
+        """Return a function that parses a value and appends its position to a list, and the list."""
+        positions: list[int] = []
+
+        def scan_value(text: str, start: int) -> tuple[Any, int]:
+            positions.append(self.base + start)
+            return scan(text, start)
+
+        return scan_value, positions
 
 
-def _parse_object(state: tuple[str, int], strict: bool, scan_once: Any, *_: Any) -> tuple[LocatedObject, int]:
-    starts: list[int] = []
-
-    def scan_value(text: str, start: int) -> tuple[Any, int]:
-        starts.append(start)
-        value: tuple[Any, int] = scan_once(text, start)
-        return value
-
-    pairs, end = JSONObject(state, strict, scan_value, None, list)
-    names = [name for name, _ in pairs]
-    located = LocatedObject(pairs)
-    located.position = state[1] - 1
-    located.positions = dict(zip(names, starts, strict=True))
-    located.repeated = tuple(name for name in located if names.count(name) > 1) if len(located) < len(names) else ()
-    return located, end
-
-
-def json_values(text: str) -> Iterator[tuple[int, Any]]:
+def json_values(text: str, base: int = 0) -> Iterator[tuple[int, Any]]:
     """Yield every JSON value of a text and its position. Usually there is one.
 
-    Raises: json.JSONDecodeError, or another ValueError for a number that is too long, or RecursionError.
+    Args:
+        base: position of the text in a larger one, in which the values are located.
+
+    Raises: JSONSyntaxError.
 
     >>> [(position, value.positions) for position, value in json_values('{"a": 1} {"b": {}}')]
     [(0, {'a': 6}), (9, {'b': 15})]
     """
-    decoder, position = LocatingDecoder(), WHITESPACE.match(text).end()
+    decoder, position = LocatingDecoder(base), WHITESPACE.match(text).end()
     while position < len(text):
-        value, end = decoder.raw_decode(text, position)
-        yield position, value
+        try:
+            value, end = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            raise JSONSyntaxError(f"{error.msg} in column {error.colno}", base + error.pos) from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or thousands of brackets
+            raise JSONSyntaxError(str(error), base + position) from None
+        yield base + position, value
         position = WHITESPACE.match(text, end).end()
 
 
@@ -66,7 +107,7 @@ class Lines:
     """
 
     def __init__(self, text: str) -> None:
-        self.ends = [position for position, character in enumerate(text) if character == "\n"]
+        self.ends = [match.start() for match in re.finditer("\n", text)]
 
     def number(self, position: int) -> int:
         """Return the number of the line, starting at 1, of the character at a position."""

@@ -1,0 +1,124 @@
+"""Questions with contexts and answers, in SQuAD's format: JSON of version 1.1 or 2.0, or one question per row.
+
+Source: Rajpurkar et al. 2016 (version 1.1) and 2018 (version 2.0, with questions that cannot be answered).
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from minibert.files import write_atomically
+from minibert.text.file_formats import CorpusError, extension, read_text
+from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, refuse_errors
+from minibert.text.labeled.located_json import JSONSyntaxError, Lines, LocatedObject, json_values
+from minibert.text.labeled.squad_checks import Question, SquadChecks
+
+
+def read_squad(path: Path, labeled: bool = True) -> LabeledData[Question]:
+    """Read and check the questions of a SQuAD file: JSON (`data` → `paragraphs` → `qas`), JSONL or Parquet.
+
+    Args:
+        labeled: a question without answers is an error. If False, answers are not read.
+
+    Raises: CorpusError for a file that cannot be read, such as one that is not UTF-8.
+    """
+    checks = SquadChecks(str(path), labeled)
+    _check_file(path, checks)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return LabeledData(checks.questions, checks.findings, path.name, digest)
+
+
+def read_squad_rows(rows: Iterable[Mapping[str, Any]], name: str, digest: str, labeled: bool = True) -> LabeledData[Question]:
+    """Check the questions of a dataset, one per row, with the columns `id`, `context`, `question` and `answers`."""
+    checks = SquadChecks(name, labeled)
+    for number, row in enumerate(rows, start=1):
+        checks.check_document(dict(row), number)
+    return LabeledData(checks.questions, checks.findings, name, digest)
+
+
+def write_repaired(source: Path, target: Path) -> None:
+    """Write a copy of a SQuAD file in which everything is repaired that can be repaired without ambiguity.
+
+    The copy has the structure of the file and all its other fields. What cannot be repaired is as before.
+
+    Raises: CorpusError as `read_squad`; LabeledDataError if the file is not JSON, or `target` has another extension.
+    """
+    kind = extension(source)
+    if extension(target) != kind:
+        raise LabeledDataError(f"{target}: its name must end in {kind}, like that of {source}")
+    checks = SquadChecks(str(source), labeled=True)
+    documents = [document for document in _check_file(source, checks) if document is not None]
+    if not checks.questions:
+        refuse_errors(checks.findings)
+    if kind == ".parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(documents), target)
+        return
+    if all(isinstance(document, dict) and "data" in document for document in documents):
+        documents = [documents[0] | {"data": [article for document in documents for article in document["data"]]}]
+    indent = 2 if len(documents) == 1 and kind != ".jsonl" else None
+    text = "".join(json.dumps(document, ensure_ascii=False, indent=indent) + "\n" for document in documents)
+    write_atomically(target, gzip.compress(text.encode(), mtime=0) if target.suffix == ".gz" else text)
+
+
+def _check_file(path: Path, checks: SquadChecks) -> list[Any]:
+    """Check all questions of a file. Return its rows or JSON values, repaired."""
+    if extension(path) == ".parquet":
+        documents = [checks.check_document(row, number) for number, row in enumerate(_parquet_rows(path), start=1)]
+    else:
+        text = read_text(path)
+        checks.lines = Lines(text)
+        documents = [
+            checks.check_document(value, checks.lines.number(position))
+            for part, base in _parts(text, extension(path) == ".jsonl")
+            for position, value in _values(part, base, checks)
+        ]
+        files = [document for document in documents if isinstance(document, LocatedObject) and "data" in document]
+        if len(files) > 1:
+            message = f"{len(files)} JSON files in one: the questions of all were read"
+            checks.findings.append(Finding(checks.name, checks.lines.number(files[1].position), message))
+    if not checks.questions and not checks.error_count:
+        checks.findings.append(Finding(checks.name, None, "contains no questions", is_error=True))
+    return documents
+
+
+def _parts(text: str, is_jsonl: bool) -> Iterator[tuple[str, int]]:
+    """Yield the parts of a text that are JSON by themselves, with their positions: the lines of JSONL, or the whole text."""
+    first, *more = text.lstrip().split("\n", 1)
+    lines = text.split("\n") if is_jsonl or (more and more[0].strip() and _is_json(first)) else [text]
+    position = 0
+    for line in lines:
+        yield line, position
+        position += len(line) + 1
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _values(text: str, base: int, checks: SquadChecks) -> Iterator[tuple[int, Any]]:
+    """Yield the JSON values of a text up to the first error, which becomes a finding."""
+    try:
+        yield from json_values(text, base)
+    except JSONSyntaxError as error:
+        assert checks.lines is not None
+        line, message = checks.lines.number(error.position), f"is not JSON: {error}"
+        checks.findings.append(Finding(checks.name, line, message, is_error=True))
+        checks.error_count += 1
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise CorpusError(f"{path}: is not Parquet, or damaged ({' '.join(str(error).split())[:200]})") from None
