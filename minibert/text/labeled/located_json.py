@@ -4,10 +4,12 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from json.decoder import WHITESPACE, JSONArray, JSONObject  # type: ignore[attr-defined]
+from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
 
+BETWEEN_VALUES = re.compile(r"[ \t\n\r\ufeff]*")
+"""White space, and the byte-order marks of files that were joined."""
 ScanOnce = Callable[[str, int], tuple[Any, int]]
 """A function that parses the JSON value at a position of a text, and returns it with the position after it."""
 
@@ -87,7 +89,7 @@ def json_values(text: str, base: int = 0) -> Iterator[tuple[int, Any]]:
     >>> [(position, value.positions) for position, value in json_values('{"a": 1} {"b": {}}')]
     [(0, {'a': 6}), (9, {'b': 15})]
     """
-    decoder, position = LocatingDecoder(base), WHITESPACE.match(text).end()
+    decoder, position = LocatingDecoder(base), _skip_blanks(text, 0)
     while position < len(text):
         try:
             value, end = decoder.raw_decode(text, position)
@@ -96,7 +98,12 @@ def json_values(text: str, base: int = 0) -> Iterator[tuple[int, Any]]:
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, or thousands of brackets
             raise JSONSyntaxError(str(error), base + position) from None
         yield base + position, value
-        position = WHITESPACE.match(text, end).end()
+        position = _skip_blanks(text, end)
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    found = BETWEEN_VALUES.match(text, position)
+    return found.end() if found else position
 
 
 class Lines:

@@ -6,38 +6,37 @@ Source: Rajpurkar et al. 2016 (version 1.1) and 2018 (version 2.0, with question
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-from pyarrow import parquet
-
 from minibert.files import write_atomically
-from minibert.text.file_formats import CorpusError, extension, read_text
-from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, refuse_errors
+from minibert.text.columns import ParquetTable
+from minibert.text.file_formats import extension, read_text
+from minibert.text.labeled.findings import LabeledData, LabeledDataError, refuse_errors
 from minibert.text.labeled.located_json import JSONSyntaxError, Lines, LocatedObject, json_values
 from minibert.text.labeled.squad_checks import Question, SquadChecks
 
 
-def read_squad(path: Path, labeled: bool = True) -> LabeledData[Question]:
-    """Read and check the questions of a SQuAD file: JSON (`data` → `paragraphs` → `qas`), JSONL or Parquet.
+def read_squad(paths: Sequence[Path], labeled: bool = True) -> LabeledData[Question]:
+    """Read and check the questions of SQuAD files: JSON (`data` → `paragraphs` → `qas`), JSONL or Parquet.
 
     Args:
         labeled: a question without answers is an error. If False, answers are not read.
 
     Raises: CorpusError for a file that cannot be read, such as one that is not UTF-8.
     """
-    checks = SquadChecks(str(path), labeled)
-    _check_file(path, checks)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return LabeledData(checks.questions, checks.findings, path.name, digest)
+    checks, digest = SquadChecks(labeled), hashlib.sha256()
+    for path in paths:
+        _check_file(path, checks)
+        digest.update(path.read_bytes())
+    return LabeledData(checks.questions, checks.findings, ", ".join(path.name for path in paths), digest.hexdigest())
 
 
 def read_squad_rows(rows: Iterable[Mapping[str, Any]], name: str, digest: str, labeled: bool = True) -> LabeledData[Question]:
     """Check the questions of a dataset, one per row, with the columns `id`, `context`, `question` and `answers`."""
-    checks = SquadChecks(name, labeled)
+    checks = SquadChecks(labeled)
+    checks.file = name
     for number, row in enumerate(rows, start=1):
         checks.check_document(dict(row), number)
     return LabeledData(checks.questions, checks.findings, name, digest)
@@ -50,15 +49,14 @@ def write_repaired(source: Path, target: Path) -> None:
 
     Raises: CorpusError as `read_squad`; LabeledDataError if the file is not JSON, or `target` has another extension.
     """
-    kind = extension(source)
+    kind, checks = extension(source), SquadChecks(labeled=True)
     if extension(target) != kind:
         raise LabeledDataError(f"{target}: its name must end in {kind}, like that of {source}")
-    checks = SquadChecks(str(source), labeled=True)
     documents = [document for document in _check_file(source, checks) if document is not None]
     if not checks.questions:
         refuse_errors(checks.findings)
     if kind == ".parquet":
-        parquet.write_table(pyarrow.Table.from_pylist(documents), target)
+        _write_parquet(documents, target)
         return
     if all(isinstance(document, dict) and "data" in document for document in documents):
         documents = [documents[0] | {"data": [article for document in documents for article in document["data"]]}]
@@ -67,10 +65,21 @@ def write_repaired(source: Path, target: Path) -> None:
     write_atomically(target, gzip.compress(text.encode(), mtime=0) if target.suffix == ".gz" else text)
 
 
+def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    content = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), content)
+    write_atomically(path, content.getvalue().to_pybytes())
+
+
 def _check_file(path: Path, checks: SquadChecks) -> list[Any]:
     """Check all questions of a file. Return its rows or JSON values, repaired."""
+    checks.file, checks.lines = str(path), None
+    before = len(checks.questions), checks.error_count
     if extension(path) == ".parquet":
-        documents = [checks.check_document(row, number) for number, row in enumerate(_parquet_rows(path), start=1)]
+        documents = [checks.check_document(dict(row.values), row.line) for row in ParquetTable(path).records()]
     else:
         text = read_text(path)
         checks.lines = Lines(text)
@@ -82,9 +91,9 @@ def _check_file(path: Path, checks: SquadChecks) -> list[Any]:
         files = [document for document in documents if isinstance(document, LocatedObject) and "data" in document]
         if len(files) > 1:
             message = f"{len(files)} JSON files in one: the questions of all were read"
-            checks.findings.append(Finding(checks.name, checks.lines.number(files[1].position), message))
-    if not checks.questions and not checks.error_count:
-        checks.findings.append(Finding(checks.name, None, "contains no questions", is_error=True))
+            checks.report(checks.lines.number(files[1].position), message, is_repaired=True)
+    if before == (len(checks.questions), checks.error_count):
+        checks.report(None, "contains no questions")
     return documents
 
 
@@ -112,13 +121,4 @@ def _values(text: str, base: int, checks: SquadChecks) -> Iterator[tuple[int, An
         yield from json_values(text, base)
     except JSONSyntaxError as error:
         assert checks.lines is not None
-        line, message = checks.lines.number(error.position), f"is not JSON: {error}"
-        checks.findings.append(Finding(checks.name, line, message, is_error=True))
-        checks.error_count += 1
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        yield from parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise CorpusError(f"{path}: is not Parquet, or damaged ({' '.join(str(error).split())[:200]})") from None
+        checks.report(checks.lines.number(error.position), f"is not JSON: {error}")

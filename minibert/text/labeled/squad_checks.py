@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from minibert.text.file_formats import SURROGATE
+from minibert.text.columns import SURROGATE
 from minibert.text.labeled.answer_places import find_answer, shorten
 from minibert.text.labeled.findings import Finding
 from minibert.text.labeled.located_json import Lines, LocatedList, LocatedObject
@@ -34,24 +34,28 @@ class Question:
     """All correct answers. The first one is the target of training. (): the context does not answer the question. None: the
     answer is not known."""
     line: int | None = None
-    """Line of the file, or row of the dataset, starting at 1."""
+    """Line of the file, starting at 1; or row, in data without lines."""
+    file: str = ""
+    """Path of the file, or name of the dataset."""
+    unit: Literal["line", "row"] = "line"
 
 
 class SquadChecks:
     """Checks questions, repairs them in place, and collects them with the findings.
 
     Args:
-        name: name of the data in the findings.
         labeled: a question without answers is an error. If False, answers are not read.
     """
 
-    def __init__(self, name: str, labeled: bool) -> None:
-        self.name, self.labeled = name, labeled
+    def __init__(self, labeled: bool) -> None:
+        self.labeled = labeled
+        self.file = ""
+        """The current file or dataset."""
         self.questions: list[Question] = []
         self.findings: list[Finding] = []
         self.error_count = 0
         self.lines: Lines | None = None
-        """Lines of the text that the objects are located in; None for data without lines."""
+        """Lines of the file; None if it has rows instead of lines."""
         self.line = 1
         """Line or row of the current question."""
         self.by_id: dict[str, Question] = {}
@@ -66,11 +70,18 @@ class SquadChecks:
         kept = [fields for fields in questions if self._check_row(fields)]
         return kept if isinstance(document, list) else (kept or [None])[0]
 
-    def report(self, values: Any, key: Any, message: str, is_error: bool = True) -> None:
+    @property
+    def unit(self) -> Literal["line", "row"]:
+        return "row" if self.lines is None else "line"
+
+    def report(self, line: int | None, message: str, is_repaired: bool = False) -> None:
+        """Add a finding: an error, or a fault that is repaired."""
+        self.findings.append(Finding(self.file, line, message, not is_repaired, is_repaired, self.unit))
+        self.error_count += not is_repaired
+
+    def _report(self, values: Any, key: Any, message: str, is_repaired: bool = False) -> None:
         """Add a finding about `values[key]`, a value of an object or a list."""
-        unit, line = ("row", self.line) if self.lines is None else ("line", self._line(values, key))
-        self.findings.append(Finding(self.name, line, message, is_error, unit))  # type: ignore[arg-type]
-        self.error_count += is_error
+        self.report(self._line(values, key), message, is_repaired)
 
     def _line(self, values: Any, key: Any = None) -> int:
         """Return the line of a value of an object or a list; without a key, the line of the object itself."""
@@ -83,7 +94,7 @@ class SquadChecks:
     def _check_row(self, fields: Any) -> bool:
         """Check a question that has its own context. Return False if it should be deleted."""
         if not isinstance(fields, dict):
-            self.report({}, None, f"{_as_json(fields)} is not a question: it must be an object")
+            self._report({}, None, f"{_as_json(fields)} is not a question: it must be an object")
             return True
         self.line = self._line(fields)
         context = self._text(fields, "context", "a question")
@@ -109,29 +120,29 @@ class SquadChecks:
         """Return the objects in a list."""
         values = parent.get(name)
         if not isinstance(values, list):
-            self.report(parent, name, f"{owner} has no list {name!r}; {_describe_names(parent)}")
+            self._report(parent, name, f"{owner} has no list {name!r}; {_describe_names(parent)}")
             return []
         self._check_names(parent)
         for number, value in enumerate(values):
             if not isinstance(value, dict):
-                self.report(values, number, f"{name!r} contains {_as_json(value)}, where an object is expected")
+                self._report(values, number, f"{name!r} contains {_as_json(value)}, where an object is expected")
         return [value for value in values if isinstance(value, dict)]
 
     def _check_names(self, fields: dict[str, Any]) -> None:
         for name in getattr(fields, "repeated", ()):
-            self.report(fields, name, f"{shorten(name)} stands twice in an object: delete one of them")
+            self._report(fields, name, f"{shorten(name)} stands twice in an object: delete one of them")
 
     def _text(self, fields: dict[str, Any], name: str, owner: str) -> str | None:
         """Return a text that must not be empty; None if it cannot be used."""
         value = fields.get(name)
         if value is None:
-            self.report(fields, name, f"{owner} has no {name!r}; {_describe_names(fields)}")
+            self._report(fields, name, f"{owner} has no {name!r}; {_describe_names(fields)}")
         elif not isinstance(value, str):
-            self.report(fields, name, f"{name!r} of {owner} is not text but {_as_json(value)}")
+            self._report(fields, name, f"{name!r} of {owner} is not text but {_as_json(value)}")
         elif not value.strip():
-            self.report(fields, name, f"{name!r} of {owner} is empty: write it, or delete the question")
+            self._report(fields, name, f"{name!r} of {owner} is empty: write it, or delete the question")
         elif half := SURROGATE.search(value):
-            self.report(fields, name, f"{name!r} of {owner} contains \\u{ord(half[0]):x}, half a surrogate pair: remove it")
+            self._report(fields, name, f"{name!r} of {owner} contains \\u{ord(half[0]):x}, half a surrogate pair: remove it")
         else:
             return value
         return None
@@ -152,10 +163,11 @@ class SquadChecks:
         answers = self._answers(fields, context, owner, is_version_2) if self.labeled else None
         if question is None or self.error_count > errors:
             return True
-        row = Question(identifier, question, context, answers, self.line)
+        row = Question(identifier, question, context, answers, self.line, self.file, self.unit)
         if (earlier := self.by_id.get(identifier)) is not None:
-            if replace(row, line=earlier.line) == earlier:
-                self.report(fields, "id", f"{owner} is a copy of that in line {earlier.line}: left out", is_error=False)
+            if replace(row, line=earlier.line, file=earlier.file, unit=earlier.unit) == earlier:
+                message = f"{owner} is a copy of that in {self._place(earlier)}: left out"
+                self._report(fields, "id", message, is_repaired=True)
                 return False
             row = self._rename(fields, row, earlier)
         self.by_id[row.id] = row
@@ -170,15 +182,20 @@ class SquadChecks:
         is_number = isinstance(value, int) and not isinstance(value, bool)
         fields["id"] = str(value) if is_number else f"question-{len(self.questions) + 1}"
         problem = "a question has no 'id'" if value is None else f"'id' of a question is {_as_json(value)}, which is not text"
-        self.report(fields, "id", f"{problem}: it is now {fields['id']!r}", is_error=False)
+        self._report(fields, "id", f"{problem}: it is now {fields['id']!r}", is_repaired=True)
         return str(fields["id"])
 
     def _rename(self, fields: dict[str, Any], row: Question, earlier: Question) -> Question:
         number = next(number for number in range(2, len(self.by_id) + 3) if f"{row.id}-{number}" not in self.by_id)
         fields["id"] = f"{row.id}-{number}"
-        message = f"question {shorten(row.id)} has the id of another question, in line {earlier.line}"
-        self.report(fields, "id", f"{message}: its id is now {shorten(fields['id'])}", is_error=False)
+        message = f"question {shorten(row.id)} has the id of another question, in {self._place(earlier)}"
+        self._report(fields, "id", f"{message}: its id is now {shorten(fields['id'])}", is_repaired=True)
         return replace(row, id=fields["id"])
+
+    def _place(self, row: Question) -> str:
+        """Describe where an earlier question stands."""
+        place = f"{row.unit} {row.line}"
+        return place if row.file == self.file else f"{row.file}, {place}"
 
     def _answers(
         self, fields: dict[str, Any], context: str, owner: str, is_version_2: bool | None
@@ -186,26 +203,26 @@ class SquadChecks:
         """Check the answers of a question; None after an error."""
         mark = fields.get("is_impossible")
         if mark is not None and (not isinstance(mark, int | str) or mark not in TRUTH_VALUES):
-            self.report(fields, "is_impossible", f"'is_impossible' of {owner} is {_as_json(mark)}: write true or false")
+            self._report(fields, "is_impossible", f"'is_impossible' of {owner} is {_as_json(mark)}: write true or false")
             return None
         is_impossible = None if mark is None else TRUTH_VALUES[mark]
         if is_impossible is not None and type(mark) is not bool:
             fields["is_impossible"] = is_impossible
             message = f"'is_impossible' of {owner} is {_as_json(mark)}: it is now {_as_json(is_impossible)}"
-            self.report(fields, "is_impossible", message, is_error=False)
+            self._report(fields, "is_impossible", message, is_repaired=True)
         answers = self._answer_objects(fields, owner)
         if answers is None:
             return None
         if is_impossible and answers:
             if any(not isinstance(answer.get("text"), str) or answer["text"].strip() for answer in answers):
                 message = f"{owner} is marked as impossible, but has answers: delete them, or write 'is_impossible': false"
-                self.report(fields, "answers", message)
+                self._report(fields, "answers", message)
                 return None
-            self.report(fields, "answers", f"{owner} is impossible: its empty answers were removed", is_error=False)
+            self._report(fields, "answers", f"{owner} is impossible: its empty answers were removed", is_repaired=True)
             answers = []
         if not answers and not is_impossible and (is_version_2 is not None or is_impossible is False):
             message = f"{owner} has no answer: add one, or mark the question with 'is_impossible': true, as in SQuAD 2.0"
-            self.report(fields, "answers", message)
+            self._report(fields, "answers", message)
             return None
         found = tuple(self._answer(answer, context, owner) for answer in answers)
         _store_answers(fields, answers)
@@ -218,18 +235,18 @@ class SquadChecks:
             texts, starts = value["text"], value.get("answer_start")
             starts = [None] * len(texts) if starts is None else starts
             if not isinstance(starts, list) or len(starts) != len(texts):
-                self.report(value, "answer_start", f"'answers' of {owner} needs as many numbers in 'answer_start' as texts")
+                self._report(value, "answer_start", f"'answers' of {owner} needs as many numbers in 'answer_start' as texts")
                 return None
             return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
         if isinstance(value, dict) and "text" in value:
-            self.report(fields, "answers", f"'answers' of {owner} is one object: it is now a list", is_error=False)
+            self._report(fields, "answers", f"'answers' of {owner} is one object: it is now a list", is_repaired=True)
             value = fields["answers"] = [value]
         if value is None and "answers" not in fields:
             if fields.get("is_impossible"):
                 return []
-            self.report(fields, None, f"{owner} has no 'answers'; {_describe_names(fields)}")
+            self._report(fields, None, f"{owner} has no 'answers'; {_describe_names(fields)}")
         elif not isinstance(value, list) or not all(isinstance(answer, dict) for answer in value):
-            self.report(fields, "answers", f"'answers' of {owner} is not a list of objects but {_as_json(value)}")
+            self._report(fields, "answers", f"'answers' of {owner} is not a list of objects but {_as_json(value)}")
         else:
             return value
         return None
@@ -240,15 +257,15 @@ class SquadChecks:
         text, start = answer.get("text"), answer.get("answer_start")
         if not isinstance(text, str):
             problem = f"is not text but {_as_json(text)}" if "text" in answer else f"is missing; {_describe_names(answer)}"
-            self.report(answer, "text", f"'text' of an answer to {owner} {problem}")
+            self._report(answer, "text", f"'text' of an answer to {owner} {problem}")
             return None
         try:
             place = find_answer(context, text, start)
         except ValueError as error:
-            self.report(answer, "answer_start", f"{owner}: {error}")
+            self._report(answer, "answer_start", f"{owner}: {error}")
             return None
         if place.note:
-            self.report(answer, "answer_start", f"{owner}: {place.note}", is_error=False)
+            self._report(answer, "answer_start", f"{owner}: {place.note}", is_repaired=True)
             answer |= {"text": place.text, "answer_start": place.start}
         return Answer(place.text, place.start)
 
