@@ -39,6 +39,7 @@ _MODULES = {
     "PRESETS": "model",
     "PretrainingObjective": "training.pretraining",
     "TRANSFORMERS": "model",
+    "TextEmbedder": "study.embedding",
     "TrainingRun": "training.run",
     "Transformer": "model",
     "TransformerConfig": "model",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from minibert.model import TransformerConfig as TransformerConfig
     from minibert.model import load as load
     from minibert.observe import record as record
+    from minibert.study.embedding import TextEmbedder as TextEmbedder
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
     from minibert.training.checkpoints import Checkpoints as Checkpoints
     from minibert.training.loop import evaluate as evaluate

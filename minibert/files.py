@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def cache_directory() -> Path:
@@ -67,26 +67,33 @@ def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
     Raises: OSError that names `path` (disk full, read-only folder); the old content is then unchanged.
     """
     data = content.encode() if isinstance(content, str) else content
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing in the way of `write_atomically`, for content that is written in parts.
+
+    The file gets its name at the end of the `with` block. After an error in the block nothing has changed.
+    """
     with naming(path):
         if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, data)
-
-
-def _replace(path: Path, data: bytes | memoryview) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            with path.open("wb") as special:
+                yield special
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def _umask() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.files import describe, naming, read_json, write_atomically
+from minibert.files import atomic_file, describe, naming, read_json, write_atomically
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,17 @@ class TestReadJson:
         (tmp_path / "a.json").write_bytes(contents)
         with pytest.raises(ValueError, match=message):
             read_json(tmp_path / "a.json")
+
+
+def test_a_file_in_parts_gets_its_name_at_the_end(tmp_path: Path) -> None:
+    """After an error the old file is unchanged, and no other file is left."""
+    path = tmp_path / "a" / "file"
+    with atomic_file(path) as file:
+        file.write(b"one ")
+        assert not path.exists()
+        file.write(b"two")
+    assert path.read_bytes() == b"one two"
+    with pytest.raises(ValueError, match="closed"), atomic_file(path) as file:
+        file.close()
+    assert path.read_bytes() == b"one two"
+    assert list(path.parent.iterdir()) == [path]

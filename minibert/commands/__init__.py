@@ -13,6 +13,7 @@ import tyro
 
 from minibert import __version__
 from minibert.commands import (
+    embed,
     equations,
     fill_mask,
     finetune,
@@ -42,6 +43,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "train-translator": (train_transformer.TrainTranslator, train_transformer.run_translator),
     "translate": (translate.Translate, translate.run),
     "tokenize": (tokenize.Tokenize, tokenize.run),
+    "embed": (embed.Embed, embed.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
     "verify": (verify.Verify, verify.run),
     "equations": (equations.Equations, equations.run),

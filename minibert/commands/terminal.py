@@ -111,6 +111,18 @@ def output() -> Iterator[None]:
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 
+def input_lines() -> list[str]:
+    """Read all lines of the standard input, without line ends. Raises: ValueError if it is not UTF-8."""
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"the standard input is not UTF-8 (byte {error.start + 1}): convert it, for example with iconv"
+        ) from None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]  # the last line ends with a newline, and no line begins after it
+
+
 def _finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -1,6 +1,5 @@
 """`minibert translate`: translate lines of text with a trained Transformer."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
-from minibert.commands.terminal import report, say
+from minibert.commands.terminal import input_lines, report, say
 from minibert.printable import printable
 
 
@@ -40,10 +39,7 @@ def run(options: Translate) -> int:
 
     try:
         check_beam_search(options.beams, options.alpha)
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        if not lines[-1]:
-            lines.pop()  # the last line ends with a newline, and no line begins after it
+        lines = input_lines()
         device = choose_device(options.device)
         model, tokenizer = Transformer.from_pretrained(options.checkpoint).to(device), load_tokenizer(options.checkpoint)
         unknown, encodings = token_id(tokenizer, UNK), without_special_tokens(tokenizer).encode_batch(lines)
@@ -54,10 +50,6 @@ def run(options: Translate) -> int:
         spacing = Spacing.load(options.checkpoint)
         for translation in translate(model, tokenizer, lines, options.beams, options.alpha, spacing):
             say(printable(translation))
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"the standard input is not UTF-8 (byte {error.start + 1}): convert it, for example with iconv"
-        ) from None
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
     return 0

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from minibert.equations import softmax
 from minibert.model import BertForMaskedLM, BertForPreTraining, load
 from minibert.model.modes import evaluation_mode
-from minibert.text.tokenizer import MASK, UNK, load_tokenizer, special_token, token_id
+from minibert.text.tokenizer import MASK, UNK, check_id, load_tokenizer, special_token, token_id
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,7 @@ def fill_mask(
         if mask in text:
             raise ValueError(f"the tokenizer does not treat {mask} as a special token: set mask_token in tokenizer_config.json")
         raise ValueError(f"the text has no {mask}: put {mask} in place of the word to predict")
-    if (largest := max(encoding.ids)) >= model.config.vocab_size:
-        raise ValueError(
-            f"the tokenizer gives {tokenizer.id_to_token(largest)!r} the id {largest}, but the model has only "
-            f"{model.config.vocab_size} embeddings. Does the tokenizer belong to another model?"
-        )
+    check_id(tokenizer, max(encoding.ids), model.config.vocab_size)
     with evaluation_mode(model):
         hidden = model.bert(input_ids).last_hidden_state[masked]
         probabilities = softmax(model.mlm(hidden, model.bert.embeddings.words.weight))

@@ -95,6 +95,15 @@ def token_id(tokenizer: Tokenizer, name: str) -> int:
     return index
 
 
+def check_id(tokenizer: Tokenizer, largest: int, embeddings: int) -> None:
+    """Raise ValueError if the model has no embedding for the largest id of a text: the tokenizer is another model's."""
+    if largest >= embeddings:
+        raise ValueError(
+            f"the tokenizer gives {tokenizer.id_to_token(largest)!r} the id {largest}, but the model has only {embeddings} "
+            "embeddings. Does the tokenizer belong to another model?"
+        )
+
+
 def vocabulary_size(tokenizer: Tokenizer) -> int:
     """Return the largest id plus 1: the number of embeddings of a model. Ids in between may have no token."""
     return max(tokenizer.get_vocab().values()) + 1

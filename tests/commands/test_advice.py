@@ -27,6 +27,7 @@ NAMED_COMMAND = re.compile(r"minibert ((?:finetune )?[a-z-]+)((?: (?!minibert)[^
 TRAINING = ("pretrain", "train-letters", "train-translator")
 FINE_TUNING = tuple(name for name in COMMANDS if name.startswith("finetune "))
 PRINTED_BY: dict[str, tuple[str, ...]] = {
+    "commands/embed.py": ("embed",),
     "commands/equations.py": ("equations",),
     "commands/fill_mask.py": ("fill-mask",),
     "commands/finetune.py": FINE_TUNING,
@@ -42,7 +43,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
-    "training/distributed.py": (*TRAINING, "translate"),
+    "training/distributed.py": (*TRAINING, "translate", "embed"),
     "training/finetuning": FINE_TUNING,
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),

@@ -124,6 +124,7 @@ def test_help_names_every_value(command: str, capsys: pytest.CaptureFixture[str]
     assert not re.search(r"\b(STR|INT|FLOAT|PATH)\b|\{None\}", shown)
     positionals = {
         "tokenize": "TOKENIZER TEXT",
+        "embed": "CHECKPOINT FILE|-",
         "fill-mask": "CHECKPOINT TEXT",
         "translate": "CHECKPOINT",
         "equations": "[NAME]",
