@@ -101,15 +101,13 @@ def _check(options: Embed) -> None:
 
 def _read_texts(options: Embed) -> list[str]:
     """Read all texts. Raises: UsageError if there is none, or for a column of a file without columns."""
-    from minibert.text.file_formats import COLUMN_READERS, extension, numbered_lines
+    from minibert.text.columns import TABLES, read_column
+    from minibert.text.file_formats import extension, numbered_lines
 
-    kind = extension(options.file)
-    if kind in COLUMN_READERS:
-        texts = list(COLUMN_READERS[kind](options.file, options.column or DEFAULT_COLUMN))
+    if extension(options.file) in TABLES:
+        texts = list(read_column(options.file, options.column or DEFAULT_COLUMN))
     elif options.column is not None:
-        raise UsageError(
-            f"--column {options.column}: {options.file} has no columns; they need one of {', '.join(COLUMN_READERS)}"
-        )
+        raise UsageError(f"--column {options.column}: {options.file} has no columns; they need one of {', '.join(TABLES)}")
     elif options.file == STANDARD_INPUT:
         texts = input_lines()
     else:

@@ -43,7 +43,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
-    "training/distributed.py": (*TRAINING, "translate", "embed"),
+    "training/distributed.py": (*TRAINING, "translate"),
     "training/finetuning": FINE_TUNING,
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),
