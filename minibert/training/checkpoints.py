@@ -53,9 +53,11 @@ class Checkpoints:
         partial.mkdir()
         try:
             write(partial)
-            checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+            files = sorted(path for path in partial.rglob("*") if path.is_file())
+            checksums = {file.relative_to(partial).as_posix(): _checksum(file) for file in files}
             write_atomically(partial / CHECKSUMS_FILE, json.dumps(checksums, indent=1) + "\n")
-            _flush(partial)
+            for folder in (partial, *{file.parent for file in files}):
+                _flush(folder)
             shutil.rmtree(final, ignore_errors=True)  # exists only if it is damaged: else the run had resumed from it
             partial.rename(final)
             _flush(self.directory)

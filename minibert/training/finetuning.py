@@ -21,7 +21,8 @@ from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExample
 from minibert.text.tokenizer import PAD, token_id
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
-from minibert.training.objective import LossSum
+from minibert.training.loop import Score
+from minibert.training.objective import LossSum, Objective
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.records import Evaluation, TaskMetrics, format_metric, validation_entry
@@ -29,6 +30,7 @@ from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 from minibert.training.task_type import TASK_FILE, HeadObjective, Logits, Prediction, TaskType
 
 RowT = TypeVar("RowT")
+RunEvaluation = Callable[[Sequence[LabeledBatch], Objective[LabeledBatch]], dict[str, Score]]
 EVALUATION_TOKENS = 4096
 """Tokens of a batch in evaluations, including padding."""
 
@@ -123,23 +125,34 @@ class FineTuning(Generic[RowT]):
         """Predict all validation rows and score the predictions. Settings chosen on them are stored with the model."""
         if not self.validation_rows:
             return None
+        evaluation, calibrated = self.evaluate_with(run.evaluate)
+        run.extra_files[TASK_FILE] = calibrated.to_json()
+        return evaluation
+
+    def evaluate_with(self, run_evaluation: RunEvaluation) -> tuple[Evaluation, TaskType[RowT]]:
+        """Predict all validation rows and score the predictions.
+
+        Args:
+            run_evaluation: a function that evaluates an objective on batches, such as `TrainingRun.evaluate`.
+
+        Returns: the scores, and the task with the settings that were chosen on these rows, such as a threshold.
+        """
         batches = sorted_batches(self.validation, self.train.pad_id, EVALUATION_TOKENS)
         collect = CollectLogits(self.type)
-        losses = validation_entry(run.evaluate([batch for _, batch in batches], collect))
+        losses = validation_entry(run_evaluation([batch for _, batch in batches], collect))
         if not losses:
-            return Evaluation({}, "the loss is not finite")
+            return Evaluation({}, "the loss is not finite"), self.type
         logits = collect.in_order([indices for indices, _ in batches])
         predictions = self.type.predict(self.validation_rows, self.validation, logits)
         calibrated = self.type.calibrate(self.validation_rows, predictions)
         if calibrated != self.type:
             predictions = calibrated.predict(self.validation_rows, self.validation, logits)
-            run.extra_files[TASK_FILE] = calibrated.to_json()
         scores = self.type.score(self.validation_rows, predictions)
         entry = {f"validation_{name}": value for name, value in scores.items()}
         forms = {column.name: (column.heading, column.form) for column in self.metrics.columns}
         shown = [f"{forms[name][0]} {format_metric(value, forms[name][1])}" for name, value in scores.items() if name in forms]
         loss = losses[self.metrics.validation_loss]
-        return Evaluation(entry | losses, ", ".join([*shown, f"loss {format_metric(loss, '.3f')}"]))
+        return Evaluation(entry | losses, ", ".join([*shown, f"loss {format_metric(loss, '.3f')}"])), calibrated
 
     def describe(self, batches: Sequence[LabeledBatch]) -> list[str]:
         return [

@@ -1,0 +1,274 @@
+"""Multi-task learning: one encoder, and a head for each task (Liu et al. 2019, "Multi-Task Deep Neural Networks")."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from minibert.model import Bert
+from minibert.model.bert import PretrainedBert
+from minibert.model.heads import BertWithHead
+from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
+from minibert.text.labeled.examples import LabeledBatch, LabeledEpoch
+from minibert.text.tokenizer import save_tokenizer
+from minibert.training.costs import finetuning_cost
+from minibert.training.distributed import Processes
+from minibert.training.finetuning import FineTuning
+from minibert.training.loop import Score
+from minibert.training.objective import LossSum, Objective
+from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.options import DeviceOptions, FineTuningConfig
+from minibert.training.records import Column, Evaluation, TaskMetrics
+from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.task_type import TASK_FILE
+
+MULTITASK = TaskMetrics(
+    task="multi-task",
+    term="multitask",
+    columns=(
+        Column("mean score", "validation_mean_score", ".3f"),
+        Column("mean loss", "validation_multitask_loss", ".3f", higher_is_better=False),
+    ),
+)
+
+
+class MultiTaskBert(PretrainedBert):
+    """One encoder with several heads. Each task is saved as a network of its own, in a folder with the name of the task.
+
+    Args:
+        networks: a network for each task. The encoder of the first one is used by all, so the others need not be trained.
+    """
+
+    def __init__(self, networks: Mapping[str, BertWithHead]) -> None:
+        first = next(iter(networks.values()))
+        super().__init__(first.config)
+        self.bert = Bert(first.config)
+        self.bert.load_state_dict(_encoder_weights(networks))
+        self.heads = nn.ModuleDict(networks)
+        for network in networks.values():
+            del network.bert
+
+    def forward(self, task: str, *inputs: Tensor) -> Any:
+        """Encode a batch and apply the head of one task."""
+        head = cast("BertWithHead", self.heads[task])
+        return head.apply_head(self.bert(*inputs))
+
+    def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
+        """Write one checkpoint for each task, in the format of transformers, to the subfolder with the name of the task."""
+        weights = self.state_dict() if state_dict is None else state_dict
+        for task, head in cast("Mapping[str, BertWithHead]", self.heads).items():
+            network = type(head)(head.config)
+            names = network.state_dict()
+            own = {name: weights[name if name.startswith("bert.") else f"heads.{task}.{name}"] for name in names}
+            network.save_pretrained(Path(directory) / task, own)
+
+
+class OneTask(nn.Module):
+    """A `MultiTaskBert` as a network for one of its tasks."""
+
+    def __init__(self, model: nn.Module, task: str) -> None:
+        super().__init__()
+        self.model, self.task = model, task
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Encode a batch and apply the head of the task."""
+        return self.model(self.task, *inputs)
+
+
+def _encoder_weights(networks: Mapping[str, BertWithHead]) -> dict[str, Tensor]:
+    """Return the weights of the encoder and its pooler, from the first network that has one; else a new pooler."""
+    weights: dict[str, Tensor] = {}
+    for network in [*networks.values()][::-1]:
+        weights |= network.bert.state_dict()
+    if "pooler.dense.weight" not in weights:
+        weights |= {name: tensor for name, tensor in Bert(network.config).state_dict().items() if name.startswith("pooler.")}
+    return weights
+
+
+@dataclass(frozen=True)
+class MultiTaskBatch:
+    """A batch of one task."""
+
+    task: str
+    batch: LabeledBatch
+
+    def to(self, device: torch.device) -> "MultiTaskBatch":
+        """Copy the batch to a device."""
+        return MultiTaskBatch(self.task, self.batch.to(device))
+
+
+@dataclass(frozen=True)
+class MultiTaskEpoch:
+    """One pass over the examples of all tasks. Every batch is of one task."""
+
+    epochs: Mapping[str, LabeledEpoch]
+    seed: tuple[int, ...]
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Index of the first example of each task, and the number of all examples."""
+        return np.cumsum([0, *(len(epoch.examples) for epoch in self.epochs.values())])
+
+    @property
+    def lengths(self) -> IntArray:
+        """Number of tokens of each example."""
+        return np.concatenate([epoch.lengths for epoch in self.epochs.values()])
+
+    def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
+        """Return the batches of all tasks in random order: each task has as many as its number of examples gives."""
+        batches = [
+            indices + start
+            for start, epoch in zip(self.starts, self.epochs.values(), strict=False)
+            for indices in epoch.batch_indices(batch_sampler)
+        ]
+        return [batches[position] for position in np.random.default_rng(self.seed).permutation(len(batches))]
+
+    def batch(self, indices: IntArray) -> MultiTaskBatch:
+        """Return a batch of examples of one task. Without indices, return one example that has no targets."""
+        number = int(np.searchsorted(self.starts, indices[0], side="right")) - 1 if len(indices) else 0
+        task = [*self.epochs][number]
+        return MultiTaskBatch(task, self.epochs[task].batch(indices - self.starts[number]))
+
+
+@dataclass(frozen=True)
+class MultiTaskExamples:
+    """The training examples of all tasks."""
+
+    tasks: Mapping[str, FineTuning[Any]]
+    seed: int
+
+    def epoch(self, number: int) -> MultiTaskEpoch:
+        """Return an epoch; numbers start at 0."""
+        return MultiTaskEpoch({name: task.train.epoch(number) for name, task in self.tasks.items()}, (self.seed, number))
+
+
+@dataclass(frozen=True)
+class MultiTaskObjective:
+    """The objective of the task that a batch is of. All tasks share one loss term."""
+
+    objectives: Mapping[str, Objective[LabeledBatch]]
+    term: ClassVar[str] = MULTITASK.term
+
+    def target_counts(self, batch: MultiTaskBatch) -> dict[str, int]:
+        return {self.term: sum(self.objectives[batch.task].target_counts(batch.batch).values())}
+
+    def loss_sums(self, model: nn.Module, batch: MultiTaskBatch) -> dict[str, LossSum]:
+        sums = self.objectives[batch.task].loss_sums(OneTask(model, batch.task), batch.batch)
+        return {self.term: next(iter(sums.values()))}
+
+
+@dataclass(frozen=True)
+class MultiTask:
+    """Fine-tuning for several tasks at once: a `Task` for `Job`."""
+
+    metrics: ClassVar[TaskMetrics] = MULTITASK
+    tasks: Mapping[str, FineTuning[Any]]
+    """The tasks by name. They have the same tokenizer, and models of the same size."""
+    config: FineTuningConfig
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return next(iter(self.tasks.values())).tokenizer
+
+    @property
+    def summary(self) -> str:
+        return "\n".join(f"{name}:\n  {task.summary}" for name, task in self.tasks.items())
+
+    @property
+    def baselines(self) -> Mapping[str, float]:
+        return {}
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer updates of the run."""
+        per_epoch = sum(math.ceil(len(task.train.examples) / self.config.batch_size) for task in self.tasks.values())
+        return max(1, round(self.config.epochs * per_epoch))
+
+    def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[MultiTaskBert, MultiTaskBatch]:
+        """Create the run at its first step. Raises: ValueError for several processes."""
+        if processes.world_size > 1:
+            raise ValueError("multi-task learning runs in one process, because a step trains only one of the heads")
+        config, steps = self.config, self.steps
+        torch.manual_seed(config.seed)
+        model = MultiTaskBert({name: task.new_model() for name, task in self.tasks.items()})
+        model.to(PARAMETER_DTYPES[config.precision])
+        model.set_recompute(device_options.recompute)
+        if device_options.compile:
+            model.bert.compile(dynamic=True)
+        learning_rate = config.peak_learning_rate(model.config.hidden_size)
+        run = TrainingRun(
+            model,
+            MultiTaskExamples(self.tasks, config.seed),
+            MultiTaskObjective({name: task.type.objective for name, task in self.tasks.items()}),
+            batch_sampler=partial(batches_of_similar_length, batch_size=config.batch_size),
+            optimizer=partial(adamw, learning_rate=learning_rate, weight_decay=config.weight_decay),
+            schedule=partial(warmup_linear, steps=steps, warmup_fraction=config.warmup_fraction),
+            steps=steps,
+            max_grad_norm=config.max_grad_norm,
+            autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+            micro_batch_size=device_options.micro_batch_size,
+            processes=processes,
+        )
+        run.extra_files.update(self._files())
+        torch.manual_seed(config.seed)
+        return run
+
+    def _files(self) -> dict[str, str]:
+        """Return the task and the tokenizer for the folder of each task, by file name."""
+        with TemporaryDirectory() as folder:
+            save_tokenizer(self.tokenizer, folder)
+            files = {path.name: path.read_text(encoding="utf-8") for path in Path(folder).iterdir()}
+        return {
+            f"{name}/{file}": text
+            for name, task in self.tasks.items()
+            for file, text in {**files, TASK_FILE: task.type.to_json()}.items()
+        }
+
+    def cost(self, run: TrainingRun[Any, MultiTaskBatch]) -> tuple[int, int]:
+        return finetuning_cost(run.model.config, [batch.batch for batch in run.last_batches])
+
+    def evaluate(self, run: TrainingRun[Any, MultiTaskBatch]) -> Evaluation | None:
+        """Evaluate every task that has validation rows. The mean score is the mean of their main metrics."""
+        evaluations = {
+            name: task.evaluate_with(partial(self._evaluate, run, name))
+            for name, task in self.tasks.items()
+            if task.validation_rows
+        }
+        if not evaluations:
+            return None
+        entry: dict[str, float | None] = {}
+        scores, losses = [], []
+        for name, (evaluation, task_type) in evaluations.items():
+            run.extra_files[f"{name}/{TASK_FILE}"] = task_type.to_json()
+            if not evaluation.entry:
+                return Evaluation({}, f"{name}: {evaluation.line}")
+            entry |= {f"validation_{name}_{key.removeprefix('validation_')}": value for key, value in evaluation.entry.items()}
+            scores.append(evaluation.entry[task_type.main_metric.metric])
+            losses.append(evaluation.entry[task_type.task_metrics.validation_loss])
+        known = [score for score in scores if score is not None]
+        entry["validation_mean_score"] = mean(known) if known else None
+        entry[MULTITASK.validation_loss] = mean(loss for loss in losses if loss is not None)
+        return Evaluation(entry, "; ".join(f"{name}: {result.line}" for name, (result, _) in evaluations.items()))
+
+    def _evaluate(
+        self,
+        run: TrainingRun[Any, MultiTaskBatch],
+        name: str,
+        batches: Sequence[LabeledBatch],
+        objective: Objective[LabeledBatch],
+    ) -> dict[str, Score]:
+        scores = run.evaluate([MultiTaskBatch(name, batch) for batch in batches], MultiTaskObjective({name: objective}))
+        return {self.tasks[name].metrics.term: scores[MULTITASK.term]}
+
+    def describe(self, batches: Sequence[MultiTaskBatch]) -> list[str]:
+        return [f"{batch.task}: {text}" for batch in batches for text in self.tasks[batch.task].describe([batch.batch])]

@@ -1,0 +1,148 @@
+"""Multi-task learning: one encoder, a head for each task, one loop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert.files import read_json
+from minibert.model import BertConfig, BertForSequenceClassification, load
+from minibert.text.labeled.text_rows import TextRow
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.training.classification import Classification
+from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.finetuning import FineTuning, predict
+from minibert.training.job import Finished, Job, StepDone
+from minibert.training.multitask import MultiTask
+from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
+
+WORDS = "abcdefgh"
+TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
+CONFIG = BertConfig(
+    vocab_size=13,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=16,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+    initializer_range=0.2,
+)
+CPU = DeviceOptions(device="cpu")
+
+
+def make_rows(count: int, numbers: bool, seed: int) -> list[TextRow]:
+    """Draw texts that begin with a random letter. The label is the letter, or its number in the alphabet."""
+    generator, rows = np.random.default_rng(seed), []
+    for _ in range(count):
+        letters = [WORDS[index] for index in generator.integers(0, 4, generator.integers(1, 6))]
+        label = str(WORDS.index(letters[0])) if numbers else letters[0]
+        rows.append(TextRow(" ".join(letters), label=label))
+    return rows
+
+
+def make_task(epochs: float = 1, batch_size: int = 8, sizes: tuple[int, int] = (96, 32)) -> MultiTask:
+    config = FineTuningConfig(epochs=epochs, batch_size=batch_size, learning_rate=1e-2)
+    types = {"first": Classification(("a", "b", "c", "d")), "number": Classification(("number",), "regression")}
+
+    def new_model(task_type: Classification):
+        return lambda: BertForSequenceClassification(task_type.model_config(CONFIG))
+
+    tasks = {
+        name: FineTuning(
+            task_type,
+            config,
+            new_model(task_type),
+            TOKENIZER,
+            make_rows(size, name == "number", 0),
+            make_rows(20, name == "number", 1),
+        )
+        for (name, task_type), size in zip(types.items(), sizes, strict=True)
+    }
+    return MultiTask(tasks, config, {"task": "multi-task", "training": {}})
+
+
+def test_batches_are_drawn_in_proportion_to_the_sizes() -> None:
+    """Every batch is of one task, every example is seen once per epoch, and the order is random."""
+    run = make_task(sizes=(96, 32)).make_run(CPU, SINGLE_PROCESS)
+    epoch = run.examples.epoch(0)
+    batches = [epoch.batch(indices) for indices in epoch.batch_indices(run.batch_sampler)]
+    drawn = [batch.task for batch in batches]
+    assert (drawn.count("first"), drawn.count("number")) == (12, 4)
+    assert drawn != sorted(drawn)
+    assert sum(len(batch.batch.input_ids) for batch in batches) == 128
+    assert all(batch.batch.targets["labels"].is_floating_point() == (batch.task == "number") for batch in batches)
+    lengths = [len(epoch.batch(np.array([index])).batch.input_ids[0]) for index in range(128)]
+    assert lengths == epoch.lengths.tolist()
+
+
+def test_a_step_trains_the_encoder_and_one_head() -> None:
+    run = make_task().make_run(CPU, SINGLE_PROCESS)
+    before = {name: parameter.clone() for name, parameter in run.model.named_parameters()}
+    next(run.run())
+    task = run.last_batches[0].task
+    moved = {name for name, parameter in run.model.named_parameters() if not torch.equal(parameter, before[name])}
+    other = next(name for name in ("first", "number") if name != task)
+    assert any(name.startswith("bert.layers.0") for name in moved)
+    assert f"heads.{task}.classifier.weight" in moved
+    assert not any(name.startswith(f"heads.{other}") for name in moved)
+
+
+def test_both_tasks_are_learned_and_saved_as_networks_of_their_own(tmp_path: Path) -> None:
+    """The folder of each task holds a complete checkpoint that predicts as the shared model does."""
+    task = make_task(epochs=8)
+    job = Job(lambda directory, create: task, OutputOptions(tmp_path, evaluate_every=1000), CPU)
+    events = list(job.events())
+    [finished] = [event for event in events if isinstance(event, Finished)]
+    evaluation = next(event.evaluation for event in reversed(events) if isinstance(event, StepDone) and event.evaluation)
+    assert evaluation.entry["validation_first_accuracy"] > 0.9
+    assert evaluation.entry["validation_number_pearson"] > 0.9
+    scores = [evaluation.entry[f"validation_{name}"] for name in ("first_accuracy", "number_pearson")]
+    assert evaluation.entry["validation_mean_score"] == pytest.approx(sum(scores) / 2)
+    for name in ("first", "number"):
+        folder = finished.folder / name
+        settings = read_json(folder / "task.json")["settings"]
+        model = load(folder, BertForSequenceClassification, new_head=False)
+        rows = task.tasks[name].validation_rows
+        predictions = predict(model, Classification.from_settings(settings), rows, load_tokenizer(folder))
+        score = task.tasks[name].type.score(rows, predictions)
+        metric = "accuracy" if name == "first" else "pearson"
+        assert score[metric] == pytest.approx(evaluation.entry[f"validation_{name}_{metric}"], abs=1e-6)
+
+
+def test_a_run_resumes_bit_for_bit(tmp_path: Path) -> None:
+    whole = make_task().make_run(CPU, SINGLE_PROCESS)
+    losses = [step.losses["multitask"] for step in whole.run()]
+    output = OutputOptions(tmp_path, checkpoint_every=5, evaluate_every=1000)
+    job = Job(lambda directory, create: make_task(), output, CPU)
+    for event in job.events():
+        if isinstance(event, StepDone) and event.entry["step"] == 7:
+            job.stop()
+    resumed = make_task().make_run(CPU, SINGLE_PROCESS)
+    resumed.resume(job.checkpoints.newest())
+    assert resumed.steps_done == 7
+    assert [step.losses["multitask"] for step in resumed.run()] == losses[7:]
+    for name, parameter in resumed.model.state_dict().items():
+        assert torch.equal(parameter, whole.model.state_dict()[name]), name
+
+
+def test_a_batch_has_the_gradient_of_the_task_alone() -> None:
+    """The encoder's gradient of a batch equals that of a network with this task only."""
+    task = make_task()
+    run = task.make_run(CPU, SINGLE_PROCESS)
+    alone = task.tasks["first"].new_model()
+    alone.bert.load_state_dict(run.model.bert.state_dict())
+    alone.classifier.load_state_dict(run.model.heads["first"].classifier.state_dict())
+    epoch = run.examples.epoch(0)
+    batch = next(batch for batch in map(epoch.batch, epoch.batch_indices(run.batch_sampler)) if batch.task == "first")
+    run.objective.loss_sums(run.model, batch)["multitask"].loss.backward()
+    task.tasks["first"].type.objective.loss_sums(alone, batch.batch)["classification"].loss.backward()
+    for name, parameter in alone.bert.named_parameters():
+        torch.testing.assert_close(run.model.bert.get_parameter(name).grad, parameter.grad)
+
+
+def test_several_processes_are_refused() -> None:
+    with pytest.raises(ValueError, match="runs in one process"):
+        make_task().make_run(CPU, Processes(world_size=2))
