@@ -4,13 +4,13 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from minibert.training.metrics.outcomes import Outcome
+from minibert.training.metrics.results import Outcome
 
 
 def confident_errors(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
     """Return the errors with the highest confidence, at most `count` of them."""
-    errors = [outcome for outcome in outcomes if not outcome.is_correct and outcome.confidence is not None]
-    return sorted(errors, key=lambda outcome: outcome.confidence or 0.0, reverse=True)[:count]
+    errors = [outcome for outcome in outcomes if not outcome.is_correct]
+    return sorted(errors, key=lambda outcome: -outcome.confidence)[:count]
 
 
 def likely_mislabeled(outcomes: Sequence[Outcome], count: int) -> list[tuple[Outcome, str]]:
