@@ -74,7 +74,7 @@ def test_words_are_found_again_in_every_text(tokenizer, data) -> None:
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["uncased", "cased"])
 @given(data=st.data())
 def test_an_answer_is_extended_to_whole_pieces(tokenizer, data) -> None:
-    """Between two places of a text, its tokens cover every visible character, and begin and end with tokens that it overlaps."""
+    """The tokens of an answer are those that overlap with it. Every letter of a context has a token."""
     context = "".join(data.draw(st.lists(st.sampled_from([*HOSTILE_WORDS, *BLANKS]), min_size=1, max_size=8)))
     start = data.draw(st.integers(0, len(context) - 1))
     answer = context[start : data.draw(st.integers(start + 1, len(context)))]
@@ -90,7 +90,7 @@ def test_an_answer_is_extended_to_whole_pieces(tokenizer, data) -> None:
 
 @given(st.integers(16, 40), st.integers(0, 30), st.integers(0, 30), st.integers(0, 120))
 def test_windows(max_length: int, overlap: int, question_length: int, length: int) -> None:
-    """They fit, cover the context in order, and share exactly `overlap` tokens. Each answer is in the windows that it fits in."""
+    """They fit, cover the context in order, and share exactly `overlap` tokens. An answer is in the windows that it fits in."""
     overlap = min(overlap, 3 * (max_length - 3) // 4)
     question, context = " ".join("a" * question_length), " ".join("b" * length)
     answer = (length // 2, min(length, length // 2 + 3))
@@ -109,7 +109,9 @@ def test_windows(max_length: int, overlap: int, question_length: int, length: in
         if text:
             is_inside = position <= answer[0] and answer[1] <= position + size
             first, last = (window.targets[name] for name in ("start_positions", "end_positions"))
-            assert (first, last) == ((kept + 2 + answer[0] - position, kept + 1 + answer[1] - position) if is_inside else (0, 0))
+            assert (first, last) == (
+                (kept + 2 + answer[0] - position, kept + 1 + answer[1] - position) if is_inside else (0, 0)
+            )
         position += size - overlap
     assert position + overlap == length or not length
     assert max_question_length(max_length, overlap) >= 3
@@ -119,7 +121,7 @@ def test_windows(max_length: int, overlap: int, question_length: int, length: in
 def test_answer_at_the_ends_of_a_window(length: int) -> None:
     """The first and the last tokens of a window can be an answer; one token further, the answer is not in the window."""
     context = " ".join("bcdefghijklmnopqrstu")
-    for start in range(0, 20 - length + 1):
+    for start in range(20 - length + 1):
         answer = context[2 * start : 2 * (start + length) - 1]
         windows = encode_questions([row(context, answer, 2 * start)], TOKENIZERS[0], max_length=16, overlap=4)
         found = [slices(window, context) for window in windows if window.targets["start_positions"] > 0]
