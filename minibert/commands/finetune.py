@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
@@ -36,13 +36,11 @@ class Finetune(OutputOptions):
     """Only list the faults in the data, with file and line, and what was inferred from them."""
     training: FineTuningConfig = field(default_factory=FineTuningConfig)
     hardware: DeviceOptions = field(default_factory=DeviceOptions)
-    task: ClassVar[str]
-    """Name of the task on the command line, and of the field with its own options."""
 
     @property
     def task_options(self) -> Any:
         """The options of the task alone."""
-        return getattr(self, self.task)
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -54,17 +52,17 @@ class FinetuneClassify(Finetune):
     the same command with --resume continues it, with the same results.
     """
 
-    task: ClassVar[str] = "classify"
     classify: ClassifyOptions = field(default_factory=ClassifyOptions)
 
-
-TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassify,)}
-"""The options class of each task."""
+    @property
+    def task_options(self) -> ClassifyOptions:
+        return self.classify
 
 
 def run(options: Finetune) -> int:
     """Check the data, or train to the end, or until the command is stopped."""
-    check_start(options.start_from)
+    if options.start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
+        raise UsageError(f"--from {BUILT_IN_START}: does not exist; `minibert quickstart` creates it")
     if options.check:
         return check(options)
 
@@ -77,12 +75,6 @@ def run(options: Finetune) -> int:
         return shell_command("minibert", "predict", options.out)
 
     return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate")
-
-
-def check_start(start_from: str) -> None:
-    """Raise UsageError if the model of the quickstart is to be used and there is none."""
-    if start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
-        raise UsageError(f"--from {BUILT_IN_START}: does not exist; `minibert quickstart` creates it")
 
 
 def check(options: Finetune) -> int:
@@ -108,4 +100,4 @@ def check(options: Finetune) -> int:
 def _task_type(options: Finetune) -> "type[TaskType[Any]]":
     from minibert.training.task_type import task_types
 
-    return next(kind for kind in task_types() if kind.command == options.task)
+    return next(kind for kind in task_types() if kind.options_class is type(options.task_options))

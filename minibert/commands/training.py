@@ -60,21 +60,19 @@ def run_training(
 def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | None:
     """Return the options that the run in the folder of --out began with, if the words of the command line have --resume.
 
-    Raises: UsageError if the run's settings cannot be read, or if there is no run and there are no options to start one.
+    Raises: UsageError if the run's settings cannot be read.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--out", nargs="?", type=Path, default=next(each.default for each in fields(kind) if each.name == "out")
     )
     parser.add_argument("--resume", action="store_true")
-    known, others = parser.parse_known_args(words)
+    known, _ = parser.parse_known_args(words)
     if not known.resume or known.out is None:
         return None
     from minibert.training.records import SETTINGS_FILE, read_settings
 
     if not (known.out / SETTINGS_FILE).is_file():
-        if not others:  # a run with all defaults is hardly meant
-            raise UsageError(f"--out {known.out}: holds no run to resume; leave out --resume to start one with the defaults")
         return None
     try:
         settings = read_settings(known.out)

@@ -29,13 +29,16 @@ class CorpusError(ValueError):
     """Text that cannot be read. The message contains the file, the line and what to do."""
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path, raw: bool = False) -> Iterator[tuple[int, str]]:
     r"""Yield the lines of a UTF-8 text file with their numbers, starting at 1. A line ends with \n, \r\n or \r.
+
+    Args:
+        raw: keep the line ends and a byte-order mark as they are in the file. By default each line ends with \n.
 
     Raises: CorpusError if the file cannot be opened, is binary, is not UTF-8, is damaged, or has a line of more than
         `MAX_LINE_CHARACTERS`.
     """
-    for number, line in _line_parts(path, MAX_LINE_CHARACTERS):
+    for number, line in _line_parts(path, MAX_LINE_CHARACTERS, raw):
         if len(line) == MAX_LINE_CHARACTERS:
             raise CorpusError(f"{path}, line {number}: is longer than {MAX_LINE_CHARACTERS:,} characters; split it")
         yield number, line
@@ -62,7 +65,7 @@ def read_text(path: Path) -> str:
     return "".join(part for _, part in _line_parts(path, LINE_PART_CHARACTERS))
 
 
-def _line_parts(path: Path, max_characters: int) -> Iterator[tuple[int, str]]:
+def _line_parts(path: Path, max_characters: int, raw: bool = False) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of each line. A longer one is yielded in parts of `max_characters`, without a line end."""
     number = 1
     try:
@@ -70,7 +73,7 @@ def _line_parts(path: Path, max_characters: int) -> Iterator[tuple[int, str]]:
         with open_file(path) as file:
             if problem := describe_binary(file.peek(HEAD_BYTES)[:HEAD_BYTES], path.name):
                 raise CorpusError(f"{path}: {problem}")
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline=None)
+            text = io.TextIOWrapper(file, encoding="utf-8" if raw else "utf-8-sig", newline="" if raw else None)
             while part := text.readline(max_characters):
                 if packed_size and file.tell() > max(MIN_EXPANDED_BYTES, MAX_EXPANSION * packed_size):
                     raise CorpusError(
@@ -78,7 +81,7 @@ def _line_parts(path: Path, max_characters: int) -> Iterator[tuple[int, str]]:
                         f"text, decompress it: gunzip -k {quote(path.name)}"
                     )
                 yield number, part
-                number += part.endswith("\n")
+                number += part.endswith(("\n", "\r"))
     except UnicodeDecodeError:
         raise _encoding_error(path) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -16,7 +16,7 @@ from minibert.training.loop import Score, Step
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
 EXTENDED_FROM = "extended_from"
 """Key in run.json: the number of steps that the run had before each extension."""
-SECTIONS = ("training", "vocabulary", "corpus", "start", "task_settings", "options")
+SECTIONS = ("training", "vocabulary", "corpus", "options")
 """Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
 

@@ -9,6 +9,7 @@ entities, and the scheme of a file is the one with the fewest invalid tags.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 OUTSIDE = "O"
@@ -31,6 +32,7 @@ class Entity(NamedTuple):
     end: int
 
 
+@cache
 def parse_tag(tag: str) -> Tag:
     """Parse a tag with a prefix. The type may contain hyphens, or be empty.
 
@@ -143,10 +145,17 @@ class Scheme:
     """Key in `SCHEMES`; IO for types without prefixes."""
     description: str
     """The scheme and how it was found, as text."""
+    letters: str = ""
+    """The prefixes of the tags in the file."""
 
     def invalid_tags(self, tags: Sequence[Tag]) -> list[tuple[int, str]]:
         """As the function `invalid_tags`; every sequence is valid in IO."""
         return [] if self.name == "IO" else invalid_tags(tags, self.name)
+
+    def in_letters_of_file(self, tag: str) -> str:
+        """Write a tag as the file does: L- and U- for E- and S- if it has those."""
+        own = {LETTERS[letter]: letter for letter in self.letters if LETTERS[letter] not in self.letters}
+        return own.get(tag[0], tag[0]) + tag[1:]
 
 
 def detect_scheme(sentences: Sequence[Sequence[str]], has_prefixes: bool = True) -> Scheme:
@@ -161,19 +170,19 @@ def detect_scheme(sentences: Sequence[Sequence[str]], has_prefixes: bool = True)
     """
     parsed = [[parse_tag(tag) for tag in tags] for tags in sentences]
     inside = Counter(tag[0] for tags in sentences for tag in tags if tag != OUTSIDE)
-    total = inside.total()
+    total, letters = inside.total(), "".join(sorted(inside))
     if not total:
-        return Scheme("BIO", "every tag is O: there are no entities")
+        return Scheme("BIO", "unknown: every tag is O")
     if not has_prefixes:
-        return Scheme("IO", "IO: types without prefixes, so neighboring words of one type are one entity")
-    used = {LETTERS[letter] for letter in inside}
-    invalid = {name: sum(len(invalid_tags(tags, name)) for tags in parsed) for name in _candidates(used)}
+        return Scheme("IO", "IO: there are types without prefixes, so neighboring words of one type are one entity", letters)
+    candidates = _candidates({LETTERS[letter] for letter in letters})
+    invalid = {name: sum(len(invalid_tags(tags, name)) for tags in parsed) for name in candidates}
     fewest = min(invalid.values())
     best = [name for name, count in invalid.items() if count == fewest]
     others = ", ".join(f"{name}: {count:,}" for name, count in invalid.items() if count > fewest)
-    names = " or ".join(_variant(name, {*inside}) for name in best) + (", with the same entities" if best[1:] else "")
+    names = " or ".join(_variant(name, letters) for name in best) + (", with the same entities" if best[1:] else "")
     compared = f" ({others})" if others else ""
-    return Scheme(best[0], f"{names}: {fewest:,} of {total:,} tags of entities are invalid in it{compared}")
+    return Scheme(best[0], f"{names}: {fewest:,} of {total:,} tags of entities are invalid in it{compared}", letters)
 
 
 def _candidates(used: set[str]) -> list[str]:
@@ -182,7 +191,7 @@ def _candidates(used: set[str]) -> list[str]:
     return [name for name in SCHEMES if used <= {*letters[name]}] or [*SCHEMES]
 
 
-def _variant(name: str, letters: set[str]) -> str:
+def _variant(name: str, letters: str) -> str:
     """Return the name of a variant of IOBES with other letters."""
     variants = {"LU": "BILOU", "M": "BMES", "W": "BMEWO"} if name == "IOBES" else {}
-    return next((f"{variant} (IOBES)" for marks, variant in variants.items() if letters & {*marks}), name)
+    return next((f"{variant} (IOBES)" for marks, variant in variants.items() if {*letters} & {*marks}), name)

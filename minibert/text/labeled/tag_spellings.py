@@ -47,7 +47,7 @@ def read_spellings(tags: Iterable[str]) -> Spellings:
         return Spellings({tag: Spelling(None, problem.format(tag)) for tag in cleaned}, has_prefixes=True)
     typed = {tag for tag in cleaned.values() if tag and tag != OUTSIDE and tag not in OUTSIDE_VARIANTS}
     is_suffixed = bool(typed) and all(map(SUFFIXED.fullmatch, typed)) and not all(map(PREFIXED.fullmatch, typed))
-    has_prefixes = is_suffixed or any(map(re.compile("[BI]-.").match, typed)) or all(map(PREFIXED.fullmatch, typed))
+    has_prefixes = is_suffixed or any(map(re.compile("[BIES]-.").match, typed)) or all(map(PREFIXED.fullmatch, typed))
     meanings = {tag: _spelling(tag, text, has_prefixes, is_suffixed) for tag, text in cleaned.items()}
     return Spellings(meanings, has_prefixes)
 

@@ -116,7 +116,7 @@ def test_letters_of_iobes_variants_are_named() -> None:
 def test_an_ambiguous_scheme_is_said_to_be_so() -> None:
     description = detect_scheme([["I-PER", "I-PER", "O"]]).description
     assert description.startswith("IOB1 or IOE1, with the same entities: 0 of 2")
-    assert detect_scheme([["O", "O"], []]).description == "every tag is O: there are no entities"
+    assert detect_scheme([["O", "O"], []]).description == "unknown: every tag is O"
 
 
 def test_types_without_prefixes_are_never_invalid() -> None:

@@ -19,7 +19,7 @@ def meanings(*tags: str) -> list[str | None]:
         (["o", "b-per", "i-per"], ["O", "B-per", "I-per"]),
         (["B", "I", "O"], ["B", "I", "O"]),
         (["U-PER", "L-PER"], ["U-PER", "L-PER"]),
-        (["S-Bahn", "Bus", "O"], ["I-S-Bahn", "I-Bus", "O"]),
+        (["U-Bahn", "Bus", "O"], ["I-U-Bahn", "I-Bus", "O"]),
         (["O", "0", "_", "\u041e", "B-PER"], ["O", "O", "O", "O", "B-PER"]),
         (["B\u2013PER", " I-PER ", "O"], ["B-PER", "I-PER", "O"]),
         ([], []),
