@@ -25,8 +25,11 @@ class Checkpoints:
 
     Args:
         directory: the parent folder of the checkpoints.
-        keep: number of checkpoints to keep, at least 1. Older ones are deleted.
+        keep: number of checkpoints to keep, at least 1. Older ones are deleted, except that of `kept_step`.
     """
+
+    kept_step: int | None = None
+    """A step whose checkpoint is not deleted, such as that of the best evaluation."""
 
     def __init__(self, directory: str | Path, keep: int = 2) -> None:
         if keep < 1:
@@ -66,12 +69,17 @@ class Checkpoints:
             raise
         newer = [folder for folder in self._folders() if _step(folder) > step]  # damaged, for the same reason
         for old in newer + self._folders()[len(newer) + self.keep :]:
-            shutil.rmtree(old)
+            if _step(old) != self.kept_step:
+                shutil.rmtree(old)
         return final
 
     def newest(self) -> Path | None:
         """Return the latest undamaged checkpoint; None if there is none."""
         return next((folder for folder in self._folders() if _is_complete(folder)), None)
+
+    def of_step(self, step: int) -> Path | None:
+        """Return the checkpoint of a step; None if there is none, or if it is damaged."""
+        return next((folder for folder in self._folders() if _step(folder) == step and _is_complete(folder)), None)
 
     def _folders(self) -> list[Path]:
         """List all checkpoint folders, newest first."""

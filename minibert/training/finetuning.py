@@ -25,7 +25,7 @@ from minibert.training.loop import Score
 from minibert.training.objective import LossSum, Objective
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
-from minibert.training.records import Evaluation, TaskMetrics, format_metric, validation_entry
+from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 from minibert.training.task_type import TASK_FILE, HeadObjective, Logits, Prediction, TaskType
 
@@ -53,6 +53,10 @@ class FineTuning(Generic[RowT]):
     @property
     def metrics(self) -> TaskMetrics:
         return self.type.task_metrics
+
+    @property
+    def main_metric(self) -> Column | None:
+        return self.type.main_metric if self.validation_rows else None
 
     @property
     def baselines(self) -> Mapping[str, float]:

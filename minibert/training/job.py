@@ -4,25 +4,24 @@ A job works for every task and for any number of processes. It prints nothing: i
 """
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-from tokenizers import Tokenizer
+from typing import Any
 
 from minibert.files import describe, write_atomically
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.events import Event, Finished, Interrupted, Prepared, Saved, Started, StepDone
 from minibert.training.loop import Step
 from minibert.training.options import DeviceOptions, OutputOptions, options_to_json
 from minibert.training.records import (
     EXTENDED_FROM,
     SETTINGS_FILE,
+    Column,
     Evaluation,
-    TaskMetrics,
     append_metrics,
     differences,
     drop_metrics_after,
@@ -30,52 +29,21 @@ from minibert.training.records import (
     step_entry,
 )
 from minibert.training.run import TrainingRun
+from minibert.training.task import Task
 
-
-@runtime_checkable
-class Task(Protocol):
-    """A training task: its prepared data, and the functions that differ from task to task."""
-
-    @property
-    def metrics(self) -> TaskMetrics:
-        """Name and metrics of the task."""
-        ...
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer that is saved with the model."""
-        ...
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Contents of run.json: everything that determines the results."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """Size of the training and validation data, as text."""
-        ...
-
-    @property
-    def baselines(self) -> Mapping[str, float]:
-        """Losses of trivial predictions, for comparison."""
-        ...
-
-    def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[Any, Any]:
-        """Create the run at its first step."""
-        ...
-
-    def cost(self, run: TrainingRun[Any, Any]) -> tuple[int, int]:
-        """Compute the tokens and the floating-point operations of the last step in this process."""
-        ...
-
-    def evaluate(self, run: TrainingRun[Any, Any]) -> Evaluation | None:
-        """Evaluate the model on validation data; None if there is none."""
-        ...
-
-    def describe(self, batches: Sequence[Any]) -> list[str]:
-        """Describe each example of the batches as text, in an order in which the first ones show the most."""
-        ...
+__all__ = [
+    "EvaluationError",
+    "Event",
+    "Finished",
+    "Interrupted",
+    "Job",
+    "JobError",
+    "Prepared",
+    "Saved",
+    "Started",
+    "StepDone",
+    "Task",
+]
 
 
 class JobError(Exception):
@@ -84,56 +52,6 @@ class JobError(Exception):
 
 class EvaluationError(Exception):
     """Error for an evaluation that has failed. The step before it is saved."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Event: the data is ready."""
-
-    task: Task
-
-
-@dataclass(frozen=True)
-class Started:
-    """Event: the run is at its first step, or at the step it resumes from (`run.steps_done`)."""
-
-    run: TrainingRun[Any, Any]
-    extended_from: int | None
-    """Number of steps of the run before it was extended in this job; None if it was not."""
-    lost_metrics: int
-    """Number of steps before this one that have no entry in metrics.jsonl."""
-
-
-@dataclass(frozen=True)
-class StepDone:
-    """Event: a step is done and its metrics are written."""
-
-    entry: dict[str, Any]
-    evaluation: Evaluation | None
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Event: a checkpoint is written."""
-
-    step: int
-
-
-@dataclass(frozen=True)
-class Interrupted:
-    """Event: the job ends before its last step, because `Job.stop` was called in some process. A checkpoint is written."""
-
-    step: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Event: all steps are done and the model is written to the folder."""
-
-    folder: Path
-
-
-Event = Prepared | Started | StepDone | Saved | Interrupted | Finished
 
 
 class Job:
@@ -176,19 +94,24 @@ class Job:
         task = self._prepare_in_order(newest)
         yield Prepared(task)
         extended_from = self._check_settings(task, newest)
-        run = task.make_run(self.device_options, self.processes)
-        if newest is not None:
-            try:
+        try:
+            run = task.make_run(self.device_options, self.processes)
+            if newest is not None:
                 run.resume(newest)
-            except ValueError as error:
-                raise JobError(str(error)) from error
+        except ValueError as error:
+            raise JobError(str(error)) from error
+        self._check_best(run, task)
         lost_metrics = drop_metrics_after(self.output.out, run.steps_done) if self.processes.is_main else 0
         yield Started(run, extended_from, lost_metrics)
-        with closing(run.run()) as steps:
-            yield from self._steps(steps, run, task)
-        if run.steps_done == run.steps:
-            run.export(self.output.out, task.tokenizer)
-            yield Finished(self.output.out)
+        if not self.is_done(run):
+            with closing(run.run()) as steps:
+                yield from self._steps(steps, run, task)
+        if self.is_done(run):
+            yield self._finish(run, task)
+
+    def is_done(self, run: TrainingRun[Any, Any]) -> bool:
+        """Return True if all steps are done, or if the run has stopped early."""
+        return run.steps_done == run.steps or self._stops_early(run)
 
     def _steps(self, steps: Iterator[Step], run: TrainingRun[Any, Any], task: Task) -> Iterator[Event]:
         """Train, evaluate, and write metrics and checkpoints."""
@@ -198,24 +121,35 @@ class Job:
             totals = self.processes.all_reduce_sum(cost)
             seconds = time.perf_counter() - began
             entry = step_entry(step, int(totals["tokens"]), int(totals["operations"]), seconds)
-            is_last = step.number == run.steps
-            is_due = is_last or step.number % self.output.evaluate_every == 0
-            evaluation, error_message = self._evaluate(run, task) if is_due else (None, "")
+            evaluation, error_message = self._evaluate(run, task) if self._evaluation_is_due(run) else (None, "")
             if evaluation is not None:
                 entry |= evaluation.entry
+                self._update_best(run, task.main_metric, entry)
+            is_best = evaluation is not None and run.best.step == step.number
             if self.processes.is_main:
                 append_metrics(self.output.out, entry)
-            yield StepDone(entry, evaluation)
-            interrupted = self._stop_requested_anywhere()
-            if is_last or interrupted or error_message or step.number % self.output.checkpoint_every == 0:
+            yield StepDone(entry, evaluation, is_best)
+            interrupted, is_done = self._stop_requested_anywhere(), self.is_done(run)
+            is_regular = step.number % self.output.checkpoint_every == 0
+            if is_regular or is_done or interrupted or error_message or (is_best and self.output.keeps_best):
                 run.save(self.checkpoints, task.tokenizer)
                 yield Saved(step.number)
             if error_message:
                 raise EvaluationError(f"the evaluation after step {step.number} has failed: {error_message}")
             if interrupted:
                 yield Interrupted(step.number)
+            if interrupted or self._stops_early(run):
                 return
             began = time.perf_counter()
+
+    def _stops_early(self, run: TrainingRun[Any, Any]) -> bool:
+        """Return True if the last evaluations were not better than the best one."""
+        return self.output.patience is not None and run.best.evaluations_since >= self.output.patience
+
+    def _evaluation_is_due(self, run: TrainingRun[Any, Any]) -> bool:
+        """Return True after the last step, and after every `evaluate_every` steps or every epoch."""
+        every = self.output.evaluate_every
+        return run.steps_done == run.steps or (run.position.ends_epoch if every is None else run.steps_done % every == 0)
 
     def _evaluate(self, run: TrainingRun[Any, Any], task: Task) -> tuple[Evaluation | None, str]:
         """Evaluate the model. Return the result, and the message of the first error in any process, "" if there is none."""
@@ -224,7 +158,41 @@ class Job:
             evaluation = task.evaluate(run)
         except Exception as error:  # any error: the steps since the last checkpoint must not be lost
             error_message = f"{type(error).__name__}: {error}"
-        return evaluation, self.processes.first_error(error_message)
+        error_message = self.processes.first_error(error_message)
+        return None if error_message else evaluation, error_message
+
+    def _update_best(self, run: TrainingRun[Any, Any], metric: Column | None, entry: Mapping[str, Any]) -> None:
+        """Compare an evaluation with the best one. All processes use the value of the main one."""
+        value = None if metric is None else entry.get(metric.metric)
+        number = math.nan if value is None else value
+        agreed = self.processes.all_reduce_sum({"value": number if self.processes.is_main else 0.0})["value"]
+        if metric is not None:
+            run.best = run.best.after(run.steps_done, agreed, metric)
+        self.checkpoints.kept_step = run.best.step if self.output.keeps_best else None
+
+    def _check_best(self, run: TrainingRun[Any, Any], task: Task) -> None:
+        """Refuse to look for the best evaluation without evaluations, and without the checkpoint of the best one so far."""
+        if not self.output.keeps_best:
+            return
+        if task.main_metric is None:
+            raise JobError("the best evaluation needs validation data: leave out --patience and --restore-best, or give some")
+        if run.best.step and self.checkpoints.of_step(run.best.step) is None:
+            raise JobError(
+                f"the best evaluation of this run was after step {run.best.step}, whose checkpoint is damaged or was not kept: "
+                "leave out --patience and --restore-best, or start again in another --out"
+            )
+        self.checkpoints.kept_step = run.best.step
+
+    def _finish(self, run: TrainingRun[Any, Any], task: Task) -> Finished:
+        """Export the model of the last step, or that of the best evaluation."""
+        model_of_step = run.best.step if self.output.keeps_best and run.best.step else run.steps_done
+        if model_of_step != run.steps_done:
+            folder = self.checkpoints.of_step(model_of_step)
+            if folder is None:
+                raise JobError(f"the checkpoint of the best evaluation, step {model_of_step}, is damaged: resume without it")
+            run.restore_weights(folder)
+        run.export(self.output.out, task.tokenizer)
+        return Finished(self.output.out, run.steps_done, run.best, model_of_step)
 
     def _check_folder(self, newest: Path | None) -> None:
         """Refuse to overwrite an existing run or model, unless the run has no checkpoint and no model."""

@@ -171,8 +171,7 @@ class DeviceOptions:
     """Recompute activations in the backward pass instead of storing them: less memory, one third more computation."""
 
     def __post_init__(self) -> None:
-        if self.micro_batch_size is not None:
-            _at_least_one(self, "micro_batch_size")
+        _at_least_one(self, "micro_batch_size")
 
 
 @dataclass(frozen=True)
@@ -188,15 +187,25 @@ class OutputOptions:
     """Steps between checkpoints."""
     keep: int = 2
     """Number of checkpoints to keep; older ones are deleted."""
-    evaluate_every: int = 100
-    """Steps between evaluations on validation data."""
+    evaluate_every: int | None = 100
+    """Steps between evaluations on validation data. None: at the end of every epoch."""
+    patience: int | None = None
+    """Early stopping: end the run after this many evaluations in a row that are not better than the best one, and export the
+    model of the best one. Evaluations are compared by the main metric of the task. None: run all steps."""
+    restore_best: bool = False
+    """Export the model of the best evaluation, not that of the last step. --patience does this, too."""
     show: int = 0
     """Number of examples of the first step to print before training."""
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "checkpoint_every", "keep", "evaluate_every")
+        _at_least_one(self, "checkpoint_every", "keep", "evaluate_every", "patience")
         if self.show < 0:
             raise InvalidOption(f"show {self.show}: must be at least 0")
+
+    @property
+    def keeps_best(self) -> bool:
+        """True if the model of the best evaluation is exported."""
+        return self.restore_best or self.patience is not None
 
 
 OptionsT = TypeVar("OptionsT", bound=OutputOptions)
@@ -233,7 +242,7 @@ def _from_json(kind: Any, value: Any) -> Any:
 
 def _at_least_one(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) < 1:
+        if (value := getattr(options, name)) is not None and value < 1:
             raise InvalidOption(f"{name} {value}: must be at least 1")
 
 

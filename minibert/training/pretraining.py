@@ -42,7 +42,7 @@ PRETRAINING = TaskMetrics(
     task="pretraining",
     term="mlm",
     columns=(
-        Column("MLM loss", "validation_mlm_loss", ".3f"),
+        Column("MLM loss", "validation_mlm_loss", ".3f", higher_is_better=False),
         Column("MLM acc.", "validation_mlm_accuracy", ".1%"),
         Column("NSP acc.", "validation_nsp_accuracy", ".1%"),
         Column("SOP acc.", "validation_sop_accuracy", ".1%"),
@@ -117,6 +117,10 @@ class PretrainingTask:
 
     def cost(self, run: TrainingRun[Any, PretrainingBatch]) -> tuple[int, int]:
         return pretraining_cost(run.model.config, run.last_batches)
+
+    @property
+    def main_metric(self) -> Column | None:
+        return self.metrics.columns[0] if self.validation else None
 
     def evaluate(self, run: TrainingRun[Any, PretrainingBatch]) -> Evaluation | None:
         if not self.validation:

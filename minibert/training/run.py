@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import Batch, BatchSampler, Examples, split_micro_batches
 from minibert.text.prefetch import prefetch
 from minibert.text.tokenizer import save_tokenizer
+from minibert.training.best import BestEvaluation
 from minibert.training.checkpoints import Checkpoints, random_states, set_random_state
 from minibert.training.distributed import SINGLE_PROCESS, Processes, parallelize, reshard
 from minibert.training.loop import Score, Step, evaluate, train
@@ -50,6 +51,8 @@ class DataPosition:
 
     epoch: int = 0
     step: int = 0
+    ends_epoch: bool = field(default=False, compare=False)
+    """True if the step before this position was the last one of its epoch. Not saved."""
 
 
 class TrainingRun(Generic[ModelT, BatchT]):
@@ -101,6 +104,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.skipped_in_a_row = 0
         """Number of consecutive steps before the next one that were skipped; see `train`."""
         self.position = DataPosition()
+        self.best = BestEvaluation()
+        """The best evaluation so far. The caller of `run` updates it after each evaluation."""
         self.last_batches: list[BatchT] = []
         """The micro-batches of the last step."""
         self.extra_files: dict[str, str] = {}
@@ -141,7 +146,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
                 rank, processes = self.processes.rank, self.processes.world_size
                 micro_batches = split_micro_batches(step_indices[step], lengths, rank, processes, self.micro_batch_size)
                 yield (
-                    DataPosition(number, step + 1),
+                    DataPosition(number, step + 1, ends_epoch=step + 1 == len(step_indices)),
                     [epoch.batch(indices).to(self.processes.device) for indices in micro_batches],
                 )
 
@@ -177,6 +182,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
             "step": self.steps_done,
             "skipped_in_a_row": self.skipped_in_a_row,
             "position": (self.position.epoch, self.position.step),
+            "best": astuple(self.best),
             "model": weights,
             "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=COMPLETE),
             "schedule": self.schedule.state_dict(),
@@ -229,6 +235,23 @@ class TrainingRun(Generic[ModelT, BatchT]):
         set_random_state(state["random"], self.processes)
         self.steps_done, self.position = state["step"], DataPosition(*state["position"])
         self.skipped_in_a_row = state.get("skipped_in_a_row", 0)
+        self.best = BestEvaluation(*state.get("best", ()))
+        self._read_extra_files(Path(folder))
+
+    def restore_weights(self, folder: str | Path) -> None:
+        """Give the model the weights and the extra files of another checkpoint. All processes must call this.
+
+        This is for the end of a run: the optimizer and the position in the data stay as they are. Raises: as `resume`.
+        """
+        state: dict[str, Any] = load_pickled(Path(folder) / STATE_FILE)
+        set_model_state_dict(self.model, state["model"], options=COMPLETE)
+        self._read_extra_files(Path(folder))
+
+    def _read_extra_files(self, folder: Path) -> None:
+        """Read the extra files that the checkpoint has, such as those with settings chosen in an evaluation."""
+        for path in (folder / name for name in self.extra_files):
+            if path.is_file():
+                self.extra_files[path.name] = path.read_text(encoding="utf-8")
 
     def _load_optimizer(self, saved: dict[str, Any]) -> None:
         """Restore the optimizer. A parameter that had no step yet has no saved state, and has none afterwards."""

@@ -56,7 +56,7 @@ from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 from minibert.training.translation_text import describe_parallel
 
 TARGET_COLUMNS = (
-    Column("target loss", "validation_target_loss", ".3f"),
+    Column("target loss", "validation_target_loss", ".3f", higher_is_better=False),
     Column("target acc.", "validation_target_accuracy", ".1%"),
 )
 BLEU = Column("BLEU", "validation_bleu", ".1f")
@@ -118,6 +118,10 @@ class TranslationTask:
 
     def cost(self, run: TrainingRun[Any, ParallelBatch]) -> tuple[int, int]:
         return translation_cost(run.model.config, run.last_batches)
+
+    @property
+    def main_metric(self) -> Column | None:
+        return self.metrics.columns[0] if self.validation else None
 
     def evaluate(self, run: TrainingRun[Any, ParallelBatch]) -> Evaluation | None:
         if not self.validation:
