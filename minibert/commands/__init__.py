@@ -17,6 +17,7 @@ from minibert.commands import (
     equations,
     fill_mask,
     finetune,
+    finetune_multi,
     pretrain,
     quickstart,
     runs,
@@ -37,7 +38,8 @@ from minibert.training.options import OutputOptions
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "pretrain": (pretrain.Pretrain, pretrain.run),
-    "finetune classify": (finetune.FinetuneClassify, finetune.run),
+    **{f"finetune {name}": (kind, finetune.run) for name, kind in finetune.TASKS.items()},
+    "finetune multi": (finetune_multi.FinetuneMulti, finetune_multi.run),
     "runs": (runs.Runs, runs.run),
     "train-letters": (train_transformer.TrainLetters, train_transformer.run_letters),
     "train-translator": (train_transformer.TrainTranslator, train_transformer.run_translator),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from tyro.conf import arg
 
@@ -36,11 +36,13 @@ class Finetune(OutputOptions):
     """Only list the faults in the data, with file and line, and what was inferred from them."""
     training: FineTuningConfig = field(default_factory=FineTuningConfig)
     hardware: DeviceOptions = field(default_factory=DeviceOptions)
+    task: ClassVar[str]
+    """Name of the task on the command line, and of the field with its own options."""
 
     @property
     def task_options(self) -> Any:
         """The options of the task alone."""
-        raise NotImplementedError
+        return getattr(self, self.task)
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,17 @@ class FinetuneClassify(Finetune):
     the same command with --resume continues it, with the same results.
     """
 
+    task: ClassVar[str] = "classify"
     classify: ClassifyOptions = field(default_factory=ClassifyOptions)
 
-    @property
-    def task_options(self) -> ClassifyOptions:
-        return self.classify
+
+TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassify,)}
+"""The options class of each task."""
 
 
 def run(options: Finetune) -> int:
     """Check the data, or train to the end, or until the command is stopped."""
-    if options.start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
-        raise UsageError(f"--from {BUILT_IN_START}: does not exist; `minibert quickstart` creates it")
+    check_start(options.start_from)
     if options.check:
         return check(options)
 
@@ -75,6 +77,12 @@ def run(options: Finetune) -> int:
         return shell_command("minibert", "predict", options.out)
 
     return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate")
+
+
+def check_start(start_from: str) -> None:
+    """Raise UsageError if the model of the quickstart is to be used and there is none."""
+    if start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
+        raise UsageError(f"--from {BUILT_IN_START}: does not exist; `minibert quickstart` creates it")
 
 
 def check(options: Finetune) -> int:
@@ -100,4 +108,4 @@ def check(options: Finetune) -> int:
 def _task_type(options: Finetune) -> "type[TaskType[Any]]":
     from minibert.training.task_type import task_types
 
-    return next(kind for kind in task_types() if kind.options_class is type(options.task_options))
+    return next(kind for kind in task_types() if kind.command == options.task)

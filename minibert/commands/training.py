@@ -21,10 +21,8 @@ from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, op
 
 if TYPE_CHECKING:
     from minibert.training.distributed import Processes
-    from minibert.training.events import Finished
-    from minibert.training.job import Job
+    from minibert.training.job import Job, Task
     from minibert.training.run import TrainingRun
-    from minibert.training.task import Task
 
 SECONDS_BETWEEN_FIGURES = 60.0
 
@@ -62,19 +60,21 @@ def run_training(
 def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | None:
     """Return the options that the run in the folder of --out began with, if the words of the command line have --resume.
 
-    Raises: UsageError if the run's settings cannot be read.
+    Raises: UsageError if the run's settings cannot be read, or if there is no run and there are no options to start one.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--out", nargs="?", type=Path, default=next(each.default for each in fields(kind) if each.name == "out")
     )
     parser.add_argument("--resume", action="store_true")
-    known, _ = parser.parse_known_args(words)
+    known, others = parser.parse_known_args(words)
     if not known.resume or known.out is None:
         return None
     from minibert.training.records import SETTINGS_FILE, read_settings
 
     if not (known.out / SETTINGS_FILE).is_file():
+        if not others:  # a run with all defaults is hardly meant
+            raise UsageError(f"--out {known.out}: holds no run to resume; leave out --resume to start one with the defaults")
         return None
     try:
         settings = read_settings(known.out)
@@ -108,7 +108,7 @@ def create_folder(folder: Path) -> None:
 
 def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stack: ExitStack) -> None:
     """Run the job in the main process and print its events. From the first step on, signals are deferred by the stack."""
-    from minibert.training.events import Finished, Interrupted, Prepared, Saved, Started, StepDone
+    from minibert.training.job import Finished, Interrupted, Prepared, Saved, Started, StepDone
 
     output, last_figure = job.output, time.monotonic()
     for event in job.events():
@@ -116,15 +116,14 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
             case Prepared(task):
                 say(task.summary)
             case Started(run, extended_from, lost_metrics):
-                _say_how_it_starts(run, extended_from, lost_metrics, job.is_done(run))
+                _say_how_it_starts(run, extended_from, lost_metrics)
                 for text in _first_examples(run, task, output.show):
                     say(text + "\n")
                 received = stack.enter_context(deferred_signals())
                 advance = stack.enter_context(progress(title, run.steps, run.steps_done))
-            case StepDone(entry, evaluation, is_best):
+            case StepDone(entry, evaluation):
                 if evaluation is not None:
-                    best = " (the best so far)" if is_best and output.keeps_best else ""
-                    say(f"  step {entry['step']:,}, validation: {evaluation.line}{best}")
+                    say(f"  step {entry['step']:,}, validation: {evaluation.line}")
                 advance(describe_step(entry))
                 if received.number is not None:
                     job.stop()
@@ -136,17 +135,14 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
             case Interrupted():
                 number = received.number or signal.SIGTERM
                 raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
-            case Finished():
+            case Finished(folder):
                 stack.close()
-                _say_which_model(event, run.steps)
-                _show_results(event.folder, example_command(task))
+                _show_results(folder, example_command(task))
 
 
-def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int, is_done: bool) -> None:
+def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int) -> None:
     if run.steps_done == run.steps:
         say(f"All {run.steps:,} steps of this run are done. To extend it, give a higher number of --steps.")
-    elif is_done:
-        say(f"This run has stopped early, after step {run.steps_done:,}. To continue it, give a higher --patience.")
     elif run.steps_done:
         say(f"Resuming after step {run.steps_done:,}.")
     if extended_from is not None:
@@ -160,7 +156,7 @@ def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, 
 
 def _follow(job: "Job", stack: ExitStack) -> None:
     """Run the job in a process other than the main one. Nothing is printed. Signals are deferred as in the main process."""
-    from minibert.training.events import Interrupted, Started, StepDone
+    from minibert.training.job import Interrupted, Started, StepDone
 
     for event in job.events():
         match event:
@@ -206,18 +202,6 @@ def _draw(job: "Job", task: "Task") -> None:
     from minibert.training.records import RunRecord
 
     save_png(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
-
-
-def _say_which_model(finished: "Finished", steps: int) -> None:
-    """Say if the run has stopped early, and if the model is not that of the best evaluation."""
-    best = finished.best
-    if finished.step < steps:
-        evaluations = "evaluation was" if best.evaluations_since == 1 else f"{best.evaluations_since} evaluations were"
-        say(f"Stopped early, after step {finished.step:,} of {steps:,}: the last {evaluations} not better than the best one.")
-    if finished.model_of_step != finished.step:
-        say(f"The model is that of step {finished.model_of_step:,}, the best evaluation.")
-    elif best.step not in (0, finished.step):
-        say(f"The model is that of the last step. The best evaluation was after step {best.step:,}; see --restore-best.")
 
 
 def _show_results(folder: Path, example_command: str) -> None:

@@ -69,7 +69,8 @@ def warmup_linear_schedule(step: int, total_steps: int, warmup_steps: int) -> fl
     Eq: $$\eta_t = \min\!\left(\frac{t}{w},\; \frac{T - t + 1}{T - w}\right)$$
     Source: Devlin et al. 2019, section A.2 ("learning rate warmup over the first 10,000 steps, and linear decay").
     Differs: steps are counted from 1. Google's code and Hugging Face count from 0, so their first step has factor 0 and
-        changes nothing. In Google's code the decay also starts at step 0, during the warm-up.
+        changes nothing: their warm-up is one step behind. After it, Hugging Face's factors are the same as here. In Google's
+        code the decay also starts at step 0, during the warm-up.
     Tests: tests/equations/test_optimization.py::TestWarmupLinearSchedule
 
     Args:

@@ -158,7 +158,7 @@ def line_chart(
     def draw(axes: Axes) -> None:
         for name, points in series.items():
             if points:
-                axes.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.2, label=_readable(name))
+                axes.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.2, label=readable(name))
         axes.set(title=title, xlabel=xlabel, ylabel=unit)
         if any(series.values()):
             axes.legend(frameon=False)
@@ -166,7 +166,7 @@ def line_chart(
     return draw
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """Replace characters that no installed font has with their code point, such as U+673A."""
     fonts = [get_font(findfont(name, fallback_to_default=False)) for name in _fonts()]
     return "".join(char if any(font.get_char_index(ord(char)) for font in fonts) else f"U+{ord(char):04X}" for char in text)
@@ -182,7 +182,7 @@ def attention_heatmap(weights: Float[Tensor, "queries keys"], tokens: Sequence[s
     """Attention weights of one head: one row per query token, one column per key token."""
 
     def draw(axes: Axes) -> None:
-        names = [_readable(token) for token in tokens]
+        names = [readable(token) for token in tokens]
         axes.imshow(weights.numpy(), cmap="Blues", vmin=0, aspect="equal")
         axes.set_xticks(range(len(tokens)), names, rotation=60, ha="right", fontsize=8, parse_math=False)
         axes.set_yticks(range(len(tokens)), names, fontsize=8, parse_math=False)

@@ -22,9 +22,13 @@ from minibert.text.module_families import label_by_module
 from minibert.text.options import Cut
 from minibert.text.splits import split_documents
 from minibert.training.finetuning_options import ClassifyOptions
+from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MATTHEWS, MICRO_F1
+from minibert.training.metrics.regression import PEARSON, SPEARMAN
+from minibert.training.metrics.results import Results
+from minibert.training.metrics.text_results import class_results, class_set_results, number_results
 from minibert.training.objective import LossSum, count_correct
 from minibert.training.records import Column, TaskMetrics
-from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, Scores, TaskData, TaskType
+from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
@@ -32,9 +36,7 @@ CLASSIFICATION = TaskMetrics(
     task="classification",
     term="classification",
     columns=(
-        Column("accuracy", "validation_accuracy", ".1%"),
-        Column("Pearson", "validation_pearson", ".3f"),
-        Column("micro F1", "validation_micro_f1", ".1%"),
+        *(ACCURACY, F1, MACRO_F1, MICRO_F1, MATTHEWS, PEARSON, SPEARMAN),
         Column("loss", "validation_classification_loss", ".3f", higher_is_better=False),
     ),
 )
@@ -42,9 +44,9 @@ BUILT_IN_VALIDATION_FRACTION = 0.15
 BUILT_IN_TRAIN_LIMIT, BUILT_IN_VALIDATION_LIMIT = 200, 50
 """Number of docstrings of each class in the built-in training and validation data."""
 MAIN_METRICS = {
-    "single_label_classification": "accuracy",
-    "multi_label_classification": "micro_f1",
-    "regression": "pearson",
+    "single_label_classification": ACCURACY,
+    "multi_label_classification": MICRO_F1,
+    "regression": PEARSON,
 }
 
 
@@ -91,6 +93,8 @@ class Classification(TaskType[TextRow]):
     """The part of a longer text that is left out."""
     class_weights: tuple[float, ...] | None = None
     """Factor on the loss of the texts of each class; None for 1."""
+    positive_class: str | None = None
+    """The class whose F1 is measured. None: the second one of two."""
 
     @classmethod
     def read(cls, source: LabeledSource, options: ClassifyOptions) -> LabeledData[TextRow]:
@@ -118,8 +122,12 @@ class Classification(TaskType[TextRow]):
 
     @property
     def main_metric(self) -> Column:
-        main = MAIN_METRICS[self.problem_type]
-        return next(column for column in CLASSIFICATION.columns if column.name == main)
+        return MAIN_METRICS[self.problem_type]
+
+    @property
+    def positive(self) -> str | None:
+        """The class whose F1 is measured; None if there is none."""
+        return self.labels[1] if self.positive_class is None and len(self.labels) == 2 else self.positive_class
 
     @property
     def objective(self) -> ClassificationObjective:
@@ -165,15 +173,9 @@ class Classification(TaskType[TextRow]):
         label = self.labels[int(logits.argmax())]
         return {"label": label, "score": scores[label], "scores": scores}
 
-    def score(self, rows: Sequence[TextRow], predictions: Sequence[Prediction]) -> Scores:
+    def results(self, rows: Sequence[TextRow], predictions: Sequence[Prediction]) -> Results:
         if self.problem_type == "regression":
-            gold = np.array([float(cast("str", row.label)) for row in rows])
-            return {"pearson": float(np.corrcoef(gold, [each["score"] for each in predictions])[0, 1])}
+            return number_results(rows, predictions)
         if self.problem_type == "multi_label_classification":
-            pairs = [
-                ({*cast("tuple[str, ...]", row.label)}, {*each["labels"]}) for row, each in zip(rows, predictions, strict=True)
-            ]
-            both, all_names = sum(len(a & b) for a, b in pairs), sum(len(a) + len(b) for a, b in pairs)
-            return {"micro_f1": 2 * both / all_names if all_names else None}
-        correct = [row.label == each["label"] for row, each in zip(rows, predictions, strict=True)]
-        return {"accuracy": float(np.mean(correct))}
+            return class_set_results(rows, predictions, self.labels)
+        return class_results(rows, predictions, self.labels, self.positive)

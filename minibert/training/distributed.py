@@ -119,7 +119,7 @@ def parallelize(model: nn.Module, sharding: Sharding, processes: Processes, unus
         device_ids = [processes.local_rank] if processes.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=device_ids, find_unused_parameters=unused_parameters)
     if unused_parameters:
-        raise ValueError("the trained parameters of a sharded model cannot change between epochs: use --sharding ddp")
+        raise ValueError("the trained parameters of a sharded model cannot change between epochs: use ddp")
     mesh = init_device_mesh(processes.device.type, (processes.world_size,))
     for layer in [module for module in model.modules() if isinstance(module, EncoderLayer)]:
         fully_shard(layer, mesh=mesh)

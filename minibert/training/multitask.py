@@ -19,17 +19,19 @@ from minibert.model.bert import PretrainedBert
 from minibert.model.heads import BertWithHead
 from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
 from minibert.text.labeled.examples import LabeledBatch, LabeledEpoch
+from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
 from minibert.training.finetuning import FineTuning
+from minibert.training.finetuning_data import prepare_finetuning
 from minibert.training.loop import Score
 from minibert.training.objective import LossSum, Objective
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
-from minibert.training.task_type import TASK_FILE
+from minibert.training.task_type import TASK_FILE, task_types
 
 MULTITASK = TaskMetrics(
     task="multi-task",
@@ -185,11 +187,6 @@ class MultiTask:
         return "\n".join(f"{name}:\n  {task.summary}" for name, task in self.tasks.items())
 
     @property
-    def main_metric(self) -> Column | None:
-        has_validation = any(task.validation_rows for task in self.tasks.values())
-        return self.metrics.columns[0] if has_validation else None
-
-    @property
     def baselines(self) -> Mapping[str, float]:
         return {}
 
@@ -277,3 +274,34 @@ class MultiTask:
 
     def describe(self, batches: Sequence[MultiTaskBatch]) -> list[str]:
         return [f"{batch.task}: {text}" for batch in batches for text in self.tasks[batch.task].describe([batch.batch])]
+
+
+def prepare_multitask(
+    tasks: Mapping[str, tuple[str, LabeledDataOptions, Any]], config: FineTuningConfig, start_from: str
+) -> MultiTask:
+    """Read the checkpoint and the labeled data of each task.
+
+    Args:
+        tasks: by name, the task on the command line, the options of its data, and its own options.
+
+    Raises: as `prepare_finetuning`.
+    """
+    kinds = {kind.command: kind for kind in task_types()}
+    prepared: dict[str, FineTuning[Any]] = {}
+    for name, (command, data, options) in tasks.items():
+        try:
+            prepared[name] = prepare_finetuning(kinds[command], data, options, config, start_from)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    task = MultiTask(prepared, config)
+    first = next(iter(prepared.values())).settings
+    task.settings.update(
+        {
+            "task": MULTITASK.task,
+            "training": {**first["training"], "steps": task.steps},
+            "start": first["start"],
+            "task_settings": {name: each.settings["task_settings"] for name, each in prepared.items()},
+            "corpus": {name: each.settings["corpus"] for name, each in prepared.items()},
+        }
+    )
+    return task

@@ -16,7 +16,7 @@ from minibert.training.loop import Score, Step
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
 EXTENDED_FROM = "extended_from"
 """Key in run.json: the number of steps that the run had before each extension."""
-SECTIONS = ("training", "vocabulary", "corpus", "options")
+SECTIONS = ("training", "vocabulary", "corpus", "start", "task_settings", "options")
 """Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
 
@@ -36,10 +36,10 @@ class Column(NamedTuple):
         return self.metric.removeprefix("validation_")
 
     def is_better(self, value: float | None, than: float | None) -> bool:
-        """Compare two values. None, NaN and infinity are worse than every number."""
-        if value is None or not math.isfinite(value):
+        """Compare two values. None and NaN are worse than every number."""
+        if value is None or math.isnan(value):
             return False
-        if than is None or not math.isfinite(than):
+        if than is None or math.isnan(than):
             return True
         return value > than if self.higher_is_better else value < than
 

@@ -19,6 +19,7 @@ from minibert.model.heads import BertWithHead
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
 from minibert.text.labeled.options import LabeledSource
+from minibert.training.metrics.results import Results
 from minibert.training.objective import LossSum, count_targets
 from minibert.training.records import Column, TaskMetrics
 
@@ -154,8 +155,12 @@ class TaskType(ABC, Generic[RowT]):
         """
 
     @abstractmethod
+    def results(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Results:
+        """Compare predictions for labeled rows with their labels."""
+
     def score(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Scores:
         """Compute the metrics of predictions for labeled rows."""
+        return self.results(rows, predictions).values
 
     def calibrate(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> "TaskType[RowT]":
         """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""

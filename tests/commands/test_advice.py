@@ -18,6 +18,7 @@ import pytest
 import minibert
 from minibert import equations
 from minibert.commands import COMMANDS, main
+from minibert.commands.finetune import TASKS
 from minibert.study.equations.registry import registry
 from minibert.training.loop import MAX_SKIPPED_STEPS
 
@@ -25,12 +26,13 @@ PACKAGE = Path(minibert.__file__).parent
 OPTION = re.compile(r"(?<![\w}\[-])--[a-z][a-z-]+")
 NAMED_COMMAND = re.compile(r"minibert ((?:finetune )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
 TRAINING = ("pretrain", "train-letters", "train-translator")
-FINE_TUNING = tuple(name for name in COMMANDS if name.startswith("finetune "))
+FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/embed.py": ("embed",),
     "commands/equations.py": ("equations",),
     "commands/fill_mask.py": ("fill-mask",),
     "commands/finetune.py": FINE_TUNING,
+    "commands/finetune_multi.py": ("finetune multi",),
     "commands/pretrain.py": ("pretrain",),
     "commands/quickstart.py": ("quickstart",),
     "commands/tokenize.py": ("tokenize",),
@@ -43,7 +45,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
-    "training/distributed.py": (*TRAINING, "translate"),
+    "training/distributed.py": (*TRAINING, *FINE_TUNING, "translate"),
     "training/finetuning": FINE_TUNING,
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),

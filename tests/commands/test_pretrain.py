@@ -148,6 +148,15 @@ def test_signal_saves_and_prints_the_resume_command(
     assert_same(tmp_path, whole)
 
 
+@pytest.mark.parametrize("out", [["--out", "nothing"], []])
+def test_resume_without_a_run_and_without_options_is_refused(
+    out: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "holds no run to resume; leave out --resume" in refused(capsys, ["pretrain", *out, "--resume"])
+    assert not any(tmp_path.iterdir())
+
+
 def test_resume_in_an_empty_folder_starts_a_run(text: Path, whole: Path, tmp_path: Path) -> None:
     assert main(arguments(text, tmp_path, "--resume")) == 0
     assert_same(tmp_path, whole)

@@ -32,25 +32,21 @@ CALIBRATION_ERROR = Column("calibration error", "validation_calibration_error", 
 
 CALIBRATION_BINS = 15
 """Number of bins of the calibration error, as in Guo et al. 2017."""
-NEVER_THERE = "no row has this class, and none was predicted as it"
 
 
-def measure_classes(
-    gold: IntArray, predicted: IntArray, confidence: FloatArray | None = None, positive: int | None = None
-) -> list[Measurement]:
+def measure_classes(gold: IntArray, predicted: IntArray, confidence: FloatArray | None = None) -> list[Measurement]:
     """Measure predictions of one class per row.
 
     Macro F1 is the mean over the classes that occur in `gold` or `predicted`, as in scikit-learn. Micro F1 equals accuracy.
 
     Args:
         confidence: probability of the predicted class of each row, for the calibration error.
-        positive: the class whose F1 is measured.
     """
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     if not len(gold):
         return [measure_mean(ACCURACY, np.empty(0))]
-    counts = label_counts(gold, predicted)
+    counts = label_counts(gold, predicted, 1 + int(max(gold.max(), predicted.max())))
     constant = [name for name, labels in (("gold", gold), ("predicted", predicted)) if len(np.unique(labels)) == 1]
     undefined = f"all {' and all '.join(constant)} labels are of one class"
     matthews_value = math.nan if constant else matthews_corrcoef(gold, predicted)
@@ -60,13 +56,23 @@ def measure_classes(
         measure_counts(MICRO_F1, counts, micro_f1, f1_score(gold, predicted, average="micro")),
         measure_counts(MATTHEWS, counts, matthews, matthews_value, undefined=undefined),
     ]
-    if positive is not None:
-        of_class = set_counts(gold[:, None] == positive, predicted[:, None] == positive)
-        value = f1_score(gold == positive, predicted == positive, zero_division=math.nan)
-        measured.insert(1, measure_counts(F1, of_class, micro_f1, value, undefined=NEVER_THERE))
     if confidence is not None:
         measured.append(measure_calibration(gold == predicted, confidence))
     return measured
+
+
+def measure_class(gold: BoolArray, predicted: BoolArray, name: str) -> Measurement:
+    """Measure the F1 of one class, the positive one of two.
+
+    Args:
+        gold: True for the rows of this class.
+        predicted: True for the rows that were predicted as it.
+    """
+    from sklearn.metrics import f1_score
+
+    value = f1_score(gold, predicted, zero_division=math.nan) if len(gold) else math.nan
+    counts, undefined = set_counts(gold[:, None], predicted[:, None]), f"no row is {name!r}, and none was predicted as it"
+    return measure_counts(F1, counts, micro_f1, value, f"of the class {name!r}", undefined)
 
 
 def measure_class_sets(gold: BoolArray, predicted: BoolArray, classes: Sequence[str]) -> list[Measurement]:

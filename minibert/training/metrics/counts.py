@@ -34,11 +34,11 @@ class Counts(NamedTuple):
         return Counts(*(weights @ each for each in self))
 
 
-def label_counts(gold: IntArray, predicted: IntArray) -> Counts:
+def label_counts(gold: IntArray, predicted: IntArray, classes: int) -> Counts:
     """Return the counts of each row, for one gold and one predicted class per row: sparse matrices (rows, classes)."""
     from scipy.sparse import csr_array
 
-    rows, shape = np.arange(len(gold)), (len(gold), 1 + int(max(gold.max(), predicted.max())))
+    rows, shape = np.arange(len(gold)), (len(gold), classes)
     correct = gold == predicted
     indices = [(rows[correct], gold[correct]), (rows, predicted), (rows, gold)]
     return Counts(*(csr_array((np.ones(len(place[0])), place), shape) for place in indices))
@@ -47,6 +47,11 @@ def label_counts(gold: IntArray, predicted: IntArray) -> Counts:
 def set_counts(gold: BoolArray, predicted: BoolArray) -> Counts:
     """Return the counts of each row, for any number of gold and predicted classes per row (rows, classes)."""
     return Counts(*(each.astype(np.float64) for each in (gold & predicted, predicted, gold)))
+
+
+def total(rows: Counts) -> Counts:
+    """Add up the counts of all rows (rows, classes)."""
+    return rows.weighted_sum(np.ones(rows.gold.shape[0]))
 
 
 def measure_counts(
@@ -66,7 +71,7 @@ def measure_counts(
         undefined: the note if the value is undefined.
     """
     if value is None:
-        value = float(function(rows.weighted_sum(np.ones(rows.gold.shape[0]))))
+        value = float(function(total(rows)))
     return measure(metric, value, lambda times: function(rows.weighted_sum(times)), note, undefined)
 
 

@@ -1,7 +1,7 @@
 """Measurements: the values of metrics on an evaluation set, and their bootstrap intervals."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,11 +57,6 @@ def measure_mean(metric: Column, values: FloatArray) -> Measurement:
     mean = float(values.mean()) if len(values) else math.nan
     undefined = "" if len(values) else "there are no rows"
     return measure(metric, mean, lambda counts: counts @ values / counts.sum(axis=1), undefined=undefined)
-
-
-def values_of(measurements: Iterable[Measurement]) -> dict[str, float | None]:
-    """Return the values by the names of their metrics."""
-    return {each.metric.name: each.value for each in measurements}
 
 
 def bootstrap(

@@ -7,16 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.training.metrics.classification import measure_calibration, measure_class_sets, measure_classes
-from minibert.training.metrics.measurement import Measurement, values_of
+from minibert.training.metrics.classification import measure_calibration, measure_class, measure_class_sets, measure_classes
+from minibert.training.metrics.measurement import Measurement
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30)
 """Gold and predicted classes of several rows."""
 
 
-def measured(pairs: list[tuple[int, int]], **options) -> dict[str, Measurement]:
+def measured_sets(gold: list[list[bool]], predicted: list[list[bool]], classes: list[str]) -> dict[str, Measurement]:
+    return {each.metric.name: each for each in measure_class_sets(np.array(gold), np.array(predicted), classes)}
+
+
+def values(measurements: dict[str, Measurement]) -> dict[str, float | None]:
+    return {name: each.value for name, each in measurements.items()}
+
+
+def measured(pairs: list[tuple[int, int]], positive: int = 1) -> dict[str, Measurement]:
     gold, predicted = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return {each.metric.name: each for each in measure_classes(gold, predicted, **options)}
+    found = [*measure_classes(gold, predicted), measure_class(gold == positive, predicted == positive, "positive")]
+    return {each.metric.name: each for each in found}
 
 
 def f1_of(pairs: list[tuple[int, int]], name: int) -> float | None:
@@ -46,7 +55,7 @@ def correlation_of_indicators(pairs: list[tuple[int, int]]) -> float | None:
 class TestOneClassPerRow:
     @given(PAIRS)
     def test_values_are_those_of_the_definitions(self, pairs: list[tuple[int, int]]) -> None:
-        found = measured(pairs, positive=1)
+        found = measured(pairs)
         accuracy = sum(gold == predicted for gold, predicted in pairs) / len(pairs)
         per_class = [value for name in range(4) if (value := f1_of(pairs, name)) is not None]
         assert found["accuracy"].value == pytest.approx(accuracy)
@@ -61,23 +70,23 @@ class TestOneClassPerRow:
         """The function for resamples gives what measuring the repeated rows gives."""
         times = data.draw(st.lists(st.integers(0, 3), min_size=len(pairs), max_size=len(pairs)).filter(any))
         repeated = [pair for pair, count in zip(pairs, times, strict=True) for _ in range(count)]
-        expected = measured(repeated, positive=1)
-        for name, each in measured(pairs, positive=1).items():
+        expected = measured(repeated)
+        for name, each in measured(pairs).items():
             (value,) = each.resampled(np.array([times], dtype=np.float64))
             assert value == pytest.approx(math.nan if expected[name].value is None else expected[name].value, nan_ok=True)
 
     def test_a_gold_class_that_the_model_lacks_is_missed(self) -> None:
         """Rows of class 2, which is never predicted, are errors, and count in macro F1."""
-        found = values_of(measured([(0, 0), (1, 1), (2, 0), (2, 1)], positive=None).values())
+        found = values(measured([(0, 0), (1, 1), (2, 0), (2, 1)]))
         assert found["accuracy"] == 0.5
         assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
     def test_f1_of_a_set_is_not_the_mean_of_batches(self) -> None:
         """Two halves with F1 of 1 and 0, of which one has a single positive row, have an F1 of 1/3 together."""
         first, second = [(1, 1), (0, 0)], [(1, 0), (1, 0), (1, 0), (1, 0)]
-        halves = [measured(rows, positive=1)["f1"].value for rows in (first, second)]
+        halves = [measured(rows)["f1"].value for rows in (first, second)]
         assert halves == [1.0, 0.0]
-        assert measured([*first, *second], positive=1)["f1"].value == pytest.approx(2 / (2 + 4))
+        assert measured([*first, *second])["f1"].value == pytest.approx(2 / (2 + 4))
 
     @pytest.mark.parametrize(
         ("pairs", "note"),
@@ -93,9 +102,9 @@ class TestOneClassPerRow:
         assert (found.value, found.note) == (None, note)
 
     def test_a_positive_class_that_does_not_occur_has_no_f1(self) -> None:
-        found = measured([(0, 0), (2, 0)], positive=1)["f1"]
+        found = measured([(0, 0), (2, 0)])["f1"]
         assert found.value is None
-        assert "no row has this class" in found.note
+        assert found.note == "no row is 'positive', and none was predicted as it"
 
     def test_without_rows_there_is_no_value(self) -> None:
         assert measured([])["accuracy"].value is None
@@ -107,7 +116,12 @@ class TestClassSets:
         """Also with a single class, which scikit-learn's functions for matrices take for a binary classification."""
         table = st.lists(st.lists(st.booleans(), min_size=classes, max_size=classes), min_size=rows, max_size=rows)
         gold, predicted = data.draw(table), data.draw(table)
-        found = values_of(measure_class_sets(np.array(gold), np.array(predicted), [*map(str, range(classes))]))
+        found = values(
+            {
+                each.metric.name: each
+                for each in measure_class_sets(np.array(gold), np.array(predicted), [*map(str, range(classes))])
+            }
+        )
         columns = [
             [(int(one[name]), int(other[name])) for one, other in zip(gold, predicted, strict=True)] for name in range(classes)
         ]
@@ -118,16 +132,15 @@ class TestClassSets:
         assert found["macro_f1"] == (pytest.approx(sum(per_class) / len(per_class)) if per_class else None)
 
     def test_a_class_that_never_occurs_is_left_out_and_named(self) -> None:
-        measurements = measure_class_sets(np.array([[True, False]]), np.array([[True, False]]), ["good", "bad"])
-        macro = next(each for each in measurements if each.metric.name == "macro_f1")
+        macro = measured_sets([[True, False]], [[True, False]], ["good", "bad"])["macro_f1"]
         assert macro.value == 1
         assert macro.note.endswith(": bad")
 
     def test_intervals_of_matrices_are_those_of_rows(self) -> None:
-        gold, predicted = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
-        repeated = values_of(measure_class_sets(gold[[0, 0, 1]], predicted[[0, 0, 1]], ["a", "b"]))
-        for each in measure_class_sets(gold, predicted, ["a", "b"]):
-            assert each.resampled(np.array([[2.0, 1.0]])) == pytest.approx(repeated[each.metric.name])
+        gold, predicted = [[True, False], [True, True]], [[True, True], [False, True]]
+        repeated = values(measured_sets([gold[0], *gold], [predicted[0], *predicted], ["a", "b"]))
+        for name, each in measured_sets(gold, predicted, ["a", "b"]).items():
+            assert each.resampled(np.array([[2.0, 1.0]])) == pytest.approx(repeated[name])
 
 
 class TestCalibrationError:

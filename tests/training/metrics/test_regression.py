@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.training.metrics.measurement import Measurement, values_of
+from minibert.training.metrics.measurement import Measurement
 from minibert.training.metrics.regression import measure_numbers, ranks
 
 NUMBERS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=12)
 """Gold and predicted numbers of several rows, many of them equal."""
+
+
+def values(measurements: dict[str, Measurement]) -> dict[str, float | None]:
+    return {name: each.value for name, each in measurements.items()}
 
 
 def measured(gold: list[float], predicted: list[float]) -> dict[str, Measurement]:
@@ -34,7 +38,7 @@ def ranks_of(values: list[float]) -> list[float]:
 @given(NUMBERS)
 def test_values_are_those_of_the_definitions(rows: list[tuple[int, int]]) -> None:
     gold, predicted = ([float(row[side]) for row in rows] for side in (0, 1))
-    found = values_of(measured(gold, predicted).values())
+    found = values(measured(gold, predicted))
     for name, expected in (
         ("pearson", correlation(gold, predicted)),
         ("spearman", correlation(ranks_of(gold), ranks_of(predicted))),
@@ -47,7 +51,7 @@ def test_values_are_those_of_the_definitions(rows: list[tuple[int, int]]) -> Non
 def test_a_resample_is_measured_as_its_rows_are(rows: list[tuple[int, int]], data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)).filter(any))
     repeated = [row for row, count in zip(rows, times, strict=True) for _ in range(count)]
-    expected = values_of(measured(*zip(*repeated, strict=True)).values())
+    expected = values(measured(*zip(*repeated, strict=True)))
     for name, each in measured(*zip(*rows, strict=True)).items():
         if each.value is not None:
             (value,) = each.resampled(np.array([times], dtype=np.float64))

@@ -1,0 +1,1 @@
+"""Evaluation of a trained model: scores with intervals, a report by class, confusions, errors, and receipts."""
