@@ -21,8 +21,10 @@ from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, op
 
 if TYPE_CHECKING:
     from minibert.training.distributed import Processes
-    from minibert.training.job import Job, Task
+    from minibert.training.events import Finished
+    from minibert.training.job import Job
     from minibert.training.run import TrainingRun
+    from minibert.training.task import Task
 
 SECONDS_BETWEEN_FIGURES = 60.0
 
@@ -108,7 +110,7 @@ def create_folder(folder: Path) -> None:
 
 def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stack: ExitStack) -> None:
     """Run the job in the main process and print its events. From the first step on, signals are deferred by the stack."""
-    from minibert.training.job import Finished, Interrupted, Prepared, Saved, Started, StepDone
+    from minibert.training.events import Finished, Interrupted, Prepared, Saved, Started, StepDone
 
     output, last_figure = job.output, time.monotonic()
     for event in job.events():
@@ -116,14 +118,15 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
             case Prepared(task):
                 say(task.summary)
             case Started(run, extended_from, lost_metrics):
-                _say_how_it_starts(run, extended_from, lost_metrics)
+                _say_how_it_starts(run, extended_from, lost_metrics, job.is_done(run))
                 for text in _first_examples(run, task, output.show):
                     say(text + "\n")
                 received = stack.enter_context(deferred_signals())
                 advance = stack.enter_context(progress(title, run.steps, run.steps_done))
-            case StepDone(entry, evaluation):
+            case StepDone(entry, evaluation, is_best):
                 if evaluation is not None:
-                    say(f"  step {entry['step']:,}, validation: {evaluation.line}")
+                    best = " (the best so far)" if is_best and output.keeps_best else ""
+                    say(f"  step {entry['step']:,}, validation: {evaluation.line}{best}")
                 advance(describe_step(entry))
                 if received.number is not None:
                     job.stop()
@@ -135,14 +138,17 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
             case Interrupted():
                 number = received.number or signal.SIGTERM
                 raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
-            case Finished(folder):
+            case Finished():
                 stack.close()
-                _show_results(folder, example_command(task))
+                _say_which_model(event, run.steps)
+                _show_results(event.folder, example_command(task))
 
 
-def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int) -> None:
+def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int, is_done: bool) -> None:
     if run.steps_done == run.steps:
         say(f"All {run.steps:,} steps of this run are done. To extend it, give a higher number of --steps.")
+    elif is_done:
+        say(f"This run has stopped early, after step {run.steps_done:,}. To continue it, give a higher --patience.")
     elif run.steps_done:
         say(f"Resuming after step {run.steps_done:,}.")
     if extended_from is not None:
@@ -156,7 +162,7 @@ def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, 
 
 def _follow(job: "Job", stack: ExitStack) -> None:
     """Run the job in a process other than the main one. Nothing is printed. Signals are deferred as in the main process."""
-    from minibert.training.job import Interrupted, Started, StepDone
+    from minibert.training.events import Interrupted, Started, StepDone
 
     for event in job.events():
         match event:
@@ -202,6 +208,18 @@ def _draw(job: "Job", task: "Task") -> None:
     from minibert.training.records import RunRecord
 
     save_png(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
+
+
+def _say_which_model(finished: "Finished", steps: int) -> None:
+    """Say if the run has stopped early, and if the model is not that of the best evaluation."""
+    best = finished.best
+    if finished.step < steps:
+        evaluations = "evaluation was" if best.evaluations_since == 1 else f"{best.evaluations_since} evaluations were"
+        say(f"Stopped early, after step {finished.step:,} of {steps:,}: the last {evaluations} not better than the best one.")
+    if finished.model_of_step != finished.step:
+        say(f"The model is that of step {finished.model_of_step:,}, the best evaluation.")
+    elif best.step not in (0, finished.step):
+        say(f"The model is that of the last step. The best evaluation was after step {best.step:,}; see --restore-best.")
 
 
 def _show_results(folder: Path, example_command: str) -> None:

@@ -187,6 +187,11 @@ class MultiTask:
         return "\n".join(f"{name}:\n  {task.summary}" for name, task in self.tasks.items())
 
     @property
+    def main_metric(self) -> Column | None:
+        has_validation = any(task.validation_rows for task in self.tasks.values())
+        return self.metrics.columns[0] if has_validation else None
+
+    @property
     def baselines(self) -> Mapping[str, float]:
         return {}
 

@@ -36,10 +36,10 @@ class Column(NamedTuple):
         return self.metric.removeprefix("validation_")
 
     def is_better(self, value: float | None, than: float | None) -> bool:
-        """Compare two values. None and NaN are worse than every number."""
-        if value is None or math.isnan(value):
+        """Compare two values. None, NaN and infinity are worse than every number."""
+        if value is None or not math.isfinite(value):
             return False
-        if than is None or math.isnan(than):
+        if than is None or not math.isfinite(than):
             return True
         return value > than if self.higher_is_better else value < than
 
