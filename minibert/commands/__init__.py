@@ -15,6 +15,7 @@ from minibert import __version__
 from minibert.commands import (
     embed,
     equations,
+    evaluate,
     fill_mask,
     finetune,
     finetune_multi,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "train-translator": (train_transformer.TrainTranslator, train_transformer.run_translator),
     "translate": (translate.Translate, translate.run),
     "tokenize": (tokenize.Tokenize, tokenize.run),
+    "evaluate": (evaluate.Evaluate, evaluate.run),
     "embed": (embed.Embed, embed.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
     "verify": (verify.Verify, verify.run),

@@ -96,6 +96,10 @@ class Classification(TaskType[TextRow]):
     positive_class: str | None = None
     """The class whose F1 is measured. None: the second one of two."""
 
+    def __post_init__(self) -> None:
+        if self.positive_class is not None and self.positive_class not in self.labels:
+            raise ValueError(f"the positive class {self.positive_class!r} is not one of {', '.join(self.labels)}")
+
     @classmethod
     def read(cls, source: LabeledSource, options: ClassifyOptions) -> LabeledData[TextRow]:
         raise NotImplementedError
@@ -123,6 +127,11 @@ class Classification(TaskType[TextRow]):
     @property
     def main_metric(self) -> Column:
         return MAIN_METRICS[self.problem_type]
+
+    @property
+    def reading_options(self) -> ClassifyOptions:
+        is_multi_label, is_regression = (self.problem_type == each for each in ("multi_label_classification", "regression"))
+        return ClassifyOptions(multi_label=is_multi_label, regression=is_regression)
 
     @property
     def positive(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 
 from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.config import BertConfig
@@ -218,7 +219,6 @@ class CollectLogits(HeadObjective):
         return [self.collected[position] for position in order]
 
 
-@torch.no_grad()
 def predict(
     model: BertWithHead,
     task_type: TaskType[RowT],
@@ -232,13 +232,25 @@ def predict(
         max_tokens: tokens of a batch, including padding. With 1, every example is computed by itself.
     """
     examples = task_type.encode(rows, tokenizer)
-    batches = sorted_batches(examples, token_id(tokenizer, PAD), max_tokens)
+    return task_type.predict(rows, examples, compute_logits(model, task_type, examples, token_id(tokenizer, PAD), max_tokens))
+
+
+@torch.no_grad()
+def compute_logits(
+    model: nn.Module,
+    task_type: TaskType[Any],
+    examples: Sequence[Example],
+    pad_id: int,
+    max_tokens: int = EVALUATION_TOKENS,
+) -> list[Logits]:
+    """Compute the logits of every example, in order and without padding. The arguments are those of `predict`."""
+    batches = sorted_batches(examples, pad_id, max_tokens)
     collect, device = CollectLogits(task_type), next(model.parameters()).device
     with evaluation_mode(model):
         for _, batch in batches:
             on_device = batch.to(device)
             collect.collect(model(*on_device.inputs), on_device)
-    return task_type.predict(rows, examples, collect.in_order([indices for indices, _ in batches]))
+    return collect.in_order([indices for indices, _ in batches])
 
 
 def _describe(name: str, rows: Sequence[Any], examples: Sequence[Example]) -> str:

@@ -166,6 +166,11 @@ class TaskType(ABC, Generic[RowT]):
         """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""
         return self
 
+    @property
+    @abstractmethod
+    def reading_options(self) -> Any:
+        """The options with which labeled data for a trained model are read: an instance of `options_class`."""
+
     @classmethod
     @abstractmethod
     def group(cls, row: RowT) -> str:

@@ -30,6 +30,8 @@ FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/embed.py": ("embed",),
     "commands/equations.py": ("equations",),
+    "commands/evaluate.py": ("evaluate",),
+    "commands/evaluation_report.py": ("evaluate",),
     "commands/fill_mask.py": ("fill-mask",),
     "commands/finetune.py": FINE_TUNING,
     "commands/finetune_multi.py": ("finetune multi",),

@@ -1,7 +1,7 @@
 """Results of an evaluation: metrics, counts by class, and the outcome of every row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minibert.training.metrics.counts import Counts
 from minibert.training.metrics.measurement import Measurement
@@ -36,6 +36,8 @@ class Results:
     """Names of the classes, or types of entities, in the order of `counts`; empty if there are none."""
     counts: Counts | None = None
     """For each class, the number of true positives, predictions and gold labels in all rows."""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Gold labels that the model does not have, with their number of rows. They count as errors."""
     pairs: Sequence[tuple[str, str]] = ()
     """Gold and predicted class of each row or word, for a confusion matrix; empty if that is not one class."""
 

@@ -1,5 +1,6 @@
 """Results of the classification of texts: one class, independent classes, or a number for each text."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -41,7 +42,8 @@ def class_results(
         for row, name, each in zip(rows, gold, predictions, strict=True)
     ]
     counts = total(label_counts(gold_numbers, predicted_numbers, len(classes)))
-    return Results(measurements, outcomes, classes, counts, list(zip(gold, predicted, strict=True)))
+    unknown = Counter(name for name in gold if name not in labels)
+    return Results(measurements, outcomes, classes, counts, unknown, list(zip(gold, predicted, strict=True)))
 
 
 def class_set_results(rows: Sequence[TextRow], predictions: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Results:
@@ -69,7 +71,8 @@ def class_set_results(rows: Sequence[TextRow], predictions: Sequence[Mapping[str
         )
         for row, names, each in zip(rows, gold, predictions, strict=True)
     ]
-    return Results(measurements, outcomes, classes, total(set_counts(gold_table, predicted_table)))
+    unknown = Counter(name for names in gold for name in names - {*labels})
+    return Results(measurements, outcomes, classes, total(set_counts(gold_table, predicted_table)), unknown)
 
 
 def _confidence(gold: set[str], prediction: Mapping[str, Any]) -> float:

@@ -1,0 +1,189 @@
+"""`minibert evaluate`: the scores of a trained model on labeled data, its errors, and a receipt of the computation."""
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from minibert.commands.errors import UsageError, WorkFailed
+from minibert.commands.evaluation_report import show_check, show_report
+from minibert.commands.terminal import report as warn
+from minibert.commands.terminal import say, styled
+from minibert.commands.training import create_folder
+from minibert.printable import printable
+from minibert.text.labeled.options import LabeledSource, TableColumns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from minibert.study.evaluation.receipt import Check, Evaluated
+    from minibert.study.evaluation.report import Report
+    from minibert.text.labeled.findings import LabeledData
+    from minibert.training.metrics.results import Results
+    from minibert.training.task_type import TaskType
+
+REPORT_FILE, CONFUSION_FILE = "report.json", "confusion.png"
+GIVE_DATA = "give labeled data: --data FILE, or --dataset DATASET"
+MAX_NAMES = 8
+"""Number of classes that a message lists."""
+MAX_FINDINGS = 3
+"""Number of findings in the data that are printed."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a trained model on labeled data, with intervals, a report by class, and the most confident errors.
+
+    Labels are compared by name. A label that the model does not have counts as an error. Exit code 1 if a check of --receipt
+    shows a different prediction.
+    """
+
+    checkpoint: Positional[str]
+    """A folder of a run, of an adapter, or of a checkpoint with a head; or the id of a model on the Hugging Face hub."""
+    data: tuple[Path, ...] = ()
+    """Files with labeled data, as for `minibert finetune`. Default: the validation part of the built-in data, if the model
+    was trained on them."""
+    dataset: str | None = None
+    """Dataset to use instead of files: its id on the Hugging Face hub, or a folder."""
+    dataset_config: str | None = None
+    """Configuration of the dataset, if it has several."""
+    split: str = "validation"
+    """Split of the dataset."""
+    table: TableColumns = field(default_factory=TableColumns)
+    positive_class: Annotated[str | None, arg(metavar="CLASS")] = None
+    """Class whose F1 is computed. Default: the second one, if there are two."""
+    resamples: int = 1000
+    """Number of bootstrap resamples of each interval; 0 for no intervals."""
+    seed: int = 0
+    """Seed of the resamples."""
+    errors: int = 5
+    """Number of errors, and of likely mislabeled rows, to print."""
+    out: Path | None = None
+    """Folder to write to: report.json with all results, and confusion.png."""
+    receipt: bool = False
+    """Compute all predictions again and compare: in batches of one, in two processes, with the adapter merged, and with
+    transformers."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA if it is available, else the CPU."""
+
+    @property
+    def source(self) -> LabeledSource | None:
+        """The source of the rows; None for built-in data."""
+        if self.dataset is not None:
+            return LabeledSource((), self.dataset, self.dataset_config, self.split)
+        return LabeledSource(self.data) if self.data else None
+
+
+def run(options: Evaluate) -> int:
+    """Evaluate the model and print the report."""
+    _check(options)
+    from minibert.study.evaluation.receipt import Evaluated
+    from minibert.study.evaluation.report import make_report
+    from minibert.training.distributed import choose_device
+    from minibert.training.trained import load_trained
+
+    if options.out is not None:
+        create_folder(options.out)
+    try:
+        trained = load_trained(options.checkpoint, choose_device(options.device))
+        data = _read(options, trained.type)
+        trained = replace(trained, type=_with_positive_class(trained.type, options.positive_class))
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(error) from error
+    evaluated = Evaluated.compute(trained, data.rows)
+    _check_labels(evaluated.results, options)
+    checks = list(_receipt(evaluated)) if options.receipt else []
+    names = (options.checkpoint, trained.type.command, data.name)
+    report = make_report(evaluated.results, *names, options.resamples, options.seed, checks)
+    show_report(report, options.errors)
+    if options.out is not None:
+        _write(report, options.out)
+    return 1 if any(check.predictions_differ for check in checks) else 0
+
+
+def _check(options: Evaluate) -> None:
+    if options.data and options.dataset is not None:
+        raise UsageError("--data and --dataset exclude each other: give only one")
+    for name in ("resamples", "seed", "errors"):
+        if getattr(options, name) < 0:
+            raise UsageError(f"--{name} must be at least 0, not {getattr(options, name)}")
+
+
+def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
+    """Read the labeled data, and print what was inferred and repaired. Raises: ValueError for data with errors."""
+    from minibert.text.labeled.findings import refuse_errors
+
+    if options.source is None:
+        return _built_in(task_type)
+    columns = {each.name: getattr(options, each.name) for each in fields(options) if is_dataclass(getattr(options, each.name))}
+    reading = task_type.reading_options
+    given = {name: value for name, value in columns.items() if hasattr(reading, name)}
+    data = task_type.read(options.source, replace(reading, **given))
+    refuse_errors(data.findings)
+    if not data.rows:
+        raise UsageError(f"{data.name}: has no rows")
+    for note in data.notes:
+        say(printable(note))
+    for finding in data.findings[:MAX_FINDINGS]:
+        warn(f"note: {finding}")
+    if (more := len(data.findings) - MAX_FINDINGS) > 0:
+        warn(f"note: and {more:,} more findings in the data")
+    return data
+
+
+def _built_in(task_type: "TaskType[Any]") -> "LabeledData[Any]":
+    try:
+        return task_type.built_in()[1]
+    except ValueError:
+        raise UsageError(GIVE_DATA) from None
+
+
+def _with_positive_class(task_type: "TaskType[Any]", name: str | None) -> "TaskType[Any]":
+    if name is None:
+        return task_type
+    if "positive_class" not in {each.name for each in fields(task_type)}:
+        raise UsageError(f"--positive-class {name}: this model is not a classifier of texts")
+    return replace(task_type, positive_class=name)  # type: ignore[call-arg]
+
+
+def _check_labels(results: "Results", options: Evaluate) -> None:
+    """Warn of labels that the model does not have. Raises: UsageError if it has none of them."""
+    if not results.unknown:
+        return
+    rows, names = sum(results.unknown.values()), ", ".join(list(results.unknown)[:MAX_NAMES])
+    known = ", ".join([name for name in results.classes if name not in results.unknown][:MAX_NAMES])
+    if rows == len(results.outcomes) and options.source is None:
+        raise UsageError(f"{GIVE_DATA}. The built-in data has other labels than the model, which has {known}")
+    if rows == len(results.outcomes):
+        raise UsageError(f"the model has none of the labels of the data ({names}); its classes are {known}; rename the labels")
+    warn(f"warning: the model does not have {len(results.unknown):,} of the labels ({names}); {rows:,} rows count as errors")
+
+
+def _receipt(evaluated: "Evaluated") -> "Iterator[Check]":
+    """Make the checks, and print each of them when it is done. Raises: WorkFailed if one cannot be made."""
+    from minibert.study.evaluation.receipt import receipt
+
+    say("", styled("Receipt", "bold"))
+    try:
+        for check in receipt(evaluated):
+            show_check(check)
+            yield check
+    except (RuntimeError, ValueError) as error:
+        raise WorkFailed(f"a check of the receipt cannot be made: {error}") from error
+
+
+def _write(report: "Report", folder: Path) -> None:
+    """Write the report and the confusion matrix."""
+    from minibert.files import write_atomically
+    from minibert.study.evaluation.confusion import confusion_figure
+    from minibert.study.figures import save_png
+
+    write_atomically(folder / REPORT_FILE, report.to_json())
+    written = [REPORT_FILE]
+    if report.confusion is not None:
+        save_png(confusion_figure(report.confusion), folder / CONFUSION_FILE)
+        written.append(CONFUSION_FILE)
+    say(
+        "", f"{' and '.join(written)} are in {printable(folder)}" if written[1:] else f"{REPORT_FILE} is in {printable(folder)}"
+    )

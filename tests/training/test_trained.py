@@ -1,0 +1,89 @@
+"""Loading trained models: their task, from task.json or from the head."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minibert import BertForMaskedLM, BertForPreTraining
+from minibert.text.labeled.text_rows import TextRow
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.training.classification import Classification
+from minibert.training.task_type import TASK_FILE
+from minibert.training.trained import load_trained
+from tests.trained_models import trained_model
+
+
+def change(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | fields), encoding="utf-8")
+
+
+def test_a_model_with_task_json_has_its_settings(tmp_path: Path) -> None:
+    task_type = Classification(("a", "b", "c"), "multi_label_classification", max_length=17, cut="head+tail")
+    assert load_trained(trained_model(tmp_path, task_type)).type == task_type
+
+
+def test_a_checkpoint_without_task_json_has_the_task_of_its_head(tmp_path: Path) -> None:
+    """As those that transformers writes: the classes, the problem type and the maximum length are those of config.json."""
+    task_type = Classification(("a", "b"), "multi_label_classification")
+    loaded = load_trained(trained_model(tmp_path, task_type, with_task=False)).type
+    assert (loaded.labels, loaded.problem_type, loaded.max_length) == (("a", "b"), "multi_label_classification", 64)
+
+
+def test_predictions_are_by_name_and_in_order(tmp_path: Path) -> None:
+    trained = load_trained(trained_model(tmp_path))
+    texts = ["very good film", "bad", "not good not bad very fine movie"]
+    together = trained.predict([TextRow(text) for text in texts])
+    alone = [trained.predict([TextRow(text)])[0] for text in texts]
+    assert [each["label"] for each in together] == [each["label"] for each in alone]
+    assert all(each["score"] == max(each["scores"].values()) == each["scores"][each["label"]] for each in together)
+    assert trained.predict([]) == []
+
+
+@pytest.mark.parametrize("network", [BertForMaskedLM, BertForPreTraining])
+def test_a_checkpoint_without_the_head_of_a_task_is_refused(tmp_path: Path, network: type) -> None:
+    """It lists the heads found."""
+    trained = load_trained(trained_model(tmp_path / "model"))
+    network(trained.network.config).save_pretrained(tmp_path / "other")
+    save_tokenizer(trained.tokenizer, tmp_path / "other")
+    with pytest.raises(ValueError, match=r"has no head of a task \(heads found: .*mlm.*minibert finetune"):
+        load_trained(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"task": "unknown"}, "must have the name of a task"),
+        ({"settings": None}, "must have the name of a task"),
+        ({"settings": {}}, "its settings cannot be used .*labels"),
+        ({"settings": {"labels": ["a", "b"], "extra": 1}}, "its settings cannot be used .*extra"),
+        ({"settings": {"labels": ["good", "bad"]}}, r"its classes \(good, bad\) are not those .*\(bad, good\)"),
+        ({"settings": {"labels": 5}}, "its settings cannot be used"),
+    ],
+)
+def test_a_damaged_task_json_is_named(tmp_path: Path, fields: dict[str, object], message: str) -> None:
+    """Another order of the classes would give other predictions."""
+    change(trained_model(tmp_path) / TASK_FILE, **fields)
+    with pytest.raises(ValueError, match=f"{TASK_FILE}: {message}"):
+        load_trained(tmp_path)
+
+
+def test_a_tokenizer_with_more_pieces_than_the_model_is_refused(tmp_path: Path) -> None:
+    folder = trained_model(tmp_path)
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *map(chr, range(65, 91))]), folder)
+    with pytest.raises(ValueError, match="its tokenizer has 31 pieces, but its model only 17"):
+        load_trained(folder)
+
+
+def test_a_run_without_a_model_names_its_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match="has not ended, so it has no model yet; and no checkpoint either"):
+        load_trained(tmp_path)
+    trained_model(tmp_path / "checkpoints" / "step-20")
+    with pytest.raises(FileNotFoundError, match=r"use its last checkpoint, .*step-20"):
+        load_trained(tmp_path)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_trained(tmp_path / "nowhere")
