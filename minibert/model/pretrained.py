@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
 from minibert.model.config import ModelConfig
 from minibert.model.layers import LayerNorm
 from minibert.model.stacks import LayerStack
+
+if TYPE_CHECKING:
+    from minibert.model.adapters.adapter import Adapter
 
 ModelT = TypeVar("ModelT", bound="PretrainedModel")
 
@@ -54,6 +57,12 @@ class PretrainedModel(nn.Module):
     config: ModelConfig
     initialized: tuple[str, ...] = ()
     """Parameters that the loaded checkpoint did not have, so that they still have initial values."""
+    source: str | None = None
+    """Folder, file or hub id of the checkpoint that the network was loaded from."""
+    adapter: "Adapter | None" = None
+    """The adapter that was applied (`Adapter.apply`), or loaded."""
+    adapter_parameters: tuple[str, ...] = ()
+    """Names of the parameters that belong to the adapter: those that it trains."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -93,6 +102,10 @@ class PretrainedModel(nn.Module):
     def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
         """Write `config.json` and `model.safetensors` to `directory`, in the format of transformers.
 
+        A network with an adapter is written without it, with weights that compute the same (LoRA is merged), and the adapter
+        to the folder `adapter` in `directory`. Bottleneck adapters cannot be merged: then there is that folder only, and
+        `load` needs the base model.
+
         Args:
             state_dict: the weights to write, such as those gathered from several processes. Default: the model's own.
 
@@ -102,8 +115,15 @@ class PretrainedModel(nn.Module):
         weights = own if state_dict is None else state_dict
         if missing := {*map(without_wrappers, own)} - {*map(without_wrappers, weights)}:
             raise ValueError(f"state_dict has no {shorten(sorted(missing))}")
-        write_weights(self.export_weights(weights, self.config), Path(directory) / WEIGHTS_FILE)
-        self.config.save_json(Path(directory) / CONFIG_FILE, self.architecture)
+        if self.adapter is None:
+            self.write_checkpoint(weights, Path(directory))
+        else:
+            self.adapter.save(self, {without_wrappers(name): tensor for name, tensor in weights.items()}, Path(directory))
+
+    def write_checkpoint(self, weights: Mapping[str, Tensor], directory: Path) -> None:
+        """Write these weights and the config, in the format of transformers."""
+        write_weights(self.export_weights(weights, self.config), directory / WEIGHTS_FILE)
+        self.config.save_json(directory / CONFIG_FILE, self.architecture)
 
     @classmethod
     def from_pretrained(

@@ -26,8 +26,6 @@ def _why_no_config(source: Path) -> str:
         return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {newest}"
     if (newest := _newest_checkpoint(source)) is not None:
         return f"it has no {CONFIG_FILE}; the newest checkpoint in it is {newest}"
-    if (source / "adapter_config.json").is_file():
-        return f"it has no {CONFIG_FILE}, but an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
     if not (hint := foreign_hint(source)) and (source / GOOGLES_CONFIG_FILE).is_file():
         hint = f". If its weights are PyTorch's, copy {GOOGLES_CONFIG_FILE} to {CONFIG_FILE}"
     return f"it has no {CONFIG_FILE}{hint}"

@@ -19,6 +19,7 @@ from minibert.model.checkpoints.weights import check_parameter, read_weights
 from minibert.model.config import ModelConfig
 
 if TYPE_CHECKING:
+    from minibert.model.adapters.files import StoredAdapter
     from minibert.model.pretrained import PretrainedModel
 
 ModelT = TypeVar("ModelT", bound="PretrainedModel")
@@ -63,7 +64,8 @@ def load(
     """Load a network from a checkpoint of any supported architecture, in evaluation mode.
 
     Args:
-        source: a folder; a file with weights, next to its config.json; or the id of a model on the hub.
+        source: a folder; a file with weights, next to its config.json; or the id of a model on the hub. Also a folder with an
+            adapter, of peft or of minibert, whose settings name the base model.
         head: name of the head ("mlm", "sequence-classification", …) or a network class. Default: the class named in
             config.json if the checkpoint has its head, otherwise the one whose head it has.
         labels: class names for a classification head. A head of another size is then initialized.
@@ -79,7 +81,12 @@ def load(
 
 
 def read_checkpoint(source: str | Path) -> "Checkpoint":
-    """Read the files of a checkpoint, each once. Raises: as `load`."""
+    """Read the files of a checkpoint, each once; of an adapter, also those of its base model. Raises: as `load`."""
+    from minibert.model.adapters.files import find_adapter
+    from minibert.model.adapters.loading import read_adapted_checkpoint
+
+    if (folder := find_adapter(source)) is not None:
+        return read_adapted_checkpoint(folder)
     config_file = find_config(source)
     tensors, weights_file = read_weights(source)
     return Checkpoint(source, read_json(config_file), config_file, tensors, weights_file)
@@ -96,6 +103,8 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     """All tensors, under the names of the file."""
     weights_file: Path
+    adapter: "StoredAdapter | None" = None
+    """The adapter of the network. Its trained parameters replace tensors of the base model."""
 
     @property
     def architectures(self) -> list[str]:
@@ -126,12 +135,20 @@ class Checkpoint:
         names = self.networks[0].names
         try:
             unwrapped = names.unwrap(self.tensors)
-            for name, tensor in unwrapped.items():
-                if names.ours(name):
-                    check_parameter(name, tensor)
         except ValueError as error:
             raise ValueError(f"{self.weights_file}: {error}") from error
-        return unwrapped
+        for name, tensor in unwrapped.items():
+            if names.ours(name):
+                check_parameter(name, tensor, self.weights_file)
+        if self.adapter is None:
+            return unwrapped
+        base = {name: tensor for name, tensor in unwrapped.items() if self._of_adapter.isdisjoint(names.ours(name))}
+        return base | {**self.adapter.whole}
+
+    @cached_property
+    def _of_adapter(self) -> set[str]:
+        """The parameters that come from the adapter, under our relative names."""
+        return {ours for name in (self.adapter.whole if self.adapter else ()) for ours in self.networks[0].names.ours(name)}
 
     @cached_property
     def modules(self) -> set[str]:
@@ -209,6 +226,9 @@ class Checkpoint:
         copy_weights(model, found)
         model.freeze_constants()
         model.initialized = tuple(missing)
+        model.source = str(Path(self.source).resolve() if Path(self.source).exists() else self.source)
+        if self.adapter is not None:
+            self.adapter.apply(model)
         self._warn(network, missing, [name for name in found if name not in expected])
         return model.eval()
 
@@ -233,7 +253,7 @@ class Checkpoint:
     def _hint(self, network: "type[PretrainedModel]") -> str:
         """Return why a file may lack the tensors of a network, for an error message."""
         if any(".lora_" in name or ".base_layer." in name for name in self.weights):
-            return "It has an adapter of peft: merge it into its model (`merge_and_unload`) and save that"
+            return "It has an adapter of peft: merge it (`merge_and_unload`), or load a folder that its `save_pretrained` wrote"
         if (prefixes := network.names.prefixes(self.weights)) and prefixes[0]:
             return f"Its tensors begin with {prefixes[0]!r}: is it another architecture? Otherwise remove this prefix"
         names = network.names
@@ -258,9 +278,10 @@ class Checkpoint:
                     f"{self.weights_file}: tensor {theirs(name)} is empty: its values are in the files of other processes of a "
                     "sharded training. Save the whole weights there (with DeepSpeed: zero_to_fp32.py)"
                 )
+            file = self.adapter.weights_file if self.adapter and name in self._of_adapter else self.weights_file
             if name in found and found[name].shape != shape:
                 raise ValueError(
-                    f"{self.weights_file}: tensor {theirs(name)} has shape {tuple(found[name].shape)}, config.json requires "
+                    f"{file}: tensor {theirs(name)} has shape {tuple(found[name].shape)}, config.json requires "
                     f"{tuple(shape)}. Is this the config of another model?"
                 )
 

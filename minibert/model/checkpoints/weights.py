@@ -61,22 +61,33 @@ def read_weights(source: str | Path) -> tuple[Mapping[str, Tensor], Path]:
     """
     path = find_weights(source)
     tensors = _read_shards(source, path) if path.name.endswith(INDEX) else _read_file(path)
+    _check_storage(tensors, path)
+    return tensors, path
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of one file. Raises: as `read_weights`."""
+    tensors = _read_file(path)
+    _check_storage(tensors, path)
+    return tensors
+
+
+def _check_storage(tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.device.type != "cpu":
             raise ValueError(f"{path}: tensor {name} is not stored as a dense tensor on the CPU")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             # A few bytes would fill the memory when copied.
             raise ValueError(f"{path}: tensor {name} has a shape larger than its stored data")
-    return tensors, path
 
 
-def check_parameter(name: str, tensor: Tensor) -> None:
+def check_parameter(name: str, tensor: Tensor, path: Path) -> None:
     """Raise ValueError for a tensor that cannot be a parameter: quantized, complex, or with infinite or NaN values."""
     if tensor.dtype not in FLOAT_TYPES:
         kind = str(tensor.dtype).removeprefix("torch.")
-        raise ValueError(f"tensor {name} has the type {kind}: quantized weights are not supported")
+        raise ValueError(f"{path}: tensor {name} has the type {kind}: quantized weights are not supported")
     if not tensor.to(torch.float32).isfinite().all():
-        raise ValueError(f"tensor {name} has infinite or NaN values")
+        raise ValueError(f"{path}: tensor {name} has infinite or NaN values")
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path) -> None:

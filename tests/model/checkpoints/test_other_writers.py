@@ -125,7 +125,7 @@ def test_adapters_are_named(tmp_path: Path) -> None:
         load(tmp_path)
     (tmp_path / "config.json").unlink()
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(FileNotFoundError, match=r"has no config\.json, but an adapter of peft: merge it"):
+    with pytest.raises(ValueError, match=r"does not name its base model: load that, and use `load_adapter"):
         load(tmp_path)
 
 

@@ -1,0 +1,93 @@
+"""LoRA in the format of peft: peft loads what minibert writes, and the other way round, with equal logits."""
+
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+
+from minibert import load
+from minibert.model.adapters import LoRA, load_adapter
+from tests.model.adapters.networks import HEADS, base_checkpoint, move, new_network, outputs, their_network
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def check_equal(one: Any, other: Any) -> None:
+    for mine, theirs in zip(outputs(one), outputs(other), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=0)
+
+
+OURS = {
+    "default": LoRA(),
+    "one layer": LoRA(layers=(1,), targets=("query",)),
+    "all linear": LoRA(targets=("all-linear",), rank=2, alpha=3, rank_stabilized=True),
+    "biases of the targets": LoRA(targets=("intermediate", "attention.output"), bias="lora_only"),
+    "all biases": LoRA(targets=("key",), bias="all"),
+    "patterns": LoRA(rank_pattern={"layers.1": 3, "value": 2}, alpha_pattern={"layers.2.attention.query": 5.5}),
+    "a module more": LoRA(train=("head", "embeddings.norm", "layers.2.feed_forward")),
+}
+
+
+def with_heads(cases: dict[str, Any]) -> list[Any]:
+    """Return the first case with every head, and each other case with one of them in turn."""
+    name, first = next(iter(cases.items()))
+    all_heads = [pytest.param(first, head, id=f"{name}-{head}") for head in HEADS]
+    others = list(cases.items())[1:]
+    return all_heads + [pytest.param(case, head, id=name) for (name, case), head in zip(others, cycle(HEADS))]
+
+
+@pytest.mark.parametrize(("lora", "head"), with_heads(OURS))
+def test_peft_loads_what_minibert_writes(lora: LoRA, head: str, tmp_path: Path) -> None:
+    """With equal logits to 1e-12; and minibert loads it again, merged or not, in the same way."""
+    base = base_checkpoint(tmp_path)
+    model = new_network(base, head)
+    lora.apply(model)
+    move(model)
+    model.save_pretrained(tmp_path / "run")
+    check_equal(model, peft.PeftModel.from_pretrained(their_network(base, head), str(tmp_path / "run/adapter")).eval())
+    check_equal(model, load(tmp_path / "run/adapter"))
+    check_equal(model, load(tmp_path / "run"))
+    again = load(tmp_path / "run/adapter")
+    again.save_pretrained(tmp_path / "again")
+    names = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors", "model.safetensors")
+    for name in names:
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+THEIRS: dict[str, dict[str, Any]] = {
+    "default": {"target_modules": ["query", "value"]},
+    "pattern": {"target_modules": r".*layer\.[02]\.attention\.self\.(query|key)", "rank_pattern": {"0.attention.self.key": 2}},
+    "rsLoRA": {
+        "target_modules": ["dense"],
+        "use_rslora": True,
+        "alpha_pattern": {"output.dense": 3},
+        "modules_to_save": ["pooler"],
+    },
+    "layers": {"target_modules": ["value"], "layers_to_transform": [0, 2]},
+    "one layer": {"target_modules": ["value"], "layers_to_transform": 1, "layers_pattern": "layer"},
+    "without": {"target_modules": ["query", "key"], "exclude_modules": ["layer.1.attention.self.key"]},
+    "bias": {"target_modules": ["query"], "bias": "lora_only", "init_lora_weights": "gaussian"},
+    "biases": {"target_modules": ["query"], "bias": "all"},
+    "modules": {"target_modules": ["query"], "modules_to_save": ["LayerNorm", "token_type_embeddings"]},
+    "fan in": {"target_modules": ["query"], "fan_in_fan_out": True},
+}
+TASKS = {"sequence-classification": "SEQ_CLS", "token-classification": "TOKEN_CLS", "question-answering": "QUESTION_ANS"}
+
+
+@pytest.mark.parametrize(("settings", "head"), with_heads(THEIRS))
+def test_minibert_loads_what_peft_writes(settings: dict[str, Any], head: str, tmp_path: Path) -> None:
+    """With equal logits to 1e-12, together with the base model that is named, or onto a network with another head."""
+    base = base_checkpoint(tmp_path, pooler=True)
+    theirs = peft.get_peft_model(their_network(base, head), peft.LoraConfig(r=4, task_type=TASKS[head], **settings))
+    move(theirs)
+    theirs.eval().save_pretrained(tmp_path / "adapter")
+    model = load(tmp_path / "adapter")
+    check_equal(model, theirs)
+    other = new_network(base, head)
+    load_adapter(other, tmp_path / "adapter")
+    check_equal(other, theirs)
+    trained = {name for name, parameter in theirs.named_parameters() if parameter.requires_grad}
+    assert sum(parameter.requires_grad for parameter in model.parameters()) == len(trained)
