@@ -34,6 +34,8 @@ class Finetune(OutputOptions):
     data: LabeledDataOptions = field(default_factory=LabeledDataOptions)
     check: bool = False
     """Only list the faults in the data, with file and line, and what was inferred from them."""
+    write_repaired: Path | None = None
+    """With --check: write a copy of the training file in the same format, without the faults that can be repaired."""
     training: FineTuningConfig = field(default_factory=FineTuningConfig)
     hardware: DeviceOptions = field(default_factory=DeviceOptions)
     task: ClassVar[str]
@@ -64,6 +66,8 @@ TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassif
 
 def run(options: Finetune) -> int:
     """Check the data, or train to the end, or until the command is stopped."""
+    if options.write_repaired is not None and not options.check:
+        raise UsageError("--write-repaired: give it with --check; a run repairs the data that it reads")
     check_start(options.start_from)
     if options.check:
         return check(options)
@@ -93,15 +97,23 @@ def check(options: Finetune) -> int:
 
     try:
         start = start_config(read_checkpoint(options.start_from))
-        checked = check_data(_task_type(options), options.data, options.task_options, start)
+        kind, source = _task_type(options), options.data.train_source
+        checked = check_data(kind, options.data, options.task_options, start)
+        if options.write_repaired is not None:
+            if source is None:
+                raise UsageError("--write-repaired: give the file with --train")
+            kind.write_repaired(source, options.task_options, options.write_repaired)
     except (ValueError, OSError) as error:
         raise UsageError(error) from error
     for finding in checked.findings:
         say(f"{'error: ' if finding.is_error else ''}{finding}")
-    for note in checked.inferred.notes:
+    for note in checked.notes:
         say(note)
     errors = errors_in(checked.findings)
-    say(f"{len(checked.findings):,} findings, {len(errors):,} of them errors")
+    repaired = [finding for finding in checked.findings if finding.is_repaired]
+    say(f"{len(checked.findings):,} findings: {len(repaired):,} are repaired in a run, {len(errors):,} are errors")
+    if options.write_repaired is not None:
+        say(f"Wrote {options.write_repaired}")
     return 1 if errors else 0
 
 

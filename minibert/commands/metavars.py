@@ -28,6 +28,9 @@ BY_NAME = {
     "text_column": "COLUMN",
     "tokenizer": "TOKENIZER",
     "train_split": "SPLIT",
+    "label_names": "LABEL=NAME,...",
+    "label_separator": "CHARACTER",
+    "write_repaired": "FILE",
     "validation": "FILE [FILE ...]",
     "validation_split": "SPLIT",
 }

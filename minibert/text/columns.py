@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -53,7 +53,7 @@ class Table(ABC):
     """Line with the names of the columns, in a file that has one."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self.names: Sequence[str] = ()
 
     @abstractmethod
@@ -69,7 +69,11 @@ class Table(ABC):
     def location(self, record: Record | None = None) -> str:
         """Return the file with the line or row of a record, or with the line of the names of the columns."""
         number = self.header_line if record is None else record.line
-        return str(self.path) if number is None else f"{self.path}, {self.unit} {number}"
+        return self.name if number is None else f"{self.name}, {self.unit} {number}"
+
+    def class_names(self, column: str) -> Sequence[str] | None:
+        """Return the names of the numbers 0, 1, … in a column, if the schema of the file contains them."""
+        return None
 
     def check_column(self, column: str) -> None:
         """Check that there is one column of this name, unless the file is empty. Raises: CorpusError that lists the columns."""
@@ -86,6 +90,10 @@ class TextTable(Table):
     @abstractmethod
     def rewrite(self, record: Record, changes: Mapping[str, str | list[str]]) -> str:
         """Return a row as text, with other values in some columns."""
+
+    def header(self) -> str:
+        """Return the header as text; "" if the file has none."""
+        return ""
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield the lines with their numbers, without the byte-order marks that joined files have at the start of lines."""
@@ -122,8 +130,20 @@ class _DelimitedTable(TextTable):
             values = dict(zip(self.names, cells, strict=True)) if cells and not fault else {}
             yield Record(line, values, fault, source)
 
-    def _changed(self, cells: Sequence[str], changes: Mapping[str, str | list[str]]) -> list[str]:
-        return [str(changes.get(name, cell)) for name, cell in zip(self.names, cells, strict=True)]
+    @abstractmethod
+    def write(self, cells: Sequence[str]) -> str:
+        """Return a row of cells as text."""
+
+    @abstractmethod
+    def cells(self, source: str) -> list[str]:
+        """Return the cells of a row."""
+
+    def rewrite(self, record: Record, changes: Mapping[str, str | list[str]]) -> str:
+        cells = zip(self.names, self.cells(record.source), strict=True)
+        return self.write([str(changes.get(name, cell)) for name, cell in cells])
+
+    def header(self) -> str:
+        return "" if self.header_line is None else self.write(self.names)
 
 
 class TsvTable(_DelimitedTable):
@@ -133,10 +153,13 @@ class TsvTable(_DelimitedTable):
 
     def rows(self) -> Iterator[tuple[int, list[str], str, str]]:
         for number, line in self.lines():
-            yield number, line.rstrip("\n").split("\t") if line.strip() else [], "", line
+            yield number, self.cells(line) if line.strip() else [], "", line
 
-    def rewrite(self, record: Record, changes: Mapping[str, str | list[str]]) -> str:
-        return "\t".join(self._changed(record.source.rstrip("\n").split("\t"), changes)) + "\n"
+    def cells(self, source: str) -> list[str]:
+        return source.rstrip("\n").split("\t")
+
+    def write(self, cells: Sequence[str]) -> str:
+        return "\t".join(cells) + "\n"
 
 
 class CsvTable(_DelimitedTable):
@@ -166,10 +189,13 @@ class CsvTable(_DelimitedTable):
             first = rows.line_num + 1
             lines.clear()
 
-    def rewrite(self, record: Record, changes: Mapping[str, str | list[str]]) -> str:
+    def cells(self, source: str) -> list[str]:
+        [cells] = csv.reader([source], strict=True)
+        return cells
+
+    def write(self, cells: Sequence[str]) -> str:
         text = io.StringIO()
-        [cells] = csv.reader([record.source], strict=True)
-        csv.writer(text, lineterminator="\n").writerow(self._changed(cells, changes))
+        csv.writer(text, lineterminator="\n").writerow(cells)
         return text.getvalue()
 
 
@@ -220,7 +246,15 @@ class ParquetTable(Table):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         with open_parquet(path) as file:
-            self.names = file.schema_arrow.names
+            self.names, self.metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
+
+    def class_names(self, column: str) -> Sequence[str] | None:
+        """Return the class names that Hugging Face's datasets stores in the schema."""
+        try:
+            feature = json.loads(self.metadata[b"huggingface"])["info"]["features"][column]
+            return [*(feature.get("feature") or feature)["names"]]
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return None
 
     def records(self, columns: Sequence[str] | None = None) -> Iterator[Record]:
         number = 0
@@ -271,14 +305,23 @@ def text_in_column(row: Mapping[str, Any], column: str, location: str) -> str:
 
     Raises: CorpusError, starting with `location`, if the row has no such column or its value is not a string.
     """
+    if fault := text_fault(row, column):
+        raise CorpusError(f"{location}: {fault}")
+    return row[column] or ""
+
+
+def text_fault(row: Mapping[str, Any], column: str) -> str:
+    """Return why a column of a row is not text; "" if it is, or is null."""
     if column not in row:
-        columns = ", ".join(map(str, row))
-        separator = next((mark for mark in ";\t,|" if len(row) == 1 and column in columns.split(mark)), None)
-        hint = f" (they seem to be separated by {separator!r})" if separator else ""
-        raise CorpusError(f"{location}: has no column {column!r}; its columns: {columns[:300]}{hint}")
+        return f"has no column {column!r}; its columns: {', '.join(map(str, row))[:300]}{separator_hint([*row], {column})}"
     text = row[column]
     if text is not None and not isinstance(text, str):
-        raise CorpusError(f"{location}: column {column!r} does not contain text but {str(text)[:40]!r}")
-    if text and (half := SURROGATE.search(text)):
-        raise CorpusError(f"{location}: contains \\u{ord(half[0]):x}, half a surrogate pair, which is no character; remove it")
-    return text or ""
+        return f"column {column!r} does not contain text but {str(text)[:40]!r}"
+    half = SURROGATE.search(text or "")
+    return f"contains \\u{ord(half[0]):x}, half a surrogate pair, which is no character; remove it" if half else ""
+
+
+def separator_hint(names: Sequence[str], known: Set[str]) -> str:
+    """Describe the separator of the names of columns that were read as a single name, if one of them is known."""
+    separator = next((mark for mark in ";\t,|" if len(names) == 1 and known & {*names[0].split(mark)}), None)
+    return f" (they seem to be separated by {separator!r})" if separator else ""

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, cast
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,8 +16,14 @@ from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy
 from minibert.model import BertConfig, BertForSequenceClassification
 from minibert.text.builtin import builtin_corpus
 from minibert.text.labeled.examples import Example, LabeledBatch, Target
-from minibert.text.labeled.findings import LabeledData
+from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
+from minibert.text.labeled.label_names import LabelMatch, check_labels, has_names, label_order, labels_to_train
+from minibert.text.labeled.label_reader import labels_of
+from minibert.text.labeled.label_values import number
 from minibert.text.labeled.options import LabeledSource
+from minibert.text.labeled.problem_types import ProblemType, infer_problem
+from minibert.text.labeled.repair import write_repaired
+from minibert.text.labeled.tables import read_table, row_key
 from minibert.text.labeled.text_rows import TextRow, encode_texts
 from minibert.text.module_families import label_by_module
 from minibert.text.options import Cut
@@ -29,8 +36,6 @@ from minibert.training.metrics.text_results import class_results, class_set_resu
 from minibert.training.objective import LossSum, count_correct
 from minibert.training.records import Column, TaskMetrics
 from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
-
-ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 CLASSIFICATION = TaskMetrics(
     task="classification",
@@ -48,6 +53,10 @@ MAIN_METRICS = {
     "multi_label_classification": MICRO_F1,
     "regression": PEARSON,
 }
+
+
+REGRESSION_LABEL = "score"
+"""Name of the number that a regression predicts."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,11 @@ class Classification(TaskType[TextRow]):
 
     @classmethod
     def read(cls, source: LabeledSource, options: ClassifyOptions) -> LabeledData[TextRow]:
-        raise NotImplementedError
+        return read_table(source, options.table, options.multi_label)
+
+    @classmethod
+    def write_repaired(cls, source: LabeledSource, options: ClassifyOptions, target: Path) -> None:
+        write_repaired(source, target, options.table, options.multi_label)
 
     @classmethod
     def built_in(cls) -> tuple[LabeledData[TextRow], LabeledData[TextRow]]:
@@ -116,13 +129,31 @@ class Classification(TaskType[TextRow]):
 
     @classmethod
     def from_data(cls, data: TaskData[TextRow], options: ClassifyOptions, start: BertConfig) -> Inferred[TextRow]:
-        labels = tuple(sorted({str(row.label) for row in data.train.rows}))
-        task_type = cls(labels, max_length=min(options.max_length, start.max_position_embeddings), cut=options.cut)
-        return Inferred(task_type, [f"classes: {', '.join(labels)}"])
+        given, given_by = _given_problem(data.train.rows, options, start)
+        if given == "multi_label_classification":
+            data = data.map_rows(lambda row: replace(row, label=labels_of(row)))
+        problem = infer_problem(data.train.rows, given, given_by)
+        findings = [*problem.findings, *infer_problem(data.validation.rows, problem.problem_type).findings]
+        labels: tuple[str, ...] = (REGRESSION_LABEL,)
+        notes = [problem.reason]
+        if problem.problem_type != "regression":
+            stored = () if start.num_labels == 1 else tuple(start.id2label.values())
+            found = {label for row in data.train.rows for label in labels_of(row)}
+            try:
+                match = labels_to_train(found, stored)
+            except LabeledDataError as error:
+                match = LabelMatch(label_order(found))
+                findings.append(Finding(data.train.name, None, str(error), is_error=True))
+            data = data.map_rows(match.rename)
+            findings += check_labels(data.train, data.validation)
+            labels, notes = match.labels, [problem.reason, match.note]
+        length = min(options.max_length, start.max_position_embeddings)
+        task_type = cls(labels, problem.problem_type, length, options.cut)
+        return Inferred(task_type, notes, findings, data)
 
     @classmethod
     def group(cls, row: TextRow) -> str:
-        return f"{row.text}\t{row.pair or ''}"
+        return row_key(row)
 
     @property
     def main_metric(self) -> Column:
@@ -188,3 +219,19 @@ class Classification(TaskType[TextRow]):
         if self.problem_type == "multi_label_classification":
             return class_set_results(rows, predictions, self.labels)
         return class_results(rows, predictions, self.labels, self.positive)
+
+
+def _given_problem(rows: Sequence[TextRow], options: ClassifyOptions, start: BertConfig) -> tuple[ProblemType | None, str]:
+    """Return the type of the problem that the options or the starting checkpoint give, and which of them; None if neither does.
+
+    A checkpoint gives it if the labels can be those of its output layer.
+    """
+    if options.multi_label or options.regression:
+        return ("multi_label_classification", "--multi-label") if options.multi_label else ("regression", "--regression")
+    by_checkpoint = "problem_type of the checkpoint"
+    if start.problem_type == "regression" and all(number(row.label) is not None for row in rows):
+        return "regression", by_checkpoint
+    found = {label for row in rows for label in labels_of(row)}
+    if start.problem_type == "multi_label_classification" and has_names(stored := [*start.id2label.values()]):
+        return ("multi_label_classification", by_checkpoint) if found <= {*stored} else (None, "")
+    return None, ""

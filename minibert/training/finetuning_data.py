@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ import torch
 
 from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
+from minibert.text.labeled.duplicates import drop_shared, find_shared
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, refuse_errors
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.splits import is_validation
@@ -37,6 +38,11 @@ class CheckedData:
         held_out = validation.findings if validation.name != train.name else []
         return [*train.findings, *held_out, *self.inferred.findings]
 
+    @property
+    def notes(self) -> list[str]:
+        """What was inferred from the data, and why."""
+        return [*dict.fromkeys([*self.data.train.notes, *self.data.validation.notes]), *self.inferred.notes]
+
 
 def read_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any) -> TaskData[RowT]:
     """Read the training and validation rows. Without validation data, a part of the training rows is held out.
@@ -56,7 +62,7 @@ def hold_out(kind: type[TaskType[RowT]], train: LabeledData[RowT], fraction: flo
     parts: tuple[list[RowT], list[RowT]] = ([], [])
     for row in train.rows:
         parts[is_validation(kind.group(row), fraction)].append(row)
-    return TaskData(*(LabeledData(rows, train.findings, train.name, train.digest) for rows in parts))
+    return TaskData(*(replace(train, rows=rows) for rows in parts))
 
 
 def check_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any, start: BertConfig) -> CheckedData:
@@ -66,11 +72,20 @@ def check_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: An
         start: config of the checkpoint that training begins with.
     """
     rows = read_data(kind, data, options)
-    if data.drop_shared:
-        shared = {kind.group(row) for row in rows.validation.rows}
-        kept = [row for row in rows.train.rows if kind.group(row) not in shared]
-        rows = TaskData(LabeledData(kept, rows.train.findings, rows.train.name, rows.train.digest), rows.validation)
-    return CheckedData(rows, kind.from_data(rows, options, start))
+    findings: list[Finding] = []
+    if data.validation_source is not None:
+        rows, findings = check_shared(kind, rows, data.drop_shared)
+    inferred = kind.from_data(rows, options, start)
+    return CheckedData(inferred.data or rows, replace(inferred, findings=[*findings, *inferred.findings]))
+
+
+def check_shared(kind: type[TaskType[Any]], data: TaskData[Any], drop: bool) -> tuple[TaskData[Any], list[Finding]]:
+    """Find the rows that are in the training and in the validation data, and leave them out of the training data or not."""
+    if not drop:
+        return data, find_shared(data.train, data.validation, kind.group)
+    kept = drop_shared(data.train, data.validation, kind.group)
+    message = f"{len(data.train.rows) - len(kept):,} rows are also in the validation data; they were left out"
+    return TaskData(replace(data.train, rows=kept), data.validation), [Finding(data.train.name, None, message)]
 
 
 def start_config(checkpoint: Checkpoint) -> BertConfig:
@@ -117,11 +132,7 @@ def prepare_finetuning(
         tokenizer,
         train.rows,
         validation.rows,
-        notes=[
-            names,
-            *checked.inferred.notes,
-            *_first_findings(checked.findings),
-        ],
+        notes=[names, *checked.notes, *_first_findings(checked.findings)],
     )
     settings = {
         "task": kind.task_metrics.task,

@@ -228,7 +228,7 @@ class Job:
 
         Returns: the number of steps of the run before, if it is extended now.
         """
-        out, settings, extended_from = self.output.out, dict(task.settings), None
+        out, settings, extended_from = self.output.out, json.loads(json.dumps(task.settings)), None
         if newest is not None:
             try:
                 stored = read_settings(out)

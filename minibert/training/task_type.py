@@ -3,8 +3,8 @@
 import json
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -43,6 +43,11 @@ class TaskData(Generic[RowT]):
     train: LabeledData[RowT]
     validation: LabeledData[RowT]
 
+    def map_rows(self, change: Callable[[RowT], RowT]) -> "TaskData[RowT]":
+        """Return the data with changed rows."""
+        train, validation = (replace(part, rows=[*map(change, part.rows)]) for part in (self.train, self.validation))
+        return TaskData(train, validation)
+
 
 @dataclass(frozen=True)
 class Inferred(Generic[RowT]):
@@ -53,6 +58,8 @@ class Inferred(Generic[RowT]):
     """Lines that say what was inferred, and why."""
     findings: Sequence[Finding] = ()
     """Faults that only show in the data as a whole, such as a label that is only in the validation data."""
+    data: TaskData[RowT] | None = None
+    """The data with the labels of the task, where the files have other names for them. None: the data are unchanged."""
 
 
 class HeadObjective(ABC):
@@ -101,6 +108,14 @@ class TaskType(ABC, Generic[RowT]):
 
         Raises: ValueError, with file and line, for a file that cannot be read at all. Other errors are findings.
         """
+
+    @classmethod
+    def write_repaired(cls, source: LabeledSource, options: Any, target: Path) -> None:
+        """Write a repaired copy of a file, in the same format. Rows that cannot be repaired are written as they are.
+
+        Raises: ValueError if the source is not one file, or has another format than the target.
+        """
+        raise ValueError(f"a repaired copy cannot be written for `minibert finetune {cls.command}`")
 
     @classmethod
     def built_in(cls) -> tuple[LabeledData[RowT], LabeledData[RowT]]:

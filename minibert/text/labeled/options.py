@@ -74,4 +74,29 @@ class TableColumns:
     pair_column: str | None = None
     """Column of the second text."""
     label_column: str | None = None
-    """Column of the label."""
+    """Column of the label. Several, separated by commas: one for each of several independent classes, with 0 and 1."""
+    label_separator: str = ","
+    """Character between the labels of a text in TSV and CSV files, if it can have several."""
+    label_names: str | None = None
+    """Names of the labels, for data with numbers: 0=negative,1=positive."""
+
+    def __post_init__(self) -> None:
+        for name in filter(None, (self.label_names or "").split(",")):
+            if not all(part.strip() for part in (name.partition("=")[0], name.partition("=")[2])):
+                raise InvalidOption(f"label_names {name!r}: must be a label, = and its name, such as 0=negative")
+
+    @property
+    def header(self) -> tuple[str, ...] | None:
+        """The names of the columns of a file without a header; None for files with one."""
+        return tuple(name.strip() for name in self.columns.split(",")) if self.columns else None
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of the label."""
+        return tuple(name.strip() for name in self.label_column.split(",")) if self.label_column else ()
+
+    @property
+    def names_by_label(self) -> dict[str, str]:
+        """The names of labels."""
+        pairs = (text.partition("=") for text in (self.label_names or "").split(",") if text)
+        return {label.strip(): name.strip() for label, _, name in pairs}

@@ -1,0 +1,99 @@
+"""Labels as they are in files: strings, numbers and lists, as text."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from minibert.text.columns import SURROGATE
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+WHOLE_NUMBER = re.compile(r"\+?(0|-?[1-9][0-9]*)(\.0*)?")
+"""A whole number, possibly written with a decimal point. Numbers that begin with 0, such as 007, are names."""
+OUTER_BLANKS = re.compile(r"\A[\s\0\xad\u200b-\u200f\u2060\ufeff]+|[\s\0\xad\u200b-\u200f\u2060\ufeff]+\Z")
+"""Blanks and characters without a shape at the ends of a label."""
+
+Label = str | tuple[str, ...] | None
+"""The label of a text; the labels of one that can have several; None for a missing label."""
+
+
+class LabelError(ValueError):
+    """A value that is no label. The message says what is wrong with the row, without its place."""
+
+
+def label_of(value: Any, class_names: Sequence[str] | None = None) -> Label:
+    """Convert a value to a label. Strings are unchanged; numbers and Boolean values are written as in JSON,
+    whole numbers without a decimal point.
+
+    Args:
+        class_names: names of the values 0, 1, … of a column whose schema contains them; -1 is a missing label.
+
+    Raises: LabelError for numbers that are not finite, and for other types.
+
+    >>> label_of("NA"), label_of(1.0), label_of(True), label_of(["a", 2]), label_of(1, ["negative", "positive"])
+    ('NA', '1', 'true', ('a', '2'), 'positive')
+    """
+    if isinstance(value, list | tuple):
+        labels = tuple(label_of(each, class_names) for each in value)
+        if not all(isinstance(label, str) and label for label in labels):
+            raise LabelError(f"has a list of labels with a missing one or another list in it: {str(value)[:60]!r}; repair it")
+        return labels  # type: ignore[return-value]
+    if value is None or isinstance(value, str):
+        if half := SURROGATE.search(value or ""):
+            raise LabelError(f"has a label with \\u{ord(half[0]):x}, half a surrogate pair, which is no character; remove it")
+        return value or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        if not (isinstance(value, int) or math.isfinite(value)):
+            raise LabelError(f"has the label {value}, which is not a finite number; write a number, or delete the row")
+        if value != int(value):
+            return str(value)
+        if class_names is None:
+            return str(int(value))
+        if not -1 <= value < len(class_names):
+            raise LabelError(f"has the label {value}, but its schema names only the {len(class_names)} labels from 0")
+        return class_names[int(value)] if value >= 0 else None
+    raise LabelError(f"has a label that is neither text nor a number: {str(value)[:60]!r}; choose another column")
+
+
+def tidy(label: str) -> str:
+    """Remove blanks at the ends of a label, and write characters with accents in Unicode's composed form (NFC).
+
+    >>> tidy("\\ufeff e\\u0301te\\u0301\\xa0")
+    'été'
+    """
+    return unicodedata.normalize("NFC", OUTER_BLANKS.sub("", label))
+
+
+def whole_number(label: str) -> str:
+    """Write a whole number without a decimal point: 1 for 1.0. Other labels are returned as they are."""
+    found = WHOLE_NUMBER.fullmatch(label)
+    return found[1] if found else label
+
+
+def number(label: Label) -> float | None:
+    """Return the number that a label is; None if it is not a finite number."""
+    value = float(label) if isinstance(label, str) and NUMBER.fullmatch(label) else math.nan
+    return value if math.isfinite(value) else None
+
+
+def skeleton(label: str) -> str:
+    """Return what labels that look alike have in common: without case, width (NFKC) and blanks.
+
+    >>> skeleton("Not Entailed") == skeleton("not-entailed"), skeleton("Not Entailed") == skeleton("not entailed ")
+    (False, True)
+    """
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", label).casefold())
+
+
+def comparable(label: Label) -> Label:
+    """Return a label so that equal numbers are equal: 4.4 for 4.40, and 5 for 5.00."""
+    value = number(label)
+    if value is None or not isinstance(label, str):
+        return label
+    whole = whole_number(label)
+    return repr(value) if "." in whole else whole
