@@ -249,9 +249,10 @@ class TrainingRun(Generic[ModelT, BatchT]):
 
     def _read_extra_files(self, folder: Path) -> None:
         """Read the extra files that the checkpoint has, such as those with settings chosen in an evaluation."""
-        for path in (folder / name for name in self.extra_files):
+        for name in self.extra_files:
+            path = folder / name
             if path.is_file():
-                self.extra_files[path.name] = path.read_text(encoding="utf-8")
+                self.extra_files[name] = path.read_text(encoding="utf-8")
 
     def _load_optimizer(self, saved: dict[str, Any]) -> None:
         """Restore the optimizer. A parameter that had no step yet has no saved state, and has none afterwards."""
