@@ -24,9 +24,7 @@ from minibert.training.finetuning_options import ClassifyOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MRPC = ClassifyOptions(TableColumns(label_column="Quality", text_column="#1 String", pair_column="#2 String"))
-STSB = ClassifyOptions(
-    TableColumns(label_column="score", text_column="sentence1", pair_column="sentence2"), regression=True
-)
+STSB = ClassifyOptions(TableColumns(label_column="score", text_column="sentence1", pair_column="sentence2"), regression=True)
 IMDB = ClassifyOptions(TableColumns(columns="label,_,text"), cut="head+tail")
 DATASETS = {
     "SST-2": Dataset("classify", ClassifyOptions(), "sst2/train.tsv", "sst2/dev.tsv", "accuracy"),
@@ -84,7 +82,7 @@ def main() -> None:
 def markdown_table() -> str:
     """Return the table of all results so far."""
     lines = [
-        "| data | rows: training, validation | steps | score | minibert | transformers | difference | seconds: minibert, transformers |",
+        "| data | rows: training, validation | steps | score | minibert | transformers | difference | CPU seconds of both |",
         "|---|---|--:|---|---|---|--:|---|",
     ]
     for row in ROWS:

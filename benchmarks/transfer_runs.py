@@ -210,5 +210,7 @@ def result_of(cell: Cell, dataset: Dataset, folder: Path, model: str) -> dict[st
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may keep a result, too
             content = {"results": [*read_results(), result]}
             write_atomically(RESULTS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        print(f"{cell.data}, {cell.library}, seed {cell.training.seed}: {result['score']:.4f}, {result['seconds']} s", flush=True)
+        print(
+            f"{cell.data}, {cell.library}, seed {cell.training.seed}: {result['score']:.4f}, {result['seconds']} s", flush=True
+        )
     return result

@@ -32,9 +32,13 @@ _MODULES = {
     "BertForQuestionAnswering": "model",
     "BertForSequenceClassification": "model",
     "BertForTokenClassification": "model",
+    "BitFit": "model.adapters",
+    "Bottleneck": "model.adapters",
     "Checkpoints": "training.checkpoints",
+    "Classification": "training.classification",
     "GPT2Config": "model",
     "GPT2LMHeadModel": "model",
+    "LoRA": "model.adapters",
     "MaskedLMObjective": "training.pretraining",
     "PRESETS": "model",
     "PretrainingObjective": "training.pretraining",
@@ -48,6 +52,7 @@ _MODULES = {
     "evaluate": "training.loop",
     "load": "model",
     "load_tokenizer": "text.tokenizer",
+    "predict": "training.finetuning",
     "record": "observe",
     "train": "training.loop",
     "warmup_linear": "training.optimizer",
@@ -73,10 +78,15 @@ if TYPE_CHECKING:
     from minibert.model import Transformer as Transformer
     from minibert.model import TransformerConfig as TransformerConfig
     from minibert.model import load as load
+    from minibert.model.adapters import BitFit as BitFit
+    from minibert.model.adapters import Bottleneck as Bottleneck
+    from minibert.model.adapters import LoRA as LoRA
     from minibert.observe import record as record
     from minibert.study.embedding import TextEmbedder as TextEmbedder
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
     from minibert.training.checkpoints import Checkpoints as Checkpoints
+    from minibert.training.classification import Classification as Classification
+    from minibert.training.finetuning import predict as predict
     from minibert.training.loop import evaluate as evaluate
     from minibert.training.loop import train as train
     from minibert.training.optimizer import adamw as adamw

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 _MODULES = {
     "ExampleConfig": "options",
+    "LabeledExamples": "labeled.examples",
     "ParallelExamples": "parallel",
     "PretrainingExamples": "examples",
     "TokenizedCorpus": "tokenized",
     "batches_by_count": "batching",
     "batches_by_length": "batching",
+    "batches_of_similar_length": "batching",
     "builtin_corpus": "builtin",
     "epoch_batches": "batching",
     "iterate_batches": "batching",
@@ -32,12 +34,14 @@ __all__ = [*_MODULES]
 if TYPE_CHECKING:
     from minibert.text.batching import batches_by_count as batches_by_count
     from minibert.text.batching import batches_by_length as batches_by_length
+    from minibert.text.batching import batches_of_similar_length as batches_of_similar_length
     from minibert.text.batching import epoch_batches as epoch_batches
     from minibert.text.batching import iterate_batches as iterate_batches
     from minibert.text.builtin import builtin_corpus as builtin_corpus
     from minibert.text.corpus import read_corpus as read_corpus
     from minibert.text.corpus import read_dataset as read_dataset
     from minibert.text.examples import PretrainingExamples as PretrainingExamples
+    from minibert.text.labeled.examples import LabeledExamples as LabeledExamples
     from minibert.text.options import ExampleConfig as ExampleConfig
     from minibert.text.parallel import ParallelExamples as ParallelExamples
     from minibert.text.parallel import read_parallel as read_parallel
