@@ -20,6 +20,7 @@ from minibert.printable import printable
 from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
 from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExamples, sorted_batches
 from minibert.text.tokenizer import PAD, token_id
+from minibert.training.adapting import make_adapter
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
 from minibert.training.loop import Score
@@ -101,6 +102,8 @@ class FineTuning(Generic[RowT]):
         config, steps = self.config, self.steps
         torch.manual_seed(config.seed)
         model = self.new_model().to(PARAMETER_DTYPES[config.precision])
+        if (adapter := make_adapter(config.adapter)) is not None:
+            adapter.apply(model)
         learning_rate = config.peak_learning_rate(model.config.hidden_size)
         model.set_recompute(device_options.recompute)
         if device_options.compile:

@@ -15,6 +15,7 @@ from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataErro
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.splits import is_validation
 from minibert.text.tokenizer import CLS, PAD, SEP, load_tokenizer, token_id, vocabulary_size
+from minibert.training.adapting import check_adapter
 from minibert.training.finetuning import FineTuning, start_model
 from minibert.training.options import FineTuningConfig
 from minibert.training.task_type import Inferred, TaskData, TaskType
@@ -122,6 +123,7 @@ def prepare_finetuning(
     checked = check_data(kind, data, options, stored)
     train, validation, task_type = checked.data.train, checked.data.validation, checked.inferred.type
     refuse_errors(checked.findings)
+    check_adapter(config.adapter, task_type, stored)
     if not train.rows:
         raise LabeledDataError(f"{train.name}: has no training rows")
     names = f"Data: {train.name}; validation: {validation.name}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from minibert.text.options import ExampleConfig, InvalidOption
+from minibert.training.adapter_options import AdapterConfig
 
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
@@ -136,6 +137,7 @@ class FineTuningConfig:
     """Weight decay of matrices and embeddings."""
     dropout: float | None = None
     """Dropout of hidden states, attention weights and the head. None: as in the config of the checkpoint."""
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
     max_grad_norm: float = 1.0
     """Maximum gradient norm; longer gradients are scaled down to it."""
     seed: int = 0

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from minibert.files import write_atomically
+from minibert.model.adapters.adapter import ADAPTER_FOLDER
 from minibert.model.checkpoints.weights import load_pickled
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import Batch, BatchSampler, Examples, split_micro_batches
@@ -207,10 +208,11 @@ class TrainingRun(Generic[ModelT, BatchT]):
 
     def _write_export(self, folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer | None) -> None:
         self.model.save_pretrained(folder, weights)
-        if tokenizer is not None:
-            save_tokenizer(tokenizer, folder, self.model.config.max_position_embeddings)
-        for name, text in self.extra_files.items():
-            write_atomically(folder / name, text)
+        for place in [folder] if self.model.adapter is None else [folder, folder / ADAPTER_FOLDER]:
+            if tokenizer is not None:
+                save_tokenizer(tokenizer, place, self.model.config.max_position_embeddings)
+            for name, text in self.extra_files.items():
+                write_atomically(place / name, text)
 
     def _weights(self) -> dict[str, Tensor]:
         """Collect the whole model in the memory of the CPU, under its own parameter names."""
