@@ -10,6 +10,7 @@ from tyro.conf import arg
 
 BY_NAME = {
     "against": "CHECKPOINT",
+    "also_train": "MODULE [MODULE ...]",
     "attention_from": "FILE.py:FUNCTION",
     "checkpoint": "CHECKPOINT",
     "column": "COLUMN",
@@ -25,6 +26,8 @@ BY_NAME = {
     "reference": "FILE",
     "save_reference": "FILE",
     "split": "SPLIT",
+    "target_layers": "N [N ...]",
+    "targets": "MODULE [MODULE ...]",
     "text_column": "COLUMN",
     "tokenizer": "TOKENIZER",
     "train_split": "SPLIT",

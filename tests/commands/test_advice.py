@@ -47,6 +47,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
+    "training/adapter_options.py": FINE_TUNING,
     "training/classification.py": ("finetune classify",),
     "training/distributed.py": (*TRAINING, *FINE_TUNING, "translate"),
     "training/finetuning": FINE_TUNING,
