@@ -9,6 +9,7 @@ import json
 import re
 import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ BYTE_ORDER_MARK = "\ufeff"
 INVISIBLE = f" \t\n\r\v\f\xa0\u200b\u200e\u200f{BYTE_ORDER_MARK}"
 """Characters that are removed from the ends of the names of columns: blanks, and characters without a shape."""
 ROWS_FOR_NAMES = 1000
-"""Number of rows of a JSONL file from which the names of its columns are collected."""
+"""Number of rows of a JSONL file from which its columns are found: those that at least half of the rows have."""
 ROWS_PER_BATCH = 1000
 """Number of rows of a Parquet file in memory."""
 
@@ -113,8 +114,9 @@ class _DelimitedTable(TextTable):
         for line, cells, fault, _ in self.rows():
             if fault:
                 raise CorpusError(f"{path}, line {line}: {fault}")
-            if any(cells):
-                self.names, self.header_line = [name.strip(INVISIBLE) for name in cells], line
+            names = [name.strip(INVISIBLE) for name in cells]
+            if any(names):
+                self.names, self.header_line = names, line
                 break
 
     @abstractmethod
@@ -185,7 +187,8 @@ class CsvTable(_DelimitedTable):
                 return
             except csv.Error as error:
                 cells, fault = [], f"the row that begins here is not CSV ({error}); {self.advice}"
-            yield first, cells, fault, "".join(lines)
+            source = "".join(lines)
+            yield first, cells if source.strip() else [], fault, source
             first = rows.line_num + 1
             lines.clear()
 
@@ -204,7 +207,9 @@ class JsonlTable(TextTable):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.names = [*dict.fromkeys(name for record in islice(self.records(), ROWS_FOR_NAMES) for name in record.values)]
+        first = [record.values for record in islice(self.records(), ROWS_FOR_NAMES) if record.values]
+        counts = Counter(name for values in first for name in values)
+        self.names = [name for name, count in counts.items() if 2 * count >= len(first)]
 
     def check_column(self, column: str) -> None:
         """Any row may have the column. It is checked when it is read."""

@@ -26,7 +26,8 @@ class TableReader:
 
     def __init__(self, table: Table, options: TableColumns, multi_label: bool, is_labeled: bool) -> None:
         if not table.names:
-            raise LabeledDataError(f"{table.name}: has no rows")
+            faulty = next((record for record in table.records() if record.fault), None)
+            raise LabeledDataError(f"{table.location(faulty)}: {faulty.fault if faulty else 'has no rows'}")
         self.table, self.options = table, options
         self.log = FindingLog(table.name, table.unit)
         self.left_out: set[int] = set()
