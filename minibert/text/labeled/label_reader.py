@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from minibert.text.columns import Record
 from minibert.text.labeled.finding_log import FindingLog
@@ -44,14 +45,17 @@ class LabelReader:
         if len(self.columns) > 1:
             return tuple(column for column in self.columns if _is_one(column, record.values[column]))
         [column] = self.columns
-        value = record.values[column]
-        self.types.setdefault(_type_name(value), record.line)
+        label = self._read(record.values[column], column, record.line)
+        self.types.setdefault(_type_name(record.values[column]), record.line)
+        return label
+
+    def _read(self, value: Any, column: str, line: int) -> Label:
         label = label_of(value, self.class_names[column])
         if self.multi_label and isinstance(value, str):
-            return self._split(value, record.line)
+            return self._split(value, line)
         if isinstance(label, tuple):
-            return self._unique([self._tidy(each, record.line) for each in label], record.line)
-        label = self._tidy(label or "", record.line)
+            return self._unique([self._tidy(each, line) for each in label], line)
+        label = self._tidy(label or "", line)
         if not label:
             raise LabelError(f"has no label in the column {column!r}; label the text, or delete the row")
         return (label,) if self.multi_label else label
