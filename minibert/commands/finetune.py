@@ -10,7 +10,7 @@ from minibert.commands.errors import UsageError
 from minibert.commands.terminal import say, shell_command
 from minibert.commands.training import run_training
 from minibert.text.labeled.options import LabeledDataOptions
-from minibert.training.finetuning_options import ClassifyOptions
+from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 
 if TYPE_CHECKING:
@@ -60,7 +60,21 @@ class FinetuneClassify(Finetune):
     classify: ClassifyOptions = field(default_factory=ClassifyOptions)
 
 
-TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassify,)}
+@dataclass(frozen=True)
+class FinetuneAnswer(Finetune):
+    """Fine-tune a BERT to answer questions with a part of a given text.
+
+    The data are JSON files in SQuAD's format, version 1.1 or 2.0, or JSONL or Parquet with the columns id, context, question
+    and answers (optionally .gz), or a dataset. Questions without an answer are learned if the data have some. The result is a
+    checkpoint that transformers can load. If the command is stopped, the same command with --resume continues it, with the
+    same results.
+    """
+
+    task: ClassVar[str] = "answer"
+    answer: AnswerOptions = field(default_factory=AnswerOptions)
+
+
+TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassify, FinetuneAnswer)}
 """The options class of each task."""
 
 

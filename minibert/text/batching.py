@@ -161,12 +161,17 @@ def split_micro_batches(
     return [own[start : start + size] for start in range(0, most_per_process, size)]
 
 
-def pad_rows(rows: Sequence[Sequence[int]], padding: int) -> tuple[Int[Tensor, "batch tokens"], Bool[Tensor, "batch tokens"]]:
+def pad_rows(
+    rows: Sequence[Sequence[int]], padding: int, length: int = 0
+) -> tuple[Int[Tensor, "batch tokens"], Bool[Tensor, "batch tokens"]]:
     """Stack rows of ids into one tensor, padded on the right, and return it with a mask that is False for padding.
+
+    Args:
+        length: minimum length of the padded rows.
 
     >>> pad_rows([[5, 6], [7]], padding=0)[0].tolist()
     [[5, 6], [7, 0]]
     """
-    max_length = max(map(len, rows))
-    ids = torch.tensor([[*row, *[padding] * (max_length - len(row))] for row in rows])
-    return ids, torch.arange(max_length) < torch.tensor([len(row) for row in rows])[:, None]
+    length = max(length, *map(len, rows))
+    ids = torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows])
+    return ids, torch.arange(length) < torch.tensor([len(row) for row in rows])[:, None]

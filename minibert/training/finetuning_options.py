@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from minibert.text.labeled.options import TableColumns
+from minibert.text.labeled.options import TableColumns, check_windows
 from minibert.text.options import MAX_LENGTH, Cut, InvalidOption
 
 
@@ -24,6 +24,27 @@ class ClassifyOptions:
         if self.multi_label and self.regression:
             raise InvalidOption("--multi-label and --regression: give only one")
         check_max_length(self.max_length)
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """Extractive question answering."""
+
+    max_length: int = 384
+    """Maximum number of tokens of a window: question, a part of the context and special tokens."""
+    overlap: int | None = None
+    """Number of tokens of the context that a window shares with the one before. None: a third of --max-length."""
+    n_best: int = 20
+    """Number of answers that are predicted, each with a probability."""
+    max_answer_tokens: int = 30
+    """Maximum number of tokens of a predicted answer."""
+
+    def __post_init__(self) -> None:
+        check_max_length(self.max_length)
+        check_windows(self.max_length, self.max_length // 3 if self.overlap is None else self.overlap)
+        for name in ("n_best", "max_answer_tokens"):
+            if getattr(self, name) < 1:
+                raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
 
 
 def check_max_length(max_length: int) -> None:

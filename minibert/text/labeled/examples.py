@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -53,19 +53,23 @@ class LabeledBatch:
         return self.input_ids, self.attention_mask, self.token_type_ids
 
 
-def make_batch(examples: Sequence[Example], pad_id: int) -> LabeledBatch:
-    """Pad examples to the length of the longest one and stack them. A list of whole numbers has one number per token."""
-    input_ids, attention_mask = pad_rows([example.input_ids for example in examples], pad_id)
-    token_type_ids, _ = pad_rows([example.token_type_ids for example in examples], 0)
+def make_batch(examples: Sequence[Example], pad_id: int, length: int = 0) -> LabeledBatch:
+    """Pad examples to the length of the longest one and stack them. A list of whole numbers has one number per token.
+
+    Args:
+        length: minimum number of tokens to pad to.
+    """
+    input_ids, attention_mask = pad_rows([example.input_ids for example in examples], pad_id, length)
+    token_type_ids, _ = pad_rows([example.token_type_ids for example in examples], 0, length)
     names = examples[0].targets
-    targets = {name: _stack([example.targets[name] for example in examples]) for name in names}
+    targets = {name: _stack([example.targets[name] for example in examples], length) for name in names}
     return LabeledBatch(input_ids, attention_mask, token_type_ids, targets)
 
 
-def _stack(targets: Sequence[Target]) -> Tensor:
+def _stack(targets: Sequence[Target], length: int) -> Tensor:
     is_per_token = isinstance(targets[0], Sequence) and all(isinstance(value, int) for value in targets[0])
     if is_per_token:
-        return pad_rows(targets, IGNORE_INDEX)[0]  # type: ignore[arg-type]
+        return pad_rows(targets, IGNORE_INDEX, length)[0]  # type: ignore[arg-type]
     stacked = torch.tensor(targets)
     return stacked.double() if stacked.is_floating_point() else stacked
 
@@ -89,6 +93,9 @@ class LabeledEpoch:
     examples: Sequence[Example]
     pad_id: int
     seed: tuple[int, ...]
+    padded_lengths: dict[int, int] = field(default_factory=dict)
+    """Number of tokens of each example in its batch of `batch_indices`, with padding. All parts of a batch are padded to it,
+    because the loss of a question depends on the padding, and must not depend on how a batch is split."""
 
     @property
     def lengths(self) -> IntArray:
@@ -97,13 +104,18 @@ class LabeledEpoch:
 
     def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
         """Return the indices of the examples in each batch, in this epoch's random order."""
-        return batch_sampler(self.lengths, np.random.default_rng(self.seed))
+        lengths = self.lengths
+        batches = batch_sampler(lengths, np.random.default_rng(self.seed))
+        for indices in batches:
+            self.padded_lengths.update(dict.fromkeys(indices.tolist(), int(lengths[indices].max())))
+        return batches
 
     def batch(self, indices: IntArray) -> LabeledBatch:
-        """Return a batch of examples. Without indices, return one example that has no targets."""
+        """Return a batch of examples, or a part of one. Without indices, return one example that has no targets."""
         if not len(indices):
             return make_batch([_without_targets(self.examples[0])], self.pad_id)
-        return make_batch([self.examples[index] for index in indices], self.pad_id)
+        length = max(self.padded_lengths.get(index, 0) for index in indices.tolist())
+        return make_batch([self.examples[index] for index in indices], self.pad_id, length)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,11 @@ from pathlib import Path
 
 from minibert.text.options import InvalidOption
 
+MIN_WINDOW = 16
+"""Minimum number of tokens of a window with a question and a part of its context."""
+WINDOW_SPECIAL_TOKENS = 3
+"""Number of special tokens of such a window: [CLS] and two [SEP]."""
+
 
 @dataclass(frozen=True)
 class LabeledSource:
@@ -61,6 +66,23 @@ class LabeledDataOptions:
         if self.dataset is not None and self.validation_split is not None:
             return LabeledSource((), self.dataset, self.dataset_config, self.validation_split)
         return LabeledSource(self.validation) if self.validation else None
+
+
+def check_windows(max_length: int, overlap: int) -> None:
+    """Check the sizes of windows of a context. Raises: InvalidOption if they are too small, or do not move on.
+
+    Args:
+        max_length: number of tokens of a window, with the question and special tokens.
+        overlap: number of tokens of the context that two windows share.
+    """
+    if max_length < MIN_WINDOW:
+        raise InvalidOption(f"max_length {max_length}: must be at least {MIN_WINDOW}, for a question and a part of its context")
+    limit = 3 * (max_length - WINDOW_SPECIAL_TOKENS) // 4
+    if not 0 <= overlap <= limit:
+        raise InvalidOption(
+            f"overlap {overlap}: must be from 0 to {limit}, three quarters of a window of {max_length} tokens without its "
+            f"{WINDOW_SPECIAL_TOKENS} special tokens"
+        )
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,10 @@ from tokenizers import Tokenizer
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.labeled.examples import Example
+from minibert.text.labeled.options import WINDOW_SPECIAL_TOKENS, check_windows
 from minibert.text.labeled.squad_checks import Question
 from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens
 
-SPECIAL = 3
-"""Number of special tokens of a window: [CLS] and two [SEP]."""
-MIN_LENGTH = 16
-"""Minimum number of tokens of a window."""
 MARKS = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]+")
 """Characters that belong to the character before them, such as combining accents. BERT's normalization removes most of them."""
 NO_ANSWER = 0
@@ -38,24 +35,12 @@ class QuestionWindow(Example):
     """The part of the context of each of these tokens. A span includes the combining accents after it."""
 
 
-def check_windows(max_length: int, overlap: int) -> None:
-    """Check the size of windows, in tokens. Raises: ValueError for a window that is too small, or does not move on."""
-    if max_length < MIN_LENGTH:
-        raise ValueError(f"max_length {max_length}: must be at least {MIN_LENGTH}, for a question and a part of its context")
-    limit = 3 * (max_length - SPECIAL) // 4
-    if not 0 <= overlap <= limit:
-        raise ValueError(
-            f"overlap {overlap}: must be from 0 to {limit}, three quarters of a window of {max_length} tokens without its "
-            f"{SPECIAL} special tokens"
-        )
-
-
 def max_question_length(max_length: int, overlap: int) -> int:
     """Return the maximum number of tokens of a question. The context has at least half of the window.
 
     It also has room for the overlap and for new tokens, an eighth of the window, so that a long context has few windows.
     """
-    room = max_length - SPECIAL
+    room = max_length - WINDOW_SPECIAL_TOKENS
     return min(room // 2, room - overlap - room // 8)
 
 

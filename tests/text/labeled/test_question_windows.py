@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.equations import IGNORE_INDEX
-from minibert.text.labeled.question_windows import check_windows, encode_questions, max_question_length
+from minibert.text.labeled.options import check_windows
+from minibert.text.labeled.question_windows import encode_questions, max_question_length
 from minibert.text.labeled.squad_checks import Answer, Question
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
