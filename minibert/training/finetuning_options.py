@@ -41,7 +41,10 @@ class AnswerOptions:
 
     def __post_init__(self) -> None:
         check_max_length(self.max_length)
-        check_windows(self.max_length, self.max_length // 3 if self.overlap is None else self.overlap)
+        try:
+            check_windows(self.max_length, self.max_length // 3 if self.overlap is None else self.overlap)
+        except ValueError as error:
+            raise InvalidOption(error) from error
         for name in ("n_best", "max_answer_tokens"):
             if getattr(self, name) < 1:
                 raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ Target = int | float | Sequence[int] | Sequence[float]
 @dataclass(frozen=True)
 class Example:
     """One input of a model, with its targets."""
+
+    shares_padding: ClassVar[bool] = False
+    """True if the loss depends on the padding, so that all parts of a batch must be padded to the same length."""
 
     input_ids: Sequence[int]
     """Token ids, with special tokens."""
@@ -94,8 +98,7 @@ class LabeledEpoch:
     pad_id: int
     seed: tuple[int, ...]
     padded_lengths: dict[int, int] = field(default_factory=dict)
-    """Number of tokens of each example in its batch of `batch_indices`, with padding. All parts of a batch are padded to it,
-    because the loss of a question depends on the padding, and must not depend on how a batch is split."""
+    """Number of tokens of each example in its batch of `batch_indices`, with padding, if `Example.shares_padding`."""
 
     @property
     def lengths(self) -> IntArray:
@@ -106,8 +109,9 @@ class LabeledEpoch:
         """Return the indices of the examples in each batch, in this epoch's random order."""
         lengths = self.lengths
         batches = batch_sampler(lengths, np.random.default_rng(self.seed))
-        for indices in batches:
-            self.padded_lengths.update(dict.fromkeys(indices.tolist(), int(lengths[indices].max())))
+        if self.examples and self.examples[0].shares_padding:
+            for indices in batches:
+                self.padded_lengths.update(dict.fromkeys(indices.tolist(), int(lengths[indices].max())))
         return batches
 
     def batch(self, indices: IntArray) -> LabeledBatch:

@@ -69,17 +69,17 @@ class LabeledDataOptions:
 
 
 def check_windows(max_length: int, overlap: int) -> None:
-    """Check the sizes of windows of a context. Raises: InvalidOption if they are too small, or do not move on.
+    """Check the sizes of windows of a context. Raises: ValueError if they are too small, or do not move on.
 
     Args:
         max_length: number of tokens of a window, with the question and special tokens.
         overlap: number of tokens of the context that two windows share.
     """
     if max_length < MIN_WINDOW:
-        raise InvalidOption(f"max_length {max_length}: must be at least {MIN_WINDOW}, for a question and a part of its context")
+        raise ValueError(f"max_length {max_length}: must be at least {MIN_WINDOW}, for a question and a part of its context")
     limit = 3 * (max_length - WINDOW_SPECIAL_TOKENS) // 4
     if not 0 <= overlap <= limit:
-        raise InvalidOption(
+        raise ValueError(
             f"overlap {overlap}: must be from 0 to {limit}, three quarters of a window of {max_length} tokens without its "
             f"{WINDOW_SPECIAL_TOKENS} special tokens"
         )

@@ -6,6 +6,7 @@ Source: Devlin et al. 2019, section 4.2, and the sliding windows of Google's run
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import regex
 from tokenizers import Tokenizer
@@ -29,6 +30,7 @@ Span = tuple[int, int]
 class QuestionWindow(Example):
     """A window as a model input. Its targets are the positions of the first and the last token of the answer."""
 
+    shares_padding: ClassVar[bool] = True  # the softmax is over all tokens of a batch
     first: int = 0
     """Position of the first token of the context."""
     spans: Sequence[Span] = ()
