@@ -43,13 +43,19 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
     "study/verify": ("verify",),
+    **{
+        f"text/labeled/{name}.py": ("finetune classify",)
+        for name in ("column_roles", "label_names", "label_reader", "problem_types", "tables")
+    },
     "text/labeled": FINE_TUNING,
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
     "training/adapter_options.py": FINE_TUNING,
+    "training/answering.py": ("finetune answer",),
     "training/classification.py": ("finetune classify",),
     "training/distributed.py": (*TRAINING, *FINE_TUNING, "translate"),
+    "training/finetuning_options.py": ("finetune classify",),
     "training/finetuning": FINE_TUNING,
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),
