@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from minibert.files import read_json
 from minibert.hub import fetch
+from minibert.model.adapters.adapter import ADAPTER_FOLDER
 from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
@@ -19,8 +20,6 @@ from minibert.training.finetuning import predict
 from minibert.training.records import SETTINGS_FILE
 from minibert.training.task_type import TASK_FILE, Prediction, TaskType, task_types
 
-ADAPTER_FOLDER = "adapter"
-"""Folder of the adapter in the folder of a run."""
 RowT = TypeVar("RowT")
 
 

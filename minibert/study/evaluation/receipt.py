@@ -17,6 +17,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from minibert.files import write_atomically
+from minibert.model.adapters.adapter import ADAPTER_FOLDER
+from minibert.model.checkpoints.weights import WEIGHTS_FILE
 from minibert.study.evaluation.two_processes import logits_in_two_processes
 from minibert.study.verify.comparison import TOLERANCES
 from minibert.study.verify.stages import silent_transformers
@@ -25,7 +27,7 @@ from minibert.text.tokenizer import PAD, save_tokenizer, token_id
 from minibert.training.finetuning import EVALUATION_TOKENS, compute_logits
 from minibert.training.metrics.results import Results
 from minibert.training.task_type import TASK_FILE, Logits, Prediction
-from minibert.training.trained import ADAPTER_FOLDER, TrainedModel, load_trained
+from minibert.training.trained import TrainedModel, load_trained
 
 
 @dataclass(frozen=True)
@@ -193,19 +195,20 @@ def _has_float(value: object) -> bool:
 
 def _adapted_or_merged(trained: TrainedModel[Any], folder: Path) -> nn.Module:
     """Return the network with its adapter merged, or, if it is merged, the one with the adapter in the folder of the run."""
-    adapter, stored = getattr(trained.network, "adapter", None), Path(trained.source) / ADAPTER_FOLDER
-    parameter = next(trained.network.parameters())
-    if adapter is None and not stored.is_dir():
+    stored, parameter = Path(trained.source) / ADAPTER_FOLDER, next(trained.network.parameters())
+    if trained.network.adapter is None and not stored.is_dir():
         raise NotApplicable("the model has no adapter")
-    if adapter is not None and not adapter.mergeable:
-        raise NotApplicable(f"a {adapter.kind} adapter cannot be merged")
-    source = stored if adapter is None else _export(trained, folder)
+    source = stored if trained.network.adapter is None else _export(trained, folder)
     return load_trained(source, str(parameter.device), parameter.dtype).network
 
 
 def _export(trained: TrainedModel[Any], folder: Path) -> Path:
-    trained.network.save_pretrained(folder)
-    save_tokenizer(trained.tokenizer, folder, trained.network.config.max_position_embeddings)
+    """Write the model without adapter. Raises: NotApplicable for an adapter that cannot be merged."""
+    network = trained.network
+    network.save_pretrained(folder)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise NotApplicable(f"a {network.adapter and network.adapter.kind} adapter cannot be merged into the weights")
+    save_tokenizer(trained.tokenizer, folder, network.config.max_position_embeddings)
     write_atomically(folder / TASK_FILE, trained.type.to_json())
     return folder
 
@@ -216,9 +219,7 @@ def _transformers_model(trained: TrainedModel[Any], folder: Path) -> nn.Module:
         import transformers
     except ImportError:
         raise NotApplicable("transformers is not installed (pip install 'minibert[verify]')") from None
-    adapter, parameter = getattr(trained.network, "adapter", None), next(trained.network.parameters())
-    if adapter is not None and not adapter.mergeable:
-        raise NotApplicable(f"transformers has no {adapter.kind} adapters")
+    parameter = next(trained.network.parameters())
     network = getattr(transformers, trained.network.architecture)
     with silent_transformers():
         model = network.from_pretrained(str(_export(trained, folder)), dtype=parameter.dtype).eval()

@@ -1,6 +1,7 @@
 """Receipts: a computation that makes a difference is found, and the rows are named."""
 
 import math
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from minibert.model.adapters import Bottleneck, LoRA
 from minibert.study.evaluation.receipt import Check, Evaluated, compare, decision, receipt, relative_difference
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.tokenizer import save_tokenizer
 from minibert.training.classification import Classification
+from minibert.training.task_type import TASK_FILE
 from minibert.training.trained import load_trained
 from tests.trained_models import WORDS, trained_model
 
@@ -87,6 +91,53 @@ class TestBrokenComputation:
         assert not compare("same", evaluated, partial(list, evaluated.logits)).predictions_differ
         check = compare("moved", evaluated, lambda: [evaluated.logits[0], evaluated.logits[1] + 0.1])
         assert [(each.row, each.differs) for each in check.differences] == [(1, True)]
+
+
+class TestAdapter:
+    """A model with LoRA: the folder of a run has the merged weights, and the adapter in a folder of its own."""
+
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> Path:
+        trained = load_trained(trained_model(tmp_path / "base"))
+        LoRA(rank=2).apply(trained.network)
+        torch.manual_seed(1)
+        for name, parameter in trained.network.named_parameters():
+            if "lora" in name:
+                torch.nn.init.normal_(parameter)
+        trained.network.save_pretrained(tmp_path / "run")
+        save_tokenizer(trained.tokenizer, tmp_path / "run")
+        (tmp_path / "run" / TASK_FILE).write_text(trained.type.to_json(), encoding="utf-8")
+        return tmp_path / "run"
+
+    def checks(self, source: Path) -> dict[str, Check]:
+        evaluated = Evaluated.compute(load_trained(source), ROWS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("minibert.study.evaluation.receipt.logits_in_two_processes", lambda *_: evaluated.logits)
+            return {check.name: check for check in receipt(evaluated)}
+
+    @pytest.mark.parametrize("folder", ["", "adapter"])
+    def test_merged_equals_the_adapter(self, run: Path, folder: str) -> None:
+        """Whether the folder of the run is evaluated, or that of the adapter."""
+        check = self.checks(run / folder)["adapter = merged"]
+        assert (check.skipped, check.differences) == ("", [])
+        assert 0 < check.largest < check.tolerance
+
+    def test_an_adapter_that_is_not_the_merged_one_is_found(self, run: Path) -> None:
+        shutil.rmtree(run / "adapter")
+        trained = load_trained(run.parent / "base")
+        LoRA(rank=2).apply(trained.network)
+        trained.network.save_pretrained(run.parent / "untrained")
+        shutil.move(run.parent / "untrained" / "adapter", run / "adapter")
+        assert len(self.checks(run)["adapter = merged"].differences) == len(ROWS)
+
+    def test_an_adapter_that_cannot_be_merged_is_not_checked(self, tmp_path: Path) -> None:
+        trained = load_trained(trained_model(tmp_path / "base"))
+        Bottleneck(size=2).apply(trained.network)
+        trained.network.save_pretrained(tmp_path / "run")
+        skipped = {name: check.skipped for name, check in self.checks(tmp_path / "run").items() if check.skipped}
+        assert skipped == dict.fromkeys(
+            ("adapter = merged", "transformers = minibert"), "a bottleneck adapter cannot be merged into the weights"
+        )
 
 
 def test_without_transformers_the_check_says_so(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
