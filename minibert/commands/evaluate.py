@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from minibert.training.task_type import TaskType
 
 REPORT_FILE, CONFUSION_FILE = "report.json", "confusion.png"
-GIVE_DATA = "give labeled data: --data FILE, or --dataset DATASET"
 MAX_NAMES = 8
 """Number of classes that a message lists."""
 MAX_FINDINGS = 3
@@ -92,7 +91,7 @@ def run(options: Evaluate) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
     evaluated = Evaluated.compute(trained, data.rows)
-    _check_labels(evaluated.results, options)
+    _warn_of_unknown_labels(evaluated.results)
     checks = list(_receipt(evaluated)) if options.receipt else []
     names = (options.checkpoint, trained.type.command, data.name)
     report = make_report(evaluated.results, *names, options.resamples, options.seed, checks)
@@ -111,16 +110,17 @@ def _check(options: Evaluate) -> None:
 
 
 def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
-    """Read the labeled data, and print what was inferred and repaired. Raises: ValueError for data with errors."""
+    """Read the labeled data, and print what was inferred and found. Raises: ValueError for data that cannot be used."""
     from minibert.text.labeled.findings import refuse_errors
 
     if options.source is None:
         return _built_in(task_type)
-    columns = {each.name: getattr(options, each.name) for each in fields(options) if is_dataclass(getattr(options, each.name))}
     reading = task_type.reading_options
-    given = {name: value for name, value in columns.items() if hasattr(reading, name)}
-    data = task_type.read(options.source, replace(reading, **given))
-    refuse_errors(data.findings)
+    names = [each.name for each in fields(options) if is_dataclass(getattr(options, each.name)) and hasattr(reading, each.name)]
+    data = task_type.read(options.source, replace(reading, **{name: getattr(options, name) for name in names}))
+    refuse_errors(data.findings, "repair or delete these rows")
+    data = task_type.to_score(data)
+    refuse_errors(data.findings, "repair or delete these rows")
     if not data.rows:
         raise UsageError(f"{data.name}: has no rows")
     for note in data.notes:
@@ -133,10 +133,11 @@ def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
 
 
 def _built_in(task_type: "TaskType[Any]") -> "LabeledData[Any]":
+    """Return the built-in validation data. Raises: UsageError if the model was not trained on the training part of it."""
     try:
-        return task_type.built_in()[1]
+        return task_type.to_score(task_type.built_in()[1])
     except ValueError:
-        raise UsageError(GIVE_DATA) from None
+        raise UsageError("the model was not trained on built-in data: give --data FILE, or --dataset DATASET") from None
 
 
 def _with_positive_class(task_type: "TaskType[Any]", name: str | None) -> "TaskType[Any]":
@@ -147,17 +148,10 @@ def _with_positive_class(task_type: "TaskType[Any]", name: str | None) -> "TaskT
     return replace(task_type, positive_class=name)  # type: ignore[call-arg]
 
 
-def _check_labels(results: "Results", options: Evaluate) -> None:
-    """Warn of labels that the model does not have. Raises: UsageError if it has none of them."""
-    if not results.unknown:
-        return
-    rows, names = sum(results.unknown.values()), ", ".join(list(results.unknown)[:MAX_NAMES])
-    known = ", ".join([name for name in results.classes if name not in results.unknown][:MAX_NAMES])
-    if rows == len(results.outcomes) and options.source is None:
-        raise UsageError(f"{GIVE_DATA}. The built-in data has other labels than the model, which has {known}")
-    if rows == len(results.outcomes):
-        raise UsageError(f"the model has none of the labels of the data ({names}); its classes are {known}; rename the labels")
-    warn(f"warning: the model does not have {len(results.unknown):,} of the labels ({names}); {rows:,} rows count as errors")
+def _warn_of_unknown_labels(results: "Results") -> None:
+    if results.unknown:
+        rows, names = sum(results.unknown.values()), ", ".join([*results.unknown][:MAX_NAMES])
+        warn(f"warning: {len(results.unknown):,} of the labels ({names}) are not in the model; {rows:,} rows count as errors")
 
 
 def _receipt(evaluated: "Evaluated") -> "Iterator[Check]":
@@ -184,6 +178,4 @@ def _write(report: "Report", folder: Path) -> None:
     if report.confusion is not None:
         save_png(confusion_figure(report.confusion), folder / CONFUSION_FILE)
         written.append(CONFUSION_FILE)
-    say(
-        "", f"{' and '.join(written)} are in {printable(folder)}" if written[1:] else f"{REPORT_FILE} is in {printable(folder)}"
-    )
+    say("", f"Written to {printable(folder)}: {', '.join(written)}")

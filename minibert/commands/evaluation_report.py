@@ -34,13 +34,7 @@ def show_report(report: "Report", errors: int) -> None:
         for outcome in report.errors[:errors]:
             _show_outcome(outcome, f"{outcome.gold} → {outcome.predicted}")
     if report.mislabeled[:errors]:
-        say(
-            "",
-            styled(
-                "Gold labels that are likely wrong (confident learning; the model must not have been trained on these rows)",
-                "bold",
-            ),
-        )
+        say("", styled("Gold labels that are likely wrong (if the model was not trained on these rows)", "bold"))
         for outcome, likely in report.mislabeled[:errors]:
             _show_outcome(outcome, f"{outcome.gold}, likely {likely}")
 

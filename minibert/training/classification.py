@@ -17,7 +17,7 @@ from minibert.model import BertConfig, BertForSequenceClassification
 from minibert.text.builtin import builtin_corpus
 from minibert.text.labeled.examples import Example, LabeledBatch, Target
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
-from minibert.text.labeled.label_names import LabelMatch, check_labels, has_names, label_order, labels_to_train
+from minibert.text.labeled.label_names import LabelMatch, check_labels, has_names, label_order, labels_to_score, labels_to_train
 from minibert.text.labeled.label_reader import labels_of
 from minibert.text.labeled.label_values import number
 from minibert.text.labeled.options import LabeledSource
@@ -163,6 +163,16 @@ class Classification(TaskType[TextRow]):
     def reading_options(self) -> ClassifyOptions:
         is_multi_label, is_regression = (self.problem_type == each for each in ("multi_label_classification", "regression"))
         return ClassifyOptions(multi_label=is_multi_label, regression=is_regression)
+
+    def to_score(self, data: LabeledData[TextRow]) -> LabeledData[TextRow]:
+        findings = [*data.findings, *infer_problem(data.rows, self.problem_type).findings]
+        if self.problem_type == "regression":
+            return replace(data, findings=findings)
+        if self.problem_type == "multi_label_classification":
+            data = replace(data, rows=[replace(row, label=labels_of(row)) for row in data.rows])
+        match = labels_to_score({label for row in data.rows for label in labels_of(row)}, self.labels)
+        notes = [*data.notes, match.note] if match.note else data.notes
+        return replace(data, rows=[*map(match.rename, data.rows)], findings=findings, notes=notes)
 
     @property
     def positive(self) -> str | None:

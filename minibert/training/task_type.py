@@ -186,6 +186,13 @@ class TaskType(ABC, Generic[RowT]):
     def reading_options(self) -> Any:
         """The options with which labeled data for a trained model are read: an instance of `options_class`."""
 
+    def to_score(self, data: LabeledData[RowT]) -> LabeledData[RowT]:
+        """Prepare labeled data for the evaluation of a trained model, such as by renaming labels to those of the model.
+
+        Raises: ValueError if the model has none of the labels.
+        """
+        return data
+
     @classmethod
     @abstractmethod
     def group(cls, row: RowT) -> str:
