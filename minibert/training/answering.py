@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
 from minibert.text.labeled.options import LabeledSource, check_windows
 from minibert.text.labeled.question_windows import QuestionWindow, encode_questions
-from minibert.text.labeled.squad import read_squad, read_squad_rows
+from minibert.text.labeled.squad import read_squad, read_squad_rows, write_repaired
 from minibert.text.labeled.squad_checks import Question
 from minibert.training.best_answers import Candidate, best_answers, with_probabilities
 from minibert.training.finetuning_options import AnswerOptions
@@ -71,6 +72,7 @@ class Answering(TaskType[Question]):
     network: ClassVar[type[BertForQuestionAnswering]] = BertForQuestionAnswering
     options_class: ClassVar[type[AnswerOptions]] = AnswerOptions
     task_metrics: ClassVar[TaskMetrics] = ANSWERING
+    group_phrase: ClassVar[str] = "are about contexts that are"
 
     max_length: int = 384
     """Maximum number of tokens of a window: question, a part of the context and special tokens."""
@@ -92,6 +94,10 @@ class Answering(TaskType[Question]):
         return read_squad_rows(rows, f"{source.dataset}, {source.split}", str(rows._fingerprint))
 
     @classmethod
+    def write_repaired(cls, source: LabeledSource, options: AnswerOptions, target: Path) -> None:
+        write_repaired(source.files, target)
+
+    @classmethod
     def from_data(cls, data: TaskData[Question], options: AnswerOptions, start: BertConfig) -> Inferred[Question]:
         max_length = min(options.max_length, start.max_position_embeddings)
         overlap = max_length // 3 if options.overlap is None else options.overlap
@@ -104,11 +110,15 @@ class Answering(TaskType[Question]):
             shares = ", ".join(f"{unanswerable[name]:,} of {len(rows):,} {name} questions" for name, rows in parts.items())
             notes.append(f"without an answer: {shares}; the threshold is chosen on the validation questions")
         task_type = cls(max_length, overlap, options.n_best, options.max_answer_tokens, threshold)
-        return Inferred(task_type, notes, [*_check_shared(data), *_check_unanswerable(data, unanswerable)])
+        return Inferred(task_type, notes, _check_unanswerable(data, unanswerable))
 
     @classmethod
     def group(cls, row: Question) -> str:
         return row.context
+
+    @property
+    def reading_options(self) -> AnswerOptions:
+        return AnswerOptions(self.max_length, self.overlap, self.n_best, self.max_answer_tokens)
 
     @property
     def main_metric(self) -> Column:
@@ -185,23 +195,6 @@ class Answering(TaskType[Question]):
 
 def _texts(row: Question) -> list[str]:
     return [answer.text for answer in row.answers or ()]
-
-
-def _check_shared(data: TaskData[Question]) -> list[Finding]:
-    """Find contexts that are in the training and in the validation data."""
-    known = {row.context: row for row in data.validation.rows}
-    shared = [row for row in data.train.rows if row.context in known]
-    if not shared:
-        return []
-    first, other = shared[0], known[shared[0].context]
-    advice = "the score is too high; leave these questions out with --drop-shared"
-    if len(shared) == len(data.train.rows):
-        advice = "the score does not show how well other questions are answered; give other validation data"
-    message = (
-        f"{len(shared):,} of {len(data.train.rows):,} training questions are about contexts of the validation data, the first "
-        f"one that in {other.file}, {other.unit} {other.line}: {advice}"
-    )
-    return [Finding(first.file, first.line, message, unit=first.unit)]
 
 
 def _check_unanswerable(data: TaskData[Question], counts: dict[str, int]) -> list[Finding]:

@@ -83,9 +83,9 @@ def check_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: An
 def check_shared(kind: type[TaskType[Any]], data: TaskData[Any], drop: bool) -> tuple[TaskData[Any], list[Finding]]:
     """Find the rows that are in the training and in the validation data, and leave them out of the training data or not."""
     if not drop:
-        return data, find_shared(data.train, data.validation, kind.group)
+        return data, find_shared(data.train, data.validation, kind.group, kind.group_phrase)
     kept = drop_shared(data.train, data.validation, kind.group)
-    message = f"{len(data.train.rows) - len(kept):,} rows are also in the validation data; they were left out"
+    message = f"{len(data.train.rows) - len(kept):,} rows {kind.group_phrase} also in the validation data; they were left out"
     return TaskData(replace(data.train, rows=kept), data.validation), [Finding(data.train.name, None, message)]
 
 

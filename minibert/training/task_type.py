@@ -97,6 +97,8 @@ class TaskType(ABC, Generic[RowT]):
     """Options of the task on the command line."""
     task_metrics: ClassVar[TaskMetrics]
     """Name of the task in run.json, loss term, and all metrics that its runs can have."""
+    group_phrase: ClassVar[str] = "are"
+    """The verb of a sentence about rows of a `group` that is also in other data: rows … also in the training data."""
 
     @classmethod
     @abstractmethod

@@ -17,6 +17,7 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokeni
 from minibert.training.answering import Answering
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.finetuning import FineTuning, predict
+from minibert.training.finetuning_data import check_shared
 from minibert.training.finetuning_options import AnswerOptions
 from minibert.training.job import Finished, Job, StepDone
 from minibert.training.metrics.answers import squad_v2
@@ -268,10 +269,13 @@ class TestSettings:
             assert not finding.is_error
 
     def test_shared_contexts(self) -> None:
-        [finding] = self.infer(ROWS[:2] + ROWS[4:], ROWS[:3]).findings
-        assert str(finding).startswith("data.json, line 1: 2 of 4 training questions are about contexts of the validation data")
-        [finding] = self.infer(ROWS[:3], ROWS[:3]).findings
-        assert "give other validation data" in finding.message
+        data = TaskData(LabeledData(ROWS[:2] + ROWS[4:], name="train.json"), LabeledData(ROWS[:3], name="dev.json"))
+        _, [finding] = check_shared(Answering, data, drop=False)
+        assert (
+            "3 of 3 rows are about contexts that are also in the training data: lines 1 (data.json, line 1)" in finding.message
+        )
+        dropped, _ = check_shared(Answering, data, drop=True)
+        assert dropped.train.rows == ROWS[4:]
 
     def test_a_model_with_few_positions_has_shorter_windows(self) -> None:
         inferred = self.infer(ROWS[:2], [], MODEL)
@@ -290,9 +294,22 @@ class TestSettings:
         assert config.num_labels == 2
         assert Answering().model_config(config) == config
 
+    def test_options_for_reading(self) -> None:
+        assert Answering(100, 20, 5, 10, 0.5).reading_options == AnswerOptions(100, 20, 5, 10)
+
     def test_a_model_without_a_task_file(self) -> None:
         assert Answering.of_model(self.START) == Answering(384, 128)
         assert Answering.of_model(MODEL) == Answering(32, 10)
+
+
+def test_repaired_copy(tmp_path: Path) -> None:
+    row = {"id": "x", "context": "a b", "question": "c", "answers": {"text": ["b"], "answer_start": [0]}}
+    source, target = tmp_path / "data.jsonl", tmp_path / "copy.jsonl"
+    source.write_text(json.dumps(row))
+    Answering.write_repaired(LabeledSource((source,)), AnswerOptions(), target)
+    assert json.loads(target.read_text())["answers"]["answer_start"] == [2]
+    with pytest.raises(ValueError, match="is the file itself"):
+        Answering.write_repaired(LabeledSource((source,)), AnswerOptions(), source)
 
 
 def test_reading_files_and_datasets(tmp_path: Path) -> None:

@@ -52,8 +52,14 @@ def find_duplicates(rows: Sequence[LocatedT], key: Key[LocatedT], label: Callabl
     return findings
 
 
-def find_shared(train: LabeledData[LocatedT], validation: LabeledData[LocatedT], key: Key[LocatedT]) -> list[Finding]:
-    """Return findings about rows that are in the training and in the validation data. The same data twice is an error."""
+def find_shared(
+    train: LabeledData[LocatedT], validation: LabeledData[LocatedT], key: Key[LocatedT], phrase: str = "are"
+) -> list[Finding]:
+    """Return findings about rows that are in the training and in the validation data. The same data twice is an error.
+
+    Args:
+        phrase: the verb of the message: rows … also in the training data.
+    """
     if train.digest and train.digest == validation.digest and train.rows:
         message = f"contains the same rows as the training data {train.name}; validate on other data"
         return [Finding(validation.name, None, message, is_error=True)]
@@ -65,7 +71,7 @@ def find_shared(train: LabeledData[LocatedT], validation: LabeledData[LocatedT],
         return []
     pairs = ", ".join(f"{row.line} ({place(in_training[key(row)])})" for row in shared[:SHARED_LISTED])
     more = f" and {len(shared) - SHARED_LISTED:,} more" if shared[SHARED_LISTED:] else ""
-    share = f"{len(shared):,} of {len(validation.rows):,} rows are also in the training data"
+    share = f"{len(shared):,} of {len(validation.rows):,} rows {phrase} also in the training data"
     listed = f"{share}: {shared[0].unit}s {pairs}{more}" if shared[0].line is not None else share
     return [Finding(validation.name, None, f"{listed}; --drop-shared leaves them out of the training data")]
 

@@ -2,7 +2,7 @@
 
 import gzip
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,27 @@ def write_repaired(source: LabeledSource, target: Path, columns: TableColumns | 
     Raises: LabeledDataError or CorpusError for a source that is not one file, for a file that cannot be read to its end, and
         for a target with another format. OSError if the target cannot be written.
     """
-    if len(source.files) != 1:
-        raise LabeledDataError("a repaired copy is made of one file: give one training file, and no dataset")
-    [path] = source.files
-    if extension(target) != extension(path):
-        raise LabeledDataError(f"{target}: a repaired copy has the format of {path.name}; choose a name with {extension(path)}")
-    if target.exists() and target.samefile(path):
-        raise LabeledDataError(f"{target}: is the file itself; choose another name for the repaired copy")
+    single_file(source.files, target)
     options = columns or TableColumns()
     reader = TableReader(open_tables(source, options)[0], options, multi_label, is_labeled=True)
     repair = Repair(reader)
     content = repair.text().encode() if isinstance(reader.table, TextTable) else repair.parquet()
     write_atomically(target, gzip.compress(content, mtime=0) if target.suffix == ".gz" else content)
+
+
+def single_file(files: Sequence[Path], target: Path) -> Path:
+    """Return the file of which a repaired copy is made.
+
+    Raises: LabeledDataError if there is not one file, and for a target that is the file itself or has another format.
+    """
+    if len(files) != 1:
+        raise LabeledDataError("a repaired copy is made of one file: give one training file, and no dataset")
+    [path] = files
+    if extension(target) != extension(path):
+        raise LabeledDataError(f"{target}: a repaired copy has the format of {path.name}; choose a name with {extension(path)}")
+    if target.exists() and path.exists() and target.samefile(path):
+        raise LabeledDataError(f"{target}: is the file itself; choose another name for the repaired copy")
+    return path
 
 
 class Repair:

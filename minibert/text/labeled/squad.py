@@ -13,8 +13,9 @@ from typing import Any
 from minibert.files import write_atomically
 from minibert.text.columns import ParquetTable
 from minibert.text.file_formats import extension, read_text
-from minibert.text.labeled.findings import LabeledData, LabeledDataError, refuse_errors
+from minibert.text.labeled.findings import LabeledData, refuse_errors
 from minibert.text.labeled.located_json import JSONSyntaxError, Lines, LocatedObject, json_values
+from minibert.text.labeled.repair import single_file
 from minibert.text.labeled.squad_checks import Question, SquadChecks
 
 
@@ -42,16 +43,16 @@ def read_squad_rows(rows: Iterable[Mapping[str, Any]], name: str, digest: str, l
     return LabeledData(checks.questions, checks.findings, name, digest)
 
 
-def write_repaired(source: Path, target: Path) -> None:
+def write_repaired(sources: Sequence[Path], target: Path) -> None:
     """Write a copy of a SQuAD file in which everything is repaired that can be repaired without ambiguity.
 
     The copy has the structure of the file and all its other fields. What cannot be repaired is as before.
 
-    Raises: CorpusError as `read_squad`; LabeledDataError if the file is not JSON, or `target` has another extension.
+    Raises: CorpusError as `read_squad`; LabeledDataError if there is not one source, if it is not JSON, or if `target` is the
+        source or has another extension.
     """
-    kind, checks = extension(source), SquadChecks(labeled=True)
-    if extension(target) != kind:
-        raise LabeledDataError(f"{target}: its name must end in {kind}, like that of {source}")
+    source, kind = single_file(sources, target), extension(target)
+    checks = SquadChecks(labeled=True)
     documents = [document for document in _check_file(source, checks) if document is not None]
     if not checks.questions:
         refuse_errors(checks.findings)

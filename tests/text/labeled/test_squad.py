@@ -327,7 +327,7 @@ class TestWriteRepaired:
     @pytest.mark.parametrize("question", [question for question, _, _ in REPAIRED.values()], ids=REPAIRED)
     def test_the_copy_needs_no_repair(self, tmp_path: Path, question: str) -> None:
         before = read(tmp_path, squad_file(question))
-        write_repaired(tmp_path / "data.json", tmp_path / "copy.json")
+        write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         after = read_squad([tmp_path / "copy.json"])
         assert [finding for finding in after.findings if not finding.is_error] == []
         assert [(row.id, row.answers) for row in after.rows] == [(row.id, row.answers) for row in before.rows]
@@ -339,7 +339,7 @@ class TestWriteRepaired:
         document["data"][0]["paragraphs"][0]["qas"][1]["answers"][0]["answer_id"] = 5
         document["data"][0]["paragraphs"][0]["qas"][0]["is_impossible"] = False
         read(tmp_path, json.dumps(document))
-        write_repaired(tmp_path / "data.json", tmp_path / "copy.json")
+        write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         document["data"][0]["paragraphs"][0]["qas"][1]["answers"][0]["answer_start"] = 39
         assert json.loads((tmp_path / "copy.json").read_text(encoding="utf-8")) == document
 
@@ -349,31 +349,31 @@ class TestWriteRepaired:
         lines = "\n".join(map(json.dumps, [*rows, rows[0]]))
         (tmp_path / "data.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
         for name in ("data.parquet", "data.jsonl.gz"):
-            write_repaired(tmp_path / name, tmp_path / f"copy-{name}")
+            write_repaired([tmp_path / name], tmp_path / f"copy-{name}")
             data = read_squad([tmp_path / f"copy-{name}"])
             assert data.findings == []
             assert [row.answers for row in data.rows] == [(Answer("Ada", 0),), (Answer("compiler", 39),)]
 
     def test_concatenated_files_become_one(self, tmp_path: Path) -> None:
         read(tmp_path, squad_file(answer("compiler", 39)) + squad_file(answer("notes", 59)))
-        write_repaired(tmp_path / "data.json", tmp_path / "copy.json")
+        write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         data = read_squad([tmp_path / "copy.json"])
         assert data.findings == []
         assert [row.id for row in data.rows] == ["a", "b", "b-2"]
 
     def test_what_cannot_be_repaired_is_kept(self, tmp_path: Path) -> None:
         read(tmp_path, squad_file(answer("Babbage", 0) + "," + answer("compiler", 0).replace('"b"', '"c"')))
-        write_repaired(tmp_path / "data.json", tmp_path / "copy.json")
+        write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         data = read_squad([tmp_path / "copy.json"])
         assert [finding.message[:33] for finding in data.findings] == ["question 'b': the answer 'Babbage"]
 
     def test_refusals(self, tmp_path: Path) -> None:
         read(tmp_path, squad_file(answer("compiler", 0)))
-        with pytest.raises(LabeledDataError, match=r"its name must end in \.json, like that of"):
-            write_repaired(tmp_path / "data.json", tmp_path / "copy.jsonl")
+        with pytest.raises(LabeledDataError, match="has the format of data.json"):
+            write_repaired([tmp_path / "data.json"], tmp_path / "copy.jsonl")
         read(tmp_path, '{"data"')
         with pytest.raises(LabeledDataError, match="line 1: is not JSON"):
-            write_repaired(tmp_path / "data.json", tmp_path / "copy.json")
+            write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         assert not (tmp_path / "copy.json").exists()
 
 
