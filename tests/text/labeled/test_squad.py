@@ -369,7 +369,7 @@ class TestWriteRepaired:
 
     def test_refusals(self, tmp_path: Path) -> None:
         read(tmp_path, squad_file(answer("compiler", 0)))
-        with pytest.raises(LabeledDataError, match="has the format of data.json"):
+        with pytest.raises(LabeledDataError, match=r"has the format of data\.json"):
             write_repaired([tmp_path / "data.json"], tmp_path / "copy.jsonl")
         read(tmp_path, '{"data"')
         with pytest.raises(LabeledDataError, match="line 1: is not JSON"):
