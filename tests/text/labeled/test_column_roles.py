@@ -1,0 +1,117 @@
+"""Columns of labeled tables: found by their names, chosen with options, and refused if it is not clear."""
+
+from pathlib import Path
+
+import pytest
+
+from minibert.text.file_formats import CorpusError
+from minibert.text.labeled.column_roles import ColumnRoles, find_roles
+from minibert.text.labeled.options import TableColumns
+from tests.text.labeled.table_files import ROWS, cells, read, write
+
+
+def roles(names: str, is_labeled: bool = True, **options: str) -> ColumnRoles:
+    return find_roles(names.split(), TableColumns(**options), is_labeled, "a.tsv, line 1")
+
+
+@pytest.mark.parametrize(
+    ("names", "used"),
+    [
+        ("sentence label", "sentence label"),  # SST-2
+        ("index sentence1 sentence2 label", "sentence1 sentence2 label"),  # RTE
+        ("index genre filename year old_index source1 source2 sentence1 sentence2 score", "sentence1 sentence2 score"),  # STS-B
+        ("id qid1 qid2 question1 question2 is_duplicate", "question1 question2 is_duplicate"),  # QQP
+        ("premise hypothesis label idx", "premise hypothesis label"),  # MNLI, on the hub
+        ("index question sentence label", "question sentence label"),  # QNLI
+        (
+            "gold_label sentence1_parse sentence2_parse sentence1 sentence2 label1",
+            "sentence1 sentence2 gold_label",
+        ),
+        ("text label", "text label"),
+        ("Label Text", "Text Label"),
+        ("phrase label", "phrase label"),  # the only other column
+        ("text mood", "text mood"),
+        ("question label", "question label"),
+        ("label _ text", "text label"),
+        ("text labels id", "text labels"),
+    ],
+)
+def test_columns_with_known_names(names: str, used: str) -> None:
+    found = roles(names)
+    assert " ".join(found.used) == used
+    assert all(name in "; ".join(found.reasons) for name in found.used)
+
+
+def test_columns_of_mrpc() -> None:
+    names = ["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"]
+    assert find_roles(names, TableColumns(), True, "").used == ("#1 String", "#2 String", "Quality")
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        ({"text_column": "b"}, "b label"),
+        ({"text_column": "b", "pair_column": "a", "label_column": "c"}, "b a c"),
+        ({"pair_column": "a"}, "text a label"),
+        ({"label_column": "c"}, "text c"),
+        ({"label_column": "a, b"}, "text a b"),
+    ],
+)
+def test_chosen_columns(options: dict[str, str], used: str) -> None:
+    found = roles("a b c text label", **options)
+    assert " ".join(found.used) == used
+    assert "as given" in "; ".join(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        ("text score label", {}, r"line 1: has several columns that may be the label: 'score', 'label'; .*--label-column"),
+        ("title text label", {}, r"several columns that may be the text: 'title', 'text'; .*--text-column"),
+        ("sentence1 sentence2 premise hypothesis label", {}, "several columns that may be the text"),
+        ("a b c", {}, r"no column with a known name of a text; its columns: 'a', 'b', 'c'\. .*--text-column; .*--columns"),
+        ("text a b", {}, "no column with a known name of a label; .*--label-column"),
+        ("text label", {"text_column": "txt"}, "has no column 'txt' for the text; its columns: 'text', 'label'"),
+        ("text label", {"label_column": "text", "text_column": "text"}, "has no column 'text' for the text"),
+        ("text a a", {"label_column": "a"}, "has 2 columns 'a'"),
+        ("text;label", {}, "seem to be separated by ';'"),
+    ],
+)
+def test_a_choice_that_is_not_clear_is_an_error_that_names_an_option(names: str, options: dict[str, str], message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        roles(names, **options)
+
+
+def test_texts_without_labels_need_no_column_of_labels() -> None:
+    assert roles("id text", is_labeled=False).used == ("text",)
+    assert roles("text label", is_labeled=False).used == ("text",)
+
+
+def test_names_for_files_without_header(tmp_path: Path) -> None:
+    """IMDB and CoLA have none. The first line is a row, unless it is a header after all."""
+    path = tmp_path / "data.tsv"
+    rows = "1\tx\tgood\n0\ty\tbad\n"
+    path.write_text(rows)
+    assert cells(read(path, columns="label, _, text")) == [["good", "1"], ["bad", "0"]]
+    path.write_text(f"Label\tid\tText\n{rows}")
+    data = read(path, columns="label,_,text")
+    assert cells(data) == [["good", "1"], ["bad", "0"]]
+    assert [(finding.line, finding.is_repaired) for finding in data.findings] == [(1, True)]
+    errors = read(write(tmp_path, ".csv", ROWS), columns="a,text,label").errors
+    assert {error.message.partition(";")[0] for error in errors} == {"has 2 columns instead of 3"}
+
+
+def test_columns_that_have_names_get_no_others(tmp_path: Path) -> None:
+    for kind in (".jsonl", ".parquet"):
+        with pytest.raises(ValueError, match=r"its columns have names; .*leave out --columns"):
+            read(write(tmp_path, kind, ROWS), columns="text,label")
+
+
+def test_files_of_other_kinds(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x\n")
+    with pytest.raises(ValueError, match=r"a\.txt: its name must end in \.jsonl, \.csv, \.tsv, \.parquet"):
+        read(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match=r"is a folder; .*--dataset"):
+        read(tmp_path)
+    with pytest.raises(ValueError, match=r"nowhere\.tsv: cannot be read"):
+        read(tmp_path / "nowhere.tsv")

@@ -1,0 +1,125 @@
+"""Names of classes: their order, the names of a checkpoint, and classes without examples."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibert.text.labeled.findings import LabeledData, LabeledDataError
+from minibert.text.labeled.label_names import check_labels, label_order, labels_to_score, labels_to_train
+from minibert.text.labeled.text_rows import TextRow
+
+MNLI = ("contradiction", "entailment", "neutral")
+HUGGING_FACE = ("entailment", "neutral", "contradiction")
+
+
+@given(st.lists(st.integers() | st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_labels_that_are_numbers_are_in_the_order_of_their_values(numbers: list[float]) -> None:
+    labels = [str(number) for number in numbers]
+    values = [float(label) for label in label_order(labels)]
+    assert values == sorted(values)
+    assert {*label_order(labels)} == {*labels}
+
+
+def test_order_of_labels() -> None:
+    assert label_order(["10", "9", "100"]) == ("9", "10", "100")
+    assert label_order([f"{2**60 + 1}", f"{2**60}"]) == (f"{2**60}", f"{2**60 + 1}")
+    assert label_order(["b", "A", "a", "b"]) == ("A", "a", "b")
+    assert label_order(["10", "9", "x"]) == ("10", "9", "x")
+    assert label_order([]) == ()
+
+
+def test_labels_of_a_checkpoint_are_matched_by_name_and_keep_their_order() -> None:
+    match = labels_to_train({*MNLI}, HUGGING_FACE)
+    assert match.labels == HUGGING_FACE
+    assert not match.names
+    assert "order of the checkpoint" in match.note
+    assert labels_to_train({"neutral", "entailment"}, HUGGING_FACE).labels == HUGGING_FACE
+    assert labels_to_score({"neutral"}, HUGGING_FACE).labels == HUGGING_FACE
+
+
+def test_names_that_differ_in_case_are_the_same_if_that_is_clear() -> None:
+    match = labels_to_train({"positive", "Negative "}, ("NEGATIVE", "POSITIVE"))
+    assert match.labels == ("NEGATIVE", "POSITIVE")
+    assert match.names == {"positive": "POSITIVE", "Negative ": "NEGATIVE"}
+    assert "'positive' is 'POSITIVE'" in match.note
+    assert match.rename(TextRow("x", label="positive")) == TextRow("x", label="POSITIVE")
+    assert match.rename(TextRow("x", label=("positive", "other"))) == TextRow("x", label=("POSITIVE", "other"))
+
+
+@pytest.mark.parametrize(("found", "stored"), [({"Pos", "pos"}, ("POS", "NEG")), ({"pos"}, ("POS", "Pos"))])
+def test_names_that_differ_in_case_are_not_matched_if_that_is_not_clear(found: set[str], stored: tuple[str, ...]) -> None:
+    assert labels_to_train(found, stored).labels == label_order(found)
+    with pytest.raises(LabeledDataError, match="labels of the data"):
+        labels_to_score(found, stored)
+
+
+@pytest.mark.parametrize("choose", [labels_to_train, labels_to_score])
+def test_numbers_are_never_matched_with_names_by_their_order(choose) -> None:
+    """A good MNLI model scores 4% if its classes are taken in another order."""
+    with pytest.raises(LabeledDataError, match=r"numbers '0', '1', '2', .*names: 'entailment'.*--label-names 0=NAME,1=NAME"):
+        choose({"0", "1", "2"}, HUGGING_FACE)
+
+
+def test_other_labels_need_a_new_output_layer() -> None:
+    match = labels_to_train({"neg", "pos"}, HUGGING_FACE)
+    assert match.labels == ("neg", "pos")
+    assert "'neg', 'pos'" in match.note
+    assert "'entailment', 'neutral', 'contradiction'" in match.note
+    assert labels_to_train({"entailment", "not_entailment"}, HUGGING_FACE).labels == ("entailment", "not_entailment")
+
+
+def test_a_model_is_not_scored_on_labels_of_which_it_has_none() -> None:
+    with pytest.raises(LabeledDataError, match="'neg', 'pos', and those of the model 'entailment', 'neutral', 'contradiction'"):
+        labels_to_score({"neg", "pos"}, HUGGING_FACE)
+
+
+def test_placeholders_are_no_names() -> None:
+    """LABEL_0 and LABEL_1 are what every config without names has."""
+    assert labels_to_train({"neg", "pos"}, ("LABEL_0", "LABEL_1")).labels == ("neg", "pos")
+    assert labels_to_train({"LABEL_0", "LABEL_1"}, ("LABEL_0", "LABEL_1")).labels == ("LABEL_0", "LABEL_1")
+    match = labels_to_score({"0", "1"}, ("LABEL_0", "LABEL_1"))
+    assert match.names == {"0": "LABEL_0", "1": "LABEL_1"}
+    assert "no names" in match.note
+    with pytest.raises(LabeledDataError, match=r"--label-names neg=NAME,pos=NAME"):
+        labels_to_score({"neg", "pos"}, ("LABEL_0", "LABEL_1"))
+
+
+def test_numbers_of_a_model_are_its_names() -> None:
+    assert labels_to_score({"1", "0"}, ("0", "1")).names == {}
+    assert labels_to_train({"2", "1"}, ("0", "1", "2")).labels == ("0", "1", "2")
+
+
+def data(*labels: str | tuple[str, ...], name: str = "train.tsv") -> LabeledData[TextRow]:
+    rows = [TextRow(f"text {line}", label=label, line=line, file=name) for line, label in enumerate(labels, start=2)]
+    return LabeledData(rows, name=name)
+
+
+def messages(train: LabeledData[TextRow], validation: LabeledData[TextRow]) -> list[str]:
+    return [str(finding) for finding in check_labels(train, validation)]
+
+
+def test_classes_without_faults_give_no_findings() -> None:
+    assert messages(data("a", "b", "a", "b"), data("a", "b")) == []
+    assert messages(data("a", "b", "a", "b"), data()) == []
+
+
+def test_one_class_only_is_an_error() -> None:
+    [finding] = check_labels(data("a", "a"), data())
+    assert finding.is_error
+    assert "all rows have the label 'a'" in finding.message
+    assert not any(finding.is_error for finding in check_labels(data(("a",), ("a",)), data()))  # none, or a
+    assert messages(data("a", "b", "a", "b"), data("a", "a", name="v.tsv")) == ["v.tsv: all rows have the label 'a'"]
+
+
+def test_a_class_with_one_example() -> None:
+    assert messages(data("a", "b", "a"), data()) == ["train.tsv, line 3: is the only text with the label 'b'"]
+    many = messages(data("a", "a", *map(str, range(30))), data())
+    assert len(many) == 6
+    assert "25 more labels have only one text" in many[-1]
+
+
+def test_a_label_that_is_only_in_the_validation_data() -> None:
+    [message] = messages(data("a", "b", "a", "b"), data("a", "c", "c", name="v.tsv"))
+    assert message == "v.tsv, line 3: the label 'c' is not in the training data; predictions for it count as wrong (2 rows)"
+    [message] = messages(data("a", "b", "a", "b"), data("a", "B", name="v.tsv"))
+    assert "the training data have 'b'" in message
