@@ -12,7 +12,7 @@ from minibert.commands.terminal import report as warn
 from minibert.commands.terminal import say, styled
 from minibert.commands.training import create_folder
 from minibert.printable import printable
-from minibert.text.labeled.options import LabeledSource, TableColumns
+from minibert.text.labeled.options import LabeledSource, TableColumns, WordColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,7 @@ class Evaluate:
     split: str = "validation"
     """Split of the dataset."""
     table: TableColumns = field(default_factory=TableColumns)
+    words: WordColumns = field(default_factory=WordColumns)
     positive_class: Annotated[str | None, arg(metavar="CLASS")] = None
     """Class whose F1 is computed. Default: the second one, if there are two."""
     resamples: int = 1000

@@ -10,7 +10,7 @@ from minibert.commands.errors import UsageError
 from minibert.commands.terminal import say, shell_command
 from minibert.commands.training import run_training
 from minibert.text.labeled.options import LabeledDataOptions
-from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions
+from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions, TagOptions
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 
 if TYPE_CHECKING:
@@ -74,7 +74,20 @@ class FinetuneAnswer(Finetune):
     answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
-TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassify, FinetuneAnswer)}
+@dataclass(frozen=True)
+class FinetuneTag(Finetune):
+    """Fine-tune a BERT to tag the words of sentences, such as named entities.
+
+    The data are CoNLL files (optionally .gz): a word and its columns on each line, the tag in the last column, and a blank line
+    after each sentence. Tags in IOB1, IOBES and other schemes are converted to BIO. The score is entity-level F1, as in the
+    script conlleval. The result is a checkpoint that transformers can load.
+    """
+
+    task: ClassVar[str] = "tag"
+    tag: TagOptions = field(default_factory=TagOptions)
+
+
+TASKS: dict[str, type[Finetune]] = {kind.task: kind for kind in (FinetuneClassify, FinetuneTag, FinetuneAnswer)}
 """The options class of each task."""
 
 

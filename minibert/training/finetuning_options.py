@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from minibert.text.labeled.options import TableColumns, check_windows
+from minibert.text.labeled.options import TableColumns, WordColumns, check_windows
 from minibert.text.options import MAX_LENGTH, Cut, InvalidOption
 
 
@@ -48,6 +48,26 @@ class AnswerOptions:
         for name in ("n_best", "max_answer_tokens"):
             if getattr(self, name) < 1:
                 raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class TagOptions:
+    """Tagging of words, such as named entities."""
+
+    words: WordColumns = field(default_factory=WordColumns)
+    max_length: int = 128
+    """Maximum number of tokens of a window, including special tokens. A longer sentence is cut into several windows."""
+    overlap: int | None = None
+    """Number of tokens that a window shares with the one before. None: a quarter of the maximum length. Each word is predicted
+    in the window in which it has the most context."""
+
+    def __post_init__(self) -> None:
+        check_max_length(self.max_length)
+        if self.overlap is not None and not 0 <= self.overlap < self.max_length - 2:
+            raise InvalidOption(
+                f"overlap {self.overlap}: must be at least 0 and below {self.max_length - 2}, the tokens of a window without "
+                "[CLS] and [SEP]"
+            )
 
 
 def check_max_length(max_length: int) -> None:

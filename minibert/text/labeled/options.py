@@ -122,3 +122,13 @@ class TableColumns:
         """The names of labels."""
         pairs = (text.partition("=") for text in (self.label_names or "").split(",") if text)
         return {label.strip(): name.strip() for label, _, name in pairs}
+
+
+@dataclass(frozen=True)
+class WordColumns:
+    """Columns of the words and their tags. By default they are found, and printed."""
+
+    word_column: str | None = None
+    """Column of the words: its number in CoNLL files, from 1 (-1 is the last one); its name in JSONL, Parquet and datasets."""
+    tag_column: str | None = None
+    """Column of the tags, by number or name as above. By default, the last column of a CoNLL file."""

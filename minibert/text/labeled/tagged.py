@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from minibert.text.labeled.duplicates import text_key
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.tag_schemes import OUTSIDE, Scheme, detect_scheme, entities_of, parse_tag, to_bio
 from minibert.text.labeled.tag_spellings import read_spellings
@@ -30,6 +31,11 @@ class TaggedSentence:
     """Path of the file, or name of the dataset."""
     unit: Literal["line", "row"] = "line"
     """What `line` counts."""
+
+
+def sentence_key(row: TaggedSentence) -> str:
+    """Return what sentences with the same words have in common."""
+    return text_key(" ".join(row.words))
 
 
 @dataclass

@@ -75,7 +75,7 @@ def measure_counts(
     return measure(metric, value, lambda times: function(rows.weighted_sum(times)), note, undefined)
 
 
-def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+def ratio(numerator: FloatArray | np.float64, denominator: FloatArray | np.float64) -> FloatArray:
     """Divide element by element. 0 / 0 is undefined, NaN."""
     with np.errstate(invalid="ignore"):
         return np.asarray(numerator / denominator)

@@ -9,23 +9,37 @@ are valid:
 - strict: seqeval's `mode="strict"`. Only a sequence that is valid in the scheme is an entity, such as B-PER I-PER in BIO.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from minibert.text.labeled.tag_schemes import SCHEMES, Entity, entities_of, parse_tag
+import numpy as np
 
+from minibert.text.labeled.tag_schemes import OUTSIDE, SCHEMES, Entity, entities_of, parse_tag
+from minibert.training.metrics.counts import Counts, macro_f1, measure_counts, micro_f1, ratio, total
+from minibert.training.metrics.measurement import FloatArray, Measurement
+from minibert.training.records import Column
+
+ENTITY_F1 = Column("entity F1 (conlleval)", "validation_entity_f1", ".1%")
+ALWAYS_O_F1 = Column("entity F1 of always O", "validation_always_o_entity_f1", ".1%")
+PRECISION = Column("precision", "validation_entity_precision", ".1%")
+RECALL = Column("recall", "validation_entity_recall", ".1%")
+STRICT_F1 = Column("entity F1 (strict)", "validation_strict_entity_f1", ".1%")
+MACRO_F1 = Column("macro entity F1", "validation_macro_entity_f1", ".1%")
+TAG_ACCURACY = Column("tag accuracy", "validation_tag_accuracy", ".1%")
+ALWAYS_O_ACCURACY = Column("tag accuracy of always O", "validation_always_o_tag_accuracy", ".1%")
 NO_TYPE = "_"
 """Type of the entities of tags without a type, such as B and I, as in seqeval."""
+Sentences = Sequence[Sequence[str]]
+"""The tags of each sentence."""
 
 
 class EntityCounts(NamedTuple):
     """Numbers of entities, and the scores computed from them. A score without entities is 0, as in seqeval."""
 
-    correct: int = 0
-    predicted: int = 0
-    gold: int = 0
+    correct: int
+    predicted: int
+    gold: int
 
     @property
     def precision(self) -> float:
@@ -49,11 +63,8 @@ class EntityScores:
 
     types: dict[str, EntityCounts]
     """The counts of each type that is in the gold or the predicted tags, in alphabetical order."""
-
-    @property
-    def micro(self) -> EntityCounts:
-        """The counts of all types together. Their F1 is "the" entity F1 of a tagger."""
-        return EntityCounts(*map(sum, zip(*self.types.values(), strict=True)))
+    micro: EntityCounts
+    """The counts of all types together. Their F1 is "the" entity F1 of a tagger."""
 
     @property
     def macro_f1(self) -> float:
@@ -61,14 +72,10 @@ class EntityScores:
         return sum(counts.f1 for counts in self.types.values()) / len(self.types) if self.types else 0.0
 
 
-def entity_scores(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], strict: bool = False, scheme: str = "BIO"
-) -> EntityScores:
+def entity_scores(gold: Sentences, predicted: Sentences, strict: bool = False, scheme: str = "BIO") -> EntityScores:
     """Compare the entities of predicted and gold tags, over all sentences. Equal to seqeval.
 
     Args:
-        gold: the tags of each sentence.
-        predicted: the predicted tags of each sentence.
         strict: the definition of an entity; see above.
         scheme: scheme of the tags, BIO or IOBES. It makes a difference only if `strict` is true.
 
@@ -77,30 +84,35 @@ def entity_scores(
     Raises: ValueError for a tag without a scheme, and if the gold and the predicted tags differ in number.
 
     >>> scores = entity_scores([["B-PER", "I-PER", "O", "B-LOC"]], [["B-PER", "I-PER", "O", "I-ORG"]])
-    >>> scores.micro, round(scores.micro.f1, 3)
+    >>> scores.micro, scores.micro.f1
     (EntityCounts(correct=1, predicted=2, gold=2), 0.5)
     """
-    correct, found, expected = Counter[str](), Counter[str](), Counter[str]()
-    for gold_entities, predicted_entities in entity_pairs(gold, predicted, strict, scheme):
-        expected.update(entity.type for entity in gold_entities)
-        found.update(entity.type for entity in predicted_entities)
-        correct.update(entity.type for entity in gold_entities & predicted_entities)
-    return EntityScores({name: EntityCounts(correct[name], found[name], expected[name]) for name in sorted(found | expected)})
+    types, rows = entity_counts(gold, predicted, strict, scheme)
+    counts = total(rows)
+    by_type = [EntityCounts(*map(int, numbers)) for numbers in zip(*counts, strict=True)]
+    return EntityScores(dict(zip(types, by_type, strict=True)), EntityCounts(*map(int, counts.micro)))
 
 
-def entity_pairs(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], strict: bool = False, scheme: str = "BIO"
-) -> list[tuple[set[Entity], set[Entity]]]:
-    """Return the gold and the predicted entities of each sentence. The arguments and errors are those of `entity_scores`."""
+def entity_counts(gold: Sentences, predicted: Sentences, strict: bool = False, scheme: str = "BIO") -> tuple[list[str], Counts]:
+    """Count the entities of each sentence. The arguments and errors are those of `entity_scores`.
+
+    Returns: the types of the entities, and the counts by sentence and type.
+    """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} sentences have gold tags, but {len(predicted)} have predicted tags")
-    for number, (gold_tags, predicted_tags) in enumerate(zip(gold, predicted, strict=True)):
-        if len(gold_tags) != len(predicted_tags):
-            raise ValueError(f"sentence {number} has {len(gold_tags)} gold tags, but {len(predicted_tags)} predicted tags")
-    return [
-        (_entities(gold_tags, strict, scheme), _entities(predicted_tags, strict, scheme))
-        for gold_tags, predicted_tags in zip(gold, predicted, strict=True)
-    ]
+    pairs = [*zip(gold, predicted, strict=True)]
+    for number, (one, other) in enumerate(pairs):
+        if len(one) != len(other):
+            raise ValueError(f"sentence {number} has {len(one)} gold tags, but {len(other)} predicted tags")
+    entities = [(_entities(one, strict, scheme), _entities(other, strict, scheme)) for one, other in pairs]
+    types = sorted({entity.type for one, other in entities for entity in one | other})
+    column = {name: number for number, name in enumerate(types)}
+    counts = Counts(*(np.zeros((len(pairs), len(types))) for _ in range(3)))
+    for row, (expected, found) in enumerate(entities):
+        for table, group in zip(counts, (expected & found, found, expected), strict=True):
+            for entity in group:
+                table[row, column[entity.type]] += 1
+    return types, counts
 
 
 def _entities(tags: Sequence[str], strict: bool, scheme: str) -> set[Entity]:
@@ -114,3 +126,45 @@ def _entities(tags: Sequence[str], strict: bool, scheme: str) -> set[Entity]:
             if positions[entity.start : entity.end] == SCHEMES[scheme](entity.end - entity.start, False, False)
         ]
     return set(entities)
+
+
+def precision(counts: Counts) -> FloatArray:
+    """Share of the predicted entities of all types that are correct; NaN without any."""
+    return ratio(counts.micro.correct, counts.micro.predicted)
+
+
+def recall(counts: Counts) -> FloatArray:
+    """Share of the gold entities of all types that are predicted; NaN without any."""
+    return ratio(counts.micro.correct, counts.micro.gold)
+
+
+def measure_entities(gold: Sentences, predicted: Sentences, scheme: str = "BIO") -> list[Measurement]:
+    """Measure predicted tags: entity F1 by both definitions, and the share of correct tags, with the scores of always O.
+
+    Args:
+        gold: the tags of each sentence, valid in the scheme.
+        scheme: scheme of the tags, BIO or IOBES.
+    """
+    always_o = [[OUTSIDE] * len(tags) for tags in gold]
+    rows, strict_rows, trivial = (
+        entity_counts(gold, tags, strict, scheme)[1]
+        for tags, strict in ((predicted, False), (predicted, True), (always_o, False))
+    )
+    none = "there are no entities"
+    return [
+        measure_counts(ENTITY_F1, rows, micro_f1, undefined=none),
+        measure_counts(ALWAYS_O_F1, trivial, micro_f1, undefined=none),
+        measure_counts(PRECISION, rows, precision, undefined="no entity is predicted"),
+        measure_counts(RECALL, rows, recall, undefined=none),
+        measure_counts(STRICT_F1, strict_rows, micro_f1, undefined=none),
+        measure_counts(MACRO_F1, rows, macro_f1, undefined=none),
+        measure_counts(TAG_ACCURACY, _tag_counts(gold, predicted), recall, undefined="there are no words"),
+        measure_counts(ALWAYS_O_ACCURACY, _tag_counts(gold, always_o), recall, undefined="there are no words"),
+    ]
+
+
+def _tag_counts(gold: Sentences, predicted: Sentences) -> Counts:
+    """Count the correct tags and all tags of each sentence (sentences, 1)."""
+    correct = [sum(map(str.__eq__, one, other)) for one, other in zip(gold, predicted, strict=True)]
+    words = np.array([[len(tags)] for tags in gold], dtype=np.float64).reshape(-1, 1)
+    return Counts(np.array(correct, dtype=np.float64).reshape(-1, 1), words, words)

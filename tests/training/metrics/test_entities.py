@@ -2,13 +2,14 @@
 
 import warnings
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2, IOBES
 
-from minibert.training.metrics.entities import entity_scores
+from minibert.training.metrics.entities import entity_scores, measure_entities
 
 TYPES = ["PER", "LOC", "geo-loc", "I", "B-PER", "o", "人名"]
 
@@ -55,20 +56,20 @@ def assert_equal(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, 
         assert ours == {"micro avg": {"precision": 0, "recall": 0, "f1-score": 0, "support": 0}}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tagged("BIES"))
 @example(([["I-PER", "I-LOC", "B-LOC", "I-PER"]], [["I-PER", "I-PER", "B-LOC", "E-LOC"]]))
 def test_conlleval_scores_equal_seqeval(sentences) -> None:
     assert_equal(our_scores(*sentences), seqeval_scores(*sentences))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tagged("BI"))
 def test_strict_scores_of_bio_equal_seqeval(sentences) -> None:
     assert_equal(our_scores(*sentences, strict=True), seqeval_scores(*sentences, mode="strict", scheme=IOB2))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tagged("BIES"))
 def test_strict_scores_of_iobes_equal_seqeval(sentences) -> None:
     ours = our_scores(*sentences, strict=True, scheme="IOBES")
@@ -114,3 +115,44 @@ def test_scores_without_entities_are_zero() -> None:
 def test_unusable_tags_are_refused(gold, predicted, message) -> None:
     with pytest.raises(ValueError, match=message):
         entity_scores(gold, predicted)
+
+
+GOLD = [["B-PER", "I-PER", "O", "O"], ["O", "O"], ["B-LOC", "O", "B-PER"]]
+PREDICTED = [["I-PER", "I-PER", "O", "O"], ["O", "B-LOC"], ["B-LOC", "O", "O"]]
+
+
+def test_measured_metrics_of_sentences() -> None:
+    values = {each.metric.name: each.value for each in measure_entities(GOLD, PREDICTED)}
+    assert [*values][:2] == ["entity_f1", "always_o_entity_f1"]
+    assert values == pytest.approx(
+        {
+            "entity_f1": 2 / 3,
+            "always_o_entity_f1": 0,
+            "entity_precision": 2 / 3,
+            "entity_recall": 2 / 3,
+            "strict_entity_f1": 2 / 5,
+            "macro_entity_f1": 2 / 3,
+            "tag_accuracy": 6 / 9,
+            "always_o_tag_accuracy": 5 / 9,
+        }
+    )
+
+
+def test_metrics_of_resampled_sentences_equal_those_of_repeated_ones() -> None:
+    times = np.array([2.0, 0.0, 1.0])
+    repeated = [[each[0], each[0], each[2]] for each in (GOLD, PREDICTED)]
+    for resampled, again in zip(measure_entities(GOLD, PREDICTED), measure_entities(*repeated), strict=True):
+        assert resampled.resampled(times[None])[0] == pytest.approx(again.value)
+
+
+def test_metrics_without_entities_are_undefined() -> None:
+    """They are neither 0 nor perfect: there is nothing to find. The accuracy of tags is defined."""
+    values = {each.metric.name: each.value for each in measure_entities([["O", "O"]], [["O", "O"]])}
+    assert values["entity_f1"] is None
+    assert values["tag_accuracy"] == 1
+    assert all(each.value is None and each.note for each in measure_entities([], []))
+
+
+def test_predictions_in_iobes_are_compared_strictly_in_iobes() -> None:
+    values = {each.metric.name: each.value for each in measure_entities([["B-X", "E-X"]], [["B-X", "I-X"]], "IOBES")}
+    assert (values["entity_f1"], values["strict_entity_f1"]) == (1, 0)
