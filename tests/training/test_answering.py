@@ -78,14 +78,15 @@ def run_job(task: FineTuning[Question], out: Path, **options: object) -> list:
     return list(Job(lambda folder, create: task, output, CPU, SINGLE_PROCESS).events())
 
 
-class TestRun:
-    @pytest.fixture(scope="class")
-    def trained(self, tmp_path_factory) -> Path:
-        out = tmp_path_factory.mktemp("answering") / "run"
-        events = run_job(make_task(), out)
-        assert isinstance(events[-1], Finished)
-        return out
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("answering") / "run"
+    events = run_job(make_task(), out)
+    assert isinstance(events[-1], Finished)
+    return out
 
+
+class TestRun:
     def test_a_small_model_learns_its_questions_by_heart(self, trained: Path) -> None:
         """Every answer is right, also those of unanswerable questions, in a context of several windows."""
         model = BertForQuestionAnswering.from_pretrained(trained)
