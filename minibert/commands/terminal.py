@@ -80,10 +80,14 @@ def say_code(code: str) -> None:
     )
 
 
-def say_json(value: object) -> None:
-    """Print JSON. Infinities and NaN, which JSON lacks, become strings. Characters that cannot be shown are escaped."""
+def say_json(value: object, indent: int | None = 2) -> None:
+    """Print JSON. Infinities and NaN, which JSON lacks, become strings. Characters that cannot be shown are escaped.
+
+    Args:
+        indent: number of spaces of each level; None prints one line, as in JSONL.
+    """
     is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
-    say(json.dumps(_finite(value), indent=2, ensure_ascii=not is_utf8, allow_nan=False))
+    say(json.dumps(_finite(value), indent=indent, ensure_ascii=not is_utf8, allow_nan=False))
 
 
 def shell_command(*words: object) -> str:

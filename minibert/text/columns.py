@@ -216,14 +216,14 @@ class JsonlTable(TextTable):
 
     def records(self, columns: Sequence[str] | None = None) -> Iterator[Record]:
         for number, line in self.lines():
-            values, fault = _parse_object(line) if line.strip() else ({}, "")
+            values, fault = parse_object(line) if line.strip() else ({}, "")
             yield Record(number, values, fault, line)
 
     def rewrite(self, record: Record, changes: Mapping[str, str | list[str]]) -> str:
         return json.dumps({**record.values, **changes}, ensure_ascii=False) + "\n"
 
 
-def _parse_object(line: str) -> tuple[dict[str, Any], str]:
+def parse_object(line: str) -> tuple[dict[str, Any], str]:
     """Parse a line of JSONL. Returns: its values and its fault. One of them is empty."""
     try:
         row = json.loads(line, object_pairs_hook=_unique_keys)

@@ -1,7 +1,7 @@
 """Fine-tuning for sequence classification and regression: labels of a text or a pair (Devlin et al. 2019, section 4.1)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -15,12 +15,14 @@ from torch import Tensor
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy
 from minibert.model import BertConfig, BertForSequenceClassification
 from minibert.text.builtin import builtin_corpus
+from minibert.text.columns import text_fault
+from minibert.text.labeled.column_roles import find_roles
 from minibert.text.labeled.examples import Example, LabeledBatch, Target
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
 from minibert.text.labeled.label_names import LabelMatch, check_labels, has_names, label_order, labels_to_score, labels_to_train
 from minibert.text.labeled.label_reader import labels_of
 from minibert.text.labeled.label_values import number
-from minibert.text.labeled.options import LabeledSource
+from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.problem_types import ProblemType, infer_problem
 from minibert.text.labeled.repair import write_repaired
 from minibert.text.labeled.tables import read_table, row_key
@@ -92,6 +94,7 @@ class Classification(TaskType[TextRow]):
     task_metrics: ClassVar[TaskMetrics] = CLASSIFICATION
 
     options_class: ClassVar[type[ClassifyOptions]] = ClassifyOptions
+    input_fields: ClassVar[tuple[str, ...]] = ("text", "pair")
 
     labels: tuple[str, ...]
     """Names of the classes, in the order of the logits. For regression, the name of the number."""
@@ -163,6 +166,18 @@ class Classification(TaskType[TextRow]):
     def reading_options(self) -> ClassifyOptions:
         is_multi_label, is_regression = (self.problem_type == each for each in ("multi_label_classification", "regression"))
         return ClassifyOptions(multi_label=is_multi_label, regression=is_regression)
+
+    @classmethod
+    def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
+        return dict(zip(cls.input_fields, find_roles(names, columns, is_labeled=False, location=location).texts, strict=False))
+
+    @classmethod
+    def input_row(cls, values: Mapping[str, Any]) -> TextRow:
+        first, second = cls.input_fields
+        for name in (first, *([second] if values.get(second) is not None else [])):
+            if fault := text_fault(values, name) or (f"the {name!r} is null" if values[name] is None else ""):
+                raise ValueError(fault)
+        return TextRow(values[first], values.get(second))
 
     def to_score(self, data: LabeledData[TextRow]) -> LabeledData[TextRow]:
         findings = [*data.findings, *infer_problem(data.rows, self.problem_type).findings]

@@ -18,7 +18,7 @@ from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
-from minibert.text.labeled.options import LabeledSource
+from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.training.metrics.results import Results
 from minibert.training.objective import LossSum, count_targets
 from minibert.training.records import Column, TaskMetrics
@@ -95,6 +95,8 @@ class TaskType(ABC, Generic[RowT]):
     """The network that is trained."""
     options_class: ClassVar[type[Any]]
     """Options of the task on the command line."""
+    input_fields: ClassVar[tuple[str, ...]]
+    """Names of the inputs of a row, in the order in which a line of text contains them, with tabs between them."""
     task_metrics: ClassVar[TaskMetrics]
     """Name of the task in run.json, loss term, and all metrics that its runs can have."""
     group_phrase: ClassVar[str] = "are"
@@ -187,6 +189,28 @@ class TaskType(ABC, Generic[RowT]):
     @abstractmethod
     def reading_options(self) -> Any:
         """The options with which labeled data for a trained model are read: an instance of `options_class`."""
+
+    @classmethod
+    def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
+        """Return the columns of a table that contain the inputs of its rows, by the name of the input.
+
+        Args:
+            names: names of the columns.
+            columns: columns given by the user.
+            location: beginning of error messages.
+
+        Raises: ValueError if there are none.
+        """
+        return {name: name for name in cls.input_fields if name in names}
+
+    @classmethod
+    @abstractmethod
+    def input_row(cls, values: Mapping[str, Any]) -> RowT:
+        """Return a row without label, for a prediction. Raises: ValueError for inputs that are missing or no text.
+
+        Args:
+            values: the inputs of the row, by the names in `input_fields`.
+        """
 
     def to_score(self, data: LabeledData[RowT]) -> LabeledData[RowT]:
         """Prepare labeled data for the evaluation of a trained model, such as by renaming labels to those of the model.

@@ -1,0 +1,100 @@
+"""Prediction of a stream of rows. A block of them is predicted before the next one is read, so memory use is constant."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from minibert.text.columns import TABLES, Record, Table
+from minibert.text.file_formats import extension
+from minibert.text.labeled.options import LabeledSource, TableColumns
+from minibert.text.labeled.tables import open_table
+from minibert.text.line_stream import file_blocks, parse_json, split_fields
+from minibert.training.task_type import TaskType
+from minibert.training.trained import TrainedModel
+
+RowT = TypeVar("RowT")
+ItemT = TypeVar("ItemT")
+ROWS_PER_BLOCK = 64
+"""Number of rows of a file that are predicted at a time."""
+LABELED_EXTENSIONS = (".json", ".conll", ".bio", ".iob", ".iob2")
+"""Extensions of files in a format of labeled data that is no table."""
+
+InputFormat = Literal["auto", "text", "jsonl", "table", "labeled"]
+
+
+@dataclass(frozen=True)
+class Input(Generic[RowT]):
+    """A row to predict, or the reason why it cannot be predicted."""
+
+    line: int | None
+    """Line of the input, starting at 1; or row, in a file without lines."""
+    row: RowT | None
+    error: str = ""
+
+
+def predict_stream(trained: TrainedModel[RowT], blocks: Iterable[Sequence[Input[RowT]]]) -> Iterator[list[dict[str, Any]]]:
+    """Predict blocks of rows. The result of each input, in the same order, has its line and its prediction, or its error."""
+    for block in blocks:
+        predictions = iter(trained.predict([each.row for each in block if each.row is not None]))
+        yield [{"line": each.line, **({"error": each.error} if each.row is None else next(predictions))} for each in block]
+
+
+def input_blocks(
+    task_type: TaskType[RowT], file: Path, columns: TableColumns, file_format: InputFormat = "auto"
+) -> Iterator[list[Input[RowT]]]:
+    """Read a file in blocks of rows.
+
+    Args:
+        columns: columns of the texts, in a table.
+        file_format: text: a row per line, with tabs between its inputs. jsonl and table: columns with the names of the inputs.
+            labeled: the format of training data, such as CoNLL. auto: as the extension says.
+
+    Raises: ValueError if the file cannot be read to its end.
+    """
+    kind = extension(file)
+    if file_format == "auto":
+        file_format = "table" if kind in TABLES else "labeled" if kind in LABELED_EXTENSIONS else "text"
+    if file_format == "labeled":
+        data = task_type.read(LabeledSource((file,)), task_type.reading_options)
+        yield from _blocks(Input(getattr(row, "line", None), row) for row in data.rows)
+    elif file_format == "table":
+        yield from _blocks(_table_inputs(task_type, open_table(file, columns.header), columns))
+    else:
+        yield from stream_blocks(task_type, file_blocks(file), file_format)
+
+
+def stream_blocks(
+    task_type: TaskType[RowT], blocks: Iterable[list[Record]], file_format: InputFormat
+) -> Iterator[list[Input[RowT]]]:
+    """Convert blocks of lines of text or JSONL."""
+    for block in blocks:
+        if file_format == "jsonl":
+            records = [parse_json(record) for record in block if record.fault or record.values["line"].strip()]
+        else:
+            records = [split_fields(record, task_type.input_fields) for record in block]
+        yield [_input(task_type, record, record.values) for record in records]
+
+
+def _table_inputs(task_type: TaskType[RowT], table: Table, columns: TableColumns) -> Iterator[Input[RowT]]:
+    """Convert the records of a table. Blank lines are left out."""
+    fields = task_type.input_columns(table.names, columns, table.location())
+    for record in table.records():
+        if record.fault or record.values:
+            named = {field: record.values[column] for field, column in fields.items() if column in record.values}
+            yield _input(task_type, record, {**record.values, **named})
+
+
+def _input(task_type: TaskType[RowT], record: Record, values: Mapping[str, Any]) -> Input[RowT]:
+    try:
+        return Input(record.line, None, record.fault) if record.fault else Input(record.line, task_type.input_row(values))
+    except ValueError as error:
+        return Input(record.line, None, str(error))
+
+
+def _blocks(items: Iterable[ItemT]) -> Iterator[list[ItemT]]:
+    """Split items into blocks of `ROWS_PER_BLOCK`."""
+    remaining = iter(items)
+    while block := list(islice(remaining, ROWS_PER_BLOCK)):
+        yield block
