@@ -1,6 +1,6 @@
 """Fine-tuning for extractive question answering: a part of a context is the answer (Devlin et al. 2019, section 4.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from minibert.equations import cross_entropy
 from minibert.model import BertConfig, BertForQuestionAnswering
+from minibert.text.columns import text_fault
 from minibert.text.corpus import load_split
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
@@ -71,6 +72,7 @@ class Answering(TaskType[Question]):
     command: ClassVar[str] = "answer"
     network: ClassVar[type[BertForQuestionAnswering]] = BertForQuestionAnswering
     options_class: ClassVar[type[AnswerOptions]] = AnswerOptions
+    input_fields: ClassVar[tuple[str, ...]] = ("question", "context")
     task_metrics: ClassVar[TaskMetrics] = ANSWERING
     group_phrase: ClassVar[str] = "are about contexts that are"
 
@@ -115,6 +117,13 @@ class Answering(TaskType[Question]):
     @classmethod
     def group(cls, row: Question) -> str:
         return row.context
+
+    @classmethod
+    def input_row(cls, values: Mapping[str, Any]) -> Question:
+        for name in cls.input_fields:
+            if fault := text_fault(values, name) or ("" if values[name] else f"the {name!r} is empty"):
+                raise ValueError(fault)
+        return Question(str(values.get("id", "")), values["question"], values["context"])
 
     @property
     def reading_options(self) -> AnswerOptions:

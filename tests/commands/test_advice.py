@@ -35,6 +35,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/fill_mask.py": ("fill-mask",),
     "commands/finetune.py": FINE_TUNING,
     "commands/finetune_multi.py": ("finetune multi",),
+    "commands/predict.py": ("predict",),
     "commands/pretrain.py": ("pretrain",),
     "commands/quickstart.py": ("quickstart",),
     "commands/tokenize.py": ("tokenize",),

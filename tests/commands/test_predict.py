@@ -1,0 +1,164 @@
+"""`minibert predict`."""
+
+import io
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from minibert.commands import main
+from minibert.text.labeled.text_rows import TextRow
+from minibert.training.answering import Answering
+from minibert.training.classification import Classification
+from minibert.training.prediction import Input, predict_stream
+from minibert.training.trained import load_trained
+from tests.processes import start
+from tests.trained_models import trained_model
+
+Predict = Callable[..., tuple[int, list[dict], str]]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return trained_model(tmp_path / "model")
+
+
+@pytest.fixture
+def predict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Predict:
+    """Run the command. Returns: exit code, the objects it has printed, and its messages."""
+
+    def run(model: Path, *words: object, stdin: bytes = b"") -> tuple[int, list[dict], str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin))))
+        code = main(["predict", str(model), *map(str, words)])
+        shown = capsys.readouterr()
+        return code, [json.loads(line) for line in shown.out.splitlines()], shown.err
+
+    return run
+
+
+def test_results_are_those_of_the_model_in_the_order_of_the_lines(model: Path, predict: Predict) -> None:
+    texts = ["very good film", "bad", "", "not good not bad not great", "film"]
+    code, results, messages = predict(model, stdin="\n".join(texts).encode() + b"\n")
+    expected = load_trained(model).predict([TextRow(text) for text in texts])
+    assert (code, messages) == (0, "")
+    assert [result.pop("line") for result in results] == [1, 2, 3, 4, 5]
+    for result, each in zip(results, expected, strict=True):
+        assert result["label"] == each["label"]
+        assert result["scores"] == pytest.approx(each["scores"], abs=1e-6)
+
+
+def test_a_bad_line_has_an_error_and_the_others_a_prediction(model: Path, predict: Predict) -> None:
+    code, results, messages = predict(model, stdin=b"good\n\xff\na\tb\tc\nbad\n")
+    assert code == 1
+    assert ["error" in result for result in results] == [False, True, True, False]
+    assert "line 2: is not UTF-8" in messages
+    assert "line 3: has 3 fields" in messages
+    assert "2 of 4 rows could not be predicted" in messages
+
+
+def test_json_lines(model: Path, predict: Predict) -> None:
+    lines = ['{"text": "good"}', "", '{"text": "good", "pair": "bad"}', '{"text": 3}', '{"other": "x"}', '{"text": null}', "["]
+    code, results, _ = predict(model, "--format", "jsonl", stdin="\n".join(lines).encode())
+    assert code == 1
+    assert [(result["line"], result.get("error", "")[:20]) for result in results] == [
+        (1, ""),
+        (3, ""),
+        (4, "column 'text' does n"),
+        (5, "has no column 'text'"),
+        (6, "the 'text' is null"),
+        (7, "is not JSON (Expecti"),
+    ]
+    assert results[0]["scores"] != results[1]["scores"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("rows.tsv", "label\tsentence\nbad\tgood\nbad\tbad\n", []),
+        ("rows.csv", 'label,mine\nbad,"good"\nbad,bad\n', ["--text-column", "mine"]),
+        ("rows.tsv", "bad\tgood\nbad\tbad\n", ["--columns", "_,text"]),
+        ("rows.jsonl", '{"label": 1, "text": "good"}\n{"text": "bad"}\n', []),
+        ("rows.txt", "good\nbad", []),
+        ("rows", "good\nbad", []),
+        ("rows.dat", '{"text": "good"}\n{"text": "bad"}', ["--format", "jsonl"]),
+    ],
+)
+def test_files(model: Path, tmp_path: Path, predict: Predict, name: str, content: str, words: list[str]) -> None:
+    """Labels in a file are not needed and not read."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    code, results, _ = predict(model, tmp_path / name, *words)
+    expected = load_trained(model).predict([TextRow("good"), TextRow("bad")])
+    assert code == 0
+    assert [result["scores"] for result in results] == [pytest.approx(each["scores"], abs=1e-6) for each in expected]
+
+
+def test_classes_are_named_in_any_script_and_escaped(tmp_path: Path, predict: Predict) -> None:
+    model = trained_model(tmp_path / "model", Classification(("消极", "\x1b[31m", "c"), "multi_label_classification"))
+    code, [result], _ = predict(model, stdin="中 文".encode())
+    assert code == 0
+    assert [*result["scores"]] == ["消极", "\x1b[31m", "c"]
+
+
+def test_numbers_are_predicted(tmp_path: Path, predict: Predict) -> None:
+    model = trained_model(tmp_path / "model", Classification(("score",), "regression"))
+    code, [result], _ = predict(model, stdin=b"good")
+    assert code == 0
+    assert isinstance(result["score"], float)
+
+
+def test_answers(tmp_path: Path, predict: Predict) -> None:
+    """A line is a question and a context. The answer is a part of the context."""
+    model = trained_model(tmp_path / "model", Answering(max_length=32, overlap=8))
+    code, results, _ = predict(model, stdin="good?\tvery  good movie, 中文\nno context\n".encode())
+    assert code == 1
+    assert results[0]["answer"] in "very  good movie, 中文"
+    assert results[1]["error"].startswith("has no column 'context'")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "the standard input: has no rows"),
+        (["nowhere.txt"], "nowhere.txt: cannot be read"),
+        (["nowhere.tsv"], "nowhere.tsv: cannot be read"),
+        (["--format", "table"], "--format table: needs a file"),
+    ],
+)
+def test_bad_input_is_refused(model: Path, predict: Predict, words: list[str], message: str) -> None:
+    code, results, messages = predict(model, *words)
+    assert (code, results) == (2, [])
+    assert message in messages
+
+
+def test_a_model_without_a_head_is_refused(tmp_path: Path, predict: Predict) -> None:
+    code, _, messages = predict(tmp_path / "nowhere", stdin=b"good")
+    assert code == 2
+    assert "nowhere" in messages
+
+
+class TestStreaming:
+    def test_a_block_is_predicted_before_the_next_one_is_read(self, model: Path) -> None:
+        """An input without end is no problem."""
+        taken = []
+
+        def endless() -> Iterator[list[Input[TextRow]]]:
+            for number in range(1_000_000):
+                taken.append(number)
+                yield [Input(number, TextRow("good")), Input(number, None, "broken")]
+
+        results = predict_stream(load_trained(model), endless())
+        assert [next(results)[1] for _ in range(3)] == [{"line": number, "error": "broken"} for number in range(3)]
+        assert taken == [0, 1, 2]
+
+    def test_a_line_is_answered_while_the_input_is_open(self, model: Path) -> None:
+        process = start(["predict", str(model)], stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in ("good", "bad"):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert "label" in json.loads(process.stdout.readline())
+        process.stdin.close()
+        assert process.wait() == 0
