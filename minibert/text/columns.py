@@ -7,19 +7,17 @@ import csv
 import io
 import json
 import re
-import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from minibert.files import reason_of
 from minibert.text import file_formats
-from minibert.text.file_formats import CorpusError, extension, numbered_lines, open_file
+from minibert.text.file_formats import CorpusError, extension, numbered_lines
+from minibert.text.parquet_files import open_parquet
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 BYTE_ORDER_MARK = "\ufeff"
@@ -268,23 +266,6 @@ class ParquetTable(Table):
                 for row in batch.to_pylist():
                     number += 1
                     yield Record(number, row)
-
-
-@contextmanager
-def open_parquet(path: Path) -> Iterator[Any]:
-    """Open a Parquet file as a `pyarrow.parquet.ParquetFile`. Raises: CorpusError if it is not one, also while it is read."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with open_file(path) as file:
-            yield parquet.ParquetFile(file)
-    except CorpusError:
-        raise
-    except (pyarrow.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise CorpusError(f"{path}: cannot be read ({reason_of(error)})") from None
-        raise CorpusError(f"{path}: is not Parquet, or damaged ({' '.join(str(error).split())[:200]})") from None
 
 
 TABLES: dict[str, type[Table]] = {".jsonl": JsonlTable, ".csv": CsvTable, ".tsv": TsvTable, ".parquet": ParquetTable}

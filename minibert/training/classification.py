@@ -19,7 +19,15 @@ from minibert.text.columns import text_fault
 from minibert.text.labeled.column_roles import find_roles
 from minibert.text.labeled.examples import Example, LabeledBatch, Target
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
-from minibert.text.labeled.label_names import LabelMatch, check_labels, has_names, label_order, labels_to_score, labels_to_train
+from minibert.text.labeled.label_names import (
+    LabelMatch,
+    check_labels,
+    check_pairs,
+    has_names,
+    label_order,
+    labels_to_score,
+    labels_to_train,
+)
 from minibert.text.labeled.label_reader import labels_of
 from minibert.text.labeled.label_values import number
 from minibert.text.labeled.options import LabeledSource, TableColumns
@@ -136,7 +144,8 @@ class Classification(TaskType[TextRow]):
         if given == "multi_label_classification":
             data = data.map_rows(lambda row: replace(row, label=labels_of(row)))
         problem = infer_problem(data.train.rows, given, given_by)
-        findings = [*problem.findings, *infer_problem(data.validation.rows, problem.problem_type).findings]
+        in_validation = infer_problem(data.validation.rows, problem.problem_type).findings
+        findings = [*check_pairs(data.train, data.validation), *problem.findings, *in_validation]
         labels: tuple[str, ...] = (REGRESSION_LABEL,)
         notes = [problem.reason]
         if problem.problem_type != "regression":

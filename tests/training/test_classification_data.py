@@ -132,3 +132,12 @@ def test_a_file_with_one_class_is_an_error(tmp_path: Path) -> None:
 def test_a_file_without_a_usable_row_gives_errors_and_no_exception(tmp_path: Path, options: dict[str, bool]) -> None:
     checked = check(tmp_path, "a b c", "d,1", **options)
     assert any(finding.is_error for finding in checked.findings)
+
+
+def test_pairs_and_single_texts_in_one_task_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tx\nc\td\ty\n")
+    (tmp_path / "validation.tsv").write_text("text\tlabel\na\tx\nb\ty\n")
+    data = LabeledDataOptions((tmp_path / "train.tsv",), (tmp_path / "validation.tsv",))
+    [error] = [finding for finding in check_data(Classification, data, ClassifyOptions(), START).findings if finding.is_error]
+    assert (Path(error.file).name, error.line) == ("validation.tsv", 2)
+    assert "has one text, where other rows have pairs" in error.message

@@ -141,7 +141,7 @@ class _Chooser:
 
     def __init__(self, names: Sequence[str], location: str) -> None:
         self.names, self.location = names, location
-        self.free = [name for name in names if name != UNUSED]
+        self.free = [name for name in names if name not in (UNUSED, "")]
         self.reasons: list[str] = []
 
     def given(self, columns: Sequence[str], role: str) -> tuple[str, ...]:
@@ -188,9 +188,13 @@ class _Chooser:
 
     def error(self, problem: str, option: str = "") -> CorpusError:
         """Return an error that lists the columns."""
+        columns = f"its columns: {listed(self.names)}"
+        if hint := separator_hint([name.lower() for name in self.names], TEXTS | LABELS):
+            return CorpusError(f"{self.location}: {problem}; {columns}{hint}; save it with commas as CSV, or with tabs as TSV")
+        if any(name[:1] == name[-1:] == '"' for name in self.names):
+            return CorpusError(f"{self.location}: {problem}; {columns}. A TSV has no quoted cells; save it as CSV")
         advice = f". Choose one with {option}; for a file without a header, name its columns with --columns" if option else ""
-        hint = separator_hint([name.lower() for name in self.names], TEXTS | LABELS)
-        return CorpusError(f"{self.location}: {problem}; its columns: {listed(self.names)}{hint}{advice}")
+        return CorpusError(f"{self.location}: {problem}; {columns}{advice}")
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -134,10 +134,10 @@ class LabelReader:
             for label in labels_of(row):
                 first_lines.setdefault(label, row)
                 if label.lower() in MISSING:
-                    self.log.oddity(
-                        row.line,
-                        f"the label {label!r} is a class like others; if it means that the label is missing, delete the row",
-                    )
+                    advice = "if it stands for a missing label, delete the row"
+                    self.log.oddity(row.line, f"the label {label!r} is a class like others; {advice}")
+                if label[:1] == label[-1:] == '"':
+                    self.log.oddity(row.line, f"the label {label!r} contains quotation marks; save a file with quoting as CSV")
         spellings: dict[str, str] = {}
         for label, row in first_lines.items():
             other = spellings.setdefault(skeleton(label), label)

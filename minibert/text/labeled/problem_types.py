@@ -21,6 +21,7 @@ DESCRIPTIONS: dict[ProblemType, str] = {
 }
 MANY_CLASSES = 20
 """Number of classes from which it is unusual that most have a single text."""
+FRACTION_WITH_UNIT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*[^0-9.,]+")
 NUMBERS_WITH_COMMAS = re.compile(r"[+-]?[0-9]+(,[0-9]+)*")
 BY_NAME = "for classes, write labels that are not numbers"
 
@@ -69,7 +70,10 @@ def _describe_classes(rows: Sequence[TextRow], is_numeric: bool) -> str:
 def _check_numbers(rows: Sequence[TextRow]) -> list[Finding]:
     message = "has the label {label!r}, where labels are numbers; write a finite number with a decimal point, or delete the row"
     wrong = [row for row in rows if number(row.label) is None]
-    return [finding_at(row, message.format(label=row.label), is_error=True) for row in wrong]
+    findings = [finding_at(row, message.format(label=row.label), is_error=True) for row in wrong]
+    if len(rows) > 1 and len({number(row.label) for row in rows}) == 1 and not wrong:
+        findings.append(finding_at(rows[0], f"all rows have the number {rows[0].label}; there is nothing to learn from them"))
+    return findings
 
 
 def _check_classes(rows: Sequence[TextRow], inferred: ProblemType, is_given: bool) -> list[Finding]:
@@ -85,6 +89,9 @@ def _check_classes(rows: Sequence[TextRow], inferred: ProblemType, is_given: boo
         row = next(row for row in rows if "," in str(row.label))
         choices = "for several labels, give --multi-label; for numbers, write a decimal point"
         findings.append(finding_at(row, f"has the label {row.label!r}; {choices}; {BY_NAME}", is_error=True))
+    if any(re.search("[.,]", label) for label in counts) and all(map(FRACTION_WITH_UNIT.fullmatch, counts)):
+        advice = "if the labels are scores, write only the numbers, and give --regression"
+        findings.append(finding_at(rows[0], f"has the label {rows[0].label!r}; {advice}"))
     for row in rows:
         parts = re.split(f"[{OTHER_SEPARATORS}]", str(row.label))
         if parts[1:] and all(part.strip() in counts for part in parts) and not findings:

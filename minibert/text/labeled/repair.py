@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.files import write_atomically
-from minibert.text.columns import Record, TextTable, open_parquet
+from minibert.text.columns import Record, TextTable
 from minibert.text.file_formats import extension
 from minibert.text.labeled.findings import LabeledDataError
 from minibert.text.labeled.label_values import LabelError, label_of
@@ -15,6 +15,7 @@ from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.table_reader import TableReader
 from minibert.text.labeled.tables import open_tables
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.parquet_files import open_parquet
 
 
 def write_repaired(source: LabeledSource, target: Path, columns: TableColumns | None = None, multi_label: bool = False) -> None:
@@ -59,7 +60,7 @@ class Repair:
 
     def records(self) -> Iterator[tuple[Record, Mapping[str, str | list[str]]]]:
         """Yield the records that are kept, each with its changes."""
-        for record in self.table.records():
+        for record in self.table.records(self.reader.roles.used):
             if record.line not in self.reader.left_out:
                 row = self.rows.get(record.line)
                 yield record, {} if row is None else self.changes(record, row)

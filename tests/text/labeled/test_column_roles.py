@@ -11,7 +11,7 @@ from tests.text.labeled.table_files import ROWS, cells, read, write
 
 
 def roles(names: str, is_labeled: bool = True, **options: str) -> ColumnRoles:
-    return find_roles(names.split(), TableColumns(**options), is_labeled, "a.tsv, line 1")
+    return find_roles(names.strip("\n").split(" "), TableColumns(**options), is_labeled, "a.tsv, line 1")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def roles(names: str, is_labeled: bool = True, **options: str) -> ColumnRoles:
         ("question label", "question label"),
         ("label _ text", "text label"),
         ("text labels id", "text labels"),
+        ("  phrase label", "phrase label"),  # pandas writes an index without a name
     ],
 )
 def test_columns_with_known_names(names: str, used: str) -> None:
@@ -74,7 +75,8 @@ def test_chosen_columns(options: dict[str, str], used: str) -> None:
         ("text label", {"text_column": "txt"}, "has no column 'txt' for the text; its columns: 'text', 'label'"),
         ("text label", {"label_column": "text", "text_column": "text"}, "has no column 'text' for the text"),
         ("text a a", {"label_column": "a"}, "has 2 columns 'a'"),
-        ("text;label", {}, "seem to be separated by ';'"),
+        ("text;label", {}, r"seem to be separated by ';'\); save it with commas as CSV"),
+        ('"text" "label"', {}, "A TSV has no quoted cells; save it as CSV"),
     ],
 )
 def test_a_choice_that_is_not_clear_is_an_error_that_names_an_option(names: str, options: dict[str, str], message: str) -> None:

@@ -51,6 +51,7 @@ def damaged_rows() -> Iterator[Damaged]:
         ("label null", ["fine", "null"], "the label 'null' is a class like others", ["fine", "null"]),
         ("label nan", ["fine", "nan"], "the label 'nan' is a class like others", ["fine", "nan"]),
         ("label -", ["fine", "-"], "the label '-' is a class like others", ["fine", "-"]),
+        ("label in quotation marks", ["fine", '"pos"'], "contains quotation marks", ["fine", '"pos"']),
         ("label with blanks", ["fine", " pos  "], "the label ' pos  ' is read as 'pos'", ["fine", "pos"]),
         ("label with no-break space", ["fine", "pos\u00a0"], r"the label 'pos\\xa0' is read as 'pos'", ["fine", "pos"]),
         ("label with byte-order mark", ["fine", "\ufeffpos"], r"the label '\\ufeffpos' is read as 'pos'", ["fine", "pos"]),

@@ -71,6 +71,18 @@ def test_labels_that_seem_to_be_several(labels: list[str]) -> None:
     assert "--multi-label" in findings[0].message
 
 
+@pytest.mark.parametrize("labels", [["4.5 stars", "3 stars"], ["45.2%", "50%"], ["4,5 °C", "3 °C"]])
+def test_scores_with_units_are_unusual_classes(labels: list[str]) -> None:
+    [finding] = infer_problem(rows(labels)).findings
+    assert "--regression" in finding.message
+    assert not infer_problem(rows(["5 stars", "4 stars"])).findings
+
+
+def test_scores_that_are_all_equal_are_unusual() -> None:
+    assert "all rows have the number 4.5" in infer_problem(rows(["4.5", "4.50"])).findings[0].message
+    assert not infer_problem(rows(["4.5"])).findings
+
+
 def test_a_column_with_a_label_of_its_own_for_each_row_is_unusual() -> None:
     [finding] = infer_problem(rows([f"id{number}" for number in range(50)])).findings
     assert "there are 50 different labels in 50 rows" in finding.message
