@@ -28,6 +28,8 @@ class Finetune(OutputOptions):
 
     out: Path = Path("runs/finetune")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    evaluate_every: int | None = None
+    """Steps between evaluations on validation data. None: at the end of every epoch."""
     start_from: Annotated[str, arg(name="from", metavar="CHECKPOINT")] = BUILT_IN_START
     """BERT to begin with: a folder with a checkpoint of minibert or transformers, or the id of a model on the Hugging Face hub.
     Its tokenizer is used, too."""

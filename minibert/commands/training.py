@@ -119,6 +119,9 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
                 say(task.summary)
             case Started(run, extended_from, lost_metrics):
                 _say_how_it_starts(run, extended_from, lost_metrics, job.is_done(run))
+                report = [] if run.report is None else run.report.before(run.position.epoch)
+                for line in [*run.notes, *report]:
+                    say(f"  {printable(line)}")
                 for text in _first_examples(run, task, output.show):
                     say(text + "\n")
                 received = stack.enter_context(deferred_signals())
@@ -211,7 +214,9 @@ def _draw(job: "Job", task: "Task") -> None:
 
 
 def _say_which_model(finished: "Finished", steps: int) -> None:
-    """Say if the run has stopped early, and if the model is not that of the best evaluation."""
+    """Say what has moved, if the run has stopped early, and if the model is not that of the best evaluation."""
+    for line in finished.notes:
+        say(f"  {printable(line)}")
     best = finished.best
     if finished.step < steps:
         evaluations = "evaluation was" if best.evaluations_since == 1 else f"{best.evaluations_since} evaluations were"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import torch
 from scipy.special import expit, softmax
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -43,7 +42,7 @@ from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MAT
 from minibert.training.metrics.regression import PEARSON, SPEARMAN
 from minibert.training.metrics.results import Results
 from minibert.training.metrics.text_results import class_results, class_set_results, number_results
-from minibert.training.objective import LossSum, count_correct
+from minibert.training.objective import LossSum, balanced_class_weights, target_weights
 from minibert.training.records import Column, TaskMetrics
 from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
 
@@ -78,14 +77,18 @@ class ClassificationObjective(HeadObjective):
     class_weights: tuple[float, ...] | None = None
     """Factor on the loss of the texts of each class; None for 1."""
 
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
+        """Count the texts with a label, or sum the weights of their classes."""
+        if self.problem_type != "single_label_classification":
+            return super().target_counts(batch)
+        return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum().item()}
+
     def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
         logits, labels = output.logits, batch.targets["labels"]
         if self.problem_type == "single_label_classification":
-            losses = cross_entropy(logits, labels)
-            if self.class_weights is not None:
-                weights = torch.tensor(self.class_weights, dtype=losses.dtype, device=losses.device)
-                losses = losses * weights[labels.clamp(min=0)]
-            return {self.term: LossSum(losses.sum(), count_correct(logits, labels))}
+            weights = target_weights(labels, self.class_weights)
+            losses = weights.to(logits.dtype) * cross_entropy(logits, labels)
+            return {self.term: LossSum(losses.sum(), weights[logits.argmax(dim=-1) == labels].sum())}
         known, numbers = ~labels.isnan(), labels.to(logits.dtype)
         if self.problem_type == "regression":
             return {self.term: LossSum((logits - numbers)[known].square().sum())}
@@ -222,6 +225,12 @@ class Classification(TaskType[TextRow]):
             Example(text.input_ids, text.token_type_ids, {"labels": self.target(row)}, number, text.is_cut)
             for number, (row, text) in enumerate(zip(rows, encoded, strict=True))
         ]
+
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "Classification":
+        if self.problem_type != "single_label_classification":
+            return cast("Classification", super().with_balanced_classes(examples))
+        labels = [cast("int", example.targets["labels"]) for example in examples]
+        return replace(self, class_weights=balanced_class_weights([each for each in labels if each >= 0], len(self.labels)))
 
     def target(self, row: TextRow) -> Target:
         """Convert the label of a row to a number or numbers. A label that is not one of this task gives no target."""

@@ -138,6 +138,11 @@ def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
         model.set_requires_gradient_sync(enabled)
 
 
+def is_sharded(model: nn.Module) -> bool:
+    """Return True for a model whose parameters are distributed over processes."""
+    return any(isinstance(module, FSDPModule) for module in model.modules())
+
+
 def reshard(model: nn.Module) -> None:
     """Free the gathered weights of a sharded model after a forward pass without a backward pass."""
     for module in model.modules():

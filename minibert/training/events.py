@@ -62,6 +62,8 @@ class Finished:
     best: BestEvaluation
     model_of_step: int
     """The step whose model is written: the last one, or that of the best evaluation."""
+    notes: list[str]
+    """Lines about the parameters that have moved in all steps."""
 
 
 Event = Prepared | Started | StepDone | Saved | Interrupted | Finished

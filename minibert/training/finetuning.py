@@ -16,6 +16,7 @@ from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
 from minibert.model.modes import evaluation_mode
+from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
 from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExamples, sorted_batches
@@ -23,15 +24,20 @@ from minibert.text.tokenizer import PAD, token_id
 from minibert.training.adapting import make_adapter
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
+from minibert.training.features import cache_features
 from minibert.training.loop import Score
 from minibert.training.objective import LossSum, Objective
-from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.optimizer import adamw, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
 from minibert.training.task_type import TASK_FILE, HeadObjective, Logits, Prediction, TaskType
+from minibert.training.transfer import Transfer
+from minibert.training.transfer_report import TransferReport
 
 RowT = TypeVar("RowT")
+ModelT = TypeVar("ModelT", bound=PretrainedModel)
+SCHEDULES = {"linear": warmup_linear, "constant": warmup_constant}
 RunEvaluation = Callable[[Sequence[LabeledBatch], Objective[LabeledBatch]], dict[str, Score]]
 EVALUATION_TOKENS = 4096
 """Tokens of a batch in evaluations, including padding."""
@@ -91,7 +97,7 @@ class FineTuning(Generic[RowT]):
     @property
     def steps(self) -> int:
         """Number of optimizer updates of the run."""
-        return max(1, round(self.config.epochs * self.steps_per_epoch))
+        return number_of_steps(self.config, self.steps_per_epoch)
 
     @property
     def batch_sampler(self) -> BatchSampler:
@@ -99,35 +105,30 @@ class FineTuning(Generic[RowT]):
         return partial(batches_of_similar_length, batch_size=self.config.batch_size)
 
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[BertWithHead, LabeledBatch]:
-        config, steps = self.config, self.steps
-        torch.manual_seed(config.seed)
-        model = self.new_model().to(PARAMETER_DTYPES[config.precision])
-        if (adapter := make_adapter(config.adapter)) is not None:
+        torch.manual_seed(self.config.seed)
+        model = prepare_model(self.new_model(), self.config, device_options)
+        if (adapter := make_adapter(self.config.adapter)) is not None:
             adapter.apply(model)
-        learning_rate = config.peak_learning_rate(model.config.hidden_size)
-        model.set_recompute(device_options.recompute)
-        if device_options.compile:
-            model.bert.compile(dynamic=True)
         run = TrainingRun(
             model,
             self.train,
             self.type.objective,
             batch_sampler=self.batch_sampler,
-            optimizer=partial(adamw, learning_rate=learning_rate, weight_decay=config.weight_decay),
-            schedule=partial(warmup_linear, steps=steps, warmup_fraction=config.warmup_fraction),
-            steps=steps,
-            max_grad_norm=config.max_grad_norm,
-            autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+            **run_settings(model, self.config, self.steps_per_epoch),
             micro_batch_size=device_options.micro_batch_size,
             sharding=device_options.sharding,
             processes=processes,
         )
+        if self.config.transfer.feature_extraction:
+            examples = [*self.train.examples, *self.validation]
+            run.notes.append(cache_features(model, examples, self.train.pad_id, processes))
         run.extra_files[TASK_FILE] = self.type.to_json()
-        torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
+        torch.manual_seed(self.config.seed + processes.rank)  # different dropout in each process
         return run
 
     def cost(self, run: TrainingRun[Any, LabeledBatch]) -> tuple[int, int]:
-        return finetuning_cost(run.model.config, run.last_batches)
+        tokens, operations = finetuning_cost(run.model.config, run.last_batches)
+        return tokens, 0 if self.config.transfer.feature_extraction else operations
 
     def evaluate(self, run: TrainingRun[Any, LabeledBatch]) -> Evaluation | None:
         """Predict all validation rows and score the predictions. Settings chosen on them are stored with the model."""
@@ -171,11 +172,47 @@ class FineTuning(Generic[RowT]):
         ]
 
 
-def with_dropout(config: BertConfig, dropout: float | None) -> BertConfig:
-    """Return the config with this dropout everywhere; None leaves it as it is."""
-    if dropout is None:
-        return config
-    return replace(config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, classifier_dropout=None)
+def number_of_steps(config: FineTuningConfig, steps_per_epoch: int) -> int:
+    """Return the number of optimizer updates of a run."""
+    return config.steps or max(1, round(config.epochs * steps_per_epoch))
+
+
+def prepare_model(model: ModelT, config: FineTuningConfig, device_options: DeviceOptions) -> ModelT:
+    """Convert a model to the type of its parameters, and choose how its encoder is computed."""
+    model.to(PARAMETER_DTYPES[config.precision])
+    model.set_recompute(device_options.recompute)
+    if device_options.compile:
+        model.get_submodule("bert").compile(dynamic=True)
+    return model
+
+
+def run_settings(model: PretrainedModel, config: FineTuningConfig, steps_per_epoch: int) -> dict[str, Any]:
+    """Choose the parameters that are trained, and return the arguments of `TrainingRun` that the config determines.
+
+    Raises: ValueError for parts to freeze that the model does not have, and for options that do not go together.
+    """
+    transfer, steps = Transfer(model, config.transfer), number_of_steps(config, steps_per_epoch)
+    return {
+        "optimizer": partial(
+            adamw,
+            learning_rate=config.peak_learning_rate(model.config.hidden_size),
+            weight_decay=config.weight_decay,
+            learning_rate_factors=transfer.learning_rate_factors,
+        ),
+        "schedule": partial(SCHEDULES[config.schedule], steps=steps, warmup_fraction=config.warmup_fraction),
+        "steps": steps,
+        "max_grad_norm": config.max_grad_norm,
+        "autocast_dtype": torch.bfloat16 if config.precision == "bfloat16" else None,
+        "start_epoch": transfer.start_epoch,
+        "report": TransferReport(transfer, epochs=steps / steps_per_epoch),
+    }
+
+
+def with_dropout(config: BertConfig, dropout: float | None, classifier_dropout: float | None = None) -> BertConfig:
+    """Return the config with this dropout everywhere, or before the classifier; None leaves it as it is."""
+    if dropout is not None:
+        config = replace(config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, classifier_dropout=None)
+    return config if classifier_dropout is None else replace(config, classifier_dropout=classifier_dropout)
 
 
 def start_model(checkpoint: Checkpoint, task_type: TaskType[Any], config: FineTuningConfig) -> BertWithHead:
@@ -190,7 +227,7 @@ def start_model(checkpoint: Checkpoint, task_type: TaskType[Any], config: FineTu
         warnings.filterwarnings("ignore", message=".*newly initialized.*")  # the summary of the run says what is new
         model = checkpoint.load(
             network,
-            adjust=lambda stored: with_dropout(task_type.model_config(stored), config.dropout),
+            adjust=lambda stored: with_dropout(task_type.model_config(stored), config.dropout, config.classifier_dropout),
             drop=() if same_head else network.head_modules,
         )
     return cast("BertWithHead", model)
@@ -213,7 +250,7 @@ class CollectLogits(HeadObjective):
         lengths = batch.attention_mask.sum(dim=1).tolist()
         self.collected += [each[:length] if each.ndim > 1 else each for each, length in zip(logits, lengths, strict=True)]
 
-    def target_counts(self, batch: LabeledBatch) -> dict[str, int]:
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
         return self.type.objective.target_counts(batch)
 
     def in_order(self, indices: Sequence[IntArray]) -> list[Logits]:

@@ -126,6 +126,8 @@ def prepare_finetuning(
     check_adapter(config.adapter, task_type, stored)
     if not train.rows:
         raise LabeledDataError(f"{train.name}: has no training rows")
+    if config.balanced_classes:
+        task_type = task_type.with_balanced_classes(task_type.encode(train.rows, tokenizer))
     names = f"Data: {train.name}; validation: {validation.name}"
     task = FineTuning(
         task_type,

@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 
+LENGTH = {"steps", "epochs"}
+"""Settings that may be larger when a run is resumed."""
+
+
 class JobError(Exception):
     """Error for a job that cannot start in its folder or with its settings."""
 
@@ -185,6 +189,7 @@ class Job:
 
     def _finish(self, run: TrainingRun[Any, Any], task: Task) -> Finished:
         """Export the model of the last step, or that of the best evaluation."""
+        notes = [] if run.report is None else run.report.after(run.weights())
         model_of_step = run.best.step if self.output.keeps_best and run.best.step else run.steps_done
         if model_of_step != run.steps_done:
             folder = self.checkpoints.of_step(model_of_step)
@@ -192,7 +197,7 @@ class Job:
                 raise JobError(f"the checkpoint of the best evaluation, step {model_of_step}, is damaged: resume without it")
             run.restore_weights(folder)
         run.export(self.output.out, task.tokenizer)
-        return Finished(self.output.out, run.steps_done, run.best, model_of_step)
+        return Finished(self.output.out, run.steps_done, run.best, model_of_step, notes)
 
     def _check_folder(self, newest: Path | None) -> None:
         """Refuse to overwrite an existing run or model, unless the run has no checkpoint and no model."""
@@ -240,7 +245,7 @@ class Job:
             stored.pop("options", None)
             extended_from = _extended_from(stored, settings)
             if extended_from is not None:
-                stored["training"]["steps"] = settings["training"]["steps"]
+                stored["training"] |= {name: settings["training"][name] for name in LENGTH & {*settings["training"]}}
                 earlier = [*earlier, extended_from]
             if changed := differences(stored, settings):
                 raise JobError(

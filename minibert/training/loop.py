@@ -90,7 +90,7 @@ def train(
             with _autocast(model, autocast_dtype):
                 sums = objective.loss_sums(model, batch)  # the forward pass
             # A term may have no target in a step, such as NSP if no example has a sentence pair.
-            contributions = {term: sums[term].loss / max(1, target_counts[term]) for term in sums}
+            contributions = {term: sums[term].loss / (target_counts[term] or 1) for term in sums}
             loss = torch.stack(list(contributions.values())).sum()
             # DDP and FSDP average the gradients over the processes. The factor makes it their sum.
             torch.autograd.backward(processes.world_size * loss)
@@ -117,9 +117,9 @@ def train(
             raise DivergenceError(number)
 
 
-def total_target_counts(objective: Objective[BatchT], batches: Iterable[BatchT]) -> dict[str, int]:
-    """Count the targets of each term in all `batches` together."""
-    total: dict[str, int] = {}
+def total_target_counts(objective: Objective[BatchT], batches: Iterable[BatchT]) -> dict[str, float]:
+    """Count the targets of each term in all `batches` together, or sum their weights."""
+    total: dict[str, float] = {}
     for batch in batches:
         for term, count in objective.target_counts(batch).items():
             total[term] = total.get(term, 0) + count
@@ -134,8 +134,8 @@ class Score:
     """Mean loss in nats per target; None without targets."""
     accuracy: float | None
     """Share of correct predictions; None without targets, and for a term that is not a classification."""
-    count: int
-    """Number of targets."""
+    count: float
+    """Number of targets, or the sum of their weights."""
 
 
 @torch.no_grad()
@@ -154,7 +154,7 @@ def evaluate(
     """
     losses: dict[str, float] = {}
     correct: dict[str, float] = {}
-    target_counts: dict[str, int] = {}
+    target_counts: dict[str, float] = {}
     with evaluation_mode(model), _autocast(model, autocast_dtype):
         for batch in batches:
             batch_counts = objective.target_counts(batch)

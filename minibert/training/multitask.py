@@ -23,14 +23,13 @@ from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
-from minibert.training.finetuning import FineTuning
+from minibert.training.finetuning import FineTuning, number_of_steps, prepare_model, run_settings
 from minibert.training.finetuning_data import prepare_finetuning
 from minibert.training.loop import Score
 from minibert.training.objective import LossSum, Objective
-from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics
-from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.run import TrainingRun
 from minibert.training.task_type import TASK_FILE, task_types
 
 MULTITASK = TaskMetrics(
@@ -56,6 +55,8 @@ class MultiTaskBert(PretrainedBert):
         self.bert = Bert(first.config)
         self.bert.load_state_dict(_encoder_weights(networks))
         self.heads = nn.ModuleDict(networks)
+        new = (name for network in networks.values() for name in network.initialized)
+        self.initialized = tuple(dict.fromkeys(name for name in new if name in self.bert.state_dict()))
         for network in networks.values():
             del network.bert
 
@@ -160,7 +161,7 @@ class MultiTaskObjective:
     objectives: Mapping[str, Objective[LabeledBatch]]
     term: ClassVar[str] = MULTITASK.term
 
-    def target_counts(self, batch: MultiTaskBatch) -> dict[str, int]:
+    def target_counts(self, batch: MultiTaskBatch) -> Mapping[str, float]:
         return {self.term: sum(self.objectives[batch.task].target_counts(batch.batch).values())}
 
     def loss_sums(self, model: nn.Module, batch: MultiTaskBatch) -> dict[str, LossSum]:
@@ -196,38 +197,37 @@ class MultiTask:
         return {}
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Number of optimizer updates in one pass over the training examples of all tasks."""
+        return sum(math.ceil(len(task.train.examples) / self.config.batch_size) for task in self.tasks.values())
+
+    @property
     def steps(self) -> int:
         """Number of optimizer updates of the run."""
-        per_epoch = sum(math.ceil(len(task.train.examples) / self.config.batch_size) for task in self.tasks.values())
-        return max(1, round(self.config.epochs * per_epoch))
+        return number_of_steps(self.config, self.steps_per_epoch)
 
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[MultiTaskBert, MultiTaskBatch]:
         """Create the run at its first step. Raises: ValueError for several processes."""
         if processes.world_size > 1:
             raise ValueError("multi-task learning runs in one process, because a step trains only one of the heads")
-        config, steps = self.config, self.steps
-        torch.manual_seed(config.seed)
+        if self.config.transfer.feature_extraction or self.config.adapter.adapter != "none":
+            raise ValueError(
+                "--feature-extraction and --adapter are for one task; --freeze encoder freezes the encoder of several"
+            )
+        torch.manual_seed(self.config.seed)
         model = MultiTaskBert({name: task.new_model() for name, task in self.tasks.items()})
-        model.to(PARAMETER_DTYPES[config.precision])
-        model.set_recompute(device_options.recompute)
-        if device_options.compile:
-            model.bert.compile(dynamic=True)
-        learning_rate = config.peak_learning_rate(model.config.hidden_size)
+        prepare_model(model, self.config, device_options)
         run = TrainingRun(
             model,
-            MultiTaskExamples(self.tasks, config.seed),
+            MultiTaskExamples(self.tasks, self.config.seed),
             MultiTaskObjective({name: task.type.objective for name, task in self.tasks.items()}),
-            batch_sampler=partial(batches_of_similar_length, batch_size=config.batch_size),
-            optimizer=partial(adamw, learning_rate=learning_rate, weight_decay=config.weight_decay),
-            schedule=partial(warmup_linear, steps=steps, warmup_fraction=config.warmup_fraction),
-            steps=steps,
-            max_grad_norm=config.max_grad_norm,
-            autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+            batch_sampler=partial(batches_of_similar_length, batch_size=self.config.batch_size),
+            **run_settings(model, self.config, self.steps_per_epoch),
             micro_batch_size=device_options.micro_batch_size,
             processes=processes,
         )
         run.extra_files.update(self._files())
-        torch.manual_seed(config.seed)
+        torch.manual_seed(self.config.seed)
         return run
 
     def _files(self) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """Training objectives: their interface, and the functions shared by the objectives of all tasks."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX
@@ -15,15 +18,16 @@ class LossSum(NamedTuple):
     loss: Tensor
     """Sum of the losses of all targets, in nats."""
     correct: Tensor | None = None
-    """Number of correct predictions; None for a term without correct and incorrect predictions."""
+    """Number of correct predictions; None for a term without correct and incorrect predictions. If targets have weights, it is
+    the sum of the weights of those that are predicted correctly."""
 
 
 @runtime_checkable
 class Objective(Protocol[BatchT]):
     """A training objective: a sum of loss terms, each averaged over its own targets."""
 
-    def target_counts(self, batch: BatchT) -> dict[str, int]:
-        """Count the targets of each term in `batch`. The model is not needed for this."""
+    def target_counts(self, batch: BatchT) -> Mapping[str, float]:
+        """Count the targets of each term in `batch`, or sum their weights. The model is not needed for this."""
         ...
 
     def loss_sums(self, model: nn.Module, batch: BatchT) -> dict[str, LossSum]:
@@ -34,6 +38,30 @@ class Objective(Protocol[BatchT]):
 def count_targets(labels: Tensor) -> int:
     """Count the labels that are not `IGNORE_INDEX`; of floating-point labels, those that are not NaN."""
     return int((~labels.isnan() if labels.is_floating_point() else labels != IGNORE_INDEX).sum())
+
+
+def target_weights(labels: Tensor, class_weights: Sequence[float] | None = None) -> Tensor:
+    """Return the weight of each target: that of its class, by default 1; 0 where the label is `IGNORE_INDEX`.
+
+    The weighted mean of the losses is then sum(w l) / sum(w), as in PyTorch's `CrossEntropyLoss(weight=...)`.
+    """
+    has_label = labels != IGNORE_INDEX
+    if class_weights is None:
+        return has_label.double()
+    weights = torch.tensor(class_weights, dtype=torch.float64, device=labels.device)
+    return has_label * weights[labels.clamp(min=0)]
+
+
+def balanced_class_weights(labels: Iterable[int], classes: int) -> tuple[float, ...]:
+    """Compute n / (K n_k) for each class: n labels of K classes, n_k of them of class k. The sum over each class is n / K.
+
+    This is `class_weight="balanced"` of scikit-learn. A class without labels is not counted in K and has weight 1.
+
+    >>> balanced_class_weights([0, 0, 0, 1], classes=2)
+    (0.6666666666666666, 2.0)
+    """
+    counts = Counter(labels)
+    return tuple(counts.total() / (len(counts) * counts[each]) if counts[each] else 1.0 for each in range(classes))
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -53,10 +53,23 @@ def warmup_linear(optimizer: Optimizer, steps: int, warmup_fraction: float = 0.1
 
     Args:
         steps: number of optimizer updates in the whole run.
-        warmup_fraction: share of the steps used for warm-up.
+        warmup_fraction: share of the steps used for warm-up. If it is above 0, the warm-up has at least one step.
     """
-    warmup_steps = max(1, round(warmup_fraction * steps))
+    warmup_steps = _warmup_steps(warmup_fraction, steps)
     return LambdaLR(optimizer, lambda done: warmup_linear_schedule(done + 1, steps, warmup_steps))
+
+
+def warmup_constant(optimizer: Optimizer, steps: int, warmup_fraction: float = 0.1) -> LambdaLR:
+    """Linear warm-up to the optimizer's learning rate, which then stays as it is. The arguments are those of `warmup_linear`.
+
+    This is transformers' `constant_with_warmup`, except that the warm-up is counted from 1.
+    """
+    warmup_steps = _warmup_steps(warmup_fraction, steps)
+    return LambdaLR(optimizer, lambda done: min(1.0, (done + 1) / max(1, warmup_steps)))
+
+
+def _warmup_steps(warmup_fraction: float, steps: int) -> int:
+    return max(1, round(warmup_fraction * steps)) if warmup_fraction else 0
 
 
 def noam(optimizer: Optimizer, width: int, warmup_steps: int, linear_decay_steps: int | None = None) -> LambdaLR:

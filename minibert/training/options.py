@@ -8,11 +8,13 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.training.adapter_options import AdapterConfig
+from minibert.training.transfer_options import TransferConfig
 
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
 Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
 Precision = Literal["float32", "bfloat16", "float64"]
+Schedule = Literal["linear", "constant"]
 LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
 """Peak learning rate of each preset. Devlin et al. 2019, section A.2, for base and large; small models need more."""
 CONTINUED_LEARNING_RATE = 2e-5
@@ -127,17 +129,27 @@ class FineTuningConfig:
 
     epochs: float = 3
     """Passes over the training data."""
+    steps: int | None = None
+    """Number of optimizer updates, instead of --epochs."""
     batch_size: int = 32
-    """Examples per step, over all processes."""
+    """Examples per step, over all processes. With --micro-batch-size, a step is computed in parts, with the same result."""
     learning_rate: float | None = None
     """Peak learning rate. None: 5e-5, or 1e-3 for models with a hidden size below 256."""
     warmup_fraction: float = 0.1
-    """Share of the steps used for linear warm-up. Linear decay to zero follows."""
+    """Share of the steps used for linear warm-up."""
+    schedule: Schedule = "linear"
+    """Learning rate after the warm-up: linear decay to zero, or constant."""
     weight_decay: float = 0.01
     """Weight decay of matrices and embeddings."""
     dropout: float | None = None
     """Dropout of hidden states, attention weights and the head. None: as in the config of the checkpoint."""
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    classifier_dropout: float | None = None
+    """Dropout before the classifier of the head. None: that of --dropout, or as in the config of the checkpoint."""
+    balanced_classes: bool = False
+    """Weight the loss of each class by n / (K n_k) for n texts in K classes, n_k of them in this one, so that rare classes
+    count as much as frequent ones. For tasks with one class per text or word."""
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     max_grad_norm: float = 1.0
     """Maximum gradient norm; longer gradients are scaled down to it."""
     seed: int = 0
@@ -146,9 +158,9 @@ class FineTuningConfig:
     """float32; bfloat16: float32 weights, matrix products in bfloat16 (autocast); float64: for comparisons."""
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "batch_size")
+        _at_least_one(self, "batch_size", "steps")
         _positive(self, "epochs", "learning_rate", "max_grad_norm")
-        _fraction(self, "warmup_fraction", *(["dropout"] if self.dropout is not None else []))
+        _fraction(self, "warmup_fraction", "dropout", "classifier_dropout")
         _not_negative(self, "weight_decay", "seed")
 
     def peak_learning_rate(self, hidden_size: int) -> float:
@@ -256,7 +268,7 @@ def _positive(options: object, *names: str) -> None:
 
 def _fraction(options: object, *names: str) -> None:
     for name in names:
-        if not 0 <= (value := getattr(options, name)) < 1:
+        if (value := getattr(options, name)) is not None and not 0 <= value < 1:
             raise InvalidOption(f"{name} {value:g}: must be at least 0 and below 1")
 
 

@@ -34,6 +34,7 @@ from minibert.training.distributed import SINGLE_PROCESS, Processes, parallelize
 from minibert.training.loop import Score, Step, evaluate, train
 from minibert.training.objective import Objective
 from minibert.training.options import Sharding
+from minibert.training.transfer_report import TransferReport
 
 PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 """Dtype of the weights for each `precision`. With bfloat16 only matrix products are computed in bfloat16."""
@@ -72,6 +73,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         micro_batch_size: maximum number of examples computed at a time. A larger step is split into micro-batches.
         start_epoch: a function that is called with the number of an epoch before its first step, and before the first step
             after resuming. It may choose the parameters that are trained, such as `GradualUnfreezing.start_epoch`.
+        report: what this run says about its trained parameters, before the first step and after the last one.
         processes: the processes that train together, with `sharding` of the model.
     """
 
@@ -88,6 +90,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         autocast_dtype: torch.dtype | None = None,
         micro_batch_size: int | None = None,
         start_epoch: Callable[[int], None] | None = None,
+        report: TransferReport | None = None,
         sharding: Sharding = "ddp",
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
@@ -99,7 +102,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.objective = objective
         self.examples, self.batch_sampler, self.steps = examples, batch_sampler, steps
         self.max_grad_norm, self.autocast_dtype, self.micro_batch_size = max_grad_norm, autocast_dtype, micro_batch_size
-        self.start_epoch = start_epoch
+        self.start_epoch, self.report = start_epoch, report
         self.processes = processes
         self.steps_done = 0
         self.skipped_in_a_row = 0
@@ -109,6 +112,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
         """The best evaluation so far. The caller of `run` updates it after each evaluation."""
         self.last_batches: list[BatchT] = []
         """The micro-batches of the last step."""
+        self.notes: list[str] = []
+        """Lines to print before the first step."""
         self.extra_files: dict[str, str] = {}
         """Text files, by name, that are written next to the model with every checkpoint and export."""
 
@@ -178,7 +183,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         the data and the random states. It can be resumed with any number of processes. The folder also has everything that
         `export` writes.
         """
-        weights = self._weights()
+        weights = self.weights()
         state = {
             "step": self.steps_done,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -202,7 +207,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
 
     def export(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> None:
         """Write the model, and the tokenizer if given, in Hugging Face's format. All processes must call this."""
-        weights = self._weights()
+        weights = self.weights()
         if self.processes.is_main:
             self._write_export(Path(folder), weights, tokenizer)
 
@@ -214,8 +219,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
             for name, text in self.extra_files.items():
                 write_atomically(place / name, text)
 
-    def _weights(self) -> dict[str, Tensor]:
-        """Collect the whole model in the memory of the CPU, under its own parameter names."""
+    def weights(self) -> dict[str, Tensor]:
+        """Collect the whole model in the memory of the CPU, under its own parameter names. All processes must call this."""
         return cast("dict[str, Tensor]", get_model_state_dict(self.model, options=COMPLETE))
 
     def resume(self, folder: str | Path) -> None:
@@ -252,9 +257,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
     def _read_extra_files(self, folder: Path) -> None:
         """Read the extra files that the checkpoint has, such as those with settings chosen in an evaluation."""
         for name in self.extra_files:
-            path = folder / name
-            if path.is_file():
-                self.extra_files[name] = path.read_text(encoding="utf-8")
+            if (folder / name).is_file():
+                self.extra_files[name] = (folder / name).read_text(encoding="utf-8")
 
     def _load_optimizer(self, saved: dict[str, Any]) -> None:
         """Restore the optimizer. A parameter that had no step yet has no saved state, and has none afterwards."""

@@ -68,7 +68,7 @@ class HeadObjective(ABC):
     term: ClassVar[str]
     """Name of the loss term."""
 
-    def target_counts(self, batch: LabeledBatch) -> dict[str, int]:
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
         """Count the targets of the loss term."""
         first, *_ = batch.targets.values()
         return {self.term: count_targets(first)}
@@ -180,6 +180,13 @@ class TaskType(ABC, Generic[RowT]):
     def score(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Scores:
         """Compute the metrics of predictions for labeled rows."""
         return self.results(rows, predictions).values
+
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "TaskType[RowT]":
+        """Return the task with weights of the classes, so that rare ones count as much as frequent ones.
+
+        Raises: ValueError for a task that does not predict one class per text or word.
+        """
+        raise ValueError("--balanced-classes: this task does not predict one class for each text or word")
 
     def calibrate(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> "TaskType[RowT]":
         """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""

@@ -5,13 +5,14 @@ Parameters that the checkpoint did not have (`PretrainedModel.initialized`) are 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
 from minibert.model.checkpoints.names import without_wrappers
 from minibert.model.modes import training_mode
 from minibert.model.pretrained import PretrainedModel
+from minibert.training.transfer_options import TransferConfig
 
 EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
 ENCODER = "encoder"
@@ -67,7 +68,8 @@ def parse_parts(text: str, parts: Sequence[Part]) -> list[Part]:
             reason = "the head is always trained" if word == HEAD else f"the network has no part {word!r}"
             names = ", ".join([part for part in parts if isinstance(part, str) and part != HEAD])
             raise ValueError(
-                f"{reason}; parts: {names}, the layers 0-{max(layers)}, or {ENCODER} for all of these. Example: {EMBEDDINGS},0"
+                f"--freeze {text}: {reason}; parts: {names}, the layers 0-{max(layers)}, or {ENCODER} for all of these. "
+                f"Example: --freeze {EMBEDDINGS},0"
             )
         found.update(chosen)
     return [part for part in parts if part in found]
@@ -86,6 +88,11 @@ def freeze(model: PretrainedModel, parts: Sequence[Part]) -> list[str]:
             else:
                 parameter.requires_grad_(False)
     return [f"{describe_part(part)}: newly initialized, so it is trained, not frozen" for part in kept]
+
+
+def in_encoder(part: Part) -> bool:
+    """Return True for the embeddings and the layers."""
+    return part == EMBEDDINGS or isinstance(part, int)
 
 
 def describe_part(part: Part) -> str:
@@ -135,6 +142,44 @@ def reinitialize(model: PretrainedModel, layers: int) -> None:
     model.initialized = tuple(dict.fromkeys([*model.initialized, *map(model.names.relative, names)]))
 
 
+class Transfer:
+    """The options of transfer, applied to a network.
+
+    Args:
+        model: the network with its initial values. Some of its parameters are frozen, or get new values.
+
+    Raises: ValueError for parts that the network does not have, and for options that do not go together.
+    """
+
+    def __init__(self, model: PretrainedModel, config: TransferConfig) -> None:
+        self.model, self.config = model, config
+        if model.adapter is not None and (config.feature_extraction or config.reinitialize is not None):
+            raise ValueError("an adapter trains the encoder as it is: leave out --feature-extraction and --reinitialize")
+        if config.reinitialize is not None:
+            reinitialize(model, config.reinitialize)
+        parts = parts_of(model)
+        frozen = ENCODER if config.feature_extraction else config.freeze
+        self.messages = [] if frozen is None else freeze(model, parse_parts(frozen, [*parts]))
+        trains_encoder = any(each.requires_grad for name, each in model.named_parameters() if in_encoder(part_of(model, name)))
+        if not trains_encoder and config.layer_decay != 1:
+            raise ValueError("--layer-decay has no effect: all layers are frozen")
+        self.unfreezing = None
+        if config.unfreeze_per_epoch is not None:
+            self.unfreezing = GradualUnfreezing(model, config.unfreeze_per_epoch)
+            if not self.unfreezing.waiting:
+                raise ValueError("--unfreeze-per-epoch has no effect: all layers are frozen or new")
+
+    @property
+    def learning_rate_factors(self) -> dict[str, float]:
+        """Factor on the learning rate of each parameter, by name."""
+        return layer_decay_factors(self.model, self.config.layer_decay)
+
+    @property
+    def start_epoch(self) -> Callable[[int], None] | None:
+        """The function that chooses the parts which an epoch trains; None if they are always the same."""
+        return None if self.unfreezing is None else self.unfreezing.start_epoch
+
+
 class GradualUnfreezing:
     """Gradual unfreezing: the first epoch trains the head and the pooler; layers join from the top, some in each epoch.
 
@@ -150,13 +195,18 @@ class GradualUnfreezing:
         waiting = {
             part: [each for name, each in parameters.items() if each.requires_grad and not is_new(model, name)]
             for part, parameters in parts_of(model).items()
-            if part == EMBEDDINGS or isinstance(part, int)
+            if in_encoder(part)
         }
         self.waiting = {part: parameters for part, parameters in reversed(waiting.items()) if parameters}
         """Parameters of each part, in the order in which the parts join."""
 
     def __repr__(self) -> str:
         return f"GradualUnfreezing(layers_per_epoch={self.layers_per_epoch}, order={[*self.waiting]})"
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs after which all parts have joined."""
+        return 1 + -(-len(self.waiting) // self.layers_per_epoch)
 
     def start_epoch(self, epoch: int) -> None:
         """Choose the parts that this epoch trains; the first epoch is 0. The others are in evaluation mode."""

@@ -1,6 +1,7 @@
 """Reports on a training run: the parameters that are trained, the modules in evaluation mode, and what has really moved."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
@@ -10,7 +11,51 @@ from torch import Tensor
 from minibert.model.checkpoints.names import insert_number, shorten, split_number, without_wrappers
 from minibert.model.modes import training_mode
 from minibert.model.pretrained import PretrainedModel
-from minibert.training.transfer import Part, is_new, part_of, parts_of
+from minibert.training.transfer import ENCODER, GradualUnfreezing, Part, Transfer, describe_part, is_new, part_of, parts_of
+
+
+class TransferReport:
+    """What a run says about the parameters that it trains.
+
+    Args:
+        transfer: the options, applied to the network before its first step.
+        epochs: length of the run.
+    """
+
+    def __init__(self, transfer: Transfer, epochs: float) -> None:
+        self.transfer, self.epochs = transfer, epochs
+        self.fingerprints = fingerprints(transfer.model.state_dict())
+
+    def before(self, epoch: int = 0) -> list[str]:
+        """Describe what an epoch trains. Afterwards the parameters and modules are those of this epoch."""
+        transfer, model = self.transfer, self.transfer.model
+        if transfer.start_epoch is not None:
+            transfer.start_epoch(epoch)
+        lines = [*transfer.messages, *describe_trained(model)]
+        if transfer.unfreezing is not None:
+            lines += describe_unfreezing(transfer.unfreezing, self.epochs)
+        if (decay := transfer.config.layer_decay) != 1:
+            lowest = min(transfer.learning_rate_factors.values())
+            lines.append(f"Learning rates: times {decay:g} for each layer below the top layer, down to {lowest:.2g}.")
+        return lines
+
+    def after(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """Describe which parameters have moved since the first step.
+
+        Args:
+            weights: all parameters of the network, by name.
+        """
+        return describe_moved(self.transfer.model, self.fingerprints, fingerprints(weights))
+
+
+def describe_unfreezing(unfreezing: GradualUnfreezing, epochs: float) -> list[str]:
+    """Describe the order in which parts join, and name those that never do."""
+    order = ", ".join(map(describe_part, unfreezing.waiting))
+    lines = [f"Gradual unfreezing, {unfreezing.layers_per_epoch} in each epoch after the first: {order}."]
+    if never := [*unfreezing.waiting][max(0, math.ceil(epochs) - 1) * unfreezing.layers_per_epoch :]:
+        parts = describe_parts(never[::-1])
+        lines.append(f"In {epochs:.3g} epochs, these are never trained: {parts}. It takes {unfreezing.epochs} epochs.")
+    return lines
 
 
 def describe_trained(model: PretrainedModel) -> list[str]:
@@ -40,7 +85,8 @@ def modules_in_evaluation_mode(model: PretrainedModel) -> list[str]:
     for name, module in model.named_modules():
         if name and not module.training and not name.startswith(tuple(f"{outer}." for outer in found)):
             found.append(name)
-    return [*map(model.names.relative, map(without_wrappers, found))]
+    encoder = model.names.our_prefix.removesuffix(".")
+    return [ENCODER if name == encoder else model.names.relative(without_wrappers(name)) for name in found]
 
 
 def describe_parts(parts: Sequence[Part]) -> str:

@@ -57,11 +57,14 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "training/classification.py": ("finetune classify",),
     "training/distributed.py": (*TRAINING, *FINE_TUNING, "translate"),
     "training/finetuning_options.py": ("finetune classify",),
+    "training/features.py": FINE_TUNING,
     "training/finetuning": FINE_TUNING,
     "training/job.py": TRAINING,
     "training/letters.py": ("train-letters",),
+    "training/multitask.py": ("finetune multi",),
     "training/pretraining": ("pretrain",),
     "training/task_type.py": FINE_TUNING,
+    "training/transfer": (*FINE_TUNING, "finetune multi"),
     "training/translation": ("train-translator",),
 }
 """The commands that print the messages of a module or package. A module with a new message about an option is added here.

@@ -64,12 +64,16 @@ class TestWarmupLinear:
         expected = {1: 0.01, 50: 0.5, 100: 1, 101: 1, 550: 451 / 900, 551: 0.5, 1000: 1 / 900, 1001: 0}
         assert at == pytest.approx(expected, rel=1e-14)
 
-    @pytest.mark.parametrize(("warmup", "rising"), [(0.0, 1), (0.04, 1), (0.14, 1), (0.16, 2), (0.24, 2), (0.26, 3)])
+    @pytest.mark.parametrize(("warmup", "rising"), [(0.04, 1), (0.14, 1), (0.16, 2), (0.24, 2), (0.26, 3)])
     def test_the_warmup_share_is_rounded_to_the_nearest_step_and_is_at_least_one(self, warmup: float, rising: int) -> None:
         found = of_one_group(linear(10, warmup_fraction=warmup), 10)
         assert found[0] == pytest.approx(1 / rising)
         assert found[rising - 1] == 1
         assert found[9] == pytest.approx(1 / (10 - rising))
+
+    def test_a_warmup_share_of_zero_means_no_warmup(self) -> None:
+        """The factors are those of transformers, from the first step on."""
+        assert of_one_group(linear(4, warmup_fraction=0.0), 5) == [1, 0.75, 0.5, 0.25, 0]
 
     def test_it_multiplies_the_learning_rate_of_each_group(self) -> None:
         """Groups with different learning rates keep their ratio at every step."""
