@@ -119,6 +119,10 @@ class Answering(TaskType[Question]):
         return row.context
 
     @classmethod
+    def read_inputs(cls, source: LabeledSource, options: AnswerOptions) -> LabeledData[Question]:
+        return read_squad(source.files, labeled=False)
+
+    @classmethod
     def input_row(cls, values: Mapping[str, Any]) -> Question:
         for name in cls.input_fields:
             if fault := text_fault(values, name) or ("" if values[name] else f"the {name!r} is empty"):

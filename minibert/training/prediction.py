@@ -57,7 +57,7 @@ def input_blocks(
     if file_format == "auto":
         file_format = "table" if kind in TABLES else "labeled" if kind in LABELED_EXTENSIONS else "text"
     if file_format == "labeled":
-        data = task_type.read(LabeledSource((file,)), task_type.reading_options)
+        data = task_type.read_inputs(LabeledSource((file,)), task_type.reading_options)
         yield from _blocks(Input(getattr(row, "line", None), row) for row in data.rows)
     elif file_format == "table":
         yield from _blocks(_table_inputs(task_type, open_table(file, columns.header), columns))

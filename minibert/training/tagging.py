@@ -70,6 +70,7 @@ class Tagging(TaskType[TaggedSentence]):
     command: ClassVar[str] = "tag"
     network: ClassVar[type[BertForTokenClassification]] = BertForTokenClassification
     options_class: ClassVar[type[TagOptions]] = TagOptions
+    input_fields: ClassVar[tuple[str, ...]] = ("words",)
     task_metrics: ClassVar[TaskMetrics] = TAGGING
 
     labels: tuple[str, ...]
@@ -82,6 +83,20 @@ class Tagging(TaskType[TaggedSentence]):
     @classmethod
     def read(cls, source: LabeledSource, options: TagOptions) -> LabeledData[TaggedSentence]:
         return read_tagged(source, options.words)
+
+    @classmethod
+    def read_inputs(cls, source: LabeledSource, options: TagOptions) -> LabeledData[TaggedSentence]:
+        return read_tagged(source, options.words, labeled=False)
+
+    @classmethod
+    def input_row(cls, values: Mapping[str, Any]) -> TaggedSentence:
+        """Return a sentence: a list of words, or a text with spaces between them."""
+        words = values.get("words", values.get("tokens"))
+        if isinstance(words, str):
+            return TaggedSentence(tuple(words.split()))
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"needs 'words': a list of words, or a text with spaces between them, not {str(words)[:40]!r}")
+        return TaggedSentence(tuple(words))
 
     @classmethod
     def write_repaired(cls, source: LabeledSource, options: TagOptions, target: Path) -> None:

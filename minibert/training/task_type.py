@@ -198,6 +198,11 @@ class TaskType(ABC, Generic[RowT]):
         """The options with which labeled data for a trained model are read: an instance of `options_class`."""
 
     @classmethod
+    def read_inputs(cls, source: LabeledSource, options: Any) -> LabeledData[RowT]:
+        """Read rows from files, as `read` does, but without their labels, which need not be there."""
+        return cls.read(source, options)
+
+    @classmethod
     def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
         """Return the columns of a table that contain the inputs of its rows, by the name of the input.
 

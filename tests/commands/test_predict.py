@@ -13,6 +13,7 @@ from minibert.text.labeled.text_rows import TextRow
 from minibert.training.answering import Answering
 from minibert.training.classification import Classification
 from minibert.training.prediction import Input, predict_stream
+from minibert.training.tagging import Tagging
 from minibert.training.trained import load_trained
 from tests.processes import start
 from tests.trained_models import trained_model
@@ -115,6 +116,44 @@ def test_answers(tmp_path: Path, predict: Predict) -> None:
     assert code == 1
     assert results[0]["answer"] in "very  good movie, 中文"
     assert results[1]["error"].startswith("has no column 'context'")
+
+
+class TestTags:
+    @pytest.fixture
+    def tagger(self, tmp_path: Path) -> Path:
+        return trained_model(tmp_path / "model", Tagging(("O", "B-PER", "I-PER"), max_length=16, overlap=4))
+
+    def test_each_word_of_a_line_has_a_tag(self, tagger: Path, predict: Predict) -> None:
+        """Also of a sentence that is longer than a window, of an empty line, and of a word that gives no tokens."""
+        code, results, _ = predict(tagger, stdin=f"very good \u200b film\n\n{'bad ' * 40}\n".encode())
+        assert code == 0
+        assert [len(result["tags"]) for result in results] == [4, 0, 40]
+        assert results[0]["words"] == ["very", "good", "\u200b", "film"]
+        assert results[0]["tags"][2] == "O"
+
+    def test_json_and_conll(self, tagger: Path, tmp_path: Path, predict: Predict) -> None:
+        """Words and their tags in a file with tags, or without."""
+        _, [expected], _ = predict(tagger, stdin=b"very good film")
+        code, results, _ = predict(
+            tagger, "--format", "jsonl", stdin=b'{"words": ["very", "good", "film"]}\n{"words": 3}\n{"text": "a"}'
+        )
+        assert code == 1
+        assert results[0] == expected
+        assert all("needs 'words'" in result["error"] for result in results[1:])
+        (tmp_path / "test.conll").write_text("very O\ngood B-PER\nfilm O\n\nbad O", encoding="utf-8")
+        code, results, _ = predict(tagger, tmp_path / "test.conll")
+        assert (code, results[0]) == (0, expected)
+        assert [result["line"] for result in results] == [1, 5]
+
+
+def test_questions_of_a_squad_file(tmp_path: Path, predict: Predict) -> None:
+    """Answers in the file are not needed."""
+    model = trained_model(tmp_path / "model", Answering(max_length=32, overlap=8))
+    paragraph = {"context": "very good movie", "qas": [{"id": "q1", "question": "good?"}]}
+    (tmp_path / "test.json").write_text(json.dumps({"data": [{"title": "", "paragraphs": [paragraph]}]}), encoding="utf-8")
+    code, [result], _ = predict(model, tmp_path / "test.json")
+    assert (code, result["id"]) == (0, "q1")
+    assert result["answer"] in "very good movie"
 
 
 @pytest.mark.parametrize(
