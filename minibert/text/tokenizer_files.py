@@ -61,6 +61,11 @@ MAX_VOCABULARY_SIZE = 2**24
 OptionalBool = TypeVar("OptionalBool", bool, None)
 
 
+def has_tokenizer(source: str | Path) -> bool:
+    """Return True if a checkpoint has a tokenizer."""
+    return any(fetch(source, name) is not None for name in (TOKENIZER_FILE, VOCABULARY_FILE))
+
+
 @dataclass(frozen=True)
 class TokenizerFiles:
     """The contents of the files of a tokenizer."""
@@ -87,7 +92,7 @@ class TokenizerFiles:
         Raises: FileNotFoundError if there is no tokenizer, ValueError, naming the file, if one cannot be read.
         """
         stored = fetch_json(source, TOKENIZER_FILE)
-        if stored is None and fetch(source, VOCABULARY_FILE) is None:
+        if not has_tokenizer(source):
             raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}")
         if stored is not None:
             vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}

@@ -34,8 +34,20 @@ def make_adapter(config: AdapterConfig) -> Adapter | None:
             return None
 
 
-def check_adapter(config: AdapterConfig, task_type: TaskType[Any], model: BertConfig) -> None:
-    """Apply the adapter to a network without memory for its weights. Raises: ValueError for targets that match nothing."""
-    if (adapter := make_adapter(config)) is not None:
-        with torch.device("meta"):
-            adapter.apply(task_type.network(task_type.model_config(model)))
+def check_adapter(config: AdapterConfig, task_type: TaskType[Any], model: BertConfig, started: Adapter | None = None) -> None:
+    """Apply the adapter to a network without memory for its weights.
+
+    Args:
+        started: the adapter of the checkpoint that training begins with. It is trained further.
+
+    Raises: ValueError for targets that match nothing, and for a second adapter.
+    """
+    if (adapter := make_adapter(config)) is None:
+        return
+    if started is not None:
+        raise ValueError(
+            f"--from names an adapter ({started.kind}): give no --adapter to train it further, or the model that it is merged "
+            "into to train another one"
+        )
+    with torch.device("meta"):
+        adapter.apply(task_type.network(task_type.model_config(model)))

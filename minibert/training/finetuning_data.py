@@ -15,6 +15,7 @@ from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataErro
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.splits import is_validation
 from minibert.text.tokenizer import CLS, PAD, SEP, load_tokenizer, token_id, vocabulary_size
+from minibert.text.tokenizer_files import has_tokenizer
 from minibert.training.adapting import check_adapter
 from minibert.training.finetuning import FineTuning, start_model
 from minibert.training.options import FineTuningConfig
@@ -115,7 +116,7 @@ def prepare_finetuning(
     """
     checkpoint = read_checkpoint(start_from)
     stored = start_config(checkpoint)
-    tokenizer = load_tokenizer(start_from)
+    tokenizer = load_tokenizer(start_from if has_tokenizer(start_from) else checkpoint.source)  # of the base of an adapter
     for token in (PAD, CLS, SEP):
         token_id(tokenizer, token)
     if (size := vocabulary_size(tokenizer)) > stored.vocab_size:
@@ -123,7 +124,7 @@ def prepare_finetuning(
     checked = check_data(kind, data, options, stored)
     train, validation, task_type = checked.data.train, checked.data.validation, checked.inferred.type
     refuse_errors(checked.findings)
-    check_adapter(config.adapter, task_type, stored)
+    check_adapter(config.adapter, task_type, stored, checkpoint.adapter.adapter if checkpoint.adapter else None)
     if not train.rows:
         raise LabeledDataError(f"{train.name}: has no training rows")
     if config.balanced_classes:
@@ -155,9 +156,10 @@ def prepare_finetuning(
 
 
 def weights_digest(checkpoint: Checkpoint) -> str:
-    """Return a hash of the weights of a checkpoint."""
+    """Return a hash of the weights of a checkpoint, with those of its adapter."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(checkpoint.weights.items()):
+    inserted = {} if checkpoint.adapter is None else checkpoint.adapter.inserted
+    for name, tensor in sorted([*checkpoint.weights.items(), *inserted.items()]):
         digest.update(name.encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().data if tensor.ndim else str(tensor.item()).encode())
     return digest.hexdigest()[:16]

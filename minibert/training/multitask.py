@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from minibert.model import Bert
+from minibert.model.adapters.files import find_adapter
 from minibert.model.bert import PretrainedBert
 from minibert.model.heads import BertWithHead
 from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
@@ -291,6 +292,8 @@ def prepare_multitask(
 
     Raises: as `prepare_finetuning`.
     """
+    if config.adapter.adapter != "none" or find_adapter(start_from) is not None:
+        raise ValueError("several tasks at once cannot have an adapter: give no --adapter, and begin with a whole model")
     kinds = {kind.command: kind for kind in task_types()}
     prepared: dict[str, FineTuning[Any]] = {}
     for name, (command, data, options) in tasks.items():

@@ -15,7 +15,7 @@ from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
 from minibert.text.tokenizer import load_tokenizer, vocabulary_size
-from minibert.text.tokenizer_files import TOKENIZER_FILE, VOCABULARY_FILE
+from minibert.text.tokenizer_files import has_tokenizer
 from minibert.training.finetuning import predict
 from minibert.training.records import SETTINGS_FILE
 from minibert.training.task_type import TASK_FILE, Prediction, TaskType, task_types
@@ -55,7 +55,7 @@ def load_trained(source: str | Path, device: str = "cpu", dtype: torch.dtype | N
     places = _places(source, checkpoint)
     task_type = _task_type(source, checkpoint, places)
     network = checkpoint.load(task_type.network, dtype=dtype, new_head=False)
-    tokenizer = load_tokenizer(next((each for each in places if _has_tokenizer(each)), source))
+    tokenizer = load_tokenizer(next((each for each in places if has_tokenizer(each)), source))
     if (size := vocabulary_size(tokenizer)) > network.config.vocab_size:
         raise ValueError(f"{source}: its tokenizer has {size:,} pieces, but its model only {network.config.vocab_size:,}")
     return TrainedModel(cast("BertWithHead", network.to(device)), task_type, tokenizer, str(source))
@@ -76,10 +76,6 @@ def _places(source: str | Path, checkpoint: Checkpoint) -> list[str | Path]:
     """Return where the files of a model can be: in its folder; for an adapter also next to it, and with its base model."""
     folder = Path(source)
     return [source, *([folder.parent] if folder.is_dir() and folder.name == ADAPTER_FOLDER else []), checkpoint.source]
-
-
-def _has_tokenizer(place: str | Path) -> bool:
-    return any(fetch(place, name) is not None for name in (TOKENIZER_FILE, VOCABULARY_FILE))
 
 
 def _task_type(source: str | Path, checkpoint: Checkpoint, places: Sequence[str | Path]) -> TaskType[Any]:
