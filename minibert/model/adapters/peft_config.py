@@ -21,6 +21,22 @@ SUPPORTED = frozenset(
     {"r", "lora_alpha", "lora_dropout", "use_rslora", "bias", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "enable_lora"}
     | {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "init_lora_weights"}
 )
+BIASES = ("none", "lora_only", "all")
+NAMES, TEXT, NUMBER = (str, list), (str,), (int, float)
+TYPES: dict[str, tuple[tuple[type, ...], tuple[type, ...], str]] = {
+    "r": ((int,), (), "a whole number"),
+    "lora_alpha": (NUMBER, (), "a number"),
+    "lora_dropout": (NUMBER, (), "a number"),
+    "use_rslora": ((bool,), (), "true or false"),
+    "target_modules": (NAMES, TEXT, "a list of names or a regular expression"),
+    "exclude_modules": (NAMES, TEXT, "a list of names or a regular expression"),
+    "modules_to_save": ((list,), TEXT, "a list of names"),
+    "layers_to_transform": ((int, list), (int,), "a list of whole numbers"),
+    "layers_pattern": (NAMES, TEXT, "a name or a list of names"),
+    "rank_pattern": ((dict,), (int,), "an object with ranks"),
+    "alpha_pattern": ((dict,), NUMBER, "an object with numbers"),
+}
+"""Types of settings and of the values in them, and their description."""
 SAFE_INITIALIZATIONS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Values of `init_lora_weights` that do not change the weights of the base model. The others, such as "pissa", do."""
 
@@ -101,26 +117,17 @@ class PeftConfig:
         self._check_types()
 
     def _check_types(self) -> None:
-        for name, kinds, expected in (
-            ("r", (int,), "a whole number"),
-            ("lora_alpha", (int, float), "a number"),
-            ("lora_dropout", (int, float), "a number"),
-            ("use_rslora", (bool,), "true or false"),
-            ("bias", (str,), '"none", "lora_only" or "all"'),
-            ("target_modules", (str, list), "a list of names or a regular expression"),
-            ("exclude_modules", (str, list), "a list of names or a regular expression"),
-            ("modules_to_save", (list,), "a list of names"),
-            ("layers_to_transform", (int, list), "a list of whole numbers"),
-            ("layers_pattern", (str, list), "a name or a list of names"),
-            ("rank_pattern", (dict,), "an object with ranks"),
-            ("alpha_pattern", (dict,), "an object with numbers"),
-        ):
-            value = self.fields.get(name)
-            if value is not None and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+        for name, (kinds, items, expected) in TYPES.items():
+            value = self.get(name, None)
+            contents = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            if value is not None and not (_is(value, kinds) and all(_is(each, items) for each in contents)):
                 raise ValueError(f"{name} must be {expected}, not {_shown(value)}")
-            item = int if name == "layers_to_transform" else str
-            if isinstance(value, list) and not all(isinstance(each, item) for each in value):
-                raise ValueError(f"{name} must be {expected}, not {_shown(value)}")
+        if self.get("bias", "none") not in BIASES:
+            raise ValueError(f"bias must be {' or '.join(BIASES)}, not {_shown(self.fields['bias'])}")
+
+
+def _is(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
 
 
 def _matches(patterns: str | Sequence[str], name: str, path: Path) -> bool:
