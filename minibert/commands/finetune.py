@@ -80,9 +80,10 @@ class FinetuneAnswer(Finetune):
 class FinetuneTag(Finetune):
     """Fine-tune a BERT to tag the words of sentences, such as named entities.
 
-    The data are CoNLL files (optionally .gz): a word and its columns on each line, the tag in the last column, and a blank line
-    after each sentence. Tags in IOB1, IOBES and other schemes are converted to BIO. The score is entity-level F1, as in the
-    script conlleval. The result is a checkpoint that transformers can load.
+    The data are CoNLL files: a word and its columns on each line, the tag in the last column, and a blank line after each
+    sentence; or JSONL or Parquet files with a list of words and a list of tags in each row (optionally .gz); or a dataset. Tags
+    in IOB1, IOBES and other schemes are converted to BIO. The score is entity-level F1, as in the script conlleval. The result
+    is a checkpoint that transformers can load.
     """
 
     task: ClassVar[str] = "tag"

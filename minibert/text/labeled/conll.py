@@ -5,7 +5,7 @@ Source: Tjong Kim Sang and De Meulder 2003, section 2.1.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from minibert.text.columns import BYTE_ORDER_MARK
 from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
-from minibert.text.labeled.tagged import RawSentence, read_tags
+from minibert.text.labeled.tagged import RawSentence, name_of, read_tags
 
 BOUNDARY = re.compile(r"[ \t]*-docstart-([ \t]|$)", re.IGNORECASE)
 """A line between two documents."""
@@ -68,13 +68,22 @@ class ConllFile:
         path: the file, which may be compressed as .gz.
         word_column: number of the column of the words, from 1; -1 is the last one. None: the first one that has words.
         tag_column: number of the column of the tags. None: the last one, or the one that a header calls so.
+        tag_names: names of tags that are numbers, from 0.
         labeled: False for a file whose words have no tags, or whose tags are not used.
 
     Raises: CorpusError for a file that cannot be read, or has no such column.
     """
 
-    def __init__(self, path: Path, word_column: int | None = None, tag_column: int | None = None, labeled: bool = True) -> None:
-        self.path, self.log, self.labeled = path, FindingLog(str(path)), labeled
+    def __init__(
+        self,
+        path: Path,
+        word_column: int | None = None,
+        tag_column: int | None = None,
+        tag_names: Sequence[str] = (),
+        labeled: bool = True,
+    ) -> None:
+        self.path, self.name, self.log = path, str(path), FindingLog(str(path))
+        self.tag_names, self.labeled = tag_names, labeled
         self.lines = self._read_lines()
         self.words = [line for line in self.lines if self._is_word(line)]
         self.count = self._count_columns()
@@ -96,15 +105,15 @@ class ConllFile:
         words = f"{size}; words in column {self.word_column + 1} of {self.count}"
         return f"{words}, tags in column {self.tag_column + 1}. {self.read.note}" if self.labeled else words
 
-    def repaired(self) -> str:
-        """Return the text of the file without the faults that could be repaired. Everything else is unchanged."""
+    def repaired(self) -> bytes:
+        """Return the contents of the file without the faults that could be repaired. Everything else is unchanged."""
         for sentence, tags in zip(self.sentences, self.read.repaired, strict=True):
             for number, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
                 line = self.lines[number - 1]
                 if old != new:
                     line.columns[self.tag_column] = new
                     line.text = ("\t" if "\t" in line.text else " ").join(line.columns)
-        return "".join(f"{line.text}\n" for line in self.lines if line.is_kept)
+        return "".join(f"{line.text}\n" for line in self.lines if line.is_kept).encode()
 
     def _read_lines(self) -> list[Line]:
         """Read the lines, and find faults of their ends and byte-order marks."""
@@ -233,6 +242,6 @@ class ConllFile:
                 self.log.error(line.number, "has an empty word")
             elif " " in word.strip(BLANKS):
                 self.log.oddity(line.number, "has a word with a space in it")
-        tags = [line.columns[self.tag_column] for line in usable]
+        tags = [name_of(line.columns[self.tag_column], self.tag_names) for line in usable]
         is_usable = all(words) and len(usable) == len(lines)
         return RawSentence(words, tags, [line.number for line in usable], is_usable)

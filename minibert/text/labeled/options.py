@@ -132,3 +132,10 @@ class WordColumns:
     """Column of the words: its number in CoNLL files, from 1 (-1 is the last one); its name in JSONL, Parquet and datasets."""
     tag_column: str | None = None
     """Column of the tags, by number or name as above. By default, the last column of a CoNLL file."""
+    tag_names: str | None = None
+    """Names of tags that are numbers, from 0, separated by commas: O,B-PER,I-PER."""
+
+    @property
+    def names_of_tags(self) -> tuple[str, ...]:
+        """The names of tags that are numbers."""
+        return tuple(name.strip() for name in self.tag_names.split(",")) if self.tag_names else ()

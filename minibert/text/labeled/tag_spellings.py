@@ -31,6 +31,8 @@ class Spellings:
     meanings: dict[str, Spelling]
     has_prefixes: bool
     """False for the scheme IO: a tag is only a type, such as PER, and neighboring words of a type are one entity."""
+    problem: str = ""
+    """Why no tag has a meaning."""
 
 
 def read_spellings(tags: Iterable[str]) -> Spellings:
@@ -43,8 +45,9 @@ def read_spellings(tags: Iterable[str]) -> Spellings:
     """
     cleaned = {tag: HYPHENS.sub("-", tag.strip()) for tag in dict.fromkeys(tags)}
     if len({*cleaned.values()}) > 1 and all(tag.isdecimal() for tag in cleaned.values()):
-        problem = "the tag {!r} is a number, whose name is not known; write names, such as O and B-PER"
-        return Spellings({tag: Spelling(None, problem.format(tag)) for tag in cleaned}, has_prefixes=True)
+        numbers = ", ".join(sorted(cleaned.values(), key=int)[:5])
+        problem = f"the tags are numbers ({numbers}), and their names are not known; give them: --tag-names O,B-PER,I-PER"
+        return Spellings(dict.fromkeys(cleaned, Spelling(None, problem)), has_prefixes=True, problem=problem)
     typed = {tag for tag in cleaned.values() if tag and tag != OUTSIDE and tag not in OUTSIDE_VARIANTS}
     is_suffixed = bool(typed) and all(map(SUFFIXED.fullmatch, typed)) and not all(map(PREFIXED.fullmatch, typed))
     has_prefixes = is_suffixed or any(map(re.compile("[BIES]-.").match, typed)) or all(map(PREFIXED.fullmatch, typed))

@@ -66,12 +66,20 @@ class ReadTags(NamedTuple):
     """The scheme of the file, and how it was found."""
 
 
+def name_of(tag: str, names: Sequence[str]) -> str:
+    """Return the name of a tag that is a number."""
+    return names[int(tag)] if tag.isdecimal() and int(tag) < len(names) else tag
+
+
 def read_tags(sentences: Sequence[RawSentence], log: FindingLog, labeled: bool = True) -> ReadTags:
     """Interpret the tags of a file, and convert them to BIO. With `labeled` false, the rows have no tags."""
     if not labeled:
         rows = [sentence.row(None, log) for sentence in sentences if sentence.is_usable]
         return ReadTags(rows, [sentence.tags for sentence in sentences])
     spellings = read_spellings(tag for sentence in sentences for tag in sentence.tags)
+    if spellings.problem:
+        log.error(next(sentence.lines[0] for sentence in sentences if sentence.tags), spellings.problem)
+        return ReadTags([], [sentence.tags for sentence in sentences])
     for sentence in sentences:
         for tag, line in zip(sentence.tags, sentence.lines, strict=True):
             meaning, problem = spellings.meanings[tag]

@@ -1,4 +1,4 @@
-"""Tagged sentences of files: CoNLL columns."""
+"""Tagged sentences of CoNLL, JSONL and Parquet files, and of datasets."""
 
 import gzip
 import hashlib
@@ -6,36 +6,46 @@ import json
 from pathlib import Path
 
 from minibert.files import write_atomically
+from minibert.text.columns import JsonlTable, ParquetTable, Table
+from minibert.text.corpus import load_split
 from minibert.text.file_formats import CorpusError, extension
 from minibert.text.labeled.conll import ConllFile
+from minibert.text.labeled.dataset_table import DatasetTable
 from minibert.text.labeled.duplicates import find_duplicates
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
 from minibert.text.labeled.options import LabeledSource, WordColumns
 from minibert.text.labeled.tagged import TaggedSentence, sentence_key
+from minibert.text.labeled.token_tables import TokenTable
+
+TABLES: dict[str, type[Table]] = {".jsonl": JsonlTable, ".parquet": ParquetTable}
+"""Files with one sentence per row, by extension. A file with any other extension has CoNLL columns."""
 
 
-def read_tagged(
-    source: LabeledSource,
-    columns: WordColumns | None = None,
-    labeled: bool = True,
-) -> LabeledData[TaggedSentence]:
+def read_tagged(source: LabeledSource, columns: WordColumns | None = None, labeled: bool = True) -> LabeledData[TaggedSentence]:
     """Read sentences with the tags of named entities, and convert the tags to BIO.
 
     Args:
+        source: CoNLL files, or JSONL or Parquet files with a list of words and a list of tags in each row, each optionally
+            compressed as .gz; or a split of a dataset.
         labeled: False for words without tags, or with tags that are not used.
 
-    Raises: CorpusError for a file that cannot be read, or has no such column.
+    Raises: CorpusError or LabeledDataError for a file that cannot be read, or has no such column.
     """
-    files = [_open(path, columns or WordColumns(), labeled) for path in source.files]
-    rows = [row for file in files for row in file.read.rows]
-    content = json.dumps([(row.words, row.tags) for row in rows])
+    options = columns or WordColumns()
+    if source.dataset is None:
+        files = [_open(path, options, labeled) for path in source.files]
+    else:
+        rows = load_split(source.dataset, source.dataset_config, source.split)
+        files = [TokenTable(DatasetTable(rows, f"{source.dataset} ({source.split})"), options, labeled)]
+    sentences = [row for file in files for row in file.read.rows]
     findings = [finding for file in files for finding in file.log.findings]
     if labeled:
-        findings += find_duplicates(rows, sentence_key, lambda row: " ".join(row.tags or ()))
+        findings += find_duplicates(sentences, sentence_key, lambda row: " ".join(row.tags or ()))
+    content = json.dumps([(row.words, row.tags) for row in sentences])
     return LabeledData(
-        rows,
+        sentences,
         findings,
-        ", ".join(str(file.path) for file in files),
+        ", ".join(file.name for file in files),
         hashlib.sha256(content.encode()).hexdigest(),
         [file.note for file in files],
     )
@@ -46,24 +56,30 @@ def write_repaired(source: LabeledSource, target: Path, columns: WordColumns | N
 
     Everything else is as before, also what cannot be repaired.
 
-    Raises: LabeledDataError for a source that is not one file; CorpusError, as `read_tagged`; OSError if the copy cannot be
-        written.
+    Raises: LabeledDataError for a source that is not one file, and for a target with another format; CorpusError, as
+        `read_tagged`; OSError if the copy cannot be written.
     """
     if len(source.files) != 1:
         raise LabeledDataError("a repaired copy is made of one file: give one training file, and no dataset")
     [path] = source.files
+    if TABLES.get(extension(target)) != TABLES.get(extension(path)):
+        raise LabeledDataError(f"{target}: a repaired copy has the format of {path.name}; choose a name with {extension(path)}")
     if target.exists() and target.samefile(path):
         raise LabeledDataError(f"{target}: is the file itself; choose another name for the repaired copy")
-    text = _open(path, columns or WordColumns()).repaired()
-    write_atomically(target, gzip.compress(text.encode(), mtime=0) if target.suffix == ".gz" else text)
+    content = _open(path, columns or WordColumns()).repaired()
+    write_atomically(target, gzip.compress(content, mtime=0) if target.suffix == ".gz" else content)
 
 
-def _open(path: Path, columns: WordColumns, labeled: bool = True) -> ConllFile:
+def _open(path: Path, columns: WordColumns, labeled: bool = True) -> ConllFile | TokenTable:
     if path.is_dir():
-        raise CorpusError(f"{path}: is a folder; name its files")
+        raise LabeledDataError(f"{path}: is a folder; name its files, or use it with --dataset")
+    if (kind := TABLES.get(extension(path))) is not None:
+        return TokenTable(kind(path), columns, labeled)
     if extension(path) in (".csv", ".json"):
-        raise CorpusError(f"{path}: sentences with tags are read from CoNLL files; convert it")
-    return ConllFile(path, _number(columns.word_column), _number(columns.tag_column), labeled)
+        raise LabeledDataError(
+            f"{path}: tagged sentences are read from CoNLL, JSONL and Parquet files; save it as one of these"
+        )
+    return ConllFile(path, _number(columns.word_column), _number(columns.tag_column), columns.names_of_tags, labeled)
 
 
 def _number(column: str | None) -> int | None:

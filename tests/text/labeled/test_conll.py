@@ -33,7 +33,7 @@ def test_a_good_file_has_rows_with_lines_and_no_repairs(tmp_path: Path) -> None:
     assert [str(finding) for finding in file.log.findings] == [
         f"{tmp_path / 'data.conll'}: only one entity has the type ORG, PER"
     ]
-    assert file.repaired() == GOOD
+    assert file.repaired().decode() == GOOD
     assert file.note == (
         f"{tmp_path / 'data.conll'}: 2 sentences, 4 words; words in column 1 of 3, tags in column 3. "
         "Tag scheme BIO: 0 of 3 tags of entities are invalid in it (IOB1: 2, IOBES: 2)"
@@ -78,7 +78,7 @@ def test_repaired_files_have_the_rows_of_a_good_one(tmp_path: Path, content, lin
     copy = read(tmp_path, file.repaired(), "copy.conll")
     assert sentences(copy) == SENTENCES
     assert not [finding for finding in copy.log.findings if finding.is_repaired or finding.is_error]
-    assert not content.isascii() or copy.repaired().strip() == GOOD.strip()
+    assert not content.isascii() or copy.repaired().decode().strip() == GOOD.strip()
 
 
 SAME = {
@@ -115,7 +115,11 @@ ERRORS = {
     "type without a prefix": (GOOD.replace("I-PER", "PER"), 5, "the tag 'PER' has no prefix"),
     "prefix without a type": (GOOD.replace("I-PER", "I-"), 5, "it has no type"),
     "unknown prefix": (GOOD.replace("I-PER", "X-PER"), 5, "the tag 'X-PER' has no prefix"),
-    "numbers": (GOOD.replace("B-ORG", "3").replace("B-PER", "1").replace("I-PER", "2").replace("O\n", "0\n"), 1, "is a number"),
+    "numbers": (
+        GOOD.replace("B-ORG", "3").replace("B-PER", "1").replace("I-PER", "2").replace("O\n", "0\n"),
+        1,
+        "the tags are numbers (0, 1, 2, 3)",
+    ),
     "brackets": ("EU NNP (ORG*)\nrejects VBZ *\n\nPeter NNP (PER*\nBlackburn NNP *)\n", 1, "in brackets"),
     "commas": (GOOD.replace(" ", ","), 1, "They seem to be separated by ','"),
     "semicolons": (GOOD.replace(" ", ";"), 1, "They seem to be separated by ';'"),
@@ -185,7 +189,7 @@ def test_unusual_words_are_words(tmp_path: Path, word) -> None:
         file = read(tmp_path, GOOD.replace("EU", word).replace(" ", separator))
         assert sentences(file)[0] == ((word, "rejects"), ("B-ORG", "O"))
         assert not file.log.errors
-        assert file.repaired() == GOOD.replace("EU", word).replace(" ", separator)
+        assert file.repaired().decode() == GOOD.replace("EU", word).replace(" ", separator)
 
 
 def test_words_with_spaces_are_kept_between_tabs_and_named(tmp_path: Path) -> None:
@@ -202,7 +206,7 @@ def test_comments_are_left_out_where_they_cannot_be_words(tmp_path: Path) -> Non
     assert sentences(file) == [(("EU", "rejects", "#"), ("B-ORG", "O", "O")), SENTENCES[1]]
     [comment] = [finding for finding in file.log.findings if finding.line]
     assert str(comment).endswith("line 1: is read as a comment (also in 2 lines: 2, 7)")
-    assert file.repaired() == content
+    assert file.repaired().decode() == content
 
 
 def test_a_hashtag_without_a_tag_is_no_comment(tmp_path: Path) -> None:
@@ -240,20 +244,26 @@ def test_words_without_tags_are_read_for_predictions(tmp_path: Path) -> None:
     assert sentences(read(tmp_path, GOOD, labeled=False))[0] == (("EU", "rejects"), None)
 
 
+def test_numbers_of_tags_can_be_named(tmp_path: Path) -> None:
+    content = "EU NNP 1\nrejects VBZ 0\n\nPeter NNP 3\nBlackburn NNP 4\n"
+    names = ("O", "B-ORG", "I-ORG", "B-PER", "I-PER")
+    assert sentences(read(tmp_path, content, tag_names=names)) == SENTENCES
+
+
 def test_invalid_sequences_are_findings_with_lines(tmp_path: Path) -> None:
     content = GOOD * 1 + "\n" + GOOD + "\nLondon NNP I-LOC\nand CC O\nRome NNP I-LOC\n"
     file = read(tmp_path, content)
     assert sentences(file)[-1][1] == ("B-LOC", "O", "B-LOC")
     [finding] = [finding for finding in file.log.findings if finding.is_repaired]
     assert (finding.line, finding.message) == (13, "I-LOC cannot stand here in BIO; read as B-LOC (also in line 15)")
-    assert file.repaired() == content.replace("I-LOC", "B-LOC")
+    assert file.repaired().decode() == content.replace("I-LOC", "B-LOC")
 
 
 def test_invalid_sequences_of_bilou_are_repaired_in_its_letters(tmp_path: Path) -> None:
     content = "a U-X\nb B-X\nc L-X\nd O\ne B-Y\nf O\ng B-Y\nh I-Y\ni L-Y\n"
     file = read(tmp_path, content)
     assert sentences(file)[0][1] == ("B-X", "B-X", "I-X", "O", "B-Y", "O", "B-Y", "I-Y", "I-Y")
-    assert file.repaired() == content.replace("e B-Y", "e U-Y")
+    assert file.repaired().decode() == content.replace("e B-Y", "e U-Y")
     assert "Tag scheme BILOU (IOBES): 1 of 7" in file.note
     assert file.note.endswith("Converted to BIO")
 
@@ -273,7 +283,7 @@ ODDITIES = {
 def test_oddities_are_named(tmp_path: Path, content, message) -> None:
     file = read(tmp_path, content)
     assert [finding for finding in file.log.findings if message in finding.message and not finding.is_error]
-    assert file.repaired() == content
+    assert file.repaired().decode() == content
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=" \ufeff#-"), min_size=1, max_size=3)

@@ -53,8 +53,9 @@ def test_a_tag_without_a_meaning_among_tags_with_prefixes(tag, problem) -> None:
 
 
 def test_numbers_without_names_are_refused() -> None:
-    spellings = read_spellings(["0", "1", "7"]).meanings
-    assert all(spelling.tag is None and "whose name is not known" in spelling.problem for spelling in spellings.values())
+    spellings = read_spellings(["0", "1", "7"])
+    assert spellings.problem.startswith("the tags are numbers (0, 1, 7), and their names are not known")
+    assert not any(spelling.tag for spelling in spellings.meanings.values())
 
 
 def test_tags_in_brackets_are_refused() -> None:
