@@ -22,6 +22,7 @@ _MODULES = {
     "read_corpus": "corpus",
     "read_dataset": "corpus",
     "read_parallel": "parallel",
+    "read_table": "labeled.tables",
     "save_tokenizer": "tokenizer",
     "split_documents": "splits",
     "train_tokenizer": "wordpiece_training",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from minibert.text.corpus import read_dataset as read_dataset
     from minibert.text.examples import PretrainingExamples as PretrainingExamples
     from minibert.text.labeled.examples import LabeledExamples as LabeledExamples
+    from minibert.text.labeled.tables import read_table as read_table
     from minibert.text.options import ExampleConfig as ExampleConfig
     from minibert.text.parallel import ParallelExamples as ParallelExamples
     from minibert.text.parallel import read_parallel as read_parallel

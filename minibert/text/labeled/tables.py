@@ -18,12 +18,15 @@ from minibert.text.labeled.text_rows import TextRow
 
 
 def read_table(
-    source: LabeledSource, columns: TableColumns | None = None, multi_label: bool = False, is_labeled: bool = True
+    source: LabeledSource | str | Path,
+    columns: TableColumns | None = None,
+    multi_label: bool = False,
+    is_labeled: bool = True,
 ) -> LabeledData[TextRow]:
     """Read texts or pairs of texts with their labels.
 
     Args:
-        source: TSV, CSV, JSONL or Parquet files, each optionally compressed as .gz; or a split of a dataset.
+        source: TSV, CSV, JSONL or Parquet files, each optionally compressed as .gz; or a split of a dataset. A path is one file.
         columns: columns of the texts and labels. By default they are found by their names.
         multi_label: a text can have any number of labels: a list, or text with a separator.
         is_labeled: False for texts without labels. Columns with labels are then ignored.
@@ -35,6 +38,7 @@ def read_table(
         which columns to use.
     """
     options = columns or TableColumns()
+    source = source if isinstance(source, LabeledSource) else LabeledSource((Path(source),))
     readers = [TableReader(table, options, multi_label, is_labeled) for table in open_tables(source, options)]
     rows = [row for reader in readers for row in reader.read()]
     findings = [finding for reader in readers for finding in reader.log.findings]

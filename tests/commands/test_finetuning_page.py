@@ -1,0 +1,83 @@
+"""The commands and the script of docs/finetuning.md run as they are printed, with a small checkpoint and a small data set."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert import BertConfig, BertForMaskedLM
+from minibert.commands import main
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+
+PAGE = Path(__file__).parents[2] / "docs" / "finetuning.md"
+GOOD, BAD, OTHER = ("fine", "moving", "honest"), ("dull", "long", "loud"), ("a", "film", "scene", "with", "music", "and")
+
+
+def blocks(language: str, heading: str) -> list[str]:
+    """Return the code blocks of a section of the page."""
+    (section,) = re.findall(rf"## {heading}\n(.*?)(?=\n## |\Z)", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which a reader works: a pretrained BERT, here a small one with random weights, and the files of the page."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    words = [*GOOD, *BAD, *OTHER]
+    config = BertConfig(
+        vocab_size=len(SPECIAL_TOKENS) + len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+    )
+    BertForMaskedLM(config).save_pretrained("runs/quickstart")
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *words]), "runs/quickstart")
+    generator = np.random.default_rng(0)
+    for name, count in (("train", 160), ("validation", 40)):
+        lines = ["sentence\tlabel"]
+        for number in range(count):
+            label, opinions = ("good", GOOD) if number % 2 else ("bad", BAD)
+            lines.append(f"{' '.join(generator.permutation([*generator.choice(OTHER, 5), *generator.choice(opinions, 2)]))}\t{label}")
+        Path(f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_five_commands_lead_from_a_tsv_to_a_model_in_transformers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command ends without an error, and the model has learned the task. The last one is a line of Python."""
+    pytest.importorskip("transformers")
+    (block,) = blocks("sh", "From a TSV to a model in five commands")
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert len(commands) == 5
+    shown = []
+    for program, *words in commands:
+        if program == "minibert":
+            assert main(words) == 0, capsys.readouterr().err
+        else:
+            assert (program, words[0]) == ("python", "-c")
+            exec(words[1], {})
+        shown.append(capsys.readouterr().out)
+    assert "0 findings" in shown[0]
+    assert "accuracy 100.0%" in shown[1]
+    assert "'label': 'good'" in shown[4]
+
+
+def test_script_has_at_most_25_lines() -> None:
+    (script,) = blocks("python", "Fine-tuning from a Python script")
+    assert len(script.splitlines()) <= 25
+
+
+def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The loss and the scores are printed, and the commands can use the model."""
+    (script,) = blocks("python", "Fine-tuning from a Python script")
+    exec(script, {})
+    *steps, scores = capsys.readouterr().out.splitlines()
+    assert all(re.fullmatch(r"step \d+: loss \d\.\d{3}", line) for line in steps)
+    assert len(steps) == 15
+    assert "'accuracy': " in scores
+    assert main(["evaluate", "runs/script", "--data", "validation.tsv"]) == 0
