@@ -24,7 +24,7 @@ def blocks(language: str, heading: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which a reader works: a pretrained BERT, here a small one with random weights, and the files of the page."""
+    """The folder in which a reader works: a BERT, here a small one with random weights, and the files of the page."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     words = [*GOOD, *BAD, *OTHER]
@@ -43,7 +43,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         lines = ["sentence\tlabel"]
         for number in range(count):
             label, opinions = ("good", GOOD) if number % 2 else ("bad", BAD)
-            lines.append(f"{' '.join(generator.permutation([*generator.choice(OTHER, 5), *generator.choice(opinions, 2)]))}\t{label}")
+            lines.append(
+                f"{' '.join(generator.permutation([*generator.choice(OTHER, 5), *generator.choice(opinions, 2)]))}\t{label}"
+            )
         Path(f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path
 

@@ -26,7 +26,8 @@ def read_table(
     """Read texts or pairs of texts with their labels.
 
     Args:
-        source: TSV, CSV, JSONL or Parquet files, each optionally compressed as .gz; or a split of a dataset. A path is one file.
+        source: TSV, CSV, JSONL or Parquet files, each optionally compressed as .gz; or a split of a dataset. A path
+            is one file.
         columns: columns of the texts and labels. By default they are found by their names.
         multi_label: a text can have any number of labels: a list, or text with a separator.
         is_labeled: False for texts without labels. Columns with labels are then ignored.
