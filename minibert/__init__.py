@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Answering": "training.answering",
     "Bert": "model",
     "BertConfig": "model",
     "BertForMaskedLM": "model",
@@ -43,6 +44,7 @@ _MODULES = {
     "PRESETS": "model",
     "PretrainingObjective": "training.pretraining",
     "TRANSFORMERS": "model",
+    "Tagging": "training.tagging",
     "TextEmbedder": "study.embedding",
     "TrainingRun": "training.run",
     "Transformer": "model",
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from minibert.observe import record as record
     from minibert.study.embedding import TextEmbedder as TextEmbedder
     from minibert.text.tokenizer import load_tokenizer as load_tokenizer
+    from minibert.training.answering import Answering as Answering
     from minibert.training.checkpoints import Checkpoints as Checkpoints
     from minibert.training.classification import Classification as Classification
     from minibert.training.finetuning import predict as predict
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from minibert.training.pretraining import MaskedLMObjective as MaskedLMObjective
     from minibert.training.pretraining import PretrainingObjective as PretrainingObjective
     from minibert.training.run import TrainingRun as TrainingRun
+    from minibert.training.tagging import Tagging as Tagging
 
 
 def __getattr__(name: str) -> Any:
