@@ -18,7 +18,8 @@ from minibert.training.metrics.answers import (
     squad_v1,
     squad_v2,
 )
-from minibert.training.metrics.measurement import bootstrap, values_of
+from minibert.training.metrics.measurement import bootstrap
+from minibert.training.metrics.results import Results
 
 # evaluate-v2.0.py
 
@@ -215,14 +216,14 @@ def test_scores_are_between_0_and_1_and_a_gold_answer_is_right(prediction: str, 
 class TestMeasurements:
     def test_values(self) -> None:
         measured = measure_answers(["Denver", "", "x", "y"], [["Denver Broncos"], [], [], ["y"]])
-        assert values_of(measured) == pytest.approx(
+        assert Results(measured, []).values == pytest.approx(
             {"f1": (2 / 3 + 2) / 4, "exact_match": 0.5, "answerable_f1": (2 / 3 + 1) / 2, "unanswerable_f1": 0.5}
         )
-        assert next(iter(values_of(measured))) == "f1"
+        assert next(iter(Results(measured, []).values)) == "f1"
 
     def test_parts_are_only_measured_if_there_are_both(self) -> None:
-        assert [*values_of(measure_answers(["x"], [["x"]]))] == ["f1", "exact_match"]
-        assert [*values_of(measure_answers([""], [[]]))] == ["f1", "exact_match"]
+        assert [*Results(measure_answers(["x"], [["x"]]), []).values] == ["f1", "exact_match"]
+        assert [*Results(measure_answers([""], [[]]), []).values] == ["f1", "exact_match"]
 
     def test_bootstrap_of_a_part_leaves_out_resamples_without_it(self) -> None:
         measured = measure_answers(["x", "", "z"], [["x"], [], ["y"]])
