@@ -110,7 +110,7 @@ def describe_encoding(sample: bytes, name: str) -> str:
     likely = [encoding for encoding in readings if 2 * scores[encoding] > max(scores.values()) or not any(scores.values())]
     if not likely:
         return f"Its encoding is not known; convert it: {conversion('ENCODING', name)}"
-    words = [*zip(*(readings[encoding].split() for encoding in likely), strict=False)]
+    words = [*zip(*(readings[encoding].split() or [readings[encoding]] for encoding in likely), strict=False)]
     foreign = [row for row in words if not all(map(str.isascii, row))] or words
     different = next((row for row in foreign if len({*row}) > 1), foreign[0])
     described = ", or ".join(f"{word[:20]!r} as {encoding}" for word, encoding in zip(different, likely, strict=True))

@@ -88,3 +88,11 @@ def test_text_with_a_few_control_characters_is_text() -> None:
         b"n\xefve",
     ):
         assert describe_binary(head, "a.txt") is None
+
+
+def test_a_line_of_a_single_byte_is_described(tmp_path: Path) -> None:
+    """In cp866, byte 0xff is a blank, so that the line has no words."""
+    for byte in range(128, 256):
+        (tmp_path / "a.txt").write_bytes(bytes([byte]) + b"\n")
+        with pytest.raises(CorpusError, match="line 1: is not UTF-8"):
+            list(numbered_lines(tmp_path / "a.txt"))
