@@ -39,6 +39,16 @@ def is_validation(key: str, validation_fraction: float) -> bool:
     return _hash_fraction(key) < validation_fraction
 
 
+def validation_keys(keys: Iterable[str], validation_fraction: float) -> set[str]:
+    """Return the validation keys among `keys`: as `is_validation` says, but at least one of several, and not all of them.
+
+    Without a fraction, there are none.
+    """
+    by_hash = sorted({*keys}, key=_hash_fraction)
+    count = sum(is_validation(key, validation_fraction) for key in by_hash)
+    return {*by_hash[: min(max(count, 1), len(by_hash) - 1)]} if validation_fraction and by_hash else set()
+
+
 def sufficient_validation_fraction(documents: Iterable[Document], validation_fraction: float) -> float:
     """Return the smallest fraction, at least `validation_fraction`, that gives at least two different validation documents.
 

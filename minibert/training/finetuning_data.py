@@ -13,7 +13,7 @@ from minibert.model.config import BertConfig
 from minibert.text.labeled.duplicates import drop_shared, find_shared
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, refuse_errors
 from minibert.text.labeled.options import LabeledDataOptions
-from minibert.text.splits import is_validation
+from minibert.text.splits import validation_keys
 from minibert.text.tokenizer import CLS, PAD, SEP, load_tokenizer, token_id, vocabulary_size
 from minibert.text.tokenizer_files import has_tokenizer
 from minibert.training.adapting import check_adapter
@@ -60,10 +60,11 @@ def read_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any
 
 
 def hold_out(kind: type[TaskType[RowT]], train: LabeledData[RowT], fraction: float) -> TaskData[RowT]:
-    """Split rows into training and validation rows. The split depends only on the rows' groups, such as their texts."""
+    """Split rows into training and validation rows. Rows of one group, such as those with equal texts, stay together."""
+    held_out = validation_keys(map(kind.group, train.rows), fraction)
     parts: tuple[list[RowT], list[RowT]] = ([], [])
     for row in train.rows:
-        parts[is_validation(kind.group(row), fraction)].append(row)
+        parts[kind.group(row) in held_out].append(row)
     return TaskData(*(replace(train, rows=rows) for rows in parts))
 
 

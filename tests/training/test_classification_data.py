@@ -44,9 +44,9 @@ def test_classes_are_in_order_and_described(tmp_path: Path) -> None:
 
 
 def test_labels_from_1_to_k_are_classes(tmp_path: Path) -> None:
-    task_type = check(tmp_path, "a,1 b,2 c,3 d,1 e,2 f,3").inferred.type
-    assert task_type.labels == ("1", "2", "3")
-    assert [task_type.target(row) for row in check(tmp_path, "a,1 b,2 c,3").data.train.rows] == [0, 1, 2]
+    checked = check(tmp_path, "a,1 b,2 c,3 d,1 e,2 f,3", "g,2")
+    assert checked.inferred.type.labels == ("1", "2", "3")
+    assert [checked.inferred.type.target(row) for row in checked.data.train.rows] == [0, 1, 2, 0, 1, 2]
 
 
 def test_scores_are_a_regression(tmp_path: Path) -> None:
@@ -141,3 +141,13 @@ def test_pairs_and_single_texts_in_one_task_are_an_error(tmp_path: Path) -> None
     [error] = [finding for finding in check_data(Classification, data, ClassifyOptions(), START).findings if finding.is_error]
     assert (Path(error.file).name, error.line) == ("validation.tsv", 2)
     assert "has one text, where other rows have pairs" in error.message
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 40])
+def test_at_least_one_row_is_held_out_and_equal_texts_stay_together(tmp_path: Path, count: int) -> None:
+    data = check(tmp_path, " ".join(f"t{number % count},{number % 2}" for number in range(2 * count))).data
+    train, validation = ({row.text for row in part.rows} for part in (data.train, data.validation))
+    assert train
+    assert validation
+    assert not train & validation
+    assert len(train) >= count / 2

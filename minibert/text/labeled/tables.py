@@ -16,6 +16,8 @@ from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.table_reader import TableReader
 from minibert.text.labeled.text_rows import TextRow
 
+NAMED_COLUMNS = "its columns have names; choose some with --text-column, and leave out --columns"
+
 
 def read_table(
     source: LabeledSource | str | Path,
@@ -64,6 +66,8 @@ def open_tables(source: LabeledSource, columns: TableColumns) -> list[Table]:
     """Open the tables of a source. Raises: CorpusError or LabeledDataError if there is no such file or dataset."""
     if source.dataset is None:
         return [open_table(path, columns.header) for path in source.files]
+    if columns.header is not None:
+        raise LabeledDataError(f"{source.dataset}: {NAMED_COLUMNS}")
     rows = load_split(source.dataset, source.dataset_config, source.split)
     return [DatasetTable(rows, f"{source.dataset} ({source.split})")]
 
@@ -84,5 +88,5 @@ def open_table(path: Path, header: Sequence[str] | None = None) -> Table:
     if header is None:
         return kind(path)
     if not issubclass(kind, TsvTable | CsvTable):
-        raise LabeledDataError(f"{path}: its columns have names; choose some with --text-column, and leave out --columns")
+        raise LabeledDataError(f"{path}: {NAMED_COLUMNS}")
     return kind(path, header)

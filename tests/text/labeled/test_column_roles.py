@@ -6,7 +6,8 @@ import pytest
 
 from minibert.text.file_formats import CorpusError
 from minibert.text.labeled.column_roles import ColumnRoles, find_roles
-from minibert.text.labeled.options import TableColumns
+from minibert.text.labeled.options import LabeledSource, TableColumns
+from minibert.text.labeled.tables import read_table
 from tests.text.labeled.table_files import ROWS, cells, read, write
 
 
@@ -107,6 +108,8 @@ def test_columns_that_have_names_get_no_others(tmp_path: Path) -> None:
     for kind in (".jsonl", ".parquet"):
         with pytest.raises(ValueError, match=r"its columns have names; .*leave out --columns"):
             read(write(tmp_path, kind, ROWS), columns="text,label")
+    with pytest.raises(ValueError, match=r"its columns have names; .*leave out --columns"):
+        read_table(LabeledSource(dataset=str(tmp_path)), TableColumns(columns="text,label"))
 
 
 def test_files_of_other_kinds(tmp_path: Path) -> None:

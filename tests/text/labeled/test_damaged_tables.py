@@ -1,6 +1,7 @@
 """Damaged tables: each gives an error with file and line, or the right rows with a finding that names the line."""
 
 import gzip
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from minibert.text.labeled.findings import LabeledData
+from minibert.text.labeled.options import LabeledSource
+from minibert.text.labeled.repair import write_repaired
 from minibert.text.labeled.text_rows import TextRow
 from tests.text.labeled.table_files import FORMATS, ROWS, TEXT_FORMATS, cells, content_of, first_line, read
 
@@ -269,3 +272,47 @@ def outcome(path: Path) -> tuple[LabeledData[TextRow] | None, str]:
         return read(path), ""
     except ValueError as error:
         return None, str(error)
+
+
+PIECES = [
+    "\n",
+    "\r",
+    "\t",
+    ",",
+    '"',
+    "\ufeff",
+    "\0",
+    "{",
+    "}",
+    "[",
+    ":",
+    "null",
+    "NaN",
+    "1.0",
+    "1",
+    "label",
+    "text\tlabel\n",
+    "\\ud800",
+]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_random_damage_never_gives_another_exception(tmp_path: Path, kind: str) -> None:
+    """A copy that was repaired has the same rows, the same errors, and nothing to repair."""
+    generator, path, copy = random.Random(0), tmp_path / f"data{kind}", tmp_path / f"copy{kind}"
+    for _ in range(60):
+        content = bytearray(content_of(kind, ROWS))
+        for _ in range(generator.randint(1, 3)):
+            place = generator.randrange(len(content))
+            if generator.random() < 0.5:
+                content[place:place] = generator.choice(PIECES).encode()
+            else:
+                del content[place : place + generator.randint(1, 9)]
+        path.write_bytes(content)
+        data, _ = outcome(path)
+        if data is not None:
+            write_repaired(LabeledSource((path,)), copy)
+            again = read(copy)
+            assert cells(again) == cells(data), bytes(content)
+            assert not any(finding.is_repaired for finding in again.findings), bytes(content)
+            assert len(again.errors) == len(data.errors), bytes(content)
