@@ -213,7 +213,7 @@ def _texts(row: Question) -> list[str]:
 def _check_unanswerable(data: TaskData[Question], counts: dict[str, int]) -> list[Finding]:
     """Find data that do not allow to choose a threshold for unanswerable questions."""
     if counts["training"] and not counts["validation"]:
-        message = "the validation data have no unanswerable questions, so the threshold stays 0: add some"
+        message = "no validation question is unanswerable, so the threshold for unanswerable questions stays 0; add some"
         return [Finding(data.validation.name, None, message)]
     if counts["validation"] and not counts["training"]:
         message = "the training data have no unanswerable questions, as the validation data have: the model does not learn them"

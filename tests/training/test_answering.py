@@ -262,7 +262,7 @@ class TestSettings:
 
     def test_unanswerable_questions_in_one_part_only(self) -> None:
         for train, validation, message in (
-            (ROWS[:3], ROWS[3:4], "dev.json: the validation data have no unanswerable questions"),
+            (ROWS[:3], ROWS[3:4], "dev.json: no validation question is unanswerable"),
             (ROWS[:2], ROWS[4:], "train.json: the training data have no unanswerable questions"),
         ):
             [finding] = self.infer(train, validation).findings

@@ -82,7 +82,7 @@ def find_answer(context: str, answer: str, answer_start: object) -> Place:
     if reason:
         notes.append(f"{_describe(answer_start)}, but {shorten(chosen.text)} stands at {chosen.start}: corrected ({reason})")
     elif start is not None and type(answer_start) is not int:
-        notes.append(f"{_describe(answer_start)}, which is not a whole number: replaced with {chosen.start}")
+        notes.append(f"{_describe(answer_start)}, which is not written as a whole number: it is now {chosen.start}")
     return chosen._replace(note="; ".join(notes))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from minibert.files import write_atomically
 from minibert.text.columns import ParquetTable
-from minibert.text.file_formats import extension, read_text
+from minibert.text.file_formats import CorpusError, extension, read_text
 from minibert.text.labeled.findings import LabeledData, refuse_errors
 from minibert.text.labeled.located_json import JSONSyntaxError, Lines, LocatedObject, json_values
 from minibert.text.labeled.repair import single_file
@@ -77,6 +77,10 @@ def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
 
 def _check_file(path: Path, checks: SquadChecks) -> list[Any]:
     """Check all questions of a file. Return its rows or JSON values, repaired."""
+    if extension(path) in (".csv", ".tsv"):
+        raise CorpusError(
+            f"{path}: questions are read from JSON in SQuAD's format, JSONL or Parquet, not from {extension(path)}"
+        )
     checks.file, checks.lines = str(path), None
     before = len(checks.questions), checks.error_count
     if extension(path) == ".parquet":

@@ -182,6 +182,7 @@ def test_wrong_structure(tmp_path: Path, content: str, line: int | None, message
         ("data.json.gz", gzip.compress(b'{"data": [' + b" " * 1000)[:-9], "cannot be decompressed"),
         ("data.json", gzip.compress(b'{"data": []}'), "its name must end in .gz"),
         ("data.parquet", b"PAR1 PAR1", "is not Parquet, or damaged"),
+        ("data.tsv", b"question", "questions are read from JSON in SQuAD's format, JSONL or Parquet, not from .tsv"),
         ("data.parquet", b"", "is not Parquet, or damaged"),
     ],
 )
