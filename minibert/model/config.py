@@ -206,6 +206,10 @@ class BertConfig(ModelConfig):
         return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     def with_labels(self, names: Sequence[str]) -> "BertConfig":
+        """Return the config of the same model with these classes. Raises: ValueError if they are not different names."""
+        are_names = not isinstance(names, str) and len(names) > 0 and all(isinstance(name, str) for name in names)
+        if not are_names or len({*names}) < len(names):
+            raise ValueError(f'labels must be different names, such as ["bad", "good"], not {reprlib.repr(names)}')
         return replace(self, id2label=dict(enumerate(names)))
 
     @classmethod

@@ -191,6 +191,7 @@ class BertForSequenceClassification(BertWithHead):
     architecture = "BertForSequenceClassification"
     head = "sequence-classification"
     head_modules = ("classifier",)
+    has_classes = True
     pooled = True
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
@@ -241,6 +242,7 @@ class BertForTokenClassification(BertWithHead):
     architecture = "BertForTokenClassification"
     head = "token-classification"
     head_modules = ("classifier",)
+    has_classes = True
     pooled = False
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from minibert.kernels import AttentionImplementation, choose_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.checkpoints.config_file import CONFIG_FILE
-from minibert.model.checkpoints.loading import load
+from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.checkpoints.names import NameTable, same_values, shorten, without_wrappers
 from minibert.model.checkpoints.registry import register
 from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
@@ -38,6 +38,8 @@ class PretrainedModel(nn.Module):
     """Name of the head, the second argument of `load`; unique among the networks with the same config class."""
     head_modules: ClassVar[tuple[str, ...]] = ()
     """Modules of the head. A checkpoint has the head if it has weights of all of them."""
+    has_classes: ClassVar[bool] = False
+    """True if the head has one output for each class that the config names."""
     optional_modules: ClassVar[tuple[str, ...]] = ()
     """Modules whose weights a checkpoint may lack. They are then initialized, with a warning."""
     depth_fields: ClassVar[Mapping[str, str]] = {}
@@ -134,7 +136,8 @@ class PretrainedModel(nn.Module):
         labels: Sequence[str] | None = None,
     ) -> ModelT:
         """Load this network from a Hugging Face checkpoint, in evaluation mode. The arguments are those of `load`."""
-        return load(source, cls, labels=labels, attention=attention, dtype=dtype)
+        model: ModelT = read_checkpoint(source).load(cls, labels=labels, attention=attention, dtype=dtype)  # type: ignore[assignment]
+        return model
 
     @classmethod
     def convert_weights(

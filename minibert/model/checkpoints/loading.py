@@ -68,7 +68,8 @@ def load(
             adapter, of peft or of minibert, whose settings name the base model.
         head: name of the head ("mlm", "sequence-classification", …) or a network class. Default: the class named in
             config.json if the checkpoint has its head, otherwise the one whose head it has.
-        labels: class names for a classification head. A head of another size is then initialized.
+        labels: class names for a classification head. If the checkpoint has the same names in another order, its classes are
+            reordered. A head of another size is initialized.
         attention: how attention is computed; see `PretrainedModel.set_attention`.
         dtype: type of the parameters. Default: float32, or float64 for a float64 checkpoint, so that no digit is lost.
         new_head: if the checkpoint has no such head, initialize it, with a warning that names the parameters. False
@@ -207,7 +208,10 @@ class Checkpoint:
         for stack, field in network.depth_fields.items():
             self._check_depth(network, found, stack, getattr(config, field))
         if labels is not None:
-            config = config.with_labels(labels)
+            if not network.has_classes:
+                raise ValueError(f"labels: a {network.__name__} has no classification head; leave labels out")
+            stored, config = config, config.with_labels(labels)
+            found = _order_classes(found, network, stored, config)
         if adjust is not None:
             config = adjust(config)
         expected = self._expected_shapes(network, config)
@@ -306,6 +310,15 @@ def copy_weights(model: "PretrainedModel", found: Mapping[str, Tensor]) -> None:
     for name, parameter in model.state_dict().items():
         if (relative := model.names.relative(name)) in found:
             parameter.copy_(found[relative])
+
+
+def _order_classes(found: dict[str, Tensor], network: "type[PretrainedModel]", stored: Any, wanted: Any) -> dict[str, Tensor]:
+    """Put the classes of a head into another order, if both configs have the same names of classes."""
+    names, labels = [*stored.id2label.values()], [*wanted.id2label.values()]
+    if names == labels or len({*names}) < len(names) or {*names} != {*labels}:
+        return found
+    order = [names.index(label) for label in labels]
+    return {name: each[order] if name.split(".")[0] in network.head_modules else each for name, each in found.items()}
 
 
 def _widest(tensors: Iterable[Tensor]) -> torch.dtype:

@@ -1,7 +1,7 @@
 """Tests of `load` with every architecture, head, list of labels, and dtype."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,8 +16,12 @@ from minibert import (
     TRANSFORMERS,
     Bert,
     BertConfig,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
     BertForPreTraining,
+    BertForQuestionAnswering,
     BertForSequenceClassification,
+    BertForTokenClassification,
     GPT2Config,
     GPT2LMHeadModel,
     Transformer,
@@ -132,6 +136,34 @@ def test_labels_without_a_classifier_are_rejected(tmp_path: Path) -> None:
     GPT2LMHeadModel(GPT2_CONFIG).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no classification head"):
         load(tmp_path, labels=["a", "b"])
+
+
+@pytest.mark.parametrize("network", [BertForMaskedLM, BertForQuestionAnswering, BertForNextSentencePrediction, Bert])
+def test_labels_for_a_head_without_classes_are_rejected(tmp_path: Path, network: type[PretrainedModel]) -> None:
+    network(CONFIG).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"labels: a {network.__name__} has no classification head; leave labels out"):
+        network.from_pretrained(tmp_path, labels=["a", "b"])
+
+
+@pytest.mark.parametrize("labels", ["ab", ["a", "a"], []])
+def test_labels_are_different_names(tmp_path: Path, labels: Sequence[str]) -> None:
+    BertForSequenceClassification(CONFIG).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r'labels must be different names, such as \["bad", "good"\]'):
+        BertForSequenceClassification.from_pretrained(tmp_path, labels=labels)
+
+
+@pytest.mark.parametrize("network", [BertForSequenceClassification, BertForTokenClassification])
+def test_labels_in_another_order_reorder_the_classes(tmp_path: Path, network: type[PretrainedModel]) -> None:
+    """Every class keeps its logit under its name. Classes with other names keep their place."""
+    saved = network(CONFIG.with_labels(["no", "yes", "maybe"])).eval()
+    saved.save_pretrained(tmp_path)
+    ids = torch.tensor([[1, 2, 3]])
+    expected = saved(ids).logits
+    other = network.from_pretrained(tmp_path, labels=["maybe", "no", "yes"])
+    assert other.config.id2label == {0: "maybe", 1: "no", 2: "yes"}
+    assert torch.equal(other(ids).logits, expected[..., [2, 0, 1]])
+    renamed = network.from_pretrained(tmp_path, labels=["maybe", "no", "ja"])
+    assert torch.equal(renamed(ids).logits, expected)
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
