@@ -82,11 +82,15 @@ def run(options: Predict) -> int:
 
 
 def _blocks(options: Predict, trained: "TrainedModel[Any]") -> Iterator[list["Input[Any]"]]:
+    from minibert.text.file_formats import extension
     from minibert.text.line_stream import line_blocks
-    from minibert.training.prediction import input_blocks, stream_blocks
+    from minibert.training.prediction import LABELED_EXTENSIONS, infer_format, input_blocks, stream_blocks
 
     if options.file != STANDARD_INPUT:
         columns = TableColumns(options.columns, options.text_column, options.pair_column)
+        is_named_so = extension(options.file) in LABELED_EXTENSIONS
+        if options.format == "auto" and not is_named_so and infer_format(trained.type, options.file) == "labeled":
+            report(f"note: {options.file} is read as labeled data; --format text reads each line as one row")
         return input_blocks(trained.type, options.file, columns, options.format)
     if options.format in ("table", "labeled"):
         raise UsageError(f"--format {options.format}: needs a file; the standard input is text or jsonl")

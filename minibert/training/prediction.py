@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from minibert.text.columns import TABLES, Record, Table
 from minibert.text.file_formats import extension
+from minibert.text.labeled.findings import refuse_errors
 from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.tables import open_table
 from minibert.text.line_stream import file_blocks, parse_json, split_fields
@@ -53,16 +54,24 @@ def input_blocks(
 
     Raises: ValueError if the file cannot be read to its end.
     """
-    kind = extension(file)
     if file_format == "auto":
-        file_format = "table" if kind in TABLES else "labeled" if kind in LABELED_EXTENSIONS else "text"
+        file_format = infer_format(task_type, file)
     if file_format == "labeled":
         data = task_type.read_inputs(LabeledSource((file,)), task_type.reading_options)
+        refuse_errors(data.findings, "repair or delete these rows")
         yield from _blocks(Input(getattr(row, "line", None), row) for row in data.rows)
     elif file_format == "table":
         yield from _blocks(_table_inputs(task_type, open_table(file, columns.header), columns))
     else:
         yield from stream_blocks(task_type, file_blocks(file), file_format)
+
+
+def infer_format(task_type: TaskType[Any], file: Path) -> InputFormat:
+    """Choose the format of a file by its extension, and by its first lines if that leaves it open."""
+    kind = extension(file)
+    if kind in LABELED_EXTENSIONS or (kind not in (".jsonl", ".parquet") and task_type.is_labeled_file(file)):
+        return "labeled"
+    return "table" if kind in TABLES else "text"
 
 
 def stream_blocks(

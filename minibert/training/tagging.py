@@ -15,6 +15,7 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX, cross_entropy
 from minibert.model import BertConfig, BertForTokenClassification
+from minibert.text.labeled.conll import has_conll_columns
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
 from minibert.text.labeled.label_names import labels_to_score, labels_to_train
@@ -36,7 +37,7 @@ from minibert.training.metrics.entities import (
     measure_entities,
 )
 from minibert.training.metrics.results import Outcome, Results
-from minibert.training.objective import LossSum, count_correct
+from minibert.training.objective import LossSum, balanced_class_weights, target_weights
 from minibert.training.records import Column, TaskMetrics
 from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
 
@@ -48,6 +49,8 @@ TAGGING = TaskMetrics(
         Column("loss", "validation_tagging_loss", ".3f", higher_is_better=False),
     ),
 )
+WORD = regex.compile(r"\p{Han}|[^\s\p{Han}]+")
+"""A word of a text."""
 WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 """Characters of scripts that have no spaces between words."""
 
@@ -57,10 +60,18 @@ class TaggingObjective(HeadObjective):
     """The cross-entropy of the tag of each word, summed over all words."""
 
     term: ClassVar[str] = TAGGING.term
+    class_weights: tuple[float, ...] | None = None
+    """Factor on the loss of the words with each tag; None for 1."""
+
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
+        """Count the words with a tag, or sum the weights of their tags."""
+        return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum().item()}
 
     def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
-        labels = batch.targets["labels"]
-        return {self.term: LossSum(cross_entropy(output.logits, labels).sum(), count_correct(output.logits, labels))}
+        logits, labels = output.logits, batch.targets["labels"]
+        weights = target_weights(labels, self.class_weights)
+        losses = weights.to(logits.dtype) * cross_entropy(logits, labels)
+        return {self.term: LossSum(losses.sum(), weights[logits.argmax(dim=-1) == labels].sum())}
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,8 @@ class Tagging(TaskType[TaggedSentence]):
     """Maximum number of tokens of a window, including special tokens."""
     overlap: int = 32
     """Number of tokens that a window shares with the one before."""
+    class_weights: tuple[float, ...] | None = None
+    """Factor on the loss of the words with each tag; None for 1."""
 
     @classmethod
     def read(cls, source: LabeledSource, options: TagOptions) -> LabeledData[TaggedSentence]:
@@ -89,11 +102,15 @@ class Tagging(TaskType[TaggedSentence]):
         return read_tagged(source, options.words, labeled=False)
 
     @classmethod
+    def is_labeled_file(cls, path: Path) -> bool:
+        return has_conll_columns(path)
+
+    @classmethod
     def input_row(cls, values: Mapping[str, Any]) -> TaggedSentence:
-        """Return a sentence: a list of words, or a text with spaces between them."""
+        """Return a sentence: a list of words, or a text with spaces between them. Each Chinese character is a word."""
         words = values.get("words", values.get("tokens"))
         if isinstance(words, str):
-            return TaggedSentence(tuple(words.split()))
+            return TaggedSentence(tuple(WORD.findall(words)))
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"needs 'words': a list of words, or a text with spaces between them, not {str(words)[:40]!r}")
         return TaggedSentence(tuple(words))
@@ -146,7 +163,12 @@ class Tagging(TaskType[TaggedSentence]):
 
     @property
     def objective(self) -> TaggingObjective:
-        return TaggingObjective()
+        return TaggingObjective(self.class_weights)
+
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "Tagging":
+        numbers = (number for example in examples for number in cast("list[int]", example.targets["labels"]))
+        weights = balanced_class_weights((number for number in numbers if number >= 0), len(self.labels))
+        return replace(self, class_weights=weights)
 
     def model_config(self, config: BertConfig) -> BertConfig:
         return config.with_labels(self.labels)

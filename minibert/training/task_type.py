@@ -203,6 +203,11 @@ class TaskType(ABC, Generic[RowT]):
         return cls.read(source, options)
 
     @classmethod
+    def is_labeled_file(cls, path: Path) -> bool:
+        """Return True if a text file has a format of labeled data that its name does not show, such as columns of CoNLL."""
+        return False
+
+    @classmethod
     def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
         """Return the columns of a table that contain the inputs of its rows, by the name of the input.
 

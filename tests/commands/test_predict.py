@@ -145,6 +145,24 @@ class TestTags:
         assert (code, results[0]) == (0, expected)
         assert [result["line"] for result in results] == [1, 5]
 
+    @pytest.mark.parametrize("name", ["test.txt", "test.tsv", "test"])
+    def test_columns_are_recognized_in_any_file(self, tagger: Path, tmp_path: Path, predict: Predict, name: str) -> None:
+        """A word on each line is not a sentence, although the name of the file does not say so."""
+        (tmp_path / name).write_text("-DOCSTART-\tO\n\nvery\tO\ngood\tU-PER\nfilm\tO\n\nbad\tO\n", encoding="utf-8")
+        code, results, messages = predict(tagger, tmp_path / name)
+        assert (code, [result["words"] for result in results]) == (0, [["very", "good", "film"], ["bad"]])
+        assert "is read as labeled data; --format text reads each line as one row" in messages
+
+    def test_faults_in_columns_are_errors(self, tagger: Path, tmp_path: Path, predict: Predict) -> None:
+        (tmp_path / "test.conll").write_text("very X O\ngood X O\n\nbad O\n", encoding="utf-8")
+        code, results, messages = predict(tagger, tmp_path / "test.conll")
+        assert (code, results) == (2, [])
+        assert "line 4: has 2 columns instead of 3" in messages
+
+    def test_chinese_characters_are_words(self, tagger: Path, predict: Predict) -> None:
+        _, [result], _ = predict(tagger, stdin="我在 U.S. 北京2008年。\n".encode())
+        assert result["words"] == ["我", "在", "U.S.", "北", "京", "2008", "年", "。"]
+
 
 def test_questions_of_a_squad_file(tmp_path: Path, predict: Predict) -> None:
     """Answers in the file are not needed."""

@@ -10,6 +10,7 @@ import transformers
 
 from minibert.commands import main
 from minibert.model import BertConfig, BertForMaskedLM, BertForTokenClassification
+from minibert.text.labeled.examples import make_batch
 from minibert.text.labeled.findings import LabeledData
 from minibert.text.labeled.tagged import TaggedSentence
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
@@ -250,6 +251,24 @@ def test_gold_types_that_the_model_does_not_have_are_missed() -> None:
     results = tagging.results([row], tagging.predict([row], examples, [np.array([[9, 0], [0, 9], [9, 0], [9, 0.0]])]))
     assert results.values["entity_recall"] == 0.5
     assert results.unknown == {"LOC": 1}
+
+
+def test_weights_of_tags_balance_their_losses() -> None:
+    """Words without a label and other tokens have no weight. The weighted mean is that of PyTorch's cross-entropy."""
+    tagging = Tagging(("O", "B-PER"), max_length=16, overlap=4)
+    rows = [TaggedSentence(("anna", "in", "in", "in"), ("B-PER", "O", "O", "O"))]
+    examples = tagging.encode(rows, TOKENIZER)
+    balanced = tagging.with_balanced_classes(examples)
+    assert balanced.class_weights == (4 / 6, 2.0)
+    torch.manual_seed(0)
+    model = BertForTokenClassification(CONFIG.with_labels(tagging.labels)).double().eval()
+    batch = make_batch(examples, pad_id=0)
+    [(loss, _)] = balanced.objective.loss_sums(model, batch).values()
+    [weight] = balanced.objective.target_counts(batch).values()
+    weights = torch.tensor(balanced.class_weights, dtype=torch.float64)
+    logits = model(*batch.inputs).logits.flatten(0, 1)
+    expected = torch.nn.functional.cross_entropy(logits, batch.targets["labels"].flatten(), weights)
+    assert (loss / weight).item() == pytest.approx(expected.item(), abs=1e-12)
 
 
 def test_labels_do_not_change_a_prediction() -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from minibert.text.columns import BYTE_ORDER_MARK
@@ -15,12 +16,12 @@ from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.tagged import RawSentence, name_of, read_tags
 
-BOUNDARY = re.compile(r"[ \t]*-docstart-([ \t]|$)", re.IGNORECASE)
-"""A line between two documents."""
+BOUNDARY = re.compile(r"[ \t]*(\d+[ \t]+)?-docstart-([ \t]|$)", re.IGNORECASE)
+"""A line between two documents. The words of a sentence may be numbered."""
 MARK = re.compile(f"( *{BYTE_ORDER_MARK})+")
 """Byte-order marks at the start of a line, as joined files have them."""
 COMMENT = re.compile(r"[ \t]*#([ \t]|$|begin document|end document)")
-TAG = re.compile(r"O|[BIES]-.+")
+TAG = re.compile(r"O|[BIESMLUW]-.+")
 """A tag that is certainly one, whatever the others are."""
 NUMBER = re.compile(r"\d+([-.]\d+)?")
 """Number of a word in its sentence. CoNLL-U has ranges, too."""
@@ -29,6 +30,8 @@ BLANKS = " \t"
 WORD_NAMES = frozenset(("word", "words", "token", "tokens", "text", "form"))
 TAG_NAMES = frozenset(("tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "iob", "bio", "entity", "entities"))
 """Names of columns in a header, in lower case."""
+LINES_TO_RECOGNIZE = 100
+"""Number of lines from which a file is recognized as one with columns."""
 LINE_ENDS = {"\r\n": "CR LF, as on Windows", "\r": "CR, as on old Macs", "\r\r\n": "CR CR LF, converted twice"}
 
 
@@ -245,3 +248,14 @@ class ConllFile:
         tags = [name_of(line.columns[self.tag_column], self.tag_names) for line in usable]
         is_usable = all(words) and len(usable) == len(lines)
         return RawSentence(words, tags, [line.number for line in usable], is_usable)
+
+
+def has_conll_columns(path: Path) -> bool:
+    """Return True if the first lines of a file have the columns of a CoNLL file: the same number of them, the last one a tag.
+
+    Raises: CorpusError if the file cannot be read.
+    """
+    lines = [Line(number, text.rstrip("\n")) for number, text in islice(numbered_lines(path), LINES_TO_RECOGNIZE)]
+    words = [line.splits[0] for line in lines if line.text.strip() and not BOUNDARY.match(line.text)]
+    counts, tags = {len(columns) for columns in words}, {columns[-1] for columns in words}
+    return len(counts) == 1 and counts != {1} and all(map(TAG.fullmatch, tags))

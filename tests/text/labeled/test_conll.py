@@ -215,7 +215,7 @@ def test_a_hashtag_without_a_tag_is_no_comment(tmp_path: Path) -> None:
 
 def test_numbers_of_words_are_no_words(tmp_path: Path) -> None:
     """GermEval 2014 and CoNLL-U number the words of each sentence in the first column."""
-    content = "# from the news\n1\tEU\tB-ORG\n2\trejects\tO\n\n1\tPeter\tB-PER\n2\tBlackburn\tI-PER\n"
+    content = "# from the news\n1\t-DOCSTART-\tO\n\n1\tEU\tB-ORG\n2\trejects\tO\n\n1\tPeter\tB-PER\n2\tBlackburn\tI-PER\n"
     file = read(tmp_path, content)
     assert sentences(file) == SENTENCES
     assert "the first column has the numbers of the words" in str(file.log.findings[0])
