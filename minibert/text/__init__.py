@@ -22,6 +22,7 @@ _MODULES = {
     "read_corpus": "corpus",
     "read_dataset": "corpus",
     "read_parallel": "parallel",
+    "read_squad": "labeled.squad",
     "read_table": "labeled.tables",
     "save_tokenizer": "tokenizer",
     "split_documents": "splits",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from minibert.text.corpus import read_dataset as read_dataset
     from minibert.text.examples import PretrainingExamples as PretrainingExamples
     from minibert.text.labeled.examples import LabeledExamples as LabeledExamples
+    from minibert.text.labeled.squad import read_squad as read_squad
     from minibert.text.labeled.tables import read_table as read_table
     from minibert.text.options import ExampleConfig as ExampleConfig
     from minibert.text.parallel import ParallelExamples as ParallelExamples
