@@ -51,6 +51,7 @@ def best_spans(start: FloatArray, end: FloatArray, count: int, max_tokens: int) 
     [(5.0, 0, 0), (4.0, 1, 1)]
     """
     size = len(start)
+    max_tokens = max(1, min(max_tokens, size))
     padded = np.concatenate([end, np.full(max_tokens, -np.inf)])
     ends = np.lib.stride_tricks.sliding_window_view(padded, max_tokens)[:size]  # row i: the end scores of tokens i, i + 1, …
     scores = (start[:, None] + ends).ravel()

@@ -298,4 +298,4 @@ def _describe(name: str, rows: Sequence[Any], examples: Sequence[Example]) -> st
     text = f"{name}: {len(rows):,} rows, {tokens:,} tokens"
     if len(examples) != len(rows):
         text += f", {len(examples):,} windows"
-    return text + (f"; {cut:,} are too long and were cut" if cut else "")
+    return text + (f"; {cut:,} rows are too long and were cut" if cut else "")

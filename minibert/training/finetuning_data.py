@@ -140,6 +140,11 @@ def prepare_finetuning(
         validation.rows,
         notes=[names, *checked.notes, *_first_findings(checked.findings)],
     )
+    segments = max((max(example.token_type_ids) for example in (*task.train.examples, *task.validation)), default=0) + 1
+    if segments > stored.type_vocab_size:
+        raise ValueError(
+            f"{start_from}: has one segment embedding (type_vocab_size), but the texts have two parts; choose another model"
+        )
     settings = {
         "task": kind.task_metrics.task,
         "training": {

@@ -1,6 +1,7 @@
 """`minibert finetune answer` and `minibert evaluate`, from a SQuAD file to a score."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from minibert.commands import main
 from minibert.model import Bert, BertConfig
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from tests.commands.test_finetuning_page import blocks
 
 CITIES = {"巴黎": "法国", "柏林": "德国", "罗马": "意大利", "马德里": "西班牙", "paris": "france", "berlin": "germany"}
 CHINESE = sorted(
@@ -17,8 +19,14 @@ WORDS = [*CHINESE, "paris", "france", "berlin", "germany", "is", "in", "where", 
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Path:
-    """A checkpoint of an encoder without a head, and its tokenizer."""
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint of an encoder without a head, and its tokenizer, in the folder of the quickstart."""
+    monkeypatch.chdir(tmp_path)
+    make_start()
+    return Path("runs/quickstart")
+
+
+def make_start(**settings: int) -> None:
     config = BertConfig(
         vocab_size=len(WORDS) + len(SPECIAL_TOKENS),
         hidden_size=32,
@@ -27,11 +35,10 @@ def start(tmp_path: Path) -> Path:
         intermediate_size=64,
         max_position_embeddings=32,
         initializer_range=0.1,
+        **settings,
     )
-    folder = tmp_path / "start"
-    Bert(config).save_pretrained(folder)
-    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *WORDS]), folder)
-    return folder
+    Bert(config).save_pretrained("runs/quickstart")
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *WORDS]), "runs/quickstart")
 
 
 @pytest.fixture
@@ -45,29 +52,34 @@ def data(tmp_path: Path) -> Path:
         question["answers"] = [{"text": country, "answer_start": context.index(country) + (number == 1)}]
         other = {"id": f"n{number}", "question": f"{asked} 罗马?", "is_impossible": True, "answers": []}
         paragraphs.append({"context": context, "qas": [question, *([other] if city != "罗马" else [])]})
-    path = tmp_path / "capitals.json"
+    path = tmp_path / "train.json"
     text = json.dumps({"version": "v2.0", "data": [{"title": "首都", "paragraphs": paragraphs}]}, ensure_ascii=False, indent=1)
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def test_from_a_file_to_a_score(start: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_the_documentation(start: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A fault is repaired and named, the model learns to answer and not to answer, and is evaluated with its threshold."""
-    copy, out = tmp_path / "other.json", tmp_path / "run"
-    copy.write_text(data.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    training = ["--epochs", "40", "--batch-size", "4", "--learning-rate", "5e-3", "--dropout", "0", "--evaluate-every", "1000"]
-    files = ["--train", str(data), "--validation", str(copy)]
-    command = ["finetune", "answer", "--from", str(start), *files, "--out", str(out), *training, "--device", "cpu"]
-    assert main(command) == 0, capsys.readouterr().err
-    printed = capsys.readouterr().out
-    assert "answer_start is 4, but '德国' stands at 3: corrected" in printed
-    assert "without an answer: 5 of 11 training questions, 5 of 11 validation questions" in printed
-    assert "are about contexts that are also in the training data" in printed
-    assert isinstance(json.loads((out / "task.json").read_text())["settings"]["threshold"], float)
-    assert main(["evaluate", str(out), "--data", str(data), "--resamples", "0"]) == 0
-    printed = capsys.readouterr().out
-    assert "F1 unanswerable" in printed
-    assert printed.count("100.0%") == 4
+    Path("dev.json").write_text(data.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    training = ["--epochs", "40", "--batch-size", "4", "--learning-rate", "5e-3", "--dropout", "0", "--device", "cpu"]
+    options = ([], [*training, "--evaluate-every", "1000"], ["--resamples", "0"])
+    printed = []
+    (block,) = blocks("sh", "Question answering")
+    for line, more in zip(block.splitlines(), options, strict=True):
+        assert main([*shlex.split(line)[1:], *more]) == 0, capsys.readouterr().err
+        printed.append(capsys.readouterr().out)
+    assert "answer_start is 4, but '德国' stands at 3: corrected" in printed[0]
+    assert "without an answer: 5 of 11 training questions, 5 of 11 validation questions" in printed[1]
+    assert "are about contexts that are also in the training data" in printed[1]
+    assert isinstance(json.loads(Path("runs/answers/task.json").read_text())["settings"]["threshold"], float)
+    assert "F1 unanswerable" in printed[2]
+    assert printed[2].count("100.0%") == 4
+
+
+def test_a_model_without_segments_is_refused(start: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_start(type_vocab_size=1)
+    assert main(["finetune", "answer", "--train", str(data), "--out", "runs/answers"]) != 0
+    assert "has one segment embedding (type_vocab_size)" in capsys.readouterr().err
 
 
 def test_check_lists_all_faults_and_writes_a_copy(
@@ -77,7 +89,7 @@ def test_check_lists_all_faults_and_writes_a_copy(
     command = ["finetune", "answer", "--from", str(start), "--check", "--train"]
     assert main([*command, str(data), "--write-repaired", str(copy)]) == 0
     line = next(number for number, text in enumerate(data.read_text().splitlines(), 1) if '"answer_start": 4' in text)
-    assert f"capitals.json, line {line}: question 'q1': answer_start is 4" in capsys.readouterr().out
+    assert f"train.json, line {line}: question 'q1': answer_start is 4" in capsys.readouterr().out
     assert main([*command, str(copy)]) == 0
     assert "copy.json, line" not in capsys.readouterr().out
     data.write_text(data.read_text().replace("德国的首都", "西班牙的首都"))
