@@ -86,3 +86,42 @@ def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFi
     assert len(steps) == 60
     assert "'accuracy': " in scores
     assert main(["evaluate", "runs/script", "--data", "validation.tsv"]) == 0
+
+
+PERSONS = ("anna", "ben")
+TAGS = {"anna": "B-PER", "ben": "B-PER", "new": "B-LOC", "york": "I-LOC", "paris": "B-LOC"}
+
+
+@pytest.fixture
+def entities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a reader with tagged sentences. The tags are in IOB1."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    words = [*TAGS, "lives", "in", "and", "works", "."]
+    size = len(SPECIAL_TOKENS) + len(words)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertForMaskedLM(BertConfig(vocab_size=size, max_position_embeddings=32, **shape)).save_pretrained("runs/quickstart")
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *words]), "runs/quickstart")
+    generator = np.random.default_rng(0)
+    for name, count in (("train", 480), ("validation", 40)):
+        sentences = []
+        for _ in range(count):
+            verb, place = generator.choice(["lives", "works"]), generator.choice(["new york", "paris"])
+            sentence = f"{generator.choice(PERSONS)} {verb} in {place} ."
+            sentences.append("".join(f"{word} {TAGS.get(word, 'O').replace('B-', 'I-')}\n" for word in sentence.split()))
+        Path(f"{name}.conll").write_text("\n".join(sentences), encoding="utf-8")
+    Path("sentences.txt").write_text("Ben works in New York .\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_named_entities(entities: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks("sh", "Named entities")
+    shown = []
+    for program, *words in (shlex.split(line) for line in block.splitlines()):
+        assert program == "minibert"
+        assert main(words) == 0, capsys.readouterr().err
+        shown.append(capsys.readouterr().out)
+    assert "Tag scheme IOB1 or IOE1, with the same entities: 0 of" in shown[0]
+    assert "entity F1 (conlleval) 100.0%" in shown[1]
+    prediction = json.loads(shown[3])
+    assert [(each["type"], each["text"]) for each in prediction["entities"]] == [("PER", "Ben"), ("LOC", "New York")]
