@@ -97,7 +97,8 @@ def _unfinished_plan(options: Quickstart) -> "Plan | None":
         return None
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        seconds, seed, plan = float(stored["seconds"]), int(stored["seed"]), Plan(int(stored["steps"]), int(stored["epochs"]))
+        seconds, seed = float(stored["seconds"]), int(stored["seed"])
+        plan = Plan(int(stored["steps"]), float(stored["epoch_factor"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise UsageError(f"{file}: cannot be read; choose another --out, or delete {options.out} to start over") from None
     if (seconds, seed) != (options.seconds, options.seed):
@@ -186,18 +187,17 @@ def _pretrain(
 
 def _fine_tune_all(
     options: Quickstart, encoder: "BertForPreTraining", data: "QuickstartData", plan: "Plan", stop: StopSignal
-) -> dict[str, list[float]]:
-    """Fine-tune with every seed from both starts, and return the test accuracies by start."""
-    from minibert.study.quickstart import FINE_TUNING_LEARNING_RATES, FINE_TUNING_SEEDS, fine_tuning_task
+) -> dict[str, dict[int, list[float]]]:
+    """Fine-tune with every number of labels and every seed from both starts. Return the test accuracies."""
+    from minibert.study.quickstart import CURVE_RUNS, fine_tuning_task
 
-    accuracies: dict[str, list[float]] = {}
-    for start in FINE_TUNING_LEARNING_RATES:
-        with progress(f"Fine-tuning, {start}", len(FINE_TUNING_SEEDS)) as advance:
-            for seed in FINE_TUNING_SEEDS:
-                folder = options.out / FINE_TUNING_FOLDER / f"{start.replace(' ', '-')}-{seed}"
-                accuracy = _fine_tune(fine_tuning_task(encoder, start, data, plan.epochs, seed), folder, stop)
-                accuracies.setdefault(start, []).append(accuracy)
-                advance(f"test accuracy {accuracy:.1%}")
+    accuracies: dict[str, dict[int, list[float]]] = {}
+    with progress("Fine-tuning", len(CURVE_RUNS)) as advance:
+        for run in CURVE_RUNS:
+            labels, folder = run.point.labels_per_class, options.out / FINE_TUNING_FOLDER / run.name
+            accuracy = _fine_tune(fine_tuning_task(encoder, run, data, plan.epoch_factor), folder, stop)
+            accuracies.setdefault(run.start, {}).setdefault(labels, []).append(accuracy)
+            advance(f"{run.start}, {labels} labels per class: test accuracy {accuracy:.1%}")
     write_atomically(options.out / ACCURACIES_FILE, json.dumps(accuracies))
     return accuracies
 
@@ -235,7 +235,7 @@ def _report(
     options: Quickstart,
     pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
     data: "QuickstartData",
-    accuracies: dict[str, list[float]],
+    accuracies: dict[str, dict[int, list[float]]],
 ) -> None:
     """Evaluate on all validation documents, and write predictions, figures and the page."""
     from minibert.study.quickstart import quickstart_validation_batches

@@ -4,6 +4,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -193,24 +194,45 @@ def attention_heatmap(weights: Float[Tensor, "queries keys"], tokens: Sequence[s
     return draw
 
 
-def transfer_chart(accuracies: Mapping[str, Sequence[float]], baseline: float, baseline_name: str) -> Draw:
-    """Test accuracy after fine-tuning, for each initialization. A bar shows the mean, a dot one seed."""
+def learning_curves(
+    curves: Mapping[str, Mapping[int, Sequence[float]]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    baselines: Mapping[str, float] | None = None,
+    percent: bool = True,
+) -> Draw:
+    """Score over the amount of training data. A dot is one run, a line the mean, and a band one standard deviation.
+
+    Args:
+        curves: by name of the curve and amount of data, the score of each seed. NaN is left out.
+        baselines: scores that are drawn as dashed lines.
+        percent: label the scores as percentages.
+    """
 
     def draw(axes: Axes) -> None:
-        for x, values in enumerate(accuracies.values()):
-            mean = float(np.mean(values))
-            axes.bar(x, mean, width=0.55, color=(BLUE, ORANGE)[x % 2], alpha=0.8)
-            axes.plot(np.full(len(values), x), values, "o", color="black", markersize=4)
-            label_at = (x, max(mean, *values))
-            axes.annotate(f"{mean:.1%}", label_at, (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=8.5)
-        axes.axhline(baseline, color=GRAY, linewidth=0.9, linestyle="--")
-        axes.text(
-            len(accuracies), baseline, f"{baseline_name}:\n{baseline:.1%}", color=GRAY, va="top", ha="right", fontsize=8.5
-        )
-        axes.set_xticks(range(len(accuracies)), accuracies)
-        axes.margins(y=0.15)  # room for the labels above the bars
-        axes.set(title="Fine-tuning: test accuracy", xlim=(-0.5, len(accuracies) + 0.1), ylim=(0, None))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        sizes = sorted({size for curve in curves.values() for size in curve})
+        for (name, curve), color in zip(curves.items(), cycle((BLUE, ORANGE)), strict=False):
+            known = {size: [score for score in curve[size] if not math.isnan(score)] for size in sizes if size in curve}
+            drawn = [size for size, scores in known.items() if scores]
+            means = np.array([np.mean(known[size]) for size in drawn])
+            spread = np.array([np.std(known[size], ddof=1) if len(known[size]) > 1 else 0.0 for size in drawn])
+            axes.fill_between(drawn, means - spread, means + spread, color=color, alpha=0.15, linewidth=0)
+            axes.plot(drawn, means, "-", color=color, linewidth=1.4, label=readable(name))
+            for size in drawn:
+                axes.plot([size] * len(known[size]), known[size], "o", color=color, markersize=4)
+        for name, value in (baselines or {}).items():
+            axes.axhline(value, color=GRAY, linewidth=0.9, linestyle="--", label=readable(name))
+        axes.set_xscale("log")
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
+        axes.margins(x=0.08, y=0.1)
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if axes.dataLim.y0 >= 0:
+            axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)  # below the chart, over nothing
 
     return draw
 

@@ -56,13 +56,52 @@ learn them first, as a direction that all hidden states share, and there is less
 
 Start = Literal["pretrained", "from scratch"]
 
-LABELS_PER_CLASS = 8
 TEST_TEXTS_PER_CLASS = 50
 FINE_TUNING_LEARNING_RATES: dict[Start, float] = {"pretrained": 1e-3, "from scratch": 1e-3}
-"""Best learning rates on separate modules: of 5e-4 and 1e-3, and from scratch of 5e-4, 1e-3 and 2e-3."""
-FINE_TUNING_BATCH_SIZE = 12
-FINE_TUNING_DROPOUT = 0.1
-FINE_TUNING_SEEDS = (0, 1, 2)
+"""Best learning rates of 1e-3 and 2e-3 on separate modules, for both starts."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One number of labels in the learning curve of fine-tuning, with settings that are good for it on separate modules."""
+
+    labels_per_class: int
+    epochs: int
+    """Passes over the labeled texts, if there is time for all of them."""
+    batch_size: int
+    seeds: int
+    """Number of seeds. Each has other labeled texts, and other initial weights of the head."""
+
+    @property
+    def texts(self) -> int:
+        """Number of training texts in all epochs."""
+        return self.epochs * self.labels_per_class * len(MODULE_FAMILIES)
+
+
+LEARNING_CURVE = (CurvePoint(2, 16, 6, 2), CurvePoint(8, 8, 6, 2), CurvePoint(32, 4, 12, 2), CurvePoint(128, 3, 12, 2))
+
+
+@dataclass(frozen=True)
+class CurveRun:
+    """One fine-tuning of the learning curve."""
+
+    point: CurvePoint
+    start: Start
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.start.replace(' ', '-')}-{self.point.labels_per_class}-labels-{self.seed}"
+
+
+CURVE_RUNS = [
+    CurveRun(point, start, seed)
+    for point in LEARNING_CURVE
+    for start in FINE_TUNING_LEARNING_RATES
+    for seed in range(point.seeds)
+]
+"""All fine-tunings, in the order in which they run."""
 
 
 def quickstart_config(vocab_size: int) -> BertConfig:
@@ -204,34 +243,35 @@ def quickstart_validation_batches(data: QuickstartData, seed: int) -> list[Pretr
 
 
 def fine_tuning_task(
-    encoder: BertForPreTraining, start: Start, data: QuickstartData, epochs: int, seed: int
+    encoder: BertForPreTraining, run: CurveRun, data: QuickstartData, epoch_factor: float = 1.0
 ) -> FineTuning[TextRow]:
     """Create one fine-tuning task: which module family is this docstring from?
 
+    The texts of a seed are the same for both starts, and those of fewer labels are among those of more.
+
     Args:
         encoder: the pretrained model. Training from scratch uses only its config.
-        seed: seed of the labeled texts, the initial weights, order and dropout.
+        epoch_factor: factor on the number of epochs.
     """
     config = FineTuningConfig(
-        epochs=epochs,
-        batch_size=FINE_TUNING_BATCH_SIZE,
-        learning_rate=FINE_TUNING_LEARNING_RATES[start],
-        dropout=FINE_TUNING_DROPOUT,
-        seed=seed,
+        epochs=epoch_factor * run.point.epochs,
+        batch_size=run.point.batch_size,
+        learning_rate=FINE_TUNING_LEARNING_RATES[run.start],
+        dropout=0.0,
+        seed=run.seed,
     )
     task_type = Classification(tuple(MODULE_FAMILIES), max_length=EXAMPLES.max_length)
-    texts = label_by_module(data.train_documents, LABELS_PER_CLASS, np.random.default_rng(seed))
-    task = FineTuning(
-        task_type,
-        config,
-        partial(new_classifier, encoder, start, task_type, config),
-        data.tokenizer,
-        texts,
-        test_texts(data),
-    )
+    texts = label_by_module(data.train_documents, run.point.labels_per_class, np.random.default_rng(run.seed))
+    new_model = partial(new_classifier, encoder, run.start, task_type, config)
+    task = FineTuning(task_type, config, new_model, data.tokenizer, texts, test_texts(data))
     settings: dict[str, Any] = {
         "task": CLASSIFICATION.task,
-        "training": {"start": start, "steps": task.steps, **asdict(config)},
+        "training": {
+            "start": run.start,
+            "labels_per_class": run.point.labels_per_class,
+            "steps": task.steps,
+            **asdict(config),
+        },
         "corpus": {"validation_fraction": VALIDATION_FRACTION, "digest": data.digest},
     }
     return replace(task, settings=settings)

@@ -9,14 +9,17 @@ import numpy as np
 import torch
 
 from minibert.files import cache_directory, write_atomically
-from minibert.study.quickstart import FINE_TUNING_SEEDS, QuickstartData, pretraining_task
+from minibert.study.quickstart import CURVE_RUNS, QuickstartData, pretraining_task
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.options import DeviceOptions
 
-FINE_TUNING_SHARE = 0.15 / 0.85
-"""Share of the time of training that is for fine-tuning; the rest is for pretraining."""
-MAX_EPOCHS = 8
-"""Maximum number of fine-tuning epochs. With twice as many, training from scratch comes closer to fine-tuning."""
+FINE_TUNING_SHARE = 0.35
+"""Largest share of the time of training that is for fine-tuning; the rest is for pretraining."""
+TEXTS_PER_STEP = 52
+"""Number of labeled texts that fine-tuning processes in the time of a pretraining step."""
+STEPS_PER_RUN = 4
+"""Time of everything but training in a fine-tuning, such as its evaluation, in pretraining steps."""
+MIN_EPOCH_FACTOR = 0.1
 MEASURED_STEPS = 24
 
 
@@ -26,8 +29,8 @@ class Plan:
 
     steps: int
     """Optimizer updates of pretraining."""
-    epochs: int
-    """Epochs of each fine-tuning."""
+    epoch_factor: float
+    """Factor on the number of epochs of each fine-tuning, at most 1."""
 
 
 def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
@@ -42,12 +45,15 @@ def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
     except (OSError, ValueError, TypeError, KeyError):  # not in the cache, or damaged
         seconds_per_step = _measure_seconds_per_step(data, seed)
         write_atomically(cache, json.dumps({"seconds_per_step": seconds_per_step}))
-    steps = seconds / seconds_per_step
-    steps_per_epoch = len(FINE_TUNING_SEEDS) * 2 * 2  # time of an epoch for every seed and start, in pretraining steps
-    return Plan(
-        steps=max(8, round((1 - FINE_TUNING_SHARE) * steps)),
-        epochs=min(MAX_EPOCHS, max(1, int(FINE_TUNING_SHARE * steps / steps_per_epoch))),
-    )
+    return divide_time(seconds / seconds_per_step)
+
+
+def divide_time(steps: float) -> Plan:
+    """Divide the time of this number of pretraining steps between pretraining and fine-tuning."""
+    training = sum(run.point.texts for run in CURVE_RUNS) / TEXTS_PER_STEP
+    fixed = STEPS_PER_RUN * len(CURVE_RUNS)
+    factor = min(1.0, max(MIN_EPOCH_FACTOR, (FINE_TUNING_SHARE * steps - fixed) / training))
+    return Plan(steps=max(8, round(steps - fixed - factor * training)), epoch_factor=round(factor, 3))
 
 
 def _measure_seconds_per_step(data: QuickstartData, seed: int) -> float:

@@ -12,7 +12,7 @@ from minibert.model import BertForPreTraining
 from minibert.study import figures, report
 from minibert.study.fill_mask import Prediction, fill_mask
 from minibert.study.introspection import AttentionHead, masked_sentences, sharpest_head
-from minibert.study.quickstart import FINE_TUNING_SEEDS, LABELS_PER_CLASS, QuickstartData, majority_accuracy, test_texts
+from minibert.study.quickstart import QuickstartData, majority_accuracy, test_texts
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
 from minibert.training.pretraining import PRETRAINING
@@ -20,6 +20,8 @@ from minibert.training.pretraining_text import UNIFORM, UNIGRAM
 from minibert.training.records import RunRecord, format_metric
 
 SENTENCES = 8
+Accuracies = Mapping[str, Mapping[int, Sequence[float]]]
+"""Test accuracies of fine-tuning, by start and labels per class: one per seed."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class QuickstartReport:
     record: RunRecord
     baselines: dict[str, float]
     scores: dict[str, Score]
-    accuracies: dict[str, list[float]]
+    accuracies: Accuracies
     majority: float
     length_accuracy: float | None
     """Accuracy of next-sentence prediction from segment lengths alone."""
@@ -43,14 +45,14 @@ class QuickstartReport:
         model: BertForPreTraining,
         scores: dict[str, Score],
         data: QuickstartData,
-        accuracies: dict[str, list[float]],
+        accuracies: Accuracies,
         record: RunRecord,
     ) -> "QuickstartReport":
         """Predict masked words with the pretrained model and record one attention head.
 
         Args:
             scores: scores on all validation documents.
-            accuracies: test accuracies of fine-tuning, by start, one per seed.
+            accuracies: test accuracies of fine-tuning.
             record: the record of pretraining.
         """
         sentences = masked_sentences(data.validation_documents, data.tokenizer, SENTENCES)
@@ -73,21 +75,27 @@ class QuickstartReport:
             ("validation NSP accuracy", format_metric(nsp.accuracy, ".1%"), ""),
             ("  baseline: segment lengths alone", format_metric(self.length_accuracy, ".1%"), "50% by chance"),
             *(
-                (f"fine-tuning test accuracy, {start}", _mean_and_deviation(values), f"{len(values)} seeds")
-                for start, values in self.accuracies.items()
+                (
+                    f"fine-tuning, {labels} labels per class",
+                    _mean_and_deviation(pretrained),
+                    f"from scratch {_mean_and_deviation(self.accuracies['from scratch'][labels])}; {len(pretrained)} seeds",
+                )
+                for labels, pretrained in self.accuracies["pretrained"].items()
             ),
             ("  baseline: most frequent class", f"{self.majority:.1%}", f"{len(MODULE_FAMILIES)} classes"),
         ]
 
     def verdict(self) -> str:
-        """Summarize in one sentence if pretraining helped. Both starts have the same labeled texts for each seed."""
-        pairs = zip(self.accuracies["pretrained"], self.accuracies["from scratch"], strict=True)
-        gains = [pretrained - scratch for pretrained, scratch in pairs]
-        gain, deviation = statistics.mean(gains), statistics.stdev(gains)
-        outcome = "more" if gain > deviation else "not more"
+        """Summarize in a sentence or two if pretraining helped, and how good the classifier is that has the most labels."""
+        pretrained, scratch = self.accuracies["pretrained"], self.accuracies["from scratch"]
+        pairs = [pair for labels in pretrained for pair in zip(pretrained[labels], scratch[labels], strict=True)]
+        gains = [with_pretraining - without for with_pretraining, without in pairs]
+        most = max(pretrained)
         return (
-            f"Pretraining changes the accuracy by {gain:+.1%} ± {deviation:.1%} (per seed): {outcome} than the variation "
-            f"between seeds."
+            f"Pretraining changes the accuracy by {statistics.mean(gains):+.1%} on average; it is better in "
+            f"{sum(gain > 0 for gain in gains)} of {len(gains)} pairs of runs with the same labeled texts. With {most} labels "
+            f"per class, the pretrained model is right for {statistics.mean(pretrained[most]):.0%} of the docstrings from "
+            f"other modules; always predicting the most frequent class is right for {self.majority:.0%}."
         )
 
     def summary(self) -> str:
@@ -129,7 +137,13 @@ class QuickstartReport:
         return figures.attention_heatmap(self.head.weights, self.head.tokens, title)
 
     def _transfer(self) -> figures.Draw:
-        return figures.transfer_chart(self.accuracies, self.majority, "most frequent class")
+        return figures.learning_curves(
+            self.accuracies,
+            "Fine-tuning: test accuracy",
+            f"labeled docstrings for each of {len(MODULE_FAMILIES)} classes",
+            "accuracy",
+            {f"most frequent class: {self.majority:.0%}": self.majority},
+        )
 
     def _page(self, drawings: Mapping[str, figures.Draw]) -> str:
         captions = {
@@ -138,10 +152,10 @@ class QuickstartReport:
             "are from other modules than the training documents.",
             "attention": "Each row is a query token, each column a key token. The weights of a row sum to 1. Of all "
             "heads, this is the one with the largest weights between different tokens.",
-            "transfer": f"Classification of docstrings by module family: {', '.join(MODULE_FAMILIES)}. There are "
-            f"{LABELS_PER_CLASS} labeled texts for each of the {len(MODULE_FAMILIES)} families. The test texts are from "
-            f"modules that were used neither in pretraining nor in fine-tuning. Each dot is one of {len(FINE_TUNING_SEEDS)} "
-            f"seeds, which also have different labeled texts. {self.verdict()}",
+            "transfer": f"Classification of docstrings by module family: {', '.join(MODULE_FAMILIES)}. The pretrained model "
+            "and one with random weights are fine-tuned on the same labeled docstrings, a few or many. The test texts are from "
+            "modules that were used neither in pretraining nor in fine-tuning. Each dot is one seed, which has labeled texts "
+            f"of its own; lines are means, bands one standard deviation. {self.verdict()}",
         }
         headings = {"loss": "Pretraining", "attention": "Attention of one head", "transfer": "The effect of pretraining"}
         return report.page(
@@ -162,4 +176,5 @@ def _difference(loss: float | None, unigram: float) -> str:
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:
-    return f"{statistics.mean(values):.1%} ± {statistics.stdev(values):.1%}"
+    deviation = f" ± {statistics.stdev(values):.1%}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1%}{deviation}"

@@ -48,7 +48,15 @@ def small_corpus() -> list[Document]:
 def plan() -> Iterator[None]:
     """Use a fixed number of steps, so that the tests do not depend on the speed of the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quickstart_plan, "make_plan", lambda *_: quickstart_plan.Plan(steps=24, epochs=1))
+        patch.setattr(quickstart_plan, "make_plan", lambda *_: quickstart_plan.Plan(steps=24, epoch_factor=1))
+        points = (stages.CurvePoint(2, 1, 12, 2), stages.CurvePoint(8, 1, 24, 1))
+        runs = [
+            stages.CurveRun(point, start, seed)
+            for point in points
+            for start in stages.FINE_TUNING_LEARNING_RATES
+            for seed in range(point.seeds)
+        ]
+        patch.setattr(stages, "CURVE_RUNS", runs)
         yield
 
 
@@ -69,7 +77,7 @@ def numbers(folder: Path) -> list[str]:
     """Return all results that do not depend on the speed of the machine."""
     results = [(folder / name).read_text() for name in ("transfer.json", "results.json")]
     files = sorted(folder.rglob("metrics.jsonl"))
-    assert len(files) == 7  # pretraining, and three seeds of fine-tuning from both starts
+    assert len(files) == 7  # pretraining, and three fine-tunings from both starts
     entries = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     return results + [str({name: value for name, value in entry.items() if name != "seconds"}) for entry in entries]
 
@@ -84,7 +92,8 @@ def test_output_files(tmp_path: Path, corpus: list[Document], capsys: pytest.Cap
     assert results["baselines"]["unigram entropy"] < results["baselines"]["ln V"]
     assert results["pretraining"]["mlm"]["loss"] < results["baselines"]["ln V"]
     assert 0 <= results["pretraining"]["nsp"]["accuracy"] <= 1
-    assert len(results["fine_tuning"]["pretrained"]) == len(results["fine_tuning"]["from scratch"]) == 3
+    for start in ("pretrained", "from scratch"):
+        assert {labels: len(seeds) for labels, seeds in results["fine_tuning"][start].items()} == {"2": 2, "8": 1}
     assert results["fine_tuning"]["majority"] == pytest.approx(1 / len(MODULE_FAMILIES), abs=0.1)
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in metrics] == list(range(1, 25))
@@ -198,7 +207,7 @@ def test_a_finished_quickstart_is_not_overwritten(
         assert main(["quickstart", "--seconds", "60", "--seed", seed, "--out", str(whole)]) == 2
         assert f"{whole} holds a finished quickstart, see {whole / 'report.html'}" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
-    (run,) = [*(whole / "fine-tuning").glob("pretrained-0")]
+    (run,) = [*(whole / "fine-tuning").glob("pretrained-2-labels-0")]
     assert main(["quickstart", "--seconds", "60", "--out", str(run)]) == 2
     assert "holds a run that is not a quickstart: choose another --out" in capsys.readouterr().err
 
@@ -211,7 +220,7 @@ def test_a_time_that_cannot_be_kept_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "null", "{}", '{"seconds": "x", "seed": 0, "steps": 1, "epochs": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "{}", '{"seconds": "x", "seed": 0, "steps": 1, "epoch_factor": 1}'])
 def test_a_damaged_plan_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
     (tmp_path / "unfinished.json").write_text(content)
     assert main(["quickstart", "--seconds", "60", "--out", str(tmp_path)]) == 2
@@ -226,7 +235,40 @@ def test_a_damaged_speed_in_the_cache_is_measured_again(
     monkeypatch.setenv("MINIBERT_CACHE", str(tmp_path))
     monkeypatch.setattr(quickstart_plan, "_measure_seconds_per_step", lambda *_: 0.5)
     first = make_plan(data, 85.0, 0)
-    assert first == quickstart_plan.Plan(steps=140, epochs=2)
+    assert first == quickstart_plan.divide_time(170)
     (file,) = tmp_path.glob("speed-*.json")
     file.write_text(content)
     assert make_plan(data, 85.0, 0) == first
+
+
+class TestDivisionOfTime:
+    """Time is measured in pretraining steps."""
+
+    def test_in_the_default_time_all_epochs_of_fine_tuning_are_done(self) -> None:
+        """On two CPU cores, a pretraining step takes about 0.09 seconds."""
+        plan = quickstart_plan.divide_time((150 - quickstart.FIXED_SECONDS) / 0.09)
+        assert plan.epoch_factor > 0.95
+        assert plan.steps > 850
+
+    def test_more_time_is_for_pretraining(self) -> None:
+        long, longer = quickstart_plan.divide_time(10_000), quickstart_plan.divide_time(20_000)
+        assert long.epoch_factor == longer.epoch_factor == 1
+        assert longer.steps - long.steps == 10_000
+
+    @pytest.mark.parametrize("steps", [300, 600, 1200])
+    def test_less_time_is_divided(self, steps: int) -> None:
+        plan = quickstart_plan.divide_time(steps)
+        assert 0.6 * steps < plan.steps < 0.7 * steps
+        assert plan.epoch_factor < 1
+
+
+def test_labels_of_a_seed_are_nested_and_the_same_for_both_starts(corpus: list[Document]) -> None:
+    data = stages.tokenize(corpus, stages.train_vocabulary(corpus, 300))
+    encoder = BertForPreTraining(stages.quickstart_config(300))
+
+    def texts(start: stages.Start, labels: int, seed: int) -> list[str]:
+        run = stages.CurveRun(stages.CurvePoint(labels, 1, 12, 1), start, seed)
+        return [row.text for row in stages.fine_tuning_task(encoder, run, data).train_rows]
+
+    assert texts("pretrained", 8, 0) == texts("from scratch", 8, 0) != texts("pretrained", 8, 1)
+    assert set(texts("pretrained", 2, 0)) < set(texts("pretrained", 8, 0))

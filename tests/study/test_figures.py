@@ -1,7 +1,6 @@
 """Charts: what they show, read from the axes."""
 
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -42,23 +41,35 @@ class TestGaps:
         figures.svg(figures.figure(figures.loss_curves([1, 2], [math.nan] * 2, [(2, math.nan)], {"ln V": 3.0})))
 
 
-class TestTransferChart:
+class TestLearningCurves:
     @pytest.mark.parametrize("accuracy", [0.111, 0.05, 0.5, 0.013, 1.0, 0.0])
     def test_axis_labels_are_the_values_of_their_ticks(self, accuracy: float) -> None:
-        axes = drawn(figures.transfer_chart({"pretrained": [accuracy] * 3, "from scratch": [accuracy / 2] * 3}, 0.1, "chance"))
+        curves = {"pretrained": {2: [accuracy] * 3, 512: [accuracy]}, "from scratch": {2: [accuracy / 2] * 3}}
+        axes = drawn(figures.learning_curves(curves, "title", "labels", "accuracy", {"chance": 0.1}))
         for tick, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True):
             assert float(label.get_text().rstrip("%")) / 100 == pytest.approx(tick, abs=1e-9)
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "512"]
 
-    @pytest.mark.parametrize("accuracies", [[0.111, 0.111], [0.5, 0.5], [0.5, 0.11], [0.11, 0.5], [1.0, 1.0], [0.02, 0.02]])
-    def test_labels_do_not_touch(self, accuracies: list[float]) -> None:
-        """Those of the bars, of the baseline, and the title; also if bars are equal or as high as the baseline."""
-        pretrained, scratch = accuracies
-        chart = figures.transfer_chart(
-            {"pretrained": [pretrained] * 3, "from scratch": [scratch] * 3}, 0.111, "most frequent class"
+    def test_the_band_is_one_standard_deviation_of_the_seeds(self) -> None:
+        axes = drawn(figures.learning_curves({"a": {2: [0.2, 0.4], 8: [0.5]}}, "title", "labels", "accuracy"))
+        corners = axes.collections[0].get_paths()[0].vertices
+        assert corners[:, 1].min() == pytest.approx(0.3 - np.std([0.2, 0.4], ddof=1))
+        assert {round(y, 6) for x, y in corners if x == 8} == {0.5}
+
+    @pytest.mark.parametrize("scores", [[math.nan, 0.5], [math.nan]])
+    def test_scores_that_are_not_defined_are_left_out(self, scores: list[float]) -> None:
+        axes = drawn(figures.learning_curves({"a": {2: scores, 8: [0.5, 0.7]}}, "title", "labels", "Pearson", percent=False))
+        means = axes.lines[0].get_xydata().tolist()
+        assert means == [[2, 0.5], [8, 0.6]][2 - len(scores) :] if len(scores) == 1 else [[2, 0.5], [8, 0.6]]
+
+    def test_the_legend_covers_nothing(self) -> None:
+        curves = {"pretrained": {2: [0.3], 8: [0.9]}, "from scratch": {2: [0.1], 8: [0.2]}}
+        axes = drawn(
+            figures.learning_curves(curves, "title", "labels per class", "accuracy", {"most frequent class: 11%": 0.11})
         )
-        axes = drawn(chart)
-        for one, other in combinations(boxes(axes, [*axes.texts, axes.title]), 2):
-            assert not one.overlaps(other)
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.get_window_extent())
+        assert not legend.overlaps(axes.xaxis.label.get_window_extent())
 
 
 class TestLossCurves:

@@ -15,8 +15,12 @@ def charts() -> dict[str, figures.Draw]:
     return {
         "loss": figures.loss_curves([1, 2, 3], [9.0, 7.0, 6.0], [(1, 9.0), (3, 6.1)], {"ln V": 9.0, "unigram entropy": 6.5}),
         "attention": figures.attention_heatmap(torch.eye(3), ["[CLS]", "$x_1$ 机", "<b>"], "Attention"),
-        "transfer": figures.transfer_chart(
-            {"pretrained": [0.5, 0.7], "from scratch": [0.3, 0.4]}, 0.125, "most frequent class"
+        "transfer": figures.learning_curves(
+            {"pretrained": {2: [0.5, 0.7], 8: [0.8]}, "from scratch": {2: [0.3, 0.4], 8: [0.5]}},
+            "Accuracy",
+            "labels",
+            "accuracy",
+            {"most frequent class": 0.125},
         ),
     }
 
@@ -30,7 +34,7 @@ def test_a_figure_is_written_as_png_and_as_svg(tmp_path: Path, name: str) -> Non
 
 
 def test_the_figures_show_their_data() -> None:
-    """Validation points, baselines, attention weights, bars and dots equal the data."""
+    """Validation points, baselines, attention weights, means and dots equal the data."""
     loss, attention, transfer = figures.figure(*charts().values()).axes
     assert loss.lines[1].get_xydata().tolist() == [[1, 9.0], [3, 6.1]]
     assert [text.get_text() for text in loss.texts] == ["ln V: 9.00", "unigram entropy: 6.50"]
@@ -39,8 +43,12 @@ def test_the_figures_show_their_data() -> None:
         ["[CLS]", "$x_1$ 机", "<b>"],
         ["[CLS]", "$x_1$ U+673A", "<b>"],  # without a font for the character: its code point
     )
-    assert [round(bar.get_height(), 6) for bar in transfer.patches] == [0.6, 0.35]
-    assert transfer.lines[0].get_ydata().tolist() == [0.5, 0.7]
+    mean, first, second, scratch, *_, baseline = transfer.lines
+    assert mean.get_xydata().tolist() == [[2, pytest.approx(0.6)], [8, 0.8]]
+    assert first.get_xydata().tolist() == [[2, 0.5], [2, 0.7]]
+    assert second.get_xydata().tolist() == [[8, 0.8]]
+    assert scratch.get_ydata().tolist() == [pytest.approx(0.35), 0.5]
+    assert list(baseline.get_ydata()) == [0.125, 0.125]
 
 
 def page() -> str:

@@ -86,7 +86,7 @@ def options_of_fine_tuning(start: quickstart.Start) -> list[dict[str, object]]:
 
     hook = register_optimizer_step_pre_hook(lambda optimizer, *_: found.extend(map(dict, optimizer.param_groups)))
     try:
-        task = quickstart.fine_tuning_task(encoder, start, data, epochs=1, seed=0)
+        task = quickstart.fine_tuning_task(encoder, quickstart.CurveRun(quickstart.LEARNING_CURVE[0], start, seed=0), data)
         next(task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS).run())
     finally:
         hook.remove()
