@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from tyro.conf import arg
 
 from minibert.commands.errors import UsageError
+from minibert.commands.finetune_several import run_several
 from minibert.commands.terminal import say, shell_command
 from minibert.commands.training import run_training
 from minibert.text.labeled.options import LabeledDataOptions
+from minibert.text.options import InvalidOption
 from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions, TagOptions
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 
 if TYPE_CHECKING:
-    from minibert.training.job import Task
+    from minibert.training.finetuning import FineTuning
+    from minibert.training.task import Task
     from minibert.training.task_type import TaskType
 
 BUILT_IN_START = "runs/quickstart"
@@ -38,10 +41,20 @@ class Finetune(OutputOptions):
     """Only list the faults in the data, with file and line, and what was inferred from them."""
     write_repaired: Path | None = None
     """With --check: write a copy of the training file in the same format, without the faults that can be repaired."""
+    seeds: Annotated[int, arg(metavar="N")] = 1
+    """Number of seeds, from --seed on. With several, each is a run in a subfolder, and the mean and the standard deviation of
+    their scores are printed."""
+    learning_curve: Annotated[str | None, arg(metavar="N,N,...,all")] = None
+    """Train on the first so many rows of a random order, from the checkpoint and from random weights, and draw the scores."""
     training: FineTuningConfig = field(default_factory=FineTuningConfig)
     hardware: DeviceOptions = field(default_factory=DeviceOptions)
     task: ClassVar[str]
     """Name of the task on the command line, and of the field with its own options."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seeds < 1:
+            raise InvalidOption(f"seeds {self.seeds}: must be at least 1")
 
     @property
     def task_options(self) -> Any:
@@ -102,7 +115,7 @@ def run(options: Finetune) -> int:
     if options.check:
         return check(options)
 
-    def prepare(directory: Path, create_tokenizer: bool) -> "Task":
+    def prepare(directory: Path, create_tokenizer: bool) -> "FineTuning[Any]":
         from minibert.training.finetuning_data import prepare_finetuning
 
         return prepare_finetuning(_task_type(options), options.data, options.task_options, options.training, options.start_from)
@@ -110,6 +123,8 @@ def run(options: Finetune) -> int:
     def example_command(task: "Task") -> str:
         return shell_command("minibert", "predict", options.out)
 
+    if options.seeds > 1 or options.learning_curve is not None:
+        return run_several(options, prepare)
     return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate")
 
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ def run_training(
         example_command: a function that returns a command that uses the trained model.
         learning_rate_option: name of the option to lower if the loss diverges.
     """
-    processes = _start_processes(output, device_options)
+    processes = join_processes(output, device_options)
     from minibert.training.job import Job
 
     job = Job(prepare, output, device_options, processes)
@@ -89,7 +89,7 @@ def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | Non
     return None if stored is None else replace(stored, out=known.out, resume=True, show=0)
 
 
-def _start_processes(output: OutputOptions, device_options: DeviceOptions) -> "Processes":
+def join_processes(output: OutputOptions, device_options: DeviceOptions) -> "Processes":
     """Create the folder and join the processes that train together."""
     from minibert.training.distributed import start_processes
 
@@ -161,6 +161,33 @@ def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, 
         )
     if lost_metrics:
         say(f"{lost_metrics:,} of these steps have no entry in metrics.jsonl; the loss curve will lack them.")
+
+
+def run_quietly(job: "Job", title: str, learning_rate_option: str) -> "Finished":
+    """Run a job and show its progress alone. For one of several jobs.
+
+    Raises: Stopped after a signal, with the command that continues.
+    """
+    from minibert.training.events import Finished, Interrupted, Started, StepDone
+
+    with ExitStack() as stack, _explained_failures(job, learning_rate_option):
+        for event in job.events():
+            match event:
+                case Started(run):
+                    received = stack.enter_context(deferred_signals())
+                    shown = progress(title, run.steps, run.steps_done) if job.processes.is_main else nullcontext()
+                    advance = stack.enter_context(shown)
+                case StepDone(entry):
+                    if advance is not None:
+                        advance(describe_step(entry))
+                    if received.number is not None:
+                        job.stop()
+                case Interrupted():
+                    number = received.number or signal.SIGTERM
+                    raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}" if job.processes.is_main else "")
+                case Finished():
+                    return event
+    raise AssertionError("a job ends with an event")
 
 
 def _follow(job: "Job", stack: ExitStack) -> None:

@@ -1,6 +1,8 @@
 """Several runs of one fine-tuning task: with several seeds, and with more and more training data (a learning curve)."""
 
+import json
 import math
+import shutil
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,17 +12,20 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from minibert.files import read_json, write_atomically
 from minibert.model.heads import BertWithHead
 from minibert.study import figures
 from minibert.text.batching import IntArray
 from minibert.training.finetuning import FineTuning
-from minibert.training.records import Column, RunRecord, format_metric
+from minibert.training.records import Column, RunRecord, differences, format_metric, read_settings
 
 Start = Literal["pretrained", "from scratch"]
 STARTS: tuple[Start, ...] = ("pretrained", "from scratch")
 MIN_STEPS = 100
 """Minimum number of steps in a learning curve. A few passes over a few rows would be too few steps to learn anything
 (Mosbach et al. 2021, "On the Stability of Fine-tuning BERT")."""
+SCORES_FILE = "scores.json"
+"""File in the folder of a finished run: its validation scores."""
 
 Scores = Mapping[str, float | None]
 
@@ -194,10 +199,31 @@ class RunScores:
         )
 
 
-def scores_of(folder: Path, step: int) -> dict[str, float | None]:
-    """Read the validation scores after a step of a run, by metric. Raises: ValueError if there was no evaluation."""
+def finish(folder: Path, step: int) -> Scores:
+    """Store the validation scores of a finished run, and delete its checkpoints, which are no longer needed.
+
+    Args:
+        step: the step of the model in the folder.
+
+    Raises: ValueError if there was no evaluation after this step.
+    """
     entries = [entry for entry in RunRecord.read(folder).evaluations if entry["step"] == step]
     if not entries:
         raise ValueError(f"{folder}: has no evaluation after step {step}")
     prefix = "validation_"
-    return {name.removeprefix(prefix): value for name, value in entries[0].items() if name.startswith(prefix)}
+    scores = {name.removeprefix(prefix): value for name, value in entries[0].items() if name.startswith(prefix)}
+    write_atomically(folder / SCORES_FILE, json.dumps(scores) + "\n")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return scores
+
+
+def stored_scores(folder: Path, settings: Mapping[str, Any]) -> Scores | None:
+    """Return the scores of a finished run; None if it is not finished. Raises: ValueError if it had other settings."""
+    if not (folder / SCORES_FILE).is_file():
+        return None
+    stored = {name: value for name, value in read_settings(folder).items() if name != "options"}
+    if changed := differences(stored, json.loads(json.dumps(settings))):
+        raise ValueError(
+            f"{folder} was started with other settings ({'; '.join(changed)}): use the same settings, or choose another --out"
+        )
+    return read_json(folder / SCORES_FILE)

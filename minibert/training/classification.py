@@ -1,7 +1,7 @@
 """Fine-tuning for sequence classification and regression: labels of a text or a pair (Devlin et al. 2019, section 4.1)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -169,6 +169,9 @@ class Classification(TaskType[TextRow]):
     @classmethod
     def group(cls, row: TextRow) -> str:
         return row_key(row)
+
+    def stratum(self, row: TextRow) -> Hashable:
+        return None if self.problem_type == "regression" else row.label
 
     @property
     def main_metric(self) -> Column:

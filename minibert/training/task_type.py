@@ -3,7 +3,7 @@
 import json
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -240,6 +240,10 @@ class TaskType(ABC, Generic[RowT]):
     @abstractmethod
     def group(cls, row: RowT) -> str:
         """Return a key of a row. Rows with equal keys are all used for training, or all for validation."""
+
+    def stratum(self, row: RowT) -> Hashable:
+        """Return a property of a row, such as its label, of which a sample of the rows should have the same shares as all."""
+        return None
 
     def to_json(self) -> str:
         """Return the contents of task.json."""
