@@ -13,7 +13,6 @@ from minibert.commands.training import create_folder, join_processes, run_quietl
 from minibert.files import write_atomically
 from minibert.printable import printable
 from minibert.training.options import OutputOptions
-from minibert.training.records import format_metric
 
 if TYPE_CHECKING:
     from minibert.commands.finetune import Finetune
@@ -74,6 +73,7 @@ def _run_all(
     """Run or resume every variation in a folder of its own. Return the scores, in the main process."""
     from minibert.study.learning_curve import finish, stored_scores
     from minibert.training.job import Job
+    from minibert.training.records import format_metric
 
     scores: dict[Variation, Scores] = {}
     main = task.type.main_metric
@@ -111,6 +111,8 @@ def _show_seeds(results: "RunScores", out: Path) -> None:
     """Print the scores of every seed, with the folder of its model, and their means and deviations."""
     from rich.table import Table
 
+    from minibert.training.records import format_metric
+
     table = Table()
     for title in ("model", *(metric.heading for metric in results.metrics)):
         table.add_column(title, justify="left" if title == "model" else "right")
@@ -120,7 +122,7 @@ def _show_seeds(results: "RunScores", out: Path) -> None:
     ((_, spreads),) = results.groups().items()
     table.add_section()
     table.add_row("mean ± deviation", *(spreads[metric.name].format(metric.form) for metric in results.metrics))
-    say_table(table)
+    say_table(table, whole=True)
     say("Every folder holds a complete model. Report the mean: the best of several seeds looks better than it is.")
 
 
@@ -133,4 +135,4 @@ def _show_curve(results: "RunScores") -> None:
         table.add_column(title, justify="left" if title == "start" else "right")
     for (rows, start), spreads in results.groups().items():
         table.add_row(f"{rows:,}", start, *(spreads[metric.name].format(metric.form) for metric in results.metrics))
-    say_table(table)
+    say_table(table, whole=True)

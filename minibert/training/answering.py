@@ -1,6 +1,6 @@
 """Fine-tuning for extractive question answering: a part of a context is the answer (Devlin et al. 2019, section 4.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -128,6 +128,9 @@ class Answering(TaskType[Question]):
             if fault := text_fault(values, name) or ("" if values[name] else f"the {name!r} is empty"):
                 raise ValueError(fault)
         return Question(str(values.get("id", "")), values["question"], values["context"])
+
+    def stratum(self, row: Question) -> Hashable:
+        return bool(row.answers)
 
     @property
     def reading_options(self) -> AnswerOptions:

@@ -1,7 +1,7 @@
 """Fine-tuning for named entities: one tag for each word of a sentence (Devlin et al. 2019, section 5.3)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -147,6 +147,9 @@ class Tagging(TaskType[TaggedSentence]):
     @classmethod
     def group(cls, row: TaggedSentence) -> str:
         return sentence_key(row)
+
+    def stratum(self, row: TaggedSentence) -> Hashable:
+        return bool({*(row.tags or ())} - {"O"})  # a sentence with or without entities
 
     @cached_property
     def tag_set(self) -> TagSet:

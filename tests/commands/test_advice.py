@@ -33,6 +33,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/evaluate.py": ("evaluate",),
     "commands/evaluation_report.py": ("evaluate",),
     "commands/fill_mask.py": ("fill-mask",),
+    "commands/finetune_several.py": FINE_TUNING,
     "commands/finetune.py": FINE_TUNING,
     "commands/finetune_multi.py": ("finetune multi",),
     "commands/predict.py": ("predict",),
@@ -43,6 +44,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/training.py": TRAINING,
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
+    "study/learning_curve.py": FINE_TUNING,
     "study/verify": ("verify",),
     **{
         f"text/labeled/{name}.py": ("finetune classify",)

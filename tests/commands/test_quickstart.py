@@ -247,15 +247,15 @@ class TestDivisionOfTime:
     def test_in_the_default_time_all_epochs_of_fine_tuning_are_done(self) -> None:
         """On two CPU cores, a pretraining step takes about 0.09 seconds."""
         plan = quickstart_plan.divide_time((150 - quickstart.FIXED_SECONDS) / 0.09)
-        assert plan.epoch_factor > 0.95
-        assert plan.steps > 850
+        assert plan.epoch_factor == 1
+        assert plan.steps > 1000
 
     def test_more_time_is_for_pretraining(self) -> None:
         long, longer = quickstart_plan.divide_time(10_000), quickstart_plan.divide_time(20_000)
         assert long.epoch_factor == longer.epoch_factor == 1
         assert longer.steps - long.steps == 10_000
 
-    @pytest.mark.parametrize("steps", [300, 600, 1200])
+    @pytest.mark.parametrize("steps", [300, 500, 900])
     def test_less_time_is_divided(self, steps: int) -> None:
         plan = quickstart_plan.divide_time(steps)
         assert 0.6 * steps < plan.steps < 0.7 * steps
