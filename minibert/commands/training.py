@@ -133,8 +133,8 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
                 advance(describe_step(entry))
                 if received.number is not None:
                     job.stop()
-            case Saved(step):
-                ends = step == run.steps or received.number is not None
+            case Saved():
+                ends = job.is_done(run) or received.number is not None
                 if ends or time.monotonic() - last_figure > SECONDS_BETWEEN_FIGURES:
                     _draw(job, task)
                     last_figure = time.monotonic()

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy
+from minibert.equations import IGNORE_INDEX, binary_cross_entropy
 from minibert.model import BertConfig, BertForSequenceClassification
 from minibert.text.builtin import builtin_corpus
 from minibert.text.columns import text_fault
@@ -42,7 +42,7 @@ from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MAT
 from minibert.training.metrics.regression import PEARSON, SPEARMAN
 from minibert.training.metrics.results import Results
 from minibert.training.metrics.text_results import class_results, class_set_results, number_results
-from minibert.training.objective import LossSum, balanced_class_weights, target_weights
+from minibert.training.objective import LossSum, balanced_class_weights, class_losses, target_weights
 from minibert.training.records import Column, TaskMetrics
 from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
 
@@ -86,9 +86,7 @@ class ClassificationObjective(HeadObjective):
     def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
         logits, labels = output.logits, batch.targets["labels"]
         if self.problem_type == "single_label_classification":
-            weights = target_weights(labels, self.class_weights)
-            losses = weights.to(logits.dtype) * cross_entropy(logits, labels)
-            return {self.term: LossSum(losses.sum(), weights[logits.argmax(dim=-1) == labels].sum())}
+            return {self.term: class_losses(logits, labels, self.class_weights)}
         known, numbers = ~labels.isnan(), labels.to(logits.dtype)
         if self.problem_type == "regression":
             return {self.term: LossSum((logits - numbers)[known].square().sum())}

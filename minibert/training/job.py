@@ -189,7 +189,8 @@ class Job:
 
     def _finish(self, run: TrainingRun[Any, Any], task: Task) -> Finished:
         """Export the model of the last step, or that of the best evaluation."""
-        notes = [] if run.report is None else run.report.after(run.weights())
+        weights = {} if run.report is None else run.weights()
+        notes = run.report.after(weights) if run.report is not None and self.processes.is_main else []
         model_of_step = run.best.step if self.output.keeps_best and run.best.step else run.steps_done
         if model_of_step != run.steps_done:
             folder = self.checkpoints.of_step(model_of_step)

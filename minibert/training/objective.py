@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from minibert.equations import IGNORE_INDEX
+from minibert.equations import IGNORE_INDEX, cross_entropy
 
 BatchT = TypeVar("BatchT", contravariant=True)
 
@@ -50,6 +50,18 @@ def target_weights(labels: Tensor, class_weights: Sequence[float] | None = None)
         return has_label.double()
     weights = torch.tensor(class_weights, dtype=torch.float64, device=labels.device)
     return has_label * weights[labels.clamp(min=0)]
+
+
+def class_losses(logits: Tensor, labels: Tensor, class_weights: Sequence[float] | None = None) -> LossSum:
+    """Compute the cross-entropy of classes, weighted as `target_weights` says.
+
+    Args:
+        logits: (..., classes).
+        labels: (...), the number of a class, or `IGNORE_INDEX`.
+    """
+    weights = target_weights(labels, class_weights)
+    losses = weights.to(logits.dtype) * cross_entropy(logits, labels)
+    return LossSum(losses.sum(), weights[logits.argmax(dim=-1) == labels].sum())
 
 
 def balanced_class_weights(labels: Iterable[int], classes: int) -> tuple[float, ...]:

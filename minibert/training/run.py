@@ -220,7 +220,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
                 write_atomically(place / name, text)
 
     def weights(self) -> dict[str, Tensor]:
-        """Collect the whole model in the memory of the CPU, under its own parameter names. All processes must call this."""
+        """Collect the whole model in the memory of the main process, by parameter name. All processes must call this."""
         return cast("dict[str, Tensor]", get_model_state_dict(self.model, options=COMPLETE))
 
     def resume(self, folder: str | Path) -> None:

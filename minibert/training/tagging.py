@@ -13,7 +13,7 @@ from scipy.special import softmax
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.equations import IGNORE_INDEX, cross_entropy
+from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, BertForTokenClassification
 from minibert.text.labeled.conll import has_conll_columns
 from minibert.text.labeled.examples import Example, LabeledBatch
@@ -37,7 +37,7 @@ from minibert.training.metrics.entities import (
     measure_entities,
 )
 from minibert.training.metrics.results import Outcome, Results
-from minibert.training.objective import LossSum, balanced_class_weights, target_weights
+from minibert.training.objective import LossSum, balanced_class_weights, class_losses, target_weights
 from minibert.training.records import Column, TaskMetrics
 from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
 
@@ -68,10 +68,7 @@ class TaggingObjective(HeadObjective):
         return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum().item()}
 
     def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
-        logits, labels = output.logits, batch.targets["labels"]
-        weights = target_weights(labels, self.class_weights)
-        losses = weights.to(logits.dtype) * cross_entropy(logits, labels)
-        return {self.term: LossSum(losses.sum(), weights[logits.argmax(dim=-1) == labels].sum())}
+        return {self.term: class_losses(output.logits, batch.targets["labels"], self.class_weights)}
 
 
 @dataclass(frozen=True)
@@ -156,6 +153,11 @@ class Tagging(TaskType[TaggedSentence]):
         """The labels and their meanings."""
         return TagSet(self.labels)
 
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "Tagging":
+        targets = (label for example in examples for label in cast("Sequence[int]", example.targets["labels"]))
+        labels = [label for label in targets if label != IGNORE_INDEX]
+        return replace(self, class_weights=balanced_class_weights(labels, len(self.labels)))
+
     @property
     def main_metric(self) -> Column:
         return ENTITY_F1
@@ -167,11 +169,6 @@ class Tagging(TaskType[TaggedSentence]):
     @property
     def objective(self) -> TaggingObjective:
         return TaggingObjective(self.class_weights)
-
-    def with_balanced_classes(self, examples: Sequence[Example]) -> "Tagging":
-        numbers = (number for example in examples for number in cast("list[int]", example.targets["labels"]))
-        weights = balanced_class_weights((number for number in numbers if number >= 0), len(self.labels))
-        return replace(self, class_weights=weights)
 
     def model_config(self, config: BertConfig) -> BertConfig:
         return config.with_labels(self.labels)

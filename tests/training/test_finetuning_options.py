@@ -19,6 +19,7 @@ from minibert.model import (
     load,
 )
 from minibert.model.adapters import BitFit
+from minibert.model.outputs import TokenClassifierOutput
 from minibert.text.labeled.examples import Example, make_batch
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.options import InvalidOption
@@ -30,6 +31,7 @@ from minibert.training.finetuning import FineTuning, with_dropout
 from minibert.training.job import Finished, Job, JobError, Saved
 from minibert.training.objective import balanced_class_weights
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
+from minibert.training.tagging import Tagging
 from minibert.training.transfer import part_of
 from minibert.training.transfer_options import TransferConfig
 
@@ -310,6 +312,19 @@ class TestClassWeights:
         batch = make_batch(task.train.examples, 0)
         sums = balanced.objective.loss_sums(model, batch)["classification"]
         assert sums.correct / balanced.objective.target_counts(batch)["classification"] == pytest.approx(0.5)
+
+    def test_tags_are_weighted_by_their_words(self) -> None:
+        """The tokens without a tag have no weight."""
+        tagging = Tagging(("O", "B-X"))
+        targets = [[-100, 0, 0, -100], [-100, 0, 1, -100]]
+        examples = [Example([2, 5, 6, 3], [0] * 4, {"labels": each}) for each in targets]
+        balanced = tagging.with_balanced_classes(examples)
+        assert balanced.class_weights == pytest.approx((4 / 6, 2.0))
+        batch, logits = make_batch(examples, 0), torch.randn(2, 4, 2, dtype=torch.float64)
+        loss = balanced.objective.losses(TokenClassifierOutput(logits), batch)["tagging"].loss
+        weights = torch.tensor(balanced.class_weights, dtype=torch.float64)
+        expected = nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets["labels"].flatten(), weights)
+        torch.testing.assert_close(loss / balanced.objective.target_counts(batch)["tagging"], expected)
 
     @pytest.mark.parametrize("problem_type", ["regression", "multi_label_classification"])
     def test_other_tasks_are_refused(self, problem_type: str) -> None:
