@@ -94,7 +94,7 @@ def run(options: Evaluate) -> int:
     evaluated = Evaluated.compute(trained, data.rows)
     _warn_of_unknown_labels(evaluated.results)
     checks = list(_receipt(evaluated)) if options.receipt else []
-    names = (options.checkpoint, trained.type.command, data.name)
+    names = (options.checkpoint, trained.type, data.name)
     report = make_report(evaluated.results, *names, options.resamples, options.seed, checks)
     show_report(report, options.errors)
     if options.out is not None:

@@ -25,7 +25,7 @@ MAX_DIFFERENCES = 10
 
 def show_report(report: "Report", errors: int) -> None:
     """Print a report, with at most `errors` errors and likely mislabeled rows."""
-    say("", f"{printable(report.model)} ({report.task}) on {printable(report.data)}: {report.rows:,} rows")
+    say("", f"{printable(report.model)} ({report.task}) on {printable(report.data)}: {report.rows:,} {report.rows_name}")
     _show_scores(report)
     if report.classes:
         _show_classes(report.classes)
@@ -54,7 +54,7 @@ def _show_scores(report: "Report") -> None:
         table.add_row(*cells)
     say_table(table)
     if report.resamples:
-        say(f"Intervals: percentile bootstrap over rows, {report.resamples:,} resamples, seed {report.seed}.")
+        say(f"Intervals: percentile bootstrap over {report.rows_name}, {report.resamples:,} resamples, seed {report.seed}.")
 
 
 def _formatted(score: "ScoreReport", value: float | None) -> str:

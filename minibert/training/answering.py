@@ -72,6 +72,7 @@ class Answering(TaskType[Question]):
     command: ClassVar[str] = "answer"
     network: ClassVar[type[BertForQuestionAnswering]] = BertForQuestionAnswering
     options_class: ClassVar[type[AnswerOptions]] = AnswerOptions
+    rows_name: ClassVar[str] = "questions"
     input_fields: ClassVar[tuple[str, ...]] = ("question", "context")
     task_metrics: ClassVar[TaskMetrics] = ANSWERING
     group_phrase: ClassVar[str] = "are about contexts that are"

@@ -103,6 +103,7 @@ class Classification(TaskType[TextRow]):
     task_metrics: ClassVar[TaskMetrics] = CLASSIFICATION
 
     options_class: ClassVar[type[ClassifyOptions]] = ClassifyOptions
+    rows_name: ClassVar[str] = "texts"
     input_fields: ClassVar[tuple[str, ...]] = ("text", "pair")
 
     labels: tuple[str, ...]

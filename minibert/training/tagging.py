@@ -78,6 +78,7 @@ class Tagging(TaskType[TaggedSentence]):
     command: ClassVar[str] = "tag"
     network: ClassVar[type[BertForTokenClassification]] = BertForTokenClassification
     options_class: ClassVar[type[TagOptions]] = TagOptions
+    rows_name: ClassVar[str] = "sentences"
     input_fields: ClassVar[tuple[str, ...]] = ("words",)
     task_metrics: ClassVar[TaskMetrics] = TAGGING
 

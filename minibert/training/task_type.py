@@ -95,6 +95,8 @@ class TaskType(ABC, Generic[RowT]):
     """The network that is trained."""
     options_class: ClassVar[type[Any]]
     """Options of the task on the command line."""
+    rows_name: ClassVar[str] = "rows"
+    """Name of several rows, such as sentences."""
     input_fields: ClassVar[tuple[str, ...]]
     """Names of the inputs of a row, in the order in which a line of text contains them, with tabs between them."""
     task_metrics: ClassVar[TaskMetrics]

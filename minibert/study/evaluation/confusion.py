@@ -75,7 +75,7 @@ def _chart(matrix: ConfusionMatrix) -> figures.Draw:
             count, color = int(matrix.counts[gold, predicted]), "white" if shares[gold, predicted] > 0.5 else "black"
             text = f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
             axes.text(predicted, gold, text, ha="center", va="center", fontsize=font_size, color=color)
-        axes.set(title="Confusion matrix: number of rows", xlabel="predicted class", ylabel="gold class")
+        axes.set(title="Confusion matrix", xlabel="predicted class", ylabel="gold class")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         bar = axes.figure.colorbar(image, ax=axes, shrink=0.5, format=PercentFormatter(1.0))

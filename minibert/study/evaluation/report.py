@@ -13,8 +13,8 @@ from minibert.training.metrics.counts import Counts, f1, ratio
 from minibert.training.metrics.measurement import LEVEL, RESAMPLES, Interval, bootstrap
 from minibert.training.metrics.results import Outcome, Results
 from minibert.training.records import Column
+from minibert.training.task_type import TaskType
 
-INTERVAL = "percentile bootstrap over rows"
 MAX_ROWS_LISTED = 100
 """Maximum number of errors, and of likely mislabeled rows, in a report."""
 
@@ -52,6 +52,8 @@ class Report:
     data: str
     """Name of the evaluation data."""
     rows: int
+    rows_name: str
+    """Name of the rows, such as sentences."""
     resamples: int
     """Number of resamples of the intervals."""
     seed: int
@@ -91,13 +93,19 @@ class Report:
 
 
 def make_report(
-    results: Results, model: str, task: str, data: str, resamples: int = RESAMPLES, seed: int = 0, receipt: Sequence[Check] = ()
+    results: Results,
+    model: str,
+    task_type: TaskType[Any],
+    data: str,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    receipt: Sequence[Check] = (),
 ) -> Report:
     """Make the report of an evaluation.
 
     Args:
         results: predictions compared with gold labels.
-        model, task, data: names for display.
+        model, data: names for display.
         resamples: number of resamples of the intervals; 0 for no intervals.
         seed: seed of the resamples.
         receipt: checks of the computation.
@@ -110,9 +118,10 @@ def make_report(
     ]
     return Report(
         model,
-        task,
+        task_type.command,
         data,
         rows,
+        task_type.rows_name,
         resamples,
         seed,
         scores,
