@@ -20,7 +20,7 @@ from transfer_runs import LIBRARIES, TRAINING, Cell, Dataset, find_result, resul
 
 from minibert.study import figures
 from minibert.text.labeled.options import TableColumns
-from minibert.training.finetuning_options import ClassifyOptions
+from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions, TagOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MRPC = ClassifyOptions(TableColumns(label_column="Quality", text_column="#1 String", pair_column="#2 String"))
@@ -31,6 +31,8 @@ DATASETS = {
     "RTE": Dataset("classify", ClassifyOptions(), "rte/train.tsv", "rte/dev.tsv", "accuracy"),
     "MRPC": Dataset("classify", MRPC, "mrpc/train.tsv", "mrpc/dev.tsv", "accuracy"),
     "STS-B": Dataset("classify", STSB, "stsb/train.tsv", "stsb/dev.tsv", "pearson"),
+    "CoNLL-2003": Dataset("tag", TagOptions(), "conll2003/train.txt", "conll2003/valid.txt", "entity_f1"),
+    "XQuAD-en": Dataset("answer", AnswerOptions(), "xquad/xquad.en.json", None, "f1"),
     "IMDB": Dataset("classify", IMDB, "imdb/train.tsv.gz", "imdb/val.tsv.gz", "accuracy", validation_limit=1000),
 }
 
@@ -52,6 +54,8 @@ ROWS = (
     Row(Cell("RTE"), seeds=(0, 1, 2)),
     Row(Cell("MRPC")),
     Row(Cell("STS-B", train_limit=4000)),
+    Row(Cell("CoNLL-2003", train_limit=4000)),
+    Row(Cell("XQuAD-en", training=replace(TRAINING, epochs=4, learning_rate=1e-4))),
     Row(Cell("IMDB", train_limit=2000, training=replace(TRAINING, epochs=2))),
 )
 

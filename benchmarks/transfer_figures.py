@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from transfer_runs import Cell
 
 from minibert.study import figures
+from minibert.training.adapter_options import AdapterConfig
+from minibert.training.transfer_options import TransferConfig
 
 LABELS = (32, 128, 512, 2048, 8000)
 MIN_STEPS = 100
-"""Steps of a training with few labels. With more labels, there are three passes over them."""
-ALL_LABELS = LABELS[-1]
+"""Number of steps of a training with few labels."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,63 @@ def over_labels(label: str, cell: Cell) -> list[Point]:
     return points
 
 
+def over_parameters(label: str, sizes: Sequence[dict[str, Any]], seeds: int = 2, **training: Any) -> list[Point]:
+    """Return a point for each size of an adapter, or for another way to train part of the parameters."""
+    configs = [replace(TRAINING, **training, adapter=AdapterConfig(**size)) for size in sizes]
+    return [
+        Point(label, [Cell("SST-2", train_limit=2048, training=replace(config, seed=seed)) for seed in range(seeds)])
+        for config in configs
+    ]
+
+
 FULL = Cell("SST-2")
+FROZEN_TRAINING = {"epochs": 20, "learning_rate": 1e-3, "transfer": TransferConfig(feature_extraction=True)}
+FROZEN = Cell("SST-2", training=replace(TRAINING, **FROZEN_TRAINING))
+ADAPTER_RATE = 1e-3
+"""Learning rate of adapters: 20 times that of full fine-tuning."""
 FIGURES: dict[str, Callable[[], list[Point]]] = {
     "labels": lambda: [
         *over_labels("pretrained", FULL),
         *over_labels("from scratch", replace(FULL, from_scratch=True)),
     ],
+    "frozen": lambda: [
+        *over_labels("full fine-tuning", FULL),
+        *over_labels("frozen encoder", FROZEN),
+    ],
+    "parameters": lambda: [
+        *over_parameters("full fine-tuning", [{}]),
+        *over_parameters("BitFit", [{"adapter": "bitfit"}], learning_rate=ADAPTER_RATE),
+        *over_parameters(
+            "LoRA, rank 1, 4, 16",
+            [{"adapter": "lora", "rank": rank} for rank in (1, 4, 16)],
+            learning_rate=ADAPTER_RATE,
+        ),
+        *over_parameters(
+            "adapters, size 4, 16, 64",
+            [{"adapter": "bottleneck", "bottleneck_size": size} for size in (4, 16, 64)],
+            learning_rate=ADAPTER_RATE,
+        ),
+        *over_parameters("frozen encoder", [{}], **FROZEN_TRAINING),
+    ],
 }
+"""The points of each figure. A training that two figures share is measured once."""
 
 
 def draw(name: str, points: Sequence[Point], results: Mapping[Cell, dict[str, Any]]) -> figures.Draw:
-    """Draw a figure: lines over the number of labels, or single points over the number of trained parameters."""
-    x_of = {"labels": "rows", "frozen": "rows", "parameters": "trained parameters"}[name]
+    """Draw a figure over the number of labels, or of trained parameters. Points and bars: mean and standard deviation."""
+
+    def x_of(point: Point) -> float:
+        result = results[point.cells[0]]
+        return float(result["trained parameters"] if name == "parameters" else result["rows"][0])
 
     def chart(axes: Axes) -> None:
         for label in dict.fromkeys(point.label for point in points):
-            lines = [[results[cell] for cell in point.cells] for point in points if point.label == label]
-            x = [line[0]["rows"][0] if x_of == "rows" else line[0][x_of] for line in lines]
-            scores = [[100 * result["score"] for result in line] for line in lines]
+            line = [point for point in points if point.label == label]
+            scores = [[100 * results[cell]["score"] for cell in point.cells] for point in line]
             spread = [np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in scores]
-            axes.errorbar(x, [*map(np.mean, scores)], spread, marker="o", markersize=4, capsize=2, label=label)
-        axes.set(xscale="log", xlabel="labeled sentences" if x_of == "rows" else x_of, ylabel="accuracy, %", title="SST-2")
+            axes.errorbar([*map(x_of, line)], [*map(np.mean, scores)], spread, fmt="o-", markersize=4, capsize=2, label=label)
+        xlabel = "trained parameters" if name == "parameters" else "labeled sentences"
+        axes.set(xscale="log", xlabel=xlabel, ylabel="accuracy, %", title="SST-2, 872 validation sentences")
         axes.legend(frameon=False)
 
     return chart

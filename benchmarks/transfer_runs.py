@@ -32,6 +32,8 @@ from minibert.training.task_type import task_types
 RESULTS = Path(__file__).with_name("transfer.json")
 TRAINING = FineTuningConfig(dropout=0.0)
 """Without dropout, because the two libraries would draw different random numbers."""
+TRAIN_SHARE = 0.8
+"""Share of the contexts for training, in a data set without validation data."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Dataset:
     train: str
     """File of the training rows, in the folder of the data."""
     validation: str | None
-    """File of the validation rows; None: 20% of the training rows, by their texts."""
+    """File of the validation rows; None: a part of the training rows, split by their contexts."""
     metric: str
     """The score in the table."""
     validation_limit: int | None = None
@@ -68,17 +70,24 @@ class Cell:
     def prepare(self, dataset: Dataset, folder: Path, model: str) -> FineTuning[Any]:
         """Create the task with its subsets of the rows. They are the same for every seed."""
         kind = next(each for each in task_types() if each.command == dataset.command)
-        files = LabeledDataOptions(
-            train=(folder / dataset.train,),
-            validation=() if dataset.validation is None else (folder / dataset.validation,),
-            validation_fraction=0.2,
-        )
+        validation = () if dataset.validation is None else (folder / dataset.validation,)
+        files = LabeledDataOptions((folder / dataset.train,), validation)
         task = prepare_finetuning(kind, files, dataset.options, self.training, model)
+        if dataset.validation is None:
+            train, held_out = split_groups([*task.train_rows, *task.validation_rows], kind.group, TRAIN_SHARE)
+        else:
+            train, held_out = task.train_rows, task.validation_rows
         if self.from_scratch:
-            config = task.new_model().config
-            task = replace(task, new_model=partial(kind.network, config))
-        train, validation = subset(task.train_rows, self.train_limit), subset(task.validation_rows, dataset.validation_limit)
-        return replace(task, train_rows=train, validation_rows=validation)
+            task = replace(task, new_model=partial(kind.network, task.new_model().config))
+        limited = subset(train, self.train_limit), subset(held_out, dataset.validation_limit)
+        return replace(task, train_rows=limited[0], validation_rows=limited[1])
+
+
+def split_groups(rows: Sequence[Any], group: Callable[[Any], str], share: float) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Split rows into training and validation rows, with a share of the groups, such as contexts, in the first part."""
+    groups = subset(sorted({group(row) for row in rows}), None)
+    kept = {*groups[: round(share * len(groups))]}
+    return [row for row in rows if group(row) in kept], [row for row in rows if group(row) not in kept]
 
 
 def subset(rows: Sequence[Any], limit: int | None) -> Sequence[Any]:
