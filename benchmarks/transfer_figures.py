@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from transfer_runs import Cell
+from transfer_runs import TRAINING, Cell
 
 from minibert.study import figures
 from minibert.training.adapter_options import AdapterConfig
