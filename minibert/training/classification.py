@@ -160,7 +160,7 @@ class Classification(TaskType[TextRow]):
                 findings.append(Finding(data.train.name, None, str(error), is_error=True))
             data = data.map_rows(match.rename)
             findings += check_labels(data.train, data.validation)
-            labels, notes = match.labels, [problem.reason, match.note]
+            labels, notes = match.labels, [problem.reason, *([match.note] if match.note else [])]
         length = min(options.max_length, start.max_position_embeddings)
         task_type = cls(labels, problem.problem_type, length, options.cut)
         return Inferred(task_type, notes, findings, data)

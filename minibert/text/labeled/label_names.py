@@ -90,7 +90,7 @@ def labels_to_score(found: Collection[str], stored: Sequence[str]) -> LabelMatch
             f"give the names of the model: --label-names {_example(found)}"
         )
     changed = {label: name for label, name in names.items() if label != name}
-    return LabelMatch(tuple(stored), changed, note or (_renamed(changed) if changed else ""))
+    return LabelMatch(tuple(stored), changed, note or (f"labels of the model: {_renamed(changed)}" if changed else ""))
 
 
 def has_names(stored: Sequence[str]) -> bool:
