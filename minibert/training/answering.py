@@ -126,9 +126,10 @@ class Answering(TaskType[Question]):
     @classmethod
     def input_row(cls, values: Mapping[str, Any]) -> Question:
         for name in cls.input_fields:
-            if fault := text_fault(values, name) or ("" if values[name] else f"the {name!r} is empty"):
+            if fault := text_fault(values, name) or ("" if (values[name] or "").strip() else f"the {name!r} is empty"):
                 raise ValueError(fault)
-        return Question(str(values.get("id", "")), values["question"], values["context"])
+        identifier = values.get("id")
+        return Question("" if identifier is None else str(identifier), values["question"], values["context"])
 
     def stratum(self, row: Question) -> Hashable:
         return bool(row.answers)

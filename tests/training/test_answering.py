@@ -138,6 +138,17 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
+def test_the_best_model_is_exported_with_its_threshold(tmp_path: Path) -> None:
+    """The exported model and its task.json have the score of the best evaluation, which is not the last one."""
+    task = make_task(epochs=8, learning_rate=0.03, batch_size=2)
+    events = run_job(task, tmp_path, evaluate_every=1, restore_best=True)
+    scores = [event.entry["validation_f1"] for event in events if isinstance(event, StepDone)]
+    assert max(scores) > scores[-1]
+    task_type = Answering.from_settings(json.loads((tmp_path / TASK_FILE).read_text())["settings"])
+    predictions = predict(BertForQuestionAnswering.from_pretrained(tmp_path), task_type, ROWS, TOKENIZER)
+    assert task_type.score(ROWS, predictions)["f1"] == max(scores)
+
+
 @pytest.mark.parametrize("micro_batch_size", [1, 2, 3])
 def test_the_loss_does_not_depend_on_how_a_batch_is_split(micro_batch_size: int) -> None:
     """The softmax includes the padding, so all parts of a batch are padded to its longest window."""
@@ -309,6 +320,16 @@ def test_repaired_copy(tmp_path: Path) -> None:
     assert json.loads(target.read_text())["answers"]["answer_start"] == [2]
     with pytest.raises(ValueError, match="is the file itself"):
         Answering.write_repaired(LabeledSource((source,)), AnswerOptions(), source)
+
+
+def test_inputs_of_predictions() -> None:
+    values = {"id": 5, "question": "a", "context": "b\u200b"}
+    assert Answering.input_row(values) == Question("5", "a", "b\u200b")
+    assert Answering.input_row(values | {"id": None}).id == ""
+    for name in ("question", "context"):
+        for wrong in ("", " ", 5, None, "\ud800"):
+            with pytest.raises(ValueError, match=name if wrong != "\ud800" else "half a surrogate pair"):
+                Answering.input_row(values | {name: wrong})
 
 
 def test_reading_files_and_datasets(tmp_path: Path) -> None:
