@@ -76,7 +76,7 @@ class Report:
             "rows": self.rows,
             "interval": {
                 "level": LEVEL,
-                "method": "percentile bootstrap over rows",
+                "method": f"percentile bootstrap over {self.rows_name}",
                 "resamples": self.resamples,
                 "seed": self.seed,
             },
