@@ -136,8 +136,8 @@ def _finite(value: object) -> object:
 
 
 def report(message: object) -> None:
-    """Print an error or a warning to the standard error, as one line."""
-    report_lines(f"minibert: {printable(message)}")
+    """Print an error or a warning to the standard error, as one line. A list in it, of indented lines, stays a list."""
+    report_lines("\n  ".join(map(printable, f"minibert: {message}".split("\n  "))))
 
 
 def report_lines(text: str) -> None:

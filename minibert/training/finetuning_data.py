@@ -140,6 +140,9 @@ def prepare_finetuning(
         validation.rows,
         notes=[names, *checked.notes, *_first_findings(checked.findings)],
     )
+    for part, examples in ((train, task.train.examples), (validation, task.validation)):
+        if part.rows and not examples:
+            raise LabeledDataError(f"{part.name}: none of the texts gives a token; are they in a script of the model?")
     segments = max((max(example.token_type_ids) for example in (*task.train.examples, *task.validation)), default=0) + 1
     if segments > stored.type_vocab_size:
         raise ValueError(

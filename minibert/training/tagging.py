@@ -22,7 +22,7 @@ from minibert.text.labeled.label_names import labels_to_score, labels_to_train
 from minibert.text.labeled.options import LabeledSource
 from minibert.text.labeled.tag_schemes import OUTSIDE, entities_of, parse_tag, write_tags
 from minibert.text.labeled.tag_sets import TagSet
-from minibert.text.labeled.tagged import TaggedSentence, sentence_key
+from minibert.text.labeled.tagged import TaggedSentence, describe_entities, join_words, sentence_key
 from minibert.text.labeled.tagged_files import read_tagged, write_repaired
 from minibert.text.labeled.word_windows import WordWindow, check_overlap, encode_words
 from minibert.training.finetuning_options import TagOptions
@@ -51,8 +51,6 @@ TAGGING = TaskMetrics(
 )
 WORD = regex.compile(r"\p{Han}|[^\s\p{Han}]+")
 """A word of a text."""
-WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-"""Characters of scripts that have no spaces between words."""
 
 
 @dataclass(frozen=True)
@@ -228,8 +226,8 @@ class Tagging(TaskType[TaggedSentence]):
         outcomes = [
             Outcome(
                 join_words(row.words),
-                _describe(row.words, expected),
-                _describe(row.words, found),
+                describe_entities(row.words, expected),
+                describe_entities(row.words, found),
                 expected == found,
                 min((score for score in each["scores"] if score is not None), default=1.0),
                 row.line,
@@ -246,19 +244,6 @@ class Tagging(TaskType[TaggedSentence]):
 
     def describe_target(self, row: TaggedSentence) -> str:
         return " ".join(_tags(row))
-
-
-def join_words(words: Sequence[str]) -> str:
-    """Join words to a text. Between two characters of a script without spaces there is none.
-
-    >>> join_words(["New", "York"]), join_words(["北", "京"])
-    ('New York', '北京')
-    """
-    text = "".join(words[:1])
-    for word in words[1:]:
-        is_glued = text and word and WITHOUT_SPACES.match(text[-1]) and WITHOUT_SPACES.match(word[0])
-        text += word if is_glued else f" {word}"
-    return text
 
 
 def types_of(rows: Sequence[TaggedSentence]) -> set[str]:
@@ -288,11 +273,6 @@ def _tags(row: TaggedSentence) -> tuple[str, ...]:
 
 def _type(tag: str) -> str:
     return OUTSIDE if tag == OUTSIDE else parse_tag(tag).type
-
-
-def _describe(words: Sequence[str], tags: Sequence[str]) -> str:
-    entities = entities_of(map(parse_tag, tags))
-    return ", ".join(f"{join_words(words[start:end])} ({name})" for name, start, end in entities) or "(no entities)"
 
 
 def _compare_types(data: TaskData[TaggedSentence]) -> list[Finding]:

@@ -66,6 +66,8 @@ def test_json_has_no_unsafe_character_and_no_nan(capsys: pytest.CaptureFixture[s
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     report("a\nminibert: b")
     assert capsys.readouterr().err == "minibert: a\\u000aminibert: b\n"
+    report("two errors:\n  one\n  two\x1b")
+    assert capsys.readouterr().err == "minibert: two errors:\n  one\n  two\\u001b\n"
 
 
 def test_a_command_can_be_copied_into_a_shell() -> None:

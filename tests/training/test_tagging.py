@@ -12,11 +12,11 @@ from minibert.commands import main
 from minibert.model import BertConfig, BertForMaskedLM, BertForTokenClassification
 from minibert.text.labeled.examples import make_batch
 from minibert.text.labeled.findings import LabeledData
-from minibert.text.labeled.tagged import TaggedSentence
+from minibert.text.labeled.tagged import TaggedSentence, join_words
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 from minibert.training.finetuning import predict
 from minibert.training.finetuning_options import TagOptions
-from minibert.training.tagging import Tagging, join_words
+from minibert.training.tagging import Tagging
 from minibert.training.task_type import TaskData
 from minibert.training.trained import load_trained
 
@@ -122,6 +122,23 @@ def test_transformers_computes_the_same_logits_from_the_same_words(trained: Path
         words = inputs.word_ids(row)
         first = [words.index(number) for number in range(len(sentence))]
         assert [model.config.id2label[number] for number in logits[row, first].argmax(-1).tolist()] == found[row]["tags"]
+
+
+def test_a_checkpoint_with_its_labels_in_another_order_has_the_same_score(trained: Path, tmp_path: Path, capsys) -> None:
+    """As from the hub, without task.json; also after a run that begins with it and changes nearly nothing."""
+    model = BertForTokenClassification.from_pretrained(trained)
+    order = [2, 3, 0, 1]
+    permuted = BertForTokenClassification(model.config.with_labels([model.config.id2label[number] for number in order]))
+    weights = model.state_dict() | {name: tensor[order] for name, tensor in model.state_dict().items() if "classifier" in name}
+    permuted.load_state_dict(weights)
+    permuted.save_pretrained(tmp_path / "permuted")
+    save_tokenizer(TOKENIZER, tmp_path / "permuted")
+    rows = [TaggedSentence(tuple(each)) for each in SENTENCES]
+    expected = [each["tags"] for each in load_trained(trained).predict(rows)]
+    assert [each["tags"] for each in load_trained(tmp_path / "permuted").predict(rows)] == expected
+    assert main([*command(tmp_path / "permuted", tmp_path), "--learning-rate", "1e-9", "--epochs", "0.2"]) == 0
+    assert "those of the checkpoint, mapped by name" in capsys.readouterr().out
+    assert [each["tags"] for each in load_trained(tmp_path / "out").predict(rows)] == expected
 
 
 def test_predictions_have_the_original_words_and_entities(trained: Path) -> None:
@@ -310,6 +327,13 @@ class TestCommand:
         assert f"line {lines - 2}: the tag 'PER' has no prefix" in errors
         assert f"line {lines}: has 1 column instead of 2" in errors
         assert not (tmp_path / "out/model.safetensors").exists()
+
+    def test_sentences_without_any_token_are_refused(self, start: Path, tmp_path: Path, capsys) -> None:
+        for name in ("train.txt", "validation.txt"):
+            arguments = command(start, tmp_path)
+            (tmp_path / name).write_text("\u200b B-PER\n\u200b O\n\n\u00ad O\n")
+            assert main(arguments) == 2
+            assert f"{name}: none of the texts gives a token" in capsys.readouterr().err
 
     def test_windows_that_do_not_move_on_are_refused(self, start: Path, tmp_path: Path, capsys) -> None:
         assert main(command(start, tmp_path, "--overlap", "30", "--max-length", "32")) == 2

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import regex
+
 from minibert.text.labeled.duplicates import text_key
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.tag_schemes import OUTSIDE, Scheme, detect_scheme, entities_of, parse_tag, to_bio
@@ -16,6 +18,10 @@ MAX_TYPES = 200
 """Number of types of entities above which the tags may be something else."""
 MIN_SENTENCES = 5
 """Number of sentences from which it is unusual that each has only one word."""
+
+
+WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+"""Characters of scripts that have no spaces between words."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,29 @@ class TaggedSentence:
 def sentence_key(row: TaggedSentence) -> str:
     """Return what sentences with the same words have in common."""
     return text_key(" ".join(row.words))
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words to a text. Between two characters of a script without spaces there is none.
+
+    >>> join_words(["New", "York"]), join_words(["北", "京"])
+    ('New York', '北京')
+    """
+    text = "".join(words[:1])
+    for word in words[1:]:
+        is_glued = text and word and WITHOUT_SPACES.match(text[-1]) and WITHOUT_SPACES.match(word[0])
+        text += word if is_glued else f" {word}"
+    return text
+
+
+def describe_entities(words: Sequence[str], tags: Sequence[str]) -> str:
+    """Return the entities of a sentence as text.
+
+    >>> describe_entities(["Anna", "lives", "in", "New", "York"], ["B-PER", "O", "O", "B-LOC", "I-LOC"])
+    'Anna (PER), New York (LOC)'
+    """
+    entities = entities_of(map(parse_tag, tags))
+    return ", ".join(f"{join_words(words[start:end])} ({name})" for name, start, end in entities) or "(no entities)"
 
 
 @dataclass

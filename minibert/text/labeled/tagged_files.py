@@ -14,7 +14,7 @@ from minibert.text.labeled.dataset_table import DatasetTable
 from minibert.text.labeled.duplicates import find_duplicates
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
 from minibert.text.labeled.options import LabeledSource, WordColumns
-from minibert.text.labeled.tagged import TaggedSentence, sentence_key
+from minibert.text.labeled.tagged import TaggedSentence, describe_entities, sentence_key
 from minibert.text.labeled.token_tables import TokenTable
 
 TABLES: dict[str, type[Table]] = {".jsonl": JsonlTable, ".parquet": ParquetTable}
@@ -40,7 +40,7 @@ def read_tagged(source: LabeledSource, columns: WordColumns | None = None, label
     sentences = [row for file in files for row in file.read.rows]
     findings = [finding for file in files for finding in file.log.findings]
     if labeled:
-        findings += find_duplicates(sentences, sentence_key, lambda row: " ".join(row.tags or ()))
+        findings += find_duplicates(sentences, sentence_key, lambda row: describe_entities(row.words, row.tags or ()))
     content = json.dumps([(row.words, row.tags) for row in sentences])
     return LabeledData(
         sentences,

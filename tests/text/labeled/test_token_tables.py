@@ -162,7 +162,7 @@ def test_the_same_sentence_twice_is_named(tmp_path: Path) -> None:
     data = read(jsonl(tmp_path, [*ROWS, ROWS[0], {"tokens": ["EU", "rejects"], "ner_tags": ["O", "O"]}]))
     messages = [finding.message for finding in data.findings if finding.line in (3, 4)]
     assert any("has the text and the label of line 1" in message for message in messages)
-    assert any("but the same text has" in message for message in messages)
+    assert any("has the label '(no entities)', but the same text has 'EU (ORG)' in line 1" in message for message in messages)
 
 
 FAULTY = [
