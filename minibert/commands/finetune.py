@@ -111,9 +111,9 @@ def run(options: Finetune) -> int:
     """Check the data, or train to the end, or until the command is stopped."""
     if options.write_repaired is not None and not options.check:
         raise UsageError("--write-repaired: give it with --check; a run repairs the data that it reads")
-    check_start(options.start_from)
     if options.check:
         return check(options)
+    check_start(options.start_from)
 
     def prepare(directory: Path, create_tokenizer: bool) -> "FineTuning[Any]":
         from minibert.training.finetuning_data import prepare_finetuning
@@ -136,12 +136,14 @@ def check_start(start_from: str) -> None:
 
 def check(options: Finetune) -> int:
     """List the findings in the data. Return 1 if there are errors."""
+    from minibert.model import BertConfig
     from minibert.model.checkpoints.loading import read_checkpoint
     from minibert.text.labeled.findings import errors_in
     from minibert.training.finetuning_data import check_data, start_config
 
     try:
-        start = start_config(read_checkpoint(options.start_from))
+        is_missing = options.start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists()
+        start = BertConfig() if is_missing else start_config(read_checkpoint(options.start_from))
         kind, source = _task_type(options), options.data.train_source
         checked = check_data(kind, options.data, options.task_options, start)
         if options.write_repaired is not None:

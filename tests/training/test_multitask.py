@@ -14,7 +14,7 @@ from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.finetuning import FineTuning, predict
 from minibert.training.job import Finished, Job, StepDone
-from minibert.training.multitask import MultiTask
+from minibert.training.multitask import MultiTask, MultiTaskBert
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 
 WORDS = "abcdefgh"
@@ -141,6 +141,13 @@ def test_a_batch_has_the_gradient_of_the_task_alone() -> None:
     task.tasks["first"].type.objective.loss_sums(alone, batch.batch)["classification"].loss.backward()
     for name, parameter in alone.bert.named_parameters():
         torch.testing.assert_close(run.model.bert.get_parameter(name).grad, parameter.grad)
+
+
+def test_parameters_that_the_checkpoint_did_not_have_are_known() -> None:
+    """So a new pooler is trained even if the pooler is to be frozen."""
+    network = make_task().tasks["first"].new_model()
+    network.initialized = ("pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias")
+    assert "pooler.dense.weight" in MultiTaskBert({"first": network}).initialized
 
 
 def test_several_processes_are_refused() -> None:
