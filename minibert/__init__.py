@@ -47,6 +47,8 @@ _MODULES = {
     "Tagging": "training.tagging",
     "TextEmbedder": "study.embedding",
     "TrainingRun": "training.run",
+    "Transfer": "training.transfer",
+    "TransferConfig": "training.transfer_options",
     "Transformer": "model",
     "TransformerConfig": "model",
     "adamw": "training.optimizer",
@@ -98,6 +100,8 @@ if TYPE_CHECKING:
     from minibert.training.pretraining import PretrainingObjective as PretrainingObjective
     from minibert.training.run import TrainingRun as TrainingRun
     from minibert.training.tagging import Tagging as Tagging
+    from minibert.training.transfer import Transfer as Transfer
+    from minibert.training.transfer_options import TransferConfig as TransferConfig
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,3 +126,23 @@ def test_named_entities(entities: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "entity F1 (conlleval) 100.0%" in shown[1]
     prediction = json.loads(shown[3])
     assert [(each["type"], each["text"]) for each in prediction["entities"]] == [("PER", "Ben"), ("LOC", "New York")]
+
+
+def test_ways_to_transfer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands of the section, with little data, and its lines of Python."""
+    lines = Path("train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("train.tsv").write_text("".join(lines[:65]), encoding="utf-8")
+    (block,) = blocks("sh", "Ways to transfer")
+    for program, *words in (shlex.split(line) for line in block.splitlines()):
+        assert program == "minibert"
+        assert main(words) == 0, capsys.readouterr().err
+        shown = capsys.readouterr().out
+        assert "In evaluation mode, without dropout: " in shown
+        assert "Moved: " in shown
+    (lines,) = blocks("python", "Ways to transfer")
+    names: dict[str, Any] = {}
+    with pytest.warns(UserWarning, match="newly initialized"):
+        exec(lines, names)
+    names["transfer"].start_epoch(1)
+    trained = {name.split(".")[1] for name, each in names["model"].named_parameters() if each.requires_grad}
+    assert trained == {"layers", "pooler", "weight", "bias"}
