@@ -1,5 +1,8 @@
 """Windows of contexts, and the tokens of answers in texts that the tokenizer changes."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from minibert.equations import IGNORE_INDEX
 from minibert.text.labeled.options import check_windows
 from minibert.text.labeled.question_windows import encode_questions, max_question_length
+from minibert.text.labeled.squad import read_squad
 from minibert.text.labeled.squad_checks import Answer, Question
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
@@ -161,3 +165,33 @@ def test_sizes_that_are_used_often() -> None:
         check_windows(max_length, overlap)
     with pytest.raises(ValueError, match="max_length 15: must be at least 16"):
         check_windows(15, 4)
+
+
+def test_real_questions_have_the_windows_of_transformers() -> None:
+    """XQuAD with BERT's vocabulary: tokens, segments and targets are those of transformers' run_qa.py.
+
+    Its tokenizers cut and overlap with the library `tokenizers`, which is used here directly.
+    """
+    if "MINIBERT_DATA" not in os.environ:
+        pytest.skip("MINIBERT_DATA is not set")
+    data = Path(os.environ["MINIBERT_DATA"]) / "data"
+    rows = read_squad([data / "xquad" / "xquad.en.json"]).rows[::6]
+    tokenizer = build_tokenizer((data / "bert" / "vocab.txt").read_text(encoding="utf-8").splitlines())
+    windows = encode_questions(rows, tokenizer, 128, 42)
+    tokenizer.enable_truncation(128, stride=42, strategy="only_second")
+    pairs = tokenizer.encode_batch([(row.question, row.context) for row in rows])
+    encodings = [encoding for first in pairs for encoding in (first, *first.overflowing)]
+    assert [window.input_ids for window in windows] == [encoding.ids for encoding in encodings]
+    assert [window.token_type_ids for window in windows] == [encoding.type_ids for encoding in encodings]
+    complete = 0
+    for window, encoding in zip(windows, encodings, strict=True):
+        answer = rows[window.row].answers[0]
+        places = encoding.offsets[window.first : -1]
+        inside = [n for n, (low, high) in enumerate(places) if low < answer.start + len(answer.text) and answer.start < high]
+        is_complete = places[0][0] <= answer.start and places[-1][1] >= answer.start + len(answer.text)
+        expected = (window.first + inside[0], window.first + inside[-1]) if is_complete else (0, 0)
+        assert (window.targets["start_positions"], window.targets["end_positions"]) == expected
+        if is_complete:
+            complete += 1
+            assert answer.text in slices(window, rows[window.row].context)
+    assert complete >= len(rows)
