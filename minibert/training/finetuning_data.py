@@ -88,7 +88,9 @@ def check_shared(kind: type[TaskType[Any]], data: TaskData[Any], drop: bool) -> 
         return data, find_shared(data.train, data.validation, kind.group, kind.group_phrase)
     kept = drop_shared(data.train, data.validation, kind.group)
     message = f"{len(data.train.rows) - len(kept):,} rows {kind.group_phrase} also in the validation data; they were left out"
-    return TaskData(replace(data.train, rows=kept), data.validation), [Finding(data.train.name, None, message)]
+    return TaskData(replace(data.train, rows=kept), data.validation), [
+        Finding(data.train.name, None, message, is_error=not kept)
+    ]
 
 
 def start_config(checkpoint: Checkpoint) -> BertConfig:

@@ -146,3 +146,12 @@ def test_ways_to_transfer(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     names["transfer"].start_epoch(1)
     trained = {name.split(".")[1] for name, each in names["model"].named_parameters() if each.requires_grad}
     assert trained == {"layers", "pooler", "weight", "bias"}
+
+
+def test_faults_are_listed_and_repaired(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks("sh", "Labeled texts and their faults")
+    content = Path("train.tsv").read_bytes()
+    Path("train.tsv").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert main(shlex.split(block)[1:]) == 0
+    assert "train.tsv, line 1: begins with a byte-order mark" in capsys.readouterr().out
+    assert Path("repaired.tsv").read_bytes() == content

@@ -117,6 +117,8 @@ def test_rows_in_both_files_are_found_or_dropped(tmp_path: Path) -> None:
     checked = check(tmp_path, train, validation, drop=True)
     assert [row.text for row in checked.data.train.rows] == ["c", "d", "e"]
     assert "2 rows are also in the validation data; they were left out" in checked.findings[0].message
+    assert not checked.findings[0].is_error
+    assert check(tmp_path, "a,x b,y", "a,x b,y c,x", drop=True).findings[0].is_error
 
 
 def test_the_training_file_as_validation_file_is_an_error(tmp_path: Path) -> None:

@@ -130,6 +130,8 @@ def check_labels(train: LabeledData[TextRow], validation: LabeledData[TextRow]) 
             rows.setdefault(label, []).append(row)
     findings = []
     is_single_label = any(isinstance(row.label, str) for row in train.rows)
+    if train.rows and not rows:
+        findings.append(Finding(train.name, None, "no text has a label", is_error=True))
     if len(rows) == 1 and is_single_label:
         message = f"all rows have the label {next(iter(rows))!r}; a classifier needs texts of at least two classes"
         findings.append(Finding(train.name, None, message, is_error=True))

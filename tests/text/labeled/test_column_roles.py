@@ -100,6 +100,8 @@ def test_names_for_files_without_header(tmp_path: Path) -> None:
     data = read(path, columns="label,_,text")
     assert cells(data) == [["good", "1"], ["bad", "0"]]
     assert [(finding.line, finding.is_repaired) for finding in data.findings] == [(1, True)]
+    path.write_text(f"\ufeff{rows}")
+    assert cells(read(path, columns="label,_,text")) == [["good", "1"], ["bad", "0"]]
     errors = read(write(tmp_path, ".csv", ROWS), columns="a,text,label").errors
     assert {error.message.partition(";")[0] for error in errors} == {"has 2 columns instead of 3"}
 

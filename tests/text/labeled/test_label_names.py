@@ -111,6 +111,12 @@ def test_one_class_only_is_an_error() -> None:
     assert messages(data("a", "b", "a", "b"), data("a", "a", name="v.tsv")) == ["v.tsv: all rows have the label 'a'"]
 
 
+def test_independent_classes_of_which_no_text_has_one_are_an_error() -> None:
+    [finding] = check_labels(data((), ()), data())
+    assert finding.is_error
+    assert "no text has a label" in finding.message
+
+
 def test_a_class_with_one_example() -> None:
     assert messages(data("a", "b", "a"), data()) == ["train.tsv, line 3: is the only text with the label 'b'"]
     many = messages(data("a", "a", *map(str, range(30))), data())
