@@ -127,7 +127,7 @@ class Tagging(TaskType[TaggedSentence]):
         labels = stored.labels if keeps_labels else tuple(found)
         origin = "those of the checkpoint, mapped by name" if keeps_labels else "sorted"
         notes = [f"labels ({origin}): {', '.join(labels)}", f"windows of {max_length} tokens, of which {overlap} overlap"]
-        return Inferred(cls(labels, max_length, overlap), notes, _compare_types(data), data)
+        return Inferred(cls(labels, max_length, overlap), notes, _check_labels(data, TagSet(labels)), data)
 
     def to_score(self, data: LabeledData[TaggedSentence]) -> LabeledData[TaggedSentence]:
         types = types_of(data.rows)
@@ -275,19 +275,20 @@ def _type(tag: str) -> str:
     return OUTSIDE if tag == OUTSIDE else parse_tag(tag).type
 
 
-def _compare_types(data: TaskData[TaggedSentence]) -> list[Finding]:
-    """Find types of entities that only the validation data have, and training data without entities."""
-    train, validation = (
-        Counter(entity.type for row in part.rows for entity in entities_of(map(parse_tag, _tags(row))))
-        for part in (data.train, data.validation)
-    )
-    if data.train.rows and not train:
+def _check_labels(data: TaskData[TaggedSentence], tag_set: TagSet) -> list[Finding]:
+    """Find types and tags in the validation data that the model cannot predict, and training data without entities."""
+    if data.train.rows and not types_of(data.train.rows):
         return [Finding(data.train.name, None, "has no entities, so there is nothing to learn", is_error=True)]
+    entities = Counter(entity.type for row in data.validation.rows for entity in entities_of(map(parse_tag, _tags(row))))
+    tags = Counter(
+        tag
+        for row in data.validation.rows
+        for tag, number in zip(_tags(row), tag_set.targets(_tags(row)), strict=True)
+        if number == IGNORE_INDEX and parse_tag(tag).type in tag_set.types
+    )
+    missing = {f"entities have the type {name}": entities[name] for name in sorted({*entities} - {*tag_set.types})}
+    missing |= {f"words have the tag {tag}": count for tag, count in sorted(tags.items())}
     return [
-        Finding(
-            data.validation.name,
-            None,
-            f"{validation[name]:,} entities have the type {name}, which no training data have; they are counted as missed",
-        )
-        for name in sorted(validation.keys() - train.keys())
+        Finding(data.validation.name, None, f"{count:,} {what}, which no training data have; they are counted as missed")
+        for what, count in missing.items()
     ]
