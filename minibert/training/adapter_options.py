@@ -21,7 +21,7 @@ class AdapterConfig:
 
     adapter: AdapterKind = "none"
     """lora: updates of low rank (Hu et al. 2021). bitfit: only biases (Ben Zaken et al. 2022). bottleneck: small networks after
-    each sublayer (Houlsby et al. 2019). The learning rate should be 10 to 100 times that of full fine-tuning."""
+    each sublayer (Houlsby et al. 2019)."""
     rank: int = 8
     """lora: rank of the updates."""
     alpha: float = 16

@@ -19,8 +19,10 @@ LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "
 """Peak learning rate of each preset. Devlin et al. 2019, section A.2, for base and large; small models need more."""
 CONTINUED_LEARNING_RATE = 2e-5
 """Peak learning rate of a run that begins with trained weights, as recommended in the README of Google's BERT code."""
-FINE_TUNING_LEARNING_RATE, SMALL_FINE_TUNING_LEARNING_RATE = 5e-5, 1e-3
+FINE_TUNING_LEARNING_RATES = (5e-5, 1e-3)
 """Peak learning rate of fine-tuning: the highest of Devlin et al. 2019, section A.3; and for a hidden size below 256."""
+ADAPTER_LEARNING_RATES = (1e-3, 3e-3)
+"""The same with an adapter, whose few parameters have to move further."""
 DEFAULT_PRESET: Preset = "tiny"
 
 
@@ -134,7 +136,7 @@ class FineTuningConfig:
     batch_size: int = 32
     """Examples per step, over all processes. With --micro-batch-size, a step is computed in parts, with the same result."""
     learning_rate: float | None = None
-    """Peak learning rate. None: 5e-5, or 1e-3 for models with a hidden size below 256."""
+    """Peak learning rate. None: 5e-5, or 1e-3 with an adapter; for models with a hidden size below 256, 1e-3 or 3e-3."""
     warmup_fraction: float = 0.1
     """Share of the steps used for linear warm-up."""
     schedule: Schedule = "linear"
@@ -143,13 +145,13 @@ class FineTuningConfig:
     """Weight decay of matrices and embeddings."""
     dropout: float | None = None
     """Dropout of hidden states, attention weights and the head. None: as in the config of the checkpoint."""
-    adapter: AdapterConfig = field(default_factory=AdapterConfig)
     classifier_dropout: float | None = None
     """Dropout before the classifier of the head. None: that of --dropout, or as in the config of the checkpoint."""
     balanced_classes: bool = False
     """Weight the loss of each class by n / (K n_k) for n texts in K classes, n_k of them in this one, so that rare classes
     count as much as frequent ones. For tasks with one class per text or word."""
     transfer: TransferConfig = field(default_factory=TransferConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
     max_grad_norm: float = 1.0
     """Maximum gradient norm; longer gradients are scaled down to it."""
     seed: int = 0
@@ -165,7 +167,8 @@ class FineTuningConfig:
 
     def peak_learning_rate(self, hidden_size: int) -> float:
         """Learning rate at the end of warm-up, for a model of this size."""
-        return self.learning_rate or (FINE_TUNING_LEARNING_RATE if hidden_size >= 256 else SMALL_FINE_TUNING_LEARNING_RATE)
+        rates = FINE_TUNING_LEARNING_RATES if self.adapter.adapter == "none" else ADAPTER_LEARNING_RATES
+        return self.learning_rate or rates[hidden_size < 256]
 
 
 @dataclass(frozen=True)

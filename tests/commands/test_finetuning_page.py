@@ -89,6 +89,23 @@ def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFi
     assert main(["evaluate", "runs/script", "--data", "validation.tsv"]) == 0
 
 
+def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run is a whole model, the adapter in it gives the same predictions, and the Python lines print what is trained."""
+    (block,) = blocks("sh", "Adapters")
+    shown = []
+    for program, *words in (shlex.split(line) for line in block.splitlines()):
+        assert program == "minibert"
+        assert main(words) == 0, capsys.readouterr().err
+        shown.append(capsys.readouterr().out)
+    assert re.search(r"3,\d{3} of 2\d,\d{3} parameters are trained", shown[0])
+    assert "accuracy 100.0%" in shown[0]
+    assert "100.0" in shown[1]
+    assert [json.loads(line)["label"] for line in shown[2].splitlines()] == ["good", "bad"]
+    (lines,) = blocks("python", "Adapters")
+    exec(lines, {})
+    assert "12 tensors are trained: bert.layers.0.attention.query.lora_a, …" in capsys.readouterr().out
+
+
 PERSONS = ("anna", "ben")
 TAGS = {"anna": "B-PER", "ben": "B-PER", "new": "B-LOC", "york": "I-LOC", "paris": "B-LOC"}
 

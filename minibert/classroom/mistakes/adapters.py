@@ -2,6 +2,7 @@
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import bottleneck_adapter, lora, lora_merged_weight, lora_scale
+from minibert.model.adapters.lora import LoRALinear
 
 ADAPTER_MISTAKES = [
     Mistake(
@@ -126,6 +127,34 @@ ADAPTER_MISTAKES = [
         "A square update is transposed.",
         "BERT's attention matrices are square, so there is no error, but the merged model is wrong.",
         "weights stored as (in, out), such as those of GPT-2, merged as if stored as (out, in)",
+    ),
+    Mistake(
+        "both matrices zero at the start",
+        LoRALinear.initialize_update,
+        (("nn.init.kaiming_uniform_(self.lora_a, a=math.sqrt(5))", "nn.init.zeros_(self.lora_a)"),),
+        "A and B are zero.",
+        "The gradient of each is a product with the other, so it is zero, and nothing is ever learned.",
+        "learners who want the update to be zero",
+    ),
+    Mistake(
+        "both matrices random at the start",
+        LoRALinear.initialize_update,
+        (("nn.init.zeros_(self.lora_b)", "nn.init.kaiming_uniform_(self.lora_b, a=math.sqrt(5))"),),
+        "A and B are random.",
+        "Training begins with a damaged model instead of the pretrained one.",
+        "learners; nn.Linear for both matrices",
+    ),
+    Mistake(
+        "A zero and B random at the start",
+        LoRALinear.initialize_update,
+        (
+            ("nn.init.kaiming_uniform_(self.lora_a, a=math.sqrt(5))", "nn.init.zeros_(self.lora_a)"),
+            ("nn.init.zeros_(self.lora_b)", "nn.init.kaiming_uniform_(self.lora_b, a=math.sqrt(5))"),
+        ),
+        "The initializations of A and B are swapped.",
+        "The update is zero too, but the learning rate has to be another one.",
+        "loralib for embeddings",
+        Kind.CONVENTION,
     ),
     Mistake(
         "bottleneck without its residual connection",
