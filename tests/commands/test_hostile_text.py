@@ -14,6 +14,8 @@ from minibert.commands import COMMANDS, main
 from minibert.printable import UNSAFE
 from minibert.study.report import table, text_section
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.training.classification import Classification
+from tests.trained_models import trained_model
 
 HOSTILE = "[red]\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2028\nminibert: done[/red]"
 """Markup, a change of the window's title, a cleared screen, C1 and DEL, a direction override, and a line of its own."""
@@ -120,6 +122,31 @@ def test_translations(translator: Path, shown: Callable[..., str], monkeypatch: 
         shown("translate", translator)
 
 
+def test_evaluations_and_predictions(
+    folder: Path, shown: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Texts, labels and the names of files and classes. JSON lines stay JSON."""
+    model = trained_model(folder / "model", Classification((HOSTILE, "good")))
+    rows = [
+        {"text": HOSTILE, "label": "good"},
+        {"text": "good", "label": HOSTILE},
+        {"text": "[bold]", "label": f"{HOSTILE}new"},
+    ]
+    data = folder / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    output = shown("evaluate", model, "--data", data, "--out", folder / "report")
+    assert "[red]\\u001b]0;owned" in output
+    shown("evaluate", model, "--data", data, "--positive-class", HOSTILE, code=None)
+    shown("evaluate", model, "--data", data, "--label-names", f"good={HOSTILE}", code=None)
+    lines = shown("predict", model, data).splitlines()
+    assert [HOSTILE in json.loads(line)["scores"] for line in lines] == [True] * 3
+    (tmp_path / "lines").write_bytes(HOSTILE.encode() + b"\n\xff\x1b[2J\n[red]\x00\t\t\t\n")
+    with (tmp_path / "lines").open(encoding="utf-8") as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        shown("predict", model, code=1)
+    shown("predict", model, tmp_path / "lines", "--format", "jsonl", code=1)
+
+
 def test_names_of_files_and_options(folder: Path, shown: Callable[..., str]) -> None:
     """Files that are missing, damaged or of the wrong kind; words that are no option, command or equation."""
     file = folder / "file"
@@ -145,6 +172,8 @@ def test_names_of_files_and_options(folder: Path, shown: Callable[..., str]) -> 
             ("train-translator", "--text", path, path, "--out", path, "--steps", "1"),
             ("train-letters", "--out", path, "--steps", "0"),
             ("quickstart", "--out", path, "--seconds", "0"),
+            ("evaluate", path, "--data", path),
+            ("predict", path, path),
         ):
             shown(*command, code=None)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributed
-from torch.multiprocessing.spawn import ProcessRaisedException, spawn
+from torch.multiprocessing.spawn import ProcessException, spawn
 
 from minibert.text.batching import IntArray, split_micro_batches
 from minibert.text.labeled.examples import Example
@@ -31,7 +31,7 @@ def logits_in_two_processes(trained: TrainedModel[Any], examples: Sequence[Examp
         arguments = (folder, trained.source, examples, pad_id, str(parameter.device), parameter.dtype)
         try:
             spawn(_work, arguments, nprocs=PROCESSES)  # type: ignore[no-untyped-call]
-        except ProcessRaisedException as error:
+        except ProcessException as error:  # raised in a process, or a process that was killed
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
         collected: list[Logits] = torch.load(_result_file(folder), weights_only=False)
     return collected
