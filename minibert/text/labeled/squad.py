@@ -19,19 +19,21 @@ from minibert.text.labeled.repair import single_file
 from minibert.text.labeled.squad_checks import Question, SquadChecks
 
 
-def read_squad(paths: Sequence[Path], labeled: bool = True) -> LabeledData[Question]:
+def read_squad(paths: str | Path | Sequence[str | Path], labeled: bool = True) -> LabeledData[Question]:
     """Read and check the questions of SQuAD files: JSON (`data` → `paragraphs` → `qas`), JSONL or Parquet.
 
     Args:
+        paths: a file, or several.
         labeled: a question without answers is an error. If False, answers are not read.
 
     Raises: CorpusError for a file that cannot be read, such as one that is not UTF-8.
     """
     checks, digest = SquadChecks(labeled), hashlib.sha256()
-    for path in paths:
+    files = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    for path in files:
         _check_file(path, checks)
         digest.update(path.read_bytes())
-    return LabeledData(checks.questions, checks.findings, ", ".join(path.name for path in paths), digest.hexdigest())
+    return LabeledData(checks.questions, checks.findings, ", ".join(path.name for path in files), digest.hexdigest())
 
 
 def read_squad_rows(rows: Iterable[Mapping[str, Any]], name: str, digest: str, labeled: bool = True) -> LabeledData[Question]:

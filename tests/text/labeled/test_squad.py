@@ -316,6 +316,12 @@ def test_a_question_in_two_files(tmp_path: Path) -> None:
     assert f"is a copy of that in {files[0]}, line 3" in data.findings[0].message
 
 
+def test_paths_of_every_kind(tmp_path: Path) -> None:
+    data = read(tmp_path, squad_file(answer("compiler", 39)))
+    path = tmp_path / "data.json"
+    assert read_squad(path) == read_squad(str(path)) == read_squad([str(path)]) == data
+
+
 def test_unlabeled_questions(tmp_path: Path) -> None:
     """Without `labeled`, answers are not needed and not checked."""
     for question in ('{"id": "b", "question": "What?"}', answer("Babbage", "?"), with_answer(None, answers=None)):
