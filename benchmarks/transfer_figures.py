@@ -47,10 +47,10 @@ def over_parameters(label: str, sizes: Sequence[dict[str, Any]], seeds: int = 2,
 
 
 FULL = Cell("SST-2")
-FROZEN_TRAINING = {"epochs": 20, "learning_rate": 1e-3, "transfer": TransferConfig(feature_extraction=True)}
+FROZEN_TRAINING = {"epochs": 20, "learning_rate": 1e-2, "transfer": TransferConfig(feature_extraction=True)}
 FROZEN = Cell("SST-2", training=replace(TRAINING, **FROZEN_TRAINING))
-ADAPTER_RATE = 1e-3
-"""Learning rate of adapters: 20 times that of full fine-tuning."""
+ADAPTER_RATE = 2e-3
+"""Learning rate of adapters: 40 times that of full fine-tuning."""
 FIGURES: dict[str, Callable[[], list[Point]]] = {
     "labels": lambda: [
         *over_labels("pretrained", FULL),

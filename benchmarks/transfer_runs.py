@@ -215,7 +215,7 @@ def result_of(cell: Cell, dataset: Dataset, folder: Path, model: str) -> dict[st
     """Return the result of a cell. It is measured and kept if there is none yet."""
     if (result := find_result(cell)) is None:
         result = measure(cell, dataset, folder, model)
-        with RESULTS.with_suffix(".lock").open("w") as lock:
+        with Path(tempfile.gettempdir(), "minibert-transfer.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may keep a result, too
             content = {"results": [*read_results(), result]}
             write_atomically(RESULTS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
