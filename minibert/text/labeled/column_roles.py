@@ -101,17 +101,18 @@ def header_kind(cells: Mapping[str, Any], roles: ColumnRoles, is_first: bool) ->
         cells: the values of the row by column.
         is_first: True for the first row of a file whose columns were named with an option.
     """
-    found = {column: str(cell).strip(INVISIBLE).lower() for column, cell in cells.items()}
-    own = {column.lower() for column in found}
-    if not all(column in found for column in roles.used):
+    if not all(column in cells for column in roles.used):
         return "row"
-    if len(found) > 1 and all(cell == column.lower() for column, cell in found.items()):
+    found = {column: str(cell).strip(INVISIBLE).lower() for column, cell in cells.items()}
+    names = [column.lower() for column in found]
+    if len(found) > 1 and [*found.values()] == names:
         return "header"
     if len(roles.used) == 1 and not is_first:  # a single word may be a text
         return "row"
     if all(found[column] in (TEXT_NAMES if column in roles.texts else LABELS) | {column.lower()} for column in roles.used):
         return "header"
-    return "other order" if all(found[column] in TEXT_NAMES | LABELS | own for column in roles.used) else "row"
+    is_swapped = all(found[column] in (LABELS if column in roles.texts else TEXT_NAMES) for column in roles.used)
+    return "other order" if is_swapped or (len(found) > 1 and sorted(found.values()) == sorted(names)) else "row"
 
 
 def find_roles(names: Sequence[str], options: TableColumns, is_labeled: bool, location: str) -> ColumnRoles:

@@ -84,7 +84,9 @@ def open_table(path: Path, header: Sequence[str] | None = None) -> Table:
         raise LabeledDataError(f"{path}: is a folder; name its files, or use it with --dataset")
     kind = TABLES.get(extension(path))
     if kind is None:
-        raise LabeledDataError(f"{path}: its name must end in {', '.join(TABLES)}, optionally followed by .gz; rename the file")
+        raise LabeledDataError(
+            f"{path}: its name must end in {', '.join(TABLES)}, optionally followed by .gz; rename or convert it"
+        )
     if header is None:
         return kind(path)
     if not issubclass(kind, TsvTable | CsvTable):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from minibert.text.file_formats import CorpusError
-from minibert.text.labeled.column_roles import ColumnRoles, find_roles
+from minibert.text.labeled.column_roles import ColumnRoles, find_roles, header_kind
 from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.tables import read_table
 from tests.text.labeled.table_files import ROWS, cells, read, write
@@ -122,3 +122,26 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(ValueError, match=r"nowhere\.tsv: cannot be read"):
         read(tmp_path / "nowhere.tsv")
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ({"text": "TEXT ", "label": "\ufefflabel"}, "header"),
+        ({"text": "sentence", "label": "score"}, "header"),
+        ({"text": "label", "label": "text"}, "other order"),
+        ({"text": "score", "label": "sentence"}, "other order"),
+        ({"text": "title", "label": "title"}, "row"),
+        ({"text": "text", "label": "pos"}, "row"),
+        ({"text": "a label", "label": "label"}, "row"),
+        ({"text": None, "label": None}, "row"),
+        ({"text": "text"}, "row"),
+    ],
+)
+def test_headers_between_the_rows(row: dict[str, str | None], kind: str) -> None:
+    assert header_kind(row, ColumnRoles("text", None, ("label",)), is_first=False) == kind
+
+
+def test_a_single_word_is_a_header_only_in_the_first_line() -> None:
+    assert header_kind({"text": "text"}, ColumnRoles("text"), is_first=False) == "row"
+    assert header_kind({"text": "Sentence"}, ColumnRoles("text"), is_first=True) == "header"
