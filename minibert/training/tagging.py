@@ -126,6 +126,8 @@ class Tagging(TaskType[TaggedSentence]):
         keeps_labels = bool(stored.types) and stored.covers(found)
         labels = stored.labels if keeps_labels else tuple(found)
         origin = "those of the checkpoint, mapped by name" if keeps_labels else "sorted"
+        if not keeps_labels and stored.covers([OUTSIDE]):
+            origin += f"; not those of the checkpoint, {', '.join(stored.labels)}, so its output layer is replaced"
         notes = [f"labels ({origin}): {', '.join(labels)}", f"windows of {max_length} tokens, of which {overlap} overlap"]
         return Inferred(cls(labels, max_length, overlap), notes, _check_labels(data, TagSet(labels)), data)
 

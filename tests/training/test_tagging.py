@@ -213,6 +213,11 @@ class TestLabels:
     def test_other_labels_of_the_checkpoint_are_replaced(self, names) -> None:
         assert self.labels(*names) == ("B-LOC", "B-PER", "I-LOC", "O")
 
+    def test_a_replaced_output_layer_is_said(self) -> None:
+        notes = Tagging.from_data(self.data, TagOptions(), CONFIG.with_labels(["O", "B-PERSON"])).notes
+        assert "not those of the checkpoint, O, B-PERSON, so its output layer is replaced" in notes[0]
+        assert "checkpoint" not in Tagging.from_data(self.data, TagOptions(), CONFIG).notes[0]
+
     def test_types_that_differ_only_in_case_are_those_of_the_checkpoint(self) -> None:
         start = CONFIG.with_labels(["O", "B-Loc", "I-Loc", "B-per", "I-per"])
         inferred = Tagging.from_data(self.data, TagOptions(), start)

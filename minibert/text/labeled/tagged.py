@@ -63,8 +63,10 @@ def describe_entities(words: Sequence[str], tags: Sequence[str]) -> str:
     >>> describe_entities(["Anna", "lives", "in", "New", "York"], ["B-PER", "O", "O", "B-LOC", "I-LOC"])
     'Anna (PER), New York (LOC)'
     """
-    entities = entities_of(map(parse_tag, tags))
-    return ", ".join(f"{join_words(words[start:end])} ({name})" for name, start, end in entities) or "(no entities)"
+    entities = [
+        join_words(words[start:end]) + (f" ({name})" if name else "") for name, start, end in entities_of(map(parse_tag, tags))
+    ]
+    return ", ".join(entities) or "(no entities)"
 
 
 @dataclass
