@@ -92,6 +92,8 @@ def run(options: Evaluate) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
     evaluated = Evaluated.compute(trained, data.rows)
+    if cut := sum(example.is_cut for example in evaluated.examples):
+        say(f"{cut:,} of {len(data.rows):,} {trained.type.rows_name} are too long for the model and were cut")
     _warn_of_unknown_labels(evaluated.results)
     checks = list(_receipt(evaluated)) if options.receipt else []
     names = (options.checkpoint, trained.type, data.name)

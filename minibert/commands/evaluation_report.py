@@ -30,7 +30,8 @@ def show_report(report: "Report", errors: int) -> None:
     if report.classes:
         _show_classes(report.classes)
     if report.errors[:errors]:
-        say("", styled("Most confident errors", "bold"))
+        are_numbers = any(score.metric.name == "mean_squared_error" for score in report.scores)
+        say("", styled("Largest errors" if are_numbers else "Most confident errors", "bold"))
         for outcome in report.errors[:errors]:
             _show_outcome(outcome, f"{outcome.gold} → {outcome.predicted}")
     if report.mislabeled[:errors]:
@@ -90,7 +91,7 @@ def _show_classes(classes: Sequence["ClassReport"]) -> None:
 def _show_outcome(outcome: "Outcome", labels: str) -> None:
     place = "" if outcome.line is None else f"line {outcome.line}, "
     text = printable(textwrap.shorten(outcome.text, MAX_CHARACTERS, placeholder=" …"))
-    say(f"  {place}{printable(labels)} ({outcome.confidence:.3f}): {text}")
+    say(f"  {place}{printable(labels)} ({outcome.confidence:.3g}): {text}")
 
 
 def show_check(check: "Check") -> None:

@@ -309,5 +309,7 @@ def text_fault(row: Mapping[str, Any], column: str) -> str:
 
 def separator_hint(names: Sequence[str], known: Set[str]) -> str:
     """Describe the separator of the names of columns that were read as a single name, if one of them is known."""
-    separator = next((mark for mark in ";\t,|" if len(names) == 1 and known & {*names[0].split(mark)}), None)
+    separator = next(
+        (mark for mark in ";\t,|" if len(names) == 1 and mark in names[0] and known & {*names[0].split(mark)}), None
+    )
     return f" (they seem to be separated by {separator!r})" if separator else ""

@@ -129,12 +129,21 @@ def test_a_positive_class_can_be_chosen(model: Path, tmp_path: Path, capsys: pyt
     assert "positive class 'else'" in capsys.readouterr().err
 
 
+def test_the_number_of_texts_that_were_cut_is_printed(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model has a maximum length of 32 tokens, of which two are [CLS] and [SEP]."""
+    data = tmp_path / "data.tsv"
+    data.write_text(f"text\tlabel\n{'bad ' * 31}\tbad\n{'good ' * 30}\tgood\n", encoding="utf-8")
+    assert main(["evaluate", str(model), "--data", str(data)]) == 0
+    assert "1 of 2 texts are too long for the model and were cut" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("text\tlabel\ngood\tbad\nfine\t\n", "line 3: has no label"),
         ("text\tlabel\n", "has no rows"),
         ("", "has no rows"),
+        ("text\ngood\n", "has no column with a known name of a label; its columns: 'text'."),
         ("text\tlabel\ngood\tA\nbad\tB\n", "the labels of the data are 'A', 'B', and those of the model 'bad', 'good'"),
         ("text\tlabel\ngood\tbad\textra\n", "line 2: has 3 columns instead of 2"),
         ("\x89PNG", "not plain text"),
