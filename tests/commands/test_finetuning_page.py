@@ -116,6 +116,21 @@ def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 tensors are trained: bert.layers.0.attention.query.lora_a, …" in capsys.readouterr().out
 
 
+def test_seeds_and_learning_curve(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minibert.study.learning_curve.MIN_STEPS", 3)
+    (block,) = blocks("sh", "Several seeds, and learning curves")
+    for program, *words in (shlex.split(line) for line in block.splitlines()):
+        assert program == "minibert"
+        assert main([*words, "--epochs", "0.2"]) == 0, capsys.readouterr().err
+    assert len(json.loads(Path("runs/seeds/seeds.json").read_text())["runs"]) == 3
+    assert Path("runs/seeds/seed-0/model.safetensors").is_file()
+    curve = json.loads(Path("runs/curve/learning-curve.json").read_text())
+    assert {(run["rows"], run["start"]) for run in curve["runs"]} == {
+        (rows, start) for rows in (32, 128, 640) for start in ("pretrained", "from scratch")
+    }
+    assert Path("runs/curve/learning-curve.png").is_file()
+
+
 PERSONS = ("anna", "ben")
 TAGS = {"anna": "B-PER", "ben": "B-PER", "new": "B-LOC", "york": "I-LOC", "paris": "B-LOC"}
 
