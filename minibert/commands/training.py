@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from minibert.training.distributed import Processes
     from minibert.training.events import Finished
     from minibert.training.job import Job
+    from minibert.training.records import Column
     from minibert.training.run import TrainingRun
     from minibert.training.task import Task
 
@@ -143,7 +144,7 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
                 raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
             case Finished():
                 stack.close()
-                _say_which_model(event, run.steps)
+                _say_which_model(event, run.steps, task.main_metric)
                 _show_results(event.folder, example_command(task))
 
 
@@ -240,7 +241,7 @@ def _draw(job: "Job", task: "Task") -> None:
     save_png(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
 
 
-def _say_which_model(finished: "Finished", steps: int) -> None:
+def _say_which_model(finished: "Finished", steps: int, metric: "Column | None") -> None:
     """Say what has moved, if the run has stopped early, and if the model is not that of the best evaluation."""
     for line in finished.notes:
         say(f"  {printable(line)}")
@@ -250,8 +251,15 @@ def _say_which_model(finished: "Finished", steps: int) -> None:
         say(f"Stopped early, after step {finished.step:,} of {steps:,}: the last {evaluations} not better than the best one.")
     if finished.model_of_step != finished.step:
         say(f"The model is that of step {finished.model_of_step:,}, the best evaluation.")
-    elif best.step not in (0, finished.step):
+    elif metric is not None and metric.is_better(best.value, _last_value(finished.folder, metric)):
         say(f"The model is that of the last step. The best evaluation was after step {best.step:,}; see --restore-best.")
+
+
+def _last_value(folder: Path, metric: "Column") -> float | None:
+    """Return the value of a metric in the last evaluation of a run."""
+    from minibert.training.records import RunRecord
+
+    return RunRecord.read(folder).last_evaluation.get(metric.metric)
 
 
 def _show_results(folder: Path, example_command: str) -> None:

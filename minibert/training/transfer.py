@@ -6,6 +6,7 @@ Parameters that the checkpoint did not have (`PretrainedModel.initialized`) are 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from torch import nn
 
@@ -153,8 +154,11 @@ class Transfer:
 
     def __init__(self, model: PretrainedModel, config: TransferConfig) -> None:
         self.model, self.config = model, config
-        if model.adapter is not None and (config.feature_extraction or config.reinitialize is not None):
-            raise ValueError("an adapter trains the encoder as it is: leave out --feature-extraction and --reinitialize")
+        if model.adapter is not None and replace(config, layer_decay=1.0) != TransferConfig():
+            raise ValueError(
+                "an adapter chooses the parameters that are trained: leave out --freeze, --feature-extraction, "
+                "--unfreeze-per-epoch and --reinitialize"
+            )
         if config.reinitialize is not None:
             reinitialize(model, config.reinitialize)
         parts = parts_of(model)

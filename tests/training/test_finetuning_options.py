@@ -187,12 +187,14 @@ class TestCombinations:
         with pytest.raises(InvalidOption, match="must be"):
             TransferConfig(**options)
 
-    @pytest.mark.parametrize("options", [{"feature_extraction": True}, {"reinitialize": 0}])
-    def test_an_adapter_needs_the_layers(self, options: Mapping[str, Any]) -> None:
+    @pytest.mark.parametrize(
+        "options", [{"feature_extraction": True}, {"reinitialize": 0}, {"freeze": "0"}, {"unfreeze_per_epoch": 1}]
+    )
+    def test_an_adapter_chooses_what_is_trained(self, options: Mapping[str, Any]) -> None:
         task = make_task(TransferConfig(**options))
         model = task.new_model()
         BitFit().apply(model)
-        with pytest.raises(ValueError, match="leave out --feature-extraction and --reinitialize"):
+        with pytest.raises(ValueError, match="an adapter chooses the parameters that are trained: leave out --freeze"):
             replace(task, new_model=lambda: model).make_run(CPU, SINGLE_PROCESS)
 
 
