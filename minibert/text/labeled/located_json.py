@@ -15,11 +15,11 @@ ScanOnce = Callable[[str, int], tuple[Any, int]]
 
 
 class JSONSyntaxError(ValueError):
-    """Text that is not JSON. `position` is that of the first character that does not fit."""
+    """Text that is not JSON. `position` is that of the first character that does not fit, `start` that of its value."""
 
-    def __init__(self, message: str, position: int) -> None:
+    def __init__(self, message: str, position: int, start: int) -> None:
         super().__init__(message)
-        self.position = position
+        self.position, self.start = position, start
 
 
 class LocatedObject(dict[str, Any]):
@@ -94,9 +94,9 @@ def json_values(text: str, base: int = 0) -> Iterator[tuple[int, Any]]:
         try:
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
-            raise JSONSyntaxError(f"{error.msg} in column {error.colno}", base + error.pos) from None
+            raise JSONSyntaxError(f"{error.msg} in column {error.colno}", base + error.pos, base + position) from None
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, or thousands of brackets
-            raise JSONSyntaxError(str(error), base + position) from None
+            raise JSONSyntaxError(str(error), base + position, base + position) from None
         yield base + position, value
         position = _skip_blanks(text, end)
 

@@ -19,6 +19,10 @@ from minibert.text.labeled.repair import single_file
 from minibert.text.labeled.squad_checks import Question, SquadChecks
 
 
+class NotJSON(str):
+    """A part of a file that is not JSON. It is written into a repaired copy as it is."""
+
+
 def read_squad(paths: str | Path | Sequence[str | Path], labeled: bool = True) -> LabeledData[Question]:
     """Read and check the questions of SQuAD files: JSON (`data` → `paragraphs` → `qas`), JSONL or Parquet.
 
@@ -50,22 +54,22 @@ def write_repaired(sources: Sequence[Path], target: Path) -> None:
 
     The copy has the structure of the file and all its other fields. What cannot be repaired is as before.
 
-    Raises: CorpusError as `read_squad`; LabeledDataError if there is not one source, if it is not JSON, or if `target` is the
-        source or has another extension.
+    Raises: CorpusError as `read_squad`; LabeledDataError if there is not one source, if it has no questions that can be read or
+        an object with a name twice, or if `target` is the source or has another extension.
     """
     source, kind = single_file(sources, target), extension(target)
     checks = SquadChecks(labeled=True)
-    documents = [document for document in _check_file(source, checks) if document is not None]
-    if not checks.questions:
-        refuse_errors(checks.findings)
+    documents = _check_file(source, checks)
+    refuse_errors(checks.repeated_names if checks.questions else checks.findings)
     if kind == ".parquet":
         _write_parquet(documents, target)
         return
-    if all(isinstance(document, dict) and "data" in document for document in documents):
+    if len(documents) > 1 and len(_files(documents)) == len(documents):
         documents = [documents[0] | {"data": [article for document in documents for article in document["data"]]}]
     indent = 2 if len(documents) == 1 and kind != ".jsonl" else None
-    text = "".join(json.dumps(document, ensure_ascii=False, indent=indent) + "\n" for document in documents)
-    write_atomically(target, gzip.compress(text.encode(), mtime=0) if target.suffix == ".gz" else text)
+    texts = [each if isinstance(each, NotJSON) else json.dumps(each, ensure_ascii=False, indent=indent) for each in documents]
+    content = "".join(f"{text}\n" for text in texts).encode(errors="backslashreplace")  # half a surrogate pair becomes \\ud800
+    write_atomically(target, gzip.compress(content, mtime=0) if target.suffix == ".gz" else content)
 
 
 def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
@@ -85,23 +89,31 @@ def _check_file(path: Path, checks: SquadChecks) -> list[Any]:
         )
     checks.file, checks.lines = str(path), None
     before = len(checks.questions), checks.error_count
+    documents: list[Any] = []
     if extension(path) == ".parquet":
-        documents = [checks.check_document(dict(row.values), row.line) for row in ParquetTable(path).records()]
+        for row in ParquetTable(path).records():
+            documents += checks.check_document(dict(row.values), row.line)
     else:
         text = read_text(path)
-        checks.lines = Lines(text)
-        documents = [
-            checks.check_document(value, checks.lines.number(position))
-            for part, base in _parts(text, extension(path) == ".jsonl")
-            for position, value in _values(part, base, checks)
-        ]
-        files = [document for document in documents if isinstance(document, LocatedObject) and "data" in document]
-        if len(files) > 1:
+        lines = checks.lines = Lines(text)
+        for part, base in _parts(text, extension(path) == ".jsonl"):
+            try:
+                for position, value in json_values(part, base):
+                    documents += checks.check_document(value, lines.number(position))
+            except JSONSyntaxError as error:
+                checks.report(lines.number(error.position), f"is not JSON: {error}")
+                documents.append(NotJSON(part[error.start - base :].rstrip("\n")))
+        if len(files := _files(documents)) > 1:
             message = f"{len(files)} JSON files in one: the questions of all were read"
-            checks.report(checks.lines.number(files[1].position), message, is_repaired=True)
+            checks.report(lines.number(files[1].position), message, is_repaired=True)
     if before == (len(checks.questions), checks.error_count):
         checks.report(None, "contains no questions")
     return documents
+
+
+def _files(documents: list[Any]) -> list[LocatedObject]:
+    """Return the JSON values that are whole SQuAD files."""
+    return [each for each in documents if isinstance(each, LocatedObject) and isinstance(each.get("data"), list)]
 
 
 def _parts(text: str, is_jsonl: bool) -> Iterator[tuple[str, int]]:
@@ -120,12 +132,3 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _values(text: str, base: int, checks: SquadChecks) -> Iterator[tuple[int, Any]]:
-    """Yield the JSON values of a text up to the first error, which becomes a finding."""
-    try:
-        yield from json_values(text, base)
-    except JSONSyntaxError as error:
-        assert checks.lines is not None
-        checks.report(checks.lines.number(error.position), f"is not JSON: {error}")

@@ -54,21 +54,26 @@ class SquadChecks:
         self.questions: list[Question] = []
         self.findings: list[Finding] = []
         self.error_count = 0
+        self.repeated_names: list[Finding] = []
+        """Errors about objects that have a name twice. Only one of the values is read."""
         self.lines: Lines | None = None
         """Lines of the file; None if it has rows instead of lines."""
         self.line = 1
         """Line or row of the current question."""
         self.by_id: dict[str, Question] = {}
 
-    def check_document(self, document: Any, line: int) -> Any:
-        """Check one JSON value: a SQuAD file, a list of questions, or one question with its context. Return it repaired."""
+    def check_document(self, document: Any, line: int) -> list[Any]:
+        """Check one JSON value: a SQuAD file, a list of questions, or one question with its context.
+
+        Returns: the repaired value; nothing if it is a copy of an earlier question.
+        """
         self.line = line
         if isinstance(document, dict) and "data" in document:
             self._check_articles(document)
-            return document
-        questions = document if isinstance(document, list) else [document]
-        kept = [fields for fields in questions if self._check_row(fields)]
-        return kept if isinstance(document, list) else (kept or [None])[0]
+            return [document]
+        if isinstance(document, list):
+            return [[fields for fields in document if self._check_row(fields)]]
+        return [document] if self._check_row(document) else []
 
     @property
     def unit(self) -> Literal["line", "row"]:
@@ -131,6 +136,7 @@ class SquadChecks:
     def _check_names(self, fields: dict[str, Any]) -> None:
         for name in getattr(fields, "repeated", ()):
             self._report(fields, name, f"{shorten(name)} stands twice in an object: delete one of them")
+            self.repeated_names.append(self.findings[-1])
 
     def _text(self, fields: dict[str, Any], name: str, owner: str) -> str | None:
         """Return a text that must not be empty; None if it cannot be used."""

@@ -374,10 +374,31 @@ class TestWriteRepaired:
         data = read_squad([tmp_path / "copy.json"])
         assert [finding.message[:33] for finding in data.findings] == ["question 'b': the answer 'Babbage"]
 
+    def test_lines_that_are_not_json_are_kept(self, tmp_path: Path) -> None:
+        lines = [json.dumps(TestRows.ROWS[1]), '{"id": "x"', json.dumps(TestRows.ROWS[0]) + " }", "null", '{"id": "\\ud800"}']
+        before = read(tmp_path, "\n".join(lines), "data.jsonl")
+        write_repaired([tmp_path / "data.jsonl"], tmp_path / "copy.jsonl")
+        written = (tmp_path / "copy.jsonl").read_text().splitlines()
+        assert json.loads(written[0])["answers"]["answer_start"] == [39]
+        assert [written[1], written[3], written[4]] == [lines[1], "}", "null"]
+        after = read_squad(tmp_path / "copy.jsonl")
+        assert [row.id for row in after.rows] == [row.id for row in before.rows] == ["b", "a"]
+        assert len(after.errors) == len(before.errors)
+
+    def test_file_with_data_that_are_no_list(self, tmp_path: Path) -> None:
+        read(tmp_path, squad_file(answer("compiler", 0)) + '{"data": null}')
+        write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
+        assert [error.message[:31] for error in read_squad(tmp_path / "copy.json").errors] == [
+            "the file has no list 'data'; it"
+        ]
+
     def test_refusals(self, tmp_path: Path) -> None:
         read(tmp_path, squad_file(answer("compiler", 0)))
         with pytest.raises(LabeledDataError, match=r"has the format of data\.json"):
             write_repaired([tmp_path / "data.json"], tmp_path / "copy.jsonl")
+        read(tmp_path, squad_file('{"id": "b", "id": "c", "question": "?", "answers": []}'))
+        with pytest.raises(LabeledDataError, match="line 4: 'id' stands twice"):
+            write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         read(tmp_path, '{"data"')
         with pytest.raises(LabeledDataError, match="line 1: is not JSON"):
             write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
