@@ -84,10 +84,11 @@ class FineTuning(Generic[RowT]):
 
     @property
     def summary(self) -> str:
-        lines = [*map(printable, self.notes), _describe("training", self.train_rows, self.train.examples)]
+        parts = [("training", self.train_rows, self.train.examples)]
         if self.validation_rows:
-            lines.append(_describe("validation", self.validation_rows, self.validation))
-        return "\n  ".join(lines)
+            parts.append(("validation", self.validation_rows, self.validation))
+        sizes = [_describe(*part) + self.type.describe_examples(*part[1:]) for part in parts]
+        return "\n  ".join([*map(printable, self.notes), *sizes])
 
     @property
     def steps_per_epoch(self) -> int:

@@ -189,6 +189,11 @@ class Tagging(TaskType[TaggedSentence]):
         targets = [[IGNORE_INDEX] * len(row.words) if row.tags is None else self.tag_set.targets(row.tags) for row in rows]
         return [*encode_words([row.words for row in rows], targets, tokenizer, self.max_length, self.overlap)]
 
+    def describe_examples(self, rows: Sequence[TaggedSentence], examples: Sequence[Example]) -> str:
+        predicted = sum(len(window.words) for window in cast("Sequence[WordWindow]", examples))
+        missing = sum(len(row.words) for row in rows) - predicted
+        return f"; {missing:,} words give no token and are predicted as O" if missing else ""
+
     def logits(self, output: Any) -> Tensor:
         return cast("Tensor", output.logits)
 

@@ -162,6 +162,10 @@ class TaskType(ABC, Generic[RowT]):
     def encode(self, rows: Sequence[RowT], tokenizer: Tokenizer) -> list[Example]:
         """Convert rows to model inputs. A row gives one example or several."""
 
+    def describe_examples(self, rows: Sequence[RowT], examples: Sequence[Example]) -> str:
+        """Return what is unusual in the examples of rows, as the end of a sentence; "" if nothing is."""
+        return ""
+
     @abstractmethod
     def logits(self, output: Any) -> Tensor:
         """Return the logits of the network's output: (batch, classes) or (batch, tokens, classes)."""

@@ -323,6 +323,13 @@ class TestCommand:
         assert "Tag scheme BIO: 0 of" in output
         assert copy.read_text() == good
 
+    def test_words_without_tokens_are_counted(self, start: Path, tmp_path: Path, capsys) -> None:
+        arguments = command(start, tmp_path)
+        with (tmp_path / "train.txt").open("a") as file:
+            file.write("anna B-PER\n\u200b I-PER\n\n\u00ad O\n")
+        assert main([*arguments, "--epochs", "0.1"]) == 0
+        assert "; 2 words give no token and are predicted as O" in capsys.readouterr().out
+
     def test_errors_in_the_data_are_listed_and_no_run_begins(self, start: Path, tmp_path: Path, capsys) -> None:
         arguments = command(start, tmp_path)
         with (tmp_path / "train.txt").open("a") as file:
