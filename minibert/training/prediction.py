@@ -12,6 +12,8 @@ from minibert.text.labeled.findings import refuse_errors
 from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.tables import open_table
 from minibert.text.line_stream import file_blocks, parse_json, split_fields
+from minibert.text.tokenizer import PAD, token_id
+from minibert.training.finetuning import compute_logits
 from minibert.training.task_type import TaskType
 from minibert.training.trained import TrainedModel
 
@@ -36,10 +38,21 @@ class Input(Generic[RowT]):
 
 
 def predict_stream(trained: TrainedModel[RowT], blocks: Iterable[Sequence[Input[RowT]]]) -> Iterator[list[dict[str, Any]]]:
-    """Predict blocks of rows. The result of each input, in the same order, has its line and its prediction, or its error."""
+    """Predict blocks of rows. The result of each input, in the same order, has its line and its prediction, or its error.
+
+    The prediction for a row that was cut, because it is too long for the model, says so (`cut`).
+    """
     for block in blocks:
-        predictions = iter(trained.predict([each.row for each in block if each.row is not None]))
+        predictions = iter(_predict(trained, [each.row for each in block if each.row is not None]))
         yield [{"line": each.line, **({"error": each.error} if each.row is None else next(predictions))} for each in block]
+
+
+def _predict(trained: TrainedModel[RowT], rows: Sequence[RowT]) -> list[dict[str, Any]]:
+    task_type, examples = trained.type, trained.type.encode(rows, trained.tokenizer)
+    logits = compute_logits(trained.network, task_type, examples, token_id(trained.tokenizer, PAD))
+    cut = {example.row for example in examples if example.is_cut}
+    predictions = task_type.predict(rows, examples, logits)
+    return [{**each, "cut": True} if number in cut else each for number, each in enumerate(predictions)]
 
 
 def input_blocks(

@@ -59,6 +59,12 @@ def test_a_bad_line_has_an_error_and_the_others_a_prediction(model: Path, predic
     assert "2 of 4 rows could not be predicted" in messages
 
 
+def test_a_text_that_was_cut_says_so(model: Path, predict: Predict) -> None:
+    """The model has a maximum length of 32 tokens, of which two are [CLS] and [SEP]."""
+    _, results, _ = predict(model, stdin=f"{'bad ' * 30}\n{'bad ' * 31}\n".encode())
+    assert [result.get("cut") for result in results] == [None, True]
+
+
 def test_json_lines(model: Path, predict: Predict) -> None:
     lines = ['{"text": "good"}', "", '{"text": "good", "pair": "bad"}', '{"text": 3}', '{"other": "x"}', '{"text": null}', "["]
     code, results, _ = predict(model, "--format", "jsonl", stdin="\n".join(lines).encode())

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from minibert.model.adapters import Bottleneck, LoRA
 from minibert.study.evaluation.receipt import Check, Evaluated, compare, decision, receipt, relative_difference
+from minibert.study.evaluation.two_processes import PROCESSES, part_of
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.classification import Classification
@@ -161,6 +162,15 @@ def test_differences_are_relative_to_the_largest_logit() -> None:
     assert relative_difference(np.array([100.0, 1.0]), np.array([100.0, 2.0])) == 0.01
     assert relative_difference(np.array([0.1]), np.array([0.2])) == pytest.approx(0.1)
     assert math.isnan(relative_difference(np.zeros(2), np.zeros(3)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 20])
+def test_each_row_is_computed_by_one_process(evaluated: Evaluated, count: int) -> None:
+    """Also if there are fewer rows than processes."""
+    examples = evaluated.examples[:count]
+    parts = [part_of(rank, examples).tolist() for rank in range(PROCESSES)]
+    assert sorted(index for part in parts for index in part) == [*range(count)]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_fields_name_the_rows() -> None:
