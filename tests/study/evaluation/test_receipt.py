@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -162,6 +163,16 @@ def test_differences_are_relative_to_the_largest_logit() -> None:
     assert relative_difference(np.array([100.0, 1.0]), np.array([100.0, 2.0])) == 0.01
     assert relative_difference(np.array([0.1]), np.array([0.2])) == pytest.approx(0.1)
     assert math.isnan(relative_difference(np.zeros(2), np.zeros(3)))
+
+
+def test_a_score_is_computed_over_the_whole_set(evaluated: Evaluated) -> None:
+    """It does not depend on the batches. The mean of the macro F1 of single rows is another number."""
+    rows = [replace(row, label=("bad", "good")[number % 2]) for number, row in enumerate(ROWS)]
+    trained = evaluated.trained
+    whole, alone = (Evaluated.compute(trained, rows, max_tokens).results.values for max_tokens in (4096, 1))
+    assert alone == pytest.approx(whole, abs=1e-6)
+    of_rows = [Evaluated.compute(trained, [row]).results.values["macro_f1"] for row in rows]
+    assert abs(np.mean(of_rows) - whole["macro_f1"]) > 0.01
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 20])
