@@ -23,16 +23,16 @@ from minibert.text.labeled.squad import read_squad, read_squad_rows, write_repai
 from minibert.text.labeled.squad_checks import Question
 from minibert.training.best_answers import Candidate, best_answers, with_probabilities
 from minibert.training.finetuning_options import AnswerOptions
+from minibert.training.metrics.answer_results import answer_results, gold_texts
 from minibert.training.metrics.answers import (
     ANSWERABLE_F1,
     EXACT_MATCH,
     F1,
     UNANSWERABLE_F1,
     best_threshold,
-    measure_answers,
     score_answers,
 )
-from minibert.training.metrics.results import Outcome, Results
+from minibert.training.metrics.results import Results
 from minibert.training.objective import LossSum
 from minibert.training.records import Column, TaskMetrics
 from minibert.training.task_type import HeadObjective, Inferred, Logits, Prediction, TaskData, TaskType
@@ -45,8 +45,6 @@ ANSWERING = TaskMetrics(
         Column("loss", "validation_answering_loss", ".3f", higher_is_better=False),
     ),
 )
-NO_ANSWER_TEXT = "(no answer)"
-"""Shown for an unanswerable question."""
 
 
 @dataclass(frozen=True)
@@ -181,25 +179,11 @@ class Answering(TaskType[Question]):
         }
 
     def results(self, rows: Sequence[Question], predictions: Sequence[Prediction]) -> Results:
-        answers, gold = [str(each["answer"]) for each in predictions], [_texts(row) for row in rows]
-        outcomes = [
-            Outcome(
-                row.question,
-                " | ".join(dict.fromkeys(texts)) or NO_ANSWER_TEXT,
-                answer or NO_ANSWER_TEXT,
-                bool(exact),
-                float(each["probability"]),
-                row.line,
-            )
-            for row, texts, answer, each, exact in zip(
-                rows, gold, answers, predictions, score_answers(answers, gold).exact_match, strict=True
-            )
-        ]
-        return Results(measure_answers(answers, gold), outcomes)
+        return answer_results(rows, predictions)
 
     def calibrate(self, rows: Sequence[Question], predictions: Sequence[Prediction]) -> "Answering":
         """Choose the threshold with the best F1, as SQuAD's script does. Without unanswerable questions, keep it."""
-        gold = [_texts(row) for row in rows]
+        gold = [gold_texts(row) for row in rows]
         if self.threshold is None or all(gold):
             return self
         answers = [next((entry["answer"] for entry in each["n_best"] if entry["answer"]), "") for each in predictions]
@@ -209,10 +193,6 @@ class Answering(TaskType[Question]):
             score_answers(answers, gold).f1, [*map(bool, gold)], [*map(bool, answers)], differences, no_answers=lowest
         )
         return replace(self, threshold=threshold)
-
-
-def _texts(row: Question) -> list[str]:
-    return [answer.text for answer in row.answers or ()]
 
 
 def _check_unanswerable(data: TaskData[Question], counts: dict[str, int]) -> list[Finding]:

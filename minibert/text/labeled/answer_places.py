@@ -44,7 +44,7 @@ class Place(NamedTuple):
     start: int
     text: str
     note: str = ""
-    """How it differs from what the data says; "" if it does not."""
+    """The differences from the data; "" if there are none."""
 
 
 def find_answer(context: str, answer: str, answer_start: object) -> Place:
