@@ -22,7 +22,7 @@ MARK = re.compile(f"( *{BYTE_ORDER_MARK})+")
 """Byte-order marks at the start of a line, as joined files have them."""
 COMMENT = re.compile(r"[ \t]*#([ \t]|$|begin document|end document)")
 TAG = re.compile(r"O|[BIESMLUW]-.+")
-"""A tag that is certainly one, whatever the others are."""
+"""O, or a tag with a prefix: a tag in every file."""
 NUMBER = re.compile(r"\d+([-.]\d+)?")
 """Number of a word in its sentence. CoNLL-U has ranges, too."""
 BLANKS = " \t"
@@ -100,7 +100,7 @@ class ConllFile:
 
     @property
     def note(self) -> str:
-        """What was inferred about the file."""
+        """Description of the file: its size, its columns, and the scheme of its tags."""
         rows = self.read.rows
         size = f"{self.path}: {len(rows):,} sentences, {sum(len(row.words) for row in rows):,} words"
         if not rows:

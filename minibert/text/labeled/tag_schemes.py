@@ -98,8 +98,8 @@ SCHEMES: dict[str, Callable[[int, bool, bool], str]] = {
     "IOE2": _ioe2,
     "IOE1": _ioe1,
 }
-"""The schemes, from the most common one: functions that return the positions of the words of an entity, from its number of
-words, and whether it directly follows and directly precedes another entity of its type."""
+"""The schemes, from the most common one. Each is a function that returns the positions of the words of an entity. Its arguments
+are the number of words, and whether the entity directly follows and directly precedes another one of its type."""
 
 
 def write_tags(entities: Sequence[Entity], words: int, scheme: str = "BIO") -> list[str]:

@@ -70,6 +70,7 @@ def _spelling(tag: str, cleaned: str, has_prefixes: bool, is_suffixed: bool) -> 
     elif found := PREFIXED.fullmatch(cleaned):
         meaning = f"{found[1].upper()}-{found[3]}" if found[3] else found[1].upper()
     else:
-        advice = f"write B-{cleaned} or I-{cleaned}" if cleaned[-1] not in "-_/|:" else "it has no type"
-        return Spelling(None, f"the tag {tag!r} has no prefix, as the other tags have; {advice}")
+        if cleaned[-1] in "-_/|:":
+            return Spelling(None, f"the tag {tag!r} has no type; write one, as in B-PER")
+        return Spelling(None, f"the tag {tag!r} has no prefix, as the other tags have; write B-{cleaned} or I-{cleaned}")
     return Spelling(meaning, "" if meaning == tag else f"the tag {tag!r} is read as {meaning!r}")

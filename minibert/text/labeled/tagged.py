@@ -36,7 +36,7 @@ class TaggedSentence:
     file: str = ""
     """Path of the file, or name of the dataset."""
     unit: Literal["line", "row"] = "line"
-    """What `line` counts."""
+    """Unit of `line`."""
 
 
 def sentence_key(row: TaggedSentence) -> str:

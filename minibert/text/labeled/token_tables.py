@@ -45,7 +45,7 @@ class TokenTable:
 
     @property
     def note(self) -> str:
-        """What was inferred about the table."""
+        """Description of the table: its size, its columns, and the scheme of its tags."""
         rows = self.read.rows
         size = f"{self.name}: {len(rows):,} sentences, {sum(len(row.words) for row in rows):,} words"
         words = f"{size}; words in the column {self.word_column!r}"

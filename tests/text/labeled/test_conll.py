@@ -113,7 +113,7 @@ ERRORS = {
     "empty word": (GOOD.replace(" ", "\t").replace("rejects", ""), 2, "has an empty word"),
     "empty tag": (GOOD.replace(" ", "\t").replace("VBZ\tO", "VBZ\t"), 2, "has no tag"),
     "type without a prefix": (GOOD.replace("I-PER", "PER"), 5, "the tag 'PER' has no prefix"),
-    "prefix without a type": (GOOD.replace("I-PER", "I-"), 5, "it has no type"),
+    "prefix without a type": (GOOD.replace("I-PER", "I-"), 5, "the tag 'I-' has no type"),
     "unknown prefix": (GOOD.replace("I-PER", "X-PER"), 5, "the tag 'X-PER' has no prefix"),
     "numbers": (
         GOOD.replace("B-ORG", "3").replace("B-PER", "1").replace("I-PER", "2").replace("O\n", "0\n"),

@@ -40,7 +40,7 @@ def test_every_repair_is_described_and_nothing_else() -> None:
     ("tag", "problem"),
     [
         ("PER", "the tag 'PER' has no prefix, as the other tags have; write B-PER or I-PER"),
-        ("B-", "the tag 'B-' has no prefix, as the other tags have; it has no type"),
+        ("B-", "the tag 'B-' has no type; write one, as in B-PER"),
         ("", "has no tag; write O"),
         (" ", "has no tag; write O"),
         ("X-PER", "the tag 'X-PER' has no prefix"),
