@@ -76,6 +76,8 @@ def run(options: Verify) -> int:
         model = checkpoint.load(attention=options.attention, dtype=getattr(torch, options.dtype))
         if options.against is not None:
             return _compare_checkpoints(options, options.against, model)
+        if checkpoint.adapter is not None:
+            raise UsageError(f"{options.checkpoint}: is an adapter; compare the whole model that it is merged into")
         return _compare_with_transformers(options, checkpoint, model)
     except (UserCodeError, ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error

@@ -20,7 +20,7 @@ from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.finetuning import FineTuning
 from minibert.training.options import DeviceOptions
 from minibert.training.run import TrainingRun
-from tests.training.test_against_transformers import MODEL, TASKS, TOKENIZER, TRAINING, Training, batches_of
+from tests.training.test_against_transformers import MODEL, STEPS, TASKS, TOKENIZER, TRAINING, Training, batches_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*newly initialized")
 LORA = AdapterConfig(adapter="lora", rank=3, alpha=5, targets=("query", "value", "intermediate"))
@@ -44,7 +44,7 @@ def make_run(task: str, adapter: AdapterConfig, folder: Path, dropout: float = 0
         config = replace(task_type.model_config(MODEL), hidden_dropout_prob=dropout)
         return cast("BertWithHead", read_checkpoint(base).load(task_type.network, adjust=lambda stored: config))
 
-    config = replace(TRAINING, adapter=adapter, **changes)
+    config = replace(TRAINING, adapter=adapter, **({"steps": STEPS} | changes))
     finetuning = FineTuning(task_type, config, new_model, TOKENIZER, rows, validation_rows=())
     return finetuning.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
 
@@ -63,7 +63,8 @@ def test_thirty_steps_of_lora_equal_those_of_peft(task: str, tmp_path: Path) -> 
         tmp_path / "base", config=transformers.AutoConfig.from_pretrained(tmp_path / "start"), dtype=torch.float64
     )
     theirs = peft.PeftModel.from_pretrained(frozen, str(tmp_path / "start/adapter"), is_trainable=True).train()
-    expected = Training().losses(theirs, batches_of(run))
+    # Not `theirs` itself: peft's class for question answering does not pass on token_type_ids.
+    expected = Training().losses(theirs.base_model, batches_of(run))
     losses = [step.losses[run.objective.term] for step in run.run()]
     assert losses == pytest.approx(expected, rel=0, abs=1e-8)
     assert np.mean(expected[-6:]) < np.mean(expected[:6])
@@ -76,7 +77,7 @@ def test_thirty_steps_of_lora_equal_those_of_peft(task: str, tmp_path: Path) -> 
 @every_adapter
 def test_only_the_parameters_of_the_adapter_move(adapter: AdapterConfig, tmp_path: Path) -> None:
     """In a whole run, with weight decay. All of them move, but for the biases of the keys, which have no influence."""
-    run = make_run("classification", adapter, tmp_path, dropout=0.1)
+    run = make_run("classification", adapter, tmp_path, dropout=0.1, steps=8)
     before = weights(run)
     list(run.run())
     moved = {name for name, tensor in weights(run).items() if not torch.equal(tensor, before[name])}
@@ -88,19 +89,19 @@ def test_only_the_parameters_of_the_adapter_move(adapter: AdapterConfig, tmp_pat
 
 @every_adapter
 def test_run_resumes_bit_for_bit(adapter: AdapterConfig, tmp_path: Path) -> None:
-    """With dropout, after 11 of 30 steps."""
-    whole = make_run("classification", adapter, tmp_path, dropout=0.1)
+    """With dropout, after 5 of 10 steps."""
+    whole = make_run("classification", adapter, tmp_path, dropout=0.1, steps=10)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     losses = []
     for step in whole.run():
         losses.append(step.losses)
-        if step.number == 11:
+        if step.number == 5:
             whole.save(checkpoints, TOKENIZER)
-    resumed = make_run("classification", adapter, tmp_path, dropout=0.1, seed=TRAINING.seed)
+    resumed = make_run("classification", adapter, tmp_path, dropout=0.1, steps=10)
     newest = checkpoints.newest()
     assert newest is not None
     resumed.resume(newest)
-    assert [step.losses for step in resumed.run()] == losses[11:]
+    assert [step.losses for step in resumed.run()] == losses[5:]
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, resumed.model.state_dict()[name])
 
@@ -108,14 +109,14 @@ def test_run_resumes_bit_for_bit(adapter: AdapterConfig, tmp_path: Path) -> None
 @every_adapter
 def test_files_of_a_run(adapter: AdapterConfig, tmp_path: Path) -> None:
     """The folder of a run, its checkpoint, and the adapter alone are loaded as the same model, with tokenizer and task."""
-    run = make_run("classification", adapter, tmp_path)
+    run = make_run("classification", adapter, tmp_path, steps=4)
     list(run.run())
     run.export(tmp_path / "run", TOKENIZER)
     run.save(Checkpoints(tmp_path / "checkpoints"), TOKENIZER)
     batch = batches_of(run)[0]
     run.model.eval()
     expected = run.model(*batch.inputs).logits
-    for folder in ("run", "run/adapter", "checkpoints/step-000030", "checkpoints/step-000030/adapter"):
+    for folder in ("run", "run/adapter", "checkpoints/step-000004", "checkpoints/step-000004/adapter"):
         torch.testing.assert_close(load(tmp_path / folder)(*batch.inputs).logits, expected, rtol=0, atol=1e-12)
         assert (tmp_path / folder / "task.json").is_file()
         assert (tmp_path / folder / "tokenizer.json").is_file()
@@ -134,11 +135,13 @@ def test_dropout_of_frozen_modules_is_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @every_adapter
 def test_other_precisions(adapter: AdapterConfig, precision: str, tmp_path: Path) -> None:
-    """The adapter has the type of the other weights, and the loss falls."""
-    run = make_run("classification", adapter, tmp_path, precision=precision, learning_rate=1e-2)
+    """The adapter has the type of the other weights, and all of it moves."""
+    run = make_run("classification", adapter, tmp_path, precision=precision, steps=3)
     assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
-    losses = [step.losses[run.objective.term] for step in run.run()]
-    assert np.mean(cast("list[float]", losses[-6:])) < np.mean(cast("list[float]", losses[:6]))
+    before = weights(run)
+    list(run.run())
+    moved = {name for name, tensor in weights(run).items() if not torch.equal(tensor, before[name])}
+    assert {name for name in run.model.adapter_parameters if "key.bias" not in name} <= moved
 
 
 def test_targets_are_checked_before_the_run() -> None:

@@ -233,7 +233,8 @@ class Checkpoint:
         model.source = str(Path(self.source).resolve() if Path(self.source).exists() else self.source)
         if self.adapter is not None:
             self.adapter.apply(model)
-        self._warn(network, missing, [name for name in found if name not in expected])
+        own = self._of_adapter if self.adapter is not None else found  # an adapter does not use the head of its base model
+        self._warn(network, missing, [name for name in found if name not in expected and name in own])
         return model.eval()
 
     def _expected_shapes(self, network: "type[PretrainedModel]", config: ModelConfig) -> dict[str, torch.Size]:

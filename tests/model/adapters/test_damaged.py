@@ -1,6 +1,7 @@
 """Adapters that are damaged, unsupported, or of another model: an error that names the file and what to do."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minibert import load
+from minibert import BertForMaskedLM, load
+from minibert.commands import main
 from minibert.model.adapters import BitFit, LoRA, load_adapter
+from tests.model.adapters.networks import CONFIG as BASE_CONFIG
 from tests.model.adapters.networks import base_checkpoint, move, new_network, outputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*newly initialized")
@@ -189,3 +192,20 @@ def test_names_of_classes_are_kept_and_otherwise_counted(tmp_path: Path) -> None
     assert load(folder).config.id2label == {0: "bad", 1: "good", 2: "ugly"}
     (folder / "model_config.json").unlink()
     assert load(folder).config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+
+
+def test_heads_of_the_base_model_are_no_warning(tmp_path: Path) -> None:
+    """The adapter has a head of its own."""
+    BertForMaskedLM(BASE_CONFIG).save_pretrained(tmp_path / "base")
+    model = new_network(tmp_path / "base")
+    LoRA().apply(model)
+    model.save_pretrained(tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(tmp_path / "run/adapter")
+
+
+def test_verify_refuses_an_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """transformers would load the base model, which computes something else."""
+    assert main(["verify", str(written(tmp_path)), "--ids", "1", "2"]) == 2
+    assert "is an adapter; compare the whole model that it is merged into" in capsys.readouterr().err
