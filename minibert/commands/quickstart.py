@@ -73,7 +73,8 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
             data = _prepare(options, documents, resumed=plan is not None)
             stop.check()
             plan = plan or _new_plan(options, data)
-            pretraining = _pretrain(options, data, plan, stop, late=began + options.seconds - FIXED_SECONDS)
+            seconds = FIXED_SECONDS + plan.pretraining_share * (options.seconds - FIXED_SECONDS)
+            pretraining = _pretrain(options, data, plan, stop, late=began + seconds)
             accuracies = _fine_tune_all(options, pretraining.model, data, plan, stop)
             _report(options, pretraining, data, accuracies)
         except Stopped as stopped:

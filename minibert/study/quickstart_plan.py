@@ -32,6 +32,11 @@ class Plan:
     epoch_factor: float
     """Factor on the number of epochs of each fine-tuning, at most 1."""
 
+    @property
+    def pretraining_share(self) -> float:
+        """Share of the time of training that is for pretraining."""
+        return self.steps / (self.steps + _fine_tuning_steps(self.epoch_factor))
+
 
 def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
     """Choose as many steps and epochs as this machine can do in `seconds` of training.
@@ -50,10 +55,16 @@ def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
 
 def divide_time(steps: float) -> Plan:
     """Divide the time of this number of pretraining steps between pretraining and fine-tuning."""
-    training = sum(run.point.texts for run in CURVE_RUNS) / TEXTS_PER_STEP
-    fixed = STEPS_PER_RUN * len(CURVE_RUNS)
-    factor = min(1.0, max(MIN_EPOCH_FACTOR, (FINE_TUNING_SHARE * steps - fixed) / training))
-    return Plan(steps=max(8, round(steps - fixed - factor * training)), epoch_factor=round(factor, 3))
+    fixed = _fine_tuning_steps(0)
+    factor = (FINE_TUNING_SHARE * steps - fixed) / (_fine_tuning_steps(1) - fixed)
+    factor = round(min(1.0, max(MIN_EPOCH_FACTOR, factor)), 3)
+    return Plan(max(8, round(steps - _fine_tuning_steps(factor))), factor)
+
+
+def _fine_tuning_steps(epoch_factor: float) -> float:
+    """Return the time of all fine-tunings, in pretraining steps."""
+    texts = epoch_factor * sum(run.point.texts for run in CURVE_RUNS)
+    return texts / TEXTS_PER_STEP + STEPS_PER_RUN * len(CURVE_RUNS)
 
 
 def _measure_seconds_per_step(data: QuickstartData, seed: int) -> float:

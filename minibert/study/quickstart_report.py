@@ -78,7 +78,7 @@ class QuickstartReport:
                 (
                     f"fine-tuning, {labels} labels per class",
                     _mean_and_deviation(pretrained),
-                    f"from scratch {_mean_and_deviation(self.accuracies['from scratch'][labels])}; {len(pretrained)} seeds",
+                    f"from scratch {_mean_and_deviation(self.accuracies['from scratch'][labels])}",
                 )
                 for labels, pretrained in self.accuracies["pretrained"].items()
             ),

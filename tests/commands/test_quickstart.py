@@ -249,6 +249,7 @@ class TestDivisionOfTime:
         plan = quickstart_plan.divide_time((150 - quickstart.FIXED_SECONDS) / 0.09)
         assert plan.epoch_factor == 1
         assert plan.steps > 1000
+        assert plan.pretraining_share > 0.7
 
     def test_more_time_is_for_pretraining(self) -> None:
         long, longer = quickstart_plan.divide_time(10_000), quickstart_plan.divide_time(20_000)
