@@ -1,6 +1,8 @@
 """CoNLL files, whole and damaged: the rows are right, or there is an error with the file and the line."""
 
 import gzip
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,18 @@ def test_all_errors_of_a_file_are_found_and_the_other_sentences_are_read(tmp_pat
 
 def test_compressed_files(tmp_path: Path) -> None:
     assert sentences(read(tmp_path, gzip.compress(GOOD.encode()), "data.conll.gz")) == SENTENCES
+
+
+@pytest.mark.skipif(not os.environ.get("MINIBERT_DATA"), reason="MINIBERT_DATA is not set")
+def test_conll_2003() -> None:
+    """Numbers of sentences, words and entities as in Tjong Kim Sang and De Meulder 2003, tables 1 and 2; without the 216 lines
+    of -DOCSTART-."""
+    file = ConllFile(Path(os.environ["MINIBERT_DATA"], "data/conll2003/valid.txt"))
+    assert (len(file.read.rows), sum(len(row.words) for row in file.read.rows)) == (3250, 51362)
+    types = Counter(entity.type for row in file.read.rows for entity in entities_of(map(parse_tag, row.tags or ())))
+    assert types == {"LOC": 1837, "MISC": 922, "ORG": 1341, "PER": 1842}
+    assert not file.log.findings
+    assert file.repaired() == file.path.read_bytes()
 
 
 @pytest.mark.parametrize(
