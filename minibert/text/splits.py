@@ -40,13 +40,13 @@ def is_validation(key: str, validation_fraction: float) -> bool:
 
 
 def validation_keys(keys: Iterable[str], validation_fraction: float) -> set[str]:
-    """Return the validation keys among `keys`: as `is_validation` says, but at least one of several, and not all of them.
+    """Return this share of the different keys for validation: at least one of several, and not all. Without a share, none.
 
-    Without a fraction, there are none.
+    The choice does not depend on the order of the keys, and changes little if keys are added.
     """
     by_hash = sorted({*keys}, key=_hash_fraction)
-    count = sum(is_validation(key, validation_fraction) for key in by_hash)
-    return {*by_hash[: min(max(count, 1), len(by_hash) - 1)]} if validation_fraction and by_hash else set()
+    count = max(1, round(validation_fraction * len(by_hash)))
+    return {*by_hash[: min(count, len(by_hash) - 1)]} if validation_fraction and by_hash else set()
 
 
 def sufficient_validation_fraction(documents: Iterable[Document], validation_fraction: float) -> float:
