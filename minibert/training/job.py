@@ -19,6 +19,7 @@ from minibert.training.loop import Step
 from minibert.training.options import DeviceOptions, OutputOptions, options_to_json
 from minibert.training.records import (
     EXTENDED_FROM,
+    MODEL_OF_STEP,
     SETTINGS_FILE,
     Column,
     Evaluation,
@@ -197,6 +198,9 @@ class Job:
             if folder is None:
                 raise JobError(f"the checkpoint of the best evaluation, step {model_of_step}, is damaged: resume without it")
             run.restore_weights(folder)
+            if self.processes.is_main:
+                settings = read_settings(self.output.out) | {MODEL_OF_STEP: model_of_step}
+                write_atomically(self.output.out / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
         run.export(self.output.out, task.tokenizer)
         return Finished(self.output.out, run.steps_done, run.best, model_of_step, notes)
 
@@ -243,7 +247,8 @@ class Job:
             if stored["task"] != settings["task"]:
                 raise JobError(f"{out} holds a run of another task ({stored['task']}): choose another --out")
             earlier = stored.pop(EXTENDED_FROM, [])
-            stored.pop("options", None)
+            for name in ("options", MODEL_OF_STEP):
+                stored.pop(name, None)
             extended_from = _extended_from(stored, settings)
             if extended_from is not None:
                 stored["training"] |= {name: settings["training"][name] for name in LENGTH & {*settings["training"]}}

@@ -16,6 +16,8 @@ from minibert.training.loop import Score, Step
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
 EXTENDED_FROM = "extended_from"
 """Key in run.json: the number of steps that the run had before each extension."""
+MODEL_OF_STEP = "model_of_step"
+"""Key in run.json: the step of the best evaluation, if its model is the one that was written at the end."""
 SECTIONS = ("training", "vocabulary", "corpus", "start", "task_settings", "options")
 """Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
@@ -235,6 +237,12 @@ class RunRecord:
         return self.evaluations[-1] if self.evaluations else {}
 
     @property
+    def model_evaluation(self) -> dict[str, Any]:
+        """Entry of the evaluation of the written model: the last one, unless the model is that of the best evaluation."""
+        step = self.settings.get(MODEL_OF_STEP)
+        return next((entry for entry in self.evaluations if entry["step"] == step), self.last_evaluation)
+
+    @property
     def seconds(self) -> float:
         """Total duration of the training steps."""
         return float(sum(entry.get("seconds", 0) for entry in self.metrics))
@@ -253,12 +261,12 @@ class RunRecord:
 def compare_runs(records: Sequence[RunRecord]) -> list[dict[str, str]]:
     """Build the table of `minibert runs`: one row per run, with the validation metrics that any of them has."""
     columns = dict.fromkeys(column for record in records for column in record.task_metrics.columns)
-    measured = {metric for record in records for metric in record.last_evaluation}
+    measured = {metric for record in records for metric in record.model_evaluation}
     return [_row(record, [column for column in columns if column.metric in measured]) for record in records]
 
 
 def _row(record: RunRecord, columns: Sequence[Column]) -> dict[str, str]:
-    training, scores = record.settings.get("training", {}), record.last_evaluation
+    training, scores = record.settings.get("training", {}), record.model_evaluation
     return {
         "run": record.name,
         "preset": str(training.get("preset") or "-"),

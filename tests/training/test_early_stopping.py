@@ -19,7 +19,7 @@ from minibert.training.best import BestEvaluation
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.job import Finished, Job, JobError, Saved, StepDone
 from minibert.training.options import DeviceOptions, OutputOptions
-from minibert.training.records import Column
+from minibert.training.records import Column, RunRecord, compare_runs
 from minibert.training.run import TrainingRun
 from tests.training.test_job import NumberTask, events, steps_of
 
@@ -114,6 +114,18 @@ class TestRestoringWithoutStopping:
         found = events(NumberTask(10, values=VALUES), tmp_path, checkpoint_every=1)
         assert (finished(found).model_of_step, finished(found).best.step) == (10, 4)
         assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000009", "step-000010"]
+
+
+def test_the_table_of_runs_has_the_evaluation_of_the_written_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the best one if its model was restored, and else of the last one. Resuming does not take it for a setting."""
+    monkeypatch.setattr("minibert.training.classification.CLASSIFICATION", NumberTask.metrics)
+    for options, expected in (({"restore_best": True}, "3.000"), ({}, "3.500")):
+        out = tmp_path / f"{len(options)}"
+        for _ in range(2):
+            events(NumberTask(8, values={**VALUES, 8: 3.5}), out, **options)
+            (row,) = compare_runs([RunRecord.read(out)])
+            assert row["number loss"] == expected
+            assert row["step"] == "8/8"
 
 
 class TestResuming:
