@@ -172,7 +172,7 @@ class Answering(TaskType[Question]):
         has_answer = bool(best.candidates) and (self.threshold is None or best.null_difference <= self.threshold)
         chosen = next((each for each in n_best if bool(each["answer"]) == has_answer), {"answer": "", "probability": 0.0})
         return {
-            "id": row.id,
+            **({"id": row.id} if row.id else {}),
             **{name: chosen.get(name) for name in ("answer", "start", "end", "probability")},
             "null_difference": best.null_difference if best.candidates else None,
             "n_best": n_best,

@@ -186,6 +186,13 @@ class TestPredictions:
             assert found["start"] == (2 if answer else None)
             assert {entry["answer"]: entry["score"] for entry in found["n_best"]}[""] == null_score
 
+    def test_the_id_is_only_given_if_there_is_one(self) -> None:
+        windows = TYPE.encode([self.ROW], TOKENIZER)
+        for identifier in ("x", ""):
+            [found] = TYPE.predict([replace(self.ROW, id=identifier)], windows, scores_for(windows, {}))
+            assert found.get("id", "") == identifier
+            assert ("id" in found) == bool(identifier)
+
     def test_without_a_threshold_every_question_has_an_answer(self) -> None:
         _, [found] = self.predict(100.0, threshold=None)
         assert (found["answer"], found["start"], found["end"]) == ("c d", 2, 5)
