@@ -191,7 +191,7 @@ def test_ways_to_transfer(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_faults_are_listed_and_repaired(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("sh", "Labeled texts and their faults")
+    (block,) = blocks("sh", "Faults in the data")
     content = Path("train.tsv").read_bytes()
     Path("train.tsv").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
     assert main(shlex.split(block)[1:]) == 0
