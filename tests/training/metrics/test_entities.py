@@ -56,20 +56,20 @@ def assert_equal(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, 
         assert ours == {"micro avg": {"precision": 0, "recall": 0, "f1-score": 0, "support": 0}}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tagged("BIES"))
 @example(([["I-PER", "I-LOC", "B-LOC", "I-PER"]], [["I-PER", "I-PER", "B-LOC", "E-LOC"]]))
 def test_conlleval_scores_equal_seqeval(sentences) -> None:
     assert_equal(our_scores(*sentences), seqeval_scores(*sentences))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tagged("BI"))
 def test_strict_scores_of_bio_equal_seqeval(sentences) -> None:
     assert_equal(our_scores(*sentences, strict=True), seqeval_scores(*sentences, mode="strict", scheme=IOB2))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tagged("BIES"))
 def test_strict_scores_of_iobes_equal_seqeval(sentences) -> None:
     ours = our_scores(*sentences, strict=True, scheme="IOBES")
