@@ -56,7 +56,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/pair": ("pretrain",),
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
-    "training/adapter_options.py": FINE_TUNING,
+    "training/adapt": FINE_TUNING,
     "training/answering.py": ("finetune answer",),
     "training/classification.py": ("finetune classify",),
     "training/adapting.py": FINE_TUNING,
@@ -126,12 +126,15 @@ def test_an_option_in_a_message_is_one_of_the_command(file: str, message: str) -
 
 
 def documented_commands() -> list[tuple[str, str, str]]:
-    """Return file, command and arguments of every command in the code of README.md and docs/."""
+    """Return file, command and arguments of every command in the code of README.md and docs/.
+
+    Quoted text is left out: a text, or a task of `finetune multi` with its own options.
+    """
     root, found = PACKAGE.parent, []
     for path in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
         code = re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", path.read_text(encoding="utf-8"), re.DOTALL)
         for text in ("".join(parts).replace("\\\n", " ") for parts in code):
-            lines = [line.partition(" #")[0] for line in text.splitlines()]
+            lines = [re.sub('"[^"]*"', "", line.partition(" #")[0]) for line in text.splitlines()]
             calls = [call for line in lines for call in re.split(r"&&|\||;", line)]
             found += [(path.name, *match) for call in calls for match in NAMED_COMMAND.findall(call) if match[0] in COMMANDS]
     return found
