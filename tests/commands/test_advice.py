@@ -59,7 +59,6 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "training/adapt": FINE_TUNING,
     "training/answering.py": ("finetune answer",),
     "training/classification.py": ("finetune classify",),
-    "training/adapting.py": FINE_TUNING,
     "training/distributed.py": (*TRAINING, *FINE_TUNING, "translate"),
     "training/finetuning_options.py": ("finetune classify",),
     "training/features.py": FINE_TUNING,
