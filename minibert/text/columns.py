@@ -21,6 +21,8 @@ from minibert.text.parquet_files import open_parquet
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 BYTE_ORDER_MARK = "\ufeff"
+MARKS = re.compile(f"({BYTE_ORDER_MARK}|{BYTE_ORDER_MARK.encode().decode('cp1252')})+")
+"""Byte-order marks at the start of a line, as joined files have them. Some were read as cp1252: \u00ef\u00bb\u00bf."""
 INVISIBLE = f" \t\n\r\v\f\xa0\u200b\u200e\u200f{BYTE_ORDER_MARK}"
 """Characters that are removed from the ends of the names of columns: blanks, and characters without a shape."""
 ROWS_FOR_NAMES = 1000
@@ -96,7 +98,7 @@ class TextTable(Table):
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield the lines with their numbers, without the byte-order marks that joined files have at the start of lines."""
-        return ((number, line.lstrip(BYTE_ORDER_MARK)) for number, line in numbered_lines(self.path))
+        return ((number, without_mark(line)) for number, line in numbered_lines(self.path))
 
 
 class _DelimitedTable(TextTable):
@@ -194,6 +196,11 @@ class CsvTable(_DelimitedTable):
         [cells] = csv.reader([source], strict=True)
         return cells
 
+    def contains_rows(self, cell: str) -> bool:
+        """Return True if the lines of a cell look like rows, as when the quotation mark at its end is missing."""
+        *lines, _ = cell.split("\n")
+        return bool(lines) and all(line.count(",") == len(self.names) - 1 for line in lines)
+
     def write(self, cells: Sequence[str]) -> str:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(cells)
@@ -270,6 +277,12 @@ class ParquetTable(Table):
 
 TABLES: dict[str, type[Table]] = {".jsonl": JsonlTable, ".csv": CsvTable, ".tsv": TsvTable, ".parquet": ParquetTable}
 """Files with columns, by file extension."""
+
+
+def without_mark(line: str) -> str:
+    """Return a line without byte-order marks at its start."""
+    found = MARKS.match(line)
+    return line[found.end() :] if found else line
 
 
 def read_column(path: Path, column: str) -> Iterator[str]:

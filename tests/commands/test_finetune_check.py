@@ -86,6 +86,6 @@ def test_a_dataset_is_checked(start: Path, tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "test.jsonl").write_text('{"text": "e", "label": 1}\n')
     assert run(start, "--dataset", tmp_path, "--validation-split", "test", "--check") == 1
     shown = capsys.readouterr().out
-    assert f"error: {tmp_path} (train): all rows have the label '1'" in shown
+    assert f"error: {tmp_path} (train): all training rows have the label '1'" in shown
     assert run(start, "--dataset", tmp_path, "--validation-split", "dev", "--check") == 2
     assert f"dataset '{tmp_path}', split 'dev'" in capsys.readouterr().err

@@ -103,7 +103,7 @@ def header_kind(cells: Mapping[str, Any], roles: ColumnRoles, is_first: bool) ->
     """
     if not all(column in cells for column in roles.used):
         return "row"
-    found = {column: str(cell).strip(INVISIBLE).lower() for column, cell in cells.items()}
+    found = {column: str(cell).strip(f'{INVISIBLE}"').lower() for column, cell in cells.items()}
     names = [column.lower() for column in found]
     if len(found) > 1 and [*found.values()] == names:
         return "header"

@@ -11,14 +11,14 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from minibert.text.columns import BYTE_ORDER_MARK
+from minibert.text.columns import MARKS
 from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.tagged import RawSentence, name_of, read_tags
 
-BOUNDARY = re.compile(r"[ \t]*(\d+[ \t]+)?-docstart-([ \t]|$)", re.IGNORECASE)
+BOUNDARY = re.compile(r"[ \t]*(\d+[ \t]+)?-doc(start|end)-([ \t]|$)", re.IGNORECASE)
 """A line between two documents. The words of a sentence may be numbered."""
-MARK = re.compile(f"( *{BYTE_ORDER_MARK})+")
+MARK = re.compile(f"( *{MARKS.pattern})+")
 """Byte-order marks at the start of a line, as joined files have them."""
 COMMENT = re.compile(r"[ \t]*#([ \t]|$|begin document|end document)")
 TAG = re.compile(r"O|[BIESMLUW]-.+")
@@ -61,7 +61,9 @@ class Line:
 
     def split(self, count: int) -> list[str]:
         """Split the line into `count` columns; if that is not possible, into another number of them."""
-        return next((columns for columns in self.splits if len(columns) == count), self.splits[-1])
+        found = [columns for columns in self.splits if len(columns) == count]
+        tagged = (columns for columns in found if all(columns) and TAG.fullmatch(columns[-1]))  # has blanks at its end
+        return next(tagged, found[0] if found else self.splits[-1])
 
 
 class ConllFile:
@@ -205,8 +207,22 @@ class ConllFile:
         default_tag = named_tags[-1] if named_tags else self.count - 1
         self.word_column = self._index(word_column, default_word)
         self.tag_column = self._index(tag_column, default_tag)
+        if self.labeled and tag_column is None and not named_tags and not self.tag_names:
+            self._check_tag_column()
         if self.labeled and self.word_column == self.tag_column:
             raise CorpusError(f"{self.path}: words and tags cannot both be in column {self.word_column + 1}")
+
+    def _check_tag_column(self) -> None:
+        """Report an error if the last column has no tags, but another one has nothing else."""
+        words = [line for line in self.words if len(line.columns) == self.count]
+        kinds = [{bool(TAG.fullmatch(line.columns[index].upper())) for line in words} for index in range(self.count)]
+        if kinds[self.tag_column] == {False} and {True} in kinds:
+            column = kinds.index({True})
+            advice = f"give --tag-column {column + 1}" + (" --word-column 2" if column == self.word_column else "")
+            found = words[0].columns[self.tag_column]
+            self.log.error(words[0].number, f"has no tag in the last column but {found!r}, and a tag in another: {advice}")
+            for line in self.words:
+                line.is_usable = False
 
     def _index(self, column: int | None, default: int) -> int:
         if column is None:

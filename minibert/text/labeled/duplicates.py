@@ -1,7 +1,9 @@
 """Rows that occur more than once: in one file, or in the training and the validation data."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from minibert.text.labeled.findings import Finding, LabeledData
@@ -55,12 +57,13 @@ def find_duplicates(rows: Sequence[LocatedT], key: Key[LocatedT], label: Callabl
 def find_shared(
     train: LabeledData[LocatedT], validation: LabeledData[LocatedT], key: Key[LocatedT], phrase: str = "are"
 ) -> list[Finding]:
-    """Return findings about rows that are in the training and in the validation data. The same data twice is an error.
+    """Return findings about rows that are in the training and in the validation data. The same data twice is an error,
+    in any order.
 
     Args:
         phrase: the verb of the message: rows … also in the training data.
     """
-    if train.digest and train.digest == validation.digest and train.rows:
+    if train.rows and _contents(train.rows) == _contents(validation.rows):
         message = f"contains the same rows as the training data {train.name}; validate on other data"
         return [Finding(validation.name, None, message, is_error=True)]
     in_training: dict[Hashable, LocatedT] = {}
@@ -74,6 +77,11 @@ def find_shared(
     share = f"{len(shared):,} of {len(validation.rows):,} rows {phrase} also in the training data"
     listed = f"{share}: {shared[0].unit}s {pairs}{more}" if shared[0].line is not None else share
     return [Finding(validation.name, None, f"{listed}; --drop-shared leaves them out of the training data")]
+
+
+def _contents(rows: Sequence[Any]) -> Counter[Hashable]:
+    """Count equal rows, wherever they stand."""
+    return Counter(replace(row, file="", line=None, unit="line") for row in rows)
 
 
 def drop_shared(train: LabeledData[LocatedT], validation: LabeledData[LocatedT], key: Key[LocatedT]) -> list[LocatedT]:

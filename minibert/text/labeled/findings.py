@@ -11,6 +11,8 @@ RowT = TypeVar("RowT")
 
 ERRORS_LISTED = 5
 """Number of errors in the message of an exception."""
+MAX_MESSAGE, MESSAGE_END = 600, 200
+"""Maximum number of characters of a message, and of its end, with the advice, if the middle is left out."""
 
 
 class LabeledDataError(ValueError):
@@ -40,7 +42,9 @@ class Finding:
 
     def __str__(self) -> str:
         place = "" if self.line is None else f", {self.unit} {self.line}"
-        return printable(f"{self.file}{place}: {self.message}")
+        is_long = len(self.message) > MAX_MESSAGE
+        message = f"{self.message[: MAX_MESSAGE - MESSAGE_END]} … {self.message[-MESSAGE_END:]}" if is_long else self.message
+        return printable(f"{self.file}{place}: {message}")
 
 
 @dataclass(frozen=True)

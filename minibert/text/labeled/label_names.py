@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from minibert.text.labeled.column_roles import listed
-from minibert.text.labeled.duplicates import finding_at
+from minibert.text.labeled.duplicates import finding_at, place
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
 from minibert.text.labeled.label_reader import labels_of, rename
 from minibert.text.labeled.label_values import number, skeleton
@@ -133,13 +133,31 @@ def check_labels(train: LabeledData[TextRow], validation: LabeledData[TextRow]) 
     if train.rows and not rows:
         findings.append(Finding(train.name, None, "no text has a label", is_error=True))
     if len(rows) == 1 and is_single_label:
-        message = f"all rows have the label {next(iter(rows))!r}; a classifier needs texts of at least two classes"
+        message = f"all training rows have the label {next(iter(rows))!r}; a classifier needs texts of at least two classes"
         findings.append(Finding(train.name, None, message, is_error=True))
     single = [(label, found[0]) for label, found in rows.items() if len(found) == 1]
-    findings += [finding_at(row, f"is the only text with the label {label!r}") for label, row in single[:CLASSES_LISTED]]
+    for label, row in single[:CLASSES_LISTED]:
+        hint = "; delete it if it is a header" if row.line == 1 and row.unit == "line" else ""
+        findings.append(finding_at(row, f"is the only training text with the label {label!r}{hint}"))
     if more := len(single) - len(single[:CLASSES_LISTED]):
         findings.append(Finding(train.name, None, f"{more:,} more labels have only one text"))
     return findings + _check_validation(rows.keys(), validation)
+
+
+def find_similar(rows: Iterable[TextRow]) -> list[Finding]:
+    """Return findings about labels that differ only in the way they are written, in one file or in several."""
+    first: dict[str, TextRow] = {}
+    for row in rows:
+        for label in labels_of(row):
+            first.setdefault(label, row)
+    findings, spellings = [], dict[str, str]()
+    for label, row in first.items():
+        other = spellings.setdefault(skeleton(label), label)
+        if other != label:
+            where = f"{other!r} in {place(first[other], row)}"
+            message = f"the label {label!r} and {where} differ only in the way they are written; they are two classes"
+            findings.append(finding_at(row, message))
+    return findings
 
 
 def check_pairs(train: LabeledData[TextRow], validation: LabeledData[TextRow]) -> list[Finding]:
@@ -169,5 +187,5 @@ def _check_validation(known: Collection[str], validation: LabeledData[TextRow]) 
         findings.append(finding_at(found[0], message))
     found_labels = {label for row in validation.rows for label in labels_of(row)}
     if len(found_labels) == 1 and len(known) > 1:
-        findings.append(Finding(validation.name, None, f"all rows have the label {next(iter(found_labels))!r}"))
+        findings.append(Finding(validation.name, None, f"all validation rows have the label {next(iter(found_labels))!r}"))
     return findings

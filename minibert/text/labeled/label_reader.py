@@ -6,13 +6,22 @@ from typing import Any
 
 from minibert.text.columns import Record
 from minibert.text.labeled.finding_log import FindingLog
-from minibert.text.labeled.label_values import Label, LabelError, label_of, number, skeleton, tidy, whole_number
+from minibert.text.labeled.label_values import (
+    LIST_AS_TEXT,
+    Label,
+    LabelError,
+    label_of,
+    may_be_missing,
+    number,
+    tidy,
+    whole_number,
+)
 from minibert.text.labeled.options import TableColumns
 from minibert.text.labeled.text_rows import TextRow
 
-MISSING = frozenset({"na", "n/a", "nan", "none", "null", "-", "?"})
-"""Labels, in lower case, that stand for a missing label in some files."""
 OTHER_SEPARATORS = ",;|"
+WEAK_SEPARATORS = " /+&"
+"""Characters that separate labels, or are in the name of one."""
 
 
 class LabelReader:
@@ -51,6 +60,10 @@ class LabelReader:
 
     def _read(self, value: Any, column: str, line: int) -> Label:
         label = label_of(value, self.class_names[column])
+        if isinstance(value, str) and LIST_AS_TEXT.fullmatch(value.strip()):
+            separator = self.options.label_separator
+            advice = f"write its labels with {separator!r} between them and give --multi-label, or save it as a list in JSONL"
+            raise LabelError(f"has the label {value[:60]!r}, a list that is written as text; {advice}")
         if self.multi_label and isinstance(value, str):
             return self._split(value, line)
         if isinstance(label, tuple):
@@ -89,7 +102,7 @@ class LabelReader:
                     self.log.error(row.line, f"has the label {label!r}, which has no name in --label-names")
         self._check_separator(rows)
         rows = self._rename(rows, names, "")
-        self._check_spelling(rows)
+        self._check_names(rows)
         return rows
 
     def _rename(self, rows: Sequence[TextRow], names: Mapping[str, str], message: str) -> list[TextRow]:
@@ -120,33 +133,25 @@ class LabelReader:
         """Find labels of several classes that were not separated."""
         if not self.multi_label or any(len(labels_of(row)) > 1 for row in rows):
             return
+        known = {label for row in rows for label in labels_of(row)}
         for row in rows:
             for label in labels_of(row):
-                if found := next((mark for mark in OTHER_SEPARATORS if mark in label), None):
+                several = (mark for mark in WEAK_SEPARATORS if mark in label and known.issuperset(label.split(mark)))
+                if found := next((mark for mark in OTHER_SEPARATORS if mark in label), next(several, None)):
                     advice = f"if these are several labels, give --label-separator {found!r}"
                     self.log.error(row.line, f"has the label {label!r}, and no text has several; {advice}")
                     return
 
-    def _check_spelling(self, rows: Sequence[TextRow]) -> None:
-        """Find labels that may stand for a missing one, and labels that differ only in case, width or blanks."""
-        first_lines: dict[str, TextRow] = {}
+    def _check_names(self, rows: Sequence[TextRow]) -> None:
+        """Find labels that may stand for a missing one, and labels with quotation marks."""
+        counts_from_0 = {"-1", "0"} <= {label for row in rows for label in labels_of(row)}
         for row in rows:
             for label in labels_of(row):
-                first_lines.setdefault(label, row)
-                if label.lower() in MISSING:
+                if may_be_missing(label) or (counts_from_0 and label == "-1"):
                     advice = "if it stands for a missing label, delete the row"
-                    self.log.oddity(row.line, f"the label {label!r} is a class like others; {advice}")
+                    self.log.oddity(row.line, f"the label {label!r} is read as it is; {advice}")
                 if label[:1] == label[-1:] == '"':
                     self.log.oddity(row.line, f"the label {label!r} contains quotation marks; save a file with quoting as CSV")
-        spellings: dict[str, str] = {}
-        for label, row in first_lines.items():
-            other = spellings.setdefault(skeleton(label), label)
-            if other != label:
-                line = f"{row.unit} {first_lines[other].line}"
-                message = (
-                    f"the label {label!r} and {other!r} in {line} differ only in case, width or blanks; they are two classes"
-                )
-                self.log.oddity(row.line, message)
 
 
 def labels_of(row: TextRow) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from minibert.text.columns import SURROGATE
@@ -13,8 +14,16 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORE
 NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 WHOLE_NUMBER = re.compile(r"\+?(0|-?[1-9][0-9]*)(\.0*)?")
 """A whole number, possibly written with a decimal point. Numbers that begin with 0, such as 007, are names."""
-OUTER_BLANKS = re.compile(r"\A[\s\0\xad\u200b-\u200f\u2060\ufeff]+|[\s\0\xad\u200b-\u200f\u2060\ufeff]+\Z")
-"""Blanks and characters without a shape at the ends of a label."""
+SHAPELESS = re.compile(r"[\0\xad\u200b\u200e\u200f\u2060\ufeff]|\A[\u200c\u200d]+|[\u200c\u200d]+\Z")
+"""Characters without a shape. Joiners (U+200C and U+200D) have a meaning between letters."""
+SIGNS = str.maketrans("\u2212\uff0d\ufe63\uff0b\uff0e\u066b", "---+..")
+"""Signs and decimal points of numbers that are not those of ASCII."""
+LIST_AS_TEXT = re.compile(r"""\[\s*(|(['"]).*\2|[0-9., ]+)\s*\]|\{\s*(['"]).*\3\s*\}""", re.DOTALL)
+"""A list as Python and JSON write it, such as ['a', 'b']."""
+MISSING = frozenset(
+    ("na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "none", "null", "nil", "undefined", "missing", "-", "--", "?")
+)
+"""Labels, in lower case, that stand for a missing label in some files."""
 
 Label = str | tuple[str, ...] | None
 """The label of a text; the labels of one that can have several; None for a missing label."""
@@ -61,12 +70,25 @@ def label_of(value: Any, class_names: Sequence[str] | None = None) -> Label:
 
 
 def tidy(label: str) -> str:
-    """Remove blanks at the ends of a label, and write characters with accents in Unicode's composed form (NFC).
+    """Write a label without invisible differences: blanks at its ends are removed, other white space becomes one space,
+    characters with accents have Unicode's composed form (NFC), and numbers have the digits of ASCII.
 
-    >>> tidy("\\ufeff e\\u0301te\\u0301\\xa0")
-    'été'
+    >>> tidy("\\ufeff tre\\u0300s \\xa0bien "), tidy("\\u2212\\uff14.\\uff12")
+    ('très bien', '-4.2')
     """
-    return unicodedata.normalize("NFC", OUTER_BLANKS.sub("", label))
+    text = unicodedata.normalize("NFC", " ".join(SHAPELESS.sub("", label).split()))
+    in_ascii = "".join(str(unicodedata.decimal(each, each)) for each in text.translate(SIGNS))
+    return in_ascii if NUMBER.fullmatch(in_ascii) else text
+
+
+def may_be_missing(label: str) -> bool:
+    """Return True for a label that stands for a missing one in some files, and for a number that is not finite.
+
+    >>> may_be_missing("NaN"), may_be_missing("-inf"), may_be_missing("0")
+    (True, True, False)
+    """
+    is_infinite = NUMBER.fullmatch(label) is not None and number(label) is None
+    return label.lower() in MISSING or is_infinite or NOT_FINITE.fullmatch(label) is not None
 
 
 def whole_number(label: str) -> str:
@@ -82,12 +104,17 @@ def number(label: Label) -> float | None:
 
 
 def skeleton(label: str) -> str:
-    """Return what labels that look alike have in common: without case, width (NFKC) and blanks.
+    """Return what labels that look alike have in common: without case, width (NFKC), blanks and hyphens between letters.
+    Equal numbers look alike, too; true is 1, and false is 0.
 
-    >>> skeleton("Not Entailed") == skeleton("not-entailed"), skeleton("Not Entailed") == skeleton("not entailed ")
-    (False, True)
+    >>> skeleton("Not Entailed") == skeleton("not_entailed"), skeleton("01") == skeleton("1.0"), skeleton("-1") == skeleton("1")
+    (True, True, False)
     """
-    return re.sub(r"\s", "", unicodedata.normalize("NFKC", label).casefold())
+    if number(label) is not None:
+        return str(Fraction(label))
+    plain = unicodedata.normalize("NFKC", label).casefold()
+    letters = re.sub(r"\s|(?<=[^\W\d_])[-_](?=[^\W\d_])", "", plain)
+    return {"false": "0", "true": "1"}.get(letters, letters)
 
 
 def comparable(label: Label) -> Label:

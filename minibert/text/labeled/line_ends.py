@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from minibert.text.columns import BYTE_ORDER_MARK
+from minibert.text.columns import without_mark
 from minibert.text.file_formats import numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
 
@@ -19,7 +19,7 @@ def check_line_ends(path: Path, log: FindingLog) -> None:
     """Add findings about the line ends and byte-order marks of a text file. Its rows are read without them."""
     first_lines: dict[str, int] = {}
     for number, line in numbered_lines(path, raw=True):
-        if line.startswith(BYTE_ORDER_MARK):
+        if without_mark(line) != line:
             log.repair(number, "begins with a byte-order mark; it was removed")
         first_lines.setdefault(next((end for end in LINE_ENDS if line.endswith(end)), ""), number)
     for end, number in first_lines.items():

@@ -10,7 +10,7 @@ from minibert.text.labeled.column_roles import listed
 from minibert.text.labeled.duplicates import finding_at
 from minibert.text.labeled.findings import Finding
 from minibert.text.labeled.label_reader import OTHER_SEPARATORS
-from minibert.text.labeled.label_values import number
+from minibert.text.labeled.label_values import may_be_missing, number
 from minibert.text.labeled.text_rows import TextRow
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
@@ -21,7 +21,7 @@ DESCRIPTIONS: dict[ProblemType, str] = {
 }
 MANY_CLASSES = 20
 """Number of classes from which it is unusual that most have a single text."""
-FRACTION_WITH_UNIT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*[^0-9.,]+")
+FRACTION_WITH_UNIT = re.compile(r"[^0-9.,]*[0-9]+([.,][0-9]+)?\s*(/\s*[0-9]+|[^0-9.,]*)")
 NUMBERS_WITH_COMMAS = re.compile(r"[+-]?[0-9]+(,[0-9]+)*")
 BY_NAME = "for classes, write labels that are not numbers"
 
@@ -48,11 +48,12 @@ def infer_problem(rows: Sequence[TextRow], given: ProblemType | None = None, giv
     labeled = [row for row in rows if row.label is not None]
     numbers = [row for row in labeled if number(row.label) is not None]
     fractions = [row for row in numbers if not str(row.label).lstrip("+-").isdigit()]
+    others = [row for row in labeled if number(row.label) is None and not may_be_missing(str(row.label))]
     if given is not None:
         inferred, reason = given, given_by
     elif any(isinstance(row.label, tuple) for row in labeled):
         inferred, reason = "multi_label_classification", "labels are lists"
-    elif fractions and len(numbers) > len(labeled) / 2:
+    elif fractions and len(numbers) > len(others):
         example = f"{fractions[0].label!r} in {fractions[0].unit} {fractions[0].line}"
         inferred, reason = "regression", f"labels are numbers with a fraction, such as {example}"
     else:
@@ -89,9 +90,15 @@ def _check_classes(rows: Sequence[TextRow], inferred: ProblemType, is_given: boo
         row = next(row for row in rows if "," in str(row.label))
         choices = "for several labels, give --multi-label; for numbers, write a decimal point"
         findings.append(finding_at(row, f"has the label {row.label!r}; {choices}; {BY_NAME}", is_error=True))
-    if any(re.search("[.,]", label) for label in counts) and all(map(FRACTION_WITH_UNIT.fullmatch, counts)):
+    names = [row for row in rows if number(row.label) is None]
+    has_fraction = any(re.search("[.,]", label) for label in counts)
+    if names and has_fraction and all(map(FRACTION_WITH_UNIT.fullmatch, counts)) and not findings:
         advice = "if the labels are scores, write only the numbers, and give --regression"
         findings.append(finding_at(rows[0], f"has the label {rows[0].label!r}; {advice}"))
+    if 0 < len(names) < len(rows) and not findings:
+        row = names[0] if names[0] is not rows[0] else next(row for row in rows if number(row.label) is not None)
+        message = "some labels are numbers and others are not; check that all rows have the same kind of label"
+        findings.append(finding_at(row, f"has the label {row.label!r}: {message}"))
     for row in rows:
         parts = re.split(f"[{OTHER_SEPARATORS}]", str(row.label))
         if parts[1:] and all(part.strip() in counts for part in parts) and not findings:

@@ -103,7 +103,7 @@ class Repair:
         with open_parquet(self.table.path) as file:
             table = file.read()
         records = [*self.records()]
-        table = table.take([record.line - 1 for record, _ in records])
+        table = table.take(pyarrow.array([record.line - 1 for record, _ in records], pyarrow.int64()))
         changed = {column for _, changes in records for column in changes}
         for column in changed:
             values = [changes.get(column, self._as_text(record.values[column], column)) for record, changes in records]

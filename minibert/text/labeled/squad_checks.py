@@ -9,6 +9,7 @@ from minibert.text.columns import SURROGATE
 from minibert.text.labeled.answer_places import find_answer, shorten
 from minibert.text.labeled.findings import Finding
 from minibert.text.labeled.located_json import Lines, LocatedList, LocatedObject
+from minibert.text.labeled.text_faults import SHAPE
 
 TRUTH_VALUES = {True: True, False: False, "true": True, "false": False}
 """Values of `is_impossible`. 1 and 0 are equal to True and False."""
@@ -145,7 +146,7 @@ class SquadChecks:
             self._report(fields, name, f"{owner} has no {name!r}; {_describe_names(fields)}")
         elif not isinstance(value, str):
             self._report(fields, name, f"{name!r} of {owner} is not text but {_as_json(value)}")
-        elif not value.strip():
+        elif not SHAPE.search(value):
             self._report(fields, name, f"{name!r} of {owner} is empty: write it, or delete the question")
         elif half := SURROGATE.search(value):
             self._report(fields, name, f"{name!r} of {owner} contains \\u{ord(half[0]):x}, half a surrogate pair: remove it")

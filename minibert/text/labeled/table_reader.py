@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from minibert.text.columns import BYTE_ORDER_MARK, Record, Table, TextTable, TsvTable, text_fault
+from minibert.text.columns import BYTE_ORDER_MARK, CsvTable, Record, Table, TextTable, TsvTable, text_fault
 from minibert.text.labeled.column_roles import find_roles, header_kind
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.findings import LabeledDataError
@@ -91,6 +91,9 @@ class TableReader:
             self.log.repair(record.line, f"the {column!r} begins with a byte-order mark; it was removed")
         for message in oddities(text, isinstance(self.table, TsvTable)):
             self.log.oddity(record.line, message)
+        if isinstance(self.table, CsvTable) and len(record.values) > 1 and self.table.contains_rows(text):
+            advice = "if they are rows, a quotation mark is missing, or must be written twice"
+            self.log.oddity(record.line, f"the text has several lines that look like rows; {advice}")
         return text
 
 

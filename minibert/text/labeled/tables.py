@@ -11,6 +11,7 @@ from minibert.text.file_formats import extension
 from minibert.text.labeled.dataset_table import DatasetTable
 from minibert.text.labeled.duplicates import find_duplicates, text_key
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
+from minibert.text.labeled.label_names import find_similar
 from minibert.text.labeled.label_values import comparable
 from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.table_reader import TableReader
@@ -46,7 +47,7 @@ def read_table(
     rows = [row for reader in readers for row in reader.read()]
     findings = [finding for reader in readers for finding in reader.log.findings]
     if is_labeled:
-        findings += find_duplicates(rows, row_key, lambda row: comparable(row.label))
+        findings += [*find_similar(rows), *find_duplicates(rows, row_key, lambda row: comparable(row.label))]
     content = json.dumps([(row.text, row.pair, row.label) for row in rows])
     return LabeledData(
         rows,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from minibert.text.labeled.label_values import tidy
 from minibert.text.labeled.tag_schemes import OUTSIDE
 
 PREFIXED = re.compile(r"([BIESMLUW])(?:([-_/|:])(.+))?", re.IGNORECASE)
@@ -43,14 +44,14 @@ def read_spellings(tags: Iterable[str]) -> Spellings:
     >>> read_spellings(["O", "PER"]).meanings["PER"]
     Spelling(tag='I-PER', problem='')
     """
-    cleaned = {tag: HYPHENS.sub("-", tag.strip()) for tag in dict.fromkeys(tags)}
+    cleaned = {tag: HYPHENS.sub("-", tidy(tag)) for tag in dict.fromkeys(tags)}
     if len({*cleaned.values()}) > 1 and all(tag.isdecimal() for tag in cleaned.values()):
         numbers = ", ".join(sorted(cleaned.values(), key=int)[:5])
         problem = f"the tags are numbers ({numbers}), and their names are not known; give them: --tag-names O,B-PER,I-PER"
         return Spellings(dict.fromkeys(cleaned, Spelling(None, problem)), has_prefixes=True, problem=problem)
     typed = {tag for tag in cleaned.values() if tag and tag != OUTSIDE and tag not in OUTSIDE_VARIANTS}
     is_suffixed = bool(typed) and all(map(SUFFIXED.fullmatch, typed)) and not all(map(PREFIXED.fullmatch, typed))
-    has_prefixes = is_suffixed or any(map(re.compile("[BIES]-.").match, typed)) or all(map(PREFIXED.fullmatch, typed))
+    has_prefixes = is_suffixed or any(map(re.compile("[BIES]-").match, typed)) or all(map(PREFIXED.fullmatch, typed))
     meanings = {tag: _spelling(tag, text, has_prefixes, is_suffixed) for tag, text in cleaned.items()}
     return Spellings(meanings, has_prefixes)
 

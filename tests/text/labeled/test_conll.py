@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -51,6 +52,9 @@ REPAIRED = {
     "byte-order mark before a blank line": ("\ufeff\n" + GOOD, 1, "begins with a byte-order mark"),
     "byte-order mark of a joined file": (GOOD.replace("Peter", "\ufeffPeter"), 4, "begins with a byte-order mark"),
     "byte-order mark before a boundary": ("\ufeff-DOCSTART- X O\n\n" + GOOD, 1, "begins with a byte-order mark"),
+    "byte-order mark read as cp1252": ("\u00ef\u00bb\u00bf" + GOOD, 1, "begins with a byte-order mark"),
+    "boundary after a misread mark": ("\u00ef\u00bb\u00bf-DOCSTART- X O\n\n" + GOOD, 1, "begins with a byte-order mark"),
+    "tag with a zero-width space": (GOOD.replace("O\n", "O\u200b\n"), 2, "is read as 'O'"),
     "byte-order mark and CR LF": ("\ufeff" + GOOD.replace("\n", "\r\n"), 1, "ends with CR LF"),
     "no final newline": (GOOD.removesuffix("\n"), 5, "is the last line and has no end"),
     "blank line of spaces": (GOOD.replace("\n\n", "\n  \n"), 3, "contains only blanks"),
@@ -96,6 +100,8 @@ SAME = {
     "one tab among spaces": GOOD.replace("EU NNP B", "EU NNP\tB"),
     "spaces at the ends of lines": GOOD.replace("\n", "  \n").replace("  \n  \n", "  \n\n"),
     "spaces at the starts of lines": "  " + GOOD.replace("\nB", "\n  B"),
+    "boundaries at both ends of a document": "-DOCSTART- O\n\n" + GOOD + "\n-DOCEND- O\n",
+    "a space and a tab at the ends of lines": GOOD.replace("O\n", "O \t\n"),
     "tabs at the ends of lines": GOOD.replace(" ", "\t").replace("O\n", "O\t\n"),
 }
 
@@ -122,6 +128,13 @@ ERRORS = {
         1,
         "the tags are numbers (0, 1, 2, 3)",
     ),
+    "prefixes without types": (re.sub("-[A-Z]+", "-", GOOD), 1, "the tag 'B-' has no type"),
+    "tags in the first column": (
+        re.sub(r"(?m)^(\S+) (\S+) (\S+)$", r"\3 \2 \1", GOOD),
+        1,
+        "give --tag-column 1 --word-column 2",
+    ),
+    "tags in the middle": (re.sub(r"(?m)^(\S+) (\S+) (\S+)$", r"\1 \3 \2", GOOD), 1, "give --tag-column 2"),
     "brackets": ("EU NNP (ORG*)\nrejects VBZ *\n\nPeter NNP (PER*\nBlackburn NNP *)\n", 1, "in brackets"),
     "commas": (GOOD.replace(" ", ","), 1, "They seem to be separated by ','"),
     "semicolons": (GOOD.replace(" ", ";"), 1, "They seem to be separated by ';'"),

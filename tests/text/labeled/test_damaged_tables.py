@@ -49,21 +49,33 @@ def damaged_rows() -> Iterator[Damaged]:
         ("empty label", ["fine", ""], "has no label in the column 'label'", None),
         ("blank label", ["fine", " \u00a0 "], "has no label in the column 'label'", None),
         ("invisible label", ["fine", "\u200b"], "has no label in the column 'label'", None),
-        ("label NA", ["fine", "NA"], "the label 'NA' is a class like others", ["fine", "NA"]),
-        ("label None", ["fine", "None"], "the label 'None' is a class like others", ["fine", "None"]),
-        ("label null", ["fine", "null"], "the label 'null' is a class like others", ["fine", "null"]),
-        ("label nan", ["fine", "nan"], "the label 'nan' is a class like others", ["fine", "nan"]),
-        ("label -", ["fine", "-"], "the label '-' is a class like others", ["fine", "-"]),
+        ("label NA", ["fine", "NA"], "the label 'NA' is read as it is", ["fine", "NA"]),
+        ("label None", ["fine", "None"], "the label 'None' is read as it is", ["fine", "None"]),
+        ("label null", ["fine", "null"], "the label 'null' is read as it is", ["fine", "null"]),
+        ("label nan", ["fine", "nan"], "the label 'nan' is read as it is", ["fine", "nan"]),
+        ("label -", ["fine", "-"], "the label '-' is read as it is", ["fine", "-"]),
         ("label in quotation marks", ["fine", '"pos"'], "contains quotation marks", ["fine", '"pos"']),
         ("label with blanks", ["fine", " pos  "], "the label ' pos  ' is read as 'pos'", ["fine", "pos"]),
         ("label with no-break space", ["fine", "pos\u00a0"], r"the label 'pos\\xa0' is read as 'pos'", ["fine", "pos"]),
         ("label with byte-order mark", ["fine", "\ufeffpos"], r"the label '\\ufeffpos' is read as 'pos'", ["fine", "pos"]),
         ("label with zero-width space", ["fine", "pos\u200b"], r"is read as 'pos'", ["fine", "pos"]),
         ("label with NUL", ["fine", "pos\0"], r"is read as 'pos'", ["fine", "pos"]),
+        ("label with an inner no-break space", ["fine", "very\u00a0 good"], "is read as 'very good'", ["fine", "very good"]),
+        ("label with a soft hyphen", ["fine", "po\u00ads"], "is read as 'pos'", ["fine", "pos"]),
+        ("label with an inner zero-width space", ["fine", "p\u200bos"], "is read as 'pos'", ["fine", "pos"]),
+        ("label in Arabic digits", ["fine", "\u0664\u066b\u0662"], "is read as '4.2'", ["fine", "4.2"]),
+        ("label in wide digits", ["fine", "\uff11\uff10"], "is read as '10'", ["fine", "10"]),
+        ("label with a minus sign", ["fine", "\u22121"], "is read as '-1'", ["fine", "-1"]),
+        ("label inf", ["fine", "inf"], "the label 'inf' is read as it is", ["fine", "inf"]),
+        ("label 1e999", ["fine", "1e999"], "the label '1e999' is read as it is", ["fine", "1e999"]),
+        ("label <NA>", ["fine", "<NA>"], "the label '<NA>' is read as it is", ["fine", "<NA>"]),
+        ("list of Python as label", ["fine", "['pos', 'neg']"], "a list that is written as text", None),
+        ("list of JSON as label", ["fine", '["pos"]'], "a list that is written as text", None),
+        ("empty list as label", ["fine", "[]"], "a list that is written as text", None),
         ("decomposed label", ["fine", decomposed], "is read as 'café'", ["fine", composed]),
-        ("label in other case", ["fine", "Pos"], "the label 'Pos' and 'pos' in .* differ only in case", ["fine", "Pos"]),
-        ("wide label", ["fine", "ｐｏｓ"], "differ only in case, width", ["fine", "ｐｏｓ"]),
-        ("label with inner blank", ["fine", "p os"], "differ only in case, width or blanks", ["fine", "p os"]),
+        ("label in other case", ["fine", "Pos"], "the label 'Pos' and 'pos' in .* differ only in the way", ["fine", "Pos"]),
+        ("wide label", ["fine", "ｐｏｓ"], "differ only in the way", ["fine", "ｐｏｓ"]),
+        ("label with inner blank", ["fine", "p os"], "differ only in the way", ["fine", "p os"]),
         ("empty text", ["", "pos"], "the text is empty", ["", "pos"]),
         ("blank text", ["  \u3000", "pos"], "the text is empty", ["  \u3000", "pos"]),
         ("text of byte-order marks", ["x\ufeff", "pos"], "", ["x\ufeff", "pos"]),
@@ -80,6 +92,7 @@ def damaged_rows() -> Iterator[Damaged]:
         ("emoji", ["\U0001f600\ufe0f", "pos"], "", ["\U0001f600\ufe0f", "pos"]),
         ("a header", ["text", "label"], "is a header and not a row", []),
         ("a header in capitals", [" TEXT", "Label "], "is a header and not a row", []),
+        ("a header in quotation marks", ['"text"', '"label"'], "is a header and not a row", []),
         ("another header", ["sentence", "class"], "is a header and not a row", []),
         ("the same row twice", ROWS[0], "has the text and the label of", ROWS[0]),
         ("the same row, other blanks", ["a  good film ", "pos"], "has the text and the label of", ["a  good film ", "pos"]),
@@ -173,6 +186,14 @@ def damaged_lines() -> Iterator[Damaged]:
     for what, line, message, rows, is_error in (
         ("unclosed quotation mark", '"fine,pos\n', "the row that begins here is not CSV", [ROWS[0], ROWS[3]], True),
         ("text after a quotation mark", '"fine" one,pos\n', "the row that begins here is not CSV", ROWS, True),
+        ("line break in a label", 'fine,"p\nos"\n', "is read as 'p os'", [*ROWS[:1], ["fine", "p os"], *ROWS[1:]], False),
+        (
+            "rows in a cell",
+            '"fine,pos\nbad,neg\nnot 12",neg\n',
+            "several lines that look like rows",
+            [ROWS[0], ["fine,pos\nbad,neg\nnot 12", "neg"], *ROWS[1:]],
+            False,
+        ),
         ("line break in a cell", '"fine\none",pos\n', "", [ROWS[0], ["fine\none", "pos"], *ROWS[1:]], False),
     ):
         content = "".join([*quoted[:2], line, *quoted[2:]]).encode()
@@ -185,6 +206,8 @@ def damaged_lines() -> Iterator[Damaged]:
         lines = content.splitlines(keepends=True)
         yield Damaged("byte-order mark", kind, b"\xef\xbb\xbf" + content, "begins with a byte-order mark", 1, ROWS)
         yield Damaged("two byte-order marks", kind, b"\xef\xbb\xbf" * 2 + content, "begins with a byte-order mark", 1, ROWS)
+        misread = "\ufeff".encode().decode("cp1252").encode()
+        yield Damaged("byte-order mark read as cp1252", kind, misread + content, "begins with a byte-order mark", 1, ROWS)
         joined = content + b"\xef\xbb\xbf" + content
         yield Damaged("joined files", kind, joined, "begins with a byte-order mark", len(lines) + 1, [*ROWS, *ROWS])
         yield Damaged("Windows", kind, content.replace(b"\n", b"\r\n"), r"ends with \\r\\n", 1, ROWS)

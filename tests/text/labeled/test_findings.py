@@ -15,6 +15,13 @@ def test_text_of_a_file_cannot_change_the_display() -> None:
     assert str(Finding("a\x1b[31m.tsv", 1, "label 'x\u2028y'")) == "a\\u001b[31m.tsv, line 1: label 'x\\u2028y'"
 
 
+def test_the_middle_of_a_long_message_is_left_out() -> None:
+    shown = str(Finding("a.tsv", 1, f"the label {'x' * 100_000} is long; choose another column"))
+    assert len(shown) < 700
+    assert shown.startswith("a.tsv, line 1: the label xxx")
+    assert shown.endswith("; choose another column")
+
+
 def test_data_without_errors_is_not_refused() -> None:
     refuse_errors([Finding("a.tsv", 1, "is odd")])
 

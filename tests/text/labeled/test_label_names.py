@@ -106,9 +106,9 @@ def test_classes_without_faults_give_no_findings() -> None:
 def test_one_class_only_is_an_error() -> None:
     [finding] = check_labels(data("a", "a"), data())
     assert finding.is_error
-    assert "all rows have the label 'a'" in finding.message
+    assert "all training rows have the label 'a'" in finding.message
     assert not any(finding.is_error for finding in check_labels(data(("a",), ("a",)), data()))  # none, or a
-    assert messages(data("a", "b", "a", "b"), data("a", "a", name="v.tsv")) == ["v.tsv: all rows have the label 'a'"]
+    assert messages(data("a", "b", "a", "b"), data("a", "a", name="v.tsv")) == ["v.tsv: all validation rows have the label 'a'"]
 
 
 def test_independent_classes_of_which_no_text_has_one_are_an_error() -> None:
@@ -118,7 +118,7 @@ def test_independent_classes_of_which_no_text_has_one_are_an_error() -> None:
 
 
 def test_a_class_with_one_example() -> None:
-    assert messages(data("a", "b", "a"), data()) == ["train.tsv, line 3: is the only text with the label 'b'"]
+    assert messages(data("a", "b", "a"), data()) == ["train.tsv, line 3: is the only training text with the label 'b'"]
     many = messages(data("a", "a", *map(str, range(30))), data())
     assert len(many) == 6
     assert "25 more labels have only one text" in many[-1]

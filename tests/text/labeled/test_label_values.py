@@ -67,4 +67,7 @@ def test_blanks_at_the_ends_and_unicode_forms() -> None:
 
 def test_labels_that_look_alike() -> None:
     assert skeleton("Ｐｏｓ ") == skeleton("pos") == skeleton("P\u00a0os")
-    assert skeleton("pos") != skeleton("po-s")
+    assert skeleton("not_entailment") == skeleton("Not-Entailment") == skeleton("not entailment")
+    assert skeleton("01") == skeleton("1.00") == skeleton("+1") == skeleton("true")
+    assert skeleton("-0") == skeleton("0")
+    assert len({*map(skeleton, ("1", "-1", "12", "1-2", "pos", "neg", "9" * 30, "9" * 29 + "8"))}) == 8

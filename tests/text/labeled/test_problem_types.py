@@ -71,11 +71,28 @@ def test_labels_that_seem_to_be_several(labels: list[str]) -> None:
     assert "--multi-label" in findings[0].message
 
 
-@pytest.mark.parametrize("labels", [["4.5 stars", "3 stars"], ["45.2%", "50%"], ["4,5 °C", "3 °C"]])
+@pytest.mark.parametrize(
+    "labels", [["4.5 stars", "3 stars"], ["45.2%", "50%"], ["4,5 °C", "3 °C"], ["$4.50", "$3"], ["4.5/5", "3/5"]]
+)
 def test_scores_with_units_are_unusual_classes(labels: list[str]) -> None:
     [finding] = infer_problem(rows(labels)).findings
     assert "--regression" in finding.message
     assert not infer_problem(rows(["5 stars", "4 stars"])).findings
+
+
+@pytest.mark.parametrize("missing", ["NaN", "inf", "-Infinity", "1e999", "NA", "#N/A"])
+def test_labels_that_may_be_missing_do_not_decide_the_type(missing: str) -> None:
+    """Three of five labels are no numbers, and each is an error."""
+    inferred = infer_problem(rows(["4.5", missing, missing, missing, "3.25"]))
+    assert inferred.problem_type == NUMBER
+    assert [finding.line for finding in inferred.findings if finding.is_error] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("labels", [["pos", "neg", "1", "0"], ["1", "0", "true", "false"]])
+def test_numbers_among_names_are_unusual_classes(labels: list[str]) -> None:
+    [finding] = infer_problem(rows(labels)).findings
+    assert (finding.line, finding.is_error) == (4, False)
+    assert "some labels are numbers and others are not" in finding.message
 
 
 def test_scores_that_are_all_equal_are_unusual() -> None:

@@ -96,6 +96,11 @@ def test_class_names_in_the_schema_of_parquet_stay(tmp_path: Path) -> None:
     assert parquet.read_table(copy)["label"].to_pylist() == [1, 0]
 
 
+def test_parquet_without_rows(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"text": [], "label": []}), tmp_path / "data.parquet")
+    assert parquet.read_table(repair(tmp_path / "data.parquet")).column_names == ["text", "label"]
+
+
 def test_other_columns_of_parquet_stay(tmp_path: Path) -> None:
     rows = pyarrow.table({"text": ["x", "y"], "label": ["a ", None], "when": pyarrow.array([1, 2], pyarrow.timestamp("ms"))})
     parquet.write_table(rows, tmp_path / "data.parquet")

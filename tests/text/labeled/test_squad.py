@@ -112,6 +112,10 @@ UNUSABLE = {
     "is_impossible unreadable": (with_answer({"text": "Ada", "answer_start": 0}, is_impossible="maybe"), "write true or false"),
     "is_impossible a list": (with_answer({"text": "Ada", "answer_start": 0}, is_impossible=[]), "write true or false"),
     "empty question": (with_answer({"text": "Ada", "answer_start": 0}, question=" "), "'question' of question 'b' is empty"),
+    "invisible question": (
+        with_answer({"text": "Ada", "answer_start": 0}, question="\u200b"),
+        "'question' of question 'b' is empty",
+    ),
     "null question": (with_answer({"text": "Ada", "answer_start": 0}, question=None), "has no 'question'; it has"),
     "question as a number": (with_answer({"text": "Ada", "answer_start": 0}, question=3), "is not text but 3"),
     "half a surrogate pair": (with_answer({"text": "Ada", "answer_start": 0}, question="\ud83d"), "half a surrogate pair"),

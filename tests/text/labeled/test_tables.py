@@ -100,6 +100,9 @@ def test_labels_with_another_separator_are_an_error(tmp_path: Path) -> None:
     [error] = data.errors
     assert error.line == 2
     assert "--label-separator '|'" in error.message
+    [error] = read(write(tmp_path, ".tsv", [["x", "a b"], ["y", "a"], ["z", "b"]]), multi_label=True).errors
+    assert "--label-separator ' '" in error.message
+    assert not read(write(tmp_path, ".tsv", [["x", "a b"], ["y", "a"], ["z", "c"]]), multi_label=True).errors
 
 
 def test_a_column_for_each_class(tmp_path: Path) -> None:
@@ -129,6 +132,23 @@ def test_several_files(tmp_path: Path) -> None:
     assert [(finding.file, finding.line) for finding in data.findings] == [(str(second), 3), (str(second), 2)]
     assert data.name == f"{first}, {second}"
     assert len(data.notes) == 2
+
+
+def test_labels_that_are_written_alike_in_several_files(tmp_path: Path) -> None:
+    first = write(tmp_path, ".tsv", [["x", "not_good"], ["y", "1"]])
+    second = write(tmp_path, ".jsonl", [["u", "Not Good"], ["v", True], ["w", "01"]])
+    data = read_table(LabeledSource((first, second)))
+    alike = [finding for finding in data.findings if "differ only in the way" in finding.message]
+    assert [(finding.file, finding.line) for finding in alike] == [(str(second), 1), (str(second), 2), (str(second), 3)]
+    assert all(str(first) in finding.message for finding in alike[:2])
+
+
+def test_minus_one_among_numbers_from_0_may_be_a_missing_label(tmp_path: Path) -> None:
+    data = read(write(tmp_path, ".tsv", [["x", "0"], ["y", "1"], ["z", "-1"], ["u", "-1"]]))
+    assert [(finding.line, finding.message) for finding in data.findings] == [
+        (4, "the label '-1' is read as it is; if it stands for a missing label, delete the row (also in line 5)")
+    ]
+    assert not read(write(tmp_path, ".tsv", [["x", "1"], ["y", "-1"]])).findings
 
 
 @pytest.fixture
