@@ -87,7 +87,7 @@ def test_other_objects_show_their_arguments() -> None:
     shown = {
         repr(MaskedLMObjective()): "MaskedLMObjective()",
         repr(PretrainingObjective("sop")): "PretrainingObjective(pairs='sop')",
-        repr(ClassificationObjective()): "ClassificationObjective()",
+        repr(ClassificationObjective("regression")): "ClassificationObjective(problem_type='regression', class_weights=None)",
         repr(TranslationObjective(0.2)): "TranslationObjective(label_smoothing=0.2)",
         repr(Checkpoints(Path("runs") / "x", keep=3)): "Checkpoints('runs/x', keep=3)",
         repr(KeyValueCache()): "KeyValueCache(0 tokens, 0 attention modules)",

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
-from rich.text import Text
 
 from minibert.commands.terminal import say, say_table, styled
 from minibert.printable import printable
@@ -102,7 +101,7 @@ def show_check(check: "Check") -> None:
     differing = sum(each.differs for each in check.differences)
     verdict = styled(f"{differing:,} predictions differ", "red") if differing else styled("same predictions", "green")
     numbers = f" ({check.rows:,} rows; largest difference of logits {check.largest:.1e}, tolerance {check.tolerance:.0e})"
-    say(Text.assemble(f"  {check.name}: ", verdict, numbers))
+    say(styled(f"  {check.name}: ", "") + verdict + numbers)
     for each in check.differences[:MAX_DIFFERENCES]:
         place = f"row {each.row + 1}" if each.line is None else f"line {each.line}"
         text = printable(textwrap.shorten(each.text, MAX_CHARACTERS, placeholder=" …"))

@@ -86,7 +86,9 @@ def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | Non
     try:
         stored = options_from_json(kind, settings.get("options", {}))
     except (ValueError, TypeError, IndexError, InvalidOption) as error:
-        raise UsageError(f"{known.out / SETTINGS_FILE}: its options cannot be used ({error})") from error
+        raise UsageError(
+            f"{known.out / SETTINGS_FILE}: its options cannot be used ({str(error).partition(chr(10))[0]})"
+        ) from error
     return None if stored is None else replace(stored, out=known.out, resume=True, show=0)
 
 

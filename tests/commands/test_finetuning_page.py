@@ -73,10 +73,9 @@ def test_five_commands_lead_from_a_tsv_to_a_model_in_transformers(folder: Path, 
     assert "'label': 'good'" in shown[4]
 
 
-@pytest.mark.parametrize("heading", ["Ways to transfer", "Several runs"])
-def test_other_commands_of_the_page(folder: Path, capsys: pytest.CaptureFixture[str], heading: str) -> None:
-    """They run as they are printed, with two steps of training."""
-    (block,) = blocks("sh", heading)
+def test_several_tasks_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands run as they are printed, with two steps of training."""
+    (block,) = blocks("sh", "Several tasks at once")
     for line in block.splitlines():
         words = shlex.split(line)[1:]
         steps = ["--steps", "2"] if words[0] == "finetune" else []
