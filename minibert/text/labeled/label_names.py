@@ -76,14 +76,17 @@ def labels_to_score(found: Collection[str], stored: Sequence[str]) -> LabelMatch
 
     Labels of the data that the model does not have are not renamed: its predictions for their texts are wrong.
 
-    Raises: LabeledDataError that lists both, if no label of the data is one of the model.
+    Raises: LabeledDataError that lists both, if no label of the data is one of the model, or if both have the same count of
+        numbers, but not the same numbers, such as 1, 2, 3 and 0, 1, 2.
     """
     names = _match(found, stored)
     note = ""
     if not names and not has_names(stored):
         names = {label: f"LABEL_{label}" for label in found if f"LABEL_{label}" in stored}
+        names = names if len(names) == len(found) else {}
         note = f"the model has no names of labels: {_renamed(names)}" if names else ""
-    if not names and found:
+    numbered = all(number(label) is not None for label in (*found, *stored))
+    if found and (not names or (numbered and len(names) < len(found) == len(stored))):
         _refuse_numbers(found, stored)
         raise LabeledDataError(
             f"the labels of the data are {listed(label_order(found))}, and those of the model {listed(stored)}; "

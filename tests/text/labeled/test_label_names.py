@@ -89,6 +89,13 @@ def test_numbers_of_a_model_are_its_names() -> None:
     assert labels_to_train({"2", "1"}, ("0", "1", "2")).labels == ("0", "1", "2")
 
 
+@pytest.mark.parametrize("stored", [("LABEL_0", "LABEL_1", "LABEL_2"), ("0", "1", "2")])
+def test_numbers_from_1_are_not_those_from_0(stored: tuple[str, ...]) -> None:
+    with pytest.raises(LabeledDataError, match="--label-names 1=NAME,2=NAME,3=NAME"):
+        labels_to_score({"1", "2", "3"}, stored)
+    labels_to_score({"1", "2"}, stored)
+
+
 def data(*labels: str | tuple[str, ...], name: str = "train.tsv") -> LabeledData[TextRow]:
     rows = [TextRow(f"text {line}", label=label, line=line, file=name) for line, label in enumerate(labels, start=2)]
     return LabeledData(rows, name=name)
