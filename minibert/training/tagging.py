@@ -1,6 +1,6 @@
 """Fine-tuning for named entities: one tag for each word of a sentence (Devlin et al. 2019, section 5.3)."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,6 +16,7 @@ from torch import Tensor
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, BertForTokenClassification
 from minibert.text.labeled.conll import has_conll_columns
+from minibert.text.labeled.duplicates import finding_at
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
 from minibert.text.labeled.label_names import labels_to_score, labels_to_train
@@ -286,16 +287,14 @@ def _check_labels(data: TaskData[TaggedSentence], tag_set: TagSet) -> list[Findi
     """Find types and tags in the validation data that the model cannot predict, and training data without entities."""
     if data.train.rows and not types_of(data.train.rows):
         return [Finding(data.train.name, None, "has no entities, so there is nothing to learn", is_error=True)]
-    entities = Counter(entity.type for row in data.validation.rows for entity in entities_of(map(parse_tag, _tags(row))))
-    tags = Counter(
-        tag
-        for row in data.validation.rows
-        for tag, number in zip(_tags(row), tag_set.targets(_tags(row)), strict=True)
-        if number == IGNORE_INDEX and parse_tag(tag).type in tag_set.types
-    )
-    missing = {f"entities have the type {name}": entities[name] for name in sorted({*entities} - {*tag_set.types})}
-    missing |= {f"words have the tag {tag}": count for tag, count in sorted(tags.items())}
-    return [
-        Finding(data.validation.name, None, f"{count:,} {what}, which no training data have; they are counted as missed")
-        for what, count in missing.items()
-    ]
+    missing: dict[str, list[TaggedSentence]] = defaultdict(list)
+    for row in data.validation.rows:
+        tags = _tags(row)
+        for entity in entities_of(map(parse_tag, tags)):
+            if entity.type not in tag_set.types:
+                missing[f"entities have the type {entity.type}"].append(row)
+        for tag, number in zip(tags, tag_set.targets(tags), strict=True):
+            if number == IGNORE_INDEX and parse_tag(tag).type in tag_set.types:
+                missing[f"words have the tag {tag}"].append(row)
+    advice = "which no training data have; they are counted as missed; this is the first sentence"
+    return [finding_at(rows[0], f"{len(rows):,} {what}, {advice}") for what, rows in sorted(missing.items())]

@@ -235,11 +235,12 @@ class TestLabels:
             tagging.to_score(other)
 
     def test_types_of_the_validation_data_alone_are_findings(self) -> None:
-        rows = [TaggedSentence(("a", "b", "c", "d"), ("B-NEW", "I-NEW", "B-PER", "I-PER"))] * 2
+        rows = [TaggedSentence(("a", "b", "c", "d"), ("B-NEW", "I-NEW", "B-PER", "I-PER"), 7, "v.txt")] * 2
         inferred = Tagging.from_data(TaskData(self.data.train, LabeledData(rows, name="v.txt")), TagOptions(), CONFIG)
+        missed = "which no training data have; they are counted as missed; this is the first sentence"
         assert [str(finding) for finding in inferred.findings] == [
-            "v.txt: 2 entities have the type NEW, which no training data have; they are counted as missed",
-            "v.txt: 2 words have the tag I-PER, which no training data have; they are counted as missed",
+            f"v.txt, line 7: 2 entities have the type NEW, {missed}",
+            f"v.txt, line 7: 2 words have the tag I-PER, {missed}",
         ]
         assert not inferred.findings[0].is_error
 
