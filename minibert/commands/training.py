@@ -244,7 +244,7 @@ def _draw(job: "Job", task: "Task") -> None:
 
 
 def _say_which_model(finished: "Finished", steps: int, metric: "Column | None") -> None:
-    """Say what has moved, if the run has stopped early, and if the model is not that of the best evaluation."""
+    """Print the parameters that have moved, an early stop, and a choice between the best model and the last one."""
     for line in finished.notes:
         say(f"  {printable(line)}")
     best = finished.best

@@ -52,7 +52,7 @@ class EmbeddingFiles:
     max_length: int | None
     """Maximum number of tokens of a text; None if no file has one."""
     lowercase: bool
-    """Whether texts are lowercased before the tokenizer."""
+    """True if texts are lowercased before the tokenizer."""
     prompt: str
     """Beginning that is added to each text."""
     query_prompt: str

@@ -40,7 +40,7 @@ class Record:
     values: Mapping[str, Any]
     """The values by column. Empty for a blank line, and for a row that cannot be read."""
     fault: str = ""
-    """Why the row cannot be read, and what to do."""
+    """Reason why the row cannot be read, and what to do. Empty for a row that was read."""
     source: str = ""
     r"""The row as it is in the file, with \n as line end. Empty in Parquet."""
 
@@ -49,7 +49,7 @@ class Table(ABC):
     """A file with columns. Its rows can be iterated repeatedly."""
 
     unit: ClassVar[Literal["line", "row"]] = "line"
-    """What the numbers of the records count."""
+    """Unit of the numbers of the records."""
     header_line: int | None = None
     """Line with the names of the columns, in a file that has one."""
 

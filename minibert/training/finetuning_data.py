@@ -42,7 +42,7 @@ class CheckedData:
 
     @property
     def notes(self) -> list[str]:
-        """What was inferred from the data, and why."""
+        """Everything that was inferred from the data, with the reasons."""
         return [*dict.fromkeys([*self.data.train.notes, *self.data.validation.notes]), *self.inferred.notes]
 
 

@@ -53,7 +53,7 @@ def target_weights(labels: Tensor, class_weights: Sequence[float] | None = None)
 
 
 def class_losses(logits: Tensor, labels: Tensor, class_weights: Sequence[float] | None = None) -> LossSum:
-    """Compute the cross-entropy of classes, weighted as `target_weights` says.
+    """Compute the cross-entropy of classes, with the weights of `target_weights`.
 
     Args:
         logits: (..., classes).

@@ -148,8 +148,8 @@ class FineTuningConfig:
     classifier_dropout: float | None = None
     """Dropout before the classifier of the head. None: that of --dropout, or as in the config of the checkpoint."""
     balanced_classes: bool = False
-    """Weight the loss of each class by n / (K n_k) for n texts in K classes, n_k of them in this one, so that rare classes
-    count as much as frequent ones. For tasks with one class per text or word."""
+    """Weight the loss of each class by n / (K n_k) for n texts in K classes, n_k of them in this one. Rare classes then count
+    as much as frequent ones. For tasks with one class per text or word."""
     transfer: TransferConfig = field(default_factory=TransferConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     max_grad_norm: float = 1.0

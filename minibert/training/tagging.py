@@ -250,9 +250,6 @@ class Tagging(TaskType[TaggedSentence]):
         unknown = Counter(name for row in rows for name in types_of([row]) - {*self.tag_set.types})
         return Results(measure_entities(gold, predicted, scheme), outcomes, types, total(counts), unknown, pairs)
 
-    def describe_target(self, row: TaggedSentence) -> str:
-        return " ".join(_tags(row))
-
 
 def types_of(rows: Sequence[TaggedSentence]) -> set[str]:
     """Return the types of the entities in sentences."""

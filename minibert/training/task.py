@@ -1,4 +1,4 @@
-"""The interface of a training task: what `Job` needs to know about pretraining, translation and fine-tuning."""
+"""The interface of a training task, such as pretraining, translation or fine-tuning: the part of it that `Job` uses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable

@@ -55,7 +55,7 @@ class Inferred(Generic[RowT]):
 
     type: "TaskType[RowT]"
     notes: Sequence[str]
-    """Lines that say what was inferred, and why."""
+    """Lines for display about the inferred settings, with the reasons."""
     findings: Sequence[Finding] = ()
     """Faults that only show in the data as a whole, such as a label that is only in the validation data."""
     data: TaskData[RowT] | None = None

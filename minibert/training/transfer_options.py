@@ -15,7 +15,7 @@ class TransferConfig:
     feature_extraction: bool = False
     """Train only the head, and a new pooler: compute the output of the encoder once for every text, and keep it in memory."""
     unfreeze_per_epoch: int | None = None
-    """Gradual unfreezing (Howard and Ruder 2018): the first epoch trains the head and the pooler, and in each later epoch this
+    """Gradual unfreezing (Howard and Ruder 2018): the first epoch trains the head and the pooler. In each later epoch this
     number of layers joins, from the top to the embeddings. The paper uses 1."""
     layer_decay: float = 1.0
     """Factor on the learning rate from each layer to the layer below it, such as 0.95 (Sun et al. 2019). The head, the pooler

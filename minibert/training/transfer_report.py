@@ -15,7 +15,7 @@ from minibert.training.transfer import ENCODER, GradualUnfreezing, Part, Transfe
 
 
 class TransferReport:
-    """What a run says about the parameters that it trains.
+    """Lines that a run prints about the parameters that it trains.
 
     Args:
         transfer: the options, applied to the network before its first step.

@@ -113,7 +113,7 @@ def read_adapter(folder: Path, names: NameTable) -> StoredAdapter:
 
 
 def base_model_of(folder: Path) -> str | None:
-    """Return the folder or hub id of the model that an adapter was trained on, as its settings say."""
+    """Return the folder or hub id of the model that an adapter was trained on, according to its settings."""
     file = _settings_file(folder)
     base = read_json(folder / file).get(BASE_FIELDS[file]) if file else None
     return base if isinstance(base, str) and base else None

@@ -95,7 +95,7 @@ class ColumnRoles:
 
 
 def header_kind(cells: Mapping[str, Any], roles: ColumnRoles, is_first: bool) -> Literal["row", "header", "other order"]:
-    """Return whether a row is a text with its label, or a header, or a header with the columns in another order.
+    """Classify a row: a text with its label, or a header, or a header with the columns in another order.
 
     Args:
         cells: the values of the row by column.

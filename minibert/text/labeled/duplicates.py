@@ -14,7 +14,7 @@ SHARED_LISTED = 5
 
 @runtime_checkable
 class Located(Protocol):
-    """A row that knows where it is from."""
+    """A row with its file, and its line or row there."""
 
     @property
     def file(self) -> str: ...
@@ -26,11 +26,11 @@ class Located(Protocol):
 
 LocatedT = TypeVar("LocatedT", bound=Located)
 Key = Callable[[LocatedT], Hashable]
-"""What equal rows have in common, such as their text without the label."""
+"""Function that returns the same key for equal rows, such as the text without the label."""
 
 
 def text_key(text: str) -> str:
-    """Return what equal texts have in common: they may differ in blanks and in the Unicode form of accents."""
+    """Return a key of a text, equal for texts that differ only in blanks and in the Unicode form of accents."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

@@ -32,13 +32,13 @@ class Finding:
     line: int | None
     """Number of the line, starting at 1. None: the finding concerns the whole file."""
     message: str
-    """What is wrong, and what was done about it or what to do."""
+    """Description of the fault, and what was done about it or what to do."""
     is_error: bool = False
     """True: the row cannot be used, and no training starts. False: it was repaired, or is only unusual."""
     is_repaired: bool = False
     """True: the rows are read without the fault, and written without it by `--write-repaired`."""
     unit: Literal["line", "row"] = "line"
-    """What `line` counts. Data without lines, such as Parquet, has rows, which are counted from 1."""
+    """Unit of `line`. Data without lines, such as Parquet, has rows, which are counted from 1."""
 
     def __str__(self) -> str:
         place = "" if self.line is None else f", {self.unit} {self.line}"
@@ -62,7 +62,7 @@ class LabeledData(Generic[RowT]):
     digest: str = ""
     """Identifier of the contents, such as the SHA-256 of a file. Equal contents have equal digests."""
     notes: list[str] = field(default_factory=list)
-    """What the reader inferred about the data and why, for display: columns, the scheme of tags."""
+    """Properties of the data that the reader inferred, such as its columns, each with the reason, for display."""
 
     @property
     def errors(self) -> list[Finding]:

@@ -40,7 +40,7 @@ class LabelMatch:
     names: Mapping[str, str] = field(default_factory=dict)
     """Labels of the data that are written in another way in the model, with their names in the model."""
     note: str = ""
-    """How they were matched, for display."""
+    """Description of the match, for display; "" for none."""
 
     def rename(self, row: TextRow) -> TextRow:
         """Return a row with the labels of the model."""
@@ -113,7 +113,7 @@ def _refuse_numbers(found: Collection[str], stored: Sequence[str]) -> None:
     if all(number(label) is not None for label in found) and not any(number(label) is not None for label in stored):
         raise LabeledDataError(
             f"the labels of the data are the numbers {listed(label_order(found))}, and those of the checkpoint are names: "
-            f"{listed(stored)}. Which is which is not known; give the name of each number: --label-names {_example(found)}"
+            f"{listed(stored)}. Give the name of each number: --label-names {_example(found)}"
         )
 
 

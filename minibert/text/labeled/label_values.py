@@ -70,8 +70,10 @@ def label_of(value: Any, class_names: Sequence[str] | None = None) -> Label:
 
 
 def tidy(label: str) -> str:
-    """Write a label without invisible differences: blanks at its ends are removed, other white space becomes one space,
-    characters with accents have Unicode's composed form (NFC), and numbers have the digits of ASCII.
+    """Write a label without invisible differences.
+
+    Blanks at its ends are removed, and other white space becomes one space. Characters with accents get Unicode's composed
+    form (NFC), and numbers the digits of ASCII.
 
     >>> tidy("\\ufeff tre\\u0300s \\xa0bien "), tidy("\\u2212\\uff14.\\uff12")
     ('très bien', '-4.2')
@@ -104,7 +106,7 @@ def number(label: Label) -> float | None:
 
 
 def skeleton(label: str) -> str:
-    """Return what labels that look alike have in common: without case, width (NFKC), blanks and hyphens between letters.
+    """Return a key, equal for labels that look alike: without case, width (NFKC), blanks and hyphens between letters.
     Equal numbers look alike, too; true is 1, and false is 0.
 
     >>> skeleton("Not Entailed") == skeleton("not_entailed"), skeleton("01") == skeleton("1.0"), skeleton("-1") == skeleton("1")

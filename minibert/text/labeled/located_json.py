@@ -1,4 +1,4 @@
-"""JSON whose objects know their place in the text, so that a fault in a value can be reported with its line."""
+"""JSON with the positions of its objects and lists in the text, so that a fault in a value is reported with its line."""
 
 import json
 import re

@@ -40,7 +40,7 @@ def single_file(files: Sequence[Path], target: Path) -> Path:
     Raises: LabeledDataError if there is not one file, and for a target that is the file itself or has another format.
     """
     if len(files) != 1:
-        raise LabeledDataError("a repaired copy is made of one file: give one training file, and no dataset")
+        raise LabeledDataError("only one file can be repaired: give one training file, and no dataset")
     [path] = files
     if extension(target) != extension(path):
         raise LabeledDataError(f"{target}: a repaired copy has the format of {path.name}; choose a name with {extension(path)}")

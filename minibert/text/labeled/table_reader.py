@@ -1,4 +1,4 @@
-"""Reading a table of labeled texts: its records become rows, and everything that is unusual in them a finding."""
+"""Reading a table of labeled texts: each record becomes a row, and everything unusual in it a finding."""
 
 from collections.abc import Iterator
 

@@ -59,7 +59,7 @@ def read_table(
 
 
 def row_key(row: TextRow) -> str:
-    """Return what rows with the same text, or the same pair, have in common."""
+    """Return a key of a row, equal for rows with the same text or the same pair."""
     return f"{text_key(row.text)}\t{text_key(row.pair or '')}"
 
 

@@ -33,7 +33,7 @@ class Spellings:
     has_prefixes: bool
     """False for the scheme IO: a tag is only a type, such as PER, and neighboring words of a type are one entity."""
     problem: str = ""
-    """Why no tag has a meaning."""
+    """Reason why no tag has a meaning."""
 
 
 def read_spellings(tags: Iterable[str]) -> Spellings:

@@ -40,7 +40,7 @@ class TaggedSentence:
 
 
 def sentence_key(row: TaggedSentence) -> str:
-    """Return what sentences with the same words have in common."""
+    """Return a key of a sentence, equal for sentences with the same words."""
     return text_key(" ".join(row.words))
 
 

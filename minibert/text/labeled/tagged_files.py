@@ -60,7 +60,7 @@ def write_repaired(source: LabeledSource, target: Path, columns: WordColumns | N
         `read_tagged`; OSError if the copy cannot be written.
     """
     if len(source.files) != 1:
-        raise LabeledDataError("a repaired copy is made of one file: give one training file, and no dataset")
+        raise LabeledDataError("only one file can be repaired: give one training file, and no dataset")
     [path] = source.files
     if TABLES.get(extension(target)) != TABLES.get(extension(path)):
         raise LabeledDataError(f"{target}: a repaired copy has the format of {path.name}; choose a name with {extension(path)}")

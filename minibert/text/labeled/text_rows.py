@@ -27,7 +27,7 @@ class TextRow:
     file: str = ""
     """Path of the file, or name of the dataset."""
     unit: Literal["line", "row"] = "line"
-    """What `line` counts."""
+    """Unit of `line`."""
 
 
 class EncodedText(NamedTuple):

@@ -10,13 +10,11 @@ are valid:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from minibert.text.labeled.tag_schemes import OUTSIDE, SCHEMES, Entity, entities_of, parse_tag
-from minibert.training.metrics.counts import Counts, macro_f1, measure_counts, micro_f1, ratio, total
+from minibert.training.metrics.counts import Counts, macro_f1, measure_counts, micro_f1, ratio
 from minibert.training.metrics.measurement import FloatArray, Measurement
 from minibert.training.records import Column
 
@@ -34,46 +32,8 @@ Sentences = Sequence[Sequence[str]]
 """The tags of each sentence."""
 
 
-class EntityCounts(NamedTuple):
-    """Numbers of entities, and the scores computed from them. A score without entities is 0, as in seqeval."""
-
-    correct: int
-    predicted: int
-    gold: int
-
-    @property
-    def precision(self) -> float:
-        """Share of the predicted entities that are correct."""
-        return self.correct / self.predicted if self.predicted else 0.0
-
-    @property
-    def recall(self) -> float:
-        """Share of the gold entities that are predicted."""
-        return self.correct / self.gold if self.gold else 0.0
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        return 2 * self.correct / (self.predicted + self.gold) if self.predicted + self.gold else 0.0
-
-
-@dataclass(frozen=True)
-class EntityScores:
-    """Entity-level scores of a set of sentences."""
-
-    types: dict[str, EntityCounts]
-    """The counts of each type that is in the gold or the predicted tags, in alphabetical order."""
-    micro: EntityCounts
-    """The counts of all types together. Their F1 is "the" entity F1 of a tagger."""
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean of the F1 of the types."""
-        return sum(counts.f1 for counts in self.types.values()) / len(self.types) if self.types else 0.0
-
-
-def entity_scores(gold: Sentences, predicted: Sentences, strict: bool = False, scheme: str = "BIO") -> EntityScores:
-    """Compare the entities of predicted and gold tags, over all sentences. Equal to seqeval.
+def entity_counts(gold: Sentences, predicted: Sentences, strict: bool = False, scheme: str = "BIO") -> tuple[list[str], Counts]:
+    """Count the entities of predicted and gold tags in each sentence. Equal to seqeval.
 
     Args:
         strict: the definition of an entity; see above.
@@ -81,22 +41,13 @@ def entity_scores(gold: Sentences, predicted: Sentences, strict: bool = False, s
 
     Differs: in its strict mode, seqeval removes hyphens at the ends of a type. It also accepts tags that have no scheme.
 
+    Returns: the types that are in the gold or the predicted tags, in alphabetical order, and the counts (sentences, types).
+
     Raises: ValueError for a tag without a scheme, and if the gold and the predicted tags differ in number.
 
-    >>> scores = entity_scores([["B-PER", "I-PER", "O", "B-LOC"]], [["B-PER", "I-PER", "O", "I-ORG"]])
-    >>> scores.micro, scores.micro.f1
-    (EntityCounts(correct=1, predicted=2, gold=2), 0.5)
-    """
-    types, rows = entity_counts(gold, predicted, strict, scheme)
-    counts = total(rows)
-    by_type = [EntityCounts(*map(int, numbers)) for numbers in zip(*counts, strict=True)]
-    return EntityScores(dict(zip(types, by_type, strict=True)), EntityCounts(*map(int, counts.micro)))
-
-
-def entity_counts(gold: Sentences, predicted: Sentences, strict: bool = False, scheme: str = "BIO") -> tuple[list[str], Counts]:
-    """Count the entities of each sentence. The arguments and errors are those of `entity_scores`.
-
-    Returns: the types of the entities, and the counts by sentence and type.
+    >>> types, counts = entity_counts([["B-PER", "I-PER", "O", "B-LOC"]], [["B-PER", "I-PER", "O", "I-ORG"]])
+    >>> types, counts.correct.tolist(), counts.predicted.tolist(), counts.gold.tolist()
+    (['LOC', 'ORG', 'PER'], [[0.0, 0.0, 1.0]], [[0.0, 1.0, 1.0]], [[1.0, 0.0, 1.0]])
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} sentences have gold tags, but {len(predicted)} have predicted tags")

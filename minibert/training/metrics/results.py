@@ -9,7 +9,7 @@ from minibert.training.metrics.measurement import Measurement
 
 @dataclass(frozen=True)
 class Outcome:
-    """The prediction for one row, and whether it is correct."""
+    """The prediction for one row, and its comparison with the gold label."""
 
     text: str
     """The input, as it is shown: a text, a pair of texts, a sentence, or a question."""
