@@ -109,10 +109,14 @@ def header_kind(cells: Mapping[str, Any], roles: ColumnRoles, is_first: bool) ->
         return "header"
     if len(roles.used) == 1 and not is_first:  # a single word may be a text
         return "row"
-    if all(found[column] in (TEXT_NAMES if column in roles.texts else LABELS) | {column.lower()} for column in roles.used):
-        return "header"
     is_swapped = all(found[column] in (LABELS if column in roles.texts else TEXT_NAMES) for column in roles.used)
-    return "other order" if is_swapped or (len(found) > 1 and sorted(found.values()) == sorted(names)) else "row"
+    if is_swapped or (len(found) > 1 and sorted(found.values()) == sorted(names)):
+        return "other order"
+    if all(found[column] in (TEXT_NAMES if column in roles.texts else LABELS) | {column.lower()} for column in roles.used):
+        own = tuple(map(str.lower, roles.texts))
+        is_reversed = roles.pair is not None and (found[roles.pair], found[roles.text]) in (*PAIRS, own)
+        return "other order" if is_reversed else "header"
+    return "row"
 
 
 def find_roles(names: Sequence[str], options: TableColumns, is_labeled: bool, location: str) -> ColumnRoles:

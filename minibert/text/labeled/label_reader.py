@@ -67,6 +67,10 @@ class LabelReader:
         if self.multi_label and isinstance(value, str):
             return self._split(value, line)
         if isinstance(label, tuple):
+            is_binary = not any(isinstance(each, str) for each in value) and {*label} <= {"0", "1", "false", "true"}
+            if is_binary and len({*label}) < len(label):
+                advice = "write the names of its classes instead"
+                raise LabelError(f"has a list with 0 or 1 for each class: {str(value)[:60]}; {advice}")
             return self._unique([self._tidy(each, line) for each in label], line)
         label = self._tidy(label or "", line)
         if not label:

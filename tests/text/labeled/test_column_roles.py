@@ -142,6 +142,21 @@ def test_headers_between_the_rows(row: dict[str, str | None], kind: str) -> None
     assert header_kind(row, ColumnRoles("text", None, ("label",)), is_first=False) == kind
 
 
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ({"id": "x", "text1": "premise", "text2": "hypothesis", "label": "class"}, "header"),
+        ({"id": "x", "text1": "Hypothesis", "text2": "Premise", "label": "class"}, "other order"),
+        ({"id": "x", "text1": "text2", "text2": "text1", "label": "label"}, "other order"),
+        ({"id": "text2", "text1": "id", "text2": "text1", "label": "label"}, "other order"),
+        ({"id": "x", "text1": "label", "text2": "premise", "label": "hypothesis"}, "row"),
+    ],
+)
+def test_headers_of_pairs_between_the_rows(row: dict[str, str | None], kind: str) -> None:
+    """The texts of a pair have an order."""
+    assert header_kind(row, ColumnRoles("text1", "text2", ("label",)), is_first=False) == kind
+
+
 def test_a_single_word_is_a_header_only_in_the_first_line() -> None:
     assert header_kind({"text": "text"}, ColumnRoles("text"), is_first=False) == "row"
     assert header_kind({"text": "Sentence"}, ColumnRoles("text"), is_first=True) == "header"

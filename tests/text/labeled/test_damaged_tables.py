@@ -137,6 +137,13 @@ def damaged_json() -> Iterator[Damaged]:
         ("label is null", '{"text": "fine", "label": null}', "has no label", None),
         ("label is an object", '{"text": "fine", "label": {"pos": 1}}', "neither text nor a number", None),
         ("label is a list", '{"text": "fine", "label": ["pos"]}', "has a label that is a list, where others are a text", []),
+        ("label is a list of 0 and 1", '{"text": "fine", "label": [0, 1, 0]}', "with 0 or 1 for each class", None),
+        (
+            "label is a list of Boolean values",
+            '{"text": "fine", "label": [true, false, true]}',
+            "with 0 or 1 for each class",
+            None,
+        ),
         ("label is a list of lists", '{"text": "fine", "label": [["pos"]]}', "another list in it", None),
         ("label is a list with null", '{"text": "fine", "label": ["pos", null]}', "a missing one", None),
         ("label is a number", '{"text": "fine", "label": 1}', "has a label that is a number, where others", ["fine", "1"]),
