@@ -38,6 +38,8 @@ MLM_PROBABILITY = 0.15
 """Default probability that a token is selected for masked language modeling (Devlin et al. 2019, section 3.1)."""
 
 
+MIN_LENGTH = 5
+"""Smallest maximum length of fine-tuning: [CLS], a token, [SEP], a token of a second text, [SEP]."""
 MAX_LENGTH = 2**16
 """Largest maximum length. A model has a table with a row for every position."""
 

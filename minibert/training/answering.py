@@ -87,6 +87,9 @@ class Answering(TaskType[Question]):
     """A question has no answer if the score of [CLS] is higher than that of the best answer by more than this. None: every
     question has an answer."""
 
+    def __post_init__(self) -> None:
+        check_windows(self.max_length, self.overlap)
+
     @classmethod
     def read(cls, source: LabeledSource, options: AnswerOptions) -> LabeledData[Question]:
         if source.dataset is None:
@@ -102,7 +105,6 @@ class Answering(TaskType[Question]):
     def from_data(cls, data: TaskData[Question], options: AnswerOptions, start: BertConfig) -> Inferred[Question]:
         max_length = min(options.max_length, start.max_position_embeddings)
         overlap = max_length // 3 if options.overlap is None else options.overlap
-        check_windows(max_length, overlap)
         parts = {"training": data.train.rows, "validation": data.validation.rows}
         unanswerable = {name: sum(row.answers == () for row in rows) for name, rows in parts.items()}
         threshold = 0.0 if any(unanswerable.values()) else None

@@ -35,7 +35,7 @@ from minibert.text.labeled.repair import write_repaired
 from minibert.text.labeled.tables import read_table, row_key
 from minibert.text.labeled.text_rows import TextRow, encode_texts
 from minibert.text.module_families import label_by_module
-from minibert.text.options import Cut
+from minibert.text.options import MIN_LENGTH, Cut
 from minibert.text.splits import split_documents
 from minibert.training.finetuning_options import ClassifyOptions
 from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MATTHEWS, MICRO_F1
@@ -119,6 +119,8 @@ class Classification(TaskType[TextRow]):
     """The class whose F1 is measured. None: the second one of two."""
 
     def __post_init__(self) -> None:
+        if self.max_length < MIN_LENGTH:
+            raise ValueError(f"max_length {self.max_length}: must be at least {MIN_LENGTH}, for tokens of two texts")
         if self.positive_class is not None and self.positive_class not in self.labels:
             raise ValueError(f"the positive class {self.positive_class!r} is not one of {', '.join(self.labels)}")
 

@@ -29,14 +29,16 @@ class CachedBert(Bert):
     Args:
         bert: the encoder. Its embeddings and layers are frozen.
         first_token_only: keep the output of the first token alone, for heads that use the pooler only.
+        keeps_padding: keep the output of the padding, too, for heads that compare all tokens of a row. It does not depend on
+            the number of padding tokens, to which no token attends.
     """
 
-    def __init__(self, bert: Bert, first_token_only: bool) -> None:
+    def __init__(self, bert: Bert, first_token_only: bool, keeps_padding: bool = False) -> None:
         nn.Module.__init__(self)
-        self.config, self.first_token_only = bert.config, first_token_only
+        self.config, self.first_token_only, self.keeps_padding = bert.config, first_token_only, keeps_padding
         self.embeddings, self.layers, self.pooler = bert.embeddings, bert.layers, bert.pooler
         self.features: dict[bytes, Tensor] = {}
-        """Output of the last layer for each text, (tokens, width), by the text's token ids and segments."""
+        """Output of the last layer for each text, (tokens, hidden_size), by the text's token ids and segments."""
 
     def forward(
         self,
@@ -52,16 +54,17 @@ class CachedBert(Bert):
             attention_mask = torch.ones_like(input_ids)
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        keys = text_keys(input_ids, attention_mask, token_type_ids)
-        unknown = {key: position for position, key in enumerate(keys) if key not in self.features}
+        keys, tokens = text_keys(input_ids, attention_mask, token_type_ids), input_ids.shape[1]
+        needed = tokens if self.keeps_padding else 1
+        unknown = {key: position for position, key in enumerate(keys) if len(self.features.get(key, ())) < needed}
         if unknown:
             inputs = (each[[*unknown.values()]] for each in (input_ids, attention_mask, token_type_ids))
             with torch.no_grad(), evaluation_mode(self):
                 computed = super().forward(*inputs).last_hidden_state
             for (key, position), hidden in zip(unknown.items(), computed.cpu(), strict=True):
-                length = 1 if self.first_token_only else int(attention_mask[position].sum())
+                length = 1 if self.first_token_only else max(needed, int(attention_mask[position].sum()))
                 self.features[key] = hidden[:length].clone()
-        hidden = pad_sequence([self.features[key] for key in keys], batch_first=True).to(input_ids.device)
+        hidden = pad_sequence([self.features[key][:tokens] for key in keys], batch_first=True).to(input_ids.device)
         return BertOutput(hidden, None if self.pooler is None else self.pooler(hidden))
 
 
@@ -82,15 +85,17 @@ def cache_features(model: BertWithHead, examples: Sequence[Example], pad_id: int
     """
     if is_sharded(model):
         raise ValueError("--feature-extraction is not for a sharded model: use ddp")
-    tokens = len(examples) if model.pooled else sum(len(example.input_ids) for example in examples)
+    lengths, keeps_padding = [len(example.input_ids) for example in examples], examples[0].shares_padding
+    length = max(lengths) if keeps_padding else 0
+    tokens = len(examples) if model.pooled else sum(max(length, each) for each in lengths)
     size = tokens * model.config.hidden_size * next(model.parameters()).element_size()
     if size > (limit := MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
         raise ValueError(
             f"the features of all texts need {size / 1e9:,.0f} GB, more than {MEMORY_SHARE:.0%} of the memory here "
             f"({limit / 1e9:,.0f} GB): use --freeze encoder, which computes them in every epoch"
         )
-    model.bert = CachedBert(model.bert, model.pooled)
+    model.bert = CachedBert(model.bert, model.pooled, keeps_padding)
     with torch.no_grad():
-        for _, batch in sorted_batches(examples, pad_id, FEATURE_TOKENS):
+        for _, batch in sorted_batches(examples, pad_id, FEATURE_TOKENS, length):
             model.bert(*batch.to(processes.device).inputs)
     return f"The encoder has computed {len(examples):,} texts once. Their features take {size / 1e6:,.1f} MB of memory."

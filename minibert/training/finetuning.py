@@ -219,19 +219,29 @@ def with_dropout(config: BertConfig, dropout: float | None, classifier_dropout: 
 def start_model(checkpoint: Checkpoint, task_type: TaskType[Any], config: FineTuningConfig) -> BertWithHead:
     """Create the network of a task from a checkpoint.
 
-    The head of the checkpoint is used if it is one for the same labels in the same order. Otherwise a new one is initialized.
+    The head of the checkpoint is used if its outputs have the same meaning. Otherwise a new one is initialized.
     """
     network = task_type.network
     stored = network.config_class.from_fields(checkpoint.config, checkpoint.config_file)
-    same_head = stored.id2label == task_type.model_config(stored).id2label
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*newly initialized.*")  # the summary of the run says what is new
         model = checkpoint.load(
             network,
             adjust=lambda stored: with_dropout(task_type.model_config(stored), config.dropout, config.classifier_dropout),
-            drop=() if same_head else network.head_modules,
+            drop=() if same_outputs(stored, task_type.model_config(stored)) else network.head_modules,
         )
     return cast("BertWithHead", model)
+
+
+def same_outputs(stored: BertConfig, wanted: BertConfig) -> bool:
+    """Return True if the outputs of two heads have the same meaning, in the same order.
+
+    The class without a name that a checkpoint calls LABEL_1 is the class "1". A regression has one output, of any name.
+    """
+    if wanted.problem_type == "regression":
+        return stored.num_labels == 1 and stored.problem_type in (None, "regression")
+    unnamed = {number: f"LABEL_{name}" for number, name in wanted.id2label.items()}
+    return stored.id2label in (wanted.id2label, unnamed)
 
 
 class CollectLogits(HeadObjective):

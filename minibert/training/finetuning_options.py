@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from minibert.text.labeled.options import TableColumns, WordColumns, check_windows
-from minibert.text.options import MAX_LENGTH, Cut, InvalidOption
+from minibert.text.options import MAX_LENGTH, MIN_LENGTH, Cut, InvalidOption
 
 
 @dataclass(frozen=True)
@@ -72,5 +72,5 @@ class TagOptions:
 
 def check_max_length(max_length: int) -> None:
     """Check an option. Raises: InvalidOption for a length that leaves no room for two texts, or is larger than any model's."""
-    if not 5 <= max_length <= MAX_LENGTH:
-        raise InvalidOption(f"max_length {max_length}: must be from 5 to {MAX_LENGTH}")
+    if not MIN_LENGTH <= max_length <= MAX_LENGTH:
+        raise InvalidOption(f"max_length {max_length}: must be from {MIN_LENGTH} to {MAX_LENGTH}")

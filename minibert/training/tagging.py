@@ -90,6 +90,9 @@ class Tagging(TaskType[TaggedSentence]):
     class_weights: tuple[float, ...] | None = None
     """Factor on the loss of the words with each tag; None for 1."""
 
+    def __post_init__(self) -> None:
+        check_overlap(self.max_length, self.overlap)
+
     @classmethod
     def read(cls, source: LabeledSource, options: TagOptions) -> LabeledData[TaggedSentence]:
         return read_tagged(source, options.words)
@@ -120,7 +123,6 @@ class Tagging(TaskType[TaggedSentence]):
     def from_data(cls, data: TaskData[TaggedSentence], options: TagOptions, start: BertConfig) -> Inferred[TaggedSentence]:
         max_length = min(options.max_length, start.max_position_embeddings)
         overlap = max_length // 4 if options.overlap is None else options.overlap
-        check_overlap(max_length, overlap)
         stored = TagSet(tuple(start.id2label.values()))
         data = data.map_rows(partial(rename_types, names=_same_types(data.train.rows, stored)))
         found = sorted({OUTSIDE}.union(*map(_tags, data.train.rows)))
@@ -173,7 +175,7 @@ class Tagging(TaskType[TaggedSentence]):
         return TaggingObjective(self.class_weights)
 
     def model_config(self, config: BertConfig) -> BertConfig:
-        return config.with_labels(self.labels)
+        return replace(config.with_labels(self.labels), problem_type=None)
 
     @classmethod
     def of_model(cls, config: BertConfig) -> "Tagging":

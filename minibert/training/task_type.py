@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,11 @@ class TaskType(ABC, Generic[RowT]):
     """Name of the task in run.json, loss term, and all metrics that its runs can have."""
     group_phrase: ClassVar[str] = "are"
     """The verb of a sentence about rows of a `group` that is also in other data: rows … also in the training data."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """Maximum number of tokens of an example. It is a setting of every task."""
 
     @classmethod
     @abstractmethod
@@ -258,7 +263,28 @@ class TaskType(ABC, Generic[RowT]):
     @classmethod
     def from_settings(cls: type[TaskT], settings: Mapping[str, Any]) -> TaskT:
         """Create the task from the settings in task.json. Raises: TypeError or ValueError for settings it does not have."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+        kinds = get_type_hints(cls)
+        for name, value in values.items():
+            if name in kinds and not has_type(value, kinds[name]):
+                raise TypeError(f"{name} cannot be {value!r}")
+        return cls(**values)
+
+
+def has_type(value: object, kind: Any) -> bool:
+    """Return True if a setting has this type: a class, a literal, a tuple of any length, or a union of these.
+
+    >>> has_type((1, 0.5), tuple[float, ...] | None), has_type("1", int), has_type(True, int)
+    (True, False, False)
+    """
+    arguments = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in arguments
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(has_type(each, arguments[0]) for each in value)
+    if arguments:
+        return any(has_type(value, each) for each in arguments)
+    return type(value) in ((int, float) if kind is float else (kind,))
 
 
 def task_types() -> "list[type[TaskType[Any]]]":

@@ -108,4 +108,8 @@ def _stored_task(file: Path, config: BertConfig) -> TaskType[Any]:
     if expected != config.id2label:
         names = [", ".join(map(str, labels.values()))[:200] for labels in (expected, config.id2label)]
         raise ValueError(f"{file}: its classes ({names[0]}) are not those of the model's config ({names[1]})")
+    if (length := task_type.max_length) > (limit := config.max_position_embeddings):
+        raise ValueError(
+            f"{file}: max_length {length:,} is more than the {limit:,} positions (max_position_embeddings) of the model"
+        )
     return task_type

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from minibert.model import (
     BertConfig,
+    BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,
     load,
@@ -21,6 +22,7 @@ from minibert.model import (
 from minibert.model.adapters import BitFit
 from minibert.model.outputs import TokenClassifierOutput
 from minibert.text.labeled.examples import Example, make_batch
+from minibert.text.labeled.question_windows import QuestionWindow
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.options import InvalidOption
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
@@ -266,6 +268,17 @@ class TestFeatureExtraction:
             assert len(model.bert.features) == 3
             mask = batch.attention_mask if network is BertForTokenClassification else slice(None)
             torch.testing.assert_close(model(*batch.inputs).logits[mask], expected[mask], rtol=0, atol=1e-12)
+
+    def test_the_features_of_padding_are_those_of_the_encoder(self) -> None:
+        """The start of an answer is compared with that at padding, so the loss depends on it. Any batch may be padded more."""
+        examples = [QuestionWindow(ids, [0] * len(ids), {}) for ids in ([2, 5, 3], [2, 6, 7, 8, 9, 3], [2, 6, 7, 3])]
+        model = BertForQuestionAnswering(CONFIG).double().eval()
+        batches = [make_batch(part, 0, length) for part, length in ((examples, 0), (examples[:1], 4), (examples[1:], 9))]
+        expected = [model(*batch.inputs).start_logits for batch in batches]
+        cache_features(model, examples, 0, SINGLE_PROCESS)
+        assert len(model.bert.features) == 3
+        for batch, logits in zip(batches, expected, strict=True):
+            torch.testing.assert_close(model(*batch.inputs).start_logits, logits, rtol=0, atol=1e-12)
 
     def test_features_that_are_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("minibert.training.features.MEMORY_SHARE", 1e-12)

@@ -137,12 +137,17 @@ class LabeledExamples:
         return LabeledEpoch(self.examples, self.pad_id, (self.seed, number))
 
 
-def sorted_batches(examples: Sequence[Example], pad_id: int, max_tokens: int) -> list[tuple[IntArray, LabeledBatch]]:
+def sorted_batches(
+    examples: Sequence[Example], pad_id: int, max_tokens: int, length: int = 0
+) -> list[tuple[IntArray, LabeledBatch]]:
     """Split examples into batches of similar length, of at most `max_tokens` tokens with padding, for evaluation.
+
+    Args:
+        length: minimum number of tokens to pad to.
 
     Returns: the indices of the examples of each batch, and the batch.
     """
     lengths = np.array([len(example.input_ids) for example in examples], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
-    groups = split_by_tokens(order, lengths[:, None], max_tokens) if len(order) else []
-    return [(indices, make_batch([examples[index] for index in indices], pad_id)) for indices in groups]
+    groups = split_by_tokens(order, lengths[:, None].clip(min=length), max_tokens) if len(order) else []
+    return [(indices, make_batch([examples[index] for index in indices], pad_id, length)) for indices in groups]

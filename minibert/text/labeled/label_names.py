@@ -54,7 +54,8 @@ def labels_to_train(found: Collection[str], stored: Sequence[str]) -> LabelMatch
 
     Args:
         found: labels of the data.
-        stored: labels of the checkpoint, in the order of its logits. LABEL_0 and the like are no names.
+        stored: labels of the checkpoint, in the order of its logits. LABEL_0 and the like are no names, but may be the
+            numbers of the data.
 
     Raises: LabeledDataError if the data have numbers, and the checkpoint has names: which means which is not known.
     """
@@ -68,6 +69,8 @@ def labels_to_train(found: Collection[str], stored: Sequence[str]) -> LabelMatch
         _refuse_numbers(found, stored)
         others = f"those of the checkpoint are {listed(stored)}, so its output layer is replaced"
         return LabelMatch(order, {}, f"labels: {listed(order)}; {others}")
+    if [f"LABEL_{label}" for label in order] == [*stored]:
+        return LabelMatch(order, {}, f"labels: {listed(order)}, which the checkpoint calls {listed(stored)}")
     return LabelMatch(order, {}, f"labels: {listed(order)}")
 
 

@@ -77,6 +77,9 @@ def test_placeholders_are_no_names() -> None:
     """LABEL_0 and LABEL_1 are what every config without names has."""
     assert labels_to_train({"neg", "pos"}, ("LABEL_0", "LABEL_1")).labels == ("neg", "pos")
     assert labels_to_train({"LABEL_0", "LABEL_1"}, ("LABEL_0", "LABEL_1")).labels == ("LABEL_0", "LABEL_1")
+    match = labels_to_train({"0", "1"}, ("LABEL_0", "LABEL_1"))
+    assert (match.labels, "LABEL_0" in match.note) == (("0", "1"), True)
+    assert "LABEL_0" not in labels_to_train({"1", "2"}, ("LABEL_0", "LABEL_1")).note
     match = labels_to_score({"0", "1"}, ("LABEL_0", "LABEL_1"))
     assert match.names == {"0": "LABEL_0", "1": "LABEL_1"}
     assert "no names" in match.note
