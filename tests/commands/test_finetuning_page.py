@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from minibert import BertConfig, BertForMaskedLM
 from minibert.commands import main
@@ -36,7 +37,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=32,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     BertForMaskedLM(config).save_pretrained("runs/quickstart")
     save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *words]), "runs/quickstart")
@@ -88,14 +91,20 @@ def test_script_has_at_most_25_lines() -> None:
 
 
 def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The loss and the scores are printed, and the commands can use the model."""
+    """The loss and the scores are printed, the commands can use the model, and `minibert finetune` trains the same model."""
     (script,) = blocks("python", "Fine-tuning from a Python script")
+    with open("train.tsv", "a", encoding="utf-8") as train:
+        train.write(f"{'a fine film ' * 30}\tgood\n")
     exec(script, {})
     *steps, scores = capsys.readouterr().out.splitlines()
     assert all(re.fullmatch(r"step \d+: loss \d\.\d{3}", line) for line in steps)
-    assert len(steps) == 60
+    assert len(steps) == 63
     assert "'accuracy': " in scores
     assert main(["evaluate", "runs/script", "--data", "validation.tsv"]) == 0
+    assert main("finetune classify --train train.tsv --validation validation.tsv --out runs/command".split()) == 0
+    ours, theirs = (load_file(f"runs/{name}/model.safetensors") for name in ("script", "command"))
+    torch.testing.assert_close(ours, theirs)
+    assert Path("runs/script/task.json").read_text() == Path("runs/command/task.json").read_text()
 
 
 def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
