@@ -93,7 +93,7 @@ def test_script_has_at_most_25_lines() -> None:
 def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The loss and the scores are printed, the commands can use the model, and `minibert finetune` trains the same model."""
     (script,) = blocks("python", "Fine-tuning from a Python script")
-    with open("train.tsv", "a", encoding="utf-8") as train:
+    with Path("train.tsv").open("a", encoding="utf-8") as train:
         train.write(f"{'a fine film ' * 30}\tgood\n")
     exec(script, {})
     *steps, scores = capsys.readouterr().out.splitlines()
@@ -101,10 +101,10 @@ def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFi
     assert len(steps) == 63
     assert "'accuracy': " in scores
     assert main(["evaluate", "runs/script", "--data", "validation.tsv"]) == 0
-    assert main("finetune classify --train train.tsv --validation validation.tsv --out runs/command".split()) == 0
-    ours, theirs = (load_file(f"runs/{name}/model.safetensors") for name in ("script", "command"))
+    assert main(["finetune", "classify", "--train", "train.tsv", "--validation", "validation.tsv", "--out", "runs/again"]) == 0
+    ours, theirs = (load_file(f"runs/{name}/model.safetensors") for name in ("script", "again"))
     torch.testing.assert_close(ours, theirs)
-    assert Path("runs/script/task.json").read_text() == Path("runs/command/task.json").read_text()
+    assert Path("runs/script/task.json").read_text() == Path("runs/again/task.json").read_text()
 
 
 def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
