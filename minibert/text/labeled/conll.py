@@ -16,7 +16,7 @@ from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.tagged import RawSentence, name_of, read_tags
 
-BOUNDARY = re.compile(r"[ \t]*(\d+[ \t]+)?-doc(start|end)-([ \t]|$)", re.IGNORECASE)
+BOUNDARY = re.compile(r"[ \t]*(\d+[ \t]+)?\"?-*doc(start|end)-*\"?([ \t]|$)", re.IGNORECASE)
 """A line between two documents. The words of a sentence may be numbered."""
 MARK = re.compile(f"( *{MARKS.pattern})+")
 """Byte-order marks at the start of a line, as joined files have them."""
@@ -204,6 +204,9 @@ class ConllFile:
             self.log.oddity(
                 None, "the first column has the numbers of the words in their sentences; words are read from the second"
             )
+        if word_column is None and not named_words and default_word == 0 and self._repeats_words():
+            advice = "give --word-column if the words are in another one"
+            self.log.oddity(None, f"the first column has mostly the same values in successive lines; {advice}")
         default_tag = named_tags[-1] if named_tags else self.count - 1
         self.word_column = self._index(word_column, default_word)
         self.tag_column = self._index(tag_column, default_tag)
@@ -239,6 +242,11 @@ class ConllFile:
             and any(count[1:] for count in counts)
             and all(re.match(r"[01]\b", count[0]) and all(map(NUMBER.fullmatch, count)) for count in counts)
         )
+
+    def _repeats_words(self) -> bool:
+        """Return True if most lines have the same first column as the line before, such as the number of their sentence."""
+        first = [line.columns[0] for line in self.words if line.columns]
+        return self.count > 2 and 2 * sum(map(str.__eq__, first, first[1:])) > len(first)
 
     def _groups(self) -> Iterator[list[Line]]:
         """Yield the lines of the words of each sentence."""

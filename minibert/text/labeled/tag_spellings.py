@@ -60,8 +60,12 @@ def _spelling(tag: str, cleaned: str, has_prefixes: bool, is_suffixed: bool) -> 
     """Return the meaning of a tag, without and with spaces at its ends and characters that look like hyphens."""
     if not cleaned:
         return Spelling(None, "has no tag; write O for a word that is in no entity")
+    if len(cleaned) > 1 and cleaned[0] == cleaned[-1] == '"':
+        return Spelling(None, f"the tag {tag!r} is in quotation marks; save the file without them")
     if cleaned == OUTSIDE or cleaned in OUTSIDE_VARIANTS:
         meaning = OUTSIDE
+    elif re.fullmatch("-?[0-9]+", cleaned):
+        return Spelling(None, f"the tag {tag!r} is a number without a name; give the names of all: --tag-names O,B-PER,I-PER")
     elif not has_prefixes:
         if "*" in cleaned:
             return Spelling(None, f"the tag {tag!r} is in brackets, as in CoNLL-2012; convert the file to BIO")

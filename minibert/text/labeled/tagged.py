@@ -79,10 +79,12 @@ class RawSentence:
     """Line of each word."""
     is_usable: bool = True
     """False if a part of the sentence cannot be read."""
+    line: int | None = None
+    """Line of the sentence. None: that of its first word."""
 
     def row(self, tags: Sequence[str] | None, log: FindingLog) -> TaggedSentence:
         """Return the sentence with these tags."""
-        line = self.lines[0] if self.lines else None
+        line = self.lines[0] if self.line is None and self.lines else self.line
         return TaggedSentence(tuple(self.words), None if tags is None else tuple(tags), line, log.file, log.unit)
 
 

@@ -83,7 +83,7 @@ class TokenTable:
         if half := SURROGATE.search("".join(words)):
             return unusable, f"contains \\u{ord(half[0]):x}, half a surrogate pair, which is no character; remove it"
         if self.tag_column is None:
-            return RawSentence(words, ["O"] * len(words), [line] * len(words)), ""
+            return RawSentence(words, ["O"] * len(words), [line] * len(words), line=line), ""
         tags = values.get(self.tag_column)
         if not isinstance(tags, list) or not all(type(tag) in (str, int) for tag in tags):
             return unusable, f"the column {self.tag_column!r} is not a list of tags but {str(tags)[:40]!r}"
@@ -91,7 +91,7 @@ class TokenTable:
             return unusable, f"has {len(words)} words, but {len(tags)} tags"
         if not words:
             self.log.oddity(line, "has no words")
-        return RawSentence(words, self._named(tags), [line] * len(words)), ""
+        return RawSentence(words, self._named(tags), [line] * len(words), line=line), ""
 
     def _named(self, tags: Sequence[str | int]) -> list[str]:
         return [name_of(str(tag), self.tag_names) for tag in tags]

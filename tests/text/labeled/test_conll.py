@@ -100,6 +100,7 @@ SAME = {
     "one tab among spaces": GOOD.replace("EU NNP B", "EU NNP\tB"),
     "spaces at the ends of lines": GOOD.replace("\n", "  \n").replace("  \n  \n", "  \n\n"),
     "spaces at the starts of lines": "  " + GOOD.replace("\nB", "\n  B"),
+    "boundary in quotation marks": '"-DOCSTART-" O\n\n' + GOOD + "\nDOCEND\n",
     "boundaries at both ends of a document": "-DOCSTART- O\n\n" + GOOD + "\n-DOCEND- O\n",
     "a space and a tab at the ends of lines": GOOD.replace("O\n", "O \t\n"),
     "tabs at the ends of lines": GOOD.replace(" ", "\t").replace("O\n", "O\t\n"),
@@ -128,6 +129,7 @@ ERRORS = {
         1,
         "the tags are numbers (0, 1, 2, 3)",
     ),
+    "quotation marks around cells": (re.sub(r"(\S+)", r'"\1"', GOOD), 1, "in quotation marks"),
     "prefixes without types": (re.sub("-[A-Z]+", "-", GOOD), 1, "the tag 'B-' has no type"),
     "tags in the first column": (
         re.sub(r"(?m)^(\S+) (\S+) (\S+)$", r"\3 \2 \1", GOOD),
@@ -302,6 +304,7 @@ ODDITIES = {
     "one entity": ("a B-PER\nb B-PER\nc B-LOC\nd O\n", "only one entity has the type LOC"),
     "a blank line after each word": ("a O\n\nb B-X\n\nc O\n\nd O\n\ne O\n", "every sentence has one word"),
     "a giant sentence": ("a O\nb B-X\n" * 600, "a sentence of 1,200 words begins here"),
+    "numbers of sentences": ("s1 a O\ns1 b B-X\ns1 c O\ns2 d B-X\ns2 e O\n", "the same values in successive lines"),
     "another column": ("".join(f"a{n} X{n}\n" for n in range(300)), "has 300 types of entities"),
 }
 

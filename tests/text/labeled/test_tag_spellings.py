@@ -44,12 +44,20 @@ def test_every_repair_is_described_and_nothing_else() -> None:
         ("", "has no tag; write O"),
         (" ", "has no tag; write O"),
         ("X-PER", "the tag 'X-PER' has no prefix"),
+        ("7", "the tag '7' is a number without a name"),
+        ("-1", "the tag '-1' is a number without a name"),
+        ('"O"', "is in quotation marks"),
     ],
 )
 def test_a_tag_without_a_meaning_among_tags_with_prefixes(tag, problem) -> None:
     spelling = read_spellings(["O", "B-LOC", tag]).meanings[tag]
     assert spelling.tag is None
     assert problem in spelling.problem
+
+
+def test_a_number_is_not_a_type() -> None:
+    assert meanings("O", "PER", "7") == ["O", "I-PER", None]
+    assert meanings("O", "7") == ["O", None]
 
 
 def test_numbers_without_names_are_refused() -> None:

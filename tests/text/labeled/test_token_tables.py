@@ -156,6 +156,7 @@ def test_sentences_without_words_are_named(tmp_path: Path) -> None:
     data = read(jsonl(tmp_path, [ROWS[0], {"tokens": [], "ner_tags": []}]))
     assert sentences(data) == [SENTENCES[0], ((), ())]
     assert [finding.line for finding in data.findings if finding.message == "has no words"] == [2]
+    assert [row.line for row in data.rows] == [1, 2]
 
 
 def test_the_same_sentence_twice_is_named(tmp_path: Path) -> None:
@@ -212,5 +213,5 @@ def test_targets_of_a_repaired_copy(tmp_path: Path) -> None:
         write_repaired(LabeledSource((path,)), path)
     with pytest.raises(LabeledDataError, match=r"has the format of data\.jsonl"):
         write_repaired(LabeledSource((path,)), tmp_path / "copy.conll")
-    with pytest.raises(LabeledDataError, match="made of one file"):
+    with pytest.raises(LabeledDataError, match="only one file can be repaired"):
         write_repaired(LabeledSource((path, path)), tmp_path / "copy.jsonl")
