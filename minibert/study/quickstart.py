@@ -66,20 +66,21 @@ class CurvePoint:
     """One number of labels in the learning curve of fine-tuning, with settings that are good for it on separate modules."""
 
     labels_per_class: int
-    epochs: int
+    epochs: float
     """Passes over the labeled texts, if there is time for all of them."""
-    batch_size: int
     seeds: int
     """Number of seeds. Each has other labeled texts, and other initial weights of the head."""
 
     @property
-    def texts(self) -> int:
+    def texts(self) -> float:
         """Number of training texts in all epochs."""
         return self.epochs * self.labels_per_class * len(MODULE_FAMILIES)
 
 
-LEARNING_CURVE = (CurvePoint(2, 16, 6, 2), CurvePoint(8, 8, 6, 2), CurvePoint(32, 4, 12, 2), CurvePoint(256, 2, 12, 1))
+LEARNING_CURVE = (CurvePoint(2, 8, 2), CurvePoint(8, 8, 2), CurvePoint(32, 4, 2), CurvePoint(256, 1.5, 1))
 """With few labels the result depends more on the seed, and a run takes less time."""
+FINE_TUNING_BATCH_SIZE = 6
+"""On separate modules, batches of 6 give a higher accuracy than batches of 12 in the same number of epochs."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ def fine_tuning_task(
     """
     config = FineTuningConfig(
         epochs=epoch_factor * run.point.epochs,
-        batch_size=run.point.batch_size,
+        batch_size=FINE_TUNING_BATCH_SIZE,
         learning_rate=FINE_TUNING_LEARNING_RATES[run.start],
         dropout=0.0,
         seed=run.seed,

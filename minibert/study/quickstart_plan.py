@@ -15,7 +15,7 @@ from minibert.training.options import DeviceOptions
 
 FINE_TUNING_SHARE = 0.35
 """Largest share of the time of training that is for fine-tuning; the rest is for pretraining."""
-TEXTS_PER_STEP = 55
+TEXTS_PER_STEP = 50
 """Number of labeled texts that fine-tuning processes in the time of a pretraining step."""
 STEPS_PER_RUN = 4
 """Time of everything but training in a fine-tuning, such as its evaluation, in pretraining steps."""
