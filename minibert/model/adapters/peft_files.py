@@ -33,6 +33,8 @@ TASK_TYPES = {
     "encoder": "FEATURE_EXTRACTION",
 }
 """Names of heads and of peft's tasks."""
+TASKS_WITH_HEAD = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
+"""Tasks for which peft requires the weights of the head in the file of the adapter."""
 
 
 def write_peft(model: "PretrainedModel", weights: Mapping[str, Tensor], folder: Path) -> None:
@@ -86,9 +88,12 @@ def _settings(model: "PretrainedModel", adapter: LoRA, ranks: Mapping[str, int])
         growth = ranks[theirs[name]] / module.rank  # 1, or more for the sum of several ranks
         alphas.setdefault(theirs[name], module.alpha * (math.sqrt(growth) if adapter.rank_stabilized else growth))
     saved = [name for each in adapter.train if (name := their_name(model, each))]
+    task = TASK_TYPES.get(model.head)
+    if task in TASKS_WITH_HEAD and not {*model.head_modules} <= {*adapter.train}:
+        task = None
     return {
         "peft_type": "LORA",
-        "task_type": TASK_TYPES.get(model.head),
+        "task_type": task,
         "base_model_name_or_path": model.source,
         "inference_mode": True,
         "r": adapter.rank,

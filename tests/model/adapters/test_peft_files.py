@@ -91,3 +91,20 @@ def test_minibert_loads_what_peft_writes(settings: dict[str, Any], head: str, tm
     check_equal(other, theirs)
     trained = {name for name, parameter in theirs.named_parameters() if parameter.requires_grad}
     assert sum(parameter.requires_grad for parameter in model.parameters()) == len(trained)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("on_head", [False, True], ids=["head of the base", "LoRA for the head"])
+def test_an_adapter_without_a_trained_head(head: str, on_head: bool, tmp_path: Path) -> None:
+    """Then the head is that of the base model, with or without an update, and peft must not look for it in the file."""
+    base = tmp_path / "with a head"
+    new_network(base_checkpoint(tmp_path), head).save_pretrained(base)
+    output_layer = "qa_outputs" if head == "question-answering" else "classifier"
+    targets = ["query", output_layer] if on_head else ["query"]
+    theirs = peft.get_peft_model(their_network(base, head), peft.LoraConfig(r=4, target_modules=targets))
+    move(theirs)
+    theirs.eval().save_pretrained(tmp_path / "adapter")
+    model = load(tmp_path / "adapter")
+    check_equal(model, theirs)
+    model.save_pretrained(tmp_path / "again")
+    check_equal(model, peft.PeftModel.from_pretrained(their_network(base, head), str(tmp_path / "again/adapter")).eval())
