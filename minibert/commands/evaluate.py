@@ -131,7 +131,7 @@ def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
     for finding in data.findings[:MAX_FINDINGS]:
         warn(f"note: {finding}")
     if (more := len(data.findings) - MAX_FINDINGS) > 0:
-        warn(f"note: and {more:,} more findings in the data")
+        warn(f"note: more findings in the data: {more:,}")
     return data
 
 

@@ -158,7 +158,7 @@ def check(options: Finetune) -> int:
         say(note)
     errors = errors_in(checked.findings)
     repaired = [finding for finding in checked.findings if finding.is_repaired]
-    say(f"{len(checked.findings):,} findings: {len(repaired):,} are repaired in a run, {len(errors):,} are errors")
+    say(f"findings: {len(checked.findings):,} (repaired in a run: {len(repaired):,}, errors: {len(errors):,})")
     if options.write_repaired is not None:
         say(f"Wrote {options.write_repaired}")
     return 1 if errors else 0

@@ -221,14 +221,15 @@ def describe_step(entry: dict[str, Any]) -> str:
     terms = [name.removesuffix("_loss") for name in entry if name.endswith("_loss") and not name.startswith("validation")]
     losses = " + ".join(
         # In metrics.jsonl, null is a loss that is not finite, or a term without targets, whose accuracy is null too.
-        "not finite" if loss is None and entry.get(f"{term}_accuracy") is not None else format_metric(loss, ".2f")
+        "not finite" if loss is None and entry.get(f"{term}_accuracy", 0) is not None else format_metric(loss, ".2f")
         for term in terms
         for loss in [entry[f"{term}_loss"]]
     )
-    accuracies = ", ".join(f"{_readable(term)} {format_metric(entry.get(f'{term}_accuracy'), '.0%')}" for term in terms)
+    with_accuracy = [term for term in terms if f"{term}_accuracy" in entry]  # a squared error has none, and is not in nats
+    accuracies = ", ".join(f"{_readable(term)} {format_metric(entry[f'{term}_accuracy'], '.0%')}" for term in with_accuracy)
     seconds = max(1e-9, entry["seconds"])
     speed = f"{entry['tokens'] / seconds:,.0f} tokens/s, {entry['operations'] / seconds / 1e9:,.1f} GFLOP/s"
-    return f"loss {losses} nats; accuracy: {accuracies}; {speed}"
+    return "; ".join([f"loss {losses} nats", f"accuracy: {accuracies}", speed] if accuracies else [f"loss {losses}", speed])
 
 
 def _readable(term: str) -> str:
@@ -268,8 +269,8 @@ def _show_results(folder: Path, example_command: str) -> None:
     from minibert.training.records import RunRecord
 
     record = RunRecord.read(folder)
-    steps, minutes = record.steps_done, record.seconds / 60
-    say(f"Done: {steps:,} steps in {minutes:.1f} minutes, {record.tokens_per_second:,.0f} tokens/s.")
+    duration = f"{record.seconds / 60:.1f} minutes" if record.seconds >= 60 else f"{record.seconds:.1f} seconds"
+    say(f"Done: {record.steps_done:,} steps in {duration}, {record.tokens_per_second:,.0f} tokens/s.")
     if skipped := sum(entry.get("skipped", False) for entry in record.metrics):
         say(f"  {skipped} steps were skipped: their loss or gradient was not finite.")
     say(f"The loss curve is in {printable(folder / 'loss.png')}. To use the model:\n  {example_command}")

@@ -29,7 +29,7 @@ def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
             "validation data",
             reference.loss_band if reference else (),
             title=f"Loss: {record.settings['task']}",
-            unit=UNIT,
+            unit=UNIT if any(f"{metrics.term}_accuracy" in entry for entry in record.metrics) else "squared error",
         )
     ]
     if metrics.curve is not None and (points := record.curve(metrics.curve.metric)):

@@ -87,7 +87,7 @@ class FineTuning(Generic[RowT]):
         parts = [("training", self.train_rows, self.train.examples)]
         if self.validation_rows:
             parts.append(("validation", self.validation_rows, self.validation))
-        sizes = [_describe(*part) + self.type.describe_examples(*part[1:]) for part in parts]
+        sizes = [_describe(*part, self.type.max_length) + self.type.describe_examples(*part[1:]) for part in parts]
         return "\n  ".join([*map(printable, self.notes), *sizes])
 
     @property
@@ -304,9 +304,9 @@ def compute_logits(
     return collect.in_order([indices for indices, _ in batches])
 
 
-def _describe(name: str, rows: Sequence[Any], examples: Sequence[Example]) -> str:
+def _describe(name: str, rows: Sequence[Any], examples: Sequence[Example], max_length: int) -> str:
     tokens, cut = sum(len(example.input_ids) for example in examples), sum(example.is_cut for example in examples)
     text = f"{name}: {len(rows):,} rows, {tokens:,} tokens"
     if len(examples) != len(rows):
         text += f", {len(examples):,} windows"
-    return text + (f"; {cut:,} rows are too long and were cut" if cut else "")
+    return text + (f"; too long for {max_length} tokens, and cut: {cut:,}" if cut else "")

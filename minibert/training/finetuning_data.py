@@ -182,7 +182,7 @@ def _first_findings(findings: Sequence[Finding]) -> list[str]:
     more = len(findings) - FINDINGS_SHOWN
     listed = [f"  {finding}" for finding in findings[:FINDINGS_SHOWN]]
     return [
-        f"{len(findings):,} findings in the data:",
+        f"findings in the data: {len(findings):,}",
         *listed,
         *([f"  and {more:,} more: add --check to list them"] * (more > 0)),
     ]

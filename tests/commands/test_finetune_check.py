@@ -38,7 +38,7 @@ def test_findings_and_what_was_inferred_are_printed(start: Path, tmp_path: Path,
         f"{train}: label: column 'label' (known name), text: column 'text' (known name)",
         "one class for each text (2 different labels: 'x', 'y')",
         "labels: 'x', 'y'",
-        "6 findings: 3 are repaired in a run, 1 are errors",
+        "findings: 6 (repaired in a run: 3, errors: 1)",
     ):
         assert line in shown, line
 
@@ -62,7 +62,7 @@ def test_a_repaired_copy_is_written(start: Path, tmp_path: Path, capsys: pytest.
     assert copy.read_text() == "1\t7\ta\n0\t8\tb\n1\t9\tc\n0\t8\td\n"
     capsys.readouterr()
     assert run(start, "--train", copy, *options) == 0
-    assert "0 findings: 0 are repaired" in capsys.readouterr().out
+    assert "findings: 0 (repaired in a run: 0, errors: 0)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

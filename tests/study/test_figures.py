@@ -9,6 +9,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from minibert.study import figures
+from minibert.study.run_figures import loss_figure
+from minibert.training.records import RunRecord
 
 
 def drawn(chart: figures.Draw) -> Axes:
@@ -19,6 +21,13 @@ def drawn(chart: figures.Draw) -> Axes:
 
 def boxes(axes: Axes, texts: list[Text]) -> list[Bbox]:
     return [text.get_window_extent() for text in texts]
+
+
+@pytest.mark.parametrize(("metrics", "unit"), [({"classification_accuracy": 0.5}, "nats per target"), ({}, "squared error")])
+def test_the_loss_of_a_regression_is_not_in_nats(metrics: dict[str, float], unit: str) -> None:
+    settings = {"task": "classification", "training": {}, "vocabulary": {}, "corpus": {}}
+    record = RunRecord("run", settings, [{"step": 1, "classification_loss": 2.0, **metrics}])
+    assert loss_figure(record, {}).axes[0].get_ylabel() == unit
 
 
 class TestGaps:

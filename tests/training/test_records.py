@@ -38,6 +38,12 @@ class TestTermsWithoutTargets:
         diverged = replace(STEP, losses={"mlm": math.nan, "nsp": None}, skipped=True)
         assert describe_step(entry_of(diverged)).startswith("loss not finite + - nats")
 
+    def test_a_squared_error_is_not_in_nats_and_has_no_accuracy(self) -> None:
+        step = replace(STEP, losses={"classification": 1.5}, accuracies={})
+        assert describe_step(entry_of(step)).startswith("loss 1.50; 200 tokens/s")
+        diverged = replace(step, losses={"classification": math.nan}, skipped=True)
+        assert describe_step(entry_of(diverged)).startswith("loss not finite; ")
+
     def test_curves_have_a_gap(self) -> None:
         """A step with null is NaN in the curve; a step without the metric is not in it."""
         metrics = [{"step": 1, "a": 2.0}, {"step": 2, "a": None}, {"step": 3}, {"step": 4, "a": 1.0}]
