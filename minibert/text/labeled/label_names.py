@@ -156,8 +156,11 @@ def find_similar(rows: Iterable[TextRow]) -> list[Finding]:
     for row in rows:
         for label in labels_of(row):
             first.setdefault(label, row)
+    are_scores = any(number(label) is not None and "." in label for label in first)
     findings, spellings = [], dict[str, str]()
     for label, row in first.items():
+        if are_scores and number(label) is not None:
+            continue
         other = spellings.setdefault(skeleton(label), label)
         if other != label:
             where = f"{other!r} in {place(first[other], row)}"

@@ -8,14 +8,17 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import regex
+
 from minibert.text.columns import SURROGATE
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 WHOLE_NUMBER = re.compile(r"\+?(0|-?[1-9][0-9]*)(\.0*)?")
 """A whole number, possibly written with a decimal point. Numbers that begin with 0, such as 007, are names."""
-SHAPELESS = re.compile(r"[\0\xad\u200b\u200e\u200f\u2060\ufeff]|\A[\u200c\u200d]+|[\u200c\u200d]+\Z")
-"""Characters without a shape. Joiners (U+200C and U+200D) have a meaning between letters."""
+SHAPELESS = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}]--[\s\u200c\u200d\U000E0020-\U000E007F]]|\A[\u200c\u200d]+|[\u200c\u200d]+\Z")
+"""Control characters, and characters without a shape. Between letters, joiners (U+200C and U+200D) have a meaning; so have
+tags (from U+E0020) in flags."""
 SIGNS = str.maketrans("\u2212\uff0d\ufe63\uff0b\uff0e\u066b", "---+..")
 """Signs and decimal points of numbers that are not those of ASCII."""
 LIST_AS_TEXT = re.compile(r"""\[\s*(|(['"]).*\2|[0-9., ]+)\s*\]|\{\s*(['"]).*\3\s*\}""", re.DOTALL)
@@ -114,8 +117,8 @@ def skeleton(label: str) -> str:
     """
     if number(label) is not None:
         return str(Fraction(label))
-    plain = unicodedata.normalize("NFKC", label).casefold()
-    letters = re.sub(r"\s|(?<=[^\W\d_])[-_](?=[^\W\d_])", "", plain)
+    plain = unicodedata.normalize("NFKC", label).casefold().replace("i\u0307", "i")  # of İ
+    letters = re.sub(r"\s|[\ufe00-\ufe0f]|(?<=[^\W\d_])[-_](?=[^\W\d_])", "", plain)
     return {"false": "0", "true": "1"}.get(letters, letters)
 
 

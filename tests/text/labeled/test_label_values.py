@@ -70,4 +70,6 @@ def test_labels_that_look_alike() -> None:
     assert skeleton("not_entailment") == skeleton("Not-Entailment") == skeleton("not entailment")
     assert skeleton("01") == skeleton("1.00") == skeleton("+1") == skeleton("true")
     assert skeleton("-0") == skeleton("0")
+    assert skeleton("\u0130yi") == skeleton("iyi")
+    assert skeleton("\u2764\ufe0f") == skeleton("\u2764")
     assert len({*map(skeleton, ("1", "-1", "12", "1-2", "pos", "neg", "9" * 30, "9" * 29 + "8"))}) == 8

@@ -143,6 +143,10 @@ def test_labels_that_are_written_alike_in_several_files(tmp_path: Path) -> None:
     assert all(str(first) in finding.message for finding in alike[:2])
 
 
+def test_scores_that_are_equal_are_not_classes(tmp_path: Path) -> None:
+    assert not read(write(tmp_path, ".tsv", [["x", "4.40"], ["y", "4.4"], ["z", "5"], ["u", "5.000"]])).findings
+
+
 def test_minus_one_among_numbers_from_0_may_be_a_missing_label(tmp_path: Path) -> None:
     data = read(write(tmp_path, ".tsv", [["x", "0"], ["y", "1"], ["z", "-1"], ["u", "-1"]]))
     assert [(finding.line, finding.message) for finding in data.findings] == [
