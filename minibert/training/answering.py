@@ -98,8 +98,27 @@ class Answering(TaskType[Question]):
         return read_squad_rows(rows, f"{source.dataset}, {source.split}", str(rows._fingerprint))
 
     @classmethod
+    def read_inputs(cls, source: LabeledSource, options: AnswerOptions) -> LabeledData[Question]:
+        return read_squad(source.files, labeled=False)
+
+    @classmethod
     def write_repaired(cls, source: LabeledSource, options: AnswerOptions, target: Path) -> None:
         write_repaired(source.files, target)
+
+    @classmethod
+    def input_row(cls, values: Mapping[str, Any]) -> Question:
+        for name in cls.input_fields:
+            if fault := text_fault(values, name) or ("" if (values[name] or "").strip() else f"the {name!r} is empty"):
+                raise ValueError(fault)
+        identifier = values.get("id")
+        return Question("" if identifier is None else str(identifier), values["question"], values["context"])
+
+    @classmethod
+    def group(cls, row: Question) -> str:
+        return row.context
+
+    def stratum(self, row: Question) -> Hashable:
+        return bool(row.answers)
 
     @classmethod
     def from_data(cls, data: TaskData[Question], options: AnswerOptions, start: BertConfig) -> Inferred[Question]:
@@ -116,46 +135,23 @@ class Answering(TaskType[Question]):
         return Inferred(task_type, notes, _check_unanswerable(data, unanswerable))
 
     @classmethod
-    def group(cls, row: Question) -> str:
-        return row.context
-
-    @classmethod
-    def read_inputs(cls, source: LabeledSource, options: AnswerOptions) -> LabeledData[Question]:
-        return read_squad(source.files, labeled=False)
-
-    @classmethod
-    def input_row(cls, values: Mapping[str, Any]) -> Question:
-        for name in cls.input_fields:
-            if fault := text_fault(values, name) or ("" if (values[name] or "").strip() else f"the {name!r} is empty"):
-                raise ValueError(fault)
-        identifier = values.get("id")
-        return Question("" if identifier is None else str(identifier), values["question"], values["context"])
-
-    def stratum(self, row: Question) -> Hashable:
-        return bool(row.answers)
+    def of_model(cls, config: BertConfig) -> "Answering":
+        max_length = min(cls.max_length, config.max_position_embeddings)
+        return cls(max_length, max_length // 3)
 
     @property
     def reading_options(self) -> AnswerOptions:
         return AnswerOptions(self.max_length, self.overlap, self.n_best, self.max_answer_tokens)
 
-    @property
-    def main_metric(self) -> Column:
-        return F1
+    def model_config(self, config: BertConfig) -> BertConfig:
+        return replace(config.with_labels(["LABEL_0", "LABEL_1"]), problem_type=None)  # transformers needs two: start and end
+
+    def encode(self, rows: Sequence[Question], tokenizer: Tokenizer) -> list[Example]:
+        return [*encode_questions(rows, tokenizer, self.max_length, self.overlap)]
 
     @property
     def objective(self) -> AnsweringObjective:
         return AnsweringObjective()
-
-    def model_config(self, config: BertConfig) -> BertConfig:
-        return replace(config.with_labels(["LABEL_0", "LABEL_1"]), problem_type=None)  # transformers needs two: start and end
-
-    @classmethod
-    def of_model(cls, config: BertConfig) -> "Answering":
-        max_length = min(cls.max_length, config.max_position_embeddings)
-        return cls(max_length, max_length // 3)
-
-    def encode(self, rows: Sequence[Question], tokenizer: Tokenizer) -> list[Example]:
-        return [*encode_questions(rows, tokenizer, self.max_length, self.overlap)]
 
     def logits(self, output: Any) -> Tensor:
         return torch.stack([output.start_logits, output.end_logits], dim=-1)
@@ -180,9 +176,6 @@ class Answering(TaskType[Question]):
             "n_best": n_best,
         }
 
-    def results(self, rows: Sequence[Question], predictions: Sequence[Prediction]) -> Results:
-        return answer_results(rows, predictions)
-
     def calibrate(self, rows: Sequence[Question], predictions: Sequence[Prediction]) -> "Answering":
         """Choose the threshold with the best F1, as SQuAD's script does. Without unanswerable questions, keep it."""
         gold = [gold_texts(row) for row in rows]
@@ -195,6 +188,13 @@ class Answering(TaskType[Question]):
             score_answers(answers, gold).f1, [*map(bool, gold)], [*map(bool, answers)], differences, no_answers=lowest
         )
         return replace(self, threshold=threshold)
+
+    def results(self, rows: Sequence[Question], predictions: Sequence[Prediction]) -> Results:
+        return answer_results(rows, predictions)
+
+    @property
+    def main_metric(self) -> Column:
+        return F1
 
 
 def _check_unanswerable(data: TaskData[Question], counts: dict[str, int]) -> list[Finding]:

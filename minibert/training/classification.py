@@ -143,6 +143,25 @@ class Classification(TaskType[TextRow]):
         return LabeledData(train, name=name), LabeledData(validation, name=f"{name} (other modules)")
 
     @classmethod
+    def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
+        return dict(zip(cls.input_fields, find_roles(names, columns, is_labeled=False, location=location).texts, strict=False))
+
+    @classmethod
+    def input_row(cls, values: Mapping[str, Any]) -> TextRow:
+        first, second = cls.input_fields
+        for name in (first, *([second] if values.get(second) is not None else [])):
+            if fault := text_fault(values, name) or (f"the {name!r} is null" if values[name] is None else ""):
+                raise ValueError(fault)
+        return TextRow(values[first], values.get(second))
+
+    @classmethod
+    def group(cls, row: TextRow) -> str:
+        return row_key(row)
+
+    def stratum(self, row: TextRow) -> Hashable:
+        return None if self.problem_type == "regression" else row.label
+
+    @classmethod
     def from_data(cls, data: TaskData[TextRow], options: ClassifyOptions, start: BertConfig) -> Inferred[TextRow]:
         given, given_by = _given_problem(data.train.rows, options, start)
         if given == "multi_label_classification":
@@ -168,32 +187,10 @@ class Classification(TaskType[TextRow]):
         return Inferred(task_type, notes, findings, data)
 
     @classmethod
-    def group(cls, row: TextRow) -> str:
-        return row_key(row)
-
-    def stratum(self, row: TextRow) -> Hashable:
-        return None if self.problem_type == "regression" else row.label
-
-    @property
-    def main_metric(self) -> Column:
-        return MAIN_METRICS[self.problem_type]
-
-    @property
-    def reading_options(self) -> ClassifyOptions:
-        is_multi_label, is_regression = (self.problem_type == each for each in ("multi_label_classification", "regression"))
-        return ClassifyOptions(multi_label=is_multi_label, regression=is_regression)
-
-    @classmethod
-    def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
-        return dict(zip(cls.input_fields, find_roles(names, columns, is_labeled=False, location=location).texts, strict=False))
-
-    @classmethod
-    def input_row(cls, values: Mapping[str, Any]) -> TextRow:
-        first, second = cls.input_fields
-        for name in (first, *([second] if values.get(second) is not None else [])):
-            if fault := text_fault(values, name) or (f"the {name!r} is null" if values[name] is None else ""):
-                raise ValueError(fault)
-        return TextRow(values[first], values.get(second))
+    def of_model(cls, config: BertConfig) -> "Classification":
+        labels = tuple(config.id2label.values())
+        inferred = "regression" if len(labels) == 1 else "single_label_classification"
+        return cls(labels, cast("ProblemType", config.problem_type or inferred), config.max_position_embeddings)
 
     def to_score(self, data: LabeledData[TextRow]) -> LabeledData[TextRow]:
         findings = [*data.findings, *infer_problem(data.rows, self.problem_type).findings]
@@ -206,22 +203,17 @@ class Classification(TaskType[TextRow]):
         return replace(data, rows=[*map(match.rename, data.rows)], findings=findings, notes=notes)
 
     @property
+    def reading_options(self) -> ClassifyOptions:
+        is_multi_label, is_regression = (self.problem_type == each for each in ("multi_label_classification", "regression"))
+        return ClassifyOptions(multi_label=is_multi_label, regression=is_regression)
+
+    @property
     def positive(self) -> str | None:
         """The class whose F1 is measured; None if there is none."""
         return self.labels[1] if self.positive_class is None and len(self.labels) == 2 else self.positive_class
 
-    @property
-    def objective(self) -> ClassificationObjective:
-        return ClassificationObjective(self.problem_type, self.class_weights)
-
     def model_config(self, config: BertConfig) -> BertConfig:
         return replace(config.with_labels(self.labels), problem_type=self.problem_type)
-
-    @classmethod
-    def of_model(cls, config: BertConfig) -> "Classification":
-        labels = tuple(config.id2label.values())
-        inferred = "regression" if len(labels) == 1 else "single_label_classification"
-        return cls(labels, cast("ProblemType", config.problem_type or inferred), config.max_position_embeddings)
 
     def encode(self, rows: Sequence[TextRow], tokenizer: Tokenizer) -> list[Example]:
         encoded = encode_texts(rows, tokenizer, self.max_length, self.cut)
@@ -230,12 +222,6 @@ class Classification(TaskType[TextRow]):
             for number, (row, text) in enumerate(zip(rows, encoded, strict=True))
         ]
 
-    def with_balanced_classes(self, examples: Sequence[Example]) -> "Classification":
-        if self.problem_type != "single_label_classification":
-            return cast("Classification", super().with_balanced_classes(examples))
-        labels = [cast("int", example.targets["labels"]) for example in examples]
-        return replace(self, class_weights=balanced_class_weights([each for each in labels if each >= 0], len(self.labels)))
-
     def target(self, row: TextRow) -> Target:
         """Convert the label of a row to a number or numbers. A label that is not one of this task gives no target."""
         if self.problem_type == "regression":
@@ -243,6 +229,16 @@ class Classification(TaskType[TextRow]):
         if self.problem_type == "multi_label_classification":
             return [math.nan if row.label is None else float(name in row.label) for name in self.labels]
         return self.labels.index(row.label) if row.label in self.labels else IGNORE_INDEX
+
+    @property
+    def objective(self) -> ClassificationObjective:
+        return ClassificationObjective(self.problem_type, self.class_weights)
+
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "Classification":
+        if self.problem_type != "single_label_classification":
+            return cast("Classification", super().with_balanced_classes(examples))
+        labels = [cast("int", example.targets["labels"]) for example in examples]
+        return replace(self, class_weights=balanced_class_weights([each for each in labels if each >= 0], len(self.labels)))
 
     def logits(self, output: Any) -> Tensor:
         return cast("Tensor", output.logits)
@@ -266,6 +262,10 @@ class Classification(TaskType[TextRow]):
         if self.problem_type == "multi_label_classification":
             return class_set_results(rows, predictions, self.labels)
         return class_results(rows, predictions, self.labels, self.positive)
+
+    @property
+    def main_metric(self) -> Column:
+        return MAIN_METRICS[self.problem_type]
 
 
 def _given_problem(rows: Sequence[TextRow], options: ClassifyOptions, start: BertConfig) -> tuple[ProblemType | None, str]:

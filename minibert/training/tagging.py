@@ -102,6 +102,10 @@ class Tagging(TaskType[TaggedSentence]):
         return read_tagged(source, options.words, labeled=False)
 
     @classmethod
+    def write_repaired(cls, source: LabeledSource, options: TagOptions, target: Path) -> None:
+        write_repaired(source, target, options.words)
+
+    @classmethod
     def is_labeled_file(cls, path: Path) -> bool:
         return has_conll_columns(path)
 
@@ -116,8 +120,11 @@ class Tagging(TaskType[TaggedSentence]):
         return TaggedSentence(tuple(words))
 
     @classmethod
-    def write_repaired(cls, source: LabeledSource, options: TagOptions, target: Path) -> None:
-        write_repaired(source, target, options.words)
+    def group(cls, row: TaggedSentence) -> str:
+        return sentence_key(row)
+
+    def stratum(self, row: TaggedSentence) -> Hashable:
+        return bool({*(row.tags or ())} - {"O"})  # a sentence with or without entities
 
     @classmethod
     def from_data(cls, data: TaskData[TaggedSentence], options: TagOptions, start: BertConfig) -> Inferred[TaggedSentence]:
@@ -134,49 +141,6 @@ class Tagging(TaskType[TaggedSentence]):
         notes = [f"labels ({origin}): {', '.join(labels)}", f"windows of {max_length} tokens, of which {overlap} overlap"]
         return Inferred(cls(labels, max_length, overlap), notes, _check_labels(data, TagSet(labels)), data)
 
-    def to_score(self, data: LabeledData[TaggedSentence]) -> LabeledData[TaggedSentence]:
-        types = types_of(data.rows)
-        try:
-            names = labels_to_score(types, self.tag_set.types).names
-        except LabeledDataError:
-            raise LabeledDataError(
-                f"{data.name}: the types of entities are {', '.join(sorted(types))}, and those of the model "
-                f"{', '.join(self.tag_set.types)}; give them the same names"
-            ) from None
-        return replace(data, rows=[rename_types(row, names) for row in data.rows])
-
-    @classmethod
-    def group(cls, row: TaggedSentence) -> str:
-        return sentence_key(row)
-
-    def stratum(self, row: TaggedSentence) -> Hashable:
-        return bool({*(row.tags or ())} - {"O"})  # a sentence with or without entities
-
-    @cached_property
-    def tag_set(self) -> TagSet:
-        """The labels and their meanings."""
-        return TagSet(self.labels)
-
-    def with_balanced_classes(self, examples: Sequence[Example]) -> "Tagging":
-        targets = (label for example in examples for label in cast("Sequence[int]", example.targets["labels"]))
-        labels = [label for label in targets if label != IGNORE_INDEX]
-        return replace(self, class_weights=balanced_class_weights(labels, len(self.labels)))
-
-    @property
-    def main_metric(self) -> Column:
-        return ENTITY_F1
-
-    @property
-    def reading_options(self) -> TagOptions:
-        return TagOptions()
-
-    @property
-    def objective(self) -> TaggingObjective:
-        return TaggingObjective(self.class_weights)
-
-    def model_config(self, config: BertConfig) -> BertConfig:
-        return replace(config.with_labels(self.labels), problem_type=None)
-
     @classmethod
     def of_model(cls, config: BertConfig) -> "Tagging":
         labels = tuple(config.id2label.values())
@@ -188,6 +152,29 @@ class Tagging(TaskType[TaggedSentence]):
         max_length = min(cls.max_length, config.max_position_embeddings)
         return cls(labels, max_length, max_length // 4)
 
+    def to_score(self, data: LabeledData[TaggedSentence]) -> LabeledData[TaggedSentence]:
+        types = types_of(data.rows)
+        try:
+            names = labels_to_score(types, self.tag_set.types).names
+        except LabeledDataError:
+            raise LabeledDataError(
+                f"{data.name}: the types of entities are {', '.join(sorted(types))}, and those of the model "
+                f"{', '.join(self.tag_set.types)}; give them the same names"
+            ) from None
+        return replace(data, rows=[rename_types(row, names) for row in data.rows])
+
+    @property
+    def reading_options(self) -> TagOptions:
+        return TagOptions()
+
+    @cached_property
+    def tag_set(self) -> TagSet:
+        """The labels and their meanings."""
+        return TagSet(self.labels)
+
+    def model_config(self, config: BertConfig) -> BertConfig:
+        return replace(config.with_labels(self.labels), problem_type=None)
+
     def encode(self, rows: Sequence[TaggedSentence], tokenizer: Tokenizer) -> list[Example]:
         targets = [[IGNORE_INDEX] * len(row.words) if row.tags is None else self.tag_set.targets(row.tags) for row in rows]
         return [*encode_words([row.words for row in rows], targets, tokenizer, self.max_length, self.overlap)]
@@ -196,6 +183,15 @@ class Tagging(TaskType[TaggedSentence]):
         predicted = sum(len(window.words) for window in cast("Sequence[WordWindow]", examples))
         missing = sum(len(row.words) for row in rows) - predicted
         return f"; {missing:,} words give no token and are predicted as O" if missing else ""
+
+    @property
+    def objective(self) -> TaggingObjective:
+        return TaggingObjective(self.class_weights)
+
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "Tagging":
+        targets = (label for example in examples for label in cast("Sequence[int]", example.targets["labels"]))
+        labels = [label for label in targets if label != IGNORE_INDEX]
+        return replace(self, class_weights=balanced_class_weights(labels, len(self.labels)))
 
     def logits(self, output: Any) -> Tensor:
         return cast("Tensor", output.logits)
@@ -251,6 +247,10 @@ class Tagging(TaskType[TaggedSentence]):
         ]
         unknown = Counter(name for row in rows for name in types_of([row]) - {*self.tag_set.types})
         return Results(measure_entities(gold, predicted, scheme), outcomes, types, total(counts), unknown, pairs)
+
+    @property
+    def main_metric(self) -> Column:
+        return ENTITY_F1
 
 
 def types_of(rows: Sequence[TaggedSentence]) -> set[str]:

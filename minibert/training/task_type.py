@@ -86,7 +86,8 @@ class HeadObjective(ABC):
 class TaskType(ABC, Generic[RowT]):
     """A kind of fine-tuning task: how rows of labeled data become model inputs, a loss, predictions and scores.
 
-    The fields of a subclass are its settings. They are stored next to the model in task.json.
+    The fields of a subclass are its settings. They are stored next to the model in task.json. The methods are in the order of
+    their use: rows, settings, model inputs and loss, predictions and scores. A new task defines those that are abstract.
     """
 
     command: ClassVar[str]
@@ -104,11 +105,6 @@ class TaskType(ABC, Generic[RowT]):
     group_phrase: ClassVar[str] = "are"
     """The verb of a sentence about rows of a `group` that is also in other data: rows … also in the training data."""
 
-    @property
-    @abstractmethod
-    def max_length(self) -> int:
-        """Maximum number of tokens of an example. It is a setting of every task."""
-
     @classmethod
     @abstractmethod
     def read(cls, source: LabeledSource, options: Any) -> LabeledData[RowT]:
@@ -119,6 +115,11 @@ class TaskType(ABC, Generic[RowT]):
 
         Raises: ValueError, with file and line, for a file that cannot be read at all. Other errors are findings.
         """
+
+    @classmethod
+    def read_inputs(cls, source: LabeledSource, options: Any) -> LabeledData[RowT]:
+        """Read rows from files, as `read` does, but without their labels, which need not be there."""
+        return cls.read(source, options)
 
     @classmethod
     def write_repaired(cls, source: LabeledSource, options: Any, target: Path) -> None:
@@ -134,84 +135,6 @@ class TaskType(ABC, Generic[RowT]):
         raise ValueError(
             f"there is no built-in data for this task: give --train FILE (`minibert finetune {cls.command} --help`)"
         )
-
-    @classmethod
-    @abstractmethod
-    def from_data(cls, data: TaskData[RowT], options: Any, start: BertConfig) -> "Inferred[RowT]":
-        """Choose the settings of the task for labeled data, such as the order of the labels.
-
-        Args:
-            start: config of the checkpoint that training begins with. If its head is for the same labels, their order is kept.
-        """
-
-    @property
-    @abstractmethod
-    def main_metric(self) -> Column:
-        """The metric by which models are compared."""
-
-    @property
-    @abstractmethod
-    def objective(self) -> HeadObjective:
-        """The loss."""
-
-    @abstractmethod
-    def model_config(self, config: BertConfig) -> BertConfig:
-        """Return the config of a checkpoint with the labels and the kind of head of this task."""
-
-    @classmethod
-    @abstractmethod
-    def of_model(cls: type[TaskT], config: BertConfig) -> TaskT:
-        """Return the task of a trained network without a task.json, such as one from the Hugging Face hub."""
-
-    @abstractmethod
-    def encode(self, rows: Sequence[RowT], tokenizer: Tokenizer) -> list[Example]:
-        """Convert rows to model inputs. A row gives one example or several."""
-
-    def describe_examples(self, rows: Sequence[RowT], examples: Sequence[Example]) -> str:
-        """Return what is unusual in the examples of rows, as the end of a sentence; "" if nothing is."""
-        return ""
-
-    @abstractmethod
-    def logits(self, output: Any) -> Tensor:
-        """Return the logits of the network's output: (batch, classes) or (batch, tokens, classes)."""
-
-    @abstractmethod
-    def predict(self, rows: Sequence[RowT], examples: Sequence[Example], logits: Sequence[Logits]) -> list[Prediction]:
-        """Return one prediction per row.
-
-        Args:
-            examples: the examples that `encode` has made of the rows.
-            logits: the logits of each example, without padding.
-        """
-
-    @abstractmethod
-    def results(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Results:
-        """Compare predictions for labeled rows with their labels."""
-
-    def score(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Scores:
-        """Compute the metrics of predictions for labeled rows."""
-        return self.results(rows, predictions).values
-
-    def with_balanced_classes(self, examples: Sequence[Example]) -> "TaskType[RowT]":
-        """Return the task with weights of the classes, so that rare ones count as much as frequent ones.
-
-        Raises: ValueError for a task that does not predict one class per text or word.
-        """
-        raise ValueError("--balanced-classes: this task does not predict one class for each text or word")
-
-    def calibrate(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> "TaskType[RowT]":
-        """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""
-        return self
-
-    @property
-    @abstractmethod
-    def reading_options(self) -> Any:
-        """The options with which labeled data for a trained model are read: an instance of `options_class`."""
-
-    @classmethod
-    def read_inputs(cls, source: LabeledSource, options: Any) -> LabeledData[RowT]:
-        """Read rows from files, as `read` does, but without their labels, which need not be there."""
-        return cls.read(source, options)
 
     @classmethod
     def is_labeled_file(cls, path: Path) -> bool:
@@ -240,13 +163,6 @@ class TaskType(ABC, Generic[RowT]):
             values: the inputs of the row, by the names in `input_fields`.
         """
 
-    def to_score(self, data: LabeledData[RowT]) -> LabeledData[RowT]:
-        """Prepare labeled data for the evaluation of a trained model, such as by renaming labels to those of the model.
-
-        Raises: ValueError if the model has none of the labels.
-        """
-        return data
-
     @classmethod
     @abstractmethod
     def group(cls, row: RowT) -> str:
@@ -255,6 +171,91 @@ class TaskType(ABC, Generic[RowT]):
     def stratum(self, row: RowT) -> Hashable:
         """Return a property of a row, such as its label, of which a sample of the rows should have the same shares as all."""
         return None
+
+    @classmethod
+    @abstractmethod
+    def from_data(cls, data: TaskData[RowT], options: Any, start: BertConfig) -> "Inferred[RowT]":
+        """Choose the settings of the task for labeled data, such as the order of the labels.
+
+        Args:
+            start: config of the checkpoint that training begins with. If its head is for the same labels, their order is kept.
+        """
+
+    @classmethod
+    @abstractmethod
+    def of_model(cls: type[TaskT], config: BertConfig) -> TaskT:
+        """Return the task of a trained network without a task.json, such as one from the Hugging Face hub."""
+
+    def to_score(self, data: LabeledData[RowT]) -> LabeledData[RowT]:
+        """Prepare labeled data for the evaluation of a trained model, such as by renaming labels to those of the model.
+
+        Raises: ValueError if the model has none of the labels.
+        """
+        return data
+
+    @property
+    @abstractmethod
+    def reading_options(self) -> Any:
+        """The options with which labeled data for a trained model are read: an instance of `options_class`."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """Maximum number of tokens of an example. It is a setting of every task."""
+
+    @abstractmethod
+    def model_config(self, config: BertConfig) -> BertConfig:
+        """Return the config of a checkpoint with the labels and the kind of head of this task."""
+
+    @abstractmethod
+    def encode(self, rows: Sequence[RowT], tokenizer: Tokenizer) -> list[Example]:
+        """Convert rows to model inputs. A row gives one example or several."""
+
+    def describe_examples(self, rows: Sequence[RowT], examples: Sequence[Example]) -> str:
+        """Return what is unusual in the examples of rows, as the end of a sentence; "" if nothing is."""
+        return ""
+
+    @property
+    @abstractmethod
+    def objective(self) -> HeadObjective:
+        """The loss."""
+
+    def with_balanced_classes(self, examples: Sequence[Example]) -> "TaskType[RowT]":
+        """Return the task with weights of the classes, so that rare ones count as much as frequent ones.
+
+        Raises: ValueError for a task that does not predict one class per text or word.
+        """
+        raise ValueError("--balanced-classes: this task does not predict one class for each text or word")
+
+    @abstractmethod
+    def logits(self, output: Any) -> Tensor:
+        """Return the logits of the network's output: (batch, classes) or (batch, tokens, classes)."""
+
+    @abstractmethod
+    def predict(self, rows: Sequence[RowT], examples: Sequence[Example], logits: Sequence[Logits]) -> list[Prediction]:
+        """Return one prediction per row.
+
+        Args:
+            examples: the examples that `encode` has made of the rows.
+            logits: the logits of each example, without padding.
+        """
+
+    def calibrate(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> "TaskType[RowT]":
+        """Choose settings of the predictions, such as a threshold, on labeled rows. Most tasks have none."""
+        return self
+
+    @abstractmethod
+    def results(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Results:
+        """Compare predictions for labeled rows with their labels."""
+
+    def score(self, rows: Sequence[RowT], predictions: Sequence[Prediction]) -> Scores:
+        """Compute the metrics of predictions for labeled rows."""
+        return self.results(rows, predictions).values
+
+    @property
+    @abstractmethod
+    def main_metric(self) -> Column:
+        """The metric by which models are compared."""
 
     def to_json(self) -> str:
         """Return the contents of task.json."""

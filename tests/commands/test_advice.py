@@ -50,6 +50,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
         f"text/labeled/{name}.py": ("finetune classify",)
         for name in ("column_roles", "label_names", "label_reader", "problem_types", "tables")
     },
+    "text/labeled/conll.py": ("finetune tag",),
     "text/labeled/tag": ("finetune tag",),
     "text/labeled/token_tables.py": ("finetune tag",),
     "text/labeled": FINE_TUNING,
