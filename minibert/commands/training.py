@@ -1,20 +1,19 @@
-"""Display of a training job: progress, evaluations, figures, signals and errors."""
+"""Display of a training job: progress, evaluations, figures and signals."""
 
 import argparse
-import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.commands.errors import Stopped, UsageError, WorkFailed, deferred_signals
+from minibert.commands.errors import Stopped, UsageError, deferred_signals
+from minibert.commands.failures import explained_failures, resume_command
 from minibert.commands.progress import progress
-from minibert.commands.terminal import say, shell_command
-from minibert.files import describe, reason_of
+from minibert.commands.terminal import say
+from minibert.files import reason_of
 from minibert.printable import printable
 from minibert.text.options import InvalidOption
 from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, options_from_json
@@ -51,7 +50,7 @@ def run_training(
 
     job = Job(prepare, output, device_options, processes)
     # Signals stay deferred until a failure is explained: torchrun sends SIGTERM to the processes that outlive a lost one.
-    with ExitStack() as stack, _explained_failures(job, learning_rate_option):
+    with ExitStack() as stack, explained_failures(job, learning_rate_option):
         if processes.is_main:
             _show(job, title, example_command, stack)
         else:
@@ -143,7 +142,7 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
                     last_figure = time.monotonic()
             case Interrupted():
                 number = received.number or signal.SIGTERM
-                raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}")
+                raise Stopped(number, f"Stopped. To continue:\n  {resume_command()}")
             case Finished():
                 stack.close()
                 _say_which_model(event, run.steps, task.main_metric)
@@ -173,7 +172,7 @@ def run_quietly(job: "Job", title: str, learning_rate_option: str) -> "Finished"
     """
     from minibert.training.events import Finished, Interrupted, Started, StepDone
 
-    with ExitStack() as stack, _explained_failures(job, learning_rate_option):
+    with ExitStack() as stack, explained_failures(job, learning_rate_option):
         for event in job.events():
             match event:
                 case Started(run):
@@ -187,7 +186,7 @@ def run_quietly(job: "Job", title: str, learning_rate_option: str) -> "Finished"
                         job.stop()
                 case Interrupted():
                     number = received.number or signal.SIGTERM
-                    raise Stopped(number, f"Stopped. To continue:\n  {_resume_command()}" if job.processes.is_main else "")
+                    raise Stopped(number, f"Stopped. To continue:\n  {resume_command()}" if job.processes.is_main else "")
                 case Finished():
                     return event
     raise AssertionError("a job ends with an event")
@@ -274,47 +273,3 @@ def _show_results(folder: Path, example_command: str) -> None:
     if skipped := sum(entry.get("skipped", False) for entry in record.metrics):
         say(f"  {skipped} steps were skipped: their loss or gradient was not finite.")
     say(f"The loss curve is in {printable(folder / 'loss.png')}. To use the model:\n  {example_command}")
-
-
-@contextmanager
-def _explained_failures(job: "Job", learning_rate_option: str) -> Iterator[None]:
-    """Convert the errors of a job to messages with the last good checkpoint and the command that continues."""
-    from torch import distributed
-
-    from minibert.training.job import EvaluationError, JobError
-    from minibert.training.loop import DivergenceError
-
-    try:
-        yield
-    except JobError as error:
-        if not job.processes.is_main:
-            sys.exit(2)
-        raise UsageError(error) from error
-    except DivergenceError as error:
-        advice = f"Resuming would end the same way: use a lower {learning_rate_option}, in another --out"
-        raise WorkFailed(f"{error}. {_last_checkpoint(job)}. {advice}") from None
-    except EvaluationError as error:
-        raise WorkFailed(f"{error}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}") from error
-    except OSError as error:
-        problem = printable(f"cannot write to {job.output.out}: {describe(error)}")
-        message = f"{problem}. {_last_checkpoint(job)}; to continue:\n  {_resume_command()}"
-        raise WorkFailed(message) from error
-    except RuntimeError as error:
-        if job.processes.world_size == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
-            raise
-        message = f"another process of this job has ended (this is process {job.processes.rank}). {_last_checkpoint(job)}"
-        raise WorkFailed(f"{message}; to continue, start the job again with --resume") from error
-
-
-def _last_checkpoint(job: "Job") -> str:
-    newest = job.checkpoints.newest()
-    return f"The last good checkpoint is {printable(newest)}" if newest else "There is no checkpoint yet"
-
-
-def _resume_command() -> str:
-    """Return the command line of this process, with --resume."""
-    if os.environ.get("WORLD_SIZE") != os.environ.get("LOCAL_WORLD_SIZE"):
-        return "start the job again on every machine, with --resume"
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    start = ["torchrun", f"--nproc-per-node={os.environ['LOCAL_WORLD_SIZE']}", "-m"] if "LOCAL_WORLD_SIZE" in os.environ else []
-    return shell_command(*start, "minibert", *words, "--resume")

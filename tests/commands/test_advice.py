@@ -41,6 +41,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/quickstart.py": ("quickstart",),
     "commands/tokenize.py": ("tokenize",),
     "commands/train_transformer.py": ("train-letters", "train-translator"),
+    "commands/failures.py": TRAINING,
     "commands/training.py": TRAINING,
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
