@@ -56,7 +56,7 @@ _MODULES = {
     "evaluate": "training.loop",
     "load": "model",
     "load_tokenizer": "text.tokenizer",
-    "predict": "training.finetuning",
+    "predict": "training.logits",
     "record": "observe",
     "train": "training.loop",
     "warmup_linear": "training.optimizer",
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from minibert.training.answering import Answering as Answering
     from minibert.training.checkpoints import Checkpoints as Checkpoints
     from minibert.training.classification import Classification as Classification
-    from minibert.training.finetuning import predict as predict
+    from minibert.training.logits import predict as predict
     from minibert.training.loop import evaluate as evaluate
     from minibert.training.loop import train as train
     from minibert.training.optimizer import adamw as adamw

@@ -7,31 +7,29 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar, cast
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
 
 from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
-from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
-from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_length
+from minibert.text.batching import BatchSampler, batches_of_similar_length
 from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExamples, sorted_batches
 from minibert.text.tokenizer import PAD, token_id
 from minibert.training.adapting import make_adapter
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
 from minibert.training.features import cache_features
+from minibert.training.logits import EVALUATION_TOKENS, CollectLogits
 from minibert.training.loop import Score
-from minibert.training.objective import LossSum, Objective
+from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
-from minibert.training.task_type import TASK_FILE, HeadObjective, Logits, Prediction, TaskType
+from minibert.training.task_type import TASK_FILE, TaskType
 from minibert.training.transfer import Transfer
 from minibert.training.transfer_report import TransferReport
 
@@ -39,8 +37,6 @@ RowT = TypeVar("RowT")
 ModelT = TypeVar("ModelT", bound=PretrainedModel)
 SCHEDULES = {"linear": warmup_linear, "constant": warmup_constant}
 RunEvaluation = Callable[[Sequence[LabeledBatch], Objective[LabeledBatch]], dict[str, Score]]
-EVALUATION_TOKENS = 4096
-"""Tokens of a batch in evaluations, including padding."""
 
 
 @dataclass(frozen=True)
@@ -242,66 +238,6 @@ def same_outputs(stored: BertConfig, wanted: BertConfig) -> bool:
         return stored.num_labels == 1 and stored.problem_type in (None, "regression")
     unnamed = {number: f"LABEL_{name}" for number, name in wanted.id2label.items()}
     return stored.id2label in (wanted.id2label, unnamed)
-
-
-class CollectLogits(HeadObjective):
-    """The objective of a task, which also collects the logits of every example, without padding."""
-
-    def __init__(self, task_type: TaskType[Any]) -> None:
-        self.type, self.term = task_type, task_type.objective.term  # type: ignore[misc]
-        self.collected: list[Logits] = []
-
-    def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
-        self.collect(output, batch)
-        return self.type.objective.losses(output, batch)
-
-    def collect(self, output: Any, batch: LabeledBatch) -> None:
-        """Add the logits of a batch."""
-        logits = self.type.logits(output).detach().double().cpu().numpy()
-        lengths = batch.attention_mask.sum(dim=1).tolist()
-        self.collected += [each[:length] if each.ndim > 1 else each for each, length in zip(logits, lengths, strict=True)]
-
-    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
-        return self.type.objective.target_counts(batch)
-
-    def in_order(self, indices: Sequence[IntArray]) -> list[Logits]:
-        """Return the logits in the order of the examples, of which each batch had these indices."""
-        order = np.argsort(np.concatenate([np.array([], dtype=np.int64), *indices]))
-        return [self.collected[position] for position in order]
-
-
-def predict(
-    model: BertWithHead,
-    task_type: TaskType[RowT],
-    rows: Sequence[RowT],
-    tokenizer: Tokenizer,
-    max_tokens: int = EVALUATION_TOKENS,
-) -> list[Prediction]:
-    """Predict rows with a trained model.
-
-    Args:
-        max_tokens: tokens of a batch, including padding. With 1, every example is computed by itself.
-    """
-    examples = task_type.encode(rows, tokenizer)
-    return task_type.predict(rows, examples, compute_logits(model, task_type, examples, token_id(tokenizer, PAD), max_tokens))
-
-
-@torch.no_grad()
-def compute_logits(
-    model: nn.Module,
-    task_type: TaskType[Any],
-    examples: Sequence[Example],
-    pad_id: int,
-    max_tokens: int = EVALUATION_TOKENS,
-) -> list[Logits]:
-    """Compute the logits of every example, in order and without padding. The arguments are those of `predict`."""
-    batches = sorted_batches(examples, pad_id, max_tokens)
-    collect, device = CollectLogits(task_type), next(model.parameters()).device
-    with evaluation_mode(model):
-        for _, batch in batches:
-            on_device = batch.to(device)
-            collect.collect(model(*on_device.inputs), on_device)
-    return collect.in_order([indices for indices, _ in batches])
 
 
 def _describe(name: str, rows: Sequence[Any], examples: Sequence[Example], max_length: int) -> str:

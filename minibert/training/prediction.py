@@ -13,7 +13,7 @@ from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.tables import open_table
 from minibert.text.line_stream import file_blocks, parse_json, split_fields
 from minibert.text.tokenizer import PAD, token_id
-from minibert.training.finetuning import compute_logits
+from minibert.training.logits import compute_logits
 from minibert.training.task_type import TaskType
 from minibert.training.trained import TrainedModel
 

@@ -16,7 +16,7 @@ from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
 from minibert.text.tokenizer import load_tokenizer, vocabulary_size
 from minibert.text.tokenizer_files import has_tokenizer
-from minibert.training.finetuning import predict
+from minibert.training.logits import predict
 from minibert.training.records import SETTINGS_FILE
 from minibert.training.task_type import TASK_FILE, Prediction, TaskType, task_types
 

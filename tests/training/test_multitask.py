@@ -8,13 +8,15 @@ import torch
 
 from minibert.files import read_json
 from minibert.model import BertConfig, BertForSequenceClassification, load
+from minibert.model.multitask import MultiTaskBert
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
 from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.finetuning import FineTuning, predict
+from minibert.training.finetuning import FineTuning
 from minibert.training.job import Finished, Job, StepDone
-from minibert.training.multitask import MultiTask, MultiTaskBert
+from minibert.training.logits import predict
+from minibert.training.multitask import MultiTask
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 
 WORDS = "abcdefgh"

@@ -15,8 +15,8 @@ from minibert.text.labeled.examples import make_batch
 from minibert.text.labeled.findings import LabeledData
 from minibert.text.labeled.tagged import TaggedSentence, join_words
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
-from minibert.training.finetuning import predict
 from minibert.training.finetuning_options import TagOptions
+from minibert.training.logits import predict
 from minibert.training.tagging import Tagging
 from minibert.training.task_type import TaskData
 from minibert.training.trained import load_trained

@@ -24,7 +24,7 @@ from minibert.study.verify.comparison import TOLERANCES
 from minibert.study.verify.stages import silent_transformers
 from minibert.text.labeled.examples import Example
 from minibert.text.tokenizer import PAD, save_tokenizer, token_id
-from minibert.training.finetuning import EVALUATION_TOKENS, compute_logits
+from minibert.training.logits import EVALUATION_TOKENS, compute_logits
 from minibert.training.metrics.results import Results
 from minibert.training.task_type import TASK_FILE, Logits, Prediction
 from minibert.training.trained import TrainedModel, load_trained

@@ -12,7 +12,7 @@ from torch.multiprocessing.spawn import ProcessException, spawn
 
 from minibert.text.batching import IntArray, split_micro_batches
 from minibert.text.labeled.examples import Example
-from minibert.training.finetuning import compute_logits
+from minibert.training.logits import compute_logits
 from minibert.training.task_type import Logits
 from minibert.training.trained import TrainedModel, load_trained
 
