@@ -30,6 +30,7 @@ from minibert.commands import (
 )
 from minibert.commands.equations import separate_arguments
 from minibert.commands.errors import Stopped, UsageError, WorkFailed
+from minibert.commands.help_texts import describe_options
 from minibert.commands.metavars import name_values
 from minibert.commands.terminal import open_streams, output, report, report_lines, say, show_warning
 from minibert.commands.training import stored_options
@@ -114,6 +115,7 @@ def _options(words: Sequence[str]) -> Any:
             kind, words = COMMANDS[name][0], words[len(name.split()) :]
             if issubclass(kind, OutputOptions) and (stored := stored_options(kind, words)) is not None:
                 settings["default"] = stored
+            describe_options(kind)
             others, values = separate_arguments(words) if kind is equations.Equations else (words, {})
             options = tyro.cli(kind, prog=f"minibert {name}", args=others, **settings)
             return replace(options, arguments=values) if values else options

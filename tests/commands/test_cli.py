@@ -134,6 +134,23 @@ def test_help_names_every_value(command: str, capsys: pytest.CaptureFixture[str]
     assert positionals.get(command, "") in shown.splitlines()[0]
 
 
+def test_help_has_descriptions_without_line_breaks_and_without_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is described as the default of the options whose default it is."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = {}
+    for command in ("finetune classify", "pretrain"):
+        with pytest.raises(SystemExit):
+            main([*command.split(), "--help"])
+        text = capsys.readouterr().out
+        assert not re.search(r"│ {24}\w+ +│\n│ {24}\w", text)  # a line of one word, and text after it
+        shown[command] = " ".join(text.replace("│", " ").split())
+    assert not re.search(r"\bNone\b|default: \)", shown["finetune classify"])
+    assert "Default: at the end of every epoch. --patience" in shown["finetune classify"]
+    assert "None: at the end of every epoch. (default: 100)" in shown["pretrain"]
+
+
 def test_a_mistyped_option_is_compared_with_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["pretrain", "--stepz", "3"])
