@@ -107,7 +107,7 @@ def test_numbers_for_named_classes_are_refused_until_they_are_named(
 )
 def test_the_task_is_that_of_the_model(tmp_path: Path, problem_type: str, labels: list[str], main_metric: str) -> None:
     names = ("score",) if problem_type == "regression" else ("bad", "good")
-    model = trained_model(tmp_path / "model", Classification(names, problem_type))
+    model = trained_model(tmp_path / "model", Classification(names, problem_type, 64))
     data = write(tmp_path / "data.tsv", labels)
     assert main(["evaluate", str(model), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
     report = json.loads((tmp_path / "out" / REPORT_FILE).read_text(encoding="utf-8"))

@@ -102,14 +102,14 @@ def test_files(model: Path, tmp_path: Path, predict: Predict, name: str, content
 
 
 def test_classes_are_named_in_any_script_and_escaped(tmp_path: Path, predict: Predict) -> None:
-    model = trained_model(tmp_path / "model", Classification(("消极", "\x1b[31m", "c"), "multi_label_classification"))
+    model = trained_model(tmp_path / "model", Classification(("消极", "\x1b[31m", "c"), "multi_label_classification", 64))
     code, [result], _ = predict(model, stdin="中 文".encode())
     assert code == 0
     assert [*result["scores"]] == ["消极", "\x1b[31m", "c"]
 
 
 def test_numbers_are_predicted(tmp_path: Path, predict: Predict) -> None:
-    model = trained_model(tmp_path / "model", Classification(("score",), "regression"))
+    model = trained_model(tmp_path / "model", Classification(("score",), "regression", 64))
     code, [result], _ = predict(model, stdin=b"good")
     assert code == 0
     assert isinstance(result["score"], float)
