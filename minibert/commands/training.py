@@ -250,8 +250,11 @@ def _say_which_model(finished: "Finished", steps: int, metric: "Column | None") 
     best = finished.best
     if finished.step < steps:
         evaluations = "evaluation was" if best.evaluations_since == 1 else f"{best.evaluations_since} evaluations were"
-        say(f"Stopped early, after step {finished.step:,} of {steps:,}: the last {evaluations} not better than the best one.")
-    if finished.model_of_step != finished.step:
+        reason = f": the last {evaluations} not better than the best one" if best.step else ""
+        say(f"Stopped early, after step {finished.step:,} of {steps:,}{reason}.")
+    if metric is not None and best.evaluations_since and not best.step:
+        say(f"No evaluation has a value of the main metric ({metric.heading}), so the model is that of the last step.")
+    elif finished.model_of_step != finished.step:
         say(f"The model is that of step {finished.model_of_step:,}, the best evaluation.")
     elif metric is not None and metric.is_better(best.value, _last_value(finished.folder, metric)):
         say(f"The model is that of the last step. The best evaluation was after step {best.step:,}; see --restore-best.")
