@@ -30,7 +30,8 @@ def show_report(report: "Report", errors: int) -> None:
         _show_classes(report.classes)
     if report.errors[:errors]:
         are_numbers = any(score.metric.name == "mean_squared_error" for score in report.scores)
-        say("", styled("Largest errors" if are_numbers else "Most confident errors", "bold"))
+        order, number = ("Largest", "difference") if are_numbers else ("Most confident", "probability")
+        say("", styled(f"{order} errors: gold → predicted ({number})", "bold"))
         for outcome in report.errors[:errors]:
             _show_outcome(outcome, f"{outcome.gold} → {outcome.predicted}")
     if report.mislabeled[:errors]:
@@ -89,6 +90,7 @@ def _show_classes(classes: Sequence["ClassReport"]) -> None:
 
 def _show_outcome(outcome: "Outcome", labels: str) -> None:
     place = "" if outcome.line is None else f"line {outcome.line}, "
+    place += printable(f"{outcome.id}: ") if outcome.id else ""
     text = printable(textwrap.shorten(outcome.text, MAX_CHARACTERS, placeholder=" …"))
     say(f"  {place}{printable(labels)} ({outcome.confidence:.3g}): {text}")
 

@@ -58,6 +58,7 @@ def test_a_report_has_scores_with_intervals_and_classes(
     assert "accuracy" in shown
     assert "87.5%" in shown
     assert "line 2" in shown
+    assert "errors: gold → predicted (probability)" in shown
 
 
 def test_labels_are_compared_by_name_not_by_order(model: Path, tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def _score_fields(score: ScoreReport) -> dict[str, Any]:
 def _outcome_fields(outcome: Outcome) -> dict[str, Any]:
     return {
         "line": outcome.line,
+        **({"id": outcome.id} if outcome.id else {}),
         "text": outcome.text,
         "gold": outcome.gold,
         "predicted": outcome.predicted,

@@ -27,6 +27,7 @@ def answer_results(rows: Sequence[Question], predictions: Sequence[Mapping[str, 
             bool(is_correct),
             float(each["probability"]),
             row.line,
+            id=row.id,
         )
         for row, texts, answer, each, is_correct in zip(rows, gold, answers, predictions, correct, strict=True)
     ]

@@ -22,6 +22,8 @@ class Outcome:
     """Line of the row in its file, starting at 1."""
     scores: Mapping[str, float] | None = None
     """Probabilities of the classes, if a row has exactly one of them."""
+    id: str = ""
+    """Identifier of the row in its file, if it has one. A SQuAD file often is a single line."""
 
 
 @dataclass(frozen=True)

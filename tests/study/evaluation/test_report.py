@@ -6,9 +6,12 @@ import math
 import numpy as np
 import pytest
 
+from minibert.commands.evaluation_report import show_report
 from minibert.study.evaluation.receipt import Check, Difference
 from minibert.study.evaluation.report import MAX_ROWS_LISTED, class_reports, make_report
+from minibert.text.labeled.squad_checks import Answer, Question
 from minibert.text.labeled.text_rows import TextRow
+from minibert.training.answering import Answering
 from minibert.training.classification import Classification
 from minibert.training.metrics.counts import Counts
 from minibert.training.metrics.results import Results
@@ -48,6 +51,17 @@ def test_a_report_is_json_with_null_for_what_is_undefined() -> None:
     assert stored["interval"]["method"] == "percentile bootstrap over texts"
     assert stored["confusion"] == {"classes": ["bad", "good"], "rows": [[0, 0], [1, 1]]}
     assert stored["errors"] == [{"line": 3, "text": "text 1", "gold": "good", "predicted": "bad", "confidence": 0.8}]
+
+
+def test_the_error_of_a_question_has_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    """All questions of a SQuAD file may be on one line."""
+    task_type = Answering()
+    row = Question("5733", "Who?", "Ann did.", (Answer("Ann", 0),), 1, "dev.json")
+    wrong = {"answer": "did", "probability": 0.5}
+    report = make_report(task_type.results([row], [wrong]), "model", task_type, "dev.json", 0)
+    assert json.loads(report.to_json())["errors"][0]["id"] == "5733"
+    show_report(report, 1)
+    assert "line 1, 5733: Ann → did (0.5): Who?" in capsys.readouterr().out
 
 
 def test_the_seed_and_the_number_of_resamples_are_stored() -> None:
