@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.files import cache_directory, naming, reason_of
-from minibert.text import columns, file_formats, sentences
-from minibert.text.columns import TABLES, read_column, text_in_column
+from minibert.text import columns, delimited_tables, file_formats, sentences
+from minibert.text import table as table_interface
+from minibert.text.columns import TABLES, read_column
 from minibert.text.file_formats import TEXT_EXTENSIONS, CorpusError, extension, text_lines
 from minibert.text.options import Layout
 from minibert.text.sentences import detect_layout, parse_documents
+from minibert.text.table import text_in_column
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -286,8 +288,6 @@ def _file_digest(path: Path) -> str:
 
 def _fingerprint(inputs: list[Any]) -> str:
     """Return a hash of the inputs and of the code that turns text into documents."""
-    code = [
-        Path(module).read_text(encoding="utf-8")
-        for module in (__file__, columns.__file__, file_formats.__file__, sentences.__file__)
-    ]
+    formats = (columns.__file__, delimited_tables.__file__, file_formats.__file__, table_interface.__file__)
+    code = [Path(module).read_text(encoding="utf-8") for module in (__file__, sentences.__file__, *formats)]
     return hashlib.sha256(json.dumps([*inputs, code]).encode()).hexdigest()[:16]

@@ -7,9 +7,10 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from minibert.files import reason_of
-from minibert.text.columns import BYTE_ORDER_MARK, Record, parse_object
+from minibert.text.columns import parse_object
 from minibert.text.encodings import describe_binary
 from minibert.text.file_formats import HEAD_BYTES, CorpusError, open_file
+from minibert.text.table import BYTE_ORDER_MARK, Record
 
 BLOCK_BYTES = 2**16
 """Maximum number of bytes that are read at a time."""

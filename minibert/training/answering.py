@@ -13,7 +13,6 @@ from torch import Tensor
 
 from minibert.equations import cross_entropy
 from minibert.model import BertConfig, BertForQuestionAnswering
-from minibert.text.columns import text_fault
 from minibert.text.corpus import load_split
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
@@ -21,6 +20,7 @@ from minibert.text.labeled.options import LabeledSource, check_windows
 from minibert.text.labeled.question_windows import QuestionWindow, encode_questions
 from minibert.text.labeled.squad import read_squad, read_squad_rows, write_repaired
 from minibert.text.labeled.squad_checks import Question
+from minibert.text.table import text_fault
 from minibert.training.best_answers import Candidate, best_answers, with_probabilities
 from minibert.training.finetuning_options import AnswerOptions
 from minibert.training.metrics.answer_results import answer_results, gold_texts

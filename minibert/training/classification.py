@@ -14,7 +14,6 @@ from torch import Tensor
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy
 from minibert.model import BertConfig, BertForSequenceClassification
 from minibert.text.builtin import builtin_corpus
-from minibert.text.columns import text_fault
 from minibert.text.labeled.column_roles import find_roles
 from minibert.text.labeled.examples import Example, LabeledBatch, Target
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError
@@ -37,6 +36,7 @@ from minibert.text.labeled.text_rows import TextRow, encode_texts
 from minibert.text.module_families import label_by_module
 from minibert.text.options import MIN_LENGTH, Cut
 from minibert.text.splits import split_documents
+from minibert.text.table import text_fault
 from minibert.training.finetuning_options import ClassifyOptions
 from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MATTHEWS, MICRO_F1
 from minibert.training.metrics.regression import PEARSON, SPEARMAN

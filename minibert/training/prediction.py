@@ -6,12 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from minibert.text.columns import TABLES, Record, Table
+from minibert.text.columns import TABLES
 from minibert.text.file_formats import extension
 from minibert.text.labeled.findings import refuse_errors
 from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.tables import open_table
 from minibert.text.line_stream import file_blocks, parse_json, split_fields
+from minibert.text.table import Record, Table
 from minibert.text.tokenizer import PAD, token_id
 from minibert.training.logits import compute_logits
 from minibert.training.task_type import TaskType

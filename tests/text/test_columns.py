@@ -8,9 +8,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from minibert.text.columns import TABLES, CsvTable, JsonlTable, ParquetTable, TextTable, TsvTable
+from minibert.text.columns import TABLES, JsonlTable, ParquetTable
 from minibert.text.corpus import load_split
+from minibert.text.delimited_tables import CsvTable, TsvTable
 from minibert.text.file_formats import CorpusError
+from minibert.text.table import TextTable
 
 
 def test_a_fault_in_a_row_does_not_hide_the_rows_after_it(tmp_path: Path) -> None:

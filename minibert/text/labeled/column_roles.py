@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minibert.text.columns import INVISIBLE, separator_hint
 from minibert.text.file_formats import CorpusError
 from minibert.text.labeled.options import TableColumns
+from minibert.text.table import INVISIBLE, separator_hint
 
 PAIRS = (
     ("sentence1", "sentence2"),

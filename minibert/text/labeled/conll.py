@@ -11,10 +11,10 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from minibert.text.columns import MARKS
 from minibert.text.file_formats import CorpusError, numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.tagged import RawSentence, name_of, read_tags
+from minibert.text.table import MARKS
 
 BOUNDARY = re.compile(r"[ \t]*(\d+[ \t]+)?\"?-*doc(start|end)-*\"?([ \t]|$)", re.IGNORECASE)
 """A line between two documents. The words of a sentence may be numbered."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.text.columns import Record, Table
+from minibert.text.table import Record, Table
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from minibert.text.columns import Record
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.label_values import (
     LIST_AS_TEXT,
@@ -18,6 +17,7 @@ from minibert.text.labeled.label_values import (
 )
 from minibert.text.labeled.options import TableColumns
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.table import Record
 
 OTHER_SEPARATORS = ",;|"
 WEAK_SEPARATORS = " /+&"

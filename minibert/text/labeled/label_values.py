@@ -10,7 +10,7 @@ from typing import Any
 
 import regex
 
-from minibert.text.columns import SURROGATE
+from minibert.text.table import SURROGATE
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)

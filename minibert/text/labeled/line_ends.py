@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from minibert.text.columns import without_mark
 from minibert.text.file_formats import numbered_lines
 from minibert.text.labeled.finding_log import FindingLog
+from minibert.text.table import without_mark
 
 LINE_ENDS = {
     "\r\n": "this line, and possibly others, ends with \\r\\n as on Windows; it is read as \\n",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from minibert.files import write_atomically
-from minibert.text.columns import Record, TextTable
 from minibert.text.file_formats import extension
 from minibert.text.labeled.findings import LabeledDataError
 from minibert.text.labeled.label_values import LabelError, label_of
@@ -16,6 +15,7 @@ from minibert.text.labeled.table_reader import TableReader
 from minibert.text.labeled.tables import open_tables
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.parquet_files import open_parquet
+from minibert.text.table import Record, TextTable
 
 
 def write_repaired(source: LabeledSource, target: Path, columns: TableColumns | None = None, multi_label: bool = False) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from minibert.text.columns import SURROGATE
 from minibert.text.labeled.answer_places import find_answer, shorten
 from minibert.text.labeled.findings import Finding
 from minibert.text.labeled.located_json import Lines, LocatedList, LocatedObject
 from minibert.text.labeled.text_faults import SHAPE
+from minibert.text.table import SURROGATE
 
 TRUTH_VALUES = {True: True, False: False, "true": True, "false": False}
 """Values of `is_impossible`. 1 and 0 are equal to True and False."""

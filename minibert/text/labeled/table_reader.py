@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from minibert.text.columns import BYTE_ORDER_MARK, CsvTable, Record, Table, TextTable, TsvTable, text_fault
+from minibert.text.delimited_tables import CsvTable, TsvTable
 from minibert.text.labeled.column_roles import find_roles, header_kind
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.findings import LabeledDataError
@@ -12,6 +12,7 @@ from minibert.text.labeled.line_ends import check_line_ends
 from minibert.text.labeled.options import TableColumns
 from minibert.text.labeled.text_faults import oddities
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.table import BYTE_ORDER_MARK, Record, Table, TextTable, text_fault
 
 
 class TableReader:

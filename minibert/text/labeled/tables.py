@@ -5,8 +5,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from minibert.text.columns import TABLES, CsvTable, Table, TsvTable
+from minibert.text.columns import TABLES
 from minibert.text.corpus import load_split
+from minibert.text.delimited_tables import CsvTable, TsvTable
 from minibert.text.file_formats import extension
 from minibert.text.labeled.dataset_table import DatasetTable
 from minibert.text.labeled.duplicates import find_duplicates, text_key
@@ -16,6 +17,7 @@ from minibert.text.labeled.label_values import comparable
 from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.table_reader import TableReader
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.table import Table
 
 NAMED_COLUMNS = "its columns have names; choose some with --text-column, and leave out --columns"
 

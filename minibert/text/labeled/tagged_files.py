@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from minibert.files import write_atomically
-from minibert.text.columns import JsonlTable, ParquetTable, Table
+from minibert.text.columns import JsonlTable, ParquetTable
 from minibert.text.corpus import load_split
 from minibert.text.file_formats import CorpusError, extension
 from minibert.text.labeled.conll import ConllFile
@@ -16,6 +16,7 @@ from minibert.text.labeled.findings import LabeledData, LabeledDataError
 from minibert.text.labeled.options import LabeledSource, WordColumns
 from minibert.text.labeled.tagged import TaggedSentence, describe_entities, sentence_key
 from minibert.text.labeled.token_tables import TokenTable
+from minibert.text.table import Table
 
 TABLES: dict[str, type[Table]] = {".jsonl": JsonlTable, ".parquet": ParquetTable}
 """Files with one sentence per row, by extension. A file with any other extension has CoNLL columns."""

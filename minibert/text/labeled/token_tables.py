@@ -4,7 +4,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minibert.text.columns import SURROGATE, Table, TextTable
 from minibert.text.labeled.column_roles import listed
 from minibert.text.labeled.finding_log import FindingLog
 from minibert.text.labeled.findings import LabeledDataError
@@ -12,6 +11,7 @@ from minibert.text.labeled.line_ends import check_line_ends
 from minibert.text.labeled.options import WordColumns
 from minibert.text.labeled.tagged import RawSentence, name_of, read_tags
 from minibert.text.parquet_files import open_parquet
+from minibert.text.table import SURROGATE, Table, TextTable
 
 WORDS = ("tokens", "words", "token", "word")
 TAGS = ("ner_tags", "ner", "tags", "ner_labels", "labels", "entities")
