@@ -176,15 +176,22 @@ class ConllFile:
             is_word = len(found) == self.count and (found[-1] in tags or TAG.fullmatch(found[-1]))
             if COMMENT.match(line.text) and not is_word:
                 self.log.oddity(line.number, "is read as a comment")
-            elif lower == header or (
-                not header and line is columns[0][0] and WORD_NAMES.intersection(lower) and TAG_NAMES.intersection(lower)
-            ):
-                header, line.is_kept = lower, False
-                self.log.repair(line.number, "is a header with the names of the columns; left out")
+            elif lower == header or (not header and line is columns[0][0] and self._is_header(lower)):
+                if not header and (lower[0] not in WORD_NAMES or lower[-1] not in TAG_NAMES):
+                    self.log.oddity(line.number, "is a header with the names of the columns")
+                else:
+                    self.log.repair(line.number, "is a header with the names of the columns; left out")
+                    line.is_kept = False
+                header = lower
             else:
                 line.columns = found
                 self._check_columns(line)
         return header
+
+    def _is_header(self, names: list[str]) -> bool:
+        """Return True for the names of columns, in lower case. In a repaired copy it is kept if it says where the tags are."""
+        is_complete = len(names) == self.count
+        return is_complete and bool(WORD_NAMES.intersection(names)) and bool(TAG_NAMES.intersection(names))
 
     def _check_columns(self, line: Line) -> None:
         if len(line.columns) != self.count:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from minibert.text.labeled.label_values import tidy
+from minibert.text.labeled.label_values import SHAPELESS
 from minibert.text.labeled.tag_schemes import OUTSIDE
 
 PREFIXED = re.compile(r"([BIESMLUW])(?:([-_/|:])(.+))?", re.IGNORECASE)
@@ -44,7 +44,7 @@ def read_spellings(tags: Iterable[str]) -> Spellings:
     >>> read_spellings(["O", "PER"]).meanings["PER"]
     Spelling(tag='I-PER', problem='')
     """
-    cleaned = {tag: HYPHENS.sub("-", tidy(tag)) for tag in dict.fromkeys(tags)}
+    cleaned = {tag: HYPHENS.sub("-", SHAPELESS.sub("", tag).strip()) for tag in dict.fromkeys(tags)}
     if len({*cleaned.values()}) > 1 and all(tag.isdecimal() for tag in cleaned.values()):
         numbers = ", ".join(sorted(cleaned.values(), key=int)[:5])
         problem = f"the tags are numbers ({numbers}), and their names are not known; give them: --tag-names O,B-PER,I-PER"

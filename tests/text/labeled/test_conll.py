@@ -114,6 +114,16 @@ def test_arrangements_that_mean_the_same(tmp_path: Path, content) -> None:
     assert not [finding for finding in file.log.findings if finding.is_error or finding.line is not None]
 
 
+def test_a_header_in_another_order_is_kept_in_a_repaired_copy(tmp_path: Path) -> None:
+    """It says where the tags are. A second one is left out."""
+    columns = re.sub(r"(?m)^(\S+) (\S+) (\S+)$", r"\3 \1 \2", GOOD)
+    file = read(tmp_path, "tag word pos\r\n" + columns + "\ntag word pos\n")
+    copy = read(tmp_path, file.repaired(), "copy.conll")
+    assert sentences(file) == sentences(copy) == SENTENCES
+    assert copy.repaired().decode().strip() == "tag word pos\n" + columns.strip()
+    assert not [finding for finding in copy.log.findings if finding.is_repaired]
+
+
 ERRORS = {
     "no tag": (GOOD.replace("rejects VBZ O", "rejects"), 2, "has 1 column instead of 3"),
     "no tag, but a part of speech": (GOOD.replace("rejects VBZ O", "rejects VBZ"), 2, "has 2 columns instead of 3"),
@@ -129,6 +139,7 @@ ERRORS = {
         1,
         "the tags are numbers (0, 1, 2, 3)",
     ),
+    "header with other columns": ("word\ttag\n" + GOOD, 1, "has 2 columns instead of 3"),
     "quotation marks around cells": (re.sub(r"(\S+)", r'"\1"', GOOD), 1, "in quotation marks"),
     "prefixes without types": (re.sub("-[A-Z]+", "-", GOOD), 1, "the tag 'B-' has no type"),
     "tags in the first column": (

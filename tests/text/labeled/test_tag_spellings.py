@@ -22,6 +22,7 @@ def meanings(*tags: str) -> list[str | None]:
         (["U-Bahn", "Bus", "O"], ["I-U-Bahn", "I-Bus", "O"]),
         (["O", "0", "_", "\u041e", "B-PER"], ["O", "O", "O", "O", "B-PER"]),
         (["B\u2013PER", " I-PER ", "O"], ["B-PER", "I-PER", "O"]),
+        (["B-a\u2028b", "O\u200b", "\u00a0I-a\u2028b"], ["B-a\u2028b", "O", "I-a\u2028b"]),
         ([], []),
     ],
 )
