@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from tokenizers import Tokenizer
 
 from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
@@ -119,11 +120,7 @@ def prepare_finetuning(
     """
     checkpoint = read_checkpoint(start_from)
     stored = start_config(checkpoint)
-    tokenizer = load_tokenizer(start_from if has_tokenizer(start_from) else checkpoint.source)  # of the base of an adapter
-    for token in (PAD, CLS, SEP):
-        token_id(tokenizer, token)
-    if (size := vocabulary_size(tokenizer)) > stored.vocab_size:
-        raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {stored.vocab_size:,} of its model")
+    tokenizer = _load_tokenizer(start_from, checkpoint, stored)
     checked = check_data(kind, data, options, stored)
     train, validation, task_type = checked.data.train, checked.data.validation, checked.inferred.type
     refuse_errors(checked.findings)
@@ -142,14 +139,7 @@ def prepare_finetuning(
         validation.rows,
         notes=[names, *checked.notes, *_first_findings(checked.findings)],
     )
-    for part, examples in ((train, task.train.examples), (validation, task.validation)):
-        if part.rows and not examples:
-            raise LabeledDataError(f"{part.name}: none of the texts gives a token; are they in a script of the model?")
-    segments = max((max(example.token_type_ids) for example in (*task.train.examples, *task.validation)), default=0) + 1
-    if segments > stored.type_vocab_size:
-        raise ValueError(
-            f"{start_from}: has one segment embedding (type_vocab_size), but the texts have two parts; choose another model"
-        )
+    _check_examples(task, checked.data, stored, start_from)
     settings = {
         "task": kind.task_metrics.task,
         "training": {
@@ -164,6 +154,28 @@ def prepare_finetuning(
     }
     task.settings.update(settings)
     return task
+
+
+def _load_tokenizer(start_from: str, checkpoint: Checkpoint, stored: BertConfig) -> Tokenizer:
+    """Load the tokenizer of the checkpoint, or of its base model if it is an adapter, and compare it with the model."""
+    tokenizer = load_tokenizer(start_from if has_tokenizer(start_from) else checkpoint.source)
+    for token in (PAD, CLS, SEP):
+        token_id(tokenizer, token)
+    if (size := vocabulary_size(tokenizer)) > stored.vocab_size:
+        raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {stored.vocab_size:,} of its model")
+    return tokenizer
+
+
+def _check_examples(task: FineTuning[RowT], data: TaskData[RowT], stored: BertConfig, start_from: str) -> None:
+    """Refuse rows that give no model inputs, and pairs of texts for a model with one segment."""
+    for part, examples in ((data.train, task.train.examples), (data.validation, task.validation)):
+        if part.rows and not examples:
+            raise LabeledDataError(f"{part.name}: none of the texts gives a token; are they in a script of the model?")
+    segments = max((max(example.token_type_ids) for example in (*task.train.examples, *task.validation)), default=0) + 1
+    if segments > stored.type_vocab_size:
+        raise ValueError(
+            f"{start_from}: has one segment embedding (type_vocab_size), but the texts have two parts; choose another model"
+        )
 
 
 def weights_digest(checkpoint: Checkpoint) -> str:
