@@ -121,7 +121,7 @@ def run(options: Finetune) -> int:
         return prepare_finetuning(_task_type(options), options.data, options.task_options, options.training, options.start_from)
 
     def example_command(task: "Task") -> str:
-        return shell_command("minibert", "predict", options.out)
+        return shell_command("minibert", "predict", options.out, "FILE")
 
     if options.seeds > 1 or options.learning_curve is not None:
         return run_several(options, prepare)

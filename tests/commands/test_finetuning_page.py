@@ -71,6 +71,7 @@ def test_five_commands_lead_from_a_tsv_to_a_model_in_transformers(folder: Path, 
             exec(words[1], {})
         shown.append(capsys.readouterr().out)
     assert "findings: 0 (" in shown[0]
+    assert "minibert predict runs/reviews FILE\n" in shown[1]
     assert all("accuracy 100.0%" in text or "100.0" in text for text in shown[1:3])
     assert [json.loads(line)["label"] for line in shown[3].splitlines()] == ["good", "bad"]
     assert "'label': 'good'" in shown[4]

@@ -126,7 +126,7 @@ def test_evaluations_and_predictions(
     folder: Path, shown: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Texts, labels and the names of files and classes. JSON lines stay JSON."""
-    model = trained_model(folder / "model", Classification((HOSTILE, "good")))
+    model = trained_model(folder / "model", Classification((HOSTILE, "good"), max_length=64))
     rows = [
         {"text": HOSTILE, "label": "good"},
         {"text": "good", "label": HOSTILE},

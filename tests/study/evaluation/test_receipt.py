@@ -87,7 +87,7 @@ class TestBrokenComputation:
 
     def test_a_predicted_number_differs_if_it_is_not_rounding(self, tmp_path: Path) -> None:
         """A number has no class that could stay the same."""
-        task_type = Classification(("score",), "regression")
+        task_type = Classification(("score",), "regression", 64)
         rows = [TextRow("good", None, "1.5"), TextRow("very bad", None, "0")]
         evaluated = Evaluated.compute(load_trained(trained_model(tmp_path / "model", task_type)), rows)
         assert not compare("same", evaluated, partial(list, evaluated.logits)).predictions_differ
