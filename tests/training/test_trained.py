@@ -40,6 +40,13 @@ def test_predictions_are_by_name_and_in_order(tmp_path: Path) -> None:
     assert trained.predict([]) == []
 
 
+def test_a_regression_with_several_numbers_is_refused(tmp_path: Path) -> None:
+    """transformers can train one. Its first number alone would be a wrong prediction."""
+    change(trained_model(tmp_path, with_task=False) / "config.json", problem_type="regression")
+    with pytest.raises(ValueError, match="a regression predicts one number, but the model has 2: bad, good"):
+        load_trained(tmp_path)
+
+
 @pytest.mark.parametrize("network", [BertForMaskedLM, BertForPreTraining])
 def test_a_checkpoint_without_the_head_of_a_task_is_refused(tmp_path: Path, network: type) -> None:
     """It lists the heads found."""
