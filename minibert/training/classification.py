@@ -122,7 +122,7 @@ class Classification(TaskType[TextRow]):
         if self.max_length < MIN_LENGTH:
             raise ValueError(f"max_length {self.max_length}: must be at least {MIN_LENGTH}, for tokens of two texts")
         if self.problem_type == "regression" and len(self.labels) != 1:
-            raise ValueError(f"a regression predicts one number, but the model has {len(self.labels)}: {', '.join(self.labels)}")
+            raise ValueError(f"a regression predicts one number, not {len(self.labels)}: {', '.join(self.labels)}")
         if self.positive_class is not None and self.positive_class not in self.labels:
             raise ValueError(f"the positive class {self.positive_class!r} is not one of {', '.join(self.labels)}")
 

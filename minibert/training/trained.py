@@ -87,11 +87,21 @@ def _task_type(source: str | Path, checkpoint: Checkpoint, places: Sequence[str 
     kinds = task_types()
     found = [kind for kind in kinds if kind.network is checkpoint.network()]
     if not found:
+        if possible := [kind.network.architecture for kind in kinds if kind.network.head in checkpoint.heads]:
+            raise ValueError(
+                f"{checkpoint.config_file}: architectures is {checkpoint.architectures or 'missing'}, and the weights can be "
+                f"those of {' or '.join(possible)}: name the right one there"
+            )
         heads, tasks = ", ".join(checkpoint.heads), ", ".join(kind.command for kind in kinds)
         raise ValueError(
             f"{source}: has no head of a task (heads found: {heads}). Train one with `minibert finetune`; its tasks are {tasks}"
         )
-    return found[0].of_model(config)
+    try:
+        task_type = found[0].of_model(config)
+        task_type.model_config(config)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint.config_file}: {error}") from error
+    return task_type
 
 
 def _stored_task(file: Path, config: BertConfig) -> TaskType[Any]:

@@ -40,10 +40,28 @@ def test_predictions_are_by_name_and_in_order(tmp_path: Path) -> None:
     assert trained.predict([]) == []
 
 
+@pytest.mark.parametrize("architectures", [None, ["BertForMultipleChoice"]])
+def test_a_head_that_could_be_for_several_tasks_is_refused(tmp_path: Path, architectures: list[str] | None) -> None:
+    """Classifiers of texts and of tokens have the same names of weights."""
+    change(trained_model(tmp_path, with_task=False) / "config.json", architectures=architectures)
+    expected = (
+        "config.json: architectures is .*can be those of BertForSequenceClassification or BertForTokenClassification: name"
+    )
+    with pytest.raises(ValueError, match=expected):
+        load_trained(tmp_path)
+
+
+def test_two_classes_with_one_name_are_refused(tmp_path: Path) -> None:
+    """A prediction names its class."""
+    change(trained_model(tmp_path, with_task=False) / "config.json", id2label={"0": "x", "1": "x"})
+    with pytest.raises(ValueError, match=r"config\.json: .*'x'"):
+        load_trained(tmp_path)
+
+
 def test_a_regression_with_several_numbers_is_refused(tmp_path: Path) -> None:
     """transformers can train one. Its first number alone would be a wrong prediction."""
     change(trained_model(tmp_path, with_task=False) / "config.json", problem_type="regression")
-    with pytest.raises(ValueError, match="a regression predicts one number, but the model has 2: bad, good"):
+    with pytest.raises(ValueError, match="a regression predicts one number, not 2: bad, good"):
         load_trained(tmp_path)
 
 
