@@ -341,7 +341,9 @@ class TestClassWeights:
         expected = nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets["labels"].flatten(), weights)
         torch.testing.assert_close(loss / balanced.objective.target_counts(batch)["tagging"], expected)
 
-    @pytest.mark.parametrize("problem_type", ["regression", "multi_label_classification"])
-    def test_other_tasks_are_refused(self, problem_type: str) -> None:
+    @pytest.mark.parametrize(
+        "task_type", [Classification(("a",), "regression"), Classification(("a", "b"), "multi_label_classification")]
+    )
+    def test_other_tasks_are_refused(self, task_type: Classification) -> None:
         with pytest.raises(ValueError, match="--balanced-classes: this task does not predict one class"):
-            Classification(("a", "b"), problem_type).with_balanced_classes([])
+            task_type.with_balanced_classes([])
