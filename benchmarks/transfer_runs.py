@@ -22,9 +22,10 @@ import transformers
 from minibert.files import read_json, write_atomically
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.training.distributed import SINGLE_PROCESS
+from minibert.training.events import Started, StepDone
 from minibert.training.finetuning import FineTuning
 from minibert.training.finetuning_data import prepare_finetuning
-from minibert.training.job import Job, Started, StepDone
+from minibert.training.job import Job
 from minibert.training.logits import predict
 from minibert.training.optimizer import warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions

@@ -130,8 +130,12 @@ def run(options: Finetune) -> int:
 
 def check_start(start_from: str) -> None:
     """Raise UsageError if the model of the quickstart is to be used and there is none."""
-    if start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists():
+    if _is_missing(start_from):
         raise UsageError(f"--from {BUILT_IN_START}: does not exist; `minibert quickstart` creates it")
+
+
+def _is_missing(start_from: str) -> bool:
+    return start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists()
 
 
 def check(options: Finetune) -> int:
@@ -142,8 +146,7 @@ def check(options: Finetune) -> int:
     from minibert.training.finetuning_data import check_data, start_config
 
     try:
-        is_missing = options.start_from == BUILT_IN_START and not Path(BUILT_IN_START).exists()
-        start = BertConfig() if is_missing else start_config(read_checkpoint(options.start_from))
+        start = BertConfig() if _is_missing(options.start_from) else start_config(read_checkpoint(options.start_from))
         kind, source = _task_type(options), options.data.train_source
         checked = check_data(kind, options.data, options.task_options, start)
         if options.write_repaired is not None:

@@ -17,7 +17,7 @@ from minibert.text.options import InvalidOption
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 
 if TYPE_CHECKING:
-    from minibert.training.job import Task
+    from minibert.training.task import Task
 
 
 @dataclass(frozen=True)

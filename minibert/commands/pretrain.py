@@ -12,8 +12,8 @@ from minibert.text.options import InvalidOption, TextOptions, VocabularyOptions
 from minibert.training.options import DeviceOptions, OutputOptions, PretrainingConfig
 
 if TYPE_CHECKING:
-    from minibert.training.job import Task
     from minibert.training.pretraining import PretrainingTask
+    from minibert.training.task import Task
 
 
 @dataclass(frozen=True)

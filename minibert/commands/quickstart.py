@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from minibert.study.quickstart_plan import Plan
     from minibert.text.corpus import Document
     from minibert.text.examples import PretrainingBatch
-    from minibert.training.job import Task
     from minibert.training.run import TrainingRun
+    from minibert.training.task import Task
 
 FIXED_SECONDS = 22.5
 """Time for everything but training, on two CPU cores: reading the text, training the vocabulary, evaluation and figures."""
@@ -159,7 +159,8 @@ def _pretrain(
 ) -> "TrainingRun[BertForPreTraining, PretrainingBatch]":
     """Pretrain to the end of the plan, or until the time `late`, or until a signal. A checkpoint is saved in each case."""
     from minibert.study.quickstart import pretraining_task
-    from minibert.training.job import Interrupted, Job, Prepared, Started, StepDone
+    from minibert.training.events import Interrupted, Prepared, Started, StepDone
+    from minibert.training.job import Job
 
     every = max(1, plan.steps // EVALUATIONS)
     output = OutputOptions(options.out, resume=True, checkpoint_every=every, keep=1, evaluate_every=every)
@@ -205,7 +206,8 @@ def _fine_tune_all(
 
 def _fine_tune(task: "Task", folder: Path, stop: StopSignal) -> float:
     """Run or resume one fine-tuning and return its test accuracy."""
-    from minibert.training.job import Job, StepDone
+    from minibert.training.events import StepDone
+    from minibert.training.job import Job
     from minibert.training.records import RunRecord
 
     at_the_end = 10**9

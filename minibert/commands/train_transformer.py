@@ -13,7 +13,7 @@ from minibert.text.options import InvalidOption, LettersTask, ParallelTextOption
 from minibert.training.options import DeviceOptions, LettersConfig, OutputOptions, TranslationConfig
 
 if TYPE_CHECKING:
-    from minibert.training.job import Task
+    from minibert.training.task import Task
     from minibert.training.translation import TranslationTask
 
 

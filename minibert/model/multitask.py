@@ -23,7 +23,6 @@ class MultiTaskBert(PretrainedBert):
         self.bert = Bert(first.config)
         self.bert.load_state_dict(_encoder_weights(networks))
         self.heads = nn.ModuleDict(networks)
-        self.initialized = first.initialized
         new = (name for network in networks.values() for name in network.initialized)
         self.initialized = tuple(dict.fromkeys(name for name in new if name in self.bert.state_dict()))
         for network in networks.values():

@@ -132,7 +132,7 @@ class Answering(TaskType[Question]):
             shares = ", ".join(f"{unanswerable[name]:,} of {len(rows):,} {name} questions" for name, rows in parts.items())
             notes.append(f"without an answer: {shares}; the threshold is chosen on the validation questions")
         task_type = cls(max_length, overlap, options.n_best, options.max_answer_tokens, threshold)
-        return Inferred(task_type, notes, _check_unanswerable(data, unanswerable))
+        return Inferred(task_type, data, notes, _check_unanswerable(data, unanswerable))
 
     @classmethod
     def of_model(cls, config: BertConfig) -> "Answering":

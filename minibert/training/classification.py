@@ -186,7 +186,7 @@ class Classification(TaskType[TextRow]):
             labels, notes = match.labels, [problem.reason, *([match.note] if match.note else [])]
         length = min(options.max_length, start.max_position_embeddings)
         task_type = cls(labels, problem.problem_type, length, options.cut)
-        return Inferred(task_type, notes, findings, data)
+        return Inferred(task_type, data, notes, findings)
 
     @classmethod
     def of_model(cls, config: BertConfig) -> "Classification":

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -27,26 +27,6 @@ FINDINGS_SHOWN = 10
 """Number of findings that are printed before a run."""
 
 
-@dataclass(frozen=True)
-class CheckedData:
-    """Labeled data with everything that was found in it."""
-
-    data: TaskData[Any]
-    inferred: Inferred[Any]
-
-    @property
-    def findings(self) -> list[Finding]:
-        """The findings of the readers, then those about the data as a whole."""
-        train, validation = self.data.train, self.data.validation
-        held_out = validation.findings if validation.name != train.name else []
-        return [*train.findings, *held_out, *self.inferred.findings]
-
-    @property
-    def notes(self) -> list[str]:
-        """Everything that was inferred from the data, with the reasons."""
-        return [*dict.fromkeys([*self.data.train.notes, *self.data.validation.notes]), *self.inferred.notes]
-
-
 def read_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any) -> TaskData[RowT]:
     """Read the training and validation rows. Without validation data, a part of the training rows is held out.
 
@@ -69,18 +49,25 @@ def hold_out(kind: type[TaskType[RowT]], train: LabeledData[RowT], fraction: flo
     return TaskData(*(replace(train, rows=rows) for rows in parts))
 
 
-def check_data(kind: type[TaskType[RowT]], data: LabeledDataOptions, options: Any, start: BertConfig) -> CheckedData:
+def check_data(kind: type[TaskType[RowT]], options: LabeledDataOptions, task_options: Any, start: BertConfig) -> Inferred[RowT]:
     """Read labeled data and infer the settings of the task.
 
     Args:
+        options: options of the data.
+        task_options: options of the task, an instance of `kind.options_class`.
         start: config of the checkpoint that training begins with.
+
+    Returns: the task and the data, with all findings and notes: those of the readers, then those about the data as a whole.
     """
-    rows = read_data(kind, data, options)
-    findings: list[Finding] = []
-    if data.validation_source is not None:
-        rows, findings = check_shared(kind, rows, data.drop_shared)
-    inferred = kind.from_data(rows, options, start)
-    return CheckedData(inferred.data or rows, replace(inferred, findings=[*findings, *inferred.findings]))
+    data = read_data(kind, options, task_options)
+    # Rows that are held out from the training data have the same findings and notes.
+    findings = dict.fromkeys([*data.train.findings, *data.validation.findings])
+    notes = dict.fromkeys([*data.train.notes, *data.validation.notes])
+    shared: list[Finding] = []
+    if options.validation_source is not None:
+        data, shared = check_shared(kind, data, options.drop_shared)
+    inferred = kind.from_data(data, task_options, start)
+    return replace(inferred, notes=[*notes, *inferred.notes], findings=[*findings, *shared, *inferred.findings])
 
 
 def check_shared(kind: type[TaskType[Any]], data: TaskData[Any], drop: bool) -> tuple[TaskData[Any], list[Finding]]:
@@ -121,15 +108,15 @@ def prepare_finetuning(
     checkpoint = read_checkpoint(start_from)
     stored = start_config(checkpoint)
     tokenizer = _load_tokenizer(start_from, checkpoint, stored)
-    checked = check_data(kind, data, options, stored)
-    train, validation, task_type = checked.data.train, checked.data.validation, checked.inferred.type
-    refuse_errors(checked.findings)
+    inferred = check_data(kind, data, options, stored)
+    train, validation, task_type = inferred.data.train, inferred.data.validation, inferred.type
+    refuse_errors(inferred.findings)
     check_adapter(config.adapter, task_type, stored, checkpoint.adapter.adapter if checkpoint.adapter else None)
     if not train.rows:
         raise LabeledDataError(f"{train.name}: has no training rows")
     if config.balanced_classes:
         task_type = task_type.with_balanced_classes(task_type.encode(train.rows, tokenizer))
-    names = f"Data: {train.name}; validation: {validation.name}"
+    sources = f"Data: {train.name}; validation: {validation.name}"
     task = FineTuning(
         task_type,
         config,
@@ -137,9 +124,9 @@ def prepare_finetuning(
         tokenizer,
         train.rows,
         validation.rows,
-        notes=[names, *checked.notes, *_first_findings(checked.findings)],
+        notes=[sources, *inferred.notes, *_first_findings(inferred.findings)],
     )
-    _check_examples(task, checked.data, stored, start_from)
+    _check_examples(task, inferred.data, stored, start_from)
     settings = {
         "task": kind.task_metrics.task,
         "training": {

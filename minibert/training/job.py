@@ -32,21 +32,6 @@ from minibert.training.records import (
 from minibert.training.run import TrainingRun
 from minibert.training.task import Task
 
-__all__ = [
-    "EvaluationError",
-    "Event",
-    "Finished",
-    "Interrupted",
-    "Job",
-    "JobError",
-    "Prepared",
-    "Saved",
-    "Started",
-    "StepDone",
-    "Task",
-]
-
-
 LENGTH = {"steps", "epochs"}
 """Settings that may be larger when a run is resumed."""
 

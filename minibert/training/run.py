@@ -73,7 +73,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         micro_batch_size: maximum number of examples computed at a time. A larger step is split into micro-batches.
         start_epoch: a function that is called with the number of an epoch before its first step, and before the first step
             after resuming. It may choose the parameters that are trained, such as `GradualUnfreezing.start_epoch`.
-        report: what this run says about its trained parameters, before the first step and after the last one.
+        report: the report on the trained parameters, for display before the first step and after the last one.
         processes: the processes that train together, with `sharding` of the model.
     """
 

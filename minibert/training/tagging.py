@@ -139,7 +139,7 @@ class Tagging(TaskType[TaggedSentence]):
         if not keeps_labels and stored.covers([OUTSIDE]):
             origin += f"; not those of the checkpoint, {', '.join(stored.labels)}, so its output layer is replaced"
         notes = [f"labels ({origin}): {', '.join(labels)}", f"windows of {max_length} tokens, of which {overlap} overlap"]
-        return Inferred(cls(labels, max_length, overlap), notes, _check_labels(data, TagSet(labels)), data)
+        return Inferred(cls(labels, max_length, overlap), data, notes, _check_labels(data, TagSet(labels)))
 
     @classmethod
     def of_model(cls, config: BertConfig) -> "Tagging":

@@ -51,15 +51,15 @@ class TaskData(Generic[RowT]):
 
 @dataclass(frozen=True)
 class Inferred(Generic[RowT]):
-    """A task with the settings that were inferred from labeled data."""
+    """A task with the settings that were inferred from labeled data, and these data."""
 
     type: "TaskType[RowT]"
+    data: TaskData[RowT]
+    """The data, with the labels of the task where the files have other names for them."""
     notes: Sequence[str]
     """Lines for display about the inferred settings, with the reasons."""
-    findings: Sequence[Finding] = ()
+    findings: Sequence[Finding]
     """Faults that only show in the data as a whole, such as a label that is only in the validation data."""
-    data: TaskData[RowT] | None = None
-    """The data with the labels of the task, where the files have other names for them. None: the data are unchanged."""
 
 
 class HeadObjective(ABC):
@@ -174,7 +174,7 @@ class TaskType(ABC, Generic[RowT]):
 
     @classmethod
     @abstractmethod
-    def from_data(cls, data: TaskData[RowT], options: Any, start: BertConfig) -> "Inferred[RowT]":
+    def from_data(cls, data: TaskData[RowT], options: Any, start: BertConfig) -> Inferred[RowT]:
         """Choose the settings of the task for labeled data, such as the order of the labels.
 
         Args:

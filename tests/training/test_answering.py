@@ -16,10 +16,11 @@ from minibert.text.options import InvalidOption
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
 from minibert.training.answering import Answering
 from minibert.training.distributed import SINGLE_PROCESS
+from minibert.training.events import Finished, StepDone
 from minibert.training.finetuning import FineTuning
 from minibert.training.finetuning_data import check_shared
 from minibert.training.finetuning_options import AnswerOptions
-from minibert.training.job import Finished, Job, StepDone
+from minibert.training.job import Job
 from minibert.training.logits import predict
 from minibert.training.metrics.answers import squad_v2
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions

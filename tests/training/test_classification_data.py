@@ -8,17 +8,18 @@ import pytest
 
 from minibert.model import BertConfig
 from minibert.text.labeled.options import LabeledDataOptions, TableColumns
+from minibert.text.labeled.text_rows import TextRow
 from minibert.training.classification import Classification
-from minibert.training.finetuning_data import CheckedData, check_data
+from minibert.training.finetuning_data import check_data
 from minibert.training.finetuning_options import ClassifyOptions
-from minibert.training.task_type import TaskData
+from minibert.training.task_type import Inferred, TaskData
 
 START = BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
 
 
 def check(
     folder: Path, train: str, validation: str = "", start: BertConfig = START, drop: bool = False, **options: Any
-) -> CheckedData:
+) -> Inferred[TextRow]:
     """Check a training file and a validation file, each given as lines of text and label with a comma between them."""
     files = []
     for name, lines in (("train.tsv", train), ("validation.tsv", validation)):
@@ -36,8 +37,8 @@ def labels(data: TaskData[Any]) -> tuple[list[Any], list[Any]]:
 
 def test_classes_are_in_order_and_described(tmp_path: Path) -> None:
     checked = check(tmp_path, "a,10 b,9 c,10 d,9", "e,9 f,10")
-    assert checked.inferred.type.labels == ("9", "10")
-    assert checked.inferred.type.problem_type == "single_label_classification"
+    assert checked.type.labels == ("9", "10")
+    assert checked.type.problem_type == "single_label_classification"
     assert any("one class for each text (2 different labels" in note for note in checked.notes)
     assert "labels: '9', '10'" in checked.notes
     assert checked.findings == []
@@ -45,23 +46,23 @@ def test_classes_are_in_order_and_described(tmp_path: Path) -> None:
 
 def test_labels_from_1_to_k_are_classes(tmp_path: Path) -> None:
     checked = check(tmp_path, "a,1 b,2 c,3 d,1 e,2 f,3", "g,2")
-    assert checked.inferred.type.labels == ("1", "2", "3")
-    assert [checked.inferred.type.target(row) for row in checked.data.train.rows] == [0, 1, 2, 0, 1, 2]
+    assert checked.type.labels == ("1", "2", "3")
+    assert [checked.type.target(row) for row in checked.data.train.rows] == [0, 1, 2, 0, 1, 2]
 
 
 def test_scores_are_a_regression(tmp_path: Path) -> None:
     checked = check(tmp_path, "a,4.5 b,0.25 c,5.0", "d,1.5 e,good")
-    assert checked.inferred.type.problem_type == "regression"
-    assert len(checked.inferred.type.labels) == 1
+    assert checked.type.problem_type == "regression"
+    assert len(checked.type.labels) == 1
     [error] = [finding for finding in checked.findings if finding.is_error]
     assert (Path(error.file).name, error.line) == ("validation.tsv", 3)
-    assert check(tmp_path, "a,1 b,2", regression=True).inferred.type.problem_type == "regression"
+    assert check(tmp_path, "a,1 b,2", regression=True).type.problem_type == "regression"
 
 
 def test_several_labels(tmp_path: Path) -> None:
     checked = check(tmp_path, "a,x,y b,x c, d,y", "e,y f,z", multi_label=True)
-    assert checked.inferred.type.problem_type == "multi_label_classification"
-    assert checked.inferred.type.labels == ("x", "y")
+    assert checked.type.problem_type == "multi_label_classification"
+    assert checked.type.labels == ("x", "y")
     assert labels(checked.data) == ([("x", "y"), ("x",), (), ("y",)], [("y",), ("z",)])
     assert any("'z' is not in the training data" in finding.message for finding in checked.findings)
 
@@ -72,13 +73,13 @@ def test_a_label_that_is_only_in_the_validation_data_stays_and_gives_no_target(t
     assert not finding.is_error
     assert "'z' is not in the training data; predictions for it count as wrong (1 rows)" in finding.message
     assert labels(checked.data)[1] == ["z", "x"]
-    assert checked.inferred.type.labels == ("x", "y")
+    assert checked.type.labels == ("x", "y")
 
 
 def test_labels_of_the_checkpoint_keep_their_order_and_names(tmp_path: Path) -> None:
     start = START.with_labels(["NEUTRAL", "POSITIVE", "NEGATIVE"])
     checked = check(tmp_path, "a,positive b,negative c,neutral d,positive e,negative f,neutral", "g,neutral h,positive", start)
-    assert checked.inferred.type.labels == ("NEUTRAL", "POSITIVE", "NEGATIVE")
+    assert checked.type.labels == ("NEUTRAL", "POSITIVE", "NEGATIVE")
     assert labels(checked.data)[1] == ["NEUTRAL", "POSITIVE"]
     assert checked.findings == []
     assert any("in the order of the checkpoint" in note for note in checked.notes)
@@ -92,22 +93,22 @@ def test_numbers_are_not_matched_with_the_names_of_the_checkpoint(tmp_path: Path
     assert "--label-names 0=NAME,1=NAME" in error.message
     named = check(tmp_path, "a,0 b,1 c,0 d,1", "e,0 f,1", start, table=TableColumns(label_names="1=negative,0=positive"))
     assert named.findings == []
-    assert named.inferred.type.labels == ("negative", "positive")
+    assert named.type.labels == ("negative", "positive")
     assert labels(named.data)[1] == ["positive", "negative"]
 
 
 def test_the_problem_type_of_the_checkpoint_is_obeyed_if_the_labels_agree(tmp_path: Path) -> None:
     scores = replace(START.with_labels(["score"]), problem_type="regression")
     checked = check(tmp_path, "a,1 b,2 c,1 d,2", "e,1", scores)
-    assert checked.inferred.type.problem_type == "regression"
+    assert checked.type.problem_type == "regression"
     assert any("problem_type of the checkpoint" in note for note in checked.notes)
-    assert check(tmp_path, "a,x b,y c,x d,y", "e,x", scores).inferred.type.labels == ("x", "y")
+    assert check(tmp_path, "a,x b,y c,x d,y", "e,x", scores).type.labels == ("x", "y")
     several = replace(START.with_labels(["x", "y"]), problem_type="multi_label_classification")
     checked = check(tmp_path, "a,x b,y c,x d,y", "e,x", several)
-    assert checked.inferred.type.problem_type == "multi_label_classification"
+    assert checked.type.problem_type == "multi_label_classification"
     assert labels(checked.data) == ([("x",), ("y",), ("x",), ("y",)], [("x",)])
     classes = replace(START.with_labels(["x", "y"]), problem_type="single_label_classification")
-    assert check(tmp_path, "a,1.5 b,2.5", "e,1.5", classes).inferred.type.problem_type == "regression"
+    assert check(tmp_path, "a,1.5 b,2.5", "e,1.5", classes).type.problem_type == "regression"
 
 
 def test_rows_in_both_files_are_found_or_dropped(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from minibert.model import BertForMaskedLM
 from minibert.text.options import InvalidOption
 from minibert.training.best import BestEvaluation
 from minibert.training.distributed import SINGLE_PROCESS
-from minibert.training.job import Finished, Job, JobError, Saved, StepDone
+from minibert.training.events import Finished, Saved, StepDone
+from minibert.training.job import Job, JobError
 from minibert.training.options import DeviceOptions, OutputOptions
 from minibert.training.records import Column, RunRecord, compare_runs
 from minibert.training.run import TrainingRun

@@ -28,9 +28,10 @@ from minibert.text.options import InvalidOption
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.classification import Classification, ClassificationObjective
 from minibert.training.distributed import SINGLE_PROCESS
+from minibert.training.events import Finished, Saved
 from minibert.training.features import CachedBert, cache_features
 from minibert.training.finetuning import FineTuning, with_dropout
-from minibert.training.job import Finished, Job, JobError, Saved
+from minibert.training.job import Job, JobError
 from minibert.training.objective import balanced_class_weights
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 from minibert.training.tagging import Tagging

@@ -19,7 +19,8 @@ from minibert.text.batching import batches_by_count
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.job import EvaluationError, Event, Finished, Job, JobError, Saved, Started, StepDone
+from minibert.training.events import Event, Finished, Saved, Started, StepDone
+from minibert.training.job import EvaluationError, Job, JobError
 from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError
 from minibert.training.objective import LossSum
 from minibert.training.optimizer import adamw, warmup_linear

@@ -13,8 +13,9 @@ from minibert.text.labeled.text_rows import TextRow
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
 from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.events import Finished, StepDone
 from minibert.training.finetuning import FineTuning
-from minibert.training.job import Finished, Job, StepDone
+from minibert.training.job import Job
 from minibert.training.logits import predict
 from minibert.training.multitask import MultiTask
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
