@@ -1,6 +1,5 @@
 """Loading any network from a Hugging Face checkpoint: a folder, a file with weights, or a model on the hub."""
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +12,10 @@ from torch import Tensor
 from minibert.files import read_json
 from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.config_file import find_config
+from minibert.model.checkpoints.differences import check_depth, check_parameters, expected_shapes, warn_of_differences
 from minibert.model.checkpoints.names import shorten
 from minibert.model.checkpoints.registry import networks_of
 from minibert.model.checkpoints.weights import check_parameter, read_weights
-from minibert.model.config import ModelConfig
 
 if TYPE_CHECKING:
     from minibert.model.adapters.files import StoredAdapter
@@ -143,11 +142,11 @@ class Checkpoint:
                 check_parameter(name, tensor, self.weights_file)
         if self.adapter is None:
             return unwrapped
-        base = {name: tensor for name, tensor in unwrapped.items() if self._of_adapter.isdisjoint(names.ours(name))}
+        base = {name: tensor for name, tensor in unwrapped.items() if self.of_adapter.isdisjoint(names.ours(name))}
         return base | {**self.adapter.whole}
 
     @cached_property
-    def _of_adapter(self) -> set[str]:
+    def of_adapter(self) -> set[str]:
         """The parameters that come from the adapter, under our relative names."""
         return {ours for name in (self.adapter.whole if self.adapter else ()) for ours in self.networks[0].names.ours(name)}
 
@@ -206,7 +205,7 @@ class Checkpoint:
         config = network.config_class.from_fields(self.config, self.config_file)
         found, config = network.convert_weights(self.weights, config, path)
         for stack, field in network.depth_fields.items():
-            self._check_depth(network, found, stack, getattr(config, field))
+            check_depth(self, network, found, stack, getattr(config, field))
         if labels is not None:
             if not network.has_classes:
                 raise ValueError(f"labels: a {network.__name__} has no classification head; leave labels out")
@@ -214,13 +213,13 @@ class Checkpoint:
             found = _order_classes(found, network, stored, config)
         if adjust is not None:
             config = adjust(config)
-        expected = self._expected_shapes(network, config)
+        expected = expected_shapes(self, network, config)
         found = {name: tensor for name, tensor in found.items() if name.split(".")[0] not in drop}
         if labels is not None:
             in_head = tuple(f"{module}." for module in network.head_modules)
             misfits = [name for name in found if name.startswith(in_head) and found[name].shape != expected.get(name)]
             found = {name: tensor for name, tensor in found.items() if name not in misfits}
-        self._check(network, found, expected)
+        check_parameters(self, network, found, expected)
         missing = [name for name in expected if name not in found]
         if not new_head and (lost := [name for name in missing if name.split(".")[0] in network.head_modules]):
             if network.head in self.heads:
@@ -233,73 +232,9 @@ class Checkpoint:
         model.source = str(Path(self.source).resolve() if Path(self.source).exists() else self.source)
         if self.adapter is not None:
             self.adapter.apply(model)
-        own = self._of_adapter if self.adapter is not None else found  # an adapter does not use the head of its base model
-        self._warn(network, missing, [name for name in found if name not in expected and name in own])
+        own = self.of_adapter if self.adapter is not None else found  # an adapter does not use the head of its base model
+        warn_of_differences(self, network, missing, [name for name in found if name not in expected and name in own])
         return model.eval()
-
-    def _expected_shapes(self, network: "type[PretrainedModel]", config: ModelConfig) -> dict[str, torch.Size]:
-        """Parameter shapes by relative name. No memory is allocated, however large the sizes in config.json are."""
-        try:
-            with torch.device("meta"):
-                model: PretrainedModel = network(config)
-        except (RuntimeError, OverflowError, TypeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"{self.config_file}: its sizes cannot be used ({reason})") from error
-        return {network.names.relative(name): tensor.shape for name, tensor in model.state_dict().items()}
-
-    def _check_depth(self, network: "type[PretrainedModel]", found: Mapping[str, Tensor], stack: str, depth: int) -> None:
-        """Raise ValueError if the file has another number of layers, before a network of that depth is built."""
-        numbers = {name.removeprefix(f"{stack}.").split(".")[0] for name in found if name.startswith(f"{stack}.")}
-        if len(numbers) != depth:
-            raise ValueError(
-                f"{self.weights_file}: has {len(numbers)} layers ({stack}), config.json says {depth}. {self._hint(network)}"
-            )
-
-    def _hint(self, network: "type[PretrainedModel]") -> str:
-        """Return why a file may lack the tensors of a network, for an error message."""
-        if any(".lora_" in name or ".base_layer." in name for name in self.weights):
-            return "It has an adapter of peft: merge it (`merge_and_unload`), or load a folder that its `save_pretrained` wrote"
-        if (prefixes := network.names.prefixes(self.weights)) and prefixes[0]:
-            return f"Its tensors begin with {prefixes[0]!r}: is it another architecture? Otherwise remove this prefix"
-        names = network.names
-        if any(names.theirs(names.relative(name)) and not names.ours(name) for name in self.weights):
-            return "Its tensors have the names of minibert's parameters: write it with `save_pretrained`"
-        return f"Is it a {network.architecture} with the sizes in config.json?"
-
-    def _check(self, network: "type[PretrainedModel]", found: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
-        """Raise ValueError for a tensor of another shape, and for a missing one that is not optional."""
-        theirs = network.names.theirs
-        required = [name for name in expected if name.split(".")[0] not in network.optional_modules]
-        if lost := [theirs(name) for name in required if name not in found]:
-            if untied := [theirs(name) for name in network.tied if name in found and theirs(network.tied[name]) in lost]:
-                raise ValueError(
-                    f"{self.weights_file}: has no {shorten(lost)}, only {shorten(untied)}, which is another tensor if "
-                    f"tie_word_embeddings is false, as {self.config_file} says"
-                )
-            raise ValueError(f"{self.weights_file}: has no {shorten(lost)}. {self._hint(network)}")
-        for name, shape in expected.items():
-            if name in found and not found[name].numel():
-                raise ValueError(
-                    f"{self.weights_file}: tensor {theirs(name)} is empty: its values are in the files of other processes of a "
-                    "sharded training. Save the whole weights there (with DeepSpeed: zero_to_fp32.py)"
-                )
-            file = self.adapter.weights_file if self.adapter and name in self._of_adapter else self.weights_file
-            if name in found and found[name].shape != shape:
-                raise ValueError(
-                    f"{file}: tensor {theirs(name)} has shape {tuple(found[name].shape)}, config.json requires "
-                    f"{tuple(shape)}. Is this the config of another model?"
-                )
-
-    def _warn(self, network: "type[PretrainedModel]", missing: list[str], unexpected: list[str]) -> None:
-        parts = []
-        if missing:
-            names = shorten([network.names.theirs(name) for name in missing])
-            parts.append(f"not in the file, so newly initialized (train them before use): {names}")
-        if unexpected:
-            names = shorten([network.names.theirs(name) or name for name in unexpected])
-            parts.append(f"in the file, but not used by {network.__name__}: {names}")
-        if parts:
-            warnings.warn(f"{self.weights_file}: " + "; ".join(parts), stacklevel=4)
 
 
 @torch.no_grad()
