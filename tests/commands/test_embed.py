@@ -9,13 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from pyarrow import parquet
 from tokenizers import Encoding
 
-from minibert import Bert, BertConfig, TextEmbedder
+from minibert import Bert, TextEmbedder
 from minibert.commands import main
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from tests.trained_models import write_checkpoint
 
 WORDS = ["red", "blue", "cat", "猫", "[", "]"]
 TEXTS = ["red cat", "", "blue", "猫 cat", "red " * 40]
@@ -23,20 +22,8 @@ TEXTS = ["red cat", "", "blue", "猫 cat", "red " * 40]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    vocabulary = [*SPECIAL_TOKENS, *WORDS]
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-        initializer_range=0.5,
-    )
-    Bert(config).save_pretrained(folder)
-    save_tokenizer(build_tokenizer(vocabulary), folder, 16)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 16, "max_position_embeddings": 16}
+    folder = write_checkpoint(tmp_path_factory.mktemp("bert"), WORDS, Bert, initializer_range=0.5, **sizes)
     return str(folder)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from minibert.commands import main
-from minibert.model import Bert, BertConfig
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.model import Bert
 from tests.commands.test_finetuning_page import blocks
+from tests.trained_models import write_checkpoint
 
 CITIES = {"巴黎": "法国", "柏林": "德国", "罗马": "意大利", "马德里": "西班牙", "paris": "france", "berlin": "germany"}
 CHINESE = sorted(
@@ -27,18 +27,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_start(**settings: int) -> None:
-    config = BertConfig(
-        vocab_size=len(WORDS) + len(SPECIAL_TOKENS),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        initializer_range=0.1,
-        **settings,
-    )
-    Bert(config).save_pretrained("runs/quickstart")
-    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *WORDS]), "runs/quickstart")
+    write_checkpoint("runs/quickstart", WORDS, Bert, num_hidden_layers=1, initializer_range=0.1, **settings)
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
-from minibert import BertConfig, BertForMaskedLM
 from minibert.commands import main
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from tests.trained_models import write_checkpoint
 
 SUBJECTS = ["这部电影", "这家餐厅", "这个房间", "这本书", "服务", "音乐", "味道", "故事"]
 OPINIONS = {"好评": ["非常好", "真不错", "令人喜爱"], "差评": ["太差了", "很糟糕", "让人失望"]}
@@ -19,18 +17,7 @@ ROWS = [(f"{subject}{opinion}。", label) for subject in SUBJECTS for label, wor
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a small BERT whose pieces are characters, and tables with Chinese column names, labels and file names."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    characters = sorted({character for text, _ in ROWS for character in text})
-    config = BertConfig(
-        vocab_size=len(SPECIAL_TOKENS) + len(characters),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
-    )
-    BertForMaskedLM(config).save_pretrained("start")
-    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *characters]), "start")
+    write_checkpoint("start", sorted({character for text, _ in ROWS for character in text}))
     for name, rows in (("训练", ROWS[:36]), ("验证", ROWS[36:])):
         table = "\n".join(["句子\t标签", *(f"{text}\t{label}" for text, label in rows)])
         Path(f"{name}.tsv").write_text(table + "\n", encoding="utf-8-sig")

@@ -11,9 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minibert import BertConfig, BertForMaskedLM
 from minibert.commands import main
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from tests.trained_models import write_checkpoint
 
 PAGE = Path(__file__).parents[2] / "docs" / "finetuning.md"
 GOOD, BAD, OTHER = ("fine", "moving", "honest"), ("dull", "long", "loud"), ("a", "film", "scene", "with", "music", "and")
@@ -29,20 +28,8 @@ def blocks(language: str, heading: str) -> list[str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which a reader works: a BERT, here a small one with random weights, and the files of the page."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    words = [*GOOD, *BAD, *OTHER]
-    config = BertConfig(
-        vocab_size=len(SPECIAL_TOKENS) + len(words),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    BertForMaskedLM(config).save_pretrained("runs/quickstart")
-    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *words]), "runs/quickstart")
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    write_checkpoint("runs/quickstart", [*GOOD, *BAD, *OTHER], max_position_embeddings=64, **no_dropout)
     generator = np.random.default_rng(0)
     for name, count in (("train", 640), ("validation", 40)):
         lines = ["sentence\tlabel"]
@@ -148,12 +135,7 @@ TAGS = {"anna": "B-PER", "ben": "B-PER", "new": "B-LOC", "york": "I-LOC", "paris
 def entities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a reader with tagged sentences. The tags are in IOB1."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    words = [*TAGS, "lives", "in", "and", "works", "."]
-    size = len(SPECIAL_TOKENS) + len(words)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertForMaskedLM(BertConfig(vocab_size=size, max_position_embeddings=32, **shape)).save_pretrained("runs/quickstart")
-    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *words]), "runs/quickstart")
+    write_checkpoint("runs/quickstart", [*TAGS, "lives", "in", "and", "works", "."])
     generator = np.random.default_rng(0)
     for name, count in (("train", 480), ("validation", 40)):
         sentences = []

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from minibert import BertConfig, BertForPreTraining, TextEmbedder
+from minibert import BertForPreTraining, TextEmbedder
 from minibert.study.embedding import cosine_similarities
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from tests.trained_models import write_checkpoint
 
 WORDS = ["the", "cat", "sits", "out", "##side", "a", "film", "was", "good", "猫", "坐", "在", "外", "面", "Cat", "."]
 TEXTS = [
@@ -30,21 +31,8 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random BERT with its pretraining heads, and its tokenizer."""
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    vocabulary = [*SPECIAL_TOKENS, *WORDS]
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=48,
-        initializer_range=0.5,
-    )
-    BertForPreTraining(config).save_pretrained(folder)
-    save_tokenizer(build_tokenizer(vocabulary, lowercase=False), folder, 48)
-    return folder
+    settings = {"lowercase": False, "max_position_embeddings": 48, "initializer_range": 0.5}
+    return write_checkpoint(tmp_path_factory.mktemp("bert"), WORDS, BertForPreTraining, **settings)
 
 
 Save = Callable[..., "tuple[Path, np.ndarray]"]
