@@ -2,7 +2,8 @@
 
 An equation names a tensor with `scores = observe("scores", ...)`. Without a recording, `observe` is the identity and costs
 nothing, also under `torch.compile(fullgraph=True)`. Inside `with record(model) as recording:` every observed tensor is stored
-under its path, such as `layers.0.attention.scores`, and can be replaced (`edit=`).
+under its path, such as `layers.0.attention.scores`, and can be replaced (`edit=`). With `trace=True`, it also remembers the
+operations that produced it.
 """
 
 import difflib
@@ -12,19 +13,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from minibert.trace import Origin, Tracer
+
 Edit = Tensor | Callable[[Tensor], Tensor]
 
-OMITTED_MODULES = frozenset(
-    {"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model", "feed_forward"}
-)
+WRAPPERS = frozenset({"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model"})
+"""Module names that are left out of the names of parameters in a trace: a head's encoder (`bert`), torch.compile,
+DataParallel, activation checkpointing, peft."""
+OMITTED_MODULES = WRAPPERS | {"feed_forward"}
 """Module names that are left out of recorded paths.
 
-Most of them are wrappers: a head's encoder (`bert`), torch.compile, DataParallel, activation checkpointing, peft.
 `feed_forward` is the module with the two linear maps of a layer; its steps are recorded as steps of the layer
 (`layers.0.intermediate`, `layers.0.activation`, `layers.0.feed_forward`). Only module names are left out, not the names
 given to `observe`.
@@ -63,11 +67,19 @@ class Recording:
     (tensor([2., 2.]), ['sum'])
     """
 
-    def __init__(self, names: Mapping[nn.Module, str] | None, gradients: bool, edit: Mapping[str, Edit]) -> None:
+    def __init__(
+        self,
+        names: Mapping[nn.Module, str] | None,
+        gradients: bool,
+        edit: Mapping[str, Edit],
+        tracer: Tracer | None = None,
+    ) -> None:
         self._names = names
         self._gradients = gradients
         self._edit = dict(edit)
+        self._tracer = tracer
         self._tensors: dict[str, list[Tensor]] = {}
+        self._origins: dict[str, Origin] = {}
 
     def __repr__(self) -> str:
         """Return the number of paths and, one a line, the paths with their shapes; of many paths, the first and the last."""
@@ -120,6 +132,20 @@ class Recording:
             raise RuntimeError(f"no gradient has reached {path!r}: call backward() on a tensor that depends on it")
         return tensor.grad
 
+    def origin(self, path: str) -> Origin:
+        """Return the operations that produced the last tensor observed at `path`.
+
+        Raises: KeyError as in `recording[path]`; RuntimeError if the recording was made without `trace=True`.
+        """
+        if self._tracer is None:
+            raise RuntimeError("this recording has no operations: use record(model, trace=True)")
+        self.all(path)
+        return self._origins[path]
+
+    def add(self, path: str, tensor: Tensor) -> Tensor:
+        """Store a tensor that was computed outside of the model, such as probabilities from its logits, and return it."""
+        return self._keep(path, tensor, sys._getframe(1))
+
     def _store(self, name: str, tensor: Tensor) -> Tensor:
         path = name
         if self._names is not None:
@@ -127,12 +153,18 @@ class Recording:
             if not running:
                 return tensor
             path = f"{self._names[running[-1]]}.{name}".lstrip(".")
+        return self._keep(path, tensor, sys._getframe(2))
+
+    def _keep(self, path: str, tensor: Tensor, caller: FrameType) -> Tensor:
         if path in self._edit:
             tensor = self._edited(path, tensor)
         if torch._C._current_graph_task_id() != -1:  # in the backward pass, activation checkpointing repeats the forward pass
             return tensor
         if self._gradients and tensor.requires_grad:
             tensor.retain_grad()
+        if self._tracer is not None:
+            self._origins[path] = self._tracer.origin(tensor, caller)
+            self._tracer.name_step(path, tensor)
         self._tensors.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
         return tensor
 
@@ -154,7 +186,11 @@ class Recording:
 
 @contextmanager
 def record(
-    model: nn.Module | None = None, *, gradients: bool = False, edit: Mapping[str, Edit] | None = None
+    model: nn.Module | None = None,
+    *,
+    gradients: bool = False,
+    edit: Mapping[str, Edit] | None = None,
+    trace: bool | Mapping[str, Tensor] = False,
 ) -> Iterator[Recording]:
     """Record every observed tensor of `model` until the end of the `with` block.
 
@@ -164,6 +200,8 @@ def record(
         gradients: keep the tensors in the graph, so that `recording.gradient(path)` works after `backward()`.
         edit: replacements by path: a tensor, or a function of the observed tensor. The rest of the forward pass uses the
             replacement, which must have the same shape and dtype.
+        trace: remember the operations that produced each tensor, for `recording.origin(path)`. A mapping also gives names
+            to inputs of the model.
 
     Only calls in the thread or asyncio task of the block are recorded. Inside the block, compiled models run uncompiled in
     every thread, and `set_recompute` has no effect.
@@ -171,13 +209,19 @@ def record(
     Raises: KeyError at the end of the block, if the path of an edit was not observed.
     """
     names = None if model is None else {module: _path(name) for name, module in model.named_modules()}
-    recording = Recording(names, gradients, edit or {})
+    tracer = None
+    if trace is not False:
+        parameters = {} if model is None else {_parameter_name(name): value for name, value in model.named_parameters()}
+        tracer = Tracer(parameters, {} if trace is True else trace)
+    recording = Recording(names, gradients, edit or {}, tracer)
     with ExitStack() as stack:
         for module in names or ():
             stack.callback(module.register_forward_pre_hook(partial(_enter, recording), prepend=True).remove)
             stack.callback(module.register_forward_hook(partial(_leave, recording), always_call=True).remove)
         _start(recording)
         stack.callback(_stop, recording)
+        if recording._tracer is not None:
+            stack.enter_context(recording._tracer)
         yield recording
     recording._check_edits()
 
@@ -217,10 +261,19 @@ def _path(module_name: str) -> str:
     return ".".join(part for part in module_name.split(".") if part not in OMITTED_MODULES)
 
 
+def _parameter_name(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def similar_paths(path: str, paths: list[str]) -> list[str]:
+    """Return up to three of the paths that are most similar to a mistyped one."""
+    return difflib.get_close_matches(path, paths, n=3, cutoff=0.0)
+
+
 def _hint(path: str, paths: list[str]) -> str:
     """Return the second sentence of the error for a path that was not observed."""
     if not paths:
         return "No tensor was observed at all: call the model inside the `with record(...)` block"
-    near = difflib.get_close_matches(path, paths, n=3, cutoff=0.0)
+    near = similar_paths(path, paths)
     fused = ". With attention='fused' the steps inside attention are not observed" if ".attention." in path else ""
     return f"Similar paths: {', '.join(near)}{fused}"

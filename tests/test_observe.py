@@ -21,14 +21,23 @@ CONFIG = BertConfig(
     vocab_size=50, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, max_position_embeddings=16
 )
 IDS = torch.tensor([[1, 7, 9, 2]])
-LAYER = [
-    *(f"attention.{name}" for name in ("query", "key", "value", "scores", "weights", "context", "output")),
-    *("attention_residual", "attention_norm", "intermediate", "activation", "feed_forward", "output"),
-]
+NORM = ("mean", "variance")
+ATTENTION = ("query", "key", "value", "dot_products", "scores", "weights", "context", "merged", "output")
+LAYER = (
+    *(f"attention.{name}" for name in ATTENTION),
+    "attention_residual",
+    *(f"attention_norm.{name}" for name in NORM),
+    *("attention_norm", "intermediate", "activation", "feed_forward", "feed_forward_residual"),
+    *(f"feed_forward_norm.{name}" for name in NORM),
+    *("feed_forward_norm", "output"),
+)
 PATHS = [
-    *(f"embeddings.{name}" for name in ("words", "positions", "segments", "sum", "output")),
+    *(f"embeddings.{name}" for name in ("words", "positions", "segments", "sum")),
+    *(f"embeddings.norm.{name}" for name in NORM),
+    "embeddings.output",
     *(f"layers.{n}.{name}" for n in range(2) for name in LAYER),
-    "pooler",
+    *("pooler.linear", "pooler", "mlm.linear", "mlm.activation"),
+    *(f"mlm.norm.{name}" for name in NORM),
     *("mlm.transform", "mlm.logits", "nsp.logits"),
 ]
 

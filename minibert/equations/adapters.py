@@ -42,6 +42,8 @@ def lora(
     Source: Hu et al. 2021, equation 3, with the factor s = α/r of section 4.1 (`lora_scale`).
     Differs: the paper has no dropout here. Its code (loralib) and peft apply dropout to the input of the update, but not to the
         input of the frozen map.
+    Steps:
+        lora_update (*batch output): $$U = s\,BAx$$ The trained update of low rank.
     Tests: tests/equations/test_adapters.py::TestLora
 
     Args:
@@ -90,6 +92,8 @@ def bottleneck_adapter(
     Source: Houlsby et al. 2019, section 2.1 and figure 2, right.
     Differs: the paper does not name the activation function; GELU is that of its code (adapter-bert). The weights multiply
         from the right; `torch.nn.Linear` stores their transposes.
+    Steps:
+        bottleneck (*batch bottleneck): $$z = f(xW_{\mathrm{down}} + b_{\mathrm{down}})$$ The few features of the bottleneck.
     Tests: tests/equations/test_adapters.py::TestBottleneckAdapter
 
     >>> one, zero = torch.ones(2, 1), torch.zeros(1)

@@ -83,6 +83,16 @@ def scaled_dot_product_attention(
         attention weight in training, as in BERT's code (the paper drops outputs of sublayers and sums of embeddings, not
         weights). `bias` is added to the scores, for relative positions (`alibi_bias`). For half-precision input everything
         is computed, and observed, in single precision: a product of two float16 vectors can overflow.
+    Steps:
+        dot_products (*batch queries keys): $$P = QK^\top$$ The dot product of each query with each key. It is large if both
+            vectors point in the same direction.
+        scores (*batch queries keys): $$S = \frac{P}{\sqrt{d_k}}$$ The dot products divided by the square root of the width of a
+            head, so that their size does not depend on it.
+        biased_scores (*batch queries keys): $$S' = S + b$$ The scores plus a bias for the distance of query and key.
+        masked_scores (*batch queries keys): $$M_{ij} = S_{ij} \text{ if } \mathrm{keep}_{ij} \text{, else } {-\infty}$$ The
+            scores, with minus infinity where the query may not attend to the key.
+        weights (*batch queries keys): $$A = \mathrm{softmax}(S)$$ The attention weights. Each row is positive and sums to one.
+        context (*batch queries value_width): $$C = AV$$ The average of the values, weighted by the attention weights.
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
@@ -92,7 +102,8 @@ def scaled_dot_product_attention(
     tensor([[5.]])
     """
     d_k = query.shape[-1]
-    scores = observe("scores", query @ key.mT / math.sqrt(d_k))
+    dot_products = observe("dot_products", query @ key.mT)
+    scores = observe("scores", dot_products / math.sqrt(d_k))
     if bias is not None:
         scores = observe("biased_scores", scores + bias)
     if keep is None:

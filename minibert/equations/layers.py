@@ -26,13 +26,16 @@ def layer_norm(
     Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have no eps,
         PyTorch's default is 1e-5). Half-precision input is normalized in single precision: in half precision a square can
         overflow, and an eps of 1e-12 is zero.
+    Steps:
+        mean (*batch 1): $$\mu = \frac{1}{d}\sum_i x_i$$ The mean of each token's vector.
+        variance (*batch 1): $$\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$ The mean of the squared distances from the mean.
     Tests: tests/equations/test_layers.py::TestLayerNorm
 
     >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.tensor([1.0, 10.0]), bias=torch.tensor([0.5, 0.0]))
     tensor([-0.5000, 10.0000])
     """
-    centered = hidden - hidden.mean(dim=-1, keepdim=True)
-    variance = centered.square().mean(dim=-1, keepdim=True)
+    centered = hidden - observe("mean", hidden.mean(dim=-1, keepdim=True))
+    variance = observe("variance", centered.square().mean(dim=-1, keepdim=True))
     normalized = centered / torch.sqrt(variance + eps)
     return normalized * gain + bias
 
@@ -118,6 +121,10 @@ def feed_forward(
     Eq: $$\mathrm{FFN}(x) = f(xW_1 + b_1)\,W_2 + b_2$$
     Source: Vaswani et al. 2017, equation 2, where f is ReLU; Devlin et al. 2019, section A.2, where f is GELU.
     Differs: the weights multiply from the right, as in the paper; `torch.nn.Linear` stores their transposes.
+    Steps:
+        intermediate (*batch intermediate): $$u = xW_1 + b_1$$ The first linear map, to more features.
+        activation (*batch intermediate): $$a = f(u)$$ The activation function of each feature.
+        feed_forward (*batch width): $$F = aW_2 + b_2$$ The second linear map, back to the width of the model.
     Tests: tests/equations/test_layers.py::TestFeedForward
 
     >>> feed_forward(torch.tensor([2.0]), torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.ones(2, 1), torch.ones(1))

@@ -18,7 +18,7 @@ KeysAndValues = tuple[Float[Tensor, "batch heads keys head_width"], Float[Tensor
 
 
 class MultiHeadAttention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
+    r"""Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
     It computes `equations.multi_head_attention`, with a bias in every projection, as in BERT. The projections are
     `nn.Linear` modules, so that a library such as peft can wrap them with LoRA.
@@ -31,6 +31,16 @@ class MultiHeadAttention(nn.Module):
             `record`, which needs the scores and weights); or a function of query, key, value, keep and dropout like
             `equations.scaled_dot_product_attention`, for ALiBi also of bias.
 
+    Steps:
+        query (batch heads queries head_width): $$Q = xW^Q + b^Q$$ The query of each token in each head: the vector that is
+            compared with the keys.
+        key (batch heads keys head_width): $$K = xW^K + b^K$$ The key of each token in each head: the vector that the queries
+            are compared with.
+        value (batch heads keys head_width): $$V = xW^V + b^V$$ The value of each token in each head: the vector that
+            is averaged.
+        merged (batch queries width): $$H = \mathrm{Concat}(C_1, \ldots, C_h)$$ The context vectors of all heads, one after
+            another.
+        output (batch queries width): $$O = HW^O + b^O$$ The output projection, which mixes the heads.
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
 
@@ -77,7 +87,8 @@ class MultiHeadAttention(nn.Module):
             key, value = self.keys_and_values(keys_from, relative_positions)
         key, value = observe("key", key), observe("value", value)
         context = self._attend(query, key, value, keep, relative_positions)
-        return observe("output", self.output(merge_heads(context)))
+        merged = observe("merged", merge_heads(context))
+        return observe("output", self.output(merged))
 
     def keys_and_values(
         self, hidden: Float[Tensor, "batch keys width"], relative_positions: RelativePositions = NO_RELATIVE_POSITIONS

@@ -119,23 +119,30 @@ class PretrainedBert(PretrainedModel):
 
 
 class Pooler(nn.Module):
-    """The first token's vector after a linear layer and tanh: "C" in figure 1 of Devlin et al. 2019."""
+    r"""The first token's vector after a linear layer and tanh: "C" in figure 1 of Devlin et al. 2019.
+
+    Steps:
+        linear (batch width): $$c = y_0W + b$$ A linear map of the vector of the first token, [CLS].
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
 
     def forward(self, hidden: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
-        return torch.tanh(self.dense(hidden[:, 0]))
+        return torch.tanh(observe("linear", self.dense(hidden[:, 0])))
 
 
 class Bert(PretrainedBert):
-    """BERT without a head: from token ids to one vector per token.
+    r"""BERT without a head: from token ids to one vector per token.
 
     Args:
         config: the sizes; `minibert.PRESETS` has the published ones.
         attention: "auto", "explicit", "fused" or a function; see `set_attention`.
         pooler: whether to build the pooler. Heads that use the vector of every token do not need it.
+
+    Steps:
+        pooler (batch width): $$p = \tanh(c)$$ The pooled vector, which represents the whole input.
 
     >>> from minibert import PRESETS
     >>> bert = Bert(PRESETS["tiny"])

@@ -10,10 +10,20 @@ from minibert.observe import observe
 
 
 class BertEmbeddings(nn.Module):
-    """Word, position and segment embeddings, summed and normalized (Devlin et al. 2019, figure 2).
+    r"""Word, position and segment embeddings, summed and normalized (Devlin et al. 2019, figure 2).
 
     As in transformers, the embedding of the padding piece has no gradient here. If the masked-LM head uses the word
     embeddings, it has a gradient there.
+
+    Steps:
+        words (batch tokens width): $$e^w = E^{\mathrm{word}}_{\mathrm{id}}$$ The row of each token's id in the table of word
+            embeddings.
+        positions (batch tokens width): $$e^p = E^{\mathrm{position}}_t$$ The row of each position in the table of position
+            embeddings.
+        segments (batch tokens width): $$e^s = E^{\mathrm{segment}}_s$$ The row of each token's segment: 0 for sentence A,
+            1 for B.
+        sum (batch tokens width): $$e = e^w + e^p + e^s$$ The sum of the three embeddings of each token.
+        output (batch tokens width): $$x = \mathrm{LayerNorm}(e)$$ Layer normalization of each token's vector.
     """
 
     def __init__(self, config: BertConfig) -> None:

@@ -88,7 +88,7 @@ CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")
 
 
 class GPT2LMHeadModel(PretrainedModel):
-    """GPT-2 with its language-modeling head: a decoder alone, with pre-norm layers and learned positions.
+    r"""GPT-2 with its language-modeling head: a decoder alone, with pre-norm layers and learned positions.
 
     Args:
         config: the sizes.
@@ -97,6 +97,8 @@ class GPT2LMHeadModel(PretrainedModel):
     Source: Radford et al. 2019, section 2.3.
     Differs: padding is never counted in the position of a token. In transformers this holds for `generate` only; its
         `forward` counts padding.
+    Steps:
+        logits (batch tokens vocabulary): $$z = yE^\top$$ The score of each piece of the vocabulary as the next token.
 
     >>> model = GPT2LMHeadModel(GPT2Config(hidden_size=48, num_attention_heads=3, num_hidden_layers=2, vocab_size=100))
     >>> model(torch.tensor([[5, 6, 7]])).logits.shape

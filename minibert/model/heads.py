@@ -31,10 +31,17 @@ from minibert.observe import observe
 
 
 class MaskedLMHead(nn.Module):
-    """The masked-LM head: a transform of the token vector, then its dot product with every word embedding.
+    r"""The masked-LM head: a transform of the token vector, then its dot product with every word embedding.
 
     The word embeddings are an argument of `forward`. There is one tensor only, so copying, pickling or moving the model
     cannot untie the weights. With `config.tie_word_embeddings` false, the head has an output matrix of its own.
+
+    Steps:
+        linear (batch tokens width): $$h = yW + b$$ The linear map of the masked-LM head.
+        activation (batch tokens width): $$g = f(h)$$ The activation function of each feature.
+        transform (batch tokens width): $$t = \mathrm{LayerNorm}(g)$$ Layer normalization of each token's vector.
+        logits (batch tokens vocabulary): $$z = tE^\top + b$$ The score of each piece of the vocabulary: its dot product with
+            the token's vector, plus a bias.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -51,13 +58,18 @@ class MaskedLMHead(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
     ) -> Float[Tensor, "*positions vocabulary"]:
-        transformed = observe("transform", self.norm(self.activation(self.transform(hidden))))
+        activation = observe("activation", self.activation(observe("linear", self.transform(hidden))))
+        transformed = observe("transform", self.norm(activation))
         output_matrix = embeddings if self.decoder is None else self.decoder.weight
         return observe("logits", nn.functional.linear(transformed, output_matrix, self.bias))
 
 
 class NextSentenceHead(nn.Linear):
-    """The next-sentence head: from the pooled vector to the scores of "B is next" and "B is from another document"."""
+    r"""The next-sentence head: from the pooled vector to the scores of "B is next" and "B is from another document".
+
+    Steps:
+        logits (batch next_sentence): $$z = pW + b$$ The scores of "B is next" and of "B is from another document".
+    """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config.hidden_size, 2)
@@ -186,7 +198,11 @@ class BertForNextSentencePrediction(BertWithHead):
 
 
 class BertForSequenceClassification(BertWithHead):
-    """BERT with a classifier on the pooled vector (section 4.1). `config.id2label` names the classes."""
+    r"""BERT with a classifier on the pooled vector (section 4.1). `config.id2label` names the classes.
+
+    Steps:
+        classifier.logits (batch classes): $$z = pW + b$$ The score of each class.
+    """
 
     architecture = "BertForSequenceClassification"
     head = "sequence-classification"
@@ -237,7 +253,11 @@ class BertForSequenceClassification(BertWithHead):
 
 
 class BertForTokenClassification(BertWithHead):
-    """BERT with a classifier on every token, for tasks such as named entities (section 5.3)."""
+    r"""BERT with a classifier on every token, for tasks such as named entities (section 5.3).
+
+    Steps:
+        classifier.logits (batch tokens classes): $$z = yW + b$$ The score of each class for each token.
+    """
 
     architecture = "BertForTokenClassification"
     head = "token-classification"
@@ -259,7 +279,11 @@ class BertForTokenClassification(BertWithHead):
 
 
 class BertForQuestionAnswering(BertWithHead):
-    """BERT that predicts the start and the end of the answer to a question in a text (section 4.2)."""
+    r"""BERT that predicts the start and the end of the answer to a question in a text (section 4.2).
+
+    Steps:
+        span.logits (batch tokens ends): $$z = yW + b$$ The score of each token as the start, and as the end, of the answer.
+    """
 
     architecture = "BertForQuestionAnswering"
     head = "question-answering"

@@ -54,11 +54,16 @@ class LayerNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Position-wise feed-forward network (Vaswani et al. 2017, section 3.3).
+    r"""Position-wise feed-forward network (Vaswani et al. 2017, section 3.3).
 
     It computes `equations.feed_forward`. The matrices are `nn.Linear` modules, so that a library such as peft
     can wrap them with LoRA.
 
+    Steps:
+        intermediate (batch tokens intermediate): $$u = nW_1 + b_1$$ The first linear map of the feed-forward network, to more
+            features.
+        activation (batch tokens intermediate): $$a = f(u)$$ The activation function of each feature.
+        feed_forward (batch tokens width): $$F = aW_2 + b_2$$ The second linear map, back to the width of the model.
     Tests: tests/model/test_layers.py::TestFeedForward
     """
 
@@ -78,7 +83,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """One Transformer encoder layer: self-attention and a feed-forward network.
+    r"""One Transformer encoder layer: self-attention and a feed-forward network.
 
     Each of the two sublayers has a residual connection and layer normalization. With a causal mask and `pre_norm`, this is
     also the layer of GPT-2.
@@ -92,6 +97,12 @@ class EncoderLayer(nn.Module):
     Source: Vaswani et al. 2017, section 3.1 and figure 1, left.
     Differs: pre-norm is not in the paper, but in Google's later code (tensor2tensor) and in GPT-2. A model of pre-norm
         layers needs a final normalization after the last layer; see `stacks.Stack`.
+    Steps:
+        attention_residual (batch tokens width): $$r = x + O$$ The residual connection: the output of attention, plus its input.
+        attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(r)$$ Layer normalization of each token's vector.
+        feed_forward_residual (batch tokens width): $$r' = n + F$$ The residual connection around the feed-forward network.
+        feed_forward_norm (batch tokens width): $$y = \mathrm{LayerNorm}(r')$$ Layer normalization of each token's vector.
+        output (batch tokens width): $$y$$ The output of the layer.
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
 
@@ -129,12 +140,13 @@ class EncoderLayer(nn.Module):
             hidden = observe("attention_residual", hidden + attended)
             normalized = observe("feed_forward_norm", self.feed_forward_norm(hidden))
             transformed = self.dropout(self.feed_forward(normalized))
-            return observe("output", hidden + transformed)
+            return observe("output", observe("feed_forward_residual", hidden + transformed))
         attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))
         summed = observe("attention_residual", hidden + attended)
         hidden = observe("attention_norm", self.attention_norm(summed))
         transformed = self.dropout(self.feed_forward(hidden))
-        return observe("output", self.feed_forward_norm(hidden + transformed))
+        summed = observe("feed_forward_residual", hidden + transformed)
+        return observe("output", observe("feed_forward_norm", self.feed_forward_norm(summed)))
 
     def self_attend(
         self, hidden: Tensor, keep: Tensor | None, relative_positions: RelativePositions, cache: KeyValueCache | None
@@ -149,7 +161,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(EncoderLayer):
-    """One Transformer decoder layer: masked self-attention, cross-attention to the encoder output, feed-forward network.
+    r"""One Transformer decoder layer: masked self-attention, cross-attention to the encoder output, feed-forward network.
 
     It is an `EncoderLayer` with cross-attention added between its two sublayers. The caller passes the causal mask in `keep`.
 
@@ -157,6 +169,9 @@ class DecoderLayer(EncoderLayer):
         config, attention, pre_norm: as in `EncoderLayer`.
 
     Source: Vaswani et al. 2017, section 3.1 and figure 1, right.
+    Steps:
+        cross_attention_residual (batch tokens width): $$c = n + O$$ The residual connection around cross-attention.
+        cross_attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(c)$$ Layer normalization of each token's vector.
     Tests: tests/model/test_layers.py::TestDecoderLayer
     """
 
@@ -192,7 +207,7 @@ class DecoderLayer(EncoderLayer):
             hidden = observe("cross_attention_residual", hidden + attended)
             normalized = observe("feed_forward_norm", self.feed_forward_norm(hidden))
             transformed = self.dropout(self.feed_forward(normalized))
-            return observe("output", hidden + transformed)
+            return observe("output", observe("feed_forward_residual", hidden + transformed))
         attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))
         summed = observe("attention_residual", hidden + attended)
         hidden = observe("attention_norm", self.attention_norm(summed))
@@ -200,7 +215,8 @@ class DecoderLayer(EncoderLayer):
         summed = observe("cross_attention_residual", hidden + attended)
         hidden = observe("cross_attention_norm", self.cross_attention_norm(summed))
         transformed = self.dropout(self.feed_forward(hidden))
-        return observe("output", self.feed_forward_norm(hidden + transformed))
+        summed = observe("feed_forward_residual", hidden + transformed)
+        return observe("output", observe("feed_forward_norm", self.feed_forward_norm(summed)))
 
     def cross_attend(self, hidden: Tensor, memory: Tensor, memory_keep: Tensor | None, cache: KeyValueCache | None) -> Tensor:
         """Compute cross-attention. With a cache, the keys and values of the encoder output are computed only once."""

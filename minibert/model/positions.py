@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
+from minibert.observe import observe
 
 
 def unchanged(heads: Tensor) -> Tensor:
@@ -52,17 +53,24 @@ class Positions(nn.Module):
 
 
 class SinusoidalPositions(Positions):
-    """`equations.sinusoidal_positions`, added to the word embeddings (Vaswani et al. 2017). Sequences may have any length."""
+    r"""`equations.sinusoidal_positions`, added to the word embeddings (Vaswani et al. 2017). Sequences may have any length.
+
+    Steps:
+        vectors (batch tokens width): $$e^p = PE_t$$ Sines and cosines of each position.
+    """
 
     def add(
         self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
         waves = sinusoidal_positions(_as_numbers(positions.flatten(), words.dtype), words.shape[-1])
-        return words + waves.to(words.dtype).view(*positions.shape, -1)
+        return words + observe("vectors", waves.to(words.dtype).view(*positions.shape, -1))
 
 
 class LearnedPositions(Positions):
-    """`equations.learned_positions`, added to the word embeddings (Devlin et al. 2019; GPT-2).
+    r"""`equations.learned_positions`, added to the word embeddings (Devlin et al. 2019; GPT-2).
+
+    Steps:
+        vectors (batch tokens width): $$e^p = P_t$$ The row of each position in the table of position vectors.
 
     Args:
         max_positions: number of positions, the maximum length of a sequence.
@@ -75,7 +83,7 @@ class LearnedPositions(Positions):
     def add(
         self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        return words + learned_positions(self.table.weight, positions)
+        return words + observe("vectors", learned_positions(self.table.weight, positions))
 
 
 class RotaryPositions(Positions):

@@ -37,7 +37,14 @@ class LayerStack(nn.ModuleList):
 
 
 class Stack(nn.Module):
-    """Position encoding, layers and, for pre-norm layers, a final normalization: the base of `Encoder` and `Decoder`."""
+    r"""Position encoding, layers and, for pre-norm layers, a final normalization: the base of `Encoder` and `Decoder`.
+
+    Steps:
+        embeddings.words (batch tokens width): $$e^w = s\,E_{\mathrm{id}}$$ The row of each token's id in the table of word
+            embeddings, times √d in the 2017 Transformer.
+        embeddings.sum (batch tokens width): $$x = e^w + e^p$$ The sum of word embedding and position vector.
+        norm (batch tokens width): $$y = \mathrm{LayerNorm}(x)$$ The final layer normalization of pre-norm layers.
+    """
 
     def __init__(self, config: ModelConfig, layers: Iterable[nn.Module], positions: str, pre_norm: bool) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) 
 
 
 class Transformer(PretrainedModel):
-    """The encoder-decoder of Vaswani et al. 2017: from token ids of a source and a target to scores of the next target token.
+    r"""The encoder-decoder of Vaswani et al. 2017: from token ids of a source and a target to scores of the next target token.
 
     Source, target and output share one embedding matrix (section 3.4). Embeddings are multiplied by √d_model.
 
@@ -67,6 +67,8 @@ class Transformer(PretrainedModel):
         as in PyTorch's `nn.Transformer` (Glorot and Bengio 2010), embeddings with variance 1/d_model as in tensor2tensor;
         the paper does not say. Padding before a token counts in its position, as in MarianMT: pad on the right.
         The embedding of the padding piece has no gradient from the inputs, also if it is the first token of the decoder input.
+    Steps:
+        logits (batch tokens vocabulary): $$z = yE^\top$$ The score of each piece of the vocabulary as the next token.
 
     >>> from minibert import TRANSFORMERS
     >>> model = Transformer(TRANSFORMERS["tiny"])

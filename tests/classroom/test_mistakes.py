@@ -83,7 +83,7 @@ def test_error_for_an_unknown_name_lists_similar_names(lookup: Callable[[str], o
 def test_source_of_a_mistake_has_no_docstring() -> None:
     """The docstring describes the correct function, so it is left out."""
     source = source_with(MISTAKES["no scale"])
-    assert 'scores = observe("scores", query @ key.mT)' in source
+    assert 'scores = observe("scores", dot_products)' in source
     assert '"""' not in source
 
 

@@ -3,7 +3,7 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import online_softmax_attention, scaled_dot_product_attention, softmax
 
-SCORES = "query @ key.mT / math.sqrt(d_k)"
+DOT_PRODUCTS = "query @ key.mT"
 MASKED = "scores.masked_fill(~keep, -math.inf)"
 ZEROED = "softmax(masked_scores).masked_fill(~keep, 0.0)"
 
@@ -235,7 +235,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "queries scaled before the product",
         scaled_dot_product_attention,
-        ((SCORES, "(query / math.sqrt(d_k)) @ key.mT"),),
+        ((DOT_PRODUCTS, "(query / math.sqrt(d_k)) @ key.mT"), ("dot_products / math.sqrt(d_k)", "dot_products")),
         "The queries are divided by √d_k instead of the scores.",
         "The result is the same and cheaper to compute: there are fewer query elements than scores.",
         "tensor2tensor, Megatron",
@@ -244,7 +244,10 @@ ATTENTION_MISTAKES = [
     Mistake(
         "einsum for the product",
         scaled_dot_product_attention,
-        ((SCORES, 'torch.einsum("...qd,...kd->...qk", query, key) * d_k**-0.5'),),
+        (
+            (DOT_PRODUCTS, 'torch.einsum("...qd,...kd->...qk", query, key)'),
+            ("dot_products / math.sqrt(d_k)", "dot_products * d_k**-0.5"),
+        ),
         "The product is written with einsum.",
         "The result is the same.",
         "Google's BERT code, labml",

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 class AdaptedLinear(nn.Linear):
-    """A frozen linear layer, followed by a bottleneck adapter. The formula is `equations.bottleneck_adapter`.
+    r"""A frozen linear layer, followed by a bottleneck adapter. The formula is `equations.bottleneck_adapter`.
 
+    Steps:
+        bottleneck (*batch bottleneck): $$z = f(xW_{\mathrm{down}} + b_{\mathrm{down}})$$ The few features of the bottleneck.
     Tests: tests/model/adapters/test_bottleneck.py::TestAdaptedLinear
     """
 

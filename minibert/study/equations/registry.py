@@ -9,7 +9,7 @@ from typing import Any
 
 from minibert import equations
 
-FIELDS = ("Eq", "Source", "Differs", "Tests", "Lesson", "Args", "Returns", "Raises")
+FIELDS = ("Eq", "Source", "Differs", "Steps", "Tests", "Lesson", "Args", "Returns", "Raises")
 REPOSITORY = Path(inspect.getfile(equations)).parents[2]
 
 

@@ -1,0 +1,97 @@
+"""A step of a forward pass, and the list of all steps."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor
+
+from minibert.observe import Recording, similar_paths
+from minibert.trace import Leaf, Node, leaves
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the output of a step."""
+
+    name: str
+    """Such as "queries"; see the legend in `minibert/__init__.py`."""
+    size: int
+    labels: tuple[str, ...] | None = None
+    """The token, class or piece of each entry; None for entries that have only a number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step: a recorded tensor, its formula, and the tensors that it was computed from."""
+
+    path: str
+    """Such as "layers.0.attention.scores"."""
+    output: Tensor = field(repr=False)
+    axes: tuple[Axis, ...] = field(repr=False)
+    formula: str
+    """LaTeX, such as "S = \\frac{P}{\\sqrt{d_k}}"; empty if no docstring has one."""
+    symbol: str
+    """The left side of the formula: the name of the step in the formulas of other steps."""
+    explanation: str
+    """One sentence."""
+    expression: Node | None = field(default=None, repr=False)
+    """The operations from the inputs to the output; None for a step that is not computed with tensors."""
+    equation: str | None = None
+    """The equation (`minibert equations NAME`) that computed the output, if one did."""
+    code: str = ""
+    """File and line of the step in the code."""
+    aliases: tuple[str, ...] = ()
+    """Other paths of the same tensor."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition(".")[2]
+
+    @property
+    def layer(self) -> int | None:
+        """The number of the layer; None outside of the layers."""
+        numbers = [int(part) for part in self.path.split(".") if part.isdigit()]
+        return numbers[0] if numbers else None
+
+    @property
+    def inputs(self) -> tuple[Leaf, ...]:
+        """The steps, parameters, inputs of the model and constants that the output was computed from."""
+        return () if self.expression is None else tuple(leaves(self.expression))
+
+
+@dataclass(frozen=True, eq=False)
+class TextStep(Step):
+    """A step from text to token ids. Each entry of `entries` belongs to the entry of `output` at the same place."""
+
+    entries: tuple[str, ...] = ()
+    """The characters, or the pieces."""
+    sources: tuple[tuple[int, int], ...] | None = None
+    """For each entry, the range of entries of the step before that it was made from; None for the first step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walk(Mapping[str, Step]):
+    """All steps of a forward pass, in order, by path."""
+
+    title: str
+    """The text, and what was run on it."""
+    steps: tuple[Step, ...]
+    recording: Recording = field(repr=False)
+
+    def __getitem__(self, path: str) -> Step:
+        """Return a step. Raises: KeyError that lists similar paths, if there is none."""
+        if path not in self._by_path:
+            raise KeyError(f"there is no step {path!r}. Similar paths: {', '.join(similar_paths(path, [*self._by_path]))}")
+        return self._by_path[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return (step.path for step in self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @cached_property
+    def _by_path(self) -> dict[str, Step]:
+        return {path: step for step in self.steps for path in (step.path, *step.aliases)}

@@ -1,0 +1,186 @@
+"""The steps of a forward pass, from the characters of a text to the predictions."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from minibert.model.generation import GeneratedSequence
+from minibert.model.modes import evaluation_mode
+from minibert.model.pretrained import PretrainedModel
+from minibert.observe import Recording, record
+from minibert.study.equations.registry import REPOSITORY
+from minibert.study.fill_mask import piece_of
+from minibert.study.stepthrough.documentation import StepText, documented_step
+from minibert.study.stepthrough.inputs import SOURCE, TARGET, TokenizedText, has_decoder, network_inputs, with_start
+from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions
+from minibert.study.stepthrough.step import Axis, Step, Walk
+from minibert.text.tokenizer import MASK, special_token
+from minibert.trace import Leaf, Operation, Origin, leaves
+
+ANY_AXES = "*batch"
+NEXT_SENTENCE, ENDS = ("B is next", "B is from another document"), ("start", "end")
+
+
+@torch.no_grad()
+def walk(
+    model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: str | None = None, *, target: str | None = None
+) -> Walk:
+    """Run the forward pass of a text and return all its steps, in order.
+
+    The network computes with explicit attention and in evaluation mode. The numbers of the steps are the recorded ones.
+
+    Args:
+        model: any network of minibert, with or without a head.
+        tokenizer: its tokenizer; see `load_tokenizer`.
+        text: the text. Predictions are shown at each [MASK], or else at all tokens; for a decoder, at the last token.
+        pair: sentence B, for a network that gets two texts.
+        target: for an encoder-decoder, the beginning of the output. Default: the output of greedy search.
+
+    Raises: ValueError for a text without tokens or with more tokens than the model has positions, and for a tokenizer of
+        another model.
+    """
+    source = TokenizedText.encode(SOURCE, tokenizer, text, pair)
+    decoded = _decoder_text(model, tokenizer, source, target) if has_decoder(model) else None
+    inputs = network_inputs(model, tokenizer, source, decoded)
+    texts = {"input_ids": source} | ({} if decoded is None else {"decoder_input_ids": decoded})
+    named = {f"{tokenized.name}.ids": inputs[name] for name, tokenized in texts.items()}
+    if "token_type_ids" in inputs:
+        named[f"{SOURCE}.segments"] = inputs["token_type_ids"]
+    builder = _Builder(model, tokenizer, source, decoded)
+    with evaluation_mode(model), record(model, trace=named) as recording:
+        model(**inputs)
+        builder.add_predictions(recording, inputs)
+    text_steps: list[Step] = [step for name, tokenized in texts.items() for step in tokenized.steps(inputs[name])]
+    return Walk(text if pair is None else f"{text} / {pair}", (*text_steps, *builder.steps(recording)), recording)
+
+
+class _Builder:
+    """Makes the steps of a recording."""
+
+    def __init__(
+        self, model: PretrainedModel, tokenizer: Tokenizer, source: TokenizedText, decoded: TokenizedText | None
+    ) -> None:
+        self.model, self.tokenizer, self.source, self.decoded = model, tokenizer, source, decoded
+        self.positions: list[int] = []
+        self.axes: dict[str, tuple[str, ...]] = {}
+        """Names of the axes of each step."""
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """All pieces, in the order of their ids."""
+        return tuple(piece_of(self.tokenizer, index) for index in range(self.model.config.vocab_size))
+
+    def add_predictions(self, recording: Recording, inputs: Mapping[str, Tensor]) -> None:
+        """Record the steps from the scores of each head to probabilities."""
+        predicted = self.decoded or self.source
+        causal = self.decoded is not None or "token_type_ids" not in inputs
+        mask = self.tokenizer.token_to_id(special_token(self.tokenizer, MASK))
+        self.positions = predicted_positions(torch.tensor(predicted.ids), mask, causal)
+        for path in [*recording.paths]:
+            text = documented_step(recording.origin(path), path)
+            if text is None or not path.endswith("logits") or text.axes not in ENDINGS:
+                continue
+            ending = ENDINGS[text.axes]
+            if "classes" in text.axes and (kind := getattr(self.model.config, "problem_type", None)):
+                if kind == "regression":
+                    continue
+                ending = add_independent_predictions if kind == "multi_label_classification" else ending
+            ending(recording, path, self.positions)
+
+    def steps(self, recording: Recording) -> Iterator[Step]:
+        """Return the steps of a recording, in order."""
+        first: dict[str, str] = {}
+        for path in recording.paths:
+            expression = recording.origin(path).expression
+            if isinstance(expression, Leaf) and expression.kind == "step":
+                first[path] = expression.name
+        for path in recording.paths:
+            if path not in first:
+                aliases = tuple(alias for alias, name in first.items() if name == path)
+                yield self._step(path, recording[path], recording.origin(path), aliases)
+
+    def _step(self, path: str, output: Tensor, origin: Origin, aliases: tuple[str, ...]) -> Step:
+        text = documented_step(origin, path) or StepText("", (ANY_AXES,), "")
+        expression = origin.expression
+        self.axes[path] = self._axis_names(text.axes, output, leaves(expression))
+        return Step(
+            path=path,
+            output=output,
+            axes=tuple(self._axis(path, name, size) for name, size in zip(self.axes[path], output.shape, strict=True)),
+            formula=text.formula,
+            symbol=text.symbol or path.rpartition(".")[2],
+            explanation=text.explanation,
+            expression=expression,
+            equation=expression.equation if isinstance(expression, Operation) else None,
+            code=_code(origin),
+            aliases=aliases,
+        )
+
+    def _axis_names(self, documented: Sequence[str], output: Tensor, inputs: Sequence[Leaf]) -> tuple[str, ...]:
+        """Return the documented names. `*batch` stands for the first axes of the first input that has so many."""
+        if ANY_AXES not in documented:
+            return tuple(documented)
+        own = [name for name in documented if name != ANY_AXES]
+        count = output.ndim - len(own)
+        for leaf in inputs:
+            names = self.axes.get(leaf.name, ())
+            if len(names) >= count and leaf.value.shape[:count] == output.shape[:count]:
+                return (*names[:count], *own)
+        return (*(f"axis {number}" for number in range(count)), *own)
+
+    def _axis(self, path: str, name: str, size: int) -> Axis:
+        labels = self._labels(path, name)
+        return Axis(name, size, labels if labels is not None and len(labels) == size else None)
+
+    def _labels(self, path: str, axis: str) -> tuple[str, ...] | None:
+        in_decoder = self.decoded is not None and not path.startswith("encoder.")
+        text = self.decoded if in_decoder and self.decoded is not None else self.source
+        match axis:
+            case "keys" if "cross_attention" in path:
+                return self.source.pieces
+            case "tokens" | "queries" | "keys":
+                return text.pieces
+            case "positions":
+                return tuple(text.pieces[position] for position in self.positions)
+            case "vocabulary":
+                return self.vocabulary
+            case "classes":
+                return tuple(self.model.config.id2label.values()) if hasattr(self.model.config, "id2label") else None
+            case "next_sentence":
+                return NEXT_SENTENCE
+            case "ends":
+                return ENDS
+        return None
+
+
+def _decoder_text(model: PretrainedModel, tokenizer: Tokenizer, source: TokenizedText, target: str | None) -> TokenizedText:
+    """Return the decoder input: the start token and the target, or the output of greedy search."""
+    config: Any = model.config
+    special = {config.decoder_start_token_id, config.eos_token_id, config.pad_token_id}
+    if target is None:
+        generate: Callable[..., list[GeneratedSequence]] = vars(type(model))["generate"]
+        ids = [index for index in generate(model, source.tensor(), beams=1)[0].tokens if index not in special]
+        pieces = tuple(piece_of(tokenizer, index) for index in ids)
+        ends = [sum(map(len, pieces[: number + 1])) for number in range(len(pieces))]
+        spans = tuple((end - len(piece), end) for end, piece in zip(ends, pieces, strict=True))
+        tokenized = TokenizedText(TARGET, "".join(pieces), pieces, tuple(ids), (0,) * len(ids), spans)
+    else:
+        tokenized = TokenizedText.encode(TARGET, tokenizer, target)
+    return with_start(tokenized, tokenizer, config.decoder_start_token_id, [*special])
+
+
+def _code(origin: Origin) -> str:
+    """Return the file and the line of the code of a step."""
+    module = sys.modules.get(origin.module)
+    if module is None or not getattr(module, "__file__", None):
+        return ""
+    file = Path(inspect.getfile(module))
+    inside = file.is_relative_to(REPOSITORY)
+    return f"{file.relative_to(REPOSITORY).as_posix() if inside else file.name}:{origin.line}"

@@ -1,0 +1,172 @@
+"""The operations that produced a tensor, traced while a network runs: `div(matmul(query, transpose(key)), 8.0)`.
+
+`record(model, trace=True)` uses a `Tracer`. Each recorded tensor then has an `Origin`: a tree of operations whose leaves are
+earlier recorded tensors, parameters, and constants such as token ids or masks.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+LeafKind = Literal["step", "parameter", "input", "constant"]
+
+EQUATIONS = "minibert.equations."
+"""Beginning of the names of modules whose functions are equations."""
+NAMES = {
+    "mT": "transpose", "flatten": "reshape", "view": "reshape", "rpow": "pow", "masked_fill_": "masked_fill",
+    "truediv": "div", "rtruediv": "div", "radd": "add", "rmul": "mul", "rsub": "sub",
+}  # fmt: skip
+"""Names of operations that have several in PyTorch."""
+REVERSED = ("rpow", "rtruediv", "rsub")
+"""Operations that get their arguments in reverse order."""
+UNCHANGED = ("to", "float", "double", "detach", "contiguous", "clone", "alias")
+"""Operations whose result has the values of their argument, in another type or place in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A tensor that an operation begins with."""
+
+    kind: LeafKind
+    """An earlier step of the recording, a parameter or an input of the model, or a constant, such as a mask."""
+    name: str
+    """Path of the step, name of the parameter or of the input; empty for a constant."""
+    value: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation of PyTorch and its arguments."""
+
+    name: str
+    """PyTorch's name, such as "matmul". Transpositions are "transpose"; views and flattening are "reshape"."""
+    arguments: tuple[Any, ...]
+    """Nodes for tensors; other arguments, such as numbers and axes, as they are."""
+    options: Mapping[str, Any]
+    """Keyword arguments."""
+    shape: tuple[int, ...]
+    """Shape of the result."""
+    equation: str | None
+    """The equation that ran the operation, if one did."""
+
+
+Node: TypeAlias = Leaf | Operation
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The computation of a recorded tensor."""
+
+    expression: Node
+    """The operations since the last recorded tensors."""
+    module: str
+    """Module of the function that named the tensor with `observe`."""
+    function: str
+    """Qualified name of that function, such as `MultiHeadAttention.forward`."""
+    line: int
+    """Line of the call of `observe`."""
+
+
+class Tracer(TorchFunctionMode):
+    """A context in which the results of all operations remember their arguments.
+
+    Args:
+        parameters, inputs: names of the tensors that a network is called with.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._nodes: dict[int, Node] = {id(value): Leaf("input", name, value) for name, value in inputs.items()}
+        self._nodes |= {id(value): Leaf("parameter", name, value) for name, value in parameters.items()}
+        self._alive: list[Tensor] = []  # otherwise a later tensor could get the id of one that was deleted
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        result = function(*args, **options)
+        if isinstance(result, Tensor) and result.is_floating_point():
+            self._note(function, args, options, result)
+        return result
+
+    def node(self, tensor: Tensor) -> Node:
+        """Return the operation that produced a tensor, or a leaf."""
+        if id(tensor) not in self._nodes:
+            self._set(tensor, Leaf("constant", "", tensor))
+        return self._nodes[id(tensor)]
+
+    def origin(self, tensor: Tensor, caller: FrameType) -> Origin:
+        """Return the computation of a tensor that a function, whose frame is `caller`, observes."""
+        code: CodeType = caller.f_code
+        return Origin(self.node(tensor), caller.f_globals.get("__name__", ""), code.co_qualname, caller.f_lineno)
+
+    def name_step(self, path: str, tensor: Tensor) -> None:
+        """Make a recorded tensor a leaf of the operations after it. A tensor with two paths has its first one."""
+        known = self._nodes.get(id(tensor))
+        if not (isinstance(known, Leaf) and known.kind == "step"):
+            self._set(tensor, Leaf("step", path, tensor.detach()))
+
+    def _note(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Tensor) -> None:
+        name = function.__name__
+        if name == "__get__":  # a property, such as `key.mT`
+            name = function.__self__.__name__  # type: ignore[attr-defined]
+        name = name.strip("_")
+        if name in UNCHANGED or (name == "dropout" and not options.get("training")):
+            node = self.node(args[0])
+            if not (isinstance(node, Leaf) and node.kind == "constant"):
+                self._set(result, node)
+            return
+        arguments = tuple(self.node(value) if isinstance(value, Tensor) else value for value in _flat(args))
+        if not any(isinstance(argument, Leaf | Operation) for argument in arguments):
+            return  # made from nothing, such as torch.arange
+        if name in REVERSED:
+            arguments = arguments[::-1]
+        if name == "mT":
+            arguments = (*arguments, -2, -1)
+        equation = _equation()
+        self._set(result, Operation(NAMES.get(name, name), arguments, options, tuple(result.shape), equation))
+
+    def _set(self, tensor: Tensor, node: Node) -> None:
+        self._nodes[id(tensor)] = node
+        self._alive.append(tensor)
+
+
+def leaves(node: Node) -> list[Leaf]:
+    """Return the leaves of a tree of operations from left to right, each one once."""
+    found: dict[int, Leaf] = {}
+    for leaf in _leaves(node):
+        found.setdefault(id(leaf.value), leaf)
+    return [*found.values()]
+
+
+def _leaves(node: Node) -> Iterator[Leaf]:
+    if isinstance(node, Leaf):
+        yield node
+    else:
+        for argument in node.arguments:
+            if isinstance(argument, Leaf | Operation):
+                yield from _leaves(argument)
+
+
+def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield arguments, and the tensors in a list, such as that of `torch.stack`."""
+    for value in args:
+        if isinstance(value, list | tuple) and value and all(isinstance(part, Tensor) for part in value):
+            yield from value
+        else:
+            yield value
+
+
+def _equation() -> str | None:
+    """Return the name of the equation that runs the current operation: the caller of PyTorch, if it is an equation."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith((__name__, "torch.")):
+        frame = frame.f_back
+    if frame is None or not frame.f_globals.get("__name__", "").startswith(EQUATIONS):
+        return None
+    return frame.f_code.co_name
