@@ -16,7 +16,8 @@ from tests.mistake_detection import is_value_test, load
 
 PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
-    {"__version__", "checks", "files", "hub", "observe", "precision", "printable", "trace"},
+    {"trace"},
+    {"__version__", "checks", "files", "hub", "observe", "precision", "printable"},
     {"equations"},
     {"kernels"},
     {"model", "text"},
