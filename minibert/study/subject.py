@@ -21,6 +21,7 @@ from minibert.model import (
 )
 from minibert.model.config import ModelConfig
 from minibert.model.pretrained import PretrainedModel
+from minibert.study.tokenized_text import TokenizedText, from_ids, tokenize
 from minibert.text.tokenizer import (
     CLS,
     PAD,
@@ -32,7 +33,6 @@ from minibert.text.tokenizer import (
     token_id,
     vocabulary_size,
 )
-from minibert.text.tokenizer_files import tokenizer_errors
 from minibert.text.wordpiece_training import count_words
 
 RANDOM_NETWORKS: Mapping[str, tuple[type[PretrainedModel], ModelConfig]] = {
@@ -115,10 +115,20 @@ class ModelInput:
 
     arguments: dict[str, Tensor]
     """The arguments of the forward pass, with a batch of one."""
-    tokens: list[str]
-    """The pieces of `input_ids`."""
-    targets: list[str]
-    """The pieces of `decoder_input_ids`, for a network with an encoder and a decoder; otherwise empty."""
+    source: TokenizedText
+    """The text of `input_ids`."""
+    target: TokenizedText | None = None
+    """The text of `decoder_input_ids`, for a network with an encoder and a decoder."""
+
+    @property
+    def tokens(self) -> list[str]:
+        """The pieces of `input_ids`."""
+        return [*self.source.pieces]
+
+    @property
+    def targets(self) -> list[str]:
+        """The pieces of `decoder_input_ids`, for a network with an encoder and a decoder; otherwise empty."""
+        return [] if self.target is None else [*self.target.pieces]
 
 
 @torch.no_grad()
@@ -133,36 +143,30 @@ def model_input(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: s
     """
     parameters = inspect.signature(model.forward).parameters
     has_decoder = "decoder_input_ids" in parameters
-    encoding = _encode(tokenizer, text, None if has_decoder else pair)
-    if not encoding.ids:
+    source = tokenize(tokenizer, text, None if has_decoder else pair)
+    if not source.ids:
         raise ValueError("the text has no tokens")
-    check_id(tokenizer, max(encoding.ids), model.config.vocab_size)
+    check_id(tokenizer, max(source.ids), model.config.vocab_size)
     device = next(model.parameters()).device
-    arguments = {"input_ids": torch.tensor([encoding.ids], device=device)}
+    arguments = {"input_ids": source.batch(device)}
     if "token_type_ids" in parameters and getattr(model.config, "type_vocab_size", 1) > 1:
-        arguments["token_type_ids"] = torch.tensor([encoding.type_ids], device=device)
+        arguments["token_type_ids"] = torch.tensor([source.segments], device=device)
     if not has_decoder:
-        return ModelInput(arguments, encoding.tokens, [])
-    target = _generate(model, arguments["input_ids"]) if pair is None else _encode(tokenizer, pair).ids
-    ids = _decoder_input(target, model.config)
-    check_id(tokenizer, max(ids), model.config.vocab_size)
-    arguments["decoder_input_ids"] = torch.tensor([ids], device=device)
-    return ModelInput(arguments, encoding.tokens, [tokenizer.id_to_token(index) or f"(id {index})" for index in ids])
+        return ModelInput(arguments, source)
+    target = _generate(model, tokenizer, arguments["input_ids"]) if pair is None else tokenize(tokenizer, pair)
+    target = _decoder_input(target, tokenizer, model.config)
+    check_id(tokenizer, max(target.ids), model.config.vocab_size)
+    arguments["decoder_input_ids"] = target.batch(device)
+    return ModelInput(arguments, source, target)
 
 
-def _encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> Encoding:
-    with tokenizer_errors("the tokenizer cannot encode the text"):
-        return tokenizer.encode(text, pair)
-
-
-def _generate(model: Any, input_ids: Tensor) -> list[int]:
+def _generate(model: Any, tokenizer: Tokenizer, input_ids: Tensor) -> TokenizedText:
     maximum = min(TARGET_FACTOR * input_ids.shape[1], model.config.max_position_embeddings)
-    generated = model.generate(input_ids, beams=1, max_new_tokens=maximum)[0].tokens
-    return [model.config.decoder_start_token_id, *generated]
+    return from_ids(tokenizer, model.generate(input_ids, beams=1, max_new_tokens=maximum)[0].tokens)
 
 
-def _decoder_input(target: list[int], config: Any) -> list[int]:
+def _decoder_input(target: TokenizedText, tokenizer: Tokenizer, config: Any) -> TokenizedText:
     """Return the target with the start token, and without the end token, after which nothing is predicted."""
     start, end = config.decoder_start_token_id, config.eos_token_id
-    body = target[1:] if target[:1] == [start] else target
-    return [start, *(body[:-1] if body[-1:] == [end] else body)]
+    first, last = int(target.ids[:1] == (start,)), len(target.ids) - int(target.ids[-1:] == (end,))
+    return from_ids(tokenizer, [start]) + target[first : max(first, last)]

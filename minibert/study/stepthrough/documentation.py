@@ -1,5 +1,6 @@
 """Formula, axes and explanation of a step, from the docstring of the function that observes it."""
 
+import functools
 import inspect
 import re
 import sys
@@ -45,6 +46,7 @@ def documented_step(origin: Origin, path: str) -> StepText | None:
     return None
 
 
+@functools.cache
 def documented_steps(documented: Any) -> dict[str, StepText]:
     """Return the entries of the field `Steps:` of a function or class, by the name of the step."""
     field = docstring_fields(inspect.getdoc(documented) or "").get("Steps", "")

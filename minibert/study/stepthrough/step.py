@@ -29,12 +29,12 @@ class Step:
     """Such as "layers.0.attention.scores"."""
     output: Tensor = field(repr=False)
     axes: tuple[Axis, ...] = field(repr=False)
-    formula: str
+    formula: str = ""
     """LaTeX, such as "S = \\frac{P}{\\sqrt{d_k}}"; empty if no docstring has one."""
-    symbol: str
+    symbol: str = ""
     """The left side of the formula: the name of the step in the formulas of other steps."""
-    explanation: str
-    """One sentence."""
+    explanation: str = ""
+    """One sentence or two."""
     expression: Node | None = field(default=None, repr=False)
     """The operations from the inputs to the output; None for a step that is not computed with tensors."""
     equation: str | None = None

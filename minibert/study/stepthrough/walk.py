@@ -2,25 +2,24 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.model.generation import GeneratedSequence
 from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import Recording, record
 from minibert.study.equations.registry import REPOSITORY
 from minibert.study.fill_mask import piece_of
 from minibert.study.stepthrough.documentation import StepText, documented_step
-from minibert.study.stepthrough.inputs import SOURCE, TARGET, TokenizedText, has_decoder, network_inputs, with_start
 from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions
 from minibert.study.stepthrough.step import Axis, Step, Walk
+from minibert.study.stepthrough.text_steps import SOURCE, TARGET, text_steps
+from minibert.study.subject import ModelInput, model_input
 from minibert.text.tokenizer import MASK, special_token
 from minibert.trace import Leaf, Operation, Origin, leaves
 
@@ -29,9 +28,7 @@ NEXT_SENTENCE, ENDS = ("B is next", "B is from another document"), ("start", "en
 
 
 @torch.no_grad()
-def walk(
-    model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: str | None = None, *, target: str | None = None
-) -> Walk:
+def walk(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: str | None = None) -> Walk:
     """Run the forward pass of a text and return all its steps, in order.
 
     The network computes with explicit attention and in evaluation mode. The numbers of the steps are the recorded ones.
@@ -40,34 +37,36 @@ def walk(
         model: any network of minibert, with or without a head.
         tokenizer: its tokenizer; see `load_tokenizer`.
         text: the text. Predictions are shown at each [MASK], or else at all tokens; for a decoder, at the last token.
-        pair: sentence B, for a network that gets two texts.
-        target: for an encoder-decoder, the beginning of the output. Default: the output of greedy search.
+        pair: for BERT, sentence B; for a network with an encoder and a decoder, the target. Without a target, it is the one
+            that the network generates by greedy search.
 
     Raises: ValueError for a text without tokens or with more tokens than the model has positions, and for a tokenizer of
         another model.
     """
-    source = TokenizedText.encode(SOURCE, tokenizer, text, pair)
-    decoded = _decoder_text(model, tokenizer, source, target) if has_decoder(model) else None
-    inputs = network_inputs(model, tokenizer, source, decoded)
-    texts = {"input_ids": source} | ({} if decoded is None else {"decoder_input_ids": decoded})
-    named = {f"{tokenized.name}.ids": inputs[name] for name, tokenized in texts.items()}
-    if "token_type_ids" in inputs:
-        named[f"{SOURCE}.segments"] = inputs["token_type_ids"]
-    builder = _Builder(model, tokenizer, source, decoded)
+    made = model_input(model, tokenizer, text, pair)
+    made.arguments["attention_mask"] = torch.ones_like(made.arguments["input_ids"])
+    texts = {"input_ids": (SOURCE, made.source)}
+    if made.target is not None:
+        texts["decoder_input_ids"] = (TARGET, made.target)
+    named = {f"{name}.ids": made.arguments[argument] for argument, (name, _) in texts.items()}
+    if "token_type_ids" in made.arguments:
+        named[f"{SOURCE}.segments"] = made.arguments["token_type_ids"]
+    builder = _Builder(model, tokenizer, made)
     with evaluation_mode(model), record(model, trace=named) as recording:
-        model(**inputs)
-        builder.add_predictions(recording, inputs)
-    text_steps: list[Step] = [step for name, tokenized in texts.items() for step in tokenized.steps(inputs[name])]
-    return Walk(text if pair is None else f"{text} / {pair}", (*text_steps, *builder.steps(recording)), recording)
+        model(**made.arguments)
+        builder.add_predictions(recording)
+    first: list[Step] = []
+    for argument, (name, tokenized) in texts.items():
+        first += text_steps(name, tokenized, made.arguments[argument])
+    return Walk(text if pair is None else f"{text} / {pair}", (*first, *builder.steps(recording)), recording)
 
 
 class _Builder:
     """Makes the steps of a recording."""
 
-    def __init__(
-        self, model: PretrainedModel, tokenizer: Tokenizer, source: TokenizedText, decoded: TokenizedText | None
-    ) -> None:
-        self.model, self.tokenizer, self.source, self.decoded = model, tokenizer, source, decoded
+    def __init__(self, model: PretrainedModel, tokenizer: Tokenizer, made: ModelInput) -> None:
+        self.model, self.tokenizer, self.source, self.decoded = model, tokenizer, made.source, made.target
+        self.is_decoder = made.target is not None or "token_type_ids" not in inspect.signature(model.forward).parameters
         self.positions: list[int] = []
         self.axes: dict[str, tuple[str, ...]] = {}
         """Names of the axes of each step."""
@@ -77,12 +76,11 @@ class _Builder:
         """All pieces, in the order of their ids."""
         return tuple(piece_of(self.tokenizer, index) for index in range(self.model.config.vocab_size))
 
-    def add_predictions(self, recording: Recording, inputs: Mapping[str, Tensor]) -> None:
+    def add_predictions(self, recording: Recording) -> None:
         """Record the steps from the scores of each head to probabilities."""
         predicted = self.decoded or self.source
-        causal = self.decoded is not None or "token_type_ids" not in inputs
         mask = self.tokenizer.token_to_id(special_token(self.tokenizer, MASK))
-        self.positions = predicted_positions(torch.tensor(predicted.ids), mask, causal)
+        self.positions = predicted_positions(torch.tensor(predicted.ids), mask, self.is_decoder)
         for path in [*recording.paths]:
             text = documented_step(recording.origin(path), path)
             if text is None or not path.endswith("logits") or text.axes not in ENDINGS:
@@ -158,22 +156,6 @@ class _Builder:
             case "ends":
                 return ENDS
         return None
-
-
-def _decoder_text(model: PretrainedModel, tokenizer: Tokenizer, source: TokenizedText, target: str | None) -> TokenizedText:
-    """Return the decoder input: the start token and the target, or the output of greedy search."""
-    config: Any = model.config
-    special = {config.decoder_start_token_id, config.eos_token_id, config.pad_token_id}
-    if target is None:
-        generate: Callable[..., list[GeneratedSequence]] = vars(type(model))["generate"]
-        ids = [index for index in generate(model, source.tensor(), beams=1)[0].tokens if index not in special]
-        pieces = tuple(piece_of(tokenizer, index) for index in ids)
-        ends = [sum(map(len, pieces[: number + 1])) for number in range(len(pieces))]
-        spans = tuple((end - len(piece), end) for end, piece in zip(ends, pieces, strict=True))
-        tokenized = TokenizedText(TARGET, "".join(pieces), pieces, tuple(ids), (0,) * len(ids), spans)
-    else:
-        tokenized = TokenizedText.encode(TARGET, tokenizer, target)
-    return with_start(tokenized, tokenizer, config.decoder_start_token_id, [*special])
 
 
 def _code(origin: Origin) -> str:
