@@ -4,6 +4,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jaxtyping
@@ -35,6 +36,18 @@ def without_shape_checks() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def forked_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes for a user's attention function and for receipts as copies of one that has imported torch."""
+    from torch.multiprocessing.spawn import start_processes
+
+    from tests.processes import ForkedPython, fork_server
+
+    fork_server()
+    monkeypatch.setattr("minibert.study.verify.sandbox.subprocess.Popen", ForkedPython)
+    monkeypatch.setattr("minibert.study.evaluation.two_processes.spawn", partial(start_processes, start_method="forkserver"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 import asyncio
 import pickle
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +14,7 @@ from minibert import Bert, BertConfig, BertForPreTraining, record
 from minibert.equations import scaled_dot_product_attention
 from minibert.model.stacks import LayerStack
 from minibert.observe import is_recording, observe
+from tests.processes import run_forked
 
 CONFIG = BertConfig(
     vocab_size=50, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, max_position_embeddings=16
@@ -345,5 +344,5 @@ with record(compiled) as recording:
 assert recording["layers.1.attention.weights"].shape == (1, 2, 4, 4)
 torch.testing.assert_close(compiled(ids).prediction_logits, model(ids).prediction_logits)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    exit_code, output = run_forked(code)
+    assert exit_code == 0, output

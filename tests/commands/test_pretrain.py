@@ -31,7 +31,7 @@ from minibert.training.options import PretrainingConfig
 from minibert.training.pretraining import pretraining_settings
 from minibert.training.records import RunRecord
 from minibert.training.reference_runs import METRICS, Reference, reference_for
-from tests.processes import start
+from tests.processes import ForkedCommand, start
 
 STEPS = 12
 SETTINGS = (
@@ -434,7 +434,7 @@ def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int)
     generator, killed = random.Random(seed), 0
     while killed < times:
         before = (out / "metrics.jsonl").stat().st_mtime_ns if (out / "metrics.jsonl").is_file() else 0
-        process = start([*command, "--resume"])
+        process = ForkedCommand([*command, "--resume"])
         while process.poll() is None and (
             not (out / "metrics.jsonl").is_file() or (out / "metrics.jsonl").stat().st_mtime_ns == before
         ):
@@ -445,7 +445,7 @@ def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int)
         process.kill()
         process.communicate()
         killed += 1
-    process = start([*command, "--resume"])
+    process = ForkedCommand([*command, "--resume"])
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     return killed
@@ -484,7 +484,7 @@ def assert_close(one: Path, other: Path) -> None:
 def test_two_processes_equal_one(text: Path, exact: Path, tmp_path: Path, sharding: str) -> None:
     """Losses and weights are the same, and one process can resume a checkpoint of two, with every example used once."""
     command = arguments(text, tmp_path, *EXACT, "--sharding", sharding, "--checkpoint-every", "5", "--keep", "9")
-    process = start(command, processes=2)
+    process = ForkedCommand(command, processes=2)
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     assert shown.count("Done: 12 steps") == 1
@@ -507,7 +507,7 @@ def test_lost_process_ends_the_job_and_it_can_be_resumed(text: Path, tmp_path: P
     assert process.returncode != 0
     assert "another process of this job has ended" in shown, shown
     assert "The last good checkpoint is" in shown
-    again = start([*command, "--resume", "--steps", "2000"], processes=2)
+    again = ForkedCommand([*command, "--resume", "--steps", "2000"], processes=2)
     begun = len((tmp_path / "metrics.jsonl").read_text().splitlines())
     while again.poll() is None and len((tmp_path / "metrics.jsonl").read_text().splitlines()) < begun + 20:
         time.sleep(0.1)
@@ -525,7 +525,7 @@ def test_two_processes_resume_a_run_of_one(text: Path, exact: Path, tmp_path: Pa
     with pytest.MonkeyPatch.context() as patch:
         interrupt_after(patch, 7, signal.SIGINT)
         assert main(command) == 130
-    process = start([*command, "--resume"], processes=2)
+    process = ForkedCommand([*command, "--resume"], processes=2)
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     assert_close(tmp_path, exact)

@@ -9,7 +9,7 @@ import torch
 from minibert.commands import main
 from minibert.model import BertForPreTraining, load
 from minibert.text.tokenizer import save_tokenizer
-from tests.processes import start
+from tests.processes import ForkedCommand
 from tests.training.test_finetuning_options import CONFIG, TOKENIZER, WORDS
 
 OPTIONS = "--epochs 4 --batch-size 6 --dropout 0 --precision float64 --learning-rate 1e-2 --device cpu --freeze embeddings"
@@ -33,7 +33,7 @@ def write_data(folder: Path) -> list[str]:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     """Layers that join in later epochs are found by both processes, and both stop after the same evaluation."""
     words = ["finetune", "classify", *write_data(tmp_path), *OPTIONS.split(), *TRANSFER.split()]
-    two = start([*words, "--out", str(tmp_path / "two")], processes=2)
+    two = ForkedCommand([*words, "--out", str(tmp_path / "two")], processes=2)
     assert main([*words, "--out", str(tmp_path / "one")]) == 0
     output, _ = two.communicate(timeout=120)
     assert two.returncode == 0, output

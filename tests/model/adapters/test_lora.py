@@ -2,8 +2,6 @@
 
 import copy
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from minibert.model.adapters import BitFit, LoRA, merge, unmerge
 from minibert.model.adapters.lora import LoRALinear, lora_modules
 from minibert.model.transformer_config import TransformerConfig
 from tests.model.adapters.networks import CONFIG, base_checkpoint, inputs, move, new_network, outputs
+from tests.processes import run_forked
 from tests.strategies import normal, seeds, tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*newly initialized")
@@ -181,7 +180,8 @@ ids = torch.tensor([[1, 7, 9, 2]])
 compiled = torch.compile(model.eval(), fullgraph=True, backend="aot_eager")
 torch.testing.assert_close(compiled(ids).logits, model(ids).logits)
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    exit_code, output = run_forked(code)
+    assert exit_code == 0, output
 
 
 def test_autocast_to_bfloat16(tmp_path: Path) -> None:

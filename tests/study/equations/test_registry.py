@@ -4,9 +4,7 @@ import importlib.util
 import inspect
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from minibert.commands import main
 from minibert.study.equations.formulas import mathml, plain
 from minibert.study.equations.registry import markdown, read_equation, registry, without_docstring
 from minibert.study.equations.worked_example import called_functions, run_example, run_with, trace
+from tests.processes import ForkedCommand
 
 ENTRIES = registry()
 every_equation = pytest.mark.parametrize("name", ENTRIES)
@@ -348,11 +347,11 @@ def test_markdown_of_one_equation(capsys: pytest.CaptureFixture[str]) -> None:
     assert "layer_norm" not in section
 
 
-def test_colors_are_visible_on_every_background() -> None:
+def test_colors_are_visible_on_every_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """Code has the terminal's own colors, without white, black and fixed (256 or 24-bit) colors."""
-    command = [sys.executable, "-m", "minibert", "equations", "gelu"]
-    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm-256color"), ("COLORTERM", "truecolor")):
+        monkeypatch.setenv(name, value)
+    shown, _ = ForkedCommand(["equations", "gelu"]).communicate()
     codes = {code for style in re.findall(r"\x1b\[([\d;]*)m", shown) for code in style.split(";")}
     assert "34" in codes  # keywords are blue
     assert codes.isdisjoint({"30", "37", "38", "40", "47", "48", "90", "97", "100", "107"})

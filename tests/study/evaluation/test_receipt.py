@@ -32,6 +32,7 @@ def evaluated(tmp_path: Path) -> Evaluated:
     return Evaluated.compute(load_trained(trained_model(tmp_path / "model")), ROWS)
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_a_correct_computation_passes_all_checks(evaluated: Evaluated) -> None:
     """Two processes are really started, and transformers loads the exported model."""
     checks = {check.name: check for check in receipt(evaluated)}

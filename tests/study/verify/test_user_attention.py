@@ -168,6 +168,7 @@ def test_a_function_a_module_and_a_function_in_c_are_accepted(functions: dict[st
     assert diagnosis_of(lambda *inputs: function(*inputs, 0.0)).agrees
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_a_mistake_is_named_and_printed_text_is_passed_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the table and in JSON. The text is printed once for every call in the network, and escaped."""
     assert verify("no_scale") == 1
@@ -224,6 +225,7 @@ def test_equivalent_forms_agree_with_the_equation() -> None:
             assert diagnosis_of(variant(mistake)).agrees
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_small_weights_do_not_hide_a_mistake(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With BERT's initial weights, missing scale changes the outputs by less than the tolerance."""
     save_network(BertConfig(**{**vars(CONFIG), "initializer_range": 0.001}))
@@ -275,6 +277,7 @@ def test_an_error_has_the_line_of_the_learners_file(functions: dict[str, Any], f
     assert describe_error(caught.value, "my.py").startswith(f"my.py, line {LINES[function] + line}, in {function}: {message}")
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -321,6 +324,7 @@ def test_code_that_does_not_end_is_stopped(folder: Path, capsys: pytest.CaptureF
     assert "my.py, line " in shown.err
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_processes_of_the_code_are_ended(folder: Path) -> None:
     """A process that the code has started does not outlive the comparison."""
     Path("my.py").write_text(
