@@ -50,7 +50,7 @@ def run_several(options: "Finetune", prepare: "Callable[[Path, bool], FineTuning
             raise UsageError(f"--learning-curve {options.learning_curve}: {error}") from error
         variations = learning_curve.curve_variations(sizes, options.training.seed, options.seeds)
     if processes.is_main:
-        say(f"  {task.summary}")
+        say(f"  {task.data_summary}")
     scores = _run_all(options, task, variations, processes)
     if processes.is_main:
         results, out = learning_curve.RunScores.create(task, scores), options.out
@@ -76,9 +76,12 @@ def _run_all(
     from minibert.training.records import format_metric
 
     scores: dict[Variation, Scores] = {}
-    main = task.type.main_metric
+    main, shown = task.type.main_metric, ""
     for variation in variations:
         folder, varied = options.out / variation.folder, variation.apply(task)
+        if processes.is_main and varied.run_summary != shown:
+            shown = varied.run_summary
+            say(f"  {shown}")
         try:
             found = stored_scores(folder, varied.settings)
         except (ValueError, OSError) as error:

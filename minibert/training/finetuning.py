@@ -80,6 +80,16 @@ class FineTuning(Generic[RowT]):
 
     @property
     def summary(self) -> str:
+        return f"{self.data_summary}\n  {self.run_summary}"
+
+    @property
+    def run_summary(self) -> str:
+        """A line about the steps of the run."""
+        return describe_steps(self.config, self.steps_per_epoch)
+
+    @property
+    def data_summary(self) -> str:
+        """Lines about the data."""
         parts = [("training", self.train_rows, self.train.examples)]
         if self.validation_rows:
             parts.append(("validation", self.validation_rows, self.validation))
@@ -172,6 +182,18 @@ class FineTuning(Generic[RowT]):
 def number_of_steps(config: FineTuningConfig, steps_per_epoch: int) -> int:
     """Return the number of optimizer updates of a run."""
     return config.steps or max(1, round(config.epochs * steps_per_epoch))
+
+
+def describe_steps(config: FineTuningConfig, steps_per_epoch: int) -> str:
+    """Return a line about the steps of a run and their learning rate."""
+    steps = number_of_steps(config, steps_per_epoch)
+    epochs = f"{steps / steps_per_epoch:.3g} epochs of {steps_per_epoch:,} steps"
+    rate = "" if config.learning_rate is None else f" {config.learning_rate:g}"
+    decay = "linear decay to 0" if config.schedule == "linear" else "constant"
+    return (
+        f"run: {steps:,} steps ({epochs}), batch size {config.batch_size:,}, peak learning rate{rate} "
+        f"(warm-up {config.warmup_fraction:.3g} of the steps, then {decay})"
+    )
 
 
 def prepare_model(model: ModelT, config: FineTuningConfig, device_options: DeviceOptions) -> ModelT:

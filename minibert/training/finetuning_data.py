@@ -107,6 +107,7 @@ def prepare_finetuning(
     """
     checkpoint = read_checkpoint(start_from)
     stored = start_config(checkpoint)
+    config = replace(config, learning_rate=config.peak_learning_rate(stored.hidden_size))
     tokenizer = _load_tokenizer(start_from, checkpoint, stored)
     inferred = check_data(kind, data, options, stored)
     train, validation, task_type = inferred.data.train, inferred.data.validation, inferred.type
@@ -131,7 +132,6 @@ def prepare_finetuning(
         "task": kind.task_metrics.task,
         "training": {
             **asdict(config),
-            "learning_rate": config.peak_learning_rate(stored.hidden_size),
             "steps": task.steps,
             "start_from": start_from,
         },

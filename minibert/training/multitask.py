@@ -22,7 +22,7 @@ from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
-from minibert.training.finetuning import FineTuning, number_of_steps, prepare_model, run_settings
+from minibert.training.finetuning import FineTuning, describe_steps, number_of_steps, prepare_model, run_settings
 from minibert.training.finetuning_data import prepare_finetuning
 from minibert.training.loop import Score
 from minibert.training.objective import LossSum, Objective
@@ -129,7 +129,8 @@ class MultiTask:
 
     @property
     def summary(self) -> str:
-        return "\n".join(f"{name}:\n  {task.summary}" for name, task in self.tasks.items())
+        parts = [f"{name}:\n  {task.data_summary}" for name, task in self.tasks.items()]
+        return "\n".join([*parts, f"All tasks:\n  {describe_steps(self.config, self.steps_per_epoch)}"])
 
     @property
     def main_metric(self) -> Column | None:
@@ -244,13 +245,13 @@ def prepare_multitask(
             prepared[name] = prepare_finetuning(kinds[command], data, options, config, start_from)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    task = MultiTask(prepared, config)
-    first = next(iter(prepared.values())).settings
+    first = next(iter(prepared.values()))
+    task = MultiTask(prepared, first.config)
     task.settings.update(
         {
             "task": MULTITASK.task,
-            "training": {**first["training"], "steps": task.steps},
-            "start": first["start"],
+            "training": {**first.settings["training"], "steps": task.steps},
+            "start": first.settings["start"],
             "task_settings": {name: each.settings["task_settings"] for name, each in prepared.items()},
             "corpus": {name: each.settings["corpus"] for name, each in prepared.items()},
         }

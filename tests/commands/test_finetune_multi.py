@@ -1,5 +1,6 @@
 """`minibert finetune multi`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,10 @@ def test_the_command_writes_a_checkpoint_for_each_task(tmp_path: Path, capsys: p
     tasks = [f"letter=classify --train {tmp_path}/letters.tsv", f"number=classify --regression --train {tmp_path}/numbers.tsv"]
     command = ["finetune", "multi", *tasks, "--from", str(start), "--out", str(out), "--batch-size", "4", "--device", "cpu"]
     assert main(command) == 0, capsys.readouterr().err
-    assert "letter: accuracy" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "letter: accuracy" in shown
+    assert re.search(r"run: \d+ steps \(3 epochs of \d+ steps\), batch size 4, peak learning rate 0.001 \(warm-up", shown)
+    assert shown.count("peak learning rate") == 1
     for name in ("letter", "number"):
         assert {path.name for path in (out / name).iterdir()} >= {
             "config.json",

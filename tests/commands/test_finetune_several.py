@@ -37,6 +37,7 @@ def test_seeds(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     (summary,) = results["summary"]
     assert summary["metrics"]["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 2)
     shown = capsys.readouterr().out
+    assert " ".join(shown.split()).count("batch size 32, peak learning rate 0.001 (warm-up 0.1 of the steps") == 1
     assert f"{sum(accuracies) / 2:.1%} ± " in shown
     for folder in ("out/seed-4", "out/seed-5"):
         assert folder in shown
