@@ -117,6 +117,8 @@ class Classification(TaskType[TextRow]):
     """Factor on the loss of the texts of each class; None for 1."""
     positive_class: str | None = None
     """The class whose F1 is measured. None: the second one of two."""
+    pairs: bool | None = None
+    """True: trained on pairs of texts. False: on single texts. None: not known, as for a model from the hub."""
 
     def __post_init__(self) -> None:
         if self.max_length < MIN_LENGTH:
@@ -144,9 +146,23 @@ class Classification(TaskType[TextRow]):
         name = "docstrings of Python and torch, labeled with the family of their module"
         return LabeledData(train, name=name), LabeledData(validation, name=f"{name} (other modules)")
 
-    @classmethod
-    def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
-        return dict(zip(cls.input_fields, find_roles(names, columns, is_labeled=False, location=location).texts, strict=False))
+    def input_columns(self, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
+        texts = find_roles(names, columns, is_labeled=False, location=location).texts
+        if fault := self._pair_fault(is_pair=len(texts) == 2):
+            columns, option = ("column", "--pair-column") if self.pairs else ("columns", "--text-column")
+            raise ValueError(f"{location}: {fault} ({columns} {' and '.join(map(repr, texts))}); choose with {option}")
+        return dict(zip(self.input_fields, texts, strict=False))
+
+    def input_fault(self, row: TextRow) -> str:
+        return self._pair_fault(is_pair=row.pair is not None)
+
+    def _pair_fault(self, is_pair: bool) -> str:
+        """Return the reason why one text or a pair is no input for the model; "" if it is one."""
+        if self.pairs in (None, is_pair):
+            return ""
+        return "has one text, but the model was trained on pairs" if self.pairs else (
+            "has a second text, but the model was trained on single texts"
+        )
 
     @classmethod
     def input_row(cls, values: Mapping[str, Any]) -> TextRow:
@@ -185,7 +201,8 @@ class Classification(TaskType[TextRow]):
             findings += check_labels(data.train, data.validation)
             labels, notes = match.labels, [problem.reason, *([match.note] if match.note else [])]
         length = min(options.max_length, start.max_position_embeddings)
-        task_type = cls(labels, problem.problem_type, length, options.cut)
+        pairs = any(row.pair is not None for row in data.train.rows)
+        task_type = cls(labels, problem.problem_type, length, options.cut, pairs=pairs)
         return Inferred(task_type, data, notes, findings)
 
     @classmethod
@@ -196,6 +213,9 @@ class Classification(TaskType[TextRow]):
 
     def to_score(self, data: LabeledData[TextRow]) -> LabeledData[TextRow]:
         findings = [*data.findings, *infer_problem(data.rows, self.problem_type).findings]
+        if fault := next(filter(None, map(self.input_fault, data.rows)), ""):
+            advice = "name the second column with --pair-column" if self.pairs else "name the column with --text-column"
+            raise LabeledDataError(f"{data.name}: {fault}; {advice}")
         if self.problem_type == "regression":
             return replace(data, findings=findings)
         if self.problem_type == "multi_label_classification":

@@ -1,7 +1,7 @@
 """Prediction of a stream of rows. A block of them is predicted before the next one is read, so memory use is constant."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -43,9 +43,15 @@ def predict_stream(trained: TrainedModel[RowT], blocks: Iterable[Sequence[Input[
 
     The prediction for a row that was cut, because it is too long for the model, says so (`cut`).
     """
-    for block in blocks:
+    for block in (_checked(trained.type, block) for block in blocks):
         predictions = iter(_predict(trained, [each.row for each in block if each.row is not None]))
         yield [{"line": each.line, **({"error": each.error} if each.row is None else next(predictions))} for each in block]
+
+
+def _checked(task_type: TaskType[RowT], block: Sequence[Input[RowT]]) -> list[Input[RowT]]:
+    """Return a block in which the rows that are no inputs for the model have an error."""
+    faults = ["" if each.row is None else task_type.input_fault(each.row) for each in block]
+    return [replace(each, row=None, error=fault) if fault else each for each, fault in zip(block, faults, strict=True)]
 
 
 def _predict(trained: TrainedModel[RowT], rows: Sequence[RowT]) -> list[dict[str, Any]]:

@@ -141,8 +141,7 @@ class TaskType(ABC, Generic[RowT]):
         """Return True if a text file has a format of labeled data that its name does not show, such as columns of CoNLL."""
         return False
 
-    @classmethod
-    def input_columns(cls, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
+    def input_columns(self, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
         """Return the columns of a table that contain the inputs of its rows, by the name of the input.
 
         Args:
@@ -150,9 +149,13 @@ class TaskType(ABC, Generic[RowT]):
             columns: columns given by the user.
             location: beginning of error messages.
 
-        Raises: ValueError if there are none.
+        Raises: ValueError if there are none, or if they are not those that the model was trained on.
         """
-        return {name: name for name in cls.input_fields if name in names}
+        return {name: name for name in self.input_fields if name in names}
+
+    def input_fault(self, row: RowT) -> str:
+        """Return the reason why a row is no input for the model, such as one text instead of two; "" if it is one."""
+        return ""
 
     @classmethod
     @abstractmethod

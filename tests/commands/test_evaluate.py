@@ -203,3 +203,23 @@ class TestReceipt:
         stored = json.loads((tmp_path / "out" / REPORT_FILE).read_text(encoding="utf-8"))["receipt"]
         assert [check.get("predictions_differ") for check in stored] == [False, True, None]
         assert stored[1]["differences"][0]["line"] == 5
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (False, "has a second text, but the model was trained on single texts; name the column with --text-column"),
+        (True, "has one text, but the model was trained on pairs; name the second column with --pair-column"),
+    ],
+)
+def test_pairs_are_not_scored_by_a_model_of_single_texts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: bool, message: str
+) -> None:
+    model = trained_model(tmp_path / "model", Classification(("bad", "good"), max_length=32, pairs=pairs))
+    one, two = tmp_path / "one.tsv", tmp_path / "two.tsv"
+    one.write_text("text\tlabel\ngood\tgood\nbad\tbad\n")
+    two.write_text("sentence1\tsentence2\tlabel\ngood\tfilm\tgood\nbad\tmovie\tbad\n")
+    right, wrong = (two, one) if pairs else (one, two)
+    assert main(["evaluate", str(model), "--data", str(right), "--resamples", "0"]) == 0
+    assert main(["evaluate", str(model), "--data", str(wrong), "--resamples", "0"]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

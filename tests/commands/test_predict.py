@@ -225,3 +225,28 @@ class TestStreaming:
             assert "label" in json.loads(process.stdout.readline())
         process.stdin.close()
         assert process.wait() == 0
+
+
+def test_a_model_predicts_what_it_was_trained_on_one_text_or_a_pair(tmp_path: Path, predict: Predict) -> None:
+    """A score of one text by a model of pairs means nothing. Models whose training is not known predict both."""
+    single, pairs = (
+        trained_model(tmp_path / name, Classification(("bad", "good"), max_length=32, pairs=name == "pairs"))
+        for name in ("single", "pairs")
+    )
+    for model, right, wrong, message in (
+        (single, "good", "good\tbad", "has a second text, but the model was trained on single texts"),
+        (pairs, "good\tbad", "good", "has one text, but the model was trained on pairs"),
+    ):
+        code, results, messages = predict(model, stdin=f"{right}\n{wrong}\n".encode())
+        assert (code, ["error" in each for each in results]) == (1, [False, True])
+        assert f"line 2: {message}" in messages
+    (tmp_path / "two.tsv").write_text("sentence1\tsentence2\ngood\tbad\n")
+    (tmp_path / "one.tsv").write_text("text\ngood\n")
+    code, results, messages = predict(single, tmp_path / "two.tsv")
+    assert (code, results) == (2, [])
+    assert "columns 'sentence1' and 'sentence2'); choose with --text-column" in " ".join(messages.split())
+    assert predict(single, tmp_path / "two.tsv", "--text-column", "sentence1")[0] == 0
+    assert predict(pairs, tmp_path / "two.tsv")[0] == 0
+    code, results, messages = predict(pairs, tmp_path / "one.tsv")
+    assert (code, results) == (2, [])
+    assert "choose with --pair-column" in messages
