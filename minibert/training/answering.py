@@ -28,6 +28,7 @@ from minibert.training.metrics.answers import (
     ANSWERABLE_F1,
     EXACT_MATCH,
     F1,
+    NO_ANSWER_F1,
     UNANSWERABLE_F1,
     best_threshold,
     score_answers,
@@ -41,7 +42,7 @@ ANSWERING = TaskMetrics(
     task="answering",
     term="answering",
     columns=(
-        *(F1, EXACT_MATCH, ANSWERABLE_F1, UNANSWERABLE_F1),
+        *(F1, NO_ANSWER_F1, EXACT_MATCH, ANSWERABLE_F1, UNANSWERABLE_F1),
         Column("loss", "validation_answering_loss", ".3f", higher_is_better=False),
     ),
 )

@@ -38,7 +38,7 @@ from minibert.text.options import MIN_LENGTH, Cut
 from minibert.text.splits import split_documents
 from minibert.text.table import text_fault
 from minibert.training.finetuning_options import ClassifyOptions
-from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MATTHEWS, MICRO_F1
+from minibert.training.metrics.classification import ACCURACY, F1, MACRO_F1, MAJORITY_ACCURACY, MATTHEWS, MICRO_F1
 from minibert.training.metrics.regression import PEARSON, SPEARMAN
 from minibert.training.metrics.results import Results
 from minibert.training.metrics.text_results import class_results, class_set_results, number_results
@@ -50,7 +50,7 @@ CLASSIFICATION = TaskMetrics(
     task="classification",
     term="classification",
     columns=(
-        *(ACCURACY, F1, MACRO_F1, MICRO_F1, MATTHEWS, PEARSON, SPEARMAN),
+        *(ACCURACY, MAJORITY_ACCURACY, F1, MACRO_F1, MICRO_F1, MATTHEWS, PEARSON, SPEARMAN),
         Column("loss", "validation_classification_loss", ".3f", higher_is_better=False),
     ),
 )

@@ -22,6 +22,7 @@ EXACT_MATCH = Column("exact match", "validation_exact_match", ".1%")
 F1 = Column("F1", "validation_f1", ".1%")
 ANSWERABLE_F1 = Column("F1 answerable", "validation_answerable_f1", ".1%")
 UNANSWERABLE_F1 = Column("F1 unanswerable", "validation_unanswerable_f1", ".1%")
+NO_ANSWER_F1 = Column("F1 of always no answer", "validation_no_answer_f1", ".1%")
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -142,11 +143,12 @@ def best_threshold(
 
 
 def measure_answers(predictions: Sequence[str], gold: Sequence[Sequence[str]]) -> list[Measurement]:
-    """Measure F1 and exact match, and the F1 of answerable and unanswerable questions if there are both."""
+    """Measure F1 and exact match; and the F1 of answerable and unanswerable questions, if there are both, and of no answers."""
     scores = score_answers(predictions, gold)
     has_answer = np.array([bool(answers) for answers in gold], dtype=bool)
     measured = [measure_mean(F1, scores.f1), measure_mean(EXACT_MATCH, scores.exact_match)]
     if has_answer.any() and not has_answer.all():
+        measured.insert(1, measure_mean(NO_ANSWER_F1, (~has_answer).astype(np.float64)))
         measured += [
             _measure_part(ANSWERABLE_F1, scores.f1, has_answer),
             _measure_part(UNANSWERABLE_F1, scores.f1, ~has_answer),

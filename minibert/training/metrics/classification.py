@@ -5,7 +5,9 @@ predicted, so its rows count as errors.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from minibert.training.metrics.measurement import FloatArray, Measurement, measu
 from minibert.training.records import Column
 
 ACCURACY = Column("accuracy", "validation_accuracy", ".1%")
+MAJORITY_ACCURACY = Column("majority-class accuracy", "validation_majority_accuracy", ".1%")
 F1 = Column("F1", "validation_f1", ".1%")
 MACRO_F1 = Column("macro F1", "validation_macro_f1", ".1%")
 MICRO_F1 = Column("micro F1", "validation_micro_f1", ".1%")
@@ -59,6 +62,15 @@ def measure_classes(gold: IntArray, predicted: IntArray, confidence: FloatArray 
     if confidence is not None:
         measured.append(measure_calibration(gold == predicted, confidence))
     return measured
+
+
+def measure_majority(gold: Sequence[str]) -> Measurement:
+    """Measure the accuracy of a constant prediction: the most frequent gold class. A baseline for the accuracy of a model."""
+    if not gold:
+        return measure_mean(MAJORITY_ACCURACY, np.empty(0))
+    majority, _ = Counter(gold).most_common(1)[0]
+    is_majority = np.array([name == majority for name in gold], dtype=np.float64)
+    return replace(measure_mean(MAJORITY_ACCURACY, is_majority), note=f"if {majority!r} is always predicted")
 
 
 def measure_class(gold: BoolArray, predicted: BoolArray, name: str) -> Measurement:

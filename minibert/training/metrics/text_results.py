@@ -7,7 +7,12 @@ from typing import Any, cast
 import numpy as np
 
 from minibert.text.labeled.text_rows import TextRow
-from minibert.training.metrics.classification import measure_class, measure_class_sets, measure_classes
+from minibert.training.metrics.classification import (
+    measure_class,
+    measure_class_sets,
+    measure_classes,
+    measure_majority,
+)
 from minibert.training.metrics.counts import label_counts, set_counts, total
 from minibert.training.metrics.regression import measure_numbers
 from minibert.training.metrics.results import Outcome, Results
@@ -37,6 +42,7 @@ def class_results(
     if positive is not None:
         is_gold, is_predicted = (np.array([name == positive for name in names], dtype=np.bool_) for names in (gold, predicted))
         measurements.insert(1, measure_class(is_gold, is_predicted, positive))
+    measurements.insert(1, measure_majority(gold))
     outcomes = [
         Outcome(shown(row), name, each["label"], name == each["label"], each["score"], row.line, each["scores"])
         for row, name, each in zip(rows, gold, predictions, strict=True)

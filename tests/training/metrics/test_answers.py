@@ -217,9 +217,16 @@ class TestMeasurements:
     def test_values(self) -> None:
         measured = measure_answers(["Denver", "", "x", "y"], [["Denver Broncos"], [], [], ["y"]])
         assert Results(measured, []).values == pytest.approx(
-            {"f1": (2 / 3 + 2) / 4, "exact_match": 0.5, "answerable_f1": (2 / 3 + 1) / 2, "unanswerable_f1": 0.5}
+            {"f1": (2 / 3 + 2) / 4, "no_answer_f1": 0.5, "exact_match": 0.5}
+            | {"answerable_f1": (2 / 3 + 1) / 2, "unanswerable_f1": 0.5}
         )
         assert next(iter(Results(measured, []).values)) == "f1"
+
+    def test_the_baseline_gives_no_answer_to_any_question(self) -> None:
+        """Its score is the share of unanswerable questions, and that of any predictions without answers."""
+        gold = [["x"], [], [], ["y"], []]
+        baseline = Results(measure_answers(["x", "", "y", "", ""], gold), []).values["no_answer_f1"]
+        assert baseline == Results(measure_answers([""] * 5, gold), []).values["f1"] == 0.6
 
     def test_parts_are_only_measured_if_there_are_both(self) -> None:
         assert [*Results(measure_answers(["x"], [["x"]]), []).values] == ["f1", "exact_match"]

@@ -28,6 +28,16 @@ class TestClasses:
         assert results.counts is not None
         assert [column.tolist() for column in results.counts] == [[1, 1, 0], [2, 1, 0], [1, 1, 1]]
 
+    def test_the_baseline_is_the_most_frequent_gold_class(self) -> None:
+        """It is that of the evaluation set, whatever the model predicts, and also if the model does not have this class."""
+        rows = [TextRow("a", None, name) for name in ("new", "new", "bad", "good")]
+        results = class_results(rows, [prediction("good", bad=0.1, good=0.9)] * 4, ["bad", "good"], None)
+        baseline = results.measurements[1]
+        assert (baseline.metric.name, baseline.value) == ("majority_accuracy", 0.5)
+        assert baseline.note == "if 'new' is always predicted"
+        assert results.values["accuracy"] == 0.25
+        assert baseline.resampled(np.array([[1.0, 0.0, 3.0, 0.0]])).tolist() == [0.25]
+
     def test_outcomes_have_texts_labels_and_lines(self) -> None:
         outcome = class_results(ROWS, PREDICTIONS, ["bad", "good"], None).outcomes[1]
         assert (outcome.text, outcome.gold, outcome.predicted) == ("so so | a pair", "mixed", "bad")
@@ -39,7 +49,7 @@ class TestClasses:
         assert (f1.value, f1.note) == (pytest.approx(2 / 3), "of the class 'bad'")
 
     def test_the_main_metric_comes_first_and_no_row_is_no_error(self) -> None:
-        assert [*class_results(ROWS, PREDICTIONS, ["bad", "good"], "bad").values][:2] == ["accuracy", "f1"]
+        assert [*class_results(ROWS, PREDICTIONS, ["bad", "good"], "bad").values][:3] == ["accuracy", "majority_accuracy", "f1"]
         empty = class_results([], [], ["bad", "good"], "bad")
         assert {*empty.values.values()} == {None}
 
