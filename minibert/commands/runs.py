@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from minibert.commands.errors import UsageError
-from minibert.commands.terminal import report, say, say_json, say_table
+from minibert.commands.terminal import report, say, say_json, say_table, styled
 from minibert.printable import printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runs:
-    """Compare training runs in one table, and in one figure of their validation losses."""
+    """Compare training runs in a table for each task, and in one figure of their validation losses."""
 
     directories: Positional[tuple[Path, ...]]
     """Folders of runs (--out of a training command), or folders that contain such folders."""
@@ -30,7 +30,7 @@ def run(options: Runs) -> int:
     """Print the table, and write the figure if a file is given. Return 1 if a folder that was named is left out."""
     from minibert.study.figures import save_png
     from minibert.study.run_figures import comparison_figure
-    from minibert.training.records import compare_runs, different_settings
+    from minibert.training.records import compare_runs
 
     if not options.directories:
         raise UsageError("give at least one folder of a training run, such as runs/quickstart")
@@ -48,17 +48,28 @@ def run(options: Runs) -> int:
     records = [record for _, record in runs]
     if len({record.name for record in records}) < len(records):
         records = [replace(record, name=str(folder)) for folder, record in runs]
-    rows = compare_runs(records)
     if options.json:
-        say_json(rows)
+        say_json(compare_runs(records))
     else:
-        _print_table(rows)
-        if different := different_settings(records):
-            say("\nDifferent settings, in the order of the runs:", *(f"  {printable(line)}" for line in different))
+        _print_tables(records)
     if options.figure is not None:
         save_png(comparison_figure(records), options.figure)
         say(f"written: {printable(options.figure)}")
     return 1 if problems else 0
+
+
+def _print_tables(records: "list[RunRecord]") -> None:
+    """Print a table for each kind of task, and the settings in which its runs differ."""
+    from minibert.training.records import compare_runs, different_settings
+
+    kinds = dict.fromkeys(record.kind for record in records)
+    for number, kind in enumerate(kinds):
+        if len(kinds) > 1:
+            say(*[""] * (number > 0), styled(kind, "bold"))
+        same = [record for record in records if record.kind == kind]
+        _print_table(compare_runs(same))
+        if different := different_settings(same):
+            say("\nDifferent settings, in the order of the runs:", *(f"  {printable(line)}" for line in different))
 
 
 def _print_table(rows: list[dict[str, str]]) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import pkgutil
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ EXTENDED_FROM = "extended_from"
 """Key in run.json: the number of steps that the run had before each extension."""
 MODEL_OF_STEP = "model_of_step"
 """Key in run.json: the step of the best evaluation, if its model is the one that was written at the end."""
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")
+"""A long hexadecimal number, and its beginning."""
 SECTIONS = ("training", "vocabulary", "corpus", "start", "task_settings", "options")
 """Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
@@ -216,6 +219,12 @@ class RunRecord:
             raise ValueError(f"{self.name}: {error}") from None
 
     @property
+    def kind(self) -> str:
+        """The task, and the type of its problem if it has several. Runs of one kind have the same metrics."""
+        problem = self.settings.get("task_settings", {}).get("problem_type")
+        return f"{self.settings['task']}, {problem}" if problem else str(self.settings["task"])
+
+    @property
     def steps_done(self) -> int:
         """Number of the last step."""
         return int(self.metrics[-1]["step"]) if self.metrics else 0
@@ -281,12 +290,17 @@ def _row(record: RunRecord, columns: Sequence[Column]) -> dict[str, str]:
 def different_settings(records: Sequence[RunRecord]) -> list[str]:
     """List the settings that are not equal in all runs, one line each, with the value in every run."""
     different = _different_values([record.settings for record in records])
-    return [f"{name}: " + ", ".join(map(str, values)) for name, values in different.items()]
+    return [f"{name}: " + ", ".join(map(_shortened, values)) for name, values in different.items()]
+
+
+def _shortened(value: Any) -> str:
+    """Return a setting for display, with the beginnings of digests only."""
+    return DIGEST.sub(r"\1…", str(value))
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the differences between two settings, one line each, such as `training.seed: 0, now 1`."""
-    return [f"{name}: {old}, now {new}" for name, (old, new) in _different_values([before, now]).items()]
+    return [f"{name}: {_shortened(old)}, now {_shortened(new)}" for name, (old, new) in _different_values([before, now]).items()]
 
 
 def _different_values(several: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
