@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError, WorkFailed
 from minibert.commands.evaluation_report import show_check, show_report
+from minibert.commands.predict import with_threshold
 from minibert.commands.terminal import report as warn
 from minibert.commands.terminal import say, styled
 from minibert.commands.training import create_folder
@@ -53,6 +54,9 @@ class Evaluate:
     words: WordColumns = field(default_factory=WordColumns)
     positive_class: Annotated[str | None, arg(metavar="CLASS")] = None
     """Class whose F1 is computed. Default: the second one, if there are two."""
+    null_threshold: Annotated[float | None, arg(metavar="NUMBER")] = None
+    """Question answering: a question has no answer if the score of no answer minus that of the best answer is above this.
+    Default: the threshold of the model. A model without one answers every question."""
     resamples: int = 1000
     """Number of bootstrap resamples of each interval; 0 for no intervals."""
     seed: int = 0
@@ -87,6 +91,7 @@ def run(options: Evaluate) -> int:
         create_folder(options.out)
     try:
         trained = load_trained(options.checkpoint, choose_device(options.device))
+        trained = replace(trained, type=with_threshold(trained.type, options.null_threshold))
         data = _read(options, trained.type)
         trained = replace(trained, type=_with_positive_class(trained.type, options.positive_class))
     except (ValueError, FileNotFoundError) as error:

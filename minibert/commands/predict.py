@@ -1,8 +1,9 @@
 """`minibert predict`: the predictions of a trained model, as JSON lines."""
 
+import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from io import BufferedIOBase
 
     from minibert.training.prediction import Input
+    from minibert.training.task_type import TaskType
     from minibert.training.trained import TrainedModel
 
 STANDARD_INPUT = Path("-")
+DEFAULT_N_BEST = 3
+"""Number of answers to a question that are printed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,12 @@ class Predict:
     """Column of the text, or of the first text of a pair, in a table. Default: a known name."""
     pair_column: Annotated[str | None, arg(metavar="COLUMN")] = None
     """Column of the second text, in a table."""
+    n_best: int | None = None
+    """Question answering: number of answers in the list `n_best`, which has the best answer, too; 0 for no list. Default: 3.
+    Their probabilities are those among the answers that the model compares (`minibert finetune answer --n-best`)."""
+    null_threshold: Annotated[float | None, arg(metavar="NUMBER")] = None
+    """Question answering: a question has no answer if its `null_difference`, the score of no answer minus that of the best
+    answer, is above this. Default: the threshold of the model. A model without one answers every question."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if it is available, else the CPU."""
 
@@ -57,15 +67,19 @@ def run(options: Predict) -> int:
     from minibert.training.prediction import predict_stream
     from minibert.training.trained import load_trained
 
+    if options.n_best is not None and options.n_best < 0:
+        raise UsageError(f"--n-best must be at least 0, not {options.n_best}")
     try:
         trained = load_trained(options.checkpoint, choose_device(options.device))
+        task_type = with_threshold(trained.type, options.null_threshold)
+        trained = replace(trained, type=_with_answers(task_type, options.n_best))
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
     count = errors = 0
     try:
         for block in predict_stream(trained, _blocks(options, trained)):
             for result in block:
-                say_json(result, indent=None)
+                say_json(_shortened(result, options.n_best), indent=None)
                 if "error" in result:
                     report(f"line {result['line']}: {result['error']}")
                     errors += 1
@@ -79,6 +93,34 @@ def run(options: Predict) -> int:
     if errors:
         raise WorkFailed(f"{errors:,} of {count:,} rows could not be predicted")
     return 0
+
+
+def with_threshold(task_type: "TaskType[Any]", threshold: float | None) -> "TaskType[Any]":
+    """Return the task with the threshold of --null-threshold, if it is given. Raises: ValueError for another task."""
+    if threshold is not None and math.isnan(threshold):
+        raise ValueError("--null-threshold nan: must be a number")
+    try:
+        return task_type.with_settings(threshold=threshold)
+    except ValueError as error:
+        raise ValueError(f"--null-threshold: {error}") from error
+
+
+def _with_answers(task_type: "TaskType[Any]", n_best: int | None) -> "TaskType[Any]":
+    """Return the task, which predicts at least so many answers. Raises: ValueError for another task."""
+    if n_best is None:
+        return task_type
+    try:
+        return task_type.with_settings(n_best=max(n_best, getattr(task_type, "n_best", 0)))
+    except ValueError as error:
+        raise ValueError(f"--n-best: {error}") from error
+
+
+def _shortened(result: dict[str, Any], n_best: int | None) -> dict[str, Any]:
+    """Return a result with the best answers only."""
+    if "n_best" not in result:
+        return result
+    shown = result["n_best"][: DEFAULT_N_BEST if n_best is None else n_best]
+    return {**result, "n_best": shown} if shown else {name: value for name, value in result.items() if name != "n_best"}
 
 
 def _blocks(options: Predict, trained: "TrainedModel[Any]") -> Iterator[list["Input[Any]"]]:

@@ -140,6 +140,16 @@ class Answering(TaskType[Question]):
         max_length = min(cls.max_length, config.max_position_embeddings)
         return cls(max_length, max_length // 3)
 
+    def to_score(self, data: LabeledData[Question]) -> LabeledData[Question]:
+        unanswerable = sum(row.answers == () for row in data.rows)
+        if self.threshold is not None or not unanswerable:
+            return data
+        note = (
+            f"{unanswerable:,} of {len(data.rows):,} questions have no answer, but the model has no threshold for them: it "
+            "answers every question; --null-threshold 0 sets one"
+        )
+        return replace(data, notes=[*data.notes, note])
+
     @property
     def reading_options(self) -> AnswerOptions:
         return AnswerOptions(self.max_length, self.overlap, self.n_best, self.max_answer_tokens)

@@ -4,7 +4,7 @@ import json
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -195,6 +195,13 @@ class TaskType(ABC, Generic[RowT]):
         Raises: ValueError if the model has none of the labels.
         """
         return data
+
+    def with_settings(self: TaskT, **settings: Any) -> TaskT:
+        """Return the task with other settings; those that are None stay. Raises: ValueError for one that it does not have."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        if missing := given.keys() - {each.name for each in fields(self)}:
+            raise ValueError(f"this model is for `{self.command}`, which has no {', '.join(sorted(missing))}")
+        return replace(self, **given)
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ from minibert.commands.evaluate import CONFUSION_FILE, REPORT_FILE
 from minibert.study.evaluation.receipt import Check, Difference
 from minibert.text.labeled.findings import LabeledData
 from minibert.text.labeled.text_rows import TextRow
+from minibert.training.answering import Answering
 from minibert.training.classification import Classification
 from tests.trained_models import trained_model
 
@@ -223,3 +224,20 @@ def test_pairs_are_not_scored_by_a_model_of_single_texts(
     assert main(["evaluate", str(model), "--data", str(right), "--resamples", "0"]) == 0
     assert main(["evaluate", str(model), "--data", str(wrong), "--resamples", "0"]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_threshold_for_unanswerable_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model without a threshold answers every question. With the lowest one it answers none."""
+    model = trained_model(tmp_path / "model", Answering(max_length=32, overlap=8))
+    answer = {"text": ["good"], "answer_start": [5]}
+    rows = [{"id": str(n), "context": "very good film", "question": "good", "answers": answer if n else []} for n in range(2)]
+    data, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    command = ["evaluate", str(model), "--data", str(data), "--resamples", "0", "--out", str(out)]
+    found = []
+    for option in ([], ["--null-threshold=-inf"]):
+        assert main([*command, *option]) == 0
+        scores = json.loads((out / REPORT_FILE).read_text(encoding="utf-8"))["scores"]
+        found.append(scores["unanswerable_f1"]["value"])
+        assert ("--null-threshold 0 sets one" in " ".join(capsys.readouterr().out.split())) == (not option)
+    assert found == [0, 1]

@@ -250,3 +250,31 @@ def test_a_model_predicts_what_it_was_trained_on_one_text_or_a_pair(tmp_path: Pa
     code, results, messages = predict(pairs, tmp_path / "one.tsv")
     assert (code, results) == (2, [])
     assert "choose with --pair-column" in messages
+
+
+class TestAnswers:
+    QUESTION = "good?\tvery good movie , not a bad film\n".encode()
+
+    def test_the_number_of_answers_in_a_line(self, tmp_path: Path, predict: Predict) -> None:
+        """Three by default. Fewer of them have the same probabilities; more than the model predicts are possible."""
+        model = trained_model(tmp_path / "model", Answering(max_length=32, overlap=8, n_best=5))
+        lists = [predict(model, *words, stdin=self.QUESTION)[1][0].get("n_best") for words in ([], ["--n-best", "1"])]
+        assert [len(answers) for answers in lists] == [3, 1]
+        assert lists[0][:1] == lists[1]
+        _, [without], _ = predict(model, "--n-best", "0", stdin=self.QUESTION)
+        assert "n_best" not in without
+        assert without["answer"] == lists[0][0]["answer"]
+        assert len(predict(model, "--n-best", "9", stdin=self.QUESTION)[1][0]["n_best"]) == 9
+
+    def test_a_threshold_for_a_model_without_one(self, tmp_path: Path, predict: Predict) -> None:
+        model = trained_model(tmp_path / "model", Answering(max_length=32, overlap=8))
+        _, [plain], _ = predict(model, stdin=self.QUESTION)
+        for above, has_answer in ((plain["null_difference"] + 1, True), (plain["null_difference"] - 1, False)):
+            code, [result], _ = predict(model, f"--null-threshold={above}", stdin=self.QUESTION)
+            assert (code, result["answer"]) == (0, plain["answer"] if has_answer else "")
+
+    @pytest.mark.parametrize("option", ["--n-best=2", "--null-threshold=0", "--null-threshold=nan"])
+    def test_models_of_other_tasks_have_no_such_options(self, model: Path, predict: Predict, option: str) -> None:
+        code, results, messages = predict(model, option, stdin=b"good")
+        assert (code, results) == (2, [])
+        assert option.partition("=")[0] in messages
