@@ -1,6 +1,6 @@
 """`minibert evaluate`: the scores of a trained model on labeled data, its errors, and a receipt of the computation."""
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -119,15 +119,17 @@ def _check(options: Evaluate) -> None:
 
 def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
     """Read the labeled data, and print what was inferred and found. Raises: ValueError for data that cannot be used."""
-    from minibert.text.labeled.findings import refuse_errors
+    from minibert.text.labeled.findings import LabeledDataError, refuse_errors
 
     if options.source is None:
         return _built_in(task_type)
-    reading = task_type.reading_options
-    names = [each.name for each in fields(options) if is_dataclass(getattr(options, each.name)) and hasattr(reading, each.name)]
-    data = task_type.read(options.source, replace(reading, **{name: getattr(options, name) for name in names}))
-    refuse_errors(data.findings, "repair or delete these rows")
-    data = task_type.to_score(data)
+    try:
+        data = _read_labels(options, task_type, options.table)
+    except LabeledDataError as error:
+        if options.table.label_names and _is_readable(options, task_type, replace(options.table, label_names=None)):
+            names = f"--label-names {options.table.label_names}"
+            raise UsageError(f"{names}: leave it out; the model has the labels as they are in the data, not these names") from error
+        raise
     refuse_errors(data.findings, "repair or delete these rows")
     if not data.rows:
         raise UsageError(f"{data.name}: has no rows")
@@ -138,6 +140,26 @@ def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
     if (more := len(data.findings) - MAX_FINDINGS) > 0:
         warn(f"note: more findings in the data: {more:,}")
     return data
+
+
+def _read_labels(options: Evaluate, task_type: "TaskType[Any]", table: TableColumns) -> "LabeledData[Any]":
+    """Read the labeled data, with the labels of the model."""
+    from minibert.text.labeled.findings import refuse_errors
+
+    assert options.source is not None
+    reading, given = task_type.reading_options, {"table": table, "words": options.words}
+    used = {name: columns for name, columns in given.items() if hasattr(reading, name)}
+    data = task_type.read(options.source, replace(reading, **used))
+    refuse_errors(data.findings, "repair or delete these rows")
+    return task_type.to_score(data)
+
+
+def _is_readable(options: Evaluate, task_type: "TaskType[Any]", table: TableColumns) -> bool:
+    """Return True if the labels are those of the model when the columns are read in this way."""
+    try:
+        return not _read_labels(options, task_type, table).errors
+    except ValueError:
+        return False
 
 
 def _built_in(task_type: "TaskType[Any]") -> "LabeledData[Any]":

@@ -241,3 +241,17 @@ def test_a_threshold_for_unanswerable_questions(tmp_path: Path, capsys: pytest.C
         found.append(scores["unanswerable_f1"]["value"])
         assert ("--null-threshold 0 sets one" in " ".join(capsys.readouterr().out.split())) == (not option)
     assert found == [0, 1]
+
+
+def test_names_of_labels_that_the_model_has_already(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model calls its classes 0 and 1, as the data do. Names for them are no labels of the model."""
+    model = trained_model(tmp_path / "model", Classification(("0", "1"), max_length=32))
+    data = write(tmp_path / "data.tsv", ["0", "1", *"001101"])
+    command = ["evaluate", str(model), "--data", str(data), "--resamples", "0"]
+    assert main([*command, "--label-names", "0=bad,1=good"]) == 2
+    assert "--label-names 0=bad,1=good: leave it out" in " ".join(capsys.readouterr().err.split())
+    assert main(command) == 0
+    named = write(tmp_path / "named.tsv", ["bad", "good"])
+    assert main(["evaluate", str(model), "--data", str(named), "--resamples", "0"]) == 2
+    assert "give each label its name in the model: --label-names bad=NAME,good=NAME" in capsys.readouterr().err
+    assert main(["evaluate", str(model), "--data", str(named), "--resamples", "0", "--label-names", "bad=0,good=1"]) == 0

@@ -93,7 +93,7 @@ def labels_to_score(found: Collection[str], stored: Sequence[str]) -> LabelMatch
         _refuse_numbers(found, stored)
         raise LabeledDataError(
             f"the labels of the data are {listed(label_order(found))}, and those of the model {listed(stored)}; "
-            f"give the names of the model: --label-names {_example(found)}"
+            f"give each label its name in the model: --label-names {_example(found)}"
         )
     changed = {label: name for label, name in names.items() if label != name}
     return LabelMatch(tuple(stored), changed, note or (f"labels of the model: {_renamed(changed)}" if changed else ""))
