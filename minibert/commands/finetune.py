@@ -142,7 +142,7 @@ def check(options: Finetune) -> int:
     """List the findings in the data. Return 1 if there are errors."""
     from minibert.model import BertConfig
     from minibert.model.checkpoints.loading import read_checkpoint
-    from minibert.text.labeled.findings import errors_in
+    from minibert.text.labeled.findings import errors_in, group_findings
     from minibert.training.finetuning_data import check_data, start_config
 
     try:
@@ -155,7 +155,7 @@ def check(options: Finetune) -> int:
             kind.write_repaired(source, options.task_options, options.write_repaired)
     except (ValueError, OSError) as error:
         raise UsageError(error) from error
-    for finding in checked.findings:
+    for finding in group_findings(checked.findings):
         say(f"{'error: ' if finding.is_error else ''}{finding}")
     for note in checked.notes:
         say(note)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
 from minibert.text.labeled.duplicates import drop_shared, find_shared
-from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, refuse_errors
+from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, group_findings, refuse_errors
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.splits import validation_keys
 from minibert.text.tokenizer import CLS, PAD, SEP, load_tokenizer, token_id, vocabulary_size
@@ -178,8 +178,9 @@ def weights_digest(checkpoint: Checkpoint) -> str:
 def _first_findings(findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
-    more = len(findings) - FINDINGS_SHOWN
-    listed = [f"  {finding}" for finding in findings[:FINDINGS_SHOWN]]
+    groups = group_findings(findings)
+    more = len(groups) - FINDINGS_SHOWN
+    listed = [f"  {finding}" for finding in groups[:FINDINGS_SHOWN]]
     return [
         f"findings in the data: {len(findings):,}",
         *listed,

@@ -45,12 +45,13 @@ def test_findings_and_what_was_inferred_are_printed(start: Path, tmp_path: Path,
 
 def test_a_run_with_errors_is_refused_and_lists_them(start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = tmp_path / "train.tsv"
-    train.write_text("text\tlabel\n" + "a\n" * 7)
+    train.write_text("text\tlabel\n" + "a\n" * 2 + "".join("a" + "\tb" * number + "\n" for number in range(2, 7)))
     assert run(start, "--train", train, "--out", tmp_path / "out", "--device", "cpu") == 2
     shown = capsys.readouterr().err
     assert "the labeled data has 7 errors" in shown
     assert f"{train}, line 2: has 1 columns instead of 2" in shown
-    assert "and 2 more; `minibert finetune … --check` lists all of them" in shown
+    assert "(also in line 3)" in shown
+    assert "and 1 more; `minibert finetune … --check` lists all of them" in shown
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 

@@ -3,10 +3,7 @@
 from collections import defaultdict
 from typing import Literal
 
-from minibert.text.labeled.findings import Finding
-
-MAX_LINES_NAMED = 5
-"""Number of further lines that are named in a finding which concerns many lines."""
+from minibert.text.labeled.findings import Finding, group_findings
 
 
 class FindingLog:
@@ -42,13 +39,10 @@ class FindingLog:
     @property
     def findings(self) -> list[Finding]:
         """All findings: those of the whole file, then those of lines."""
-        repairs = [self._grouped(message, lines, True) for message, lines in self.repairs.items()]
-        oddities = [self._grouped(message, lines, False) for message, lines in self.oddities.items()]
-        return self.whole + sorted(self.errors + repairs + oddities, key=lambda finding: finding.line or 0)
-
-    def _grouped(self, message: str, lines: list[int], is_repaired: bool) -> Finding:
-        first, *others = dict.fromkeys(lines)
-        named = ", ".join(map(str, others[:MAX_LINES_NAMED])) + (", …" if others[MAX_LINES_NAMED:] else "")
-        if others:
-            message += f" (also in {f'{len(others):,} {self.unit}s:' if others[1:] else self.unit} {named})"
-        return Finding(self.file, first, message, is_repaired=is_repaired, unit=self.unit)
+        located = [
+            Finding(self.file, line, message, is_repaired=is_repaired, unit=self.unit)
+            for messages, is_repaired in ((self.repairs, True), (self.oddities, False))
+            for message, lines in messages.items()
+            for line in lines
+        ]
+        return self.whole + sorted(self.errors + group_findings(located), key=lambda finding: finding.line or 0)

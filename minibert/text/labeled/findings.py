@@ -1,7 +1,7 @@
 """Findings: faults and oddities in labeled data, with file and line."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 from minibert.printable import printable
@@ -11,6 +11,8 @@ RowT = TypeVar("RowT")
 
 ERRORS_LISTED = 5
 """Number of errors in the message of an exception."""
+MAX_LINES_NAMED = 5
+"""Number of further lines that are named in a finding which concerns many lines."""
 MAX_MESSAGE, MESSAGE_END = 600, 200
 """Maximum number of characters of a message, and of its end, with the advice, if the middle is left out."""
 
@@ -75,6 +77,29 @@ def errors_in(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.is_error]
 
 
+def group_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Join the findings that differ in their line alone. The joint one has the first line, and its message names the others.
+
+    >>> print(*group_findings(Finding("a.tsv", line, "has no label") for line in (3, 4, 9)))
+    a.tsv, line 3: has no label (also in 2 lines: 4, 9)
+    """
+    lines: dict[Finding, list[int]] = {}
+    for finding in findings:
+        lines.setdefault(replace(finding, line=None), []).extend([] if finding.line is None else [finding.line])
+    return [_with_lines(finding, [*dict.fromkeys(found)]) for finding, found in lines.items()]
+
+
+def _with_lines(finding: Finding, lines: Sequence[int]) -> Finding:
+    if not lines:
+        return finding
+    first, *others = lines
+    if not others:
+        return replace(finding, line=first)
+    named = ", ".join(map(str, others[:MAX_LINES_NAMED])) + (", …" if others[MAX_LINES_NAMED:] else "")
+    count = f"{len(others):,} {finding.unit}s:" if others[1:] else finding.unit
+    return replace(finding, line=first, message=f"{finding.message} (also in {count} {named})")
+
+
 def refuse_errors(findings: Iterable[Finding], advice: str = "`minibert finetune … --check` lists all of them") -> None:
     """Raise an exception that lists the first errors, if there are any.
 
@@ -84,6 +109,7 @@ def refuse_errors(findings: Iterable[Finding], advice: str = "`minibert finetune
     if len(errors) == 1:
         raise LabeledDataError(str(errors[0]))
     if errors:
-        listed = "".join(f"\n  {error}" for error in errors[:ERRORS_LISTED])
-        more = f"\n  and {len(errors) - ERRORS_LISTED:,} more; {advice}" if errors[ERRORS_LISTED:] else ""
+        groups = group_findings(errors)
+        listed = "".join(f"\n  {error}" for error in groups[:ERRORS_LISTED])
+        more = f"\n  and {len(groups) - ERRORS_LISTED:,} more; {advice}" if groups[ERRORS_LISTED:] else ""
         raise LabeledDataError(f"the labeled data has {len(errors):,} errors:{listed}{more}")

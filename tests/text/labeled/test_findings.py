@@ -2,7 +2,7 @@
 
 import pytest
 
-from minibert.text.labeled.findings import ERRORS_LISTED, Finding, LabeledData, LabeledDataError, refuse_errors
+from minibert.text.labeled.findings import ERRORS_LISTED, Finding, LabeledData, LabeledDataError, group_findings, refuse_errors
 
 
 def test_a_finding_is_one_line_that_names_the_file_and_the_line() -> None:
@@ -35,7 +35,7 @@ def test_a_single_error_is_the_message() -> None:
 
 
 def test_the_first_of_many_errors_are_listed_and_the_others_counted() -> None:
-    errors = [Finding("a.tsv", line, "has no label", is_error=True) for line in range(1, ERRORS_LISTED + 4)]
+    errors = [Finding("a.tsv", line, f"has label {line}", is_error=True) for line in range(1, ERRORS_LISTED + 4)]
     with pytest.raises(LabeledDataError) as caught:
         refuse_errors(errors)
     lines = str(caught.value).splitlines()
@@ -43,3 +43,24 @@ def test_the_first_of_many_errors_are_listed_and_the_others_counted() -> None:
     assert lines[ERRORS_LISTED] == f"  {errors[ERRORS_LISTED - 1]}"
     assert "3 more" in lines[-1]
     assert "--check" in lines[-1]
+
+
+def test_findings_that_differ_in_their_line_alone_are_one() -> None:
+    """The file, the message, the kind and the unit make a difference."""
+    same = [Finding("a.tsv", line, "has no label", is_error=True) for line in range(10, 22)]
+    others = [Finding("b.tsv", 5, "has no label", is_error=True), Finding("a.tsv", 6, "has no label"), Finding("a.tsv", None, "x")]
+    grouped = group_findings([same[0], *others, *same[1:]])
+    assert [*map(str, grouped)] == [
+        "a.tsv, line 10: has no label (also in 11 lines: 11, 12, 13, 14, 15, …)",
+        *map(str, others),
+    ]
+    assert grouped[0].is_error
+    assert not grouped[2].is_error
+
+
+def test_equal_errors_are_counted_one_by_one_and_listed_once() -> None:
+    errors = [Finding("a.tsv", line, "has no label", is_error=True) for line in (3, 4, 9)]
+    with pytest.raises(LabeledDataError) as caught:
+        refuse_errors(errors)
+    expected = "the labeled data has 3 errors:\n  a.tsv, line 3: has no label (also in 2 lines: 4, 9)"
+    assert str(caught.value) == expected
