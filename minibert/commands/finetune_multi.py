@@ -50,7 +50,7 @@ def run(options: FinetuneMulti) -> int:
         return prepare_multitask(parsed, options.training, options.start_from)
 
     def example_command(task: "Task") -> str:
-        return shell_command("minibert", "predict", options.out / next(iter(parsed)), "FILE")
+        return "\n  ".join(shell_command("minibert", "predict", options.out / name, "FILE") for name in parsed)
 
     return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate")
 

@@ -39,7 +39,8 @@ class _DelimitedTable(TextTable):
             if line == self.header_line:
                 continue
             if cells and len(cells) != len(self.names):
-                fault = f"has {len(cells)} columns instead of {len(self.names)}; {self.advice}"
+                columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+                fault = f"has {columns} instead of {len(self.names)}; {self.advice}"
             values = dict(zip(self.names, cells, strict=True)) if cells and not fault else {}
             yield Record(line, values, fault, source)
 

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from minibert.files import read_json
 from minibert.hub import fetch
 from minibert.model.adapters.adapter import ADAPTER_FOLDER
+from minibert.model.checkpoints.config_file import models_inside
 from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
@@ -65,7 +66,7 @@ def _read(source: str | Path) -> Checkpoint:
     try:
         return read_checkpoint(source)
     except FileNotFoundError:
-        if (Path(source) / SETTINGS_FILE).is_file():
+        if (Path(source) / SETTINGS_FILE).is_file() and not models_inside(Path(source)):
             saved = sorted((Path(source) / "checkpoints").glob("step-*"))
             advice = f"use its last checkpoint, {saved[-1]}, or continue it" if saved else "and no checkpoint either"
             raise FileNotFoundError(f"{source}: this run has not ended, so it has no model yet; {advice}") from None

@@ -31,7 +31,7 @@ def test_findings_and_what_was_inferred_are_printed(start: Path, tmp_path: Path,
     for line in (
         f"{train}, line 1: begins with a byte-order mark; it was removed",
         f"{train}, line 3: the label 'y ' is read as 'y'",
-        f"error: {train}, line 4: has 1 columns instead of 2",
+        f"error: {train}, line 4: has 1 column instead of 2",
         f"{train}, line 6: is a header and not a row; it was left out",
         f"{validation}: 1 of 2 rows are also in the training data: lines 2 ({train}, line 2); --drop-shared",
         f"{validation}, line 3: the label 'z' is not in the training data",
@@ -49,7 +49,7 @@ def test_a_run_with_errors_is_refused_and_lists_them(start: Path, tmp_path: Path
     assert run(start, "--train", train, "--out", tmp_path / "out", "--device", "cpu") == 2
     shown = capsys.readouterr().err
     assert "the labeled data has 7 errors" in shown
-    assert f"{train}, line 2: has 1 columns instead of 2" in shown
+    assert f"{train}, line 2: has 1 column instead of 2" in shown
     assert "(also in line 3)" in shown
     assert "and 1 more; `minibert finetune … --check` lists all of them" in shown
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())

@@ -58,11 +58,14 @@ def test_the_command_writes_a_checkpoint_for_each_task(tmp_path: Path, capsys: p
     assert re.search(r"run: \d+ steps \(3 epochs of \d+ steps\), batch size 4, peak learning rate 0.001 \(warm-up", shown)
     assert shown.count("peak learning rate") == 1
     for name in ("letter", "number"):
+        assert f"minibert predict {out}/{name} FILE" in shown
         assert {path.name for path in (out / name).iterdir()} >= {
             "config.json",
             "model.safetensors",
             "tokenizer.json",
             "task.json",
         }
+    assert main(["predict", str(out), str(tmp_path / "letters.tsv")]) == 2
+    assert f"there are models in its subfolders: {out}/letter, {out}/number" in " ".join(capsys.readouterr().err.split())
     assert main([*command, "--resume"]) == 0
     assert "steps of this run are done" in capsys.readouterr().out

@@ -278,3 +278,14 @@ class TestAnswers:
         code, results, messages = predict(model, option, stdin=b"good")
         assert (code, results) == (2, [])
         assert option.partition("=")[0] in messages
+
+
+def test_the_models_in_subfolders_are_named(tmp_path: Path, predict: Predict) -> None:
+    """Those of several seeds, tasks or adapters. None of them is the newest checkpoint."""
+    for name, file in (("seed-0", "config.json"), ("seed-1", "config.json"), ("lora", "adapter_config.json"), ("logs", "x.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("{}")
+    code, _, messages = predict(tmp_path, stdin=b"good")
+    assert code == 2
+    named = ", ".join(str(tmp_path / name) for name in ("lora", "seed-0", "seed-1"))
+    assert f"there are models in its subfolders: {named}" in " ".join(messages.split())

@@ -8,6 +8,10 @@ from minibert.hub import fetch
 from minibert.model.checkpoints.weights import foreign_hint
 
 CONFIG_FILE, GOOGLES_CONFIG_FILE = "config.json", "bert_config.json"
+STEP_FOLDER = re.compile(r"(step|checkpoint)-\d+")
+"""Name of a checkpoint in the folder of a run, by minibert or transformers."""
+MODELS_LISTED = 5
+"""Number of folders that a message names."""
 
 
 def find_config(source: str | Path) -> Path:
@@ -22,6 +26,10 @@ def _why_no_config(source: Path) -> str:
     if source.is_file():
         kind = file_kind(source)
         return f"but {kind}" if kind else f"there is no {CONFIG_FILE} in its folder{foreign_hint(source.parent)}"
+    if found := models_inside(source):
+        more = f" and {len(found) - MODELS_LISTED} more" if found[MODELS_LISTED:] else ""
+        listed = ", ".join(map(str, found[:MODELS_LISTED])) + more
+        return f"it has no {CONFIG_FILE}; there {'are models' if found[1:] else 'is a model'} in its subfolders: {listed}"
     if (newest := _newest_checkpoint(source / "checkpoints")) is not None:
         return f"it has no {CONFIG_FILE}; the run in it is not finished: continue its training, or use {newest}"
     if (newest := _newest_checkpoint(source)) is not None:
@@ -29,6 +37,15 @@ def _why_no_config(source: Path) -> str:
     if not (hint := foreign_hint(source)) and (source / GOOGLES_CONFIG_FILE).is_file():
         hint = f". If its weights are PyTorch's, copy {GOOGLES_CONFIG_FILE} to {CONFIG_FILE}"
     return f"it has no {CONFIG_FILE}{hint}"
+
+
+def models_inside(folder: Path) -> list[Path]:
+    """Return the subfolders with a model or an adapter, such as those of several tasks or seeds; no checkpoints of one run."""
+    from minibert.model.adapters.files import SETTINGS_FILE
+    from minibert.model.adapters.peft_config import PEFT_CONFIG_FILE
+
+    files = (file for name in (CONFIG_FILE, PEFT_CONFIG_FILE, SETTINGS_FILE) for file in folder.glob(f"*/{name}"))
+    return sorted({file.parent for file in files if not STEP_FOLDER.fullmatch(file.parent.name)})
 
 
 def _newest_checkpoint(folder: Path) -> Path | None:

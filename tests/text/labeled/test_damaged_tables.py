@@ -171,7 +171,7 @@ def damaged_lines() -> Iterator[Damaged]:
         header, first, *others = content_of(kind, ROWS).decode().splitlines(keepends=True)
         for what, line, message in (
             ("a column more", f"fine{mark}pos{mark}\n", "has 3 columns instead of 2"),
-            ("a column less", "fine\n", "has 1 columns instead of 2"),
+            ("a column less", "fine\n", "has 1 column instead of 2"),
             ("many columns", mark.join("abcdefg") + "\n", "has 7 columns instead of 2"),
         ):
             yield Damaged(what, kind, "".join([header, first, line, *others]).encode(), message, 3, ROWS, is_error=True)
@@ -181,7 +181,7 @@ def damaged_lines() -> Iterator[Damaged]:
         yield Damaged("blank lines", kind, "".join([header, first, "\n", *others, "\n\n"]).encode(), "is blank", 3, ROWS)
         yield Damaged("empty cells", kind, "".join([header, first, f"{mark}\n", *others]).encode(), "is blank", 3, ROWS)
         yield Damaged(
-            "cut in a row", kind, "".join([header, first, *others]).encode()[:-6], "has 1 columns|is not CSV", 5, ROWS[:3], True
+            "cut in a row", kind, "".join([header, first, *others]).encode()[:-6], "has 1 column|is not CSV", 5, ROWS[:3], True
         )
         yield Damaged("two names", kind, f"text{mark}text{mark}label\na{mark}b{mark}c\n".encode(), "line 1: .*'text', 'text'")
         yield Damaged(
