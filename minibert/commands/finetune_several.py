@@ -12,7 +12,7 @@ from minibert.commands.terminal import say, say_table
 from minibert.commands.training import create_folder, join_processes, run_quietly
 from minibert.files import write_atomically
 from minibert.printable import printable
-from minibert.training.options import OutputOptions
+from minibert.training.options import OPTIONS_FILE, OutputOptions, options_to_json
 
 if TYPE_CHECKING:
     from minibert.commands.finetune import Finetune
@@ -51,6 +51,7 @@ def run_several(options: "Finetune", prepare: "Callable[[Path, bool], FineTuning
         variations = learning_curve.curve_variations(sizes, options.training.seed, options.seeds)
     if processes.is_main:
         say(f"  {task.data_summary}")
+        write_atomically(options.out / OPTIONS_FILE, json.dumps({"options": options_to_json(options)}, indent=2) + "\n")
     scores = _run_all(options, task, variations, processes)
     if processes.is_main:
         results, out = learning_curve.RunScores.create(task, scores), options.out

@@ -13,10 +13,10 @@ from minibert.commands.errors import Stopped, UsageError, deferred_signals
 from minibert.commands.failures import explained_failures, resume_command
 from minibert.commands.progress import progress
 from minibert.commands.terminal import say
-from minibert.files import reason_of
+from minibert.files import read_json, reason_of
 from minibert.printable import printable
 from minibert.text.options import InvalidOption
-from minibert.training.options import DeviceOptions, OptionsT, OutputOptions, options_from_json
+from minibert.training.options import OPTIONS_FILE, DeviceOptions, OptionsT, OutputOptions, options_from_json
 
 if TYPE_CHECKING:
     from minibert.training.distributed import Processes
@@ -74,20 +74,19 @@ def stored_options(kind: type[OptionsT], words: Sequence[str]) -> OptionsT | Non
         return None
     from minibert.training.records import SETTINGS_FILE, read_settings
 
-    if not (known.out / SETTINGS_FILE).is_file():
+    file = next((known.out / name for name in (SETTINGS_FILE, OPTIONS_FILE) if (known.out / name).is_file()), None)
+    if file is None:
         if not others:  # a run with all defaults is hardly meant
             raise UsageError(f"--out {known.out}: holds no run to resume; leave out --resume to start one with the defaults")
         return None
     try:
-        settings = read_settings(known.out)
+        settings = read_settings(known.out) if file.name == SETTINGS_FILE else read_json(file)
     except (ValueError, OSError) as error:
         raise UsageError(error) from error
     try:
         stored = options_from_json(kind, settings.get("options", {}))
     except (ValueError, TypeError, IndexError, InvalidOption) as error:
-        raise UsageError(
-            f"{known.out / SETTINGS_FILE}: its options cannot be used ({str(error).partition(chr(10))[0]})"
-        ) from error
+        raise UsageError(f"{file}: its options cannot be used ({str(error).partition(chr(10))[0]})") from error
     return None if stored is None else replace(stored, out=known.out, resume=True, show=0)
 
 

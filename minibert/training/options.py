@@ -227,6 +227,9 @@ class OutputOptions:
 
 OptionsT = TypeVar("OptionsT", bound=OutputOptions)
 
+OPTIONS_FILE = "options.json"
+"""File with the options of a command that makes several runs, for resuming. A single run has them in run.json."""
+
 
 def options_to_json(options: OutputOptions) -> dict[str, Any]:
     """Convert the options of a command to JSON values, under the name of their class. Paths become absolute."""

@@ -21,6 +21,8 @@ MODEL_OF_STEP = "model_of_step"
 """Key in run.json: the step of the best evaluation, if its model is the one that was written at the end."""
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")
 """A long hexadecimal number, and its beginning."""
+DATA_NAME = re.compile(r"corpus\.(.+\.)?(train|validation)")
+"""Path of a setting with the name of labeled data. Its digest is another setting."""
 SECTIONS = ("training", "vocabulary", "corpus", "start", "task_settings", "options")
 """Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
@@ -299,8 +301,12 @@ def _shortened(value: Any) -> str:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """List the differences between two settings, one line each, such as `training.seed: 0, now 1`."""
-    return [f"{name}: {_shortened(old)}, now {_shortened(new)}" for name, (old, new) in _different_values([before, now]).items()]
+    """List the differences between the settings of two runs, one line each, such as `training.seed: 0, now 1`.
+
+    The same data can have several names, such as a relative and an absolute path. Their digests show if they are the same.
+    """
+    different = {name: values for name, values in _different_values([before, now]).items() if not DATA_NAME.fullmatch(name)}
+    return [f"{name}: {_shortened(old)}, now {_shortened(new)}" for name, (old, new) in different.items()]
 
 
 def _different_values(several: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

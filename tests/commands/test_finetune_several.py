@@ -46,7 +46,7 @@ def test_seeds(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--seeds", "2", "--seed", "4", "--out", "out"]) == 2
     assert "out/seed-4 holds a finished run: add --resume" in capsys.readouterr().err
     before = Path("out/seed-4/model.safetensors").stat().st_mtime_ns
-    assert main([*command, "--seeds", "3", "--seed", "4", "--out", "out", "--resume"]) == 0
+    assert main(["finetune", "classify", "--out", "out", "--resume", "--seeds", "3"]) == 0, capsys.readouterr().err
     assert len(json.loads(Path("out/seeds.json").read_text())["runs"]) == 3
     assert Path("out/seed-4/model.safetensors").stat().st_mtime_ns == before
 

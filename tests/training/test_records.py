@@ -9,7 +9,7 @@ import pytest
 
 from minibert.commands.training import describe_step
 from minibert.training.loop import Score, Step
-from minibert.training.records import RunRecord, append_metrics, compare_runs, step_entry, validation_entry
+from minibert.training.records import RunRecord, append_metrics, compare_runs, differences, step_entry, validation_entry
 from minibert.training.reference_runs import Reference
 
 STEP = Step(1, {"mlm": 3.44, "nsp": None}, {"mlm": 0.25, "nsp": None}, 1.0, 0.1, skipped=False)
@@ -88,3 +88,11 @@ def test_entries_with_other_values_than_numbers_are_left_out(tmp_path: Path, dam
     assert [entry["step"] for entry in record.metrics] == [1, 3]
     assert record.lost_steps == 1
     assert compare_runs([record])[0]["step"] == "3/9"
+
+
+def test_data_with_another_name_and_the_same_digest_are_the_same() -> None:
+    """A resumed command has absolute paths."""
+    before, now = ({"corpus": {"train": name, "digest": ["1"], "task": {"train": name}}} for name in ("a.tsv", "/data/a.tsv"))
+    assert differences(before, now) == []
+    now["corpus"]["digest"] = ["2"]
+    assert differences(before, now) == ["corpus.digest: ['1'], now ['2']"]
