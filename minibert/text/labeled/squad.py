@@ -13,7 +13,8 @@ from typing import Any
 from minibert.files import write_atomically
 from minibert.text.columns import ParquetTable
 from minibert.text.file_formats import CorpusError, extension, read_text
-from minibert.text.labeled.findings import LabeledData, refuse_errors
+from minibert.text.labeled.duplicates import finding_at, place, text_key
+from minibert.text.labeled.findings import Finding, LabeledData, refuse_errors
 from minibert.text.labeled.located_json import JSONSyntaxError, Lines, LocatedObject, json_values
 from minibert.text.labeled.repair import single_file
 from minibert.text.labeled.squad_checks import Question, SquadChecks
@@ -37,7 +38,8 @@ def read_squad(paths: str | Path | Sequence[str | Path], labeled: bool = True) -
     for path in files:
         _check_file(path, checks)
         digest.update(path.read_bytes())
-    return LabeledData(checks.questions, checks.findings, ", ".join(path.name for path in files), digest.hexdigest())
+    findings = [*checks.findings, *find_repeated(checks.questions)]
+    return LabeledData(checks.questions, findings, ", ".join(path.name for path in files), digest.hexdigest())
 
 
 def read_squad_rows(rows: Iterable[Mapping[str, Any]], name: str, digest: str, labeled: bool = True) -> LabeledData[Question]:
@@ -46,7 +48,25 @@ def read_squad_rows(rows: Iterable[Mapping[str, Any]], name: str, digest: str, l
     checks.file = name
     for number, row in enumerate(rows, start=1):
         checks.check_document(dict(row), number)
-    return LabeledData(checks.questions, checks.findings, name, digest)
+    return LabeledData(checks.questions, [*checks.findings, *find_repeated(checks.questions)], name, digest)
+
+
+def find_repeated(questions: Sequence[Question]) -> list[Finding]:
+    """Return findings about questions that are asked twice about the same context, under two ids."""
+    first: dict[tuple[str, str], Question] = {}
+    repeated: dict[str, list[tuple[Question, Question]]] = {}
+    for row in questions:
+        earlier = first.setdefault((text_key(row.context), text_key(row.question)), row)
+        if earlier is not row:
+            answers = "the same answers" if earlier.answers == row.answers else "other answers"
+            repeated.setdefault(answers, []).append((row, earlier))
+    findings = []
+    for answers, pairs in repeated.items():
+        row, earlier = pairs[0]
+        more = f" ({len(pairs):,} such questions)" if pairs[1:] else ""
+        message = f"question {row.id} is that of {earlier.id}, in {place(earlier, row)}, about the same context, with {answers}{more}"
+        findings.append(finding_at(row, message))
+    return findings
 
 
 def write_repaired(sources: Sequence[Path], target: Path) -> None:

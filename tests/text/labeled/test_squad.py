@@ -420,3 +420,18 @@ def test_nothing_that_is_damaged_by_chance_raises(tmp_path_factory, data) -> Non
     assert result.rows or result.errors
     for row in result.rows:
         assert all(row.context.startswith(found.text, found.start) for found in row.answers)
+
+
+def test_a_question_with_two_ids_is_reported(tmp_path: Path) -> None:
+    """It stays in the data, because two people may have asked it. Blanks make no difference."""
+    same = [{"text": "Ada", "answer_start": 0}]
+    rows = [("a", "Who?", same), ("b", "Who?", [{"text": "Grace", "answer_start": 8}]), ("c", " Who? ", same), ("d", "Who met?", same)]
+    content = "\n".join(json.dumps({"id": name, "context": CONTEXT, "question": text, "answers": a}) for name, text, a in rows)
+    data = read(tmp_path, content, "data.jsonl")
+    assert [row.id for row in data.rows] == ["a", "b", "c", "d"]
+    file = tmp_path / "data.jsonl"
+    assert [*map(str, data.findings)] == [
+        f"{file}, line 2: question b is that of a, in line 1, about the same context, with other answers",
+        f"{file}, line 3: question c is that of a, in line 1, about the same context, with the same answers",
+    ]
+    assert not data.errors
