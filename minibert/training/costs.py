@@ -6,6 +6,8 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, TransformerConfig
+from minibert.model.heads import BertWithHead
+from minibert.model.multitask import MultiTaskBert
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
 from minibert.text.parallel import ParallelBatch
@@ -33,24 +35,46 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
 
 def encoder_products(config: BertConfig, lengths: Tensor) -> int:
     """Count the multiplications in the encoder layers of BERT for sequences of these lengths."""
+    return config.num_hidden_layers * layer_products(config, lengths)
+
+
+def layer_products(config: BertConfig, lengths: Tensor) -> int:
+    """Count the multiplications in one encoder layer of BERT for sequences of these lengths."""
     width = config.hidden_size
     per_token = 4 * width**2 + 2 * width * config.intermediate_size  # four attention projections, feed-forward network
     attention = 2 * width * int(lengths.square().sum())  # scores, and weighted values
-    return config.num_hidden_layers * (per_token * int(lengths.sum()) + attention)
+    return per_token * int(lengths.sum()) + attention
 
 
-def finetuning_cost(config: BertConfig, batches: Iterable[LabeledBatch]) -> tuple[int, int]:
+def layer_passes(model: BertWithHead | MultiTaskBert) -> float:
+    """Return how many times a training step computes the matrix products of an encoder layer, added up over the layers.
+
+    Forward, once. Backward, once for the gradients of the activations, if the layer or a part below it is trained; and once
+    for those of the weights, as far as they are trained.
+    """
+    passes = 0.0
+    has_gradient = any(parameter.requires_grad for parameter in model.bert.embeddings.parameters())
+    for layer in model.bert.layers:
+        parameters = [*layer.parameters()]
+        has_gradient = has_gradient or any(each.requires_grad for each in parameters)
+        matrices = [each for each in parameters if each.ndim == 2]
+        trained = sum(each.numel() for each in matrices if each.requires_grad) / sum(each.numel() for each in matrices)
+        passes += 1 + has_gradient + trained
+    return passes
+
+
+def finetuning_cost(model: BertWithHead | MultiTaskBert, batches: Iterable[LabeledBatch]) -> tuple[int, int]:
     """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
 
-    Counted in the same way as `pretraining_cost`, without the heads.
+    Counted in the same way as `pretraining_cost`, without the heads. Frozen layers have no gradients of their weights.
     """
     tokens = products = 0
     for batch in batches:
         if any(count_targets(target) for target in batch.targets.values()):
             lengths = batch.attention_mask.sum(dim=1)
             tokens += int(lengths.sum())
-            products += encoder_products(config, lengths)
-    return tokens, 3 * 2 * products
+            products += layer_products(model.config, lengths)
+    return tokens, round(layer_passes(model) * 2 * products)
 
 
 def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:

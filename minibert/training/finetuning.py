@@ -134,7 +134,7 @@ class FineTuning(Generic[RowT]):
         return run
 
     def cost(self, run: TrainingRun[Any, LabeledBatch]) -> tuple[int, int]:
-        tokens, operations = finetuning_cost(run.model.config, run.last_batches)
+        tokens, operations = finetuning_cost(run.model, run.last_batches)
         return tokens, 0 if self.config.transfer.feature_extraction else operations
 
     def evaluate(self, run: TrainingRun[Any, LabeledBatch]) -> Evaluation | None:

@@ -187,7 +187,7 @@ class MultiTask:
         }
 
     def cost(self, run: TrainingRun[Any, MultiTaskBatch]) -> tuple[int, int]:
-        return finetuning_cost(run.model.config, [batch.batch for batch in run.last_batches])
+        return finetuning_cost(run.model, [batch.batch for batch in run.last_batches])
 
     def evaluate(self, run: TrainingRun[Any, MultiTaskBatch]) -> Evaluation | None:
         """Evaluate every task that has validation rows. The mean score is the mean of their main metrics."""
