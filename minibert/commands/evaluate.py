@@ -201,11 +201,14 @@ def _write(report: "Report", folder: Path) -> None:
     """Write the report and the confusion matrix."""
     from minibert.files import write_atomically
     from minibert.study.evaluation.confusion import confusion_figure
-    from minibert.study.figures import save_png
+    from minibert.study.figures import CJK_FONTS, missing_characters, readable, save_png
 
     write_atomically(folder / REPORT_FILE, report.to_json())
     written = [REPORT_FILE]
     if report.confusion is not None:
         save_png(confusion_figure(report.confusion), folder / CONFUSION_FILE)
         written.append(CONFUSION_FILE)
+        if missing := missing_characters(report.confusion.classes):
+            warn(f"note: {CONFUSION_FILE} shows codes such as {readable(missing[0])}: no installed font has these characters; for "
+                 f"Chinese, install {CJK_FONTS[0]}")
     say("", f"Written to {printable(folder)}: {', '.join(written)}")

@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,11 @@ def readable(text: str) -> str:
     """Replace characters that no installed font has with their code point, such as U+673A."""
     fonts = [get_font(findfont(name, fallback_to_default=False)) for name in _fonts()]
     return "".join(char if any(font.get_char_index(ord(char)) for font in fonts) else f"U+{ord(char):04X}" for char in text)
+
+
+def missing_characters(texts: Iterable[str]) -> str:
+    """Return the characters that no installed font has. Figures show their code points."""
+    return "".join(char for char in dict.fromkeys("".join(texts)) if readable(char) != char)
 
 
 def _fonts() -> list[str]:

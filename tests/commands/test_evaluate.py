@@ -255,3 +255,16 @@ def test_names_of_labels_that_the_model_has_already(tmp_path: Path, capsys: pyte
     assert main(["evaluate", str(model), "--data", str(named), "--resamples", "0"]) == 2
     assert "give each label its name in the model: --label-names bad=NAME,good=NAME" in capsys.readouterr().err
     assert main(["evaluate", str(model), "--data", str(named), "--resamples", "0", "--label-names", "bad=0,good=1"]) == 0
+
+
+@pytest.mark.parametrize(("classes", "is_noted"), [(("消极", "积极"), True), (("schön", "été"), False)])
+def test_characters_without_a_font_are_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, classes: tuple[str, str], is_noted: bool
+) -> None:
+    """The figure has their code points, not boxes."""
+    monkeypatch.setattr("minibert.study.figures.CJK_FONTS", ("No such font",))
+    model = trained_model(tmp_path / "model", Classification(classes, max_length=32))
+    data = write(tmp_path / "data.tsv", [*classes] * 4)
+    command = ["evaluate", str(model), "--data", str(data), "--resamples", "0", "--errors", "0", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert ("confusion.png shows codes such as U+" in " ".join(capsys.readouterr().err.split())) == is_noted
