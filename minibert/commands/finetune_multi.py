@@ -32,6 +32,8 @@ class FinetuneMulti(OutputOptions):
     """A name for each task, and the task with the options of its data, as for `minibert finetune TASK`."""
     out: Path = Path("runs/multi")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end a folder for each task."""
+    evaluate_every: int | None = None
+    """Steps between evaluations on validation data. None: at the end of every epoch."""
     start_from: Annotated[str, arg(name="from", metavar="CHECKPOINT")] = BUILT_IN_START
     """BERT to begin with: a folder with a checkpoint of minibert or transformers, or the id of a model on the Hugging Face hub.
     Its tokenizer is used, too."""

@@ -9,6 +9,7 @@ from minibert.commands import main
 from minibert.commands.errors import UsageError
 from minibert.commands.finetune_multi import parse_tasks
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from tests.trained_models import write_checkpoint
 from tests.training.test_multitask import CONFIG, WORDS
 
 
@@ -69,3 +70,25 @@ def test_the_command_writes_a_checkpoint_for_each_task(tmp_path: Path, capsys: p
     assert f"there are models in its subfolders: {out}/letter, {out}/number" in " ".join(capsys.readouterr().err.split())
     assert main([*command, "--resume"]) == 0
     assert "steps of this run are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text\tlabel\na b\tx\nc\nd\ty\n", "broken.tsv, line 3: has 1 column instead of 2"),
+        ("text\tlabel\na b\tx\nc d\tx\n", "all training rows have the label 'x'"),
+        ("text\tlabel\n", "broken.tsv"),
+    ],
+)
+def test_damaged_data_of_one_task_are_refused_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    start = write_checkpoint(tmp_path / "start", WORDS)
+    (tmp_path / "good.tsv").write_text("text\tlabel\n" + "".join(f"{a} {b}\t{a}\n" for a in "ab" for b in WORDS))
+    (tmp_path / "broken.tsv").write_text(content)
+    tasks = [f"{name}=classify --train {tmp_path}/{name}.tsv --validation-fraction 0" for name in ("good", "broken")]
+    command = ["finetune", "multi", *tasks, "--from", str(start), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(command) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert shown.startswith("minibert: broken: ")
+    assert message in shown

@@ -237,4 +237,4 @@ class TestMeasurements:
         intervals = bootstrap(measured, rows=3, resamples=500)
         assert all(interval is not None and 0 <= interval.low <= interval.high <= 1 for interval in intervals)
         assert intervals[0].resamples == 500
-        assert 250 < intervals[3].resamples < 450
+        assert 250 < intervals[4].resamples < 450
