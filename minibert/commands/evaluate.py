@@ -128,7 +128,9 @@ def _read(options: Evaluate, task_type: "TaskType[Any]") -> "LabeledData[Any]":
     except LabeledDataError as error:
         if options.table.label_names and _is_readable(options, task_type, replace(options.table, label_names=None)):
             names = f"--label-names {options.table.label_names}"
-            raise UsageError(f"{names}: leave it out; the model has the labels as they are in the data, not these names") from error
+            raise UsageError(
+                f"{names}: leave it out; the model has the labels as they are in the data, not these names"
+            ) from error
         raise
     refuse_errors(data.findings, "repair or delete these rows")
     if not data.rows:
@@ -209,6 +211,6 @@ def _write(report: "Report", folder: Path) -> None:
         save_png(confusion_figure(report.confusion), folder / CONFUSION_FILE)
         written.append(CONFUSION_FILE)
         if missing := missing_characters(report.confusion.classes):
-            warn(f"note: {CONFUSION_FILE} shows codes such as {readable(missing[0])}: no installed font has these characters; for "
-                 f"Chinese, install {CJK_FONTS[0]}")
+            codes = f"{CONFUSION_FILE} shows codes such as {readable(missing[0])}"
+            warn(f"note: {codes}: no installed font has these characters; for Chinese, install {CJK_FONTS[0]}")
     say("", f"Written to {printable(folder)}: {', '.join(written)}")

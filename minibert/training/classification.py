@@ -160,9 +160,8 @@ class Classification(TaskType[TextRow]):
         """Return the reason why one text or a pair is no input for the model; "" if it is one."""
         if self.pairs in (None, is_pair):
             return ""
-        return "has one text, but the model was trained on pairs" if self.pairs else (
-            "has a second text, but the model was trained on single texts"
-        )
+        has, trained_on = ("one text", "pairs") if self.pairs else ("a second text", "single texts")
+        return f"has {has}, but the model was trained on {trained_on}"
 
     @classmethod
     def input_row(cls, values: Mapping[str, Any]) -> TextRow:

@@ -259,7 +259,11 @@ def test_names_of_labels_that_the_model_has_already(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize(("classes", "is_noted"), [(("消极", "积极"), True), (("schön", "été"), False)])
 def test_characters_without_a_font_are_noted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, classes: tuple[str, str], is_noted: bool
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    classes: tuple[str, str],
+    is_noted: bool,
 ) -> None:
     """The figure has their code points, not boxes."""
     monkeypatch.setattr("minibert.study.figures.CJK_FONTS", ("No such font",))

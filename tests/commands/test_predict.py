@@ -253,7 +253,7 @@ def test_a_model_predicts_what_it_was_trained_on_one_text_or_a_pair(tmp_path: Pa
 
 
 class TestAnswers:
-    QUESTION = "good?\tvery good movie , not a bad film\n".encode()
+    QUESTION = b"good?\tvery good movie , not a bad film\n"
 
     def test_the_number_of_answers_in_a_line(self, tmp_path: Path, predict: Predict) -> None:
         """Three by default. Fewer of them have the same probabilities; more than the model predicts are possible."""
@@ -282,7 +282,12 @@ class TestAnswers:
 
 def test_the_models_in_subfolders_are_named(tmp_path: Path, predict: Predict) -> None:
     """Those of several seeds, tasks or adapters. None of them is the newest checkpoint."""
-    for name, file in (("seed-0", "config.json"), ("seed-1", "config.json"), ("lora", "adapter_config.json"), ("logs", "x.json")):
+    for name, file in (
+        ("seed-0", "config.json"),
+        ("seed-1", "config.json"),
+        ("lora", "adapter_config.json"),
+        ("logs", "x.json"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_text("{}")
     code, _, messages = predict(tmp_path, stdin=b"good")

@@ -64,7 +64,9 @@ def find_repeated(questions: Sequence[Question]) -> list[Finding]:
     for answers, pairs in repeated.items():
         row, earlier = pairs[0]
         more = f" ({len(pairs):,} such questions)" if pairs[1:] else ""
-        message = f"question {row.id} is that of {earlier.id}, in {place(earlier, row)}, about the same context, with {answers}{more}"
+        message = (
+            f"question {row.id} is that of {earlier.id}, in {place(earlier, row)}, about the same context, with {answers}{more}"
+        )
         findings.append(finding_at(row, message))
     return findings
 

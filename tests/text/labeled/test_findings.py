@@ -48,7 +48,11 @@ def test_the_first_of_many_errors_are_listed_and_the_others_counted() -> None:
 def test_findings_that_differ_in_their_line_alone_are_one() -> None:
     """The file, the message, the kind and the unit make a difference."""
     same = [Finding("a.tsv", line, "has no label", is_error=True) for line in range(10, 22)]
-    others = [Finding("b.tsv", 5, "has no label", is_error=True), Finding("a.tsv", 6, "has no label"), Finding("a.tsv", None, "x")]
+    others = [
+        Finding("b.tsv", 5, "has no label", is_error=True),
+        Finding("a.tsv", 6, "has no label"),
+        Finding("a.tsv", None, "x"),
+    ]
     grouped = group_findings([same[0], *others, *same[1:]])
     assert [*map(str, grouped)] == [
         "a.tsv, line 10: has no label (also in 11 lines: 11, 12, 13, 14, 15, …)",

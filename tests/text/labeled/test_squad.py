@@ -425,7 +425,12 @@ def test_nothing_that_is_damaged_by_chance_raises(tmp_path_factory, data) -> Non
 def test_a_question_with_two_ids_is_reported(tmp_path: Path) -> None:
     """It stays in the data, because two people may have asked it. Blanks make no difference."""
     same = [{"text": "Ada", "answer_start": 0}]
-    rows = [("a", "Who?", same), ("b", "Who?", [{"text": "Grace", "answer_start": 8}]), ("c", " Who? ", same), ("d", "Who met?", same)]
+    rows = [
+        ("a", "Who?", same),
+        ("b", "Who?", [{"text": "Grace", "answer_start": 8}]),
+        ("c", " Who? ", same),
+        ("d", "Who met?", same),
+    ]
     content = "\n".join(json.dumps({"id": name, "context": CONTEXT, "question": text, "answers": a}) for name, text, a in rows)
     data = read(tmp_path, content, "data.jsonl")
     assert [row.id for row in data.rows] == ["a", "b", "c", "d"]
