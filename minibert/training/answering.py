@@ -74,6 +74,7 @@ class Answering(TaskType[Question]):
     rows_name: ClassVar[str] = "questions"
     input_fields: ClassVar[tuple[str, ...]] = ("question", "context")
     task_metrics: ClassVar[TaskMetrics] = ANSWERING
+    has_head_dropout: ClassVar[bool] = False
     group_phrase: ClassVar[str] = "are about contexts that are"
 
     max_length: int = 384

@@ -105,6 +105,8 @@ def prepare_finetuning(
 
     Raises: ValueError for data and checkpoints that cannot be used, FileNotFoundError if they do not exist.
     """
+    if config.classifier_dropout is not None and not kind.has_head_dropout:
+        raise ValueError(f"--classifier-dropout: the head of `{kind.command}` has no dropout; --dropout is that of the encoder")
     checkpoint = read_checkpoint(start_from)
     stored = start_config(checkpoint)
     config = replace(config, learning_rate=config.peak_learning_rate(stored.hidden_size))

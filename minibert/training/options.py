@@ -146,7 +146,7 @@ class FineTuningConfig:
     dropout: float | None = None
     """Dropout of hidden states, attention weights and the head. None: as in the config of the checkpoint."""
     classifier_dropout: float | None = None
-    """Dropout before the classifier of the head. None: that of --dropout, or as in the config of the checkpoint."""
+    """Dropout before the classifier of the head (not for `answer`). None: that of --dropout, or as in the config."""
     balanced_classes: bool = False
     """Weight the loss of each class by n / (K n_k) for n texts in K classes, n_k of them in this one. Rare classes then count
     as much as frequent ones. For tasks with one class per text or word."""

@@ -102,6 +102,8 @@ class TaskType(ABC, Generic[RowT]):
     """Names of the inputs of a row, in the order in which a line of text contains them, with tabs between them."""
     task_metrics: ClassVar[TaskMetrics]
     """Name of the task in run.json, loss term, and all metrics that its runs can have."""
+    has_head_dropout: ClassVar[bool] = True
+    """True if the head of the network has dropout before its classifier."""
     group_phrase: ClassVar[str] = "are"
     """The verb of a sentence about rows of a `group` that is also in other data: rows … also in the training data."""
 

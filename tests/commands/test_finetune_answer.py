@@ -95,3 +95,10 @@ def test_errors_stop_the_run(start: Path, data: Path, tmp_path: Path, capsys: py
     for option, value in (("--overlap", "400"), ("--max-length", "12"), ("--n-best", "0")):
         assert main(["finetune", "answer", "--from", str(start), "--train", str(data), option, value]) == 2
         assert f"{option[2:].replace('-', '_')} {value}: must be" in capsys.readouterr().err
+
+
+def test_the_head_has_no_dropout(start: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So an option for it would do nothing."""
+    command = ["finetune", "answer", "--train", str(data), "--from", str(start), "--out", "out", "--device", "cpu"]
+    assert main([*command, "--classifier-dropout", "0.5"]) == 2
+    assert "--classifier-dropout: the head of `answer` has no dropout" in capsys.readouterr().err
