@@ -149,8 +149,8 @@ class Classification(TaskType[TextRow]):
     def input_columns(self, names: Sequence[str], columns: TableColumns, location: str) -> dict[str, str]:
         texts = find_roles(names, columns, is_labeled=False, location=location).texts
         if fault := self._pair_fault(is_pair=len(texts) == 2):
-            columns, option = ("column", "--pair-column") if self.pairs else ("columns", "--text-column")
-            raise ValueError(f"{location}: {fault} ({columns} {' and '.join(map(repr, texts))}); choose with {option}")
+            found, option = ("column", "--pair-column") if self.pairs else ("columns", "--text-column")
+            raise ValueError(f"{location}: {fault} ({found} {' and '.join(map(repr, texts))}); choose with {option}")
         return dict(zip(self.input_fields, texts, strict=False))
 
     def input_fault(self, row: TextRow) -> str:
