@@ -56,7 +56,7 @@ def test_learning_curve_is_resumed_with_the_same_results(
 ) -> None:
     """A signal stops the curve in the middle of a run, with exit code 130; --resume completes it."""
     monkeypatch.setattr("minibert.study.learning_curve.MIN_STEPS", 6)
-    options = ["--learning-curve", "8,all", "--epochs", "1"]
+    options = ["--learning-curve", "8,all", "--epochs", "1", "--evaluate-every", "50"]
     assert main([*command, *options, "--out", "whole"]) == 0, capsys.readouterr().err
     shown = capsys.readouterr().out
     assert "from scratch" in shown
