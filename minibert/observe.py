@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import torch
@@ -144,7 +143,7 @@ class Recording:
 
     def add(self, path: str, tensor: Tensor) -> Tensor:
         """Store a tensor that was computed outside of the model, such as probabilities from its logits, and return it."""
-        return self._keep(path, tensor, sys._getframe(1))
+        return self._keep(path, tensor)
 
     def _store(self, name: str, tensor: Tensor) -> Tensor:
         path = name
@@ -153,9 +152,9 @@ class Recording:
             if not running:
                 return tensor
             path = f"{self._names[running[-1]]}.{name}".lstrip(".")
-        return self._keep(path, tensor, sys._getframe(2))
+        return self._keep(path, tensor)
 
-    def _keep(self, path: str, tensor: Tensor, caller: FrameType) -> Tensor:
+    def _keep(self, path: str, tensor: Tensor) -> Tensor:
         if path in self._edit:
             tensor = self._edited(path, tensor)
         if torch._C._current_graph_task_id() != -1:  # in the backward pass, activation checkpointing repeats the forward pass
@@ -163,7 +162,7 @@ class Recording:
         if self._gradients and tensor.requires_grad:
             tensor.retain_grad()
         if self._tracer is not None:
-            self._origins[path] = self._tracer.origin(tensor, caller)
+            self._origins[path] = self._tracer.origin(tensor)
             self._tracer.name_step(path, tensor)
         self._tensors.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
         return tensor

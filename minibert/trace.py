@@ -7,7 +7,7 @@ earlier recorded tensors, parameters, and constants such as token ids or masks.
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
@@ -15,14 +15,16 @@ from torch.overrides import TorchFunctionMode
 
 LeafKind = Literal["step", "parameter", "input", "constant"]
 
+MACHINERY = (__name__, "minibert.observe", "torch.", "jaxtyping", "beartype")
+"""Beginnings of the names of modules that stand between a function and the tracer."""
 EQUATIONS = "minibert.equations."
 """Beginning of the names of modules whose functions are equations."""
 NAMES = {
     "mT": "transpose", "flatten": "reshape", "view": "reshape", "rpow": "pow", "masked_fill_": "masked_fill",
-    "truediv": "div", "rtruediv": "div", "radd": "add", "rmul": "mul", "rsub": "sub",
+    "truediv": "div", "rtruediv": "div", "radd": "add", "rmul": "mul", "rsub": "sub", "rdiv": "div",
 }  # fmt: skip
 """Names of operations that have several in PyTorch."""
-REVERSED = ("rpow", "rtruediv", "rsub")
+REVERSED = ("rpow", "rdiv", "rtruediv", "rsub")
 """Operations that get their arguments in reverse order."""
 UNCHANGED = ("to", "float", "double", "detach", "contiguous", "clone", "alias")
 """Operations whose result has the values of their argument, in another type or place in memory."""
@@ -100,10 +102,10 @@ class Tracer(TorchFunctionMode):
             self._set(tensor, Leaf("constant", "", tensor))
         return self._nodes[id(tensor)]
 
-    def origin(self, tensor: Tensor, caller: FrameType) -> Origin:
-        """Return the computation of a tensor that a function, whose frame is `caller`, observes."""
-        code: CodeType = caller.f_code
-        return Origin(self.node(tensor), caller.f_globals.get("__name__", ""), code.co_qualname, caller.f_lineno)
+    def origin(self, tensor: Tensor) -> Origin:
+        """Return the computation of a tensor that the running function observes."""
+        frame = _caller()
+        return Origin(self.node(tensor), frame.f_globals.get("__name__", ""), frame.f_code.co_qualname, frame.f_lineno)
 
     def name_step(self, path: str, tensor: Tensor) -> None:
         """Make a recorded tensor a leaf of the operations after it. A tensor with two paths has its first one."""
@@ -163,10 +165,16 @@ def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _equation() -> str | None:
-    """Return the name of the equation that runs the current operation: the caller of PyTorch, if it is an equation."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith((__name__, "torch.")):
+    """Return the name of the equation that runs the current operation, if one does."""
+    frame = _caller()
+    return frame.f_code.co_name if frame.f_globals.get("__name__", "").startswith(EQUATIONS) else None
+
+
+def _caller() -> FrameType:
+    """Return the frame of the function that called PyTorch or `observe`, without decorators that check shapes."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (
+        frame.f_globals.get("__name__", "").startswith(MACHINERY) or frame.f_code.co_filename.startswith("<@beartype")
+    ):
         frame = frame.f_back
-    if frame is None or not frame.f_globals.get("__name__", "").startswith(EQUATIONS):
-        return None
-    return frame.f_code.co_name
+    return frame

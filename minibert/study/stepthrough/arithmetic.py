@@ -25,6 +25,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "log": np.log,
     "sqrt": np.sqrt,
     "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": np.reciprocal,
     "square": np.square,
     "sin": np.sin,
     "cos": np.cos,
@@ -89,7 +90,7 @@ def evaluate(node: Node) -> Array:
         case "unsqueeze":
             return np.expand_dims(*arguments)
         case "stack":
-            return np.stack([each for each in arguments if isinstance(each, np.ndarray)], axis=_axis(node))
+            return np.stack([each for each in arguments if isinstance(each, np.ndarray)], axis=_stack_axis(node))
         case "getitem":
             return np.asarray(arguments[0][arguments[1]])
     raise UnknownOperation(f"the operation {node.name} is not known")
@@ -138,7 +139,7 @@ def cell(node: Node | float, index: Index) -> Cell:
             axis = others[0] % len(index)
             return cell(first, index[:axis] + index[axis + 1 :])
         case "stack":
-            axis = _axis(node) % len(index)
+            axis = _stack_axis(node) % len(index)
             return cell(node.arguments[index[axis]], index[:axis] + index[axis + 1 :])
         case "getitem":
             places = np.arange(int(np.prod(_shape(first)))).reshape(_shape(first))[others[0]]
@@ -154,10 +155,14 @@ def _products(operation: str, pairs: Sequence[tuple[Cell, Cell]], bias: Cell | N
 
 
 def _reduced(node: Operation, index: Index) -> Cell:
-    shape = _shape(node.arguments[0])
-    axis = _axis(node) % len(shape)
-    rest = index[axis + 1 :] if _keepdim(node) else index[axis:]
-    parts = [cell(node.arguments[0], (*index[:axis], k, *rest)) for k in range(shape[axis])]
+    shape, axis = _shape(node.arguments[0]), _axis(node)
+    if axis is None:
+        places = [*np.ndindex(shape)]
+    else:
+        axis %= len(shape)
+        rest = index[axis + 1 :] if _keepdim(node) else index[axis:]
+        places = [(*index[:axis], k, *rest) for k in range(shape[axis])]
+    parts = [cell(node.arguments[0], place) for place in places]
     return Cell(float(REDUCTIONS[node.name]([part.value for part in parts])), node.name, tuple(parts))
 
 
@@ -188,12 +193,17 @@ def _unravel(place: Any, shape: tuple[int, ...]) -> Index:
     return tuple(int(each) for each in np.unravel_index(place, shape))
 
 
-def _axis(node: Operation) -> int:
-    """Return the axis of a reduction or of a stack, which is the last one if the code names none."""
+def _axis(node: Operation) -> int | None:
+    """Return the axis of a reduction; None for all axes."""
     positional = [each for each in node.arguments[1:] if isinstance(each, int)]
-    axis = node.options.get("dim", positional[0] if positional else -1)
-    return int(axis[0] if isinstance(axis, tuple | list) else axis)
+    axis = node.options.get("dim", positional[0] if positional else None)
+    return int(axis[0]) if isinstance(axis, tuple | list) else axis
+
+
+def _stack_axis(node: Operation) -> int:
+    """Return the new axis of a stack, which is the first one if the code names none."""
+    return _axis(node) or 0
 
 
 def _keepdim(node: Operation) -> bool:
-    return bool(node.options.get("keepdim", True in node.arguments[2:]))
+    return bool(node.options.get("keepdim", any(each is True for each in node.arguments[2:])))

@@ -1,0 +1,217 @@
+"""The steps of a forward pass, for every network."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert import (
+    PRESETS,
+    Bert,
+    BertConfig,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForPreTraining,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LoRA,
+    Transformer,
+    TransformerConfig,
+    load,
+    load_tokenizer,
+    record,
+)
+from minibert.model.config import POSITIONS
+from minibert.model.pretrained import PretrainedModel
+from minibert.study import walk
+from minibert.study.stepthrough.arithmetic import cell, evaluate
+from minibert.study.stepthrough.step import TextStep, Walk
+from minibert.study.subject import load_subject, random_network, tokenizer_of
+
+TEXT, PAIR = "The cat sat on the [MASK] .", "It was 中文 !"
+TOKENIZER = tokenizer_of([TEXT, PAIR])
+SIZES = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20}
+BERT = BertConfig(**SIZES, max_position_embeddings=40)
+HEADS = (
+    Bert,
+    BertForPreTraining,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertForQuestionAnswering,
+)
+
+
+def transformer(positions: str, pre_norm: bool) -> PretrainedModel:
+    sizes = {"hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 20, "encoder_layers": 1, "decoder_layers": 1}
+    return random_network(Transformer, TransformerConfig(**sizes, positions=positions, pre_norm=pre_norm), TOKENIZER)
+
+
+def adapted() -> PretrainedModel:
+    model = random_network(BertForSequenceClassification, BERT, TOKENIZER)
+    LoRA(rank=2).apply(model)
+    return model
+
+
+NETWORKS = {
+    **{kind.__name__: lambda kind=kind: random_network(kind, BERT, TOKENIZER) for kind in HEADS},
+    "untied": lambda: random_network(BertForMaskedLM, replace(BERT, tie_word_embeddings=False), TOKENIZER),
+    "relu": lambda: random_network(Bert, replace(BERT, hidden_act="relu"), TOKENIZER),
+    "silu": lambda: random_network(Bert, replace(BERT, hidden_act="silu"), TOKENIZER),
+    "quick_gelu": lambda: random_network(Bert, replace(BERT, hidden_act="quick_gelu"), TOKENIZER),
+    "GPT-2": lambda: random_network(GPT2LMHeadModel, GPT2Config(**SIZES), TOKENIZER),
+    **{
+        f"Transformer, {positions}, {'pre' if pre_norm else 'post'}-norm": lambda positions=positions, pre_norm=pre_norm: (
+            transformer(positions, pre_norm)
+        )
+        for positions in POSITIONS
+        for pre_norm in (False, True)
+    },
+}
+
+
+def check(steps: Walk, cells: int = 1) -> None:
+    """Every step is documented, and its output follows from its shown inputs."""
+    generator = np.random.default_rng(0)
+    for step in steps.values():
+        assert step.explanation, step.path
+        assert [axis.size for axis in step.axes] == [*step.output.shape], step.path
+        assert not any(axis.name.startswith(("axis", "*")) for axis in step.axes), step.path
+        if isinstance(step, TextStep):
+            continue
+        assert step.formula, step.path
+        expected = step.output.double().numpy()
+        size = max(1.0, np.abs(expected[np.isfinite(expected)]).max())
+        np.testing.assert_allclose(evaluate(step.expression), expected, rtol=0, atol=1e-5 * size, err_msg=step.path)
+        for _ in range(cells):
+            index = tuple(int(generator.integers(length)) for length in expected.shape)
+            assert cell(step.expression, index).value == pytest.approx(expected[index], abs=1e-5 * size), step.path
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_each_output_follows_from_the_inputs_of_its_step(make) -> None:
+    """Recomputed in float64 from the recorded inputs, every step of every network has its recorded output."""
+    model = make()
+    steps = walk(model, TOKENIZER, TEXT, PAIR)
+    check(steps)
+    assert not model.training
+
+
+def test_each_output_follows_from_its_inputs_in_a_preset() -> None:
+    check(walk(*load_subject(preset="tiny", texts=[TEXT]), TEXT))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", [*PRESETS, "gpt2", "transformer-base"])
+def test_each_output_follows_from_its_inputs_in_every_preset(preset: str) -> None:
+    check(walk(*load_subject(preset=preset, texts=[TEXT]), TEXT))
+
+
+@pytest.mark.skipif("MINIBERT_DATA" not in os.environ, reason="MINIBERT_DATA is not set")
+def test_each_output_follows_from_its_inputs_in_a_real_checkpoint() -> None:
+    folder = Path(os.environ["MINIBERT_DATA"], "models/rxnfp_bert_pretrained")
+    steps = walk(load(folder), load_tokenizer(folder), "C C ( = O ) [MASK] C C N", "O")
+    check(steps)
+    assert len(steps) > 270
+
+
+def test_a_walk_with_an_adapter_has_its_steps() -> None:
+    steps = walk(adapted(), TOKENIZER, TEXT)
+    check(steps)
+    assert any(path.endswith("lora_update") for path in steps)
+
+
+def test_the_numbers_are_the_recorded_ones() -> None:
+    """Each step has the tensor that `record` stores, bit for bit."""
+    model = random_network(BertForPreTraining, BERT, TOKENIZER)
+    steps = walk(model, TOKENIZER, TEXT, PAIR)
+    encoding = TOKENIZER.encode(TEXT, PAIR)
+    ids, segments = torch.tensor([encoding.ids]), torch.tensor([encoding.type_ids])
+    with torch.no_grad(), record(model) as recording:
+        model(ids, torch.ones_like(ids), segments)
+    assert {*recording.paths} <= {path for step in steps.values() for path in (step.path, *step.aliases)}
+    for path in recording.paths:
+        assert torch.equal(steps[path].output, recording[path]), path
+
+
+def reached(steps: Walk, path: str) -> set[str]:
+    """Return all steps that a step depends on."""
+    found: set[str] = set()
+    waiting = [path]
+    while waiting:
+        for leaf in steps[waiting.pop()].inputs:
+            if leaf.kind in ("step", "input") and leaf.name in steps and leaf.name not in found:
+                found.add(leaf.name)
+                waiting.append(leaf.name)
+    return found
+
+
+def test_a_prediction_leads_back_to_the_characters() -> None:
+    """From the probabilities one can go back through every layer to the ids, and from these to the characters."""
+    steps = walk(random_network(BertForPreTraining, BERT, TOKENIZER), TOKENIZER, TEXT)
+    found = reached(steps, "mlm.probabilities")
+    assert {"text.ids", "embeddings.words", "layers.0.attention.weights", "layers.0.feed_forward_norm"} <= found
+    pieces = steps["text.pieces"]
+    assert isinstance(pieces, TextStep)
+    characters = "".join(steps["text.characters"].entries)
+    assert [characters[start:end] for start, end in pieces.sources[1:4]] == ["The", "cat", "sat"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "labels"),
+    [
+        (BertForNextSentencePrediction, "nsp.probabilities", ("B is next", "B is from another document")),
+        (BertForSequenceClassification, "classifier.probabilities", ("LABEL_0", "LABEL_1")),
+        (BertForQuestionAnswering, "span.probabilities", None),
+    ],
+)
+def test_probabilities_of_heads_have_labels(kind: type[PretrainedModel], path: str, labels: Sequence[str] | None) -> None:
+    steps = walk(random_network(kind, BERT, TOKENIZER), TOKENIZER, TEXT, PAIR)
+    assert torch.allclose(steps[path].output.sum(-1), torch.tensor(1.0))
+    expected = labels or tuple(TOKENIZER.encode(TEXT, PAIR).tokens)
+    assert steps[path].axes[-1].labels == expected
+
+
+def test_masked_tokens_are_predicted() -> None:
+    """Predictions are at the [MASK]; their columns are the pieces of the vocabulary."""
+    steps = walk(random_network(BertForMaskedLM, BERT, TOKENIZER), TOKENIZER, TEXT)
+    rows, columns = steps["mlm.probabilities"].axes
+    assert rows.labels == ("[MASK]",)
+    assert columns.labels[TOKENIZER.token_to_id("cat")] == "cat"
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "total"), [("single_label_classification", 1.0), ("multi_label_classification", None), ("regression", 0)]
+)
+def test_classes_follow_the_problem_type(problem_type: str, total: float | None) -> None:
+    """Independent classes have a sigmoid each; a regression ends at its number."""
+    classes = {0: "a"} if problem_type == "regression" else {0: "a", 1: "b", 2: "c"}
+    config = replace(BERT, problem_type=problem_type, id2label=classes)
+    steps = walk(random_network(BertForSequenceClassification, config, TOKENIZER), TOKENIZER, TEXT)
+    if total == 0:
+        assert [*steps][-1] == "classifier.logits"
+    else:
+        assert (steps["classifier.probabilities"].output.sum().item() == pytest.approx(1.0)) == (total == 1.0)
+
+
+def test_an_unknown_step_is_named_with_similar_ones() -> None:
+    steps = walk(random_network(Bert, BERT, TOKENIZER), TOKENIZER, TEXT)
+    with pytest.raises(KeyError, match=r"layers\.0\.attention\.scores"):
+        _ = steps["layers.0.attention.score"]
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "no tokens"), ("cat " * 60, "max_position_embeddings")])
+def test_texts_that_a_network_cannot_process(text: str, message: str) -> None:
+    tokenizer = tokenizer_of([TEXT])
+    if not text:
+        tokenizer.post_processor = None
+    with pytest.raises(ValueError, match=message):
+        walk(random_network(Bert, BERT, tokenizer), tokenizer, text)
