@@ -104,7 +104,7 @@ class TestRun:
             assert each["probability"] in [entry["probability"] for entry in each["n_best"]]
             assert [entry["answer"] for entry in each["n_best"] if not entry["answer"]] == [""]
         assert task_type.score(ROWS, predictions) == {
-            "f1": 1.0, "exact_match": 1.0, "answerable_f1": 1.0, "unanswerable_f1": 1.0,
+            "f1": 1.0, "no_answer_f1": 1 / 3, "exact_match": 1.0, "answerable_f1": 1.0, "unanswerable_f1": 1.0,
         }  # fmt: skip
 
     def test_the_evaluation_of_the_run_is_that_of_the_stored_model(self, trained: Path) -> None:
@@ -345,7 +345,7 @@ def test_reading_files_and_datasets(tmp_path: Path) -> None:
     import datasets
 
     columns = {"text": ["b"], "answer_start": [2]}
-    rows = [{"id": name, "context": "a b", "question": "c", "answers": columns} for name in ("x", "y")]
+    rows = [{"id": name, "context": "a b", "question": name, "answers": columns} for name in ("x", "y")]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
     datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "dataset")
     for source in (LabeledSource((tmp_path / "data.jsonl",)), LabeledSource(dataset=str(tmp_path / "dataset"))):
