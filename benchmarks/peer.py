@@ -20,7 +20,7 @@ import torch
 import transformers
 from matplotlib.axes import Axes
 
-from minibert.study import figures
+from minibert.study.drawing import BLUE, ORANGE, figure, save
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.splits import training_sentences
@@ -123,16 +123,16 @@ def main() -> None:
     )
 
     def both(axes: Axes) -> None:
-        axes.plot(ours, color=figures.BLUE, linewidth=3, alpha=0.5, label="minibert")
+        axes.plot(ours, color=BLUE, linewidth=3, alpha=0.5, label="minibert")
         axes.plot(peer, color="black", linewidth=0.8, label="transformers")
         axes.set(title="Loss with the same batches and initial weights", xlabel="step", ylabel="loss, nats")
         axes.legend(frameon=False)
 
     def difference(axes: Axes) -> None:
-        axes.semilogy(np.abs(ours - peer) + 1e-9, color=figures.ORANGE, linewidth=1)
+        axes.semilogy(np.abs(ours - peer) + 1e-9, color=ORANGE, linewidth=1)
         axes.set(title="Difference of the losses", xlabel="step", ylabel="nats")
 
-    figures.save_png(figures.figure(both, difference, size=(5.2, 3.4)), ROOT / "docs" / f"{options.name}.png")
+    save(figure(both, difference, size=(5.2, 3.4)), ROOT / "docs" / f"{options.name}.png")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from minibert.model.config import POSITIONS
-from minibert.study import figures
+from minibert.study.drawing import GRAY, figure, save
 from minibert.text.batching import batches_by_count
 from minibert.text.letters import ALPHABET, LettersExamples, solve_letters
 from minibert.text.options import LettersTask
@@ -70,7 +70,7 @@ def main() -> None:
         print(f"{kind}: token accuracy {train:.1%} up to {options.letters} letters, {longer:.1%} above", flush=True)
     report = {"settings": vars(options), "token accuracy by length": accuracies}
     Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    figures.save_png(figures.figure(partial(draw, accuracies, options.letters, options.task)), ROOT / "docs" / "positions.png")
+    save(figure(partial(draw, accuracies, options.letters, options.task)), ROOT / "docs" / "positions.png")
 
 
 def test_batches(task: LettersTask, length: int, encoded: Callable[[ParallelText], ParallelExamples]) -> list[ParallelBatch]:
@@ -89,8 +89,8 @@ def draw(accuracies: dict[str, dict[int, float]], train: int, task: str, axes: A
     """Draw a curve for each kind, and a line at the maximum training length."""
     for kind, by_length in accuracies.items():
         axes.plot(list(by_length), list(by_length.values()), "o-", markersize=3, linewidth=1.2, label=kind)
-    axes.axvline(train + 0.5, color=figures.GRAY, linewidth=0.9, linestyle="--")
-    axes.text(train + 0.4, 0.02, "maximum length in training", color=figures.GRAY, ha="right", fontsize=8.5)
+    axes.axvline(train + 0.5, color=GRAY, linewidth=0.9, linestyle="--")
+    axes.text(train + 0.4, 0.02, "maximum length in training", color=GRAY, ha="right", fontsize=8.5)
     axes.set(title=f"Train short, test long: {task}", xlabel="letters", ylabel="token accuracy", ylim=(0, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

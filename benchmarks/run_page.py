@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from minibert.study import figures
+from minibert.study.drawing import save
 from minibert.study.fill_mask import fill_mask, load_masked_lm
 from minibert.study.introspection import masked_sentences
 from minibert.study.run_figures import loss_figure
@@ -39,7 +39,7 @@ def main() -> None:
     encoded = [TokenizedCorpus.from_documents(some, tokenizer) for some in (train, validation)]
     baselines = mlm_baselines(*encoded, tokenizer)
     DOCS.mkdir(parents=True, exist_ok=True)
-    figures.save_png(loss_figure(record, baselines), DOCS / f"{options.name}.png")
+    save(loss_figure(record, baselines), DOCS / f"{options.name}.png")
     last = record.evaluations[-1]
     words = sum(len(sentence.split()) for document in train for sentence in document.sentences)
     operations = sum(entry["operations"] for entry in record.metrics) / record.seconds

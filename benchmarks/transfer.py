@@ -18,7 +18,7 @@ import numpy as np
 from transfer_figures import FIGURES, draw
 from transfer_runs import LIBRARIES, TRAINING, Cell, Dataset, find_result, result_of
 
-from minibert.study import figures
+from minibert.study.drawing import figure, save
 from minibert.text.labeled.options import TableColumns
 from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions, TagOptions
 
@@ -74,7 +74,7 @@ def main() -> None:
         cells = [cell for point in points for cell in point.cells]
         results = {cell: result_of(cell, DATASETS[cell.data], options.data, options.model) for cell in cells}
         chart = draw(options.figure, points, results)
-        figures.save_png(figures.figure(chart), DOCS / f"transfer_{options.figure}.png")
+        save(figure(chart), DOCS / f"transfer_{options.figure}.png")
         return
     for row in ROWS:
         for library in [options.library] if options.library else LIBRARIES:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from transfer_runs import TRAINING, Cell
 
-from minibert.study import figures
+from minibert.study.drawing import Draw
 from minibert.training.adapter_options import AdapterConfig
 from minibert.training.transfer_options import TransferConfig
 
@@ -79,7 +79,7 @@ FIGURES: dict[str, Callable[[], list[Point]]] = {
 """The points of each figure. A training that two figures share is measured once."""
 
 
-def draw(name: str, points: Sequence[Point], results: Mapping[Cell, dict[str, Any]]) -> figures.Draw:
+def draw(name: str, points: Sequence[Point], results: Mapping[Cell, dict[str, Any]]) -> Draw:
     """Draw a figure over the number of labels, or of trained parameters. Points and bars: mean and standard deviation."""
 
     def x_of(point: Point) -> float:

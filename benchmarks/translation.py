@@ -23,6 +23,7 @@ from minibert.model.attention import MultiHeadAttention
 from minibert.model.layers import DecoderLayer, EncoderLayer
 from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.study import figures
+from minibert.study.drawing import figure, save
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import read_parallel
 from minibert.text.tokenizer import save_tokenizer
@@ -200,7 +201,7 @@ def main() -> None:
         )
         for place, titles in enumerate((("Validation loss", "nats per token"), ("Validation, greedy", "BLEU")))
     ]
-    figures.save_png(figures.figure(*drawings), ROOT / "docs" / "translation.png")
+    save(figure(*drawings), ROOT / "docs" / "translation.png")
     print(json.dumps({name: found for name, found in report.items() if name not in ("settings", "curves")}, indent=1))
 
 

@@ -19,6 +19,7 @@ from minibert.commands import (
     fill_mask,
     finetune,
     finetune_multi,
+    plot,
     predict,
     pretrain,
     quickstart,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "evaluate": (evaluate.Evaluate, evaluate.run),
     "embed": (embed.Embed, embed.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
+    **{f"plot {name}": command for name, command in plot.FIGURES.items()},
     "verify": (verify.Verify, verify.run),
     "equations": (equations.Equations, equations.run),
 }

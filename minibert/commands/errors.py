@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from minibert.files import describe
 
@@ -20,6 +21,16 @@ def check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"the text is not UTF-8 (at character {error.start + 1}: {text!r}); give it in UTF-8") from None
+
+
+def check_figure(path: Path) -> None:
+    """Raise `UsageError` for a figure file whose extension is no format, before the work begins."""
+    from minibert.study.drawing import figure_format
+
+    try:
+        figure_format(path)
+    except ValueError as error:
+        raise UsageError(error) from error
 
 
 class WorkFailed(Exception):

@@ -202,13 +202,13 @@ def _receipt(evaluated: "Evaluated") -> "Iterator[Check]":
 def _write(report: "Report", folder: Path) -> None:
     """Write the report and the confusion matrix."""
     from minibert.files import write_atomically
+    from minibert.study.drawing import CJK_FONTS, missing_characters, readable, save
     from minibert.study.evaluation.confusion import confusion_figure
-    from minibert.study.figures import CJK_FONTS, missing_characters, readable, save_png
 
     write_atomically(folder / REPORT_FILE, report.to_json())
     written = [REPORT_FILE]
     if report.confusion is not None:
-        save_png(confusion_figure(report.confusion), folder / CONFUSION_FILE)
+        save(confusion_figure(report.confusion), folder / CONFUSION_FILE)
         written.append(CONFUSION_FILE)
         if missing := missing_characters(report.confusion.classes):
             codes = f"{CONFUSION_FILE} shows codes such as {readable(missing[0])}"

@@ -29,7 +29,8 @@ def run_several(options: "Finetune", prepare: "Callable[[Path, bool], FineTuning
     Args:
         prepare: see `Job`.
     """
-    from minibert.study import figures, learning_curve
+    from minibert.study import learning_curve
+    from minibert.study.drawing import figure, save
     from minibert.training.records import SETTINGS_FILE
 
     if (options.out / SETTINGS_FILE).is_file():
@@ -61,7 +62,7 @@ def run_several(options: "Finetune", prepare: "Callable[[Path, bool], FineTuning
             _show_seeds(results, out)
         else:
             _show_curve(results)
-            figures.save_png(figures.figure(results.figure()), out / CURVE_FIGURE)
+            save(figure(results.figure()), out / CURVE_FIGURE)
             say(f"The learning curve is in {printable(out / CURVE_FIGURE)}.")
         say(f"All scores are in {printable(file)}.")
     processes.close()

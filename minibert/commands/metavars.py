@@ -18,7 +18,7 @@ BY_NAME = {
     "dataset": "DATASET",
     "dataset_config": "CONFIGURATION",
     "directories": "FOLDER [FOLDER ...]",
-    "figure": "FILE.png",
+    "figure": "FILE.{png,svg,pdf}",
     "label_column": "COLUMN",
     "ids": "ID [ID ...]",
     "out": "FOLDER",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import UsageError
+from minibert.commands.errors import UsageError, check_figure
 from minibert.commands.terminal import report, say, say_json, say_table, styled
 from minibert.printable import printable
 
@@ -21,19 +21,21 @@ class Runs:
     directories: Positional[tuple[Path, ...]]
     """Folders of runs (--out of a training command), or folders that contain such folders."""
     figure: Path | None = None
-    """PNG file to write the figure to."""
+    """File to write the figure to; its extension is the format: .png, .svg or .pdf."""
     json: bool = False
     """Print JSON instead of a table."""
 
 
 def run(options: Runs) -> int:
     """Print the table, and write the figure if a file is given. Return 1 if a folder that was named is left out."""
-    from minibert.study.figures import save_png
+    from minibert.study.drawing import save
     from minibert.study.run_figures import comparison_figure
     from minibert.training.records import compare_runs
 
     if not options.directories:
         raise UsageError("give at least one folder of a training run, such as runs/quickstart")
+    if options.figure is not None:
+        check_figure(options.figure)
     runs: list[tuple[Path, RunRecord]] = []
     problems: list[UsageError] = []
     for directory in options.directories:
@@ -53,7 +55,7 @@ def run(options: Runs) -> int:
     else:
         _print_tables(records)
     if options.figure is not None:
-        save_png(comparison_figure(records), options.figure)
+        save(comparison_figure(records), options.figure)
         say(f"written: {printable(options.figure)}")
     return 1 if problems else 0
 

@@ -235,11 +235,11 @@ def _readable(term: str) -> str:
 
 
 def _draw(job: "Job", task: "Task") -> None:
-    from minibert.study.figures import save_png
+    from minibert.study.drawing import save
     from minibert.study.run_figures import loss_figure
     from minibert.training.records import RunRecord
 
-    save_png(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
+    save(loss_figure(RunRecord.read(job.output.out), task.baselines), job.output.out / "loss.png")
 
 
 def _say_which_model(finished: "Finished", steps: int, metric: "Column | None") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from minibert.commands.errors import UsageError, check_text
+from minibert.commands.errors import UsageError, check_figure, check_text
 from minibert.commands.terminal import report_lines, say, say_json
 from minibert.printable import printable
 
@@ -57,7 +57,7 @@ class Verify:
     reference: Path | None = None
     """Compare with the stages in this file. transformers is not needed."""
     figure: Path | None = None
-    """Save a chart of the differences over the stages as a PNG file."""
+    """Save a chart of the differences over the stages; the extension of the file is its format: .png, .svg or .pdf."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -95,6 +95,8 @@ def _check_options(options: Verify) -> None:
             raise UsageError(f"--save-reference does not compare: leave out {', '.join(given)}")
     if options.against is not None and (given := [name for name, value in others.items() if value is not None]):
         raise UsageError(f"--against compares two checkpoints in minibert: leave out {', '.join(given)}")
+    if options.figure is not None:
+        check_figure(options.figure)
     if not 0 < options.time_limit <= MAX_SECONDS:
         raise UsageError(f"--time-limit must be above 0 and at most {MAX_SECONDS} seconds, not {options.time_limit:g}")
     if options.attention_from is not None and options.attention != "auto":
@@ -248,8 +250,9 @@ def _show(
 
     if options.figure is not None:
         from minibert.study import figures
+        from minibert.study.drawing import figure, save
 
-        figures.save_png(figures.figure(figures.difference_chart(comparison), size=(8.0, 4.2)), options.figure)
+        save(figure(figures.difference_chart(comparison), size=(8.0, 4.2)), options.figure)
     agrees = comparison.agrees and all(part.agrees for part in (differences, diagnosis) if part is not None)
     if options.json:
         found: dict[str, object] = {"tokenizers": None if tokenizers is None else asdict(tokenizers)}

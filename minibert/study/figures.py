@@ -1,77 +1,20 @@
-"""Charts of losses, attention weights and accuracies. Each function returns a `Draw`, and `figure` combines them."""
+"""Charts of training runs: losses, accuracies, and differences from a reference. Each function returns a `Draw`."""
 
-import io
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager, get_font
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
-from torch import Tensor
 
-from minibert.files import write_atomically
+from minibert.study.drawing import BLUE, GRAY, ORANGE, Draw, readable
 from minibert.study.verify.comparison import Comparison
-
-BLUE, ORANGE, GRAY = "#2f6db5", "#d9772b", "#777777"
-
-Draw = Callable[[Axes], None]
-"""A function that draws one chart on the axes that it receives."""
-
-CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
-"""Fonts with Chinese characters, in order of preference. The first one that is installed is used."""
 
 LAYER_OUTPUT = re.compile(r"(?:\w+\.)?(?:embeddings|layers\.\d+)\.output")
 """Stages at the end of the embeddings and of each layer."""
-
-STYLE: dict[Any, Any] = {
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "svg.hashsalt": "minibert",
-    "text.parse_math": False,
-}
-
-
-def figure(*charts: Draw, size: tuple[float, float] = (6.4, 3.8)) -> Figure:
-    """Create a figure with the charts next to each other.
-
-    Args:
-        charts: one `Draw` per chart.
-        size: width and height of each chart, in inches.
-    """
-    with mpl.rc_context(STYLE | {"font.family": _fonts()}):
-        fig = Figure(figsize=(size[0] * len(charts), size[1]), layout="constrained")
-        for number, draw in enumerate(charts, start=1):
-            draw(fig.add_subplot(1, len(charts), number))
-    return fig
-
-
-def save_png(fig: Figure, path: Path) -> None:
-    """Save a figure as a PNG file. The file is written atomically."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE | {"font.family": _fonts()}):
-        fig.savefig(buffer, format="png", dpi=130)
-    write_atomically(path, buffer.getvalue())
-
-
-def svg(fig: Figure) -> str:
-    """Return a figure as an SVG element for an HTML page. Text is drawn as paths, so the page needs no fonts."""
-    buffer = io.StringIO()
-    with mpl.rc_context(STYLE | {"font.family": _fonts()}):
-        fig.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
 
 
 def loss_curves(
@@ -167,38 +110,6 @@ def line_chart(
     return draw
 
 
-def readable(text: str) -> str:
-    """Replace characters that no installed font has with their code point, such as U+673A."""
-    fonts = [get_font(findfont(name, fallback_to_default=False)) for name in _fonts()]
-    return "".join(char if any(font.get_char_index(ord(char)) for font in fonts) else f"U+{ord(char):04X}" for char in text)
-
-
-def missing_characters(texts: Iterable[str]) -> str:
-    """Return the characters that no installed font has. Figures show their code points."""
-    return "".join(char for char in dict.fromkeys("".join(texts)) if readable(char) != char)
-
-
-def _fonts() -> list[str]:
-    """Return the font of all figures, and one with Chinese characters if one is installed."""
-    installed = set(fontManager.get_font_names())
-    return ["DejaVu Sans", *[name for name in CJK_FONTS if name in installed][:1]]
-
-
-def attention_heatmap(weights: Float[Tensor, "queries keys"], tokens: Sequence[str], title: str) -> Draw:
-    """Attention weights of one head: one row per query token, one column per key token."""
-
-    def draw(axes: Axes) -> None:
-        names = [readable(token) for token in tokens]
-        axes.imshow(weights.numpy(), cmap="Blues", vmin=0, aspect="equal")
-        axes.set_xticks(range(len(tokens)), names, rotation=60, ha="right", fontsize=8, parse_math=False)
-        axes.set_yticks(range(len(tokens)), names, fontsize=8, parse_math=False)
-        axes.set(title=title, xlabel="key", ylabel="query")
-        axes.spines[:].set_visible(False)
-        axes.tick_params(length=0)
-
-    return draw
-
-
 def learning_curves(
     curves: Mapping[str, Mapping[int, Sequence[float]]],
     title: str,
@@ -254,6 +165,7 @@ def difference_chart(comparison: Comparison) -> Draw:
         axes.axhline(comparison.tolerance, color=GRAY, linewidth=1, linestyle="--")
         axes.text(0, comparison.tolerance, "tolerance", color=GRAY, va="bottom", fontsize=8)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0e}"))
         ends = {n: stage.name.removesuffix(".output") for n, stage in enumerate(stages) if LAYER_OUTPUT.fullmatch(stage.name)}
         axes.set_xticks(list(ends), list(ends.values()), rotation=60, ha="right")
         axes.set(title="Difference from the reference, by stage", xlabel="stage", ylabel="largest relative difference")

@@ -15,6 +15,7 @@ import numpy as np
 from minibert.files import read_json, write_atomically
 from minibert.model.heads import BertWithHead
 from minibert.study import figures
+from minibert.study.drawing import Draw
 from minibert.text.batching import IntArray
 from minibert.training.finetuning import FineTuning
 from minibert.training.records import Column, RunRecord, differences, format_metric, read_settings
@@ -186,7 +187,7 @@ class RunScores:
             ],
         }
 
-    def figure(self) -> figures.Draw:
+    def figure(self) -> Draw:
         """Draw the main metric over the number of training rows."""
         curves: dict[str, dict[int, list[float]]] = {}
         for variation, scores in self.scores.items():

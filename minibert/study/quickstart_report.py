@@ -4,14 +4,17 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minibert.files import write_atomically
 from minibert.model import BertForPreTraining
 from minibert.study import figures, report
+from minibert.study.drawing import Draw, figure, save
 from minibert.study.fill_mask import Prediction, fill_mask
 from minibert.study.introspection import AttentionHead, masked_sentences, sharpest_head
+from minibert.study.plots.attention import attention_head
 from minibert.study.quickstart import QuickstartData, majority_accuracy, test_texts
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.training.loop import Score
@@ -113,8 +116,8 @@ class QuickstartReport:
         write_atomically(directory / "results.json", json.dumps(self._results(), indent=2, ensure_ascii=False) + "\n")
         drawings = {"loss": self._losses(), "attention": self._attention(), "transfer": self._transfer()}
         for name, drawing in drawings.items():
-            figures.save_png(figures.figure(drawing), directory / f"{name}.png")
-        figures.save_png(figures.figure(*drawings.values(), size=(5.2, 3.6)), directory / "quickstart.png")
+            save(figure(drawing), directory / f"{name}.png")
+        save(figure(*drawings.values(), size=(5.2, 3.6)), directory / "quickstart.png")
         write_atomically(directory / "report.html", self._page(drawings))
 
     def _results(self) -> dict[str, Any]:
@@ -128,15 +131,15 @@ class QuickstartReport:
             ],
         }
 
-    def _losses(self) -> figures.Draw:
+    def _losses(self) -> Draw:
         training, validation = (self.record.curve(key) for key in (PRETRAINING.training_loss, PRETRAINING.validation_loss))
         return figures.loss_curves([step for step, _ in training], [loss for _, loss in training], validation, self.baselines)
 
-    def _attention(self) -> figures.Draw:
+    def _attention(self) -> Draw:
         title = f"Attention weights of layer {self.head.layer}, head {self.head.head}"
-        return figures.attention_heatmap(self.head.weights, self.head.tokens, title)
+        return partial(attention_head, weights=self.head.weights, queries=self.head.tokens, title=title)
 
-    def _transfer(self) -> figures.Draw:
+    def _transfer(self) -> Draw:
         return figures.learning_curves(
             self.accuracies,
             "Fine-tuning: test accuracy",
@@ -145,7 +148,7 @@ class QuickstartReport:
             {f"most frequent class: {self.majority:.0%}": self.majority},
         )
 
-    def _page(self, drawings: Mapping[str, figures.Draw]) -> str:
+    def _page(self, drawings: Mapping[str, Draw]) -> str:
         captions = {
             "loss": "The loss starts near ln V, the loss of a uniform prediction. It falls to the unigram entropy, the loss of "
             "predicting every token from its frequency alone, and below it as the model uses context. The validation documents "
@@ -162,7 +165,7 @@ class QuickstartReport:
             "minibert: results of the quickstart",
             [
                 report.table(("metric", "value", "comparison"), self.rows()),
-                *(report.figure_section(headings[name], figures.figure(drawings[name]), captions[name]) for name in drawings),
+                *(report.figure_section(headings[name], figure(drawings[name]), captions[name]) for name in drawings),
                 report.text_section(
                     "Masked words", "Randomly chosen validation sentences. Correct predictions are highlighted."
                 ),

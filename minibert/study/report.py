@@ -6,7 +6,7 @@ from html import escape as escape_html
 from matplotlib.figure import Figure
 
 from minibert.printable import printable
-from minibert.study.figures import svg
+from minibert.study.drawing import svg
 from minibert.study.fill_mask import Prediction
 
 PAGE = """<!doctype html>

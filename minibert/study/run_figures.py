@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from minibert.study import figures
+from minibert.study.drawing import figure
 from minibert.training.records import RunRecord
 from minibert.training.reference_runs import reference_for
 
@@ -34,7 +35,7 @@ def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
     ]
     if metrics.curve is not None and (points := record.curve(metrics.curve.metric)):
         drawings.append(figures.line_chart({record.name: points}, "step", metrics.curve.heading, "on validation data"))
-    return figures.figure(*drawings)
+    return figure(*drawings)
 
 
 def comparison_figure(records: Sequence[RunRecord]) -> Figure:
@@ -50,7 +51,7 @@ def comparison_figure(records: Sequence[RunRecord]) -> Figure:
                 loss = math.nan if entry[validation_loss] is None else entry[validation_loss]
                 by_step[record.name].append((entry["step"], loss))
                 by_tokens[record.name].append((tokens / 1e6, loss))
-    return figures.figure(
+    return figure(
         figures.line_chart(by_step, "step", "Validation loss", UNIT),
         figures.line_chart(by_tokens, "training tokens, in millions", "Validation loss", UNIT),
     )

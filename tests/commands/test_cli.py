@@ -215,5 +215,6 @@ def test_a_folder_whose_name_is_not_utf8(checkpoint: Path, tmp_path: Path, capsy
     reference = str(tmp_path / "reference.safetensors")
     assert main(["verify", str(folder), "--ids", "1", "--save-reference", reference]) == 0
     assert main(["verify", str(folder), "--reference", reference]) == 0
-    assert main(["verify", str(folder), "--ids", "1", "--figure", str(folder)]) == 1
-    assert f"{tmp_path}/caf\\udce9: is a folder, where a file is needed" in capsys.readouterr().err
+    (folder / "figure.svg").mkdir()
+    assert main(["verify", str(folder), "--ids", "1", "--figure", str(folder / "figure.svg")]) == 1
+    assert f"{tmp_path}/caf\\udce9/figure.svg: is a folder, where a file is needed" in capsys.readouterr().err

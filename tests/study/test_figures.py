@@ -9,12 +9,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from minibert.study import figures
+from minibert.study.drawing import Draw, figure, svg
 from minibert.study.run_figures import loss_figure
 from minibert.training.records import RunRecord
 
 
-def drawn(chart: figures.Draw) -> Axes:
-    fig = figures.figure(chart, size=(5.2, 3.6))
+def drawn(chart: Draw) -> Axes:
+    fig = figure(chart, size=(5.2, 3.6))
     fig.draw_without_rendering()
     return fig.axes[0]
 
@@ -47,7 +48,7 @@ class TestGaps:
         assert np.array_equal(training.get_ydata()[:4], [4.0, math.nan, 2.0, 2.0], equal_nan=True)
 
     def test_a_run_without_any_loss_is_drawn(self) -> None:
-        figures.svg(figures.figure(figures.loss_curves([1, 2], [math.nan] * 2, [(2, math.nan)], {"ln V": 3.0})))
+        svg(figure(figures.loss_curves([1, 2], [math.nan] * 2, [(2, math.nan)], {"ln V": 3.0})))
 
 
 class TestLearningCurves:

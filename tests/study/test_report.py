@@ -1,20 +1,23 @@
 """Figures and HTML reports: self-contained, escaped, and with the numbers that they receive."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from minibert.study import figures, report
+from minibert.study.drawing import Draw, figure, save, svg
 from minibert.study.fill_mask import Prediction
+from minibert.study.plots.attention import attention_head
 
 
-def charts() -> dict[str, figures.Draw]:
+def charts() -> dict[str, Draw]:
     """One chart of each kind."""
     return {
         "loss": figures.loss_curves([1, 2, 3], [9.0, 7.0, 6.0], [(1, 9.0), (3, 6.1)], {"ln V": 9.0, "unigram entropy": 6.5}),
-        "attention": figures.attention_heatmap(torch.eye(3), ["[CLS]", "$x_1$ 机", "<b>"], "Attention"),
+        "attention": partial(attention_head, weights=torch.eye(3), queries=["[CLS]", "$x_1$ 机", "<b>"], title="Attention"),
         "transfer": figures.learning_curves(
             {"pretrained": {2: [0.5, 0.7], 8: [0.8]}, "from scratch": {2: [0.3, 0.4], 8: [0.5]}},
             "Accuracy",
@@ -27,15 +30,15 @@ def charts() -> dict[str, figures.Draw]:
 
 @pytest.mark.parametrize("name", charts())
 def test_a_figure_is_written_as_png_and_as_svg(tmp_path: Path, name: str) -> None:
-    fig = figures.figure(charts()[name])
-    figures.save_png(fig, tmp_path / "figure.png")
+    fig = figure(charts()[name])
+    save(fig, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert figures.svg(fig).startswith("<svg")
+    assert svg(fig).startswith("<svg")
 
 
 def test_the_figures_show_their_data() -> None:
     """Validation points, baselines, attention weights, means and dots equal the data."""
-    loss, attention, transfer = figures.figure(*charts().values()).axes
+    loss, attention, _, transfer = figure(*charts().values()).axes
     assert loss.lines[1].get_xydata().tolist() == [[1, 9.0], [3, 6.1]]
     assert [text.get_text() for text in loss.texts] == ["ln V: 9.00", "unigram entropy: 6.50"]
     assert attention.images[0].get_array().tolist() == torch.eye(3).tolist()
@@ -59,7 +62,7 @@ def page() -> str:
             report.table(("<th>",), [("<td>",)]),
             report.text_section("<h>", "<p> & so on"),
             report.predictions_table(examples),
-            *(report.figure_section("<f>", figures.figure(draw), "<c>") for draw in charts().values()),
+            *(report.figure_section("<f>", figure(draw), "<c>") for draw in charts().values()),
         ],
     )
 

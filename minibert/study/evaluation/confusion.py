@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from minibert.study import figures
+from minibert.study.drawing import Draw, figure, readable
 from minibert.text.batching import IntArray
 
 MAX_CLASSES = 40
@@ -59,10 +59,10 @@ def confusion_figure(matrix: ConfusionMatrix) -> Figure:
     """Draw a confusion matrix: numbers of rows, on a color that is their share of the rows with this gold class."""
     shown = matrix.largest(MAX_CLASSES)
     size = max(INCHES, INCHES_PER_CLASS * len(shown.classes)) + INCHES_AROUND
-    return figures.figure(_chart(shown), size=(size, size - INCHES_AROUND / 4))
+    return figure(_chart(shown), size=(size, size - INCHES_AROUND / 4))
 
 
-def _chart(matrix: ConfusionMatrix) -> figures.Draw:
+def _chart(matrix: ConfusionMatrix) -> Draw:
     totals = matrix.counts.sum(axis=1, keepdims=True)
     shares = matrix.counts / np.maximum(1, totals)
     names, font_size = axis_names(matrix.classes), 9 if len(matrix.classes) * INCHES_PER_CLASS < INCHES else 6.5
@@ -88,7 +88,7 @@ def _chart(matrix: ConfusionMatrix) -> figures.Draw:
 
 def axis_names(classes: Sequence[str]) -> list[str]:
     """Return the names of classes for an axis: without their middle if they are long, and numbered if that makes them equal."""
-    names = [_shorten(figures.readable(name)) for name in classes]
+    names = [_shorten(readable(name)) for name in classes]
     return names if len({*names}) == len(names) else [f"{number}. {name}" for number, name in enumerate(names, 1)]
 
 

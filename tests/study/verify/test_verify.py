@@ -18,6 +18,7 @@ from minibert.commands import main
 from minibert.model import load, read_checkpoint
 from minibert.model.checkpoints import loading, weights
 from minibert.study import figures
+from minibert.study.drawing import figure
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import ReferenceStages, Stages, minibert_stages, transformers_stages
@@ -390,7 +391,7 @@ def test_the_chart_shows_every_stage(checkpoint: Path) -> None:
     """One point per stage. Equal stages are at the bottom."""
     model, inputs, ours = example(checkpoint)
     comparison = compare(ours, ours, inputs, model)
-    axes = figures.figure(figures.difference_chart(comparison)).axes[0]
+    axes = figure(figures.difference_chart(comparison)).axes[0]
     assert len(axes.collections[0].get_offsets()) == len(comparison.stages)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["embeddings", "layers.0", "layers.1"]
 
