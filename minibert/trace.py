@@ -42,6 +42,16 @@ class Leaf:
 
 
 @dataclass(frozen=True, eq=False)
+class Call:
+    """A call of an equation."""
+
+    equation: str
+    """Name of the function in `minibert.equations`."""
+    arguments: Mapping[str, Any] = field(repr=False)
+    """All arguments by name, also those that have their default value."""
+
+
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One operation of PyTorch and its arguments."""
 
@@ -53,8 +63,13 @@ class Operation:
     """Keyword arguments."""
     shape: tuple[int, ...]
     """Shape of the result."""
-    equation: str | None
-    """The equation that ran the operation, if one did."""
+    call: Call | None = None
+    """The call of the equation that ran the operation, if one did."""
+
+    @property
+    def equation(self) -> str | None:
+        """The equation that ran the operation, if one did."""
+        return None if self.call is None else self.call.equation
 
 
 Node: TypeAlias = Leaf | Operation
@@ -72,6 +87,8 @@ class Origin:
     """Qualified name of that function, such as `MultiHeadAttention.forward`."""
     line: int
     """Line of the call of `observe`."""
+    call: Call | None = None
+    """The call of the equation that observed or returned the tensor, if one did."""
 
 
 class Tracer(TorchFunctionMode):
@@ -104,8 +121,9 @@ class Tracer(TorchFunctionMode):
 
     def origin(self, tensor: Tensor) -> Origin:
         """Return the computation of a tensor that the running function observes."""
-        frame = _caller()
-        return Origin(self.node(tensor), frame.f_globals.get("__name__", ""), frame.f_code.co_qualname, frame.f_lineno)
+        node, frame = self.node(tensor), _caller()
+        call = _call(frame) or (node.call if isinstance(node, Operation) else None)
+        return Origin(node, frame.f_globals.get("__name__", ""), frame.f_code.co_qualname, frame.f_lineno, call)
 
     def name_step(self, path: str, tensor: Tensor) -> None:
         """Make a recorded tensor a leaf of the operations after it. A tensor with two paths has its first one."""
@@ -130,8 +148,7 @@ class Tracer(TorchFunctionMode):
             arguments = arguments[::-1]
         if name == "mT":
             arguments = (*arguments, -2, -1)
-        equation = _equation()
-        self._set(result, Operation(NAMES.get(name, name), arguments, options, tuple(result.shape), equation))
+        self._set(result, Operation(NAMES.get(name, name), arguments, options, tuple(result.shape), _call(_caller())))
 
     def _set(self, tensor: Tensor, node: Node) -> None:
         self._nodes[id(tensor)] = node
@@ -164,12 +181,6 @@ def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
             yield value
 
 
-def _equation() -> str | None:
-    """Return the name of the equation that runs the current operation, if one does."""
-    frame = _caller()
-    return frame.f_code.co_name if frame.f_globals.get("__name__", "").startswith(EQUATIONS) else None
-
-
 def _caller() -> FrameType:
     """Return the frame of the function that called PyTorch or `observe`, without decorators that check shapes."""
     frame = sys._getframe(1)
@@ -178,3 +189,12 @@ def _caller() -> FrameType:
     ):
         frame = frame.f_back
     return frame
+
+
+def _call(frame: FrameType) -> Call | None:
+    """Return the call that a frame belongs to, if its function is an equation."""
+    if not frame.f_globals.get("__name__", "").startswith(EQUATIONS):
+        return None
+    code, values = frame.f_code, frame.f_locals
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return Call(code.co_name, {name: values[name] for name in names if name in values})

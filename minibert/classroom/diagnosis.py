@@ -1,17 +1,15 @@
 """The mistake in a learner's attention function: the entry of the catalogue that computes the same."""
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from minibert.classroom.mistakes import MISTAKES, Kind, Mistake, compiled, variant
+from minibert.classroom.mistakes import MISTAKES, Kind, Mistake, variant, variant_of
 from minibert.equations import online_softmax_attention, scaled_dot_product_attention, softmax
 from minibert.study.verify.sandbox import probes
 
@@ -98,7 +96,7 @@ def _attention_mistakes() -> list[Mistake]:
 def _single_mistakes() -> Iterator[Variant]:
     """Return the mistakes of attention, of its softmax and of the online softmax."""
     for mistake in _attention_mistakes():
-        yield (mistake,), _attention_with(mistake)
+        yield (mistake,), variant_of(scaled_dot_product_attention, mistake)
     for mistake in MISTAKES.values():
         if mistake.function is online_softmax_attention and mistake.kind is not Kind.EQUIVALENT:
             for size in BLOCK_SIZES:
@@ -109,17 +107,6 @@ def _pairs_of_mistakes() -> Iterator[Variant]:
     """Return the pairs of mistakes that can be combined."""
     for pair in combinations(_attention_mistakes(), 2):
         try:
-            yield pair, _attention_with(*pair)
+            yield pair, variant_of(scaled_dot_product_attention, *pair)
         except ValueError:  # both edit the same line
             continue
-
-
-def _attention_with(*mistakes: Mistake) -> Callable[..., Any]:
-    """Return attention with mistakes in it or in its softmax. Raises: ValueError if they cannot be combined."""
-    in_softmax = [mistake for mistake in mistakes if mistake.function is softmax]
-    others = [mistake for mistake in mistakes if mistake.function is not softmax]
-    correct = inspect.unwrap(scaled_dot_product_attention)
-    attention = variant(*others) if others else compiled(correct, inspect.getsource(correct))
-    if in_softmax:
-        attention.__globals__["softmax"] = variant(*in_softmax)
-    return attention

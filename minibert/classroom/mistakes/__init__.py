@@ -6,6 +6,6 @@
 
 from minibert.classroom.mistakes.catalogue import CATALOGUE, MISTAKES
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.classroom.mistakes.variants import compiled, source_with, variant
+from minibert.classroom.mistakes.variants import source_with, variant, variant_of
 
-__all__ = ["CATALOGUE", "MISTAKES", "Kind", "Mistake", "compiled", "source_with", "variant"]
+__all__ = ["CATALOGUE", "MISTAKES", "Kind", "Mistake", "source_with", "variant", "variant_of"]

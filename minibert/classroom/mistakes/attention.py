@@ -15,6 +15,7 @@ ATTENTION_MISTAKES = [
         "The weights of all queries together sum to 1.",
         "Each query's weights shrink as the number of queries grows.",
         "learners who forget the axis",
+        message="You divided by the sum over all rows together instead of over one row.",
     ),
     Mistake(
         "softmax without the exponential",
@@ -23,6 +24,7 @@ ATTENTION_MISTAKES = [
         "The scores are divided by their sum.",
         "Negative scores get no weight, and adding a constant to all scores changes the weights.",
         "learners",
+        message="You left out the exponential.",
     ),
     Mistake(
         "softmax without subtracting the maximum",
@@ -32,6 +34,7 @@ ATTENTION_MISTAKES = [
         "A score of 89 overflows in single precision, one of 12 in half precision. Infinity divided by infinity is NaN.",
         "the formula as it is printed",
         Kind.UNSAFE,
+        message="You did not subtract the largest score, and the exponential overflows.",
     ),
     Mistake(
         "softmax with a gradient through the maximum",
@@ -49,6 +52,7 @@ ATTENTION_MISTAKES = [
         "The scores are not divided by √d_k.",
         "The scores grow with the width, the softmax saturates, and its gradient vanishes.",
         "learners; with BERT's small initial weights it changes the output by only 4e-7, so it is hard to see",
+        message="You left out √d_k.",
     ),
     Mistake(
         "scores divided by the width",
@@ -57,6 +61,7 @@ ATTENTION_MISTAKES = [
         "The scores are divided by d_k instead of √d_k.",
         "The weights are too uniform, so heads cannot focus on a few tokens.",
         "learners",
+        message="You divided the scores by d_k instead of √d_k.",
     ),
     Mistake(
         "scores divided by the root of the whole width",
@@ -65,6 +70,7 @@ ATTENTION_MISTAKES = [
         "The scores are divided by the root of the width of all heads together instead of √d_k.",
         "The weights are too uniform. With a single head the result is correct.",
         "learners, in code that keeps the width of the model",
+        message="You divided the scores by the root of the width of all heads together instead of √d_k.",
     ),
     Mistake(
         "scores multiplied by the root",
@@ -73,6 +79,7 @@ ATTENTION_MISTAKES = [
         "The scores are multiplied by √d_k.",
         "The softmax saturates at once.",
         "learners",
+        message="You multiplied the scores by √d_k instead of dividing them.",
     ),
     Mistake(
         "softmax over the queries",
@@ -84,6 +91,7 @@ ATTENTION_MISTAKES = [
         "The softmax runs along the queries instead of the keys.",
         "Columns sum to 1 and rows do not: some queries get too much weight in total, others almost none.",
         "learners: dim=-2, or dim=1 with a heads axis in front",
+        message="You computed the softmax along the queries instead of the keys.",
     ),
     Mistake(
         "mask after the softmax",
@@ -92,6 +100,7 @@ ATTENTION_MISTAKES = [
         "The weights of masked keys are set to zero after the softmax.",
         "Rows sum to less than 1, and masked keys still change how much less.",
         "learners",
+        message="You set the masked weights to zero after the softmax instead of masking the scores.",
     ),
     Mistake(
         "mask multiplied with the scores",
@@ -100,6 +109,7 @@ ATTENTION_MISTAKES = [
         "Masked scores become 0.",
         "e⁰ is 1, so a masked key gets the same weight as a key with score 0.",
         "learners",
+        message="You multiplied the scores with the mask, which makes masked scores 0 instead of -∞.",
     ),
     Mistake(
         "mask added to the scores",
@@ -108,6 +118,7 @@ ATTENTION_MISTAKES = [
         "The mask of zeros and ones is added to the scores.",
         "A masked key gets e times less weight than without a mask, instead of none.",
         "users of a 0/1 mask in code that adds a mask of 0 and -∞ (PyTorch #21518)",
+        message="You added the mask of zeros and ones to the scores.",
     ),
     Mistake(
         "inverted mask added to the scores",
@@ -116,6 +127,7 @@ ATTENTION_MISTAKES = [
         "The mask of the padding is added to the scores without a factor of -∞.",
         "A masked key gets e times its weight.",
         "learners who forget the factor",
+        message="You added the inverted mask to the scores without a factor of -∞.",
     ),
     Mistake(
         "mask of plus a billion",
@@ -124,6 +136,7 @@ ATTENTION_MISTAKES = [
         "A billion is added to masked scores, instead of subtracted.",
         "Queries attend only to padding, and all its keys have almost the same weight in single precision.",
         "learners, a lost sign",
+        message="You added a billion to the masked scores instead of subtracting it.",
     ),
     Mistake(
         "infinite mask multiplied with the scores",
@@ -135,6 +148,7 @@ ATTENTION_MISTAKES = [
         "A mask of 0 and -∞ is multiplied with the scores.",
         "A masked key with a negative score gets a score of +∞, and the softmax is NaN.",
         "learners; users of two mask conventions at once",
+        message="You multiplied the scores with a mask of 0 and -∞ instead of adding it.",
     ),
     Mistake(
         "mask times minus infinity",
@@ -143,6 +157,7 @@ ATTENTION_MISTAKES = [
         "The mask of the padding is multiplied by -∞ and added.",
         "0 times -∞ is NaN, so every kept score is NaN.",
         "learners who change the -10000 of BERT's code to -∞",
+        message="You multiplied the mask by -∞: 0 times -∞ is NaN.",
     ),
     Mistake(
         "mask ignored",
@@ -151,6 +166,7 @@ ATTENTION_MISTAKES = [
         "The mask is an argument, but it is not used.",
         "Queries attend to padding and to future tokens.",
         "learners; it goes unnoticed in code without padding",
+        message="You did not use the mask.",
     ),
     Mistake(
         "mask transposed",
@@ -159,6 +175,7 @@ ATTENTION_MISTAKES = [
         "The mask is transposed, so it masks queries instead of keys.",
         "All tokens attend to the padding, and padding tokens attend to nothing.",
         "learners who mask with the shape (batch, 1, tokens, 1)",
+        message="You transposed the mask, so it masks queries instead of keys.",
     ),
     Mistake(
         "mask inverted",
@@ -167,6 +184,7 @@ ATTENTION_MISTAKES = [
         "The positions to keep are masked.",
         "Queries attend only to padding.",
         "users of two mask conventions at once",
+        message="You masked the positions to keep.",
     ),
     Mistake(
         "mask of minus ten thousand",
@@ -176,6 +194,7 @@ ATTENTION_MISTAKES = [
         "It masks a key only while the scores are small (TransformerLens #385). A row with every key masked is not masked.",
         "Google's BERT code; Hugging Face for years",
         Kind.UNSAFE,
+        message="You added -10000 to the masked scores instead of -∞.",
     ),
     Mistake(
         "mask of minus a billion",
@@ -185,6 +204,7 @@ ATTENTION_MISTAKES = [
         "-1e9 does not exist in float16, and a row in which every key is masked attends to all keys equally.",
         "The Annotated Transformer",
         Kind.UNSAFE,
+        message="You replaced the masked scores by -1e9 instead of -∞.",
     ),
     Mistake(
         "NaN for empty rows",
@@ -194,6 +214,7 @@ ATTENTION_MISTAKES = [
         "Its softmax is 0/0, and one NaN reaches all weights through the next gradient.",
         "the formula as it is printed; PyTorch before 2.5",
         Kind.UNSAFE,
+        message="You did not handle a query that may attend to no key.",
     ),
     Mistake(
         "mean of all values for empty rows",
@@ -206,6 +227,7 @@ ATTENTION_MISTAKES = [
         "A query that may attend to no key gets the mean of all values, masked ones included: a finite number without meaning.",
         "Hugging Face transformers",
         Kind.CONVENTION,
+        message="You replaced the masked scores by the lowest number of the data type instead of -∞.",
     ),
     Mistake(
         "dropout without rescaling",
@@ -214,6 +236,7 @@ ATTENTION_MISTAKES = [
         "Dropped weights are zero, and the other weights are not scaled up.",
         "In evaluation nothing is dropped, so the sums are larger than they were in training.",
         "learners",
+        message="You did not scale up the weights that were not dropped.",
     ),
     Mistake(
         "keys instead of values",
@@ -222,6 +245,7 @@ ATTENTION_MISTAKES = [
         "The keys are averaged instead of the values.",
         "The output is made of the vectors used for matching, and W_V is never trained.",
         "learners, by mistake",
+        message="You averaged the keys instead of the values.",
     ),
     Mistake(
         "scores in half precision",
@@ -231,6 +255,7 @@ ATTENTION_MISTAKES = [
         "In float16 the product of two vectors is infinite from 65504, and its softmax is NaN.",
         "code written for single precision",
         Kind.UNSAFE,
+        message="You computed the scores in half precision.",
     ),
     Mistake(
         "queries scaled before the product",

@@ -16,6 +16,7 @@ HEAD_MISTAKES = [
         "The heads are split with view or reshape alone, without a transpose.",
         "The shape is right, but tokens are mixed: a change to one token changes the query of another.",
         "learners; the most frequent mistake",
+        message="You split the heads without a transpose.",
     ),
     Mistake(
         "heads from every h-th column",
@@ -25,6 +26,7 @@ HEAD_MISTAKES = [
         "A model trained this way works, but its weights are not compatible with other code.",
         "code that reshapes to (width, heads)",
         Kind.CONVENTION,
+        message="You gave head i the columns i, i + h, i + 2h and so on, instead of adjacent columns.",
     ),
     Mistake(
         "heads split with movedim",
@@ -47,6 +49,7 @@ HEAD_MISTAKES = [
         "The outputs of the heads are reshaped without transposing them back.",
         "Tokens get each other's results. A copy task can still be learned.",
         "learners",
+        message="You merged the heads without a transpose.",
     ),
     Mistake(
         "scaled by the whole width",

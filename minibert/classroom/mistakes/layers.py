@@ -14,6 +14,7 @@ LAYER_MISTAKES = [
         "The variance is divided by d - 1, the default of torch.var and torch.std.",
         "All outputs are smaller by the factor √((d-1)/d), so weights from elsewhere do not fit.",
         "The Annotated Transformer",
+        message="You divided the variance by d - 1 instead of d.",
     ),
     Mistake(
         "eps outside the root",
@@ -22,6 +23,7 @@ LAYER_MISTAKES = [
         "eps is added to the standard deviation instead of the variance.",
         "The result differs where the variance is small. The gradient of the root is infinite where the variance is zero.",
         "The Annotated Transformer",
+        message="You added eps to the standard deviation instead of the variance.",
     ),
     Mistake(
         "eps of PyTorch",
@@ -31,6 +33,7 @@ LAYER_MISTAKES = [
         "BERT was trained with 1e-12. With 1e-5, small activations come out too small.",
         "torch.nn.LayerNorm",
         Kind.CONVENTION,
+        message="You used PyTorch's eps of 1e-5 instead of 1e-12.",
     ),
     Mistake(
         "mean and variance detached",
@@ -42,6 +45,7 @@ LAYER_MISTAKES = [
         "No gradient flows through the mean and the variance.",
         "The output is right, and the gradient is wrong by more than half.",
         "the reference solution of the mlab course",
+        message="You detached the mean and the variance from the graph.",
     ),
     Mistake(
         "normalization over the tokens",
@@ -53,15 +57,17 @@ LAYER_MISTAKES = [
         "Mean and variance are computed over the first axis.",
         "This is batch normalization: sequences influence each other.",
         "learners with a background in computer vision",
+        message="You computed the mean and the variance over the tokens instead of over the width.",
     ),
     Mistake(
         "mean not subtracted",
         layer_norm,
-        (("hidden - hidden.mean(dim=-1, keepdim=True)", "hidden"),),
+        (('hidden - observe("mean", hidden.mean(dim=-1, keepdim=True))', "hidden"),),
         "The mean is not subtracted.",
         "This is RMSNorm, which newer models use. BERT's weights do not fit it.",
         "LLaMA and similar models",
         Kind.CONVENTION,
+        message="You did not subtract the mean.",
     ),
     Mistake(
         "no bias after the norm",
@@ -70,6 +76,7 @@ LAYER_MISTAKES = [
         "The bias is missing.",
         "The network cannot learn a mean for its outputs.",
         "learners",
+        message="You left out the bias.",
     ),
     Mistake(
         "division by the variance",
@@ -78,6 +85,7 @@ LAYER_MISTAKES = [
         "The input is divided by the variance instead of the standard deviation.",
         "Large inputs give small outputs.",
         "learners, by mistake",
+        message="You divided by the variance instead of the standard deviation.",
     ),
     Mistake(
         "variance as a difference",
@@ -87,6 +95,7 @@ LAYER_MISTAKES = [
         "It is the same in exact arithmetic. For a large mean the difference is mostly rounding error, and can be negative.",
         "fused kernels that make one pass",
         Kind.UNSAFE,
+        message="You computed the variance as a difference of two large numbers, which rounds badly.",
     ),
     Mistake(
         "layer norm in half precision",
@@ -96,6 +105,7 @@ LAYER_MISTAKES = [
         "In float16 the square of 300 is infinite and an eps of 1e-12 is zero.",
         "code written for single precision",
         Kind.UNSAFE,
+        message="You computed the normalization in half precision.",
     ),
     Mistake(
         "layer norm with torch.var",
@@ -151,6 +161,7 @@ LAYER_MISTAKES = [
         "Negative numbers are multiplied by 0.01 instead of set to zero.",
         "It is another function. The paper's is zero for negative numbers.",
         "users of LeakyReLU",
+        message="You multiplied negative numbers by 0.01 instead of setting them to zero.",
     ),
     Mistake(
         "absolute value instead of ReLU",
@@ -159,6 +170,7 @@ LAYER_MISTAKES = [
         "The sign is dropped.",
         "Negative numbers are treated like positive ones.",
         "learners",
+        message="You dropped the sign instead of setting negative numbers to zero.",
     ),
     Mistake(
         "ReLU as a product",
@@ -177,6 +189,7 @@ LAYER_MISTAKES = [
         "Each use is up to 5e-4 away: the weights fit, but the outputs differ slightly.",
         "Google's BERT repository, GPT-2",
         Kind.CONVENTION,
+        message="You used the approximation with tanh.",
     ),
     Mistake(
         "GELU with a sigmoid",
@@ -186,6 +199,7 @@ LAYER_MISTAKES = [
         "It is up to 2e-2 away.",
         "CLIP; Hendrycks and Gimpel also mention it",
         Kind.CONVENTION,
+        message="You used the approximation with a sigmoid.",
     ),
     Mistake(
         "GELU without the root of two",
@@ -194,6 +208,7 @@ LAYER_MISTAKES = [
         "erf(x) is used instead of erf(x/√2).",
         "Φ then belongs to a normal distribution with half the variance.",
         "learners",
+        message="You left out √2: erf(x) instead of erf(x/√2).",
     ),
     Mistake(
         "GELU without the half",
@@ -202,6 +217,7 @@ LAYER_MISTAKES = [
         "The factor 1/2 is missing.",
         "Large inputs give outputs twice as large.",
         "learners",
+        message="You left out the factor 1/2.",
     ),
     Mistake(
         "GELU with a library function",
@@ -219,6 +235,7 @@ LAYER_MISTAKES = [
         "The cubic term is missing.",
         "It is up to 3e-2 away from GELU, instead of 5e-4.",
         "learners",
+        message="You left out the cubic term.",
     ),
     Mistake(
         "GELU with tanh, root of π/2",
@@ -227,6 +244,7 @@ LAYER_MISTAKES = [
         "The fraction under the root is inverted.",
         "The transition from zero to x is too steep.",
         "learners, by mistake",
+        message="You inverted the fraction under the root: π/2 instead of 2/π.",
     ),
     Mistake(
         "GELU with tanh, in half precision",
@@ -236,6 +254,7 @@ LAYER_MISTAKES = [
         "In float16 the cube of 41 is infinite, and from 256, where the square is infinite too, the gradient is NaN.",
         "code written for single precision",
         Kind.UNSAFE,
+        message="You computed the cube in half precision.",
     ),
     Mistake(
         "no activation",

@@ -41,6 +41,8 @@ class Mistake:
     seen_in: str
     """Code or people known for this variant."""
     kind: Kind = Kind.BUG
+    message: str = ""
+    """The description for a reader who has made the mistake in a step of a forward pass, such as "You left out √d_k."."""
 
     @property
     def tests(self) -> list[str]:

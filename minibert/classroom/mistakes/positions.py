@@ -19,6 +19,7 @@ POSITION_MISTAKES = [
         "The columns are in another order. A model trained this way works, but its weights do not fit code that alternates.",
         "tensor2tensor, fairseq",
         Kind.CONVENTION,
+        message="You put all sines before all cosines.",
     ),
     Mistake(
         "positional exponent doubled",
@@ -32,6 +33,7 @@ POSITION_MISTAKES = [
         "The factor 2 in 2i is applied twice: the exponent is 4i/d.",
         "Half of the wavelengths are too long to distinguish positions.",
         "learners who use a step of 2 and also multiply by 2",
+        message="You applied the factor 2 in 2i twice: your exponent is 4i/d.",
     ),
     Mistake(
         "one wavelength for each column",
@@ -49,6 +51,7 @@ POSITION_MISTAKES = [
         "The cosine of a pair has another wavelength than its sine.",
         "A shift is no longer a rotation, so the model cannot compute distances easily.",
         "learners who use i instead of 2i",
+        message="You used another wavelength for the cosine than for its sine.",
     ),
     Mistake(
         "base of one thousand",
@@ -57,6 +60,7 @@ POSITION_MISTAKES = [
         "The longest wavelength is 2π · 1000.",
         "The encoding is another one, and it repeats earlier in long sequences.",
         "learners, by mistake",
+        message="You used the base 1000 instead of 10000.",
     ),
     Mistake(
         "cosine before sine",
@@ -65,6 +69,7 @@ POSITION_MISTAKES = [
         "Even columns contain the cosine.",
         "Each pair rotates in the opposite direction.",
         "learners, by mistake",
+        message="You swapped sine and cosine.",
     ),
     Mistake(
         "positions counted from one",
@@ -73,6 +78,7 @@ POSITION_MISTAKES = [
         "The first token has position 1.",
         "Every vector is rotated one step too far.",
         "learners who count from 1",
+        message="You counted the positions from 1 instead of 0.",
     ),
     Mistake(
         "wavelengths by logarithms",
@@ -97,6 +103,7 @@ POSITION_MISTAKES = [
         "It works equally well, but its weights are not compatible with code that pairs adjacent columns.",
         "GPT-NeoX, LLaMA, Hugging Face",
         Kind.CONVENTION,
+        message="You paired column i with column i + d/2 instead of the next column.",
     ),
     Mistake(
         "halves paired, results interleaved",
@@ -105,6 +112,7 @@ POSITION_MISTAKES = [
         "The columns are split into halves, but the results are written to adjacent columns.",
         "At position 0 the columns come out in another order, so two rotations do not compose to one.",
         "learners who mix two codes",
+        message="You paired the halves of the columns, but wrote the results to adjacent columns.",
     ),
     Mistake(
         "reflection instead of rotation",
@@ -113,6 +121,7 @@ POSITION_MISTAKES = [
         "One sign is wrong.",
         "The result is a reflection: dot products depend on the sum of the positions instead of their distance.",
         "learners",
+        message="You have a wrong sign in the rotation.",
     ),
     Mistake(
         "one angle for all columns",
@@ -121,6 +130,7 @@ POSITION_MISTAKES = [
         "All pairs of columns rotate at the same speed.",
         "A single wave encodes all distances, and it repeats.",
         "learners",
+        message="You rotated all pairs of columns by the same angle.",
     ),
     Mistake(
         "rotation in the opposite direction",
@@ -133,6 +143,7 @@ POSITION_MISTAKES = [
         "Queries and keys rotate the same way, so attention gets the same information, with distances of the opposite sign.",
         "code that rotates by e^(-i t θ)",
         Kind.CONVENTION,
+        message="You rotated in the opposite direction.",
     ),
     Mistake(
         "distance added",

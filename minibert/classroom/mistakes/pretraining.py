@@ -169,8 +169,8 @@ PRETRAINING_MISTAKES = [
         EncoderLayer.forward,
         (
             (
-                "self.feed_forward_norm(hidden + transformed)",
-                "self.feed_forward_norm(transformed)",
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", transformed)',
             ),
         ),
         "The input of the feed-forward network is not added to its output.",

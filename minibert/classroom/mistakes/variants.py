@@ -3,7 +3,7 @@
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from minibert.classroom.mistakes.catalogue import MISTAKES
@@ -51,9 +51,28 @@ def variant(*mistakes: Mistake | str) -> Callable[..., Any]:
     return compiled(inspect.unwrap(_entries(mistakes)[0].function), source)
 
 
-def compiled(function: Callable[..., Any], source: str) -> Callable[..., Any]:
-    """Compile `source` as a replacement of `function`, in the module namespace of `function`."""
-    scope = dict(vars(sys.modules[function.__module__]))
+def variant_of(function: Callable[..., Any], *mistakes: Mistake) -> Callable[..., Any]:
+    """Return `function` with mistakes in it, or in the functions that it calls, such as attention with another softmax.
+
+    Raises: ValueError as in `source_with`.
+    """
+    correct = inspect.unwrap(function)
+    own = [mistake for mistake in mistakes if inspect.unwrap(mistake.function) is correct]
+    called: dict[str, list[Mistake]] = {}
+    for mistake in mistakes:
+        if mistake not in own:
+            called.setdefault(mistake.function.__name__, []).append(mistake)
+    source = source_with(*own) if own else textwrap.dedent(inspect.getsource(correct))
+    return compiled(correct, source, {name: variant(*group) for name, group in called.items()})
+
+
+def compiled(function: Callable[..., Any], source: str, replaced: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+    """Compile `source` as a replacement of `function`, in the module namespace of `function`.
+
+    Args:
+        replaced: names of that namespace with another meaning, such as a function with a mistake that `function` calls.
+    """
+    scope = {**vars(sys.modules[function.__module__]), **(replaced or {})}
     exec(compile(source, f"<{function.__qualname__}, edited>", "exec"), scope)
     replacement: Callable[..., Any] = scope[function.__name__]
     return replacement

@@ -1,0 +1,156 @@
+"""The numbers that known mistakes give at a step, and the judgment of a predicted number."""
+
+import math
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+import torch
+
+from minibert.classroom.mistakes import MISTAKES, Kind
+from minibert.classroom.step_mistakes import StepMistake, judge, mistakes_of, predictions_at
+from minibert.equations import gelu, layer_norm, scaled_dot_product_attention, softmax
+from minibert.model import GPT2Config, GPT2LMHeadModel
+from minibert.study import walk
+from minibert.study.stepthrough.step import Step, Walk
+from minibert.study.subject import load_subject, random_network, tokenizer_of
+
+TEXT = "the cat sat on the [MASK] ."
+SAME_NUMBERS = {
+    "softmax without subtracting the maximum": "no score of the text overflows",
+    "NaN for empty rows": "there are no empty rows",
+    "dropout without rescaling": "there is no dropout",
+    "scores in half precision": "the network computes in single precision",
+    "mean and variance detached": "only gradients differ",
+    "variance as a difference": "the mean is small",
+    "layer norm in half precision": "the network computes in single precision",
+}
+"""Mistakes that no reader can see in the numbers of a step of these walks, and the reason."""
+
+
+@cache
+def walks() -> tuple[Walk, Walk]:
+    """A walk of an encoder, and one of a decoder, whose mask hides later tokens. Large weights give different scores."""
+    encoder, pieces = load_subject(preset="tiny", texts=[TEXT])
+    config = GPT2Config(hidden_size=24, num_attention_heads=3, num_hidden_layers=1)
+    words = tokenizer_of([TEXT])
+    decoder = random_network(GPT2LMHeadModel, config, words)
+    with torch.no_grad():
+        for parameter in (*encoder.parameters(), *decoder.parameters()):
+            if parameter.ndim == 1:
+                parameter += 0.1
+            else:
+                parameter *= 5
+    return walk(encoder, pieces, TEXT), walk(decoder, words, TEXT)
+
+
+@cache
+def found() -> dict[str, list[tuple[Step, tuple[StepMistake, ...]]]]:
+    """The steps in which each mistake changes the numbers, with all mistakes of the step."""
+    steps: dict[str, list[tuple[Step, tuple[StepMistake, ...]]]] = {}
+    for walked in walks():
+        for step in walked.steps:
+            mistakes = mistakes_of(walked, step.path)
+            for mistake in mistakes:
+                steps.setdefault(mistake.name, []).append((step, mistakes))
+    return steps
+
+
+def catalogue() -> Iterator[str]:
+    functions = (scaled_dot_product_attention, softmax, layer_norm, gelu)
+    for mistake in MISTAKES.values():
+        if mistake.function in functions and mistake.kind is not Kind.EQUIVALENT:
+            yield mistake.name
+
+
+def largest_difference(step: Step, mistake: StepMistake) -> tuple[int, ...]:
+    """Return the cell in which a mistake changes a step most."""
+    difference = (mistake.output.nan_to_num(1e9, neginf=1.0) - step.output.nan_to_num(neginf=1.0)).abs()
+    return tuple(int(place) for place in torch.unravel_index(difference.argmax(), difference.shape))
+
+
+@pytest.mark.parametrize("name", [*catalogue()])
+def test_number_of_each_mistake_is_named(name: str) -> None:
+    """The number is typed with seven digits. The right number of the same cell is accepted."""
+    if name in SAME_NUMBERS:
+        assert name not in found()
+        return
+    for step, mistakes in found()[name]:
+        mistake = next(each for each in mistakes if each.name == name)
+        assert mistake.output.shape == step.output.shape
+        index = largest_difference(step, mistake)
+        typed, right = f"{float(mistake.output[index]):.6e}", float(step.output[index])
+        known = [*predictions_at(mistakes, index)]
+        same = [message for message, value in known if judge(typed, value).verdict == "right"]
+        answer = judge(typed, right, known)
+        assert mistake.message in same
+        assert answer.verdict == "wrong"
+        assert answer.message.endswith(same[0])
+        assert judge(f"{right:.6e}", right, known).verdict == "right"
+        assert judge("123.4567", right, known).message == "Not right, and not the number of a known mistake."
+
+
+def test_forgotten_scale_is_named() -> None:
+    """A reader computes the dot product of one query and one key, and forgets √d_k."""
+    encoder, _ = walks()
+    query, key = (encoder[f"layers.0.attention.{name}"].output[0, 1] for name in ("query", "key"))
+    typed = float(query[3] @ key[5])
+    mistakes = mistakes_of(encoder, "layers.0.attention.scores")
+    answer = judge(f"{typed:.4g}", typed / math.sqrt(64), [*predictions_at(mistakes, (0, 1, 3, 5))])
+    assert answer.message.endswith("You left out √d_k.")
+
+
+def test_mistakes_of_a_step_differ_from_each_other_and_from_the_right_numbers() -> None:
+    for walked in walks():
+        for step in walked.steps:
+            outputs = [step.output, *(mistake.output for mistake in mistakes_of(walked, step.path))]
+            for number, one in enumerate(outputs):
+                assert not any(torch.equal(one, other) for other in outputs[:number])
+
+
+def test_every_mistake_that_a_step_can_show_has_a_message() -> None:
+    """A message addresses the reader. The description of the catalogue does not."""
+    for steps in found().values():
+        for _, mistakes in steps:
+            assert all(each.message.startswith("You ") and each.message.endswith(".") for each in mistakes)
+
+
+def test_step_without_an_equation_has_no_mistakes() -> None:
+    encoder, _ = walks()
+    assert mistakes_of(encoder, "text.ids") == mistakes_of(encoder, "layers.0.attention_residual") == ()
+
+
+def test_unknown_step_is_an_error_that_lists_similar_ones() -> None:
+    with pytest.raises(KeyError, match=r"layers\.0\.attention\.scores"):
+        mistakes_of(walks()[0], "layers.0.attention.score")
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "verdict"),
+    [
+        ("0.25", 0.2512, "right"),
+        ("0.26", 0.2512, "wrong"),
+        ("-1,5", -1.49, "right"),
+        ("−1.5e-3", -0.0015, "right"),
+        (" .5 ", 0.5, "right"),
+        ("-∞", -math.inf, "right"),
+        ("-inf", math.inf, "wrong"),
+        ("1e3", -math.inf, "wrong"),
+        ("nan", math.nan, "right"),
+        ("0", math.nan, "wrong"),
+        ("", 0.0, "unclear"),
+        ("a lot", 0.0, "unclear"),
+        ("1e999", 1.0, "unclear"),
+        ("٣", 3.0, "unclear"),
+        ("0", 0.2512, "wrong"),
+        ("0.0", -1e-9, "right"),
+    ],
+)
+def test_number_is_compared_with_the_digits_that_were_typed(typed: str, value: float, verdict: str) -> None:
+    assert judge(typed, value).verdict == verdict
+
+
+def test_one_digit_is_too_little_to_name_a_mistake() -> None:
+    assert judge("2", 0.25, [("You left out √d_k.", 2.01)]).message == "Not right, and not the number of a known mistake."
+    assert "With two digits" in judge("0.3", 0.25001).message
+    assert judge("0", 0.25, [("You masked it.", 0.0)]).message.endswith("You masked it.")
