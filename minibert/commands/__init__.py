@@ -24,6 +24,7 @@ from minibert.commands import (
     pretrain,
     quickstart,
     runs,
+    study,
     tokenize,
     train_transformer,
     translate,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "embed": (embed.Embed, embed.run),
     "fill-mask": (fill_mask.FillMask, fill_mask.run),
     **{f"plot {name}": command for name, command in plot.FIGURES.items()},
+    "study": (study.Study, study.run),
     "verify": (verify.Verify, verify.run),
     "equations": (equations.Equations, equations.run),
 }

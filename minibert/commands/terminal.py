@@ -9,11 +9,11 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
 from rich.style import Style
 from rich.syntax import ANSISyntaxTheme, Syntax
@@ -22,6 +22,8 @@ from rich.text import Text
 
 from minibert.printable import UNSAFE, printable
 
+Renderable: TypeAlias = RenderableType
+"""A string, a text or a table that rich can display."""
 MAX_TABLE_WIDTH = 1000
 CODE_STYLES: dict[tuple[str, ...], Style] = {
     (): Style(),
@@ -51,7 +53,7 @@ console = PlainConsole(highlight=False)
 """The console of progress bars and of the lines above them."""
 
 
-def styled(text: object, style: str) -> Text:
+def styled(text: object, style: str | Style = "") -> Text:
     """Return text with a style, such as "bold", for a line or for a cell of a table."""
     return Text(printable(text, lines=True), style=style)
 
@@ -69,6 +71,31 @@ def say_table(table: Table, whole: bool = False) -> None:
     needed = Measurement.get(current, current.options.update(max_width=MAX_TABLE_WIDTH), table).maximum if whole else 0
     with output():
         PlainConsole(highlight=False, width=max(current.width, needed)).print(table)
+
+
+def say_parts(parts: Iterable[Renderable]) -> None:
+    """Print texts and tables, one below the other, folded to the width of the terminal."""
+    with output():
+        current = PlainConsole(highlight=False)
+        for part in parts:
+            current.print(part)
+
+
+def screen_size() -> tuple[int, int]:
+    """Return the columns and the lines of the terminal."""
+    size = PlainConsole(highlight=False).size
+    return size.width, size.height
+
+
+@contextmanager
+def full_screen() -> Iterator[Callable[[Sequence[Renderable]], None]]:
+    """Show texts and tables in place of the text of the terminal, which comes back at the end of the block.
+
+    Yields: a function that replaces what is shown. Lines that do not fit are left out.
+    """
+    current = PlainConsole(highlight=False)
+    with output(), current.screen() as screen:
+        yield lambda parts: screen.update(Group(*parts))
 
 
 def say_code(code: str) -> None:

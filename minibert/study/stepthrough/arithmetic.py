@@ -99,8 +99,23 @@ def evaluate(node: Node) -> Array:
 def cell(node: Node | float, index: Index) -> Cell:
     """Return one cell of an expression with the cells that it was computed from.
 
+    A cell that is used several times, such as the maximum in each exponential of a softmax, is one object.
+
     Raises: UnknownOperation as in `evaluate`.
     """
+    known: dict[tuple[int, Index], Cell] = {}
+
+    def part(node: Node | float, index: Index) -> Cell:
+        key = (id(node), index)
+        if key not in known:
+            known[key] = _cell(node, index, part)
+        return known[key]
+
+    return part(node, index)
+
+
+def _cell(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) -> Cell:
+    """Return one cell; `cell` returns those of the arguments."""
     if isinstance(node, Leaf):
         return Cell(float(node.value.detach()[index]), "leaf", leaf=node, index=index)
     if not isinstance(node, Operation):
@@ -112,7 +127,7 @@ def cell(node: Node | float, index: Index) -> Cell:
             value = float(ELEMENTWISE[node.name](*(part.value for part in parts)))
         return Cell(value, node.name, tuple(parts))
     if node.name in REDUCTIONS:
-        return _reduced(node, index)
+        return _reduced(node, index, cell)
     match node.name:
         case "matmul":
             *batch, row, column = index
@@ -154,7 +169,7 @@ def _products(operation: str, pairs: Sequence[tuple[Cell, Cell]], bias: Cell | N
     return Cell(float(np.sum([part.value for part in parts])), operation, tuple(parts))
 
 
-def _reduced(node: Operation, index: Index) -> Cell:
+def _reduced(node: Operation, index: Index, cell: Callable[[Any, Index], Cell]) -> Cell:
     shape, axis = _shape(node.arguments[0]), _axis(node)
     if axis is None:
         places = [*np.ndindex(shape)]

@@ -1,0 +1,116 @@
+"""`minibert study`: every number of a forward pass, with its formula and the numbers that it was computed from."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from minibert.commands.errors import UsageError, check_text
+from minibert.commands.terminal import input_lines, say, say_parts, screen_size
+
+if TYPE_CHECKING:
+    from minibert.study.stepthrough.selection import Selection
+    from minibert.study.stepthrough.step import Walk
+
+STANDARD_INPUT = "-"
+MAX_SHOWN = 100_000
+"""Largest --top and --terms."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Step through a forward pass: every number that a model computes for a text, with its formula and its inputs.
+
+    Without --step, the steps are listed, and the predictions at the end. With --step, one step is shown: its formula,
+    its matrix, and the arithmetic of one number. On a terminal, keys then lead to other steps, heads and cells; ? lists
+    the keys.
+    """
+
+    text: Positional[str]
+    """The text, or - to read it from the standard input. Predictions are shown at each [MASK], or else at all tokens."""
+    pair: str | None = None
+    """Sentence B, for a network that gets two texts."""
+    target: Annotated[str | None, arg(metavar="TEXT")] = None
+    """The beginning of the output of an encoder-decoder. Default: the output that it generates."""
+    checkpoint: str | None = None
+    """A folder with a checkpoint and its tokenizer, such as runs/quickstart, or the id of a model on the Hugging Face hub."""
+    preset: Annotated[str | None, arg(metavar="PRESET")] = None
+    """A network with random weights instead of a checkpoint, such as tiny, transformer-tiny or gpt2."""
+    step: Annotated[str | None, arg(metavar="STEP")] = None
+    """The step to show: its name, such as scores, the end of its path or the whole path, or its number in the list."""
+    layer: int | None = None
+    """The layer of the step, from 0. Default: the first layer that has the step."""
+    head: int | None = None
+    """The attention head, from 0. Default: 0."""
+    cell: Annotated[str | None, arg(metavar="ROW,COLUMN")] = None
+    """The number whose arithmetic is shown, by its row and column from 0. Default: the largest number."""
+    top: Annotated[int, arg(aliases=["-k"])] = 5
+    """Number of predictions that are shown for each token."""
+    terms: int = 8
+    """Number of terms of a sum that are shown, such as the products of a dot product; the largest ones come first."""
+    plain: bool = False
+    """Plain text for pipes and screen readers: one fact per line, without colors and tables. Default if the output is not a
+    terminal."""
+    keys: bool = True
+    """On a terminal, wait for keys that lead from step to step."""
+
+
+def run(options: Study) -> int:
+    """Print the list of steps, or show one step."""
+    _check_options(options)
+    from minibert.commands.study_view import plain_step, plain_steps, step_parts, steps_parts
+    from minibert.study.stepthrough.selection import select
+
+    is_plain = options.plain or not sys.stdout.isatty()
+    try:
+        walk = _walk(options)
+        if options.step is None:
+            if is_plain:
+                say(*plain_steps(walk, options.top))
+            else:
+                say_parts(steps_parts(walk, options.top))
+            return 0
+        selection = select(walk, options.step, options.layer, options.head, options.cell)
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(error) from error
+    if is_plain:
+        say(*plain_step(selection, options.terms))
+        return 0
+    selection = _with_keys(options, selection)
+    say_parts(step_parts(selection, options.terms, screen_size()[0]))
+    return 0
+
+
+def _check_options(options: Study) -> None:
+    for text in (options.text, options.pair, options.target):
+        check_text(text or "")
+    if (options.checkpoint is None) == (options.preset is None):
+        raise UsageError("give --checkpoint, or else --preset for a network with random weights, such as --preset tiny")
+    for name, value in (("--top", options.top), ("--terms", options.terms)):
+        if not 1 <= value <= MAX_SHOWN:
+            raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
+    chosen = {"--layer": options.layer, "--head": options.head, "--cell": options.cell}
+    if options.step is None and (given := [name for name, value in chosen.items() if value is not None]):
+        raise UsageError(f"{', '.join(given)}: give --step, too, such as --step scores")
+
+
+def _walk(options: Study) -> "Walk":
+    from minibert.study import walk
+    from minibert.study.subject import load_subject
+
+    text = "\n".join(input_lines()) if options.text == STANDARD_INPUT else options.text
+    texts = [each for each in (text, options.pair, options.target) if each is not None]
+    model, tokenizer = load_subject(options.checkpoint, options.preset, texts)
+    found: Walk = walk(model, tokenizer, text, options.pair, target=options.target)
+    return found
+
+
+def _with_keys(options: Study, selection: "Selection") -> "Selection":
+    """Let the reader choose with keys, on a terminal that has them."""
+    from minibert.commands import keys
+    from minibert.commands.study_keys import step_through
+
+    if not (options.keys and keys.are_available()):
+        return selection
+    return step_through(selection, options.terms)

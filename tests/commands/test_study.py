@@ -1,0 +1,103 @@
+"""`minibert study`: the list of steps, one step, choices that do not exist, and plain output."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from minibert import BertForPreTraining
+from minibert.commands import main
+from tests.trained_models import write_checkpoint
+
+TEXT = "the cat sat on the [MASK] ."
+Run = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("study") / "bert"
+    return str(write_checkpoint(folder, ["the", "cat", "sat", "on", "mat", "."], BertForPreTraining))
+
+
+@pytest.fixture
+def study(checkpoint: str, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run `minibert study` with the checkpoint. Return what it prints."""
+
+    def run(text: str, *arguments: str, code: int = 0) -> tuple[str, str]:
+        assert main(["study", text, "--checkpoint", checkpoint, *arguments]) == code
+        out, err = capfd.readouterr()
+        return out, err
+
+    return run
+
+
+def test_the_steps_and_the_predictions_are_listed(study: Run) -> None:
+    lines = study(TEXT, "--top", "3")[0].splitlines()
+    assert "step 1: text.characters, characters 27" in lines
+    assert any(
+        re.fullmatch(r"step \d+: layers\.1\.attention\.scores, heads 2, queries 9, keys 9, S = P/√d_k", line) for line in lines
+    )
+    ranks = [line for line in lines if re.match(r"mlm\.probabilities for 0 \[MASK\], rank \d: \S+ \d+\.\d+%$", line)]
+    assert len(ranks) == 3
+    assert any(line.startswith("nsp.probabilities, rank 1: B is ") for line in lines)
+
+
+def test_one_step_is_shown_with_the_arithmetic_of_a_cell(study: Run) -> None:
+    lines = study(TEXT, "--step", "scores", "--layer", "1", "--head", "1", "--cell", "3,5")[0].splitlines()
+    assert "path: layers.1.attention.scores" in lines
+    assert "head: 1 (heads 0 to 1)" in lines
+    assert "cell: 3,5: queries 3 sat, keys 5 the" in lines
+    assert "calculation: S[1,3,5] = P[1,3,5] / 4" in lines
+    assert len([line for line in lines if re.match(r"queries \d \S+, keys \d \S+: [+-]\d\.\d{4}$", line)]) == 81
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--step scoers", "there is no step 'scoers'. Similar: scores"),
+        ("--step layers.0.attention.weight", "Similar: layers.0.attention.weights"),
+        ("--step 0", "the steps have the numbers 1 to"),
+        ("--step 9999", "the steps have the numbers 1 to"),
+        ("--step scores --layer 2", "there is no step 'scores' in layer 2, only in layers 0 to 1"),
+        ("--step scores --layer -1", "in layer -1, only in layers 0 to 1"),
+        ("--step pooler --layer 0", "belongs to no layer: leave out --layer"),
+        ("--step scores --head 2", "has no head 2, only the heads 0 to 1"),
+        ("--step scores --head -1", "has no head -1"),
+        ("--step pooler --head 0", "has no heads: leave out --head"),
+        ("--step scores --cell 9,0", "has the rows 0 to 8 and the columns 0 to 8"),
+        ("--step scores --cell 0,9", "there is no cell 0,9"),
+        ("--step scores --cell 3", "must be a row and a column, such as 3,5"),
+        ("--step scores --cell=-1,0", "must be a row and a column"),
+        ("--step scores --cell a,b", "must be a row and a column"),
+        ("--step probabilities", "give more of the path: mlm.probabilities, nsp.probabilities"),
+        ("--head 1 --cell 0,0", "--head, --cell: give --step, too"),
+        ("--top 0", "--top must be from 1"),
+        ("--step scores --terms 0", "--terms must be from 1"),
+        ("--preset tiny", "give --checkpoint, or else --preset"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_refused(study: Run, arguments: str, message: str) -> None:
+    out, err = study(TEXT, *arguments.split(), code=2)
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_text_can_come_from_a_pipe(study: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the cat\n")))
+    assert "step 1: text.characters, characters 7" in study("-")[0]
+
+
+def test_a_preset_needs_no_checkpoint(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", TEXT, "--preset", "tiny", "--step", "embeddings.output"]) == 0
+    assert "calculation: x[" in capfd.readouterr().out
+
+
+def test_a_checkpoint_without_a_head_ends_at_its_last_step(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from minibert import Bert
+
+    folder = write_checkpoint(tmp_path / "bert", ["the", "cat"], Bert)
+    assert main(["study", "the cat", "--checkpoint", str(folder)]) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "The checkpoint has no head. Its last step is pooler."
