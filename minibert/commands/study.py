@@ -1,5 +1,6 @@
 """`minibert study`: every number of a forward pass, with its formula and the numbers that it was computed from."""
 
+import inspect
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -102,7 +103,12 @@ def _walk(options: Study) -> "Walk":
     text = "\n".join(input_lines()) if options.text == STANDARD_INPUT else options.text
     texts = [each for each in (text, options.pair, options.target) if each is not None]
     model, tokenizer = load_subject(options.checkpoint, options.preset, texts)
-    found: Walk = walk(model, tokenizer, text, options.pair, target=options.target)
+    has_decoder = "decoder_input_ids" in inspect.signature(model.forward).parameters
+    if has_decoder and options.pair is not None:
+        raise UsageError("--pair is for networks that get two texts at once; the second text of this one is its --target")
+    if not has_decoder and options.target is not None:
+        raise UsageError("--target is for networks with an encoder and a decoder; give a second text of this one with --pair")
+    found: Walk = walk(model, tokenizer, text, options.target if has_decoder else options.pair)
     return found
 
 
