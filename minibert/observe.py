@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minibert.display import Shown, data_type, first_and_last, first_values, shape, table
 from minibert.trace import Origin, Tracer
 
 Edit = Tensor | Callable[[Tensor], Tensor]
@@ -57,7 +58,7 @@ def is_recording() -> bool:
     return bool(_active) and bool(_recordings.get())
 
 
-class Recording:
+class Recording(Shown):
     """Observed tensors by path. A path that is observed several times (two forward passes) stores every tensor, in order.
 
     >>> with record() as recording:
@@ -80,14 +81,21 @@ class Recording:
         self._tensors: dict[str, list[Tensor]] = {}
         self._origins: dict[str, Origin] = {}
 
-    def __repr__(self) -> str:
+    def _text(self) -> str:
         """Return the number of paths and, one a line, the paths with their shapes; of many paths, the first and the last."""
         width = max(map(len, self._tensors), default=0)
         lines = [f"  {path:{width}}  {tuple(self[path].shape)}" for path in self._tensors]
-        if len(lines) > MAX_LINES:
-            half = MAX_LINES // 2
-            lines[half:-half] = [f"  … {len(lines) - 2 * half} more: see .paths"]
-        return "\n".join([f"Recording of {len(self)} tensors", *lines])
+        first, omitted, last = first_and_last(lines, MAX_LINES)
+        return "\n".join([self.summary, *first, *([f"  … {omitted} more: see .paths"] if omitted else []), *last])
+
+    @property
+    def summary(self) -> str:
+        """The number of paths."""
+        return f"Recording of {len(self)} tensors"
+
+    def _repr_html_(self) -> str:
+        rows = [(path, shape(self[path]), data_type(self[path]), first_values(self[path])) for path in self._tensors]
+        return table(["path", "shape", "type", "values"], rows, self.summary)
 
     @property
     def paths(self) -> list[str]:

@@ -16,8 +16,9 @@ from tests.mistake_detection import is_value_test, load
 
 PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
-    {"trace"},
-    {"__version__", "checks", "files", "hub", "observe", "precision", "printable"},
+    {"printable", "trace"},
+    {"display"},
+    {"__version__", "checks", "files", "hub", "observe", "precision"},
     {"equations"},
     {"kernels"},
     {"model", "text"},

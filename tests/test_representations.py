@@ -1,6 +1,7 @@
 """What a notebook shows for the objects of the library: what they are, and no memory address."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,26 +10,32 @@ import torch
 
 from minibert import Checkpoints, MaskedLMObjective, PretrainingObjective, TrainingRun, adamw, record, warmup_linear
 from minibert.classroom.mistakes import MISTAKES
+from minibert.display import MAX_ROWS, table
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import BertConfig
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.heads import BertForMaskedLM, BertForPreTraining
+from minibert.model.outputs import MaskedLMOutput
 from minibert.model.transformer import Transformer
 from minibert.model.transformer_config import TransformerConfig
+from minibert.observe import observe
+from minibert.study.equations.registry import registry
 from minibert.training.classification import ClassificationObjective
 from minibert.training.translation import TranslationObjective
+from tests.fragments import Fragment, shown
 
 SIZES = {"vocab_size": 30, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 16}
 BERT = BertForPreTraining(BertConfig(**SIZES, num_hidden_layers=1))
 
 
 def test_a_recording_lists_its_paths_and_shapes() -> None:
-    with record(BERT) as recording:
-        BERT(torch.tensor([[5, 6, 7]]))
+    layer = BERT.bert.layers[0]
+    with record(layer) as recording:
+        layer(torch.zeros(1, 3, 8))
     lines = repr(recording).splitlines()
     assert lines[0] == f"Recording of {len(recording)} tensors"
     assert [line.split(maxsplit=1)[0] for line in lines[1:]] == recording.paths
-    assert re.search(r"layers\.0\.attention\.weights +\(1, 2, 3, 3\)$", repr(recording), re.MULTILINE)
+    assert re.search(r"attention\.weights +\(1, 2, 3, 3\)$", repr(recording), re.MULTILINE)
 
 
 def test_a_long_recording_shows_its_beginning_and_its_end() -> None:
@@ -95,3 +102,149 @@ def test_other_objects_show_their_arguments() -> None:
     }
     assert list(shown) == list(shown.values())
     assert " at 0x" not in repr(MISTAKES["no scale"])
+
+
+def test_html_of_a_recording_lists_its_paths_shapes_and_first_values() -> None:
+    layer = BERT.bert.layers[0]
+    with record(layer) as recording:
+        assert "Recording of 0 tensors" in shown(recording).text
+        layer(torch.zeros(1, 3, 8))
+    texts = shown(recording).texts
+    assert [path for path in recording.paths if path in texts] == recording.paths
+    assert "1 × 2 × 3 × 3" in texts
+    assert any(text.startswith("0.3333, 0.3333") for text in texts)
+
+
+def test_a_hostile_path_is_text() -> None:
+    with record() as recording:
+        observe("<img src=x onerror=alert(1)>\x1b[31m", torch.ones(3))
+    assert "<img src=x onerror=alert(1)>\\u001b[31m" in shown(recording).texts
+
+
+def test_a_network_shows_its_config_and_its_modules_with_parameters() -> None:
+    """Equal layers have one row with the parameters of all of them."""
+    model = BertForMaskedLM(BertConfig(**SIZES, num_hidden_layers=5))
+    texts = shown(model).texts
+    total = sum(parameter.numel() for parameter in model.parameters())
+    assert any(f"{total:,} parameters" in text for text in texts)
+    assert any("num_hidden_layers=5" in text for text in texts)
+    row = texts.index("bert.layers.0-4")
+    size = sum(parameter.numel() for parameter in model.bert.layers.parameters())
+    assert [text for text in texts[row:] if text.strip()][:4] == [
+        "bert.layers.0-4",
+        "EncoderLayer",
+        "pre_norm=False",
+        f"{size:,}",
+    ]
+    assert repr(model).startswith("BertForMaskedLM(\n  (bert): Bert(")  # the text is that of every module of PyTorch
+
+
+def test_layers_that_differ_have_rows_of_their_own() -> None:
+    model = BertForMaskedLM(BertConfig(**SIZES, num_hidden_layers=3))
+    model.bert.layers[1].pre_norm = True
+    model.bert.requires_grad_(False)
+    fragment = shown(model)
+    assert [text for text in fragment.texts if re.fullmatch(r"bert\.layers\.[\d-]+", text)] == [
+        f"bert.layers.{number}" for number in range(3)
+    ]
+    trained = sum(parameter.numel() for parameter in model.mlm.parameters())
+    assert f"{trained:,} of them trained" in fragment.text
+
+
+def test_text_of_a_checkpoint_is_escaped_in_the_html_of_a_network() -> None:
+    config = replace(BERT.config, id2label={number: f"<b>{number}" for number in range(3)})
+    model = BertForPreTraining(config)
+    model.source = "<img src=x>\x00"
+    fragment = shown(model)
+    assert "<img src=x>\\u0000" in fragment.text
+    assert "id2label=3 classes" in fragment.text
+
+
+IDS = torch.tensor([[5, 6, 7]])
+OUTPUTS = {
+    "PretrainingOutput": lambda: BERT(IDS, labels=IDS),
+    "BertOutput": lambda: BERT.bert(IDS),
+    "CausalLMOutput": lambda: GPT2LMHeadModel(GPT2Config(**SIZES, num_hidden_layers=1))(IDS),
+    "Seq2SeqLMOutput": lambda: Transformer(TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1))(
+        IDS, decoder_input_ids=IDS
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_an_output_shows_shapes_types_and_first_values(name: str) -> None:
+    output = OUTPUTS[name]()
+    fields = {field: value for field, value in vars(output).items() if value is not None}
+    assert fields
+    lines = repr(output).splitlines()
+    assert lines[0] == name
+    assert len(lines) == len(fields) + 1
+    fragment = shown(output)
+    for line, (field, value) in zip(lines[1:], fields.items(), strict=True):
+        size = " × ".join(map(str, value.shape)) or "number"
+        first = f"{value.flatten()[0].item():.4g}"
+        assert re.fullmatch(rf"  {field} +{size} +float32 +{re.escape(first)}\b.*", line)
+        assert {field, size, "float32"} <= {*fragment.texts}
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(0, 3),
+        torch.tensor([torch.nan, torch.inf]),
+        torch.ones(2, 2, dtype=torch.bfloat16),
+        torch.ones(2, 2, device="meta"),
+        torch.tensor([True]),
+        torch.ones(2, requires_grad=True),
+        torch.tensor([1 + 2j]),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("without_shape_checks")  # the outputs of a network have none of these
+def test_tensors_of_any_kind_in_outputs_and_recordings(tensor: torch.Tensor) -> None:
+    output = MaskedLMOutput(tensor)
+    assert "MaskedLMOutput" in repr(output)
+    assert shown(output).text
+    with record() as recording:
+        observe("a", tensor)
+    assert shown(recording).text
+
+
+def test_an_equation_shows_formula_code_and_worked_example() -> None:
+    equation = registry()["softmax"]
+    fragment = shown(equation)
+    assert "math" in fragment.elements
+    assert equation.code.rstrip() in fragment.texts
+    assert "[0.25 0.75]" in fragment.texts
+    assert "exponentials = torch.exp(scores - scores.detach().amax(dim=-1, keepdim=True))" in fragment.texts
+    lines = repr(equation).splitlines()
+    assert lines[0] == "softmax"
+    assert any(line.startswith("    softmax(x)_i = ") for line in lines)
+    assert len(lines) < 30
+
+
+def test_every_equation_can_be_shown() -> None:
+    for equation in registry().values():
+        assert shown(equation).text
+        assert equation.summary.startswith(f"{equation.name}: ")
+
+
+def test_a_long_table_shows_its_beginning_and_its_end() -> None:
+    rows = [[str(number), str(number)] for number in range(MAX_ROWS + 7)]
+    texts = Fragment(table(["row", "value"], rows)).texts
+    assert f"… {len(rows) - MAX_ROWS} more" in texts
+    assert {"0", str(len(rows) - 1)} <= {*texts}
+    assert len(Fragment(table([], rows[:MAX_ROWS])).elements) < len(Fragment(table([], rows)).elements)
+
+
+class TestInIPython:
+    """IPython's pretty printer, with which notebooks and consoles make the text of an object."""
+
+    def test_an_object_is_shown_in_full(self) -> None:
+        pretty = pytest.importorskip("IPython.lib.pretty", reason="IPython is not installed").pretty
+        assert pretty(registry()["softmax"]) == repr(registry()["softmax"])
+
+    def test_each_object_of_a_list_is_shown_in_one_line(self) -> None:
+        pretty = pytest.importorskip("IPython.lib.pretty", reason="IPython is not installed").pretty
+        equations = [*registry().values()][:3]
+        assert pretty(equations, max_width=1000) == f"[{', '.join(equation.summary for equation in equations)}]"

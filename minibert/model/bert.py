@@ -16,6 +16,7 @@ from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.embeddings import BertEmbeddings
 from minibert.model.inputs import ID_TYPES, Mask, check_batch, keep_mask
 from minibert.model.layers import EncoderLayer
+from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import LayerStack
 from minibert.observe import observe
@@ -25,8 +26,8 @@ OLD_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 """Buffers in files of older versions of transformers."""
 
 
-@dataclass(frozen=True)
-class BertOutput:
+@dataclass(frozen=True, repr=False)
+class BertOutput(ModelOutput):
     """Output of the encoder."""
 
     last_hidden_state: Float[Tensor, "batch tokens width"]

@@ -17,6 +17,7 @@ from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
 from minibert.model.generation import GeneratedSequence, check_max_new_tokens, greedy_search, sampler
 from minibert.model.inputs import Mask, check_batch, check_ids, keep_mask
+from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
 from minibert.observe import observe
@@ -74,8 +75,8 @@ class GPT2Config(ModelConfig):
         return super().hub_fields() | {"embd_pdrop": self.hidden_dropout_prob}
 
 
-@dataclass(frozen=True)
-class CausalLMOutput:
+@dataclass(frozen=True, repr=False)
+class CausalLMOutput(ModelOutput):
     """Output of `GPT2LMHeadModel`: at each token, a score for every possible next piece."""
 
     logits: Float[Tensor, "batch tokens vocabulary"]

@@ -1,13 +1,42 @@
 """Outputs of BERT with a head. Their names are those of transformers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from minibert.display import Shown, data_type, first_values, shape, table
 
-@dataclass(frozen=True)
-class PretrainingOutput:
+
+class ModelOutput(Shown):
+    """Base of the outputs of all networks. An output is shown as the shape and the first values of each of its tensors."""
+
+    def _text(self) -> str:
+        """Return one line for each tensor: its name, shape, data type, and first values."""
+        rows = self._rows()
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = ["  ".join([*(f"{text:{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+        return "\n".join([type(self).__name__, *(f"  {line.rstrip()}" for line in lines)])
+
+    @property
+    def summary(self) -> str:
+        """The name and shape of each tensor."""
+        return f"{type(self).__name__}({', '.join(f'{name}: {size}' for name, size, _, _ in self._rows())})"
+
+    def _repr_html_(self) -> str:
+        return table(["", "shape", "type", "values"], self._rows(), type(self).__name__)
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """Return name, shape, data type and first values of each field that is given."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return [
+            (name, shape(value), data_type(value), first_values(value)) for name, value in values.items() if value is not None
+        ]
+
+
+@dataclass(frozen=True, repr=False)
+class PretrainingOutput(ModelOutput):
     """Output of `BertForPreTraining`."""
 
     prediction_logits: Float[Tensor, "*positions vocabulary"]
@@ -18,40 +47,40 @@ class PretrainingOutput:
     """The loss in nats, if labels were passed; so in every output below."""
 
 
-@dataclass(frozen=True)
-class SequenceClassifierOutput:
+@dataclass(frozen=True, repr=False)
+class SequenceClassifierOutput(ModelOutput):
     """Output of `BertForSequenceClassification`: one score per class for each sequence."""
 
     logits: Float[Tensor, "batch classes"]
     loss: Float[Tensor, ""] | None = None
 
 
-@dataclass(frozen=True)
-class MaskedLMOutput:
+@dataclass(frozen=True, repr=False)
+class MaskedLMOutput(ModelOutput):
     """Output of `BertForMaskedLM`: one score for each piece of the vocabulary at each position."""
 
     logits: Float[Tensor, "*positions vocabulary"]
     loss: Float[Tensor, ""] | None = None
 
 
-@dataclass(frozen=True)
-class NextSentenceOutput:
+@dataclass(frozen=True, repr=False)
+class NextSentenceOutput(ModelOutput):
     """Output of `BertForNextSentencePrediction`: for each pair the scores of "B is next" and "B is from another document"."""
 
     logits: Float[Tensor, "batch 2"]
     loss: Float[Tensor, ""] | None = None
 
 
-@dataclass(frozen=True)
-class TokenClassifierOutput:
+@dataclass(frozen=True, repr=False)
+class TokenClassifierOutput(ModelOutput):
     """Output of `BertForTokenClassification`: one score per class for each token."""
 
     logits: Float[Tensor, "batch tokens classes"]
     loss: Float[Tensor, ""] | None = None
 
 
-@dataclass(frozen=True)
-class QuestionAnsweringOutput:
+@dataclass(frozen=True, repr=False)
+class QuestionAnsweringOutput(ModelOutput):
     """Output of `BertForQuestionAnswering`: for each token the scores of being the start and the end of the answer."""
 
     start_logits: Float[Tensor, "batch tokens"]

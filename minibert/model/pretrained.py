@@ -18,6 +18,7 @@ from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
 from minibert.model.config import ModelConfig
 from minibert.model.layers import LayerNorm
 from minibert.model.stacks import LayerStack
+from minibert.model.summary import network_html
 
 if TYPE_CHECKING:
     from minibert.model.adapters.adapter import Adapter
@@ -74,6 +75,9 @@ class PretrainedModel(nn.Module):
         super().__init_subclass__(**kwargs)
         if "architecture" in vars(cls):
             register(cls)
+
+    def _repr_html_(self) -> str:
+        return network_html(self, self.config, self.source)
 
     def set_attention(self: ModelT, attention: AttentionImplementation) -> ModelT:
         """Choose how attention is computed.

@@ -18,6 +18,7 @@ from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
 from minibert.model.generation import GeneratedSequence, beam_search, check_beam_search, check_max_new_tokens, greedy_search
 from minibert.model.inputs import check_batch, check_ids, keep_mask
+from minibert.model.outputs import ModelOutput
 from minibert.model.position_tables import MAX_TABLE, POSITION_TABLES, is_constant, marian_sinusoids, sinusoids
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
@@ -29,8 +30,8 @@ TargetMask = Bool[Tensor, "batch targets"] | Integer[Tensor, "batch targets"]
 """Attention masks of the source and the target; see `inputs.Mask`."""
 
 
-@dataclass(frozen=True)
-class Seq2SeqLMOutput:
+@dataclass(frozen=True, repr=False)
+class Seq2SeqLMOutput(ModelOutput):
     """Output of `Transformer`: at each target token, a score for every possible next piece."""
 
     logits: Float[Tensor, "batch targets vocabulary"]

@@ -1,11 +1,10 @@
 """Building blocks of an HTML report: one self-contained page that loads nothing from outside."""
 
 from collections.abc import Sequence
-from html import escape as escape_html
 
 from matplotlib.figure import Figure
 
-from minibert.printable import printable
+from minibert.display import escape
 from minibert.study.drawing import svg
 from minibert.study.fill_mask import Prediction
 
@@ -27,11 +26,6 @@ PAGE = """<!doctype html>
 {body}
 </html>
 """
-
-
-def escape(text: str) -> str:
-    """Escape text for HTML, and the characters that are unsafe to print."""
-    return escape_html(printable(text))
 
 
 def page(title: str, sections: Sequence[str]) -> str:

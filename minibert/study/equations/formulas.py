@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
 
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 SUPERSCRIPTS = str.maketrans("0123456789+-−⊤'", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻ᵀ′")
 NAMES = frozenset({"log", "exp", "max", "min", "erf", "tanh", "sin", "cos", "∑"})
 SPACED = frozenset("=≈↦∈≤≥<>+−,;")
@@ -17,14 +18,20 @@ def mathml(latex: str) -> str:
 
     Raises: ValueError for a command or a character that the converter does not support. It would appear unconverted.
     """
-    converted: str = convert(latex, display="block")
     try:
-        text = "".join(ElementTree.fromstring(converted).itertext())
-    except ElementTree.ParseError:
-        text = "&"  # the converter copies an ampersand unescaped, which is not valid XML
-    if "\\" in text or "&" in text:
+        converted: str = convert(latex, display="block")
+        tree = ElementTree.fromstring(converted)
+    except Exception as error:  # the converter has many exceptions, and it copies an ampersand, which is not valid XML
+        raise ValueError(f"cannot convert the formula to MathML: {latex!r}") from error
+    text = "".join(tree.itertext())
+    if "\\" in text or "&" in text or not all(map(_is_math, tree.iter())):
         raise ValueError(f"cannot convert the formula to MathML: {latex!r}")
     return converted
+
+
+def _is_math(element: ElementTree.Element) -> bool:
+    r"""Check for an element of MathML. The converter also copies other elements from \text, and makes links."""
+    return element.tag.startswith(f"{{{NAMESPACE}}}m") and "href" not in element.attrib
 
 
 def plain(latex: str) -> str:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from minibert import equations
+from minibert.display import Shown
 
 FIELDS = ("Eq", "Source", "Differs", "Steps", "Tests", "Lesson", "Args", "Returns", "Raises")
 REPOSITORY = Path(inspect.getfile(equations)).parents[2]
 
 
-@dataclass(frozen=True)
-class Equation:
-    """One equation and the function that computes it."""
+@dataclass(frozen=True, repr=False)
+class Equation(Shown):
+    """One equation and the function that computes it. A notebook shows it with its code and a worked example."""
 
     name: str
     purpose: str
@@ -36,6 +37,23 @@ class Equation:
     """Source code of the function without its decorators and docstring."""
     example: str
     """Code of the doctest, without prompts and output."""
+
+    def _text(self) -> str:
+        from minibert.study.equations.representation import equation_text
+
+        return equation_text(self)
+
+    def _repr_html_(self) -> str:
+        from minibert.study.equations.representation import equation_html
+
+        return equation_html(self)
+
+    @property
+    def summary(self) -> str:
+        """The name and the formula."""
+        from minibert.study.equations.formulas import plain
+
+        return f"{self.name}: {plain(self.formula)}"
 
 
 def registry() -> dict[str, Equation]:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from minibert.display import Shown
 from minibert.observe import Recording, similar_paths
 from minibert.trace import Leaf, Node, leaves
 
@@ -17,25 +18,25 @@ class Axis:
     name: str
     """Such as "queries"; see the legend in `minibert/__init__.py`."""
     size: int
-    labels: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = field(default=None, repr=False)
     """The token, class or piece of each entry; None for entries that have only a number."""
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+@dataclass(frozen=True, eq=False, repr=False)
+class Step(Shown):
     """One step: a recorded tensor, its formula, and the tensors that it was computed from."""
 
     path: str
     """Such as "layers.0.attention.scores"."""
-    output: Tensor = field(repr=False)
-    axes: tuple[Axis, ...] = field(repr=False)
+    output: Tensor
+    axes: tuple[Axis, ...]
     formula: str = ""
     """LaTeX, such as "S = \\frac{P}{\\sqrt{d_k}}"; empty if no docstring has one."""
     symbol: str = ""
     """The left side of the formula: the name of the step in the formulas of other steps."""
     explanation: str = ""
     """One sentence or two."""
-    expression: Node | None = field(default=None, repr=False)
+    expression: Node | None = None
     """The operations from the inputs to the output; None for a step that is not computed with tensors."""
     equation: str | None = None
     """The equation (`minibert equations NAME`) that computed the output, if one did."""
@@ -43,6 +44,23 @@ class Step:
     """File and line of the step in the code."""
     aliases: tuple[str, ...] = ()
     """Other paths of the same tensor."""
+
+    def _text(self) -> str:
+        from minibert.study.stepthrough.representation import step_text
+
+        return step_text(self)
+
+    def _repr_html_(self) -> str:
+        from minibert.study.stepthrough.representation import step_html
+
+        return step_html(self)
+
+    @property
+    def summary(self) -> str:
+        """The path, the formula and the axes in one line."""
+        from minibert.study.stepthrough.representation import step_line
+
+        return step_line(self)
 
     @property
     def name(self) -> str:
@@ -61,7 +79,7 @@ class Step:
         return () if self.expression is None else tuple(leaves(self.expression))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TextStep(Step):
     """A step from text to token ids. Each entry of `entries` belongs to the entry of `output` at the same place."""
 

@@ -60,9 +60,22 @@ def test_plain_formulas(latex: str, expected: str) -> None:
     assert plain(latex) == expected
 
 
-@pytest.mark.parametrize("latex", [r"\nosuchcommand{x}", r"\begin{aligned}a &= b\end{aligned}"])
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\nosuchcommand{x}",
+        r"\begin{aligned}a &= b\end{aligned}",
+        r"\text{<script>alert(1)</script>}",
+        r"\text{<b>x</b>}",
+        r"\href{javascript:alert(1)}{x}",
+        r"\left(x",
+        r"\frac",
+        "a^",
+        "",
+    ],
+)
 def test_a_formula_that_cannot_be_converted_is_refused(latex: str) -> None:
-    """An unknown command or an ampersand would appear unconverted in the page."""
+    """An unknown command, an ampersand or an element of HTML would appear unconverted in the page."""
     with pytest.raises(ValueError, match="cannot convert the formula"):
         mathml(latex)
 

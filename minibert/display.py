@@ -1,0 +1,136 @@
+"""Text and HTML of the objects that a notebook shows: tensors in a line, tables, and escaped text.
+
+An object shows itself with `__repr__` (text) and with `_repr_html_` (HTML). The HTML has no scripts, style sheets or links, so
+every notebook can show it. Colors are translucent, so that they suit light and dark backgrounds.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape as escape_html
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from minibert.printable import printable
+
+MAX_ROWS = 400
+"""Maximum number of rows of a table. Of a longer one, the first and the last rows are shown."""
+CELL, HEADING = "padding:1px 6px", "text-align:left;white-space:pre"
+"""Styles of all cells, and of headings. Spaces of a token are kept."""
+NUMBER = re.compile(r"-?(\d[\d.,e+-]*|inf)|nan")
+"""The text of a cell with a number, which is aligned to the right."""
+ItemT = TypeVar("ItemT")
+
+
+class Shown:
+    """An object whose text has many lines. Inside of a list, tuple or dictionary, IPython prints its `summary` only."""
+
+    @property
+    def summary(self) -> str:
+        """The object in one line of text."""
+        raise NotImplementedError
+
+    def _text(self) -> str:
+        """Return the object as text of several lines."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the text with IPython's pretty printer, whose stack has the objects that are being printed."""
+        printer.text(self._text() if len(printer.stack) <= 1 else self.summary)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table."""
+
+    text: str
+    color: str = ""
+    """Background color, as in CSS."""
+
+
+def escape(text: object) -> str:
+    """Escape text for HTML, and the characters that are unsafe to print."""
+    return escape_html(printable(text))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], caption: str = "") -> str:
+    """Return a table. The first cell of a row is its heading. Numbers are aligned to the right.
+
+    Args:
+        header: headings of the columns; empty for a table without them.
+        rows: text, or cells with a color. Text is isolated (`bdi`), so that right-to-left text does not move its neighbors.
+    """
+    head = f"<tr>{''.join(_heading(text, 'col') for text in header)}</tr>\n" if header else ""
+    first, omitted, last = first_and_last(rows, MAX_ROWS)
+    shown = [*first, *([[f"… {omitted} more"]] if omitted else []), *last]
+    body = "\n".join(f"<tr>{_heading(_cell(row[0]).text, 'row')}{''.join(map(_data, row[1:]))}</tr>" for row in shown)
+    title = f'<caption style="{CELL}">{escape(caption)}</caption>\n' if caption else ""
+    return f'<table style="border-collapse:collapse">\n{title}{head}{body}\n</table>'
+
+
+def _cell(content: str | Cell) -> Cell:
+    return content if isinstance(content, Cell) else Cell(content)
+
+
+def _heading(text: str, scope: str) -> str:
+    return f'<th scope="{scope}" style="{CELL};{HEADING}"><bdi>{escape(text)}</bdi></th>'
+
+
+def _data(content: str | Cell) -> str:
+    cell = _cell(content)
+    color = f";background:{cell.color}" if cell.color else ""
+    if NUMBER.fullmatch(cell.text):
+        return f'<td style="{CELL};text-align:right{color}">{cell.text}</td>'
+    return f'<td style="{CELL};text-align:left{color}"><bdi>{escape(cell.text)}</bdi></td>'
+
+
+def first_and_last(items: Sequence[ItemT], limit: int) -> tuple[Sequence[ItemT], int, Sequence[ItemT]]:
+    """Return the first items, the number of omitted ones, and the last items. Nothing is omitted of up to `limit` items."""
+    if len(items) <= limit:
+        return items, 0, []
+    half = limit // 2
+    return items[:half], len(items) - 2 * half, items[-half:]
+
+
+def number(value: float) -> str:
+    """Return a number as text, with four significant digits.
+
+    >>> number(0.123456), number(-2e-7), number(7)
+    ('0.1235', '-2e-07', '7')
+    """
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def shape(tensor: Tensor) -> str:
+    """Return the shape of a tensor as text, such as "2 × 3"; "number" for a tensor without axes.
+
+    >>> import torch
+    >>> shape(torch.zeros(2, 3))
+    '2 × 3'
+    """
+    return " × ".join(map(str, tensor.shape)) or "number"
+
+
+def data_type(tensor: Tensor) -> str:
+    """Return the data type of a tensor, such as "float32"."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def first_values(tensor: Tensor, count: int = 4) -> str:
+    """Return the first numbers of a tensor as text.
+
+    >>> import torch
+    >>> first_values(torch.arange(6).reshape(2, 3) / 2)
+    '0, 0.5, 1, …'
+    """
+    if tensor.is_meta:
+        return "not computed"
+    row = tensor.detach()
+    while row.ndim > 1 and len(row):
+        row = row[0]
+    values: list[Any] = row.reshape(-1)[:count].tolist()
+    return ", ".join([*map(number, values), *(["…"] if tensor.numel() > len(values) else [])])
