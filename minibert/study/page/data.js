@@ -1,0 +1,253 @@
+// The data that Python wrote into the page, and access to the recorded tensors.
+
+/**
+ * An operation, a leaf (a recorded tensor, a parameter or an input) or a constant.
+ * @typedef {number | Leaf | Operation} Tree
+ * @typedef {{leaf: string, kind: string, shape: number[]}} Leaf
+ * @typedef {{op: string, args: Tree[], shape: number[], dims?: number[], offset?: number, strides?: number[]}} Operation
+ *
+ * A MathML element: its name, its attributes, and its children or its text.
+ * @typedef {[string, Record<string, string>, (MathTree | string)[]]} MathTree
+ *
+ * `rows`: the page has only these rows of the tensor. A row is an index into all axes but the last, flattened.
+ * @typedef {{shape: number[], dtype: string, data: string, rows?: number[]}} TensorRecord
+ *
+ * `labels` is a key of `PageData.labels`, or null if the positions of the axis have no names.
+ * @typedef {{name: string, size: number, labels: string | null}} Axis
+ *
+ * @typedef {object} Step
+ * @property {string} path
+ * @property {string} name
+ * @property {string} group - Heading in the list of steps.
+ * @property {number | null} layer
+ * @property {string} symbol
+ * @property {string} explanation
+ * @property {number | null} formula - Index into `PageData.formulas`.
+ * @property {string | null} equation - Name in the registry of equations.
+ * @property {string | null} code - File and line.
+ * @property {Axis[]} axes
+ * @property {Tree | null} expression
+ * @property {string[]} inputs
+ * @property {string | null} omitted - Why the page has no numbers for this step.
+ * @property {string | null} failure - The error that ended the forward pass at this step.
+ * @property {{label: string, tensor: string} | null} other - A second tensor to compare with, such as a learner's own.
+ * @property {{name: string, message: string, tensor: string}[]} mistakes - The output that known mistakes would give.
+ *
+ * @typedef {object} PageData
+ * @property {string} title
+ * @property {string} text
+ * @property {[string, string][]} facts - What was run: names and values.
+ * @property {Record<string, string[]>} labels
+ * @property {Record<string, TensorRecord>} tensors
+ * @property {MathTree[]} formulas
+ * @property {Step[]} steps
+ * @property {string[]} overview - Paths of the attention weights.
+ * @property {{text: string, value: number, step: string, cell: [number, number]}[]} predictions
+ */
+
+const ARRAY_TYPES = { float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array };
+
+/**
+ * Decode base64 to numbers. The byte order is little-endian, as on every machine that runs a browser today.
+ * @param {string} base64
+ * @param {string} dtype
+ */
+function decode(base64, dtype) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) {
+    bytes[index] = text.charCodeAt(index);
+  }
+  return new ARRAY_TYPES[/** @type {keyof typeof ARRAY_TYPES} */ (dtype)](bytes.buffer);
+}
+
+/** A recorded tensor. Its last two axes are the rows and columns of a matrix; the other axes, flattened, are its slices. */
+class Tensor {
+  /** @param {TensorRecord} record */
+  constructor(record) {
+    this.record = record;
+    this.shape = record.shape;
+    this.columns = this.shape.at(-1) ?? 1;
+    this.rows = this.shape.at(-2) ?? 1;
+    this.slices = this.shape.slice(0, -2).reduce((product, size) => product * size, 1);
+    this.isBoolean = record.dtype === "bool";
+    /** @type {Map<number, number> | null} Position in `values` of each row, if the page has only some rows. */
+    this.rowPositions = record.rows ? new Map(record.rows.map((row, position) => [row, position])) : null;
+    /** @type {Float32Array | Float64Array | Int32Array | Uint8Array | null} */
+    this.decoded = null;
+    /** @type {Map<number, {largest: number, isSigned: boolean}>} */
+    this.ranges = new Map();
+  }
+
+  /** All numbers, in row-major order. They are decoded when they are first used. */
+  get values() {
+    this.decoded ??= decode(this.record.data, this.record.dtype);
+    return this.decoded;
+  }
+
+  /**
+   * Return the number at an index into the flattened tensor, or undefined if the page does not have it.
+   * @param {number} index
+   * @returns {number | undefined}
+   */
+  at(index) {
+    if (this.rowPositions === null) {
+      return this.values[index];
+    }
+    const position = this.rowPositions.get(Math.floor(index / this.columns));
+    return position === undefined ? undefined : this.values[position * this.columns + (index % this.columns)];
+  }
+
+  /**
+   * @param {number} slice
+   * @param {number} row
+   * @param {number} column
+   */
+  index(slice, row, column) {
+    return (slice * this.rows + row) * this.columns + column;
+  }
+
+  /**
+   * Return the indices along each axis of an index into the flattened tensor.
+   * @param {number} index
+   */
+  coordinates(index) {
+    return coordinates(index, this.shape);
+  }
+
+  /**
+   * The first row and slice that the page has.
+   * @returns {{slice: number, row: number}}
+   */
+  firstCell() {
+    const row = this.record.rows?.[0] ?? 0;
+    return { slice: Math.floor(row / this.rows), row: row % this.rows };
+  }
+
+  /**
+   * Return the largest finite magnitude in a slice and whether the slice has negative numbers. Heat colors use both.
+   * @param {number} slice
+   */
+  range(slice) {
+    let range = this.ranges.get(slice);
+    if (!range) {
+      range = { largest: 0, isSigned: false };
+      const [start, end] = [this.index(slice, 0, 0), this.index(slice + 1, 0, 0)];
+      const values = this.rowPositions ? this.values : this.values.subarray(start, end); // of some rows: one range for all
+      for (const value of values) {
+        const size = Math.abs(value);
+        if (size > range.largest && size < Number.POSITIVE_INFINITY) {
+          range.largest = size;
+        }
+        if (value < 0) {
+          range.isSigned = true;
+        }
+      }
+      this.ranges.set(slice, range);
+    }
+    return range;
+  }
+}
+
+/**
+ * Return the indices along each axis of an index into the flattened tensor.
+ * @param {number} index
+ * @param {number[]} shape
+ */
+function coordinates(index, shape) {
+  const result = new Array(shape.length);
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    result[axis] = index % shape[axis];
+    index = Math.floor(index / shape[axis]);
+  }
+  return result;
+}
+
+/** The steps, their tensors and the labels of their axes. */
+class Walk {
+  /** @param {PageData} data */
+  constructor(data) {
+    this.data = data;
+    this.steps = data.steps;
+    this.byPath = new Map(data.steps.map((step, position) => [step.path, position]));
+    /** @type {Map<string, Tensor | null>} */
+    this.tensors = new Map();
+    /** @type {Map<string, Step[]>} */
+    this.users = new Map();
+    for (const step of data.steps) {
+      for (const input of step.inputs) {
+        this.users.set(input, [...(this.users.get(input) ?? []), step]);
+      }
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @returns {Step | null}
+   */
+  step(path) {
+    return this.steps[this.byPath.get(path) ?? -1] ?? null;
+  }
+
+  /**
+   * Return a recorded tensor, a parameter or an input, or null if the page does not have it.
+   * @param {string} path
+   * @returns {Tensor | null}
+   */
+  tensor(path) {
+    let tensor = this.tensors.get(path);
+    if (tensor === undefined) {
+      const record = Object.hasOwn(this.data.tensors, path) ? this.data.tensors[path] : null;
+      tensor = record && new Tensor(record);
+      this.tensors.set(path, tensor);
+    }
+    return tensor;
+  }
+
+  /**
+   * Return one tensor minus another.
+   * @param {string} path
+   * @param {string} reference
+   * @returns {Tensor}
+   */
+  difference(path, reference) {
+    const name = `${path} − ${reference}`;
+    const [tensor, other] = [/** @type {Tensor} */ (this.tensor(path)), this.tensor(reference)];
+    const known = this.tensors.get(name) ?? new Tensor({ ...tensor.record, dtype: "float32" });
+    known.decoded ??= Float32Array.from(tensor.values, (value, index) => value - (other?.values[index] ?? Number.NaN));
+    this.tensors.set(name, known);
+    return known;
+  }
+
+  /**
+   * Return the axes of a tensor: of a step its named axes, of any other tensor axes without names.
+   * @param {string} path
+   * @returns {Axis[]}
+   */
+  axes(path) {
+    const shape = this.data.tensors[path]?.shape ?? [];
+    const axes = this.step(path)?.axes;
+    return axes?.length ? axes : shape.map((size) => ({ name: "", size, labels: null }));
+  }
+
+  /**
+   * Return the name of a position on an axis, such as a token, or an empty string.
+   * @param {Axis | undefined} axis
+   * @param {number} position
+   */
+  label(axis, position) {
+    return axis?.labels ? (this.data.labels[axis.labels]?.[position] ?? "") : "";
+  }
+
+  /**
+   * Return the same step in another layer, or null.
+   * @param {Step} step
+   * @param {number} difference
+   */
+  inOtherLayer(step, difference) {
+    if (step.layer === null) {
+      return null;
+    }
+    return this.step(step.path.replace(`.${step.layer}.`, `.${step.layer + difference}.`));
+  }
+}

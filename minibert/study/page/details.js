@@ -1,0 +1,268 @@
+// The right column: formula, calculation of the selected cell, and inputs.
+
+/**
+ * @typedef {object} Shown
+ * @property {Step} step
+ * @property {Tensor} tensor
+ * @property {number} slice
+ * @property {number} row
+ * @property {number} column
+ * @property {boolean} isHidden - The reader has not predicted the number yet.
+ * @property {boolean} isPinned
+ */
+
+class Details {
+  /**
+   * @param {Walk} walk
+   * @param {(path: string, slice: number, row: number, column: number) => string} address
+   */
+  constructor(walk, address) {
+    this.walk = walk;
+    this.address = address;
+    this.showsAllTerms = false;
+    /** @type {Map<string, {map: InputMap | null, cells: HTMLElement}>} */
+    this.inputs = new Map();
+    /** @type {Expression | null} */
+    this.expression = null;
+    /** @type {Shown | null} */
+    this.selection = null;
+    byId("terms").addEventListener("click", (event) => {
+      if (event.target instanceof HTMLButtonElement && this.selection) {
+        this.showsAllTerms = !this.showsAllTerms;
+        this.showTerms(this.selection);
+        byId("terms").querySelector("button")?.focus();
+      }
+    });
+  }
+
+  /**
+   * Show what belongs to a step: its explanation, formula, shape, inputs and users.
+   * @param {Step} step
+   */
+  showStep(step) {
+    this.expression = step.expression === null ? null : new Expression(step.expression, this.walk);
+    this.showsAllTerms = false;
+    setText(byId("explanation"), step.explanation);
+    const formula = step.formula === null ? null : this.walk.data.formulas[step.formula];
+    byId("formula").replaceChildren(...(formula ? [mathFromTree(formula)] : []));
+    setText(byId("shape"), [step.symbol, shapeText(step.axes)].filter(Boolean).join(": "));
+    setText(byId("code"), [step.equation && `equation ${step.equation}`, step.code].filter(Boolean).join(", "));
+    setText(byId("omitted"), step.failure ?? step.omitted ?? "");
+    byId("omitted").classList.toggle("failure", step.failure !== null);
+    this.inputs.clear();
+    byId("inputs").replaceChildren(...this.leaves(step).map((path) => this.input(path)));
+    const users = this.walk.users.get(step.path) ?? [];
+    byId("users").replaceChildren(...users.map((user) => element("li", {}, this.stepLink(user.path))));
+    byId("users-heading").hidden = users.length === 0;
+  }
+
+  /**
+   * Return the paths of all leaves of a step's expression, or its inputs.
+   * @param {Step} step
+   */
+  leaves(step) {
+    /** @type {Set<string>} */
+    const paths = new Set();
+    /** @param {Expression} expression */
+    function visit(expression) {
+      if (expression.leaf !== null) {
+        paths.add(expression.leaf);
+      }
+      expression.args.forEach(visit);
+    }
+    if (this.expression) {
+      visit(this.expression);
+    }
+    return paths.size > 0 ? [...paths] : step.inputs;
+  }
+
+  /**
+   * Return the list entry of an input: its name, its shape, the cells in use, and a heat map.
+   * @param {string} path
+   */
+  input(path) {
+    const tensor = this.walk.tensor(path);
+    const shape = element("span", { class: "shape" }, shapeText(this.walk.axes(path)));
+    const cells = element("p", { class: "cells" });
+    const map = tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
+    this.inputs.set(path, { map, cells });
+    return element("li", { "data-input": path }, this.stepLink(path), " ", shape, ...(map ? [map.root] : []), cells);
+  }
+
+  /**
+   * Return a link to a step, or the name of a parameter.
+   * @param {string} path
+   */
+  stepLink(path) {
+    const step = this.walk.step(path);
+    if (!step) {
+      return element("code", {}, path);
+    }
+    const { slice, row } = this.walk.tensor(path)?.firstCell() ?? { slice: 0, row: 0 };
+    return element("a", { href: this.address(path, slice, row, 0) }, step.path);
+  }
+
+  /**
+   * Show the calculation of a cell.
+   * @param {Shown} selection
+   */
+  showCell(selection) {
+    this.selection = selection;
+    const { step, tensor, slice, row, column, isHidden } = selection;
+    const [rowAxis, columnAxis] = matrixAxes(step.axes);
+    const place = [
+      sliceText(step.axes, slice),
+      positionText(this.walk, rowAxis, row),
+      positionText(this.walk, columnAxis, column),
+    ];
+    setText(byId("cell"), place.filter(Boolean).join(", "));
+    byId("pinned").hidden = !selection.isPinned;
+    const value = tensor.at(tensor.index(slice, row, column));
+    const result = byId("result");
+    setText(result, isHidden ? "?" : tensor.isBoolean && value !== undefined ? String(value !== 0) : exact(value));
+    setAttribute(result, "data-value", isHidden || value === undefined ? null : String(value));
+    this.showNumbers(selection);
+    this.showTerms(selection);
+    this.showInputs(selection);
+  }
+
+  /** @param {Shown} selection */
+  showNumbers({ tensor, slice, row, column, isHidden }) {
+    const numbers = byId("numbers");
+    const cell = tensor.index(slice, row, column);
+    const computed = this.expression?.value(cell);
+    setAttribute(
+      byId("result"),
+      "data-computed",
+      isHidden || computed === undefined || Number.isNaN(computed) ? null : String(computed),
+    );
+    if (!this.expression || this.expression.leaf !== null) {
+      numbers.replaceChildren();
+      return;
+    }
+    const isSource = this.expression.source(cell) !== null;
+    const expanded = substituted(this.expression, cell, true);
+    const reduced = this.expression.isContraction || isSource ? null : substituted(this.expression, cell, false);
+    const lines = reduced && reduced.textContent !== expanded.textContent ? [expanded, reduced] : [expanded];
+    const hidesReduced = isHidden && lines.length > 1 && lines[1].localName === "mn";
+    const shown = isHidden && isSource ? [] : hidesReduced ? lines.slice(0, 1) : lines;
+    numbers.replaceChildren(...shown.map((line) => element("div", {}, displayed(line))));
+  }
+
+  /** @param {Shown} selection */
+  showTerms({ tensor, slice, row, column, isHidden }) {
+    const cell = tensor.index(slice, row, column);
+    const contractions = this.expression ? contractionsOf(this.expression, cell) : [];
+    const tables = contractions.map((contraction) =>
+      termTable(this.walk, contraction, this.showsAllTerms, isHidden, this.address),
+    );
+    byId("terms").replaceChildren(...tables);
+  }
+
+  /** @param {Shown} selection */
+  showInputs({ tensor, slice, row, column }) {
+    const cell = tensor.index(slice, row, column);
+    const boxes = this.expression ? boxesOf(this.expression, cell) : new Map();
+    for (const [path, { map, cells }] of this.inputs) {
+      const own = boxes.get(path) ?? [];
+      const axes = this.walk.axes(path);
+      const links = own.map((/** @type {{low: number[], high: number[]}} */ box) => this.cellsLink(path, axes, box));
+      cells.replaceChildren(...links);
+      map?.show(own);
+    }
+  }
+
+  /**
+   * Return the name of a box of cells, as a link to the step that computed them.
+   * @param {string} path
+   * @param {Axis[]} axes
+   * @param {{low: number[], high: number[]}} box
+   */
+  cellsLink(path, axes, box) {
+    const parts = axes.map((axis, n) => {
+      if (axis.size === 1) {
+        return "";
+      }
+      const name = box.low[n] === box.high[n] ? singular(axis.name) : axis.name;
+      const range = box.low[n] === box.high[n] ? `${box.low[n]}` : `${box.low[n]}–${box.high[n]}`;
+      const label = box.low[n] === box.high[n] ? this.walk.label(axis, box.low[n]) : "";
+      return [name, range, label].filter(Boolean).join(" ");
+    });
+    const text = parts.filter(Boolean).join(", ") || "the number";
+    const missing = this.walk.tensor(path)?.at(indexOf(box.low, axes)) === undefined ? " (not in this page)" : "";
+    const { slice, row, column } = matrixCell(box.low, axes);
+    return this.walk.step(path)
+      ? element("a", { href: this.address(path, slice, row, column) }, text)
+      : element("span", {}, text + missing);
+  }
+}
+
+/**
+ * Return the line "= …" of a calculation.
+ * @param {Element} line
+ */
+function displayed(line) {
+  const formula = math("math", math("mo", "="), line);
+  setAttributes(formula, { displaystyle: "true" });
+  return formula;
+}
+
+/**
+ * Return the axes of the rows and of the columns.
+ * @param {Axis[]} axes
+ * @returns {[Axis | undefined, Axis | undefined]}
+ */
+function matrixAxes(axes) {
+  return [axes.at(-2), axes.at(-1)];
+}
+
+/**
+ * Return the index into the flattened tensor.
+ * @param {number[]} at
+ * @param {Axis[]} axes
+ */
+function indexOf(at, axes) {
+  return axes.reduce((index, axis, n) => index * axis.size + at[n], 0);
+}
+
+/**
+ * Return the slice, row and column of a cell.
+ * @param {number[]} at
+ * @param {Axis[]} axes
+ */
+function matrixCell(at, axes) {
+  return { slice: indexOf(at.slice(0, -2), axes.slice(0, -2)), row: at.at(-2) ?? 0, column: at.at(-1) ?? 0 };
+}
+
+/** A small heat map of an input, with frames around the cells that were used. */
+class InputMap {
+  /** @param {Tensor} tensor */
+  constructor(tensor) {
+    this.tensor = tensor;
+    this.slice = -1;
+    this.canvas = element("canvas");
+    this.root = element("div", { class: "map", "aria-hidden": "true" }, this.canvas);
+    this.root.style.setProperty("--ratio", String(Math.min(Math.max(tensor.columns / tensor.rows, 1), 16)));
+  }
+
+  /** @param {{low: number[], high: number[]}[]} boxes */
+  show(boxes) {
+    const { shape, rows, columns } = this.tensor;
+    const axes = shape.map((size) => ({ name: "", size, labels: null }));
+    const slice = boxes.length > 0 ? matrixCell(boxes[0].low, axes).slice : 0;
+    if (slice !== this.slice) {
+      this.slice = slice;
+      window.setTimeout(() => paint(this.canvas, this.tensor, slice)); // after the numbers: painting takes longer
+    }
+    const frames = boxes.map(({ low, high }) => {
+      const [start, end] = [matrixCell(low, axes), matrixCell(high, axes)];
+      const frame = element("div", { class: "frame" });
+      frame.style.setProperty("--top", String(start.row / rows));
+      frame.style.setProperty("--left", String(start.column / columns));
+      frame.style.setProperty("--height", String((end.row - start.row + 1) / rows));
+      frame.style.setProperty("--width", String((end.column - start.column + 1) / columns));
+      return frame;
+    });
+    this.root.replaceChildren(this.canvas, ...frames);
+  }
+}

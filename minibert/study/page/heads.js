@@ -1,0 +1,100 @@
+// The overview: the attention weights of every head of every layer as small heat maps.
+
+class Heads {
+  /**
+   * @param {HTMLElement} container
+   * @param {Walk} walk
+   * @param {(path: string, slice: number) => string} address
+   */
+  constructor(container, walk, address) {
+    this.container = container;
+    this.walk = walk;
+    this.address = address;
+    this.isDrawn = false;
+  }
+
+  /** Draw the heat maps, once. */
+  show() {
+    if (this.isDrawn) {
+      return;
+    }
+    this.isDrawn = true;
+    for (const path of this.walk.data.overview) {
+      const step = this.walk.step(path);
+      const tensor = this.walk.tensor(path);
+      if (step && tensor) {
+        const maps = Array.from({ length: tensor.slices }, (_, slice) => element("li", {}, this.map(step, tensor, slice)));
+        this.container.append(element("h3", {}, `${step.group}: ${step.name}`), element("ul", { class: "heads" }, ...maps));
+      }
+    }
+  }
+
+  /**
+   * @param {Step} step
+   * @param {Tensor} tensor
+   * @param {number} slice
+   */
+  map(step, tensor, slice) {
+    const canvas = element("canvas", { "aria-hidden": "true" });
+    paint(canvas, tensor, slice);
+    const name = sliceText(step.axes, slice);
+    const text = element("span", { class: "visually-hidden" }, `. ${this.strongest(step, tensor, slice)}`);
+    return element(
+      "a",
+      { href: this.address(step.path, slice), "data-step": step.path, "data-slice": slice },
+      canvas,
+      name,
+      text,
+    );
+  }
+
+  /**
+   * Describe a heat map in words: its largest number, outside the diagonal where possible.
+   * @param {Step} step
+   * @param {Tensor} tensor
+   * @param {number} slice
+   */
+  strongest(step, tensor, slice) {
+    let best = { row: 0, column: 0, value: Number.NEGATIVE_INFINITY };
+    for (let row = 0; row < tensor.rows; row++) {
+      for (let column = 0; column < tensor.columns; column++) {
+        const value = tensor.at(tensor.index(slice, row, column)) ?? Number.NEGATIVE_INFINITY;
+        if ((row !== column || tensor.rows === 1) && value > best.value) {
+          best = { row, column, value };
+        }
+      }
+    }
+    const [rowAxis, columnAxis] = step.axes.slice(-2);
+    return `Largest number outside the diagonal: ${short(best.value)}, from ${positionText(this.walk, rowAxis, best.row)} to ${positionText(this.walk, columnAxis, best.column)}`;
+  }
+}
+
+/**
+ * Return the position on the axes in front of the matrix as text, such as "head 3".
+ * @param {Axis[]} axes
+ * @param {number} slice
+ */
+function sliceText(axes, slice) {
+  const leading = axes.slice(0, -2);
+  const at = coordinates(
+    slice,
+    leading.map((axis) => axis.size),
+  );
+  const parts = leading.map((axis, n) => (axis.size > 1 ? `${singular(axis.name)} ${at[n]}` : ""));
+  return parts.filter(Boolean).join(", ");
+}
+
+/**
+ * Return a position on an axis as text, such as "key 3 cat".
+ * @param {Walk} walk
+ * @param {Axis | undefined} axis
+ * @param {number} position
+ */
+function positionText(walk, axis, position) {
+  return [singular(axis?.name ?? ""), position, walk.label(axis, position)].filter((part) => part !== "").join(" ");
+}
+
+/** @param {string} name */
+function singular(name) {
+  return name.replace(/ies$/, "y").replace(/([^s])s$/, "$1");
+}

@@ -1,0 +1,61 @@
+// The list of steps, in groups.
+
+class StepList {
+  /**
+   * @param {HTMLElement} container
+   * @param {Walk} walk
+   * @param {(step: Step) => string} address - Hash of the address of a step.
+   */
+  constructor(container, walk, address) {
+    this.address = address;
+    /** @type {Map<string, {link: HTMLAnchorElement, group: HTMLDetailsElement}>} */
+    this.entries = new Map();
+    /** @type {HTMLAnchorElement | null} */
+    this.current = null;
+    /** @type {Map<string, HTMLDetailsElement>} */
+    const groups = new Map();
+    for (const step of walk.steps) {
+      const group = groups.get(step.group) ?? element("details", {}, element("summary", {}, step.group), element("ol"));
+      groups.set(step.group, group);
+      const link = this.link(step);
+      group.lastElementChild?.append(element("li", {}, link));
+      this.entries.set(step.path, { link, group });
+    }
+    container.append(...groups.values());
+  }
+
+  /** @param {Step} step */
+  link(step) {
+    const symbol = element("span", { class: "symbol" }, step.symbol);
+    const failure = element("strong", { class: "failure" }, step.failure ? "failed" : "");
+    return element("a", { href: this.address(step), "data-step": step.path }, step.name, " ", symbol, " ", failure);
+  }
+
+  /**
+   * Mark a step as the current one and make it visible in the list.
+   * @param {Step} step
+   */
+  show(step) {
+    const entry = this.entries.get(step.path);
+    if (!entry || entry.link === this.current) {
+      return;
+    }
+    this.current?.removeAttribute("aria-current");
+    entry.link.setAttribute("aria-current", "step");
+    entry.group.open = true;
+    this.current = entry.link;
+    window.requestAnimationFrame(() => reveal(entry.link));
+  }
+}
+
+/**
+ * Scroll the list, and not the page, until a link is visible.
+ * @param {HTMLElement} link
+ */
+function reveal(link) {
+  const list = /** @type {HTMLElement} */ (link.closest("nav"));
+  const [inner, outer] = [link.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (inner.top < outer.top || inner.bottom > outer.bottom) {
+    list.scrollTop += inner.top - outer.top - outer.height / 3;
+  }
+}
