@@ -15,6 +15,7 @@ const ELEMENTWISE = {
   exp: Math.exp,
   log: Math.log,
   sqrt: Math.sqrt,
+  rsqrt: (a) => 1 / Math.sqrt(a),
   square: (a) => a * a,
   abs: Math.abs,
   tanh: Math.tanh,
@@ -22,13 +23,15 @@ const ELEMENTWISE = {
   cos: Math.cos,
   erf,
   sigmoid: (a) => 1 / (1 + Math.exp(-a)),
+  silu: (a) => a / (1 + Math.exp(-a)),
   relu: (a) => Math.max(a, 0),
-  invert: (a) => (a ? 0 : 1),
+  maximum: Math.max,
   where: (condition, a, b) => (condition ? a : b),
   masked_fill: (a, mask, fill) => (mask ? fill : a),
 };
 
 const REDUCTIONS = new Set(["sum", "mean", "amax"]);
+const VIEWS = new Set(["view", "rows", "reshape", "embedding"]);
 const PRODUCTS = new Set(["matmul", "linear"]);
 
 /**
@@ -115,12 +118,22 @@ class Expression {
     this.strides = [];
     /** @type {number} */
     this.offset = 0;
+    /** @type {number[]} Of the operation "rows": the cell that each row begins with. */
+    this.starts = [];
+    /** @type {number} Of the operation "stack": the size of what is stacked, behind the new axis. */
+    this.inner = 1;
+    /** @type {boolean[]} Whether each argument of an elementwise function has the shape of the result. */
+    this.sameShape = [];
+    /** @type {(...values: number[]) => number} */
+    this.compute = () => Number.NaN;
+    /** @type {{cell: number, values: Float64Array} | null} */
+    this.lastTerms = null;
     /** @type {number} Number of terms of a contraction. */
     this.terms = 0;
     /** @type {number[]} Distance between the cells of one term and the next, for each argument. */
     this.termStrides = [];
-    if (typeof tree === "number") {
-      this.constant = tree;
+    if (typeof tree !== "object") {
+      this.constant = Number(tree);
     } else if ("leaf" in tree) {
       this.leaf = tree.leaf;
       this.kind = tree.kind;
@@ -143,17 +156,13 @@ class Expression {
     if (this.op === "view") {
       this.offset = tree.offset ?? 0;
       this.strides = [tree.strides ?? []];
+    } else if (this.op === "rows") {
+      this.starts = tree.starts ?? [];
+      this.strides = [tree.strides ?? []];
+    } else if (this.op === "stack") {
+      this.inner = this.shape.slice((tree.axis ?? 0) + 1).reduce((product, size) => product * size, 1);
     } else if (REDUCTIONS.has(this.op)) {
-      const dims = new Set(tree.dims);
-      const strides = stridesOf(first.shape);
-      const keepsAxes = this.shape.length === first.shape.length;
-      const kept = strides
-        .map((stride, axis) => (dims.has(axis) ? 0 : stride))
-        .filter((_, axis) => keepsAxes || !dims.has(axis));
-      const reduced = [...dims];
-      this.strides = [kept];
-      this.terms = reduced.reduce((product, axis) => product * first.shape[axis], 1);
-      this.termStrides = [Math.min(...reduced.map((axis) => strides[axis]))]; // reduced axes are neighbors
+      this.connectReduction(tree.axis ?? null, tree.keepdim ?? false);
     } else if (this.op === "matmul") {
       const [rows, columns] = [this.shape.length - 2, this.shape.length - 1];
       const [left, right] = this.args.map((arg) => stridesOf(arg.shape));
@@ -180,6 +189,29 @@ class Expression {
       this.strides = [this.shape.map(() => 0), [...ids, 0]];
     } else {
       this.strides = this.args.map((arg) => broadcastStrides(arg.shape, this.shape));
+      this.sameShape = this.args.map((arg) => arg.shape.join() === this.shape.join());
+      this.compute = ELEMENTWISE[this.op] ?? (() => Number.NaN);
+    }
+  }
+
+  /**
+   * @param {number | null} reduced - The axis; null for all axes.
+   * @param {boolean} keepsAxis
+   */
+  connectReduction(reduced, keepsAxis) {
+    const { shape } = this.args[0];
+    const strides = stridesOf(shape);
+    if (reduced === null) {
+      this.terms = shape.reduce((product, size) => product * size, 1);
+      this.termStrides = [1];
+      this.strides = [this.shape.map(() => 0)];
+      return;
+    }
+    this.terms = shape[reduced];
+    this.termStrides = [strides[reduced]];
+    this.strides = [strides.map((stride, axis) => (axis === reduced ? 0 : stride))];
+    if (!keepsAxis) {
+      this.strides[0].splice(reduced, 1);
     }
   }
 
@@ -195,6 +227,13 @@ class Expression {
    */
   cellOf(position, cell) {
     if (this.op === "reshape") {
+      return cell;
+    }
+    if (this.op === "rows") {
+      const width = this.shape.at(-1) ?? 1;
+      return this.starts[Math.floor(cell / width)] + (cell % width) * this.strides[0][0];
+    }
+    if (this.sameShape[position]) {
       return cell;
     }
     const projected = this.offset + project(cell, this.shape, this.strides[position]);
@@ -225,15 +264,18 @@ class Expression {
       }
       return value;
     }
-    if (this.op === "view" || this.op === "reshape" || this.op === "embedding") {
+    if (VIEWS.has(this.op)) {
       return this.args[0].value(this.cellOf(0, cell));
     }
     if (this.op === "stack") {
       const { arg, argCell } = this.stacked(cell);
       return arg.value(argCell);
     }
-    const compute = ELEMENTWISE[this.op];
-    return compute ? compute(...this.args.map((arg, position) => arg.value(this.cellOf(position, cell)))) : Number.NaN;
+    const { args, compute } = this;
+    if (args.length === 2) {
+      return compute(args[0].value(this.cellOf(0, cell)), args[1].value(this.cellOf(1, cell)));
+    }
+    return compute(...args.map((arg, position) => arg.value(this.cellOf(position, cell))));
   }
 
   /**
@@ -243,8 +285,7 @@ class Expression {
   contract(cell) {
     const maximum = this.op === "amax";
     let total = maximum ? Number.NEGATIVE_INFINITY : 0;
-    for (let term = 0; term < this.terms; term++) {
-      const value = this.term(cell, term);
+    for (const value of this.termValues(cell)) {
       total = maximum ? Math.max(total, value) : total + value;
     }
     if (this.op === "mean") {
@@ -267,20 +308,33 @@ class Expression {
   }
 
   /**
+   * Return the terms of a contraction. Those of the last cell are kept: its table needs them again.
    * @param {number} cell
-   * @param {number} term
    */
-  term(cell, term) {
-    return this.termCells(cell, term).reduce((product, argCell, position) => product * this.args[position].value(argCell), 1);
+  termValues(cell) {
+    if (this.lastTerms?.cell !== cell) {
+      const values = new Float64Array(this.terms);
+      const [first, second] = this.args;
+      const [start, other] = this.termCells(cell, 0);
+      const [step, otherStep] = this.termStrides;
+      const isProduct = PRODUCTS.has(this.op);
+      for (let term = 0; term < this.terms; term++) {
+        const value = first.value(start + term * step);
+        values[term] = isProduct ? value * second.value(other + term * otherStep) : value;
+      }
+      this.lastTerms = { cell, values };
+    }
+    return this.lastTerms.values;
   }
 
   /**
-   * Return the argument of `stack` that a cell comes from. `stack` joins tensors along a new last axis.
+   * Return the argument of `stack` that a cell comes from. `stack` joins tensors along a new axis.
    * @param {number} cell
    */
   stacked(cell) {
     const count = this.args.length;
-    return { arg: this.args[cell % count], argCell: Math.floor(cell / count) };
+    const outer = Math.floor(cell / (this.inner * count));
+    return { arg: this.args[Math.floor(cell / this.inner) % count], argCell: outer * this.inner + (cell % this.inner) };
   }
 
   /**
@@ -296,9 +350,19 @@ class Expression {
       const { arg, argCell } = this.stacked(cell);
       return arg.source(argCell);
     }
-    return this.op === "view" || this.op === "reshape" || this.op === "embedding"
-      ? this.args[0].source(this.cellOf(0, cell))
-      : null;
+    return VIEWS.has(this.op) ? this.args[0].source(this.cellOf(0, cell)) : null;
+  }
+
+  /**
+   * Return whether the page has the numbers that a cell is computed from.
+   * @param {number} cell
+   */
+  isComplete(cell) {
+    let isComplete = true;
+    this.visitLeaves(cell, (leaf, leafCell) => {
+      isComplete &&= leaf.tensor?.at(leafCell) !== undefined;
+    });
+    return isComplete;
   }
 
   /**

@@ -1,16 +1,19 @@
 // The data that Python wrote into the page, and access to the recorded tensors.
 
 /**
- * An operation, a leaf (a recorded tensor, a parameter or an input) or a constant.
- * @typedef {number | Leaf | Operation} Tree
+ * An operation, a leaf (a recorded tensor, a parameter or an input) or a constant. "Infinity", "-Infinity" and "NaN" are text.
+ * See expressions.py.
+ * @typedef {number | string | Leaf | Operation} Tree
  * @typedef {{leaf: string, kind: string, shape: number[]}} Leaf
- * @typedef {{op: string, args: Tree[], shape: number[], dims?: number[], offset?: number, strides?: number[]}} Operation
+ * @typedef {{op: string, args: Tree[], shape: number[], axis?: number | null, keepdim?: boolean, offset?: number,
+ *   starts?: number[], strides?: number[]}} Operation
  *
  * A MathML element: its name, its attributes, and its children or its text.
  * @typedef {[string, Record<string, string>, (MathTree | string)[]]} MathTree
  *
- * `rows`: the page has only these rows of the tensor. A row is an index into all axes but the last, flattened.
- * @typedef {{shape: number[], dtype: string, data: string, rows?: number[]}} TensorRecord
+ * `rows`: the page has only these rows of the tensor. A row is an index into all axes but the last, flattened; the rows of a
+ * vector are its numbers. `data` is null for a view of an earlier step: its expression has the numbers.
+ * @typedef {{shape: number[], dtype: string, data: string | null, rows?: number[]}} TensorRecord
  *
  * `labels` is a key of `PageData.labels`, or null if the positions of the axis have no names.
  * @typedef {{name: string, size: number, labels: string | null}} Axis
@@ -28,6 +31,8 @@
  * @property {Axis[]} axes
  * @property {Tree | null} expression
  * @property {string[]} inputs
+ * @property {{step: string, ranges: [number, number][]} | null} sources - Of a text: for each entry, the entries of the step
+ *   before that it was made from.
  * @property {string | null} omitted - Why the page has no numbers for this step.
  * @property {string | null} failure - The error that ended the forward pass at this step.
  * @property {{label: string, tensor: string} | null} other - A second tensor to compare with, such as a learner's own.
@@ -42,7 +47,10 @@
  * @property {MathTree[]} formulas
  * @property {Step[]} steps
  * @property {string[]} overview - Paths of the attention weights.
- * @property {{text: string, value: number, step: string, cell: [number, number]}[]} predictions
+ * @property {Prediction[]} predictions
+ *
+ * The best entries of one row of probabilities. `label` is the token of the row.
+ * @typedef {{step: string, name: string, label: string, best: {text: string, value: number, cell: [number, number]}[]}} Prediction
  */
 
 const ARRAY_TYPES = { float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array };
@@ -73,16 +81,30 @@ class Tensor {
     this.isBoolean = record.dtype === "bool";
     /** @type {Map<number, number> | null} Position in `values` of each row, if the page has only some rows. */
     this.rowPositions = record.rows ? new Map(record.rows.map((row, position) => [row, position])) : null;
+    /** @type {Expression | null} */
+    this.view = null;
     /** @type {Float32Array | Float64Array | Int32Array | Uint8Array | null} */
     this.decoded = null;
     /** @type {Map<number, {largest: number, isSigned: boolean}>} */
     this.ranges = new Map();
   }
 
-  /** All numbers, in row-major order. They are decoded when they are first used. */
+  /** All numbers that the page has, in row-major order. They are decoded when they are first used. */
   get values() {
-    this.decoded ??= decode(this.record.data, this.record.dtype);
+    this.decoded ??= this.record.data === null ? this.viewedValues() : decode(this.record.data, this.record.dtype);
     return this.decoded;
+  }
+
+  /** The numbers of a view of another tensor. */
+  viewedValues() {
+    const rows = this.record.rows ?? Array.from({ length: this.slices * this.rows }, (_, row) => row);
+    const values = new Float64Array(rows.length * this.columns);
+    rows.forEach((row, position) => {
+      for (let column = 0; column < this.columns; column++) {
+        values[position * this.columns + column] = this.view?.value(row * this.columns + column) ?? Number.NaN;
+      }
+    });
+    return values;
   }
 
   /**
@@ -94,8 +116,9 @@ class Tensor {
     if (this.rowPositions === null) {
       return this.values[index];
     }
-    const position = this.rowPositions.get(Math.floor(index / this.columns));
-    return position === undefined ? undefined : this.values[position * this.columns + (index % this.columns)];
+    const width = this.shape.length === 1 ? 1 : this.columns;
+    const position = this.rowPositions.get(Math.floor(index / width));
+    return position === undefined ? undefined : this.values[position * width + (index % width)];
   }
 
   /**
@@ -175,7 +198,7 @@ class Walk {
     /** @type {Map<string, Step[]>} */
     this.users = new Map();
     for (const step of data.steps) {
-      for (const input of step.inputs) {
+      for (const input of step.sources ? [step.sources.step] : step.inputs) {
         this.users.set(input, [...(this.users.get(input) ?? []), step]);
       }
     }
@@ -200,6 +223,10 @@ class Walk {
       const record = Object.hasOwn(this.data.tensors, path) ? this.data.tensors[path] : null;
       tensor = record && new Tensor(record);
       this.tensors.set(path, tensor);
+      const expression = tensor?.record.data === null ? this.step(path)?.expression : null;
+      if (tensor && expression) {
+        tensor.view = new Expression(expression, this);
+      }
     }
     return tensor;
   }

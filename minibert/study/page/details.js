@@ -47,10 +47,10 @@ class Details {
     byId("formula").replaceChildren(...(formula ? [mathFromTree(formula)] : []));
     setText(byId("shape"), [step.symbol, shapeText(step.axes)].filter(Boolean).join(": "));
     setText(byId("code"), [step.equation && `equation ${step.equation}`, step.code].filter(Boolean).join(", "));
-    setText(byId("omitted"), step.failure ?? step.omitted ?? "");
+    byId("omitted").replaceChildren(step.failure ?? step.omitted ?? "");
     byId("omitted").classList.toggle("failure", step.failure !== null);
     this.inputs.clear();
-    byId("inputs").replaceChildren(...this.leaves(step).map((path) => this.input(path)));
+    byId("inputs").replaceChildren(...this.leaves(step).map((path) => this.input(step, path)));
     const users = this.walk.users.get(step.path) ?? [];
     byId("users").replaceChildren(...users.map((user) => element("li", {}, this.stepLink(user.path))));
     byId("users-heading").hidden = users.length === 0;
@@ -73,18 +73,20 @@ class Details {
     if (this.expression) {
       visit(this.expression);
     }
-    return paths.size > 0 ? [...paths] : step.inputs;
+    return paths.size > 0 ? [...paths] : step.sources ? [step.sources.step] : step.inputs;
   }
 
   /**
    * Return the list entry of an input: its name, its shape, the cells in use, and a heat map.
+   * @param {Step} step
    * @param {string} path
    */
-  input(path) {
+  input(step, path) {
     const tensor = this.walk.tensor(path);
     const shape = element("span", { class: "shape" }, shapeText(this.walk.axes(path)));
     const cells = element("p", { class: "cells" });
-    const map = tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
+    const isCalculated = this.walk.tensor(step.path) !== null;
+    const map = isCalculated && tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
     this.inputs.set(path, { map, cells });
     return element("li", { "data-input": path }, this.stepLink(path), " ", shape, ...(map ? [map.root] : []), cells);
   }
@@ -121,9 +123,35 @@ class Details {
     const result = byId("result");
     setText(result, isHidden ? "?" : tensor.isBoolean && value !== undefined ? String(value !== 0) : exact(value));
     setAttribute(result, "data-value", isHidden || value === undefined ? null : String(value));
-    this.showNumbers(selection);
-    this.showTerms(selection);
+    const isComplete = this.expression?.isComplete(tensor.index(slice, row, column)) ?? false;
+    byId("numbers").hidden = !isComplete;
+    byId("terms").hidden = !isComplete;
+    if (isComplete) {
+      this.showNumbers(selection);
+      this.showTerms(selection);
+    }
+    if (this.expression) {
+      byId("omitted").replaceChildren(...(isComplete ? [] : this.missing(selection)));
+    }
     this.showInputs(selection);
+  }
+
+  /**
+   * Say that the page does not have all numbers that a cell was computed from, with a link to a cell of which it has them.
+   * @param {Shown} selection
+   */
+  missing({ step, tensor, slice, row, column }) {
+    const text = "The page does not have all numbers that this one was computed from, to stay small.";
+    const distances = Array.from({ length: tensor.columns }, (_, n) => n);
+    const columns = distances.flatMap((distance) => [column - distance, column + distance]);
+    const nearest = columns.find(
+      (other) => other >= 0 && other < tensor.columns && this.expression?.isComplete(tensor.index(slice, row, other)),
+    );
+    if (nearest === undefined) {
+      return [text];
+    }
+    const link = element("a", { href: this.address(step.path, slice, row, nearest) }, `column ${nearest}`);
+    return [`${text} It has those of `, link, "."];
   }
 
   /** @param {Shown} selection */
@@ -160,9 +188,9 @@ class Details {
   }
 
   /** @param {Shown} selection */
-  showInputs({ tensor, slice, row, column }) {
+  showInputs({ step, tensor, slice, row, column }) {
     const cell = tensor.index(slice, row, column);
-    const boxes = this.expression ? boxesOf(this.expression, cell) : new Map();
+    const boxes = this.expression ? boxesOf(this.expression, cell) : rangeBoxes(step, column);
     for (const [path, { map, cells }] of this.inputs) {
       const own = boxes.get(path) ?? [];
       const axes = this.walk.axes(path);
@@ -195,6 +223,17 @@ class Details {
       ? element("a", { href: this.address(path, slice, row, column) }, text)
       : element("span", {}, text + missing);
   }
+}
+
+/**
+ * Return the cells of the step before that an entry of a text was made from.
+ * @param {Step} step
+ * @param {number} entry
+ * @returns {Map<string, {low: number[], high: number[]}[]>}
+ */
+function rangeBoxes(step, entry) {
+  const [start, end] = step.sources?.ranges[entry] ?? [0, 0];
+  return step.sources && end > start ? new Map([[step.sources.step, [{ low: [start], high: [end - 1] }]]]) : new Map();
 }
 
 /**
@@ -232,37 +271,4 @@ function indexOf(at, axes) {
  */
 function matrixCell(at, axes) {
   return { slice: indexOf(at.slice(0, -2), axes.slice(0, -2)), row: at.at(-2) ?? 0, column: at.at(-1) ?? 0 };
-}
-
-/** A small heat map of an input, with frames around the cells that were used. */
-class InputMap {
-  /** @param {Tensor} tensor */
-  constructor(tensor) {
-    this.tensor = tensor;
-    this.slice = -1;
-    this.canvas = element("canvas");
-    this.root = element("div", { class: "map", "aria-hidden": "true" }, this.canvas);
-    this.root.style.setProperty("--ratio", String(Math.min(Math.max(tensor.columns / tensor.rows, 1), 16)));
-  }
-
-  /** @param {{low: number[], high: number[]}[]} boxes */
-  show(boxes) {
-    const { shape, rows, columns } = this.tensor;
-    const axes = shape.map((size) => ({ name: "", size, labels: null }));
-    const slice = boxes.length > 0 ? matrixCell(boxes[0].low, axes).slice : 0;
-    if (slice !== this.slice) {
-      this.slice = slice;
-      window.setTimeout(() => paint(this.canvas, this.tensor, slice)); // after the numbers: painting takes longer
-    }
-    const frames = boxes.map(({ low, high }) => {
-      const [start, end] = [matrixCell(low, axes), matrixCell(high, axes)];
-      const frame = element("div", { class: "frame" });
-      frame.style.setProperty("--top", String(start.row / rows));
-      frame.style.setProperty("--left", String(start.column / columns));
-      frame.style.setProperty("--height", String((end.row - start.row + 1) / rows));
-      frame.style.setProperty("--width", String((end.column - start.column + 1) / columns));
-      return frame;
-    });
-    this.root.replaceChildren(this.canvas, ...frames);
-  }
 }

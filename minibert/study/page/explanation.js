@@ -1,32 +1,36 @@
 // The calculation of one cell: its formula with numbers, the terms of its sums, and the cells it was computed from.
 
 const SHOWN_TERMS = 12;
-const PRECEDENCE = { add: 1, sub: 1, mul: 2, neg: 2, div: 4, pow: 3, square: 3 };
-const OPERATORS = { add: "+", sub: MINUS, mul: "·" };
+const PRECEDENCE = { negative: 0, add: 1, mul: 2, pow: 3 };
 
 /**
  * @typedef {{leaf: Expression, cell: number}} Source
- * @typedef {{position: number, factors: {value: number, source: Source | null}[], value: number}} Term
- * @typedef {{node: Expression, cell: number, terms: Term[]}} Contraction
+ * @typedef {{node: Expression, cell: number}} Contraction
  */
 
 /**
- * Return the terms of a contraction, the largest first.
+ * Return the positions of the terms with the largest magnitude (of a maximum: the largest terms), the largest first.
  * @param {Expression} node
  * @param {number} cell
- * @returns {Term[]}
+ * @param {number} count
  */
-function sortedTerms(node, cell) {
-  const isMaximum = node.op === "amax";
-  const values = Array.from({ length: node.terms }, (_, position) => ({ position, value: node.term(cell, position) }));
-  values.sort(isMaximum ? (a, b) => b.value - a.value : (a, b) => Math.abs(b.value) - Math.abs(a.value));
-  return values.map(({ position, value }) => ({
-    position,
-    value,
-    get factors() {
-      return factorsOf(node, cell, position);
-    },
-  }));
+function largestTerms(node, cell, count) {
+  const values = node.termValues(cell);
+  const size = node.op === "amax" ? (/** @type {number} */ n) => values[n] : (/** @type {number} */ n) => Math.abs(values[n]);
+  if (count >= values.length) {
+    return Array.from(values.keys()).sort((a, b) => size(b) - size(a));
+  }
+  /** @type {number[]} */
+  const largest = [];
+  for (let position = 0; position < values.length; position++) {
+    if (largest.length === count && !(size(position) > size(largest[count - 1]))) {
+      continue;
+    }
+    const rank = largest.findIndex((other) => size(position) > size(other));
+    largest.splice(rank < 0 ? largest.length : rank, 0, position);
+    largest.length = Math.min(largest.length, count);
+  }
+  return largest;
 }
 
 /**
@@ -78,10 +82,8 @@ function contractionsOf(node, cell) {
    */
   function visit(inner, innerCell) {
     if (inner.isContraction) {
-      const terms = sortedTerms(inner, innerCell);
-      const isNew = found.every(({ node: known, terms: others }) => known.op !== inner.op || !sameTerms(others, terms));
-      if (isNew) {
-        found.push({ node: inner, cell: innerCell, terms });
+      if (found.every((known) => !isSame(known, { node: inner, cell: innerCell }))) {
+        found.push({ node: inner, cell: innerCell });
       }
       inner.termCells(innerCell, 0).forEach((argCell, position) => {
         visit(inner.args[position], argCell);
@@ -99,14 +101,15 @@ function contractionsOf(node, cell) {
 }
 
 /**
- * Return whether two contractions add the same numbers, as when a tensor is traced twice in one formula.
- * @param {Term[]} some
- * @param {Term[]} others
+ * Return whether two contractions are the same one, written twice in a formula, as the maximum in a softmax.
+ * @param {Contraction} one
+ * @param {Contraction} other
  */
-function sameTerms(some, others) {
+function isSame(one, other) {
+  const terms = one.node.termValues(one.cell);
+  const others = other.node.termValues(other.cell);
   return (
-    some.length === others.length &&
-    some.every((term, n) => Object.is(term.value, others[n].value) && term.position === others[n].position)
+    one.node.op === other.node.op && terms.length === others.length && terms.every((term, n) => Object.is(term, others[n]))
   );
 }
 
@@ -123,7 +126,7 @@ function boxesOf(node, cell) {
     if (Number.isNaN(leafCell)) {
       return;
     }
-    const at = coordinates(leafCell, leaf.shape);
+    const at = coordinates(leafCell, leaf.tensor?.shape ?? leaf.shape);
     const box = boxes.get(leaf);
     boxes.set(leaf, {
       low: box ? at.map((index, axis) => Math.min(index, box.low[axis])) : at,
@@ -152,40 +155,57 @@ function substituted(node, cell, expand) {
   if (node.isContraction) {
     return expand ? firstTerms(node, cell) : numberElement(node.value(cell));
   }
-  if (node.constant !== undefined || node.leaf !== null || node.source(cell)) {
+  if (node.constant !== undefined) {
+    return numberElement(node.constant, exact);
+  }
+  if (node.leaf !== null || node.source(cell)) {
     return numberElement(node.value(cell));
   }
   if (node.op === "stack") {
     const { arg, argCell } = node.stacked(cell);
     return substituted(arg, argCell, expand);
   }
-  if (node.op === "view" || node.op === "reshape") {
+  if (VIEWS.has(node.op)) {
     return substituted(node.args[0], node.cellOf(0, cell), expand);
   }
   /** @param {number} position */
   const inner = (position) => substituted(node.args[position], node.cellOf(position, cell), expand);
   /** @param {number} position */
   const isTrue = (position) => node.args[position].value(node.cellOf(position, cell)) !== 0;
-  /** @param {number} position */
-  const grouped = (position) =>
-    bracketed(node, position, inner(position), node.args[position].value(node.cellOf(position, cell)), expand);
   switch (node.op) {
     case "add":
+      return operation(
+        "add",
+        bracketed(inner(0), PRECEDENCE.add, true),
+        math("mo", "+"),
+        bracketed(inner(1), PRECEDENCE.add, false),
+      );
     case "sub":
+      return operation(
+        "add",
+        bracketed(inner(0), PRECEDENCE.add, true),
+        math("mo", MINUS),
+        bracketed(inner(1), PRECEDENCE.mul, false),
+      );
     case "mul":
-      return math("mrow", grouped(0), math("mo", OPERATORS[node.op]), grouped(1));
+      return operation(
+        "mul",
+        bracketed(inner(0), PRECEDENCE.mul, true),
+        math("mo", "·"),
+        bracketed(inner(1), PRECEDENCE.mul, false),
+      );
     case "div":
       return math("mfrac", inner(0), inner(1));
     case "neg":
-      return math("mrow", math("mo", MINUS), grouped(0));
+      return operation("negative", math("mo", MINUS), bracketed(inner(0), PRECEDENCE.mul, false));
     case "exp":
       return math("msup", math("mi", "e"), inner(0));
     case "sqrt":
       return math("msqrt", inner(0));
     case "square":
-      return math("msup", grouped(0), math("mn", "2"));
+      return math("msup", bracketed(inner(0), PRECEDENCE.pow, true), math("mn", "2"));
     case "pow":
-      return math("msup", grouped(0), inner(1));
+      return math("msup", bracketed(inner(0), PRECEDENCE.pow, true), inner(1));
     case "masked_fill":
       return isTrue(1) ? inner(2) : inner(0);
     case "where":
@@ -198,37 +218,50 @@ function substituted(node, cell, expand) {
 }
 
 /**
- * Put brackets around an argument where the formula needs them.
- * @param {Expression} node
- * @param {number} position
+ * Put brackets around a part of a formula if the operation around it binds more strongly.
  * @param {Element} written
- * @param {number} value
- * @param {boolean} expand
+ * @param {number} precedence - Of the operation around it.
+ * @param {boolean} isFirst - Whether it is the first part. A negative number needs no brackets there.
  */
-function bracketed(node, position, written, value, expand) {
-  const own = PRECEDENCE[/** @type {keyof typeof PRECEDENCE} */ (node.op)];
-  const arg = node.args[position];
-  const isNumber = written.localName === "mn" || (written.localName === "mrow" && written.childElementCount === 2);
-  const other = isNumber
-    ? 9
-    : (PRECEDENCE[/** @type {keyof typeof PRECEDENCE} */ (arg.op)] ?? (arg.isContraction && expand ? 1 : 9));
-  const needsBrackets = isNumber
-    ? value < 0 && (position > 0 || own >= 3)
-    : other < own || (other === own && position > 0 && node.op !== "add");
+function bracketed(written, precedence, isFirst) {
+  const own = precedenceOf(written);
+  const isFree = isFirst && precedence < PRECEDENCE.pow && own === PRECEDENCE.negative;
+  const needsBrackets = own < precedence && !isFree;
   return needsBrackets ? math("mrow", math("mo", "("), written, math("mo", ")")) : written;
 }
 
-/** @param {number} value */
-function numberElement(value) {
+/** @param {Element} written */
+function precedenceOf(written) {
+  const operation = /** @type {keyof typeof PRECEDENCE | null} */ (written.getAttribute("data-operation"));
+  return operation ? PRECEDENCE[operation] : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Write an operation, with its name for `bracketed`.
+ * @param {keyof typeof PRECEDENCE} operation
+ * @param {...Element} parts
+ */
+function operation(operation, ...parts) {
+  const row = math("mrow", ...parts);
+  row.setAttribute("data-operation", operation);
+  return row;
+}
+
+/**
+ * Write the number zero, a positive or a negative number.
+ * @param {number} value
+ * @param {(value: number) => string} [write]
+ */
+function numberElement(value, write = precise) {
   if (Number.isNaN(value)) {
     return math("mi", "?");
   }
-  const text = precise(Math.abs(value));
+  const text = write(Math.abs(value));
   const [digits, exponent] = text.split("e");
   const number = exponent
     ? math("mrow", math("mn", digits), math("mo", "·"), math("msup", math("mn", "10"), math("mn", exponent)))
     : math("mn", text);
-  return value < 0 ? math("mrow", math("mo", MINUS), number) : number;
+  return value < 0 ? operation("negative", math("mo", MINUS), number) : number;
 }
 
 /**
@@ -237,18 +270,16 @@ function numberElement(value) {
  * @param {number} cell
  */
 function firstTerms(node, cell) {
-  const terms = sortedTerms(node, cell);
-  const shown = terms.length <= 3 ? terms : terms.slice(0, 2);
+  const shown = largestTerms(node, cell, node.terms <= 3 ? node.terms : 2);
   const separator = node.op === "amax" ? "," : "+";
-  const parts = shown.map(({ position }) => writtenTerm(node, cell, position));
-  if (shown.length < terms.length) {
+  const parts = shown.map((position) => writtenTerm(node, cell, position));
+  if (shown.length < node.terms) {
     parts.push(math("mo", "⋯"));
   }
   if (node.hasBias) {
-    const bias = node.args[2].value(node.cellOf(2, cell));
-    parts.push(bias < 0 ? math("mrow", math("mo", "("), numberElement(bias), math("mo", ")")) : numberElement(bias));
+    parts.push(numberElement(node.args[2].value(node.cellOf(2, cell))));
   }
-  const sum = math("mrow", ...parts.flatMap((part, n) => (n > 0 ? [math("mo", separator), part] : [part])));
+  const sum = operation("add", ...joined(parts, separator, PRECEDENCE.add));
   if (node.op === "amax") {
     return math("mrow", math("mi", "max"), math("mo", "("), sum, math("mo", ")"));
   }
@@ -261,11 +292,18 @@ function firstTerms(node, cell) {
  * @param {number} position
  */
 function writtenTerm(node, cell, position) {
-  const cells = node.termCells(cell, position);
-  const factors = cells.map((argCell, n) => {
-    const written = substituted(node.args[n], argCell, false);
-    const isNegative = node.args[n].value(argCell) < 0 && written.localName === "mrow" && written.childElementCount === 2;
-    return isNegative ? math("mrow", math("mo", "("), written, math("mo", ")")) : written;
+  const factors = node.termCells(cell, position).map((argCell, n) => substituted(node.args[n], argCell, false));
+  return factors.length === 1 ? factors[0] : operation("mul", ...joined(factors, "·", PRECEDENCE.mul));
+}
+
+/**
+ * @param {Element[]} parts
+ * @param {string} separator
+ * @param {number} precedence
+ */
+function joined(parts, separator, precedence) {
+  return parts.flatMap((part, n) => {
+    const written = bracketed(part, precedence, n === 0);
+    return n === 0 ? [written] : [math("mo", separator), written];
   });
-  return math("mrow", ...factors.flatMap((factor, n) => (n > 0 ? [math("mo", "·"), factor] : [factor])));
 }

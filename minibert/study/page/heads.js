@@ -91,7 +91,10 @@ function sliceText(axes, slice) {
  * @param {number} position
  */
 function positionText(walk, axis, position) {
-  return [singular(axis?.name ?? ""), position, walk.label(axis, position)].filter((part) => part !== "").join(" ");
+  if (!axis) {
+    return "";
+  }
+  return [singular(axis.name), position, walk.label(axis, position)].filter((part) => part !== "").join(" ");
 }
 
 /** @param {string} name */

@@ -22,10 +22,7 @@ class Page {
     this.details = new Details(walk, (step, slice, row, column) => this.hash({ view: "step", step, slice, row, column }));
     this.heads = new Heads(byId("heads"), walk, (step, slice) => this.hash({ view: "step", step, slice }));
     this.steps = new StepList(byId("steps"), walk, (step) => this.hash({ view: "step", step: step.path }));
-    showHeader(walk, (prediction) => {
-      const [row, column] = prediction.cell;
-      return this.hash({ view: "step", step: prediction.step, slice: 0, row, column });
-    });
+    showHeader(walk, (step, row, column) => this.hash({ view: "step", step, slice: 0, row, column, sortedBy: row }));
     byId("heads-button").hidden = walk.data.overview.length === 0;
   }
 
@@ -343,7 +340,7 @@ class Page {
 /**
  * Show the title, the text, what was run, and the predictions.
  * @param {Walk} walk
- * @param {(prediction: PageData["predictions"][number]) => string} address
+ * @param {(step: string, row: number, column: number) => string} address
  */
 function showHeader(walk, address) {
   const { title, text, facts, predictions } = walk.data;
@@ -353,11 +350,19 @@ function showHeader(walk, address) {
     ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", { dir: "auto" }, value))),
   );
   byId("predictions").hidden = predictions.length === 0;
-  const links = predictions.map((prediction) => {
-    const link = element("a", { href: address(prediction) }, element("bdi", {}, prediction.text));
-    return element("li", {}, link, ` ${short(prediction.value)}`);
+  const list = predictions.map((prediction) => {
+    const links = prediction.best.map(({ text: name, value, cell: [row, column] }) => {
+      const link = element("a", { href: address(prediction.step, row, column) }, element("bdi", {}, name));
+      return element("li", {}, link, ` ${short(value)}`);
+    });
+    return element(
+      "div",
+      {},
+      element("h2", {}, `${prediction.name} `, element("bdi", {}, prediction.label)),
+      element("ol", {}, ...links),
+    );
   });
-  byId("predictions").append(element("h2", {}, "Predictions"), element("ol", {}, ...links));
+  byId("predictions").append(...list);
 }
 
 /**

@@ -1,5 +1,6 @@
 // The table of the terms of a sum, the largest first, with a running sum.
 
+const MOST_TERMS = 1000;
 const CONTRACTION_NAMES = { sum: "Sum", mean: "Mean", amax: "Maximum", matmul: "Sum", linear: "Sum" };
 
 /**
@@ -11,21 +12,21 @@ const CONTRACTION_NAMES = { sum: "Sum", mean: "Mean", amax: "Maximum", matmul: "
  * @param {(path: string, slice: number, row: number, column: number) => string} address
  */
 function termTable(walk, contraction, showsAll, isHidden, address) {
-  const { node, cell, terms } = contraction;
+  const { node, cell } = contraction;
   const isMaximum = node.op === "amax";
   const limit = isMaximum ? 3 : SHOWN_TERMS;
-  const shown = showsAll ? terms : terms.slice(0, limit);
-  const rest = terms.slice(shown.length);
+  const values = node.termValues(cell);
+  const shown = largestTerms(node, cell, showsAll ? MOST_TERMS : limit);
   const isProduct = PRODUCTS.has(node.op);
   const names = factorNames(walk, contraction);
   const hasSum = !isMaximum && !isHidden;
   const headings = [names.position, ...names.factors, isProduct ? "product" : "term", ...(hasSum ? ["running sum"] : [])];
   const body = element("tbody");
   let total = 0;
-  for (const term of shown) {
-    total += term.value;
-    const factors = names.factors.map((_, n) => element("td", {}, factorLink(walk, term.factors[n], address)));
-    const cells = [element("th", { scope: "row" }, names.label(term.position)), ...factors, numberCell(term.value)];
+  for (const position of shown) {
+    total += values[position];
+    const factors = factorsOf(node, cell, position).map((factor) => element("td", {}, factorLink(walk, factor, address)));
+    const cells = [element("th", { scope: "row" }, names.label(position)), ...factors, numberCell(values[position])];
     body.append(element("tr", {}, ...cells, ...(hasSum ? [numberCell(total)] : [])));
   }
   const span = names.factors.length + 1;
@@ -38,8 +39,9 @@ function termTable(walk, contraction, showsAll, isHidden, address) {
     const cells = [element("th", { scope: "row", colspan: span }, name), value === null ? element("td") : numberCell(value)];
     body.append(element("tr", {}, ...cells, ...(hasSum ? [numberCell(total)] : [])));
   };
-  if (rest.length > 0) {
-    line(`${rest.length} more`, isMaximum ? null : rest.reduce((sum, term) => sum + term.value, 0));
+  if (shown.length < values.length) {
+    const rest = isMaximum ? null : values.reduce((sum, value) => sum + value, 0) - total;
+    line(`${values.length - shown.length} more`, rest);
   }
   if (node.hasBias) {
     line("bias", node.args[2].value(node.cellOf(2, cell)));
@@ -57,8 +59,8 @@ function termTable(walk, contraction, showsAll, isHidden, address) {
   const kind = isProduct ? (node.terms === 1 ? "product" : "products") : "numbers";
   const caption = `${CONTRACTION_NAMES[/** @type {keyof typeof CONTRACTION_NAMES} */ (node.op)]} of ${node.terms} ${kind}, the largest first`;
   const table = element("table", { class: "terms" }, element("caption", {}, caption), headerRow(headings), body);
-  const label = showsAll ? "Show fewer" : `Show all ${terms.length}`;
-  const button = terms.length > limit ? [element("button", { type: "button" }, label)] : [];
+  const label = showsAll ? "Show fewer" : `Show ${Math.min(values.length, MOST_TERMS)}`;
+  const button = values.length > limit ? [element("button", { type: "button" }, label)] : [];
   return element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": caption }, table, ...button);
 }
 

@@ -74,7 +74,7 @@ def evaluate(node: Node) -> Array:
             result: Array = ELEMENTWISE[node.name](*arguments)
         return result
     if node.name in REDUCTIONS:
-        return np.asarray(REDUCTIONS[node.name](arguments[0], axis=_axis(node), keepdims=_keepdim(node)))
+        return np.asarray(REDUCTIONS[node.name](arguments[0], axis=axis_of(node), keepdims=keeps_axis(node)))
     match node.name:
         case "matmul":
             return np.matmul(*arguments)
@@ -90,7 +90,7 @@ def evaluate(node: Node) -> Array:
         case "unsqueeze":
             return np.expand_dims(*arguments)
         case "stack":
-            return np.stack([each for each in arguments if isinstance(each, np.ndarray)], axis=_stack_axis(node))
+            return np.stack([each for each in arguments if isinstance(each, np.ndarray)], axis=stack_axis_of(node))
         case "getitem":
             return np.asarray(arguments[0][arguments[1]])
     raise UnknownOperation(f"the operation {node.name} is not known")
@@ -154,7 +154,7 @@ def _cell(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) 
             axis = others[0] % len(index)
             return cell(first, index[:axis] + index[axis + 1 :])
         case "stack":
-            axis = _stack_axis(node) % len(index)
+            axis = stack_axis_of(node) % len(index)
             return cell(node.arguments[index[axis]], index[:axis] + index[axis + 1 :])
         case "getitem":
             places = np.arange(int(np.prod(_shape(first)))).reshape(_shape(first))[others[0]]
@@ -170,12 +170,12 @@ def _products(operation: str, pairs: Sequence[tuple[Cell, Cell]], bias: Cell | N
 
 
 def _reduced(node: Operation, index: Index, cell: Callable[[Any, Index], Cell]) -> Cell:
-    shape, axis = _shape(node.arguments[0]), _axis(node)
+    shape, axis = _shape(node.arguments[0]), axis_of(node)
     if axis is None:
         places = [*np.ndindex(shape)]
     else:
         axis %= len(shape)
-        rest = index[axis + 1 :] if _keepdim(node) else index[axis:]
+        rest = index[axis + 1 :] if keeps_axis(node) else index[axis:]
         places = [(*index[:axis], k, *rest) for k in range(shape[axis])]
     parts = [cell(node.arguments[0], place) for place in places]
     return Cell(float(REDUCTIONS[node.name]([part.value for part in parts])), node.name, tuple(parts))
@@ -208,17 +208,17 @@ def _unravel(place: Any, shape: tuple[int, ...]) -> Index:
     return tuple(int(each) for each in np.unravel_index(place, shape))
 
 
-def _axis(node: Operation) -> int | None:
+def axis_of(node: Operation) -> int | None:
     """Return the axis of a reduction; None for all axes."""
     positional = [each for each in node.arguments[1:] if isinstance(each, int)]
     axis = node.options.get("dim", positional[0] if positional else None)
     return int(axis[0]) if isinstance(axis, tuple | list) else axis
 
 
-def _stack_axis(node: Operation) -> int:
+def stack_axis_of(node: Operation) -> int:
     """Return the new axis of a stack, which is the first one if the code names none."""
-    return _axis(node) or 0
+    return axis_of(node) or 0
 
 
-def _keepdim(node: Operation) -> bool:
+def keeps_axis(node: Operation) -> bool:
     return bool(node.options.get("keepdim", any(each is True for each in node.arguments[2:])))

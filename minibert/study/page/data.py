@@ -1,0 +1,323 @@
+"""The numbers of a step-through as JSON for the page: which tensors it has, and how much of each."""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.study.equations.formulas import mathml, plain
+from minibert.study.page.expressions import VIEWS, expression_tree
+from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
+from minibert.trace import Leaf, Node, Operation
+
+SMALL, LARGE = 1_200_000, 4_800_000
+"""Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
+BYTES = 16 / 3
+"""Bytes of one number: four, as base64."""
+MIN_WEIGHTS = 100_000
+"""The least number of bytes for the weights."""
+MAX_NUMBERS = 600_000
+"""Most numbers of one tensor. Of a larger one, the page has some rows."""
+MAX_VOCABULARY_NUMBERS = {True: 40_000, False: 100_000}
+"""The same for tensors with a row of the width of a vocabulary, in the page of a small model and of a large one."""
+VOCABULARY = 5_000
+"""Least width of a row that counts as a vocabulary."""
+TOP = 5
+"""Number of predictions that the page lists for each token."""
+TYPES = {"int32": "<i4", "float32": "<f4", "float64": "<f8", "bool": "u1"}
+"""Types of the numbers in the page, as in `data.js`, and in NumPy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A tensor that a known mistake would give at a step. The page names the mistake to a reader who predicts its number."""
+
+    name: str
+    message: str
+    """Such as "you left out √d_k"."""
+    output: Tensor
+
+
+class PageData:
+    """Collects the numbers of the steps that the page shows.
+
+    Args:
+        walk: the steps.
+        layers: numbers of the layers that are shown in full. Of the other layers, the page has the attention weights.
+            None: all layers, if they are small, or else the first one.
+        mistakes: by the path of a step.
+    """
+
+    def __init__(self, walk: Walk, layers: Sequence[int] | None, mistakes: Mapping[str, Sequence[Mistake]]) -> None:
+        self.walk, self.mistakes = walk, mistakes
+        numbers = {step.layer for step in walk.steps if step.layer is not None}
+        self.is_small = sum(step.output.numel() for step in walk.steps if not _is_wide(step.output)) * BYTES < SMALL
+        self.layers = {*layers} if layers is not None else numbers if self.is_small else {min(numbers, default=0)}
+        self.tensors: dict[str, dict[str, Any]] = {}
+        self.labels: dict[str, list[str]] = {}
+        self.formulas: list[Any] = []
+        self.constants: dict[bytes, str] = {}
+        self.weights: dict[str, Tensor] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the data of `PageData` in `data.js`, without the title and the description of the model."""
+        steps = [self._step(step) for step in self.walk.steps]
+        predictions = [*self._predictions()]
+        self._add_weights({place for prediction in predictions for _, place in (each["cell"] for each in prediction["best"])})
+        return {
+            "labels": self.labels,
+            "tensors": self.tensors,
+            "formulas": self.formulas,
+            "steps": steps,
+            "overview": [step.path for step in self.walk.steps if is_attention_weights(step)],
+            "predictions": predictions,
+        }
+
+    def is_shown(self, step: Step) -> bool:
+        """Return True if the page has the numbers of a step and of its inputs."""
+        return step.layer is None or step.layer in self.layers
+
+    def _step(self, step: Step) -> dict[str, Any]:
+        shown = self.is_shown(step)
+        if shown or is_attention_weights(step):
+            self._add(step.path, step.output, self._rows(step), is_view=shown and _is_view(step.expression))
+        expression = expression_tree(step.expression, self._leaf) if shown and step.expression is not None else None
+        group, name = group_and_name(step.path)
+        return {
+            "path": step.path,
+            "name": name,
+            "group": group,
+            "layer": step.layer,
+            "symbol": _plain(step.symbol),
+            "explanation": step.explanation,
+            "formula": self._formula(step.formula),
+            "equation": step.equation,
+            "code": step.code,
+            "axes": [{"name": _axis_name(axis), "size": axis.size, "labels": self._label(axis)} for axis in step.axes],
+            "expression": expression,
+            "inputs": [leaf.name for leaf in step.inputs if leaf.kind == "step"],
+            "sources": self._sources(step),
+            "omitted": None if shown else self._omitted(step),
+            "failure": None,
+            "other": None,
+            "mistakes": [*self._mistakes(step)] if shown else [],
+        }
+
+    def _omitted(self, step: Step) -> str:
+        return (
+            f"This page has all numbers of layer {_listed(self.layers)} only. "
+            f"Write it with --layers {_listed({*self.layers, step.layer or 0}, ' ')} to see how this is computed."
+        )
+
+    def _sources(self, step: Step) -> dict[str, Any] | None:
+        if not isinstance(step, TextStep) or step.sources is None:
+            return None
+        before = self.walk.steps[self.walk.steps.index(step) - 1]
+        return {"step": before.path, "ranges": step.sources}
+
+    def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
+        for mistake in self.mistakes.get(step.path, ()):
+            key = f"{step.path}: {mistake.name}"
+            self._add(key, mistake.output, self._rows(step))
+            yield {"name": mistake.name, "message": mistake.message, "tensor": key}
+
+    def _formula(self, latex: str) -> int | None:
+        """Return the number of a formula. Layers share their formulas."""
+        try:
+            tree = _math_tree(ElementTree.fromstring(mathml(latex))) if latex else None
+        except ValueError:
+            return None
+        if tree is not None and tree not in self.formulas:
+            self.formulas.append(tree)
+        return None if tree is None else self.formulas.index(tree)
+
+    def _label(self, axis: Axis) -> str | None:
+        """Return the name of the labels of an axis. Axes with the same labels share them."""
+        if axis.labels is None:
+            return None
+        labels = [*axis.labels]
+        found = [name for name, known in self.labels.items() if known == labels]
+        name = found[0] if found else f"{axis.name} {len(self.labels)}"
+        self.labels[name] = labels
+        return name
+
+    def _leaf(self, leaf: Leaf) -> str:
+        """Return the key of a leaf among the tensors, and add its tensor."""
+        if leaf.kind == "step":
+            return leaf.name
+        if leaf.kind == "parameter":
+            self.weights[leaf.name] = leaf.value
+            return leaf.name
+        if leaf.kind == "input" and leaf.name in self.walk:
+            return leaf.name
+        name = leaf.name or self._constant(leaf.value)
+        self._add(name, leaf.value)
+        return name
+
+    def _constant(self, value: Tensor) -> str:
+        key = repr((value.dtype, value.shape)).encode() + _bytes(value)
+        kind = "mask" if value.dtype == torch.bool else "constant"
+        return self.constants.setdefault(key, f"{kind} {len(self.constants)}")
+
+    def _rows(self, step: Step) -> list[int] | None:
+        """Return the rows of a large tensor that the page has: those that a later step uses, or else the first ones."""
+        output = step.output
+        limit = MAX_VOCABULARY_NUMBERS[self.is_small] if _is_wide(output) else MAX_NUMBERS
+        if output.ndim < 2 or output.numel() <= limit:
+            return None
+        rows = torch.arange(output.numel() // output.shape[-1]).reshape(output.shape[:-1])
+        most = max(1, limit // output.shape[-1])
+        for user in self.walk.steps:
+            node = user.expression
+            if isinstance(node, Operation) and node.name == "getitem" and _is_leaf(node.arguments[0], step.path):
+                return sorted({*rows[node.arguments[1]].flatten().tolist()})[:most]
+        of_each = max(1, most * output.shape[-2] // rows.numel())
+        return [*rows[..., :of_each].flatten().tolist()]
+
+    def _add(self, key: str, value: Tensor, rows: Sequence[int] | None = None, is_view: bool = False) -> None:
+        """Add a tensor, or some of its rows. The rows of a vector are its numbers. A view has no data: the page computes it."""
+        if key in self.tensors:
+            return
+        kept = value.detach()
+        if rows is not None:
+            kept = (kept if kept.ndim == 1 else kept.reshape(-1, kept.shape[-1]))[[*rows]]
+        data = None if is_view else base64.b64encode(_bytes(kept)).decode("ascii")
+        self.tensors[key] = {"shape": [*value.shape], "dtype": _dtype(value), "data": data}
+        if rows is not None:
+            self.tensors[key]["rows"] = [*rows]
+
+    def _add_weights(self, predicted: set[int]) -> None:
+        """Add the parameters: all vectors, of embeddings the rows in use, of matrices as many rows as the page has room for.
+
+        Args:
+            predicted: the entries of a vocabulary that are shown as predictions.
+        """
+        used = self._used_rows(predicted)
+        for name, value in self.weights.items():
+            if name in used:
+                self._add(name, value, sorted(used[name]))
+            elif value.ndim < 2:
+                self._add(name, value)
+        matrices = {name: value for name, value in self.weights.items() if name not in self.tensors}
+        taken = sum(len(record["data"] or "") for record in self.tensors.values())
+        taken += sum(len(label) + 3 for labels in self.labels.values() for label in labels)
+        room = max((SMALL if self.is_small else LARGE) - taken, MIN_WEIGHTS)
+        stride = 1
+        while sum(len(range(0, len(value), stride)) * value[0].numel() for value in matrices.values()) * BYTES > room:
+            stride += 1
+        for name, value in matrices.items():
+            self._add(name, value, None if stride == 1 else range(0, len(value), stride))
+
+    def _used_rows(self, predicted: set[int]) -> dict[str, set[int]]:
+        """Return the rows in use of each table of embeddings, and of matrices and biases as long as a vocabulary."""
+        used: dict[str, set[int]] = {}
+        for node in (node for step in self.walk.steps for node in _operations(step.expression)):
+            leaves = [each for each in node.arguments if isinstance(each, Leaf)]
+            if node.name == "embedding" and len(leaves) == 2:
+                ids, table = leaves
+                used.setdefault(table.name, set()).update(ids.value.flatten().tolist())
+            elif node.name == "linear" and node.shape[-1] >= VOCABULARY:
+                for leaf in leaves[-2:]:
+                    used.setdefault(leaf.name, set()).update(predicted)
+        return used
+
+    def _predictions(self) -> Iterator[dict[str, Any]]:
+        """Yield the best entries of each row of probabilities."""
+        for step in self.walk.steps:
+            if step.path.rpartition(".")[2] != "probabilities" or step.axes[-1].labels is None:
+                continue
+            rows = step.output.reshape(-1, step.output.shape[-1])
+            values, indices = rows.topk(min(TOP, rows.shape[-1]))
+            row_labels = step.axes[-2].labels if len(step.axes) > 1 else None
+            for row, (some, places) in enumerate(zip(values.tolist(), indices.tolist(), strict=True)):
+                best = [
+                    {"text": step.axes[-1].labels[place], "value": value, "cell": [row, place]}
+                    for value, place in zip(some, places, strict=True)
+                ]
+                label = row_labels[row] if row_labels else ""
+                yield {"step": step.path, "name": group_and_name(step.path)[0], "label": label, "best": best}
+
+
+def is_attention_weights(step: Step) -> bool:
+    """Return True for the attention weights, which the page has of every layer."""
+    return step.path.endswith("attention.weights")
+
+
+def group_and_name(path: str) -> tuple[str, str]:
+    """Return the heading under which a step is listed, and its name there.
+
+    >>> group_and_name("encoder.layers.0.attention.dot_products")
+    ('Encoder layer 0', 'attention dot products')
+    >>> group_and_name("mlm.logits"), group_and_name("pooler")
+    (('MLM', 'logits'), ('Pooler', 'output'))
+    """
+    found = re.match(r"(.*?layers\.\d+|[^.]+)\.?(.*)", path)
+    prefix, rest = found.groups() if found else (path, "")
+    words = prefix.replace("layers", "layer").replace(".", " ").replace("_", " ")
+    heading = words.upper() if len(words) <= 3 else words[0].upper() + words[1:]
+    return heading, rest.replace(".", " ").replace("_", " ") or "output"
+
+
+def _axis_name(axis: Axis) -> str:
+    """Return the name as words; an axis of size 1 that is called "1" has none."""
+    return "" if axis.name.isdigit() else axis.name.replace("_", " ")
+
+
+def _is_wide(value: Tensor) -> bool:
+    return value.ndim > 0 and value.shape[-1] >= VOCABULARY
+
+
+def _operations(node: Node | Any) -> Iterator[Operation]:
+    if isinstance(node, Operation):
+        yield node
+        for argument in node.arguments:
+            yield from _operations(argument)
+
+
+def _is_view(node: Node | None) -> bool:
+    """Return True if a step has the numbers of an earlier step in another order."""
+    if isinstance(node, Leaf):
+        return node.kind == "step"
+    return node is not None and (node.name in VIEWS or node.name == "reshape") and _is_view(node.arguments[0])
+
+
+def _is_leaf(node: object, name: str) -> bool:
+    return isinstance(node, Leaf) and node.name == name
+
+
+def _listed(numbers: Iterable[int], separator: str = ", ") -> str:
+    return separator.join(map(str, sorted(numbers)))
+
+
+def _dtype(value: Tensor) -> str:
+    if value.dtype == torch.bool:
+        return "bool"
+    if value.is_floating_point():
+        return "float64" if value.dtype == torch.float64 else "float32"
+    return "int32"
+
+
+def _bytes(value: Tensor) -> bytes:
+    kept = value.detach().cpu()
+    array = (kept.float() if kept.dtype in (torch.float16, torch.bfloat16) else kept).numpy()
+    return np.ascontiguousarray(array, dtype=TYPES[_dtype(value)]).tobytes()
+
+
+def _plain(symbol: str) -> str:
+    try:
+        return plain(symbol) if symbol else ""
+    except ValueError:
+        return symbol
+
+
+def _math_tree(element: ElementTree.Element) -> list[Any]:
+    """Return an element of MathML as its name, its attributes, and its children or text. The page builds it node by node."""
+    children: list[Any] = [element.text] if element.text and element.text.strip() else []
+    children += [_math_tree(child) for child in element]
+    return [element.tag.rpartition("}")[2], dict(element.attrib), children]

@@ -1,0 +1,82 @@
+"""The page of a step-through: one HTML file without outside links, which works from a folder and makes no requests."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from minibert.study.page.data import Mistake, PageData
+from minibert.study.stepthrough.step import Walk
+
+FOLDER = Path(__file__).parent
+SCRIPTS = (
+    "elements", "numbers", "data", "arithmetic", "explanation", "heat", "state", "prediction",
+    "grid", "step_list", "heads", "terms", "input_map", "details", "main",
+)  # fmt: skip
+"""The scripts, in an order in which each one uses classes of earlier ones only."""
+POLICY = {
+    "default-src": "'none'",
+    "img-src": "data:",  # the empty icon, without which a browser asks the server for one
+    "connect-src": "'none'",
+    "form-action": "'none'",
+    "base-uri": "'none'",
+    "require-trusted-types-for": "'script'",
+}
+"""Content-Security-Policy: no request is possible, and no text is parsed as HTML or as a script."""
+
+
+def step_through_page(
+    walk: Walk,
+    facts: Mapping[str, str] | None = None,
+    *,
+    layers: Sequence[int] | None = None,
+    mistakes: Mapping[str, Sequence[Mistake]] | None = None,
+) -> str:
+    """Return the page of a step-through as HTML.
+
+    Args:
+        walk: the steps.
+        facts: what was run, such as {"Model": "bert-base-uncased"}. The page shows it under the title.
+        layers: numbers of the layers that the page shows in full; of the others it has the attention weights. Default: all
+            layers of a small model, the first layer of a large one.
+        mistakes: by the path of a step, the tensors that known mistakes would give.
+    """
+    content = {
+        "title": "Step through a forward pass",
+        "text": walk.title,
+        "facts": [*(facts or {}).items()],
+        **PageData(walk, layers, mistakes or {}).to_json(),
+    }
+    style = _read("page.css")
+    script = '(() => {\n"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"
+    policy = {**POLICY, "script-src": _hash(script), "style-src": _hash(style)}
+    return Template(_read("page.html")).substitute(
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+        title=html.escape(f"Step through: {walk.title}"),
+        style=style,
+        script=script,
+        data=script_json(content),
+    )
+
+
+def script_json(content: object) -> str:
+    r"""Return JSON that is safe inside a script element: no character of it can end the element.
+
+    >>> script_json("</script>")
+    '"\\u003c/script\\u003e"'
+    """
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
