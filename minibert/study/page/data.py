@@ -16,11 +16,11 @@ from minibert.study.page.expressions import VIEWS, expression_tree
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.trace import Leaf, Node, Operation
 
-SMALL, LARGE = 1_200_000, 4_800_000
+SMALL, LARGE = 1_150_000, 4_800_000
 """Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
 BYTES = 16 / 3
 """Bytes of one number: four, as base64."""
-MIN_WEIGHTS = 100_000
+MIN_WEIGHTS = 60_000
 """The least number of bytes for the weights."""
 MAX_NUMBERS = 600_000
 """Most numbers of one tensor. Of a larger one, the page has some rows."""
