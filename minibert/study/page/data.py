@@ -3,8 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from xml.etree import ElementTree
 
 import numpy as np
@@ -34,14 +33,22 @@ TYPES = {"int32": "<i4", "float32": "<f4", "float64": "<f8", "bool": "u1"}
 """Types of the numbers in the page, as in `data.js`, and in NumPy."""
 
 
-@dataclass(frozen=True, eq=False)
-class Mistake:
-    """A tensor that a known mistake would give at a step. The page names the mistake to a reader who predicts its number."""
+@runtime_checkable
+class Mistake(Protocol):
+    """A tensor that a known mistake gives at a step. The page names the mistake to a reader who predicts its number."""
 
-    name: str
-    message: str
-    """Such as "you left out √d_k"."""
-    output: Tensor
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def message(self) -> str:
+        """Such as "You left out √d_k."."""
+        ...
+
+    @property
+    def output(self) -> Tensor:
+        """It has the shape of the step's output."""
+        ...
 
 
 class PageData:

@@ -1,17 +1,20 @@
 // Predict first: a number is hidden until the reader types one.
 
+const ROUNDING = 1e-5;
+const MIN_DIGITS = 2; // in which a mistake can be recognized
+
 /**
  * Read a number as people type it: "-0,5", "−1.2e-3", "-inf".
  * @param {string} text
  * @returns {{value: number, unit: number, digits: number} | null} `unit` is the place value of the last digit.
  */
 function readNumber(text) {
-  const plain = text.trim().replaceAll(MINUS, "-").replace(",", ".");
-  const infinity = plain.match(/^([+-]?)(inf|infinity|∞)$/i);
-  if (infinity) {
-    return { value: infinity[1] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY, unit: 0, digits: 2 };
+  const plain = text.trim().replaceAll(MINUS, "-").replace(",", ".").replace("∞", "inf").toLowerCase();
+  if (/^[+-]?inf(inity)?$|^nan$/.test(plain)) {
+    const size = plain === "nan" ? Number.NaN : Number.POSITIVE_INFINITY;
+    return { value: plain.startsWith("-") ? -size : size, unit: 0, digits: MIN_DIGITS };
   }
-  const parts = plain.match(/^[+-]?(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i);
+  const parts = plain.match(/^[+-]?([0-9]*)\.?([0-9]*)(?:e([+-]?[0-9]{1,2}))?$/);
   if (!parts || parts[1] + parts[2] === "") {
     return null;
   }
@@ -20,40 +23,45 @@ function readNumber(text) {
 }
 
 /**
- * Return whether a number is the typed one, rounded to the digits that were typed.
+ * Return whether a number is the typed one, rounded to the digits that were typed. Zero is not a rounded number.
  * @param {{value: number, unit: number}} typed
  * @param {number} value
  */
 function agrees(typed, value) {
-  return typed.value === value || Math.abs(typed.value - value) <= typed.unit * (0.5 + 1e-6) + 1e-6 * Math.abs(value);
+  if (typed.value === value || (Number.isNaN(typed.value) && Number.isNaN(value))) {
+    return true;
+  }
+  if (typed.value === 0) {
+    return Math.abs(value) < ROUNDING;
+  }
+  const difference = Math.abs(typed.value - value);
+  return Number.isFinite(difference) && difference <= typed.unit * (0.5 + 1e-6) + 1e-6 * Math.abs(value);
 }
 
 /**
- * Judge a prediction.
+ * Judge a prediction, with the words of `classroom/step_mistakes.py`.
  * @param {string} text
  * @param {number} value - The recorded number.
- * @param {{message: string, value: number | undefined}[]} mistakes - The number that each known mistake would give.
+ * @param {{message: string, value: number | undefined}[]} mistakes - The number that each known mistake gives.
  * @returns {{verdict: "right" | "wrong" | "unclear", message: string}}
  */
 function judge(text, value, mistakes) {
   const typed = readNumber(text);
   if (!typed) {
-    return { verdict: "unclear", message: "This is not a number. Type a number such as 0.25, −1.5 or 3e−4." };
+    return { verdict: "unclear", message: "This is not a number. Type a number such as 0.25, -1.5 or 3e-4." };
   }
   if (agrees(typed, value)) {
-    const isExact = typed.value === value;
-    const isCoarse = typed.digits < 2 && !isExact;
+    const isCoarse = typed.digits < MIN_DIGITS && typed.value !== value;
     return {
       verdict: "right",
       message: isCoarse ? "Right to the digits you typed. With two digits or more it says more." : "Right.",
     };
   }
-  const mistake =
-    typed.digits < 2
-      ? undefined
-      : mistakes.find((each) => each.value !== undefined && agrees(typed, each.value) && !Object.is(each.value, value));
-  return {
-    verdict: "wrong",
-    message: mistake ? `Not right. This is the number of a known mistake: ${mistake.message}` : "Not right.",
-  };
+  for (const { message, value: mistaken } of mistakes) {
+    if (mistaken !== undefined && agrees(typed, mistaken) && (typed.digits >= MIN_DIGITS || typed.value === mistaken)) {
+      return { verdict: "wrong", message: `Not right. This is the number of a known mistake. ${message}` };
+    }
+  }
+  const known = mistakes.length > 0 ? ", and not the number of a known mistake" : "";
+  return { verdict: "wrong", message: `Not right${known}.` };
 }

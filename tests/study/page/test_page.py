@@ -6,6 +6,7 @@ import html
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.study.page.data import Mistake, PageData
+from minibert.study.page.data import PageData
 from minibert.study.page.expressions import expression_tree
 from minibert.study.page.page import FOLDER, SCRIPTS, script_json, step_through_page
 from minibert.study.stepthrough.walk import walk
@@ -134,9 +135,10 @@ def test_predictions_are_the_best_entries(steps, page):
 
 def test_mistakes_have_their_numbers(steps):
     scores = steps["layers.0.attention.scores"].output
-    data = PageData(steps, None, {"layers.0.attention.scores": [Mistake("unscaled", "you left out √d_k", scores * 8)]}).to_json()
+    mistake = SimpleNamespace(name="unscaled", message="You left out √d_k.", output=scores * 8)
+    data = PageData(steps, None, {"layers.0.attention.scores": [mistake]}).to_json()
     step = next(step for step in data["steps"] if step["path"] == "layers.0.attention.scores")
-    assert step["mistakes"][0]["message"] == "you left out √d_k"
+    assert step["mistakes"][0]["message"] == "You left out √d_k."
     np.testing.assert_array_equal(numbers_of(data["tensors"][step["mistakes"][0]["tensor"]]), (scores * 8).numpy().ravel())
 
 
