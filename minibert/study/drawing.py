@@ -124,12 +124,6 @@ def as_text(texts: Sequence[str], max_length: int | None = None) -> tuple[list[s
     shown = [printable(text) for text in texts]
     shown = [text if max_length is None or len(text) <= max_length else f"{text[: max_length - 1]}…" for text in shown]
     fonts, missing = _fonts_for("".join(sorted({*"".join(shown)})))
-    if missing:
-        names = ", ".join(f"{char} (U+{ord(char):04X})" for char in missing[:MAX_NAMED]) + ", …" * (len(missing) > MAX_NAMED)
-        warnings.warn(
-            f"no installed font has {names}: the figure shows code points. Install a font, such as Noto Sans CJK for Chinese",
-            stacklevel=2,
-        )
     return [_as_code_points(text, missing) for text in shown], {"fontfamily": list(fonts), "parse_math": False}
 
 
@@ -139,7 +133,7 @@ def _as_code_points(text: str, missing: Iterable[str]) -> str:
 
 @cache
 def _fonts_for(characters: str) -> tuple[tuple[str, ...], str]:
-    """Return the fonts that have these characters, and the characters that no font has."""
+    """Return the fonts that have these characters, and the characters that no font has, of which the first call warns."""
     fonts, missing = [], characters
     for name, file in _candidates():
         if not missing:
@@ -148,6 +142,12 @@ def _fonts_for(characters: str) -> tuple[tuple[str, ...], str]:
         if len(rest) < len(missing):
             fonts.append(name)
         missing = rest
+    if missing:
+        names = ", ".join(f"{char} (U+{ord(char):04X})" for char in missing[:MAX_NAMED]) + ", …" * (len(missing) > MAX_NAMED)
+        warnings.warn(
+            f"no installed font has {names}: the figure shows code points. Install a font, such as Noto Sans CJK for Chinese",
+            stacklevel=3,
+        )
     return (*fonts,) or (FONT,), missing
 
 

@@ -266,7 +266,7 @@ def test_characters_without_a_font_are_noted(
     is_noted: bool,
 ) -> None:
     """The figure has their code points, not boxes."""
-    monkeypatch.setattr("minibert.study.figures.CJK_FONTS", ("No such font",))
+    monkeypatch.setattr("minibert.study.drawing.CJK_FONTS", ("No such font",))
     model = trained_model(tmp_path / "model", Classification(classes, max_length=32))
     data = write(tmp_path / "data.tsv", [*classes] * 4)
     command = ["evaluate", str(model), "--data", str(data), "--resamples", "0", "--errors", "0", "--out", str(tmp_path / "out")]

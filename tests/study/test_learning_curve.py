@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.model import BertForSequenceClassification
-from minibert.study.figures import figure
+from minibert.study.drawing import figure
 from minibert.study.learning_curve import (
     MIN_STEPS,
     RunScores,
