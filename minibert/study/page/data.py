@@ -59,10 +59,17 @@ class PageData:
         layers: numbers of the layers that are shown in full. Of the other layers, the page has the attention weights.
             None: all layers, if they are small, or else the first one.
         mistakes: by the path of a step.
+        others: by the path of a step, a name and a second tensor to compare with.
     """
 
-    def __init__(self, walk: Walk, layers: Sequence[int] | None, mistakes: Mapping[str, Sequence[Mistake]]) -> None:
-        self.walk, self.mistakes = walk, mistakes
+    def __init__(
+        self,
+        walk: Walk,
+        layers: Sequence[int] | None = None,
+        mistakes: Mapping[str, Sequence[Mistake]] | None = None,
+        others: Mapping[str, tuple[str, Tensor]] | None = None,
+    ) -> None:
+        self.walk, self.mistakes, self.others = walk, mistakes or {}, others or {}
         numbers = {step.layer for step in walk.steps if step.layer is not None}
         self.is_small = sum(step.output.numel() for step in walk.steps if not _is_wide(step.output)) * BYTES < SMALL
         self.layers = {*layers} if layers is not None else numbers if self.is_small else {min(numbers, default=0)}
@@ -112,7 +119,7 @@ class PageData:
             "sources": self._sources(step),
             "omitted": None if shown else self._omitted(step),
             "failure": None,
-            "other": None,
+            "other": self._other(step) if shown else None,
             "mistakes": [*self._mistakes(step)] if shown else [],
         }
 
@@ -127,6 +134,14 @@ class PageData:
             return None
         before = self.walk.steps[self.walk.steps.index(step) - 1]
         return {"step": before.path, "ranges": step.sources}
+
+    def _other(self, step: Step) -> dict[str, str] | None:
+        if step.path not in self.others:
+            return None
+        label, output = self.others[step.path]
+        key = f"{step.path}: {label}"
+        self._add(key, output, self._rows(step))
+        return {"label": label, "tensor": key}
 
     def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
         for mistake in self.mistakes.get(step.path, ()):

@@ -20,7 +20,7 @@ class Details {
     this.walk = walk;
     this.address = address;
     this.showsAllTerms = false;
-    /** @type {Map<string, {map: InputMap | null, cells: HTMLElement}>} */
+    /** @type {Map<string, {map: InputMap | null, cells: HTMLElement, link: HTMLElement}>} */
     this.inputs = new Map();
     /** @type {Expression | null} */
     this.expression = null;
@@ -87,8 +87,9 @@ class Details {
     const cells = element("p", { class: "cells" });
     const isCalculated = this.walk.tensor(step.path) !== null;
     const map = isCalculated && tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
-    this.inputs.set(path, { map, cells });
-    return element("li", { "data-input": path }, this.stepLink(path), " ", shape, ...(map ? [map.root] : []), cells);
+    const link = this.stepLink(path);
+    this.inputs.set(path, { map, cells, link });
+    return element("li", { "data-input": path }, link, " ", shape, ...(map ? [map.root] : []), cells);
   }
 
   /**
@@ -168,12 +169,10 @@ class Details {
       numbers.replaceChildren();
       return;
     }
-    const isSource = this.expression.source(cell) !== null;
     const expanded = substituted(this.expression, cell, true);
-    const reduced = this.expression.isContraction || isSource ? null : substituted(this.expression, cell, false);
-    const lines = reduced && reduced.textContent !== expanded.textContent ? [expanded, reduced] : [expanded];
-    const hidesReduced = isHidden && lines.length > 1 && lines[1].localName === "mn";
-    const shown = isHidden && isSource ? [] : hidesReduced ? lines.slice(0, 1) : lines;
+    const reduced = this.expression.isContraction ? expanded : substituted(this.expression, cell, false);
+    const lines = reduced.textContent === expanded.textContent ? [expanded] : [expanded, reduced];
+    const shown = isHidden ? lines.filter((line) => !isNumber(line)) : lines;
     numbers.replaceChildren(...shown.map((line) => element("div", {}, displayed(line))));
   }
 
@@ -191,12 +190,16 @@ class Details {
   showInputs({ step, tensor, slice, row, column }) {
     const cell = tensor.index(slice, row, column);
     const boxes = this.expression ? boxesOf(this.expression, cell) : rangeBoxes(step, column);
-    for (const [path, { map, cells }] of this.inputs) {
+    for (const [path, { map, cells, link }] of this.inputs) {
       const own = boxes.get(path) ?? [];
       const axes = this.walk.axes(path);
       const links = own.map((/** @type {{low: number[], high: number[]}} */ box) => this.cellsLink(path, axes, box));
       cells.replaceChildren(...links);
       map?.show(own);
+      const target = cells.querySelector("a")?.getAttribute("href");
+      if (link instanceof HTMLAnchorElement && target) {
+        link.setAttribute("href", target);
+      }
     }
   }
 

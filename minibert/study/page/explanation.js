@@ -230,6 +230,14 @@ function bracketed(written, precedence, isFirst) {
   return needsBrackets ? math("mrow", math("mo", "("), written, math("mo", ")")) : written;
 }
 
+/**
+ * Return whether a part of a formula is a number.
+ * @param {Element} written
+ */
+function isNumber(written) {
+  return written.localName === "mn" || written.getAttribute("data-operation") === "negative";
+}
+
 /** @param {Element} written */
 function precedenceOf(written) {
   const operation = /** @type {keyof typeof PRECEDENCE | null} */ (written.getAttribute("data-operation"));

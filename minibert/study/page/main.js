@@ -330,7 +330,8 @@ class Page {
 
   /** @param {[number, number] | null} cell */
   hover(cell) {
-    if (this.hovered?.join() !== cell?.join() && !this.state.pin && this.tensor) {
+    const isAnswering = this.isHidden(this.state.row, this.state.column);
+    if (this.hovered?.join() !== cell?.join() && !this.state.pin && !isAnswering && this.tensor) {
       this.hovered = cell;
       this.showCell(this.step, this.tensor);
     }

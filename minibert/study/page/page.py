@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
+from torch import Tensor
+
 from minibert.study.page.data import Mistake, PageData
 from minibert.study.stepthrough.step import Walk
 
@@ -34,6 +36,7 @@ def step_through_page(
     *,
     layers: Sequence[int] | None = None,
     mistakes: Mapping[str, Sequence[Mistake]] | None = None,
+    others: Mapping[str, tuple[str, Tensor]] | None = None,
 ) -> str:
     """Return the page of a step-through as HTML.
 
@@ -42,13 +45,15 @@ def step_through_page(
         facts: what was run, such as {"Model": "bert-base-uncased"}. The page shows it under the title.
         layers: numbers of the layers that the page shows in full; of the others it has the attention weights. Default: all
             layers of a small model, the first layer of a large one.
-        mistakes: by the path of a step, the tensors that known mistakes would give.
+        mistakes: by the path of a step, the tensors that known mistakes give.
+        others: by the path of a step, a name and a tensor that is shown next to the step with the difference, such as the
+            output of a learner's function.
     """
     content = {
         "title": "Step through a forward pass",
         "text": walk.title,
         "facts": [*(facts or {}).items()],
-        **PageData(walk, layers, mistakes or {}).to_json(),
+        **PageData(walk, layers, mistakes, others).to_json(),
     }
     style = _read("page.css")
     script = '(() => {\n"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"

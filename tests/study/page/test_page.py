@@ -98,7 +98,7 @@ def test_json_cannot_end_its_script(text):
 class TestSize:
     def test_of_a_small_model(self):
         """At 16 tokens, the page of the preset `tiny` has at most 1.5 MB, even with BERT's number of word pieces."""
-        words = " ".join(f"word{number}" for number in range(30_000))
+        words = " ".join(f"w{number:05}" for number in range(30_000))
         tokenizer = tokenizer_of([words, TEXT])
         model = random_network(*RANDOM_NETWORKS["tiny"], tokenizer)
         for text in (f"{TEXT} and it was very , very happy", "the cat sat on the mat and it was very , very happy ."):
@@ -110,7 +110,7 @@ class TestSize:
 
 class TestLayers:
     def test_other_layers_have_their_attention_weights_only(self, steps):
-        data = PageData(steps, [1], {}).to_json()
+        data = PageData(steps, [1]).to_json()
         assert {"layers.0.attention.weights", "layers.1.attention.scores"} <= {*data["tensors"]}
         assert "layers.0.attention.scores" not in data["tensors"]
         omitted = next(step for step in data["steps"] if step["path"] == "layers.0.attention.scores")
@@ -140,6 +140,14 @@ def test_mistakes_have_their_numbers(steps):
     step = next(step for step in data["steps"] if step["path"] == "layers.0.attention.scores")
     assert step["mistakes"][0]["message"] == "You left out √d_k."
     np.testing.assert_array_equal(numbers_of(data["tensors"][step["mistakes"][0]["tensor"]]), (scores * 8).numpy().ravel())
+
+
+def test_a_second_tensor_is_shown_next_to_a_step(steps):
+    scores = steps["layers.1.attention.scores"].output
+    data = PageData(steps, others={"layers.1.attention.scores": ("my_attention.py", scores + 1)}).to_json()
+    step = next(step for step in data["steps"] if step["path"] == "layers.1.attention.scores")
+    assert step["other"]["label"] == "my_attention.py"
+    np.testing.assert_array_equal(numbers_of(data["tensors"][step["other"]["tensor"]]), (scores + 1).numpy().ravel())
 
 
 class TestViews:
