@@ -91,8 +91,8 @@ def scaled_dot_product_attention(
         biased_scores (*batch queries keys): $$S' = S + b$$ The scores plus a bias for the distance of query and key.
         masked_scores (*batch queries keys): $$M_{ij} = S_{ij} \text{ if } \mathrm{keep}_{ij} \text{, else } {-\infty}$$ The
             scores, with minus infinity where the query may not attend to the key.
-        weights (*batch queries keys): $$A = \mathrm{softmax}(M)$$ The attention weights: the softmax of the masked scores, or of
-            the scores if nothing is masked. No weight is negative, and each row sums to one.
+        weights (*batch queries keys): $$A = \mathrm{softmax}(M)$$ The attention weights: the softmax of the masked scores, or
+            of the scores if nothing is masked. No weight is negative, and each row sums to one.
         context (*batch queries value_width): $$C = AV$$ The average of the values, weighted by the attention weights.
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
