@@ -218,7 +218,7 @@ def record(
     names = None if model is None else {module: _path(name) for name, module in model.named_modules()}
     tracer = None
     if trace is not False:
-        parameters = {} if model is None else {_parameter_name(name): value for name, value in model.named_parameters()}
+        parameters = {} if model is None else {parameter_name(name): value for name, value in model.named_parameters()}
         tracer = Tracer(parameters, {} if trace is True else trace)
     recording = Recording(names, gradients, edit or {}, tracer)
     with ExitStack() as stack:
@@ -268,7 +268,8 @@ def _path(module_name: str) -> str:
     return ".".join(part for part in module_name.split(".") if part not in OMITTED_MODULES)
 
 
-def _parameter_name(name: str) -> str:
+def parameter_name(name: str) -> str:
+    """Return the name of a parameter in a trace: that of the module without `WRAPPERS`."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 

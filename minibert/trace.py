@@ -5,7 +5,7 @@ earlier recorded tensors, parameters, and constants such as token ids or masks.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal, TypeAlias
@@ -20,8 +20,8 @@ MACHINERY = (__name__, "minibert.observe", "torch.", "jaxtyping", "beartype")
 EQUATIONS = "minibert.equations."
 """Beginning of the names of modules whose functions are equations."""
 NAMES = {
-    "mT": "transpose", "flatten": "reshape", "view": "reshape", "rpow": "pow", "masked_fill_": "masked_fill",
-    "truediv": "div", "rtruediv": "div", "radd": "add", "rmul": "mul", "rsub": "sub", "rdiv": "div",
+    "mT": "transpose", "flatten": "reshape", "view": "reshape", "squeeze": "reshape", "masked_fill_": "masked_fill",
+    "rpow": "pow", "truediv": "div", "rtruediv": "div", "radd": "add", "rmul": "mul", "rsub": "sub", "rdiv": "div",
 }  # fmt: skip
 """Names of operations that have several in PyTorch."""
 REVERSED = ("rpow", "rdiv", "rtruediv", "rsub")
@@ -111,6 +111,8 @@ class Tracer(TorchFunctionMode):
         result = function(*args, **options)
         if isinstance(result, Tensor) and result.is_floating_point():
             self._note(function, args, options, result)
+        elif function is Tensor.unbind:
+            self._note_parts(args[0], result, *args[1:], **options)
         return result
 
     def node(self, tensor: Tensor) -> Node:
@@ -150,6 +152,12 @@ class Tracer(TorchFunctionMode):
             arguments = (*arguments, -2, -1)
         self._set(result, Operation(NAMES.get(name, name), arguments, options, tuple(result.shape), _call(_caller())))
 
+    def _note_parts(self, tensor: Tensor, parts: Sequence[Tensor], dim: int = 0) -> None:
+        before = (slice(None),) * (dim % tensor.ndim)
+        for number, part in enumerate(parts):
+            index = (*before, number)
+            self._set(part, Operation("getitem", (self.node(tensor), index), {}, tuple(part.shape), None))
+
     def _set(self, tensor: Tensor, node: Node) -> None:
         self._nodes[id(tensor)] = node
         self._alive.append(tensor)
@@ -161,6 +169,14 @@ def leaves(node: Node) -> list[Leaf]:
     for leaf in _leaves(node):
         found.setdefault(id(leaf.value), leaf)
     return [*found.values()]
+
+
+def operations(node: object) -> Iterator[Operation]:
+    """Yield the operations of a tree, from the root to the leaves."""
+    if isinstance(node, Operation):
+        yield node
+        for argument in node.arguments:
+            yield from operations(argument)
 
 
 def _leaves(node: Node) -> Iterator[Leaf]:

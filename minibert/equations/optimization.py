@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from minibert.observe import observe
 from minibert.precision import at_least_float32, in_single_precision
 
 
@@ -36,6 +37,19 @@ def adamw_step(
     Differs: Loshchilov and Hutter multiply the gradient term by a learning rate α, and both terms by a schedule η. Here, as
         in PyTorch and in Google's BERT code, one learning rate multiplies both. Google's code has no bias correction
         (`bias_correction=False`, which makes the first step 3.16 times as large) and eps = 1e-6.
+    Steps:
+        first_moment (*batch): $$m' = \beta_1 m + (1 - \beta_1) g$$ The running mean of the gradient.
+        second_moment (*batch): $$v' = \beta_2 v + (1 - \beta_2) g^2$$ The running mean of the squared gradient.
+        corrected_first_moment (*batch): $$\hat m = \frac{m'}{1 - \beta_1^t}$$ The running mean, larger in the first steps,
+            because it began with zero.
+        corrected_second_moment (*batch): $$\hat v = \frac{v'}{1 - \beta_2^t}$$ The running mean of the squares, larger in the
+            first steps, because it began with zero.
+        direction (*batch): $$u = \frac{\hat m}{\sqrt{\hat v} + \varepsilon}$$ The gradient divided by its usual size: in the
+            first step, its sign.
+        uncorrected_direction (*batch): $$u = \frac{m'}{\sqrt{v'} + \varepsilon}$$ The gradient divided by its usual size,
+            without bias correction: in the first step, 3.16 times its sign.
+        updated_parameter (*batch): $$\theta' = \theta - \eta(u + \lambda\theta)$$ The parameter after a step against the
+            gradient, and a small part towards zero (weight decay).
     Tests: tests/equations/test_optimization.py::TestAdamWStep
 
     Args:
@@ -54,13 +68,16 @@ def adamw_step(
     if step < 1:
         raise ValueError(f"step is {step}: steps are counted from 1")
     beta_1, beta_2 = betas
-    first_moment = beta_1 * first_moment + (1 - beta_1) * gradient
-    second_moment = beta_2 * second_moment + (1 - beta_2) * gradient**2
+    first_moment = observe("first_moment", beta_1 * first_moment + (1 - beta_1) * gradient)
+    second_moment = observe("second_moment", beta_2 * second_moment + (1 - beta_2) * gradient**2)
     if bias_correction:
-        direction = (first_moment / (1 - beta_1**step)) / (torch.sqrt(second_moment / (1 - beta_2**step)) + eps)
+        corrected_first = observe("corrected_first_moment", first_moment / (1 - beta_1**step))
+        corrected_second = observe("corrected_second_moment", second_moment / (1 - beta_2**step))
+        direction = observe("direction", corrected_first / (torch.sqrt(corrected_second) + eps))
     else:
-        direction = first_moment / (torch.sqrt(second_moment) + eps)
-    return parameter - learning_rate * (direction + weight_decay * parameter), first_moment, second_moment
+        direction = observe("uncorrected_direction", first_moment / (torch.sqrt(second_moment) + eps))
+    updated = observe("updated_parameter", parameter - learning_rate * (direction + weight_decay * parameter))
+    return updated, first_moment, second_moment
 
 
 def warmup_linear_schedule(step: int, total_steps: int, warmup_steps: int) -> float:

@@ -2,12 +2,16 @@
 
 from typing import Any
 
-__all__ = ["walk"]
+__all__ = ["backward_walk", "walk"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "walk":
-        raise AttributeError(f"module 'minibert.study' has no attribute {name!r}")
-    from minibert.study.stepthrough.walk import walk
+    if name == "walk":
+        from minibert.study.stepthrough.walk import walk
 
-    return walk
+        return walk
+    if name == "backward_walk":
+        from minibert.study.stepthrough.backward import backward_walk
+
+        return backward_walk
+    raise AttributeError(f"module 'minibert.study' has no attribute {name!r}")

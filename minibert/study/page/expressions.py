@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.study.stepthrough.arithmetic import REDUCTIONS, axis_of, keeps_axis, stack_axis_of
+from minibert.study.stepthrough.arithmetic import REDUCTIONS, axis_of, keeps_axis, shape_of, stack_axis_of
 from minibert.trace import Leaf, Node, Operation
 
 Tree = dict[str, Any] | float | int | str
@@ -50,11 +50,6 @@ def expression_tree(node: Node | float, name: Callable[[Leaf], str]) -> Tree:
     elif node.name != "reshape":
         used = [each for each in node.arguments if isinstance(each, Leaf | Operation | float | int)]
     return {**tree, "args": [expression_tree(each, name) for each in used]}
-
-
-def shape_of(node: Node) -> tuple[int, ...]:
-    """Return the shape of the tensor of a node."""
-    return tuple(node.value.shape) if isinstance(node, Leaf) else node.shape
 
 
 def _number(value: float) -> Tree:

@@ -71,8 +71,7 @@ def evaluate(node: Node) -> Array:
     arguments = [evaluate(each) if isinstance(each, Leaf | Operation) else each for each in node.arguments]
     if node.name in ELEMENTWISE:
         with np.errstate(all="ignore"):
-            result: Array = ELEMENTWISE[node.name](*arguments)
-        return result
+            return np.asarray(ELEMENTWISE[node.name](*arguments))
     if node.name in REDUCTIONS:
         return np.asarray(REDUCTIONS[node.name](arguments[0], axis=axis_of(node), keepdims=keeps_axis(node)))
     match node.name:
@@ -90,7 +89,8 @@ def evaluate(node: Node) -> Array:
         case "unsqueeze":
             return np.expand_dims(*arguments)
         case "stack":
-            return np.stack([each for each in arguments if isinstance(each, np.ndarray)], axis=stack_axis_of(node))
+            parts = [value for value, each in zip(arguments, node.arguments, strict=True) if isinstance(each, Leaf | Operation)]
+            return np.stack(parts, axis=stack_axis_of(node))
         case "getitem":
             return np.asarray(arguments[0][arguments[1]])
     raise UnknownOperation(f"the operation {node.name} is not known")
@@ -133,18 +133,18 @@ def _cell(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) 
             *batch, row, column = index
             pairs = [
                 (cell(first, (*_last(batch, first), row, k)), cell(others[0], (*_last(batch, others[0]), k, column)))
-                for k in range(_shape(first)[-1])
+                for k in range(shape_of(first)[-1])
             ]
             return _products(node.name, pairs)
         case "linear":
             *before, column = index
-            pairs = [(cell(first, (*before, k)), cell(others[0], (column, k))) for k in range(_shape(first)[-1])]
+            pairs = [(cell(first, (*before, k)), cell(others[0], (column, k))) for k in range(shape_of(first)[-1])]
             return _products(node.name, pairs, None if len(others) < 2 or others[1] is None else cell(others[1], (column,)))
         case "embedding":
             *before, column = index
             return cell(others[0], (int(cell(first, tuple(before)).value), column))
         case "reshape":
-            return cell(first, _unravel(np.ravel_multi_index(index, node.shape), _shape(first)))
+            return cell(first, _unravel(np.ravel_multi_index(index, node.shape), shape_of(first)))
         case "transpose":
             swapped = [*index]
             one, other = (axis % len(index) for axis in others)
@@ -157,8 +157,8 @@ def _cell(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) 
             axis = stack_axis_of(node) % len(index)
             return cell(node.arguments[index[axis]], index[:axis] + index[axis + 1 :])
         case "getitem":
-            places = np.arange(int(np.prod(_shape(first)))).reshape(_shape(first))[others[0]]
-            return cell(first, _unravel(int(places[index]), _shape(first)))
+            places = np.arange(int(np.prod(shape_of(first)))).reshape(shape_of(first))[others[0]]
+            return cell(first, _unravel(int(places[index]), shape_of(first)))
     raise UnknownOperation(f"the operation {node.name} is not known")
 
 
@@ -170,7 +170,7 @@ def _products(operation: str, pairs: Sequence[tuple[Cell, Cell]], bias: Cell | N
 
 
 def _reduced(node: Operation, index: Index, cell: Callable[[Any, Index], Cell]) -> Cell:
-    shape, axis = _shape(node.arguments[0]), axis_of(node)
+    shape, axis = shape_of(node.arguments[0]), axis_of(node)
     if axis is None:
         places = [*np.ndindex(shape)]
     else:
@@ -186,7 +186,8 @@ def _array(leaf: Leaf) -> Array:
     return np.asarray((value.double() if value.is_floating_point() else value).numpy())
 
 
-def _shape(node: Node) -> tuple[int, ...]:
+def shape_of(node: Node) -> tuple[int, ...]:
+    """Return the shape of the tensor of a node."""
     return tuple(node.value.shape) if isinstance(node, Leaf) else node.shape
 
 
@@ -194,13 +195,13 @@ def _broadcast(node: Any, index: Index) -> Index:
     """Return the place in an argument that belongs to a place in the result of an elementwise operation."""
     if not isinstance(node, Leaf | Operation):
         return ()
-    shape = _shape(node)
+    shape = shape_of(node)
     return tuple(0 if size == 1 else place for size, place in zip(shape, index[len(index) - len(shape) :], strict=True))
 
 
 def _last(batch: Sequence[int], node: Node) -> Index:
     """Return the places on the axes before the matrix, for an argument that may have fewer of them."""
-    sizes = _shape(node)[:-2]
+    sizes = shape_of(node)[:-2]
     return tuple(0 if size == 1 else place for size, place in zip(sizes, [*batch][len(batch) - len(sizes) :], strict=True))
 
 
@@ -221,4 +222,5 @@ def stack_axis_of(node: Operation) -> int:
 
 
 def keeps_axis(node: Operation) -> bool:
+    """Return True if the axis of a reduction remains, with size 1."""
     return bool(node.options.get("keepdim", any(each is True for each in node.arguments[2:])))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from minibert.equations import softmax
+from minibert.model.config import ModelConfig
 from minibert.observe import Recording
 
 
@@ -86,3 +87,12 @@ def predicted_positions(input_ids: Tensor, mask_id: int | None, causal: bool) ->
     if masked:
         return [int(position) for position in masked]
     return [len(input_ids) - 1] if causal else [*range(len(input_ids))]
+
+
+def problem_type(config: ModelConfig) -> str | None:
+    """Return what a classifier predicts, in the words of transformers: one class (None), a number, or independent classes.
+
+    A classifier with one output predicts a number, unless its config says otherwise.
+    """
+    kind: str | None = getattr(config, "problem_type", None)
+    return "regression" if kind is None and getattr(config, "num_labels", 0) == 1 else kind

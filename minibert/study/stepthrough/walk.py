@@ -16,10 +16,10 @@ from minibert.observe import Recording, record
 from minibert.study.equations.registry import REPOSITORY
 from minibert.study.fill_mask import piece_of
 from minibert.study.stepthrough.documentation import StepText, documented_step
-from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions
+from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions, problem_type
 from minibert.study.stepthrough.step import Axis, Step, Walk
 from minibert.study.stepthrough.text_steps import SOURCE, TARGET, text_steps
-from minibert.study.subject import ModelInput, model_input
+from minibert.study.subject import model_input
 from minibert.text.tokenizer import MASK, special_token
 from minibert.trace import Leaf, Operation, Origin, leaves
 
@@ -43,33 +43,38 @@ def walk(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: str | No
     Raises: ValueError for a text without tokens or with more tokens than the model has positions, and for a tokenizer of
         another model.
     """
-    made = model_input(model, tokenizer, text, pair)
-    made.arguments["attention_mask"] = torch.ones_like(made.arguments["input_ids"])
-    texts = {"input_ids": (SOURCE, made.source)}
-    if made.target is not None:
-        texts["decoder_input_ids"] = (TARGET, made.target)
-    named = {f"{name}.ids": made.arguments[argument] for argument, (name, _) in texts.items()}
-    if "token_type_ids" in made.arguments:
-        named[f"{SOURCE}.segments"] = made.arguments["token_type_ids"]
-    builder = _Builder(model, tokenizer, made)
-    with evaluation_mode(model), record(model, trace=named) as recording:
-        model(**made.arguments)
+    builder = StepBuilder(model, tokenizer, text, pair)
+    with evaluation_mode(model), record(model, trace=builder.named_inputs) as recording:
+        model(**builder.arguments)
         builder.add_predictions(recording)
-    first: list[Step] = []
-    for argument, (name, tokenized) in texts.items():
-        first += text_steps(name, tokenized, made.arguments[argument])
-    return Walk(text if pair is None else f"{text} / {pair}", (*first, *builder.steps(recording)), recording)
+    return Walk(builder.title, tuple(builder.steps(recording)), recording)
 
 
-class _Builder:
-    """Makes the steps of a recording."""
+class StepBuilder:
+    """Makes the steps of a recording of one text or pair of texts; see `walk`."""
 
-    def __init__(self, model: PretrainedModel, tokenizer: Tokenizer, made: ModelInput) -> None:
+    def __init__(self, model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: str | None) -> None:
+        made = model_input(model, tokenizer, text, pair)
         self.model, self.tokenizer, self.source, self.decoded = model, tokenizer, made.source, made.target
+        self.title = text if pair is None else f"{text} / {pair}"
+        self.arguments = {**made.arguments, "attention_mask": torch.ones_like(made.arguments["input_ids"])}
+        """The arguments of the forward pass."""
+        self.texts = {"input_ids": (SOURCE, made.source)}
+        """For each argument with token ids: the beginning of the paths of its steps, and its text."""
+        if made.target is not None:
+            self.texts["decoder_input_ids"] = (TARGET, made.target)
         self.is_decoder = made.target is not None or "token_type_ids" not in inspect.signature(model.forward).parameters
         self.positions: list[int] = []
         self.axes: dict[str, tuple[str, ...]] = {}
         """Names of the axes of each step."""
+
+    @property
+    def named_inputs(self) -> dict[str, Tensor]:
+        """The tensors of the text steps, by path."""
+        named = {f"{name}.ids": self.arguments[argument] for argument, (name, _) in self.texts.items()}
+        if "token_type_ids" in self.arguments:
+            named[f"{SOURCE}.segments"] = self.arguments["token_type_ids"]
+        return named
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -81,19 +86,23 @@ class _Builder:
         predicted = self.decoded or self.source
         mask = self.tokenizer.token_to_id(special_token(self.tokenizer, MASK))
         self.positions = predicted_positions(torch.tensor(predicted.ids), mask, self.is_decoder)
-        for path in [*recording.paths]:
-            text = documented_step(recording.origin(path), path)
-            if text is None or not path.endswith("logits") or text.axes not in ENDINGS:
-                continue
-            ending = ENDINGS[text.axes]
-            if "classes" in text.axes and (kind := getattr(self.model.config, "problem_type", None)):
+        for path, axes in self.heads(recording).items():
+            ending = ENDINGS[axes]
+            if "classes" in axes and (kind := problem_type(self.model.config)):
                 if kind == "regression":
                     continue
                 ending = add_independent_predictions if kind == "multi_label_classification" else ending
             ending(recording, path, self.positions)
 
+    def heads(self, recording: Recording) -> dict[str, tuple[str, ...]]:
+        """Return the paths of the scores of each head, and their axes."""
+        texts = {path: documented_step(recording.origin(path), path) for path in recording.paths if path.endswith("logits")}
+        return {path: text.axes for path, text in texts.items() if text is not None and text.axes in ENDINGS}
+
     def steps(self, recording: Recording) -> Iterator[Step]:
-        """Return the steps of a recording, in order."""
+        """Return the steps from the characters to the end of a recording, in order."""
+        for argument, (name, tokenized) in self.texts.items():
+            yield from text_steps(name, tokenized, self.arguments[argument])
         first: dict[str, str] = {}
         for path in recording.paths:
             expression = recording.origin(path).expression
@@ -110,7 +119,7 @@ class _Builder:
         self.axes[path] = self._axis_names(text.axes, output, leaves(expression))
         return Step(
             path=path,
-            output=output,
+            output=output.detach(),
             axes=tuple(self._axis(path, name, size) for name, size in zip(self.axes[path], output.shape, strict=True)),
             formula=text.formula,
             symbol=text.symbol or path.rpartition(".")[2],
