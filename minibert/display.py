@@ -16,7 +16,7 @@ from minibert.printable import printable
 
 MAX_ROWS = 400
 """Maximum number of rows of a table. Of a longer one, the first and the last rows are shown."""
-CELL, HEADING = "padding:1px 6px", "text-align:left;white-space:pre"
+CELL, HEADING = "padding:1px 6px", "white-space:pre"
 """Styles of all cells, and of headings. Spaces of a token are kept."""
 NUMBER = re.compile(r"-?(\d[\d.,e+-]*|inf)|nan")
 """The text of a cell with a number, which is aligned to the right."""
@@ -64,8 +64,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], caption: 
         header: headings of the columns; empty for a table without them.
         rows: text, or cells with a color. Text is isolated (`bdi`), so that right-to-left text does not move its neighbors.
     """
-    head = f"<tr>{''.join(_heading(text, 'col') for text in header)}</tr>\n" if header else ""
     first, omitted, last = first_and_last(rows, MAX_ROWS)
+    aligned = [_alignment(content) for content in rows[0]] if rows else []
+    sides = ["left", *aligned[1:], *["left"] * len(header)]
+    columns = (_heading(text, "col", side) for text, side in zip(header, sides, strict=False))
+    head = f"<tr>{''.join(columns)}</tr>\n" if header else ""
     shown = [*first, *([[f"… {omitted} more"]] if omitted else []), *last]
     body = "\n".join(f"<tr>{_heading(_cell(row[0]).text, 'row')}{''.join(map(_data, row[1:]))}</tr>" for row in shown)
     title = f'<caption style="{CELL}">{escape(caption)}</caption>\n' if caption else ""
@@ -76,16 +79,20 @@ def _cell(content: str | Cell) -> Cell:
     return content if isinstance(content, Cell) else Cell(content)
 
 
-def _heading(text: str, scope: str) -> str:
-    return f'<th scope="{scope}" style="{CELL};{HEADING}"><bdi>{escape(text)}</bdi></th>'
+def _alignment(content: str | Cell) -> str:
+    return "right" if NUMBER.fullmatch(_cell(content).text) else "left"
+
+
+def _heading(text: str, scope: str, side: str = "left") -> str:
+    return f'<th scope="{scope}" style="{CELL};{HEADING};text-align:{side}"><bdi>{escape(text)}</bdi></th>'
 
 
 def _data(content: str | Cell) -> str:
     cell = _cell(content)
     color = f";background:{cell.color}" if cell.color else ""
-    if NUMBER.fullmatch(cell.text):
-        return f'<td style="{CELL};text-align:right{color}">{cell.text}</td>'
-    return f'<td style="{CELL};text-align:left{color}"><bdi>{escape(cell.text)}</bdi></td>'
+    side = _alignment(cell)
+    text = cell.text if side == "right" else f"<bdi>{escape(cell.text)}</bdi>"
+    return f'<td style="{CELL};text-align:{side}{color}">{text}</td>'
 
 
 def first_and_last(items: Sequence[ItemT], limit: int) -> tuple[Sequence[ItemT], int, Sequence[ItemT]]:

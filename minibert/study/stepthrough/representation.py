@@ -16,8 +16,8 @@ from minibert.study.equations.formulas import mathml, plain
 from minibert.study.stepthrough.step import Axis, Step
 from minibert.trace import Leaf
 
-ROWS, COLUMNS, MATRICES = 16, 12, 16
-"""Maximum numbers of rows, columns and matrices (such as heads) in HTML."""
+ROWS, COLUMNS, MATRICES, LARGEST = 16, 16, 16, 8
+"""Maximum numbers of rows, columns and matrices (such as heads) in HTML, and of largest entries of a vocabulary."""
 TEXT_ROWS, TEXT_COLUMNS, TEXT_WIDTH = 8, 8, 24
 """Maximum numbers of rows and columns in text, and the maximum width of a cell."""
 RANKED = ("vocabulary", "classes")
@@ -31,7 +31,7 @@ class Matrix:
     """The last two axes of a step, or its only axis as one row."""
 
     title: str
-    """The place on the other axes, such as "heads 0"."""
+    """The place on the other axes, such as "head 0"."""
     rows: Axis
     columns: Axis
     values: NDArray[Any]
@@ -52,13 +52,15 @@ class Matrix:
 
     def header(self, columns: int) -> list[str]:
         """Return the headings of the columns."""
+        if self.ranked:
+            return ["", *(f"{place}." for place in range(1, min(columns, LARGEST) + 1)), "…"]
         shown = min(columns, self.columns.size)
-        names = [f"{place + 1}." if self.ranked else label(self.columns, place) for place in range(shown)]
+        names = [label(self.columns, place) for place in range(shown)]
         return ["", *names, *(["…"] if shown < self.columns.size else [])]
 
     def _shown(self, row: int, columns: int) -> Sequence[int]:
         if self.ranked:
-            return [int(place) for place in np.argsort(-self.values[row], kind="stable")[:columns]]
+            return [int(place) for place in np.argsort(-self.values[row], kind="stable")[: min(columns, LARGEST)]]
         return range(min(columns, self.columns.size))
 
     def _cell(self, row: int, column: int, largest: float) -> Cell:
@@ -88,7 +90,7 @@ def matrices(step: Step) -> Iterator[Matrix]:
     while len(axes) < 2:
         axes, values = [Axis("", 1, ("",)), *axes], values[None]
     for place in product(*(range(axis.size) for axis in axes[:-2])):
-        names = (f"{axis.name} {label(axis, index)}" for axis, index in zip(axes, place, strict=False))
+        names = (f"{axis.name.removesuffix('s')} {label(axis, index)}" for axis, index in zip(axes, place, strict=False))
         yield Matrix(", ".join(names), axes[-2], axes[-1], values[place])
 
 
@@ -147,7 +149,7 @@ def step_html(step: Step) -> str:
 def _caption(matrix: Matrix) -> str:
     """Return the names of the axes, and how much of them is shown."""
     rows = _shown(matrix.rows, ROWS) if matrix.rows.name else ""
-    columns = f"largest {COLUMNS} of {matrix.columns.size}" if matrix.ranked else _shown(matrix.columns, COLUMNS)
+    columns = f"largest {LARGEST} of {matrix.columns.size}" if matrix.ranked else _shown(matrix.columns, COLUMNS)
     return " × ".join(part for part in (rows, columns) if part)
 
 

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from minibert.display import Shown
 from minibert.observe import Recording, similar_paths
+from minibert.printable import printable
 from minibert.trace import Leaf, Node, leaves
+
+
+MAX_TITLE = 100
+"""Maximum number of characters of the text in the summary of a walk."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,30 @@ class TextStep(Step):
     """For each entry, the range of entries of the step before that it was made from; None for the first step."""
 
 
-@dataclass(frozen=True, eq=False)
-class Walk(Mapping[str, Step]):
-    """All steps of a forward pass, in order, by path."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Walk(Shown, Mapping[str, Step]):
+    """All steps of a forward pass, in order, by path. A notebook shows their page."""
 
     title: str
     """The text, and what was run on it."""
     steps: tuple[Step, ...]
-    recording: Recording = field(repr=False)
+    recording: Recording
+
+    @property
+    def summary(self) -> str:
+        """The text and the number of steps."""
+        text = self.title if len(self.title) <= MAX_TITLE else f"{self.title[:MAX_TITLE]}…"
+        return printable(f"Walk of {text!r}: {len(self)} steps")
+
+    def _text(self) -> str:
+        from minibert.study.stepthrough.notebook import walk_text
+
+        return walk_text(self)
+
+    def _repr_html_(self) -> str:
+        from minibert.study.stepthrough.notebook import walk_html
+
+        return walk_html(self)
 
     def __getitem__(self, path: str) -> Step:
         """Return a step. Raises: KeyError that lists similar paths, if there is none."""
