@@ -63,7 +63,7 @@ def _range(steps: list[Step]) -> str:
 
 
 def _prediction_line(prediction: Prediction) -> str:
-    title = f" for {prediction.row} {prediction.title}" if prediction.title else ""
+    title = f" for {prediction.title}" if prediction.title else ""
     form = ".1%" if prediction.is_probability else ".4g"
     return f"{prediction.step.path}{title}: {', '.join(f'{entry.label} {entry.value:{form}}' for entry in prediction.ranked)}"
 

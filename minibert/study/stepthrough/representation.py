@@ -96,7 +96,8 @@ def matrices(step: Step) -> Iterator[Matrix]:
 
 def shape_text(step: Step) -> str:
     """Return the axes of a step in one line, without the batch: "heads 12 × queries 16 × keys 16"."""
-    return " × ".join(f"{axis.name} {axis.size}" for axis in step.axes if axis.name != "batch") or "one number"
+    axes = [axis for axis in step.axes if axis.name != "batch"]
+    return " × ".join(axis.name if axis.name == "1" else f"{axis.name} {axis.size}" for axis in axes) or "one number"
 
 
 def formula_text(step: Step) -> str:
