@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from string import Template
 
 from torch import Tensor
 
+from minibert.display import escape
 from minibert.study.page.data import Mistake, PageData
 from minibert.study.stepthrough.step import Walk
 
@@ -60,7 +60,7 @@ def step_through_page(
     policy = {**POLICY, "script-src": _hash(script), "style-src": _hash(style)}
     return Template(_read("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-        title=html.escape(f"Step through: {walk.title}"),
+        title=escape(f"Step through: {walk.title}"),
         style=style,
         script=script,
         data=script_json(content),

@@ -11,7 +11,6 @@ from minibert.observe import Recording, similar_paths
 from minibert.printable import printable
 from minibert.trace import Leaf, Node, leaves
 
-
 MAX_TITLE = 100
 """Maximum number of characters of the text in the summary of a walk."""
 
