@@ -1,0 +1,292 @@
+"""The page of a step-through in a browser: keys, pointer, addresses, predictions, and the way back to the characters."""
+
+import re
+
+import numpy as np
+import pytest
+
+SCORES = "layers.0.attention.scores"
+MASKED = "layers.0.attention.masked_scores"
+WEIGHTS = "layers.0.attention.weights"
+
+
+def test_left_and_right_go_to_the_step_before_and_after(tab, tiny, steps):
+    tab.open(tiny)
+    paths = [step.path for step in steps.values()]
+    assert tab.where()["step"] == paths[0]
+    assert tab.press("ArrowLeft")["step"] == paths[0]
+    assert [tab.press("ArrowRight")["step"] for _ in paths] == [*paths[1:], paths[-1]]
+    assert tab.press("ArrowLeft")["step"] == paths[-2]
+    assert tab.press("n")["step"] == paths[-1]
+    assert tab.press("p", "p")["step"] == paths[-3]
+
+
+def test_up_and_down_go_to_the_same_step_of_another_layer(tab, tiny):
+    tab.open(tiny, step=SCORES, slice=1, cell="3,5")
+    below = tab.press("ArrowDown")
+    assert (below["step"], below["place"], below["cursor"]) == ("layers.1.attention.scores", "head 1", [3, 5])
+    assert tab.press("ArrowDown")["step"] == "layers.1.attention.scores"
+    assert tab.press("ArrowUp", "ArrowUp")["step"] == SCORES
+
+
+def test_brackets_choose_the_head(tab, tiny, steps):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    assert tab.where()["place"] == "head 0"
+    second = tab.press("]")
+    assert (second["place"], second["cursor"]) == ("head 1", [3, 5])
+    assert second["result"] == exact(steps[SCORES].output[0, 1, 3, 5].item())
+    assert tab.press("]")["place"] == "head 1"
+    assert tab.press("[", "[")["place"] == "head 0"
+
+
+def exact(value: float) -> str:
+    """Return a number with the fewest digits of float32, with the page's sign."""
+    return np.format_float_positional(np.float32(value), trim="-").replace("-", "−")
+
+
+def test_arrows_in_the_matrix_move_the_cell(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    assert tab.press("m")["focus"] == "matrix"
+    assert tab.press("ArrowLeft")["cursor"] == [3, 4]
+    assert tab.press("ArrowUp", "ArrowUp")["cursor"] == [1, 4]
+    assert tab.press("End")["cursor"] == [1, 8]
+    assert tab.press("ArrowRight")["cursor"] == [1, 8]
+    assert tab.press("Home")["cursor"] == [1, 0]
+    assert tab.press("Control+End")["cursor"] == [8, 8]
+    here = tab.press("Shift+ArrowUp")
+    assert (here["cursor"], here["focus"], here["step"]) == ([0, 8], "matrix", SCORES)
+
+
+def test_the_window_of_a_wide_matrix_follows_the_cell(tab, tiny, steps):
+    tab.open(tiny, step="layers.0.intermediate", cell="0,0")
+    assert tab.cell(0, 0).is_visible()
+    here = tab.press("m", "End")
+    assert here["cursor"] == [0, 511]
+    assert here["result"] == exact(steps["layers.0.intermediate"].output[0, 0, 511].item())
+    assert tab.cell(0, 511).is_visible()
+    assert tab.cell(0, 0).count() == 0
+    tab.page.click("#columns-before")
+    assert tab.where()["cursor"][1] < 511
+
+
+def test_enter_pins_and_escape_unpins_and_leaves_the_matrix(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    assert tab.press("m", "Enter")["isPinned"]
+    moved = tab.press("ArrowLeft")
+    assert moved["cursor"] == [3, 4]
+    assert "key 5 the" in moved["cell"]
+    assert not tab.press("Escape")["isPinned"]
+    assert tab.press("Escape")["focus"] == "main"
+    assert tab.press("ArrowRight")["step"] != SCORES
+
+
+def test_question_mark_lists_the_keys(tab, tiny):
+    tab.open(tiny)
+    tab.press("?")
+    keys = tab.page.locator("dialog[open]").inner_text()
+    for key in ("←", "→", "↑", "↓", "[", "]", "Enter", "Escape", "?"):
+        assert key in keys
+    assert tab.press("ArrowRight")["step"] == "text.characters"
+    tab.press("Escape")
+    assert tab.page.locator("dialog[open]").count() == 0
+    assert tab.press("ArrowRight")["step"] == "text.pieces"
+
+
+def test_keys_with_control_belong_to_the_browser_and_typed_keys_to_the_field(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5", predict=1)
+    assert tab.press("Control+ArrowRight", "Alt+ArrowDown")["step"] == SCORES
+    tab.page.locator("#typed").focus()
+    assert tab.press("n", "ArrowLeft", "h")["step"] == SCORES
+    assert tab.page.locator("#typed").input_value() == "hn"
+
+
+def test_every_control_is_reached_with_tab(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    reached = []
+    for _ in range(200):
+        tab.page.keyboard.press("Tab")
+        reached.append(tab.page.evaluate("document.activeElement.id || document.activeElement.className"))
+        if reached[-1] == "" and len(reached) > 20 and tab.page.evaluate("document.activeElement === document.body"):
+            break
+    assert {"heads-button", "predict-button", "keys-button", "previous", "next", "sort", "formula"} <= {*reached}
+    assert tab.page.evaluate("document.activeElement === document.body")
+
+
+def test_pointer_shows_another_cell_until_it_leaves(tab, tiny, steps):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    tab.cell(2, 1).hover()
+    here = tab.where()
+    assert "query 2 cat, key 1 the" in here["cell"]
+    assert here["result"] == exact(steps[SCORES].output[0, 0, 2, 1].item())
+    assert here["cursor"] == [3, 5]
+    tab.page.mouse.move(0, 0)
+    assert "query 3 sat, key 5 the" in tab.where()["cell"]
+
+
+def test_a_click_pins_a_cell_and_a_second_click_unpins_it(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    tab.cell(2, 1).click()
+    assert tab.where()["isPinned"]
+    tab.cell(4, 4).hover()
+    assert "query 2 cat, key 1 the" in tab.where()["cell"]
+    tab.cell(2, 1).click()
+    assert not tab.where()["isPinned"]
+    tab.cell(4, 4).hover()
+    assert "query 4 on, key 4 on" in tab.where()["cell"]
+
+
+def test_inputs_of_a_cell_are_framed(tab, tiny):
+    """For a score, the row of Q and the row of K light up."""
+    tab.open(tiny, step="layers.0.attention.dot_products", slice=1, cell="3,5")
+    for name, row in (("query", 3), ("key", 5)):
+        frame = tab.page.locator(f"[data-input='layers.0.attention.{name}'] .frame")
+        assert frame.count() == 1
+        top, height, width = (
+            float(frame.evaluate(f"e => e.style.getPropertyValue('--{each}')")) for each in ("top", "height", "width")
+        )
+        assert (top, height, width) == pytest.approx((row / 9, 1 / 9, 1))
+
+
+class TestAddress:
+    def test_has_the_state(self, tab, tiny):
+        tab.open(tiny, step=SCORES, slice=1, cell="3,5")
+        tab.press("m", "ArrowLeft", "Enter")
+        expected = {"step": SCORES, "slice": "1", "cell": "3,4", "pin": "3,4"}
+        assert tab.state() == expected
+        tab.page.reload()
+        here = tab.where()
+        assert (here["step"], here["place"], here["cursor"], here["isPinned"]) == (SCORES, "head 1", [3, 4], True)
+        tab.requests.clear()
+
+    def test_back_and_forward_return_to_the_steps(self, tab, tiny):
+        tab.open(tiny, step=SCORES, cell="3,5")
+        tab.press("ArrowRight")
+        assert tab.state()["step"] == MASKED
+        tab.press("ArrowRight")
+        assert tab.state()["step"] == WEIGHTS
+        for move, step in (("back", MASKED), ("back", SCORES), ("forward", MASKED)):
+            tab.page.evaluate(f"history.{move}()")
+            tab.page.wait_for_function("step => document.querySelector('[aria-current]').dataset.step === step", arg=step)
+            assert tab.where()["cursor"] == [3, 5]
+
+    @pytest.mark.parametrize(
+        ("hash_", "step", "cursor"),
+        [
+            ("#step=nothing", "text.characters", [0, 0]),
+            (f"#step={SCORES}&slice=99&cell=99,-5", SCORES, [8, 0]),
+            (f"#step={SCORES}&slice=x&cell=NaN,1e9&pin=a&sort=zz", SCORES, [0, 1]),
+            ("#step=__proto__&cell=,,,", "text.characters", [0, 0]),
+            ("#%00<script>alert(1)</script>&step=%FF&cell=1", "text.characters", [0, 1]),
+        ],
+    )
+    def test_an_impossible_state_becomes_a_possible_one(self, tab, tiny, hash_, step, cursor):
+        tab.open(tiny)
+        tab.page.evaluate("hash => { location.hash = hash; }", hash_)
+        tab.page.wait_for_timeout(30)
+        here = tab.where()
+        assert here["step"] == step
+        assert here["cursor"] is not None
+        if step == SCORES:
+            assert here["cursor"] == cursor
+
+
+class TestOverview:
+    def test_shows_all_heads_and_a_click_opens_one(self, tab, tiny):
+        tab.open(tiny)
+        assert tab.press("h")["isOverview"]
+        maps = tab.page.locator("#heads canvas")
+        assert maps.count() == 4
+        assert maps.first.evaluate("c => [c.width, c.height]") == [9, 9]
+        tab.page.click("#heads a[data-step='layers.1.attention.weights'][data-slice='1']")
+        here = tab.where()
+        assert (here["isOverview"], here["step"], here["place"]) == (False, "layers.1.attention.weights", "head 1")
+
+    def test_h_closes_it(self, tab, tiny):
+        tab.open(tiny, step=SCORES)
+        assert not tab.press("h", "h")["isOverview"]
+
+
+class TestPrediction:
+    """A number is hidden until the reader types one."""
+
+    def check(self, tab, text):
+        tab.page.fill("#typed", text)
+        tab.page.keyboard.press("Enter")
+        return tab.where()
+
+    def open(self, tab, tiny, steps):
+        tab.open(tiny, step=SCORES, slice=1, cell="3,5")
+        tab.page.click("#predict-button")
+        return steps[SCORES].output[0, 1, 3, 5].item()
+
+    def test_the_number_is_nowhere_in_the_page_until_one_is_typed(self, tab, tiny, steps):
+        value = self.open(tab, tiny, steps)
+        assert tab.where()["result"] == "?"
+        assert tab.cell(3, 5).text_content() == "?"
+        shown = tab.page.evaluate(
+            "() => { const copy = document.body.cloneNode(true); copy.querySelectorAll('script').forEach((s) => s.remove());"
+            "return copy.outerHTML; }"
+        )
+        for count in (4, 5, 6):
+            digits = f"{abs(value):.{count - 1}e}".partition("e")[0].replace(".", "")
+            assert digits not in shown
+        assert self.check(tab, f"{value:.4f}")["result"] == exact(value)
+
+    def test_a_right_number(self, tab, tiny, steps):
+        value = self.open(tab, tiny, steps)
+        here = self.check(tab, f"{value:.5f}")
+        assert here["verdict"] == f"Right. The recorded number is {exact(value)}."
+        assert tab.cell(3, 5).text_content() != "?"
+
+    def test_the_number_of_a_known_mistake(self, tab, tiny, steps):
+        value = self.open(tab, tiny, steps)
+        here = self.check(tab, f"{value * 8:.4f}".replace(".", ","))
+        assert "Not right" in here["verdict"]
+        assert "You left out √d_k." in here["verdict"]
+
+    def test_another_number(self, tab, tiny, steps):
+        self.open(tab, tiny, steps)
+        here = self.check(tab, "123.45")
+        assert "Not right" in here["verdict"]
+        assert "√d_k" not in here["verdict"]
+
+    def test_no_number(self, tab, tiny, steps):
+        self.open(tab, tiny, steps)
+        here = self.check(tab, "<b>much</b>")
+        assert "not a number" in here["verdict"]
+        assert here["result"] == "?"
+
+    def test_every_other_cell_hides_its_number_too(self, tab, tiny, steps):
+        self.open(tab, tiny, steps)
+        self.check(tab, "1.23")
+        here = tab.press("m", "ArrowLeft")
+        assert (here["result"], here["verdict"]) == ("?", "")
+
+
+def test_a_click_on_an_input_goes_to_the_step_that_produced_it(tab, tiny):
+    tab.open(tiny, step="layers.1.attention.context", slice=1, cell="3,5")
+    tab.page.click("[data-input='layers.1.attention.weights'] .cells a")
+    here = tab.where()
+    assert (here["step"], here["place"], here["cursor"]) == ("layers.1.attention.weights", "head 1", [3, 0])
+    tab.page.go_back()
+    tab.page.wait_for_function("document.querySelector('[aria-current]').dataset.step.endsWith('context')")
+    tab.page.locator("#terms td a").first.click()
+    assert re.match(r"layers\.1\.attention\.(weights|value)", tab.where()["step"])
+
+
+def test_one_can_walk_back_from_a_predicted_token_to_the_characters(tab, tiny):
+    """By clicks only: the best prediction, then always an input of the cell."""
+    tab.open(tiny)
+    best = tab.page.locator("#predictions a").first
+    assert best.text_content()
+    best.click()
+    assert tab.where()["step"] == "mlm.probabilities"
+    passed = ["mlm.probabilities"]
+    while passed[-1] != "text.characters" and len(passed) < 60:
+        links = tab.page.locator("#inputs .cells a")
+        assert links.count() > 0, passed
+        links.first.click()
+        passed.append(tab.where()["step"])
+        assert passed[-1] != passed[-2]
+    assert passed[-3:] == ["text.ids", "text.pieces", "text.characters"]
+    assert {"layers.1.feed_forward", "layers.0.attention_norm"} & {*passed}
