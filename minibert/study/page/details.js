@@ -42,6 +42,7 @@ class Details {
   showStep(step) {
     this.expression = step.expression === null ? null : new Expression(step.expression, this.walk);
     this.showsAllTerms = false;
+    setAttributes(byId("result"), { "data-value": null, "data-computed": null });
     setText(byId("explanation"), step.explanation);
     const formula = step.formula === null ? null : this.walk.data.formulas[step.formula];
     byId("formula").replaceChildren(...(formula ? [mathFromTree(formula)] : []));
@@ -122,6 +123,7 @@ class Details {
     byId("pinned").hidden = !selection.isPinned;
     const value = tensor.at(tensor.index(slice, row, column));
     const result = byId("result");
+    setAttribute(result, "data-computed", null);
     setText(result, isHidden ? "?" : tensor.isBoolean && value !== undefined ? String(value !== 0) : exact(value));
     setAttribute(result, "data-value", isHidden || value === undefined ? null : String(value));
     const isComplete = this.expression?.isComplete(tensor.index(slice, row, column)) ?? false;
