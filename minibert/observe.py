@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.display import Shown, data_type, first_and_last, first_values, shape, table
-from minibert.trace import Origin, Tracer
+from minibert.trace import Leaf, Operation, Origin, Tracer
 
 Edit = Tensor | Callable[[Tensor], Tensor]
 
@@ -149,6 +149,19 @@ class Recording(Shown):
         self.all(path)
         return self._origins[path]
 
+    def unobserved(self) -> list[tuple[Operation, Tensor]]:
+        """Return the operations since the last observed tensor, with their results. Without `trace=True` there are none."""
+        return [] if self._tracer is None else self._tracer.unobserved()
+
+    def failed_operation(self, error: BaseException) -> Operation | None:
+        """Return the operation that raised an exception, if one did. Its shape is empty. Needs `trace=True`."""
+        failed = None if self._tracer is None else self._tracer.failed
+        return failed[1] if failed is not None and failed[0] is error else None
+
+    def path_of(self, module: object) -> str | None:
+        """Return the path of a module of the recorded model, such as "layers.0.attention"; None for any other object."""
+        return self._names.get(module) if self._names is not None and isinstance(module, nn.Module) else None
+
     def add(self, path: str, tensor: Tensor) -> Tensor:
         """Store a tensor that was computed outside of the model, such as probabilities from its logits, and return it."""
         return self._keep(path, tensor)
@@ -170,7 +183,9 @@ class Recording(Shown):
         if self._gradients and tensor.requires_grad:
             tensor.retain_grad()
         if self._tracer is not None:
-            self._origins[path] = self._tracer.origin(tensor)
+            origin = self._tracer.origin(tensor)
+            if not (isinstance(origin.expression, Leaf) and origin.expression.name == path):  # observed twice in a row
+                self._origins[path] = origin
             self._tracer.name_step(path, tensor)
         self._tensors.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
         return tensor

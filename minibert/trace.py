@@ -103,12 +103,20 @@ class Tracer(TorchFunctionMode):
         self._nodes: dict[int, Node] = {id(value): Leaf("input", name, value) for name, value in inputs.items()}
         self._nodes |= {id(value): Leaf("parameter", name, value) for name, value in parameters.items()}
         self._alive: list[Tensor] = []  # otherwise a later tensor could get the id of one that was deleted
+        self._observed = 0
+        """Number of tensors at the last recorded one."""
+        self.failed: tuple[Exception, Operation] | None = None
+        """The last operation that raised an exception. Its shape is empty."""
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         options = dict(kwargs or {})
-        result = function(*args, **options)
+        try:
+            result = function(*args, **options)
+        except Exception as error:
+            self.failed = error, self._operation(function, args, options, ())
+            raise
         if isinstance(result, Tensor) and result.is_floating_point():
             self._note(function, args, options, result)
         elif function is Tensor.unbind:
@@ -132,25 +140,35 @@ class Tracer(TorchFunctionMode):
         known = self._nodes.get(id(tensor))
         if not (isinstance(known, Leaf) and known.kind == "step"):
             self._set(tensor, Leaf("step", path, tensor.detach()))
+        self._observed = len(self._alive)
+
+    def unobserved(self) -> list[tuple[Operation, Tensor]]:
+        """Return the operations since the last recorded tensor, with their results."""
+        nodes = [(self._nodes[id(tensor)], tensor) for tensor in self._alive[self._observed :]]
+        found = {id(node): (node, tensor) for node, tensor in nodes if isinstance(node, Operation)}
+        return [*found.values()]
 
     def _note(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Tensor) -> None:
-        name = function.__name__
-        if name == "__get__":  # a property, such as `key.mT`
-            name = function.__self__.__name__  # type: ignore[attr-defined]
-        name = name.strip("_")
+        name = _name(function)
         if name in UNCHANGED or (name == "dropout" and not options.get("training")):
             node = self.node(args[0])
             if not (isinstance(node, Leaf) and node.kind == "constant"):
                 self._set(result, node)
             return
+        operation = self._operation(function, args, options, tuple(result.shape))
+        if any(isinstance(argument, Leaf | Operation) for argument in operation.arguments):  # not for such as torch.arange
+            self._set(result, operation)
+
+    def _operation(
+        self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], shape: tuple[int, ...]
+    ) -> Operation:
+        name = _name(function)
         arguments = tuple(self.node(value) if isinstance(value, Tensor) else value for value in _flat(args))
-        if not any(isinstance(argument, Leaf | Operation) for argument in arguments):
-            return  # made from nothing, such as torch.arange
         if name in REVERSED:
             arguments = arguments[::-1]
         if name == "mT":
             arguments = (*arguments, -2, -1)
-        self._set(result, Operation(NAMES.get(name, name), arguments, options, tuple(result.shape), _call(_caller())))
+        return Operation(NAMES.get(name, name), arguments, options, shape, _call(_caller()))
 
     def _note_parts(self, tensor: Tensor, parts: Sequence[Tensor], dim: int = 0) -> None:
         before = (slice(None),) * (dim % tensor.ndim)
@@ -186,6 +204,13 @@ def _leaves(node: Node) -> Iterator[Leaf]:
         for argument in node.arguments:
             if isinstance(argument, Leaf | Operation):
                 yield from _leaves(argument)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    name: str = function.__name__
+    if name == "__get__":  # a property, such as `key.mT`
+        name = function.__self__.__name__  # type: ignore[attr-defined]
+    return name.strip("_")
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:

@@ -69,7 +69,7 @@ def run(options: Verify) -> int:
     import torch
 
     from minibert.model import read_checkpoint
-    from minibert.study.verify.sandbox import UserCodeError
+    from minibert.study.checked_attention import UserCodeError
 
     try:
         checkpoint = read_checkpoint(options.checkpoint)

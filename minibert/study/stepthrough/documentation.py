@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from minibert.equations import scaled_dot_product_attention
 from minibert.study.equations.registry import docstring_fields
 from minibert.trace import Origin
 
@@ -56,12 +57,16 @@ def documented_steps(documented: Any) -> dict[str, StepText]:
 
 
 def _documented(origin: Origin) -> Iterator[Any]:
-    """Yield the function that observed a step, then its class and the classes that this one is derived from."""
+    """Yield the function that observed a step, then its class and the classes that this one is derived from.
+
+    A user's own attention function has the steps of the equation.
+    """
     found: Any = sys.modules.get(origin.module)
     for name in origin.function.split("."):
         found = getattr(found, name, None)
-        if found is None:
-            return
         if inspect.isclass(found):
             yield from (each for each in found.__mro__ if each.__module__ != "builtins")
-    yield inspect.unwrap(found)
+    if found is not None:
+        yield inspect.unwrap(found)
+    if not origin.module.startswith("minibert."):
+        yield inspect.unwrap(scaled_dot_product_attention)

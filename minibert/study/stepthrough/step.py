@@ -93,6 +93,28 @@ class TextStep(Step):
     """For each entry, the range of entries of the step before that it was made from; None for the first step."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """The error that ended a forward pass."""
+
+    path: str
+    """Path of the module that failed, such as "layers.0.attention"."""
+    error: str
+    """Type and message of the exception."""
+    code: str
+    """File and line of the user's code."""
+    line: str
+    """The text of that line."""
+    operation: str = ""
+    """Name of the operation that raised the exception, or that gave the first NaN; empty if none did."""
+    arguments: tuple[str, ...] = ()
+    """Its arguments with their shapes, such as "query (1, 2, 9, 64)"."""
+
+    def __str__(self) -> str:
+        shapes = f"\n{self.operation}: {', '.join(self.arguments)}" if self.operation else ""
+        return f"The forward pass failed in {self.path or 'the model'}, at {self.code}: {self.line}{shapes}\n{self.error}"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Walk(Shown, Mapping[str, Step]):
     """All steps of a forward pass, in order, by path. A notebook shows their page."""
@@ -101,12 +123,15 @@ class Walk(Shown, Mapping[str, Step]):
     """The text, and what was run on it."""
     steps: tuple[Step, ...]
     recording: Recording
+    failure: Failure | None = None
+    """The error that ended the forward pass after the last step, if it failed."""
 
     @property
     def summary(self) -> str:
         """The text and the number of steps."""
         text = self.title if len(self.title) <= MAX_TITLE else f"{self.title[:MAX_TITLE]}…"
-        return printable(f"Walk of {text!r}: {len(self)} steps")
+        end = "" if self.failure is None else f", then the forward pass failed in {self.failure.path or 'the model'}"
+        return printable(f"Walk of {text!r}: {len(self)} steps{end}")
 
     def _text(self) -> str:
         from minibert.study.stepthrough.notebook import walk_text

@@ -2,7 +2,9 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,20 +12,26 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from minibert.kernels import AttentionImplementation
+from minibert.model.attention import MultiHeadAttention
 from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import Recording, record
+from minibert.study.checked_attention import CheckedAttention
 from minibert.study.equations.registry import REPOSITORY
 from minibert.study.fill_mask import piece_of
+from minibert.study.stepthrough.arithmetic import ELEMENTWISE, REDUCTIONS
 from minibert.study.stepthrough.documentation import StepText, documented_step
+from minibert.study.stepthrough.failure import UnobservedResult, describe_failure
 from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions, problem_type
-from minibert.study.stepthrough.step import Axis, Step, Walk
+from minibert.study.stepthrough.step import Axis, Failure, Step, Walk
 from minibert.study.stepthrough.text_steps import SOURCE, TARGET, text_steps
 from minibert.study.subject import model_input
 from minibert.text.tokenizer import MASK, special_token
-from minibert.trace import Leaf, Operation, Origin, leaves
+from minibert.trace import Leaf, Node, Operation, Origin, leaves
 
 ANY_AXES = "*batch"
+UNOBSERVED = "A result inside the code that failed. Name it with `observe` to keep it as a step."
 NEXT_SENTENCE, ENDS = ("B is next", "B is from another document"), ("start", "end")
 
 
@@ -40,14 +48,47 @@ def walk(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: str | No
         pair: for BERT, sentence B; for a network with an encoder and a decoder, the target. Without a target, it is the one
             that the network generates by greedy search.
 
+    A forward pass that fails, such as one with a user's own attention function that raises an exception or returns a wrong
+    shape or NaN, gives the steps until there, and a `failure`.
+
     Raises: ValueError for a text without tokens or with more tokens than the model has positions, and for a tokenizer of
         another model.
     """
-    builder = StepBuilder(model, tokenizer, text, pair)
-    with evaluation_mode(model), record(model, trace=builder.named_inputs) as recording:
-        model(**builder.arguments)
-        builder.add_predictions(recording)
-    return Walk(builder.title, tuple(builder.steps(recording)), recording)
+    with _attention(model, lambda own: "auto" if callable(own) else own):
+        builder = StepBuilder(model, tokenizer, text, pair)
+    failure: Failure | None = None
+    unobserved: list[UnobservedResult] = []
+    with (
+        evaluation_mode(model),
+        _attention(model, lambda own: CheckedAttention(own, finite=True) if callable(own) else "explicit"),
+        record(model, trace=builder.named_inputs) as recording,
+    ):
+        try:
+            model(**builder.arguments)
+        except Exception as error:
+            if not recording.paths:  # an invalid input
+                raise
+            failure, unobserved = describe_failure(error, recording)
+        else:
+            builder.add_predictions(recording)
+    steps = (*builder.steps(recording), *map(builder.unobserved_step, unobserved))
+    return Walk(builder.title, steps, recording, failure)
+
+
+@contextmanager
+def _attention(
+    model: PretrainedModel, replacement: Callable[[AttentionImplementation], AttentionImplementation]
+) -> Iterator[None]:
+    """Replace the attention of a model until the block ends."""
+    modules = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
+    before = [module.implementation for module in modules]
+    for module, own in zip(modules, before, strict=True):
+        module.set_attention(replacement(own))
+    try:
+        yield
+    finally:
+        for module, own in zip(modules, before, strict=True):
+            module.set_attention(own)
 
 
 class StepBuilder:
@@ -114,9 +155,9 @@ class StepBuilder:
                 yield self._step(path, recording[path], recording.origin(path), aliases)
 
     def _step(self, path: str, output: Tensor, origin: Origin, aliases: tuple[str, ...]) -> Step:
-        text = documented_step(origin, path) or StepText("", (ANY_AXES,), "")
+        text = documented_step(origin, path) or StepText("", (), "")
         expression = origin.expression
-        self.axes[path] = self._axis_names(text.axes, output, leaves(expression))
+        self.axes[path] = self._axis_names(text.axes, output, expression)
         return Step(
             path=path,
             output=output.detach(),
@@ -130,13 +171,18 @@ class StepBuilder:
             aliases=aliases,
         )
 
-    def _axis_names(self, documented: Sequence[str], output: Tensor, inputs: Sequence[Leaf]) -> tuple[str, ...]:
+    def unobserved_step(self, result: UnobservedResult) -> Step:
+        """Return a result that no `observe` has named as a step."""
+        step = self._step(result.path, result.output, Origin(result.expression, "", "", 0, result.expression.call), ())
+        return replace(step, explanation=UNOBSERVED)
+
+    def _axis_names(self, documented: Sequence[str], output: Tensor, expression: Node) -> tuple[str, ...]:
         """Return the documented names. `*batch` stands for the first axes of the first input that has so many."""
-        if ANY_AXES not in documented:
-            return tuple(documented)
         own = [name for name in documented if name != ANY_AXES]
         count = output.ndim - len(own)
-        for leaf in inputs:
+        if count < 0 or (count > 0 and ANY_AXES not in documented):  # another shape than documented, in a user's code
+            return traced_axes(expression, self.axes)
+        for leaf in leaves(expression):
             names = self.axes.get(leaf.name, ())
             if len(names) >= count and leaf.value.shape[:count] == output.shape[:count]:
                 return (*names[:count], *own)
@@ -165,6 +211,29 @@ class StepBuilder:
             case "ends":
                 return ENDS
         return None
+
+
+def traced_axes(node: Node, known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return names for the axes of a result that no docstring describes: those of the inputs, where they are the same.
+
+    Args:
+        known: names of the axes of other steps.
+    """
+    shape = node.value.shape if isinstance(node, Leaf) else node.shape
+    names: Sequence[str] = ()
+    if isinstance(node, Leaf):
+        names = known.get(node.name, ())
+    else:
+        inputs = [traced_axes(each, known) for each in node.arguments if isinstance(each, Leaf | Operation)]
+        if node.name == "transpose" and len(node.arguments) == 3:
+            swapped, (one, other) = [*inputs[0]], node.arguments[1:]
+            swapped[one], swapped[other] = swapped[other], swapped[one]
+            names = swapped
+        elif node.name == "matmul":
+            names = (*inputs[0][:-1], *inputs[1][-1:])
+        elif node.name in (*ELEMENTWISE, *REDUCTIONS, "softmax"):
+            names = max(inputs, key=len)
+    return tuple(names) if len(names) == len(shape) else tuple(f"axis {number}" for number in range(len(shape)))
 
 
 def _code(origin: Origin) -> str:

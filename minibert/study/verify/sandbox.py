@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from minibert.model import load
-from minibert.observe import observe
+from minibert.study.checked_attention import CheckedAttention, UserCodeError
 from minibert.study.verify.inputs import Inputs
 from minibert.study.verify.stages import Stages, minibert_stages
 
@@ -43,14 +43,9 @@ PRINTED_BYTES = 10_000
 MESSAGE_LENGTH = 500
 """Length of an error message that is passed on."""
 
-ARGUMENTS = ("query", "key", "value", "keep", "dropout")
 PROBE = "probe."
 """Prefix of the results of the function on the inputs of `probes`, in the file of the stages."""
 INPUTS, STAGES, ERROR, PRINTED, TIMEOUT = "inputs.safetensors", "stages.safetensors", "error.json", "printed.txt", "timeout.txt"
-
-
-class UserCodeError(Exception):
-    """An error in the user's code. The message names the file and the line."""
 
 
 @dataclass(frozen=True)
@@ -164,58 +159,6 @@ def load_function(location: str) -> Callable[..., Any]:
     return function
 
 
-def checked(function: Callable[..., Any], location: str) -> Callable[..., Tensor]:
-    """Return an attention function that also checks its result: type, shape, data type, and arguments left as they were.
-
-    The function raises UserCodeError, with the line of the user's function, for an invalid result. A result that is not finite
-    is a difference, which the comparison shows.
-    """
-    shown, _, name = location.rpartition(":")
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    where = f"{shown}, line {code.co_firstlineno}, {name}" if code is not None else location
-    try:
-        inspect.signature(function).bind(*ARGUMENTS)
-    except TypeError as error:
-        raise UserCodeError(f"{where}: {error}. Define it as def {name}(query, key, value, keep=None, dropout=0.0)") from error
-    except ValueError:  # a function in C has no signature
-        pass
-
-    def attention(*arguments: Any) -> Tensor:
-        before = [argument.clone() if isinstance(argument, Tensor) else argument for argument in arguments]
-        output = function(*arguments)
-        for argument, old, new in zip(ARGUMENTS, before, arguments, strict=True):
-            if isinstance(old, Tensor) and not _same(old, new):
-                raise UserCodeError(f"{where}: changed its argument {argument} in place: compute a new tensor instead")
-        if problem := _problem_of(output, arguments[0], arguments[2]):
-            raise UserCodeError(f"{where}: returned {problem}")
-        return observe("context", output)
-
-    return attention
-
-
-def _same(old: Tensor, new: Tensor) -> bool:
-    """Return True if two tensors are equal, also where both are NaN."""
-    return old.shape == new.shape and bool(((old == new) | ((old != old) & (new != new))).all())
-
-
-def _problem_of(output: object, query: Tensor, value: Tensor) -> str | None:
-    """Describe an invalid result of an attention function; None if it has the right type, shape and data type."""
-    expected = (*query.shape[:-1], value.shape[-1])
-    if output is None:
-        return "None: is a return statement missing?"
-    if isinstance(output, tuple | list):
-        return f"a {type(output).__name__} of {len(output)}: return one tensor, the context"
-    if not isinstance(output, Tensor):
-        return f"an object of type {type(output).__name__}: return a tensor"
-    if tuple(output.shape) != expected:
-        return f"a tensor of shape {tuple(output.shape)}: it must be {expected} = (batch, heads, queries, width of a value)"
-    if output.dtype != query.dtype:
-        return f"a tensor of {output.dtype}: it must be {query.dtype}, the type of the query"
-    if output.device != query.device or output.layout != torch.strided:
-        return f"a tensor with device {output.device} and {output.layout}: it must be dense, on {query.device}"
-    return None
-
-
 def probes(dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Return inputs of attention that tell typical mistakes apart: query, key, value and keep.
 
@@ -273,7 +216,7 @@ def _main(source: str, location: str, dtype_name: str, time_limit: str, name: st
     with (folder / TIMEOUT).open("w") as timeout:
         faulthandler.dump_traceback_later(float(time_limit), exit=True, file=timeout)
         try:
-            function = checked(load_function(location), location)
+            function = CheckedAttention(load_function(location), location)
             stages = minibert_stages(model.set_attention(function), inputs)
             stages |= _probe(function, dtype)
         except UserCodeError as error:

@@ -17,11 +17,10 @@ from minibert.classroom.diagnosis import Diagnosis, diagnose_attention
 from minibert.classroom.mistakes import MISTAKES, Kind, variant
 from minibert.commands import main
 from minibert.equations import scaled_dot_product_attention
+from minibert.study.checked_attention import CheckedAttention, UserCodeError
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.sandbox import (
-    UserCodeError,
     _probe,
-    checked,
     describe_error,
     load_function,
     probes,
@@ -164,7 +163,7 @@ def test_a_correct_function_agrees(folder: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("name", ["right", "module", "fused"])
 def test_a_function_a_module_and_a_function_in_c_are_accepted(functions: dict[str, Any], name: str) -> None:
-    function = checked(functions[name], f"my.py:{name}")
+    function = CheckedAttention(functions[name], f"my.py:{name}")
     assert diagnosis_of(lambda *inputs: function(*inputs, 0.0)).agrees
 
 
@@ -258,7 +257,7 @@ def test_a_function_for_one_shape_has_no_diagnosis(functions: dict[str, Any]) ->
 def test_an_invalid_result_is_explained(functions: dict[str, Any], function: str, message: str) -> None:
     """With the line of the function."""
     with pytest.raises(UserCodeError) as caught:
-        checked(functions[function], f"my.py:{function}")(*probes(torch.float32)["rows"], 0.0)
+        CheckedAttention(functions[function], f"my.py:{function}")(*probes(torch.float32)["rows"], 0.0)
     assert str(caught.value).startswith(f"my.py, line {LINES[function]}, {function}: ")
     assert message in str(caught.value)
 
