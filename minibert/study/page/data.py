@@ -118,7 +118,7 @@ class PageData:
             "inputs": [leaf.name for leaf in step.inputs if leaf.kind == "step"],
             "sources": self._sources(step),
             "omitted": None if shown else self._omitted(step),
-            "failure": None,
+            "failure": str(self.walk.failure) if self.walk.failure and step is self.walk.steps[-1] else None,
             "other": self._other(step) if shown else None,
             "mistakes": [*self._mistakes(step)] if shown else [],
         }

@@ -40,6 +40,7 @@ def walk_text(walk: Walk) -> str:
     found = predictions(walk, TOP)
     lines += [_prediction_line(prediction) for prediction in found[:MAX_PREDICTIONS]]
     lines += [f"… {len(found) - MAX_PREDICTIONS} more predictions"] if len(found) > MAX_PREDICTIONS else []
+    lines += [] if walk.failure is None else str(walk.failure).splitlines()
     return "\n".join([walk.summary, *(f"  {printable(line)}" for line in lines), f'One step: walk["{_example(walk)}"]'])
 
 

@@ -15,6 +15,7 @@ from minibert.equations import scaled_dot_product_attention
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import observe
 from minibert.study import walk
+from minibert.study.page.data import PageData
 from minibert.study.stepthrough.step import Failure, Walk
 from minibert.study.subject import random_network, tokenizer_of
 
@@ -209,3 +210,13 @@ def test_code_without_a_file(tmp_path: Path) -> None:
     exec(compile("def attention(query, key, value, keep, dropout):\n    return query @ key", "<cell>", "exec"), scope)
     _, failure = failed(scope["attention"])
     assert (failure.code, failure.line, failure.operation) == ("<cell>:2", "", "matmul")
+
+
+def test_text_and_page_show_the_failure() -> None:
+    """The page has it at the last step."""
+    found = walked(heads_last)
+    assert "then the forward pass failed in layers.0.attention" in found.summary
+    assert "returned a tensor of shape (1, 9, 3, 8)" in str(found)
+    steps = PageData(found, None, {}, {}).to_json()["steps"]
+    assert [step["path"] for step in steps if step["failure"] is not None] == ["layers.0.attention.result"]
+    assert steps[-1]["failure"] == str(found.failure)
