@@ -7,13 +7,20 @@ Axis names in the shape annotations:
     queries, keys     tokens that attend, and tokens that are attended to
     sources, targets  tokens of the source sequence and of the target sequence
     heads             attention heads
-    width             size of a vector: of a token (`hidden_size`), or of one attention head (`head_width`)
+    width             size of a vector: of a token (`hidden_size`), or of one attention head
+    head_width        size of the vectors of one attention head
+    value_width       size of the value vectors of one attention head, usually the same
     intermediate      size of the hidden layer of the feed-forward network
     vocabulary        entries of the vocabulary
     positions         positions with a prediction, such as masked tokens
     classes           classes of a classification
+    next_sentence     the two classes of next-sentence prediction
+    ends              start and end of an answer
     output            size of the vectors that a linear map computes
     rank, bottleneck  size of the small vectors inside LoRA and inside a bottleneck adapter
+    characters        characters of a text
+    inputs, outputs   entries of the vectors that a linear map gets, and of those that it computes
+    rows              rows of a table of embeddings that are in use
 
 `*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
 """

@@ -59,7 +59,8 @@ def _layers(path: str, numbers: str) -> str:
 
 
 def _range(steps: list[Step]) -> str:
-    first, last = steps[0].layer, steps[-1].layer
+    numbers = [step.layer for step in steps if step.layer is not None]
+    first, last = min(numbers, default=0), max(numbers, default=0)
     return str(first) if first == last else f"{first}-{last}"
 
 
