@@ -2,12 +2,13 @@
 
 import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError, check_text
+from minibert.commands.subject import SubjectOptions, load_model
 from minibert.commands.terminal import input_lines, say, say_parts, screen_size
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ MAX_SHOWN = 100_000
 """Largest --top and --terms."""
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, kw_only=True)
+class Study(SubjectOptions):
     """Step through a forward pass: every number that a model computes for a text, with its formula and its inputs.
 
     Without --step, the steps are listed, and the predictions at the end. With --step, one step is shown: its formula,
@@ -28,16 +29,10 @@ class Study:
     the keys.
     """
 
-    text: Positional[str]
+    text: Positional[str] = field()
     """The text, or - to read it from the standard input. Predictions are shown at each [MASK], or else at all tokens."""
-    pair: str | None = None
-    """Sentence B, for a network that gets two texts."""
     target: Annotated[str | None, arg(metavar="TEXT")] = None
-    """The beginning of the output of an encoder-decoder. Default: the output that it generates."""
-    checkpoint: str | None = None
-    """A folder with a checkpoint and its tokenizer, such as runs/quickstart, or the id of a model on the Hugging Face hub."""
-    preset: Annotated[str | None, arg(metavar="PRESET")] = None
-    """A network with random weights instead of a checkpoint, such as tiny, transformer-tiny or gpt2."""
+    """The target of a 2017 Transformer, the same as --pair. By default, it is generated."""
     step: Annotated[str | None, arg(metavar="STEP")] = None
     """The step to show: its name, such as scores, the end of its path or the whole path, or its number in the list."""
     layer: int | None = None
@@ -73,7 +68,7 @@ def run(options: Study) -> int:
                 say_parts(steps_parts(walk, options.top))
             return 0
         selection = select(walk, options.step, options.layer, options.head, options.cell)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         raise UsageError(error) from error
     if is_plain:
         say(*plain_step(selection, options.terms))
@@ -84,10 +79,9 @@ def run(options: Study) -> int:
 
 
 def _check_options(options: Study) -> None:
-    for text in (options.text, options.pair, options.target):
-        check_text(text or "")
-    if (options.checkpoint is None) == (options.preset is None):
-        raise UsageError("give --checkpoint, or else --preset for a network with random weights, such as --preset tiny")
+    check_text(options.target or "")
+    if options.pair is not None and options.target is not None:
+        raise UsageError("--pair and --target are the same for a 2017 Transformer: give only one")
     for name, value in (("--top", options.top), ("--terms", options.terms)):
         if not 1 <= value <= MAX_SHOWN:
             raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
@@ -97,18 +91,15 @@ def _check_options(options: Study) -> None:
 
 
 def _walk(options: Study) -> "Walk":
-    from minibert.study import walk
-    from minibert.study.subject import load_subject
-
+    """Load the model and run its forward pass. Raises: UsageError and ValueError for what cannot be used."""
     text = "\n".join(input_lines()) if options.text == STANDARD_INPUT else options.text
-    texts = [each for each in (text, options.pair, options.target) if each is not None]
-    model, tokenizer = load_subject(options.checkpoint, options.preset, texts)
-    has_decoder = "decoder_input_ids" in inspect.signature(model.forward).parameters
-    if has_decoder and options.pair is not None:
-        raise UsageError("--pair is for networks that get two texts at once; the second text of this one is its --target")
-    if not has_decoder and options.target is not None:
-        raise UsageError("--target is for networks with an encoder and a decoder; give a second text of this one with --pair")
-    found: Walk = walk(model, tokenizer, text, options.target if has_decoder else options.pair)
+    pair = options.pair if options.target is None else options.target
+    model, tokenizer = load_model(replace(options, text=text, pair=pair))
+    if options.target is not None and "decoder_input_ids" not in inspect.signature(model.forward).parameters:
+        raise UsageError("--target is for a network with an encoder and a decoder; a second text of this one is its --pair")
+    from minibert.study import walk
+
+    found: Walk = walk(model, tokenizer, text, pair)
     return found
 
 

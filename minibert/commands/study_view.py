@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from rich.cells import cell_len, set_cell_size
 from rich.padding import Padding
 from rich.style import Style
@@ -20,7 +21,10 @@ PLAIN_ROWS = PLAIN_COLUMNS = 16
 """Largest part of a matrix in plain text. A cell is a line there."""
 MAX_LABEL = 16
 """Width of the longest label of a row."""
-CELL_WIDTH = 9
+MIN_WIDTH = 6
+"""Width of the narrowest column."""
+MARK = "▸"
+"""Sign before the selected number."""
 NEGATIVE, POSITIVE = ((222, 235, 247), (88, 152, 214)), ((253, 230, 206), (240, 136, 50))
 """Blue and orange, from pale to strong. People with any kind of color vision can distinguish them."""
 PALE = 0.04
@@ -167,33 +171,34 @@ def step_parts(selection: Selection, terms: int, width: int, rows: int | None = 
         *(styled(line) for line in found.lines),
         styled(f"{' ' * cell_len(cell_name(step, selection.index))} = {number(found.result)}", "bold"),
         *(styled(note, "dim") for note in found.notes),
-        *(_listing_table(listing, terms) for listing in found.listings),
         *(styled(f"← {place} {line}", "dim") for place, line in enumerate(_inputs(selection), start=1)),
+        *(_listing_table(listing, terms) for listing in found.listings),
     ]
     return [*parts, "", *_matrix_parts(selection, width, rows or PLAIN_ROWS), "", *below]
 
 
 def _matrix_parts(selection: Selection, width: int, shown_rows: int) -> list[Renderable]:
+    is_integer = not selection.step.output.is_floating_point()
     rows = window(selection.rows.size, selection.row, shown_rows)
     labels = [_label(selection.rows, row) for row in rows]
     label_width = min(max(map(cell_len, labels)), MAX_LABEL, width // 4)
-    count = max(1, (width - label_width) // (CELL_WIDTH + 3))
-    columns = window(selection.columns.size, selection.column, count)
+    columns = window(selection.columns.size, selection.column, max(1, (width - label_width) // (MIN_WIDTH + 1)))
+    part = selection.matrix[rows.start : rows.stop, columns.start : columns.stop]
+    cell_width = max(MIN_WIDTH, max(len(matrix_number(value, is_integer)) for value in part.flat) + len(MARK))
+    columns = window(selection.columns.size, selection.column, max(1, (width - label_width) // (cell_width + 1)))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("", no_wrap=True)
     for column in columns:
         style = "bold reverse" if column == selection.column else "bold"
-        heading = _fitted(_label(selection.columns, column), CELL_WIDTH)
-        table.add_column(styled(heading, style), justify="right", no_wrap=True, min_width=CELL_WIDTH + 1)
-    finite = [abs(value) for value in selection.matrix.flat if math.isfinite(value)]
-    largest = max(finite, default=0.0)
-    is_integer = not selection.step.output.is_floating_point()
+        heading = _fitted(_label(selection.columns, column), cell_width)
+        table.add_column(styled(heading, style), justify="right", no_wrap=True, min_width=cell_width)
+    largest = float(np.abs(selection.matrix[np.isfinite(selection.matrix)]).max(initial=0.0))
     for row, label in zip(rows, labels, strict=True):
         cells = []
         for column in columns:
             value = float(selection.matrix[row, column])
             is_selected = (row, column) == (selection.row, selection.column)
-            shown = f"{'▸' if is_selected else ''}{matrix_number(value, is_integer)}"
+            shown = f"{MARK if is_selected else ''}{matrix_number(value, is_integer)}"
             cells.append(styled(shown, "bold reverse" if is_selected else "" if is_integer else _heat(value, largest)))
         style = "bold reverse" if row == selection.row and selection.rows.size > 1 else "bold"
         table.add_row(styled(_fitted(label, label_width), style), *cells)

@@ -29,19 +29,29 @@ class SubjectOptions:
     """The second text: for BERT the second segment; for a 2017 Transformer the target, which it generates by default."""
 
 
-def load(options: SubjectOptions) -> "tuple[PretrainedModel, Tokenizer, ModelInput]":
-    """Load the model and its tokenizer, and tokenize the text. Raises: UsageError for what cannot be used."""
-    if options.text is None:
-        raise UsageError("give the text: --text TEXT")
+def load_model(options: SubjectOptions) -> "tuple[PretrainedModel, Tokenizer]":
+    """Load the model and its tokenizer. Raises: UsageError for what cannot be used."""
     if (options.checkpoint is None) == (options.preset is None):
         raise UsageError("give a model: either --checkpoint CHECKPOINT or --preset PRESET, such as --preset tiny")
     texts = [text for text in (options.text, options.pair) if text is not None]
     for text in texts:
         check_text(text)
-    from minibert.study.subject import load_subject, model_input
+    from minibert.study.subject import load_subject
 
     try:
-        model, tokenizer = load_subject(options.checkpoint, options.preset, texts, options.tokenizer)
+        return load_subject(options.checkpoint, options.preset, texts, options.tokenizer)
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(error) from error
+
+
+def load(options: SubjectOptions) -> "tuple[PretrainedModel, Tokenizer, ModelInput]":
+    """Load the model and its tokenizer, and tokenize the text. Raises: UsageError for what cannot be used."""
+    if options.text is None:
+        raise UsageError("give the text: --text TEXT")
+    model, tokenizer = load_model(options)
+    from minibert.study.subject import model_input
+
+    try:
         return model, tokenizer, model_input(model, tokenizer, options.text, options.pair)
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error

@@ -57,25 +57,12 @@ def test_one_step_is_shown_with_the_arithmetic_of_a_cell(study: Run) -> None:
     ("arguments", "message"),
     [
         ("--step scoers", "there is no step 'scoers'. Similar: scores"),
-        ("--step layers.0.attention.weight", "Similar: layers.0.attention.weights"),
-        ("--step 0", "the steps have the numbers 1 to"),
-        ("--step 9999", "the steps have the numbers 1 to"),
-        ("--step scores --layer 2", "there is no step 'scores' in layer 2, only in layers 0 to 1"),
-        ("--step scores --layer -1", "in layer -1, only in layers 0 to 1"),
-        ("--step pooler --layer 0", "belongs to no layer: leave out --layer"),
-        ("--step scores --head 2", "has no head 2, only the heads 0 to 1"),
-        ("--step scores --head -1", "has no head -1"),
-        ("--step pooler --head 0", "has no heads: leave out --head"),
-        ("--step scores --cell 9,0", "has the rows 0 to 8 and the columns 0 to 8"),
-        ("--step scores --cell 0,9", "there is no cell 0,9"),
-        ("--step scores --cell 3", "must be a row and a column, such as 3,5"),
-        ("--step scores --cell=-1,0", "must be a row and a column"),
-        ("--step scores --cell a,b", "must be a row and a column"),
-        ("--step probabilities", "give more of the path: mlm.probabilities, nsp.probabilities"),
         ("--head 1 --cell 0,0", "--head, --cell: give --step, too"),
         ("--top 0", "--top must be from 1"),
         ("--step scores --terms 0", "--terms must be from 1"),
-        ("--preset tiny", "give --checkpoint, or else --preset"),
+        ("--preset tiny", "give a model: either --checkpoint CHECKPOINT or --preset PRESET"),
+        ("--target cat", "--target is for a network with an encoder and a decoder"),
+        ("--target cat --pair cat", "give only one"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_refused(study: Run, arguments: str, message: str) -> None:
@@ -83,6 +70,10 @@ def test_a_choice_that_does_not_exist_is_refused(study: Run, arguments: str, mes
     assert out == ""
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_text_that_is_too_long_is_refused(study: Run) -> None:
+    assert "32" in study("cat " * 600, code=2)[1]
 
 
 def test_a_text_can_come_from_a_pipe(study: Run, monkeypatch: pytest.MonkeyPatch) -> None:

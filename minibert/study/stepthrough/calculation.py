@@ -77,7 +77,7 @@ def calculation(walk: Walk, step: Step, index: Index) -> Calculation:
     notes = [*_mask_notes(computed), *_rounding_notes(computed.value, recorded, step)]
     if computed.operation == "leaf":
         notes.insert(0, f"Copied from {names.symbols(computed)}: only the place changes.")
-    elif computed.operation not in LISTS:
+    elif computed.operation not in LISTS and numbers != number(recorded):
         lines.append(f"{' ' * len(cell_name(step, index))} = {numbers}")
     return Calculation(tuple(lines), names.listings(), recorded, tuple(notes))
 

@@ -14,6 +14,9 @@ from minibert.study.stepthrough.step import Axis, Step, Walk
 SINGLE = Axis("", 1)
 """The missing axis of a vector or of a number, which is shown as a matrix, too."""
 
+MAX_DIGITS = 9
+"""Largest number of digits of a step, a row or a column. Python refuses to convert thousands of digits."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -150,10 +153,11 @@ def select(walk: Walk, name: str, layer: int | None = None, head: int | None = N
 
 
 def _step_number(walk: Walk, name: str, layer: int | None) -> int:
-    if name.isdecimal():
-        if not 1 <= int(name) <= len(walk):
+    if re.fullmatch(r"[0-9]+", name):
+        number = int(name) if len(name) <= MAX_DIGITS else 0
+        if not 1 <= number <= len(walk):
             raise ValueError(f"there is no step {name}: the steps have the numbers 1 to {len(walk)}")
-        candidates = [walk.steps[int(name) - 1].path]
+        candidates = [walk.steps[number - 1].path]
     else:
         paths = [path for step in walk.steps for path in (step.path, *step.aliases)]
         candidates = [path for path in paths if path == name] or [path for path in paths if path.endswith(f".{name}")]
@@ -182,7 +186,7 @@ def _in_layer(walk: Walk, name: str, candidates: Sequence[str], layer: int) -> l
 def _at_cell(selection: Selection, cell: str) -> Selection:
     numbers = [part.strip() for part in cell.split(",")]
     is_vector = 1 in (selection.rows.size, selection.columns.size)
-    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in numbers) or not 2 - is_vector <= len(numbers) <= 2:
+    if not all(re.fullmatch(rf"[0-9]{{1,{MAX_DIGITS}}}", part) for part in numbers) or not 2 - is_vector <= len(numbers) <= 2:
         form = "a row and a column, such as 3,5" + (", or one number" if is_vector else "")
         raise ValueError(f"--cell {cell!r} must be {form}")
     places = [int(part) for part in numbers]
