@@ -2,7 +2,7 @@
 
 const MAX_ROWS = 24;
 const MAX_COLUMNS = 24;
-const MIN_COLUMNS = 3;
+const MIN_COLUMNS = 2;
 const CELL_WIDTH = 4.1; // in rem, as in page.css
 
 /**
