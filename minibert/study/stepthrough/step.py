@@ -149,6 +149,9 @@ class Walk(Shown, Mapping[str, Step]):
             raise KeyError(f"there is no step {path!r}. Similar paths: {', '.join(similar_paths(path, [*self._by_path]))}")
         return self._by_path[path]
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._by_path
+
     def __iter__(self) -> Iterator[str]:
         return (step.path for step in self.steps)
 
