@@ -85,7 +85,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unused position": (
         {"change": change_an_unused_position},
         [
-            "All 35 stages agree with B",
+            "All 58 stages agree with B",
             "Parameters that differ: 1 of 46",
             "embeddings.positions.weight: largest difference 1.00e-02",
         ],
@@ -94,7 +94,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"config": replace(CONFIG, num_hidden_layers=3)},
         [
             "num_hidden_layers (3 in B, 2 in A)",
-            "only one side has them: 14 stages",
+            "only one side has them: 22 stages",
             "layers.2.attention.query.weight: only in B",
         ],
     ),

@@ -302,7 +302,7 @@ def test_a_nan_is_shown_in_the_table_the_json_and_the_verdict(
     arguments = ["verify", str(checkpoint), "--reference", str(tmp_path / "nan"), "--dtype", "float64"]
     assert main(arguments) == 1
     shown = capsys.readouterr().out
-    row = next(line for line in shown.splitlines() if line.startswith("pooler"))
+    row = next(line for line in shown.splitlines() if line.startswith("pooler "))
     assert row.split()[1:] == ["nan", "nan", "nan", "differs"]
     assert "Largest difference: nan, relative nan." in shown
     assert "Likely cause: 16 of 16 values are NaN in by hand." in shown
