@@ -33,6 +33,14 @@ class Study(SubjectOptions):
     """The text, or - to read it from the standard input. Predictions are shown at each [MASK], or else at all tokens."""
     target: Annotated[str | None, arg(metavar="TEXT")] = None
     """The target of a 2017 Transformer, the same as --pair. By default, it is generated."""
+    backward: bool = False
+    """Also show the backward pass: the loss, the gradient of every step and parameter, and an update of one with AdamW. The
+    gradient of scores is --step gradient.scores."""
+    truth: Annotated[tuple[str, ...], arg(metavar="TRUTH [TRUTH ...]")] = ()
+    """With --backward: the true word of each [MASK], the true class, the true number or the true answer. Default: the model's
+    own prediction. GPT-2 and the 2017 Transformer need none."""
+    update: Annotated[str | None, arg(metavar="PARAMETER")] = None
+    """With --backward: the parameter that AdamW changes. Default: the query weights of the last layer."""
     step: Annotated[str | None, arg(metavar="STEP")] = None
     """The step to show: its name, such as scores, the end of its path or the whole path, or its number in the list."""
     layer: int | None = None
@@ -80,6 +88,8 @@ def run(options: Study) -> int:
 
 def _check_options(options: Study) -> None:
     check_text(options.target or "")
+    if not options.backward and (options.truth or options.update is not None):
+        raise UsageError("--truth and --update belong to the backward pass: give --backward, too")
     if options.pair is not None and options.target is not None:
         raise UsageError("--pair and --target are the same for a 2017 Transformer: give only one")
     for name, value in (("--top", options.top), ("--terms", options.terms)):
@@ -94,12 +104,16 @@ def _walk(options: Study) -> "Walk":
     """Load the model and run its forward pass. Raises: UsageError and ValueError for what cannot be used."""
     text = "\n".join(input_lines()) if options.text == STANDARD_INPUT else options.text
     pair = options.pair if options.target is None else options.target
-    model, tokenizer = load_model(replace(options, text=text, pair=pair))
+    model, tokenizer = load_model(replace(options, text=text, pair=pair), options.truth)
     if options.target is not None and "decoder_input_ids" not in inspect.signature(model.forward).parameters:
         raise UsageError("--target is for a network with an encoder and a decoder; a second text of this one is its --pair")
-    from minibert.study import walk
+    from minibert.study import backward_walk, walk
 
-    found: Walk = walk(model, tokenizer, text, pair)
+    found: Walk = (
+        backward_walk(model, tokenizer, text, pair, truth=options.truth, update=options.update)
+        if options.backward
+        else walk(model, tokenizer, text, pair)
+    )
     return found
 
 

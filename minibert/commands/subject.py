@@ -1,5 +1,6 @@
 """Options for the model and the text of one forward pass that a command shows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,15 @@ class SubjectOptions:
     """The second text: for BERT the second segment; for a 2017 Transformer the target, which it generates by default."""
 
 
-def load_model(options: SubjectOptions) -> "tuple[PretrainedModel, Tokenizer]":
-    """Load the model and its tokenizer. Raises: UsageError for what cannot be used."""
+def load_model(options: SubjectOptions, words: Sequence[str] = ()) -> "tuple[PretrainedModel, Tokenizer]":
+    """Load the model and its tokenizer. Raises: UsageError for what cannot be used.
+
+    Args:
+        words: more words for the vocabulary of a preset.
+    """
     if (options.checkpoint is None) == (options.preset is None):
         raise UsageError("give a model: either --checkpoint CHECKPOINT or --preset PRESET, such as --preset tiny")
-    texts = [text for text in (options.text, options.pair) if text is not None]
+    texts = [text for text in (options.text, options.pair, *words) if text is not None]
     for text in texts:
         check_text(text)
     from minibert.study.subject import load_subject

@@ -92,3 +92,26 @@ def test_a_checkpoint_without_a_head_ends_at_its_last_step(tmp_path: Path, capfd
     folder = write_checkpoint(tmp_path / "bert", ["the", "cat"], Bert)
     assert main(["study", "the cat", "--checkpoint", str(folder)]) == 0
     assert capfd.readouterr().out.splitlines()[-1] == "The checkpoint has no head. Its last step is pooler."
+
+
+def test_the_backward_pass_has_steps_like_the_forward_pass(study: Run) -> None:
+    backward = ("--backward", "--truth", "mat")
+    lines = study(TEXT, *backward)[0].splitlines()
+    assert any(re.match(r"step \d+: loss, .*L = ", line) for line in lines)
+    assert any(re.match(r"step \d+: adamw\.layers\.1\.attention\.query\.weight\.updated_parameter", line) for line in lines)
+    shown = study(TEXT, *backward, "--step", "gradient.weights", "--layer", "0", "--cell", "6,2")[0].splitlines()
+    assert "path: gradient.layers.0.attention.weights" in shown
+    assert "formula: dA = dC Vᵀ" in shown
+    assert "path: layers.0.attention.weights" in study(TEXT, *backward, "--step", "weights", "--layer", "0")[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--truth", "mat"), "give --backward, too"),
+        (("--backward", "--truth", "the cat"), "has 2 pieces"),
+        (("--backward", "--update", "layers.0.attention.querry.weight"), "Similar names"),
+    ],
+)
+def test_a_truth_or_an_update_that_cannot_be_used_is_refused(study: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert message in study(TEXT, *arguments, code=2)[1]

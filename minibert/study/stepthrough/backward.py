@@ -49,7 +49,7 @@ def backward_walk(
         optimizer: the settings of AdamW.
 
     Raises: ValueError as `walk`; for a network without a head, a truth that does not belong to the input, and a network whose
-        parameters are all frozen; KeyError for an unknown `update`.
+        parameters are all frozen; for an unknown `update`.
     """
     builder = StepBuilder(model, tokenizer, text, pair)
     targets = _labels(builder, truth)
@@ -66,7 +66,7 @@ def backward_walk(
     changed = update or _default_parameter(backward, gradients)
     if changed not in gradients:
         near = ", ".join(similar_paths(changed, [*gradients]))
-        raise KeyError(f"no parameter {changed!r} has a gradient. Similar names: {near}")
+        raise ValueError(f"no parameter {changed!r} has a gradient. Similar names: {near}")
     parameter = Leaf("parameter", changed, made.shown_rows(changed, parameters[changed].detach()))
     last = update_steps(parameter, backward[changed], optimizer or AdamW())
     return Walk(builder.title, (*forward, *backward.values(), *last), recording)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from types import EllipsisType
 from typing import Any
 
@@ -39,7 +40,7 @@ def number(value: float) -> str:
     """Return a number as in a formula.
 
     >>> number(3.0), number(8**0.5), number(0.044715), number(1e-12)
-    ('3', '\\\\sqrt{8}', '0.04472', '10^{-12}')
+    ('3', '\\\\sqrt{8}', '0.044715', '10^{-12}')
     """
     if value in NUMBERS:
         return NUMBERS[value]
@@ -47,7 +48,7 @@ def number(value: float) -> str:
         return str(int(value))
     if value > 1 and math.isclose(value * value, round(value * value), rel_tol=1e-12):
         return rf"\sqrt{{{round(value * value)}}}"
-    digits, _, exponent = f"{value:.4g}".partition("e")
+    digits, _, exponent = f"{value:.6g}".partition("e")
     power = rf"10^{{{int(exponent)}}}" if exponent else ""
     return power if power and digits == "1" else rf"{digits} \cdot {power}" if power else digits
 
@@ -62,11 +63,7 @@ def _written(node: Any, symbol: Symbols) -> tuple[str, int]:
     if node.name in FUNCTIONS:
         return rf"{FUNCTIONS[node.name]}({latex(node.arguments[0], symbol)})", ATOM
     parts = [argument for argument in node.arguments if isinstance(argument, Leaf | Operation | float | int)]
-
-    def part(place: int, strength: int) -> str:
-        text, own = _written(parts[place], symbol)
-        return text if own >= strength else rf"\left({text}\right)"
-
+    part = partial(_part, parts, symbol)
     match node.name:
         case "add":
             return f"{part(0, SUM)} + {part(1, SUM)}", SUM
@@ -100,6 +97,12 @@ def _written(node: Any, symbol: Symbols) -> tuple[str, int]:
         case "getitem" | "reshape" | "unsqueeze" | "stack":  # they only arrange the numbers
             return _written(parts[0], symbol)
     return rf"\mathrm{{{node.name}}}({', '.join(latex(each, symbol) for each in parts)})".replace("_", " "), ATOM
+
+
+def _part(parts: list[Any], symbol: Symbols, place: int, strength: int) -> str:
+    """Return a part of a formula, in parentheses if it does not hold together as strongly as needed."""
+    text, own = _written(parts[place], symbol)
+    return text if own >= strength else rf"\left({text}\right)"
 
 
 def _product(parts: list[Any], part: Callable[[int, int], str]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minibert.observe import similar_paths
 from minibert.study.stepthrough.step import Axis, Step, Walk
+from minibert.study.stepthrough.symbols import GRADIENT
 
 SINGLE = Axis("", 1)
 """The missing axis of a vector or of a number, which is shown as a matrix, too."""
@@ -136,7 +137,8 @@ def select(walk: Walk, name: str, layer: int | None = None, head: int | None = N
     """Select a step by its name, path or number, and a head and a cell of it. Without a cell, its largest number is selected.
 
     Args:
-        name: "scores", "layers.0.attention.scores", the end of a path, or the number of the step, from 1.
+        name: "scores", "layers.0.attention.scores", the end of a path, or the number of the step, from 1. Of a gradient:
+            "gradient.scores".
         layer: for a name that steps of several layers have. Default: the first of them.
         cell: "row,column" from 0; for a step with one axis, one number.
 
@@ -160,7 +162,10 @@ def _step_number(walk: Walk, name: str, layer: int | None) -> int:
         candidates = [walk.steps[number - 1].path]
     else:
         paths = [path for step in walk.steps for path in (step.path, *step.aliases)]
-        candidates = [path for path in paths if path == name] or [path for path in paths if path.endswith(f".{name}")]
+        rest, is_gradient = name.removeprefix(GRADIENT), name.startswith(GRADIENT)
+        same_kind = [path for path in paths if path.startswith(GRADIENT) == is_gradient]
+        candidates = [path for path in same_kind if path == name or path.endswith(f".{rest}")]
+        candidates = [path for path in candidates if path == name] or candidates
     if not candidates:
         names = sorted({path.rpartition(".")[2] for path in paths})
         near = similar_paths(name, paths if "." in name else names)

@@ -68,7 +68,7 @@ def test_every_step_of_the_update_is_explained_from_the_recorded_gradient(name: 
 
 
 def test_unknown_parameters_and_moments_of_another_shape_are_refused() -> None:
-    with pytest.raises(KeyError, match=r"Similar names: .*query\.weight"):
+    with pytest.raises(ValueError, match=r"Similar names: .*query\.weight"):
         backward_walk(network(BertForMaskedLM, BERT), TOKENIZER, TEXT, update="layers.0.attention.querry.weight")
     with pytest.raises(ValueError, match=r"shape \(2,\)"):
         steps_of(torch.zeros(3), torch.zeros(3), AdamW(first_moment=torch.zeros(2)))
