@@ -3,6 +3,7 @@
 import inspect
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
@@ -10,6 +11,7 @@ from tyro.conf import Positional, arg
 from minibert.commands.errors import UsageError, check_text
 from minibert.commands.subject import SubjectOptions, load_model
 from minibert.commands.terminal import input_lines, say, say_parts, screen_size
+from minibert.printable import printable
 
 if TYPE_CHECKING:
     from minibert.study.stepthrough.selection import Selection
@@ -49,13 +51,20 @@ class Study(SubjectOptions):
     """The attention head, from 0. Default: 0."""
     cell: Annotated[str | None, arg(metavar="ROW,COLUMN")] = None
     """The number whose arithmetic is shown, by its row and column from 0. Default: the largest number."""
-    top: Annotated[int, arg(aliases=["-k"])] = 5
+    top: Annotated[int, arg(aliases=["-k"], metavar="N")] = 5
     """Number of predictions that are shown for each token."""
     terms: int = 8
     """Number of terms of a sum that are shown, such as the products of a dot product; the largest ones come first."""
     plain: bool = False
     """Plain text for pipes and screen readers: one fact per line, without colors and tables. Default if the output is not a
     terminal."""
+    out: Annotated[Path | None, arg(metavar="FILE.html")] = None
+    """Write the steps as a page: one self-contained HTML file, which works without a network."""
+    open: bool = False
+    """Show the page of --out in the browser."""
+    layers: Annotated[tuple[str, ...] | None, arg(metavar="N,N|all")] = None
+    """Layers that the page shows in full, such as 0,3, or all. Default: all layers of a small model, the first one of a large
+    model. Of the other layers, the page has the attention weights."""
     keys: bool = True
     """On a terminal, wait for keys that lead from step to step."""
 
@@ -69,6 +78,10 @@ def run(options: Study) -> int:
     is_plain = options.plain or not sys.stdout.isatty()
     try:
         walk = _walk(options)
+        if options.out is not None:
+            _write_page(options, walk, options.out)
+            if options.step is None:
+                return 0
         if options.step is None:
             if is_plain:
                 say(*plain_steps(walk, options.top))
@@ -95,6 +108,8 @@ def _check_options(options: Study) -> None:
     for name, value in (("--top", options.top), ("--terms", options.terms)):
         if not 1 <= value <= MAX_SHOWN:
             raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
+    if options.out is None and (options.open or options.layers is not None):
+        raise UsageError(f"{'--open' if options.open else '--layers'} is for a page: give --out FILE.html, too")
     chosen = {"--layer": options.layer, "--head": options.head, "--cell": options.cell}
     if options.step is None and (given := [name for name, value in chosen.items() if value is not None]):
         raise UsageError(f"{', '.join(given)}: give --step, too, such as --step scores")
@@ -115,6 +130,14 @@ def _walk(options: Study) -> "Walk":
         else walk(model, tokenizer, text, pair)
     )
     return found
+
+
+def _write_page(options: Study, walk: "Walk", out: Path) -> None:
+    from minibert.commands.study_page import write_page
+
+    model = options.checkpoint or f"{options.preset}, with random weights"
+    write_page(walk, out, model, options.layers, options.open)
+    say(f"page: {printable(out)}")
 
 
 def _with_keys(options: Study, selection: "Selection") -> "Selection":

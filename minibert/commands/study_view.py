@@ -65,8 +65,7 @@ def plain_steps(walk: Walk, top: int) -> Iterator[str]:
         for rank, entry in enumerate(prediction.ranked, start=1):
             value = f"{entry.value:.4%}" if prediction.is_probability else number(entry.value)
             yield f"{prediction.step.path}{where}, rank {rank}: {entry.label} {value}"
-    if not predictions(walk, 1):
-        yield f"The checkpoint has no head. Its last step is {walk.steps[-1].path}."
+    yield from _end(walk)
 
 
 def steps_parts(walk: Walk, top: int) -> Iterator[Renderable]:
@@ -86,8 +85,15 @@ def steps_parts(walk: Walk, top: int) -> Iterator[Renderable]:
         for entry in prediction.ranked:
             ranked.add_row(entry.label, f"{entry.value:.2%}" if prediction.is_probability else number(entry.value))
         yield Padding(ranked, (1, 0, 0, 0))
-    if not predictions(walk, 1):
-        yield styled(f"The checkpoint has no head. Its last step is {walk.steps[-1].path}.", "dim")
+    yield from (styled(line, "bold") for line in _end(walk))
+
+
+def _end(walk: Walk) -> Iterator[str]:
+    """Yield why the walk has no predictions, if it has none."""
+    if walk.failure is not None:
+        yield from str(walk.failure).splitlines()
+    elif not predictions(walk, 1):
+        yield f"The checkpoint has no head. Its last step is {walk.steps[-1].path}."
 
 
 def plain_step(selection: Selection, terms: int) -> Iterator[str]:

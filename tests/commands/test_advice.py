@@ -39,7 +39,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/predict.py": ("predict",),
     "commands/pretrain.py": ("pretrain",),
     "commands/quickstart.py": ("quickstart",),
-    "commands/study.py": ("study",),
+    "commands/study": ("study",),
     "commands/tokenize.py": ("tokenize",),
     "commands/train_transformer.py": ("train-letters", "train-translator"),
     "commands/failures.py": TRAINING,
@@ -47,6 +47,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
     "study/learning_curve.py": FINE_TUNING,
+    "study/page": ("study",),
     "study/stepthrough": ("study",),
     "study/verify": ("verify",),
     **{

@@ -63,6 +63,10 @@ def test_one_step_is_shown_with_the_arithmetic_of_a_cell(study: Run) -> None:
         ("--preset tiny", "give a model: either --checkpoint CHECKPOINT or --preset PRESET"),
         ("--target cat", "--target is for a network with an encoder and a decoder"),
         ("--target cat --pair cat", "give only one"),
+        ("--open", "--open is for a page: give --out FILE.html, too"),
+        ("--layers all", "--layers is for a page: give --out FILE.html, too"),
+        ("--out page.html --layers 0,2", "--layers 2: the model has the layers 0 to 1"),
+        ("--out page.html --layers x", "--layers x: the model has the layers 0 to 1"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_refused(study: Run, arguments: str, message: str) -> None:
@@ -115,3 +119,16 @@ def test_the_backward_pass_has_steps_like_the_forward_pass(study: Run) -> None:
 )
 def test_a_truth_or_an_update_that_cannot_be_used_is_refused(study: Run, arguments: tuple[str, ...], message: str) -> None:
     assert message in study(TEXT, *arguments, code=2)[1]
+
+
+@pytest.mark.parametrize("layers", [("--layers", "all"), ("--layers", "0", "1"), ("--layers", "0,1"), ()])
+def test_a_page_is_written_and_opened(
+    study: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: tuple[str, ...]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    file = tmp_path / "page.html"
+    out, err = study("the cat", "--out", str(file), "--open", *layers)
+    assert (out, err) == (f"page: {file}\n", "")
+    assert opened == [file.as_uri()]
+    assert "layers.1.attention.scores" in file.read_text(encoding="utf-8")
