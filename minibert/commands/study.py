@@ -1,6 +1,5 @@
 """`minibert study`: every number of a forward pass, with its formula and the numbers that it was computed from."""
 
-import inspect
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from minibert.commands.errors import UsageError, check_text
+from minibert.commands.errors import UsageError
 from minibert.commands.subject import SubjectOptions, load_model
 from minibert.commands.terminal import input_lines, say, say_parts, screen_size
 from minibert.printable import printable
@@ -33,8 +32,6 @@ class Study(SubjectOptions):
 
     text: Positional[str] = field()
     """The text, or - to read it from the standard input. Predictions are shown at each [MASK], or else at all tokens."""
-    target: Annotated[str | None, arg(metavar="TEXT")] = None
-    """The target of a 2017 Transformer, the same as --pair. By default, it is generated."""
     backward: bool = False
     """Also show the backward pass: the loss, the gradient of every step and parameter, and an update of one with AdamW. The
     gradient of scores is --step gradient.scores."""
@@ -100,11 +97,8 @@ def run(options: Study) -> int:
 
 
 def _check_options(options: Study) -> None:
-    check_text(options.target or "")
     if not options.backward and (options.truth or options.update is not None):
         raise UsageError("--truth and --update belong to the backward pass: give --backward, too")
-    if options.pair is not None and options.target is not None:
-        raise UsageError("--pair and --target are the same for a 2017 Transformer: give only one")
     for name, value in (("--top", options.top), ("--terms", options.terms)):
         if not 1 <= value <= MAX_SHOWN:
             raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
@@ -118,16 +112,13 @@ def _check_options(options: Study) -> None:
 def _walk(options: Study) -> "Walk":
     """Load the model and run its forward pass. Raises: UsageError and ValueError for what cannot be used."""
     text = "\n".join(input_lines()) if options.text == STANDARD_INPUT else options.text
-    pair = options.pair if options.target is None else options.target
-    model, tokenizer = load_model(replace(options, text=text, pair=pair), options.truth)
-    if options.target is not None and "decoder_input_ids" not in inspect.signature(model.forward).parameters:
-        raise UsageError("--target is for a network with an encoder and a decoder; a second text of this one is its --pair")
+    model, tokenizer = load_model(replace(options, text=text), options.truth)
     from minibert.study import backward_walk, walk
 
     found: Walk = (
-        backward_walk(model, tokenizer, text, pair, truth=options.truth, update=options.update)
+        backward_walk(model, tokenizer, text, options.pair, truth=options.truth, update=options.update)
         if options.backward
-        else walk(model, tokenizer, text, pair)
+        else walk(model, tokenizer, text, options.pair)
     )
     return found
 

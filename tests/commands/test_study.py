@@ -61,8 +61,6 @@ def test_one_step_is_shown_with_the_arithmetic_of_a_cell(study: Run) -> None:
         ("--top 0", "--top must be from 1"),
         ("--step scores --terms 0", "--terms must be from 1"),
         ("--preset tiny", "give a model: either --checkpoint CHECKPOINT or --preset PRESET"),
-        ("--target cat", "--target is for a network with an encoder and a decoder"),
-        ("--target cat --pair cat", "give only one"),
         ("--open", "--open is for a page: give --out FILE.html, too"),
         ("--layers all", "--layers is for a page: give --out FILE.html, too"),
         ("--out page.html --layers 0,2", "--layers 2: the model has the layers 0 to 1"),
