@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 from transfer_runs import TRAINING, Cell
 
 from minibert.study.drawing import Draw
@@ -94,6 +95,7 @@ def draw(name: str, points: Sequence[Point], results: Mapping[Cell, dict[str, An
             axes.errorbar([*map(x_of, line)], [*map(np.mean, scores)], spread, fmt="o-", markersize=4, capsize=2, label=label)
         xlabel = "trained parameters" if name == "parameters" else "labeled sentences"
         axes.set(xscale="log", xlabel=xlabel, ylabel="accuracy, %", title="SST-2, 872 validation sentences")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.legend(frameon=False)
 
     return chart
