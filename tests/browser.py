@@ -51,7 +51,7 @@ class Tab:
 
     def __init__(self, browser: Browser, **options: Any) -> None:
         """Open an empty tab. The options are those of a context of Playwright: size, dark mode and so on."""
-        self.context = browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **options})
+        self.context = browser.new_context(**{"viewport": {"width": 1600, "height": 900}, **options})
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.requests: list[str] = []

@@ -338,6 +338,19 @@ class Expression {
   }
 
   /**
+   * Return the arguments that a cell is computed from, each with its cell; of a contraction, with the cell of its first term.
+   * @param {number} cell
+   * @returns {{node: Expression, cell: number}[]}
+   */
+  parts(cell) {
+    if (this.op === "stack") {
+      const { arg, argCell } = this.stacked(cell);
+      return [{ node: arg, cell: argCell }];
+    }
+    return this.args.map((arg, position) => ({ node: arg, cell: this.cellOf(position, cell) }));
+  }
+
+  /**
    * Return the leaf and its cell that this cell is a view of, or null if the cell is computed.
    * @param {number} cell
    * @returns {{leaf: Expression, cell: number} | null}
@@ -383,13 +396,10 @@ class Expression {
       if (this.hasBias) {
         this.args[2].visitLeaves(this.cellOf(2, cell), visit);
       }
-    } else if (this.op === "stack") {
-      const { arg, argCell } = this.stacked(cell);
-      arg.visitLeaves(argCell, visit);
     } else {
-      this.args.forEach((arg, position) => {
-        arg.visitLeaves(this.cellOf(position, cell), visit);
-      });
+      for (const part of this.parts(cell)) {
+        part.node.visitLeaves(part.cell, visit);
+      }
     }
   }
 }

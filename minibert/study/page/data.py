@@ -237,7 +237,10 @@ class PageData:
             self._add(name, value, None if stride == 1 else range(0, len(value), stride))
 
     def _used_rows(self, predicted: set[int]) -> dict[str, set[int]]:
-        """Return the rows in use of each table of embeddings, and of matrices and biases as long as a vocabulary."""
+        """Return the rows in use of each table of embeddings, and of matrices and biases as long as a vocabulary.
+
+        Of small ones, all rows count.
+        """
         used: dict[str, set[int]] = {}
         for node in (node for step in self.walk.steps for node in _operations(step.expression)):
             leaves = [each for each in node.arguments if isinstance(each, Leaf)]
@@ -247,6 +250,9 @@ class PageData:
             elif node.name == "linear" and node.shape[-1] >= VOCABULARY:
                 for leaf in leaves[-2:]:
                     used.setdefault(leaf.name, set()).update(predicted)
+        for name in used:
+            if self.weights[name].numel() <= MAX_VOCABULARY_NUMBERS[self.is_small]:
+                used[name].update(range(len(self.weights[name])))
         return used
 
     def _predictions(self) -> Iterator[dict[str, Any]]:

@@ -62,7 +62,7 @@ function ownSources(node, cell) {
   if (node.isContraction) {
     return [];
   }
-  const sources = node.args.flatMap((arg, position) => ownSources(arg, node.cellOf(position, cell)));
+  const sources = node.parts(cell).flatMap((part) => ownSources(part.node, part.cell));
   const keys = sources.map((each) => `${each.leaf.leaf} ${each.cell}`);
   return sources.filter((_, n) => keys.indexOf(keys[n]) === n);
 }
@@ -81,19 +81,11 @@ function contractionsOf(node, cell) {
    * @param {number} innerCell
    */
   function visit(inner, innerCell) {
-    if (inner.isContraction) {
-      if (found.every((known) => !isSame(known, { node: inner, cell: innerCell }))) {
-        found.push({ node: inner, cell: innerCell });
-      }
-      inner.termCells(innerCell, 0).forEach((argCell, position) => {
-        visit(inner.args[position], argCell);
-      });
-      return;
+    if (inner.isContraction && found.every((known) => !isSame(known, { node: inner, cell: innerCell }))) {
+      found.push({ node: inner, cell: innerCell });
     }
-    if (inner.leaf === null && inner.op !== "stack") {
-      inner.args.forEach((arg, position) => {
-        visit(arg, inner.cellOf(position, innerCell));
-      });
+    for (const part of inner.parts(innerCell)) {
+      visit(part.node, part.cell);
     }
   }
   visit(node, cell);
