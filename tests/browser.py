@@ -1,6 +1,7 @@
 """A page in a real browser: Chromium, without a window, driven by Playwright. All requests and errors are recorded."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from urllib.parse import parse_qs, urlencode
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WHERE = """() => {
-  const text = (id) => document.getElementById(id).textContent;
+WHERE = r"""() => {
+  const text = (id) => document.getElementById(id).textContent.replace(/[\u2068\u2069]/g, ""); // of the direction of text
   const cell = document.querySelector("#matrix td[aria-selected='true']");
   const focused = document.activeElement;
   return {
@@ -93,7 +94,8 @@ class Tab:
         return self.page.locator(f"#matrix td[data-row='{row}'][data-column='{column}']")
 
     def text(self, selector: str) -> str:
-        return self.page.locator(selector).text_content() or ""
+        """Return the text of an element, without the marks that isolate its direction."""
+        return re.sub("[\u2068\u2069]", "", self.page.locator(selector).text_content() or "")
 
     def accessibility_violations(self) -> str:
         """Return the report of axe-core, empty if it finds nothing."""

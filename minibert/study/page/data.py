@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minibert.printable import printable
 from minibert.study.equations.formulas import mathml, plain
 from minibert.study.page.expressions import VIEWS, expression_tree
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
@@ -118,7 +119,7 @@ class PageData:
             "inputs": [leaf.name for leaf in step.inputs if leaf.kind == "step"],
             "sources": self._sources(step),
             "omitted": None if shown else self._omitted(step),
-            "failure": str(self.walk.failure) if self.walk.failure and step is self.walk.steps[-1] else None,
+            "failure": printable(self.walk.failure, lines=True) if self.walk.failure and step is self.walk.steps[-1] else None,
             "other": self._other(step) if shown else None,
             "mistakes": [*self._mistakes(step)] if shown else [],
         }
@@ -141,7 +142,7 @@ class PageData:
         label, output = self.others[step.path]
         key = f"{step.path}: {label}"
         self._add(key, output, self._rows(step))
-        return {"label": label, "tensor": key}
+        return {"label": printable(label), "tensor": key}
 
     def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
         for mistake in self.mistakes.get(step.path, ()):
@@ -163,7 +164,7 @@ class PageData:
         """Return the name of the labels of an axis. Axes with the same labels share them."""
         if axis.labels is None:
             return None
-        labels = [*axis.labels]
+        labels = [printable(label) for label in axis.labels]
         found = [name for name, known in self.labels.items() if known == labels]
         name = found[0] if found else f"{axis.name} {len(self.labels)}"
         self.labels[name] = labels
@@ -239,20 +240,19 @@ class PageData:
     def _used_rows(self, predicted: set[int]) -> dict[str, set[int]]:
         """Return the rows in use of each table of embeddings, and of matrices and biases as long as a vocabulary.
 
-        Of small ones, all rows count.
+        Of a small table, all rows count: the table may also be a matrix at the output.
         """
         used: dict[str, set[int]] = {}
         for node in (node for step in self.walk.steps for node in _operations(step.expression)):
             leaves = [each for each in node.arguments if isinstance(each, Leaf)]
             if node.name == "embedding" and len(leaves) == 2:
                 ids, table = leaves
-                used.setdefault(table.name, set()).update(ids.value.flatten().tolist())
+                is_small = table.value.numel() <= MAX_VOCABULARY_NUMBERS[self.is_small]
+                rows = range(len(table.value)) if is_small else ids.value.flatten().tolist()
+                used.setdefault(table.name, set()).update(rows)
             elif node.name == "linear" and node.shape[-1] >= VOCABULARY:
                 for leaf in leaves[-2:]:
                     used.setdefault(leaf.name, set()).update(predicted)
-        for name in used:
-            if self.weights[name].numel() <= MAX_VOCABULARY_NUMBERS[self.is_small]:
-                used[name].update(range(len(self.weights[name])))
         return used
 
     def _predictions(self) -> Iterator[dict[str, Any]]:
@@ -265,10 +265,10 @@ class PageData:
             row_labels = step.axes[-2].labels if len(step.axes) > 1 else None
             for row, (some, places) in enumerate(zip(values.tolist(), indices.tolist(), strict=True)):
                 best = [
-                    {"text": step.axes[-1].labels[place], "value": value, "cell": [row, place]}
+                    {"text": printable(step.axes[-1].labels[place]), "value": value, "cell": [row, place]}
                     for value, place in zip(some, places, strict=True)
                 ]
-                label = row_labels[row] if row_labels else ""
+                label = printable(row_labels[row]) if row_labels else ""
                 yield {"step": step.path, "name": group_and_name(step.path)[0], "label": label, "best": best}
 
 

@@ -218,7 +218,7 @@ class Details {
       }
       const name = box.low[n] === box.high[n] ? singular(axis.name) : axis.name;
       const range = box.low[n] === box.high[n] ? `${box.low[n]}` : `${box.low[n]}–${box.high[n]}`;
-      const label = box.low[n] === box.high[n] ? this.walk.label(axis, box.low[n]) : "";
+      const label = box.low[n] === box.high[n] ? isolated(this.walk.label(axis, box.low[n])) : "";
       return [name, range, label].filter(Boolean).join(" ");
     });
     const text = parts.filter(Boolean).join(", ") || "the number";

@@ -94,7 +94,7 @@ function positionText(walk, axis, position) {
   if (!axis) {
     return "";
   }
-  return [singular(axis.name), position, walk.label(axis, position)].filter((part) => part !== "").join(" ");
+  return [singular(axis.name), position, isolated(walk.label(axis, position))].filter((part) => part !== "").join(" ");
 }
 
 /** @param {string} name */

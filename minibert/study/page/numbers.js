@@ -1,4 +1,4 @@
-// Numbers as text. Minus is "−", which screen readers and readers tell from a hyphen.
+// Numbers and labels as text. Minus is "−", which screen readers and readers tell from a hyphen.
 
 const MINUS = "−";
 
@@ -79,4 +79,12 @@ function shapeText(axes) {
 function leadingOnes(shape) {
   const first = shape.findIndex((size, axis) => size !== 1 || axis >= shape.length - 2);
   return Math.max(first, 0);
+}
+
+/**
+ * Return text for use inside of other text, which keeps its order if the text is written from right to left.
+ * @param {string} text
+ */
+function isolated(text) {
+  return text && `\u2068${text}\u2069`;
 }

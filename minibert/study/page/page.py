@@ -10,6 +10,7 @@ from string import Template
 from torch import Tensor
 
 from minibert.display import escape
+from minibert.printable import printable
 from minibert.study.page.data import Mistake, PageData
 from minibert.study.stepthrough.step import Walk
 
@@ -51,8 +52,8 @@ def step_through_page(
     """
     content = {
         "title": "Step through a forward pass",
-        "text": walk.title,
-        "facts": [*(facts or {}).items()],
+        "text": printable(walk.title),
+        "facts": [[name, printable(value)] for name, value in (facts or {}).items()],
         **PageData(walk, layers, mistakes, others).to_json(),
     }
     style = _read("page.css")

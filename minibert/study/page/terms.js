@@ -130,7 +130,7 @@ function factorNames(walk, { node, cell }) {
     factors,
     position: named?.name ? `k: ${singular(named.name)}` : "k",
     /** @param {number} position */
-    label: (position) => [walk.label(named, position), position].filter((part) => part !== "").join(" "),
+    label: (position) => [isolated(walk.label(named, position)), position].filter((part) => part !== "").join(" "),
   };
 }
 

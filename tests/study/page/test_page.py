@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minibert.printable import printable
 from minibert.study.page.data import PageData
 from minibert.study.page.expressions import expression_tree
 from minibert.study.page.page import FOLDER, SCRIPTS, script_json, step_through_page
@@ -83,9 +84,9 @@ def test_hostile_text_is_data():
     model, tokenizer = load_subject(preset="tiny", texts=[TEXT])
     page = step_through_page(walk(model, tokenizer, HOSTILE), {"Model": HOSTILE})
     assert page.count("</script>") == 2
-    assert data_of(page)["text"] == HOSTILE
-    assert data_of(page)["facts"] == [["Model", HOSTILE]]
-    assert html.unescape(re.search("<title>(.*?)</title>", page, re.DOTALL)[1]).endswith(HOSTILE)
+    assert data_of(page)["text"] == printable(HOSTILE)
+    assert data_of(page)["facts"] == [["Model", printable(HOSTILE)]]
+    assert html.unescape(re.search("<title>(.*?)</title>", page, re.DOTALL)[1]).endswith(printable(HOSTILE))
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("<>&/!-\u2028\u2029\u202e\x00\ud800")))
