@@ -149,9 +149,13 @@ class Recording(Shown):
         self.all(path)
         return self._origins[path]
 
-    def unobserved(self) -> list[tuple[Operation, Tensor]]:
-        """Return the operations since the last observed tensor, with their results. Without `trace=True` there are none."""
-        return [] if self._tracer is None else self._tracer.unobserved()
+    def operations(self, unobserved: bool = False) -> list[tuple[Operation, Tensor]]:
+        """Return the operations whose results no `observe` has named, with their results. Needs `trace=True`.
+
+        Args:
+            unobserved: only those since the last observed tensor.
+        """
+        return [] if self._tracer is None else self._tracer.operations(unobserved)
 
     def failed_operation(self, error: BaseException) -> Operation | None:
         """Return the operation that raised an exception, if one did. Its shape is empty. Needs `trace=True`."""

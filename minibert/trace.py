@@ -142,9 +142,9 @@ class Tracer(TorchFunctionMode):
             self._set(tensor, Leaf("step", path, tensor.detach()))
         self._observed = len(self._alive)
 
-    def unobserved(self) -> list[tuple[Operation, Tensor]]:
-        """Return the operations since the last recorded tensor, with their results."""
-        nodes = [(self._nodes[id(tensor)], tensor) for tensor in self._alive[self._observed :]]
+    def operations(self, unobserved: bool) -> list[tuple[Operation, Tensor]]:
+        """Return the operations whose results have no name, with their results: all, or those since the last named one."""
+        nodes = [(self._nodes[id(tensor)], tensor) for tensor in self._alive[self._observed if unobserved else 0 :]]
         found = {id(node): (node, tensor) for node, tensor in nodes if isinstance(node, Operation)}
         return [*found.values()]
 

@@ -21,7 +21,7 @@ MASKED = -1e4
 class StepDifference:
     """The difference between the outputs of one step in two forward passes."""
 
-    step: Step
+    step: Step = field(repr=False)
     """The step in the first one."""
     other: Tensor = field(repr=False)
     """The output in the second one."""
@@ -71,7 +71,7 @@ def differences(walk: Walk, other: Walk | Mapping[str, Tensor]) -> Differences:
         elif obstacle := _obstacle(step, other[path]):
             not_compared[step.path] = obstacle
         else:
-            found.append(_difference(step, _tensor(other[path])))
+            found.append(difference(step, _tensor(other[path])))
     not_compared |= {path: "only the second one has this step" for path in other if path not in walk}
     return Differences(tuple(found), not_compared)
 
@@ -123,7 +123,8 @@ def _obstacle(step: Step, other: Step | Tensor) -> str | None:
     return None
 
 
-def _difference(step: Step, output: Tensor) -> StepDifference:
+def difference(step: Step, output: Tensor) -> StepDifference:
+    """Compare the output of a step with another tensor of its shape."""
     one, other = step.output.double(), output.to(torch.float64)
     masked = one.isneginf() & (other < MASKED)
     one, other = one.masked_fill(masked, 0.0), other.masked_fill(masked, 0.0)

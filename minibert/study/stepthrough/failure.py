@@ -104,7 +104,7 @@ def _results(
         earlier: gets the leaf of each result, by the id of its operation.
     """
     taken = {*recording.paths}
-    for operation, tensor in recording.unobserved():
+    for operation, tensor in recording.operations(unobserved=True):
         name = unused = f"{path}.{variables.get(id(tensor), operation.name)}".lstrip(".")
         number = 1
         while unused in taken:

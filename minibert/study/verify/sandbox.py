@@ -16,7 +16,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,42 @@ def run_user_attention(
 
     Raises: UserCodeError for an exception or an invalid result of the code, with its line, or if a limit is exceeded.
     """
+    settings = [str(source), str(dtype).removeprefix("torch.")]
+    tensors = run_limited("minibert.study.verify.sandbox", location, settings, inputs, show, time_limit)
+    probed = {name: tensors.pop(f"{PROBE}{name}") for name in probes(dtype) if f"{PROBE}{name}" in tensors}
+    return UserRun(tensors, probed)
+
+
+def run_limited(
+    module: str,
+    location: str,
+    settings: Sequence[str],
+    inputs: Mapping[str, Tensor],
+    show: Callable[[str], None],
+    time_limit: float = TIME_LIMIT,
+) -> dict[str, Tensor]:
+    """Run a module that calls `run_child`, with a user's file, in a subprocess with limits.
+
+    Args:
+        module: name of a module of minibert. Its arguments are the folder for the files, the time limit, the location, and the
+            settings.
+        location, show, time_limit: as in `run_user_attention`.
+        settings: more arguments of the module.
+        inputs: tensors that the module can read from the file `INPUTS` in the folder.
+
+    Raises: UserCodeError, as `run_user_attention`.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, folder / INPUTS)
-        settings = [str(source), location, str(dtype).removeprefix("torch."), str(time_limit), name]
-        exit_code = _run_python(["-u", "-m", "minibert.study.verify.sandbox", *settings], folder / PRINTED, time_limit)
+        safetensors.torch.save_file({name: tensor.contiguous().clone() for name, tensor in inputs.items()}, folder / INPUTS)
+        exit_code = _run_python(["-u", "-m", module, name, str(time_limit), location, *settings], folder / PRINTED, time_limit)
         if printed := _beginning(folder / PRINTED):
             show(printed)
         if (folder / ERROR).is_file():
             raise UserCodeError(json.loads((folder / ERROR).read_text(encoding="utf-8")))
         if exit_code or not (folder / STAGES).is_file():
             raise UserCodeError(_why_ended(location, exit_code, time_limit, folder / TIMEOUT))
-        tensors = safetensors.torch.load_file(folder / STAGES)
-        probed = {name: tensors.pop(f"{PROBE}{name}") for name in probes(dtype) if f"{PROBE}{name}" in tensors}
-        return UserRun(tensors, probed)
+        return safetensors.torch.load_file(folder / STAGES)
 
 
 def _run_python(arguments: list[str], printed: Path, time_limit: float) -> int | None:
@@ -198,7 +220,8 @@ def describe_error(error: BaseException, shown: str) -> str:
     return f"{where}: {text[:MESSAGE_LENGTH]}"
 
 
-def _limit_resources() -> None:
+def limit_resources() -> None:
+    """Limit the memory and the size of the files of this process."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -206,29 +229,37 @@ def _limit_resources() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _main(source: str, location: str, dtype_name: str, time_limit: str, name: str) -> None:
-    """Compute the stages in the subprocess, and save them or the error."""
-    folder, dtype = Path(name), getattr(torch, dtype_name)
-    _limit_resources()
-    inputs = safetensors.torch.load_file(folder / INPUTS)
-    with warnings.catch_warnings(action="ignore"):  # the calling process has shown them
-        model = load(source, dtype=dtype)
+def run_child(folder: Path, time_limit: float, location: str, compute: Callable[[], Mapping[str, Tensor]]) -> None:
+    """Call a function that runs a user's code, in the subprocess of `run_limited`, and save its tensors or the error."""
     with (folder / TIMEOUT).open("w") as timeout:
-        faulthandler.dump_traceback_later(float(time_limit), exit=True, file=timeout)
+        faulthandler.dump_traceback_later(time_limit, exit=True, file=timeout)
         try:
-            function = CheckedAttention(load_function(location), location)
-            stages = minibert_stages(model.set_attention(function), inputs)
-            stages |= _probe(function, dtype)
+            tensors = compute()
         except UserCodeError as error:
             (folder / ERROR).write_text(json.dumps(str(error)), encoding="utf-8")
         except BaseException as error:
             message = describe_error(error, location.rpartition(":")[0])
             (folder / ERROR).write_text(json.dumps(message), encoding="utf-8")
         else:
-            safetensors.torch.save_file({path: x.contiguous().clone() for path, x in stages.items()}, folder / STAGES)
+            safetensors.torch.save_file({path: x.contiguous().clone() for path, x in tensors.items()}, folder / STAGES)
         faulthandler.cancel_dump_traceback_later()
     sys.stdout.flush()
     os._exit(0)  # threads of the user's code may still run
+
+
+def _main(name: str, time_limit: str, location: str, source: str, dtype_name: str) -> None:
+    """Compute the stages in the subprocess."""
+    folder, dtype = Path(name), getattr(torch, dtype_name)
+    limit_resources()
+    inputs = safetensors.torch.load_file(folder / INPUTS)
+    with warnings.catch_warnings(action="ignore"):  # the calling process has shown them
+        model = load(source, dtype=dtype)
+
+    def compute() -> Stages:
+        function = CheckedAttention(load_function(location), location)
+        return minibert_stages(model.set_attention(function), inputs) | _probe(function, dtype)
+
+    run_child(folder, float(time_limit), location, compute)
 
 
 if __name__ == "__main__":
