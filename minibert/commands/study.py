@@ -9,14 +9,22 @@ from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError
 from minibert.commands.subject import SubjectOptions, load_model
-from minibert.commands.terminal import input_lines, say, say_parts, screen_size
+from minibert.commands.terminal import input_lines, report_lines, say, say_parts, screen_size
 from minibert.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokenizers import Tokenizer
+    from torch import Tensor
+
+    from minibert.model.pretrained import PretrainedModel
     from minibert.study.stepthrough.selection import Selection
     from minibert.study.stepthrough.step import Walk
 
 STANDARD_INPUT = "-"
+MAX_SECONDS = 86_400
+"""Largest --time-limit: a day."""
 MAX_SHOWN = 100_000
 """Largest --top and --terms."""
 
@@ -40,6 +48,14 @@ class Study(SubjectOptions):
     own prediction. GPT-2 and the 2017 Transformer need none."""
     update: Annotated[str | None, arg(metavar="PARAMETER")] = None
     """With --backward: the parameter that AdamW changes. Default: the query weights of the last layer."""
+    against: Annotated[str | None, arg(metavar="FILE.py[:FUNCTION]")] = None
+    """Compare your own function with the equation of its name or of its arguments, or else with attention, on the numbers of
+    this forward pass, and show the first step that differs. It runs in a subprocess with limits. Exit code 1 if it differs."""
+    time_limit: float = 60.0
+    """With --against: seconds after which your code is stopped."""
+    diff: Annotated[tuple[str, str] | None, arg(metavar="CHECKPOINT CHECKPOINT|transformers")] = None
+    """Compare two checkpoints, such as before and after fine-tuning, or a checkpoint in minibert and in transformers: how far
+    each step differs."""
     step: Annotated[str | None, arg(metavar="STEP")] = None
     """The step to show: its name, such as scores, the end of its path or the whole path, or its number in the list."""
     layer: int | None = None
@@ -48,6 +64,8 @@ class Study(SubjectOptions):
     """The attention head, from 0. Default: 0."""
     cell: Annotated[str | None, arg(metavar="ROW,COLUMN")] = None
     """The number whose arithmetic is shown, by its row and column from 0. Default: the largest number."""
+    predict: bool = False
+    """With --step: ask for the number of the cell before it is shown, and name the mistake of a wrong one, if it is known."""
     top: Annotated[int, arg(aliases=["-k"], metavar="N")] = 5
     """Number of predictions that are shown for each token."""
     terms: int = 8
@@ -74,7 +92,11 @@ def run(options: Study) -> int:
 
     is_plain = options.plain or not sys.stdout.isatty()
     try:
-        walk = _walk(options)
+        if options.diff is not None:
+            return _show_differences(options, options.diff, is_plain)
+        walk, *_ = _walk(options)
+        if options.against is not None:
+            return _show_against(options, walk, options.against)
         if options.out is not None:
             _write_page(options, walk, options.out)
             if options.step is None:
@@ -86,12 +108,17 @@ def run(options: Study) -> int:
                 say_parts(steps_parts(walk, options.top))
             return 0
         selection = select(walk, options.step, options.layer, options.head, options.cell)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
+    if options.predict:
+        from minibert.commands.study_comparison import predict
+
+        predict(selection)
     if is_plain:
         say(*plain_step(selection, options.terms))
         return 0
-    selection = _with_keys(options, selection)
+    if not options.predict:
+        selection = _with_keys(options, selection)
     say_parts(step_parts(selection, options.terms, screen_size()[0]))
     return 0
 
@@ -104,13 +131,35 @@ def _check_options(options: Study) -> None:
             raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
     if options.out is None and (options.open or options.layers is not None):
         raise UsageError(f"{'--open' if options.open else '--layers'} is for a page: give --out FILE.html, too")
+    if options.diff is not None and (given := [name for name, value in _without_diff(options).items() if value]):
+        raise UsageError(f"--diff names both checkpoints and shows all steps: leave out {', '.join(given)}")
+    if options.against is not None and (options.backward or options.step is not None):
+        raise UsageError(f"--against shows the step that differs: leave out {'--backward' if options.backward else '--step'}")
+    if not 0 < options.time_limit <= MAX_SECONDS:
+        raise UsageError(f"--time-limit must be above 0 and at most {MAX_SECONDS} seconds, not {options.time_limit:g}")
+    if options.predict and (options.step is None or options.text == STANDARD_INPUT):
+        missing = "give --step, too, such as --step scores" if options.step is None else "give the text as an argument"
+        raise UsageError(f"--predict asks for a number of one step: {missing}")
     chosen = {"--layer": options.layer, "--head": options.head, "--cell": options.cell}
     if options.step is None and (given := [name for name, value in chosen.items() if value is not None]):
         raise UsageError(f"{', '.join(given)}: give --step, too, such as --step scores")
 
 
-def _walk(options: Study) -> "Walk":
-    """Load the model and run its forward pass. Raises: UsageError and ValueError for what cannot be used."""
+def _without_diff(options: Study) -> dict[str, object]:
+    return {
+        "--checkpoint": options.checkpoint,
+        "--preset": options.preset,
+        "--step": options.step,
+        "--against": options.against,
+        "--backward": options.backward,
+    }
+
+
+def _walk(options: Study) -> "tuple[Walk, PretrainedModel, Tokenizer, str]":
+    """Load the model and run its forward pass; return the walk, the model, its tokenizer and the text.
+
+    Raises: UsageError and ValueError for what cannot be used.
+    """
     text = "\n".join(input_lines()) if options.text == STANDARD_INPUT else options.text
     model, tokenizer = load_model(replace(options, text=text), options.truth)
     from minibert.study import backward_walk, walk
@@ -120,14 +169,49 @@ def _walk(options: Study) -> "Walk":
         if options.backward
         else walk(model, tokenizer, text, options.pair)
     )
-    return found
+    return found, model, tokenizer, text
 
 
-def _write_page(options: Study, walk: "Walk", out: Path) -> None:
+def _show_against(options: Study, walk: "Walk", location: str) -> int:
+    from minibert.commands.study_comparison import against_lines
+    from minibert.study.checked_attention import UserCodeError
+    from minibert.study.stepthrough.against import against
+
+    try:
+        found = against(walk, location, report_lines, options.time_limit)
+    except UserCodeError as error:
+        raise UsageError(error) from error
+    say(*map(printable, against_lines(walk, found)))
+    if options.out is not None:
+        _write_page(options, walk, options.out, found.others())
+    return int(found.step is not None)
+
+
+def _show_differences(options: Study, names: tuple[str, str], is_plain: bool) -> int:
+    walk, model, tokenizer, text = _walk(replace(options, checkpoint=names[0]))
+    from minibert.commands.study_comparison import compared_walks, differences_parts, plain_differences
+
+    found = compared_walks(walk, names, model, tokenizer, text, options.pair)
+    if is_plain:
+        say(*plain_differences(found))
+    else:
+        say_parts(differences_parts(found))
+    if options.out is not None:
+        _write_page(options, walk, options.out, found.others(names[1]), " and ".join(names))
+    return 0
+
+
+def _write_page(
+    options: Study,
+    walk: "Walk",
+    out: Path,
+    others: "Mapping[str, tuple[str, Tensor]] | None" = None,
+    model: str | None = None,
+) -> None:
     from minibert.commands.study_page import write_page
 
-    model = options.checkpoint or f"{options.preset}, with random weights"
-    write_page(walk, out, model, options.layers, options.open)
+    model = model or options.checkpoint or f"{options.preset}, with random weights"
+    write_page(walk, out, model, options.layers, options.open, others)
     say(f"page: {printable(out)}")
 
 

@@ -2,8 +2,10 @@
 
 import re
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from minibert.classroom.step_mistakes import mistakes_of
 from minibert.commands.errors import UsageError
@@ -27,10 +29,21 @@ def page_layers(walk: Walk, words: Sequence[str]) -> list[int]:
     return sorted({int(number) for number in numbers})
 
 
-def write_page(walk: Walk, out: Path, model: str, layers: Sequence[str] | None, is_opened: bool) -> None:
-    """Write the page of a step-through, and show it in the browser if asked."""
+def write_page(
+    walk: Walk,
+    out: Path,
+    model: str,
+    layers: Sequence[str] | None,
+    is_opened: bool,
+    others: Mapping[str, tuple[str, Tensor]] | None = None,
+) -> None:
+    """Write the page of a step-through, and show it in the browser if asked.
+
+    Args:
+        others: by the path of a step, the name and the numbers that the page compares it with.
+    """
     shown = None if layers is None else page_layers(walk, layers)
     mistakes = {path: mistakes_of(walk, path) for path in walk}
-    write_atomically(out, step_through_page(walk, {"Model": model}, layers=shown, mistakes=mistakes))
+    write_atomically(out, step_through_page(walk, {"Model": model}, layers=shown, mistakes=mistakes, others=others))
     if is_opened:
         webbrowser.open(out.resolve().as_uri())

@@ -54,6 +54,12 @@ class Against:
     results: tuple[LearnerResult, ...] = ()
     """All that the function computed in this call."""
 
+    def others(self) -> dict[str, tuple[str, Tensor]]:
+        """Return the learner's result as the argument `others` of `step_through_page`."""
+        if self.step is None or self.mine is None:
+            return {}
+        return {self.step.path: (f"yours: {self.mine.expression}", self.mine.output.reshape(self.step.output.shape))}
+
 
 @dataclass(frozen=True, eq=False)
 class _Call:
