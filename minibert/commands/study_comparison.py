@@ -12,7 +12,7 @@ from minibert.commands.errors import UsageError
 from minibert.commands.terminal import Renderable, say, styled
 from minibert.study.stepthrough.against import TOLERANCE, Against
 from minibert.study.stepthrough.calculation import cell_name, formula_text, number
-from minibert.study.stepthrough.differences import Differences, differences, transformers_outputs
+from minibert.study.stepthrough.differences import ROUNDING, Differences, differences, transformers_outputs
 from minibert.study.stepthrough.learner import expression_text
 from minibert.study.stepthrough.selection import Selection
 from minibert.study.stepthrough.step import Step, Walk
@@ -117,7 +117,11 @@ def differences_parts(found: Differences) -> Iterator[Renderable]:
 
 def _end(found: Differences) -> Iterator[str]:
     first = found.first
-    yield "No step differs." if first is None else f"first step that differs: {first.step.path}"
+    yield (
+        f"No step differs by more than rounding ({ROUNDING:g})."
+        if first is None
+        else f"first step that differs: {first.step.path}"
+    )
     reasons: dict[str, list[str]] = {}
     for path, reason in found.not_compared.items():
         reasons.setdefault(reason, []).append(path)

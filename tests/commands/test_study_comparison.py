@@ -144,6 +144,7 @@ class TestDiff:
         assert study("--diff", folder / "a", "transformers") == 0
         shown = capsys.readouterr().out
         assert "layers.0.attention.masked_scores: relative difference" in shown
+        assert "No step differs by more than rounding" in shown
         assert "not compared: text" not in shown
 
     def test_other_depth(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

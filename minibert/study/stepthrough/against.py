@@ -21,6 +21,9 @@ from minibert.trace import Call, Node, Operation
 TOLERANCE = 1e-4
 """Largest relative difference that is rounding."""
 
+SAME_DIRECTION = 0.999
+"""Least cosine similarity of a tensor and a multiple of it, up to rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class LearnerResult:
@@ -103,7 +106,7 @@ def against(walk: Walk, location: str, show: Callable[[str], None] = lambda _: N
         failure = _failure(entry["failure"], call.steps[-1], results)
         step = first_difference(call.steps, results, failure)
         if step is not None:
-            mine = _nearest(step, results)
+            mine = _nearest(step, call.steps[: call.steps.index(step)], results)
             changed = None if mine is None else difference(step, mine.output.reshape(step.output.shape))
             return Against(location, equation, number + 1, step, mine, changed, failure, results)
     return Against(location, equation, len(chosen))
@@ -221,14 +224,19 @@ def _is_same(one: LearnerResult, other: LearnerResult) -> bool:
     return torch.allclose(one.output.flatten(), other.output.flatten(), rtol=TOLERANCE, atol=0.0, equal_nan=True)
 
 
-def _nearest(step: Step, results: tuple[LearnerResult, ...]) -> LearnerResult | None:
-    """Return the result in the direction of a step; of several, the last one."""
+def _nearest(step: Step, earlier: Sequence[Step], results: tuple[LearnerResult, ...]) -> LearnerResult | None:
+    """Return the result in the direction of a step; of several, the last one.
+
+    A result that is an earlier step is this one only if it has the same direction: the learner left out a factor, or a mask.
+    """
     found, best = None, -2.0
     for result in _for(step, results):
         one = step.output.double().flatten()
         other = result.output.double().flatten()
         kept = (one > MASKED) & (other > MASKED)
         cosine = torch.cosine_similarity(one[kept], other[kept], dim=0).nan_to_num(-1.0).item()
+        if cosine < SAME_DIRECTION and any(result in _for(each, results) and _is_equal(each, result) for each in earlier):
+            continue
         if cosine >= best - 1e-6 and (found is None or not _is_same(found, result)):
             found, best = result, max(best, cosine)
     return found

@@ -16,6 +16,9 @@ from minibert.study.stepthrough.walk import StepBuilder
 MASKED = -1e4
 """Scores of transformers below this are those of masked keys. minibert has minus infinity there."""
 
+ROUNDING = 2e-5
+"""Largest relative difference that counts as rounding."""
+
 
 @dataclass(frozen=True)
 class StepDifference:
@@ -43,8 +46,8 @@ class Differences:
 
     @property
     def first(self) -> StepDifference | None:
-        """The first step whose outputs differ."""
-        return next((found for found in self.steps if found.relative != 0), None)
+        """The first step whose outputs differ by more than rounding."""
+        return next((found for found in self.steps if not found.relative <= ROUNDING), None)
 
     def others(self, label: str) -> dict[str, tuple[str, Tensor]]:
         """Return the second outputs as the argument `others` of `step_through_page`."""

@@ -127,6 +127,20 @@ def test_first_step_that_differs(file: Path, function: str, step: str, expressio
     assert found.failure is None
 
 
+def test_learners_result_at_a_step_is_not_an_earlier_step(file: Path) -> None:
+    """With large weights, the scores are more similar to the right weights than a softmax along the wrong axis is."""
+    model, tokenizer = load_subject(preset="tiny", texts=[TEXT])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter *= 8
+    found = against(walk(model, tokenizer, TEXT), f"{file}:wrong_axis")
+    assert found.step is not None
+    assert found.mine is not None
+    assert found.step.name == "weights"
+    assert found.mine.expression.startswith("softmax(")
+
+
 def test_numbers_of_the_learner_are_kept(file: Path) -> None:
     found = compared(file, "no_scale")
     assert found.mine is not None
