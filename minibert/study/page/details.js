@@ -178,14 +178,52 @@ class Details {
     numbers.replaceChildren(...shown.map((line) => element("div", {}, displayed(line))));
   }
 
-  /** @param {Shown} selection */
+  /**
+   * Show the sums that a cell needs. A cell with one input and no sum, such as a score, shows the sum of its input.
+   * @param {Shown} selection
+   */
   showTerms({ tensor, slice, row, column, isHidden }) {
-    const cell = tensor.index(slice, row, column);
-    const contractions = this.expression ? contractionsOf(this.expression, cell) : [];
-    const tables = contractions.map((contraction) =>
-      termTable(this.walk, contraction, this.showsAllTerms, isHidden, this.address),
+    /** @type {HTMLElement[]} */
+    const shown = [];
+    let expression = this.expression;
+    let cell = tensor.index(slice, row, column);
+    while (expression) {
+      for (const contraction of contractionsOf(expression, cell)) {
+        shown.push(termTable(this.walk, contraction, this.showsAllTerms, isHidden, this.address));
+      }
+      const only = this.onlyInput(expression, cell);
+      if (only) {
+        const line = only.expression.leaf === null ? [displayed(substituted(only.expression, only.cell, true))] : [];
+        shown.push(element("p", { class: "where" }, `where ${only.step.symbol} at `, only.link, ...line));
+      }
+      expression = only?.expression ?? null;
+      cell = only?.cell ?? 0;
+    }
+    byId("terms").replaceChildren(...shown);
+  }
+
+  /**
+   * Return the only recorded cell that a cell was computed from, if it needs no sum.
+   * @param {Expression} expression
+   * @param {number} cell
+   */
+  onlyInput(expression, cell) {
+    const sources = ownSources(expression, cell).filter(({ leaf }) => this.walk.step(leaf.leaf ?? "")?.expression);
+    const path = sources[0]?.leaf.leaf;
+    const step = path ? this.walk.step(path) : undefined;
+    if (sources.length !== 1 || !step?.expression || contractionsOf(expression, cell).length > 0) {
+      return null;
+    }
+    const inner = new Expression(step.expression, this.walk);
+    if (!inner.isComplete(sources[0].cell)) {
+      return null;
+    }
+    const axes = this.walk.axes(step.path);
+    const at = coordinates(
+      sources[0].cell,
+      axes.map((axis) => axis.size),
     );
-    byId("terms").replaceChildren(...tables);
+    return { step, expression: inner, cell: sources[0].cell, link: this.cellsLink(step.path, axes, { low: at, high: at }) };
   }
 
   /** @param {Shown} selection */

@@ -3,7 +3,7 @@
 const MAX_ROWS = 24;
 const MAX_COLUMNS = 24;
 const MIN_COLUMNS = 2;
-const CELL_WIDTH = 4.1; // in rem, as in page.css
+const CELL_WIDTH = 3.5; // in rem, as in page.css
 
 /**
  * `order`: the columns in the order in which they are shown, or null for their own order.

@@ -49,7 +49,8 @@ class Calculation:
     """How one number of a step was computed."""
 
     lines: tuple[str, ...]
-    """The expression with symbols, and with the recorded numbers."""
+    """The expression with symbols, and with the recorded numbers. If it has one input and no sum, then also that of the input:
+    a score is a dot product divided by √d_k, "where" the dot product is a sum."""
     listings: tuple[Listing, ...]
     result: float
     """The recorded number."""
@@ -79,7 +80,12 @@ def calculation(walk: Walk, step: Step, index: Index) -> Calculation:
         notes.insert(0, f"Copied from {names.symbols(computed)}: only the place changes.")
     elif computed.operation not in LISTS and numbers != number(recorded):
         lines.append(f"{' ' * len(cell_name(step, index))} = {numbers}")
-    return Calculation(tuple(lines), names.listings(), recorded, tuple(notes))
+    listings = names.listings()
+    if (only := _only_input(walk, computed)) is not None:
+        inner = calculation(walk, *only)
+        lines += [f"where {inner.lines[0].removeprefix('where ')}", *inner.lines[1:]]
+        listings += inner.listings
+    return Calculation(tuple(lines), listings, recorded, tuple(notes))
 
 
 def number(value: float) -> str:
@@ -171,6 +177,18 @@ class _Names:
 
     def _step(self, leaf: Leaf) -> Step | None:
         return self.walk.get(leaf.name)
+
+
+def _only_input(walk: Walk, computed: Cell) -> tuple[Step, Index] | None:
+    """Return the step and the place of the only recorded number that a cell was computed from; None if it needs a sum."""
+    if next(_lists(computed, set()), None) is not None:
+        return None
+    inputs = {(each.leaf.name, each.index): each for each in _leaves(computed) if each.leaf and each.leaf.name in walk}
+    if len(inputs) != 1:
+        return None
+    (part,) = inputs.values()
+    step = walk[part.leaf.name] if part.leaf else None
+    return None if step is None or step.expression is None else (step, _own_index(step, part))
 
 
 def _own_index(step: Step, part: Cell) -> Index:
