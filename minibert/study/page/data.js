@@ -27,6 +27,7 @@
  * @property {string} explanation
  * @property {number | null} formula - Index into `PageData.formulas`.
  * @property {string | null} equation - Name in the registry of equations.
+ * @property {number | null} equationFormula - Index of the formula of this equation.
  * @property {string | null} code - File and line.
  * @property {Axis[]} axes
  * @property {Tree | null} expression

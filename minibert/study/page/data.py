@@ -12,11 +12,12 @@ from torch import Tensor
 
 from minibert.printable import printable
 from minibert.study.equations.formulas import mathml, plain
+from minibert.study.equations.registry import registry
 from minibert.study.page.expressions import VIEWS, expression_tree
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.trace import Leaf, Node, Operation
 
-SMALL, LARGE = 1_150_000, 4_800_000
+SMALL, LARGE = 1_080_000, 4_800_000
 """Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
 BYTES = 16 / 3
 """Bytes of one number: four, as base64."""
@@ -59,7 +60,7 @@ class PageData:
         walk: the steps.
         layers: numbers of the layers that are shown in full. Of the other layers, the page has the attention weights.
             None: all layers, if they are small, or else the first one.
-        mistakes: by the path of a step.
+        mistakes: by the path of a step. The page has those of the first layer that it shows in full.
         others: by the path of a step, a name and a second tensor to compare with.
     """
 
@@ -77,6 +78,7 @@ class PageData:
         self.tensors: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, list[str]] = {}
         self.formulas: list[Any] = []
+        self.equations = registry()
         self.constants: dict[bytes, str] = {}
         self.weights: dict[str, Tensor] = {}
 
@@ -113,6 +115,9 @@ class PageData:
             "explanation": step.explanation,
             "formula": self._formula(step.formula),
             "equation": step.equation,
+            "equationFormula": self._formula(self.equations[step.equation].formula)
+            if step.equation in self.equations
+            else None,
             "code": step.code,
             "axes": [{"name": _axis_name(axis), "size": axis.size, "labels": self._label(axis)} for axis in step.axes],
             "expression": expression,
@@ -121,7 +126,7 @@ class PageData:
             "omitted": None if shown else self._omitted(step),
             "failure": printable(self.walk.failure, lines=True) if self.walk.failure and step is self.walk.steps[-1] else None,
             "other": self._other(step) if shown else None,
-            "mistakes": [*self._mistakes(step)] if shown else [],
+            "mistakes": [*self._mistakes(step)] if shown and self._has_mistakes(step) else [],
         }
 
     def _omitted(self, step: Step) -> str:
@@ -143,6 +148,10 @@ class PageData:
         key = f"{step.path}: {label}"
         self._add(key, output, self._rows(step))
         return {"label": printable(label), "tensor": key}
+
+    def _has_mistakes(self, step: Step) -> bool:
+        """Return True if the page has the numbers of mistakes at a step: in one layer only, because they need much space."""
+        return step.layer in (None, min(self.layers, default=None)) and not _is_wide(step.output)
 
     def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
         for mistake in self.mistakes.get(step.path, ()):

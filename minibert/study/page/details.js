@@ -44,10 +44,12 @@ class Details {
     this.showsAllTerms = false;
     setAttributes(byId("result"), { "data-value": null, "data-computed": null });
     setText(byId("explanation"), step.explanation);
-    const formula = step.formula === null ? null : this.walk.data.formulas[step.formula];
-    byId("formula").replaceChildren(...(formula ? [mathFromTree(formula)] : []));
+    byId("formula").replaceChildren(...this.formula(step.formula));
+    byId("equation").hidden = step.equationFormula === null;
+    setText(byId("equation-name"), `Equation ${step.equation}`);
+    byId("equation-formula").replaceChildren(...this.formula(step.equationFormula));
     setText(byId("shape"), [step.symbol, shapeText(step.axes)].filter(Boolean).join(": "));
-    setText(byId("code"), [step.equation && `equation ${step.equation}`, step.code].filter(Boolean).join(", "));
+    setText(byId("code"), step.code ?? "");
     byId("omitted").replaceChildren(step.failure ?? step.omitted ?? "");
     byId("omitted").classList.toggle("failure", step.failure !== null);
     this.inputs.clear();
@@ -55,6 +57,12 @@ class Details {
     const users = this.walk.users.get(step.path) ?? [];
     byId("users").replaceChildren(...users.map((user) => element("li", {}, this.stepLink(user.path))));
     byId("users-heading").hidden = users.length === 0;
+  }
+
+  /** @param {number | null} index */
+  formula(index) {
+    const tree = index === null ? null : this.walk.data.formulas[index];
+    return tree ? [mathFromTree(tree)] : [];
   }
 
   /**

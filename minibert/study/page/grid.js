@@ -3,7 +3,8 @@
 const MAX_ROWS = 24;
 const MAX_COLUMNS = 24;
 const MIN_COLUMNS = 2;
-const CELL_WIDTH = 3.5; // in rem, as in page.css
+const CELL_WIDTH = 3.8; // in rem, as in page.css
+const LABEL_WIDTH = 5.5;
 
 /**
  * `order`: the columns in the order in which they are shown, or null for their own order.
@@ -49,8 +50,9 @@ class Grid {
    * @param {number} width - In pixels.
    */
   fit(width) {
-    const cellWidth = CELL_WIDTH * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-    this.fittingColumns = Math.min(Math.max(Math.floor(width / cellWidth) - 2, MIN_COLUMNS), MAX_COLUMNS);
+    const fontSize = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const columns = Math.floor((width / fontSize - LABEL_WIDTH) / CELL_WIDTH);
+    this.fittingColumns = Math.min(Math.max(columns, MIN_COLUMNS), MAX_COLUMNS);
   }
 
   /**
