@@ -125,9 +125,10 @@ def plain_step(selection: Selection, terms: int) -> Iterator[str]:
     yield f"cell: {_cell_text(selection)}"
     found = calculation(selection.walk, step, selection.index)
     yield from (f"calculation: {line}" for line in found.lines)
+    yield from (f"where: {line}" for part in found.parts[1:] for line in part.lines)
     yield f"result: {cell_name(step, selection.index)} = {number(found.result)}"
     yield from (f"note: {line}" for line in found.notes)
-    for listing in found.listings:
+    for listing in (listing for part in found.parts for listing in part.listings):
         is_sum, shown = _shown_terms(listing, terms)
         yield f"{listing.name}: {number(listing.value)}, of {len(listing.terms)} numbers"
         for place, term in enumerate(listing.terms[:shown], start=1):
@@ -178,7 +179,8 @@ def step_parts(selection: Selection, terms: int, width: int, rows: int | None = 
         styled(f"{' ' * cell_len(cell_name(step, selection.index))} = {number(found.result)}", "bold"),
         *(styled(note, "dim") for note in found.notes),
         *(styled(f"← {place} {line}", "dim") for place, line in enumerate(_inputs(selection), start=1)),
-        *(_listing_table(listing, terms) for listing in found.listings),
+        *(styled(f"where {part.lines[0]}") for part in found.parts[1:]),
+        *(_listing_table(listing, terms) for part in found.parts for listing in part.listings),
     ]
     return [*parts, "", *_matrix_parts(selection, width, rows or PLAIN_ROWS), "", *below]
 

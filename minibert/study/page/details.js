@@ -26,13 +26,15 @@ class Details {
     this.expression = null;
     /** @type {Shown | null} */
     this.selection = null;
-    byId("terms").addEventListener("click", (event) => {
-      if (event.target instanceof HTMLButtonElement && this.selection) {
-        this.showsAllTerms = !this.showsAllTerms;
-        this.showTerms(this.selection);
-        byId("terms").querySelector("button")?.focus();
-      }
-    });
+    for (const id of ["terms", "where"]) {
+      byId(id).addEventListener("click", (event) => {
+        if (event.target instanceof HTMLButtonElement && this.selection) {
+          this.showsAllTerms = !this.showsAllTerms;
+          this.showTerms(this.selection);
+          byId(id).querySelector("button")?.focus();
+        }
+      });
+    }
   }
 
   /**
@@ -137,6 +139,7 @@ class Details {
     const isComplete = this.expression?.isComplete(tensor.index(slice, row, column)) ?? false;
     byId("numbers").hidden = !isComplete;
     byId("terms").hidden = !isComplete;
+    byId("where").hidden = !isComplete;
     if (isComplete) {
       this.showNumbers(selection);
       this.showTerms(selection);
@@ -186,28 +189,43 @@ class Details {
     numbers.replaceChildren(...shown.map((line) => element("div", {}, displayed(line))));
   }
 
-  /**
-   * Show the sums that a cell needs. A cell with one input and no sum, such as a score, shows the sum of its input.
-   * @param {Shown} selection
-   */
+  /** @param {Shown} selection */
   showTerms({ tensor, slice, row, column, isHidden }) {
-    /** @type {HTMLElement[]} */
-    const shown = [];
-    let expression = this.expression;
-    let cell = tensor.index(slice, row, column);
-    while (expression) {
-      for (const contraction of contractionsOf(expression, cell)) {
-        shown.push(termTable(this.walk, contraction, this.showsAllTerms, isHidden, this.address));
-      }
-      const only = this.onlyInput(expression, cell);
-      if (only) {
-        const line = only.expression.leaf === null ? [displayed(substituted(only.expression, only.cell, true))] : [];
-        shown.push(element("p", { class: "where" }, `where ${only.step.symbol} at `, only.link, ...line));
-      }
-      expression = only?.expression ?? null;
-      cell = only?.cell ?? 0;
+    const cell = tensor.index(slice, row, column);
+    byId("terms").replaceChildren(...(this.expression ? this.termTables(this.expression, cell, isHidden) : []));
+    byId("where").replaceChildren(...(this.expression ? this.whereParts(this.expression, cell, isHidden) : []));
+  }
+
+  /**
+   * @param {Expression} expression
+   * @param {number} cell
+   * @param {boolean} isHidden
+   */
+  termTables(expression, cell, isHidden) {
+    return contractionsOf(expression, cell).map((contraction) =>
+      termTable(this.walk, contraction, this.showsAllTerms, isHidden, this.address),
+    );
+  }
+
+  /**
+   * Return the calculation of the input of a cell that has only one, and needs no sum: a score is a scaled dot product.
+   * @param {Expression} expression
+   * @param {number} cell
+   * @param {boolean} isHidden
+   * @returns {HTMLElement[]}
+   */
+  whereParts(expression, cell, isHidden) {
+    const only = this.onlyInput(expression, cell);
+    if (!only) {
+      return [];
     }
-    byId("terms").replaceChildren(...shown);
+    const numbers = only.expression.leaf === null ? [displayed(substituted(only.expression, only.cell, true))] : [];
+    return [
+      element("p", {}, `where ${only.step.symbol} at `, only.link),
+      element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Formula with numbers" }, ...numbers),
+      ...this.termTables(only.expression, only.cell, isHidden),
+      ...this.whereParts(only.expression, only.cell, isHidden),
+    ];
   }
 
   /**

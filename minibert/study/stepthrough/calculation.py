@@ -49,12 +49,18 @@ class Calculation:
     """How one number of a step was computed."""
 
     lines: tuple[str, ...]
-    """The expression with symbols, and with the recorded numbers. If it has one input and no sum, then also that of the input:
-    a score is a dot product divided by √d_k, "where" the dot product is a sum."""
+    """The expression with symbols, and with the recorded numbers."""
     listings: tuple[Listing, ...]
     result: float
     """The recorded number."""
     notes: tuple[str, ...] = ()
+    where: "Calculation | None" = None
+    """The calculation of the input, if there is only one and no sum: a score is a dot product divided by √d_k."""
+
+    @property
+    def parts(self) -> list["Calculation"]:
+        """This calculation, and those of the inputs that are shown with it."""
+        return [self, *([] if self.where is None else self.where.parts)]
 
 
 def calculation(walk: Walk, step: Step, index: Index) -> Calculation:
@@ -80,12 +86,9 @@ def calculation(walk: Walk, step: Step, index: Index) -> Calculation:
         notes.insert(0, f"Copied from {names.symbols(computed)}: only the place changes.")
     elif computed.operation not in LISTS and numbers != number(recorded):
         lines.append(f"{' ' * len(cell_name(step, index))} = {numbers}")
-    listings = names.listings()
-    if (only := _only_input(walk, computed)) is not None:
-        inner = calculation(walk, *only)
-        lines += [f"where {inner.lines[0].removeprefix('where ')}", *inner.lines[1:]]
-        listings += inner.listings
-    return Calculation(tuple(lines), listings, recorded, tuple(notes))
+    only = _only_input(walk, computed)
+    where = None if only is None else calculation(walk, *only)
+    return Calculation(tuple(lines), names.listings(), recorded, tuple(notes), where)
 
 
 def number(value: float) -> str:
