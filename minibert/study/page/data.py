@@ -27,6 +27,9 @@ MAX_NUMBERS = 600_000
 """Most numbers of one tensor. Of a larger one, the page has some rows."""
 MAX_VOCABULARY_NUMBERS = {True: 40_000, False: 100_000}
 """The same for tensors with a row of the width of a vocabulary, in the page of a small model and of a large one."""
+MAX_MISTAKE_NUMBERS = {True: (512, 128), False: (12_288, 12_288)}
+"""Most numbers of a tensor that a mistake gives, and the number that the page has of a larger one, with at least one row. There
+are several for each step, so the page has those of one layer only."""
 VOCABULARY = 5_000
 """Least width of a row that counts as a vocabulary."""
 TOP = 5
@@ -154,10 +157,17 @@ class PageData:
         return step.layer in (None, min(self.layers, default=None)) and not _is_wide(step.output)
 
     def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
+        """Yield the mistakes of a step of the first layer, with some rows of a large tensor. Equal numbers are kept once."""
+        whole, part = MAX_MISTAKE_NUMBERS[self.is_small]
+        if step.layer not in (None, min(self.layers, default=None)) or max(step.output.shape[-1:], default=1) > whole:
+            return
+        rows = self._rows(step, whole if step.output.numel() <= whole else part)
         for mistake in self.mistakes.get(step.path, ()):
-            key = f"{step.path}: {mistake.name}"
-            self._add(key, mistake.output, self._rows(step))
-            yield {"name": mistake.name, "message": mistake.message, "tensor": key}
+            if not mistake.output.isnan().all():  # no reader types NaN
+                name = f"{step.path}: {mistake.name}"
+                key = self.constants.setdefault(repr(rows).encode() + _bytes(mistake.output), name)
+                self._add(key, mistake.output, rows)
+                yield {"name": mistake.name, "message": mistake.message, "tensor": key}
 
     def _formula(self, latex: str) -> int | None:
         """Return the number of a formula. Layers share their formulas."""
@@ -197,10 +207,10 @@ class PageData:
         kind = "mask" if value.dtype == torch.bool else "constant"
         return self.constants.setdefault(key, f"{kind} {len(self.constants)}")
 
-    def _rows(self, step: Step) -> list[int] | None:
+    def _rows(self, step: Step, most_numbers: int = MAX_NUMBERS) -> list[int] | None:
         """Return the rows of a large tensor that the page has: those that a later step uses, or else the first ones."""
         output = step.output
-        limit = MAX_VOCABULARY_NUMBERS[self.is_small] if _is_wide(output) else MAX_NUMBERS
+        limit = min(MAX_VOCABULARY_NUMBERS[self.is_small] if _is_wide(output) else MAX_NUMBERS, most_numbers)
         if output.ndim < 2 or output.numel() <= limit:
             return None
         rows = torch.arange(output.numel() // output.shape[-1]).reshape(output.shape[:-1])

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minibert.classroom.step_mistakes import mistakes_of
 from minibert.printable import printable
 from minibert.study.page.data import PageData
 from minibert.study.page.expressions import expression_tree
@@ -103,7 +104,20 @@ class TestSize:
         tokenizer = tokenizer_of([words, TEXT])
         model = random_network(*RANDOM_NETWORKS["tiny"], tokenizer)
         for text in (f"{TEXT} and it was very , very happy", "the cat sat on the mat and it was very , very happy ."):
-            assert len(step_through_page(walk(model, tokenizer, text)).encode()) <= 1_500_000
+            steps = walk(model, tokenizer, text)
+            mistakes = {path: mistakes_of(steps, path) for path in steps}
+            assert len(step_through_page(steps, mistakes=mistakes).encode()) <= 1_500_000
+
+    def test_mistakes_of_a_page_are_those_of_its_first_layer(self, steps):
+        """Of a tensor that is too large, the page has some rows of each head."""
+        outputs = {path: [SimpleNamespace(name="m", message="You.", output=steps[path].output + 1)] for path in steps}
+        data = PageData(steps, None, outputs).to_json()
+        with_mistakes = {step["path"] for step in data["steps"] if step["mistakes"]}
+        assert "layers.0.attention.scores" in with_mistakes
+        assert "mlm.transform" in with_mistakes
+        assert not any(path.startswith("layers.1.") for path in with_mistakes)
+        sizes = [len(numbers_of(record)) for name, record in data["tensors"].items() if name.endswith(": m")]
+        assert 0 < max(sizes) <= 512
 
     def test_scripts_and_styles(self):
         assert sum(path.stat().st_size for path in [*FOLDER.glob("*.js"), *FOLDER.glob("*.css")]) < 150_000
