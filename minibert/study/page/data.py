@@ -21,7 +21,7 @@ SMALL, LARGE = 1_080_000, 4_800_000
 """Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
 BYTES = 16 / 3
 """Bytes of one number: four, as base64."""
-MIN_WEIGHTS = 60_000
+MIN_WEIGHTS = 25_000
 """The least number of bytes for the weights."""
 MAX_NUMBERS = 600_000
 """Most numbers of one tensor. Of a larger one, the page has some rows."""
@@ -164,8 +164,8 @@ class PageData:
         rows = self._rows(step, whole if step.output.numel() <= whole else part)
         for mistake in self.mistakes.get(step.path, ()):
             if not mistake.output.isnan().all():  # no reader types NaN
-                name = f"{step.path}: {mistake.name}"
-                key = self.constants.setdefault(repr(rows).encode() + _bytes(mistake.output), name)
+                numbers = repr(rows).encode() + _bytes(mistake.output)
+                key = self.constants.setdefault(numbers, f"mistake {len(self.constants)}")
                 self._add(key, mistake.output, rows)
                 yield {"name": mistake.name, "message": mistake.message, "tensor": key}
 
