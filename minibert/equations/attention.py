@@ -87,7 +87,7 @@ def scaled_dot_product_attention(
         dot_products (*batch queries keys): $$P = QK^\top$$ The dot product of each query with each key. It is large if both
             vectors point in the same direction.
         scores (*batch queries keys): $$S = \frac{P}{\sqrt{d_k}}$$ The dot products divided by the square root of the width of a
-            head, so that their size does not depend on it.
+            head. Otherwise they would grow with the width, and the softmax would choose one key only.
         biased_scores (*batch queries keys): $$S' = S + b$$ The scores plus a bias for the distance of query and key.
         masked_scores (*batch queries keys): $$M_{ij} = S_{ij} \text{ if } \mathrm{keep}_{ij} \text{, else } {-\infty}$$ The
             scores, with minus infinity where the query may not attend to the key.

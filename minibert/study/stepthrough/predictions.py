@@ -17,8 +17,8 @@ def add_masked_predictions(recording: Recording, scores: str, positions: Sequenc
     r"""Record the probabilities of the vocabulary at some tokens.
 
     Steps:
-        predicted_logits (positions vocabulary): $$z_t$$ The scores of the vocabulary at the predicted tokens.
-        probabilities (positions vocabulary): $$p = \mathrm{softmax}(z_t)$$ The probability of each piece of the vocabulary.
+        predicted_logits (positions vocabulary): $$\hat z = z_t$$ The scores of the vocabulary at the predicted tokens.
+        probabilities (positions vocabulary): $$p = \mathrm{softmax}(\hat z)$$ The probability of each piece of the vocabulary.
     """
     prefix = scores.removesuffix("logits")
     logits = recording.add(f"{prefix}predicted_logits", recording[scores][0, [*positions]])
