@@ -62,12 +62,24 @@ const ARRAY_TYPES = { float32: Float32Array, float64: Float64Array, int32: Int32
  * @param {string} dtype
  */
 function decode(base64, dtype) {
+  return new ARRAY_TYPES[/** @type {keyof typeof ARRAY_TYPES} */ (dtype)](bytesOf(base64).buffer);
+}
+
+/**
+ * Decode base64 with the function that browsers have since 2025, or else with a loop that takes ten times as long.
+ * @param {string} base64
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+function bytesOf(base64) {
+  if ("fromBase64" in Uint8Array) {
+    return /** @type {any} */ (Uint8Array).fromBase64(base64);
+  }
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let index = 0; index < text.length; index++) {
     bytes[index] = text.charCodeAt(index);
   }
-  return new ARRAY_TYPES[/** @type {keyof typeof ARRAY_TYPES} */ (dtype)](bytes.buffer);
+  return bytes;
 }
 
 /** A recorded tensor. Its last two axes are the rows and columns of a matrix; the other axes, flattened, are its slices. */

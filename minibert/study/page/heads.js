@@ -11,6 +11,8 @@ class Heads {
     this.walk = walk;
     this.address = address;
     this.isDrawn = false;
+    /** @type {(() => void)[]} What is still to be painted. */
+    this.paintings = [];
   }
 
   /** Draw the heat maps, once. */
@@ -27,6 +29,14 @@ class Heads {
         this.container.append(element("h3", {}, `${step.group}: ${step.name}`), element("ul", { class: "heads" }, ...maps));
       }
     }
+    this.paintNext();
+  }
+
+  paintNext() {
+    this.paintings.shift()?.();
+    if (this.paintings.length > 0) {
+      window.setTimeout(() => this.paintNext());
+    }
   }
 
   /**
@@ -36,14 +46,16 @@ class Heads {
    */
   map(step, tensor, slice) {
     const canvas = element("canvas", { "aria-hidden": "true" });
-    paint(canvas, tensor, slice);
-    const name = sliceText(step.axes, slice);
-    const text = element("span", { class: "visually-hidden" }, `. ${this.strongest(step, tensor, slice)}`);
+    const text = element("span", { class: "visually-hidden" });
+    this.paintings.push(() => {
+      paint(canvas, tensor, slice);
+      text.append(`. ${this.strongest(step, tensor, slice)}`);
+    });
     return element(
       "a",
       { href: this.address(step.path, slice), "data-step": step.path, "data-slice": slice },
       canvas,
-      name,
+      sliceText(step.axes, slice),
       text,
     );
   }

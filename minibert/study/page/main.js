@@ -433,4 +433,22 @@ function listen(page) {
   new ResizeObserver(([entry]) => page.fit(entry.contentRect.width)).observe(byId("main"));
 }
 
-listen(new Page(new Walk(JSON.parse(byId("data").textContent ?? ""))));
+/**
+ * Decode the numbers of one tensor after the other, each in a task of its own, before a key needs them.
+ * @param {Walk} walk
+ * @param {string[]} paths
+ */
+function decodeAhead(walk, paths) {
+  const tensor = walk.tensor(paths[0] ?? "");
+  if (tensor) {
+    tensor.range(0);
+    window.setTimeout(() => decodeAhead(walk, paths.slice(1)));
+  }
+}
+
+const walk = new Walk(JSON.parse(byId("data").textContent ?? ""));
+listen(new Page(walk));
+decodeAhead(
+  walk,
+  Object.keys(walk.data.tensors).filter((path) => walk.data.tensors[path].data !== null),
+);

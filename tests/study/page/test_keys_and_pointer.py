@@ -196,7 +196,7 @@ class TestOverview:
         assert tab.press("h")["isOverview"]
         maps = tab.page.locator("#heads canvas")
         assert maps.count() == 4
-        assert maps.first.evaluate("c => [c.width, c.height]") == [9, 9]
+        tab.page.wait_for_function("[...document.querySelectorAll('#heads canvas')].every((map) => map.width === 9)")
         tab.page.click("#heads a[data-step='layers.1.attention.weights'][data-slice='1']")
         here = tab.where()
         assert (here["isOverview"], here["step"], here["place"]) == (False, "layers.1.attention.weights", "head 1")
