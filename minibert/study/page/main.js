@@ -380,7 +380,7 @@ function cellOfEvent(event) {
 function listen(page) {
   document.addEventListener("keydown", (event) => {
     const target = /** @type {Element} */ (event.target);
-    const isTyping = target.closest("input, dialog") !== null;
+    const isTyping = target.closest("input, dialog[open]") !== null;
     const isInGrid = cellOfEvent(event) !== null;
     if (isTyping || event.altKey || event.metaKey || (event.ctrlKey && !isInGrid)) {
       return;

@@ -119,6 +119,17 @@ class TestSize:
         sizes = [len(numbers_of(record)) for name, record in data["tensors"].items() if name.startswith("mistake ")]
         assert 0 < max(sizes) <= 512
 
+    def test_of_a_large_model(self, monkeypatch):
+        """At 16 tokens, the page of 12 layers of width 768 has at most 6 MB, with BERT's number of word pieces."""
+        for name in ("normal_", "uniform_"):  # random numbers take seconds, and have the size of other numbers
+            monkeypatch.setattr(torch.Tensor, name, lambda tensor, *_, **__: tensor.detach().fill_(0.01))
+        words = " ".join(f"w{number:05}" for number in range(30_000))
+        text = "the cat sat on the [MASK] and it was very , very happy ."
+        tokenizer = tokenizer_of([words, text])
+        steps = walk(random_network(*RANDOM_NETWORKS["base"], tokenizer), tokenizer, text)
+        assert len(steps["text.pieces"].output) == 16
+        assert len(step_through_page(steps).encode()) <= 6_000_000
+
     def test_scripts_and_styles(self):
         assert sum(path.stat().st_size for path in [*FOLDER.glob("*.js"), *FOLDER.glob("*.css")]) < 150_000
 
