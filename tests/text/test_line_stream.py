@@ -93,14 +93,14 @@ def test_json_is_parsed_line_by_line() -> None:
 
 class TestFiles:
     def test_a_compressed_file_is_read(self, tmp_path: Path) -> None:
-        (tmp_path / "lines.txt.gz").write_bytes(gzip.compress(b"a\nb\n"))
+        (tmp_path / "lines.txt.gz").write_bytes(gzip.compress(b"a\nb\n", mtime=0))
         assert [record.values["line"] for block in file_blocks(tmp_path / "lines.txt.gz") for record in block] == ["a", "b"]
 
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
             ("lines.txt.gz", b"no archive", "cannot be decompressed"),
-            ("lines.txt.gz", gzip.compress(b"a\n" * 9)[:-5], "cannot be decompressed"),
+            ("lines.txt.gz", gzip.compress(b"a\n" * 9, mtime=0)[:-5], "cannot be decompressed"),
             ("lines.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00", "is not plain text"),
             ("lines.txt", "text".encode("utf-16"), "is not UTF-8 but UTF-16"),
             ("lines.txt", None, "cannot be read"),

@@ -183,8 +183,8 @@ def test_wrong_structure(tmp_path: Path, content: str, line: int | None, message
     [
         ("data.json", squad_file(answer("compiler", 39)).encode("utf-16"), "is not UTF-8 but UTF-16"),
         ("data.json", squad_file(answer("x", 39)).replace("What", "Où").encode("cp1252"), "line 4: is not UTF-8"),
-        ("data.json.gz", gzip.compress(b'{"data": [' + b" " * 1000)[:-9], "cannot be decompressed"),
-        ("data.json", gzip.compress(b'{"data": []}'), "its name must end in .gz"),
+        ("data.json.gz", gzip.compress(b'{"data": [' + b" " * 1000, mtime=0)[:-9], "cannot be decompressed"),
+        ("data.json", gzip.compress(b'{"data": []}', mtime=0), "its name must end in .gz"),
         ("data.parquet", b"PAR1 PAR1", "is not Parquet, or damaged"),
         ("data.tsv", b"question", "questions are read from JSON in SQuAD's format, JSONL or Parquet, not from .tsv"),
         ("data.parquet", b"", "is not Parquet, or damaged"),
