@@ -21,8 +21,8 @@ SMALL, LARGE = 1_080_000, 4_800_000
 """Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
 BYTES = 16 / 3
 """Bytes of one number: four, as base64."""
-MIN_WEIGHTS = 25_000
-"""The least number of bytes for the weights."""
+MIN_WEIGHTS = {True: 25_000, False: 60_000}
+"""The least number of bytes for the weights, in the page of a small model and of a large one."""
 MAX_NUMBERS = 600_000
 """Most numbers of one tensor. Of a larger one, the page has some rows."""
 MAX_VOCABULARY_NUMBERS = {True: 40_000, False: 100_000}
@@ -249,9 +249,12 @@ class PageData:
         matrices = {name: value for name, value in self.weights.items() if name not in self.tensors}
         taken = sum(len(record["data"] or "") for record in self.tensors.values())
         taken += sum(len(label) + 3 for labels in self.labels.values() for label in labels)
-        room = max((SMALL if self.is_small else LARGE) - taken, MIN_WEIGHTS)
-        stride = 1
-        while sum(len(range(0, len(value), stride)) * value[0].numel() for value in matrices.values()) * BYTES > room:
+        room = max((SMALL if self.is_small else LARGE) - taken, MIN_WEIGHTS[self.is_small])
+        stride, longest = 1, max(map(len, matrices.values()), default=1)  # at that stride, one row of each matrix is left
+        while (
+            stride < longest
+            and sum(len(range(0, len(value), stride)) * value[0].numel() for value in matrices.values()) * BYTES > room
+        ):
             stride += 1
         for name, value in matrices.items():
             self._add(name, value, None if stride == 1 else range(0, len(value), stride))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from minibert.classroom.step_mistakes import mistakes_of
 from minibert.printable import printable
+from minibert.study.page import data as data_module
 from minibert.study.page.data import PageData
 from minibert.study.page.expressions import expression_tree
 from minibert.study.page.page import FOLDER, SCRIPTS, script_json, step_through_page
@@ -107,6 +108,13 @@ class TestSize:
             steps = walk(model, tokenizer, text)
             mistakes = {path: mistakes_of(steps, path) for path in steps}
             assert len(step_through_page(steps, mistakes=mistakes).encode()) <= 1_500_000
+
+    def test_without_room_for_the_weights(self, steps, monkeypatch):
+        """One row of each matrix is left."""
+        for name, value in (("MIN_WEIGHTS", {True: 0, False: 0}), ("SMALL", 1), ("LARGE", 1)):
+            monkeypatch.setattr(data_module, name, value)
+        record = PageData(steps).to_json()["tensors"]["layers.0.attention.query.weight"]
+        assert record["rows"] == [0]
 
     def test_mistakes_of_a_page_are_those_of_its_first_layer(self, steps):
         """Of a tensor that is too large, the page has some rows of each head."""
