@@ -22,6 +22,8 @@ ROUNDING = 1e-5
 """Largest relative difference that is rounding."""
 MIN_DIGITS = 2
 """Fewest digits of a typed number in which a mistake can be recognized."""
+ENOUGH_DIGITS = 4
+"""A number that agrees to so many digits is right, even if more were typed: a reader calculates with rounded numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,26 +122,31 @@ class Judgment:
 
 
 def judge(text: str, value: float, mistakes: Sequence[tuple[str, float]] = ()) -> Judgment:
-    """Compare a typed number with the right one, rounded to the digits that were typed, and with those of known mistakes.
+    """Compare a typed number with the right one and with those of known mistakes.
+
+    Numbers agree if they are equal to the digits that were typed; of the others, those that are equal to four digits agree.
 
     Args:
         mistakes: message and number of each mistake.
 
     >>> judge("0.25", 0.2512).message, judge("0.5", 0.2512).message
     ('Right.', 'Not right, and not the number of a known mistake.')
+    >>> judge("1.70325", 1.7032864).message  # 13.626 / 8
+    'Right.'
     >>> judge("2.01", 0.2512, [("You left out √d_k.", 2.0096)]).message
     'Not right. This is the number of a known mistake. You left out √d_k.'
     """
     typed = _Typed.parse(text)
     if typed is None:
         return Judgment("unclear", "This is not a number. Type a number such as 0.25, -1.5 or 3e-4.")
-    if typed.agrees(value):
-        if typed.digits < MIN_DIGITS and typed.value != value:
-            return Judgment("right", "Right to the digits you typed. With two digits or more it says more.")
-        return Judgment("right", "Right.")
-    for message, mistaken in mistakes:
-        if typed.agrees(mistaken) and (typed.digits >= MIN_DIGITS or typed.value == mistaken):
-            return Judgment("wrong", f"Not right. This is the number of a known mistake. {message}")
+    for agrees in (typed.agrees, typed.nearly_agrees):
+        if agrees(value):
+            if typed.digits < MIN_DIGITS and typed.value != value:
+                return Judgment("right", "Right to the digits you typed. With two digits or more it says more.")
+            return Judgment("right", "Right.")
+        for message, mistaken in mistakes:
+            if agrees(mistaken) and (typed.digits >= MIN_DIGITS or typed.value == mistaken):
+                return Judgment("wrong", f"Not right. This is the number of a known mistake. {message}")
     return Judgment("wrong", "Not right, and not the number of a known mistake.")
 
 
@@ -171,6 +178,13 @@ class _Typed:
         if self.value == 0:
             return abs(value) < ROUNDING
         return abs(self.value - value) <= self.unit * (0.5 + 1e-6) + 1e-6 * abs(value) < math.inf
+
+    def nearly_agrees(self, value: float) -> bool:
+        """Return True if the typed number differs from `value` by half a unit of its fourth digit at most."""
+        if self.value == 0 or value == 0 or not math.isfinite(value):
+            return False
+        unit = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - ENOUGH_DIGITS)
+        return abs(self.value - value) <= unit / 2
 
 
 def predictions_at(mistakes: Sequence[StepMistake], index: tuple[int, ...]) -> Iterator[tuple[str, float]]:

@@ -81,7 +81,7 @@ def test_number_of_each_mistake_is_named(name: str) -> None:
         index = largest_difference(step, mistake)
         typed, right = f"{float(mistake.output[index]):.6e}", float(step.output[index])
         known = [*predictions_at(mistakes, index)]
-        same = [message for message, value in known if judge(typed, value).verdict == "right"]
+        same = [message for message, value in known if float(typed) == pytest.approx(value, rel=2e-6, nan_ok=True)]
         answer = judge(typed, right, known)
         assert mistake.message in same
         assert answer.verdict == "wrong"
@@ -144,6 +144,10 @@ def test_unknown_step_is_an_error_that_lists_similar_ones() -> None:
         ("٣", 3.0, "unclear"),
         ("0", 0.2512, "wrong"),
         ("0.0", -1e-9, "right"),
+        ("1.70325", 1.7032864, "right"),
+        ("-1703.25", -1703.2864, "right"),
+        ("1.70325", 1.7042, "wrong"),
+        ("0.00001", -1e-9, "wrong"),
     ],
 )
 def test_number_is_compared_with_the_digits_that_were_typed(typed: str, value: float, verdict: str) -> None:
@@ -154,3 +158,8 @@ def test_one_digit_is_too_little_to_name_a_mistake() -> None:
     assert judge("2", 0.25, [("You left out √d_k.", 2.01)]).message == "Not right, and not the number of a known mistake."
     assert "With two digits" in judge("0.3", 0.25001).message
     assert judge("0", 0.25, [("You masked it.", 0.0)]).message.endswith("You masked it.")
+
+
+def test_number_with_enough_digits_is_the_nearest_of_the_right_one_and_those_of_mistakes() -> None:
+    assert judge("1.70325", 1.7032864, [("You left out ε.", 1.70325)]).message.endswith("You left out ε.")
+    assert judge("1.70330", 1.7032864, [("You left out ε.", 1.70325)]).verdict == "right"

@@ -199,6 +199,18 @@ function coordinates(index, shape) {
   return result;
 }
 
+/**
+ * Return the names of all leaves of an expression.
+ * @param {Tree | null} tree
+ * @returns {string[]}
+ */
+function leavesOf(tree) {
+  if (tree === null || typeof tree !== "object") {
+    return [];
+  }
+  return "leaf" in tree ? [tree.leaf] : tree.args.flatMap(leavesOf);
+}
+
 /** The steps, their tensors and the labels of their axes. */
 class Walk {
   /** @param {PageData} data */
@@ -211,7 +223,7 @@ class Walk {
     /** @type {Map<string, Step[]>} */
     this.users = new Map();
     for (const step of data.steps) {
-      for (const input of step.sources ? [step.sources.step] : step.inputs) {
+      for (const input of step.sources ? [step.sources.step] : new Set([...step.inputs, ...leavesOf(step.expression)])) {
         this.users.set(input, [...(this.users.get(input) ?? []), step]);
       }
     }

@@ -50,12 +50,14 @@ class Details {
     byId("equation").hidden = step.equationFormula === null;
     setText(byId("equation-name"), `Equation ${step.equation}`);
     byId("equation-formula").replaceChildren(...this.formula(step.equationFormula));
-    setText(byId("shape"), [step.symbol, shapeText(step.axes)].filter(Boolean).join(": "));
+    byId("shape").replaceChildren(...symbolParts(step.symbol), step.symbol && ": ", shapeText(step.axes));
     setText(byId("code"), step.code ?? "");
     byId("omitted").replaceChildren(step.failure ?? step.omitted ?? "");
     byId("omitted").classList.toggle("failure", step.failure !== null);
     this.inputs.clear();
-    byId("inputs").replaceChildren(...this.leaves(step).map((path) => this.input(step, path)));
+    const inputs = this.leaves(step);
+    byId("inputs-heading").hidden = inputs.length === 0;
+    byId("inputs").replaceChildren(...inputs.map((path) => this.input(step, path)));
     const users = this.walk.users.get(step.path) ?? [];
     byId("users").replaceChildren(...users.map((user) => element("li", {}, this.stepLink(user.path))));
     byId("users-heading").hidden = users.length === 0;
@@ -72,18 +74,7 @@ class Details {
    * @param {Step} step
    */
   leaves(step) {
-    /** @type {Set<string>} */
-    const paths = new Set();
-    /** @param {Expression} expression */
-    function visit(expression) {
-      if (expression.leaf !== null) {
-        paths.add(expression.leaf);
-      }
-      expression.args.forEach(visit);
-    }
-    if (this.expression) {
-      visit(this.expression);
-    }
+    const paths = new Set(leavesOf(step.expression));
     return paths.size > 0 ? [...paths] : step.sources ? [step.sources.step] : step.inputs;
   }
 
@@ -100,7 +91,9 @@ class Details {
     const map = isCalculated && tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
     const link = this.stepLink(path);
     this.inputs.set(path, { map, cells, link });
-    return element("li", { "data-input": path }, link, " ", shape, ...(map ? [map.root] : []), cells);
+    const symbol = symbolParts(this.walk.step(path)?.symbol ?? parameterSymbol(path));
+    const name = symbol.length > 0 ? [element("span", { class: "symbol" }, ...symbol), " = "] : [];
+    return element("li", { "data-input": path }, ...name, link, " ", shape, ...(map ? [map.root] : []), cells);
   }
 
   /**
@@ -110,10 +103,10 @@ class Details {
   stepLink(path) {
     const step = this.walk.step(path);
     if (!step) {
-      return element("code", {}, path);
+      return element("code", {}, ...breakable(path));
     }
     const { slice, row } = this.walk.tensor(path)?.firstCell() ?? { slice: 0, row: 0 };
-    return element("a", { href: this.address(path, slice, row, 0) }, step.path);
+    return element("a", { href: this.address(path, slice, row, 0), title: step.path }, stepTitle(step));
   }
 
   /**
@@ -129,12 +122,12 @@ class Details {
       positionText(this.walk, rowAxis, row),
       positionText(this.walk, columnAxis, column),
     ];
-    setText(byId("cell"), place.filter(Boolean).join(", "));
+    setText(byId("cell"), [...place, originText(this.walk, step, column)].filter(Boolean).join(", "));
     byId("pinned").hidden = !selection.isPinned;
     const value = tensor.at(tensor.index(slice, row, column));
     const result = byId("result");
     setAttribute(result, "data-computed", null);
-    setText(result, isHidden ? "?" : tensor.isBoolean && value !== undefined ? String(value !== 0) : exact(value));
+    setText(result, isHidden ? "?" : resultText(tensor, value));
     setAttribute(result, "data-value", isHidden || value === undefined ? null : String(value));
     const isComplete = this.expression?.isComplete(tensor.index(slice, row, column)) ?? false;
     byId("numbers").hidden = !isComplete;
@@ -221,7 +214,7 @@ class Details {
     }
     const numbers = only.expression.leaf === null ? [displayed(substituted(only.expression, only.cell, true))] : [];
     return [
-      element("p", {}, `where ${only.step.symbol} at `, only.link),
+      element("p", {}, "where ", ...symbolParts(only.step.symbol), " at ", only.link),
       element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Formula with numbers" }, ...numbers),
       ...this.termTables(only.expression, only.cell, isHidden),
       ...this.whereParts(only.expression, only.cell, isHidden),
@@ -295,6 +288,17 @@ class Details {
 }
 
 /**
+ * @param {Tensor} tensor
+ * @param {number | undefined} value
+ */
+function resultText(tensor, value) {
+  if (value === undefined) {
+    return "· (this number is not in the page)";
+  }
+  return tensor.isBoolean ? String(value !== 0) : exact(value);
+}
+
+/**
  * Return the cells of the step before that an entry of a text was made from.
  * @param {Step} step
  * @param {number} entry
@@ -303,6 +307,22 @@ class Details {
 function rangeBoxes(step, entry) {
   const [start, end] = step.sources?.ranges[entry] ?? [0, 0];
   return step.sources && end > start ? new Map([[step.sources.step, [{ low: [start], high: [end - 1] }]]]) : new Map();
+}
+
+/**
+ * Return what an entry of a text was made from, in words.
+ * @param {Walk} walk
+ * @param {Step} step
+ * @param {number} entry
+ */
+function originText(walk, step, entry) {
+  const [start, end] = step.sources?.ranges[entry] ?? [0, -1];
+  const axis = walk.step(step.sources?.step ?? "")?.axes.at(-1);
+  if (!axis || end < start) {
+    return "";
+  }
+  const characters = Array.from({ length: end - start }, (_, n) => walk.label(axis, start + n)).join("");
+  return end === start ? "added by the tokenizer" : `from ${isolated(characters)}`;
 }
 
 /**

@@ -216,10 +216,24 @@ function substituted(node, cell, expand) {
  * @param {boolean} isFirst - Whether it is the first part. A negative number needs no brackets there.
  */
 function bracketed(written, precedence, isFirst) {
+  if (!isFirst) {
+    bracketFirstFactor(written);
+  }
   const own = precedenceOf(written);
   const isFree = isFirst && precedence < PRECEDENCE.pow && own === PRECEDENCE.negative;
   const needsBrackets = own < precedence && !isFree;
   return needsBrackets ? math("mrow", math("mo", "("), written, math("mo", ")")) : written;
+}
+
+/**
+ * Put brackets around a negative first factor of a product: a + (−b) · c.
+ * @param {Element} written
+ */
+function bracketFirstFactor(written) {
+  const first = written.getAttribute("data-operation") === "mul" ? written.firstElementChild : null;
+  if (first) {
+    written.prepend(bracketed(first, PRECEDENCE.mul, false));
+  }
 }
 
 /**

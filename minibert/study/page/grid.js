@@ -3,8 +3,11 @@
 const MAX_ROWS = 24;
 const MAX_COLUMNS = 24;
 const MIN_COLUMNS = 2;
-const CELL_WIDTH = 3.8; // in rem, as in page.css
-const LABEL_WIDTH = 5.5;
+const FEW_COLUMNS = 12; // so many are shown together if scrolling by less than a column shows the last one
+const CELL_WIDTH = 4.05; // in rem, as in page.css
+const MAX_HEADER_WIDTH = 5.2;
+const CHARACTER_WIDTH = 0.6;
+const MEASURED_LABELS = 200;
 
 /**
  * `order`: the columns in the order in which they are shown, or null for their own order.
@@ -34,7 +37,10 @@ class Grid {
     this.matrix = null;
     this.firstRow = 0;
     this.firstColumn = 0;
-    this.fittingColumns = MAX_COLUMNS;
+    /** @type {number} Space in rem. */
+    this.width = MAX_COLUMNS * CELL_WIDTH;
+    /** @type {Map<Axis | undefined, number[]>} Widths of the labels of an axis in rem. */
+    this.labelWidths = new Map();
     this.columnCount = 0;
     this.rowCount = 0;
     this.caption = element("caption");
@@ -51,8 +57,33 @@ class Grid {
    */
   fit(width) {
     const fontSize = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const columns = Math.floor((width / fontSize - LABEL_WIDTH) / CELL_WIDTH);
-    this.fittingColumns = Math.min(Math.max(columns, MIN_COLUMNS), MAX_COLUMNS);
+    this.width = width / fontSize;
+  }
+
+  /**
+   * Return how many columns fit, with their labels. Of a long axis, the first labels stand for all.
+   * @param {Matrix} matrix
+   */
+  fittingColumns({ tensor, rowAxis, columnAxis }) {
+    const headers = this.widthsOf(columnAxis).map((width) => Math.min(Math.max(width + 0.5, CELL_WIDTH), MAX_HEADER_WIDTH));
+    const column = headers.reduce((sum, width) => sum + width, 0) / headers.length;
+    const digits = String(tensor.rows - 1).length;
+    const space = this.width - Math.min(Math.max(...this.widthsOf(rowAxis)) + digits * CHARACTER_WIDTH, 7) - 1;
+    if (tensor.columns <= FEW_COLUMNS && tensor.columns * column < space + CELL_WIDTH / 2) {
+      return tensor.columns;
+    }
+    return Math.min(Math.max(Math.floor(space / column), MIN_COLUMNS), MAX_COLUMNS);
+  }
+
+  /** @param {Axis | undefined} axis */
+  widthsOf(axis) {
+    let widths = this.labelWidths.get(axis);
+    if (!widths) {
+      const count = Math.min(axis?.size ?? 1, MEASURED_LABELS);
+      widths = Array.from({ length: Math.max(count, 1) }, (_, n) => this.label(axis, n).length * CHARACTER_WIDTH);
+      this.labelWidths.set(axis, widths);
+    }
+    return widths;
   }
 
   /**
@@ -63,7 +94,7 @@ class Grid {
     this.matrix = matrix;
     const { tensor, cursor } = matrix;
     this.rowCount = Math.min(tensor.rows, MAX_ROWS);
-    this.columnCount = Math.min(tensor.columns, this.fittingColumns);
+    this.columnCount = Math.min(tensor.columns, this.fittingColumns(matrix));
     this.firstRow = windowStart(this.firstRow, cursor[0], this.rowCount, tensor.rows);
     this.firstColumn = windowStart(this.firstColumn, this.positionOf(cursor[1]), this.columnCount, tensor.columns);
     this.resize();

@@ -4,7 +4,7 @@ class Heads {
   /**
    * @param {HTMLElement} container
    * @param {Walk} walk
-   * @param {(path: string, slice: number) => string} address
+   * @param {(path: string, slice: number, row: number, column: number) => string} address
    */
   constructor(container, walk, address) {
     this.container = container;
@@ -45,40 +45,44 @@ class Heads {
    * @param {number} slice
    */
   map(step, tensor, slice) {
-    const canvas = element("canvas", { "aria-hidden": "true" });
-    const text = element("span", { class: "visually-hidden" });
-    this.paintings.push(() => {
-      paint(canvas, tensor, slice);
-      text.append(`. ${this.strongest(step, tensor, slice)}`);
-    });
-    return element(
+    const canvas = element("canvas", { "aria-hidden": "true", "data-rows": tensor.rows, "data-columns": tensor.columns });
+    const text = element("small");
+    const link = element(
       "a",
-      { href: this.address(step.path, slice), "data-step": step.path, "data-slice": slice },
+      { href: this.address(step.path, slice, 0, 0), "data-step": step.path, "data-slice": slice },
       canvas,
       sliceText(step.axes, slice),
       text,
     );
+    this.paintings.push(() => {
+      paint(canvas, tensor, slice, 1);
+      const { row, column, value } = strongest(tensor, slice);
+      const [from, to] = [row, column].map(
+        (position, n) => isolated(this.walk.label(step.axes.at(n - 2), position)) || position,
+      );
+      setText(text, `${short(value)}: ${from} → ${to}`);
+      setAttributes(link, { href: this.address(step.path, slice, row, column) });
+    });
+    return link;
   }
+}
 
-  /**
-   * Describe a heat map in words: its largest number, outside the diagonal where possible.
-   * @param {Step} step
-   * @param {Tensor} tensor
-   * @param {number} slice
-   */
-  strongest(step, tensor, slice) {
-    let best = { row: 0, column: 0, value: Number.NEGATIVE_INFINITY };
-    for (let row = 0; row < tensor.rows; row++) {
-      for (let column = 0; column < tensor.columns; column++) {
-        const value = tensor.at(tensor.index(slice, row, column)) ?? Number.NEGATIVE_INFINITY;
-        if ((row !== column || tensor.rows === 1) && value > best.value) {
-          best = { row, column, value };
-        }
+/**
+ * Return the largest number of a slice, outside the diagonal where possible: the diagonal of attention is easy to guess.
+ * @param {Tensor} tensor
+ * @param {number} slice
+ */
+function strongest(tensor, slice) {
+  let best = { row: 0, column: 0, value: Number.NEGATIVE_INFINITY };
+  for (let row = 0; row < tensor.rows; row++) {
+    for (let column = 0; column < tensor.columns; column++) {
+      const value = tensor.at(tensor.index(slice, row, column)) ?? Number.NEGATIVE_INFINITY;
+      if ((row !== column || tensor.rows === 1) && value > best.value) {
+        best = { row, column, value };
       }
     }
-    const [rowAxis, columnAxis] = step.axes.slice(-2);
-    return `Largest number outside the diagonal: ${short(best.value)}, from ${positionText(this.walk, rowAxis, best.row)} to ${positionText(this.walk, columnAxis, best.column)}`;
   }
+  return best;
 }
 
 /**

@@ -21,11 +21,11 @@ function heat(value, largest) {
  * @param {HTMLCanvasElement} canvas
  * @param {Tensor} tensor
  * @param {number} slice
+ * @param {number} [largest] - The magnitude that has the full color.
  */
-function paint(canvas, tensor, slice) {
+function paint(canvas, tensor, slice, largest = tensor.range(slice).largest) {
   const height = Math.max(1, Math.min(tensor.rows, MAX_PIXELS));
   const width = Math.max(1, Math.min(tensor.columns, MAX_PIXELS));
-  const { largest } = tensor.range(slice);
   const image = new ImageData(width, height);
   let pixel = 0;
   for (let y = 0; y < height; y++) {

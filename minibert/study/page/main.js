@@ -20,8 +20,10 @@ class Page {
     this.otherGrid = new Grid(byId("other"), label);
     this.differenceGrid = new Grid(byId("difference"), label);
     this.details = new Details(walk, (step, slice, row, column) => this.hash({ view: "step", step, slice, row, column }));
-    this.heads = new Heads(byId("heads"), walk, (step, slice) => this.hash({ view: "step", step, slice }));
-    this.steps = new StepList(byId("steps"), walk, (step) => this.hash({ view: "step", step: step.path }));
+    this.heads = new Heads(byId("heads"), walk, (step, slice, row, column) =>
+      this.hash({ view: "step", step, slice, row, column }),
+    );
+    this.steps = new StepList(byId("step-list"), walk, (step) => this.hash({ view: "step", step: step.path }));
     showHeader(walk, (step, row, column) => this.hash({ view: "step", step, slice: 0, row, column, sortedBy: row }));
     byId("heads-button").hidden = walk.data.overview.length === 0;
   }
@@ -81,6 +83,8 @@ class Page {
       this.showButtons(step);
     }
     setText(byId("place"), sliceText(step.axes, state.slice));
+    setAttributes(byId("slice-before"), { disabled: state.slice === 0 });
+    setAttributes(byId("slice-after"), { disabled: state.slice === (tensor?.slices ?? 1) - 1 });
     for (const id of ["matrix", "legend", "window-buttons", "calculation"]) {
       byId(id).hidden = !tensor;
     }
@@ -134,10 +138,13 @@ class Page {
     this.grid.show(matrix);
     setText(byId("window"), this.grid.windowText());
     const { rows, columns } = tensor;
-    setAttributes(byId("rows-before"), { hidden: this.grid.rowCount === rows });
-    setAttributes(byId("rows-after"), { hidden: this.grid.rowCount === rows });
-    setAttributes(byId("columns-before"), { hidden: this.grid.columnCount === columns });
-    setAttributes(byId("columns-after"), { hidden: this.grid.columnCount === columns });
+    const { rowCount, columnCount } = this.grid;
+    setAttributes(byId("rows-before"), { hidden: rowCount === rows, disabled: row === 0 });
+    setAttributes(byId("rows-after"), { hidden: rowCount === rows, disabled: row === rows - 1 });
+    const position = this.grid.positionOf(column);
+    setAttributes(byId("columns-before"), { hidden: columnCount === columns, disabled: position === 0 });
+    setAttributes(byId("columns-after"), { hidden: columnCount === columns, disabled: position === columns - 1 });
+    byId("absent").hidden = tensor.rowPositions === null;
     setAttribute(byId("sort"), "aria-pressed", String(sortedBy !== null));
     this.showOther(step, matrix);
   }
@@ -175,6 +182,7 @@ class Page {
     if (byId("verdict").dataset.place !== place) {
       byId("verdict").dataset.place = place;
       setText(byId("verdict"), "");
+      byId("reveal").hidden = true;
       /** @type {HTMLInputElement} */ (byId("typed")).value = "";
     }
     this.announce(isHidden);
@@ -241,13 +249,41 @@ class Page {
       return;
     }
     const mistakes = this.step.mistakes.map(({ message, tensor }) => ({ message, value: this.walk.tensor(tensor)?.at(cell) }));
-    const { verdict, message } = judge(/** @type {HTMLInputElement} */ (byId("typed")).value, value, mistakes);
-    if (verdict !== "unclear") {
-      this.predicted.add(this.cellKey(row, column));
-      this.show();
+    const field = /** @type {HTMLInputElement} */ (byId("typed"));
+    const { verdict, message } = judge(field.value, value, mistakes);
+    if (verdict === "right") {
+      this.reveal(message);
+    } else {
+      setText(byId("verdict"), message);
+      byId("reveal").hidden = false;
+      field.focus();
+      field.select();
     }
-    setText(byId("verdict"), verdict === "unclear" ? message : `${message} The recorded number is ${exact(value)}.`);
     setAttribute(byId("verdict"), "data-verdict", verdict);
+  }
+
+  /**
+   * Show the hidden number.
+   * @param {string} message - Stands before the number.
+   */
+  reveal(message) {
+    const { slice, row, column } = this.state;
+    this.predicted.add(this.cellKey(row, column));
+    this.show();
+    setText(
+      byId("verdict"),
+      `${message} The recorded number is ${exact(this.tensor?.at(this.tensor.index(slice, row, column)))}.`,
+    );
+    setAttribute(byId("verdict"), "data-verdict", null);
+    this.grid.focus();
+  }
+
+  /** Hide the numbers until the reader predicts them, or stop hiding them. */
+  togglePredict() {
+    this.go({ predict: !this.state.predict, view: "step", pin: null });
+    if (this.state.predict) {
+      byId("typed").focus();
+    }
   }
 
   /**
@@ -279,6 +315,9 @@ class Page {
       case "h":
         this.go({ view: state.view === "heads" ? "step" : "heads" });
         return true;
+      case "e":
+        this.togglePredict();
+        return true;
       case "m":
         this.go({ view: "step" });
         this.grid.focus();
@@ -289,6 +328,7 @@ class Page {
       case "Escape":
         if (state.pin) {
           this.go({ pin: null });
+          this.grid.focus();
         } else {
           byId("main").focus();
         }
@@ -314,6 +354,46 @@ class Page {
       return true;
     }
     return false;
+  }
+
+  /**
+   * Follow a link in the page. If the link is gone then, the focus moves to the matrix.
+   * @param {HTMLAnchorElement} link
+   * @param {Partial<State>} cell - Of the map in the link that was clicked.
+   */
+  follow(link, cell) {
+    const target = parseHash(link.hash, this.walk);
+    const kept = link.closest("nav") ? this.cellIn(target.step) : {};
+    this.go({ ...target, ...kept, ...cell, predict: this.state.predict });
+    if (link.getClientRects().length === 0) {
+      this.grid.focus();
+    }
+  }
+
+  /**
+   * Return the slice, row and column of the selected cell, as far as another step has the same axes, or else of its first cell.
+   * @param {string} path
+   * @returns {Partial<State>}
+   */
+  cellIn(path) {
+    const [here, there] = [this.step.axes, this.walk.step(path)?.axes ?? []];
+    /** @param {number} position - Counted from the end. */
+    const agrees = (position) => {
+      const [one, other] = [here.at(position), there.at(position)];
+      return one !== undefined && one.size === other?.size && (one.name === other.name || (one.labels ?? "") === other.labels);
+    };
+    const hasSameSlices =
+      here.length === there.length &&
+      here.slice(0, -2).every((axis, n) => axis.size === there[n].size && axis.name === there[n].name);
+    const { slice, row, column } = this.state;
+    const tensor = this.walk.tensor(path);
+    const first = { slice: 0, row: 0, ...tensor?.firstCell(), column: 0 };
+    const kept = {
+      slice: hasSameSlices ? slice : first.slice,
+      row: agrees(-2) ? row : first.row,
+      column: agrees(-1) ? column : first.column,
+    };
+    return tensor?.at(tensor.index(kept.slice, kept.row, kept.column)) === undefined ? first : kept;
   }
 
   /** @param {[number, number]} cell */
@@ -376,11 +456,29 @@ function cellOfEvent(event) {
   return cell instanceof HTMLElement ? [Number(cell.dataset.row), Number(cell.dataset.column)] : null;
 }
 
+/**
+ * Return the cell of a heat map that an event happened in.
+ * @param {MouseEvent} event
+ * @returns {Partial<State>}
+ */
+function cellOfMap(event) {
+  const map = event.target;
+  if (!(map instanceof HTMLCanvasElement)) {
+    return {};
+  }
+  const { rows, columns } = map.dataset;
+  const { left, top, width, height } = map.getBoundingClientRect();
+  return {
+    row: Math.floor(((event.clientY - top) / height) * Number(rows)),
+    column: Math.floor(((event.clientX - left) / width) * Number(columns)),
+  };
+}
+
 /** @param {Page} page */
 function listen(page) {
   document.addEventListener("keydown", (event) => {
     const target = /** @type {Element} */ (event.target);
-    const isTyping = target.closest("input, dialog[open]") !== null;
+    const isTyping = target.closest("dialog[open]") !== null || (target.closest("input") !== null && event.key !== "Escape");
     const isInGrid = cellOfEvent(event) !== null;
     if (isTyping || event.altKey || event.metaKey || (event.ctrlKey && !isInGrid)) {
       return;
@@ -398,7 +496,7 @@ function listen(page) {
       if (target.dataset.focus) {
         byId(target.dataset.focus).focus();
       } else {
-        page.go({ ...parseHash(target.hash, page.walk), predict: page.state.predict });
+        page.follow(target, cellOfMap(event));
       }
     } else if (target instanceof HTMLElement && target.dataset.key) {
       page.press(target.dataset.key);
@@ -418,7 +516,8 @@ function listen(page) {
   matrix.addEventListener("mouseleave", () => page.hover(null));
   byId("heads-button").addEventListener("click", () => page.press("h"));
   byId("keys-button").addEventListener("click", () => page.press("?"));
-  byId("predict-button").addEventListener("click", () => page.go({ predict: !page.state.predict }));
+  byId("predict-button").addEventListener("click", () => page.togglePredict());
+  byId("reveal").addEventListener("click", () => page.reveal(""));
   byId("sort").addEventListener("click", () => page.go({ sortedBy: page.state.sortedBy === null ? page.state.row : null }));
   byId("prediction").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -430,6 +529,10 @@ function listen(page) {
       page.show();
     });
   }
+  const narrow = window.matchMedia("(max-width: 45rem)");
+  const fold = () => setAttributes(byId("step-list"), { open: !narrow.matches });
+  narrow.addEventListener("change", fold);
+  fold();
   new ResizeObserver(([entry]) => page.fit(entry.contentRect.width)).observe(byId("main"));
 }
 

@@ -82,6 +82,37 @@ function leadingOnes(shape) {
 }
 
 /**
+ * Return a symbol as text with raised and lowered parts, such as e^w.
+ * @param {string} symbol
+ * @returns {(Node | string)[]}
+ */
+function symbolParts(symbol) {
+  return symbol
+    .split(/([\^_](?:\{[^}]*\}|.))/u)
+    .map((part) => {
+      const inner = part.slice(1).replace(/^\{|\}$/g, "");
+      return /^[\^_]./u.test(part) ? element(part[0] === "^" ? "sup" : "sub", {}, inner) : part;
+    })
+    .filter(Boolean);
+}
+
+/**
+ * Return the symbol of a parameter, or an empty string.
+ * @param {string} name
+ */
+function parameterSymbol(name) {
+  return { weight: "W", bias: "b" }[name.split(".").at(-1) ?? ""] ?? "";
+}
+
+/**
+ * Return a name with places where a line may break.
+ * @param {string} name
+ */
+function breakable(name) {
+  return name.split(/(?<=\.)/).flatMap((part, n) => (n > 0 ? [element("wbr"), part] : [part]));
+}
+
+/**
  * Return text for use inside of other text, which keeps its order if the text is written from right to left.
  * @param {string} text
  */

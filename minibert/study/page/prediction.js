@@ -2,6 +2,7 @@
 
 const ROUNDING = 1e-5;
 const MIN_DIGITS = 2; // in which a mistake can be recognized
+const ENOUGH_DIGITS = 4; // a number that agrees to so many is right: a reader calculates with rounded numbers
 
 /**
  * Read a number as people type it: "-0,5", "−1.2e-3", "-inf".
@@ -39,6 +40,19 @@ function agrees(typed, value) {
 }
 
 /**
+ * Return whether a typed number differs from another by half a unit of its fourth digit at most.
+ * @param {{value: number}} typed
+ * @param {number} value
+ */
+function nearlyAgrees(typed, value) {
+  if (typed.value === 0 || value === 0 || !Number.isFinite(value)) {
+    return false;
+  }
+  const unit = 10 ** (Math.floor(Math.log10(Math.abs(value))) + 1 - ENOUGH_DIGITS);
+  return Math.abs(typed.value - value) <= unit / 2;
+}
+
+/**
  * Judge a prediction, with the words of `classroom/step_mistakes.py`.
  * @param {string} text
  * @param {number} value - The recorded number.
@@ -50,16 +64,18 @@ function judge(text, value, mistakes) {
   if (!typed) {
     return { verdict: "unclear", message: "This is not a number. Type a number such as 0.25, -1.5 or 3e-4." };
   }
-  if (agrees(typed, value)) {
-    const isCoarse = typed.digits < MIN_DIGITS && typed.value !== value;
-    return {
-      verdict: "right",
-      message: isCoarse ? "Right to the digits you typed. With two digits or more it says more." : "Right.",
-    };
-  }
-  for (const { message, value: mistaken } of mistakes) {
-    if (mistaken !== undefined && agrees(typed, mistaken) && (typed.digits >= MIN_DIGITS || typed.value === mistaken)) {
-      return { verdict: "wrong", message: `Not right. This is the number of a known mistake. ${message}` };
+  for (const agree of [agrees, nearlyAgrees]) {
+    if (agree(typed, value)) {
+      const isCoarse = typed.digits < MIN_DIGITS && typed.value !== value;
+      return {
+        verdict: "right",
+        message: isCoarse ? "Right to the digits you typed. With two digits or more it says more." : "Right.",
+      };
+    }
+    for (const { message, value: mistaken } of mistakes) {
+      if (mistaken !== undefined && agree(typed, mistaken) && (typed.digits >= MIN_DIGITS || typed.value === mistaken)) {
+        return { verdict: "wrong", message: `Not right. This is the number of a known mistake. ${message}` };
+      }
     }
   }
   const known = mistakes.length > 0 ? ", and not the number of a known mistake" : "";

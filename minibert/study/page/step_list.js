@@ -1,5 +1,12 @@
 // The list of steps, in groups.
 
+/** @type {Record<string, string>} Headings that say what an abbreviation means. */
+const GROUP_TITLES = {
+  MLM: "MLM: masked-word prediction",
+  NSP: "NSP: next-sentence prediction",
+  Pooler: "Pooler: the vector of the whole text",
+};
+
 class StepList {
   /**
    * @param {HTMLElement} container
@@ -15,7 +22,9 @@ class StepList {
     /** @type {Map<string, HTMLDetailsElement>} */
     const groups = new Map();
     for (const step of walk.steps) {
-      const group = groups.get(step.group) ?? element("details", {}, element("summary", {}, step.group), element("ol"));
+      const group =
+        groups.get(step.group) ??
+        element("details", {}, element("summary", {}, GROUP_TITLES[step.group] ?? step.group), element("ol"));
       groups.set(step.group, group);
       const link = this.link(step);
       group.lastElementChild?.append(element("li", {}, link));
@@ -26,9 +35,17 @@ class StepList {
 
   /** @param {Step} step */
   link(step) {
-    const symbol = element("span", { class: "symbol" }, step.symbol);
+    const symbol = element("span", { class: "symbol" }, ...symbolParts(step.symbol));
     const failure = element("strong", { class: "failure" }, step.failure ? "failed" : "");
-    return element("a", { href: this.address(step), "data-step": step.path }, step.name, " ", symbol, " ", failure);
+    return element(
+      "a",
+      { href: this.address(step), "data-step": step.path, title: step.path },
+      step.name,
+      " ",
+      symbol,
+      " ",
+      failure,
+    );
   }
 
   /**
@@ -46,6 +63,15 @@ class StepList {
     this.current = entry.link;
     window.requestAnimationFrame(() => reveal(entry.link));
   }
+}
+
+/**
+ * Return the name of a step with its group, such as "layer 0: attention scores".
+ * @param {Step} step
+ */
+function stepTitle(step) {
+  const isWord = /^.[a-z]/.test(step.group);
+  return `${isWord ? step.group[0].toLowerCase() + step.group.slice(1) : step.group}: ${step.name}`;
 }
 
 /**

@@ -20,7 +20,7 @@ function termTable(walk, contraction, showsAll, isHidden, address) {
   const isProduct = PRODUCTS.has(node.op);
   const names = factorNames(walk, contraction);
   const hasSum = !isMaximum && !isHidden;
-  const headings = [names.position, ...names.factors, isProduct ? "product" : "term", ...(hasSum ? ["running sum"] : [])];
+  const headings = [[names.position], ...names.factors, [isProduct ? "product" : "term"], ...(hasSum ? [["sum"]] : [])];
   const body = element("tbody");
   let total = 0;
   for (const position of shown) {
@@ -64,9 +64,9 @@ function termTable(walk, contraction, showsAll, isHidden, address) {
   return element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": caption }, table, ...button);
 }
 
-/** @param {string[]} headings */
+/** @param {(Node | string)[][]} headings */
 function headerRow(headings) {
-  return element("thead", {}, element("tr", {}, ...headings.map((heading) => element("th", { scope: "col" }, heading))));
+  return element("thead", {}, element("tr", {}, ...headings.map((heading) => element("th", { scope: "col" }, ...heading))));
 }
 
 /** @param {number} value */
@@ -113,7 +113,7 @@ function factorNames(walk, { node, cell }) {
     const path = factor.source?.leaf.leaf;
     const other = second[n]?.source;
     if (!factor.source || !path || !other) {
-      return `factor ${n + 1}`;
+      return [`factor ${n + 1}`];
     }
     const axes = walk.axes(path);
     const shape = axes.map((each) => each.size);
@@ -123,7 +123,7 @@ function factorNames(walk, { node, cell }) {
       axis = axes[changing];
     }
     const indices = at.map((index, position) => (index === next[position] ? String(index) : "k"));
-    return `${symbolOf(walk, path)}[${indices.slice(leadingOnes(shape)).join(", ")}]`;
+    return [...symbolOf(walk, path), `[${indices.slice(leadingOnes(shape)).join(", ")}]`];
   });
   const named = axis;
   return {
@@ -135,10 +135,11 @@ function factorNames(walk, { node, cell }) {
 }
 
 /**
- * Return the symbol of a step, or the last part of the name of a parameter.
+ * Return the symbol of a step or of a parameter, or else the last part of its name.
  * @param {Walk} walk
  * @param {string} path
  */
 function symbolOf(walk, path) {
-  return walk.step(path)?.symbol || path.split(".").slice(-2).join(".");
+  const parts = symbolParts(walk.step(path)?.symbol ?? parameterSymbol(path));
+  return parts.length > 0 ? parts : [path.split(".").at(-1) ?? ""];
 }

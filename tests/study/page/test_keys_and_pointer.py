@@ -5,6 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from minibert.classroom.step_mistakes import judge
+from tests.browser import Tab
+
 SCORES = "layers.0.attention.scores"
 MASKED = "layers.0.attention.masked_scores"
 WEIGHTS = "layers.0.attention.weights"
@@ -201,6 +204,25 @@ class TestOverview:
         here = tab.where()
         assert (here["isOverview"], here["step"], here["place"]) == (False, "layers.1.attention.weights", "head 1")
 
+    def test_a_map_has_its_largest_weight_in_words_and_a_click_on_a_cell_opens_it(self, tab, tiny, steps):
+        weights = steps[WEIGHTS].output[0, 1].clone()
+        weights.fill_diagonal_(0)
+        row, column = divmod(int(weights.argmax()), 9)
+        tokens = steps[WEIGHTS].axes[-1].labels
+        tab.open(tiny, step=SCORES, view="heads")
+        link = f"#heads a[data-step='{WEIGHTS}'][data-slice='1']"
+        assert tab.text(f"{link} small") == f"{weights[row, column]:.3f}: {tokens[row]} → {tokens[column]}"
+        box = tab.page.locator(f"{link} canvas").bounding_box()
+        tab.page.mouse.click(box["x"] + box["width"] * 5.5 / 9, box["y"] + box["height"] * 2.5 / 9)
+        here = tab.where()
+        assert (here["step"], here["place"], here["cursor"]) == (WEIGHTS, "head 1", [2, 5])
+
+    def test_all_maps_have_one_scale_of_color(self, tab, tiny, steps):
+        tab.open(tiny, step=SCORES, view="heads")
+        opacity = "c => c.getContext('2d').getImageData(5, 2, 1, 1).data[3]"
+        shown = tab.page.locator(f"#heads a[data-step='{WEIGHTS}'][data-slice='1'] canvas").evaluate(opacity)
+        assert shown == pytest.approx(255 * steps[WEIGHTS].output[0, 1, 2, 5].item(), abs=1)
+
     def test_h_closes_it(self, tab, tiny):
         tab.open(tiny, step=SCORES)
         assert not tab.press("h", "h")["isOverview"]
@@ -250,6 +272,51 @@ class TestPrediction:
         assert "Not right" in here["verdict"]
         assert "√d_k" not in here["verdict"]
 
+    def test_after_a_wrong_number_the_reader_tries_again_or_asks_for_the_number(self, tab, tiny, steps):
+        value = self.open(tab, tiny, steps)
+        assert tab.where()["focus"] == "typed"
+        here = self.check(tab, f"{value * 8:.4f}")
+        assert (here["result"], here["focus"]) == ("?", "typed")
+        assert "You left out √d_k." in here["verdict"]
+        assert self.check(tab, f"{value:.4f}")["result"] == exact(value)
+        tab.press("ArrowLeft")
+        assert not tab.page.locator("#reveal").is_visible()
+        tab.page.locator("#typed").focus()
+        self.check(tab, "123")
+        tab.page.click("#reveal")
+        here = tab.where()
+        assert here["result"] == exact(steps[SCORES].output[0, 1, 3, 4].item())
+        assert here["verdict"].endswith(f"The recorded number is {here['result']}.")
+        assert (here["focus"], tab.page.locator("#typed").is_visible()) == ("matrix", False)
+
+    def test_a_key_opens_the_field(self, tab, tiny):
+        tab.open(tiny, step=SCORES, cell="3,5")
+        assert tab.press("e")["focus"] == "typed"
+        assert tab.press("Escape")["focus"] == "main"
+        assert tab.press("e")["result"] != "?"
+
+    def test_the_page_judges_as_python_does(self, tab, tiny, steps):
+        value = self.open(tab, tiny, steps)
+        mistaken = value * 8
+        texts = [
+            f"{number * factor:.{digits}e}"
+            for number in (value, mistaken)
+            for digits in (0, 1, 2, 3, 4, 6)
+            for factor in (1, 1 + 2e-5, 1 - 2e-5, 1 + 2e-3)
+        ]
+        verdicts = []
+        for text in [*texts, "0", "0.0", "x", "inf"]:
+            tab.show(step=SCORES, slice=1, cell="3,4", predict=1)
+            tab.show(step=SCORES, slice=1, cell="3,5", predict=1)
+            expected = judge(text, value, [("You left out √d_k.", mistaken)])
+            here = self.check(tab, text)
+            verdicts.append(expected.verdict)
+            assert here["verdict"].startswith(expected.message), text
+            if expected.verdict == "right":
+                tab.page.reload()
+                tab.requests.clear()
+        assert {*verdicts} == {"right", "wrong", "unclear"}
+
     def test_no_number(self, tab, tiny, steps):
         self.open(tab, tiny, steps)
         here = self.check(tab, "<b>much</b>")
@@ -259,8 +326,69 @@ class TestPrediction:
     def test_every_other_cell_hides_its_number_too(self, tab, tiny, steps):
         self.open(tab, tiny, steps)
         self.check(tab, "1.23")
-        here = tab.press("m", "ArrowLeft")
+        here = tab.press("Escape", "m", "ArrowLeft")
         assert (here["result"], here["verdict"]) == ("?", "")
+
+
+def test_the_list_of_steps_keeps_the_head_and_the_token(tab, tiny):
+    tab.open(tiny, step=SCORES, slice=1, cell="3,5")
+    tab.page.click(f"#steps a[data-step='{WEIGHTS}']")
+    here = tab.where()
+    assert (here["place"], here["cursor"]) == ("head 1", [3, 5])
+    tab.page.click("#steps a[data-step='layers.0.attention.query']")
+    assert (tab.where()["place"], tab.where()["cursor"]) == ("head 1", [3, 0])
+    tab.page.click("#steps a[data-step='layers.0.activation']")
+    assert tab.where()["cursor"] == [3, 0]
+
+
+def test_enter_on_a_link_leads_to_the_matrix(tab, tiny):
+    tab.open(tiny, step=SCORES, slice=1, cell="3,5")
+    tab.page.locator("#inputs .cells a").first.focus()
+    here = tab.press("Enter")
+    assert (here["step"], here["focus"]) == ("layers.0.attention.dot_products", "matrix")
+
+
+def test_the_badge_unpins(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5", pin="3,5")
+    tab.page.click("#pinned")
+    assert (tab.where()["isPinned"], tab.where()["focus"]) == (False, "matrix")
+
+
+def test_buttons_that_lead_nowhere_are_disabled(tab, tiny):
+    tab.open(tiny, step="layers.0.attention.query", slice=1, cell="3,63")
+    disabled = {name: tab.page.locator(f"#{name}").is_disabled() for name in ("slice-before", "slice-after", "columns-after")}
+    assert disabled == {"slice-before": False, "slice-after": True, "columns-after": True}
+    tab.press("m", "Home", "[")
+    assert tab.page.locator("#columns-before").is_disabled()
+
+
+def test_sources_have_the_symbols_of_the_formula_and_the_names_of_the_list(tab, tiny):
+    tab.open(tiny, step="layers.0.attention.query", cell="3,5")
+    texts = tab.page.locator("#inputs li").all_text_contents()
+    assert [text.split(" = ")[0] for text in texts] == ["x", "W", "b"]
+    tab.show(step=MASKED)
+    assert tab.page.locator("#inputs a").first.text_content() == "layer 0: attention scores"
+    assert tab.page.locator("#steps sup").first.text_content() == "w"
+
+
+def test_pieces_say_their_characters(tab, tiny):
+    tab.open(tiny, step="text.pieces", cell="0,3")
+    assert tab.text("#cell").endswith("from sat")
+    tab.show(step="text.pieces", cell="0,0")
+    assert tab.text("#cell").endswith("added by the tokenizer")
+    tab.show(step="text.characters")
+    assert not tab.page.locator("#inputs-heading").is_visible()
+    tab.show(step="text.ids")
+    assert "embeddings: words" in tab.page.locator("#users a").all_text_contents()
+
+
+def test_on_a_phone_the_list_of_steps_is_folded(browser, tiny):
+    tab = Tab(browser, viewport={"width": 390, "height": 844})
+    tab.open(tiny, step=SCORES)
+    assert not tab.page.locator("#steps li a").first.is_visible()
+    tab.page.click("#step-list > summary")
+    assert tab.page.locator("#steps [aria-current]").is_visible()
+    tab.close()
 
 
 def test_a_click_on_an_input_goes_to_the_step_that_produced_it(tab, tiny):
