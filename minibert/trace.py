@@ -168,6 +168,8 @@ class Tracer(TorchFunctionMode):
             arguments = arguments[::-1]
         if name == "mT":
             arguments = (*arguments, -2, -1)
+        elif name == "transpose" and "dim0" in options:
+            arguments = (*arguments, options.pop("dim0"), options.pop("dim1"))
         return Operation(NAMES.get(name, name), arguments, options, shape, _call(_caller()))
 
     def _note_parts(self, tensor: Tensor, parts: Sequence[Tensor], dim: int = 0) -> None:

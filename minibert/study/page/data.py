@@ -13,7 +13,8 @@ from torch import Tensor
 from minibert.printable import printable
 from minibert.study.equations.formulas import mathml, plain
 from minibert.study.equations.registry import registry
-from minibert.study.page.expressions import VIEWS, expression_tree
+from minibert.study.page.expressions import VIEWS, Tree, expression_tree
+from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.trace import Leaf, Node, Operation
 
@@ -107,7 +108,7 @@ class PageData:
         shown = self.is_shown(step)
         if shown or is_attention_weights(step):
             self._add(step.path, step.output, self._rows(step), is_view=shown and _is_view(step.expression))
-        expression = expression_tree(step.expression, self._leaf) if shown and step.expression is not None else None
+        expression = self._expression(step) if shown else None
         group, name = group_and_name(step.path)
         return {
             "path": step.path,
@@ -155,6 +156,13 @@ class PageData:
     def _has_mistakes(self, step: Step) -> bool:
         """Return True if the page has the numbers of mistakes at a step: in one layer only, because they need much space."""
         return step.layer in (None, min(self.layers, default=None)) and not _is_wide(step.output)
+
+    def _expression(self, step: Step) -> Tree | None:
+        """Return the expression of a step as JSON; None if there is none, or the page cannot repeat an operation of it."""
+        try:
+            return None if step.expression is None else expression_tree(step.expression, self._leaf)
+        except UnknownOperation:
+            return None
 
     def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
         """Yield the mistakes of a step of the first layer, with some rows of a large tensor. Equal numbers are kept once."""

@@ -137,7 +137,7 @@ class Details {
       this.showNumbers(selection);
       this.showTerms(selection);
     }
-    if (this.expression) {
+    if (this.expression && step.failure === null) {
       byId("omitted").replaceChildren(...(isComplete ? [] : this.missing(selection)));
     }
     this.showInputs(selection);

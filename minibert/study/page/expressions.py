@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.study.stepthrough.arithmetic import REDUCTIONS, axis_of, keeps_axis, shape_of, stack_axis_of
+from minibert.study.stepthrough.arithmetic import (
+    ELEMENTWISE,
+    REDUCTIONS,
+    UnknownOperation,
+    axis_of,
+    keeps_axis,
+    shape_of,
+    stack_axis_of,
+)
 from minibert.trace import Leaf, Node, Operation
 
 Tree = dict[str, Any] | float | int | str
@@ -22,6 +30,8 @@ VIEWS: dict[str, Callable[..., NDArray[np.int64]]] = {
     "getitem": lambda array, index: np.asarray(array[index]),
 }
 """Operations that only choose and arrange the numbers of their first argument."""
+KNOWN = {*ELEMENTWISE, *REDUCTIONS, *VIEWS, "matmul", "linear", "reshape", "stack", "embedding"}
+"""Operations that the page can repeat."""
 
 
 def expression_tree(node: Node | float, name: Callable[[Leaf], str]) -> Tree:
@@ -29,11 +39,15 @@ def expression_tree(node: Node | float, name: Callable[[Leaf], str]) -> Tree:
 
     Args:
         name: the key of a leaf among the tensors of the page.
+
+    Raises: UnknownOperation for an operation that the page cannot repeat, such as one in a user's own attention.
     """
     if isinstance(node, Leaf):
         return {"leaf": name(node), "kind": node.kind, "shape": [*node.value.shape]}
     if not isinstance(node, Operation):
         return _number(node)
+    if node.name not in KNOWN:
+        raise UnknownOperation(f"the operation {node.name} is not known")
     first, *others = node.arguments
     tree: dict[str, Any] = {"op": node.name, "shape": [*node.shape]}
     used = [first]

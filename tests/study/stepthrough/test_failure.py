@@ -16,6 +16,7 @@ from minibert.model.pretrained import PretrainedModel
 from minibert.observe import observe
 from minibert.study import walk
 from minibert.study.page.data import PageData
+from minibert.study.stepthrough.arithmetic import UnknownOperation, evaluate
 from minibert.study.stepthrough.step import Failure, Walk
 from minibert.study.subject import random_network, tokenizer_of
 
@@ -210,6 +211,21 @@ def test_code_without_a_file(tmp_path: Path) -> None:
     exec(compile("def attention(query, key, value, keep, dropout):\n    return query @ key", "<cell>", "exec"), scope)
     _, failure = failed(scope["attention"])
     assert (failure.code, failure.line, failure.operation) == ("<cell>:2", "", "matmul")
+
+
+def test_operations_that_the_views_cannot_repeat() -> None:
+    """The page has the numbers without an expression. Axes may be named."""
+
+    def attention(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> Tensor:
+        scores = torch.einsum("bhqd,bhkd->bhqk", query, key) + query @ key.transpose(dim0=-2, dim1=-1)
+        return observe("weights", scores.softmax(-1)) @ value @ value
+
+    found = walked(attention)
+    steps = {step["path"]: step for step in PageData(found).to_json()["steps"]}
+    assert steps["layers.0.attention.weights"]["expression"] is None
+    with pytest.raises(UnknownOperation, match="einsum is not known"):
+        evaluate(found["layers.0.attention.weights"].expression)
+    assert steps["layers.0.attention.query"]["expression"] is not None
 
 
 def test_text_and_page_show_the_failure() -> None:
