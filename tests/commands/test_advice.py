@@ -27,6 +27,7 @@ OPTION = re.compile(r"(?<![\w}\[-])--[a-z][a-z-]+")
 NAMED_COMMAND = re.compile(r"minibert ((?:finetune )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
 TRAINING = ("pretrain", "train-letters", "train-translator")
 FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
+FIGURES = ("attention", "embeddings", "lens", "positions", "rotation")
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/embed.py": ("embed",),
     "commands/equations.py": ("equations",),
@@ -36,10 +37,12 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/finetune_several.py": FINE_TUNING,
     "commands/finetune.py": FINE_TUNING,
     "commands/finetune_multi.py": ("finetune multi",),
+    "commands/plot.py": ("plot",),
     "commands/predict.py": ("predict",),
     "commands/pretrain.py": ("pretrain",),
     "commands/quickstart.py": ("quickstart",),
     "commands/study": ("study",),
+    "commands/subject.py": ("plot attention", "plot embeddings", "plot lens"),
     "commands/tokenize.py": ("tokenize",),
     "commands/train_transformer.py": ("train-letters", "train-translator"),
     "commands/failures.py": TRAINING,
@@ -62,7 +65,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "text/parallel.py": ("train-translator",),
     "text/unknown.py": ("pretrain", "train-translator"),
     "training/adapt": FINE_TUNING,
-    "training/answering.py": ("finetune answer",),
+    "training/answering.py": ("evaluate",),
     "training/classification.py": ("finetune classify",),
     "training/distributed.py": (*TRAINING, *FINE_TUNING, "translate"),
     "training/finetuning_options.py": ("finetune classify",),
@@ -93,6 +96,8 @@ def options_of(command: str) -> set[str]:
         main([*command.split(), "--help"])
     lines = [line.strip("│ ") for line in shown.getvalue().splitlines()]
     listed = {option for line in lines if line.startswith("-") for option in OPTION.findall(line.partition("  ")[0])}
+    if command == "plot":
+        return listed.union(*(options_of(f"plot {figure}") for figure in FIGURES))
     return listed | (ARGUMENTS if command == "equations" else set())
 
 
