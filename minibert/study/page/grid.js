@@ -6,7 +6,7 @@ const MIN_COLUMNS = 2;
 const FEW_COLUMNS = 12; // so many are shown together if scrolling by less than a column shows the last one
 const CELL_WIDTH = 4.05; // in rem, as in page.css
 const MAX_HEADER_WIDTH = 5.2;
-const CHARACTER_WIDTH = 0.6;
+const CHARACTER_WIDTH = 0.52;
 const MEASURED_LABELS = 200;
 
 /**
@@ -68,7 +68,7 @@ class Grid {
     const headers = this.widthsOf(columnAxis).map((width) => Math.min(Math.max(width + 0.5, CELL_WIDTH), MAX_HEADER_WIDTH));
     const column = headers.reduce((sum, width) => sum + width, 0) / headers.length;
     const digits = String(tensor.rows - 1).length;
-    const space = this.width - Math.min(Math.max(...this.widthsOf(rowAxis)) + digits * CHARACTER_WIDTH, 7) - 1;
+    const space = this.width - Math.min(Math.max(...this.widthsOf(rowAxis)) + digits * CHARACTER_WIDTH, 7) - 0.9;
     if (tensor.columns <= FEW_COLUMNS && tensor.columns * column < space + CELL_WIDTH / 2) {
       return tensor.columns;
     }
