@@ -54,7 +54,7 @@ def mistakes_of(walk: Walk, path: str) -> tuple[StepMistake, ...]:
     Raises: KeyError that lists similar paths, if there is no such step.
     """
     step = walk[path]
-    call = None if step.expression is None else walk.recording.origin(step.path).call
+    call = walk.recording.origin(step.path).call if step.path in walk.recording.paths else None
     if call is None:
         return ()
     known, found = [step.output], []

@@ -130,3 +130,9 @@ def test_a_page_is_written_and_opened(
     assert (out, err) == (f"page: {file}\n", "")
     assert opened == [file.as_uri()]
     assert "layers.1.attention.scores" in file.read_text(encoding="utf-8")
+
+
+def test_a_page_of_the_backward_pass_is_written(study: Run, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    study(TEXT, "--backward", "--truth", "mat", "--out", str(file))
+    assert "gradient.layers.1.attention.weights" in file.read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ class PageData:
     Args:
         walk: the steps.
         layers: numbers of the layers that are shown in full. Of the other layers, the page has the attention weights.
-            None: all layers, if they are small, or else the first one.
+            None: all layers, if they are small, or else the first one; with a backward pass, the one whose weights are updated.
         mistakes: by the path of a step. The page has those of the first layer that it shows in full.
         others: by the path of a step, a name and a second tensor to compare with.
     """
@@ -78,7 +78,9 @@ class PageData:
         self.walk, self.mistakes, self.others = walk, mistakes or {}, others or {}
         numbers = {step.layer for step in walk.steps if step.layer is not None}
         self.is_small = sum(step.output.numel() for step in walk.steps if not _is_wide(step.output)) * BYTES < SMALL
-        self.layers = {*layers} if layers is not None else numbers if self.is_small else {min(numbers, default=0)}
+        updated = [step.layer for step in walk.steps if step.path.startswith("adamw") and step.layer is not None]
+        one = {updated[0] if updated else min(numbers, default=0)}
+        self.layers = {*layers} if layers is not None else numbers if self.is_small else one
         self.tensors: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, list[str]] = {}
         self.formulas: list[Any] = []

@@ -11,6 +11,7 @@ import pytest
 
 from minibert import (
     BertForQuestionAnswering,
+    BertForSequenceClassification,
     BertForTokenClassification,
     GPT2Config,
     GPT2LMHeadModel,
@@ -19,6 +20,7 @@ from minibert import (
 )
 from minibert.model.config import BertConfig
 from minibert.study.stepthrough.arithmetic import Cell, cell
+from minibert.study.stepthrough.backward import backward_walk
 from minibert.study.stepthrough.step import Step, Walk
 from minibert.study.stepthrough.walk import walk
 from minibert.study.subject import random_network, tokenizer_of
@@ -89,10 +91,10 @@ def contractions(part: Cell) -> Iterator[Cell]:
 
 
 def different(parts: Iterator[Cell]) -> list[Cell]:
-    """Return each contraction once."""
+    """Return each contraction once. Zero and minus zero differ."""
     found: dict[Any, Cell] = {}
     for part in parts:
-        found.setdefault((part.operation, tuple(term.value for term in part.parts)), part)
+        found.setdefault((part.operation, tuple(repr(term.value) for term in part.parts)), part)
     return [*found.values()]
 
 
@@ -125,18 +127,20 @@ def check_step(tab: Any, step: Step, generator: np.random.Generator) -> bool:
     shape = step.output.shape
     index = tuple(int(generator.integers(size)) for size in shape)
     slice_ = int(np.ravel_multi_index(index[:-2], shape[:-2])) if len(shape) > 2 else 0
-    tab.show(step=step.path, slice=slice_, cell=f"{(0, *index)[-2]},{index[-1]}")
+    row, column = (0, 0, *index)[-2:]
+    tab.show(step=step.path, slice=slice_, cell=f"{row},{column}")
     shown = tab.page.evaluate(SHOWN)
     if step.expression is not None and not shown["isCalculated"]:  # the page says where it has all numbers
         assert "to stay small" in tab.text("#omitted")
         tab.page.click("#omitted a")
         shown = tab.page.evaluate(SHOWN)
-        index = (*index[:-1], tab.where()["cursor"][1])
+        column = tab.where()["cursor"][1]
+        index = (*index[:-1], column)
     assert shown["step"] == step.path
-    matrix = step.output.reshape(-1, *shape[-2:])[slice_] if len(shape) > 1 else step.output[None]
-    assert [(0, *index)[-2], index[-1]] in [[row, column] for row, column, _ in shown["matrix"]]
-    for row, column, number in shown["matrix"]:
-        assert agrees(number, matrix[row, column].item()), (step.path, row, column, number)
+    matrix = step.output.reshape(-1, *(1, 1, *shape)[-2:])[slice_]
+    assert [row, column] in [place for *place, _ in shown["matrix"]]
+    for *place, number in shown["matrix"]:
+        assert agrees(number, matrix[tuple(place)].item()), (step.path, place, number)
     value = step.output[index].item()
     assert shown["result"]["text"] in ("true", "false") or np.float32(read(shown["result"]["text"])[0]) == np.float32(value)
     assert float(shown["result"]["value"]) == value
@@ -168,6 +172,13 @@ def test_numbers_of_every_step(tab, tiny, steps):
 @pytest.mark.parametrize(("kind", "config"), NETWORKS.values(), ids=NETWORKS)
 def test_numbers_of_every_network(tab, write, kind, config):
     steps = walk(random_network(kind, config, TOKENIZER), TOKENIZER, TEXT, None if kind is GPT2LMHeadModel else PAIR)
+    tab.open(write(steps))
+    check_page(tab, steps)
+
+
+def test_numbers_of_a_backward_pass(tab, write):
+    config = replace(BERT, id2label={0: "bad", 1: "good"})
+    steps = backward_walk(random_network(BertForSequenceClassification, config, TOKENIZER), TOKENIZER, TEXT, truth=["good"])
     tab.open(write(steps))
     check_page(tab, steps)
 

@@ -20,6 +20,7 @@ from minibert.study.page import data as data_module
 from minibert.study.page.data import PageData
 from minibert.study.page.expressions import expression_tree
 from minibert.study.page.page import FOLDER, SCRIPTS, script_json, step_through_page
+from minibert.study.stepthrough.backward import backward_walk
 from minibert.study.stepthrough.walk import walk
 from minibert.study.subject import RANDOM_NETWORKS, load_subject, random_network, tokenizer_of
 from minibert.trace import Leaf, Operation
@@ -150,6 +151,11 @@ class TestLayers:
         omitted = next(step for step in data["steps"] if step["path"] == "layers.0.attention.scores")
         assert "--layers 0 1" in omitted["omitted"]
         assert data["overview"] == ["layers.0.attention.weights", "layers.1.attention.weights"]
+
+    def test_a_large_backward_pass_has_the_layer_that_is_updated(self):
+        steps = backward_walk(*load_subject(preset="tiny", texts=[TEXT]), TEXT)
+        data = PageData(steps, None, {})
+        assert data.layers == {1}
 
     def test_a_small_model_has_all_layers(self, page):
         assert all(step["omitted"] is None for step in data_of(page)["steps"])
