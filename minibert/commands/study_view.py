@@ -25,7 +25,7 @@ MIN_WIDTH = 6
 """Width of the narrowest column."""
 MARK = "▸"
 """Sign before the selected number."""
-NEGATIVE, POSITIVE = ((222, 235, 247), (88, 152, 214)), ((253, 230, 206), (240, 136, 50))
+NEGATIVE, POSITIVE = ((253, 230, 206), (240, 136, 50)), ((222, 235, 247), (88, 152, 214))
 """Blue and orange, from pale to strong. People with any kind of color vision can distinguish them."""
 PALE = 0.04
 """Numbers below this part of the largest one have no color."""
