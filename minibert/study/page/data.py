@@ -18,7 +18,7 @@ from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.trace import Leaf, Node, Operation
 
-SMALL, LARGE = 1_100_000, 4_800_000
+SMALL, LARGE = 1_080_000, 4_800_000
 """Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
 BYTES = 16 / 3
 """Bytes of one number: four, as base64."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -20,6 +21,8 @@ SCRIPTS = (
     "grid", "step_list", "heads", "terms", "input_map", "details", "main",
 )  # fmt: skip
 """The scripts, in an order in which each one uses classes of earlier ones only."""
+COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
+"""A comment on lines of its own. The scripts of the page have none, so that a small page has more room for numbers."""
 POLICY = {
     "default-src": "'none'",
     "img-src": "data:",  # the empty icon, without which a browser asks the server for one
@@ -57,7 +60,7 @@ def step_through_page(
         **PageData(walk, layers, mistakes, others).to_json(),
     }
     style = _read("page.css")
-    script = '(() => {\n"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"
+    script = '(() => {\n"use strict";\n' + "\n".join(COMMENT.sub("", _read(f"{name}.js")) for name in SCRIPTS) + "})();\n"
     policy = {**POLICY, "script-src": _hash(script), "style-src": _hash(style)}
     return Template(_read("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
