@@ -4,7 +4,7 @@ from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
 
 UPDATE = "learning_rate * (direction + weight_decay * parameter)"
-CORRECTED = "(first_moment / (1 - beta_1**step)) / (torch.sqrt(second_moment / (1 - beta_2**step)) + eps)"
+CORRECTED = "corrected_first / (torch.sqrt(corrected_second) + eps)"
 
 OPTIMIZATION_MISTAKES = [
     Mistake(
@@ -21,8 +21,8 @@ OPTIMIZATION_MISTAKES = [
         adamw_step,
         (
             (
-                "first_moment = beta_1 * first_moment",
-                "gradient = gradient + weight_decay * parameter\n    first_moment = beta_1 * first_moment",
+                'first_moment = observe("first_moment"',
+                'gradient = gradient + weight_decay * parameter\n    first_moment = observe("first_moment"',
             ),
             ("(direction + weight_decay * parameter)", "direction"),
         ),
@@ -50,7 +50,7 @@ OPTIMIZATION_MISTAKES = [
     Mistake(
         "eps inside the root",
         adamw_step,
-        (("torch.sqrt(second_moment / (1 - beta_2**step)) + eps", "torch.sqrt(second_moment / (1 - beta_2**step) + eps)"),),
+        (("torch.sqrt(corrected_second) + eps", "torch.sqrt(corrected_second + eps)"),),
         "eps is added before the root.",
         "It acts like 1e-4 outside the root: a weight with a smaller gradient hardly moves.",
         "some optimizers (RMSprop in TensorFlow)",
@@ -58,7 +58,7 @@ OPTIMIZATION_MISTAKES = [
     Mistake(
         "eps before the bias correction",
         adamw_step,
-        ((CORRECTED, "(first_moment / (1 - beta_1**step)) / ((torch.sqrt(second_moment) + eps) / (1 - beta_2**step) ** 0.5)"),),
+        ((CORRECTED, "corrected_first / ((torch.sqrt(second_moment) + eps) / (1 - beta_2**step) ** 0.5)"),),
         "eps is added to the root before the bias correction.",
         "Its effect is 32 times as large in the first step.",
         "Kingma and Ba's second form; TensorFlow's Adam",
@@ -91,7 +91,7 @@ OPTIMIZATION_MISTAKES = [
     Mistake(
         "no root",
         adamw_step,
-        (("torch.sqrt(second_moment / (1 - beta_2**step)) + eps", "second_moment / (1 - beta_2**step) + eps"),),
+        (("torch.sqrt(corrected_second) + eps", "corrected_second + eps"),),
         "The step is divided by the mean square instead of its root.",
         "Small gradients give large steps.",
         "learners",
