@@ -295,6 +295,7 @@ class TestPrediction:
         assert tab.press("Escape")["focus"] == "main"
         assert tab.press("e")["result"] != "?"
 
+    @pytest.mark.slow  # it opens the page a hundred times
     def test_the_page_judges_as_python_does(self, tab, tiny, steps):
         value = self.open(tab, tiny, steps)
         mistaken = value * 8
