@@ -62,14 +62,15 @@ def test_axe_finds_a_fault(browser, tmp_path):
     tab.close()
 
 
-@pytest.mark.parametrize("width", [320, 768, 1024, 1440, 3840])
-def test_nothing_is_cut_off_at_any_width(browser, tiny, width):
-    tab = Tab(browser, viewport={"width": width, "height": 900})
+def test_nothing_is_cut_off_at_any_width(browser, tiny):
+    tab = Tab(browser)
     tab.open(tiny)
-    for state in STATES.values():
-        tab.show(**state)
-        assert tab.page.evaluate(OVERFLOW) == []
-        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (320, 768, 1024, 1440, 3840):
+        tab.page.set_viewport_size({"width": width, "height": 900})
+        for name, state in STATES.items():
+            tab.show(**state)
+            assert tab.page.evaluate(OVERFLOW) == [], (width, name)
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, name
     tab.close()
 
 
@@ -100,12 +101,13 @@ def test_on_paper_the_matrix_and_the_calculation_remain(tab, tiny):
 
 
 def test_movement_is_reduced_for_readers_who_ask_for_it(browser, tiny):
+    tab = Tab(browser)
+    tab.open(tiny, step=SCORES, cell="3,5")
     for preference, moves in (("no-preference", True), ("reduce", False)):
-        tab = Tab(browser, reduced_motion=preference)
-        tab.open(tiny, step=SCORES, cell="3,5")
+        tab.page.emulate_media(reduced_motion=preference)
         duration = tab.page.locator(".frame").first.evaluate("e => parseFloat(getComputedStyle(e).transitionDuration)")
         assert (duration > 0) == moves
-        tab.close()
+    tab.close()
 
 
 def test_a_second_tensor_is_shown_with_the_difference(tab, steps, write):

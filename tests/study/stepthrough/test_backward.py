@@ -62,6 +62,9 @@ NETWORKS: dict[str, tuple[type[PretrainedModel], ModelConfig, tuple[str, ...]]] 
     **{f"{config.positions}, pre-norm {config.pre_norm}": (Transformer, config, ()) for config in TRANSFORMERS},
 }
 
+SLOW = {"sinusoidal, pre-norm True", "learned, pre-norm False", "rotary, pre-norm False", "alibi, pre-norm True"}
+"""Networks whose encoding of positions and whose order of normalization other networks have, too."""
+
 
 def network(kind: type[PretrainedModel], config: ModelConfig, tokenizer: Tokenizer = TOKENIZER) -> PretrainedModel:
     """Build a network in float64, with weights so large that all parts of a gradient count."""
@@ -84,6 +87,9 @@ def walked(name: str) -> Walk:
     return backward_walk(network(kind, config), TOKENIZER, TEXT, pair, truth=truth)
 
 
+shown = cache(mathml)
+
+
 def gradients(walk: Walk) -> Iterator[Step]:
     return (step for step in walk.steps if step.path.startswith("gradient."))
 
@@ -96,7 +102,7 @@ def error(step: Step) -> float:
     return float(np.abs(evaluate(step.expression) - output).max() / max([*sizes, np.abs(output).max()]))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NETWORKS])
 def walk(request: pytest.FixtureRequest) -> Walk:
     return walk_of(request.param)
 
@@ -134,7 +140,7 @@ class TestEveryNetwork:
     def test_formulas_can_be_shown(self, walk: Walk) -> None:
         for step in walk.steps:
             if step.formula:
-                mathml(step.formula)
+                shown(step.formula)
         assert all(step.formula and step.explanation for step in gradients(walk))
 
 
