@@ -10,17 +10,17 @@ from typing import Any
 import jaxtyping
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
-import tests.shapes  # noqa: F401 - the import hook needs the module
+from tests import shapes
 
-install_import_hook("minibert", "tests.shapes.check")
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the folder of the main process
     os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
 os.environ["OMP_NUM_THREADS"] = "1"  # two tests run in parallel; more threads than cores would slow them down
 
-import torch  # noqa: E402
+import torch
+
+shapes.install()
 
 # No deadline: tests must not fail on slow machines. Continuous integration uses the same examples every time.
 settings.register_profile("default", deadline=None, max_examples=50)

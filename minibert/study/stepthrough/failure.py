@@ -73,7 +73,8 @@ def _location(frames: list[tuple[FrameType, int]], checked: CheckedAttention | N
     ours = [
         (frame.f_code.co_filename, line) for frame, line in frames if str(frame.f_globals["__name__"]).startswith("minibert.")
     ]
-    return [(file, line) for file, line in ours if file not in (observe.__file__, trace.__file__)][-1]
+    between = (observe.__file__, trace.__file__)
+    return [(file, line) for file, line in ours if file not in between and not file.startswith("<")][-1]  # "<": generated
 
 
 def _shown(file: str) -> str:
