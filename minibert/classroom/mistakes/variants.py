@@ -54,16 +54,40 @@ def variant(*mistakes: Mistake | str) -> Callable[..., Any]:
 def variant_of(function: Callable[..., Any], *mistakes: Mistake) -> Callable[..., Any]:
     """Return `function` with mistakes in it, or in the functions that it calls, such as attention with another softmax.
 
-    Raises: ValueError as in `source_with`.
+    A function that is called by a called function may have the mistake too.
+
+    Raises: ValueError as in `source_with`, and for a mistake in a function that is never called.
     """
     correct = inspect.unwrap(function)
     own = [mistake for mistake in mistakes if inspect.unwrap(mistake.function) is correct]
-    called: dict[str, list[Mistake]] = {}
-    for mistake in mistakes:
-        if mistake not in own:
-            called.setdefault(mistake.function.__name__, []).append(mistake)
+    elsewhere = [mistake for mistake in mistakes if mistake not in own]
+    replaced = {}
+    for callee in _callees(correct):
+        inside = {inspect.unwrap(callee), *called_functions(callee)}
+        if concerned := [mistake for mistake in elsewhere if inspect.unwrap(mistake.function) in inside]:
+            replaced[callee.__name__] = variant_of(callee, *concerned)
+    if unused := [m.name for m in elsewhere if inspect.unwrap(m.function) not in called_functions(correct)]:
+        raise ValueError(f"{correct.__qualname__} does not call the function of the mistake {unused[0]!r}")
     source = source_with(*own) if own else textwrap.dedent(inspect.getsource(correct))
-    return compiled(correct, source, {name: variant(*group) for name, group in called.items()})
+    return compiled(correct, source, replaced)
+
+
+def called_functions(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """Return the functions of minibert that a function calls by name, and those that they call, without their decorators."""
+    found: list[Callable[..., Any]] = []
+    waiting = [inspect.unwrap(function)]
+    while waiting:
+        for callee in map(inspect.unwrap, _callees(waiting.pop())):
+            if callee not in found:
+                found.append(callee)
+                waiting.append(callee)
+    return found
+
+
+def _callees(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    module = vars(sys.modules[function.__module__])
+    named = [module.get(name) for name in function.__code__.co_names]
+    return [f for f in named if inspect.isfunction(f) and f.__module__.startswith("minibert.") and f is not function]
 
 
 def compiled(function: Callable[..., Any], source: str, replaced: Mapping[str, Any] | None = None) -> Callable[..., Any]:

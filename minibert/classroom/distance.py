@@ -1,0 +1,55 @@
+"""The distance of two outcomes of the same call, relative to the size of the numbers."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from minibert.classroom.exercise import Case
+from minibert.classroom.running import Outcome
+
+NO_MATCH = math.inf
+"""Distance of outcomes that are not numbers of the same shape, with NaN and infinity at the same places."""
+
+
+def distance(outcome: Outcome, other: Outcome, case: Case, with_gradients: bool = False) -> float:
+    """Return the largest difference, relative to the largest number of `other`; 0 if both raised the same type of exception."""
+    if outcome.error or other.error:
+        types = {str(each.error).partition(":")[0] for each in (outcome, other)}
+        return 0.0 if len(types) == 1 else NO_MATCH
+    values = largest_difference(summarized(outcome.outputs, case), summarized(other.outputs, case))
+    if with_gradients and outcome.gradients and other.gradients:
+        return max(values, largest_difference(outcome.gradients, other.gradients, scale=_size(other.gradients)))
+    return values
+
+
+def summarized(outputs: Mapping[str, Tensor], case: Case) -> Mapping[str, Tensor]:
+    """Return the outputs, or the statistic of them that is compared."""
+    return outputs if case.summary is None else {name: case.summary(output) for name, output in outputs.items()}
+
+
+def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor], scale: float | None = None) -> float:
+    """Return the largest difference of tensors with the same names, relative to `scale` or to the size of `other`."""
+    if one.keys() != other.keys():
+        return NO_MATCH
+    return max((relative_difference(one[name], other[name], scale) for name in one), default=0.0)
+
+
+def relative_difference(one: Tensor, other: Tensor, scale: float | None = None) -> float:
+    """Return the largest difference of two tensors, relative to `scale` or to the largest number of `other`."""
+    if one.shape != other.shape:
+        return NO_MATCH
+    one, other = one.to(torch.float64), other.to(torch.float64)
+    finite = other.isfinite()
+    if not torch.equal(one.isfinite(), finite) or not torch.equal(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
+        return NO_MATCH
+    if not finite.any():
+        return 0.0
+    scale = _size({"": other}) if scale is None else scale
+    return (one[finite] - other[finite]).abs().max().item() / scale
+
+
+def _size(tensors: Mapping[str, Tensor]) -> float:
+    finite = (tensor[tensor.isfinite()].abs().double() for tensor in tensors.values())
+    return max((tensor.max().item() for tensor in finite if tensor.numel()), default=0.0) or 1.0

@@ -1,0 +1,107 @@
+"""The report of a check."""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from minibert.classroom.mistakes import Mistake
+
+
+class Verdict(StrEnum):
+    """Result of a check."""
+
+    PASSED = "passed"
+    WARNING = "passed, with a warning"
+    CONVENTION = "another convention"
+    """Correct in other code, but not what the exercise asks for."""
+    WRONG = "not correct"
+    ERROR = "does not run"
+    STOPPED = "stopped"
+    """The code exceeded a limit, or did what it must not do."""
+    EMPTY = "not started"
+
+
+class Stage(StrEnum):
+    """Parts of a check, in this order."""
+
+    RUNS = "it runs"
+    SHAPE = "shape"
+    DTYPE = "data type"
+    FINITE = "finite numbers"
+    INPUTS = "inputs not modified"
+    INVARIANTS = "properties"
+    VALUES = "values"
+    GRADIENTS = "gradients"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A mistake that explains the learner's numbers."""
+
+    name: str
+    kind: str
+    message: str
+    """What the learner did, such as "You left out √d_k."."""
+    consequence: str
+    seen_in: str
+
+    @classmethod
+    def of(cls, mistake: Mistake) -> "Named":
+        return cls(
+            mistake.name, str(mistake.kind), mistake.message or mistake.description, mistake.consequence, mistake.seen_in
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An input, and the numbers of the learner and of the reference for it."""
+
+    arguments: dict[str, str]
+    """The arguments as text."""
+    mine: str
+    expected: str
+    difference: str
+
+
+@dataclass
+class Report:
+    """The result of a check. All texts are plain; text of the learner's code may contain anything."""
+
+    exercise: str
+    verdict: Verdict
+    failed: Stage | None = None
+    """The first part of the check that failed."""
+    reason: str = ""
+    """What is wrong there, in a sentence."""
+    mistakes: list[Named] = field(default_factory=list)
+    """The mistakes that explain the numbers: one or two, or none if they are unknown."""
+    relation: str = ""
+    """A relation between the learner's numbers and the expected ones, such as "Your numbers are 2 times the expected ones."."""
+    first_difference: str = ""
+    """The first intermediate result that differs."""
+    example: Comparison | None = None
+    """The smallest failing input that was found."""
+    line: int | None = None
+    """Line of the learner's file that probably causes it."""
+    line_text: str = ""
+    hint: str = ""
+    """The next hint."""
+    warnings: list[str] = field(default_factory=list)
+    credit: dict[str, bool] = field(default_factory=dict)
+    """Parts that are correct: "shape", "forward", "gradient", "edge cases"."""
+    printed: str = ""
+    """The beginning of what the code printed."""
+
+    @property
+    def passed(self) -> bool:
+        """True if the solution is correct."""
+        return self.verdict in (Verdict.PASSED, Verdict.WARNING)
+
+    @property
+    def mistake(self) -> Named | None:
+        """The mistake, or the first of two."""
+        return self.mistakes[0] if self.mistakes else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return {**asdict(self), "passed": self.passed}
