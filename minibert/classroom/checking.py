@@ -9,7 +9,8 @@ from torch import Tensor
 from minibert.classroom.distance import largest_difference, summarized
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.mistakes import Kind
-from minibert.classroom.naming import Probe, expected, fingerprint, name_mistakes, probes, probes_of
+from minibert.classroom.naming import explain
+from minibert.classroom.probes import Probe, expected, fingerprint, probes, probes_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome, Runner
 
@@ -38,10 +39,13 @@ def check_function(exercise: Exercise, runner: Runner, hidden_seeds: Iterable[in
     report = Report(exercise.name, Verdict.PASSED, credit=_credit(serious))
     if not problems:
         return report
-    report.mistakes = [Named.of(mistake) for mistake in name_mistakes(exercise, outcomes)]
+    explanation = explain(exercise, outcomes)
+    report.mistakes = [Named.of(mistake) for mistake in explanation.mistakes]
+    report.relation = explanation.relation
+    report.warnings = list(explanation.warnings)
     if not serious:
         report.verdict = Verdict.WARNING
-        report.warnings = [f"{problem[1]} ({probe.case.name})" for probe, problem in problems]
+        report.warnings = report.warnings or [f"{problem[1]} ({probe.case.name})" for probe, problem in problems]
         return report
     order = list(Stage)
     report.failed, report.reason = min((problem for _, problem in serious), key=lambda problem: order.index(problem[0]))

@@ -1,7 +1,7 @@
 """The distance of two outcomes of the same call, relative to the size of the numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
 from torch import Tensor
@@ -13,15 +13,26 @@ NO_MATCH = math.inf
 """Distance of outcomes that are not numbers of the same shape, with NaN and infinity at the same places."""
 
 
-def distance(outcome: Outcome, other: Outcome, case: Case, with_gradients: bool = False) -> float:
-    """Return the largest difference, relative to the largest number of `other`; 0 if both raised the same type of exception."""
+def value_distance(outcome: Outcome, other: Outcome, case: Case, changes: Set[str] = frozenset()) -> float:
+    """Return the largest difference of the outputs and of the changed arguments, relative to the largest number of `other`.
+
+    It is 0 if both calls raised an error, and `NO_MATCH` if one did.
+    """
     if outcome.error or other.error:
-        types = {str(each.error).partition(":")[0] for each in (outcome, other)}
-        return 0.0 if len(types) == 1 else NO_MATCH
-    values = largest_difference(summarized(outcome.outputs, case), summarized(other.outputs, case))
-    if with_gradients and outcome.gradients and other.gradients:
-        return max(values, largest_difference(outcome.gradients, other.gradients, scale=_size(other.gradients)))
-    return values
+        return 0.0 if outcome.error and other.error else NO_MATCH
+    changed = largest_difference(_changed(outcome.after, changes), _changed(other.after, changes))
+    return max(changed, largest_difference(summarized(outcome.outputs, case), summarized(other.outputs, case)))
+
+
+def _changed(after: Mapping[str, Tensor], changes: Set[str]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in after.items() if name.partition(".")[0] in changes}
+
+
+def gradient_distance(outcome: Outcome, other: Outcome) -> float:
+    """Return the largest difference of the gradients, relative to the largest gradient of `other`; 0 if either has none."""
+    if not outcome.gradients or not other.gradients:
+        return 0.0
+    return largest_difference(outcome.gradients, other.gradients, scale=_size(other.gradients))
 
 
 def summarized(outputs: Mapping[str, Tensor], case: Case) -> Mapping[str, Tensor]:

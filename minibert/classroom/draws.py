@@ -9,6 +9,8 @@ from torch import Tensor
 ItemT = TypeVar("ItemT")
 MORE = 2
 """A size in random inputs is up to this much larger than the size in the recipe, so that no shape can be taken for granted."""
+EQUAL_SIZE = 4
+"""Size of every axis where all are equal."""
 
 
 @runtime_checkable
@@ -58,3 +60,10 @@ class RandomDraw:
 
     def choice(self, options: Sequence[ItemT]) -> ItemT:
         return options[int(self.integers(0, len(options)))]
+
+
+class EqualSizes(RandomDraw):
+    """Random numbers in arrays whose axes all have the same size."""
+
+    def size(self, usual: int, least: int = 1) -> int:
+        return max(EQUAL_SIZE, least)

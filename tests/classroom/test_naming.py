@@ -1,0 +1,72 @@
+"""A mistake is named only if it explains the numbers and nothing else does."""
+
+import math
+
+import torch
+
+from minibert.classroom.checking import check
+from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.report import Verdict
+
+ATTENTION = EXERCISES["scaled_dot_product_attention"]
+
+
+def attention(scale=math.sqrt, mask=lambda scores, keep: scores.masked_fill(~keep, -math.inf), empty=0.0):
+    """Return an attention function in a learner's style."""
+
+    def scaled_dot_product_attention(query, key, value, keep=None):
+        scores = torch.einsum("...qd,...kd->...qk", query, key) / scale(query.shape[-1])
+        if keep is not None:
+            scores = mask(scores, keep)
+        weights = torch.softmax(scores, -1)
+        return (weights if empty is None else weights.nan_to_num(empty)) @ value
+
+    return scaled_dot_product_attention
+
+
+def names(function, exercise=ATTENTION) -> list[str]:
+    return [mistake.name for mistake in check(function, exercise).mistakes]
+
+
+def test_a_mistake_that_raises_an_error_on_some_sizes_is_named() -> None:
+    assert names(attention(mask=lambda scores, keep: scores.masked_fill(~keep.mT, -math.inf))) == ["mask transposed"]
+
+
+def test_an_error_alone_is_no_evidence() -> None:
+    assert names(attention(mask=lambda scores, keep: scores @ keep)) == []
+
+
+def test_a_mistake_is_named_although_the_limits_are_unsafe() -> None:
+    report = check(attention(scale=lambda width: width, empty=None), ATTENTION)
+    assert [mistake.name for mistake in report.mistakes] == ["scores divided by the width"]
+    assert report.warnings == ["rows that attend to nothing: You did not handle a query that may attend to no key."]
+
+
+def test_a_mistake_is_named_without_gradients_and_in_another_precision() -> None:
+    def no_scale(query, key, value, keep=None):
+        query, key, value = (x.detach().numpy().astype("float64") for x in (query, key, value))
+        scores = query @ key.swapaxes(-1, -2)
+        if keep is not None:
+            scores[~keep.numpy()] = -1e30
+        weights = torch.softmax(torch.from_numpy(scores), -1).numpy()
+        return weights @ value
+
+    assert names(no_scale) == ["no scale"]
+
+
+def test_unsafe_numerics_pass_with_a_warning_that_names_them() -> None:
+    report = check(attention(empty=None), ATTENTION)
+    assert report.verdict is Verdict.WARNING
+    assert [mistake.name for mistake in report.mistakes] == ["NaN for empty rows"]
+
+
+def test_entries_that_compute_the_same_are_named_together() -> None:
+    report = check(attention(mask=lambda scores, keep: scores.masked_fill(~keep, -1e9)), ATTENTION)
+    assert report.verdict is Verdict.WARNING
+    assert "-1e9" in report.mistakes[0].message
+    assert "the lowest number of the data type" in report.mistakes[0].message
+
+
+def test_two_mistakes_are_named() -> None:
+    found = names(attention(scale=lambda width: 1, mask=lambda scores, keep: scores.masked_fill(keep, -math.inf)))
+    assert sorted(found) == ["mask inverted", "no scale"]
