@@ -13,6 +13,7 @@ from torch import Tensor
 from minibert.printable import printable
 from minibert.study.equations.formulas import mathml, plain
 from minibert.study.equations.registry import registry
+from minibert.study.page.chain import rows_along_chains
 from minibert.study.page.expressions import VIEWS, Tree, expression_tree
 from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
@@ -22,13 +23,13 @@ SMALL, LARGE = 1_080_000, 4_800_000
 """Bytes of the numbers and labels in the page of a small model and of a large one. Weights fill what the steps leave."""
 BYTES = 16 / 3
 """Bytes of one number: four, as base64."""
-MIN_WEIGHTS = {True: 25_000, False: 60_000}
+MIN_WEIGHTS = {True: 15_000, False: 60_000}
 """The least number of bytes for the weights, in the page of a small model and of a large one."""
 MAX_NUMBERS = 600_000
 """Most numbers of one tensor. Of a larger one, the page has some rows."""
 MAX_VOCABULARY_NUMBERS = {True: 40_000, False: 100_000}
 """The same for tensors with a row of the width of a vocabulary, in the page of a small model and of a large one."""
-MAX_MISTAKE_NUMBERS = {True: (512, 128), False: (12_288, 12_288)}
+MAX_MISTAKE_NUMBERS = {True: (512, 128), False: (4_096, 4_096)}
 """Most numbers of a tensor that a mistake gives, and the number that the page has of a larger one, with at least one row. There
 are several for each step, so the page has those of one layer only."""
 VOCABULARY = 5_000
@@ -92,7 +93,7 @@ class PageData:
         """Return the data of `PageData` in `data.js`, without the title and the description of the model."""
         steps = [self._step(step) for step in self.walk.steps]
         predictions = [*self._predictions()]
-        self._add_weights({place for prediction in predictions for _, place in (each["cell"] for each in prediction["best"])})
+        self._add_weights(predictions)
         return {
             "labels": self.labels,
             "tensors": self.tensors,
@@ -244,13 +245,12 @@ class PageData:
         if rows is not None:
             self.tensors[key]["rows"] = [*rows]
 
-    def _add_weights(self, predicted: set[int]) -> None:
+    def _add_weights(self, predictions: Sequence[Mapping[str, Any]]) -> None:
         """Add the parameters: all vectors, of embeddings the rows in use, of matrices as many rows as the page has room for.
 
-        Args:
-            predicted: the entries of a vocabulary that are shown as predictions.
+        The rows of matrices are those that explain the largest terms behind the predictions, and then every k-th one.
         """
-        used = self._used_rows(predicted)
+        used = self._used_rows({best["cell"][1] for prediction in predictions for best in prediction["best"]})
         for name, value in self.weights.items():
             if name in used:
                 self._add(name, value, sorted(used[name]))
@@ -259,15 +259,26 @@ class PageData:
         matrices = {name: value for name, value in self.weights.items() if name not in self.tensors}
         taken = sum(len(record["data"] or "") for record in self.tensors.values())
         taken += sum(len(label) + 3 for labels in self.labels.values() for label in labels)
-        room = max((SMALL if self.is_small else LARGE) - taken, MIN_WEIGHTS[self.is_small])
-        stride, longest = 1, max(map(len, matrices.values()), default=1)  # at that stride, one row of each matrix is left
-        while (
-            stride < longest
-            and sum(len(range(0, len(value), stride)) * value[0].numel() for value in matrices.values()) * BYTES > room
-        ):
-            stride += 1
+        room = max((SMALL if self.is_small else LARGE) - taken, MIN_WEIGHTS[self.is_small]) / BYTES
+        rows = rows_along_chains(self.walk, self._chain_starts(predictions), self.is_shown, matrices, room)
+        for stride in range(1, max(map(len, matrices.values()), default=0) + 1):
+            more = {name: rows[name].union(range(0, len(value), stride)) for name, value in matrices.items()}
+            if sum(len(more[name]) * value.shape[-1] for name, value in matrices.items()) <= room:
+                rows = more
+                break
         for name, value in matrices.items():
-            self._add(name, value, None if stride == 1 else range(0, len(value), stride))
+            self._add(name, value, None if len(rows[name]) == len(value) else sorted(rows[name]))
+
+    def _chain_starts(self, predictions: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str, tuple[int, ...]]]:
+        """Yield the cells that readers begin with: the predictions, the best ones first, and each token's largest weights."""
+        for prediction in predictions:
+            shape = self.walk[prediction["step"]].output.shape
+            for rank, best in enumerate(prediction["best"]):
+                row, place = best["cell"]
+                yield rank, prediction["step"], (*map(int, np.unravel_index(row, shape[:-1])), place)
+        for step in filter(is_attention_weights, self.walk.steps):
+            for before in np.ndindex(*step.output.shape[:-1]):
+                yield 1, step.path, (*before, int(step.output[before].argmax()))
 
     def _used_rows(self, predicted: set[int]) -> dict[str, set[int]]:
         """Return the rows in use of each table of embeddings, and of matrices and biases as long as a vocabulary.

@@ -108,13 +108,13 @@ def cell(node: Node | float, index: Index) -> Cell:
     def part(node: Node | float, index: Index) -> Cell:
         key = (id(node), index)
         if key not in known:
-            known[key] = _cell(node, index, part)
+            known[key] = cell_from(node, index, part)
         return known[key]
 
     return part(node, index)
 
 
-def _cell(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) -> Cell:
+def cell_from(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) -> Cell:
     """Return one cell; `cell` returns those of the arguments."""
     if isinstance(node, Leaf):
         return Cell(float(node.value.detach()[index]), "leaf", leaf=node, index=index)
@@ -132,7 +132,7 @@ def _cell(node: Node | float, index: Index, cell: Callable[[Any, Index], Cell]) 
         case "matmul":
             *batch, row, column = index
             pairs = [
-                (cell(first, (*_last(batch, first), row, k)), cell(others[0], (*_last(batch, others[0]), k, column)))
+                (cell(first, (*last_axes(batch, first), row, k)), cell(others[0], (*last_axes(batch, others[0]), k, column)))
                 for k in range(shape_of(first)[-1])
             ]
             return _products(node.name, pairs)
@@ -199,7 +199,7 @@ def _broadcast(node: Any, index: Index) -> Index:
     return tuple(0 if size == 1 else place for size, place in zip(shape, index[len(index) - len(shape) :], strict=True))
 
 
-def _last(batch: Sequence[int], node: Node) -> Index:
+def last_axes(batch: Sequence[int], node: Node) -> Index:
     """Return the places on the axes before the matrix, for an argument that may have fewer of them."""
     sizes = shape_of(node)[:-2]
     return tuple(0 if size == 1 else place for size, place in zip(sizes, [*batch][len(batch) - len(sizes) :], strict=True))
