@@ -28,11 +28,10 @@ WHERE = r"""() => {
     focus: focused.dataset.row ? "matrix" : focused.id,
   };
 }"""
-SHOW = """(hash) => new Promise((resolve) => {
-  if (location.hash === hash) { resolve(); return; }
-  addEventListener("hashchange", () => resolve(), { once: true });
-  location.hash = hash;
-})"""
+SHOW = """(hash) => { // the browser itself fires the event later, and none if the address stays the same
+  history.pushState(null, "", hash);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+}"""
 
 
 @contextmanager

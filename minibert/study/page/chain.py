@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from minibert.study.stepthrough.arithmetic import (
@@ -83,8 +82,8 @@ class LargestTerms:
     """Finds the cells that a cell of an expression was computed from; of each sum, those of its largest terms."""
 
     def __init__(self) -> None:
-        self.arrays: dict[int, Array] = {}
-        """The numbers of nodes that sums are over."""
+        self.evaluated: dict[int, Array] = {}
+        """The numbers of inner nodes that sums are over, by their id: many cells need the same ones."""
 
     def leaf_cells(self, node: Node | Any, index: Index) -> Iterator[Place]:
         """Yield the cells of the leaves below a node."""
@@ -118,24 +117,21 @@ class LargestTerms:
 
     def _largest(self, node: Operation, lines: list[tuple[Node, tuple[Any, ...]]]) -> Iterator[tuple[int, Node, Index]]:
         """Yield the cells of the largest terms: of the numbers on a line, or of the products of the numbers on two lines."""
-        values = np.prod([self._array(argument)[line].astype(np.float64) for argument, line in lines], axis=0)
+        values = np.prod([self._numbers(argument, line) for argument, line in lines], axis=0)
         sizes = values if node.name == "amax" else np.abs(values)
         for rank, term in enumerate(np.argsort(-sizes, kind="stable")[:MOST_TERMS].tolist()):
             for argument, line in lines:
                 yield rank, argument, tuple(term if isinstance(place, slice) else place for place in line)
 
-    def _array(self, node: Node) -> Array:
-        if id(node) not in self.arrays:
-            self.arrays[id(node)] = _numpy(node.value) if isinstance(node, Leaf) else evaluate(node)
-        return self.arrays[id(node)]
+    def _numbers(self, node: Node, line: tuple[Any, ...]) -> Array:
+        if isinstance(node, Leaf):
+            return np.asarray(node.value.detach()[line].double().cpu().numpy())
+        if id(node) not in self.evaluated:
+            self.evaluated[id(node)] = evaluate(node)
+        return np.asarray(self.evaluated[id(node)][line])
 
 
 def _noted(parts: list[tuple[Any, Index]], part: Any, place: Index) -> Cell:
     """Note which cell of an argument was asked for, and return it. Only an embedding needs a value: that of the token id."""
     parts.append((part, place))
     return Cell(float(part.value.detach()[place]) if isinstance(part, Leaf) else 0.0, "")
-
-
-def _numpy(value: Tensor) -> Array:
-    kept = value.detach().cpu()
-    return np.asarray((kept.float() if kept.dtype in (torch.float16, torch.bfloat16) else kept).numpy())

@@ -63,8 +63,9 @@ class PageData:
 
     Args:
         walk: the steps.
-        layers: numbers of the layers that are shown in full. Of the other layers, the page has the attention weights.
-            None: all layers, if they are small, or else the first one; with a backward pass, the one whose weights are updated.
+        layers: numbers of the layers that are shown in full. Of the other layers, the page has the attention weights, and
+            the outputs that a step shown in full is computed from. None: all layers, if they are small, or else the first
+            one; with a backward pass, the one whose weights are updated.
         mistakes: by the path of a step. The page has those of the first layer that it shows in full.
         others: by the path of a step, a name and a second tensor to compare with.
     """
@@ -82,6 +83,7 @@ class PageData:
         updated = [step.layer for step in walk.steps if step.path.startswith("adamw") and step.layer is not None]
         one = {updated[0] if updated else min(numbers, default=0)}
         self.layers = {*layers} if layers is not None else numbers if self.is_small else one
+        self.needed = {leaf.name for step in walk.steps if self.is_shown(step) for leaf in step.inputs}
         self.tensors: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, list[str]] = {}
         self.formulas: list[Any] = []
@@ -109,7 +111,7 @@ class PageData:
 
     def _step(self, step: Step) -> dict[str, Any]:
         shown = self.is_shown(step)
-        if shown or is_attention_weights(step):
+        if shown or step.path in self.needed or is_attention_weights(step):
             self._add(step.path, step.output, self._rows(step), is_view=shown and _is_view(step.expression))
         expression = self._expression(step) if shown else None
         group, name = group_and_name(step.path)
@@ -283,7 +285,7 @@ class PageData:
     def _used_rows(self, predicted: set[int]) -> dict[str, set[int]]:
         """Return the rows in use of each table of embeddings, and of matrices and biases as long as a vocabulary.
 
-        Of a small table, all rows count: the table may also be a matrix at the output.
+        A table may also be the matrix at the output. Of a small table, all rows count.
         """
         used: dict[str, set[int]] = {}
         for node in (node for step in self.walk.steps for node in _operations(step.expression)):
@@ -293,9 +295,10 @@ class PageData:
                 is_small = table.value.numel() <= MAX_VOCABULARY_NUMBERS[self.is_small]
                 rows = range(len(table.value)) if is_small else ids.value.flatten().tolist()
                 used.setdefault(table.name, set()).update(rows)
-            elif node.name == "linear" and node.shape[-1] >= VOCABULARY:
+            elif node.name == "linear":
                 for leaf in leaves[-2:]:
-                    used.setdefault(leaf.name, set()).update(predicted)
+                    if node.shape[-1] >= VOCABULARY or leaf.name in used:
+                        used.setdefault(leaf.name, set()).update(predicted)
         return used
 
     def _predictions(self) -> Iterator[dict[str, Any]]:

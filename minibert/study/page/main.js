@@ -53,6 +53,13 @@ class Page {
     this.show();
   }
 
+  /** Show the state that the reader, or the back button, has put into the address. */
+  readAddress() {
+    this.address.cancel();
+    this.state = parseHash(window.location.hash, this.walk);
+    this.show();
+  }
+
   /**
    * Go to another step. The row and column stay where they fit: the same token, the same head.
    * @param {Step | null | undefined} step
@@ -524,10 +531,7 @@ function listen(page) {
     page.checkPrediction();
   });
   for (const name of ["popstate", "hashchange"]) {
-    window.addEventListener(name, () => {
-      page.state = parseHash(window.location.hash, page.walk);
-      page.show();
-    });
+    window.addEventListener(name, () => page.readAddress());
   }
   const narrow = window.matchMedia("(max-width: 45rem)");
   const fold = () => setAttributes(byId("step-list"), { open: !narrow.matches });

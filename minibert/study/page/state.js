@@ -105,7 +105,7 @@ function possible(state, walk) {
 /** Writes states to the address. Browsers allow only some writes a second, so quick changes are written together. */
 class Address {
   constructor() {
-    this.lastWrite = 0;
+    this.lastWrite = Number.NEGATIVE_INFINITY;
     this.isEntry = false;
     this.hash = "";
     this.timer = 0;
@@ -125,6 +125,12 @@ class Address {
     } else {
       this.timer = window.setTimeout(() => this.flush(), wait);
     }
+  }
+
+  /** Forget a state that waits: the address has a newer one. */
+  cancel() {
+    window.clearTimeout(this.timer);
+    this.isEntry = false;
   }
 
   flush() {

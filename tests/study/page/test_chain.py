@@ -13,8 +13,8 @@ from minibert.study.subject import RANDOM_NETWORKS, random_network, tokenizer_of
 TEXT = "the cat sat on the [MASK] ."
 
 
-def steps_of(seed):
-    tokenizer = tokenizer_of([TEXT])
+def steps_of(seed, words=""):
+    tokenizer = tokenizer_of([TEXT, words])
     model = random_network(*RANDOM_NETWORKS["tiny"], tokenizer)
     torch.manual_seed(seed)
     for parameter in model.parameters():
@@ -62,6 +62,16 @@ def test_the_largest_terms_lead_from_a_prediction_to_the_embeddings(seed, rank):
     start = (prediction["step"], tuple(prediction["best"][rank]["cell"]))
     generator = np.random.default_rng(seed)
     assert [missing_rows(steps, data, start, generator) for _ in range(2)] == [set()] * 2
+
+
+def test_a_table_that_is_also_the_output_matrix_has_the_rows_of_the_predictions():
+    """Of a vocabulary too large to have all of its rows, and smaller than those that count as wide."""
+    words = " ".join(f"w{number}" for number in range(1_000))
+    steps = steps_of(0, words)
+    data = PageData(steps).to_json()
+    rows = data["tensors"]["embeddings.words.weight"]["rows"]
+    assert len(rows) < 50
+    assert {best["cell"][1] for prediction in data["predictions"] for best in prediction["best"]} <= {*rows}
 
 
 def test_the_rows_fit_the_room_and_keep_the_first_of_each_matrix():

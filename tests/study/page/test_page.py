@@ -144,10 +144,11 @@ class TestSize:
 
 
 class TestLayers:
-    def test_other_layers_have_their_attention_weights_only(self, steps):
+    def test_other_layers_have_their_attention_weights_and_what_the_shown_layers_are_computed_from(self, steps):
         data = PageData(steps, [1]).to_json()
+        others = {path for path in data["tensors"] if path.startswith("layers.0.")}
+        assert others == {"layers.0.attention.weights", "layers.0.feed_forward_norm"}
         assert {"layers.0.attention.weights", "layers.1.attention.scores"} <= {*data["tensors"]}
-        assert "layers.0.attention.scores" not in data["tensors"]
         omitted = next(step for step in data["steps"] if step["path"] == "layers.0.attention.scores")
         assert "--layers 0 1" in omitted["omitted"]
         assert data["overview"] == ["layers.0.attention.weights", "layers.1.attention.weights"]
