@@ -16,9 +16,8 @@ from torch import Tensor
 from minibert.classroom.draws import Draw, RandomDraw
 from minibert.classroom.mistakes import MISTAKES, Mistake
 from minibert.classroom.mistakes.variants import called_functions
+from minibert.classroom.running import Arguments as Arguments
 
-Arguments = dict[str, Any]
-"""Arguments of the function by name."""
 Recipe = Callable[[Draw], Arguments]
 """A function that makes arguments from drawn sizes and numbers."""
 
@@ -87,6 +86,11 @@ class Exercise:
         used = {name for case in self.cases for name in case.recipe(RandomDraw(0))}
         signature = inspect.signature(inspect.unwrap(self.reference))
         return {name: parameter for name, parameter in signature.parameters.items() if name in used}
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The default values of `parameters`."""
+        return {name: parameter.default for name, parameter in self.parameters.items()}
 
     @cached_property
     def mistakes(self) -> tuple[Mistake, ...]:

@@ -1,19 +1,34 @@
-"""A call of a learner's function, and all that a check needs to know of it."""
+"""A call of a learner's function, and all that a check needs to know of it.
+
+This module imports neither the equations nor the catalogue, so that a subprocess can call a function without them.
+"""
 
 import copy
-import dataclasses
-import inspect
+import io
+import linecache
+import random
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from minibert.classroom.exercise import Arguments, Exercise
+from minibert.classroom.binding import call
+from minibert.classroom.results import outputs_of, tensors_in
+from minibert.classroom.trail import Entry, Trail, code_of
+
+Arguments = dict[str, Any]
+"""Arguments of a function by name."""
+MAX_PRINTED = 2_000
+"""Number of characters that are kept of what a function prints."""
+MAX_ERROR = 500
+"""Number of characters that are kept of the text of an exception."""
 
 
 @dataclass
@@ -30,134 +45,163 @@ class Outcome:
     """Type and text of the exception, such as "TypeError: …"."""
     line: int | None = None
     """Line of the learner's file that raised the exception."""
+    line_text: str = ""
+    """Source of that line."""
     gradient_error: str | None = None
     """The exception of the call with gradients, if only this one failed."""
+    leaves_torch: bool = False
+    """True if the function computes with NumPy or with Python's numbers, so that no gradient can flow."""
+    repeatable: bool = True
+    """False if the call with gradients returned other numbers than the call without."""
+    printed: str = ""
+    """The beginning of what the function printed."""
+    trail: list[Entry] = field(default_factory=list)
+    """The values that each line computed, if they were asked for."""
+    stopped: str = ""
+    """The reason, if the process of the function was stopped. No further call is possible then."""
 
 
 @runtime_checkable
 class Runner(Protocol):
     """A function that can be called: in this process, or in a subprocess with limits."""
 
-    def __call__(self, arguments: Arguments, gradients: bool) -> Outcome: ...
+    def __call__(self, arguments: Arguments, gradients: bool, trail: bool = False) -> Outcome: ...
+
+
+class Interface(Protocol):
+    """The part of an exercise that a call needs."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Parameters of the reference in order, with their default values or `REQUIRED`."""
+        ...
+
+    @property
+    def read(self) -> Callable[[Any], Any] | None:
+        """Converts a result to tensors, if it is something else."""
+        ...
+
+
+@dataclass(frozen=True)
+class CallForm:
+    """An `Interface` that can be sent to another process."""
+
+    defaults: Mapping[str, Any]
+    read: Callable[[Any], Any] | None = None
 
 
 class LocalRunner:
     """Calls a function in this process."""
 
-    def __init__(self, exercise: Exercise, function: Callable[..., Any]) -> None:
-        self.exercise, self.function = exercise, function
+    def __init__(self, interface: Interface, function: Callable[..., Any]) -> None:
+        self.interface, self.function = interface, function
 
-    def __call__(self, arguments: Arguments, gradients: bool) -> Outcome:
-        outcome = _call(self.exercise, self.function, arguments, with_graph=False)
+    def __call__(self, arguments: Arguments, gradients: bool, trail: bool = False) -> Outcome:
+        outcome = self._call(arguments, with_graph=False, trail=trail)
         if gradients and outcome.error is None:
-            with_graph = _call(self.exercise, self.function, arguments, with_graph=True)
-            outcome.gradients, outcome.gradient_error = with_graph.gradients, with_graph.error
+            graph = self._call(arguments, with_graph=True)
+            outcome.gradients, outcome.gradient_error = graph.gradients, graph.error
+            outcome.leaves_torch = graph.leaves_torch
+            outcome.repeatable = graph.error is not None or same_numbers(graph.outputs, outcome.outputs)
         return outcome
 
+    def _call(self, arguments: Arguments, with_graph: bool, trail: bool = False) -> Outcome:
+        """Call the function with copies of the arguments, always with the same random numbers."""
+        copied = copy.deepcopy(arguments)
+        leaves = dict(tensors_in(copied)) if with_graph else {}
+        leaves = {name: tensor.requires_grad_() for name, tensor in leaves.items() if tensor.is_floating_point()}
+        outcome, printed, watch = Outcome(), Printed(), _Departures()
+        recorder = Trail(self.function) if trail else None
+        with settings_kept(), redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            try:
+                with recorder or (watch if with_graph else nullcontext()):
+                    result = call(self.function, copied, self.interface.defaults)
+                outputs = outputs_of(self.interface.read(result) if self.interface.read else result)
+                if with_graph:
+                    outcome.gradients = _gradients(outputs, leaves)
+                outcome.outputs = {name: output.detach().clone() for name, output in outputs.items()}
+            except (Exception, SystemExit) as error:  # the learner's code may raise any
+                outcome.error, outcome.line = describe(error), self._line_of(error)
+                outcome.line_text = self._text_of(outcome.line)
+        outcome.after = {name: tensor.detach().clone() for name, tensor in tensors_in(copied)}
+        outcome.printed, outcome.leaves_torch = printed.getvalue(), watch.happened
+        outcome.trail = recorder.entries if recorder else []
+        return outcome
 
-def _call(exercise: Exercise, function: Callable[..., Any], arguments: Arguments, with_graph: bool) -> Outcome:
-    """Call the function with copies of the arguments, always with the same random numbers."""
-    copied = copy.deepcopy(arguments)
-    leaves = dict(_tensors(copied)) if with_graph else {}
-    leaves = {name: tensor.requires_grad_() for name, tensor in leaves.items() if tensor.is_floating_point()}
-    outcome = Outcome()
-    torch.manual_seed(0)
+    def _line_of(self, error: BaseException) -> int | None:
+        """Return the last line of the learner's file that an exception passed through."""
+        code = code_of(self.function)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if code and frame.filename == code.co_filename]
+        return lines[-1] if lines else None
+
+    def _text_of(self, line: int | None) -> str:
+        code = code_of(self.function)
+        return linecache.getline(code.co_filename, line).strip() if code and line else ""
+
+
+class Printed(io.StringIO):
+    """A stream that keeps the first characters that are written to it."""
+
+    def write(self, text: str) -> int:
+        super().write(text[: max(0, MAX_PRINTED - self.tell())])
+        return len(text)
+
+
+class _Departures(TorchFunctionMode):
+    """A context that notices when numbers of tensors become arrays or numbers of Python, which have no gradient."""
+
+    happened = False
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self.happened |= function.__name__ in ("numpy", "__array__", "tolist", "item", "__float__")
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Restore the random generators and the settings of PyTorch that a function may change."""
+    dtype, graph = torch.get_default_dtype(), torch.is_grad_enabled()
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        result = bind(function, exercise, copied)
-        outcome.outputs = outputs_of(exercise.read(result) if exercise.read else result)
-        if with_graph:
-            outcome.gradients = _gradients(outcome.outputs, leaves)
-    except Exception as error:  # the learner's code may raise any
-        outcome.error, outcome.line = describe(error), line_of(error, function)
-    outcome.after = {name: tensor.detach().clone() for name, tensor in _tensors(copied)}
-    outcome.outputs = {name: tensor.detach() for name, tensor in outcome.outputs.items()}
-    return outcome
-
-
-def bind(function: Callable[..., Any], exercise: Exercise, arguments: Arguments) -> Any:
-    """Call a function with arguments by name if it has these names, else in the order of the reference.
-
-    An argument that has the default of the reference may be missing in the learner's function.
-    """
-    parameters = inspect.signature(function).parameters
-    given = dict(arguments)
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    own = [name for name in parameters if name in given]
-    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
-    if takes_any or (own and set(required) <= set(given)):
-        for name in set(given) - set(parameters):
-            default = exercise.parameters[name].default
-            if not takes_any and default is not inspect.Parameter.empty and given[name] is default:
-                del given[name]
-        return function(**given)
-    return function(*(arguments[name] for name in exercise.parameters if name in arguments))
-
-
-def outputs_of(result: Any, name: str = "output") -> dict[str, Tensor]:
-    """Convert a result to tensors by name.
-
-    Raises: TypeError for a result without numbers, such as None.
-    """
-    if isinstance(result, Tensor):
-        return {name: result}
-    if isinstance(result, bool | int | float | np.ndarray | np.generic):
-        return {name: torch.as_tensor(result)}
-    if dataclasses.is_dataclass(result) and not isinstance(result, type):
-        result = {each.name: getattr(result, each.name) for each in dataclasses.fields(result)}
-    if isinstance(result, Mapping):
-        parts = [(str(key), value) for key, value in result.items()]
-    elif isinstance(result, list | tuple):
-        if result and all(isinstance(part, bool | int | float) for part in result):
-            return {name: torch.tensor(result)}
-        parts = [(str(number), part) for number, part in enumerate(result)]
-    else:
-        raise TypeError(f"the function returned {_kind(result)}, expected a tensor")
-    return {key: tensor for part, value in parts for key, tensor in outputs_of(value, f"{name}.{part}").items()}
-
-
-def _kind(result: Any) -> str:
-    return "None; does it end with `return`?" if result is None else type(result).__name__
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(graph)
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def _gradients(outputs: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the gradients of a weighted sum of all outputs. The weights are fixed and all different."""
-    parts = [(output * _weights(output)).sum() for output in outputs.values() if output.requires_grad]
+    parts = [(output.double() * _weights(output)).sum() for output in outputs.values() if output.requires_grad]
     if not parts or not leaves:
         return {}
-    gradients = torch.autograd.grad(torch.stack(parts).sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
+    with torch.enable_grad():
+        total = torch.stack(parts).sum()
+    gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True, materialize_grads=True)
     return dict(zip(leaves, gradients, strict=True))
 
 
 def _weights(output: Tensor) -> Tensor:
-    return torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape) + 0.5
+    return torch.cos(torch.arange(output.numel(), dtype=torch.float64)).reshape(output.shape) + 0.5
 
 
-def _tensors(arguments: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors in arguments by name: tensors, arrays, and parameters of modules."""
-    if isinstance(arguments, Tensor):
-        yield name, arguments
-    elif isinstance(arguments, np.ndarray):
-        yield name, torch.from_numpy(arguments)
-    elif isinstance(arguments, nn.Module):
-        yield from ((f"{name}.{path}", parameter) for path, parameter in arguments.named_parameters())
-    elif isinstance(arguments, Mapping):
-        for key, value in arguments.items():
-            yield from _tensors(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(arguments, list | tuple):
-        for number, value in enumerate(arguments):
-            yield from _tensors(value, f"{name}.{number}")
-    elif isinstance(arguments, Optimizer):
-        for number, state in enumerate(arguments.state.values()):
-            yield from _tensors(state, f"{name}.{number}")
+def same_numbers(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Return True if the tensors have the same names, shapes and numbers up to rounding."""
+    return one.keys() == other.keys() and all(
+        tensor.shape == other[name].shape
+        and torch.allclose(tensor.double(), other[name].double(), rtol=1e-4, atol=1e-6, equal_nan=True)
+        for name, tensor in one.items()
+    )
 
 
 def describe(error: BaseException) -> str:
     """Return type and text of an exception in one line."""
-    return " ".join("".join(traceback.format_exception_only(error)).split())
-
-
-def line_of(error: BaseException, function: Callable[..., Any]) -> int | None:
-    """Return the last line of the learner's file that an exception passed through."""
-    file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return lines[-1] if lines else None
+    text = " ".join("".join(traceback.format_exception_only(error)).split())
+    return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}…"
