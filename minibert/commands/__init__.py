@@ -25,6 +25,7 @@ from minibert.commands import (
     quickstart,
     runs,
     study,
+    swap,
     tokenize,
     train_transformer,
     translate,
@@ -57,6 +58,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     **{f"plot {name}": command for name, command in plot.FIGURES.items()},
     "study": (study.Study, study.run),
     "verify": (verify.Verify, verify.run),
+    "swap": (swap.Swap, swap.run),
     "equations": (equations.Equations, equations.run),
 }
 """The options class and the function of each command."""

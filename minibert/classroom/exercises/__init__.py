@@ -17,3 +17,9 @@ class ExerciseTable(dict[str, Exercise]):
 
 EXERCISES = ExerciseTable((exercise.name, exercise) for part in (ATTENTION_EXERCISES, LAYER_EXERCISES) for exercise in part)
 """All exercises by name."""
+SHORT_NAMES = {"attention": "scaled_dot_product_attention"}
+
+
+def find_exercise(name: str) -> Exercise:
+    """Return an exercise by its name or short name. Raises: KeyError that lists similar names."""
+    return EXERCISES[SHORT_NAMES.get(name, name)]

@@ -1,0 +1,111 @@
+"""A learner's function in place of minibert's own, everywhere in the package."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+from unittest import mock
+
+from torch import Tensor, nn
+
+from minibert import kernels
+from minibert.classroom.exercise import Exercise
+from minibert.classroom.running import bind
+from minibert.observe import observe
+from minibert.study.checked_attention import UserCodeError
+
+
+@dataclass
+class Swap:
+    """The replacement of one function. It counts its calls, and can be limited to some modules."""
+
+    exercise: Exercise
+    function: Callable[..., Any]
+    calls: int = 0
+    """Number of calls of the learner's function."""
+    only_inside: list[nn.Module] = field(default_factory=list)
+    """The modules in which the function is replaced; none for everywhere."""
+    _depth: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """True if a call goes to the learner's function."""
+        return not self.only_inside or self._depth > 0
+
+    def limit_to(self, *modules: nn.Module) -> None:
+        """Replace the function only while one of these modules runs."""
+        for module in modules:
+            module.register_forward_pre_hook(lambda *_: self._enter(1))
+            module.register_forward_hook(lambda *_: self._enter(-1), always_call=True)
+        self.only_inside.extend(modules)
+
+    def _enter(self, step: int) -> None:
+        self._depth += step
+
+    def replacement_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that calls the learner's with the arguments that `original` gets."""
+        signature = inspect.signature(original)
+        observed = re.search(r'return observe\("(\w+)"', inspect.getsource(inspect.unwrap(self.exercise.reference)))
+
+        @wraps(original)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            if not self.is_active:
+                return original(*args, **kwargs)
+            self.calls += 1
+            bound = signature.bind(*args, **kwargs)
+            result = bind(self.function, self.exercise, self._given(bound.arguments))
+            if observed and isinstance(result, Tensor):
+                return observe(observed[1], result)
+            return result
+
+        return replacement
+
+    def _given(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments without those that the exercise does not have. Raises: UserCodeError if one is needed."""
+        parameters = inspect.signature(inspect.unwrap(self.exercise.reference)).parameters
+        given = {}
+        for name, value in arguments.items():
+            if name in self.exercise.parameters:
+                given[name] = value
+            elif name not in parameters or not _equal(value, parameters[name].default):
+                raise UserCodeError(
+                    f"this model calls {self.exercise.name} with the argument {name}, which the exercise does not have: "
+                    "use another model"
+                )
+        return given
+
+
+def _equal(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, bool | int | float | str) and value == default)
+
+
+@contextmanager
+def swapped(exercise: Exercise, function: Callable[..., Any]) -> Iterator[Swap]:
+    """Replace the reference of an exercise by a learner's function in all modules of minibert, until the block ends.
+
+    Networks must be made inside the block: they keep their activation function.
+    """
+    swap, reference = Swap(exercise, function), inspect.unwrap(exercise.reference)
+    with ExitStack() as stack:
+        owner, _, name = reference.__qualname__.rpartition(".")
+        if owner:
+            kind = getattr(sys.modules[reference.__module__], owner)
+            stack.enter_context(mock.patch.object(kind, name, swap.replacement_of(getattr(kind, name))))
+        else:
+            targets = [reference, inspect.unwrap(getattr(kernels, reference.__name__, reference))]
+            for table in _tables():
+                for key, value in [*table.items()]:
+                    if inspect.isfunction(value) and inspect.unwrap(value) in targets:
+                        stack.enter_context(mock.patch.dict(table, {key: swap.replacement_of(value)}))
+        yield swap
+
+
+def _tables() -> list[dict[Any, Any]]:
+    """Return the names of all loaded modules of minibert but the classroom, and the tables of functions in them."""
+    modules = [module for name, module in sys.modules.items() if re.match(r"minibert\.(?!classroom)", name)]
+    spaces = [vars(module) for module in modules]
+    return [*spaces, *(value for space in spaces for value in space.values() if type(value) is dict)]
