@@ -13,8 +13,8 @@ from unittest import mock
 from torch import Tensor, nn
 
 from minibert import kernels
+from minibert.classroom.binding import call
 from minibert.classroom.exercise import Exercise
-from minibert.classroom.running import bind
 from minibert.observe import observe
 from minibert.study.checked_attention import UserCodeError
 
@@ -57,7 +57,7 @@ class Swap:
                 return original(*args, **kwargs)
             self.calls += 1
             bound = signature.bind(*args, **kwargs)
-            result = bind(self.function, self.exercise, self._given(bound.arguments))
+            result = call(self.function, self._given(bound.arguments), self.exercise.defaults)
             if observed and isinstance(result, Tensor):
                 return observe(observed[1], result)
             return result
