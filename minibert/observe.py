@@ -186,12 +186,15 @@ class Recording(Shown):
             return tensor
         if self._gradients and tensor.requires_grad:
             tensor.retain_grad()
+        kept = tensor if self._gradients else tensor.detach()
         if self._tracer is not None:
             origin = self._tracer.origin(tensor)
             if not (isinstance(origin.expression, Leaf) and origin.expression.name == path):  # observed twice in a row
                 self._origins[path] = origin
-            self._tracer.name_step(path, tensor)
-        self._tensors.setdefault(path, []).append(tensor if self._gradients else tensor.detach())
+            if not (self._gradients or origin.module.startswith("minibert.")):  # a user's code may change it in place later
+                kept = kept.clone()
+            self._tracer.name_step(path, tensor, kept)
+        self._tensors.setdefault(path, []).append(kept)
         return tensor
 
     def _edited(self, path: str, tensor: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ earlier recorded tensors, parameters, and constants such as token ids or masks.
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import FrameType
 from typing import Any, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -20,14 +22,26 @@ MACHINERY = (__name__, "minibert.observe", "torch.", "jaxtyping", "beartype")
 EQUATIONS = "minibert.equations."
 """Beginning of the names of modules whose functions are equations."""
 NAMES = {
-    "mT": "transpose", "flatten": "reshape", "view": "reshape", "squeeze": "reshape", "masked_fill_": "masked_fill",
+    "flatten": "reshape", "view": "reshape", "squeeze": "reshape", "masked_fill_": "masked_fill",
     "rpow": "pow", "truediv": "div", "rtruediv": "div", "radd": "add", "rmul": "mul", "rsub": "sub", "rdiv": "div",
+    "true_divide": "div", "divide": "div", "multiply": "mul", "subtract": "sub", "negative": "neg", "absolute": "abs",
+    "bmm": "matmul", "mm": "matmul", "mv": "matmul", "dot": "matmul", "rmatmul": "matmul",
+    "swapaxes": "transpose", "swapdims": "transpose",
+    "concat": "cat", "concatenate": "cat",
 }  # fmt: skip
 """Names of operations that have several in PyTorch."""
-REVERSED = ("rpow", "rdiv", "rtruediv", "rsub")
+AXES = ("dim0", "dim1", "axis0", "axis1")
+"""Keywords of the two axes of a transposition."""
+REVERSED = ("rpow", "rdiv", "rtruediv", "rsub", "rmatmul")
 """Operations that get their arguments in reverse order."""
+KEYWORDS = ("condition", "input", "tensors", "query", "key", "other", "mat2", "mask", "weight", "bias", "value", "exponent")
+"""Names of arguments that can be tensors, in the order of the positional ones."""
+PARTS = {"unbind": 1, "split": 2, "chunk": 2, "tensor_split": 2}
+"""Operations that return the parts of a tensor along an axis, and the place of the axis among their arguments."""
 UNCHANGED = ("to", "float", "double", "detach", "contiguous", "clone", "alias")
 """Operations whose result has the values of their argument, in another type or place in memory."""
+MAX_OPERATIONS = 150
+"""Largest number of operations of an expression. A longer one has only its leaves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +85,11 @@ class Operation:
         """The equation that ran the operation, if one did."""
         return None if self.call is None else self.call.equation
 
+    @cached_property
+    def size(self) -> int:
+        """Number of operations of the expression, with repetitions."""
+        return 1 + sum(each.size for each in self.arguments if isinstance(each, Operation))
+
 
 Node: TypeAlias = Leaf | Operation
 
@@ -112,6 +131,8 @@ class Tracer(TorchFunctionMode):
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         options = dict(kwargs or {})
+        if args and _is_in_place(function) and isinstance(self._nodes.get(id(args[0])), Operation):
+            self._set(args[0].clone(), self._nodes[id(args[0])])  # the operation before remains, with its result
         try:
             result = function(*args, **options)
         except Exception as error:
@@ -119,8 +140,10 @@ class Tracer(TorchFunctionMode):
             raise
         if isinstance(result, Tensor) and result.is_floating_point():
             self._note(function, args, options, result)
-        elif function is Tensor.unbind:
-            self._note_parts(args[0], result, *args[1:], **options)
+        elif function is Tensor.__setitem__:
+            self._note_assignment(*args)
+        elif isinstance(result, tuple | list):
+            self._note_parts(function, args, options, result)
         return result
 
     def node(self, tensor: Tensor) -> Node:
@@ -135,22 +158,31 @@ class Tracer(TorchFunctionMode):
         call = _call(frame) or (node.call if isinstance(node, Operation) else None)
         return Origin(node, frame.f_globals.get("__name__", ""), frame.f_code.co_qualname, frame.f_lineno, call)
 
-    def name_step(self, path: str, tensor: Tensor) -> None:
-        """Make a recorded tensor a leaf of the operations after it. A tensor with two paths has its first one."""
+    def name_step(self, path: str, tensor: Tensor, value: Tensor) -> None:
+        """Make a recorded tensor a leaf of the operations after it. A tensor with two paths has its first one.
+
+        Args:
+            value: the tensor, or a copy of it if it may be changed in place later.
+        """
         known = self._nodes.get(id(tensor))
         if not (isinstance(known, Leaf) and known.kind == "step"):
-            self._set(tensor, Leaf("step", path, tensor.detach()))
+            known = Leaf("step", path, value.detach())
+            self._set(tensor, known)
+        self._set(value, known)
         self._observed = len(self._alive)
 
     def operations(self, unobserved: bool) -> list[tuple[Operation, Tensor]]:
-        """Return the operations whose results have no name, with their results: all, or those since the last named one."""
+        """Return the operations whose results have no name, with their results: all, or those since the last named one.
+
+        A tensor that was changed in place has its place after the last change.
+        """
         nodes = [(self._nodes[id(tensor)], tensor) for tensor in self._alive[self._observed if unobserved else 0 :]]
-        found = {id(node): (node, tensor) for node, tensor in nodes if isinstance(node, Operation)}
-        return [*found.values()]
+        found = {id(node): (node, tensor) for node, tensor in reversed(nodes) if isinstance(node, Operation)}
+        return [*found.values()][::-1]
 
     def _note(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Tensor) -> None:
         name = _name(function)
-        if name in UNCHANGED or (name == "dropout" and not options.get("training")):
+        if (name in UNCHANGED and args) or (name == "dropout" and not options.get("training")):
             node = self.node(args[0])
             if not (isinstance(node, Leaf) and node.kind == "constant"):
                 self._set(result, node)
@@ -163,24 +195,56 @@ class Tracer(TorchFunctionMode):
         self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], shape: tuple[int, ...]
     ) -> Operation:
         name = _name(function)
+        args = (*args, *(options.pop(keyword) for keyword in KEYWORDS if keyword in options))
         arguments = tuple(self.node(value) if isinstance(value, Tensor) else value for value in _flat(args))
         if name in REVERSED:
             arguments = arguments[::-1]
-        if name == "mT":
-            arguments = (*arguments, -2, -1)
-        elif name == "transpose" and "dim0" in options:
-            arguments = (*arguments, options.pop("dim0"), options.pop("dim1"))
-        return Operation(NAMES.get(name, name), arguments, options, shape, _call(_caller()))
+        if name == "mT" or (name in ("T", "t") and len(shape) == 2):
+            name, arguments = "transpose", (*arguments, -2, -1)
+        arguments = (*arguments, *(options.pop(axis) for axis in AXES if axis in options))
+        operation = Operation(NAMES.get(name, name), arguments, options, shape, _call(_caller()))
+        if operation.size > MAX_OPERATIONS:
+            return Operation("many_operations", tuple(leaves(operation)), {}, shape)
+        return operation
 
-    def _note_parts(self, tensor: Tensor, parts: Sequence[Tensor], dim: int = 0) -> None:
-        before = (slice(None),) * (dim % tensor.ndim)
-        for number, part in enumerate(parts):
-            index = (*before, number)
-            self._set(part, Operation("getitem", (self.node(tensor), index), {}, tuple(part.shape), None))
+    def _note_assignment(self, tensor: Tensor, index: Any, value: Any) -> None:
+        """Note an assignment to a part of a tensor. It has the leaves of all assignments, because loops have thousands."""
+        before, shape = self.node(tensor), tuple(tensor.shape)
+        if isinstance(index, Tensor) and index.dtype == torch.bool and index.shape == tensor.shape and not _shape(value):
+            number = self.node(value) if isinstance(value, Tensor) else value
+            self._set(tensor, Operation("masked_fill", (before, self.node(index), number), {}, shape))
+            return
+        inputs = [node for node in (before, self.node(value) if isinstance(value, Tensor) else None) if node is not None]
+        found = {id(leaf.value): leaf for node in inputs for leaf in leaves(node) if leaf.value is not tensor}
+        self._set(tensor, Operation("setitem", tuple(found.values()), {}, shape))
+
+    def _note_parts(
+        self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], parts: Sequence[Any]
+    ) -> None:
+        """Note the results of an operation that returns several tensors."""
+        name, end = _name(function), 0
+        for number, part in enumerate(each for each in parts if isinstance(each, Tensor)):
+            if name in PARTS:
+                axis = options.get("dim", args[PARTS[name]] if len(args) > PARTS[name] else 0) % args[0].ndim
+                start, end = end, end + (0 if name == "unbind" else part.shape[axis])
+                index = (*(slice(None),) * axis, number if name == "unbind" else slice(start, end))
+                self._set(part, Operation("getitem", (self.node(args[0]), index), {}, tuple(part.shape)))
+            elif part.is_floating_point():
+                self._note(function, args, options, part)
 
     def _set(self, tensor: Tensor, node: Node) -> None:
         self._nodes[id(tensor)] = node
         self._alive.append(tensor)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
+
+
+def _is_in_place(function: Callable[..., Any]) -> bool:
+    """Return True for an operation that changes its first argument, such as `masked_fill_` or `x += 1`."""
+    name = function.__name__
+    return name.endswith("_") and not name.endswith("__")
 
 
 def leaves(node: Node) -> list[Leaf]:

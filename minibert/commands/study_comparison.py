@@ -41,6 +41,8 @@ def against_lines(walk: Walk, found: Against) -> Iterator[str]:
         yield f"reference: {expression_text(step.expression)}"
     if mine is None or found.difference is None:
         yield f"yours: no result has as many numbers as this step, {step.output.numel()}"
+    elif found.difference.relative <= TOLERANCE:
+        yield f"yours: {mine.expression}, the same numbers"
     else:
         yield f"yours: {mine.expression}"
         yield from _largest_difference(step, mine.output.reshape(step.output.shape))
@@ -48,7 +50,8 @@ def against_lines(walk: Walk, found: Against) -> Iterator[str]:
         yield from (f"likely mistake: {message}" for message in _known_mistakes(walk, step, mine.output))
     if found.failure is not None:
         yield from str(found.failure).splitlines()
-        yield from (f"computed before: {each.expression}, shape {tuple(each.output.shape)}" for each in found.results)
+        before = (f"computed before: {each.expression}, shape {tuple(each.output.shape)}" for each in found.results)
+        yield from dict.fromkeys(before)
 
 
 def _largest_difference(step: Step, output: torch.Tensor) -> Iterator[str]:
@@ -65,7 +68,9 @@ def _largest_difference(step: Step, output: torch.Tensor) -> Iterator[str]:
 
 def _known_mistakes(walk: Walk, step: Step, output: torch.Tensor) -> Iterator[str]:
     for mistake in mistakes_of(walk, step.path):
-        same = torch.allclose(mistake.output.flatten(), output.flatten(), rtol=TOLERANCE, atol=1e-6, equal_nan=True)
+        same = torch.allclose(
+            mistake.output.double().flatten(), output.double().flatten(), rtol=TOLERANCE, atol=1e-6, equal_nan=True
+        )
         if same:
             yield mistake.message
 

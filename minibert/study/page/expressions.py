@@ -26,6 +26,7 @@ Tree = dict[str, Any] | float | int | str
 NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 VIEWS: dict[str, Callable[..., NDArray[np.int64]]] = {
     "transpose": np.swapaxes,
+    "permute": np.transpose,
     "unsqueeze": np.expand_dims,
     "getitem": lambda array, index: np.asarray(array[index]),
 }

@@ -13,7 +13,7 @@ from torch import Tensor
 from minibert import equations
 from minibert.study.checked_attention import UserCodeError
 from minibert.study.stepthrough.differences import MASKED, StepDifference, difference
-from minibert.study.stepthrough.learner import ATTENTION, RESULTS
+from minibert.study.stepthrough.learner import ATTENTION, RESULT, RESULTS
 from minibert.study.stepthrough.step import Failure, Step, Walk
 from minibert.study.verify.sandbox import TIME_LIMIT, run_limited
 from minibert.trace import Call, Node, Operation
@@ -117,7 +117,7 @@ def _failure(found: dict[str, Any] | None, last: Step, results: Sequence[Learner
     module = last.path.rpartition(".")[0]
     if found is not None:
         return Failure(**{**found, "path": module, "arguments": tuple(found["arguments"])})
-    shape = next((tuple(each.output.shape) for each in results if each.name == "result"), ())
+    shape = next((tuple(each.output.shape) for each in results if each.name == RESULT), ())
     right = tuple(last.output.shape)
     return None if shape == right else Failure(module, f"returned a tensor of shape {shape}: it must be {right}", "", "")
 
@@ -196,7 +196,8 @@ def _equation_of(arguments: ast.arguments | None, known: Mapping[str, list[str]]
 def first_difference(steps: list[Step], results: tuple[LearnerResult, ...], failure: Failure | None = None) -> Step | None:
     """Return the first step behind the last one that the learner's function has computed correctly.
 
-    A step that the function leaves out, such as dot products that are not yet scaled, does not differ if a later one is right.
+    A step that the function leaves out, such as dot products that are not yet scaled, does not differ if a later one is right,
+    or if it has no results that could be this step, because it computes without PyTorch.
     """
     right = [number for number, step in enumerate(steps) if any(_is_equal(step, result) for result in _for(step, results))]
     wrong = [
@@ -207,6 +208,8 @@ def first_difference(steps: list[Step], results: tuple[LearnerResult, ...], fail
     missing = (right[-1] if right else -1) + 1
     if failure is None and not wrong and missing == len(steps):
         return None
+    if any(result.name == RESULT for result in results):  # otherwise the function ended before the later steps
+        missing = next((number for number in range(missing, len(steps)) if any(_for(steps[number], results))), missing)
     return steps[min([*wrong, missing, len(steps) - 1])]
 
 
@@ -221,16 +224,19 @@ def _is_equal(step: Step, result: LearnerResult) -> bool:
 
 
 def _is_same(one: LearnerResult, other: LearnerResult) -> bool:
-    return torch.allclose(one.output.flatten(), other.output.flatten(), rtol=TOLERANCE, atol=0.0, equal_nan=True)
+    numbers, others = (result.output.double().flatten() for result in (one, other))
+    return torch.allclose(numbers, others, rtol=TOLERANCE, atol=0.0, equal_nan=True)
 
 
 def _nearest(step: Step, earlier: Sequence[Step], results: tuple[LearnerResult, ...]) -> LearnerResult | None:
     """Return the result in the direction of a step; of several, the last one.
 
     A result that is an earlier step is this one only if it has the same direction: the learner left out a factor, or a mask.
+    If there are only earlier steps, it is the last of them: the learner left out the whole step.
     """
     found, best = None, -2.0
-    for result in _for(step, results):
+    candidates = [*_for(step, results)]
+    for result in candidates:
         one = step.output.double().flatten()
         other = result.output.double().flatten()
         kept = (one > MASKED) & (other > MASKED)
@@ -239,4 +245,4 @@ def _nearest(step: Step, earlier: Sequence[Step], results: tuple[LearnerResult, 
             continue
         if cosine >= best - 1e-6 and (found is None or not _is_same(found, result)):
             found, best = result, max(best, cosine)
-    return found
+    return candidates[-1] if found is None and candidates else found

@@ -193,11 +193,13 @@ def _is_negative(value: Value) -> TypeGuard[Operation]:
     return isinstance(value, Operation) and value.name == "neg"
 
 
-def softmax(scores: Node) -> Node:
-    """Return the softmax over the last axis."""
-    size = (*shape(scores)[:-1], 1)
-    largest = operation("amax", scores, shape=size, equation="softmax", dim=-1, keepdim=True)
+def softmax(scores: Node, axis: int = -1) -> Node:
+    """Return the softmax over an axis, which is counted from the end."""
+    sizes = [*shape(scores)]
+    sizes[axis] = 1
+    size = tuple(sizes)
+    largest = operation("amax", scores, shape=size, equation="softmax", dim=axis, keepdim=True)
     shifted = operation("sub", scores, largest, shape=shape(scores), equation="softmax")
     exponentials = operation("exp", shifted, shape=shape(scores), equation="softmax")
-    sums = operation("sum", exponentials, shape=size, equation="softmax", dim=-1, keepdim=True)
+    sums = operation("sum", exponentials, shape=size, equation="softmax", dim=axis, keepdim=True)
     return operation("div", exponentials, sums, shape=shape(scores), equation="softmax")

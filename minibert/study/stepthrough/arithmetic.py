@@ -86,6 +86,8 @@ def evaluate(node: Node) -> Array:
             return np.asarray(arguments[0].reshape(node.shape))
         case "transpose":
             return np.swapaxes(*arguments)
+        case "permute":
+            return np.transpose(*arguments)
         case "unsqueeze":
             return np.expand_dims(*arguments)
         case "stack":
@@ -150,6 +152,8 @@ def cell_from(node: Node | float, index: Index, cell: Callable[[Any, Index], Cel
             one, other = (axis % len(index) for axis in others)
             swapped[one], swapped[other] = index[other], index[one]
             return cell(first, tuple(swapped))
+        case "permute":
+            return cell(first, tuple(index[others[0].index(axis)] for axis in range(len(index))))
         case "unsqueeze":
             axis = others[0] % len(index)
             return cell(first, index[:axis] + index[axis + 1 :])

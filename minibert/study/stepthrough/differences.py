@@ -29,7 +29,7 @@ class StepDifference:
     other: Tensor = field(repr=False)
     """The output in the second one."""
     relative: float
-    """Norm of the difference, divided by the norm of the first output. NaN if one of the outputs has a NaN."""
+    """Norm of the difference, divided by the norm of the first output. NaN if only one of them has a NaN at some place."""
     largest: float
     """Largest absolute difference."""
     cosine: float
@@ -129,7 +129,7 @@ def _obstacle(step: Step, other: Step | Tensor) -> str | None:
 def difference(step: Step, output: Tensor) -> StepDifference:
     """Compare the output of a step with another tensor of its shape."""
     one, other = step.output.double(), output.to(torch.float64)
-    masked = one.isneginf() & (other < MASKED)
+    masked = (one.isneginf() & (other < MASKED)) | (one.isnan() & other.isnan()) | (one.isposinf() & other.isposinf())
     one, other = one.masked_fill(masked, 0.0), other.masked_fill(masked, 0.0)
     if torch.equal(one, other):
         return StepDifference(step, output, 0.0, 0.0, 1.0)

@@ -60,7 +60,14 @@ def describe_failure(error: Exception, recording: Recording) -> tuple[Failure, l
 
 
 def _is_library(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith(LIBRARIES)
+    return _module(frame).startswith(LIBRARIES)
+
+
+def _module(frame: FrameType) -> str:
+    """Return the name of the module of a frame, also of one that runs as `__main__`."""
+    name = str(frame.f_globals.get("__name__", ""))
+    spec = frame.f_globals.get("__spec__")
+    return str(spec.name) if name == "__main__" and spec is not None else name
 
 
 def _location(frames: list[tuple[FrameType, int]], checked: CheckedAttention | None) -> tuple[str, int]:
@@ -70,9 +77,7 @@ def _location(frames: list[tuple[FrameType, int]], checked: CheckedAttention | N
         return own[-1]
     if checked is not None and (code := getattr(inspect.unwrap(checked.function), "__code__", None)):
         return code.co_filename, code.co_firstlineno
-    ours = [
-        (frame.f_code.co_filename, line) for frame, line in frames if str(frame.f_globals["__name__"]).startswith("minibert.")
-    ]
+    ours = [(frame.f_code.co_filename, line) for frame, line in frames if _module(frame).startswith("minibert.")]
     between = (observe.__file__, trace.__file__)
     return [(file, line) for file, line in ours if file not in between and not file.startswith("<")][-1]  # "<": generated
 

@@ -1,9 +1,10 @@
 """A learner's function in the subprocess of `against`: it is called with the recorded arguments of an equation."""
 
+import functools
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from minibert.observe import record
-from minibert.study.checked_attention import CheckedAttention, UserCodeError
+from minibert.study.checked_attention import ARGUMENTS, CheckedAttention, UserCodeError
 from minibert.study.stepthrough.failure import describe_failure
 from minibert.study.verify.sandbox import INPUTS, limit_resources, load_function, run_child
 from minibert.trace import Leaf, Node, Operation
@@ -21,7 +22,13 @@ from minibert.trace import Leaf, Node, Operation
 ATTENTION = "scaled_dot_product_attention"
 RESULTS = "results"
 """Name of the tensor with the names and expressions of the other tensors, as JSON in bytes."""
+RESULT = "result"
+"""Name of the tensor that the function returned."""
+RETURNED = "the returned tensor"
+"""Description of a result that was computed outside of PyTorch."""
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@", "pow": "**"}
+MAX_TEXT = 200
+"""Largest number of characters of an expression; of a longer one, the beginning is shown."""
 
 
 def expression_text(node: Any) -> str:
@@ -30,13 +37,18 @@ def expression_text(node: Any) -> str:
     >>> expression_text(Operation("div", (Leaf("input", "query", torch.ones(1)), 8.0), {}, (1,)))
     'query / 8'
     """
+    text = _text(node)
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def _text(node: Any) -> str:
     if isinstance(node, Leaf):
         return node.name.rpartition(".")[2] or f"a constant {tuple(node.value.shape)}"
     if isinstance(node, float):
         return f"{node:g}"
     if not isinstance(node, Operation):
-        return repr(node)
-    arguments = [expression_text(each) for each in node.arguments]
+        return repr(tuple(node) if isinstance(node, torch.Size) else node)
+    arguments = [_text(each) for each in node.arguments]
     if node.name in INFIX and len(arguments) == 2:
         left, right = (f"({text})" if " " in text and not text.endswith(")") else text for text in arguments)
         return f"{left} {INFIX[node.name]} {right}"
@@ -46,27 +58,52 @@ def expression_text(node: Any) -> str:
     return f"{node.name}({', '.join([*arguments, *options])})"
 
 
-def _call(function: Any, location: str, equation: str, arguments: Mapping[str, Any]) -> Tensor:
-    """Call a learner's function like the equation. Arguments that the function does not have are left out at the end."""
+def _call(
+    function: Callable[..., Any], location: str, equation: str, arguments: Mapping[str, Any], returned: list[Any]
+) -> None:
+    """Call a learner's function like the equation. What it returns is added to `returned`, also if it is invalid."""
     if equation == ATTENTION:
         bias = {} if arguments["bias"] is None else {"bias": arguments["bias"]}
-        checked = CheckedAttention(function, location)
-        return checked(*(arguments[name] for name in ("query", "key", "value", "keep", "dropout")), **bias)
+        values = [arguments[name] for name in ARGUMENTS]
+        is_finite = all(value.isfinite().all() for value in values[:3])
+        CheckedAttention(_adapted(function, len(values), returned, 3, bias), location, is_finite)(*values, **bias)
+        return
     values = [*arguments.values()]
-    signature = inspect.signature(function)
-    while len(values) > 1 and not _binds(signature, values):
-        values.pop()
-    result = function(*values)
+    result = _adapted(function, len(values), returned)(*values)
     if not isinstance(result, Tensor):
         raise UserCodeError(f"{location}: returned an object of type {type(result).__name__}: return a tensor")
-    return result
 
 
-def _binds(signature: inspect.Signature, values: list[Any]) -> bool:
+def _adapted(
+    function: Callable[..., Any], count: int, returned: list[Any], least: int = 1, options: Mapping[str, Any] | None = None
+) -> Callable[..., Any]:
+    """Return a function of `count` arguments that leaves out those at the end that the learner's function does not have.
+
+    Args:
+        returned: gets what the function returns.
+        least: number of arguments that are never left out.
+        options: keyword arguments of the calls.
+    """
+    used = next((number for number in range(count, least - 1, -1) if _binds(function, number, options or {})), count)
+
+    @functools.wraps(function)
+    def adapted(*arguments: Any, **options: Any) -> Any:
+        returned.append(function(*arguments[:used], **options))
+        return returned[-1]
+
+    if used < count:
+        del adapted.__wrapped__  # it has more arguments than the learner's function
+    return adapted
+
+
+def _binds(function: Callable[..., Any], count: int, options: Mapping[str, Any]) -> bool:
+    """Return True if a function can be called with so many arguments."""
     try:
-        signature.bind(*values)
+        inspect.signature(function).bind(*range(count), **options)
     except TypeError:
         return False
+    except ValueError:  # a function in C has no signature
+        return True
     return True
 
 
@@ -82,17 +119,21 @@ def _compute(folder: Path, location: str, equation: str, calls: list[dict[str, A
         named = {name: value for name, value in given.items() if isinstance(value, Tensor)}
         found: dict[str, Any] = {"steps": [], "failure": None}
         results.append(found)
+        returned: list[Any] = []
         with record(trace=named) as recording:
             try:
-                recording.add("result", _call(function, location, equation, given))
+                _call(function, location, equation, given, returned)
             except Exception as error:
                 failure, _ = describe_failure(error, recording)
                 found["failure"] = asdict(failure)
+            if returned and isinstance(returned[0], Tensor):  # also an invalid one, such as one of another type
+                recording.add(RESULT, returned[0])
         steps: list[tuple[str, Tensor, Node]] = [("", tensor, node) for node, tensor in recording.operations()]
         steps += [(path, recording[path], recording.origin(path).expression) for path in recording.paths]
         for path, tensor, node in steps:
             tensors[f"{number}.{len(found['steps'])}"] = tensor
-            found["steps"].append({"name": path, "expression": expression_text(node)})
+            text = RETURNED if isinstance(node, Leaf) and not node.name else expression_text(node)
+            found["steps"].append({"name": path, "expression": text})
         if found["failure"] is not None:
             break
     return {**tensors, RESULTS: torch.tensor([*json.dumps(results).encode()], dtype=torch.uint8)}

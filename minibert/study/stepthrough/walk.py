@@ -23,6 +23,7 @@ from minibert.study.fill_mask import piece_of
 from minibert.study.stepthrough.arithmetic import ELEMENTWISE, REDUCTIONS
 from minibert.study.stepthrough.documentation import StepText, documented_step
 from minibert.study.stepthrough.failure import UnobservedResult, describe_failure
+from minibert.study.stepthrough.lowering import lowered
 from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions, problem_type
 from minibert.study.stepthrough.step import Axis, Failure, Step, Walk
 from minibert.study.stepthrough.text_steps import SOURCE, TARGET, text_steps
@@ -156,7 +157,7 @@ class StepBuilder:
 
     def _step(self, path: str, output: Tensor, origin: Origin, aliases: tuple[str, ...]) -> Step:
         text = documented_step(origin, path) or StepText("", (), "")
-        expression = origin.expression
+        expression = lowered(origin.expression)
         self.axes[path] = self._axis_names(text.axes, output, expression)
         return Step(
             path=path,
@@ -166,7 +167,7 @@ class StepBuilder:
             symbol=text.symbol or path.rpartition(".")[2],
             explanation=text.explanation,
             expression=expression,
-            equation=expression.equation if isinstance(expression, Operation) else None,
+            equation=origin.expression.equation if isinstance(origin.expression, Operation) else None,
             code=_code(origin),
             aliases=aliases,
         )

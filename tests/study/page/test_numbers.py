@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from minibert import (
     BertForQuestionAnswering,
@@ -19,6 +20,7 @@ from minibert import (
     TransformerConfig,
 )
 from minibert.model.config import BertConfig
+from minibert.observe import observe
 from minibert.study.stepthrough.arithmetic import Cell, cell
 from minibert.study.stepthrough.backward import backward_walk
 from minibert.study.stepthrough.step import Step, Walk
@@ -174,6 +176,25 @@ def test_numbers_of_every_network(tab, write, kind, config):
     steps = walk(random_network(kind, config, TOKENIZER), TOKENIZER, TEXT, None if kind is GPT2LMHeadModel else PAIR)
     tab.open(write(steps))
     check_page(tab, steps)
+
+
+def attention_of_a_learner(query, key, value, keep=None, dropout=0.0):
+    dot_products = observe("dot_products", torch.einsum("bhqd,bhkd->bhqk", query, key))
+    scores = observe("scores", (query @ key.permute(0, 1, 3, 2)).div(query.shape[-1] ** 0.5).permute(1, 0, 2, 3))
+    weights = observe("weights", torch.softmax(scores, dim=-1).permute(1, 0, 2, 3))
+    observe("smooth", torch.log_softmax(weights, -2) + torch.max(dot_products, weights))
+    return torch.einsum("...qk,...kd->...qd", weights, torch.cat(value.chunk(2, -1), -1))
+
+
+def test_numbers_of_a_learners_attention(tab, write):
+    """Operations of PyTorch that minibert does not use have their arithmetic, too."""
+    model = random_network(BertForTokenClassification, BERT, TOKENIZER).set_attention(attention_of_a_learner)
+    steps = walk(model, TOKENIZER, TEXT)
+    assert steps.failure is None
+    tab.open(write(steps))
+    for name in ("dot_products", "scores", "weights", "smooth", "context"):
+        step = steps[f"layers.0.attention.{name}"]
+        check_step(tab, step, np.random.default_rng(1))
 
 
 def test_numbers_of_a_backward_pass(tab, write):

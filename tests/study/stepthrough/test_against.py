@@ -1,21 +1,33 @@
 """A learner's function next to the correct one: the first step that differs."""
 
+import json
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
 
+from minibert.commands.study_comparison import against_lines
 from minibert.study import walk
 from minibert.study.checked_attention import UserCodeError
+from minibert.study.stepthrough import against as module_of_against
+from minibert.study.stepthrough import learner
 from minibert.study.stepthrough.against import Against, against, choose_function
+from minibert.study.stepthrough.learner import MAX_TEXT
 from minibert.study.stepthrough.step import Walk
 from minibert.study.subject import load_subject
+from minibert.study.verify.sandbox import INPUTS
 
 TEXT = "the cat sat on the [MASK] ."
 CODE = """
 import math
+import numpy as np
 import torch
+from torch.nn import functional as F
 from minibert.observe import observe
 
 def right(query, key, value, keep=None, dropout=0.0):
@@ -70,6 +82,104 @@ def my_gelu(x):
 
 def numbers(x):
     return x.tolist()
+
+def with_einsum(query, key, value, keep=None, dropout=0.0):
+    scores = torch.einsum("bhqd,bhkd->bhqk", query, key) / math.sqrt(query.shape[-1])
+    return torch.einsum("bhqk,bhkd->bhqd", scores.softmax(-1), value)
+
+def with_loops(query, key, value, keep=None, dropout=0.0):
+    scores = torch.zeros(*query.shape[:-1], key.shape[-2])
+    for i in range(query.shape[-2]):
+        for j in range(key.shape[-2]):
+            scores[:, :, i, j] = (query[:, :, i] * key[:, :, j]).sum(-1) / 8
+    return torch.softmax(scores, -1) @ value
+
+def with_numpy(query, key, value, keep=None, dropout=0.0):
+    exponentials = np.exp(query.numpy() @ key.numpy().swapaxes(-1, -2) / 8)
+    return torch.from_numpy(exponentials / exponentials.sum(-1, keepdims=True) @ value.numpy())
+
+def in_place(query, key, value, keep=None, dropout=0.0):
+    scores = observe("scores", query @ key.permute(0, 1, 3, 2) / 8)
+    scores -= scores.max(-1, keepdim=True).values
+    scores.exp_()
+    scores /= scores.sum(-1, keepdim=True)
+    return scores @ value
+
+def head_by_head(query, key, value, keep=None, dropout=0.0):
+    heads = zip(query.chunk(2, 1), key.split(1, 1), value.split(1, 1))
+    return torch.cat([torch.softmax(q @ k.mT / 8, -1) @ v for q, k, v in heads], 1)
+
+def additive_mask(query, key, value, keep=None, dropout=0.0):
+    return F.softmax((query @ key.mT) * 64 ** -0.5 + (1 - keep.float()) * -1e9, dim=-1) @ value
+
+def library(query, key, value, keep=None, dropout=0.0):
+    return F.scaled_dot_product_attention(query=query, key=key, value=value, attn_mask=keep)
+
+def three_arguments(query, key, value):
+    return right(query, key, value)
+
+def loops_without_scale(query, key, value, keep=None, dropout=0.0):
+    scores = torch.zeros(*query.shape[:-1], key.shape[-2])
+    for i in range(query.shape[-2]):
+        for j in range(key.shape[-2]):
+            scores[:, :, i, j] = (query[:, :, i] * key[:, :, j]).sum(-1)
+    return torch.softmax(scores, -1) @ value
+
+def in_place_without_scale(query, key, value, keep=None, dropout=0.0):
+    scores = query @ key.mT
+    scores -= scores.max(-1, keepdim=True).values
+    scores.exp_()
+    scores /= scores.sum(-1, keepdim=True)
+    return scores @ value
+
+def numpy_without_scale(query, key, value, keep=None, dropout=0.0):
+    exponentials = np.exp(query.numpy() @ key.numpy().swapaxes(-1, -2))
+    return torch.from_numpy(exponentials / exponentials.sum(-1, keepdims=True) @ value.numpy())
+
+def library_without_scale(query, key, value, keep=None, dropout=0.0):
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0)
+
+def no_softmax(query, key, value, keep=None, dropout=0.0):
+    return query @ key.mT / 8 @ value
+
+def sigmoid(query, key, value, keep=None, dropout=0.0):
+    return torch.sigmoid(query @ key.mT / 8) @ value
+
+def averages(query, key, value, keep=None, dropout=0.0):
+    return value.mean(-2, keepdim=True).expand(query.shape)
+
+def newton(query, key, value, keep=None, dropout=0.0):
+    root = query.sum() * 0 + 64
+    for _ in range(40):
+        root = root / 2 + 64 / (2 * root)
+    return torch.softmax(query @ key.mT / root / root, -1) @ value
+
+def thousands(query, key, value, keep=None, dropout=0.0):
+    scores = query @ key.mT
+    for _ in range(400):
+        scores = scores + 1
+    return torch.softmax(scores, -1) @ value
+
+def in_double(query, key, value, keep=None, dropout=0.0):
+    return right(query, key, value).double()
+
+def in_half(query, key, value, keep=None, dropout=0.0):
+    return right(query, key, value).half()
+
+def integers(query, key, value, keep=None, dropout=0.0):
+    return right(query, key, value).long()
+
+def double_numpy(query, key, value, keep=None, dropout=0.0):
+    return torch.from_numpy(with_numpy(query, key, value).numpy().astype(np.float64))
+
+def forgets_return(query, key, value, keep=None, dropout=0.0):
+    right(query, key, value)
+
+def with_weights(query, key, value, keep=None, dropout=0.0):
+    return right(query, key, value), query
+
+def not_a_number(query, key, value, keep=None, dropout=0.0):
+    return right(query * math.nan, key, value)
 """
 
 
@@ -86,15 +196,39 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _fast(forked_processes: None) -> None:
-    """Python is not started anew for every function."""
+def _in_this_process(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The learner's code runs in this process, except in the tests of what it prints and of its errors."""
+    if "forked_processes" in request.fixturenames:
+        return
+
+    def run(module: str, location: str, settings: list[str], inputs: dict[str, Tensor], *_: Any) -> dict[str, Tensor]:
+        save_file({name: tensor.contiguous().clone() for name, tensor in inputs.items()}, tmp_path / INPUTS)
+        return learner._compute(tmp_path, location, settings[0], json.loads(settings[1]))
+
+    monkeypatch.setattr(sys, "argv", [*sys.argv])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(module_of_against, "run_limited", run)
 
 
 def compared(file: Path, function: str) -> Against:
     return against(walked(), f"{file}:{function}", print)
 
 
-@pytest.mark.parametrize(("function", "calls"), [("right", 2), ("scaled_first", 2), ("right_norm", 6)])
+ATTENTION = [
+    "with_einsum",
+    "with_loops",
+    "with_numpy",
+    "in_place",
+    "head_by_head",
+    "additive_mask",
+    "library",
+    "three_arguments",
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"), [("right", 2), ("scaled_first", 2), ("right_norm", 6), *((name, 2) for name in ATTENTION)]
+)
 def test_correct_functions_agree(file: Path, function: str, calls: int, capsys: pytest.CaptureFixture[str]) -> None:
     """In all layers. Steps that a function does not have are no difference. What it prints is passed on."""
     found = compared(file, function)
@@ -113,6 +247,14 @@ def test_correct_functions_agree(file: Path, function: str, calls: int, capsys: 
         ("layer_norm", "embeddings.norm.variance", "var(hidden, -1, keepdim=True)"),
         ("softmax", "layers.0.attention.weights", "exp(scores) / sum(exp(scores))"),
         ("my_gelu", "layers.0.activation", "(x * 0.5) * (erf(x) + 1)"),
+        ("loops_without_scale", "layers.0.attention.scores", "setitem(query, key)"),
+        ("in_place_without_scale", "layers.0.attention.scores", "query @ transpose(key, -2, -1)"),
+        ("numpy_without_scale", "layers.0.attention.context", "the returned tensor"),
+        ("library_without_scale", "layers.0.attention.context", "scaled_dot_product_attention(query, key, value, scale=1.0)"),
+        ("no_softmax", "layers.0.attention.weights", "query @ transpose(key, -2, -1) / 8"),
+        ("sigmoid", "layers.0.attention.weights", "sigmoid(query @ transpose(key, -2, -1) / 8)"),
+        ("averages", "layers.0.attention.context", "expand(mean(value, -2, keepdim=True), (1, 2, 9, 64))"),
+        ("thousands", "layers.0.attention.scores", "query @ transpose(key, -2, -1)"),
     ],
 )
 def test_first_step_that_differs(file: Path, function: str, step: str, expression: str) -> None:
@@ -125,6 +267,35 @@ def test_first_step_that_differs(file: Path, function: str, step: str, expressio
     assert found.difference is not None
     assert found.difference.relative > 1e-3
     assert found.failure is None
+
+
+def test_long_expressions_are_cut(file: Path) -> None:
+    """The root of a Newton iteration is used twice in each step, so written out it would have 2^40 terms."""
+    found = compared(file, "newton")
+    assert found.step is not None
+    assert found.step.name == "weights"
+    assert all(len(result.expression) <= MAX_TEXT + 1 for result in found.results)
+
+
+@pytest.mark.parametrize("function", ["in_double", "in_half", "integers", "double_numpy", "forgets_return", "with_weights"])
+def test_right_numbers_in_an_invalid_result(file: Path, function: str) -> None:
+    """The step is the last one, and the place of the error is the learner's function."""
+    found = compared(file, function)
+    assert found.failure is not None
+    assert found.failure.line.startswith(f"def {function}(")
+    assert found.step is not None
+    assert found.step.name == "context"
+    lines = [*against_lines(walked(), found)]
+    assert function == "in_half" or any(line.startswith("yours: ") and line.endswith(", the same numbers") for line in lines)
+    assert len({*lines}) == len(lines)
+
+
+def test_result_without_numbers(file: Path) -> None:
+    """The operation that gave the first NaN is named."""
+    found = compared(file, "not_a_number")
+    assert found.failure is not None
+    assert found.failure.operation == "mul"
+    assert "NaN or infinite" in found.failure.error
 
 
 def test_learners_result_at_a_step_is_not_an_earlier_step(file: Path) -> None:
