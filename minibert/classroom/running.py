@@ -68,6 +68,7 @@ class Runner(Protocol):
     def __call__(self, arguments: Arguments, gradients: bool, trail: bool = False) -> Outcome: ...
 
 
+@runtime_checkable
 class Interface(Protocol):
     """The part of an exercise that a call needs."""
 
