@@ -4,6 +4,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from minibert.classroom.mistakes.catalogue import MISTAKES
@@ -26,7 +27,7 @@ def source_with(*mistakes: Mistake | str) -> str:
     if others:
         names = ", ".join(mistake.name for mistake in _entries(mistakes))
         raise ValueError(f"the mistakes belong to different functions: {names}")
-    source = without_docstring(textwrap.dedent(inspect.getsource(function)))
+    source = source_of(function)
     for mistake in _entries(mistakes):
         for right, wrong in mistake.edits:
             if source.count(right) != 1:
@@ -36,6 +37,12 @@ def source_with(*mistakes: Mistake | str) -> str:
                 )
             source = source.replace(right, wrong)
     return source
+
+
+@cache
+def source_of(function: Callable[..., Any]) -> str:
+    """Return the source of a function without its docstring."""
+    return without_docstring(textwrap.dedent(inspect.getsource(function)))
 
 
 def variant(*mistakes: Mistake | str) -> Callable[..., Any]:
@@ -68,7 +75,7 @@ def variant_of(function: Callable[..., Any], *mistakes: Mistake) -> Callable[...
             replaced[callee.__name__] = variant_of(callee, *concerned)
     if unused := [m.name for m in elsewhere if inspect.unwrap(m.function) not in called_functions(correct)]:
         raise ValueError(f"{correct.__qualname__} does not call the function of the mistake {unused[0]!r}")
-    source = source_with(*own) if own else textwrap.dedent(inspect.getsource(correct))
+    source = source_with(*own) if own else source_of(correct)
     return compiled(correct, source, replaced)
 
 
