@@ -20,11 +20,12 @@ def value_distance(outcome: Outcome, other: Outcome, case: Case, changes: Set[st
     """
     if outcome.error or other.error:
         return 0.0 if outcome.error and other.error else NO_MATCH
-    changed = largest_difference(_changed(outcome.after, changes), _changed(other.after, changes))
+    changed = largest_difference(changed_arguments(outcome.after, changes), changed_arguments(other.after, changes))
     return max(changed, largest_difference(summarized(outcome.outputs, case), summarized(other.outputs, case)))
 
 
-def _changed(after: Mapping[str, Tensor], changes: Set[str]) -> dict[str, Tensor]:
+def changed_arguments(after: Mapping[str, Tensor], changes: Set[str]) -> dict[str, Tensor]:
+    """Return the tensors of the arguments that the function should change."""
     return {name: tensor for name, tensor in after.items() if name.partition(".")[0] in changes}
 
 

@@ -3,16 +3,24 @@
 A mistake is named only if it explains the numbers and nothing else does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import combinations
 
+from minibert.classroom.candidates import (
+    Family,
+    Variant,
+    compared,
+    generated_edits,
+    pairs_of_mistakes,
+    reference,
+    single_mistakes,
+)
 from minibert.classroom.distance import NO_MATCH, gradient_distance, value_distance
-from minibert.classroom.exercise import Exercise, Role
-from minibert.classroom.mistakes import Kind, Mistake, variant_of
-from minibert.classroom.probes import Probe, expected, fingerprint, probes
-from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.exercise import Exercise
+from minibert.classroom.mistakes import Kind, Mistake
+from minibert.classroom.probes import expected, probes
+from minibert.classroom.running import Outcome
 
 MATCH = 1e-5
 """Largest relative difference between the numbers of a learner and those of a mistake that is named."""
@@ -22,14 +30,6 @@ FAR = RUNNER_UP * MATCH
 """A variant at this relative difference or more is neither a match nor a runner-up."""
 NOISE = 1e-7
 """Relative difference that float32 cannot show."""
-
-
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """The reference with one or several mistakes, and its outcomes for `probes`."""
-
-    mistakes: tuple[Mistake, ...]
-    outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True)
@@ -45,49 +45,47 @@ class Explanation:
 
 
 def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
-    """Explain the outcomes of a learner's function for `probes`."""
+    """Explain the outcomes of a learner's function for `probes`: a known mistake, an edit of the formula, two mistakes.
+
+    The relation of the numbers to the expected ones is found only if no mistake is.
+    """
     found = name_mistakes(exercise, outcomes)
-    warnings = limit_warnings(exercise, outcomes, found)
-    return Explanation(found, "", warnings)
+    return Explanation(found, "", limit_warnings(exercise, outcomes, found))
 
 
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:
     """Return the mistakes that give the same outcomes for `probes`: one mistake, or a pair, or none."""
-    rivals: list[Variant] = [Variant((), expected(exercise))]
-    for variants in (single_mistakes, pairs_of_mistakes):
-        rivals += near(exercise, outcomes, variants(exercise))
+    rivals = [reference(exercise)]
+    for family, is_evidence in ((single_mistakes, True), (generated_edits, False), (pairs_of_mistakes, False)):
+        if not is_evidence and not has_numbers_that_differ(exercise, outcomes):
+            break
+        rivals += near(exercise, outcomes, family(exercise))
         if found := closest(exercise, outcomes, rivals):
             return found.mistakes
     return ()
 
 
-@cache
-def single_mistakes(exercise: Exercise) -> tuple[Variant, ...]:
-    """Return the entries of the catalogue for an exercise, with their numbers."""
-    mistakes = [mistake for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT]
-    return tuple(variants_with(exercise, [(mistake,) for mistake in mistakes]))
+def near(exercise: Exercise, outcomes: Sequence[Outcome], family: Family) -> list[Variant]:
+    """Return the variants that are a match or a runner-up. One probe in which the numbers are wrong excludes most others."""
+    numbers = [number for number, outcome in compared(exercise, outcomes) if not outcome.error]
+    if not numbers:
+        return []
+    wrong = [number for number in numbers if distance_in(exercise, number, outcomes[number], reference(exercise)) > MATCH]
+    first = (wrong or numbers)[0]
+    case = probes(exercise)[first].case
+    limit = 3 * case.tolerance if case.summary else RUNNER_UP * case.tolerance
+    candidates = family.near(first, outcomes[first], limit)
+    return [each for each in candidates if distance_of_values(exercise, outcomes, each) < FAR]
 
 
-@cache
-def pairs_of_mistakes(exercise: Exercise) -> tuple[Variant, ...]:
-    """Return the pairs of entries that can be combined, with their numbers."""
-    entries = [variant.mistakes[0] for variant in single_mistakes(exercise)]
-    return tuple(variants_with(exercise, combinations([each for each in entries if each.kind is not Kind.UNSAFE], 2)))
-
-
-def variants_with(exercise: Exercise, groups: Iterable[tuple[Mistake, ...]]) -> Iterator[Variant]:
-    """Yield the reference with each group of mistakes that can be combined."""
-    for mistakes in groups:
-        try:
-            function = variant_of(exercise.reference, *mistakes)
-        except ValueError:  # both edit the same line
-            continue
-        yield Variant(mistakes, fingerprint(probes(exercise), LocalRunner(exercise, function)))
-
-
-def near(exercise: Exercise, outcomes: Sequence[Outcome], variants: Iterable[Variant]) -> list[Variant]:
-    """Return the variants that are a match or a runner-up. A single probe excludes most of the others."""
-    return [each for each in variants if distance_of_values(exercise, outcomes, each) < FAR]
+def has_numbers_that_differ(exercise: Exercise, outcomes: Sequence[Outcome]) -> bool:
+    """Return True if values or gradients differ in numbers that are neither NaN nor zero, which many mistakes give."""
+    right = reference(exercise)
+    for number, outcome in compared(exercise, outcomes):
+        informative = any((output.isfinite() & (output != 0)).any() for output in outcome.outputs.values())
+        if informative and not outcome.error and distance_in(exercise, number, outcome, right) > MATCH:
+            return True
+    return MATCH < distance_of_gradients(exercise, outcomes, right) < NO_MATCH
 
 
 def closest(exercise: Exercise, outcomes: Sequence[Outcome], variants: Sequence[Variant]) -> Variant | None:
@@ -102,6 +100,8 @@ def closest(exercise: Exercise, outcomes: Sequence[Outcome], variants: Sequence[
             candidates = _nearest(candidates, partial(finer, exercise, outcomes), FAR) or candidates
     if not candidates or any(not each.mistakes for each in candidates):
         return None
+    if any(distance_of_values(exercise, outcomes, each) > MATCH for each in candidates):
+        return None
     return _together(candidates)
 
 
@@ -113,15 +113,19 @@ def _nearest(variants: Sequence[Variant], distance: Callable[[Variant], float], 
 
 
 def _together(variants: Sequence[Variant]) -> Variant | None:
-    """Return one variant whose message mentions the mistakes of all of them, which compute the same."""
+    """Return one variant for several that compute the same.
+
+    Entries of the catalogue are all mentioned. An edit of the formula only says what the numbers are, so the first is enough.
+    Of two pairs of mistakes neither is certain.
+    """
     first, *others = variants
-    if not others:
+    if not others or not first.mistakes[0].seen_in:
         return first
     if any(len(each.mistakes) > 1 for each in variants):
         return None
-    messages = [sentence(each.mistakes[0]) for each in variants]
-    joined = f"{messages[0]} Or: {' Or: '.join(messages[1:])} These compute the same numbers here."
-    return replace(first, mistakes=(replace(first.mistakes[0], message=joined),))
+    messages = " Or: ".join(sentence(each.mistakes[0]) for each in variants)
+    mistake = replace(first.mistakes[0], message=f"{messages} These compute the same numbers here.")
+    return replace(first, mistakes=(mistake,))
 
 
 def sentence(mistake: Mistake) -> str:
@@ -129,12 +133,16 @@ def sentence(mistake: Mistake) -> str:
     return mistake.message or mistake.description
 
 
-def _compared(
-    exercise: Exercise, outcomes: Sequence[Outcome], others: Sequence[Outcome], limits: bool = False
-) -> Iterator[tuple[Probe, Outcome, Outcome]]:
-    for probe, one, other in zip(probes(exercise), outcomes, others, strict=True):
-        if (probe.case.role is Role.LIMIT) == limits:
-            yield probe, one, other
+def distance_in(exercise: Exercise, number: int, outcome: Outcome, variant: Variant) -> float:
+    """Return the distance of the values in one probe, in which `MATCH` is rounding.
+
+    The statistic of a random result either agrees, or disagrees clearly, or leaves it open.
+    """
+    case = probes(exercise)[number].case
+    far = value_distance(outcome, variant.values(number), case, exercise.changes)
+    if case.summary is None:
+        return far * MATCH / case.tolerance
+    return 0.0 if far <= case.tolerance else 2 * MATCH if far <= 3 * case.tolerance else NO_MATCH
 
 
 def distance_of_values(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
@@ -143,35 +151,30 @@ def distance_of_values(exercise: Exercise, outcomes: Sequence[Outcome], variant:
     Inputs on which the learner's function raises an error give no evidence.
     """
     largest = 0.0
-    for probe, one, other in _compared(exercise, outcomes, variant.outcomes):
-        if not one.error:
-            largest = max(largest, scaled(value_distance(one, other, probe.case, exercise.changes), probe))
+    for number, outcome in compared(exercise, outcomes):
+        if not outcome.error:
+            largest = max(largest, distance_in(exercise, number, outcome, variant))
         if largest > FAR:
             break
     return largest
 
 
-def scaled(distance: float, probe: Probe) -> float:
-    """Convert a distance to multiples of what is rounding in a case, times `MATCH`.
-
-    The statistic of a random result either agrees, or disagrees clearly, or leaves it open.
-    """
-    if probe.case.summary is None:
-        return distance * MATCH / probe.case.tolerance
-    return 0.0 if distance <= probe.case.tolerance else 2 * MATCH if distance <= 3 * probe.case.tolerance else NO_MATCH
-
-
 def distance_of_gradients(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
     """Return the largest distance of the gradients; 0 for functions without gradients, such as those written with NumPy."""
-    compared = _compared(exercise, outcomes, variant.outcomes)
-    return max((scaled(gradient_distance(one, other), probe) for probe, one, other in compared), default=0.0)
+    return max(
+        (
+            gradient_distance(outcome, variant.gradients(number)) * MATCH / probes(exercise)[number].case.tolerance
+            for number, outcome in compared(exercise, outcomes)
+            if outcome.gradients
+        ),
+        default=0.0,
+    )
 
 
 def distance_of_errors(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
     """Return 0 if the variant raises an error on the same inputs. An error alone is no evidence against the reference."""
-    compared = _compared(exercise, outcomes, variant.outcomes)
-    same = not variant.mistakes or all(bool(one.error) == bool(other.error) for _, one, other in compared)
-    return 0.0 if same else NO_MATCH
+    pairs = [(outcome.error, variant.values(number).error) for number, outcome in compared(exercise, outcomes)]
+    return 0.0 if not variant.mistakes or all(bool(one) == bool(other) for one, other in pairs) else NO_MATCH
 
 
 def distance_at_limits(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
@@ -184,9 +187,8 @@ def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tu
 
     It names the unsafe variants that compute the same there, those first that explain most limits.
     """
-    base = next(variants_with(exercise, [mistakes]), None) if mistakes else Variant((), expected(exercise))
-    if base is None or (mistakes and all(mistake.kind is Kind.UNSAFE for mistake in mistakes)):
-        base = Variant((), expected(exercise))
+    unsafe = [each for each in mistakes if each.kind is Kind.UNSAFE]
+    base = Variant(exercise, () if unsafe else mistakes)
     differ = [name for name, far in _limits(exercise, outcomes, base).items() if far > MATCH]
     if not differ:
         return ()
@@ -203,21 +205,21 @@ def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tu
 def _limits(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> dict[str, float]:
     """Return the largest distance at each limit, by the name of the case."""
     limits: dict[str, float] = {}
-    for probe, one, other in _compared(exercise, outcomes, variant.outcomes, limits=True):
-        far = scaled(value_distance(one, other, probe.case, exercise.changes), probe)
-        limits[probe.case.name] = max(limits.get(probe.case.name, 0.0), far)
+    for number, outcome in compared(exercise, outcomes, limits=True):
+        name = probes(exercise)[number].case.name
+        limits[name] = max(limits.get(name, 0.0), distance_in(exercise, number, outcome, variant))
     return limits
 
 
 @cache
 def _unsafe_variants(exercise: Exercise, mistakes: tuple[Mistake, ...]) -> tuple[Variant, ...]:
     """Return the reference with `mistakes`, and with one more that changes only the limits of the formula."""
-    right = Variant((), expected(exercise))
+    outcomes = expected(exercise)
     unsafe = [
         each.mistakes[0]
-        for each in single_mistakes(exercise)
-        if distance_of_values(exercise, each.outcomes, right) <= MATCH
-        and distance_of_gradients(exercise, each.outcomes, right) <= FAR
-        and distance_at_limits(exercise, each.outcomes, right) > MATCH
+        for each in near(exercise, outcomes, single_mistakes(exercise))
+        if distance_of_values(exercise, outcomes, each) <= MATCH
+        and distance_of_gradients(exercise, outcomes, each) <= FAR
+        and max(_limits(exercise, outcomes, each).values(), default=0.0) > MATCH
     ]
-    return tuple(variants_with(exercise, [(*mistakes, each) for each in unsafe if each not in mistakes]))
+    return tuple(Variant(exercise, (*mistakes, each)) for each in unsafe if each not in mistakes)

@@ -1,9 +1,8 @@
 """The inputs of a check, and the outcomes of functions for them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any
+from functools import cache
 
 from minibert.classroom.draws import EqualSizes, RandomDraw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Role
@@ -59,33 +58,3 @@ def fingerprint(probes: Sequence[Probe], runner: Runner) -> tuple[Outcome, ...]:
 def expected(exercise: Exercise) -> tuple[Outcome, ...]:
     """Return the outcomes of the reference for `probes`."""
     return fingerprint(probes(exercise), LocalRunner(exercise, exercise.reference))
-
-
-class Outcomes(Sequence[Outcome]):
-    """The outcomes of a function for the probes of an exercise, each computed when it is asked for.
-
-    One or two probes tell most functions apart, and gradients are rarely needed.
-    """
-
-    def __init__(self, exercise: Exercise, make: Callable[[], Callable[..., Any]]) -> None:
-        self.exercise, self.make = exercise, make
-        self._results: dict[tuple[int, bool], Outcome] = {}
-
-    @cached_property
-    def runner(self) -> LocalRunner:
-        return LocalRunner(self.exercise, self.make())
-
-    def values(self, number: int) -> Outcome:
-        """Return the outcome of one probe, perhaps without gradients."""
-        return self._results.get((number, True)) or self._outcome(number, gradients=False)
-
-    def __getitem__(self, number: int) -> Outcome:
-        return self._outcome(number, gradients=probes(self.exercise)[number].case.gradients)
-
-    def __len__(self) -> int:
-        return len(probes(self.exercise))
-
-    def _outcome(self, number: int, gradients: bool) -> Outcome:
-        if (number, gradients) not in self._results:
-            self._results[number, gradients] = self.runner(probes(self.exercise)[number].arguments, gradients)
-        return self._results[number, gradients]

@@ -1,0 +1,166 @@
+"""The wrong functions that a learner's function is compared with: the reference with mistakes or with edits."""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minibert.classroom.distance import changed_arguments, summarized
+from minibert.classroom.edits import edits_of
+from minibert.classroom.exercise import Exercise, Role
+from minibert.classroom.mistakes import Kind, Mistake, variant_of
+from minibert.classroom.mistakes.variants import called_functions
+from minibert.classroom.probes import expected, probes
+from minibert.classroom.results import outputs_of, tensors_in
+from minibert.classroom.running import LocalRunner, Outcome, settings_kept
+from minibert.observe import observe
+
+PAIRS = 3000
+"""Largest number of pairs that are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """The reference with one or several mistakes. Its outcomes are computed when they are needed, and kept.
+
+    One or two probes tell most functions apart, and gradients are rarely needed.
+    """
+
+    exercise: Exercise
+    mistakes: tuple[Mistake, ...]
+    _kept: dict[tuple[int, bool], Outcome] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def function(self) -> Callable[..., Any] | None:
+        """The function, or None if the mistakes cannot be combined because both edit the same line."""
+        if not self.mistakes:
+            return self.exercise.reference
+        try:
+            return variant_of(self.exercise.reference, *self.mistakes)
+        except Exception:  # an edit need not compile
+            return None
+
+    def values(self, number: int) -> Outcome:
+        """Return the outputs for a probe."""
+        if (number, False) not in self._kept:
+            self._kept[number, False] = self._values(number)
+        return self._kept[number, False]
+
+    def gradients(self, number: int) -> Outcome:
+        """Return the outputs and the gradients for a probe."""
+        if (number, True) not in self._kept:
+            probe = probes(self.exercise)[number]
+            runner = LocalRunner(self.exercise, self.function)  # type: ignore[arg-type]
+            self._kept[number, True] = runner(probe.arguments, probe.case.gradients)
+        return self._kept[number, True]
+
+    def _values(self, number: int) -> Outcome:
+        if not self.mistakes:
+            return expected(self.exercise)[number]
+        if self.function is None:
+            return Outcome(error="ValueError: the mistakes cannot be combined")
+        arguments = copy.deepcopy(probes(self.exercise)[number].arguments)
+        torch.manual_seed(0)
+        try:
+            result = self.function(**arguments)
+            outputs = outputs_of(self.exercise.read(result) if self.exercise.read else result)
+        except Exception as error:  # an edit may raise any
+            return Outcome(error=type(error).__name__)
+        outputs = {name: output.detach() for name, output in outputs.items()}
+        return Outcome(outputs, after={name: tensor.detach() for name, tensor in tensors_in(arguments)})
+
+
+class Family:
+    """Variants of one kind. For one probe, the numbers of all of them are in one matrix, so that most are excluded at once."""
+
+    def __init__(self, variants: Iterable[Variant]) -> None:
+        self.variants = list(variants)
+        self._numbers: dict[int, dict[Signature, tuple[list[Variant], Tensor]]] = {}
+
+    def near(self, number: int, outcome: Outcome, distance: float) -> list[Variant]:
+        """Return the variants that are not farther away than `distance` in one probe."""
+        if not self.variants:
+            return []
+        exercise = self.variants[0].exercise
+        if number not in self._numbers:
+            self._numbers[number] = self._computed(exercise, number)
+        signature, mine = _vector(exercise, number, outcome)
+        if signature not in self._numbers[number]:
+            return []
+        variants, matrix = self._numbers[number][signature]
+        scale = matrix.masked_fill(matrix.abs() >= INFINITE, 0.0).abs().amax(dim=1)
+        close = (matrix - mine).abs().amax(dim=1) <= distance * scale.masked_fill(scale == 0, 1.0)
+        return [variant for variant, is_close in zip(variants, close.tolist(), strict=True) if is_close]
+
+    def _computed(self, exercise: Exercise, number: int) -> "dict[Signature, tuple[list[Variant], Tensor]]":
+        groups: dict[Signature, list[tuple[Variant, Tensor]]] = {}
+        with settings_kept(), torch.no_grad():
+            for variant in self.variants:
+                outcome = variant.values(number)
+                if not outcome.error:
+                    signature, numbers = _vector(exercise, number, outcome)
+                    groups.setdefault(signature, []).append((variant, numbers))
+        return {
+            signature: ([variant for variant, _ in group], torch.stack([numbers for _, numbers in group]))
+            for signature, group in groups.items()
+        }
+
+
+Signature = tuple[tuple[str, tuple[int, ...]], ...]
+"""Names and shapes of outputs."""
+INFINITE = 1e30
+"""Stands for infinity and NaN in the matrix of a family."""
+
+
+def _vector(exercise: Exercise, number: int, outcome: Outcome) -> tuple[Signature, Tensor]:
+    """Return all numbers of an outcome that are compared, with 1 in front for results without numbers."""
+    tensors = {
+        **summarized(outcome.outputs, probes(exercise)[number].case),
+        **changed_arguments(outcome.after, exercise.changes),
+    }
+    names = sorted(tensors)
+    flat = [tensors[name].detach().to(torch.float64).reshape(-1) for name in names]
+    numbers = torch.cat([torch.ones(1, dtype=torch.float64), *flat])
+    return tuple((name, tuple(tensors[name].shape)) for name in names), numbers.nan_to_num(
+        INFINITE, 2 * INFINITE, -2 * INFINITE
+    )
+
+
+@cache
+def reference(exercise: Exercise) -> Variant:
+    """Return the reference as a variant without mistakes."""
+    return Variant(exercise, ())
+
+
+@cache
+def single_mistakes(exercise: Exercise) -> Family:
+    """Return the entries of the catalogue for an exercise."""
+    return Family(Variant(exercise, (mistake,)) for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT)
+
+
+@cache
+def generated_edits(exercise: Exercise) -> Family:
+    """Return the small edits of the reference and of the functions that it calls."""
+    functions = [inspect.unwrap(exercise.reference), *called_functions(exercise.reference)]
+    edited = [each for each in functions if each is not observe]
+    return Family(Variant(exercise, (edit,)) for each in edited for edit in edits_of(each, exercise.reference))
+
+
+@cache
+def pairs_of_mistakes(exercise: Exercise) -> Family:
+    """Return the pairs of entries of the catalogue; a mistake of numerics only changes limits, which are explained apart."""
+    entries = [mistake for mistake in exercise.mistakes if mistake.kind in (Kind.BUG, Kind.CONVENTION)]
+    return Family(Variant(exercise, pair) for pair in list(combinations(entries, 2))[:PAIRS])
+
+
+def compared(exercise: Exercise, outcomes: Sequence[Outcome], limits: bool = False) -> Iterator[tuple[int, Outcome]]:
+    """Yield the numbers of the probes that are no limits of the formula, or of those that are, and the outcomes for them."""
+    for number, (probe, outcome) in enumerate(zip(probes(exercise), outcomes, strict=True)):
+        if (probe.case.role is Role.LIMIT) == limits:
+            yield number, outcome

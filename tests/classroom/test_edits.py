@@ -1,0 +1,59 @@
+"""Small edits of a function are made from its syntax tree."""
+
+import torch
+
+from minibert import equations
+from minibert.classroom.edits import edits_of
+from minibert.classroom.mistakes import variant_of
+
+
+def phrases(function) -> list[str]:
+    return [edit.name for edit in edits_of(function)]
+
+
+def test_the_message_quotes_the_formula() -> None:
+    messages = {edit.message for edit in edits_of(equations.scaled_dot_product_attention)}
+    assert "Your numbers are those of the formula without `/ math.sqrt(d_k)`." in messages
+    assert "Your numbers are those of the formula with `query` and `key` exchanged." in messages
+
+
+def test_parts_are_left_out() -> None:
+    assert {"without `.tril()`", "without `dtype=torch.bool`"} <= {*phrases(equations.causal_mask)}
+    assert {"without `+ bias`", "without `* gain`", "without `torch.sqrt`", "without `keepdim=True`"} <= {
+        *phrases(equations.layer_norm)
+    }
+
+
+def test_operators_functions_axes_and_constants_are_replaced() -> None:
+    found = {*phrases(equations.layer_norm)}
+    assert "with `normalized * gain - bias` instead of `normalized * gain + bias`" in found
+    assert "with `torch.rsqrt(variance + eps)` instead of `torch.sqrt(variance + eps)`" in found
+    assert "with `torch.sqrt(variance) + eps` instead of `torch.sqrt(variance + eps)`" in found
+    assert "with `dim=0` instead of `dim=-1`" in found
+    assert "with `1e-05` instead of `1e-12`" in found
+
+
+def test_every_place_is_edited_and_each_alone() -> None:
+    edits = {edit.name: edit for edit in edits_of(equations.layer_norm)}
+    inputs = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)), torch.ones(3), torch.zeros(3)
+    both = variant_of(equations.layer_norm, edits["with `dim=0` instead of `dim=-1`"])(*inputs)
+    assert torch.allclose(both, equations.layer_norm(inputs[0].T, *inputs[1:]).T, atol=1e-6)
+    assert "with `hidden.mean(dim=0, keepdim=True)` instead of `hidden.mean(dim=-1, keepdim=True)`" in edits
+
+
+def test_no_edit_can_run_forever() -> None:
+    def halvings(number):
+        rounds = 0
+        while number > 1:
+            number = number // 2
+            rounds += 1
+        return rounds
+
+    for edit in edits_of(halvings):
+        assert "while" not in edit.edits[0][1]
+
+
+def test_edits_of_a_called_function_say_where() -> None:
+    found = [edit.name for edit in edits_of(equations.softmax, equations.scaled_dot_product_attention)]
+    assert found
+    assert all(name.endswith(" in `softmax`") for name in found)
