@@ -130,6 +130,8 @@ def _inputs(exercise: Exercise, probe: Probe, own: Outcome, other: Outcome, runn
 
 
 def _invariants(exercise: Exercise, probe: Probe, own: Outcome, other: Outcome, runner: Runner) -> Problem | None:
+    if probe.case.role is Role.LIMIT:  # rounding may be large there
+        return None
     for invariant in exercise.invariants:
         changed = invariant.changed(dict(probe.arguments))
         if changed is None:

@@ -5,6 +5,7 @@ import difflib
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises.attention import ATTENTION_EXERCISES
 from minibert.classroom.exercises.layers import LAYER_EXERCISES
+from minibert.classroom.exercises.positions import POSITION_EXERCISES
 
 
 class ExerciseTable(dict[str, Exercise]):
@@ -15,7 +16,9 @@ class ExerciseTable(dict[str, Exercise]):
         raise KeyError(f"no exercise is named {name!r}; similar names: {', '.join(near) or 'none'}")
 
 
-EXERCISES = ExerciseTable((exercise.name, exercise) for part in (ATTENTION_EXERCISES, LAYER_EXERCISES) for exercise in part)
+EXERCISES = ExerciseTable(
+    (exercise.name, exercise) for part in (ATTENTION_EXERCISES, LAYER_EXERCISES, POSITION_EXERCISES) for exercise in part
+)
 """All exercises by name."""
 SHORT_NAMES = {"attention": "scaled_dot_product_attention"}
 

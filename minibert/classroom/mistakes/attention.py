@@ -285,6 +285,7 @@ ATTENTION_MISTAKES = [
         "The output so far is not rescaled when a larger score appears.",
         "Early blocks get too much weight. With a single block the result is correct.",
         "learners, in their first FlashAttention",
+        message="You did not rescale the output so far to the new maximum.",
     ),
     Mistake(
         "sum of earlier blocks not rescaled",
@@ -293,15 +294,16 @@ ATTENTION_MISTAKES = [
         "The sum of exponentials is not rescaled when a larger score appears.",
         "The weights sum to less than 1.",
         "learners",
+        message="You did not rescale the sum so far to the new maximum.",
     ),
     Mistake(
         "separate maximum per block",
         online_softmax_attention,
         (("torch.maximum(row_max, scores.detach().amax(dim=-1, keepdim=True))", "scores.detach().amax(dim=-1, keepdim=True)"),),
         "Each block uses its own maximum instead of the maximum so far.",
-        "It is exact until numbers overflow: an earlier score far above the new ones overflows when it is scaled up again.",
+        "A block in which every key is masked erases all earlier ones, and an earlier score far above the new ones overflows.",
         "learners",
-        Kind.UNSAFE,
+        message="You used the maximum of the block instead of the maximum so far.",
     ),
     Mistake(
         "last partial block skipped",
@@ -310,6 +312,7 @@ ATTENTION_MISTAKES = [
         "Only complete blocks are processed.",
         "The last keys are lost if the number of keys is not a multiple of the block size.",
         "learners; kernels without a tail",
+        message="You skipped the last keys, which do not fill a block.",
     ),
     Mistake(
         "online softmax without a maximum",
@@ -319,5 +322,6 @@ ATTENTION_MISTAKES = [
         "It is the same in exact arithmetic. Large scores overflow, or all exponentials underflow to zero.",
         "learners",
         Kind.UNSAFE,
+        message="You did not subtract a maximum, and the exponentials overflow.",
     ),
 ]

@@ -52,20 +52,13 @@ HEAD_MISTAKES = [
         message="You merged the heads without a transpose.",
     ),
     Mistake(
-        "scaled by the whole width",
-        multi_head_attention,
-        (("split_heads(queries_from @ w_q, heads)", "split_heads(queries_from @ w_q, heads) / heads**0.5"),),
-        "The scores are divided by √d_model instead of √d_k.",
-        "The weights are too uniform, and more so with more heads. With one head the result is correct.",
-        "learners",
-    ),
-    Mistake(
         "no output projection",
         multi_head_attention,
         ((" @ w_o", ""),),
         "The output is not multiplied by W_O.",
         "The output of one head never reaches the columns of another.",
         "learners",
+        message="You left out the output projection W_O.",
     ),
     Mistake(
         "output projection transposed",
@@ -74,6 +67,7 @@ HEAD_MISTAKES = [
         "The output is multiplied by the transpose of W_O.",
         "The shapes fit if all widths are equal, but the numbers are wrong.",
         "learners who mix the paper's x W with PyTorch's x Wᵀ",
+        message="You transposed the output projection W_O.",
     ),
     Mistake(
         "values from the queries",
@@ -82,6 +76,7 @@ HEAD_MISTAKES = [
         "The values are computed from the tokens of the queries.",
         "Self-attention is not affected. Cross-attention attends to the wrong sequence.",
         "learners, in the decoder",
+        message="You computed the values from the tokens of the queries.",
     ),
     Mistake(
         "keys with the query projection",
@@ -90,6 +85,7 @@ HEAD_MISTAKES = [
         "Keys and queries use the same projection.",
         "The scores become symmetric: if token i attends to j, then j attends to i.",
         "learners, by mistake",
+        message="You computed the keys with W_Q instead of W_K.",
     ),
     Mistake(
         "mask with a misplaced heads axis",
@@ -98,6 +94,7 @@ HEAD_MISTAKES = [
         "The heads axis of the mask is in the wrong position.",
         "Where sizes happen to agree, each head gets the mask of another query.",
         "learners; hidden if batch = heads",
+        message="You put the heads axis of the mask in the wrong position.",
     ),
     Mistake(
         "loop over heads",

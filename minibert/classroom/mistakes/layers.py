@@ -129,6 +129,7 @@ LAYER_MISTAKES = [
         "Deep stacks train more easily this way, but it is another network, and BERT's weights do not fit it.",
         "tensor2tensor, GPT-2; The Annotated Transformer, although its text describes post-norm",
         Kind.CONVENTION,
+        message="You normalized the input of the sublayer instead of the sum.",
     ),
     Mistake(
         "no residual",
@@ -137,6 +138,7 @@ LAYER_MISTAKES = [
         "The input is not added to the output of the sublayer.",
         "The gradient has no direct path to lower layers, and tokens lose their own information.",
         "learners",
+        message="You did not add the input to the output of the sublayer.",
     ),
     Mistake(
         "no norm after the sum",
@@ -145,6 +147,7 @@ LAYER_MISTAKES = [
         "The sum is not normalized.",
         "It grows with every layer.",
         "learners",
+        message="You did not normalize the sum.",
     ),
     Mistake(
         "norm before the sum",
@@ -153,6 +156,17 @@ LAYER_MISTAKES = [
         "The output of the sublayer is normalized and then added.",
         "The sum grows with every layer.",
         "learners who apply Add & Norm in the wrong order",
+        message="You normalized the output of the sublayer instead of the sum.",
+    ),
+    Mistake(
+        "eps of PyTorch in Add & Norm",
+        add_and_norm,
+        (("eps: float = 1e-12", "eps: float = 1e-5"),),
+        "The default of eps is 1e-5.",
+        "BERT was trained with 1e-12. With 1e-5, small activations come out too small.",
+        "torch.nn.LayerNorm",
+        Kind.CONVENTION,
+        message="You used PyTorch's eps of 1e-5 instead of 1e-12.",
     ),
     Mistake(
         "leaky ReLU",
@@ -263,6 +277,7 @@ LAYER_MISTAKES = [
         "The activation function is missing.",
         "Two linear maps are equal to one, so the network is linear.",
         "learners",
+        message="You left out the activation function.",
     ),
     Mistake(
         "activation after the second map",
@@ -276,6 +291,7 @@ LAYER_MISTAKES = [
         "The activation function is also applied after the second linear map.",
         "The sublayer cannot add negative numbers.",
         "learners who build it from two equal layers",
+        message="You applied the activation function again after the second linear map.",
     ),
     Mistake(
         "no first bias",
@@ -284,6 +300,7 @@ LAYER_MISTAKES = [
         "b1 is missing.",
         "All hidden units switch at zero.",
         "learners",
+        message="You left out the first bias.",
     ),
     Mistake(
         "first bias after the activation",
@@ -295,6 +312,7 @@ LAYER_MISTAKES = [
         "b1 is added after the activation function.",
         "All hidden units switch at zero, and b1 has the same effect as b2.",
         "learners",
+        message="You added the first bias after the activation function.",
     ),
     Mistake(
         "positions mixed",
@@ -303,5 +321,6 @@ LAYER_MISTAKES = [
         "The mean over the first axis is subtracted from every token.",
         "Tokens influence each other, although each should be computed separately.",
         "learners who want to normalize",
+        message="You subtracted the mean over the first axis from every token.",
     ),
 ]

@@ -11,6 +11,7 @@ MASK_MISTAKES = [
         "A token may not attend to itself.",
         "The first token attends to nothing, and every other token misses one.",
         "learners, off by one",
+        message="You masked the diagonal: a token may not attend to itself.",
     ),
     Mistake(
         "causal mask one token ahead",
@@ -19,6 +20,7 @@ MASK_MISTAKES = [
         "A token may attend to the next token.",
         "The next token is the target: the training loss falls to zero, and generation is noise.",
         "learners, off by one",
+        message="You let each token attend to the next token.",
     ),
     Mistake(
         "causal mask of the future",
@@ -27,6 +29,7 @@ MASK_MISTAKES = [
         "A token may attend to itself and to later tokens.",
         "The decoder sees the tokens it has to predict.",
         'code in which True means "masked"',
+        message="You let each token attend to later tokens instead of earlier ones.",
     ),
     Mistake(
         "causal mask by comparison",
@@ -49,6 +52,7 @@ MASK_MISTAKES = [
         "One padding token may be attended to.",
         "The result for a sequence depends on the lengths of the other sequences in the batch.",
         "learners, off by one",
+        message="You kept one padding token: the comparison must be strict.",
     ),
     Mistake(
         "padding mask inverted",
@@ -57,6 +61,7 @@ MASK_MISTAKES = [
         "Only padding may be attended to.",
         "PyTorch's key_padding_mask is True for padding. Used unchanged as `keep`, it masks the wrong tokens.",
         "users of torch.nn.MultiheadAttention",
+        message="You marked the padding instead of the tokens to keep.",
     ),
     Mistake(
         "padding mask on the queries",
@@ -70,5 +75,6 @@ MASK_MISTAKES = [
         "The mask has its token axis on the side of the queries.",
         "Every token attends to the padding. Padding tokens attend to nothing, which is not needed.",
         "learners who broadcast (batch, tokens) the wrong way",
+        message="You put the axis of the tokens on the side of the queries instead of the keys.",
     ),
 ]

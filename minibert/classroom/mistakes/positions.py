@@ -152,6 +152,7 @@ POSITION_MISTAKES = [
         "The distance is added instead of subtracted.",
         "The most distant token gets the most attention.",
         "learners",
+        message="You added the distance instead of subtracting it.",
     ),
     Mistake(
         "signed distance",
@@ -160,6 +161,7 @@ POSITION_MISTAKES = [
         "The distance is not absolute.",
         "Later tokens get higher scores the further away they are. A decoder is not affected; an encoder is.",
         "code for decoders only",
+        message="You used the distance with its sign instead of its absolute value.",
     ),
     Mistake(
         "the same slope for every head",
@@ -168,6 +170,7 @@ POSITION_MISTAKES = [
         "All heads use the slope of the first head.",
         "No head can attend to distant tokens.",
         "learners",
+        message="You used the same slope for every head.",
     ),
     Mistake(
         "slopes counted from zero",
@@ -176,5 +179,6 @@ POSITION_MISTAKES = [
         "h is counted from 0.",
         "The first head has slope 1, and no head has slope 2⁻⁸.",
         "learners who count from 0",
+        message="You counted the heads from 0 instead of 1.",
     ),
 ]
