@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from minibert.classroom.mistakes import Mistake
+from minibert.display import Shown
 
 
 class Verdict(StrEnum):
@@ -63,8 +64,8 @@ class Comparison:
     difference: str
 
 
-@dataclass
-class Report:
+@dataclass(repr=False)
+class Report(Shown):
     """The result of a check. All texts are plain; text of the learner's code may contain anything."""
 
     exercise: str
@@ -101,6 +102,28 @@ class Report:
     def mistake(self) -> Named | None:
         """The mistake, or the first of two."""
         return self.mistakes[0] if self.mistakes else None
+
+    @property
+    def message(self) -> str:
+        """The verdict, and what is wrong, in a few sentences."""
+        from minibert.classroom.report_parts import message
+
+        return message(self)
+
+    @property
+    def summary(self) -> str:
+        """The exercise and the verdict."""
+        return f"{self.exercise}: {self.verdict}"
+
+    def _text(self) -> str:
+        from minibert.classroom.report_parts import plain_text
+
+        return plain_text(self)
+
+    def _repr_html_(self) -> str:
+        from minibert.classroom.report_parts import html
+
+        return html(self)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""

@@ -13,16 +13,22 @@ import tyro
 
 from minibert import __version__
 from minibert.commands import (
+    check,
     embed,
     equations,
     evaluate,
     fill_mask,
     finetune,
     finetune_multi,
+    hint,
+    learn,
+    learning_progress,
     plot,
     predict,
     pretrain,
     quickstart,
+    reset,
+    reveal,
     runs,
     study,
     swap,
@@ -60,6 +66,12 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "verify": (verify.Verify, verify.run),
     "swap": (swap.Swap, swap.run),
     "equations": (equations.Equations, equations.run),
+    "learn": (learn.Learn, learn.run),
+    "check": (check.Check, check.run),
+    "hint": (hint.Hint, hint.run),
+    "reveal": (reveal.Reveal, reveal.run),
+    "reset": (reset.Reset, reset.run),
+    "progress": (learning_progress.LearningProgress, learning_progress.run),
 }
 """The options class and the function of each command."""
 

@@ -30,6 +30,7 @@ FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
 FIGURES = ("attention", "embeddings", "lens", "positions", "rotation")
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/embed.py": ("embed",),
+    "commands/exercises.py": ("check", "hint", "reveal", "reset", "progress"),
     "commands/equations.py": ("equations",),
     "commands/evaluate.py": ("evaluate",),
     "commands/evaluation_report.py": ("evaluate",),
@@ -41,6 +42,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/predict.py": ("predict",),
     "commands/pretrain.py": ("pretrain",),
     "commands/quickstart.py": ("quickstart",),
+    "commands/reveal.py": ("reveal",),
     "commands/study": ("study",),
     "commands/subject.py": ("plot attention", "plot embeddings", "plot lens"),
     "commands/tokenize.py": ("tokenize",),

@@ -1,0 +1,188 @@
+"""A report as text: the same parts, in the same order, for terminals, pipes, Markdown and notebooks."""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from minibert.classroom.mistakes.mistake import Kind
+from minibert.display import escape
+from minibert.printable import printable
+
+if TYPE_CHECKING:
+    from minibert.classroom.report import Comparison, Report
+
+SYMBOLS = {"passed": "✓", "passed, with a warning": "✓", "another convention": "≈", "not started": "○", "stopped": "■"}
+"""Symbols of verdicts; all others have a cross. The words say the same."""
+COLORS = {"✓": "green", "≈": "yellow", "○": "yellow"}
+"""Color of each symbol, for terminals; all others are red."""
+COLUMNS = ("mine", "expected", "difference")
+GAP = "   "
+CONVENTION = "Correct in other code, but not what this exercise asks for."
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a report: a heading and what is below it. The texts may contain anything: escape them."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    kind: Literal["text", "code", "columns"] = "text"
+    """Text to wrap; code with its marks in the next line; or three texts for three columns."""
+
+
+def symbol(report: "Report") -> str:
+    """Return the symbol of the verdict."""
+    return SYMBOLS.get(report.verdict, "✗")
+
+
+def message(report: "Report") -> str:
+    """Return the verdict and the reason in one or two sentences."""
+    texts = [f"{report.exercise}: {report.verdict}", report.reason, *(mistake.message for mistake in report.mistakes)]
+    return " ".join(f"{text.rstrip('.')}." for text in [*texts, *_warnings(report)] if text)
+
+
+def _warnings(report: "Report") -> list[str]:
+    return [] if report.verdict == "does not run" else report.warnings
+
+
+def parts(report: "Report") -> Iterator[Part]:
+    """Yield the verdict, the smallest failing input, the mistake, the line of code, the hint, and what the code printed."""
+    part = f" ({report.failed})" if report.failed and report.verdict == "not correct" else ""
+    yield Part(f"{symbol(report)} {report.exercise}: {report.verdict}{part}", tuple(filter(None, [report.reason])))
+    if report.example:
+        yield from _example_parts(report.example)
+    yield from _mistake_parts(report)
+    if _warnings(report):
+        yield Part("Warning", tuple(report.warnings))
+    if report.line:
+        text = report.line_text.replace("\t", "    ").rstrip()
+        mark = " " * (len(text) - len(text.lstrip())) + "^" * len(text.strip())
+        yield Part(f"Line {report.line} of your code", (text, mark) if text else (), "code")
+    if report.hint:
+        yield Part("Hint", (report.hint,))
+    if report.printed:
+        yield Part("Your code printed", tuple(report.printed.rstrip("\n").split("\n")), "code")
+
+
+def _example_parts(example: "Comparison") -> Iterator[Part]:
+    inputs = tuple(line for name, value in example.arguments.items() for line in _assignment(name, value))
+    yield Part("The smallest input found for which the numbers differ", inputs, "code")
+    yield Part("", (example.mine, example.expected, example.difference), "columns")
+
+
+def _assignment(name: str, value: str) -> list[str]:
+    first, *others = value.split("\n")
+    return [f"{name} = {first}", *(f"{' ' * (len(name) + 3)}{line}" for line in others)]
+
+
+def _mistake_parts(report: "Report") -> Iterator[Part]:
+    for number, mistake in enumerate(report.mistakes, start=1):
+        kind = {Kind.BUG: "Mistake", Kind.CONVENTION: "Other convention", Kind.UNSAFE: "Unsafe numerics"}.get(
+            Kind(mistake.kind)
+        )
+        count = f" {number} of {len(report.mistakes)}" if len(report.mistakes) > 1 else ""
+        note = (CONVENTION,) if mistake.kind == Kind.CONVENTION else ()
+        lines = (mistake.message, *note, f"Why it matters: {mistake.consequence}", f"Seen in: {mistake.seen_in}")
+        yield Part(f"{kind or 'Mistake'}{count}: {mistake.name}", lines)
+    found = [report.relation, f"First difference: {report.first_difference}" if report.first_difference else ""]
+    if not report.mistakes and report.failed and report.verdict == "not correct":
+        yield Part("Not a known mistake", tuple(filter(None, found)))
+    elif any(found):
+        yield Part("Where it differs", tuple(filter(None, found)))
+
+
+def side_by_side(texts: tuple[str, ...], width: int) -> list[str]:
+    """Return mine, expected and difference as lines: in columns if they fit, else one below the other."""
+    blocks = [[title, *text.split("\n")] for title, text in zip(COLUMNS, texts, strict=True)]
+    widths = [max(map(len, block)) for block in blocks]
+    if sum(widths) + len(GAP) * (len(blocks) - 1) > width:
+        return [f"{'' if line is block[0] else '  '}{line}" for block in blocks for line in block]
+    height = max(map(len, blocks))
+    rows = zip(*([*block, *[""] * (height - len(block))] for block in blocks), strict=True)
+    return [GAP.join(f"{cell:{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def plain_text(report: "Report", width: int = 80) -> str:
+    """Return a report as text, wrapped to a width."""
+    blocks = []
+    for part in parts(report):
+        lines = _wrapped(part.title, width) if part.title else []
+        if part.kind == "text":
+            lines += [f"  {line}" for text in part.lines for line in _wrapped(text, width - 2)]
+        else:
+            body = side_by_side(part.lines, width - 2) if part.kind == "columns" else part.lines
+            lines += [f"  {printable(line)}" for line in body]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(printable(text), max(width, 20), break_on_hyphens=False)
+
+
+def markdown(report: "Report") -> str:
+    """Return a report as Markdown. Code and numbers are in fenced blocks, all other text is escaped."""
+    blocks = []
+    for number, part in enumerate(parts(report)):
+        title = [f"{'###' if number == 0 else '####'} {_escaped_markdown(part.title)}"] if part.title else []
+        if part.kind == "text":
+            blocks += [*title, *map(_escaped_markdown, part.lines)]
+        else:
+            body = side_by_side(part.lines, 100) if part.kind == "columns" else part.lines
+            blocks += [*title, _fenced(body)] if body else title
+    return "\n\n".join(blocks) + "\n"
+
+
+def _fenced(lines: tuple[str, ...] | list[str]) -> str:
+    text = "\n".join(map(printable, lines))
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _escaped_markdown(text: str) -> str:
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+!|<>~$" else char for char in printable(text))
+
+
+def html(report: "Report") -> str:
+    """Return a report as HTML for a notebook: without scripts, links and style sheets, for light and dark backgrounds."""
+    blocks = []
+    for number, part in enumerate(parts(report)):
+        if part.title:
+            size = "1.1em" if number == 0 else "1em"
+            blocks.append(f'<p style="font-size:{size};margin:.6em 0 .2em"><b>{escape(part.title)}</b></p>')
+        if part.kind == "text":
+            blocks += [f'<p style="margin:.2em 0"><bdi>{escape(line)}</bdi></p>' for line in part.lines]
+        elif part.kind == "columns":
+            blocks.append(_columns_html(part.lines))
+        elif part.lines:
+            blocks.append(f'<pre style="margin:.2em 0;overflow-x:auto">{_code_html(part)}</pre>')
+    color = {"green": "#1a7f37", "yellow": "#9a6700"}.get(COLORS.get(symbol(report), ""), "#cf222e")
+    label = escape(f"{report.exercise}: {report.verdict}")
+    return (
+        f'<div role="group" aria-label="{label}" style="border-left:4px solid {color};padding:2px 12px">\n'
+        + "\n".join(blocks)
+        + "\n</div>"
+    )
+
+
+def is_marked(part: Part) -> bool:
+    """Return True for a line of code with its marks below it, which can be shown as underlined."""
+    return part.kind == "code" and len(part.lines) == 2 and bool(part.lines[1].strip()) and not part.lines[1].strip(" ^")
+
+
+def _code_html(part: Part) -> str:
+    return f"<u>{escape(part.lines[0])}</u>" if is_marked(part) else _lines_html("\n".join(part.lines))
+
+
+def _columns_html(texts: tuple[str, ...]) -> str:
+    style = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;background:none"
+    head = "".join(f'<th scope="col" style="{style}">{title}</th>' for title in COLUMNS)
+    cells = (f'<td style="{style}"><pre style="margin:0;background:none">{_lines_html(text)}</pre></td>' for text in texts)
+    return f'<table style="border-collapse:collapse">\n<tr>{head}</tr>\n<tr>{"".join(cells)}</tr>\n</table>'
+
+
+def _lines_html(text: str) -> str:
+    return "\n".join(map(escape, text.split("\n")))

@@ -1,0 +1,98 @@
+"""What the commands of the classroom share: the folder, the exercise, a check with its entry in the progress file."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minibert.commands.errors import UsageError
+from minibert.commands.terminal import report
+
+if TYPE_CHECKING:
+    from minibert.classroom.exercise import Exercise
+    from minibert.classroom.folder import ExerciseFolder
+    from minibert.classroom.progress import Progress
+    from minibert.classroom.report import Report
+
+DEFAULT_FOLDER = Path("exercises")
+
+
+def find_folder(given: Path | None) -> "ExerciseFolder":
+    """Return the folder of the learner: the given one, else the current folder, else ./exercises.
+
+    Raises: UsageError if there are no exercises.
+    """
+    from minibert.classroom.folder import ExerciseFolder
+
+    for path in [given] if given else [Path(), DEFAULT_FOLDER]:
+        folder = ExerciseFolder(path)
+        if folder.files() or folder.progress.exists():
+            return folder
+    where = f"{given}: has" if given else "this folder has"
+    raise UsageError(f"{where} no exercises; `minibert learn` makes the folder {DEFAULT_FOLDER}, or give --folder FOLDER")
+
+
+def find_exercise(name: str) -> "Exercise":
+    """Return an exercise by name, by the name of its file, or by its number. Raises: UsageError that lists similar names."""
+    from minibert.classroom import exercises
+    from minibert.classroom.folder import NUMBERED
+
+    if name.isdecimal() and 1 <= int(name) <= len(exercises.EXERCISES):
+        return list(exercises.EXERCISES.values())[int(name) - 1]
+    named = NUMBERED.fullmatch(Path(name).name)
+    try:
+        return exercises.find_exercise(named[1] if named else name)
+    except KeyError as error:
+        raise UsageError(f"{error.args[0]}; `minibert progress` lists all exercises") from None
+
+
+def current_exercise(folder: "ExerciseFolder") -> "Exercise":
+    """Return the first exercise that was not passed; the last one if all were."""
+    from minibert.classroom.exercises import EXERCISES
+
+    with progress_of(folder) as progress:
+        left = [name for name in EXERCISES if not progress[name].passed]
+    return EXERCISES[left[0] if left else list(EXERCISES)[-1]]
+
+
+@contextmanager
+def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
+    """Open the progress, and save it at the end. A damaged file is renamed, and a folder without permission is reported."""
+    from minibert.classroom.progress import changed_progress, read_progress
+    from minibert.files import describe
+
+    try:
+        read_progress(folder.progress)
+    except ValueError as error:
+        if "newer" in str(error):
+            raise UsageError(error) from None
+        damaged = folder.progress.with_suffix(".damaged.json")
+        folder.progress.replace(damaged)
+        report(f"{error}. It is now {damaged.name}, and a new one begins; `minibert check` finds what passes")
+    opened = None
+    try:
+        with changed_progress(folder.progress) as opened:
+            yield opened
+    except PermissionError as error:
+        if opened is None:
+            raise
+        report(f"warning: the progress is not saved: {describe(error)}")
+
+
+def checked(folder: "ExerciseFolder", exercise: "Exercise", path: Path) -> "Report":
+    """Check a file, and enter the result into the progress, if the file belongs to the folder."""
+    from minibert.classroom.file_check import check_file
+
+    with progress_of(folder) as progress:
+        given = progress[exercise.name].hints
+    found = check_file(exercise, path, given)
+    if path == folder.file(exercise.name):
+        with progress_of(folder) as progress:
+            progress.entry(exercise.name).add(found)
+    return found
+
+
+def is_plain(plain: bool) -> bool:
+    """Return True if plain text is asked for, or if the output is no terminal."""
+    return plain or not sys.stdout.isatty()

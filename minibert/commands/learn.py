@@ -1,0 +1,157 @@
+"""`minibert learn`: a folder with exercises, and a check of each file that is saved."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from minibert.commands import keys
+from minibert.commands.errors import Stopped
+from minibert.commands.exercises import DEFAULT_FOLDER, checked, current_exercise, is_plain, progress_of
+from minibert.commands.learning_progress import exercise_table, summary
+from minibert.commands.report_view import show_report
+from minibert.commands.terminal import say, say_code, say_parts, styled
+from minibert.printable import printable
+
+if TYPE_CHECKING:
+    from minibert.classroom.exercise import Exercise
+    from minibert.classroom.folder import ExerciseFolder
+    from minibert.classroom.report import Report
+
+KEYS = "saving a file checks it   n next   h hint   s solution   l list   q quit"
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Write the functions of BERT yourself: make a folder with exercises, watch it, and check every file that you save.
+
+    Files that exist are not changed. Without a terminal, the files that you have begun are checked once.
+    """
+
+    folder: Annotated[Positional[Path], arg(metavar="[FOLDER]")] = DEFAULT_FOLDER
+    """Folder for the exercises."""
+    plain: bool = False
+    """Plain text without colors and columns, for screen readers. It is the default if the output is not a terminal."""
+
+
+def run(options: Learn) -> int:
+    """Write the files, and check them until q is pressed."""
+    from minibert.classroom.folder import ExerciseFolder
+
+    folder = ExerciseFolder(options.folder)
+    created = folder.install()
+    say(printable(f"{options.folder}: {len(folder.files())} exercises, {len(created)} of them new"))
+    session = Session(folder, is_plain(options.plain))
+    if not keys.are_available():
+        return session.check_all()
+    try:
+        session.watch()
+    except Stopped as stopped:
+        say("")
+        return stopped.exit_code
+    return 0
+
+
+@dataclass
+class Session:
+    """The exercise that the learner is at, and what the keys do."""
+
+    folder: "ExerciseFolder"
+    plain: bool
+    current: "Exercise" = field(init=False)
+    reports: dict[str, "Report"] = field(default_factory=dict)
+    """The last report of each exercise."""
+
+    def __post_init__(self) -> None:
+        self.current = current_exercise(self.folder)
+
+    def check_all(self) -> int:
+        """Check all files that were begun, once."""
+        from minibert.classroom.exercises import EXERCISES
+
+        for name in self.folder.files():
+            if self.folder.is_started(name):
+                self.check(EXERCISES[name])
+        self.list()
+        return 0
+
+    def watch(self) -> None:
+        """Check files when they are saved, and obey keys, until q is pressed."""
+        from minibert.classroom.exercises import EXERCISES
+        from minibert.classroom.watching import Watcher
+
+        actions: dict[str, Callable[[], None]] = {"n": self.next, "h": self.hint, "s": self.solution, "l": self.list}
+        watcher = Watcher(self.folder.files)
+        self.introduce()
+        with closing(keys.keys()) as pressed:
+            for key in pressed:
+                if key == "q":
+                    return
+                saved = watcher.saved()
+                if key in actions:
+                    actions[key]()
+                for name in saved:
+                    self.check(EXERCISES[name])
+                if saved or key in actions:
+                    say(styled(KEYS, "dim"))
+
+    def introduce(self) -> None:
+        """Print which exercise is next, and its file."""
+        from minibert.classroom.stubs import purpose
+
+        say("", styled(self.current.name, "bold"), printable(purpose(self.current)))
+        say(printable(f"Write it in {self.folder.file(self.current.name)}"), "", styled(KEYS, "dim"))
+
+    def check(self, exercise: "Exercise") -> None:
+        """Check the file of an exercise, which becomes the current one."""
+        self.current = exercise
+        say("")
+        self.reports[exercise.name] = report = checked(self.folder, exercise, self.folder.file(exercise.name))
+        show_report(report, self.plain)
+
+    def next(self) -> None:
+        """Go to the next exercise that is not passed, after the current one if there is one."""
+        from minibert.classroom.exercises import EXERCISES
+
+        names = list(EXERCISES)
+        place = names.index(self.current.name) + 1
+        with progress_of(self.folder) as progress:
+            left = [name for name in [*names[place:], *names[:place]] if not progress[name].passed]
+        if not left:
+            say("", "You have passed all exercises.")
+            return
+        self.current = EXERCISES[left[0]]
+        self.introduce()
+
+    def hint(self) -> None:
+        """Print the next hint, and count it."""
+        from minibert.classroom.hints import next_hint
+
+        with progress_of(self.folder) as progress:
+            entry = progress.entry(self.current.name)
+            hint = next_hint(self.current, entry.hints, self.reports.get(self.current.name))
+            entry.hints += 1
+        say("", f"{self.current.name}, {hint.level}: {hint}")
+
+    def solution(self) -> None:
+        """Print the solution, if the exercise is passed or the solution was revealed."""
+        from minibert.classroom.stubs import solution
+
+        with progress_of(self.folder) as progress:
+            entry = progress[self.current.name]
+        say("")
+        if entry.passed or entry.revealed:
+            say_code(solution(self.current))
+        else:
+            say(f"{self.current.name} is not passed yet. `minibert reveal {self.current.name}` shows the solution now.")
+
+    def list(self) -> None:
+        """Print all exercises, and which are passed."""
+        with progress_of(self.folder) as progress:
+            table = exercise_table(self.folder, progress)
+        say("")
+        say_parts([table])
+        say(summary(progress))

@@ -1,0 +1,97 @@
+"""A learner's file: its encoding, its line ends, and the function in it."""
+
+import pytest
+
+from minibert.classroom.learner_file import MAX_BYTES, BadFile, LearnerFile
+
+CODE = "def softmax(scores):\n    return scores  # é\n"
+
+
+def read(tmp_path, content: bytes | str) -> LearnerFile:
+    path = tmp_path / "learner.py"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return LearnerFile.read(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CODE.encode(),
+        CODE.replace("\n", "\r\n").encode(),
+        CODE.replace("\n", "\r").encode(),
+        b"\xef\xbb\xbf" + CODE.encode(),
+        b"# -*- coding: latin-1 -*-\n" + CODE.encode("latin-1"),
+        CODE.replace("    ", "\t").encode(),
+        b"",
+    ],
+    ids=["plain", "CRLF", "CR", "BOM", "declared latin-1", "tabs", "empty"],
+)
+def test_files_that_python_reads_are_read(tmp_path, content) -> None:
+    file = read(tmp_path, content)
+    if content:
+        file.require_function("softmax")
+        assert "é" in "".join(file.lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "line"),
+    [
+        (CODE.encode("latin-1"), "not in UTF-8: save it as UTF-8", 2),
+        ("def softmax(scores)\n    return 1\n", "SyntaxError: expected ':'", 1),
+        (
+            "def softmax(x):\n    if x:\n\treturn 1\n        return 2\n",
+            "inconsistent use of tabs|unindent|unexpected indent",
+            None,
+        ),
+        ("x = 1\0\n", "null", None),
+        ("# coding: nothing\n", "nothing", None),
+        ("(" * 5000 + ")" * 5000, "nested|recursion|memory|MemoryError", None),
+        (b"\x89PNG\r\n\x1a\n\x00", "encoding", None),
+    ],
+)
+def test_other_files_are_described(tmp_path, content, reason, line) -> None:
+    with pytest.raises(BadFile, match=f"(?i){reason}") as caught:
+        read(tmp_path, content)
+    if line:
+        assert caught.value.line == line
+
+
+def test_a_huge_file_is_not_read(tmp_path) -> None:
+    with pytest.raises(BadFile, match="is it the right file"):
+        read(tmp_path, b"#" * (MAX_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def soft_max(x): pass", "no function softmax at its top level; it has soft_max. Do not rename it"),
+        ("x = 1", "it has no function"),
+        ("class softmax: pass", "softmax is a class"),
+        ("async def softmax(x): pass", "without async"),
+        ("from torch import softmax", "softmax is imported: write the function in this file"),
+        ("from minibert.equations import gelu as softmax", "softmax is imported"),
+        ("def softmax(x): pass\nfrom torch import softmax", "softmax is imported"),
+        ("try:\n    from torch import softmax\nexcept ImportError:\n    pass", "softmax is imported"),
+        ("def outer():\n    def softmax(x): pass", "it has outer"),
+        ("class A:\n    def softmax(x): pass", "no function softmax"),
+    ],
+)
+def test_a_missing_function_is_described(tmp_path, code, reason) -> None:
+    with pytest.raises(BadFile, match=reason):
+        read(tmp_path, code).require_function("softmax")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def softmax(x): pass",
+        "def softmax(x): pass\ndef softmax(y): pass",
+        "from torch import softmax\ndef softmax(x): pass",
+        "softmax = lambda x: x",
+        "softmax: object = lambda x: x",
+        "if True:\n    def softmax(x): pass",
+        "def other(x): pass\nsoftmax = other",
+    ],
+)
+def test_any_definition_in_the_file_counts(tmp_path, code) -> None:
+    read(tmp_path, code).require_function("softmax")
