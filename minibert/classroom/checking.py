@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.classroom.distance import largest_difference, summarized
+from minibert.classroom.distance import largest_difference, value_distance
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.mistakes import Kind
 from minibert.classroom.naming import explain
@@ -121,11 +121,11 @@ def _finite(exercise: Exercise, probe: Probe, own: Outcome, other: Outcome, runn
 
 def _inputs(exercise: Exercise, probe: Probe, own: Outcome, other: Outcome, runner: Runner) -> Problem | None:
     for name, tensor in own.after.items():
+        if name.partition(".")[0] in exercise.changes:  # these are outputs
+            continue
         before = other.after.get(name)
         if before is None or tensor.shape != before.shape or not torch.equal(tensor.nan_to_num(), before.nan_to_num()):
-            if name.partition(".")[0] not in exercise.changes:
-                return Stage.INPUTS, f"The function modified its argument {name}."
-            return Stage.VALUES, f"{name} is not right after the call."
+            return Stage.INPUTS, f"The function modified its argument {name}."
     return None
 
 
@@ -148,7 +148,7 @@ def _only(outputs: dict[str, Tensor]) -> Tensor:
 
 
 def _values(exercise: Exercise, probe: Probe, own: Outcome, other: Outcome, runner: Runner) -> Problem | None:
-    far = largest_difference(summarized(own.outputs, probe.case), summarized(other.outputs, probe.case))
+    far = value_distance(own, other, probe.case, exercise.changes)
     return (Stage.VALUES, "The numbers differ.") if far > probe.case.tolerance else None
 
 

@@ -20,8 +20,8 @@ def value_distance(outcome: Outcome, other: Outcome, case: Case, changes: Set[st
     """
     if outcome.error or other.error:
         return 0.0 if outcome.error and other.error else NO_MATCH
-    changed = largest_difference(changed_arguments(outcome.after, changes), changed_arguments(other.after, changes))
-    return max(changed, largest_difference(summarized(outcome.outputs, case), summarized(other.outputs, case)))
+    one, another = ({**each.outputs, **changed_arguments(each.after, changes)} for each in (outcome, other))
+    return largest_difference(summarized(one, case), summarized(another, case))
 
 
 def changed_arguments(after: Mapping[str, Tensor], changes: Set[str]) -> dict[str, Tensor]:

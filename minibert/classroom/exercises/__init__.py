@@ -3,8 +3,14 @@
 import difflib
 
 from minibert.classroom.exercise import Exercise
+from minibert.classroom.exercises.adapters import ADAPTER_EXERCISES
 from minibert.classroom.exercises.attention import ATTENTION_EXERCISES
+from minibert.classroom.exercises.data import DATA_EXERCISES
+from minibert.classroom.exercises.generation import GENERATION_EXERCISES
 from minibert.classroom.exercises.layers import LAYER_EXERCISES
+from minibert.classroom.exercises.networks import NETWORK_EXERCISES
+from minibert.classroom.exercises.objectives import OBJECTIVE_EXERCISES
+from minibert.classroom.exercises.optimization import OPTIMIZATION_EXERCISES
 from minibert.classroom.exercises.positions import POSITION_EXERCISES
 
 
@@ -16,9 +22,18 @@ class ExerciseTable(dict[str, Exercise]):
         raise KeyError(f"no exercise is named {name!r}; similar names: {', '.join(near) or 'none'}")
 
 
-EXERCISES = ExerciseTable(
-    (exercise.name, exercise) for part in (ATTENTION_EXERCISES, LAYER_EXERCISES, POSITION_EXERCISES) for exercise in part
+TOPICS = (
+    ATTENTION_EXERCISES,
+    POSITION_EXERCISES,
+    LAYER_EXERCISES,
+    DATA_EXERCISES,
+    OBJECTIVE_EXERCISES,
+    NETWORK_EXERCISES,
+    OPTIMIZATION_EXERCISES,
+    GENERATION_EXERCISES,
+    ADAPTER_EXERCISES,
 )
+EXERCISES = ExerciseTable((exercise.name, exercise) for part in TOPICS for exercise in part)
 """All exercises by name."""
 SHORT_NAMES = {"attention": "scaled_dot_product_attention"}
 

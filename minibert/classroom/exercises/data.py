@@ -1,0 +1,179 @@
+"""Exercises about the data of pretraining: WordPiece encoding, masking, and sentence pairs."""
+
+import string
+import zlib
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.classroom.draws import Draw
+from minibert.classroom.exercise import Arguments, Case, Exercise, Role
+from minibert.text.masking import NUMBERS_PER_TOKEN, mask_tokens
+from minibert.text.pairs import Pairs, draw_pairs
+from minibert.text.tokenized import TokenizedCorpus
+from minibert.text.wordpiece_encoding import MAX_WORD_CHARACTERS, split_word
+
+MASK, SPECIAL_IDS = 4, 5
+"""The id of [MASK], and the number of special tokens, whose ids come first."""
+TOKENS_PER_DOCUMENT = 60
+MAX_TOKENS = 16
+
+
+def letters(draw: Draw, count: int) -> str:
+    """Different letters in random order, so that no two pieces are equal by chance."""
+    order = [int(number) for number in draw.numbers(len(string.ascii_lowercase)).argsort()]
+    return "".join(string.ascii_lowercase[number] for number in order[:count])
+
+
+def word_of_pieces(draw: Draw) -> Arguments:
+    """A word of three pieces. The vocabulary has shorter pieces too, and the same pieces as beginnings of words."""
+    sizes = [draw.size(2, least=2) for _ in range(3)]
+    word = letters(draw, sum(sizes))
+    first, second = word[: sizes[0]], word[sizes[0] : sizes[0] + sizes[1]]
+    third = word[sizes[0] + sizes[1] :]
+    pieces = {first, first[:1], f"##{second}", f"##{second[:1]}", f"##{third}", *(f"##{letter}" for letter in word), *word}
+    return {"word": word, "vocabulary": pieces | {second, third, f"##{word}"}}
+
+
+def whole_word(draw: Draw) -> Arguments:
+    inputs = word_of_pieces(draw)
+    return {**inputs, "vocabulary": inputs["vocabulary"] | {inputs["word"]}}
+
+
+def unknown_ending(draw: Draw) -> Arguments:
+    """Only the last letter of the word is in no piece."""
+    inputs = word_of_pieces(draw)
+    return {**inputs, "word": inputs["word"] + "!"}
+
+
+def unknown_middle(draw: Draw) -> Arguments:
+    inputs = word_of_pieces(draw)
+    return {**inputs, "word": f"{inputs['word'][:2]}!{inputs['word'][2:]}"}
+
+
+def dead_end(draw: Draw) -> Arguments:
+    """The longest first piece leaves a rest that no piece matches, and a shorter one does not. There is no backtracking."""
+    word = letters(draw, draw.size(4, least=4))
+    return {"word": word, "vocabulary": {word[:2], word[:3], f"##{word[2:]}"}}
+
+
+def beginning_inside_only(draw: Draw) -> Arguments:
+    """The beginning of the word is a piece for the inside of words only."""
+    word = letters(draw, draw.size(4, least=4))
+    return {"word": word, "vocabulary": {f"##{word[:2]}", f"##{word[2:]}", word[2:]}}
+
+
+def long_word(draw: Draw) -> Arguments:
+    letter = letters(draw, 1)
+    return {"word": letter * (MAX_WORD_CHARACTERS + draw.size(1)), "vocabulary": {letter, f"##{letter}"}}
+
+
+def numbers_of_pieces(pieces: Sequence[str]) -> Tensor:
+    """Return a number for each piece that is different for different pieces."""
+    return torch.tensor([zlib.crc32(piece.encode()) for piece in pieces], dtype=torch.int64)
+
+
+def tokens_to_mask(draw: Draw) -> Arguments:
+    """Texts with special tokens, and all kinds of replacements."""
+    rows, columns = draw.size(6, least=2), draw.size(20, least=8)
+    ids = draw.integers(SPECIAL_IDS, 40, rows, columns).numpy()
+    maskable = draw.integers(0, 6, rows, columns).numpy() > 0
+    numbers = draw.integers(0, 1000, rows, columns, NUMBERS_PER_TOKEN).numpy() / 1000 + 0.0005
+    # The first tokens are selected and get every kind of replacement; then come a token that is not selected, and a special one.
+    numbers[0, :6] = [[0.01, 0.79, 0.3], [0.02, 0.805, 0.7], [0.38, 0.89, 0.2], [0.03, 0.905, 0.6], [0.41, 0.1, 0.1], [0, 0, 0]]
+    maskable[0, :6] = [True, True, True, True, True, False]
+    ids[~maskable] = draw.integers(0, MASK, int((~maskable).sum())).numpy()
+    return {
+        "input_ids": ids,
+        "maskable": maskable,
+        "mask_token_id": MASK,
+        "replacement_ids": np.arange(SPECIAL_IDS, 40),
+        "random_numbers": numbers,
+        "mlm_probability": 0.4,
+    }
+
+
+def nothing_to_mask(draw: Draw) -> Arguments:
+    """Special tokens only."""
+    inputs = tokens_to_mask(draw)
+    return {**inputs, "maskable": np.zeros_like(inputs["maskable"])}
+
+
+def limited_masking(draw: Draw) -> Arguments:
+    """More tokens are selected than `max_predictions` allows."""
+    return {**tokens_to_mask(draw), "max_predictions": 2}
+
+
+def documents(draw: Draw) -> Arguments:
+    """Many documents of equal length, whose sentences have different lengths."""
+    lengths = [_sentence_lengths(draw) for _ in range(150)]
+    sentences = [length for document in lengths for length in (*document, 1)]
+    starts = np.concatenate([[0], np.cumsum(sentences)])
+    document_starts = np.concatenate([[0], np.cumsum([len(document) + 1 for document in lengths])])
+    digests = np.arange(len(lengths), dtype=np.uint64)
+    corpus = TokenizedCorpus(np.arange(starts[-1]), starts, document_starts, digests)
+    generator = np.random.default_rng(int(draw.integers(0, 1000)))
+    return {"corpus": corpus, "max_tokens": MAX_TOKENS, "generator": generator}
+
+
+def _sentence_lengths(draw: Draw) -> list[int]:
+    lengths: list[int] = []
+    while sum(lengths) < TOKENS_PER_DOCUMENT - 6:
+        lengths.append(2 + int(draw.integers(0, 5)))
+    return [*lengths, TOKENS_PER_DOCUMENT - 1 - sum(lengths)]
+
+
+def statistics(pairs: Pairs) -> dict[str, float]:
+    """Return what must be right in the pairs of `documents`, rounded so far that chance has no influence."""
+    a_start, a_end, b_start, b_end, label = (np.asarray(column) for column in vars(pairs).values())
+    has_pair, is_next = label >= 0, label == 0
+    same = a_start // TOKENS_PER_DOCUMENT == b_start // TOKENS_PER_DOCUMENT
+    length = (a_end - a_start) + (b_end - b_start)
+    shares = {
+        "share of pairs that are not next": (label == 1)[has_pair],
+        "share of next pairs from one document": same[is_next],
+        "share of other pairs from one document": same[label == 1],
+        "share of next pairs in order": (a_start <= b_start)[is_next],
+        "share of examples that are too long": length > MAX_TOKENS,
+        "share of pairs with one token in B": (b_end - b_start == 1)[has_pair],
+    }
+    return {name: round(4 * float(np.mean(values)) if len(values) else -1.0) / 4 for name, values in shares.items()}
+
+
+DATA_EXERCISES = [
+    Exercise(
+        "split_word",
+        split_word,
+        (
+            Case("several pieces", word_of_pieces),
+            Case("a word of the vocabulary", whole_word),
+            Case("an unknown ending", unknown_ending),
+            Case("an unknown letter inside", unknown_middle),
+            Case("no way back", dead_end, Role.EDGE),
+            Case("no beginning", beginning_inside_only, Role.EDGE),
+            Case("a long word", long_word, Role.LIMIT),
+        ),
+        questions=("Which prefix of the rest of the word is tried first?", "What is written before a piece inside a word?"),
+        read=numbers_of_pieces,
+    ),
+    Exercise(
+        "mask_tokens",
+        mask_tokens,
+        (
+            Case("texts", tokens_to_mask),
+            Case("a limit", limited_masking, Role.EDGE),
+            Case("special tokens only", nothing_to_mask, Role.EDGE),
+        ),
+        questions=("Which label has a token that is not selected?", "Which of the three random numbers decides what?"),
+    ),
+    Exercise(
+        "draw_pairs",
+        draw_pairs,
+        (Case("documents", documents, gradients=False),),
+        questions=("Where does segment B come from if its label is NOT_NEXT?",),
+        read=statistics,
+    ),
+]

@@ -1,0 +1,167 @@
+"""Exercises about choosing the next token, and about decoders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from minibert.classroom.draws import Draw
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercises.objectives import equal
+from minibert.classroom.references import greedy_decoding
+from minibert.equations import IGNORE_INDEX, length_penalty, top_k_filter, top_p_filter
+from minibert.model.transformer import shift_right
+
+PADDING, END = 0, 1
+
+
+def output_length(draw: Draw, shortest: int) -> Arguments:
+    return {"length": shortest + draw.size(1), "alpha": draw.choice([0.6, 1.0, 1.5])}
+
+
+def logits_without_ties(draw: Draw, least: int = 4) -> Tensor:
+    """Logits of a batch in random order, all different."""
+    batch, vocabulary = draw.size(3), draw.size(least + 2, least=least)
+    order = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)])
+    return torch.linspace(-2, 2, vocabulary)[order]
+
+
+def most_likely_tokens(draw: Draw) -> Arguments:
+    return {"logits": logits_without_ties(draw), "k": 1 + int(draw.integers(1, 3))}
+
+
+def one_token(draw: Draw) -> Arguments:
+    return {"logits": logits_without_ties(draw), "k": 1}
+
+
+def equal_logits(draw: Draw) -> Arguments:
+    """The second and the third token are equally likely."""
+    logits = logits_without_ties(draw)
+    values = logits.sort(dim=-1, descending=True).values
+    return {"logits": torch.where(logits == values[:, 2:3], values[:, 1:2], logits), "k": 2}
+
+
+def more_than_all_tokens(draw: Draw) -> Arguments:
+    logits = logits_without_ties(draw)
+    return {"logits": logits, "k": logits.shape[-1] + 3}
+
+
+def nucleus(draw: Draw, size: int) -> Arguments:
+    """A probability between the sums of `size - 1` and of `size` tokens."""
+    logits = 1.5 * logits_without_ties(draw, least=4)
+    sums = logits[0].sort(descending=True).values.softmax(dim=0).cumsum(dim=0)
+    before = sums[size - 2].item() if size > 1 else 0.0
+    return {"logits": logits, "p": before + 0.6 * (sums[size - 1].item() - before)}
+
+
+def whole_probability(draw: Draw) -> Arguments:
+    return {"logits": logits_without_ties(draw), "p": 1.0}
+
+
+@dataclass
+class ScriptedModel:
+    """A model whose logits depend on all tokens of a text, and that ends a text after as many tokens as its first one says."""
+
+    table: Tensor
+    """Logits for each sum of the tokens, of shape (sums, vocabulary)."""
+    prompt_length: int
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        logits = self.table[tokens.sum(dim=1) % len(self.table)]
+        ends = tokens[:, 0] == tokens.shape[1] - self.prompt_length + 1
+        return torch.where(torch.arange(logits.shape[1]) == END, torch.where(ends, 9.0, -9.0)[:, None], logits)
+
+
+def texts_to_continue(draw: Draw, lengths: Sequence[int]) -> Arguments:
+    """One text for each length. A text longer than 6 new tokens is not finished."""
+    prompt = torch.cat([torch.tensor(lengths)[:, None], draw.integers(2, 9, len(lengths), draw.size(2))], dim=1)
+    sums, vocabulary = 17, 6 + draw.size(3)
+    table = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(sums)]).float()
+    table[:, PADDING] = -5.0
+    model = ScriptedModel(table, prompt.shape[1])
+    return {"next_logits": model, "prompt": prompt, "eos_token_id": END, "max_new_tokens": 6, "pad_token_id": PADDING}
+
+
+def without_padding(tokens: Any) -> Tensor:
+    """Return generated tokens without padding at the end, so that a loop may end when all texts have ended, or go on."""
+    if not isinstance(tokens, Tensor):
+        tokens = pad_sequence([torch.as_tensor(row) for row in tokens], batch_first=True, padding_value=PADDING)
+    used = (tokens != PADDING).any(dim=0).nonzero()
+    return tokens[:, : int(used.max()) + 1 if len(used) else 0]
+
+
+def targets(draw: Draw) -> Arguments:
+    """Labels of two texts or more. The first is shorter than the others."""
+    batch, tokens = draw.size(2, least=2), draw.size(4, least=3)
+    labels = draw.integers(3, 20, batch, tokens)
+    labels[0, -2:] = IGNORE_INDEX
+    return {"labels": labels, "start": 2, "padding": 0}
+
+
+def one_row(arguments: Arguments) -> Arguments:
+    """Keep the first text of a batch only."""
+    return {**arguments, "logits": arguments["logits"][:1]}
+
+
+def first_rows_equal(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
+    return other.shape[1:] == one.shape[1:] and equal(one[:1], other, arguments)
+
+
+ROWS = Invariant("rows of a batch are independent", one_row, first_rows_equal)
+
+GENERATION_EXERCISES = [
+    Exercise(
+        "length_penalty",
+        length_penalty,
+        (
+            Case("a short output", partial(output_length, shortest=1)),
+            Case("a long output", partial(output_length, shortest=20)),
+        ),
+        questions=("Which penalty has an output of one token?",),
+    ),
+    Exercise(
+        "top_k_filter",
+        top_k_filter,
+        (
+            Case("some tokens", most_likely_tokens, gradients=False),
+            Case("one token", one_token, Role.EDGE, gradients=False),
+            Case("equal logits", equal_logits, Role.LIMIT, gradients=False),
+            Case("more than all tokens", more_than_all_tokens, Role.LIMIT, gradients=False),
+        ),
+        questions=("Which logit is the smallest one that is kept?",),
+        invariants=(ROWS,),
+    ),
+    Exercise(
+        "top_p_filter",
+        top_p_filter,
+        (
+            Case("three tokens", partial(nucleus, size=3), gradients=False),
+            Case("two tokens", partial(nucleus, size=2), gradients=False),
+            Case("one token", partial(nucleus, size=1), Role.EDGE, gradients=False),
+            Case("all tokens", whole_probability, Role.LIMIT, gradients=False),
+        ),
+        questions=("Is the token that reaches the probability p kept?", "In which order are the sums, and in which the result?"),
+        invariants=(ROWS,),
+    ),
+    Exercise(
+        "shift_right",
+        shift_right,
+        (Case("targets", targets),),
+        questions=("Which token does a decoder get at the position of its first target?",),
+    ),
+    Exercise(
+        "greedy_decoding",
+        greedy_decoding,
+        (
+            Case("texts of different lengths", partial(texts_to_continue, lengths=(3, 9, 2)), gradients=False),
+            Case("all texts end", partial(texts_to_continue, lengths=(4, 2)), gradients=False),
+            Case("a text that ends at once", partial(texts_to_continue, lengths=(1, 9)), Role.EDGE, gradients=False),
+        ),
+        questions=("What follows the end token of a text while other texts go on?", "Which tokens does the model get?"),
+        read=without_padding,
+    ),
+]

@@ -1,0 +1,181 @@
+"""Exercises about losses, perplexity, and the unigram baseline."""
+
+import torch
+from torch import Tensor
+
+from minibert.classroom.draws import Draw
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.equations import (
+    IGNORE_INDEX,
+    binary_cross_entropy,
+    cross_entropy,
+    label_smoothing_loss,
+    masked_lm_loss,
+    next_sentence_loss,
+    perplexity,
+    unigram_entropy,
+)
+
+
+def predictions(draw: Draw, classes: int | None = None, spread: float = 2.0) -> Arguments:
+    """Logits and labels of a batch of texts. Class 0 is a label, and at least one position has none."""
+    batch, tokens, classes = draw.size(2), draw.size(4, least=2), classes or draw.size(5, least=2)
+    labels = draw.integers(0, classes, batch, tokens)
+    labels[draw.integers(0, 3, batch, tokens) == 0] = IGNORE_INDEX
+    labels[0, :2] = torch.tensor([0, IGNORE_INDEX])
+    return {"logits": spread * draw.numbers(batch, tokens, classes), "labels": labels}
+
+
+def large_predictions(draw: Draw) -> Arguments:
+    return predictions(draw, spread=200.0)
+
+
+def predictions_without_labels(draw: Draw) -> Arguments:
+    inputs = predictions(draw)
+    return {**inputs, "labels": torch.full_like(inputs["labels"], IGNORE_INDEX)}
+
+
+def pair_predictions(draw: Draw) -> Arguments:
+    """Logits and labels of sentence pairs: both labels, and an example without a pair."""
+    count = draw.size(5, least=3)
+    labels = torch.cat([torch.tensor([0, 1, IGNORE_INDEX]), draw.integers(0, 2, count - 3)])
+    return {"logits": 2 * draw.numbers(count, 2), "labels": labels}
+
+
+def large_pair_predictions(draw: Draw) -> Arguments:
+    inputs = pair_predictions(draw)
+    return {**inputs, "logits": 100 * inputs["logits"]}
+
+
+def no_pairs(draw: Draw) -> Arguments:
+    inputs = pair_predictions(draw)
+    return {**inputs, "labels": torch.full_like(inputs["labels"], IGNORE_INDEX)}
+
+
+def smoothed_predictions(draw: Draw) -> Arguments:
+    return {**predictions(draw), "label_smoothing": draw.choice([0.3, 0.2, 0.15])}
+
+
+def large_smoothed_predictions(draw: Draw) -> Arguments:
+    return {**large_predictions(draw), "label_smoothing": 0.2}
+
+
+def smoothed_predictions_without_labels(draw: Draw) -> Arguments:
+    return {**predictions_without_labels(draw), "label_smoothing": 0.2}
+
+
+def answers(draw: Draw, spread: float = 2.0) -> Arguments:
+    """Logits of yes-or-no questions. Some targets are probabilities."""
+    shape = draw.size(3), draw.size(4, least=3)
+    targets = draw.integers(0, 2, *shape).float()
+    targets[0, :3] = torch.tensor([1.0, 0.0, 0.25])
+    return {"logits": spread * draw.numbers(*shape), "targets": targets}
+
+
+def large_answers(draw: Draw) -> Arguments:
+    return answers(draw, spread=200.0)
+
+
+def mean_losses(draw: Draw) -> Arguments:
+    return {"mean_loss": draw.numbers(draw.size(4)).abs() + 0.5}
+
+
+def training_and_validation_text(draw: Draw) -> Arguments:
+    """Two texts. The last token of the vocabulary is missing in the training text, and one is in neither."""
+    vocab_size = draw.size(8, least=3)
+    train_ids = draw.integers(0, vocab_size - 2, draw.size(20))
+    validation_ids = torch.cat([draw.integers(0, vocab_size - 2, draw.size(7)), torch.tensor([vocab_size - 1])])
+    return {"train_ids": train_ids, "validation_ids": validation_ids, "vocab_size": vocab_size}
+
+
+def no_training_text(draw: Draw) -> Arguments:
+    inputs = training_and_validation_text(draw)
+    return {**inputs, "train_ids": inputs["train_ids"][:0]}
+
+
+def change_ignored_logits(arguments: Arguments) -> Arguments:
+    """Change the logits at positions without a label."""
+    ignored = (arguments["labels"] == IGNORE_INDEX)[..., None]
+    return {**arguments, "logits": arguments["logits"] + ignored * torch.arange(arguments["logits"].shape[-1])}
+
+
+def shift_logits(arguments: Arguments) -> Arguments:
+    return {**arguments, "logits": arguments["logits"] + 3.0}
+
+
+def equal(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+IGNORED = Invariant("positions without a label have no influence", change_ignored_logits, equal)
+SHIFTED = Invariant("adding a number to all logits changes nothing", shift_logits, equal)
+
+OBJECTIVE_EXERCISES = [
+    Exercise(
+        "cross_entropy",
+        cross_entropy,
+        (Case("predictions", predictions), Case("large logits", large_predictions, Role.LIMIT)),
+        questions=(
+            "How is the logarithm of a softmax written without the softmax?",
+            "What is the loss at a position whose label is IGNORE_INDEX?",
+        ),
+        invariants=(IGNORED, SHIFTED),
+    ),
+    Exercise(
+        "masked_lm_loss",
+        masked_lm_loss,
+        (
+            Case("predictions", predictions),
+            Case("large logits", large_predictions, Role.LIMIT),
+            Case("no masked position", predictions_without_labels, Role.LIMIT, gradients=False),
+        ),
+        questions=("By which number is the sum of the losses divided?",),
+        invariants=(IGNORED,),
+        needs=("cross_entropy",),
+    ),
+    Exercise(
+        "next_sentence_loss",
+        next_sentence_loss,
+        (
+            Case("pairs", pair_predictions),
+            Case("large logits", large_pair_predictions, Role.LIMIT),
+            Case("no pairs", no_pairs, Role.LIMIT, gradients=False),
+        ),
+        questions=('Which of the two logits is that of "is next"?',),
+        invariants=(IGNORED,),
+        needs=("cross_entropy",),
+    ),
+    Exercise(
+        "label_smoothing_loss",
+        label_smoothing_loss,
+        (
+            Case("predictions", smoothed_predictions),
+            Case("large logits", large_smoothed_predictions, Role.LIMIT),
+            Case("no labels", smoothed_predictions_without_labels, Role.LIMIT, gradients=False),
+        ),
+        questions=("Which target probability has the label, and which has each other class?",),
+        invariants=(IGNORED,),
+        needs=("cross_entropy",),
+    ),
+    Exercise(
+        "binary_cross_entropy",
+        binary_cross_entropy,
+        (Case("answers", answers), Case("large logits", large_answers, Role.LIMIT)),
+        questions=("Which of the two terms remains if the target is 1, and which if it is 0?",),
+    ),
+    Exercise(
+        "perplexity",
+        perplexity,
+        (Case("losses", mean_losses),),
+        questions=("Which perplexity has a model that chooses among 8 words at random? Its loss is ln 8.",),
+    ),
+    Exercise(
+        "unigram_entropy",
+        unigram_entropy,
+        (
+            Case("two texts", training_and_validation_text),
+            Case("no training text", no_training_text, Role.EDGE),
+        ),
+        questions=("Which text gives the frequencies, and over which text is the mean?",),
+    ),
+]

@@ -1,0 +1,93 @@
+"""Functions that are exercises, and that minibert has in a longer form only: the steps of training, and greedy decoding.
+
+A test shows that they equal `training.loop.train` and `model.generation.greedy_search`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from minibert.equations import masked_lm_loss
+
+Batch = Mapping[str, Tensor]
+"""`input_ids`, `attention_mask` and `labels` of shape (batch, tokens)."""
+
+
+@dataclass
+class Schedule:
+    """A learning rate for each step. As with PyTorch's schedules, `step` sets that of the next one."""
+
+    optimizer: Optimizer
+    learning_rates: Sequence[float]
+    number: int = 0
+
+    def step(self) -> None:
+        """Set the learning rate of the next step."""
+        self.number += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rates[self.number]
+
+
+def training_steps(
+    model: nn.Module, batches: Sequence[Batch], optimizer: Optimizer, schedule: Schedule, max_grad_norm: float = 1.0
+) -> list[float]:
+    r"""Run one training step of masked language modeling for each batch.
+
+    Source: Devlin et al. 2019, section A.2.
+    Tests: tests/classroom/test_references.py::TestTrainingSteps
+
+    Args:
+        model: a `BertForMaskedLM` in evaluation mode. `model(input_ids, attention_mask).logits` are its predictions.
+        batches: `input_ids`, `attention_mask` and `labels` of each step.
+        optimizer: `optimizer.step()` updates the parameters, `optimizer.zero_grad()` forgets the gradients.
+        schedule: `schedule.step()` sets the learning rate of the next step.
+        max_grad_norm: maximum joint norm of all gradients, for clipping.
+
+    Returns: the loss of each batch, before its update.
+    """
+    model.train()
+    losses = []
+    for batch in batches:
+        logits = model(batch["input_ids"], batch["attention_mask"]).logits
+        loss = masked_lm_loss(logits, batch["labels"])
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+@torch.no_grad()
+def greedy_decoding(
+    next_logits: Callable[[Int[Tensor, "batch tokens"]], Float[Tensor, "batch vocabulary"]],
+    prompt: Int[Tensor, "batch prompt"],
+    eos_token_id: int,
+    max_new_tokens: int,
+    pad_token_id: int = 0,
+) -> Int[Tensor, "batch new"]:
+    r"""Append the most likely token to every text, until all have the end token or `max_new_tokens` new tokens.
+
+    Source: Sutskever et al. 2014, section 3.2, with one hypothesis.
+    Tests: tests/classroom/test_references.py::TestGreedyDecoding
+
+    Args:
+        next_logits: the model: from all tokens so far to the logits of the next one.
+        eos_token_id: the end token. It is the last token of a finished text, and padding follows it.
+
+    Returns: the new tokens, without the prompt.
+    """
+    tokens = prompt
+    finished = torch.zeros(len(prompt), dtype=torch.bool)
+    for _ in range(max_new_tokens):
+        chosen = next_logits(tokens).argmax(dim=-1).masked_fill(finished, pad_token_id)
+        tokens = torch.cat([tokens, chosen[:, None]], dim=1)
+        finished = finished | (chosen == eos_token_id)
+        if finished.all():
+            break
+    return tokens[:, prompt.shape[1] :]
