@@ -54,7 +54,7 @@ def training_steps(
     for batch in batches:
         logits = model(batch["input_ids"], batch["attention_mask"]).logits
         loss = masked_lm_loss(logits, batch["labels"])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
         optimizer.step()
         schedule.step()

@@ -3,7 +3,6 @@
 import string
 import zlib
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +17,10 @@ from minibert.text.wordpiece_encoding import MAX_WORD_CHARACTERS, split_word
 
 MASK, SPECIAL_IDS = 4, 5
 """The id of [MASK], and the number of special tokens, whose ids come first."""
-TOKENS_PER_DOCUMENT = 60
+SENTENCE, SENTENCES = 5, 200
+"""Number of tokens of each sentence, and number of sentences of each document."""
+DOCUMENT = SENTENCE * SENTENCES + 1
+"""Number of tokens of each document, with the separator at its end."""
 MAX_TOKENS = 16
 
 
@@ -82,9 +84,10 @@ def tokens_to_mask(draw: Draw) -> Arguments:
     ids = draw.integers(SPECIAL_IDS, 40, rows, columns).numpy()
     maskable = draw.integers(0, 6, rows, columns).numpy() > 0
     numbers = draw.integers(0, 1000, rows, columns, NUMBERS_PER_TOKEN).numpy() / 1000 + 0.0005
-    # The first tokens are selected and get every kind of replacement; then come a token that is not selected, and a special one.
-    numbers[0, :6] = [[0.01, 0.79, 0.3], [0.02, 0.805, 0.7], [0.38, 0.89, 0.2], [0.03, 0.905, 0.6], [0.41, 0.1, 0.1], [0, 0, 0]]
-    maskable[0, :6] = [True, True, True, True, True, False]
+    # Tokens that are selected and get every kind of replacement, a token that is not selected, and a special one.
+    numbers[0, :6, 0] = np.array([0.01, 0.02, 0.38, 0.03, 0.41, 0.0])
+    numbers[0, :6, 1] = np.array([0.79, 0.805, 0.89, 0.905, 0.1, 0.0])
+    maskable[0, :6] = np.arange(6) < 5
     ids[~maskable] = draw.integers(0, MASK, int((~maskable).sum())).numpy()
     return {
         "input_ids": ids,
@@ -108,39 +111,39 @@ def limited_masking(draw: Draw) -> Arguments:
 
 
 def documents(draw: Draw) -> Arguments:
-    """Many documents of equal length, whose sentences have different lengths."""
-    lengths = [_sentence_lengths(draw) for _ in range(150)]
-    sentences = [length for document in lengths for length in (*document, 1)]
-    starts = np.concatenate([[0], np.cumsum(sentences)])
-    document_starts = np.concatenate([[0], np.cumsum([len(document) + 1 for document in lengths])])
-    digests = np.arange(len(lengths), dtype=np.uint64)
-    corpus = TokenizedCorpus(np.arange(starts[-1]), starts, document_starts, digests)
-    generator = np.random.default_rng(int(draw.integers(0, 1000)))
-    return {"corpus": corpus, "max_tokens": MAX_TOKENS, "generator": generator}
-
-
-def _sentence_lengths(draw: Draw) -> list[int]:
-    lengths: list[int] = []
-    while sum(lengths) < TOKENS_PER_DOCUMENT - 6:
-        lengths.append(2 + int(draw.integers(0, 5)))
-    return [*lengths, TOKENS_PER_DOCUMENT - 1 - sum(lengths)]
+    """Documents of equal length, whose sentences have `SENTENCE` tokens. A chunk of four sentences is too long."""
+    count = draw.size(5, least=2)
+    starts = np.concatenate([DOCUMENT * number + np.arange(0, DOCUMENT, SENTENCE) for number in range(count)])
+    document_starts = (SENTENCES + 1) * np.arange(count + 1)
+    corpus = TokenizedCorpus(
+        np.arange(count * DOCUMENT), np.append(starts, count * DOCUMENT), document_starts, np.arange(count, dtype=np.uint64)
+    )
+    return {"corpus": corpus, "max_tokens": MAX_TOKENS, "generator": np.random.default_rng(int(draw.integers(0, 1000)))}
 
 
 def statistics(pairs: Pairs) -> dict[str, float]:
-    """Return what must be right in the pairs of `documents`, rounded so far that chance has no influence."""
+    """Return what must be right in the pairs of `documents`. Shares are rounded so far that chance has no influence."""
     a_start, a_end, b_start, b_end, label = (np.asarray(column) for column in vars(pairs).values())
-    has_pair, is_next = label >= 0, label == 0
-    same = a_start // TOKENS_PER_DOCUMENT == b_start // TOKENS_PER_DOCUMENT
-    length = (a_end - a_start) + (b_end - b_start)
-    shares = {
-        "share of pairs that are not next": (label == 1)[has_pair],
-        "share of next pairs from one document": same[is_next],
-        "share of other pairs from one document": same[label == 1],
-        "share of next pairs in order": (a_start <= b_start)[is_next],
-        "share of examples that are too long": length > MAX_TOKENS,
-        "share of pairs with one token in B": (b_end - b_start == 1)[has_pair],
+    has_pair, is_next, is_other = label >= 0, label == 0, label == 1
+    same = a_start // DOCUMENT == b_start // DOCUMENT
+    used = np.unique(np.concatenate([np.arange(*ends) for ends in zip(a_start, a_end, strict=True)]))
+    follows = (a_start <= b_start) & (b_start - a_end < SENTENCE)
+    statements = {
+        "A pair of label 0 is from two documents": (~same)[is_next],
+        "A pair of label 1 is from one document": same[is_other],
+        "B does not follow A in a pair of label 0": (~follows)[is_next],
+        "An example is too long": (a_end - a_start) + (b_end - b_start) > MAX_TOKENS,
+        "A begins inside a sentence": a_start % DOCUMENT % SENTENCE > 0,
+        "A ends inside a sentence": a_end % DOCUMENT % SENTENCE > 0,
+        "B begins inside a sentence": (b_start % DOCUMENT % SENTENCE > 0)[has_pair],
+        "B ends inside a sentence": (b_end % DOCUMENT % SENTENCE > 0)[has_pair],
+        "B has one token": (b_end - b_start == 1)[has_pair],
     }
-    return {name: round(4 * float(np.mean(values)) if len(values) else -1.0) / 4 for name, values in shares.items()}
+    shares = {
+        "share of label 1": round(4 * float(np.mean(is_other[has_pair]))) / 4,
+        "A has about half of all tokens": float(len(used) / (a_start.max() + 1) > 0.475),
+    }
+    return {**{name: float(found.any()) for name, found in statements.items()}, **shares}
 
 
 DATA_EXERCISES = [

@@ -86,10 +86,10 @@ def texts_to_continue(draw: Draw, lengths: Sequence[int]) -> Arguments:
     return {"next_logits": model, "prompt": prompt, "eos_token_id": END, "max_new_tokens": 6, "pad_token_id": PADDING}
 
 
-def without_padding(tokens: Any) -> Tensor:
+def without_padding(result: Any) -> Tensor:
     """Return generated tokens without padding at the end, so that a loop may end when all texts have ended, or go on."""
-    if not isinstance(tokens, Tensor):
-        tokens = pad_sequence([torch.as_tensor(row) for row in tokens], batch_first=True, padding_value=PADDING)
+    rows = [torch.as_tensor(row) for row in result]
+    tokens: Tensor = pad_sequence(rows, batch_first=True, padding_value=PADDING)
     used = (tokens != PADDING).any(dim=0).nonzero()
     return tokens[:, : int(used.max()) + 1 if len(used) else 0]
 
@@ -144,7 +144,10 @@ GENERATION_EXERCISES = [
             Case("one token", partial(nucleus, size=1), Role.EDGE, gradients=False),
             Case("all tokens", whole_probability, Role.LIMIT, gradients=False),
         ),
-        questions=("Is the token that reaches the probability p kept?", "In which order are the sums, and in which the result?"),
+        questions=(
+            "Is the token that reaches the probability p kept?",
+            "In which order are the sums, and in which the result?",
+        ),
         invariants=(ROWS,),
     ),
     Exercise(

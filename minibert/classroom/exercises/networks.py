@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from minibert.model.embeddings import BertEmbeddings
 from minibert.model.heads import MaskedLMHead
 from minibert.model.layers import DecoderLayer, EncoderLayer
 
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
 
 class FixedDropout(nn.Module):
     """A dropout that drops every third number, the same in every call."""
@@ -27,12 +30,21 @@ class FixedDropout(nn.Module):
         return 1.5 * keep * x if self.training else x
 
 
-def randomized(module: nn.Module, draw: Draw) -> nn.Module:
+def randomized(module: ModuleT, draw: Draw) -> ModuleT:
     """Give all parameters numbers that differ: also gains, which begin as ones, and biases, which begin as zeros."""
     with torch.no_grad():
         for parameter in module.parameters():
             width = parameter.shape[-1] if parameter.ndim > 1 else 4
             parameter.copy_(1.5 * draw.numbers(*parameter.shape) / math.sqrt(width))
+    return module
+
+
+def with_fixed_dropout(module: ModuleT) -> ModuleT:
+    """Replace every dropout inside a module."""
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(parent, name, FixedDropout())
     return module
 
 
@@ -79,8 +91,7 @@ def cross_attention_of_other_lengths(draw: Draw) -> Arguments:
 def encoder_layer(draw: Draw, layer_type: type[EncoderLayer] = EncoderLayer) -> Arguments:
     """A layer in evaluation mode, and a batch with padding."""
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(4, least=2)
-    layer = layer_type(config, "explicit")
-    layer.dropout = FixedDropout()
+    layer = with_fixed_dropout(layer_type(config, "explicit"))
     hidden = draw.numbers(batch, tokens, config.hidden_size)
     return {"self": randomized(layer, draw).eval(), "hidden": hidden, "keep": padding_mask(draw, batch, tokens)}
 
@@ -110,8 +121,7 @@ def decoder_layer_in_training(draw: Draw) -> Arguments:
 def embeddings(draw: Draw) -> Arguments:
     """Two segments in every text. No id is that of the padding."""
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(4, least=2)
-    module = BertEmbeddings(config)
-    module.dropout = FixedDropout()
+    module = with_fixed_dropout(BertEmbeddings(config))
     segments = (torch.arange(tokens) >= tokens // 2).long().expand(batch, tokens)
     return {
         "self": randomized(module, draw).eval(),
@@ -143,8 +153,7 @@ def masked_lm_head(draw: Draw) -> Arguments:
 def training(draw: Draw, max_grad_norm: float) -> Arguments:
     """Three batches with padding and few masked positions. The dropout is the same in every call."""
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(4, least=3)
-    model = randomized(BertForMaskedLM(config, "explicit"), draw).eval()
-    model.bert.embeddings.dropout = FixedDropout()
+    model = with_fixed_dropout(randomized(BertForMaskedLM(config, "explicit"), draw)).eval()
     batches = []
     for _ in range(3):
         labels = draw.integers(0, config.vocab_size, batch, tokens)
@@ -171,6 +180,22 @@ def long_gradients(draw: Draw) -> Arguments:
 
 def short_gradients(draw: Draw) -> Arguments:
     return training(draw, 1000.0)
+
+
+def no_masked_position(draw: Draw) -> Arguments:
+    """The second batch has no masked position."""
+    inputs = training(draw, 0.5)
+    labels = inputs["batches"][1]["labels"]
+    labels.fill_(IGNORE_INDEX)
+    return inputs
+
+
+def large_logits(draw: Draw) -> Arguments:
+    """The biases of the vocabulary are so large that the exponential of a logit overflows."""
+    inputs = training(draw, 0.5)
+    with torch.no_grad():
+        inputs["model"].mlm.bias[::2] = 200.0
+    return inputs
 
 
 def permute_heads(arguments: Arguments) -> Arguments:
@@ -247,6 +272,8 @@ NETWORK_EXERCISES = [
         (
             Case("long gradients", long_gradients, gradients=False),
             Case("short gradients", short_gradients, gradients=False),
+            Case("no masked position", no_masked_position, Role.LIMIT, gradients=False),
+            Case("large logits", large_logits, Role.LIMIT, gradients=False),
         ),
         questions=("What happens to the gradients of a step after it?", "Which call comes between `backward` and `step`?"),
         changes=frozenset({"model", "optimizer", "schedule"}),

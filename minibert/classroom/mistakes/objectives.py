@@ -50,7 +50,7 @@ OBJECTIVE_MISTAKES = [
     Mistake(
         "cross-entropy in bits",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "(logits.logsumexp(dim=-1) - label_logits) / 0.6931471805599453"),),
+        (("(logits.logsumexp(dim=-1) - label_logits)", "((logits.logsumexp(dim=-1) - label_logits) / 0.6931471805599453)"),),
         "The logarithm has base 2.",
         "All losses and gradients are 1.44 times as large, and baselines in nats cannot be compared with them.",
         "information theory",

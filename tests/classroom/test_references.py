@@ -1,0 +1,222 @@
+"""The short functions of the classroom equal the longer ones of minibert: training steps, and greedy decoding."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from minibert import BertConfig, BertForMaskedLM
+from minibert.classroom.draws import RandomDraw
+from minibert.classroom.exercises.generation import END, PADDING, ScriptedModel, texts_to_continue
+from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
+from minibert.classroom.references import Batch, Schedule, greedy_decoding, training_steps
+from minibert.equations import IGNORE_INDEX
+from minibert.model.generation import greedy_search
+from minibert.training.loop import train
+from minibert.training.objective import LossSum, count_targets
+from tests.strategies import normal, seeds
+
+CONFIG = BertConfig(
+    vocab_size=9,
+    hidden_size=4,
+    num_attention_heads=2,
+    num_hidden_layers=1,
+    intermediate_size=6,
+    max_position_embeddings=8,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+RATES = (0.2, 0.1, 0.3, 0.05, 0.2)
+
+
+def new_model(seed: int) -> nn.Module:
+    """Create a model in evaluation mode, with a dropout that is the same in every call."""
+    torch.manual_seed(seed)
+    model = BertForMaskedLM(CONFIG, "explicit").double().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    return with_fixed_dropout(model)
+
+
+def new_batches(seed: int, count: int) -> list[dict[str, Tensor]]:
+    """Draw batches with padding and masked positions."""
+    generator = torch.Generator().manual_seed(seed)
+    batches = []
+    for _ in range(count):
+        ids, labels = torch.randint(0, 9, (2, 2, 4), generator=generator)
+        labels[torch.rand(2, 4, generator=generator) < 0.5] = IGNORE_INDEX
+        labels[0, 0], labels[1, 3] = 3, IGNORE_INDEX
+        keep = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+        batches.append({"input_ids": ids, "attention_mask": keep, "labels": labels})
+    return batches
+
+
+def run(model: nn.Module, batches: list[dict[str, Tensor]], max_grad_norm: float) -> tuple[list[float], nn.Module]:
+    """Train a copy of the model. Return the losses and the copy."""
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATES[0])
+    losses = training_steps(model, batches, optimizer, Schedule(optimizer, RATES), max_grad_norm)
+    return losses, model
+
+
+class Objective:
+    """The masked-LM loss of these batches, for the training loop of minibert."""
+
+    def target_counts(self, batch: Batch) -> dict[str, float]:
+        return {"mlm": count_targets(batch["labels"])}
+
+    def loss_sums(self, model: nn.Module, batch: Batch) -> dict[str, LossSum]:
+        output = model(batch["input_ids"], batch["attention_mask"], labels=batch["labels"])
+        return {"mlm": LossSum(output.loss * count_targets(batch["labels"]))}
+
+
+class TestTrainingSteps:
+    @settings(max_examples=5)
+    @given(seeds, st.sampled_from([0.1, 0.5, 100.0]))
+    def test_value(self, seed: int, max_grad_norm: float) -> None:
+        """The losses and the parameters are those of the training loop."""
+        model, batches = new_model(seed), new_batches(seed, 3)
+        losses, ours = run(model, batches, max_grad_norm)
+        optimizer = torch.optim.SGD(model.parameters(), lr=RATES[0])
+        schedule = Schedule(optimizer, RATES)
+        steps = train(model, [[batch] for batch in batches], Objective(), optimizer, schedule, max_grad_norm)
+        assert losses == pytest.approx([step.losses["mlm"] for step in steps])
+        for one, other in zip(ours.parameters(), model.parameters(), strict=True):
+            torch.testing.assert_close(one, other)
+
+    @settings(max_examples=5)
+    @given(seeds, st.sampled_from([0.1, 0.5]))
+    def test_first_step_has_the_length_of_the_clipped_gradient(self, seed: int, max_grad_norm: float) -> None:
+        """The parameters move by the learning rate times the gradient, which is not longer than the maximum."""
+        model, batches = new_model(seed), new_batches(seed, 1)
+        _, ours = run(model, batches, max_grad_norm)
+        reference = copy.deepcopy(model).train()
+        reference(batches[0]["input_ids"], batches[0]["attention_mask"], labels=batches[0]["labels"]).loss.backward()
+        norm = nn.utils.get_total_norm([p.grad for p in reference.parameters() if p.grad is not None])
+        factor = RATES[0] * (max_grad_norm / norm).clamp(max=1.0)
+        for before, after, right in zip(model.parameters(), ours.parameters(), reference.parameters(), strict=True):
+            expected = before if right.grad is None else before - factor * right.grad
+            torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-6)
+
+    @settings(max_examples=5)
+    @given(seeds, st.integers(1, 2))
+    def test_steps_can_be_split(self, seed: int, first: int) -> None:
+        """Three steps equal some steps, and then the others with the state of the model and the learning rate after them."""
+        model, batches = new_model(seed), new_batches(seed, 3)
+        losses, whole = run(model, batches, 0.5)
+        optimizer = torch.optim.SGD(model.parameters(), lr=RATES[0])
+        schedule = Schedule(optimizer, RATES)
+        parts = []
+        for some in (batches[:first], batches[first:]):
+            model.eval()
+            parts += training_steps(model, some, optimizer, schedule, 0.5)
+            optimizer.zero_grad()
+            optimizer.param_groups[0]["lr"] = RATES[len(parts)]
+            schedule.number = len(parts)
+        assert losses == pytest.approx(parts)
+        for one, other in zip(whole.parameters(), model.parameters(), strict=True):
+            torch.testing.assert_close(one, other)
+
+    @settings(max_examples=5)
+    @given(seeds)
+    def test_unmasked_positions_and_padding_have_no_influence(self, seed: int) -> None:
+        """The loss falls over many steps on one batch. What is padding has no influence on any parameter but its embedding."""
+        model, batches = new_model(seed), new_batches(seed, 2)
+        changed = copy.deepcopy(batches)
+        for batch in changed:
+            batch["input_ids"][1, 3] = (batch["input_ids"][1, 3] + 1) % 9
+        losses, _ = run(model, batches, 0.5)
+        assert losses == pytest.approx(run(model, changed, 0.5)[0])
+
+    @settings(max_examples=5)
+    @given(seeds)
+    def test_loss_is_that_of_the_masked_positions_in_training_mode(self, seed: int) -> None:
+        """The first loss is the mean over the labels, with dropout; and repeated steps on one batch make it smaller."""
+        model, batches = new_model(seed), new_batches(seed, 1)
+        losses, after = run(model, batches, 1.0)
+        assert after.training
+        batch = batches[0]
+        logits = copy.deepcopy(model).train()(batch["input_ids"], batch["attention_mask"]).logits
+        labeled = batch["labels"] != IGNORE_INDEX
+        expected = nn.functional.cross_entropy(logits[labeled], batch["labels"][labeled])
+        assert losses == pytest.approx([expected.item()])
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        many = training_steps(model, batches * 20, optimizer, Schedule(optimizer, [0.01] * 21), 1.0)
+        assert many[-1] < many[0]
+
+
+def decode(model: ScriptedModel, prompt: Tensor, max_new_tokens: int = 6) -> Tensor:
+    return greedy_decoding(model, prompt, END, max_new_tokens, PADDING)
+
+
+def drawn(seed: int, lengths: tuple[int, ...]) -> tuple[ScriptedModel, Tensor]:
+    inputs = texts_to_continue(RandomDraw(seed), lengths)
+    return inputs["next_logits"], inputs["prompt"]
+
+
+lengths_of_texts = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
+
+
+class TestGreedyDecoding:
+    @given(seeds, lengths_of_texts)
+    def test_value(self, seed: int, lengths: tuple[int, ...]) -> None:
+        """The tokens are those of greedy search, followed by padding."""
+        model, prompt = drawn(seed, lengths)
+        state = {"tokens": prompt[:, :0], "rows": torch.arange(len(prompt))}
+
+        def next_logits(tokens: Tensor, cache: object, rows: Tensor) -> Tensor:
+            kept = (state["rows"][:, None] == rows).any(dim=1)
+            state.update(tokens=torch.cat([state["tokens"][kept], tokens], dim=1), rows=rows)
+            return model(state["tokens"])
+
+        expected = [sequence.tokens for sequence in greedy_search(next_logits, prompt, END, 6)]
+        longest = max(map(len, expected))
+        padded = [tokens + [PADDING] * (longest - len(tokens)) for tokens in expected]
+        assert decode(model, prompt).tolist() == padded
+
+    @given(seeds, lengths_of_texts)
+    def test_texts_end_with_the_end_token(self, seed: int, lengths: tuple[int, ...]) -> None:
+        """Each text has as many tokens as planned, then the end token, then padding; and at most the maximum."""
+        model, prompt = drawn(seed, lengths)
+        tokens = decode(model, prompt)
+        assert tokens.shape == (len(lengths), min(6, max(lengths)))
+        for row, length in zip(tokens.tolist(), lengths, strict=True):
+            own = row[:length]
+            assert END not in own[:-1]
+            assert PADDING not in own
+            assert (own[-1] == END) == (length <= 6)
+            assert row[length:] == [PADDING] * len(row[length:])
+
+    @given(seeds, lengths_of_texts)
+    def test_texts_of_a_batch_are_independent(self, seed: int, lengths: tuple[int, ...]) -> None:
+        """Each text is continued as by itself."""
+        model, prompt = drawn(seed, lengths)
+        for row, tokens in enumerate(decode(model, prompt)):
+            (alone,) = decode(model, prompt[row : row + 1])
+            assert tokens[: len(alone)].tolist() == alone.tolist()
+
+    @given(seeds, lengths_of_texts)
+    def test_each_token_is_the_most_likely_after_all_tokens_before_it(self, seed: int, lengths: tuple[int, ...]) -> None:
+        model, prompt = drawn(seed, lengths)
+        tokens = torch.cat([prompt, decode(model, prompt)], dim=1)
+        for position in range(prompt.shape[1], tokens.shape[1]):
+            running = ~(tokens[:, prompt.shape[1] : position] == END).any(dim=1)
+            best = model(tokens[:, :position]).argmax(dim=-1)
+            assert torch.equal(tokens[running, position], best[running])
+
+    def test_prompt_is_not_changed(self) -> None:
+        model, prompt = drawn(0, (3, 9))
+        before = prompt.clone()
+        decode(model, prompt)
+        assert torch.equal(prompt, before)
+
+
+def test_numbers_of_the_fixed_dropout() -> None:
+    """Every third number is dropped, the others are 1.5 times as large; in evaluation mode nothing happens."""
+    x = normal(0, 2, 3)
+    dropout = FixedDropout()
+    torch.testing.assert_close(dropout(x), x * torch.tensor([1.5, 1.5, 0.0]))
+    assert dropout.eval()(x) is x
