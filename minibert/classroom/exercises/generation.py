@@ -73,7 +73,7 @@ class ScriptedModel:
     def __call__(self, tokens: Tensor) -> Tensor:
         logits = self.table[tokens.sum(dim=1) % len(self.table)]
         ends = tokens[:, 0] == tokens.shape[1] - self.prompt_length + 1
-        return torch.where(torch.arange(logits.shape[1]) == END, torch.where(ends, 9.0, -9.0)[:, None], logits)
+        return torch.where(torch.arange(logits.shape[1]) == END, torch.where(ends, 99.0, -99.0)[:, None], logits)
 
 
 def texts_to_continue(draw: Draw, lengths: Sequence[int]) -> Arguments:
