@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minibert.classroom.distance import changed_arguments, summarized
 from minibert.classroom.edits import edits_of
-from minibert.classroom.exercise import Exercise, Role
+from minibert.classroom.exercise import Arguments, Exercise, Role
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
 from minibert.classroom.mistakes.variants import called_functions
 from minibert.classroom.probes import expected, probes
@@ -63,9 +63,13 @@ class Variant:
     def _values(self, number: int) -> Outcome:
         if not self.mistakes:
             return expected(self.exercise)[number]
+        return self.called_with(probes(self.exercise)[number].arguments)
+
+    def called_with(self, arguments: Arguments) -> Outcome:
+        """Return the outputs for other arguments."""
         if self.function is None:
             return Outcome(error="ValueError: the mistakes cannot be combined")
-        arguments = copy.deepcopy(probes(self.exercise)[number].arguments)
+        arguments = copy.deepcopy(arguments)
         torch.manual_seed(0)
         try:
             result = self.function(**arguments)

@@ -20,6 +20,7 @@ from minibert.classroom.distance import NO_MATCH, gradient_distance, value_dista
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.probes import expected, probes
+from minibert.classroom.relations import find_relation
 from minibert.classroom.running import Outcome
 
 MATCH = 1e-5
@@ -50,7 +51,8 @@ def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
     The relation of the numbers to the expected ones is found only if no mistake is.
     """
     found = name_mistakes(exercise, outcomes)
-    return Explanation(found, "", limit_warnings(exercise, outcomes, found))
+    relation = "" if found else find_relation(exercise, outcomes)
+    return Explanation(found, relation, limit_warnings(exercise, outcomes, found))
 
 
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:

@@ -1,0 +1,102 @@
+"""A relation to the expected numbers is reported if it holds for every input."""
+
+import math
+
+import pytest
+import torch
+
+from minibert import equations
+from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.naming import explain
+from minibert.classroom.probes import fingerprint, probes
+from minibert.classroom.relations import find_relation
+from minibert.classroom.running import LocalRunner
+
+
+def relation(name: str, function) -> str:
+    exercise = EXERCISES[name]
+    return find_relation(exercise, fingerprint(probes(exercise), LocalRunner(exercise, function)))
+
+
+def changed_attention(change):
+    return lambda query, key, value, keep=None: change(
+        equations.scaled_dot_product_attention(query, key, value, keep), query, value
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x, query, value: 2 * x, "Your numbers are 2 times the expected ones."),
+        (lambda x, query, value: x / math.sqrt(2), "Your numbers are 1/√2 times the expected ones."),
+        (lambda x, query, value: -x, "Your numbers have the opposite sign."),
+        (lambda x, query, value: 0.37 * x, "Your numbers are 0.37 times the expected ones."),
+        (lambda x, query, value: x * query.shape[-1] ** 0.5, "Your numbers are √width times the expected ones."),
+        (lambda x, query, value: x / value.shape[-2], "Your numbers are 1/keys times the expected ones."),
+        (lambda x, query, value: x + 1, "Your numbers are the expected ones plus 1."),
+        (lambda x, query, value: 1 - x, "Your numbers are 1 minus the expected ones."),
+        (lambda x, query, value: 1 / x, "Your numbers are 1 divided by the expected ones."),
+        (lambda x, query, value: x.exp(), "Your numbers are the exponentials of the expected ones."),
+        (
+            lambda x, query, value: x.mT,
+            'Your result is transposed: the axis "queries" and the axis "value_width" are exchanged.',
+        ),
+        (lambda x, query, value: x.permute(2, 0, 1, 3), "The axes of your result are in another order"),
+        (lambda x, query, value: x.flip(-2), 'The order along the axis "queries" is reversed.'),
+        (lambda x, query, value: x.roll(1, -1), 'Your numbers are one place too late along the axis "value_width".'),
+        (lambda x, query, value: x.roll(-1, -2), 'Your numbers are one place too early along the axis "queries".'),
+        (
+            lambda x, query, value: x.softmax(-1),
+            'Your numbers are the softmax of the expected ones along the axis "value_width".',
+        ),
+        (
+            lambda x, query, value: x.cumsum(-2),
+            'Your numbers are the cumulative sums of the expected ones along the axis "queries".',
+        ),
+        (lambda x, query, value: x.sort(-1).values, 'Your numbers are the expected ones, sorted along the axis "value_width".'),
+        (
+            lambda x, query, value: x[..., :1, :].expand_as(x),
+            "Your result has the expected numbers of the first place everywhere",
+        ),
+        (lambda x, query, value: x.sum(-2), 'Your result is the sum of the expected one along the axis "queries".'),
+        (lambda x, query, value: x.flatten(-2), "Your numbers are right and in the right order, but the shape is another one."),
+        (lambda x, query, value: x.half().float(), "Your numbers have only the precision of float16."),
+        (lambda x, query, value: x.bfloat16(), "Your numbers have only the precision of bfloat16."),
+    ],
+)
+def test_relations_are_described(change, sentence) -> None:
+    assert relation("scaled_dot_product_attention", changed_attention(change)).startswith(sentence)
+
+
+def test_the_order_of_rows() -> None:
+    def permuted(hidden, gain, bias):
+        right = equations.layer_norm(hidden, gain, bias)
+        return right[:, torch.tensor([1, 0, *range(2, right.shape[1])])]
+
+    assert "the right parts in another order along axis 1" in relation("layer_norm", permuted)
+
+
+def test_an_argument_that_is_not_used() -> None:
+    ones = relation("layer_norm", lambda hidden, gain, bias: equations.layer_norm(hidden, torch.ones_like(gain), bias))
+    assert ones == "Your numbers are the expected ones for gain = 1: gain is not used."
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_reference_has_no_relation_to_itself(name) -> None:
+    assert relation(name, EXERCISES[name].reference) == ""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda query, key, value, keep=None: torch.zeros(*query.shape[:-1], value.shape[-1]),
+        lambda query, key, value, keep=None: query.sum(-1, keepdim=True) * value[..., :1, :],
+        lambda query, key, value, keep=None: (
+            equations.scaled_dot_product_attention(query, key, value, keep) * (1.0 if keep is None else 2.0)
+        ),
+    ],
+)
+def test_what_does_not_hold_for_all_inputs_is_no_relation(function) -> None:
+    exercise = EXERCISES["scaled_dot_product_attention"]
+    explanation = explain(exercise, fingerprint(probes(exercise), LocalRunner(exercise, function)))
+    assert (explanation.mistakes, explanation.relation) == ((), "")
