@@ -1,5 +1,6 @@
 """Test configuration: shape annotations are checked in all tests and doctests, without a network, with a temporary cache."""
 
+import gc
 import math
 import os
 import tempfile
@@ -13,6 +14,7 @@ from hypothesis import settings
 
 from tests import shapes
 
+gc.disable()  # until the tests are collected: there is nothing to free
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the folder of the main process
     os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
@@ -63,3 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
             item.add_marker(pytest.mark.skip(reason="takes minutes: run with -m slow"))
         if item.get_closest_marker("cuda") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave the million objects of the collected tests out of all later garbage collections."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Let Python free all objects at its end: nanobind reports those that remain."""
+    gc.unfreeze()

@@ -107,7 +107,10 @@ def messages() -> list[tuple[str, str]]:
     """Return file and text of every string of the package that names an option and is not a docstring."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        if not OPTION.search(source):
+            continue
+        tree = ast.parse(source)
         docstrings = {
             id(statement.value)
             for node in ast.walk(tree)
