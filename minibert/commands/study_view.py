@@ -26,7 +26,7 @@ MIN_WIDTH = 6
 MARK = "▸"
 """Sign before the selected number."""
 NEGATIVE, POSITIVE = ((253, 230, 206), (240, 136, 50)), ((222, 235, 247), (88, 152, 214))
-"""Blue and orange, from pale to strong. People with any kind of color vision can distinguish them."""
+"""Orange and blue, from pale to strong. People with any kind of color vision can distinguish them."""
 PALE = 0.04
 """Numbers below this part of the largest one have no color."""
 TEXT_WIDTH = 100
