@@ -14,7 +14,6 @@ from hypothesis import settings
 
 from tests import shapes
 
-gc.disable()  # until the tests are collected: there is nothing to free
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the folder of the main process
     os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
@@ -23,6 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # two tests run in parallel; more threads t
 import torch
 
 shapes.install()
+gc.disable()  # until the tests are collected: there is nothing to free
 
 # No deadline: tests must not fail on slow machines. Continuous integration uses the same examples every time.
 settings.register_profile("default", deadline=None, max_examples=50)
