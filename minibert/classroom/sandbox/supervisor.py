@@ -1,0 +1,242 @@
+"""The supervision of one learner's process and of all that it starts: time, memory, processes, files and printed text."""
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from minibert.classroom.sandbox import linux
+from minibert.classroom.sandbox.copy import prepare, run
+from minibert.classroom.sandbox.frames import HEADER, SECONDS, WROTE_TO_SANDBOX, Tag, header, pack
+from minibert.classroom.sandbox.limits import Limits, Stopped
+from minibert.classroom.sandbox.submission import Submission
+
+INTERVAL = 0.05
+"""Seconds between two inspections."""
+GRACE = 0.3
+"""Seconds for the code to report its line when its time has ended."""
+LOST = 113
+"""Exit code of a process that has lost its connection."""
+KEPT = 10_000
+"""Bytes of printed text that are kept."""
+
+
+class Supervisor:
+    """One learner's process, seen from the server."""
+
+    def __init__(self, submission: Submission) -> None:
+        self.limits: Limits = submission.limits
+        self.printed, self.printed_bytes, self.spent = bytearray(), 0, 0.0
+        self.folder = Path(tempfile.mkdtemp(prefix="check-")).resolve()
+        self.file = self.folder / submission.file
+        self.connection, theirs = socket.socketpair()
+        self.output, output = os.pipe()
+        self.stack, stack = os.pipe()
+        self.usual_memory = linux.private_bytes(os.getpid())
+        self.process = _fork_twice(lambda: _run(submission, self.folder, theirs, output, stack))
+        theirs.close()
+        os.close(output)
+        os.close(stack)
+        self.connection.setblocking(False)
+        os.set_blocking(self.output, False)
+        self.open_outputs: list[Any] = [self.output]
+        self.next_inspection = 0.0
+        self.stopped: Stopped | None = None
+
+    def ask(self, tag: Tag, body: bytes = b"") -> tuple[Tag, bytes]:
+        """Send a message to the learner's process, and return the answer. If the code is stopped, its processes are ended."""
+        if self.stopped is None:
+            try:
+                tag, answer = self._exchange(tag, body)
+                if tag is not Tag.STOPPED:
+                    return tag, answer
+                self._stop(Stopped(answer.decode(errors="replace")))
+            except Stopped as stopped:
+                self._stop(stopped)
+        assert self.stopped is not None
+        return Tag.STOPPED, json.dumps({"reason": self.stopped.reason, "line": self.stopped.line}).encode()
+
+    def _stop(self, stopped: Stopped) -> None:
+        self.stopped = stopped
+        end_descendants()
+
+    def _exchange(self, tag: Tag, body: bytes) -> tuple[Tag, bytes]:
+        """Send a message and return the answer.
+
+        Raises: Stopped if a limit is exceeded or the process ends.
+        """
+        start = time.monotonic()
+        left = max(self.limits.seconds - self.spent, 0.001)
+        waiting, answer = memoryview(pack(tag, SECONDS.pack(left) + body)), bytearray()
+        self.next_inspection = start + INTERVAL
+        try:
+            while (missing := self._missing(answer)) > 0:
+                self._inspect()
+                if time.monotonic() > start + left + GRACE:
+                    raise Stopped(self.limits.too_slow, self._line())
+                writing: list[Any] = [self.connection] if waiting else []
+                readable, writable, _ = select.select([self.connection, *self.open_outputs], writing, [], INTERVAL)
+                if writable:
+                    waiting = waiting[self.connection.send(waiting) :]
+                if self.output in readable:
+                    self._read_output()
+                if self.connection in readable:
+                    part = self.connection.recv(min(missing, 2**20))
+                    if not part:
+                        raise ConnectionResetError
+                    answer += part
+        except ConnectionError:
+            raise Stopped(self._why_ended()) from None
+        self.spent += time.monotonic() - start
+        return header(bytes(answer[: HEADER.size]))[0], bytes(answer[HEADER.size :])
+
+    def _missing(self, answer: bytearray) -> int:
+        """Return the number of bytes that are missing in an answer."""
+        if len(answer) < HEADER.size:
+            return HEADER.size - len(answer)
+        try:
+            _, size = header(bytes(answer[: HEADER.size]))
+        except ValueError:
+            raise Stopped(WROTE_TO_SANDBOX) from None
+        if size > 2 * self.limits.answer:  # names and texts come in addition
+            raise Stopped(self.limits.too_large_answer)
+        return HEADER.size + size - len(answer)
+
+    def wait_until_readable(self, other: socket.socket) -> None:
+        """Supervise the process while there is nothing to do, until `other` has a message."""
+        try:
+            while self.stopped is None and other not in (
+                ready := select.select([other, *self.open_outputs], [], [], INTERVAL)[0]
+            ):
+                if ready:
+                    self._read_output()
+                self._inspect()
+        except Stopped as stopped:
+            self._stop(stopped)
+
+    def _read_output(self) -> None:
+        with suppress(BlockingIOError):
+            text = os.read(self.output, 2**16)
+            self.printed += text[: KEPT - len(self.printed)]
+            self.printed_bytes += len(text)
+            if not text:  # closed by the code
+                self.open_outputs = []
+        if self.printed_bytes > self.limits.printed:
+            raise Stopped(self.limits.too_much_text)
+
+    def _inspect(self) -> None:
+        """Raise Stopped if the processes or their files are too many or too large."""
+        now = time.monotonic()
+        if now < self.next_inspection:
+            return
+        self.next_inspection = now + INTERVAL
+        processes = linux.descendants(os.getpid())
+        if len(processes) > self.limits.processes:
+            raise Stopped(self.limits.too_many_processes)
+        if sum(max(0, linux.private_bytes(process) - self.usual_memory) for process in processes) > self.limits.memory:
+            raise Stopped(self.limits.too_much_memory)
+        if _folder_bytes(self.folder) > self.limits.files:
+            raise Stopped(self.limits.too_large_files)
+
+    def _line(self) -> int | None:
+        """Return the line at which the code was when its time ended."""
+        os.set_blocking(self.stack, False)
+        with suppress(BlockingIOError):
+            if found := re.search(
+                rf'File "{re.escape(str(self.file))}", line (\d+)', os.read(self.stack, 2**16).decode(errors="replace")
+            ):
+                return int(found[1])
+        return None
+
+    def _why_ended(self) -> str:
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            process, status = os.waitpid(self.process, os.WNOHANG)
+            if process:
+                code = os.waitstatus_to_exitcode(status)
+                if code == LOST:
+                    break
+                if code >= 0:
+                    return f"The code ends its process, with exit code {code}."
+                return f"The code crashes its process ({signal.Signals(-code).name})."
+            time.sleep(0.01)
+        return "The code closed file descriptors that it did not open."
+
+    def end(self) -> None:
+        """End the process and all that it has started, and remove its folder."""
+        end_descendants()
+        for close in (self.connection.close, lambda: os.close(self.output), lambda: os.close(self.stack)):
+            close()
+        _remove(self.folder)
+
+
+def end_descendants() -> None:
+    """End all processes that this process or its descendants have started. Returns when none is left."""
+    while True:
+        for process in linux.descendants(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.001)
+
+
+def _fork_twice(child: Callable[[], None]) -> int:
+    """Run a function in a new process, if possible in a process namespace of its own, whose processes all end with it.
+
+    The process between this one and the new one makes the namespace, and ends. This process adopts the new one.
+    """
+    ours, theirs = os.pipe()
+    between = os.fork()
+    if not between:
+        linux.unshare(linux.NEW_PROCESSES)
+        process = os.fork()
+        if not process:
+            child()
+        os.write(theirs, process.to_bytes(8, "big"))
+        os._exit(0)
+    os.waitpid(between, 0)
+    process = int.from_bytes(os.read(ours, 8), "big")
+    os.close(ours)
+    os.close(theirs)
+    return process
+
+
+def _run(submission: Submission, folder: Path, connection: socket.socket, output: int, stack: int) -> None:
+    """Run the code in the new process. Never returns."""
+    try:
+        prepare(folder, output, {connection.fileno(), stack}, submission.limits)
+        run(submission, folder, connection, stack)
+    finally:  # the connection has ended
+        os._exit(LOST)
+
+
+def _folder_bytes(folder: Path) -> int:
+    size = 0
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            size += (
+                _folder_bytes(Path(entry)) if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size
+            )
+    return size
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also one whose permissions the code has changed."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
