@@ -12,6 +12,9 @@ from minibert.classroom.running import Outcome
 NO_MATCH = math.inf
 """Distance of outcomes that are not numbers of the same shape, with NaN and infinity at the same places."""
 
+SMALL_GRADIENT = 1e-3
+"""Gradients whose largest number is smaller are compared with this number."""
+
 
 def value_distance(outcome: Outcome, other: Outcome, case: Case, changes: Set[str] = frozenset()) -> float:
     """Return the largest difference of the outputs and of the changed arguments, relative to the largest number of `other`.
@@ -33,7 +36,12 @@ def gradient_distance(outcome: Outcome, other: Outcome) -> float:
     """Return the largest difference of the gradients, relative to the largest gradient of `other`; 0 if either has none."""
     if not outcome.gradients or not other.gradients:
         return 0.0
-    return largest_difference(outcome.gradients, other.gradients, scale=_size(other.gradients))
+    return largest_difference(outcome.gradients, other.gradients, scale=scale_of_gradients(other.gradients))
+
+
+def scale_of_gradients(gradients: Mapping[str, Tensor]) -> float:
+    """Return the size of the largest gradient. Rounding does not shrink with gradients that are almost zero."""
+    return max(_size(gradients), SMALL_GRADIENT) if any(map(Tensor.any, gradients.values())) else 1.0
 
 
 def summarized(outputs: Mapping[str, Tensor], case: Case) -> Mapping[str, Tensor]:

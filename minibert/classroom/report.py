@@ -1,6 +1,7 @@
 """The report of a check."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -88,6 +89,8 @@ class Report(Shown):
     hint: str = ""
     """The next hint."""
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Remarks that are neither mistakes nor warnings."""
     credit: dict[str, bool] = field(default_factory=dict)
     """Parts that are correct: "shape", "forward", "gradient", "edge cases"."""
     printed: str = ""
@@ -128,3 +131,13 @@ class Report(Shown):
     def as_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
         return {**asdict(self), "passed": self.passed}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Report":
+        """Return the report of which `as_json` has made a JSON object."""
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        known["verdict"] = Verdict(known["verdict"])
+        known["failed"] = Stage(known["failed"]) if known.get("failed") else None
+        known["mistakes"] = [Named(**mistake) for mistake in known.get("mistakes", ())]
+        known["example"] = Comparison(**known["example"]) if known.get("example") else None
+        return cls(**known)

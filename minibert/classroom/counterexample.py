@@ -1,0 +1,207 @@
+"""The smallest input for which a learner's function fails: small whole numbers, found and made simpler by Hypothesis."""
+
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.classroom.draws import ItemT, RandomDraw
+from minibert.classroom.probes import Probe
+from minibert.classroom.questions import Answered, Problem, differences, problem_of
+from minibert.classroom.report import Comparison, Stage
+from minibert.classroom.results import tensors_in
+from minibert.classroom.running import Arguments, LocalRunner
+
+LARGEST_NUMBER = 3
+MORE = (0, 1, 2, 3)
+"""Sizes are at most so much larger than the least possible ones. The first of these limits with a failing input is enough."""
+EXAMPLES = 30
+"""Inputs that are tried for each limit of the sizes. Making a failing input simpler takes more."""
+MAX_CALLS = 600
+"""Number of inputs that are tried in all."""
+SECONDS = 2.0
+"""Time for a search, without the time that other processes take; with it, `PATIENCE` times as much."""
+PATIENCE = 2.5
+SMALL_RANDOM_INPUTS = 30
+"""Number of small random inputs that are tried if no whole numbers fail."""
+MAX_SHOWN = 60
+"""Numbers of a tensor that are shown; of a larger tensor, the first and the last."""
+MAX_TEXT = 300
+
+
+class Stopped(BaseException):
+    """The end of a search: the time is over, or the process of the learner's function is gone. Hypothesis passes it on."""
+
+
+class HypothesisDraw:
+    """Small whole numbers that Hypothesis chooses and makes simpler.
+
+    Args:
+        draw: the function that a composite strategy of Hypothesis gets.
+        more: largest difference of a size from the least possible one.
+    """
+
+    def __init__(self, draw: Callable[[Any], Any], more: int) -> None:
+        from hypothesis import strategies
+
+        self.draw, self.more, self.strategies = draw, more, strategies
+
+    def size(self, usual: int, least: int = 1) -> int:
+        return self._integer(least, least + self.more)
+
+    def numbers(self, *shape: int) -> Tensor:
+        return self._tensor(self.strategies.integers(-LARGEST_NUMBER, LARGEST_NUMBER), shape).float()
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        return self._tensor(self.strategies.integers(low, high - 1), shape)
+
+    def mask(self, *shape: int) -> Tensor:
+        mask = self._tensor(self.strategies.booleans().map(lambda masked: not masked), shape).bool()
+        one = self.integers(0, shape[-1], *shape[:-1], 1)
+        return mask.scatter(-1, one, value=True)
+
+    def choice(self, options: Sequence[ItemT]) -> ItemT:
+        return options[self._integer(0, len(options) - 1)]
+
+    def _integer(self, low: int, high: int) -> int:
+        return int(self.draw(self.strategies.integers(low, high)))
+
+    def _tensor(self, elements: Any, shape: tuple[int, ...]) -> Tensor:
+        count = int(np.prod(shape))
+        return torch.tensor(
+            self.draw(self.strategies.lists(elements, min_size=count, max_size=count)), dtype=torch.int64
+        ).reshape(shape)
+
+
+class SmallDraw(RandomDraw):
+    """Random numbers in arrays that are as small as the recipe allows, or a little larger."""
+
+    def size(self, usual: int, least: int = 1) -> int:
+        return least + int(self.integers(0, 3))
+
+
+class Search:
+    """The search for a small input on which a function fails in the same part of the check as on `failed`."""
+
+    def __init__(self, failed: Answered, stage: Stage, seconds: float = SECONDS) -> None:
+        self.failed, self.stage = failed, stage
+        self.reference = LocalRunner(failed.exercise, failed.exercise.reference)
+        self.end = time.process_time() + seconds, time.monotonic() + PATIENCE * seconds
+        self.calls = 0
+        self.smallest: tuple[tuple[float, ...], Answered, Problem] | None = None
+
+    def run(self) -> tuple[Answered, Problem] | None:
+        """Return the smallest failing call that was found, and its problem; None if the process of the function is gone."""
+        problem = problem_of(self.failed)
+        with suppress(Stopped):
+            for more in MORE:
+                if self.smallest is None:
+                    self._search_whole_numbers(more)
+            for seed in range(SMALL_RANDOM_INPUTS if self.smallest is None else 0):
+                self.fails(self.failed.probe.case.recipe(SmallDraw(seed)))
+        if self.smallest is not None:
+            return self.smallest[1:]
+        return (self.failed, problem) if problem else None
+
+    def fails(self, arguments: Arguments) -> bool:
+        """Return True if the function fails for these arguments. Remember the smallest ones."""
+        self.calls += 1
+        if self.calls > MAX_CALLS or time.process_time() > self.end[0] or time.monotonic() > self.end[1]:
+            raise Stopped
+        gradients = self.stage is Stage.GRADIENTS
+        other = self.reference(arguments, gradients)
+        if other.error:
+            return False
+        own = self.failed.runner(arguments, gradients)
+        if own.stopped:
+            raise Stopped
+        probe = Probe(self.failed.probe.case, 0, arguments)
+        call = dataclasses.replace(self.failed, probe=probe, own=own, other=other)
+        problem = problem_of(call)
+        if problem is None or problem.stage is not self.stage:
+            return False
+        size = size_of(arguments)
+        if self.smallest is None or size < self.smallest[0]:
+            self.smallest = size, call, problem
+        return True
+
+    def _search_whole_numbers(self, more: int) -> None:
+        from hypothesis import HealthCheck, Phase, Verbosity, find, settings, strategies
+        from hypothesis.errors import HypothesisException
+
+        @strategies.composite
+        def arguments(draw: Callable[[Any], Any]) -> Arguments:
+            return self.failed.probe.case.recipe(HypothesisDraw(draw, more))
+
+        quiet = settings(
+            database=None,
+            deadline=None,
+            derandomize=True,
+            max_examples=EXAMPLES,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+        )
+        with suppress(HypothesisException):  # no whole numbers fail
+            find(arguments(), self.fails, settings=quiet, random=Random(0))
+
+
+def size_of(arguments: Arguments) -> tuple[float, ...]:
+    """Return the number of numbers, and their sum without signs: simpler arguments have smaller ones."""
+    tensors = [tensor for _, tensor in tensors_in(arguments)]
+    total = sum(float(tensor.detach().double().abs().sum()) for tensor in tensors)
+    return float(sum(tensor.numel() for tensor in tensors)), total
+
+
+def comparison_of(call: Answered, problem: Problem) -> Comparison:
+    """Return an input and the numbers of both functions as text."""
+    arguments = {name: text_of(value) for name, value in call.probe.arguments.items()}
+    if problem.stage is Stage.GRADIENTS:
+        own, other = call.own.gradients, call.other.gradients
+    elif problem.stage is Stage.INPUTS:
+        own, other = call.own.after, call.other.after
+    else:
+        own, other = call.own.outputs, call.other.outputs
+    wrong = call.own.error or call.own.gradient_error if problem.stage in (Stage.RUNS, Stage.GRADIENTS) else None
+    names = [name for name in other if name not in own or not _same(own[name], other[name])] or list(other)
+    if not own or wrong:
+        return Comparison(arguments, wrong or "no gradient", _tables(other, list(other)), "")
+    both = {name: (own[name], other[name]) for name in names if name in own and own[name].shape == other[name].shape}
+    difference = {name: differences(*pair) for name, pair in both.items()}
+    return Comparison(
+        arguments, _tables(own, names if both else list(own)), _tables(other, names), _tables(difference, list(difference))
+    )
+
+
+def _same(own: Tensor, other: Tensor) -> bool:
+    return own.shape == other.shape and not differences(own, other).any()
+
+
+def _tables(tensors: dict[str, Tensor], names: Sequence[str]) -> str:
+    """Return tensors as tables, with their names if there are several in all."""
+    texts = {name: text_of(tensors[name]) for name in names if name in tensors}
+    if len(tensors) == 1:
+        return "".join(texts.values())
+    return "\n".join(f"{name}:\n{text}" for name, text in texts.items())
+
+
+def text_of(value: Any) -> str:
+    """Return an argument or a result as text. Tensors are tables with up to four decimal places."""
+    if isinstance(value, Tensor | np.ndarray):
+        numbers = torch.as_tensor(value).detach().cpu()
+        real = numbers.double() if numbers.is_floating_point() else numbers
+        text = np.array2string(real.numpy(), precision=4, suppress_small=True, threshold=MAX_SHOWN, edgeitems=2)
+        return re.sub(r"\n+", "\n", text)
+    tensors = {} if isinstance(value, list | tuple) else dict(tensors_in({"": value}))
+    if tensors:
+        parts = "\n".join(f"{name.strip('.')} = {text_of(tensor)}" for name, tensor in tensors.items())
+        return f"{type(value).__name__} with\n{parts}"
+    text = repr(value)
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"

@@ -1,0 +1,158 @@
+"""The line of the learner's code that probably causes a mistake, and the first intermediate result that differs.
+
+Both come from the trails of three functions for the same input: the learner's function, the reference, and the reference with
+the mistake.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from minibert.classroom.questions import kind_of, shown
+from minibert.classroom.trail import Entry
+
+ROUNDING = 1e-5
+"""Largest relative difference of equal intermediate results."""
+MAX_AXES = 4
+"""Tensors with more axes are compared without transposing them."""
+NUMBERS_SHOWN = 3
+
+
+@dataclass
+class Values:
+    """A collection of tensors in which others are looked up. Axes of size 1 do not count."""
+
+    tensors: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tensors: Iterable[Tensor]) -> "Values":
+        return cls([_plain(tensor) for tensor in tensors])
+
+    def has(self, value: Tensor, reshaped: bool = False) -> bool:
+        """Return True if a value is among them, up to the order of its axes.
+
+        Args:
+            reshaped: also accept a value with another shape, unless the same numbers should be in another order in its shape.
+        """
+        value = _plain(value)
+        same_size = [tensor for tensor in self.tensors if tensor.numel() == value.numel()]
+        if any(_equal_up_to_axes(value, tensor) for tensor in same_size):
+            return True
+        return (
+            reshaped and any(_close(value.flatten(), tensor.flatten()) for tensor in same_size) and not self.has_shuffled(value)
+        )
+
+    def has_shuffled(self, value: Tensor) -> bool:
+        """Return True if a tensor of the same shape has the same numbers in another order."""
+        ordered = value.flatten().sort().values
+        return any(
+            tensor.shape == value.shape and _close(ordered, tensor.flatten().sort().values) and not _close(value, tensor)
+            for tensor in self.tensors
+        )
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.squeeze().double()
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    """Return True if two tensors are equal up to rounding, relative to the largest number."""
+    if one.shape != other.shape:
+        return False
+    finite = other.isfinite()
+    if not torch.equal(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
+        return False
+    far, size = (one[finite] - other[finite]).abs(), other[finite].abs()
+    return not far.numel() or bool(far.max() <= ROUNDING * size.max())
+
+
+def _equal_up_to_axes(one: Tensor, other: Tensor) -> bool:
+    if one.ndim != other.ndim or one.ndim > MAX_AXES or sorted(one.shape) != sorted(other.shape):
+        return _close(one, other)
+    return any(_close(one.permute(order), other) for order in itertools.permutations(range(one.ndim)))
+
+
+class Trails:
+    """The trails of the learner's function and of the reference for the same arguments.
+
+    Args:
+        inputs: the tensors in the arguments.
+        kinds: kinds of numbers in the result. Values of other kinds, such as masks in attention, are not compared.
+    """
+
+    def __init__(self, own: Sequence[Entry], reference: Sequence[Entry], inputs: Iterable[Tensor], kinds: set[str]) -> None:
+        inputs = list(inputs)
+        self.kinds = kinds
+        self.has_numbers = any(is_number(entry.value) for entry in reference)
+        self.reference = [entry for entry in reference if self._counts(entry.value)]
+        self.own = [entry for entry in own if self._counts(entry.value)]
+        self.inputs = Values.of(inputs)
+        self.right = Values.of([*(entry.value for entry in self.reference), *inputs])
+
+    def _counts(self, value: Tensor) -> bool:
+        """Return False for values that are no evidence: of another kind, or constant, such as `torch.zeros(…)`."""
+        if kind_of(value.dtype) not in self.kinds or not value.numel() or (is_number(value) and not self.has_numbers):
+            return False
+        return value.numel() == 1 or bool((value != value.flatten()[0]).any())
+
+    def line_like(self, variant: Sequence[Entry]) -> Entry | None:
+        """Return the first value that the named mistake has too, and the reference has not.
+
+        A variable with the name of a result of the reference has to have its numbers: `scores` without the division is wrong.
+        """
+        wrong = [entry for entry in variant if self._counts(entry.value)]
+        named = [entry for entry in wrong if entry.label not in ("", "return")]
+        for entry in self.own:
+            expected = Values.of(other.value for other in self.reference if other.label == entry.label)
+            others = named if expected.tensors else wrong
+            found = Values.of(other.value for other in others if not expected.tensors or other.label == entry.label)
+            if not (expected if expected.tensors else self.right).has(entry.value) and found.has(entry.value):
+                return entry
+        return None
+
+    def suspect(self) -> Entry | None:
+        """Return the first value after the last right one that the reference does not compute."""
+        right = [self.right.has(entry.value, reshaped=True) for entry in self.own]
+        last = max((number for number, is_right in enumerate(right) if is_right), default=-1)
+        return next(iter(self.own[last + 1 :]), None)
+
+    def first_of(self, tensors: Iterable[Tensor]) -> Entry | None:
+        """Return the first value of the learner's function that is among these."""
+        searched = Values.of(tensors)
+        return next((entry for entry in self.own if searched.has(entry.value)), None)
+
+    def first_difference(self) -> str:
+        """Describe the first intermediate result of the reference that the learner's function does not compute."""
+        named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
+        found = [next((own for own in self.own if Values.of([own.value]).has(entry.value)), None) for entry in named]
+        last = max((number for number, own in enumerate(found) if own is not None), default=-1)
+        if last + 1 == len(named):
+            return ""
+        wrong, agrees = named[last + 1], found[last] if last >= 0 else None
+        numbers = self._numbers(wrong, agrees)
+        if agrees is None:
+            return f"No intermediate result agrees with the reference. `{wrong.label}` is the first one.{numbers}"
+        known = f"Up to `{named[last].label}` (your line {agrees.line}) your numbers agree with the reference."
+        return f"{known} `{wrong.label}` is the first that differs.{numbers}"
+
+    def _numbers(self, wrong: Entry, agrees: Entry | None) -> str:
+        """Return the first numbers of the learner's value with the shape of a result, and of the expected one."""
+        later = self.own[self.own.index(agrees) + 1 :] if agrees else self.own
+        own = next((each for each in later if each.value.shape == wrong.value.shape), None)
+        if own is None:
+            return ""
+        texts = (_first_numbers(value) for value in (own.value, wrong.value))
+        return " Yours (line {}): {}; expected: {}.".format(own.line, *texts)
+
+
+def is_number(value: Tensor) -> bool:
+    """Return True for a number of Python, which a trail records as a float64 tensor without axes."""
+    return value.ndim == 0 and value.dtype == torch.float64
+
+
+def _first_numbers(value: Tensor) -> str:
+    numbers = [shown(number) for number in value.flatten()[:NUMBERS_SHOWN].tolist()]
+    return ", ".join(numbers) + (", …" if value.numel() > NUMBERS_SHOWN else "")
