@@ -74,7 +74,7 @@ class Study(SubjectOptions):
     """Plain text for pipes and screen readers: one fact per line, without colors and tables. Default if the output is not a
     terminal."""
     out: Annotated[Path | None, arg(metavar="FILE.html")] = None
-    """Write the steps as a page: one self-contained HTML file, which works without a network."""
+    """Write the steps as a page: one self-contained HTML file, which works without a network. It opens at --step."""
     open: bool = False
     """Show the page of --out in the browser."""
     layers: Annotated[tuple[str, ...] | None, arg(metavar="N,N|all")] = None
@@ -97,19 +97,19 @@ def run(options: Study) -> int:
         walk, *_ = _walk(options)
         if options.against is not None:
             return _show_against(options, walk, options.against)
+        selection = None
+        if options.step is not None:
+            selection = select(walk, options.step, options.layer, options.head, options.cell)
         if options.out is not None:
-            _write_page(options, walk, options.out)
-            if options.step is None:
-                return 0
-        if options.step is None:
-            if is_plain:
-                say(*plain_steps(walk, options.top))
-            else:
-                say_parts(steps_parts(walk, options.top))
-            return 0
-        selection = select(walk, options.step, options.layer, options.head, options.cell)
+            _write_page(options, walk, options.out, start=selection)
+        elif selection is None and is_plain:
+            say(*plain_steps(walk, options.top))
+        elif selection is None:
+            say_parts(steps_parts(walk, options.top))
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
+    if selection is None:
+        return 0
     if options.predict:
         from minibert.commands.study_comparison import predict
 
@@ -176,6 +176,7 @@ def _show_against(options: Study, walk: "Walk", location: str) -> int:
     from minibert.commands.study_comparison import against_lines
     from minibert.study.checked_attention import UserCodeError
     from minibert.study.stepthrough.against import against
+    from minibert.study.stepthrough.selection import select
 
     try:
         found = against(walk, location, report_lines, options.time_limit)
@@ -183,13 +184,15 @@ def _show_against(options: Study, walk: "Walk", location: str) -> int:
         raise UsageError(error) from error
     say(*map(printable, against_lines(walk, found)))
     if options.out is not None:
-        _write_page(options, walk, options.out, found.others())
+        start = None if found.step is None else select(walk, found.step.path)
+        _write_page(options, walk, options.out, found.others(), start=start)
     return int(found.step is not None)
 
 
 def _show_differences(options: Study, names: tuple[str, str], is_plain: bool) -> int:
     walk, model, tokenizer, text = _walk(replace(options, checkpoint=names[0]))
     from minibert.commands.study_comparison import compared_walks, differences_parts, plain_differences
+    from minibert.study.stepthrough.selection import select
 
     found = compared_walks(walk, names, model, tokenizer, text, options.pair)
     if is_plain:
@@ -197,7 +200,8 @@ def _show_differences(options: Study, names: tuple[str, str], is_plain: bool) ->
     else:
         say_parts(differences_parts(found))
     if options.out is not None:
-        _write_page(options, walk, options.out, found.others(names[1]), " and ".join(names))
+        start = None if found.first is None else select(walk, found.first.step.path)
+        _write_page(options, walk, options.out, found.others(names[1]), " and ".join(names), start)
     return 0
 
 
@@ -207,11 +211,12 @@ def _write_page(
     out: Path,
     others: "Mapping[str, tuple[str, Tensor]] | None" = None,
     model: str | None = None,
+    start: "Selection | None" = None,
 ) -> None:
     from minibert.commands.study_page import write_page
 
     model = model or options.checkpoint or f"{options.preset}, with random weights"
-    write_page(walk, out, model, options.layers, options.open, others)
+    write_page(walk, out, model, options.layers, options.open, others, start)
     say(f"page: {printable(out)}")
 
 

@@ -11,6 +11,7 @@ from minibert.classroom.step_mistakes import mistakes_of
 from minibert.commands.errors import UsageError
 from minibert.files import write_atomically
 from minibert.study.page.page import step_through_page
+from minibert.study.stepthrough.selection import Selection
 from minibert.study.stepthrough.step import Walk
 
 ALL = "all"
@@ -36,14 +37,17 @@ def write_page(
     layers: Sequence[str] | None,
     is_opened: bool,
     others: Mapping[str, tuple[str, Tensor]] | None = None,
+    start: Selection | None = None,
 ) -> None:
     """Write the page of a step-through, and show it in the browser if asked.
 
     Args:
+        start: the step and the cell that the page opens at.
         others: by the path of a step, the name and the numbers that the page compares it with.
     """
     shown = None if layers is None else page_layers(walk, layers)
     mistakes = {path: mistakes_of(walk, path) for path in walk}
-    write_atomically(out, step_through_page(walk, {"Model": model}, layers=shown, mistakes=mistakes, others=others))
+    page = step_through_page(walk, {"Model": model}, layers=shown, mistakes=mistakes, others=others, start=start)
+    write_atomically(out, page)
     if is_opened:
         webbrowser.open(out.resolve().as_uri())

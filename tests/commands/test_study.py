@@ -132,6 +132,18 @@ def test_a_page_is_written_and_opened(
     assert "layers.1.attention.scores" in file.read_text(encoding="utf-8")
 
 
+def test_a_page_opens_at_the_step_and_cell(study: Run, tmp_path: Path) -> None:
+    """The terminal shows the same step. Without such a step, no page is written."""
+    file = tmp_path / "page.html"
+    out, _ = study(TEXT, "--step", "scores", "--layer", "1", "--head", "1", "--cell", "2,3", "--out", str(file))
+    assert f"page: {file}\n" in out
+    assert "path: layers.1.attention.scores\n" in out
+    assert '"start":"#step=layers.1.attention.scores\\u0026slice=1\\u0026cell=2,3"' in file.read_text(encoding="utf-8")
+    file.unlink()
+    assert "there is no step" in study(TEXT, "--step", "nothing", "--out", str(file), code=2)[1]
+    assert not file.exists()
+
+
 def test_a_page_of_the_backward_pass_is_written(study: Run, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     study(TEXT, "--backward", "--truth", "mat", "--out", str(file))

@@ -79,6 +79,7 @@ class TestAgainst:
         )
         assert "likely mistake: You left out √d_k." in lines
         assert "yours: query @ transpose(key, -2, -1)" in page.read_text(encoding="utf-8")
+        assert '"start":"#step=layers.0.attention.scores' in page.read_text(encoding="utf-8")
 
     def test_function_that_agrees(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert study("--checkpoint", folder / "a", "--against", f"{folder}/my.py:right") == 0
@@ -122,6 +123,7 @@ class TestDiff:
         lines = capsys.readouterr().out.splitlines()
         assert "layers.1.attention.query: relative difference 0, cosine similarity 1" in lines
         assert "first step that differs: layers.1.attention.key" in lines
+        assert '"start":"#step=layers.1.attention.key' in page.read_text(encoding="utf-8")
         assert any(line.startswith("mlm.probabilities: relative difference 0.") for line in lines)
         text = page.read_text(encoding="utf-8")
         assert json.dumps(str(folder / "b"))[1:-1] in text

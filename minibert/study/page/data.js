@@ -42,6 +42,7 @@
  * @typedef {object} PageData
  * @property {string} title
  * @property {string} text
+ * @property {string} start - The hash of the address of the step that the page opens at; empty for the first step.
  * @property {[string, string][]} facts - What was run: names and values.
  * @property {Record<string, string[]>} labels
  * @property {Record<string, TensorRecord>} tensors

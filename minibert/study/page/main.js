@@ -5,7 +5,7 @@ class Page {
   constructor(walk) {
     this.walk = walk;
     this.address = new Address();
-    this.state = parseHash(window.location.hash, walk);
+    this.state = parseHash(window.location.hash || walk.data.start, walk);
     /** @type {[number, number] | null} The cell under the pointer. */
     this.hovered = null;
     /** @type {Step | null} */
@@ -56,7 +56,7 @@ class Page {
   /** Show the state that the reader, or the back button, has put into the address. */
   readAddress() {
     this.address.cancel();
-    this.state = parseHash(window.location.hash, this.walk);
+    this.state = parseHash(window.location.hash || this.walk.data.start, this.walk);
     this.show();
   }
 

@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from urllib.parse import urlencode
 
+import numpy as np
 from torch import Tensor
 
 from minibert.display import escape
 from minibert.printable import printable
 from minibert.study.page.data import Mistake, PageData
+from minibert.study.stepthrough.selection import Selection
 from minibert.study.stepthrough.step import Walk
 
 FOLDER = Path(__file__).parent
@@ -41,6 +44,7 @@ def step_through_page(
     layers: Sequence[int] | None = None,
     mistakes: Mapping[str, Sequence[Mistake]] | None = None,
     others: Mapping[str, tuple[str, Tensor]] | None = None,
+    start: Selection | None = None,
 ) -> str:
     """Return the page of a step-through as HTML.
 
@@ -48,16 +52,21 @@ def step_through_page(
         walk: the steps.
         facts: what was run, such as {"Model": "bert-base-uncased"}. The page shows it under the title.
         layers: numbers of the layers that the page shows in full; of the others it has the attention weights. Default: all
-            layers of a small model, the first layer of a large one.
+            layers of a small model, the layer of `start` or else the first one of a large model.
         mistakes: by the path of a step, the tensors that known mistakes give.
         others: by the path of a step, a name and a tensor that is shown next to the step with the difference, such as the
             output of a learner's function.
+        start: the step and the cell that the page opens at. Default: the first step.
     """
+    data = PageData(walk, layers, mistakes, others)
+    if layers is None and start is not None and start.step.layer not in (None, *data.layers):
+        data = PageData(walk, [start.step.layer], mistakes, others)
     content = {
         "title": "Step through a forward pass",
         "text": printable(walk.title),
         "facts": [[name, printable(value)] for name, value in (facts or {}).items()],
-        **PageData(walk, layers, mistakes, others).to_json(),
+        "start": "" if start is None else _address(start),
+        **data.to_json(),
     }
     style = _read("page.css")
     script = '(() => {\n"use strict";\n' + "\n".join(COMMENT.sub("", _read(f"{name}.js")) for name in SCRIPTS) + "})();\n"
@@ -69,6 +78,14 @@ def step_through_page(
         script=script,
         data=script_json(content),
     )
+
+
+def _address(selection: Selection) -> str:
+    """Return the hash of the address of a step and a cell; see `state.js`."""
+    shape, index = selection.step.output.shape, selection.index
+    row, column = (0, 0, *index)[-2:]
+    place = int(np.ravel_multi_index(index[:-2], shape[:-2])) if len(shape) > 2 else 0
+    return "#" + urlencode({"step": selection.step.path, "slice": place, "cell": f"{row},{column}"}, safe=",")
 
 
 def script_json(content: object) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from minibert.classroom.step_mistakes import judge
 from minibert.study.page.page import FOLDER
+from minibert.study.stepthrough.selection import select
 from tests.browser import Tab
 
 SCORES = "layers.0.attention.scores"
@@ -198,6 +199,19 @@ class TestAddress:
         assert here["cursor"] is not None
         if step == SCORES:
             assert here["cursor"] == cursor
+
+
+    @pytest.mark.parametrize(("name", "cell"), [(SCORES, "2,3"), ("pooler", "5"), ("text.pieces", "3")])
+    def test_a_page_opens_at_its_start(self, tab, write, steps, name, cell):
+        """A step of each number of axes. The address counts more than the start."""
+        selection = select(steps, name, None, 1 if name == SCORES else None, cell)
+        page = write(steps, start=selection)
+        tab.open(page)
+        here = tab.where()
+        assert here["step"] == name
+        assert here["cursor"] == [*(0, 0, *selection.index)[-2:]]
+        tab.open(page, step="layers.1.attention.weights")
+        assert tab.where()["step"] == "layers.1.attention.weights"
 
 
 class TestOverview:
