@@ -50,6 +50,7 @@
  * @property {Step[]} steps
  * @property {string[]} overview - Paths of the attention weights.
  * @property {Prediction[]} predictions
+ * @property {Record<string, string | null>} letters - Symbols of the parameters, such as g for the gain of a normalization.
  *
  * The best entries of one row of probabilities. `label` is the token of the row.
  * @typedef {{step: string, name: string, label: string, best: {text: string, value: number, cell: [number, number]}[]}} Prediction
@@ -236,6 +237,14 @@ class Walk {
    */
   step(path) {
     return this.steps[this.byPath.get(path) ?? -1] ?? null;
+  }
+
+  /**
+   * Return the symbol of a step or a parameter, or an empty string.
+   * @param {string} path
+   */
+  symbol(path) {
+    return this.step(path)?.symbol ?? this.data.letters[path] ?? "";
   }
 
   /**

@@ -17,6 +17,7 @@ from minibert.study.page.chain import rows_along_chains
 from minibert.study.page.expressions import VIEWS, Tree, expression_tree
 from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
+from minibert.study.stepthrough.symbols import parameter_letters
 from minibert.trace import Leaf, Node, Operation
 
 SMALL, LARGE = 1_080_000, 4_800_000
@@ -103,6 +104,7 @@ class PageData:
             "steps": steps,
             "overview": [step.path for step in self.walk.steps if is_attention_weights(step)],
             "predictions": predictions,
+            "letters": {name: letter for name, letter in parameter_letters(self.walk.steps).items() if name in self.tensors},
         }
 
     def is_shown(self, step: Step) -> bool:

@@ -91,7 +91,7 @@ class Details {
     const map = isCalculated && tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
     const link = this.stepLink(path);
     this.inputs.set(path, { map, cells, link });
-    const symbol = symbolParts(this.walk.step(path)?.symbol ?? parameterSymbol(path));
+    const symbol = symbolParts(this.walk.symbol(path));
     const name = symbol.length > 0 ? [element("span", { class: "symbol" }, ...symbol), " = "] : [];
     return element("li", { "data-input": path }, ...name, link, " ", shape, ...(map ? [map.root] : []), cells);
   }

@@ -97,14 +97,6 @@ function symbolParts(symbol) {
 }
 
 /**
- * Return the symbol of a parameter, or an empty string.
- * @param {string} name
- */
-function parameterSymbol(name) {
-  return { weight: "W", bias: "b" }[name.split(".").at(-1) ?? ""] ?? "";
-}
-
-/**
  * Return a name with places where a line may break.
  * @param {string} name
  */

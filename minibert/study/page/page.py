@@ -59,8 +59,9 @@ def step_through_page(
         start: the step and the cell that the page opens at. Default: the first step.
     """
     data = PageData(walk, layers, mistakes, others)
-    if layers is None and start is not None and start.step.layer not in (None, *data.layers):
-        data = PageData(walk, [start.step.layer], mistakes, others)
+    layer = None if start is None else start.step.layer
+    if layers is None and layer is not None and layer not in data.layers:
+        data = PageData(walk, [layer], mistakes, others)
     content = {
         "title": "Step through a forward pass",
         "text": printable(walk.title),

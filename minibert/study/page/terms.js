@@ -140,6 +140,6 @@ function factorNames(walk, { node, cell }) {
  * @param {string} path
  */
 function symbolOf(walk, path) {
-  const parts = symbolParts(walk.step(path)?.symbol ?? parameterSymbol(path));
+  const parts = symbolParts(walk.symbol(path));
   return parts.length > 0 ? parts : [path.split(".").at(-1) ?? ""];
 }

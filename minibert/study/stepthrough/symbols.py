@@ -29,18 +29,28 @@ def leaf_symbol(leaf: Leaf, symbols: Mapping[str, str]) -> str:
     return r"\mathrm{onehot}" if is_indicator else "y"
 
 
-def parameter_symbols(forward: Sequence[Step]) -> dict[str, str]:
-    """Return the names of parameters in formulas: E for embeddings, W and b for linear maps, g and b for layer normalization.
+def parameter_letters(forward: Sequence[Step]) -> dict[str, str | None]:
+    """Return the letter of each parameter by its role.
 
-    A linear map is xW in formulas, and its parameter is the transpose of W, as in PyTorch.
+    It is E for embeddings, W and b for the weights and the bias of a linear map, g and b for those of layer normalization.
+    A parameter with another role, such as one of LoRA, has none.
     """
     nodes = [node for step in forward for node in operations(step.expression)]
     tables = {node.arguments[1].name for node in nodes if node.name == "embedding"}
     maps = {getattr(node.arguments[1], "name", "") for node in nodes if node.name == "linear"}
+    names = dict.fromkeys(leaf.name for step in forward for leaf in step.inputs if leaf.kind == "parameter")
+    own = {name: {"weight": "g", "bias": "b"}.get(name.rpartition(".")[2]) for name in names}
+    return {name: "E" if name in tables else "W" if name in maps else own[name] for name in names}
+
+
+def parameter_symbols(forward: Sequence[Step]) -> dict[str, str]:
+    """Return the names of parameters in formulas: the letter, and the name of the module as its index.
+
+    A linear map is xW in formulas, and its parameter is the transpose of W, as in PyTorch.
+    """
     symbols = {}
-    for name in (leaf.name for step in forward for leaf in step.inputs if leaf.kind == "parameter"):
+    for name, letter in parameter_letters(forward).items():
         module, _, own = name.rpartition(".")
-        letter = "E" if name in tables else "W" if name in maps else {"weight": "g", "bias": "b"}.get(own)
         words = (own if letter is None else module.rpartition(".")[2]).replace("_", " ")
         symbols[name] = rf"\text{{{words}}}" if letter is None else rf"{letter}_{{\text{{{words}}}}}"
         if letter == "W":

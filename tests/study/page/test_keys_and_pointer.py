@@ -200,7 +200,6 @@ class TestAddress:
         if step == SCORES:
             assert here["cursor"] == cursor
 
-
     @pytest.mark.parametrize(("name", "cell"), [(SCORES, "2,3"), ("pooler", "5"), ("text.pieces", "3")])
     def test_a_page_opens_at_its_start(self, tab, write, steps, name, cell):
         """A step of each number of axes. The address counts more than the start."""

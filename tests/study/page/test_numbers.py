@@ -223,6 +223,17 @@ def test_formula_of_a_cell_has_its_numbers(tab, tiny, steps):
     assert parts[1] == "8"
 
 
+@pytest.mark.parametrize(
+    ("step", "letters"),
+    [("embeddings.output", "gb"), ("layers.0.attention.query", "Wb"), ("embeddings.words", "E"), ("layers.1.attention_norm", "gb")],
+)
+def test_parameters_have_the_letter_of_their_role(tab, tiny, step, letters):
+    """Those of the formulas: gain and bias of a normalization, weights and bias of a linear map, rows of an embedding."""
+    tab.open(tiny, step=step)
+    shown = tab.text("#details")
+    assert re.findall(r"(\w) = [\w.]+\.(?:weight|bias)\b", shown) == [*letters]
+
+
 def test_columns_are_sorted_by_a_row(tab, tiny, steps):
     tab.open(tiny, step="layers.0.attention.weights", cell="3,5")
     tab.page.click("#sort")
