@@ -103,7 +103,7 @@ def run(options: Study) -> int:
         if options.out is not None:
             _write_page(options, walk, options.out, start=selection)
         elif selection is None and is_plain:
-            say(*plain_steps(walk, options.top))
+            say(*map(printable, plain_steps(walk, options.top)))
         elif selection is None:
             say_parts(steps_parts(walk, options.top))
     except (ValueError, FileNotFoundError) as error:
@@ -115,7 +115,7 @@ def run(options: Study) -> int:
 
         predict(selection)
     if is_plain:
-        say(*plain_step(selection, options.terms))
+        say(*map(printable, plain_step(selection, options.terms)))
         return 0
     if not options.predict:
         selection = _with_keys(options, selection)
@@ -196,7 +196,7 @@ def _show_differences(options: Study, names: tuple[str, str], is_plain: bool) ->
 
     found = compared_walks(walk, names, model, tokenizer, text, options.pair)
     if is_plain:
-        say(*plain_differences(found))
+        say(*map(printable, plain_differences(found)))
     else:
         say_parts(differences_parts(found))
     if options.out is not None:

@@ -83,7 +83,7 @@ def steps_parts(walk: Walk, top: int) -> Iterator[Renderable]:
         ranked.add_column("prediction", overflow="fold")
         ranked.add_column("probability" if prediction.is_probability else "score", justify="right")
         for entry in prediction.ranked:
-            ranked.add_row(entry.label, f"{entry.value:.2%}" if prediction.is_probability else number(entry.value))
+            ranked.add_row(printable(entry.label), f"{entry.value:.2%}" if prediction.is_probability else number(entry.value))
         yield Padding(ranked, (1, 0, 0, 0))
     yield from (styled(line, "bold") for line in _end(walk))
 

@@ -132,6 +132,15 @@ def test_a_page_is_written_and_opened(
     assert "layers.1.attention.scores" in file.read_text(encoding="utf-8")
 
 
+def test_every_fact_is_one_line(study: Run) -> None:
+    """A text with line ends cannot look like other facts."""
+    for arguments in ((), ("--step", "characters")):
+        lines = study("the\ncat\nstep 1: mat\u2028", *arguments)[0].splitlines()
+        assert "text: the\\u000acat\\u000astep 1: mat\\u2028" in lines
+        assert all(re.match("[a-z_.]+[ :,]", line) for line in lines), lines
+        assert not any(line.startswith("step 1: mat") for line in lines)
+
+
 def test_a_page_opens_at_the_step_and_cell(study: Run, tmp_path: Path) -> None:
     """The terminal shows the same step. Without such a step, no page is written."""
     file = tmp_path / "page.html"

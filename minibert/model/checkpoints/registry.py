@@ -27,5 +27,6 @@ def networks_of(model_type: str) -> "list[type[PretrainedModel]]":
     found = [network for network in _networks if model_type in network.config_class.model_types]
     if not found:
         known = sorted({name for network in _networks for name in network.config_class.model_types})
-        raise ValueError(f"model_type {model_type!r} is not supported, only {', '.join(map(repr, known))}")
+        only = ", ".join(map(repr, known))
+        raise ValueError(f"model_type {model_type!r} is not supported, only {only}: give a checkpoint of one of these types")
     return found

@@ -225,7 +225,12 @@ def test_formula_of_a_cell_has_its_numbers(tab, tiny, steps):
 
 @pytest.mark.parametrize(
     ("step", "letters"),
-    [("embeddings.output", "gb"), ("layers.0.attention.query", "Wb"), ("embeddings.words", "E"), ("layers.1.attention_norm", "gb")],
+    [
+        ("embeddings.output", "gb"),
+        ("layers.0.attention.query", "Wb"),
+        ("embeddings.words", "E"),
+        ("layers.1.attention_norm", "gb"),
+    ],
 )
 def test_parameters_have_the_letter_of_their_role(tab, tiny, step, letters):
     """Those of the formulas: gain and bias of a normalization, weights and bias of a linear map, rows of an embedding."""
