@@ -1,11 +1,10 @@
 """The wrong functions that a learner's function is compared with: the reference with mistakes or with edits."""
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import torch
@@ -19,10 +18,13 @@ from minibert.classroom.mistakes.variants import called_functions
 from minibert.classroom.probes import expected, probes
 from minibert.classroom.results import outputs_of, tensors_in
 from minibert.classroom.running import LocalRunner, Outcome, settings_kept
-from minibert.observe import observe
 
-PAIRS = 3000
-"""Largest number of pairs that are compared."""
+MOST_EDITS = 600
+"""Largest number of small edits that are compared."""
+MOST_PAIRS = 3000
+"""Largest number of pairs of mistakes that are compared."""
+OUTSIDE_FORMULAS = ("minibert.checks", "minibert.observe", "minibert.precision")
+"""Modules whose functions no learner writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ class Family:
 
     def _computed(self, exercise: Exercise, number: int) -> "dict[Signature, tuple[list[Variant], Tensor]]":
         groups: dict[Signature, list[tuple[Variant, Tensor]]] = {}
-        with settings_kept(), torch.no_grad():
+        with settings_kept():
             for variant in self.variants:
                 outcome = variant.values(number)
                 if not outcome.error:
@@ -149,18 +151,25 @@ def single_mistakes(exercise: Exercise) -> Family:
 
 
 @cache
-def generated_edits(exercise: Exercise) -> Family:
-    """Return the small edits of the reference and of the functions that it calls."""
-    functions = [inspect.unwrap(exercise.reference), *called_functions(exercise.reference)]
-    edited = [each for each in functions if each is not observe]
-    return Family(Variant(exercise, (edit,)) for each in edited for edit in edits_of(each, exercise.reference))
+def edits_of_reference(exercise: Exercise) -> Family:
+    """Return the small edits of the reference."""
+    edits = islice(edits_of(exercise.reference), MOST_EDITS)
+    return Family(Variant(exercise, (edit,)) for edit in edits)
+
+
+@cache
+def edits_of_called_functions(exercise: Exercise) -> Family:
+    """Return the small edits of the functions that the reference calls."""
+    called = [each for each in called_functions(exercise.reference) if each.__module__ not in OUTSIDE_FORMULAS]
+    edits = islice((edit for each in called for edit in edits_of(each, exercise.reference)), MOST_EDITS)
+    return Family(Variant(exercise, (edit,)) for edit in edits)
 
 
 @cache
 def pairs_of_mistakes(exercise: Exercise) -> Family:
     """Return the pairs of entries of the catalogue; a mistake of numerics only changes limits, which are explained apart."""
     entries = [mistake for mistake in exercise.mistakes if mistake.kind in (Kind.BUG, Kind.CONVENTION)]
-    return Family(Variant(exercise, pair) for pair in list(combinations(entries, 2))[:PAIRS])
+    return Family(Variant(exercise, pair) for pair in islice(combinations(entries, 2), MOST_PAIRS))
 
 
 def compared(exercise: Exercise, outcomes: Sequence[Outcome], limits: bool = False) -> Iterator[tuple[int, Outcome]]:

@@ -16,6 +16,9 @@ from minibert.classroom.changes import LONGEST_QUOTE, changes_in, parameters_of,
 from minibert.classroom.mistakes import Mistake
 from minibert.classroom.mistakes.variants import source_of
 
+CHECKS = ("check_", "_check_")
+"""Beginnings of the names of functions that raise an error for wrong arguments."""
+
 
 def edits_of(function: Callable[..., Any], caller: Callable[..., Any] | None = None) -> Iterator[Mistake]:
     """Yield all small edits of a function.
@@ -75,7 +78,16 @@ def _plain(function: Callable[..., Any]) -> str:
 
 
 class _Simplified(ast.NodeTransformer):
-    """Removes `observe`, and limits the rounds of each `while` loop, which an edit could make endless."""
+    """Removes `observe` and checks of arguments, and limits the rounds of `while` loops, which an edit could make endless."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        self.generic_visit(node)
+        return None if isinstance(node.body[-1], ast.Raise) and not node.orelse else node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        self.generic_visit(node)
+        checks = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).startswith(CHECKS)
+        return None if checks else node
 
     def visit_While(self, node: ast.While) -> ast.AST:
         self.generic_visit(node)

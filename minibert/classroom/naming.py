@@ -11,7 +11,8 @@ from minibert.classroom.candidates import (
     Family,
     Variant,
     compared,
-    generated_edits,
+    edits_of_called_functions,
+    edits_of_reference,
     pairs_of_mistakes,
     reference,
     single_mistakes,
@@ -58,8 +59,8 @@ def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:
     """Return the mistakes that give the same outcomes for `probes`: one mistake, or a pair, or none."""
     rivals = [reference(exercise)]
-    for family, is_evidence in ((single_mistakes, True), (generated_edits, False), (pairs_of_mistakes, False)):
-        if not is_evidence and not has_numbers_that_differ(exercise, outcomes):
+    for family in (single_mistakes, edits_of_reference, edits_of_called_functions, pairs_of_mistakes):
+        if family is not single_mistakes and not has_numbers_that_differ(exercise, outcomes):
             break
         rivals += near(exercise, outcomes, family(exercise))
         if found := closest(exercise, outcomes, rivals):
