@@ -21,7 +21,7 @@ from minibert.study.stepthrough.step import Walk
 FOLDER = Path(__file__).parent
 SCRIPTS = (
     "elements", "numbers", "data", "arithmetic", "explanation", "heat", "state", "prediction",
-    "grid", "step_list", "heads", "terms", "input_map", "details", "main",
+    "grid", "step_list", "heads", "terms", "input_map", "details", "header", "page", "main",
 )  # fmt: skip
 """The scripts, in an order in which each one uses classes of earlier ones only."""
 COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)

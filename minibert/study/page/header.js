@@ -1,0 +1,29 @@
+// The header: the title, the text, what was run, and the predictions.
+
+/**
+ * Show the title, the text, what was run, and the predictions.
+ * @param {Walk} walk
+ * @param {(step: string, row: number, column: number) => string} address
+ */
+function showHeader(walk, address) {
+  const { title, text, facts, predictions } = walk.data;
+  setText(byId("title"), title);
+  setText(byId("text"), text);
+  byId("facts").replaceChildren(
+    ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", { dir: "auto" }, value))),
+  );
+  byId("predictions").hidden = predictions.length === 0;
+  const list = predictions.map((prediction) => {
+    const links = prediction.best.map(({ text: name, value, cell: [row, column] }) => {
+      const link = element("a", { href: address(prediction.step, row, column) }, element("bdi", {}, name));
+      return element("li", {}, link, ` ${short(value)}`);
+    });
+    return element(
+      "div",
+      {},
+      element("h2", {}, `${prediction.name} `, element("bdi", {}, prediction.label)),
+      element("ol", {}, ...links),
+    );
+  });
+  byId("predictions").append(...list);
+}
