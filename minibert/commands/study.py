@@ -131,28 +131,30 @@ def _check_options(options: Study) -> None:
             raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
     if options.out is None and (options.open or options.layers is not None):
         raise UsageError(f"{'--open' if options.open else '--layers'} is for a page: give --out FILE.html, too")
-    if options.diff is not None and (given := [name for name, value in _without_diff(options).items() if value]):
-        raise UsageError(f"--diff names both checkpoints and shows all steps: leave out {', '.join(given)}")
-    if options.against is not None and (options.backward or options.step is not None):
-        raise UsageError(f"--against shows the step that differs: leave out {'--backward' if options.backward else '--step'}")
+    of_model: dict[str, object] = {"--checkpoint": options.checkpoint, "--preset": options.preset, "--against": options.against}
+    chosen = {"--layer": options.layer, "--head": options.head, "--cell": options.cell}
+    of_step: dict[str, object] = {
+        "--step": options.step,
+        **chosen,
+        "--predict": options.predict or None,
+        "--backward": options.backward or None,
+    }
+    if options.diff is not None and (given := _given(of_model | of_step)):
+        raise UsageError(f"--diff names both checkpoints and shows all steps: leave out {given}")
+    if options.against is not None and (given := _given(of_step)):
+        raise UsageError(f"--against shows the step that differs: leave out {given}")
     if not 0 < options.time_limit <= MAX_SECONDS:
         raise UsageError(f"--time-limit must be above 0 and at most {MAX_SECONDS} seconds, not {options.time_limit:g}")
     if options.predict and (options.step is None or options.text == STANDARD_INPUT):
         missing = "give --step, too, such as --step scores" if options.step is None else "give the text as an argument"
         raise UsageError(f"--predict asks for a number of one step: {missing}")
-    chosen = {"--layer": options.layer, "--head": options.head, "--cell": options.cell}
-    if options.step is None and (given := [name for name, value in chosen.items() if value is not None]):
-        raise UsageError(f"{', '.join(given)}: give --step, too, such as --step scores")
+    if options.step is None and (given := _given(chosen)):
+        raise UsageError(f"{given}: give --step, too, such as --step scores")
 
 
-def _without_diff(options: Study) -> dict[str, object]:
-    return {
-        "--checkpoint": options.checkpoint,
-        "--preset": options.preset,
-        "--step": options.step,
-        "--against": options.against,
-        "--backward": options.backward,
-    }
+def _given(options: "Mapping[str, object]") -> str:
+    """Return the names of the options that were given."""
+    return ", ".join(name for name, value in options.items() if value is not None)
 
 
 def _walk(options: Study) -> "tuple[Walk, PretrainedModel, Tokenizer, str]":

@@ -131,7 +131,7 @@ def _end(found: Differences) -> Iterator[str]:
     for path, reason in found.not_compared.items():
         reasons.setdefault(reason, []).append(path)
     for reason, paths in reasons.items():
-        yield f"not compared: {paths[0]}{f' and {len(paths) - 1} more steps' if len(paths) > 1 else ''}: {reason}"
+        yield f"not compared: {paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {reason}"
 
 
 def predict(selection: Selection) -> None:

@@ -61,6 +61,12 @@ def test_one_step_is_shown_with_the_arithmetic_of_a_cell(study: Run) -> None:
         ("--top 0", "--top must be from 1"),
         ("--step scores --terms 0", "--terms must be from 1"),
         ("--preset tiny", "give a model: either --checkpoint CHECKPOINT or --preset PRESET"),
+        ("--against my.py --cell 1,2", "--against shows the step that differs: leave out --cell"),
+        ("--against my.py --step scores --predict --backward", "leave out --step, --predict, --backward"),
+        (
+            "--diff a b --layer 0 --predict",
+            "--diff names both checkpoints and shows all steps: leave out --checkpoint, --layer, --predict",
+        ),
         ("--open", "--open is for a page: give --out FILE.html, too"),
         ("--layers all", "--layers is for a page: give --out FILE.html, too"),
         ("--out page.html --layers 0,2", "--layers 2: the model has the layers 0 to 1"),

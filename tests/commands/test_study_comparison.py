@@ -152,7 +152,7 @@ class TestDiff:
     def test_other_depth(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert study("--diff", folder / "a", folder / "deep") == 0
         shown = capsys.readouterr().out
-        assert re.search(r"not compared: layers\.2\.attention\.query and \d+ more steps: only the second one", shown)
+        assert re.search(r"not compared: layers\.2\.attention\.query and \d+ more: only the second one", shown)
 
     def test_other_tokens(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert study("--diff", folder / "a", folder / "other") == 2
