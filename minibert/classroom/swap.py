@@ -3,30 +3,32 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
-from minibert.classroom.exercise import Exercise
+from minibert.classroom.checking import check_function
+from minibert.classroom.exercise import Arguments, Exercise
+from minibert.classroom.report import Report
+from minibert.classroom.sandbox import Limits, SandboxRunner
+from minibert.classroom.swapping import swapped, without_hooks
 from minibert.equations import softmax
 from minibert.model import load, read_checkpoint
 from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
+from minibert.study.checked_attention import UserCodeError
 from minibert.study.fill_mask import piece_of
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.diagnosis import Names
 from minibert.study.verify.inputs import Inputs, make_inputs
-from minibert.study.verify.sandbox import TIME_LIMIT, run_limited
 from minibert.study.verify.stages import Stages, minibert_stages, transformers_stages
 from minibert.text.tokenizer import MASK, load_tokenizer, special_token, token_id
 
-STAGE, CASE, LOGITS, CALLS = "stage.", "case.", "logits", "calls"
-"""Names of tensors that the subprocess receives and returns."""
-POSITIONS = "positions"
 TEXTS = (
     "What you see is what you get, and [MASK] is what you verify.",
     "The cat sat on the mat and looked out of the window.",
@@ -65,6 +67,8 @@ class SwapResult:
     """Names of the classes."""
     calls: int
     """Number of calls of the learner's function."""
+    report: Report
+    """The check of the function alone, which may name the mistake."""
 
     @property
     def labels(self) -> list[str]:
@@ -108,7 +112,7 @@ def swap(
     show: Callable[[str], None],
     text: str | None = None,
     layer: int | None = None,
-    time_limit: float = TIME_LIMIT,
+    time_limit: float = 60.0,
     against_transformers: bool = True,
 ) -> SwapResult:
     """Run a checkpoint with a learner's function, in a subprocess with limits.
@@ -127,18 +131,47 @@ def swap(
     tokenizer = _tokenizer(source)
     inputs = make_inputs(model, source, text)
     cases = None if tokenizer is None else make_cases(model, tokenizer, TEXTS if text is None else (text,))
-    sent = {f"{STAGE}{name}": tensor for name, tensor in inputs.items()}
-    if cases is not None:
-        sent |= {f"{CASE}{name}": tensor for name, tensor in cases.inputs.items()} | {POSITIONS: cases.positions}
-    settings = [str(source), exercise.name, "" if layer is None else str(layer)]
-    tensors = run_limited("minibert.classroom.swap_child", location, settings, sent, show, time_limit)
-    after = tensors.pop(LOGITS, None)
-    calls = int(tensors.pop(CALLS))
+    file, _, name = location.rpartition(":")
+    with (
+        SandboxRunner(exercise, Path(file), name, Limits(seconds=time_limit)) as runner,
+        swapped(exercise, partial(_call, runner, location)) as swap,
+    ):
+        changed = load(source, attention="explicit")
+        if layer is not None:
+            swap.only_inside = layers_of(changed, layer)
+        stages = minibert_stages(changed, inputs)
+        after = None if cases is None else case_scores(changed, cases.inputs, cases.positions)
+    if runner.printed:
+        show(runner.printed)
+    with SandboxRunner(exercise, Path(file), name) as runner:
+        report = check_function(exercise, runner, example=False)
+    if not swap.calls:
+        raise ValueError(f"{source}: this model does not compute {exercise.name}, so {location} was never called")
     before = case_scores(model, cases.inputs, cases.positions) if cases is not None else None
-    reference, name = _reference(source, model, inputs, against_transformers)
-    comparison = compare(reference, tensors, inputs, model, Names(name, printable(location)))
+    reference, library = _reference(source, model, inputs, against_transformers)
+    comparison = compare(reference, stages, inputs, model, Names(library, printable(location)))
     shown = cases if before is not None else None
-    return SwapResult(comparison, shown, before, after, _class_names(model, tokenizer, before), calls)
+    return SwapResult(comparison, shown, before, after, _class_names(model, tokenizer, before), swap.calls, report)
+
+
+def _call(runner: SandboxRunner, location: str, arguments: Arguments) -> Any:
+    """Call the learner's function. Raises: UserCodeError, with the line, if it fails or is stopped."""
+    with without_hooks(arguments):
+        outcome = runner(arguments, gradients=False)
+    if problem := outcome.stopped or outcome.error:
+        line = f", line {outcome.line}" if outcome.line else ""
+        raise UserCodeError(f"{location.rpartition(':')[0]}{line}: {problem}")
+    return outcome.outputs.get("output")
+
+
+def layers_of(model: PretrainedModel, number: int) -> list[nn.Module]:
+    """Return the layers with this number, of the encoder and of the decoder. Raises: ValueError if there are none."""
+    stacks = [module for path, module in model.named_modules() if path.rpartition(".")[2] == "layers"]
+    chosen = [stack[number] for stack in stacks if isinstance(stack, nn.ModuleList) and 0 <= number < len(stack)]
+    if not chosen:
+        sizes = [len(stack) for stack in stacks if isinstance(stack, nn.ModuleList)]
+        raise ValueError(f"--layer {number}: the model has layers 0 to {max(sizes, default=0) - 1}")
+    return chosen
 
 
 def _class_names(model: PretrainedModel, tokenizer: Tokenizer | None, scores: Tensor | None) -> list[str]:

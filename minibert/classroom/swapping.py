@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,12 +12,20 @@ from typing import Any
 from unittest import mock
 
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from minibert import kernels
-from minibert.classroom.binding import call
-from minibert.classroom.exercise import Exercise
+from minibert.classroom.exercise import Arguments, Exercise
 from minibert.observe import observe
 from minibert.study.checked_attention import UserCodeError
+
+HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
 
 
 @dataclass
@@ -24,7 +33,7 @@ class Swap:
     """The replacement of one function. It counts its calls, and can be limited to some modules."""
 
     exercise: Exercise
-    function: Callable[..., Any]
+    function: Callable[[Arguments], Any]
     calls: int = 0
     """Number of calls of the learner's function."""
     only_inside: list[nn.Module] = field(default_factory=list)
@@ -36,15 +45,11 @@ class Swap:
         """True if a call goes to the learner's function."""
         return not self.only_inside or self._depth > 0
 
-    def limit_to(self, *modules: nn.Module) -> None:
-        """Replace the function only while one of these modules runs."""
-        for module in modules:
-            module.register_forward_pre_hook(lambda *_: self._enter(1))
-            module.register_forward_hook(lambda *_: self._enter(-1), always_call=True)
-        self.only_inside.extend(modules)
+    def _enter(self, module: nn.Module, *_: Any) -> None:
+        self._depth += module in self.only_inside
 
-    def _enter(self, step: int) -> None:
-        self._depth += step
+    def _leave(self, module: nn.Module, *_: Any) -> None:
+        self._depth -= module in self.only_inside
 
     def replacement_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that calls the learner's with the arguments that `original` gets."""
@@ -57,12 +62,17 @@ class Swap:
                 return original(*args, **kwargs)
             self.calls += 1
             bound = signature.bind(*args, **kwargs)
-            result = call(self.function, self._given(bound.arguments), self.exercise.defaults)
-            if observed and isinstance(result, Tensor):
-                return observe(observed[1], result)
-            return result
+            result = self._checked(self.function(self._given(bound.arguments)), original(*args, **kwargs))
+            return observe(observed[1], result) if observed else result
 
         return replacement
+
+    def _checked(self, result: Any, expected: Tensor) -> Tensor:
+        """Return the result in the data type that the model needs. Raises: UserCodeError for a result of another shape."""
+        if not isinstance(result, Tensor) or result.shape != expected.shape:
+            found = f"shape {tuple(result.shape)}" if isinstance(result, Tensor) else type(result).__name__
+            raise UserCodeError(f"{self.exercise.name} returned {found}, expected a tensor of shape {tuple(expected.shape)}")
+        return result.to(expected.dtype)
 
     def _given(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments without those that the exercise does not have. Raises: UserCodeError if one is needed."""
@@ -84,13 +94,30 @@ def _equal(value: Any, default: Any) -> bool:
 
 
 @contextmanager
-def swapped(exercise: Exercise, function: Callable[..., Any]) -> Iterator[Swap]:
+def without_hooks(arguments: Arguments) -> Iterator[None]:
+    """Remove the hooks of all modules in arguments until the block ends. A recording cannot be sent to another process."""
+    modules = [inner for value in arguments.values() if isinstance(value, nn.Module) for inner in value.modules()]
+    with ExitStack() as stack:
+        for module in modules:
+            for name in HOOKS:
+                stack.enter_context(mock.patch.object(module, name, OrderedDict()))
+        yield
+
+
+@contextmanager
+def swapped(exercise: Exercise, function: Callable[[Arguments], Any]) -> Iterator[Swap]:
     """Replace the reference of an exercise by a learner's function in all modules of minibert, until the block ends.
 
     Networks must be made inside the block: they keep their activation function.
+
+    Args:
+        function: gets the arguments by name, as the reference names them.
     """
     swap, reference = Swap(exercise, function), inspect.unwrap(exercise.reference)
     with ExitStack() as stack:
+        # Hooks of a module itself would be copied with it, if it is an argument of the learner's function.
+        stack.callback(register_module_forward_pre_hook(swap._enter).remove)
+        stack.callback(register_module_forward_hook(swap._leave, always_call=True).remove)
         owner, _, name = reference.__qualname__.rpartition(".")
         if owner:
             kind = getattr(sys.modules[reference.__module__], owner)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
+from minibert.classroom.binding import call
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.swapping import swapped
@@ -172,7 +173,8 @@ def _validation_loss(model: BertForPreTraining, batches: Sequence[PretrainingBat
 def _compute(location: str, name: str, seconds: float, steps: int) -> dict[str, Tensor]:
     """Pretrain in the subprocess."""
     function = load_function(location) if location else None
-    with swapped(EXERCISES[name], function) if function else nullcontext() as swap:
+    exercise = EXERCISES[name]
+    with swapped(exercise, lambda given: call(function, given, exercise.defaults)) if function else nullcontext() as swap:
         points = list(pretrain(seconds, steps))
     if swap is not None and not swap.calls:
         raise UserCodeError(f"pretraining does not compute {name}, so {location} was never called")

@@ -1,6 +1,5 @@
 """`minibert swap`: a learner's function in a real model."""
 
-import ast
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,13 +101,14 @@ def _figure(options: Swap) -> Path:
 
 def _function(file: Path, name: str) -> str:
     """Return the name of the learner's function: that of the exercise, or of the only function in the file."""
+    from minibert.classroom.learner_file import BadFile, LearnerFile
+
     try:
-        tree = ast.parse(file.read_bytes())
-    except SyntaxError as error:
-        raise UsageError(f"{file}, line {error.lineno}: {error.msg}") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: cannot be read as Python: {error}") from error
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        names = LearnerFile.read(file).functions()
+    except BadFile as error:
+        raise UsageError(f"{file}{f', line {error.line}' if error.line else ''}: {error.reason}") from error
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
     if name in names:
         return name
     if len(names) == 1:
@@ -135,8 +135,11 @@ def _show(result: "SwapResult", name: str) -> None:
     if result.before is None or result.after is None:
         say("\nThe model has no head, so there are no predictions to compare.")
         return
-    changed, total = result.changed, len(result.labels)
-    say(f"\nWith your function the top prediction changes in {changed} of {total} cases.")
+    mistakes = result.report.mistakes if not result.report.passed else []
+    for mistake in mistakes:
+        say(f"\nMistake: {mistake.name}. {mistake.message}")
+    cause = "these mistakes" if len(mistakes) > 1 else "this mistake" if mistakes else "your function"
+    say(f"\nWith {cause} the top prediction changes in {result.changed} of {len(result.labels)} cases.")
     for case in result.examples(MAX_CHANGED):
         _show_case(result, case)
 
@@ -165,6 +168,7 @@ def _as_json(result: "SwapResult | None", effect: "TrainingEffect | None") -> di
             "cases": len(result.labels),
             "changed": result.changed,
             "calls": result.calls,
+            "mistakes": [mistake.name for mistake in result.report.mistakes],
         }
     if effect is not None:
         found |= {"training": {**asdict(effect), "cost": effect.cost}}

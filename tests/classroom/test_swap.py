@@ -8,8 +8,7 @@ import torch
 
 from minibert import BertConfig, BertForMaskedLM
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.swap import TEXTS, case_scores, make_cases, top_predictions
-from minibert.classroom.swap_child import limit_to_layer
+from minibert.classroom.swap import TEXTS, case_scores, layers_of, make_cases, top_predictions
 from minibert.classroom.swapping import swapped
 from minibert.classroom.training_effect import Curve, TrainingEffect
 from minibert.commands import main
@@ -67,7 +66,7 @@ def test_the_reference_in_its_own_place_changes_nothing(name: str) -> None:
     """It is called, and every stage stays the same."""
     expected = stages(model_of())
     reference = EXERCISES[name].reference
-    with swapped(EXERCISES[name], lambda *arguments: reference(*arguments)) as swap:
+    with swapped(EXERCISES[name], lambda given: reference(**given)) as swap:
         found = stages(model_of())
     assert swap.calls > 0
     assert all(torch.equal(expected[path], found[path]) for path in found)
@@ -76,7 +75,7 @@ def test_the_reference_in_its_own_place_changes_nothing(name: str) -> None:
 
 def test_a_mistake_shows_from_its_stage_on_and_is_gone_after_the_block() -> None:
     expected = stages(model_of())
-    with swapped(EXERCISES["softmax"], lambda scores: softmax(2 * scores)):
+    with swapped(EXERCISES["softmax"], lambda given: softmax(2 * given["scores"])):
         found = stages(model_of())
     different = [path for path in found if not torch.equal(expected[path], found[path])]
     assert different[0] == "layers.0.attention.weights"
@@ -85,18 +84,18 @@ def test_a_mistake_shows_from_its_stage_on_and_is_gone_after_the_block() -> None
 
 def test_one_layer_only() -> None:
     expected = stages(model_of())
-    with swapped(EXERCISES["softmax"], lambda scores: softmax(2 * scores)) as swap:
+    with swapped(EXERCISES["softmax"], lambda given: softmax(2 * given["scores"])) as swap:
         model = model_of()
-        limit_to_layer(swap, model, 1)
+        swap.only_inside = layers_of(model, 1)
         found = stages(model)
     assert swap.calls == 1
     assert next(path for path in found if not torch.equal(expected[path], found[path])) == "layers.1.attention.weights"
-    with pytest.raises(UserCodeError, match="layers 0 to 1"):
-        limit_to_layer(swap, model, 2)
+    with pytest.raises(ValueError, match="layers 0 to 1"):
+        layers_of(model, 2)
 
 
 def test_an_argument_that_the_exercise_lacks_is_an_error() -> None:
-    with swapped(EXERCISES["layer_norm"], lambda hidden, gain, bias: hidden) as swap:
+    with swapped(EXERCISES["layer_norm"], lambda given: given["hidden"]) as swap:
         replacement = swap.replacement_of(EXERCISES["scaled_dot_product_attention"].reference)
     ones = torch.ones(1, 1)
     with pytest.raises(UserCodeError, match="argument query"):
@@ -123,7 +122,8 @@ def test_the_command_compares_stages_and_predictions(folder: Path, capsys: pytes
     assert main([*map(str, words)]) == 1
     printed = capsys.readouterr().out
     assert "differs from transformers is layers.0.attention.context" in printed
-    assert "top prediction changes in" in printed
+    assert "Mistake: no scale." in printed
+    assert "With this mistake the top prediction changes in" in printed
     assert main([*map(str, words[:3]), "softmax", *map(str, words[4:]), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["agrees"], found["changed"], found["cases"]) == (True, 0, 7)
@@ -132,7 +132,7 @@ def test_the_command_compares_stages_and_predictions(folder: Path, capsys: pytes
 def test_errors_of_the_command_say_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--checkpoint", str(folder / "model"), "--text", TEXT]
     for words, message in (
-        (["my.py", "--exercise", "layer_norm", *model], "line 14, in layer_norm: ValueError: \\u001b[31m not finished"),
+        (["my.py", "--exercise", "layer_norm", *model], "line 14: ValueError: \\u001b[31m not finished"),
         (["my.py", "--exercise", "gelu", *model], "has no function gelu"),
         (["my.py", "--exercise", "softmaxx", *model], "similar names: softmax"),
         (["none.py", "--exercise", "softmax", *model], "cannot be read"),
@@ -164,3 +164,17 @@ def test_training_with_and_without_a_mistake(folder: Path, capsys: pytest.Captur
     assert training["mine"]["steps"] == training["right"]["steps"]
     assert training["cost"] != 0
     assert figure.is_file()
+
+
+@pytest.mark.slow
+def test_the_code_sees_no_secrets_of_the_environment(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the sandbox of a check nor in the subprocess that trains."""
+    monkeypatch.setenv("API_TOKEN", "secret")
+    (folder / "spy.py").write_text("import os\ndef softmax(scores):\n    raise ValueError(sorted(os.environ))\n")
+    for words in (["--checkpoint", str(folder / "model"), "--text", TEXT], ["--train", "--seconds", "1"]):
+        assert main(["swap", str(folder / "spy.py"), "--exercise", "softmax", *words]) == 2
+        error = capsys.readouterr().err
+        assert "PATH" in error
+        assert "API_TOKEN" not in error

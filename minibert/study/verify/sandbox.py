@@ -43,6 +43,11 @@ PRINTED_BYTES = 10_000
 MESSAGE_LENGTH = 500
 """Length of an error message that is passed on."""
 
+ENVIRONMENT = re.compile(
+    r"PATH|HOME|LANG|LC_\w+|LD_LIBRARY_PATH|TMPDIR|XDG_CACHE_HOME|HF_(HOME|HUB_CACHE|HUB_OFFLINE)|MINIBERT_\w+|\w+_THREADS"
+)
+"""Variables of the environment that the subprocess gets. The others may be secrets."""
+
 PROBE = "probe."
 """Prefix of the results of the function on the inputs of `probes`, in the file of the stages."""
 INPUTS, STAGES, ERROR, PRINTED, TIMEOUT = "inputs.safetensors", "stages.safetensors", "error.json", "printed.txt", "timeout.txt"
@@ -118,7 +123,8 @@ def run_limited(
 
 def _run_python(arguments: list[str], printed: Path, time_limit: float) -> int | None:
     """Run Python with its output in a file, and return the exit code. At the end, end all processes that it started."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    kept = {name: value for name, value in os.environ.items() if ENVIRONMENT.fullmatch(name)}
+    environment = {**kept, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8:backslashreplace"}
     with printed.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
