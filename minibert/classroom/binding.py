@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from minibert.classroom.results import Unusable
+
 REQUIRED = inspect.Parameter.empty
 """The default of a parameter that has none."""
 
@@ -17,7 +19,7 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], defaults: M
     Args:
         defaults: all parameters of the reference, in order, with their default values or `REQUIRED`.
 
-    Raises: TypeError for an argument that the function has no parameter for, and all that the function raises.
+    Raises: Unusable for an argument that the function has no parameter for, and all that the function raises.
     """
     try:
         signature = inspect.signature(function)
@@ -33,7 +35,7 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], defaults: M
         given[kinds[inspect.Parameter.VAR_POSITIONAL]] = tuple(rest.values())
     elif rest:
         has = ", ".join(signature.parameters) or "none"
-        raise TypeError(f"the function has no parameter for {', '.join(rest)}; its parameters: {has}")
+        raise Unusable(f"the function has no parameter for {', '.join(rest)}; its parameters: {has}")
     bound = inspect.BoundArguments(signature, {name: given[name] for name in signature.parameters if name in given})
     return function(*bound.args, **bound.kwargs)
 

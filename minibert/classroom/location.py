@@ -6,7 +6,7 @@ the mistake.
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -101,23 +101,23 @@ class Trails:
     def line_like(self, variant: Sequence[Entry]) -> Entry | None:
         """Return the first value that the named mistake has too, and the reference has not.
 
-        A variable with the name of a result of the reference has to have its numbers: `scores` without the division is wrong.
+        If an operation is missing, as the division in `scores = query @ key.mT`, every value up to there is right. It is then
+        missing after the value that has the name of the next one in the variant.
         """
+        names = {entry.label for entry in self.reference} - {"", "return"}
+        known = {name: Values.of(entry.value for entry in self.reference if entry.label == name) for name in names}
         wrong = [entry for entry in variant if self._counts(entry.value)]
-        named = [entry for entry in wrong if entry.label not in ("", "return")]
-        for entry in self.own:
-            expected = Values.of(other.value for other in self.reference if other.label == entry.label)
-            others = named if expected.tensors else wrong
-            found = Values.of(other.value for other in others if not expected.tensors or other.label == entry.label)
-            if not (expected if expected.tensors else self.right).has(entry.value) and found.has(entry.value):
-                return entry
-        return None
+        new = Values.of(entry.value for entry in wrong if not self.right.has(entry.value))
+        early = Values.of(entry.value for entry in wrong if entry.label in known and not known[entry.label].has(entry.value))
+        first = next((number for number, entry in enumerate(self.own) if new.has(entry.value)), len(self.own))
+        before = [entry for entry in self.own[:first] if entry.label and early.has(entry.value)]
+        return next(iter([*before[-1:], *self.own[first:]]), None)
 
     def suspect(self) -> Entry | None:
-        """Return the first value after the last right one that the reference does not compute."""
+        """Return the first value after the last right one, or the last value if all are right."""
         right = [self.right.has(entry.value, reshaped=True) for entry in self.own]
         last = max((number for number, is_right in enumerate(right) if is_right), default=-1)
-        return next(iter(self.own[last + 1 :]), None)
+        return next(iter([*self.own[last + 1 :], *self.own[-1:]]), None)
 
     def first_of(self, tensors: Iterable[Tensor]) -> Entry | None:
         """Return the first value of the learner's function that is among these."""
@@ -125,27 +125,33 @@ class Trails:
         return next((entry for entry in self.own if searched.has(entry.value)), None)
 
     def first_difference(self) -> str:
-        """Describe the first intermediate result of the reference that the learner's function does not compute."""
+        """Describe the first intermediate result of the reference that the learner's function does not compute.
+
+        Returns: an empty text if it computes the last one, the result.
+        """
         named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
+        named += [replace(self.reference[-1], label="the result")] if self.reference else []
         found = [next((own for own in self.own if Values.of([own.value]).has(entry.value)), None) for entry in named]
         last = max((number for number, own in enumerate(found) if own is not None), default=-1)
         if last + 1 == len(named):
             return ""
         wrong, agrees = named[last + 1], found[last] if last >= 0 else None
-        numbers = self._numbers(wrong, agrees)
-        if agrees is None:
-            return f"No intermediate result agrees with the reference. `{wrong.label}` is the first one.{numbers}"
-        known = f"Up to `{named[last].label}` (your line {agrees.line}) your numbers agree with the reference."
-        return f"{known} `{wrong.label}` is the first that differs.{numbers}"
-
-    def _numbers(self, wrong: Entry, agrees: Entry | None) -> str:
-        """Return the first numbers of the learner's value with the shape of a result, and of the expected one."""
+        expected = f"{_quoted(wrong.label)}: {_first_numbers(wrong.value)}."
         later = self.own[self.own.index(agrees) + 1 :] if agrees else self.own
-        own = next((each for each in later if each.value.shape == wrong.value.shape), None)
-        if own is None:
-            return ""
-        texts = (_first_numbers(value) for value in (own.value, wrong.value))
-        return " Yours (line {}): {}; expected: {}.".format(own.line, *texts)
+        if last + 2 == len(named):
+            later = self.own[-1:]
+        same_shape = [entry for entry in later if entry.value.shape == wrong.value.shape]
+        own = next(iter(sorted(same_shape, key=lambda entry: self.right.has(entry.value))), None)
+        mine = f" Your value after that (line {own.line}): {_first_numbers(own.value)}." if own else ""
+        if agrees is None:
+            mine = mine.replace(" after that", " of this shape")
+            return f"No intermediate result of the reference occurs in your code. The first one is {expected}{mine}"
+        known = f"Up to {_quoted(named[last].label)} (your line {agrees.line}) your numbers agree with the reference."
+        return f"{known} The first that differs is {expected}{mine}"
+
+
+def _quoted(label: str) -> str:
+    return label if label == "the result" else f"`{label}`"
 
 
 def is_number(value: Tensor) -> bool:

@@ -76,11 +76,12 @@ def _parts(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
     """Describe a result with a wrong number of parts, or with wrong names of its parts."""
     if list(own) == ["output.0"] and list(other) == ["output"]:
         return "The function returned a tuple of one tensor, not the tensor. Is there a comma at the end of the `return` line?"
+    count = f"{len(own)} {'result' if len(own) == 1 else 'results'}"
     if list(other) == ["output"]:
-        return f"The function returned {len(own)} results, expected one tensor."
+        return f"The function returned {count} in a tuple, list or dictionary, expected one tensor."
     if len(own) == len(other):
         return f"The parts of the result are {', '.join(own)}, expected {', '.join(other)}."
-    return f"The function returned {len(own)} {'result' if len(own) == 1 else 'results'}, expected {len(other)}."
+    return f"The function returned {count}, expected {len(other)}."
 
 
 def axes_of(exercise: Exercise, name: str, axes: int) -> str:

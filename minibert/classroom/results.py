@@ -12,12 +12,16 @@ from torch.optim import Optimizer
 NUMBERS = (bool, int, float, np.generic)
 
 
+class Unusable(TypeError):
+    """A function that cannot be called with the arguments of the exercise, or that returns no numbers."""
+
+
 def outputs_of(result: Any, name: str = "output") -> dict[str, Tensor]:
     """Convert a result to tensors by name: "output", or "output.0", "output.1" for the parts of a tuple.
 
     Arrays, numbers and lists of lists of numbers become tensors. Dataclasses and mappings give the names of their parts.
 
-    Raises: TypeError for a result without numbers, such as None.
+    Raises: Unusable for a result without numbers, such as None.
     """
     if (tensor := as_tensor(result)) is not None:
         return {name: tensor}
@@ -28,7 +32,7 @@ def outputs_of(result: Any, name: str = "output") -> dict[str, Tensor]:
     elif isinstance(result, list | tuple):
         parts = [(str(number), part) for number, part in enumerate(result)]
     else:
-        raise TypeError(f"the function returned {_kind(result)}, expected a tensor")
+        raise Unusable(f"the function returned {_kind(result)}")
     return {key: tensor for part, value in parts for key, tensor in outputs_of(value, f"{name}.{part}").items()}
 
 
@@ -55,7 +59,9 @@ def _is_list_of_numbers(value: Any) -> bool:
 
 
 def _kind(result: Any) -> str:
-    return "None; does it end with `return`?" if result is None else f"an object of type {type(result).__name__}"
+    if result is None:
+        return "None, expected a tensor; does it end with `return`?"
+    return f"an object of type {type(result).__name__}, expected a tensor"
 
 
 def tensors_in(arguments: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from minibert.classroom.binding import call
-from minibert.classroom.results import outputs_of, tensors_in
+from minibert.classroom.results import Unusable, outputs_of, tensors_in
 from minibert.classroom.trail import Entry, Trail, code_of
 
 Arguments = dict[str, Any]
@@ -203,6 +203,8 @@ def same_numbers(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool
 
 
 def describe(error: BaseException) -> str:
-    """Return type and text of an exception in one line."""
+    """Return type and text of an exception in one line. An unusable function has a sentence only."""
+    if isinstance(error, Unusable):
+        return str(error)
     text = " ".join("".join(traceback.format_exception_only(error)).split())
     return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}…"

@@ -23,6 +23,7 @@ MAX_NUMBERS = 5_000
 MAX_ENTRIES = 500
 MAX_EVENTS = 50_000
 """Number of lines and operations after which nothing more is recorded, so that a long loop takes no longer than usual."""
+OBSERVE = inspect.unwrap(observe).__code__
 FORMULAS = [str(Path(__file__).parents[1] / floor) for floor in ("equations", "model", "training")]
 """Folders of the functions that references call."""
 
@@ -109,7 +110,7 @@ class Trail:
         """Python calls this at the beginning of every function."""
         if not self._go_on():
             return None
-        if frame.f_code is observe.__code__ and frame.f_back is not None:
+        if frame.f_code is OBSERVE and frame.f_back is not None:
             name = frame.f_locals["name"]
             with _unrecorded():
                 self.add((frame.f_back.f_code, name), frame.f_back, name, frame.f_locals["tensor"])

@@ -1,0 +1,84 @@
+"""The line of a learner's code that causes a mistake, and the first intermediate result that differs."""
+
+import inspect
+
+import pytest
+import torch
+
+from minibert.classroom.checking import check_function
+from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.location import Values
+from minibert.classroom.report import Report
+from minibert.classroom.running import LocalRunner
+from minibert.classroom.trail import MAX_ENTRIES
+from tests.classroom import learner_functions as learner
+
+
+def report_of(function, exercise: str) -> Report:
+    return check_function(EXERCISES[exercise], LocalRunner(EXERCISES[exercise], function), example=False)
+
+
+WRONG = [
+    (learner.no_scale, "scaled_dot_product_attention"),
+    (learner.shifted_and_stretched, "scaled_dot_product_attention"),
+    (learner.zero_instead_of_infinity, "scaled_dot_product_attention"),
+    (learner.sample_deviation, "layer_norm"),
+    (learner.no_bias, "layer_norm"),
+    (learner.in_place, "softmax"),
+]
+
+
+@pytest.mark.parametrize(("function", "exercise"), WRONG, ids=lambda value: getattr(value, "__name__", value))
+def test_the_line_is_the_one_that_causes_the_mistake(function, exercise: str) -> None:
+    report = report_of(function, exercise)
+    assert not report.passed
+    assert report.line_text.endswith("# the line"), report
+    assert report.line_text == inspect.getsource(learner).splitlines()[report.line - 1].strip()
+
+
+def test_the_line_in_a_recursive_function_is_in_the_function() -> None:
+    lines, first = inspect.getsourcelines(learner.recursive)
+    assert first < report_of(learner.recursive, "softmax").line < first + len(lines)
+
+
+@pytest.mark.parametrize("function", [learner.loops, learner.arrays])
+def test_right_solutions_in_other_forms_pass_without_a_line(function) -> None:
+    report = report_of(function, "scaled_dot_product_attention")
+    assert report.passed, report
+    assert (report.line, report.first_difference) == (None, "")
+
+
+def test_the_first_difference_has_names_lines_and_numbers() -> None:
+    report = report_of(learner.zero_instead_of_infinity, "scaled_dot_product_attention")
+    assert "Up to `scores` (your line" in report.first_difference
+    assert "The first that differs is `masked_scores`" in report.first_difference
+    assert "-inf" in report.first_difference
+    assert f"(line {report.line})" in report.first_difference
+
+
+def test_a_trail_does_not_change_the_result_and_is_bounded() -> None:
+    def many(x):
+        values = [x * number for number in range(3 * MAX_ENTRIES)]
+        exec("\n".join(f"v{number} = values[{number}] + 1" for number in range(100)))
+        return sum(values)
+
+    exercise = EXERCISES["gelu"]
+    plain, recorded = (LocalRunner(exercise, many)({"x": torch.arange(3.0)}, False, trail) for trail in (False, True))
+    assert torch.equal(plain.outputs["output"], recorded.outputs["output"])
+    assert not plain.trail
+    assert 0 < len(recorded.trail) <= MAX_ENTRIES
+
+
+def test_values_are_equal_up_to_the_order_of_axes() -> None:
+    value = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    values = Values.of([value])
+    assert values.has(value.permute(2, 0, 1)[None])
+    assert not values.has(value.reshape(4, 3, 2))
+    assert values.has(value.reshape(6, 4), reshaped=True)
+    assert not values.has(value.flip(0).clone(), reshaped=True)
+
+
+def test_heads_that_are_split_without_a_transposition_are_no_right_value() -> None:
+    tokens = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    right = Values.of([tokens, tokens.reshape(5, 2, 3).transpose(0, 1)])
+    assert not right.has(tokens.reshape(2, 5, 3), reshaped=True)
