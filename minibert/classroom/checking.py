@@ -43,7 +43,7 @@ def check_function(exercise: Exercise, runner: Runner, hidden_seeds: Iterable[in
     for probe, other in zip([*probes(exercise), *hidden], right, strict=True):
         own = aligned(runner(probe.arguments, probe.case.gradients), other)
         if own.stopped:
-            return Report(exercise.name, Verdict.STOPPED, Stage.RUNS, own.stopped, printed=own.printed)
+            return Report(exercise.name, Verdict.STOPPED, Stage.RUNS, own.stopped, line=own.line, printed=own.printed)
         calls.append(Answered(exercise, probe, own, other, runner))
     if all((call.own.error or "").startswith("NotImplementedError") for call in calls):
         return Report(exercise.name, Verdict.EMPTY, Stage.RUNS, "The function is still the empty stub.")

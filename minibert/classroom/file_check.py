@@ -1,10 +1,8 @@
 """The check of a learner's file, and of a function in a notebook: from the code to a report with lines and a hint."""
 
-import importlib.util
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,19 @@ from minibert.classroom.exercises import find_exercise
 from minibert.classroom.hints import next_hint
 from minibert.classroom.learner_file import BadFile, LearnerFile
 from minibert.classroom.report import Report, Stage, Verdict
-from minibert.classroom.running import LocalRunner, Runner, describe
+from minibert.classroom.running import LocalRunner
+from minibert.classroom.sandbox import Limits, SandboxRunner
 
 
-def check_file(exercise: Exercise, path: Path, hints: int = 0) -> Report:
-    """Check the function of a learner's file. Its code runs in a subprocess.
+def check_file(
+    exercise: Exercise, path: Path, hints: int = 0, time_limit: float = Limits.seconds, example: bool = True
+) -> Report:
+    """Check the function of a learner's file. Its code runs in a sandbox.
 
     Args:
         hints: number of hints that the learner has seen; the report has the next one.
+        time_limit: seconds after which the code is stopped.
+        example: if True, search for the smallest failing input.
 
     Raises: OSError if the file cannot be read.
     """
@@ -30,27 +33,14 @@ def check_file(exercise: Exercise, path: Path, hints: int = 0) -> Report:
         file = LearnerFile.read(path)
         lines = file.lines
         file.require_function(exercise.name)
-        with _runner(exercise, path) as runner:
-            report = check_function(exercise, runner)
+        with SandboxRunner(exercise, path, limits=Limits(seconds=time_limit)) as runner:
+            report = check_function(exercise, runner, example=example)
+        report.printed = report.printed or runner.printed
     except BadFile as bad:
         report = Report(exercise.name, Verdict.ERROR, Stage.RUNS, bad.reason, line=bad.line)
     if report.line and not report.line_text and report.line <= len(lines):
         report.line_text = lines[report.line - 1]
     return _with_hint(exercise, report, hints)
-
-
-@contextmanager
-def _runner(exercise: Exercise, path: Path) -> Iterator[Runner]:
-    """Load the function of a file. Raises: BadFile for an exception of the file itself."""
-    spec = importlib.util.spec_from_file_location("learner", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
-    except Exception as error:
-        raise BadFile(describe(error)) from None
-    yield LocalRunner(exercise, getattr(module, exercise.name))
 
 
 def check_own_function(function: Callable[..., Any], name: str | None = None) -> Report:

@@ -76,8 +76,7 @@ class ExerciseFolder:
         path = self.file(name)
         backup = None
         if path.exists():
-            backup = _free_name(path)
-            path.rename(backup)
+            backup = path.rename(backup_name(path))
         write_atomically(path, stub(EXERCISES[name]))
         return backup
 
@@ -87,7 +86,7 @@ class ExerciseFolder:
         return self.path / FILE
 
 
-def _free_name(path: Path) -> Path:
+def backup_name(path: Path) -> Path:
     """Return the first of 01_softmax.py.1.bak, 01_softmax.py.2.bak, … that does not exist."""
     number = 1
     while (backup := path.with_name(f"{path.name}.{number}.bak")).exists():

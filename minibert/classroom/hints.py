@@ -19,6 +19,8 @@ from minibert.study.equations.registry import without_docstring
 from minibert.study.stepthrough.documentation import documented_steps
 
 BLANK = "____"
+COMPUTATIONS = (ast.BinOp, ast.Call, ast.Compare, ast.IfExp, ast.Tuple)
+"""Expressions in which a part can be left blank."""
 
 
 class Level(StrEnum):
@@ -86,17 +88,19 @@ def _place(exercise: Exercise, function: Callable[..., Any], statement: "_Statem
     elif names := _names_in_order(function):
         yield f"The reference computes, in this order: {', '.join([*names, 'the result'])}."
         yield f"Look at {statement.target}." if report and report.mistake else ""
+    elif latex := formulas(exercise):
+        yield f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
     else:
-        yield f"It is one line, the formula itself: {'; '.join(map(plain, formulas(exercise)))}"
+        yield f"The solution has {_code(function).strip().count(chr(10))} lines."
 
 
 def _names_in_order(function: Callable[..., Any]) -> list[str]:
-    """Return the names of the variables that a function computes."""
+    """Return the names of the variables that a function computes, without those that are not used."""
     stored = (node for node in ast.walk(ast.parse(_code(function))) if isinstance(node, ast.Name | ast.Attribute))
     assigned = sorted(
         (node for node in stored if isinstance(node.ctx, ast.Store)), key=lambda node: (node.lineno, node.col_offset)
     )
-    return list(dict.fromkeys(ast.unparse(node) for node in assigned))
+    return [name for name in dict.fromkeys(ast.unparse(node) for node in assigned) if name != "_"]
 
 
 def _code(function: Callable[..., Any]) -> str:
@@ -122,7 +126,10 @@ class _Statement:
         inner = [
             node for node in ast.walk(body) if isinstance(node, ast.stmt) and node is not body and not hasattr(node, "body")
         ]
-        last = max(inner, key=lambda node: node.lineno)
+        computed = [
+            node for node in inner if isinstance(getattr(node, "value", None), COMPUTATIONS) and not isinstance(node, ast.Expr)
+        ]
+        last = max(computed or inner, key=lambda node: (isinstance(node, ast.Return), node.lineno))
         if mistake:
             line = code[: code.index(mistake.edits[0][0])].count("\n") + 1
             line += len(mistake.edits[0][0]) - len(mistake.edits[0][0].lstrip("\n"))
@@ -155,6 +162,8 @@ class _Statement:
             value.func = ast.Name(BLANK)
         elif isinstance(value, ast.Compare):
             value.comparators = [ast.Name(BLANK)]
+        elif isinstance(value, ast.IfExp):
+            value.body = ast.Name(BLANK)
         elif isinstance(value, ast.Tuple):
             value.elts[0] = ast.Name(BLANK)
         return ast.unparse(node)

@@ -37,13 +37,9 @@ class LearnerFile:
         """
         if (size := path.stat().st_size) > MAX_BYTES:
             raise BadFile(f"The file has {size:,} bytes, more than {MAX_BYTES:,}: is it the right file?")
-        content = path.read_bytes()
+        text = _decoded(path.read_bytes())
         try:
-            text = importlib.util.decode_source(content)
             return cls(path, tuple(text.split("\n")), ast.parse(text))
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise BadFile(f"The file is not in {error.encoding.upper()}: save it as UTF-8.", line) from None
         except SyntaxError as error:
             raise BadFile(f"{type(error).__name__}: {error.msg}", error.lineno) from None
         except (ValueError, RecursionError, MemoryError) as error:  # null characters, or brackets inside of brackets
@@ -76,6 +72,19 @@ class LearnerFile:
     def line(self, number: int | None) -> str:
         """Return the text of a line; empty if there is no such line."""
         return self.lines[number - 1] if number and number <= len(self.lines) else ""
+
+
+def _decoded(content: bytes) -> str:
+    """Decode a file as Python does. Raises: BadFile with the first line that is not in its encoding."""
+    try:
+        return importlib.util.decode_source(content)
+    except (UnicodeDecodeError, SyntaxError) as error:
+        try:
+            content.decode()
+        except UnicodeDecodeError as wrong:
+            line = content.count(b"\n", 0, wrong.start) + 1
+            raise BadFile("The file is not in UTF-8: save it as UTF-8.", line) from None
+        raise BadFile(f"The text is not in the encoding that the file declares ({error}): save it as UTF-8.") from None
 
 
 def _statements(body: list[ast.stmt]) -> list[ast.stmt]:

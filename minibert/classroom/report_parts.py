@@ -39,7 +39,7 @@ def symbol(report: "Report") -> str:
 def message(report: "Report") -> str:
     """Return the verdict and the reason in one or two sentences."""
     texts = [f"{report.exercise}: {report.verdict}", report.reason, *(mistake.message for mistake in report.mistakes)]
-    return " ".join(f"{text.rstrip('.')}." for text in [*texts, *_warnings(report)] if text)
+    return " ".join(f"{printable(text).rstrip('.')}." for text in [*texts, *_warnings(report)] if text)
 
 
 def _warnings(report: "Report") -> list[str]:
@@ -53,21 +53,23 @@ def parts(report: "Report") -> Iterator[Part]:
     if report.example:
         yield from _example_parts(report.example)
     yield from _mistake_parts(report)
-    if _warnings(report):
-        yield Part("Warning", tuple(report.warnings))
     if report.line:
         text = report.line_text.replace("\t", "    ").rstrip()
         mark = " " * (len(text) - len(text.lstrip())) + "^" * len(text.strip())
         yield Part(f"Line {report.line} of your code", (text, mark) if text else (), "code")
     if report.hint:
         yield Part("Hint", (report.hint,))
+    if _warnings(report):
+        yield Part("Warning", tuple(report.warnings))
+    if report.notes:
+        yield Part("Note", tuple(report.notes))
     if report.printed:
         yield Part("Your code printed", tuple(report.printed.rstrip("\n").split("\n")), "code")
 
 
 def _example_parts(example: "Comparison") -> Iterator[Part]:
     inputs = tuple(line for name, value in example.arguments.items() for line in _assignment(name, value))
-    yield Part("The smallest input found for which the numbers differ", inputs, "code")
+    yield Part("The smallest failing input that was found", inputs, "code")
     yield Part("", (example.mine, example.expected, example.difference), "columns")
 
 
@@ -83,7 +85,8 @@ def _mistake_parts(report: "Report") -> Iterator[Part]:
         )
         count = f" {number} of {len(report.mistakes)}" if len(report.mistakes) > 1 else ""
         note = (CONVENTION,) if mistake.kind == Kind.CONVENTION else ()
-        lines = (mistake.message, *note, f"Why it matters: {mistake.consequence}", f"Seen in: {mistake.seen_in}")
+        facts = (("Why it matters", mistake.consequence), ("Seen in", mistake.seen_in))
+        lines = (mistake.message, *note, *(f"{title}: {text}" for title, text in facts if text))
         yield Part(f"{kind or 'Mistake'}{count}: {mistake.name}", lines)
     found = [report.relation, f"First difference: {report.first_difference}" if report.first_difference else ""]
     if not report.mistakes and report.failed and report.verdict == "not correct":
@@ -118,7 +121,7 @@ def plain_text(report: "Report", width: int = 80) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(printable(text), max(width, 20), break_on_hyphens=False)
+    return textwrap.wrap(printable(text), max(width, 10), break_on_hyphens=False)
 
 
 def markdown(report: "Report") -> str:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError
-from minibert.commands.exercises import checked, find_exercise, find_folder
+from minibert.commands.exercises import TIME_LIMIT, checked, find_exercise, find_folder
 from minibert.commands.report_view import show_report
 from minibert.commands.terminal import say, say_json
 
 if TYPE_CHECKING:
     from minibert.classroom.exercise import Exercise
     from minibert.classroom.folder import ExerciseFolder
+
+MAX_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Check:
     """Name of the exercise, for a file whose name and functions are of several exercises. Default: those that it has."""
     folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Folder with the exercises. Default: this folder, else ./exercises."""
+    time_limit: float = TIME_LIMIT
+    """Seconds after which your code is stopped."""
+    example: bool = True
+    """Search for the smallest failing input, which takes up to two seconds."""
     json: bool = False
     """Print JSON instead of text."""
     plain: bool = False
@@ -37,6 +43,8 @@ class Check:
 
 def run(options: Check) -> int:
     """Check the files and print a report for each."""
+    if not 0 < options.time_limit <= MAX_SECONDS:
+        raise UsageError(f"--time-limit {options.time_limit:g}: must be above 0 and at most {MAX_SECONDS}")
     from minibert.classroom.folder import ExerciseFolder
 
     if options.name and options.name.endswith(".py") and Path(options.name).exists():
@@ -46,7 +54,8 @@ def run(options: Check) -> int:
     else:
         folder = find_folder(options.folder)
         chosen = [(exercise, folder.file(exercise.name)) for exercise in _chosen(folder, options)]
-    reports = [checked(folder, exercise, path) for exercise, path in chosen]
+    settings = options.time_limit, options.example
+    reports = [checked(folder, exercise, path, *settings) for exercise, path in chosen]
     passed = all(report.passed for report in reports)
     if options.json:
         say_json({"passed": passed, "exercises": [report.as_json() for report in reports]})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from minibert.classroom.report import Report
 
 DEFAULT_FOLDER = Path("exercises")
+TIME_LIMIT = 10.0
+"""Seconds after which a learner's code is stopped."""
 
 
 def find_folder(given: Path | None) -> "ExerciseFolder":
@@ -59,6 +61,7 @@ def current_exercise(folder: "ExerciseFolder") -> "Exercise":
 @contextmanager
 def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
     """Open the progress, and save it at the end. A damaged file is renamed, and a folder without permission is reported."""
+    from minibert.classroom.folder import backup_name
     from minibert.classroom.progress import changed_progress, read_progress
     from minibert.files import describe
 
@@ -67,8 +70,7 @@ def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
     except ValueError as error:
         if "newer" in str(error):
             raise UsageError(error) from None
-        damaged = folder.progress.with_suffix(".damaged.json")
-        folder.progress.replace(damaged)
+        damaged = folder.progress.rename(backup_name(folder.progress))
         report(f"{error}. It is now {damaged.name}, and a new one begins; `minibert check` finds what passes")
     opened = None
     try:
@@ -80,13 +82,15 @@ def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
         report(f"warning: the progress is not saved: {describe(error)}")
 
 
-def checked(folder: "ExerciseFolder", exercise: "Exercise", path: Path) -> "Report":
+def checked(
+    folder: "ExerciseFolder", exercise: "Exercise", path: Path, time_limit: float = TIME_LIMIT, example: bool = True
+) -> "Report":
     """Check a file, and enter the result into the progress, if the file belongs to the folder."""
     from minibert.classroom.file_check import check_file
 
     with progress_of(folder) as progress:
         given = progress[exercise.name].hints
-    found = check_file(exercise, path, given)
+    found = check_file(exercise, path, given, time_limit, example)
     if path == folder.file(exercise.name):
         with progress_of(folder) as progress:
             progress.entry(exercise.name).add(found)

@@ -32,7 +32,7 @@ def run(options: Hint) -> int:
 
     folder = find_folder(options.folder)
     exercise = find_exercise(options.name) if options.name else current_exercise(folder)
-    report = check_file(exercise, folder.file(exercise.name)) if folder.is_started(exercise.name) else None
+    report = check_file(exercise, folder.file(exercise.name), example=False) if folder.is_started(exercise.name) else None
     found = hints(exercise, report)
     with progress_of(folder) as progress:
         entry = progress.entry(exercise.name)

@@ -21,7 +21,7 @@ def show_report(report: "Report", plain: bool) -> None:
     from minibert.classroom.report_parts import plain_text
 
     if plain or not sys.stdout.isatty():
-        say(plain_text(report, PLAIN_WIDTH), "")
+        say(plain_text(report, screen_size()[0] if sys.stdout.isatty() else PLAIN_WIDTH), "")
     else:
         say_parts(report_parts(report, screen_size()[0]))
 

@@ -1,0 +1,126 @@
+"""A report as text, Markdown and HTML: the parts in their order, and all texts as data."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from minibert.classroom.report import Comparison, Named, Report, Stage, Verdict
+from minibert.classroom.report_parts import COLUMNS, html, markdown, message, parts, plain_text, side_by_side
+from minibert.printable import UNSAFE
+from tests.hostile_text import DIRECTIONS, ESCAPES, MARKUP, QUOTES, RICH
+
+EXAMPLE = Comparison({"scores": "[[0., 1.],\n [1., 2.]]", "n": "2"}, "[1., 2.]", "[0.27, 0.73]", "[0.73, 1.27]")
+NAMED = Named("no scale", "bug", "You left out √d_k.", "The softmax saturates.", "learners")
+
+
+def report(**changes) -> Report:
+    full = {
+        "failed": Stage.VALUES, "reason": "The numbers differ.", "mistakes": [NAMED], "first_difference": "scores, line 7",
+        "example": EXAMPLE, "line": 7, "line_text": "\tscores = query @ key.mT", "hint": "Which number keeps it small?",
+        "warnings": ["large scores: infinite"], "notes": ["no gradients"], "printed": "hello\nworld\n",
+    }  # fmt: skip
+    return Report("softmax", changes.pop("verdict", Verdict.WRONG), **{**full, **changes})
+
+
+@pytest.mark.parametrize("render", [plain_text, markdown, html])
+def test_the_parts_are_in_this_order(render) -> None:
+    text = re.sub(r"<[^>]*>|\\(?=[\W_])", "", render(report()))
+    expected = [
+        "softmax: not correct (values)", "The numbers differ.", "smallest failing input",
+        "scores = [[0., 1.],", "mine", "[0.27, 0.73]",
+        "Mistake: no scale", "You left out √d_k.", "Why it matters: The softmax saturates.", "Seen in: learners",
+        "Line 7 of your code", "scores = query @ key.mT", "Hint", "Which number", "Warning", "Note",
+        "Your code printed", "world",
+    ]  # fmt: skip
+    places = [text.find(part) for part in expected]
+    assert -1 not in places, expected[places.index(-1)]
+    assert places == sorted(places)
+
+
+def test_the_line_is_underlined() -> None:
+    lines = plain_text(report()).splitlines()
+    place = next(number for number, line in enumerate(lines) if "query @ key.mT" in line)
+    assert lines[place + 1] == "      ^^^^^^^^^^^^^^^^^^^^^^^"
+    assert "<u>    scores = query @ key.mT</u>" in html(report())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_verdict_is_in_words(verdict) -> None:
+    """The sign is not in a color or a symbol only."""
+    for render in (plain_text, html, message):
+        assert f"softmax: {verdict}" in render(Report("softmax", verdict))
+
+
+def test_a_passed_report_is_short() -> None:
+    assert plain_text(Report("softmax", Verdict.PASSED)) == "✓ softmax: passed"
+    assert message(Report("softmax", Verdict.PASSED)) == "softmax: passed."
+
+
+def test_a_convention_is_no_mistake() -> None:
+    text = plain_text(report(verdict=Verdict.CONVENTION, mistakes=[Named("tanh", "other convention", "a", "b", "c")]))
+    assert "Other convention: tanh" in text
+    assert "Mistake" not in text
+    assert "Correct in other code" in text
+
+
+def test_an_unknown_mistake_is_said_to_be_unknown() -> None:
+    text = plain_text(report(mistakes=[], relation="Your numbers are 2 times the expected ones."))
+    assert "Not a known mistake\n  Your numbers are 2 times" in text
+    assert "First difference: scores, line 7" in text
+
+
+def test_two_mistakes_are_counted() -> None:
+    text = plain_text(report(mistakes=[NAMED, NAMED]))
+    assert "Mistake 1 of 2: no scale" in text
+    assert "Mistake 2 of 2: no scale" in text
+
+
+def test_columns_stand_side_by_side_if_they_fit() -> None:
+    texts = ("[1., 2.]", "[1.,\n 3.]", "0.")
+    assert side_by_side(texts, 40) == ["mine       expected   difference", "[1., 2.]   [1.,       0.", "            3.]"]
+    stacked = side_by_side(texts, 20)
+    assert [line for line in stacked if line in COLUMNS] == list(COLUMNS)
+    assert all(len(line) <= 20 for line in stacked)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_text_is_wrapped_to_the_width(width) -> None:
+    long = report(reason="word " * 60, hint="hint " * 60, example=None, printed="", line=None)
+    assert max(map(len, plain_text(long, width).splitlines())) <= width
+
+
+def hostile_report(text: str) -> Report:
+    named = Named(text, "bug", text, text, text)
+    example = Comparison({text: text}, text, text, text)
+    return Report(
+        text, Verdict.WRONG, Stage.VALUES, text, [named], text, text, example, 1, text, text, [text], [text], printed=text
+    )  # fmt: skip
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag, attributes) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attributes)
+
+
+@pytest.mark.parametrize("text", [*MARKUP, *QUOTES, *RICH, *ESCAPES, *DIRECTIONS])
+def test_hostile_text_is_data(text) -> None:
+    shown = hostile_report(text)
+    for render in (plain_text, markdown, html, message):
+        assert not UNSAFE.search(render(shown).replace("\n", ""))
+    parser = Tags()
+    parser.feed(html(shown))
+    assert parser.tags <= {"div", "p", "b", "bdi", "pre", "u", "table", "tr", "th", "td"}
+    assert parser.attributes <= {"role", "aria-label", "style", "scope"}
+    outside = re.sub(r"^(`{3,})text\n.*?\n\1$", "", markdown(shown), flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"(?<!\\)[<`|\[]", outside.replace("\\\\", ""))
+
+
+def test_every_part_has_lines_or_a_title() -> None:
+    assert all(part.title or part.lines for part in parts(report()))
