@@ -11,7 +11,7 @@ import torch
 import minibert.equations.attention
 from minibert.classroom.checking import check_function
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.report import Report
+from minibert.classroom.report import Report, Verdict
 from minibert.classroom.sandbox import Limits, SandboxRunner, linux
 from minibert.classroom.sandbox import runner as sandbox
 
@@ -123,7 +123,9 @@ def test_code_that_does_not_end_is_stopped(body: str) -> None:
 def test_the_report_has_the_line_that_did_not_end() -> None:
     code = "import torch\ndef softmax(scores):\n    while True:\n        pass\n"
     with SandboxRunner(EXERCISES["softmax"], code, limits=Limits(seconds=1)) as runner:
-        assert runner({"scores": SCORES}, gradients=False).line in (3, 4)
+        report = check_function(EXERCISES["softmax"], runner)
+    assert (report.verdict, report.passed) == (Verdict.STOPPED, False)
+    assert report.line in (3, 4)
 
 
 def test_an_import_that_does_not_end_is_stopped() -> None:
@@ -178,6 +180,10 @@ TOO_MUCH = {
     "original output": ("while True: print('x' * 1000, file=sys.__stdout__)", "printed more than 1 MB"),
     "os.write": ("while True: os.write(1, b'x' * 1000)", "printed more than 1 MB"),
     "a large file": ("Path('x').write_bytes(bytes(5 * 2**20))", "wrote more than 4 MB to files"),
+    "many empty files": (
+        "for number in range(2000): Path(str(number)).touch()\ntime.sleep(1)\n" + RIGHT,
+        "wrote more than 4 MB to files",
+    ),
     "many files": (
         "for number in range(8): Path(str(number)).write_bytes(bytes(2**20))\ntime.sleep(1)\n" + RIGHT,
         "wrote more than 4 MB to files",
@@ -296,6 +302,12 @@ def test_lines_of_the_mistakes_are_not_there() -> None:
     assert printed_by(f"from minibert.classroom.mistakes import MISTAKES\nprint(len(MISTAKES))\n{RIGHT}") == "0\n"
 
 
+@pytest.mark.slow
+def test_folders_too_deep_for_python_are_removed() -> None:
+    """(See `_nothing_is_left`.)"""
+    assert reason_of(softmax_with("for _ in range(2000): os.mkdir('d'); os.chdir('d')\ntime.sleep(600)"))
+
+
 HARMLESS = {
     "sys.exit": "sys.exit(0)",
     "torch.allclose": "torch.allclose = torch.equal = torch.Tensor.__eq__ = lambda *a, **k: True\nreturn scores * 2",
@@ -356,7 +368,7 @@ HONEST = {
     "the limit of recursion": "sys.setrecursionlimit(100_000)",
     "exec": "exec('x = 1')",
     "other functions of minibert": "minibert.equations.gelu(scores)",
-    "a check": "from minibert.classroom import check; check(softmax)",
+    "a check": "from minibert.classroom import check; print(check(softmax).message)",
     "an unused import of the reference": "from minibert.equations import softmax as unused",
 }
 
