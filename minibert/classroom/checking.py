@@ -16,7 +16,7 @@ from minibert.classroom.probes import expected, fingerprint, probes, probes_of
 from minibert.classroom.questions import Answered, Problem, aligned, kind_of, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.results import tensors_in
-from minibert.classroom.running import Arguments, LocalRunner, Runner, same_numbers
+from minibert.classroom.running import Arguments, LocalRunner, Runner, Stopped, same_numbers
 from minibert.classroom.trail import Entry
 
 OUTSIDE = "The function computes with NumPy or with Python's numbers, so its gradients were not checked."
@@ -95,9 +95,10 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     report.verdict = Verdict.CONVENTION if is_convention else Verdict.WRONG
     if problem.stage is Stage.RUNS:
         report.verdict, report.line, report.line_text = Verdict.ERROR, call.own.line, call.own.line_text
-    _locate(report, call, explanation.mistakes)
-    if example and problem is not STATE and (found := Search(call, problem.stage).run()):
-        report.example = comparison_of(*found)
+    with suppress(Stopped):  # a recorded call takes longer
+        _locate(report, call, explanation.mistakes)
+    if example and problem is not STATE:
+        report.example = comparison_of(*Search(call, problem).run())
     return report
 
 

@@ -18,7 +18,7 @@ from minibert.classroom.probes import Probe
 from minibert.classroom.questions import Answered, Problem, differences, problem_of
 from minibert.classroom.report import Comparison, Stage
 from minibert.classroom.results import tensors_in
-from minibert.classroom.running import Arguments, LocalRunner
+from minibert.classroom.running import Arguments, LocalRunner, Stopped
 
 LARGEST_NUMBER = 3
 MORE = (0, 1, 2, 3)
@@ -37,8 +37,8 @@ MAX_SHOWN = 60
 MAX_TEXT = 300
 
 
-class Stopped(BaseException):
-    """The end of a search: the time is over, or the process of the learner's function is gone. Hypothesis passes it on."""
+class Enough(BaseException):
+    """The time of a search is over. Hypothesis passes it on, as it passes on `Stopped`."""
 
 
 class HypothesisDraw:
@@ -89,40 +89,39 @@ class SmallDraw(RandomDraw):
 
 
 class Search:
-    """The search for a small input on which a function fails in the same part of the check as on `failed`."""
+    """The search for a small input on which a function has a problem of the same kind.
 
-    def __init__(self, failed: Answered, stage: Stage, seconds: float = SECONDS) -> None:
-        self.failed, self.stage = failed, stage
+    Args:
+        failed, problem: the call on which the function fails, and its problem.
+    """
+
+    def __init__(self, failed: Answered, problem: Problem, seconds: float = SECONDS) -> None:
+        self.failed, self.problem, self.stage = failed, problem, problem.stage
         self.reference = LocalRunner(failed.exercise, failed.exercise.reference)
         self.end = time.process_time() + seconds, time.monotonic() + PATIENCE * seconds
         self.calls = 0
         self.smallest: tuple[tuple[float, ...], Answered, Problem] | None = None
 
-    def run(self) -> tuple[Answered, Problem] | None:
-        """Return the smallest failing call that was found, and its problem; None if the process of the function is gone."""
-        problem = problem_of(self.failed)
-        with suppress(Stopped):
+    def run(self) -> tuple[Answered, Problem]:
+        """Return the smallest failing call that was found, and its problem."""
+        with suppress(Enough, Stopped):
             for more in MORE:
                 if self.smallest is None:
                     self._search_whole_numbers(more)
             for seed in range(SMALL_RANDOM_INPUTS if self.smallest is None else 0):
                 self.fails(self.failed.probe.case.recipe(SmallDraw(seed)))
-        if self.smallest is not None:
-            return self.smallest[1:]
-        return (self.failed, problem) if problem else None
+        return self.smallest[1:] if self.smallest is not None else (self.failed, self.problem)
 
     def fails(self, arguments: Arguments) -> bool:
         """Return True if the function fails for these arguments. Remember the smallest ones."""
         self.calls += 1
         if self.calls > MAX_CALLS or time.process_time() > self.end[0] or time.monotonic() > self.end[1]:
-            raise Stopped
+            raise Enough
         gradients = self.stage is Stage.GRADIENTS
         other = self.reference(arguments, gradients)
         if other.error or (gradients and not any(map(Tensor.any, other.gradients.values()))):
             return False
         own = self.failed.runner(arguments, gradients)
-        if own.stopped:
-            raise Stopped
         probe = Probe(self.failed.probe.case, 0, arguments)
         call = dataclasses.replace(self.failed, probe=probe, own=own, other=other)
         problem = problem_of(call)

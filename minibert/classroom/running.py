@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from minibert.classroom.binding import call
+from minibert.classroom.binding import call as call_function
 from minibert.classroom.results import Unusable, outputs_of, tensors_in
 from minibert.classroom.trail import Entry, Trail, code_of
 
@@ -66,6 +66,26 @@ class Runner(Protocol):
     """A function that can be called: in this process, or in a subprocess with limits."""
 
     def __call__(self, arguments: Arguments, gradients: bool, trail: bool = False) -> Outcome: ...
+
+
+class Stopped(BaseException):
+    """The process of a function was stopped. It passes through code that handles other exceptions."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.stopped)
+        self.outcome = outcome
+
+
+def watched(runner: Runner) -> Runner:
+    """Return a runner that raises `Stopped` if the process of the function was stopped."""
+
+    def call(arguments: Arguments, gradients: bool, trail: bool = False) -> Outcome:
+        outcome = runner(arguments, gradients, trail)
+        if outcome.stopped:
+            raise Stopped(outcome)
+        return outcome
+
+    return call
 
 
 @runtime_checkable
@@ -118,7 +138,7 @@ class LocalRunner:
             torch.default_generator.manual_seed(0)  # torch.manual_seed takes 3 ms, for other devices
             try:
                 with recorder or (watch if with_graph else nullcontext()):
-                    result = call(self.function, copied, self.interface.defaults)
+                    result = call_function(self.function, copied, self.interface.defaults)
                 outputs = outputs_of(self.interface.read(result) if self.interface.read else result)
                 if with_graph:
                     outcome.gradients = _gradients(outputs, leaves)

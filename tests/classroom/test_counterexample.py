@@ -11,16 +11,16 @@ from minibert.classroom.checking import check
 from minibert.classroom.counterexample import MAX_CALLS, Search, text_of
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.probes import expected, probes
-from minibert.classroom.questions import Answered
+from minibert.classroom.questions import Answered, problem_of
 from minibert.classroom.report import Stage
-from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.running import LocalRunner, Outcome, watched
 
 
 def search_for(function, name: str) -> Search:
     exercise = EXERCISES[name]
     runner, probe = LocalRunner(exercise, function), probes(exercise)[0]
     call = Answered(exercise, probe, runner(probe.arguments, gradients=False), expected(exercise)[0], runner)
-    return Search(call, Stage.VALUES)
+    return Search(call, problem_of(call))
 
 
 def test_the_example_has_few_small_whole_numbers_and_the_difference(tmp_path: Path, monkeypatch, capfd) -> None:
@@ -83,8 +83,8 @@ def test_a_search_ends_when_the_process_of_the_function_is_gone(calls_before_the
         calls.append(arguments)
         return local(arguments, gradients) if len(calls) <= calls_before_the_end else Outcome(stopped="It is gone.")
 
-    object.__setattr__(search.failed, "runner", runner)
-    assert search.run() is not None
+    object.__setattr__(search.failed, "runner", watched(runner))
+    assert search.run()[1].stage is search.problem.stage
     assert len(calls) == calls_before_the_end + 1
 
 

@@ -1,0 +1,210 @@
+"""The verdicts about functions that return something else, fail, print, keep state or change settings; and their sentences."""
+
+import json
+import math
+import random
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from minibert.classroom.checking import check, check_function
+from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.report import Report, Stage, Verdict
+from minibert.classroom.running import LocalRunner, Outcome
+
+SOFTMAX, ATTENTION = EXERCISES["softmax"], EXERCISES["scaled_dot_product_attention"]
+
+
+def report_of(function, exercise=SOFTMAX) -> Report:
+    return check_function(exercise, LocalRunner(exercise, function), example=False)
+
+
+def attention(value, key, query, keep=None):
+    scores = query @ key.mT / math.sqrt(key.shape[-1])
+    scores = scores if keep is None else scores.masked_fill(~keep, -math.inf)
+    return scores.softmax(-1).nan_to_num() @ value
+
+
+def with_lists(scores):
+    def rows(values):
+        if isinstance(values[0], list):
+            return [rows(row) for row in values]
+        exponentials = [math.exp(value - max(values)) for value in values]
+        return [value / sum(exponentials) for value in exponentials]
+
+    return rows(scores.tolist())
+
+
+def with_arrays(scores):
+    scores = np.asarray(scores, dtype=np.float64)
+    exponentials = np.exp(scores - scores.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def with_other_settings(scores):
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(3)
+    random.seed(1)
+    torch.use_deterministic_algorithms(mode=False)
+    return scores.softmax(-1)
+
+
+RIGHT = {
+    "other order by name": (attention, ATTENTION),
+    "other names": (lambda q, k, v, mask=None: attention(v, k, q, mask), ATTENTION),
+    "some other names": (lambda q, key, value, mask=None: attention(value, key, q, mask), ATTENTION),
+    "any arguments": (lambda *args: args[0].softmax(-1), SOFTMAX),
+    "any names": (lambda **given: given["scores"].softmax(-1), SOFTMAX),
+    "by name only": (lambda *, scores: scores.softmax(-1), SOFTMAX),
+    "one more parameter": (lambda x, dim=-1: x.softmax(dim), SOFTMAX),
+    "a module": (torch.nn.Softmax(dim=-1), SOFTMAX),
+    "float64": (lambda scores: scores.double().softmax(-1), SOFTMAX),
+    "lists": (with_lists, SOFTMAX),
+    "arrays": (with_arrays, SOFTMAX),
+    "settings": (with_other_settings, SOFTMAX),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_functions_pass_in_every_form(name: str) -> None:
+    report = report_of(*RIGHT[name])
+    assert report.passed, report
+    assert torch.get_default_dtype() is torch.float32
+    assert (report.mistakes, report.reason, report.warnings) == ([], "", [])
+
+
+def test_functions_without_gradients_pass_with_a_note_if_they_do_not_use_torch() -> None:
+    for function in (with_lists, with_arrays, lambda scores: torch.from_numpy(with_arrays(scores.detach().numpy())).float()):
+        assert "gradients were not checked" in report_of(function).notes[0]
+    assert not report_of(lambda scores: scores.softmax(-1)).notes
+
+
+def in_place(scores):
+    scores -= scores.amax(-1, keepdim=True)
+    return scores.exp() / scores.exp().sum(-1, keepdim=True)
+
+
+def with_nan(scores):
+    result = scores.softmax(-1).clone()
+    result[..., 0] = math.nan
+    return result
+
+
+def without_graph(scores):
+    torch.set_grad_enabled(False)
+    return scores.softmax(-1)
+
+
+def generator(scores):
+    yield scores
+
+
+class TextFails(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def fails(error: BaseException):
+    def function(scores):
+        raise error
+
+    return function
+
+
+WRONG = {
+    "None": (lambda scores: None, Stage.RUNS, "None, expected a tensor; does it end with `return`?"),
+    "generator": (generator, Stage.RUNS, "an object of type generator, expected a tensor"),
+    "text": (lambda scores: "hello", Stage.RUNS, "an object of type str"),
+    "missing parameter": (lambda: 1, Stage.RUNS, "no parameter for scores; its parameters: none"),
+    "exit": (lambda scores: sys.exit(3), Stage.RUNS, "SystemExit: 3"),
+    "error without a text": (fails(TextFails()), Stage.RUNS, "TextFails"),
+    "tuple of one": (lambda scores: (scores.softmax(-1),), Stage.SHAPE, "a comma at the end of the `return` line"),
+    "list of tensors": (
+        lambda scores: [row.softmax(-1) for row in scores],
+        Stage.SHAPE,
+        "results in a tuple, list or dictionary",
+    ),
+    "dictionary": (lambda scores: {"weights": scores.softmax(-1)}, Stage.SHAPE, "returned 1 result in a"),
+    "shape": (lambda scores: scores.softmax(-1).mT, Stage.SHAPE, "choices) = ("),
+    "whole numbers": (lambda scores: scores.softmax(-1).round().int(), Stage.DTYPE, "int32, expected float32"),
+    "complex": (lambda scores: scores.softmax(-1).to(torch.complex64), Stage.DTYPE, "complex64, expected float32"),
+    "NaN": (with_nan, Stage.FINITE, "numbers are NaN, the first at [0, 0, 0], expected 0."),
+    "in place": (in_place, Stage.INPUTS, "changes its argument `scores`"),
+    "no graph": (without_graph, Stage.GRADIENTS, "no gradient flows"),
+    "detached": (lambda scores: scores.detach().softmax(-1), Stage.GRADIENTS, "no gradient flows"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_functions_fail_in_the_first_part_with_a_sentence(name: str) -> None:
+    function, stage, sentence = WRONG[name]
+    report = report_of(function)
+    assert not report.passed
+    assert (report.failed, torch.is_grad_enabled()) == (stage, True)
+    assert sentence in report.reason
+
+
+def test_a_mask_of_ones_and_zeros_gets_advice() -> None:
+    name = next(name for name in EXERCISES if "mask" in name)
+    exercise = EXERCISES[name]
+    report = report_of(lambda *args: exercise.reference(*args) * 1, exercise)
+    assert report.failed is Stage.DTYPE
+    assert "expected bool" in report.reason
+    assert "mask.bool()" in report.reason
+
+
+def test_values_have_numbers_and_a_place() -> None:
+    report = report_of(lambda query, key, value, keep=None: 2 * attention(value, key, query, keep), ATTENTION)
+    assert (report.failed, report.verdict) == (Stage.VALUES, Verdict.WRONG)
+    assert "numbers differ, most at [" in report.reason
+
+
+def test_a_result_that_is_kept_between_calls_fails() -> None:
+    kept = {}
+
+    def cached(scores):
+        return kept.setdefault(scores.shape, with_arrays(scores))
+
+    count = iter(range(10**6))
+    reports = report_of(cached), report_of(lambda scores: with_arrays(scores) * (1 + (next(count) > 11)))
+    assert not any(report.passed for report in reports)
+    assert "Does it keep something from an earlier call" in reports[0].reason
+
+
+def test_what_a_function_prints_is_kept_and_not_printed(capfd) -> None:
+    def prints(scores):
+        print("\x1b[31mhello" * 1000)
+        return scores.softmax(-1)
+
+    report = report_of(prints)
+    assert report.passed
+    assert 0 < len(report.printed) <= 2_000
+    assert capfd.readouterr().out == ""
+
+
+def test_a_check_leaves_the_random_generator_alone() -> None:
+    before = torch.get_rng_state()
+    report_of(with_other_settings)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_stopped_process_ends_the_check() -> None:
+    calls = []
+
+    def runner(arguments, gradients, trail=False):
+        calls.append(arguments)
+        return Outcome(stopped="It ran longer than 10 s.", line=7)
+
+    report = check_function(SOFTMAX, runner)
+    assert (report.verdict, report.reason, report.line, len(calls)) == (Verdict.STOPPED, "It ran longer than 10 s.", 7, 1)
+
+
+def test_a_report_survives_json_and_is_the_same_for_the_same_code() -> None:
+    def wrong(scores):
+        return 3 * scores.softmax(-1)
+
+    reports = [check(wrong, SOFTMAX).as_json() for _ in range(2)]
+    assert reports[0] == reports[1]
+    assert Report.from_json(json.loads(json.dumps(reports[0]))).as_json() == reports[0]
