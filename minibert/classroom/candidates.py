@@ -167,8 +167,8 @@ def edits_of_called_functions(exercise: Exercise) -> Family:
 
 @cache
 def pairs_of_mistakes(exercise: Exercise) -> Family:
-    """Return the pairs of entries of the catalogue; a mistake of numerics only changes limits, which are explained apart."""
-    entries = [mistake for mistake in exercise.mistakes if mistake.kind in (Kind.BUG, Kind.CONVENTION)]
+    """Return the pairs of entries of the catalogue."""
+    entries = [mistake for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT]
     return Family(Variant(exercise, pair) for pair in islice(combinations(entries, 2), MOST_PAIRS))
 
 

@@ -181,6 +181,11 @@ class _Rules:
                 yield node, f"({one} {sign} {self.on(two, node)})", ""
             case ast.BinOp(ast.Call() as call, op, right) if (subject := self.subject(call)) is not None:
                 yield node, self.on(f"({self.code(subject)} {_symbol(op)} {self.code(right)})", call), ""
+            case ast.BinOp(ast.BinOp(ast.Call() as call, inner_op, middle), op, right) if (
+                subject := self.subject(call)
+            ) is not None:
+                product = f"({self.code(subject)} {_symbol(inner_op)} {self.code(middle)})"
+                yield node, self.on(f"({product} {_symbol(op)} {self.code(right)})", call), ""
             case ast.BinOp(left, op, ast.Call() as call) if (subject := self.subject(call)) is not None:
                 yield node, self.on(f"({self.code(left)} {_symbol(op)} {self.code(subject)})", call), ""
 

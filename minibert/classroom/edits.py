@@ -20,15 +20,18 @@ CHECKS = ("check_", "_check_")
 """Beginnings of the names of functions that raise an error for wrong arguments."""
 
 
-def edits_of(function: Callable[..., Any], caller: Callable[..., Any] | None = None) -> Iterator[Mistake]:
+def edits_of(
+    function: Callable[..., Any], caller: Callable[..., Any] | None = None, source: str | None = None
+) -> Iterator[Mistake]:
     """Yield all small edits of a function.
 
     Args:
         caller: the function of the exercise, if it calls `function`.
+        source: an edited source of the function, which is edited again. The default is the source of the function.
     """
     function = inspect.unwrap(function)
     place = "" if caller is None or inspect.unwrap(caller) is function else f" in `{function.__name__}`"
-    source = _plain(function)
+    source = source or _plain(function)
     tree = ast.parse(source)
     sources = {source}
     for edited, phrase in _edited_sources(tree, source):

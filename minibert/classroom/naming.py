@@ -6,8 +6,10 @@ A mistake is named only if it explains the numbers and nothing else does.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import islice
 
 from minibert.classroom.candidates import (
+    MOST_EDITS,
     Family,
     Variant,
     compared,
@@ -18,6 +20,7 @@ from minibert.classroom.candidates import (
     single_mistakes,
 )
 from minibert.classroom.distance import NO_MATCH, gradient_distance, value_distance
+from minibert.classroom.edits import edits_of
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.probes import expected, probes
@@ -59,7 +62,8 @@ def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:
     """Return the mistakes that give the same outcomes for `probes`: one mistake, or a pair, or none."""
     rivals = [reference(exercise)]
-    for family in (single_mistakes, edits_of_reference, edits_of_called_functions, pairs_of_mistakes):
+    families = single_mistakes, edits_of_reference, edits_without_guards, edits_of_called_functions, pairs_of_mistakes
+    for family in families:
         if family is not single_mistakes and not has_numbers_that_differ(exercise, outcomes):
             break
         rivals += near(exercise, outcomes, family(exercise))
@@ -217,12 +221,28 @@ def _limits(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -
 @cache
 def _unsafe_variants(exercise: Exercise, mistakes: tuple[Mistake, ...]) -> tuple[Variant, ...]:
     """Return the reference with `mistakes`, and with one more that changes only the limits of the formula."""
-    outcomes = expected(exercise)
-    unsafe = [
-        each.mistakes[0]
-        for each in near(exercise, outcomes, single_mistakes(exercise))
-        if distance_of_values(exercise, outcomes, each) <= MATCH
-        and distance_of_gradients(exercise, outcomes, each) <= FAR
-        and max(_limits(exercise, outcomes, each).values(), default=0.0) > MATCH
-    ]
+    unsafe = _changes_of_limits(exercise, single_mistakes(exercise))
     return tuple(Variant(exercise, (*mistakes, each)) for each in unsafe if each not in mistakes)
+
+
+@cache
+def edits_without_guards(exercise: Exercise) -> Family:
+    """Return the small edits of the reference without a part that only matters at limits, such as the zeros for empty rows.
+
+    Learners do not write such parts, and with them an edit computes something else than without.
+    """
+    guards = [each for each in _changes_of_limits(exercise, edits_of_reference(exercise)) if each.name.startswith("without")]
+    edits = (edit for guard in guards for edit in edits_of(exercise.reference, source=guard.edits[0][1]))
+    return Family(Variant(exercise, (edit,)) for edit in islice(edits, MOST_EDITS))
+
+
+def _changes_of_limits(exercise: Exercise, family: Family) -> list[Mistake]:
+    """Return the mistakes that change nothing but the numbers at the limits of the formula."""
+    outcomes = expected(exercise)
+    return [
+        each.mistakes[0]
+        for each in near(exercise, outcomes, family)
+        if distance_of_values(exercise, outcomes, each) <= MATCH
+        and distance_at_limits(exercise, outcomes, each) > MATCH
+        and distance_of_gradients(exercise, outcomes, each) <= FAR
+    ]

@@ -1,12 +1,17 @@
 """A mistake is named only if it explains the numbers and nothing else does."""
 
 import math
+from dataclasses import replace
 
 import torch
 
+from minibert.classroom.candidates import Variant, reference
 from minibert.classroom.checking import check
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.naming import closest, explain
+from minibert.classroom.probes import fingerprint, probes
 from minibert.classroom.report import Verdict
+from minibert.classroom.running import LocalRunner, Outcome
 
 ATTENTION = EXERCISES["scaled_dot_product_attention"]
 
@@ -24,8 +29,12 @@ def attention(scale=math.sqrt, mask=lambda scores, keep: scores.masked_fill(~kee
     return scaled_dot_product_attention
 
 
-def names(function, exercise=ATTENTION) -> list[str]:
-    return [mistake.name for mistake in check(function, exercise).mistakes]
+def outcomes_of(function) -> tuple[Outcome, ...]:
+    return fingerprint(probes(ATTENTION), LocalRunner(ATTENTION, function))
+
+
+def names(function) -> list[str]:
+    return [mistake.name for mistake in explain(ATTENTION, outcomes_of(function)).mistakes]
 
 
 def test_a_mistake_that_raises_an_error_on_some_sizes_is_named() -> None:
@@ -37,9 +46,11 @@ def test_an_error_alone_is_no_evidence() -> None:
 
 
 def test_a_mistake_is_named_although_the_limits_are_unsafe() -> None:
-    report = check(attention(scale=lambda width: width, empty=None), ATTENTION)
-    assert [mistake.name for mistake in report.mistakes] == ["scores divided by the width"]
-    assert report.warnings == ["rows that attend to nothing: You did not handle a query that may attend to no key."]
+    explanation = explain(ATTENTION, outcomes_of(attention(scale=lambda width: width, empty=None)))
+    assert [mistake.name for mistake in explanation.mistakes] == ["scores divided by the width"]
+    assert [warning.partition(": ")[2] for warning in explanation.warnings] == [
+        "You did not handle a query that may attend to no key."
+    ]
 
 
 def test_a_mistake_is_named_without_gradients_and_in_another_precision() -> None:
@@ -61,10 +72,11 @@ def test_unsafe_numerics_pass_with_a_warning_that_names_them() -> None:
 
 
 def test_entries_that_compute_the_same_are_named_together() -> None:
-    report = check(attention(mask=lambda scores, keep: scores.masked_fill(~keep, -1e9)), ATTENTION)
-    assert report.verdict is Verdict.WARNING
-    assert "-1e9" in report.mistakes[0].message
-    assert "the lowest number of the data type" in report.mistakes[0].message
+    mistakes = [mistake for mistake in ATTENTION.mistakes if mistake.name == "no scale"]
+    mistakes.append(replace(mistakes[0], name="the same", message="You wrote it in another way."))
+    variants = [Variant(ATTENTION, (mistake,)) for mistake in mistakes]
+    found = closest(ATTENTION, outcomes_of(attention(scale=lambda width: 1)), [reference(ATTENTION), *variants])
+    assert "You left out √d_k. Or: You wrote it in another way." in found.mistakes[0].message
 
 
 def test_two_mistakes_are_named() -> None:
