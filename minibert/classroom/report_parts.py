@@ -43,7 +43,10 @@ def message(report: "Report") -> str:
 
 
 def _warnings(report: "Report") -> list[str]:
-    return [] if report.verdict == "does not run" else report.warnings
+    """Return the warnings, without those that a named mistake repeats."""
+    if report.verdict == "does not run":
+        return []
+    return [text for text in report.warnings if not any(mistake.message in text for mistake in report.mistakes)]
 
 
 def parts(report: "Report") -> Iterator[Part]:
@@ -60,7 +63,7 @@ def parts(report: "Report") -> Iterator[Part]:
     if report.hint:
         yield Part("Hint", (report.hint,))
     if _warnings(report):
-        yield Part("Warning", tuple(report.warnings))
+        yield Part("Warning", tuple(_warnings(report)))
     if report.notes:
         yield Part("Note", tuple(report.notes))
     if report.printed:
@@ -181,7 +184,7 @@ def _code_html(part: Part) -> str:
 
 
 def _columns_html(texts: tuple[str, ...]) -> str:
-    style = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;background:none"
+    style = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;background:none;font-size:inherit"
     head = "".join(f'<th scope="col" style="{style}">{title}</th>' for title in COLUMNS)
     cells = (f'<td style="{style}"><pre style="margin:0;background:none">{_lines_html(text)}</pre></td>' for text in texts)
     return f'<table style="border-collapse:collapse">\n<tr>{head}</tr>\n<tr>{"".join(cells)}</tr>\n</table>'

@@ -86,6 +86,7 @@ class Session:
         actions: dict[str, Callable[[], None]] = {"n": self.next, "h": self.hint, "s": self.solution, "l": self.list}
         watcher = Watcher(self.folder.files)
         self.introduce()
+        say(styled(KEYS, "dim"))
         with closing(keys.keys()) as pressed:
             for key in pressed:
                 if key == "q":
@@ -103,7 +104,7 @@ class Session:
         from minibert.classroom.stubs import purpose
 
         say("", styled(self.current.name, "bold"), printable(purpose(self.current)))
-        say(printable(f"Write it in {self.folder.file(self.current.name)}"), "", styled(KEYS, "dim"))
+        say(printable(f"Write it in {self.folder.file(self.current.name)}"), "")
 
     def check(self, exercise: "Exercise") -> None:
         """Check the file of an exercise, which becomes the current one."""
@@ -127,14 +128,17 @@ class Session:
         self.introduce()
 
     def hint(self) -> None:
-        """Print the next hint, and count it."""
+        """Print the next hint, and count it. The one in the last report was seen."""
         from minibert.classroom.hints import next_hint
 
+        report = self.reports.get(self.current.name)
         with progress_of(self.folder) as progress:
             entry = progress.entry(self.current.name)
-            hint = next_hint(self.current, entry.hints, self.reports.get(self.current.name))
+            if report and report.hint == str(next_hint(self.current, entry.hints, report)):
+                entry.hints += 1
+            hint = next_hint(self.current, entry.hints, report)
             entry.hints += 1
-        say("", f"{self.current.name}, {hint.level}: {hint}")
+        say("", f"{self.current.name}, {hint.level}: {hint}", "")
 
     def solution(self) -> None:
         """Print the solution, if the exercise is passed or the solution was revealed."""
@@ -146,7 +150,7 @@ class Session:
         if entry.passed or entry.revealed:
             say_code(solution(self.current))
         else:
-            say(f"{self.current.name} is not passed yet. `minibert reveal {self.current.name}` shows the solution now.")
+            say(f"{self.current.name} is not passed yet. `minibert reveal {self.current.name}` shows the solution now.", "")
 
     def list(self) -> None:
         """Print all exercises, and which are passed."""
@@ -154,4 +158,4 @@ class Session:
             table = exercise_table(self.folder, progress)
         say("")
         say_parts([table])
-        say(summary(progress))
+        say(summary(progress), "")

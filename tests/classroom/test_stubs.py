@@ -16,6 +16,7 @@ from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Verdict
 from minibert.classroom.stubs import solution, stub
 from minibert.equations import feed_forward, masked_lm_loss
+from tests.processes import ROOT
 
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
 
@@ -49,7 +50,7 @@ def test_a_stub_takes_the_arguments_of_every_case(exercise) -> None:
 @every_exercise
 def test_a_stub_documents_the_function(exercise) -> None:
     text = function_in(stub(exercise), exercise.name).__doc__
-    assert "Formula:" in text or "Steps:" in text or "Source:" in text
+    assert any(part in text for part in ("Formula:", "Steps:", "Source:", "Example:"))
     assert all(f"    {name}" in text for name in exercise.parameters)
     assert "Returns:" in text or exercise.name == "lora_initialization", "a function that returns nothing"
 
@@ -128,3 +129,11 @@ def test_a_layer_lists_the_attributes_of_its_module() -> None:
         assert line in text
     assert "Source: nobody 2020." in text
     assert "def scaled(" in solution(exercise)
+
+
+def test_the_docs_show_the_stub_of_softmax() -> None:
+    """Also the number of exercises is the current one."""
+    page = (ROOT / "docs/classroom.md").read_text(encoding="utf-8")
+    assert stub(EXERCISES["softmax"]).strip() in page
+    assert f"{len(EXERCISES)} of them, from softmax to LoRA" in page
+    assert f"exercises: {len(EXERCISES)} exercises, {len(EXERCISES)} of them new" in page

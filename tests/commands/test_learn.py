@@ -83,9 +83,9 @@ def test_from_the_first_save_to_the_next_exercise(terminal: Terminal, tmp_path: 
     terminal.save(path, RIGHT.replace("-1", "0"))
     terminal.wait_for("✗ softmax: not correct", "Hint", "q quit")
     terminal.press("h")
-    terminal.wait_for("softmax, question:", "q quit")
-    terminal.press("h")
     terminal.wait_for("softmax, place:", "q quit")
+    terminal.press("h")
+    terminal.wait_for("softmax, line: Fill the blank:", "q quit")
     saved = tmp_path / "new"
     saved.write_text(RIGHT)
     terminal.shown = b""
