@@ -4,6 +4,7 @@ import subprocess
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,14 +62,63 @@ def check(body: str, limits: Limits = LIMITS) -> Report:
         return check_function(EXERCISES["softmax"], runner)
 
 
+QUICK = {
+    *(
+        "a loop",
+        "a loop with ignored signals",
+        "os._exit",
+        "KeyboardInterrupt",
+        "abort",
+        "a stack overflow",
+        "all files closed",
+    ),
+    *("garbage in all files", "memory of torch", "memory of bytes", "os.write", "a large file", "a large result", "processes"),
+    *(
+        "daemons",
+        "os.fork",
+        "subprocess",
+        "its parent",
+        "ctypes",
+        "the reference",
+        "its code",
+        "another function that calls it",
+    ),
+    *(
+        "inspect and exec",
+        "a link to the folder",
+        "reload",
+        "a new start",
+        "torch.allclose",
+        "the module of the check",
+        "input",
+    ),
+    *("an object", "a tensor with a torch function", "a secret", "replaced standard output", "a removed folder", "a check"),
+    *(
+        "a thread that goes on and is no daemon",
+        "a traceback through minibert",
+        "its own source",
+        "other functions of minibert",
+    ),
+}
+"""The cases that are not slow tests: one of each kind."""
+
+
+def cases(table: dict[str, Any]) -> list[Any]:
+    """Return the cases of a table as parameters of a test."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, case in table.items()
+    ]
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     """After every test: no process, no folder, and the server still works."""
     yield
-    (server,) = sandbox._idle
-    assert linux.descendants(server.process.pid) == []
-    assert not list(Path(server.folder.name).glob("check-*"))
-    assert server.alive
+    for server in sandbox._idle:
+        assert linux.descendants(server.process.pid) == []
+        assert not list(Path(server.folder.name).glob("check-*"))
+        assert server.alive
 
 
 def fork_exec(times: int, child: str) -> str:
@@ -88,7 +138,6 @@ SLEEP = "import time; time.sleep(600)"
 DAEMON = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
 SLOW = Limits(seconds=0.5)
 
-QUICK = {"a loop", "a loop with ignored signals"}
 ENDLESS = {
     "a loop": "while True: pass",
     "a loop that catches everything": """
@@ -113,9 +162,7 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize(
-    "body", [pytest.param(body, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, body in ENDLESS.items()]
-)
+@pytest.mark.parametrize("body", cases(ENDLESS))
 def test_code_that_does_not_end_is_stopped(body: str) -> None:
     assert reason_of(softmax_with(body), SLOW) == "The code did not finish in 0.5 seconds. Is there an endless loop?"
 
@@ -165,7 +212,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(("body", "reason"), cases(ENDS))
 def test_code_that_ends_its_process_is_described(body: str, reason: str) -> None:
     assert reason in reason_of(softmax_with(body))
 
@@ -195,7 +242,7 @@ TOO_MUCH = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), TOO_MUCH.values(), ids=TOO_MUCH)
+@pytest.mark.parametrize(("body", "reason"), cases(TOO_MUCH))
 def test_code_that_uses_too_much_is_stopped(body: str, reason: str) -> None:
     assert reason in reason_of(softmax_with(body))
 
@@ -232,7 +279,7 @@ ACTIONS = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), ACTIONS.values(), ids=ACTIONS)
+@pytest.mark.parametrize(("body", "reason"), cases(ACTIONS))
 def test_actions_that_no_exercise_needs_are_stopped(body: str, reason: str) -> None:
     """Also if the code catches the exception."""
     assert reason in reason_of(softmax_with(caught(body)))
@@ -284,7 +331,7 @@ CHEATS = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), CHEATS.values(), ids=CHEATS)
+@pytest.mark.parametrize(("body", "reason"), cases(CHEATS))
 def test_the_reference_is_neither_called_nor_read(body: str, reason: str) -> None:
     """Also if the code catches the exception and then computes the right result."""
     body = body.replace("{file}", SOLUTION).replace("{quoted}", SOLUTION.replace("'", '"'))
@@ -342,7 +389,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("body", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize("body", cases(HARMLESS))
 def test_tricks_do_not_pass(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIBERT_TEST_SECRET", "1")
     report = check(body)
@@ -373,7 +420,7 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("body", HONEST.values(), ids=HONEST)
+@pytest.mark.parametrize("body", cases(HONEST))
 def test_right_code_passes_with_unusual_actions(body: str) -> None:
     with SandboxRunner(EXERCISES["softmax"], softmax_with(f"{body}\n{RIGHT}"), limits=LIMITS) as runner:
         for _ in range(2):
