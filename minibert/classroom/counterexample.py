@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minibert.classroom.draws import ItemT, RandomDraw
+from minibert.classroom.draws import Draw, ItemT, RandomDraw
 from minibert.classroom.probes import Probe
 from minibert.classroom.questions import Answered, Problem, differences, problem_of
 from minibert.classroom.report import Comparison, Stage
@@ -109,14 +109,23 @@ class Search:
                 if self.smallest is None:
                     self._search_whole_numbers(more)
             for seed in range(SMALL_RANDOM_INPUTS if self.smallest is None else 0):
-                self.fails(self.failed.probe.case.recipe(SmallDraw(seed)))
+                self.fails(self._arguments(SmallDraw(seed)))
         return self.smallest[1:] if self.smallest is not None else (self.failed, self.problem)
 
-    def fails(self, arguments: Arguments) -> bool:
+    def _arguments(self, draw: Draw) -> Arguments | None:
+        """Return drawn arguments, or None if the recipe allows no such sizes."""
+        try:
+            return self.failed.probe.case.recipe(draw)
+        except Exception:  # recipes may need larger sizes
+            return None
+
+    def fails(self, arguments: Arguments | None) -> bool:
         """Return True if the function fails for these arguments. Remember the smallest ones."""
         self.calls += 1
         if self.calls > MAX_CALLS or time.process_time() > self.end[0] or time.monotonic() > self.end[1]:
             raise Enough
+        if arguments is None:
+            return False
         gradients = self.stage is Stage.GRADIENTS
         other = self.reference(arguments, gradients)
         if other.error or (gradients and not any(map(Tensor.any, other.gradients.values()))):
@@ -137,8 +146,8 @@ class Search:
         from hypothesis.errors import HypothesisException
 
         @strategies.composite
-        def arguments(draw: Callable[[Any], Any]) -> Arguments:
-            return self.failed.probe.case.recipe(HypothesisDraw(draw, more))
+        def arguments(draw: Callable[[Any], Any]) -> Arguments | None:
+            return self._arguments(HypothesisDraw(draw, more))
 
         quiet = settings(
             database=None,

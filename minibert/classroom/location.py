@@ -127,13 +127,13 @@ class Trails:
     def first_difference(self) -> str:
         """Describe the first intermediate result of the reference that the learner's function does not compute.
 
-        Returns: an empty text if it computes the last one, the result.
+        Returns: an empty text if it computes the last one, the result, or if there is no other one.
         """
         named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
         named += [replace(self.reference[-1], label="the result")] if self.reference else []
         found = [next((own for own in self.own if Values.of([own.value]).has(entry.value)), None) for entry in named]
         last = max((number for number, own in enumerate(found) if own is not None), default=-1)
-        if last + 1 == len(named):
+        if last + 1 == len(named) or len(named) == 1:
             return ""
         wrong, agrees = named[last + 1], found[last] if last >= 0 else None
         expected = f"{_quoted(wrong.label)}: {_first_numbers(wrong.value)}."

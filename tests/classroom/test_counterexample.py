@@ -1,6 +1,7 @@
 """The smallest input for which a learner's function fails."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,17 @@ def test_a_function_that_fails_on_the_known_input_only_gets_this_input() -> None
     search = search_for(lambda scores: scores.softmax(-1) + torch.equal(scores, known), "softmax")
     assert search.run()[0].probe.arguments["scores"] is known
     assert search.calls <= MAX_CALLS + 1
+
+
+def test_a_recipe_that_allows_no_small_sizes_gives_the_known_input() -> None:
+    search = search_for(lambda scores: 2 * scores.softmax(-1), "softmax")
+
+    def recipe(draw):
+        raise ValueError("too small")
+
+    case = replace(search.failed.probe.case, recipe=recipe)
+    search.failed = replace(search.failed, probe=replace(search.failed.probe, case=case))
+    assert search.run()[0] is search.failed
 
 
 def test_arguments_are_short_texts() -> None:
