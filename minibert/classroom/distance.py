@@ -46,7 +46,12 @@ def scale_of_gradients(gradients: Mapping[str, Tensor]) -> float:
 
 def summarized(outputs: Mapping[str, Tensor], case: Case) -> Mapping[str, Tensor]:
     """Return the outputs, or the statistic of them that is compared."""
-    return outputs if case.summary is None else {name: case.summary(output) for name, output in outputs.items()}
+    if case.summary is None:
+        return outputs
+    try:
+        return {name: case.summary(output) for name, output in outputs.items()}
+    except Exception:  # the statistic is not defined for the shape or the data type of a learner's output
+        return outputs
 
 
 def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor], scale: float | None = None) -> float:

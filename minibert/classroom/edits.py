@@ -77,7 +77,11 @@ def _plain(function: Callable[..., Any]) -> str:
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
         if argument is not None:
             argument.annotation = None
-    return ast.unparse(ast.fix_missing_locations(_Simplified().visit(tree)))
+    simplified = _Simplified().visit(tree)
+    for node in ast.walk(simplified):
+        if isinstance(node, ast.FunctionDef | ast.If | ast.For | ast.With) and not node.body:
+            node.body = [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(simplified))
 
 
 class _Simplified(ast.NodeTransformer):

@@ -57,3 +57,11 @@ def test_edits_of_a_called_function_say_where() -> None:
     found = [edit.name for edit in edits_of(equations.softmax, equations.scaled_dot_product_attention)]
     assert found
     assert all(name.endswith(" in `softmax`") for name in found)
+
+
+def test_a_function_of_checks_only_has_edits_that_compile() -> None:
+    def check_size(size):
+        if size < 1:
+            raise ValueError(size)
+
+    assert list(edits_of(check_size)) == []
