@@ -1,0 +1,1 @@
+"""The teacher's side of the classroom: release exercises, grade submissions, and report."""

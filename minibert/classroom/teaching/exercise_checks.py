@@ -1,0 +1,117 @@
+"""The requirements of an exercise, checked by running it: those of minibert's own exercises and of a teacher's."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+
+from minibert.classroom.checking import check, check_function
+from minibert.classroom.distance import gradient_distance, value_distance
+from minibert.classroom.exercise import Exercise, Role
+from minibert.classroom.mistakes import Kind, Mistake, source_with, variant_of
+from minibert.classroom.naming import name_mistakes
+from minibert.classroom.probes import expected, fingerprint, probes
+from minibert.classroom.report import Report, Verdict
+from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.stubs import stub
+
+HIDDEN_SEEDS = range(100, 108)
+
+
+def problems(exercise: Exercise) -> Iterator[str]:
+    """Yield what is wrong with an exercise, in sentences that say what to do. None: the exercise is ready."""
+    try:
+        if wrong := list(_basics(exercise)):
+            yield from wrong
+            return
+    except Exception as error:
+        yield f"The exercise cannot be run: {type(error).__name__}: {error}"
+        return
+    for requirement in (_stub, _reference, _equivalents, _mistakes, _distances):
+        yield from requirement(exercise)
+
+
+def _basics(exercise: Exercise) -> Iterator[str]:
+    """The cases, the questions, and the edits of the mistakes."""
+    if not any(case.role is Role.TYPICAL for case in exercise.cases):
+        yield "There is no typical case: add Case(name, recipe)."
+    if not exercise.questions:
+        yield "There is no question: the first hint is a question, `questions=(…)`."
+    for outcome, probe in zip(expected(exercise), probes(exercise), strict=True):
+        if outcome.error:
+            yield f"The reference fails on the case {probe.case.name!r}: {outcome.error}"
+            return
+    for mistake in exercise.mistakes:
+        try:
+            source_with(mistake)
+        except ValueError as error:
+            yield f"Mistake {error}"
+        if mistake.kind is not Kind.EQUIVALENT and not mistake.message:
+            yield f'Mistake {mistake.name!r} has no message: write what the learner did, such as "You left out √d_k.".'
+
+
+def _stub(exercise: Exercise) -> Iterator[str]:
+    scope: dict[str, Callable[..., object]] = {}
+    exec(compile(stub(exercise), "<stub>", "exec"), scope)
+    if (verdict := check(scope[exercise.name], exercise).verdict) is not Verdict.EMPTY:
+        yield f"The empty stub is judged {verdict}, expected {Verdict.EMPTY}."
+
+
+def _reference(exercise: Exercise) -> Iterator[str]:
+    report = check_function(exercise, LocalRunner(exercise, exercise.reference), HIDDEN_SEEDS)
+    if (report.verdict, report.warnings) != (Verdict.PASSED, []):
+        yield f"The reference is judged {report.verdict}: {' '.join([report.reason, *report.warnings])}"
+
+
+def _equivalents(exercise: Exercise) -> Iterator[str]:
+    for mistake in exercise.mistakes:
+        if mistake.kind is Kind.EQUIVALENT and (report := _judge(exercise, mistake)).verdict is not Verdict.PASSED:
+            yield f"The equivalent form {mistake.name!r} is judged {report.verdict}: {report.reason}"
+
+
+def _judge(exercise: Exercise, mistake: Mistake) -> Report:
+    return check(variant_of(exercise.reference, mistake), exercise)
+
+
+def _mistakes(exercise: Exercise) -> Iterator[str]:
+    """Every mistake differs from the reference, in typical cases if it is a bug, and is named."""
+    right = expected(exercise)
+    for mistake, outcomes in _variants(exercise):
+        if not differ(exercise, outcomes, right, limits=True):
+            yield f"Mistake {mistake.name!r} changes no number: choose inputs that show it, or remove it."
+            continue
+        serious = differ(exercise, outcomes, right)
+        if mistake.kind is Kind.BUG and not serious:
+            yield f"Mistake {mistake.name!r} shows only at a limit of the formula: add a case that shows it."
+        if mistake.kind is Kind.UNSAFE and serious:
+            yield f"Mistake {mistake.name!r} has unsafe numerics, but differs on usual inputs too: make it a bug."
+        named = [each.name for each in name_mistakes(exercise, outcomes)]
+        if named != [mistake.name]:
+            yield f"Mistake {mistake.name!r} is not recognized; it is named {named or 'nothing'}."
+
+
+def _distances(exercise: Exercise) -> Iterator[str]:
+    for (one, outcomes), (other, others) in combinations(_variants(exercise), 2):
+        if not differ(exercise, outcomes, others, limits=True):
+            yield f"Mistakes {one.name!r} and {other.name!r} compute the same: add a case that tells them apart, or remove one."
+
+
+def _variants(exercise: Exercise) -> Iterator[tuple[Mistake, tuple[Outcome, ...]]]:
+    """Yield the mistakes of an exercise, and the outcomes of the reference with each of them."""
+    for mistake in exercise.mistakes:
+        if mistake.kind is not Kind.EQUIVALENT:
+            runner = LocalRunner(exercise, variant_of(exercise.reference, mistake))
+            yield mistake, fingerprint(probes(exercise), runner)
+
+
+def differ(exercise: Exercise, one: Sequence[Outcome], other: Sequence[Outcome], limits: bool = False) -> bool:
+    """Return True if two functions differ by more than rounding, which is 100 times the precision of float32.
+
+    Args:
+        limits: if True, cases at the limit of the formula count too.
+    """
+    compared = zip(probes(exercise), one, other, strict=True)
+    return any(
+        max(value_distance(first, second, probe.case, exercise.changes), gradient_distance(first, second))
+        > probe.case.tolerance
+        for probe, first, second in compared
+        if limits or probe.case.role is not Role.LIMIT
+    )
