@@ -24,6 +24,7 @@ class BertEmbeddings(nn.Module):
             1 for B.
         sum (batch tokens width): $$e = e^w + e^p + e^s$$ The sum of the three embeddings of each token.
         output (batch tokens width): $$x = \mathrm{LayerNorm}(e)$$ Layer normalization of each token's vector.
+    Tests: tests/model/test_embeddings.py::TestBertEmbeddings
     """
 
     def __init__(self, config: BertConfig) -> None:

@@ -42,6 +42,7 @@ class MaskedLMHead(nn.Module):
         transform (batch tokens width): $$t = \mathrm{LayerNorm}(g)$$ Layer normalization of each token's vector.
         logits (batch tokens vocabulary): $$z = tE^\top + b$$ The score of each piece of the vocabulary: its dot product with
             the token's vector, plus a bias.
+    Tests: tests/model/test_heads.py::TestMaskedLMHead
     """
 
     def __init__(self, config: BertConfig) -> None:

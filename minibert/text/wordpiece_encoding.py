@@ -200,6 +200,9 @@ def pre_tokenize(normalized: str) -> list[str]:
 def split_word(word: str, vocabulary: Collection[str], unk_token: str = UNK) -> tuple[str, ...]:
     """Split a word into tokens, longest match first. A word that cannot be split, or that is too long, becomes `unk_token`.
 
+    Source: Wu et al. 2016, section 4.1; Google's BERT code, `WordpieceTokenizer`.
+    Tests: tests/text/test_wordpiece_encoding.py::TestSplitWord
+
     >>> split_word("unaffable", {"un", "##aff", "##able"})
     ('un', '##aff', '##able')
     >>> split_word("unaffable", {"un", "una", "##aff", "##able"})  # no backtracking: "una" is longer, then nothing matches
@@ -213,6 +216,8 @@ def split_word(word: str, vocabulary: Collection[str], unk_token: str = UNK) -> 
 
 def match_steps(word: str, vocabulary: Collection[str]) -> Iterator[MatchStep]:
     """Yield the steps of longest-match-first encoding. If the word cannot be split, the `piece` of the last step is None.
+
+    Tests: tests/text/test_wordpiece_encoding.py::TestSplitWord
 
     >>> for step in match_steps("hugs", {"h", "hug", "##s"}):
     ...     print(*step.candidates)

@@ -37,7 +37,7 @@ def word_of_pieces(draw: Draw) -> Arguments:
     first, second = word[: sizes[0]], word[sizes[0] : sizes[0] + sizes[1]]
     third = word[sizes[0] + sizes[1] :]
     pieces = {first, first[:1], f"##{second}", f"##{second[:1]}", f"##{third}", *(f"##{letter}" for letter in word), *word}
-    return {"word": word, "vocabulary": pieces | {second, third, f"##{word}"}}
+    return {"word": word, "vocabulary": pieces | {second, f"##{word}"}}
 
 
 def whole_word(draw: Draw) -> Arguments:
@@ -140,6 +140,7 @@ def statistics(pairs: Pairs) -> dict[str, float]:
         "B has one token": (b_end - b_start == 1)[has_pair],
     }
     shares = {
+        "share of pairs of label 0 from two documents": round(4 * float(np.mean((~same)[is_next]))) / 4 if is_next.any() else 0.0,
         "share of label 1": round(4 * float(np.mean(is_other[has_pair]))) / 4,
         "A has about half of all tokens": float(len(used) / (a_start.max() + 1) > 0.475),
     }

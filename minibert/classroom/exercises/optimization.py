@@ -43,7 +43,7 @@ def later_step(draw: Draw) -> Arguments:
 def schedule_step(draw: Draw, first: str, last: str) -> Arguments:
     """A step from `first` to `last`, which are 0 or one of the names "warmup" and "total", plus a number."""
     warmup = draw.size(4, least=2)
-    total = warmup + draw.size(8, least=2)
+    total = warmup + draw.size(8, least=4)
     begin, end = (warmup * ("warmup" in text) + total * ("total" in text) + int(text.split("+")[-1]) for text in (first, last))
     return {"step": int(draw.integers(begin, end + 1)), "total_steps": total, "warmup_steps": warmup}
 

@@ -1,0 +1,145 @@
+"""Mistakes in the two losses of BERT's pretraining."""
+
+from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.equations import masked_lm_loss, next_sentence_loss
+
+PRETRAINING_LOSS_MISTAKES = [
+    Mistake(
+        "sum in place of the masked mean",
+        masked_lm_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                "cross_entropy(logits, labels).sum() * (1 if reduction == 'sum' else 1.0)",
+            ),
+        ),
+        "The sum over the masked positions is returned.",
+        "The gradient grows with the batch.",
+        "learners",
+        message="You summed the losses of the masked positions instead of averaging them.",
+    ),
+    Mistake(
+        "mean over the texts",
+        masked_lm_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, len(labels)))",
+            ),
+        ),
+        "The sum is divided by the number of texts.",
+        "Long texts, which have more masked positions, have a larger loss.",
+        "learners",
+        message="You divided by the number of texts, not by the number of masked positions.",
+    ),
+    Mistake(
+        "mean of the means of each text",
+        masked_lm_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                (
+                    "reduce_losses(cross_entropy(logits, labels), labels, reduction) if reduction == 'sum' or "
+                    "labels.ndim < 2 else (cross_entropy(logits, labels).sum(dim=-1) / (labels != "
+                    "IGNORE_INDEX).sum(dim=-1).clamp(min=1)).mean()"
+                ),
+            ),
+        ),
+        "Each text is averaged by itself, and then the texts are.",
+        "A masked token counts less in a text with many of them.",
+        "learners",
+        message="You averaged each text by itself. The mean is over all masked positions of the batch.",
+    ),
+    Mistake(
+        "loss over the tokens that are not masked",
+        masked_lm_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                (
+                    "(cross_entropy(logits, labels.clamp(min=0)) * (labels == IGNORE_INDEX)).sum() / (1 if reduction "
+                    "== 'sum' else (labels == IGNORE_INDEX).sum().clamp(min=1))"
+                ),
+            ),
+        ),
+        "The condition on the labels is inverted.",
+        "Only padding and visible tokens are trained, with a label that is not theirs.",
+        "learners, by mistake",
+        message="You inverted the condition: positions whose label is IGNORE_INDEX have no loss.",
+    ),
+    Mistake(
+        "perplexity in place of the loss",
+        masked_lm_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction).exp()",
+            ),
+        ),
+        "The exponential of the loss is returned.",
+        "Its gradient is multiplied by the perplexity.",
+        "learners",
+        message="You returned the perplexity, e to the power of the loss.",
+    ),
+    Mistake(
+        "sum of the next-sentence losses",
+        next_sentence_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                "cross_entropy(logits, labels).sum() * (1 if reduction == 'sum' else 1.0)",
+            ),
+        ),
+        "The sum over the pairs is returned.",
+        "The gradient grows with the batch.",
+        "learners",
+        message="You summed the losses of the pairs instead of averaging them.",
+    ),
+    Mistake(
+        "mean over examples without a pair",
+        next_sentence_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, len(labels)))",
+            ),
+        ),
+        "Examples without a pair count in the mean.",
+        "The loss is too small, and it depends on how many documents have one sentence.",
+        "learners",
+        message="You divided by the number of all examples, also those without a pair.",
+    ),
+    Mistake(
+        "sigmoid of one of the two logits",
+        next_sentence_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                (
+                    "reduce_losses(binary_cross_entropy(logits[..., 1], "
+                    "labels.clamp(min=0).to(logits.dtype)).masked_fill(labels == IGNORE_INDEX, 0.0), labels, "
+                    "reduction)"
+                ),
+            ),
+        ),
+        "Only the second logit is used, with a sigmoid.",
+        "The first output of the head is never trained.",
+        "learners",
+        message="You used a sigmoid of the second logit. The two logits have a softmax.",
+    ),
+    Mistake(
+        "NaN without a pair",
+        next_sentence_loss,
+        (
+            (
+                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                ("cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else (labels != IGNORE_INDEX).sum())"),
+            ),
+        ),
+        "A batch without a pair divides zero by zero.",
+        "One NaN ends the training.",
+        "torch.nn.functional.cross_entropy, Hugging Face",
+        Kind.UNSAFE,
+        message="You divide by zero if no example is a pair.",
+    ),
+]

@@ -1,0 +1,132 @@
+"""Mistakes in WordPiece encoding."""
+
+from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.text.wordpiece_encoding import match_steps, split_word
+
+WORDPIECE_MISTAKES = [
+    Mistake(
+        "shortest match first",
+        match_steps,
+        (("range(len(rest), 0, -1)", "range(1, len(rest) + 1)"),),
+        "The shortest prefix is tried first.",
+        "Words become single letters.",
+        "learners",
+        message="You tried the shortest prefix first. The longest match comes first.",
+    ),
+    Mistake(
+        "no prefix inside words",
+        match_steps,
+        (
+            (
+                "rest, prefix = rest[len(piece) - len(prefix) :], CONTINUATION_PREFIX",
+                'rest, prefix = rest[len(piece) - len(prefix) :], ""',
+            ),
+        ),
+        "Pieces inside a word have no ##.",
+        "The pieces of a word cannot be told from words.",
+        "learners",
+        message="You left out ## before the pieces inside a word.",
+    ),
+    Mistake(
+        "prefix at the beginning of a word",
+        match_steps,
+        (('rest, prefix = word, ""', "rest, prefix = word, CONTINUATION_PREFIX"),),
+        "The first piece has a ## too.",
+        "Beginnings of words are taken for their inside.",
+        "learners",
+        message="You put ## before the first piece too.",
+    ),
+    Mistake(
+        "whole word not tried",
+        match_steps,
+        (("range(len(rest), 0, -1)", "range(len(rest) - (prefix == ''), 0, -1)"),),
+        "The whole word is not looked up.",
+        "Frequent words are split.",
+        "learners: off by one",
+        message="You did not look up the whole word.",
+    ),
+    Mistake(
+        "unknown piece only",
+        split_word,
+        (
+            (
+                "tuple(piece or unk_token for piece in pieces) if None not in pieces else (unk_token,)",
+                "tuple(piece or unk_token for piece in pieces)",
+            ),
+        ),
+        "Only the rest that has no match becomes [UNK].",
+        "The same word has other pieces than in the tokenizer of the checkpoint.",
+        "learners",
+        message="You kept the pieces before the unknown one. The whole word becomes [UNK].",
+    ),
+    Mistake(
+        "unknown rest dropped",
+        split_word,
+        (
+            (
+                "tuple(piece or unk_token for piece in pieces) if None not in pieces else (unk_token,)",
+                "tuple(piece for piece in pieces if piece)",
+            ),
+        ),
+        "The rest that has no match is left out.",
+        "Letters disappear without a trace.",
+        "learners",
+        message="You left out the rest that has no match. The whole word becomes [UNK].",
+    ),
+    Mistake(
+        "nothing for an unknown word",
+        split_word,
+        (("else (unk_token,)\n", "else ()\n"),),
+        "An unknown word has no pieces.",
+        "Words disappear without a trace.",
+        "learners",
+        message="You returned nothing for an unknown word. It becomes [UNK].",
+    ),
+    Mistake(
+        "unknown word as it is",
+        split_word,
+        (("else (unk_token,)\n", "else (word,)\n"),),
+        "An unknown word is one piece.",
+        "It has no id.",
+        "learners",
+        message="You returned an unknown word as it is. It becomes [UNK].",
+    ),
+    Mistake(
+        "words not split",
+        split_word,
+        (
+            (
+                "pieces = [step.piece for step in match_steps(word, vocabulary)]",
+                "pieces = [word if word in vocabulary else None]",
+            ),
+        ),
+        "A word that is not in the vocabulary is unknown.",
+        "Most rare words are [UNK].",
+        "word-level tokenizers",
+        message="You did not split the word: only words of the vocabulary are found.",
+    ),
+    Mistake(
+        "prefix removed from the pieces",
+        split_word,
+        (
+            (
+                "[step.piece for step in match_steps(word, vocabulary)]",
+                '[step.piece and step.piece.removeprefix("##") for step in match_steps(word, vocabulary)]',
+            ),
+        ),
+        "The pieces are returned without ##.",
+        "Their ids are those of other pieces, or missing.",
+        "learners",
+        message="You removed ## from the pieces.",
+    ),
+    Mistake(
+        "no longest word",
+        split_word,
+        (("if len(word) > MAX_WORD_CHARACTERS:", "if False:"),),
+        "Words of any length are split.",
+        "A line without spaces takes very long.",
+        "learners",
+        Kind.UNSAFE,
+        message="You did not limit the length of a word.",
+    ),
+]
