@@ -23,7 +23,8 @@ from minibert import (
     Transformer,
     TransformerConfig,
 )
-from minibert.equations import IGNORE_INDEX
+from minibert.equations import IGNORE_INDEX, gelu, layer_norm
+from minibert.model.heads import MaskedLMHead
 from tests.strategies import normal
 
 SIZES = {"vocab_size": 30, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "max_position_embeddings": 16}
@@ -43,6 +44,77 @@ HEADS: dict[str, tuple[type[nn.Module], str, Tensor, int]] = {
     "Transformer": (Transformer, "labels", TOKENS, 30),
 }
 every_head = pytest.mark.parametrize("name", HEADS)
+
+
+def random_head(seed: int) -> MaskedLMHead:
+    """Create a masked-LM head with all parameters random, in float64."""
+    torch.manual_seed(seed)
+    head = MaskedLMHead(CONFIG).double()
+    for parameter in head.parameters():
+        nn.init.normal_(parameter)
+    return head
+
+
+class TestMaskedLMHead:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_value(self, seed: int) -> None:
+        """The logits are those of the equations, one after another."""
+        head, hidden, embeddings = random_head(seed), normal(seed, 2, 3, 12), normal(seed + 1, 30, 12)
+        activated = gelu(hidden @ head.transform.weight.T + head.transform.bias)
+        expected = layer_norm(activated, head.norm.weight, head.norm.bias, CONFIG.layer_norm_eps) @ embeddings.T + head.bias
+        torch.testing.assert_close(head(hidden, embeddings), expected)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_logits_are_linear_in_the_normalized_vector(self, seed: int) -> None:
+        """They are the bias if the gain and bias of the normalization are 0, and depend linearly on the word embeddings."""
+        head, hidden, embeddings = random_head(seed), normal(seed, 2, 3, 12), normal(seed + 1, 30, 12)
+        other = normal(seed + 2, 30, 12)
+        torch.testing.assert_close(
+            head(hidden, embeddings) + head(hidden, other), head(hidden, embeddings + other) + head.bias.detach()
+        )
+        with torch.no_grad():
+            head.norm.weight.zero_()
+            head.norm.bias.zero_()
+        torch.testing.assert_close(head(hidden, embeddings), head.bias.expand(2, 3, -1))
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_scale_of_the_transform_has_no_influence_on_large_features(self, seed: int) -> None:
+        """The vectors before the dot product have the mean and the size of the normalization, and GELU keeps what is large."""
+        head, hidden = random_head(seed), normal(seed, 2, 3, 12)
+        with torch.no_grad():
+            head.transform.weight.mul_(1e3)
+            head.transform.bias.mul_(1e3)
+            head.norm.weight.fill_(1)
+            head.norm.bias.zero_()
+            head.bias.zero_()
+        transformed = head(hidden, torch.eye(12).double().repeat(3, 1)[:30])[..., :12]
+        torch.testing.assert_close(transformed.mean(dim=-1), torch.zeros(2, 3).double(), atol=1e-6, rtol=0)
+        torch.testing.assert_close(transformed.square().mean(dim=-1), torch.ones(2, 3).double(), atol=1e-6, rtol=0)
+        linear = hidden @ head.transform.weight.T + head.transform.bias
+        kept = linear.clamp(min=0)
+        expected = (kept - kept.mean(dim=-1, keepdim=True)) / kept.std(dim=-1, correction=0, keepdim=True)
+        torch.testing.assert_close(transformed, expected, atol=1e-2, rtol=1e-2)
+
+    def test_zero_vectors_give_equal_logits_for_all_tokens(self) -> None:
+        """For hidden = 0 and b = 0 the logits are the bias plus the dot product with the bias of the normalization."""
+        head, embeddings = random_head(0), normal(1, 30, 12)
+        with torch.no_grad():
+            head.transform.bias.zero_()
+        expected = embeddings @ head.norm.bias + head.bias
+        torch.testing.assert_close(head(torch.zeros(2, 3, 12).double(), embeddings), expected.expand(2, 3, -1))
+
+    def test_negative_features_are_close_to_zero_but_not_zero(self) -> None:
+        """For a feature of -1, GELU is -0.1587: the values of one feature, before and after the normalization."""
+        head = random_head(0)
+        with torch.no_grad():
+            head.transform.weight.zero_()
+            head.transform.bias.copy_(torch.arange(12).double() - 6)
+        hidden, embeddings = normal(0, 1, 12), torch.eye(12).double().repeat(3, 1)[:30]
+        features = torch.arange(12).double() - 6
+        activated = features * torch.special.ndtr(features)
+        normalized = (activated - activated.mean()) / activated.std(correction=0)
+        expected = normalized * head.norm.weight + head.norm.bias
+        torch.testing.assert_close(head(hidden, embeddings)[0, :12], expected + head.bias[:12], rtol=1e-9, atol=1e-9)
 
 
 def model_of(kind: type[nn.Module]) -> nn.Module:

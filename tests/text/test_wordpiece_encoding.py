@@ -154,6 +154,35 @@ def test_every_step_finds_the_longest_match(word: str, vocabulary: set[str]) -> 
     assert (rest == "") == (split_word(word, vocabulary) != ("[UNK]",))
 
 
+class TestSplitWord:
+    """The pieces of one word."""
+
+    def test_value(self) -> None:
+        """The pieces of the example in Wu et al., and of words that cannot be split."""
+        vocabulary = {"un", "u", "##aff", "##able", "##a", "aff", "able", "affable"}
+        assert split_word("unaffable", vocabulary) == ("un", "##aff", "##able")
+        assert split_word("affable", vocabulary) == ("affable",)
+        assert split_word("unfair", vocabulary) == ("[UNK]",)
+        assert split_word("able", vocabulary - {"able"} | {"##ble"}) == ("[UNK]",)
+        assert split_word("unaffablex", vocabulary) == ("[UNK]",)
+        assert split_word("a" * 101, {"a", "##a"}) == ("[UNK]",)
+
+    @given(st.text("abc", min_size=1, max_size=8), st.sets(st.text("abc", min_size=1, max_size=3)))
+    @example("ab", {"a", "ab"})
+    def test_pieces_are_the_word_or_unknown(self, word: str, pieces: set[str]) -> None:
+        """Without ##, the pieces are the letters of the word. The first piece is the longest possible beginning."""
+        vocabulary = {*"abc", "##a", "##b", "##c", *pieces, *(CONTINUATION_PREFIX + piece for piece in pieces)}
+        found = split_word(word, vocabulary)
+        assert "".join(piece.removeprefix(CONTINUATION_PREFIX) for piece in found) == word
+        assert [piece.startswith(CONTINUATION_PREFIX) for piece in found] == [False] + [True] * (len(found) - 1)
+        assert found[0] == max((piece for piece in vocabulary if word.startswith(piece)), key=len)
+
+    @given(st.text("abc", min_size=1, max_size=8), st.integers(0, 8))
+    def test_one_unknown_letter_makes_the_word_unknown(self, word: str, position: int) -> None:
+        vocabulary = {*"abc", "##a", "##b", "##c"}
+        assert split_word(f"{word[:position]}!{word[position:]}", vocabulary) == ("[UNK]",)
+
+
 def test_trained_vocabulary_in_two_scripts() -> None:
     """With a trained vocabulary, ids equal those of `tokenizers`, for English and Chinese."""
     lines = [*SAMPLES[:4], "机器学习使用数据。数据很重要。", "Learning machines learn from data; data matter."] * 2
