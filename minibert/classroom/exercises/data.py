@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from minibert.classroom.draws import Draw
@@ -121,6 +122,11 @@ def documents(draw: Draw) -> Arguments:
     return {"corpus": corpus, "max_tokens": MAX_TOKENS, "generator": np.random.default_rng(int(draw.integers(0, 1000)))}
 
 
+def _rounded(values: NDArray[np.bool_]) -> float:
+    """Return a share, rounded to a multiple of 1/4; 0 of nothing."""
+    return round(4 * float(np.mean(values))) / 4 if len(values) else 0.0
+
+
 def statistics(pairs: Pairs) -> dict[str, float]:
     """Return what must be right in the pairs of `documents`. Shares are rounded so far that chance has no influence."""
     a_start, a_end, b_start, b_end, label = (np.asarray(column) for column in vars(pairs).values())
@@ -143,7 +149,7 @@ def statistics(pairs: Pairs) -> dict[str, float]:
         "share of pairs of label 0 from two documents": round(4 * float(np.mean((~same)[is_next]))) / 4
         if is_next.any()
         else 0.0,
-        "share of label 1": round(4 * float(np.mean(is_other[has_pair]))) / 4,
+        "share of label 1": _rounded(is_other[has_pair]),
         "A has about half of all tokens": float(len(used) / (a_start.max() + 1) > 0.475),
     }
     return {**{name: float(found.any()) for name, found in statements.items()}, **shares}

@@ -12,6 +12,7 @@ ADAPTER_MISTAKES = [
         "The scale is α.",
         "A larger rank gives larger updates, so the learning rate has to be found again for every rank.",
         "learners",
+        message="You left out the rank: the scale is α/r.",
     ),
     Mistake(
         "scale inverted",
@@ -25,6 +26,7 @@ ADAPTER_MISTAKES = [
         "The scale is r/α.",
         "A larger α gives smaller updates.",
         "learners, by mistake",
+        message="You inverted the scale: it is α/r.",
     ),
     Mistake(
         "always the root of the rank",
@@ -33,6 +35,7 @@ ADAPTER_MISTAKES = [
         "The rank is always under a root.",
         "Updates are √r times too large.",
         "checkpoints of rsLoRA and of LoRA mixed up",
+        message="You used the root of the rank always. It belongs to `rank_stabilized`.",
     ),
     Mistake(
         "no scale in LoRA",
@@ -41,6 +44,7 @@ ADAPTER_MISTAKES = [
         "The update is not scaled.",
         "α has no effect, and the model differs from its merged weights.",
         "learners",
+        message="You left out the scale of the update.",
     ),
     Mistake(
         "scale applied twice",
@@ -49,6 +53,7 @@ ADAPTER_MISTAKES = [
         "The update is scaled twice.",
         "With α = 2r, it is twice as large as in its merged weights.",
         "code that scales A when it is loaded, and the product again",
+        message="You multiplied the update by the scale twice.",
     ),
     Mistake(
         "frozen map scaled",
@@ -57,6 +62,7 @@ ADAPTER_MISTAKES = [
         "The frozen map is multiplied by the scale too.",
         "Training does not start at the pretrained model.",
         "learners",
+        message="You multiplied the frozen map by the scale too.",
     ),
     Mistake(
         "frozen map missing",
@@ -65,6 +71,7 @@ ADAPTER_MISTAKES = [
         "Only the update is computed.",
         "Training starts with zeros instead of the pretrained model.",
         "learners",
+        message="You left out the frozen map.",
     ),
     Mistake(
         "dropout on the frozen path",
@@ -73,6 +80,7 @@ ADAPTER_MISTAKES = [
         "Dropout is also applied to the input of the frozen map.",
         "The pretrained model is damaged in every step, and without the update too.",
         "learners who apply dropout to x itself",
+        message="You applied dropout to the input of the frozen map too.",
     ),
     Mistake(
         "dropout not applied",
@@ -81,6 +89,7 @@ ADAPTER_MISTAKES = [
         "The argument `dropout` has no effect.",
         "Overfitting on small data.",
         "learners",
+        message="You left out the dropout.",
     ),
     Mistake(
         "update through the product of the matrices",
@@ -98,6 +107,7 @@ ADAPTER_MISTAKES = [
         "The update is merged without its scale.",
         "The merged model is another one than the trained one, unless α = r.",
         "scripts that merge by hand",
+        message="You left out the scale of the update.",
     ),
     Mistake(
         "merged by subtraction",
@@ -106,6 +116,7 @@ ADAPTER_MISTAKES = [
         "The update is subtracted.",
         "The merged model is as far from the start as the trained one, in the opposite direction.",
         "an update merged out once too often",
+        message="You subtracted the update.",
     ),
     Mistake(
         "update without the weight",
@@ -114,6 +125,7 @@ ADAPTER_MISTAKES = [
         "The frozen matrix is not added.",
         "The merged model has lost its pretraining.",
         "learners",
+        message="You left out the frozen matrix.",
     ),
     Mistake(
         "merged without transposing",
@@ -127,6 +139,7 @@ ADAPTER_MISTAKES = [
         "A square update is transposed.",
         "BERT's attention matrices are square, so there is no error, but the merged model is wrong.",
         "weights stored as (in, out), such as those of GPT-2, merged as if stored as (out, in)",
+        message="You transposed the update.",
     ),
     Mistake(
         "both matrices zero at the start",
@@ -135,6 +148,7 @@ ADAPTER_MISTAKES = [
         "A and B are zero.",
         "The gradient of each is a product with the other, so it is zero, and nothing is ever learned.",
         "learners who want the update to be zero",
+        message="You initialized both matrices with zeros, so neither has a gradient.",
     ),
     Mistake(
         "both matrices random at the start",
@@ -143,6 +157,7 @@ ADAPTER_MISTAKES = [
         "A and B are random.",
         "Training begins with a damaged model instead of the pretrained one.",
         "learners; nn.Linear for both matrices",
+        message="You initialized both matrices with random numbers. B is zero.",
     ),
     Mistake(
         "A zero and B random at the start",
@@ -155,6 +170,7 @@ ADAPTER_MISTAKES = [
         "The update is zero too, but the learning rate has to be another one.",
         "loralib for embeddings",
         Kind.CONVENTION,
+        message="You swapped the initializations of A and B.",
     ),
     Mistake(
         "bottleneck without its residual connection",
@@ -163,6 +179,7 @@ ADAPTER_MISTAKES = [
         "The input is not added.",
         "At the start of training the adapter returns almost zero, so the sublayer it follows is lost.",
         "learners who count on the residual connection of the layer",
+        message="You left out the residual connection.",
     ),
     Mistake(
         "no activation in the bottleneck",
@@ -171,6 +188,7 @@ ADAPTER_MISTAKES = [
         "The activation function is missing.",
         "The adapter is linear: it is LoRA on the identity.",
         "learners",
+        message="You left out the activation function.",
     ),
     Mistake(
         "activation after the up-projection",
@@ -182,6 +200,7 @@ ADAPTER_MISTAKES = [
         "The activation function is applied to the output.",
         "The adapter can hardly subtract.",
         "learners",
+        message="You applied the activation function after the up-projection.",
     ),
     Mistake(
         "no bias in the down-projection",
@@ -190,6 +209,7 @@ ADAPTER_MISTAKES = [
         "b_down is missing.",
         "All features switch at zero.",
         "learners",
+        message="You left out the bias of the down-projection.",
     ),
     Mistake(
         "no bias in the up-projection",
@@ -198,5 +218,6 @@ ADAPTER_MISTAKES = [
         "b_up is missing.",
         "The adapter cannot shift its input.",
         "learners",
+        message="You left out the bias of the up-projection.",
     ),
 ]

@@ -195,15 +195,6 @@ ATTENTION_LAYER_MISTAKES = [
         message="You left out the softmax.",
     ),
     Mistake(
-        "heads merged without a transpose in the layer",
-        MultiHeadAttention.forward,
-        (("merge_heads(context)", "context.reshape(queries_from.shape)"),),
-        "The heads are merged with a reshape only.",
-        "The vectors of different tokens are mixed.",
-        "learners: view without transpose",
-        message="You merged the heads without a transpose, which mixes the tokens.",
-    ),
-    Mistake(
         "heads split without a transpose in the layer",
         MultiHeadAttention.forward,
         (

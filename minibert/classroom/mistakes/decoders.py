@@ -16,6 +16,7 @@ DECODER_MISTAKES = [
         "The input of the decoder is the token that it has to predict.",
         "The loss falls to zero at once, and generation is meaningless.",
         "learners; early versions of many tutorials",
+        message="You did not shift the labels: the decoder gets the token that it has to predict.",
     ),
     Mistake(
         "target shifted to the left",
@@ -24,6 +25,7 @@ DECODER_MISTAKES = [
         "At each position the input of the decoder is the next token.",
         "It sees two steps into the future, and never the start token.",
         "learners, by a wrong slice",
+        message="You shifted the labels to the left: the decoder gets the next token.",
     ),
     Mistake(
         "no causal mask in the decoder",
@@ -32,6 +34,7 @@ DECODER_MISTAKES = [
         "The causal mask is missing, and only padding is masked.",
         "In training the decoder sees the targets; in generation they do not exist yet.",
         "learners",
+        message="You left out the causal mask.",
     ),
     Mistake(
         "no padding mask in the decoder",
@@ -40,6 +43,7 @@ DECODER_MISTAKES = [
         "The causal mask replaces the padding mask.",
         "With padding on the left, tokens attend to the padding.",
         "learners",
+        message="You left out the padding mask.",
     ),
     Mistake(
         "causal mask off by one in the decoder",
@@ -48,6 +52,7 @@ DECODER_MISTAKES = [
         "Each token may attend to the next one.",
         "The next token is the target.",
         "learners who build the mask with another diagonal",
+        message="You let each token attend to the next one.",
     ),
     Mistake(
         "first rows of the mask with a cache",
@@ -56,6 +61,7 @@ DECODER_MISTAKES = [
         "New tokens get the rows of the mask for the first tokens.",
         "Without a cache nothing changes. With a cache, a new token attends to the first tokens only.",
         "learners who add a cache later",
+        message="You used the rows of the mask for the first tokens. New tokens have the last rows.",
     ),
     Mistake(
         "positions not advanced with the cache",
@@ -64,6 +70,7 @@ DECODER_MISTAKES = [
         "Every new token gets the first positions.",
         "Without a cache nothing changes. With a cache, the generated text differs.",
         "learners who add a cache later; several issues of transformers",
+        message="You gave new tokens the first positions.",
     ),
     Mistake(
         "no padding mask in cross-attention",
@@ -72,27 +79,35 @@ DECODER_MISTAKES = [
         "Cross-attention has no mask.",
         "The translation of a sentence depends on the other sentences in its batch.",
         "learners",
+        message="You did not mask the padding of the source.",
     ),
     Mistake(
         "cross-attention to the target",
-        DecoderLayer.cross_attend,
-        (("self.cross_attention(hidden, memory, memory_keep)", "self.cross_attention(hidden, hidden)"),),
+        DecoderLayer.forward,
+        (
+            (
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.cross_attention(hidden, hidden))",
+            ),
+        ),
         "Keys and values come from the target, as in self-attention.",
         "The source is not used: the output is fluent and unrelated to the source.",
         "learners",
+        message="You computed keys and values of cross-attention from the target. They come from the encoder output.",
     ),
     Mistake(
         "queries from the source",
-        DecoderLayer.cross_attend,
+        DecoderLayer.forward,
         (
             (
-                "self.cross_attention(hidden, memory, memory_keep)",
-                "self.cross_attention(memory, hidden).mean(1, keepdim=True)",
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.cross_attention(memory, hidden).mean(1, keepdim=True))",
             ),
         ),
         "The queries come from the source, and the keys and values from the target.",
         "The lengths do not fit; after averaging they do.",
         "learners who swap the arguments",
+        message="You computed the queries of cross-attention from the encoder output. They come from the target.",
     ),
     Mistake(
         "no residual around cross-attention",
@@ -101,6 +116,7 @@ DECODER_MISTAKES = [
         "The input of cross-attention is not added to its output.",
         "The decoder loses the information about the tokens generated so far.",
         "learners",
+        message="You left out the residual connection around cross-attention.",
     ),
     Mistake(
         "loss on padding",
@@ -109,6 +125,7 @@ DECODER_MISTAKES = [
         "Padding has a target: token 0.",
         "Short targets count less, and the loss looks better than it is.",
         "learners",
+        message="You computed a loss for padding.",
     ),
     Mistake(
         "accuracy on padding",
@@ -117,6 +134,7 @@ DECODER_MISTAKES = [
         "Padding counts as a correct prediction.",
         "The accuracy looks better than it is.",
         "learners",
+        message="You counted padding as a correct prediction.",
     ),
     Mistake(
         "no stop at the end-of-sequence token",
@@ -125,6 +143,7 @@ DECODER_MISTAKES = [
         "Generation continues after the end-of-sequence token.",
         "After every sentence there is a second one, or the last word is repeated.",
         "learners",
+        message="You did not stop at the end token.",
     ),
     Mistake(
         "least likely token",
@@ -133,6 +152,7 @@ DECODER_MISTAKES = [
         "The sign of the scores is wrong.",
         "The output is made of the least likely tokens.",
         "learners who rank by losses",
+        message="You chose the least likely token.",
     ),
     Mistake(
         "beams mixed between sentences",
@@ -141,6 +161,7 @@ DECODER_MISTAKES = [
         "The beam index is relative to its sentence, but it is used as an index into all beams of the batch.",
         "A single sentence comes out right. In a batch all sentences continue the first.",
         "learners; issues of several libraries",
+        message="You used the index of a beam as an index into the whole batch.",
     ),
     Mistake(
         "finished outputs continued",
@@ -152,6 +173,7 @@ DECODER_MISTAKES = [
         "A finished output stays in its beam and is continued.",
         "The output has tokens after its end.",
         "learners",
+        message="You continued finished outputs.",
     ),
     Mistake(
         "length penalty inverted",
@@ -160,6 +182,7 @@ DECODER_MISTAKES = [
         "The fraction is inverted.",
         "Short outputs are preferred even more.",
         "learners, by mistake",
+        message="You inverted the fraction.",
     ),
     Mistake(
         "length penalty without the five",
@@ -169,6 +192,7 @@ DECODER_MISTAKES = [
         "Scores cannot be compared with scores of the paper's formula.",
         "transformers, fairseq",
         Kind.CONVENTION,
+        message="You used the length itself. Here the penalty is (5 + |Y|) / 6 to the power α.",
     ),
     Mistake(
         "top-k with one token too few",
@@ -177,6 +201,7 @@ DECODER_MISTAKES = [
         "The last of the k tokens is removed too.",
         "k = 1 leaves no token.",
         "learners",
+        message="You removed the k-th token too. Only smaller logits are removed.",
     ),
     Mistake(
         "threshold from the least likely tokens",
@@ -185,6 +210,7 @@ DECODER_MISTAKES = [
         "The threshold is computed from the k least likely tokens.",
         "No token is removed.",
         "learners",
+        message="You took the threshold from the k least likely tokens.",
     ),
     Mistake(
         "nucleus one too small",
@@ -193,6 +219,7 @@ DECODER_MISTAKES = [
         "The token that reaches p is removed.",
         "The kept tokens have a probability below p.",
         "learners",
+        message="You removed the token that reaches p. It belongs to the nucleus.",
     ),
     Mistake(
         "nucleus in sorted order",
@@ -201,5 +228,6 @@ DECODER_MISTAKES = [
         "The tokens to remove are not mapped back to the order of the vocabulary.",
         "The wrong tokens are removed.",
         "learners; an old bug of a widely copied gist",
+        message="You did not map the removed tokens back to the order of the vocabulary.",
     ),
 ]

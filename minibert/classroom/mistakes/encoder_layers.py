@@ -19,7 +19,7 @@ ENCODER_LAYER_MISTAKES = [
         (
             (
                 "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                ("first = hidden\n        attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
+                ("first = hidden\n    attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
             ),
             (
                 'summed = observe("feed_forward_residual", hidden + transformed)',
@@ -193,7 +193,7 @@ ENCODER_LAYER_MISTAKES = [
         (
             (
                 "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                ("first = hidden\n        attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
+                ("first = hidden\n    attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
             ),
             ("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.dropout(self.feed_forward(first))"),
         ),

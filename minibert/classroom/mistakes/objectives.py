@@ -21,6 +21,7 @@ OBJECTIVE_MISTAKES = [
         "Probabilities are given instead of logits.",
         "Perfect predictions still have a loss, and gradients are small everywhere: training works, but slowly and badly.",
         "learners; torch.nn.CrossEntropyLoss after a softmax",
+        message="You applied a softmax first. The cross-entropy takes logits.",
     ),
     Mistake(
         "label zero ignored",
@@ -29,6 +30,7 @@ OBJECTIVE_MISTAKES = [
         "Label 0 is treated as ignored.",
         'Label 0 of the NSP loss is never learned: "is next" here, and "not next" in code with the opposite labels.',
         "codertimo/BERT-pytorch (#32, #49, #98)",
+        message="You ignored label 0. It is a class like any other; IGNORE_INDEX is -100.",
     ),
     Mistake(
         "ignored labels counted as class 0",
@@ -37,6 +39,7 @@ OBJECTIVE_MISTAKES = [
         "A position without a label is compared with class 0.",
         "All unlabeled tokens are trained to predict [PAD].",
         "learners",
+        message="You counted positions without a label as class 0.",
     ),
     Mistake(
         "log of the softmax",
@@ -46,6 +49,7 @@ OBJECTIVE_MISTAKES = [
         "It is the same in exact arithmetic. A logit of 89 overflows in single precision.",
         "the formula as it is printed",
         Kind.UNSAFE,
+        message="You did not subtract the maximum before the exponential, so a logit of 89 overflows.",
     ),
     Mistake(
         "cross-entropy in bits",
@@ -55,6 +59,7 @@ OBJECTIVE_MISTAKES = [
         "All losses and gradients are 1.44 times as large, and baselines in nats cannot be compared with them.",
         "information theory",
         Kind.CONVENTION,
+        message="You used logarithms with base 2, so the loss is in bits.",
     ),
     Mistake(
         "cross-entropy with log_softmax",
@@ -77,6 +82,7 @@ OBJECTIVE_MISTAKES = [
         "The sum over the masked positions is divided by the number of all positions.",
         "The loss is 7 times too small and depends on the amount of padding.",
         "learners; d2l weights a loss that is already a mean (#2582)",
+        message="You divided by the number of all positions, not by the number of masked ones.",
     ),
     Mistake(
         "loss over all tokens",
@@ -85,6 +91,7 @@ OBJECTIVE_MISTAKES = [
         "Positions that are not masked also have a loss.",
         "Copying visible tokens is easy, and it dominates the loss.",
         "learners",
+        message="You gave positions that are not masked a loss too.",
     ),
     Mistake(
         "NaN for an empty mean",
@@ -94,6 +101,7 @@ OBJECTIVE_MISTAKES = [
         "One NaN ends the training.",
         "torch.nn.functional.cross_entropy, Hugging Face",
         Kind.UNSAFE,
+        message="You divide by zero if no position is masked.",
     ),
     Mistake(
         "masked loss by selection",
@@ -117,6 +125,7 @@ OBJECTIVE_MISTAKES = [
         'Label 1 means "is next".',
         "Training from scratch works as well, but a checkpoint from elsewhere predicts the opposite.",
         "code that calls the label is_next",
+        message='You swapped the two logits. The first one is that of "is next", label 0.',
     ),
     Mistake(
         "one segment labeled as another document",
@@ -130,6 +139,7 @@ OBJECTIVE_MISTAKES = [
         'An example with one segment is labeled "another document".',
         'More than half of the labels are then "another document", and the model can use the length to predict them.',
         "learners",
+        message="You counted examples without a pair as label 1.",
     ),
     Mistake(
         "smoothing over the wrong classes only",
@@ -144,6 +154,7 @@ OBJECTIVE_MISTAKES = [
         "The label has the probability 1 - ε instead of 1 - ε + ε/K, a small difference for a large vocabulary.",
         "tensor2tensor",
         Kind.CONVENTION,
+        message="You shared ε among the K - 1 other classes. Here all K classes share it.",
     ),
     Mistake(
         "smoothing not averaged",
@@ -152,6 +163,7 @@ OBJECTIVE_MISTAKES = [
         "Every class gets ε instead of ε/K.",
         "The target probabilities sum to more than 1. For a large vocabulary only the smoothing is learned.",
         "learners",
+        message="You summed over the classes. ε is divided among them: it is the mean.",
     ),
     Mistake(
         "smoothing added on top",
@@ -160,6 +172,7 @@ OBJECTIVE_MISTAKES = [
         "The label keeps its full weight.",
         "The target probabilities sum to 1 + ε.",
         "learners",
+        message="You gave the label its full weight. It is 1 - ε.",
     ),
     Mistake(
         "smoothing of ignored labels",
@@ -168,6 +181,7 @@ OBJECTIVE_MISTAKES = [
         "Padding has the smoothing part of the loss.",
         "The model is trained to predict a uniform distribution for padding, and padding changes the loss.",
         "learners",
+        message="You smoothed positions without a label too.",
     ),
     Mistake(
         "sigmoid twice",
@@ -179,6 +193,7 @@ OBJECTIVE_MISTAKES = [
         "Probabilities are given instead of logits.",
         "No prediction can have a loss below 0.31.",
         "users of BCEWithLogitsLoss after a sigmoid",
+        message="You applied a sigmoid first. The loss takes logits.",
     ),
     Mistake(
         "negative targets without a loss",
@@ -187,6 +202,7 @@ OBJECTIVE_MISTAKES = [
         "The term for negative targets is missing.",
         "A model that always predicts yes has a loss of 0.",
         "learners",
+        message="You left out the term for targets of 0.",
     ),
     Mistake(
         "log of the sigmoid",
@@ -199,6 +215,7 @@ OBJECTIVE_MISTAKES = [
         "It is the same in exact arithmetic. The probability rounds to 0 or 1, and its logarithm is infinite.",
         "the formula as it is printed",
         Kind.UNSAFE,
+        message="You computed the logarithm of a probability, which may have been rounded to 0.",
     ),
     Mistake(
         "binary cross-entropy with softplus",
@@ -216,6 +233,7 @@ OBJECTIVE_MISTAKES = [
         "A loss in nats is the exponent of base 2.",
         "The perplexity is far too small.",
         "learners who use formulas for bits",
+        message="You used 2 as the base. The loss is in nats, so the base is e.",
     ),
     Mistake(
         "no added count",
@@ -224,6 +242,7 @@ OBJECTIVE_MISTAKES = [
         "A token that is missing in the training text has frequency 0.",
         "One such token in the validation text makes the baseline infinite.",
         "learners",
+        message="You did not add 1 to each count, so the logarithm of a missing token is infinite.",
     ),
     Mistake(
         "frequencies of the validation text",
@@ -232,6 +251,7 @@ OBJECTIVE_MISTAKES = [
         "The frequencies are counted in the validation text.",
         "No model can know these frequencies, so the baseline is too low.",
         "learners; a vocabulary built on the test set is a similar mistake",
+        message="You counted the validation text. The frequencies are those of the training text.",
     ),
     Mistake(
         "mean over the vocabulary",
@@ -240,5 +260,6 @@ OBJECTIVE_MISTAKES = [
         "Every token of the vocabulary has the same weight, regardless of its frequency.",
         "Rare tokens dominate, and the baseline is above ln V.",
         "learners",
+        message="You averaged over the vocabulary, not over the tokens of the validation text.",
     ),
 ]

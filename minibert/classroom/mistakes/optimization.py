@@ -15,6 +15,7 @@ OPTIMIZATION_MISTAKES = [
         "The first step is 3.16 times as large, which the warm-up hides.",
         "Google's BERT code",
         Kind.CONVENTION,
+        message="You left out the bias correction.",
     ),
     Mistake(
         "weight decay through the gradient",
@@ -29,6 +30,7 @@ OPTIMIZATION_MISTAKES = [
         "The decay is added to the gradient: L2 regularization.",
         "Adam divides it by the size of the gradient, so weights with large gradients hardly decay. AdamW avoids this.",
         "torch.optim.Adam with weight_decay",
+        message="You added the decay to the gradient: L2 regularization, as in Adam.",
     ),
     Mistake(
         "no weight decay",
@@ -37,6 +39,7 @@ OPTIMIZATION_MISTAKES = [
         "The weight decay is missing.",
         "This is Adam.",
         "learners",
+        message="You left out the weight decay.",
     ),
     Mistake(
         "weight decay without the learning rate",
@@ -46,6 +49,7 @@ OPTIMIZATION_MISTAKES = [
         "With the usual 0.01, weights are halved every 69 steps.",
         "Loshchilov and Hutter's algorithm 2, where it is multiplied by a schedule alone",
         Kind.CONVENTION,
+        message="You did not multiply the decay by the learning rate.",
     ),
     Mistake(
         "eps inside the root",
@@ -54,6 +58,7 @@ OPTIMIZATION_MISTAKES = [
         "eps is added before the root.",
         "It acts like 1e-4 outside the root: a weight with a smaller gradient hardly moves.",
         "some optimizers (RMSprop in TensorFlow)",
+        message="You added ε inside the root. It is added to the root.",
     ),
     Mistake(
         "eps before the bias correction",
@@ -63,6 +68,7 @@ OPTIMIZATION_MISTAKES = [
         "Its effect is 32 times as large in the first step.",
         "Kingma and Ba's second form; TensorFlow's Adam",
         Kind.CONVENTION,
+        message="You added ε to the root before the bias correction.",
     ),
     Mistake(
         "bias correction one step late",
@@ -71,6 +77,7 @@ OPTIMIZATION_MISTAKES = [
         "The exponent of the bias correction is one step ahead.",
         "The first steps have the wrong size.",
         "learners who count from 0",
+        message="You used step + 1 as the exponent. Steps are counted from 1.",
     ),
     Mistake(
         "betas swapped",
@@ -79,6 +86,7 @@ OPTIMIZATION_MISTAKES = [
         "β1 and β2 are swapped.",
         "The mean of the gradient is the slow one, so steps follow gradients from a thousand steps ago.",
         "learners, by mistake",
+        message="You swapped β1 and β2.",
     ),
     Mistake(
         "square of the mean",
@@ -87,6 +95,7 @@ OPTIMIZATION_MISTAKES = [
         "The running mean is squared instead of the gradient.",
         "The noise of the gradient is not measured, so steps stay large where the gradient is only noise.",
         "learners, by mistake",
+        message="You squared the running mean instead of the gradient.",
     ),
     Mistake(
         "no root",
@@ -95,6 +104,7 @@ OPTIMIZATION_MISTAKES = [
         "The step is divided by the mean square instead of its root.",
         "Small gradients give large steps.",
         "learners",
+        message="You left out the root of the second moment.",
     ),
     Mistake(
         "weight decay first",
@@ -113,6 +123,7 @@ OPTIMIZATION_MISTAKES = [
         "The first batch changes no weight.",
         "Google's BERT code, Hugging Face",
         Kind.CONVENTION,
+        message="You counted the steps of the warm-up from 0, so the first step has the factor 0.",
     ),
     Mistake(
         "no decay of the learning rate",
@@ -121,6 +132,7 @@ OPTIMIZATION_MISTAKES = [
         "After the warm-up the factor stays at 1.",
         "The last steps are too large, which costs a few tenths of a nat.",
         "learners",
+        message="You left out the decay.",
     ),
     Mistake(
         "no warm-up",
@@ -129,6 +141,7 @@ OPTIMIZATION_MISTAKES = [
         "The first step has the full learning rate.",
         "Adam has no estimate of the gradients' size yet. Post-norm models can diverge and may never recover.",
         "learners",
+        message="You left out the warm-up.",
     ),
     Mistake(
         "decay from the first step",
@@ -138,6 +151,7 @@ OPTIMIZATION_MISTAKES = [
         "The factor drops suddenly at the end of the warm-up.",
         "Google's BERT code",
         Kind.CONVENTION,
+        message="You divided the decay by all steps, as if it began with the first one.",
     ),
     Mistake(
         "root of the warm-up",
@@ -146,6 +160,7 @@ OPTIMIZATION_MISTAKES = [
         "The warm-up has the wrong slope: the exponent is -0.5 instead of -1.5.",
         "With warmup_steps=4000 the warm-up ends after 15 steps.",
         "learners",
+        message="You used the exponent -0.5 for the warm-up. It is -1.5.",
     ),
     Mistake(
         "no width in the schedule",
@@ -154,6 +169,7 @@ OPTIMIZATION_MISTAKES = [
         "The learning rate does not depend on the width.",
         "At width 512 it is 23 times too large.",
         "learners",
+        message="You left out the width of the model.",
     ),
     Mistake(
         "maximum instead of minimum",
@@ -162,6 +178,7 @@ OPTIMIZATION_MISTAKES = [
         "The larger of the two terms is used.",
         "The learning rate falls where it should rise, and then grows without limit.",
         "learners, by mistake",
+        message="You used the larger of the two terms. It is the smaller one.",
     ),
     Mistake(
         "clipping of each tensor separately",
@@ -175,6 +192,7 @@ OPTIMIZATION_MISTAKES = [
         "Every tensor is clipped by its own norm.",
         "The direction of the whole gradient changes.",
         "learners",
+        message="You clipped each tensor by its own norm. All have one factor.",
     ),
     Mistake(
         "short gradients lengthened",
@@ -183,6 +201,7 @@ OPTIMIZATION_MISTAKES = [
         "Every gradient is scaled to the maximum norm.",
         "Noise near the end of training is amplified.",
         "learners who normalize",
+        message="You scaled short gradients up to the maximum norm. They stay as they are.",
     ),
     Mistake(
         "clipping of each element",
@@ -191,6 +210,7 @@ OPTIMIZATION_MISTAKES = [
         "Each element is clipped, instead of the norm.",
         "The direction changes, and the norm is hardly limited.",
         "learners: clip_grad_value_",
+        message="You clipped each element. The norm is clipped.",
     ),
     Mistake(
         "norm without the root",
@@ -199,5 +219,6 @@ OPTIMIZATION_MISTAKES = [
         "The squared norm is compared with the maximum.",
         "Long gradients are scaled down too much. With a maximum below 1, some gradients that are too long are not clipped.",
         "learners",
+        message="You left out the root of the sum of squares.",
     ),
 ]

@@ -24,6 +24,7 @@ PRETRAINING_MISTAKES = [
         "Selecting a token and changing it are drawn independently, with the wrong probabilities.",
         "Fewer tokens are predicted than intended.",
         "labml: 81/10/9, and a part of the selected tokens is left out",
+        message="You drew the selection and the replacement independently, so fewer tokens are selected.",
     ),
     Mistake(
         "always [MASK]",
@@ -37,6 +38,7 @@ PRETRAINING_MISTAKES = [
         "Every selected token becomes [MASK].",
         "Fine-tuning data contains no [MASK], and the model has learned to compute useful outputs only at [MASK].",
         "learners",
+        message="You replaced every selected token by [MASK]. It is 80% of them.",
     ),
     Mistake(
         "special tokens masked",
@@ -45,6 +47,7 @@ PRETRAINING_MISTAKES = [
         "[CLS], [SEP] and padding may be masked.",
         "Padding is easy to predict, so the loss looks too good.",
         "learners",
+        message="You selected special tokens or padding too.",
     ),
     Mistake(
         "special tokens as random replacements",
@@ -58,6 +61,7 @@ PRETRAINING_MISTAKES = [
         "The random token is drawn from the whole vocabulary.",
         "Sometimes a [SEP] or [PAD] appears in the middle of a sentence.",
         "learners; Hugging Face's collator",
+        message="You drew random tokens from the whole vocabulary, with the special tokens.",
     ),
     Mistake(
         "labels at every position",
@@ -66,6 +70,7 @@ PRETRAINING_MISTAKES = [
         "Tokens that are not masked have a label too.",
         "The model learns to copy.",
         "learners",
+        message="You gave every position a label. Only selected tokens have one.",
     ),
     Mistake(
         "labels after masking",
@@ -74,6 +79,7 @@ PRETRAINING_MISTAKES = [
         "The labels are the token ids after masking.",
         "The target at a [MASK] is [MASK].",
         "learners who change the ids in place",
+        message="You used the ids after masking as labels. They are the original ids.",
     ),
     Mistake(
         "inverted condition",
@@ -94,6 +100,7 @@ PRETRAINING_MISTAKES = [
         "The random segment may come from the same document, or be the true next segment.",
         'Some pairs that belong together are labeled "another document".',
         "codertimo/BERT-pytorch (#110)",
+        message="You drew B from any document, also from that of A.",
     ),
     Mistake(
         "always the next sentence",
@@ -102,6 +109,7 @@ PRETRAINING_MISTAKES = [
         "No pair comes from two documents.",
         "There is nothing to learn.",
         "learners",
+        message="You used the next sentence always. Half of the pairs are from two documents.",
     ),
     Mistake(
         "next-sentence labels swapped",
@@ -110,6 +118,7 @@ PRETRAINING_MISTAKES = [
         'A segment that follows is labeled "another document".',
         "A checkpoint from elsewhere predicts the opposite.",
         "code that calls the label is_next",
+        message="You swapped the labels: 0 means that B follows A.",
     ),
     Mistake(
         "rest of a chunk discarded",
@@ -118,6 +127,7 @@ PRETRAINING_MISTAKES = [
         "If B comes from another document, the sentences that would have followed A are skipped.",
         "A quarter of the text is not used for training.",
         "simplified versions of Google's code, which puts unused sentences back",
+        message="You skipped the sentences after A if B is from another document. They belong to the next example.",
     ),
     Mistake(
         "truncation at the end only",
@@ -126,6 +136,7 @@ PRETRAINING_MISTAKES = [
         "Excess tokens are always removed from the end of A.",
         "The ends of long segments are rarely used for training.",
         "the truncation of tokenizer libraries",
+        message="You truncated A at its end always. Each token is removed from a random end.",
     ),
     Mistake(
         "truncation of the second segment only",
@@ -134,6 +145,7 @@ PRETRAINING_MISTAKES = [
         "A keeps all its tokens, and B gets the remaining length.",
         "In many examples B is a single token, which is not enough to predict anything.",
         "learners",
+        message="You truncated B only. The longer of both segments is truncated.",
     ),
     Mistake(
         "selection of the first tokens",
@@ -142,6 +154,7 @@ PRETRAINING_MISTAKES = [
         "If too many tokens are selected, the first ones are masked.",
         "Tokens late in a text are masked less often.",
         "learners",
+        message="You kept the first selected tokens. Those with the smallest random numbers are kept.",
     ),
     Mistake(
         "dropout in evaluation",
@@ -150,6 +163,7 @@ PRETRAINING_MISTAKES = [
         "Attention weights are dropped in evaluation too.",
         "The same input gives a different output every time.",
         "users of the functional dropout, whose default is training=True",
+        message="You applied dropout in evaluation too.",
     ),
     Mistake(
         "cross-attention to itself",
@@ -163,6 +177,7 @@ PRETRAINING_MISTAKES = [
         "Keys and values are computed from the tokens of the queries.",
         "Self-attention is not affected. A decoder never uses the source sentence.",
         "learners",
+        message="You computed keys and values from the tokens of the queries.",
     ),
     Mistake(
         "no second residual",
@@ -176,6 +191,7 @@ PRETRAINING_MISTAKES = [
         "The input of the feed-forward network is not added to its output.",
         "Tokens lose their own information.",
         "learners",
+        message="You left out the residual connection around the feed-forward network.",
     ),
     Mistake(
         "weights transposed on loading",
@@ -189,5 +205,6 @@ PRETRAINING_MISTAKES = [
         "Square matrices are loaded transposed.",
         "The shapes fit, but the numbers are wrong: PyTorch stores Wᵀ, the paper and TensorFlow use W.",
         "converters of TensorFlow checkpoints",
+        message="You transposed square matrices on loading.",
     ),
 ]

@@ -307,24 +307,6 @@ STEP_MISTAKES = [
         message="You divided by the number of all steps in the warm-up.",
     ),
     Mistake(
-        "decay over all steps",
-        warmup_linear_schedule,
-        (("max(1, total_steps - warmup_steps)", "total_steps"),),
-        "The decay is divided by the number of all steps.",
-        "The factor never reaches 1.",
-        "learners",
-        message="You divided the decay by all steps, not by those after the warm-up.",
-    ),
-    Mistake(
-        "no warm-up divides by zero",
-        warmup_linear_schedule,
-        (("max(1, warmup_steps)", "warmup_steps"),),
-        "Without warm-up steps the code divides by zero.",
-        "A run without a warm-up ends with an error.",
-        "learners",
-        message="You divide by the number of warm-up steps, which may be 0.",
-    ),
-    Mistake(
         "cosine decay",
         warmup_linear_schedule,
         (
