@@ -29,6 +29,10 @@ NOT_ASKED = {
     ("layer_norm", "layer norm in half precision"): HALF_PRECISION,
     ("add_and_norm", "layer norm in half precision"): HALF_PRECISION,
     ("gelu_tanh", "GELU with tanh, in half precision"): HALF_PRECISION,
+    ("masked_lm_loss", "sum in place of separate losses"): "the losses are summed anyway",
+    ("next_sentence_loss", "sum in place of separate losses"): "the losses are summed anyway",
+    ("next_sentence_loss", "softmax over the tokens"): "the second axis is that of the two classes",
+    ("label_smoothing_loss", "mean of all losses with zeros"): "the sum of as many means is the sum",
     ("add_and_norm", "eps of PyTorch"): "it gives its own eps to layer_norm",
 }
 """Entries of the catalogue that an exercise cannot show, and the reason."""

@@ -98,6 +98,12 @@ class TestLora:
         torch.testing.assert_close(update(2 * x), 2 * update(x))
         torch.testing.assert_close(update(x + other), update(x) + update(other))
 
+    @given(tensors(axes=2), SCALES)
+    def test_identity_matrices_give_the_scaled_input(self, x: Tensor, scale: float) -> None:
+        """For A = B = I the update is s x."""
+        identity = torch.eye(x.shape[-1], dtype=x.dtype)
+        torch.testing.assert_close(lora(x, torch.zeros_like, identity, identity, scale), scale * x)
+
     @given(tensors(axes=2), st.integers(1, 4), SCALES, seeds)
     def test_update_is_linear_in_the_scale(self, x: Tensor, rank: int, scale: float, seed: int) -> None:
         """Twice the scale is twice the update, and a scale can as well be a factor of A or of B."""
@@ -184,6 +190,12 @@ class TestBottleneckAdapter:
         leaves = [leaf.requires_grad_() for leaf in (normal(9, 2, 4), *bottleneck_weights(0, 4, 2))]
         assert gradcheck(bottleneck_adapter, leaves)
         assert gradgradcheck(bottleneck_adapter, leaves)
+
+    def test_value_with_another_activation_function(self) -> None:
+        """With cubes as activation function: 1 + (1 * 1 + 1)^3 * 2 + 3 = 20."""
+        one = torch.ones(1, 1).double()
+        assert bottleneck_adapter(one, one, one[0], 2 * one, 3 * one[0], lambda x: x**3) == 20
+        assert bottleneck_adapter(one, -2 * one, one[0], 2 * one, 3 * one[0], lambda x: x**3) == 2
 
     @given(tensors(axes=3, smallest=0), st.integers(1, 4), seeds)
     def test_zero_up_projection_is_the_identity(self, x: Tensor, bottleneck: int, seed: int) -> None:

@@ -52,6 +52,13 @@ class TestTopKFilter:
         assert kept_tokens(kept) == reference.most_likely(logits.numpy(), k)
         assert all(kept[token] == logits[token] for token in kept_tokens(kept))
 
+    @given(seeds, st.integers(1, 5))
+    def test_value_of_a_batch(self, seed: int, k: int) -> None:
+        """Each row keeps its own k most likely tokens."""
+        logits = normal(seed, 3, 5) * torch.tensor([[1.0], [10.0], [0.1]]).double()
+        kept = top_k_filter(logits, k)
+        assert [kept_tokens(row) for row in kept] == [reference.most_likely(row.numpy(), k) for row in logits]
+
     def test_gradient(self) -> None:
         """The derivative is that of the softmax over the kept tokens; removed tokens have none."""
         logits = normal(0, 2, 5).requires_grad_()

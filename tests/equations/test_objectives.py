@@ -77,6 +77,12 @@ class TestCrossEntropy:
         expected = [reference.cross_entropy(z, int(y)) for z, y in zip(logits.numpy(), labels, strict=True)]
         np.testing.assert_allclose(cross_entropy(logits, labels).numpy(), np.array(expected), atol=1e-12)
 
+    def test_value_of_texts(self) -> None:
+        """The classes are on the last axis, whatever the other axes are."""
+        logits, labels = normal(0, 2, 3, 4), torch.tensor([[1, 2, 0], [IGNORE_INDEX, 3, IGNORE_INDEX]])
+        expected = [[reference.cross_entropy(logits[i, j].numpy(), int(labels[i, j])) for j in range(3)] for i in range(2)]
+        np.testing.assert_allclose(cross_entropy(logits, labels).numpy(), expected, atol=1e-12)
+
     @given(predictions())
     def test_any_number_of_batch_axes(self, drawn: Predictions) -> None:
         """Stacked batches have the losses of each batch. A single prediction needs no batch axis."""
@@ -139,6 +145,20 @@ class TestMaskedLMLoss:
         logits, labels = drawn
         expected = reference.mean_cross_entropy(logits.numpy(), labels.numpy())
         assert math.isclose(masked_lm_loss(logits, labels).item(), expected, abs_tol=1e-12)
+
+    def test_value_of_two_texts(self) -> None:
+        """The mean is over all masked positions of the batch, not over those of each text first."""
+        logits, labels = normal(0, 2, 3, 4), torch.tensor([[1, 2, 0], [IGNORE_INDEX, 3, IGNORE_INDEX]])
+        expected = reference.mean_cross_entropy(logits.flatten(0, 1).numpy(), labels.flatten().numpy())
+        assert math.isclose(masked_lm_loss(logits, labels).item(), expected)
+
+    @given(predictions())
+    def test_any_number_of_batch_axes(self, drawn: Predictions) -> None:
+        """A batch with two batch axes has the same mean as a flat batch."""
+        logits, labels = drawn
+        more = torch.cat([labels, labels.masked_fill(torch.arange(len(labels)) > 0, IGNORE_INDEX)])
+        flat = masked_lm_loss(torch.cat([logits, -logits]), more)
+        torch.testing.assert_close(masked_lm_loss(torch.stack([logits, -logits]), more.view(2, -1)), flat)
 
     def test_gradient(self) -> None:
         """The first and second derivatives are right, with a token that is not masked."""

@@ -150,6 +150,7 @@ class TestWarmupLinearSchedule:
         rates = [warmup_linear_schedule(step, steps, warmup) for step in range(1, steps + 2)]
         assert all(0 < rate <= 1 for rate in rates[:-1])
         assert rates[-1] == 0
+        assert warmup_linear_schedule(steps + 5, steps, warmup) == 0
         assert math.isclose(max(rates), 1.0)
         rising, decay = np.diff([0.0, *rates[:warmup]]), np.diff(rates[warmup:])
         np.testing.assert_allclose(rising, 1 / max(1, warmup))

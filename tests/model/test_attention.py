@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from minibert.equations import multi_head_attention
 from minibert.model.attention import MultiHeadAttention
 from tests import reference
 from tests.strategies import masks, normal, seeds
@@ -61,6 +62,21 @@ class TestMultiHeadAttention:
         """Gradients with respect to the query tokens and the key tokens."""
         module = random_attention(0, 2, 2, attention)
         assert gradcheck(module, [normal(seed, 1, 2 + seed, 4).requires_grad_() for seed in range(2)])
+
+    @attention_paths
+    @settings(max_examples=5)
+    @given(seed=seeds)
+    def test_layer_is_the_equation_with_a_mask(self, attention: str, seed: int) -> None:
+        """Without biases, the layer is multi-head attention with the transposes of its weights."""
+        module = random_attention(seed, 2, 3, attention)
+        projections = module.query, module.key, module.value, module.output
+        with torch.no_grad():
+            for projection in projections:
+                projection.bias.zero_()
+        x, y = normal(seed, 2, 3, 6), normal(seed + 1, 2, 3, 6)
+        keep = torch.tensor([[True, True, False], [True, False, True]])[:, None, :]
+        expected = multi_head_attention(x, y, *(projection.weight.T for projection in projections), heads=2, keep=keep)
+        torch.testing.assert_close(module(x, y, keep[:, None]), expected)
 
     @attention_paths
     @given(seed=seeds)

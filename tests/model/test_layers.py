@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from torch.autograd import gradcheck
 
 from minibert import BertConfig
+from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
 from minibert.equations import add_and_norm, feed_forward, gelu
 from minibert.model.layers import DecoderLayer, EncoderLayer
 from tests import reference
@@ -40,6 +41,18 @@ class TestFeedForward:
         inner, outer = network.intermediate, network.output
         expected = feed_forward(x, inner.weight.T, inner.bias, outer.weight.T, outer.bias, gelu)
         torch.testing.assert_close(network(x), expected)
+
+
+class _Every(torch.nn.Module):
+    """A dropout that removes everything in one of its calls."""
+
+    def __init__(self, removed: int) -> None:
+        super().__init__()
+        self.removed, self.calls = removed, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * (self.calls != self.removed)
 
 
 class TestEncoderLayer:
@@ -83,6 +96,37 @@ class TestEncoderLayer:
         torch.testing.assert_close(
             layer(x, None), add_and_norm(hidden, network, layer.feed_forward_norm.weight, layer.feed_forward_norm.bias)
         )
+
+    @settings(max_examples=10)
+    @given(seeds)
+    def test_value_in_training_with_a_mask(self, seed: int) -> None:
+        """The output is that of the parts: dropout comes after each sublayer, and the mask is that of attention."""
+        layer, x = with_fixed_dropout(random_layer(seed)).train(), normal(seed, 2, 3, 6)
+        layer.attention.eval()  # the dropout of attention weights is random
+        keep = torch.tensor([[True, True, False], [True, False, True]])[:, None, None]
+        hidden = layer.attention_norm(x + FixedDropout()(layer.attention(x, x, keep)))
+        expected = layer.feed_forward_norm(hidden + FixedDropout()(layer.feed_forward(hidden)))
+        torch.testing.assert_close(layer(x, keep), expected)
+
+    @settings(max_examples=10)
+    @given(seeds)
+    def test_masked_tokens_have_no_influence(self, seed: int) -> None:
+        layer, x = random_layer(seed), normal(seed, 1, 3, 6)
+        changed = torch.cat([x[:, :2], x[:, 2:] + 5], dim=1)
+        keep = torch.tensor([[[[True, True, False]]]])
+        torch.testing.assert_close(layer(changed, keep)[:, :2], layer(x, keep)[:, :2])
+
+    @settings(max_examples=10)
+    @given(seeds)
+    def test_dropped_sublayers_leave_only_their_input(self, seed: int) -> None:
+        """If dropout removes the output of a sublayer, its input is added to nothing, and normalized."""
+        x = normal(seed, 1, 3, 6)
+        for removed in range(3):
+            layer = random_layer(seed)
+            hidden = layer.attention_norm(x + float(removed != 1) * layer.attention(x, x))
+            expected = layer.feed_forward_norm(hidden + float(removed != 2) * layer.feed_forward(hidden))
+            layer.dropout = _Every(removed)
+            torch.testing.assert_close(layer(x), expected)
 
     @given(seeds)
     def test_zero_sublayers_leave_only_normalization(self, seed: int) -> None:
@@ -134,6 +178,37 @@ class TestDecoderLayer:
         layer = randomize(DecoderLayer(CONFIG, "explicit"), 0)
         leaves = [normal(0, 1, 2, 6).requires_grad_(), normal(1, 1, 3, 6).requires_grad_()]
         assert gradcheck(lambda x, memory: layer(x, memory=memory), leaves)
+
+    @settings(max_examples=10)
+    @given(seeds)
+    def test_value_in_training_with_masks(self, seed: int) -> None:
+        """Dropout comes after each of the three sublayers."""
+        layer = with_fixed_dropout(randomize(DecoderLayer(CONFIG, "explicit"), seed)).train()
+        layer.attention.eval()
+        layer.cross_attention.eval()
+        x, memory, drop = normal(seed, 2, 3, 6), normal(seed + 1, 2, 4, 6), FixedDropout()
+        keep, memory_keep = torch.ones(3, 3, dtype=torch.bool).tril()[None, None], torch.arange(4)[None, None, None] < 3
+        hidden = layer.attention_norm(x + drop(layer.attention(x, x, keep)))
+        hidden = layer.cross_attention_norm(
+            hidden + drop(layer.cross_attention(hidden, memory, memory_keep.expand(2, 1, 1, 4)))
+        )
+        expected = layer.feed_forward_norm(hidden + drop(layer.feed_forward(hidden)))
+        torch.testing.assert_close(layer(x, keep, memory=memory, memory_keep=memory_keep.expand(2, 1, 1, 4)), expected)
+
+    @settings(max_examples=10)
+    @given(seeds)
+    def test_layer_is_an_encoder_layer_with_cross_attention_in_between(self, seed: int) -> None:
+        """Each part is an addition and a normalization. A sublayer whose dropout removes everything leaves only these."""
+        x, memory = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
+        keep = torch.ones(3, 3, dtype=torch.bool).tril()[None, None]
+        for removed in range(4):
+            layer = randomize(DecoderLayer(CONFIG, "explicit"), seed)
+            kept = [float(number != removed) for number in (1, 2, 3)]
+            hidden = layer.attention_norm(x + kept[0] * layer.attention(x, x, keep))
+            hidden = layer.cross_attention_norm(hidden + kept[1] * layer.cross_attention(hidden, memory))
+            expected = layer.feed_forward_norm(hidden + kept[2] * layer.feed_forward(hidden))
+            layer.dropout = _Every(removed)
+            torch.testing.assert_close(layer(x, keep, memory=memory), expected)
 
     @given(seeds)
     def test_memory_has_influence_only_where_it_is_not_masked(self, seed: int) -> None:

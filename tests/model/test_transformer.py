@@ -327,8 +327,8 @@ class TestTransformer:
 class TestShiftRight:
     def test_value(self) -> None:
         """The labels move one position to the right, after the start token. Ignored labels become padding."""
-        labels = torch.tensor([[7, 8, 3], [9, 3, IGNORE_INDEX]])
-        assert shift_right(labels, start=2, padding=0).tolist() == [[2, 7, 8], [2, 9, 3]]
+        labels = torch.tensor([[7, 8, 4, 3], [9, 3, IGNORE_INDEX, IGNORE_INDEX]])
+        assert shift_right(labels, start=2, padding=0).tolist() == [[2, 7, 8, 4], [2, 9, 3, 0]]
 
     @given(st.lists(st.integers(4, 9), min_size=1, max_size=5))
     def test_input_is_the_previous_label(self, target: list[int]) -> None:
@@ -337,6 +337,13 @@ class TestShiftRight:
         inputs = shift_right(labels, start=2, padding=0)
         assert inputs[0, 0] == 2
         assert inputs[0, 1:].tolist() == target[:-1]
+
+    @given(st.lists(st.integers(4, 9), min_size=1, max_size=5), st.integers(1, 3))
+    def test_padding_of_the_labels_is_padding_of_the_input(self, target: list[int], missing: int) -> None:
+        """A shorter target has the input of the same target alone, then padding, and never a negative id."""
+        labels = torch.tensor([target + missing * [IGNORE_INDEX]])
+        inputs = shift_right(labels, start=2, padding=0)
+        assert inputs.tolist() == [[2, *target, *(missing - 1) * [0]]]
 
 
 class TestMarian:

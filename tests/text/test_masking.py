@@ -73,6 +73,13 @@ class TestMaskTokens:
         counts = np.bincount(random_ids, minlength=VOCABULARY)[FIRST_ID:]
         assert all(within(int(count), len(random_ids), 1 / len(counts)) for count in counts)
 
+    @given(seeds)
+    def test_probability_of_zero_selects_nothing_and_of_one_everything(self, seed: int) -> None:
+        """Everything is every token that may be selected."""
+        for probability in (0.0, 1.0):
+            _, maskable, _, labels = mask_random_ids(seed, rows=5, mlm_probability=probability)
+            np.testing.assert_array_equal(labels != IGNORE_INDEX, maskable * probability > 0)
+
     @given(seeds, st.sampled_from([0.15, 0.6]), st.one_of(st.none(), st.integers(1, 9)))
     def test_whole_word_masking_selects_whole_words(self, seed: int, probability: float, limit: int | None) -> None:
         """All maskable tokens of a word are selected, or none, also with a limit. A special token ends a word."""

@@ -91,6 +91,13 @@ class TestDrawPairs:
         assert pairs.b_start <= truncated.b_start
         assert truncated.b_end <= pairs.b_end
 
+    def test_value_of_pairs_that_are_too_long(self) -> None:
+        """Of two sentences of six tokens, four tokens each are left if eight are allowed."""
+        for seed in range(20):
+            pairs = draw_pairs(corpus_of([6, 6], [6, 6]), 8, np.random.default_rng(seed), short_seq_probability=0.0)
+            lengths = np.stack([pairs.a_end - pairs.a_start, pairs.b_end - pairs.b_start])[:, pairs.label != IGNORE_INDEX]
+            assert (lengths == 4).all()
+
     def test_value_of_truncated_ends(self) -> None:
         """Two of four tokens are removed: both from the beginning, both from the end, or one from each."""
         start = np.array([0])

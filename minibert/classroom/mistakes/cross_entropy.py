@@ -47,13 +47,13 @@ CROSS_ENTROPY_MISTAKES = [
         "softmax over the tokens",
         cross_entropy,
         (
-            ("logits.gather(", "logits.log_softmax(dim=-2 if logits.ndim > 1 else -1).gather("),
+            ("logits.gather(", "logits.log_softmax(dim=1 if logits.ndim > 1 else 0).gather("),
             ("(logits.logsumexp(dim=-1) - label_logits)", "(-label_logits)"),
         ),
         "The probabilities sum to one over the positions instead of over the classes.",
         "Predictions compete with those at the other positions of the text.",
         "learners: softmax(dim=1)",
-        message="You normalized over the axis before the classes (dim=-2).",
+        message="You normalized over the second axis (dim=1) instead of over the classes.",
     ),
     Mistake(
         "mean in place of separate losses",
