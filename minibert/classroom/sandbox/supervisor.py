@@ -27,7 +27,7 @@ GRACE = 0.3
 """Seconds for the code to report its line when its time has ended."""
 LOST = 113
 """Exit code of a process that has lost its connection."""
-CLOSED_FILES = "The code closed file descriptors that it did not open."
+LOST_CONNECTION = "The code lost its connection to the check. Does it close files, or replace parts of Python?"
 BLOCK = 4096
 KEPT = 10_000
 """Bytes of printed text that are kept."""
@@ -167,7 +167,7 @@ class Supervisor:
                 self.is_running = False
                 return _described(os.waitstatus_to_exitcode(status))
             time.sleep(0.01)
-        return CLOSED_FILES
+        return LOST_CONNECTION
 
     def _end_processes(self) -> None:
         if self.is_running:  # in a process namespace, all others end with it
@@ -187,7 +187,7 @@ class Supervisor:
 
 def _described(exit_code: int) -> str:
     if exit_code == LOST:
-        return CLOSED_FILES
+        return LOST_CONNECTION
     if exit_code >= 0:
         return f"The code ends its process, with exit code {exit_code}."
     return f"The code crashes its process ({signal.Signals(-exit_code).name})."

@@ -192,7 +192,7 @@ ENDS = {
         "crashes its process",
     ),
     "a null pointer": ("ctypes.string_at(0)", "uses memory directly"),
-    "all files closed": ("os.closerange(0, 1000)\n" + RIGHT, "file descriptors"),
+    "all files closed": ("os.closerange(0, 1000)\n" + RIGHT, "lost its connection"),
     "garbage in all files": (
         """
         for file in range(3, 1000):
