@@ -81,6 +81,11 @@ class ExerciseFolder:
         return backup
 
     @property
+    def is_in_use(self) -> bool:
+        """True for the folder of a learner, False for one that only has a file with the name of an exercise."""
+        return self.progress.exists() or len(self.files()) > 1
+
+    @property
     def progress(self) -> Path:
         """The file with the progress."""
         return self.path / FILE

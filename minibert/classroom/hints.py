@@ -82,7 +82,8 @@ def _mistake(exercise: Exercise, report: Report | None) -> Mistake | None:
 
 def _place(exercise: Exercise, function: Callable[..., Any], statement: "_Statement", report: Report | None) -> Iterator[str]:
     if report and report.line:
-        yield f"Look at line {report.line} of your code{f': {report.line_text.strip()}' if report.line_text.strip() else '.'}"
+        text = report.line_text.strip()
+        yield f"Look at line {report.line} of your code{f', `{text}`' if text else ''}."
     if step := documented_steps(function).get(statement.step):
         yield f"The step {statement.step}: {plain(step.formula)}. {step.explanation}"
     elif names := _names_in_order(function):

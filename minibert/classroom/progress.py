@@ -94,24 +94,30 @@ class Progress:
         return {"version": VERSION, "exercises": {name: asdict(entry) for name, entry in self.exercises.items()}}
 
 
+class DamagedProgress(ValueError):
+    """A progress file that cannot be read, as after a full disk or a merge conflict."""
+
+
 def read_progress(path: Path) -> Progress:
     """Read a progress file; a file that does not exist is an empty one.
 
-    Raises: ValueError that names the file, if it is damaged or has a newer format.
+    Raises: DamagedProgress that names the file; ValueError for a newer format, or for a file of another program.
     """
     if not path.exists():
         return Progress()
-    stored = read_json(path)
-    version = stored.get("version")
-    if isinstance(version, int) and version > VERSION:
+    try:
+        stored = read_json(path)
+    except ValueError as error:
+        raise DamagedProgress(error) from None
+    version, entries = stored.get("version"), stored.get("exercises")
+    if not isinstance(version, int) or not isinstance(entries, dict):
+        raise ValueError(f"{path}: is not a progress file of minibert: rename it, or choose another folder")
+    if version > VERSION:
         raise ValueError(f"{path}: has version {version} of the format, newer than {VERSION}: update minibert")
-    entries = stored.get("exercises")
-    if version != VERSION or not isinstance(entries, dict):
-        raise ValueError(f"{path}: is not a progress file of minibert")
     try:
         return Progress({name: Attempts.read(entry, name) for name, entry in entries.items()})
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise DamagedProgress(f"{path}: {error}") from None
 
 
 @contextmanager

@@ -62,16 +62,16 @@ def current_exercise(folder: "ExerciseFolder") -> "Exercise":
 def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
     """Open the progress, and save it at the end. A damaged file is renamed, and a folder without permission is reported."""
     from minibert.classroom.folder import backup_name
-    from minibert.classroom.progress import changed_progress, read_progress
+    from minibert.classroom.progress import DamagedProgress, changed_progress, read_progress
     from minibert.files import describe
 
     try:
         read_progress(folder.progress)
-    except ValueError as error:
-        if "newer" in str(error):
-            raise UsageError(error) from None
+    except DamagedProgress as error:
         damaged = folder.progress.rename(backup_name(folder.progress))
         report(f"{error}. It is now {damaged.name}, and a new one begins; `minibert check` finds what passes")
+    except ValueError as error:
+        raise UsageError(error) from None
     opened = None
     try:
         with changed_progress(folder.progress) as opened:
@@ -88,12 +88,13 @@ def checked(
     """Check a file, and enter the result into the progress, if the file belongs to the folder."""
     from minibert.classroom.file_check import check_file
 
+    if not folder.is_in_use or path != folder.file(exercise.name):
+        return check_file(exercise, path, 0, time_limit, example)
     with progress_of(folder) as progress:
         given = progress[exercise.name].hints
     found = check_file(exercise, path, given, time_limit, example)
-    if path == folder.file(exercise.name):
-        with progress_of(folder) as progress:
-            progress.entry(exercise.name).add(found)
+    with progress_of(folder) as progress:
+        progress.entry(exercise.name).add(found)
     return found
 
 

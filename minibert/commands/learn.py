@@ -13,7 +13,8 @@ from minibert.commands.errors import Stopped
 from minibert.commands.exercises import DEFAULT_FOLDER, checked, current_exercise, is_plain, progress_of
 from minibert.commands.learning_progress import exercise_table, summary
 from minibert.commands.report_view import show_report
-from minibert.commands.terminal import say, say_code, say_parts, styled
+from minibert.commands.terminal import report, say, say_code, say_parts, styled
+from minibert.files import describe
 from minibert.printable import printable
 
 if TYPE_CHECKING:
@@ -110,8 +111,12 @@ class Session:
         """Check the file of an exercise, which becomes the current one."""
         self.current = exercise
         say("")
-        self.reports[exercise.name] = report = checked(self.folder, exercise, self.folder.file(exercise.name))
-        show_report(report, self.plain)
+        try:
+            self.reports[exercise.name] = checked(self.folder, exercise, self.folder.file(exercise.name))
+        except OSError as error:  # an unreadable file, which the learner can mend
+            report(describe(error))
+        else:
+            show_report(self.reports[exercise.name], self.plain)
 
     def next(self) -> None:
         """Go to the next exercise that is not passed, after the current one if there is one."""
@@ -131,12 +136,12 @@ class Session:
         """Print the next hint, and count it. The one in the last report was seen."""
         from minibert.classroom.hints import next_hint
 
-        report = self.reports.get(self.current.name)
+        last = self.reports.get(self.current.name)
         with progress_of(self.folder) as progress:
             entry = progress.entry(self.current.name)
-            if report and report.hint == str(next_hint(self.current, entry.hints, report)):
+            if last and last.hint == str(next_hint(self.current, entry.hints, last)):
                 entry.hints += 1
-            hint = next_hint(self.current, entry.hints, report)
+            hint = next_hint(self.current, entry.hints, last)
             entry.hints += 1
         say("", f"{self.current.name}, {hint.level}: {hint}", "")
 

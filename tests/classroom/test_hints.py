@@ -45,7 +45,7 @@ def test_the_place_and_the_line_are_those_of_the_mistake() -> None:
 def test_the_place_is_the_line_of_the_learner_if_the_report_names_one() -> None:
     report = Report("softmax", Verdict.WRONG, line=7, line_text="    return scores.exp()")
     place = next(hint for hint in hints(EXERCISES["softmax"], report) if hint.level is Level.PLACE)
-    assert place.text.startswith("Look at line 7 of your code: return scores.exp()")
+    assert place.text.startswith("Look at line 7 of your code, `return scores.exp()`.")
 
 
 def test_hints_come_in_order_and_the_last_one_stays() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minibert.classroom.progress import Attempts, Progress, changed_progress, read_progress
+from minibert.classroom.progress import Attempts, DamagedProgress, Progress, changed_progress, read_progress
 from minibert.classroom.report import Named, Report, Verdict
 
 
@@ -57,11 +57,13 @@ def test_progress_of_two_copies_is_merged() -> None:
     ],
 )
 def test_a_damaged_file_is_described(tmp_path, content, message) -> None:
+    """A file of a newer version and one of another program are not damaged."""
     path = tmp_path / "progress.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=message) as caught:
         read_progress(path)
     assert str(caught.value).startswith(str(path))
+    assert isinstance(caught.value, DamagedProgress) is ("newer" not in message and "is not a progress" not in message)
 
 
 def test_entries_of_unknown_exercises_and_unknown_fields_do_no_harm(tmp_path) -> None:

@@ -221,6 +221,18 @@ def test_a_newer_progress_file_is_not_changed(folder, capsys) -> None:
     assert folder.progress.read_text() == '{"version": 9, "exercises": {}}'
 
 
+def test_a_file_of_another_program_is_not_changed(tmp_path, capsys, monkeypatch) -> None:
+    """A file with the name of the progress, in a folder that is not that of a learner, and in one that is to be."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "progress.json").write_text('{"jobs": 3}')
+    (tmp_path / "softmax.py").write_text(RIGHT)
+    assert main(["check", "softmax.py"]) == 2
+    assert "is not a progress file of minibert: rename it, or choose another folder" in capsys.readouterr().err
+    (tmp_path / "progress.json").rename(tmp_path / "other.json")
+    assert main(["check", "softmax.py"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.json", "softmax.py"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_reported(folder, capsys) -> None:
     write(folder, RIGHT)

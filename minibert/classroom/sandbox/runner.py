@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,17 +32,17 @@ class Server:
     """The server of a sandbox, which runs one check at a time. Several may exist."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="minibert-sandbox-", ignore_cleanup_errors=True)
+        self.folder = tempfile.mkdtemp(prefix="minibert-sandbox-")  # a copy of this process would remove a `TemporaryDirectory`
         self.connection, theirs = socket.socketpair()
-        self.errors = Path(self.folder.name, "errors.txt")
+        self.errors = Path(self.folder, "errors.txt")
         with theirs, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "minibert.classroom.sandbox.server", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env=_environment(self.folder.name),
-                cwd=self.folder.name,
+                env=_environment(self.folder),
+                cwd=self.folder,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -71,7 +72,7 @@ class Server:
             self.process.wait(5)
         self.process.kill()
         self.process.wait()
-        self.folder.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _nothing_is_left() -> Iterator[None]:
     yield
     for server in sandbox._idle:
         assert linux.descendants(server.process.pid) == []
-        assert not list(Path(server.folder.name).glob("check-*"))
+        assert not list(Path(server.folder).glob("check-*"))
         assert server.alive
 
 

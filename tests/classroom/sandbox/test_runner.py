@@ -207,3 +207,15 @@ def test_damaged_messages_are_refused_or_read(beginning: bytes, place: int, wron
             continue
         assert isinstance(outcome.error, str | None)
         assert all(isinstance(tensor, torch.Tensor) for tensor in outcome.outputs.values())
+
+
+def test_a_fork_of_this_process_does_not_end_the_idle_server() -> None:
+    def right() -> bool:
+        with SandboxRunner(SOFTMAX, RIGHT) as runner:
+            return runner(SCORES, gradients=False).stopped is None
+
+    assert right()
+    if (copy := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(copy, 0)
+    assert right()
