@@ -212,7 +212,7 @@ def test_damaged_messages_are_refused_or_read(beginning: bytes, place: int, wron
 def test_a_fork_of_this_process_does_not_end_the_idle_server() -> None:
     def right() -> bool:
         with SandboxRunner(SOFTMAX, RIGHT) as runner:
-            return runner(SCORES, gradients=False).stopped is None
+            return not runner(SCORES, gradients=False).stopped
 
     assert right()
     if (copy := os.fork()) == 0:
