@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,16 +13,17 @@ from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.location import Trails
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
 from minibert.classroom.naming import explain
-from minibert.classroom.probes import expected, fingerprint, probes, probes_of
+from minibert.classroom.probes import Probe, expected, fingerprint, probes, probes_of
 from minibert.classroom.questions import Answered, Problem, aligned, kind_of, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.results import tensors_in
-from minibert.classroom.running import Arguments, LocalRunner, Runner, Stopped, same_numbers
+from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers
 from minibert.classroom.trail import Entry
 
 OUTSIDE = "The function computes with NumPy or with Python's numbers, so its gradients were not checked."
 SAME_SHAPES = (10, 11)
 """Seeds of two calls with the same shapes."""
+ONLY_HIDDEN = "The visible inputs pass, but hidden inputs of the same kinds do not."
 STATE = Problem(
     Stage.VALUES,
     "The function returns other numbers when the same call is repeated later. "
@@ -29,28 +31,49 @@ STATE = Problem(
 )
 
 
-def check_function(exercise: Exercise, runner: Runner, hidden_seeds: Iterable[int] = (), example: bool = True) -> Report:
+Finder = Callable[[Answered, Problem], tuple[Answered, Problem]]
+"""Returns a small input on which a function has a problem of the same kind as in a call."""
+
+
+def smallest_example(call: Answered, problem: Problem) -> tuple[Answered, Problem]:
+    """Search for the smallest failing input, which may take two seconds."""
+    return Search(call, problem).run()
+
+
+def check_function(
+    exercise: Exercise,
+    runner: Runner,
+    hidden_seeds: Iterable[int] = (),
+    example: bool = True,
+    find: Finder = smallest_example,
+) -> Report:
     """Check a function.
 
     Args:
         runner: calls the function.
-        hidden_seeds: seeds of more inputs, which the learner does not know.
-        example: if True, search for the smallest failing input, which may take two seconds.
+        hidden_seeds: seeds of more inputs, which the learner does not know. The report has no numbers of them.
+        example: if True, the report has the smallest failing input.
+        find: finds this input.
     """
-    hidden = probes_of(exercise, hidden_seeds)
+    hidden = probes_of(exercise, hidden_seeds, hidden=True)
     right = [*expected(exercise), *fingerprint(hidden, LocalRunner(exercise, exercise.reference))]
     calls: list[Answered] = []
     for probe, other in zip([*probes(exercise), *hidden], right, strict=True):
         own = aligned(runner(probe.arguments, probe.case.gradients), other)
         if own.stopped:
-            return Report(exercise.name, Verdict.STOPPED, Stage.RUNS, own.stopped, line=own.line, printed=own.printed)
+            return _stopped(exercise, probe, own)
         calls.append(Answered(exercise, probe, own, other, runner))
     if all((call.own.error or "").startswith("NotImplementedError") for call in calls):
         return Report(exercise.name, Verdict.EMPTY, Stage.RUNS, "The function is still the empty stub.")
     problems = [(call, problem) for call in calls if (problem := problem_of(call))]
     if not problems and _keeps_state(calls[0]):
         problems = [(calls[0], STATE)]
-    return _report(calls, problems, example)
+    return _report(calls, problems, find if example else None)
+
+
+def _stopped(exercise: Exercise, probe: Probe, own: Outcome) -> Report:
+    report = Report(exercise.name, Verdict.STOPPED, Stage.RUNS, own.stopped, line=own.line, printed=own.printed)
+    return replace(report, reason=ONLY_HIDDEN, printed="", only_hidden=True) if probe.hidden else report
 
 
 def _keeps_state(first: Answered) -> bool:
@@ -69,12 +92,12 @@ def _keeps_state(first: Answered) -> bool:
     return shape_only or not same_numbers(again.outputs, first.own.outputs)
 
 
-def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Problem]], example: bool) -> Report:
+def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Problem]], find: Finder | None) -> Report:
     """Return the report of all calls."""
     exercise = calls[0].exercise
     serious = [(call, problem) for call, problem in problems if call.probe.case.role is not Role.LIMIT]
-    report = Report(exercise.name, Verdict.PASSED, credit=_credit(serious))
-    report.printed = next((call.own.printed for call in calls if call.own.printed), "")
+    report = Report(exercise.name, Verdict.PASSED, credit=_credit(calls, serious))
+    report.printed = next((call.own.printed for call in calls if call.own.printed and not call.probe.hidden), "")
     report.notes = [OUTSIDE] if any(call.own.leaves_torch and call.other.gradients for call in calls) else []
     if not problems:
         return report
@@ -84,11 +107,15 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     report.warnings = list(explanation.warnings)
     if not serious:
         report.verdict = Verdict.WARNING
-        report.warnings = report.warnings or [f"{call.probe.case.name}: {problem.text}" for call, problem in problems]
+        report.warnings = report.warnings or list(dict.fromkeys(_at_limit(call.probe, problem) for call, problem in problems))
         return report
     order = list(Stage)
-    call, problem = min(serious, key=lambda found: order.index(found[1].stage))
-    report.failed, report.reason = problem.stage, problem.text
+    visible = [(call, problem) for call, problem in serious if not call.probe.hidden]
+    call, problem = min(visible or serious, key=lambda found: order.index(found[1].stage))
+    report.failed, report.reason, report.only_hidden = problem.stage, problem.text, not visible
+    if report.only_hidden:
+        report.verdict, report.reason, report.warnings = Verdict.WRONG, ONLY_HIDDEN, []
+        return report
     if problem.stage in (Stage.RUNS, Stage.SHAPE, Stage.DTYPE):  # nothing is known about limits then
         report.warnings = []
     is_convention = bool(report.mistakes) and all(mistake.kind == Kind.CONVENTION for mistake in report.mistakes)
@@ -97,13 +124,18 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
         report.verdict, report.line, report.line_text = Verdict.ERROR, call.own.line, call.own.line_text
     with suppress(Stopped):  # a recorded call takes longer
         _locate(report, call, explanation.mistakes)
-    if example and problem is not STATE:
-        report.example = comparison_of(*Search(call, problem).run())
+    if find and problem is not STATE:
+        report.example = comparison_of(*find(call, problem))
     return report
 
 
-def _credit(problems: Sequence[tuple[Answered, Problem]]) -> dict[str, bool]:
-    """Return which parts are correct, for partial credit."""
+def _at_limit(probe: Probe, problem: Problem) -> str:
+    return f"{probe.case.name}: {'the result differs.' if probe.hidden else problem.text}"
+
+
+def _credit(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Problem]]) -> dict[str, bool]:
+    """Return which parts are correct, for partial credit. An exercise without edge cases has them if its values are correct."""
+    has_edges = any(call.probe.case.role is Role.EDGE for call in calls)
     stages = {problem.stage for call, problem in problems if call.probe.case.role is Role.TYPICAL}
     edges = any(call.probe.case.role is Role.EDGE for call, _ in problems)
     shape = not stages & {Stage.RUNS, Stage.SHAPE}
@@ -112,7 +144,7 @@ def _credit(problems: Sequence[tuple[Answered, Problem]]) -> dict[str, bool]:
         "shape": shape,
         "forward": forward,
         "gradient": forward and Stage.GRADIENTS not in stages,
-        "edge cases": shape and not edges,
+        "edge cases": shape and not edges and (has_edges or forward),
     }
 
 

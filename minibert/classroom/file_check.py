@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from minibert.classroom.exercises import find_exercise
 from minibert.classroom.hints import next_hint
 from minibert.classroom.learner_file import BadFile, LearnerFile
 from minibert.classroom.report import Report, Stage, Verdict
-from minibert.classroom.running import LocalRunner
+from minibert.classroom.running import LocalRunner, Runner
 from minibert.classroom.sandbox import Limits, SandboxRunner
 
 
@@ -27,18 +28,47 @@ def check_file(
 
     Raises: OSError if the file cannot be read.
     """
-    lines: tuple[str, ...] = ()
+    file = None
     try:
         file = LearnerFile.read(path)
-        lines = file.lines
         file.require_function(exercise.name)
-        with SandboxRunner(exercise, path, limits=Limits(seconds=time_limit)) as runner:
-            report = check_function(exercise, runner, example=example)
-        report.printed = report.printed or runner.printed
     except BadFile as bad:
-        report = Report(exercise.name, Verdict.ERROR, Stage.RUNS, bad.reason, line=bad.line)
-    if report.line and not report.line_text and report.line <= len(lines):
-        report.line_text = lines[report.line - 1]
+        return report_of_bad_file(exercise, bad, file, hints)
+    sandbox = SandboxRunner(exercise, path, limits=Limits(seconds=time_limit))
+    report = check_code(exercise, file, sandbox, hints, example=example)
+    report.printed = report.printed or sandbox.printed
+    return report
+
+
+def check_code(
+    exercise: Exercise, file: LearnerFile, sandbox: AbstractContextManager[Runner], hints: int = 0, **options: Any
+) -> Report:
+    """Check the function of a learner's file, of which the code to run is in a sandbox.
+
+    Args:
+        hints: number of hints that the learner has seen.
+        options: arguments of `check_function`.
+    """
+    with sandbox as runner:
+        report = check_function(exercise, runner, **options)
+    return _completed(exercise, report, file, hints)
+
+
+def report_of_bad_file(exercise: Exercise, bad: BadFile, file: LearnerFile | None, hints: int = 0) -> Report:
+    """Return the report of a file that cannot be checked.
+
+    Args:
+        file: the file, if at least a part of it could be read.
+    """
+    report = Report(exercise.name, Verdict.ERROR, Stage.RUNS, bad.reason, line=bad.line)
+    return _completed(exercise, report, file, hints)
+
+
+def _completed(exercise: Exercise, report: Report, file: LearnerFile | None, hints: int) -> Report:
+    """Add the text of the line, its place in a notebook, and a hint."""
+    if file and report.line:
+        report.line_text = report.line_text or file.line(report.line)
+        report.cell, report.line = file.place(report.line)
     return _with_hint(exercise, report, hints)
 
 

@@ -1,12 +1,19 @@
-"""A learner's file: its text, and the functions in it, found by name in the syntax tree. Nothing of the file runs here."""
+"""A learner's file or notebook: its text, and the functions in its syntax tree, by name. Nothing of it runs here."""
 
 import ast
 import importlib.util
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from minibert.classroom.needed_code import defined_names, needed_code
+from minibert.classroom.notebook_code import Cell, code_cells
 
 MAX_BYTES = 1_000_000
 """Largest file that is read."""
+MAX_NOTEBOOK_BYTES = 30_000_000
+"""Largest notebook that is read. Its outputs may have figures."""
+NOTEBOOK = ".ipynb"
 
 
 @dataclass
@@ -28,16 +35,41 @@ class LearnerFile:
     path: Path
     lines: tuple[str, ...]
     tree: ast.Module
+    cells: tuple[int, ...] = ()
+    """For a notebook: the first line of each code cell, and the line after the last one."""
+    broken: tuple[Cell, ...] = ()
+    """For a notebook: the code cells that are no Python. They are empty in `lines`."""
 
     @classmethod
     def read(cls, path: Path) -> "LearnerFile":
         """Read a file as Python reads it: UTF-8 or the encoding that the file declares, with any line ends.
 
+        The code cells of a notebook (.ipynb) are one text, in their order.
+
         Raises: BadFile if it is not Python, OSError if it cannot be read.
         """
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise BadFile(f"The file has {size:,} bytes, more than {MAX_BYTES:,}: is it the right file?")
-        text = _decoded(path.read_bytes())
+        is_notebook = path.suffix.lower() == NOTEBOOK
+        if (size := path.stat().st_size) > (most := MAX_NOTEBOOK_BYTES if is_notebook else MAX_BYTES):
+            raise BadFile(f"The file has {size:,} bytes, more than {most:,}: is it the right file?")
+        content = path.read_bytes()
+        return cls._read_notebook(path, content) if is_notebook else cls._parsed(path, _decoded(content))
+
+    @classmethod
+    def _read_notebook(cls, path: Path, content: bytes) -> "LearnerFile":
+        try:
+            cells = list(code_cells(content))
+        except ValueError as error:
+            raise BadFile(str(error)) from None
+        lines: list[str] = []
+        firsts = []
+        for cell in cells:
+            firsts.append(len(lines) + 1)
+            lines += [""] * (cell.text.count("\n") + 1) if cell.error else cell.text.split("\n")
+        file = cls._parsed(path, "\n".join(lines))
+        return replace(file, cells=(*firsts, len(lines) + 1), broken=tuple(cell for cell in cells if cell.error))
+
+    @classmethod
+    def _parsed(cls, path: Path, text: str) -> "LearnerFile":
         try:
             return cls(path, tuple(text.split("\n")), ast.parse(text))
         except SyntaxError as error:
@@ -66,8 +98,27 @@ class LearnerFile:
 
     def _definition(self, name: str) -> ast.stmt | None:
         """Return the last statement at the top level, or inside `if` and `try`, that gives the name a meaning."""
-        statements = [node for node in _statements(self.tree.body) if name in _defined(node)]
+        statements = [node for node in _statements(self.tree.body) if name in defined_names(node)]
         return statements[-1] if statements else None
+
+    def needed(self, name: str) -> str:
+        """Return the text with empty lines in place of all that a function does not need. Raises: BadFile."""
+        try:
+            return needed_code(self.tree, self.lines, name)
+        except (SyntaxError, RecursionError) as error:
+            raise BadFile(f"Python cannot read the code: {error}", getattr(error, "lineno", None)) from None
+
+    def is_stub(self, name: str) -> bool:
+        """Return True if the function of this name only raises `NotImplementedError`."""
+        found = self._definition(name)
+        body = found.body if isinstance(found, ast.FunctionDef) else []
+        own = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+        return len(own) == 1 and isinstance(own[0], ast.Raise) and "NotImplementedError" in ast.unparse(own[0])
+
+    def place(self, number: int) -> tuple[int | None, int]:
+        """Return the code cell and the line in it, for a line of a notebook; None and the line for another file."""
+        cell = bisect_right(self.cells, number)
+        return (cell, number - self.cells[cell - 1] + 1) if 0 < cell < len(self.cells) else (None, number)
 
     def line(self, number: int | None) -> str:
         """Return the text of a line; empty if there is no such line."""
@@ -97,13 +148,3 @@ def _statements(body: list[ast.stmt]) -> list[ast.stmt]:
                 found += _statements([each for each in inner if isinstance(each, ast.stmt)])
                 found += _statements([stmt for each in inner if isinstance(each, ast.ExceptHandler) for stmt in each.body])
     return found
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    """Return the names that a statement defines."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [alias.asname or alias.name for alias in node.names]
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return [each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)]

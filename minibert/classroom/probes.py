@@ -19,6 +19,8 @@ class Probe:
     case: Case
     seed: int
     arguments: Arguments
+    hidden: bool = False
+    """True if the learner must not see the numbers of this call."""
 
 
 @cache
@@ -31,9 +33,10 @@ def probes(exercise: Exercise) -> tuple[Probe, ...]:
     return (*probes_of(exercise, SEEDS), *_probes_of_equal_sizes(exercise))
 
 
-def probes_of(exercise: Exercise, seeds: Iterable[int]) -> tuple[Probe, ...]:
+def probes_of(exercise: Exercise, seeds: Iterable[int], hidden: bool = False) -> tuple[Probe, ...]:
     """Return inputs of every case for these seeds."""
-    return tuple(Probe(case, seed, case.recipe(RandomDraw(seed))) for case in exercise.cases for seed in seeds)
+    seeds = tuple(seeds)
+    return tuple(Probe(case, seed, case.recipe(RandomDraw(seed)), hidden) for case in exercise.cases for seed in seeds)
 
 
 def _probes_of_equal_sizes(exercise: Exercise) -> Iterable[Probe]:

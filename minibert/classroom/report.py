@@ -83,8 +83,12 @@ class Report(Shown):
     """The first intermediate result that differs."""
     example: Comparison | None = None
     """The smallest failing input that was found."""
+    only_hidden: bool = False
+    """True if only inputs fail that the learner must not know."""
     line: int | None = None
     """Line of the learner's file that probably causes it."""
+    cell: int | None = None
+    """Number of the code cell that the line is counted in, for a notebook."""
     line_text: str = ""
     hint: str = ""
     """The next hint."""

@@ -1,7 +1,8 @@
 """A report as text: the same parts, in the same order, for terminals, pipes, Markdown and notebooks."""
 
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -59,7 +60,8 @@ def parts(report: "Report") -> Iterator[Part]:
     if report.line:
         text = report.line_text.replace("\t", "    ").rstrip()
         mark = " " * (len(text) - len(text.lstrip())) + "^" * len(text.strip())
-        yield Part(f"Line {report.line} of your code", (text, mark) if text else (), "code")
+        place = f"code cell {report.cell} of your notebook" if report.cell else "your code"
+        yield Part(f"Line {report.line} of {place}", (text, mark) if text else (), "code")
     if report.hint:
         yield Part("Hint", (report.hint,))
     if _warnings(report):
@@ -129,11 +131,20 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def markdown(report: "Report") -> str:
     """Return a report as Markdown. Code and numbers are in fenced blocks, all other text is escaped."""
+    return markdown_of(parts(report), 3)
+
+
+def markdown_of(parts: Iterable[Part], level: int) -> str:
+    """Return parts of a report as Markdown.
+
+    Args:
+        level: level of the first heading; all others are one level lower.
+    """
     blocks = []
-    for number, part in enumerate(parts(report)):
-        title = [f"{'###' if number == 0 else '####'} {_escaped_markdown(part.title)}"] if part.title else []
+    for number, part in enumerate(parts):
+        title = [f"{'#' * (level + bool(number))} {escaped_markdown(part.title)}"] if part.title else []
         if part.kind == "text":
-            blocks += [*title, *map(_escaped_markdown, part.lines)]
+            blocks += [*title, *map(escaped_markdown, part.lines)]
         else:
             body = side_by_side(part.lines, 100) if part.kind == "columns" else part.lines
             blocks += [*title, _fenced(body)] if body else title
@@ -148,8 +159,11 @@ def _fenced(lines: tuple[str, ...] | list[str]) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _escaped_markdown(text: str) -> str:
-    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+!|<>~$" else char for char in printable(text))
+def escaped_markdown(text: str) -> str:
+    """Escape text for a line of Markdown: it cannot begin a list, a heading or a link, and has no HTML."""
+    escaped = "".join(f"\\{char}" if char in "\\`*_{}[]()#+!|<>~$&@" else char for char in printable(text))
+    escaped = re.sub(r"^(\s*\d*)([-.=:])", r"\1\\\2", escaped)
+    return re.sub(r"://|(?<=www)\.", r"\\\g<0>", escaped, flags=re.IGNORECASE)
 
 
 def html(report: "Report") -> str:

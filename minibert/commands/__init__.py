@@ -14,6 +14,7 @@ import tyro
 from minibert import __version__
 from minibert.commands import (
     check,
+    class_grade,
     class_new,
     embed,
     equations,
@@ -72,6 +73,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "hint": (hint.Hint, hint.run),
     "reveal": (reveal.Reveal, reveal.run),
     "reset": (reset.Reset, reset.run),
+    "class grade": (class_grade.ClassGrade, class_grade.run),
     "progress": (learning_progress.LearningProgress, learning_progress.run),
     "class new": (class_new.New, class_new.run),
 }

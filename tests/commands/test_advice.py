@@ -24,13 +24,14 @@ from minibert.training.loop import MAX_SKIPPED_STEPS
 
 PACKAGE = Path(minibert.__file__).parent
 OPTION = re.compile(r"(?<![\w}\[-])--[a-z][a-z-]+")
-NAMED_COMMAND = re.compile(r"minibert ((?:finetune )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
+NAMED_COMMAND = re.compile(r"minibert ((?:(?:finetune|class) )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
 TRAINING = ("pretrain", "train-letters", "train-translator")
 FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
 FIGURES = ("attention", "embeddings", "lens", "positions", "rotation")
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/class_new.py": ("class new",),
     "commands/embed.py": ("embed",),
+    "commands/class_grade.py": ("class grade",),
     "commands/exercises.py": ("check", "hint", "reveal", "reset", "progress"),
     "commands/equations.py": ("equations",),
     "commands/evaluate.py": ("evaluate",),

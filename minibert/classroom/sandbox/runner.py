@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -109,13 +110,19 @@ class SandboxRunner:
     """
 
     def __init__(
-        self, exercise: Exercise, source: str | Path, function_name: str | None = None, limits: Limits | None = None
+        self,
+        exercise: Exercise,
+        source: str | Path,
+        function_name: str | None = None,
+        limits: Limits | None = None,
+        beside: Mapping[str, bytes] | None = None,
     ) -> None:
         """Prepare a runner.
 
         Args:
             source: the text of the code, or a file. Code in a file can import the Python files beside it.
             function_name: name of the function in it; by default that of the exercise.
+            beside: names and contents of files that code in a text can import.
         """
         self.exercise = exercise
         self.limits = limits or Limits()
@@ -123,7 +130,7 @@ class SandboxRunner:
         self.printed = ""
         """The beginning of what the code printed, at the end of the block."""
         file = source.name if isinstance(source, Path) else f"{exercise.name}.py"
-        files = _files(source) if isinstance(source, Path) else {file: source.encode(errors="replace")}
+        files = _files(source) if isinstance(source, Path) else {**(beside or {}), file: source.encode(errors="replace")}
         form = CallForm(exercise.defaults, exercise.read)
         self.submission = Submission(form, exercise.reference, file, files, function_name or exercise.name, self.limits)
 

@@ -1,15 +1,15 @@
 """A course: its exercises with points and deadlines, in one TOML file, and the hidden inputs of each student."""
 
-import hashlib
 import hmac
 import secrets
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
+from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.files import write_atomically
 
@@ -29,6 +29,13 @@ class Assignment:
     due: datetime | date | None = None
     """Deadline; a date is its end. None for none."""
 
+    @property
+    def deadline(self) -> datetime | None:
+        """The deadline as a time. Without a time zone it is in that of this computer."""
+        if self.due is None or isinstance(self.due, datetime):
+            return self.due
+        return datetime.combine(self.due, time.max)
+
 
 @dataclass(frozen=True)
 class Course:
@@ -44,10 +51,17 @@ class Course:
 
     def seeds(self, student: str, exercise: str) -> list[int]:
         """Return the seeds of the hidden inputs: HMAC-SHA256 of student and exercise, so that no two students share them."""
-        return [
-            int.from_bytes(hmac.digest(self.secret.encode(), f"{number}\0{exercise}\0{student}".encode(), hashlib.sha256)[:6])
-            for number in range(self.hidden_seeds)
-        ]
+        texts = [f"{number}\0{exercise}\0{student}" for number in range(self.hidden_seeds)]
+        digests = [hmac.digest(self.secret.encode(), text.encode(errors="surrogateescape"), "sha256") for text in texts]
+        return [int.from_bytes(digest[:6]) for digest in digests]
+
+    def exercise(self, name: str) -> Exercise:
+        """Return an exercise of the course."""
+        return EXERCISES[name]
+
+    def assignment(self, name: str) -> Assignment:
+        """Return points and deadline of an exercise."""
+        return next(each for each in self.assignments if each.name == name)
 
     def score(self, assignment: Assignment, credit: Mapping[str, bool]) -> float:
         """Return the points for the correct parts of a solution."""

@@ -1,30 +1,38 @@
-"""The functions of a submission: found by name in the syntax tree of Python files and notebooks, never by the place of a cell.
+"""The submissions of a course: one folder, Python file or notebook for each student. Nothing of them runs here."""
 
-Only what a function needs is run: its imports, the functions and classes it calls, and the constants it uses.
-"""
-
-import ast
-import json
+import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-MAX_BYTES = 5_000_000
-"""Maximum size of a file of a submission."""
-SUFFIXES = (".py", ".ipynb")
-MAGIC = re.compile(r"^\s*(?:[%!?]|.*\?\s*$)")
-"""Lines of a notebook that are not Python: magics, shell commands and questions."""
+from minibert.classroom.folder import NUMBERED
+from minibert.classroom.learner_file import MAX_BYTES, NOTEBOOK, BadFile, LearnerFile
+from minibert.classroom.needed_code import imported_modules
+from minibert.files import reason_of
+
+SUFFIXES = (".py", NOTEBOOK)
+MAX_FILES = 300
+"""Files of one student that are read."""
+MAX_DEPTH = 8
+"""Folders inside of folders that are searched."""
+NOT_OWN = frozenset({"env", "venv", "node_modules", "site-packages"})
+"""Folders with installed packages. Those whose names begin with a dot or with two underscores are left out, too."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """The Python code of a file. Cells of a notebook that are no valid Python are left out."""
+class FoundFunction:
+    """A function of a submission."""
 
     path: Path
-    text: str
-    problems: tuple[str, ...] = ()
-    """Parts that could not be read, with their line."""
+    file: LearnerFile | None
+    """The file, or None if it cannot be read."""
+    problem: BadFile | None = None
+    """The reason why the function cannot be checked."""
+    note: str = ""
+    """A remark for the teacher."""
 
 
 @dataclass(frozen=True)
@@ -32,158 +40,167 @@ class Submission:
     """The files of one student."""
 
     student: str
-    files: tuple[Path, ...]
+    folder: Path
+    """The folder that contains the files."""
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    """Remarks for the teacher, such as links that were not followed."""
+
+    def name_of(self, path: Path) -> str:
+        """Return the name of a file inside of the folder."""
+        return path.relative_to(self.folder).as_posix()
+
+    @cached_property
+    def files(self) -> dict[Path, LearnerFile | BadFile]:
+        """The files, or why they cannot be read."""
+        return {path: _read(path) for path in self.paths}
+
+    @property
+    def unreadable(self) -> list[str]:
+        """A sentence for each file that cannot be read, and for each cell of a notebook that is no Python."""
+        sentences = []
+        for path, file in self.files.items():
+            if isinstance(file, BadFile):
+                sentences.append(f"{self.name_of(path)}: {file}")
+            else:
+                sentences += [f"{self.name_of(path)}: code cell {cell.number} is no Python" for cell in file.broken]
+        return sentences
+
+    def find(self, name: str) -> FoundFunction | None:
+        """Return the function of this name, by the syntax trees of all files; None if it was not submitted.
+
+        Of several files, that one counts in which the function is written, can be read, and that has the name of the exercise.
+        """
+        found = [each for path, file in self.files.items() if (each := _find(path, file, name))]
+        if not found:
+            return None
+        best = max(enumerate(found), key=lambda numbered: (*_preference(numbered[1], name), numbered[0]))[1]
+        if others := [self.name_of(each.path) for each in found if each is not best]:
+            note = f"{name} is in {len(found)} files; {self.name_of(best.path)} counts, not {', '.join(others)}"
+            return FoundFunction(best.path, best.file, best.problem, note)
+        return best
 
 
-@dataclass(frozen=True)
-class FoundFunction:
-    """A function of a submission, as a file in which all other lines are empty."""
+def _read(path: Path) -> LearnerFile | BadFile:
+    try:
+        return LearnerFile.read(path)
+    except BadFile as bad:
+        return bad
+    except OSError as error:
+        return BadFile(f"The file cannot be read: {reason_of(error)}")
 
-    path: Path
-    text: str
-    problems: tuple[str, ...] = field(default=(), repr=False)
+
+def _find(path: Path, file: LearnerFile | BadFile, name: str) -> FoundFunction | None:
+    """Return the function in a file. A damaged file has it if its text defines the name, or if its own name says so."""
+    if isinstance(file, BadFile):
+        named = NUMBERED.fullmatch(path.with_suffix(".py").name)
+        is_meant = (named and named[1] == name) or _defines(_text_of(path), name)
+        return FoundFunction(path, None, file) if is_meant else None
+    try:
+        file.require_function(name)
+    except BadFile as bad:
+        broken = [cell for cell in file.broken if _defines(cell.text, name)]
+        if broken and (error := broken[-1].error):
+            line = file.cells[broken[-1].number - 1] + (error.lineno or 1) - 1
+            return FoundFunction(path, file, BadFile(f"{type(error).__name__}: {error.msg}", line))
+        return FoundFunction(path, file, bad) if bad.line else None
+    return FoundFunction(path, file)
 
 
-def find_submissions(folder: Path) -> list[Submission]:
-    """Return the submissions in a folder, by name: each folder and each Python file or notebook in it is one student.
+def _defines(text: str, name: str) -> bool:
+    return bool(re.search(rf"^\s*(?:(?:async\s+)?def\s+{name}\b|{name}\s*=)", text, re.MULTILINE))
+
+
+def _text_of(path: Path) -> str:
+    """Return the beginning of a file as text. In a notebook, lines are JSON strings."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(1_000_000).decode(errors="replace")
+    except OSError:
+        return ""
+    return re.sub(r'^\s*"|\\n', "\n", text, flags=re.MULTILINE) if path.suffix.lower() == NOTEBOOK else text
+
+
+def _preference(found: FoundFunction, name: str) -> tuple[bool, bool, bool]:
+    """Return what makes a function preferable to one of the same name in another file."""
+    named = NUMBERED.fullmatch(found.path.with_suffix(".py").name)
+    written = found.file is None or not found.file.is_stub(name)
+    return written, found.problem is None, bool(named and named[1] == name)
+
+
+def find_submissions(folder: Path, leave_out: Path | None = None) -> tuple[list[Submission], list[str]]:
+    """Return the submissions in a folder, by name, and the entries that are none.
+
+    Each folder in it, and each Python file or notebook, is one student. Links are not followed.
+
+    Args:
+        leave_out: an entry that is no submission, such as the folder of results.
 
     Raises: FileNotFoundError if there is no such folder; ValueError if it has no submissions.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: folder of submissions not found")
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
+    notes: dict[str, list[str]] = {}
+    others = []
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
+        if _is_hidden(entry.name) or (leave_out and entry.resolve() == leave_out.resolve()):
             continue
-        if entry.is_dir():
-            found.setdefault(entry.name, []).extend(_files(entry))
-        elif entry.suffix in SUFFIXES:
-            found.setdefault(entry.stem, []).append(entry)
-    if not found:
+        if entry.is_dir() and not entry.is_symlink():
+            submission = read_submission(entry, entry.name)
+            paths.setdefault(entry.name, []).extend(submission.paths)
+            notes.setdefault(entry.name, []).extend(submission.notes)
+        elif _is_code(entry):
+            paths.setdefault(entry.stem, []).append(entry)
+        else:
+            others.append(entry.name)
+    if not paths:
         raise ValueError(f"{folder}: has no submissions; expected a folder, a Python file or a notebook for each student")
-    return [Submission(student, tuple(files)) for student, files in found.items()]
+    return [Submission(name, folder, tuple(paths[name]), tuple(notes.get(name, ()))) for name in sorted(paths)], others
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
-        if path.suffix in SUFFIXES and path.is_file() and not hidden:
+def read_submission(folder: Path, student: str) -> Submission:
+    """Return the submission of one student: all Python files and notebooks in a folder and in the folders inside of it."""
+    notes: list[str] = []
+    paths = sorted(_code_files(folder, MAX_DEPTH, notes))
+    if len(paths) > MAX_FILES:
+        notes.append(f"only {MAX_FILES} of {len(paths)} files were read")
+    return Submission(student, folder, tuple(paths[:MAX_FILES]), tuple(notes))
+
+
+def _code_files(folder: Path, depth: int, notes: list[str]) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        notes.append(f"{folder.name}: {reason_of(error)}")
+        return
+    for entry in entries:
+        if _is_hidden(entry.name) or entry.name in NOT_OWN:
+            continue
+        if entry.is_symlink():
+            notes.append(f"{entry.name}: links are not followed")
+        elif entry.is_dir(follow_symlinks=False):
+            if depth:
+                yield from _code_files(Path(entry.path), depth - 1, notes)
+            else:
+                notes.append(f"{entry.name}: too many folders inside of folders")
+        elif _is_code(path := Path(entry.path)):
             yield path
 
 
-def read_source(path: Path) -> Source:
-    """Read the Python code of a file or notebook.
-
-    Raises: ValueError for a file that is too large or no text; SyntaxError for a Python file that is no valid Python.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path.name}: is larger than {MAX_BYTES // 1_000_000} MB")
-    data = path.read_bytes()
-    if path.suffix == ".ipynb":
-        return _read_notebook(path, data)
-    try:
-        text = _decoded(data)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name}: is not UTF-8 text") from error
-    compiled(text, path.name)
-    return Source(path, text)
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__"))
 
 
-def _decoded(data: bytes) -> str:
-    """Decode Python code. A line `# coding:` is respected."""
-    import io
-    import tokenize
-
-    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+def _is_code(path: Path) -> bool:
+    """Return True for a Python file or notebook. Links, pipes and devices are none."""
+    return path.suffix.lower() in SUFFIXES and stat.S_ISREG(path.lstat().st_mode)
 
 
-def compiled(text: str, name: str) -> ast.Module:
-    """Parse Python code. Raises: SyntaxError, also for what the parser refuses in other ways."""
-    try:
-        return ast.parse(text, name)
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise SyntaxError(f"{name}: {error or type(error).__name__}") from error
-
-
-def _read_notebook(path: Path, data: bytes) -> Source:
-    try:
-        cells = json.loads(data)["cells"]
-        codes = [_text(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path.name}: is not a notebook") from error
-    lines: list[str] = []
-    problems = []
-    for number, code in enumerate(codes, start=1):
-        plain = ["" if MAGIC.match(line) else line for line in code.splitlines()]
-        try:
-            compiled("\n".join(plain), path.name)
-        except SyntaxError as error:
-            problems.append(f"{path.name}, code cell {number}, line {error.lineno}: {error.msg}")
-            plain = [""] * len(plain)
-        lines += plain
-    return Source(path, "\n".join(lines) + "\n", tuple(problems))
-
-
-def _text(source: object) -> str:
-    return "".join(map(str, source)) if isinstance(source, list) else str(source)
-
-
-def find_function(sources: Iterable[Source], name: str) -> FoundFunction | None:
-    """Return a function and what it needs. Of several with this name, the last one counts, as in Python.
-
-    Args:
-        sources: the files of a student, in order.
-    """
-    found = None
-    for source in sources:
-        tree = compiled(source.text, source.path.name)
-        if any(name in _bound_names(node) for node in tree.body):
-            found = FoundFunction(source.path, _only(source.text, _needed(tree, name)), source.problems)
-    return found
-
-
-def _needed(tree: ast.Module, name: str) -> list[ast.stmt]:
-    """Return the top-level statements that a name needs: those that bind it, and those that bind the names in them."""
-    needed: set[int] = set()
-    waiting, seen = [name], {name}
-    while waiting:
-        wanted = waiting.pop()
-        for number, node in enumerate(tree.body):
-            if number not in needed and wanted in _bound_names(node):
-                needed.add(number)
-                used = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-                waiting += used - seen
-                seen |= used
-    return [node for number, node in enumerate(tree.body) if number in needed or _is_future(node)]
-
-
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
-
-
-def _bound_names(node: ast.stmt) -> set[str]:
-    """Return the names that a top-level statement defines: functions, classes, imports and assignments."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
-        targets = node.targets
-    elif isinstance(node, ast.AnnAssign | ast.AugAssign):
-        targets = [node.target]
-    elif isinstance(node, ast.If | ast.Try | ast.With):
-        return {name for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt) for name in _bound_names(child)}
-    return {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
-
-
-def _only(text: str, nodes: Iterable[ast.stmt]) -> str:
-    """Return the text with all lines empty but those of some statements, so that line numbers stay as they are."""
-    lines = text.split("\n")
-    kept = [""] * len(lines)
-    for node in nodes:
-        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-        for number in range(first - 1, node.end_lineno or node.lineno):
-            kept[number] = lines[number]
-    return "\n".join(kept)
+def sibling_files(submission: Submission, path: Path, code: str) -> dict[str, bytes]:
+    """Return the Python files beside a file by name, if a piece of its code imports one of them."""
+    beside = [each for each in submission.paths if each.parent == path.parent and each.suffix == ".py"]
+    imported = {name.partition(".")[0] for name in imported_modules(code)}
+    if not imported & {each.stem for each in beside}:
+        return {}
+    return {each.name: each.read_bytes() for each in beside if each.stat().st_size <= MAX_BYTES}
