@@ -83,12 +83,8 @@ class Report(Shown):
     """The first intermediate result that differs."""
     example: Comparison | None = None
     """The smallest failing input that was found."""
-    only_hidden: bool = False
-    """True if only inputs fail that the learner must not know."""
     line: int | None = None
     """Line of the learner's file that probably causes it."""
-    cell: int | None = None
-    """Number of the code cell that the line is counted in, for a notebook."""
     line_text: str = ""
     hint: str = ""
     """The next hint."""
@@ -99,6 +95,10 @@ class Report(Shown):
     """Parts that are correct: "shape", "forward", "gradient", "edge cases"."""
     printed: str = ""
     """The beginning of what the code printed."""
+    only_hidden: bool = False
+    """True if only inputs fail that the learner must not know."""
+    cell: int | None = None
+    """Number of the code cell that the line is counted in, for a notebook."""
 
     @property
     def passed(self) -> bool:
