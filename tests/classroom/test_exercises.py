@@ -32,6 +32,7 @@ NOT_ASKED = {
     ("masked_lm_loss", "sum in place of separate losses"): "the losses are summed anyway",
     ("next_sentence_loss", "sum in place of separate losses"): "the losses are summed anyway",
     ("next_sentence_loss", "softmax over the tokens"): "the second axis is that of the two classes",
+    ("training_steps", "sum in place of separate losses"): "the losses are summed anyway",
     ("label_smoothing_loss", "mean of all losses with zeros"): "the sum of as many means is the sum",
     ("add_and_norm", "eps of PyTorch"): "it gives its own eps to layer_norm",
 }

@@ -44,7 +44,7 @@ def with_fixed_dropout(module: ModuleT) -> ModuleT:
     for parent in module.modules():
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout):
-                setattr(parent, name, FixedDropout())
+                setattr(parent, name, FixedDropout().train(child.training))
     return module
 
 

@@ -114,7 +114,7 @@ OBJECTIVE_EXERCISES = [
     Exercise(
         "cross_entropy",
         cross_entropy,
-        (Case("predictions", predictions), Case("large logits", large_predictions, Role.LIMIT)),
+        (Case("predictions", predictions), Case("large logits", large_predictions, Role.LIMIT, tolerance=1e-4)),
         questions=(
             "How is the logarithm of a softmax written without the softmax?",
             "What is the loss at a position whose label is IGNORE_INDEX?",
@@ -126,7 +126,7 @@ OBJECTIVE_EXERCISES = [
         masked_lm_loss,
         (
             Case("predictions", predictions),
-            Case("large logits", large_predictions, Role.LIMIT),
+            Case("large logits", large_predictions, Role.LIMIT, tolerance=1e-4),
             Case("no masked position", predictions_without_labels, Role.LIMIT, gradients=False),
         ),
         questions=("By which number is the sum of the losses divided?",),
@@ -138,7 +138,7 @@ OBJECTIVE_EXERCISES = [
         next_sentence_loss,
         (
             Case("pairs", pair_predictions),
-            Case("large logits", large_pair_predictions, Role.LIMIT),
+            Case("large logits", large_pair_predictions, Role.LIMIT, tolerance=1e-4),
             Case("no pairs", no_pairs, Role.LIMIT, gradients=False),
         ),
         questions=('Which of the two logits is that of "is next"?',),
@@ -150,7 +150,7 @@ OBJECTIVE_EXERCISES = [
         label_smoothing_loss,
         (
             Case("predictions", smoothed_predictions),
-            Case("large logits", large_smoothed_predictions, Role.LIMIT),
+            Case("large logits", large_smoothed_predictions, Role.LIMIT, tolerance=1e-4),
             Case("no labels", smoothed_predictions_without_labels, Role.LIMIT, gradients=False),
         ),
         questions=("Which target probability has the label, and which has each other class?",),
@@ -160,7 +160,7 @@ OBJECTIVE_EXERCISES = [
     Exercise(
         "binary_cross_entropy",
         binary_cross_entropy,
-        (Case("answers", answers), Case("large logits", large_answers, Role.LIMIT)),
+        (Case("answers", answers), Case("large logits", large_answers, Role.LIMIT, tolerance=1e-4)),
         questions=("Which of the two terms remains if the target is 1, and which if it is 0?",),
     ),
     Exercise(
