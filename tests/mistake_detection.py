@@ -52,13 +52,23 @@ def tests_at(node: str) -> dict[str, Callable[[], None]]:
 
 
 def failing_tests(
-    function: Callable[..., Any], replacement: Callable[..., Any], tests: list[str], examples: int = 20
+    function: Callable[..., Any],
+    replacement: Callable[..., Any],
+    tests: list[str],
+    examples: int = 20,
+    enough: Callable[[dict[str, bool]], bool] = lambda outcome: False,
 ) -> dict[str, bool]:
-    """Return for each test, by name, whether it fails with `replacement` instead of `function`."""
-    outcome = {}
+    """Return for each test, by name, whether it fails with `replacement` instead of `function`.
+
+    Args:
+        enough: called with the outcome so far before each test; if it returns True, no more tests are run.
+    """
+    outcome: dict[str, bool] = {}
     with replaced(function, replacement, tests), few_examples(tests, examples):
         for node in tests:
             for name, test in tests_at(node).items():
+                if enough(outcome):
+                    return outcome
                 outcome[name] = not _passes(test)
     return outcome
 

@@ -1,7 +1,5 @@
 """The page of mistakes and the tests that detect them: `python -m tests.mistake_table > docs/mistakes.md`."""
 
-import functools
-
 from minibert.classroom.mistakes import MISTAKES, Kind, Mistake, variant
 from tests.mistake_detection import failing_tests, is_value_test
 
@@ -9,15 +7,9 @@ VALUE, PROPERTY = "✗", "●"
 """Signs in the table for a test that detects a mistake."""
 
 
-@functools.cache
-def _outcome(name: str) -> dict[str, bool]:
-    mistake = MISTAKES[name]
-    return failing_tests(mistake.function, variant(mistake), mistake.tests)
-
-
 def outcome_of(mistake: Mistake) -> dict[str, bool]:
     """Return for each test of the correct function, by name, whether it detects the mistake."""
-    return _outcome(mistake.name)
+    return failing_tests(mistake.function, variant(mistake), mistake.tests)
 
 
 def page() -> str:
@@ -38,17 +30,23 @@ def page() -> str:
     for mistake in MISTAKES.values():
         by_function.setdefault(mistake.function.__qualname__, []).append(mistake)
     for function, mistakes in by_function.items():
+        outcomes = [outcome_of(mistake) for mistake in mistakes]
         lines += ["", f"## {function}", "", f"`pytest {' '.join(mistakes[0].tests)}`", ""]
-        tests = list(outcome_of(mistakes[0]))
+        tests = list(outcomes[0])
         lines += [f"{number}. {_sentence(test)}" for number, test in enumerate(tests, start=1)]
         lines += ["", "| mistake | kind | " + " | ".join(str(number) for number in range(1, len(tests) + 1)) + " |"]
         lines += ["|---|---|" + ":-:|" * len(tests)]
-        for mistake in mistakes:
-            signs = [_sign(test, failed) for test, failed in outcome_of(mistake).items()]
+        for mistake, outcome in zip(mistakes, outcomes, strict=True):
+            signs = [_sign(test, failed) for test, failed in outcome.items()]
             lines += [f"| {mistake.name} | {mistake.kind} | " + " | ".join(signs) + " |"]
         lines += [""]
-        lines += [f"- **{m.name}** ({m.kind}; {m.seen_in}). {m.description} {m.consequence}" for m in mistakes]
+        lines += [description_of(mistake) for mistake in mistakes]
     return "\n".join(lines) + "\n"
+
+
+def description_of(mistake: Mistake) -> str:
+    """Return the entry of a mistake below the table."""
+    return f"- **{mistake.name}** ({mistake.kind}; {mistake.seen_in}). {mistake.description} {mistake.consequence}"
 
 
 def _sentence(test: str) -> str:

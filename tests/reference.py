@@ -2,7 +2,7 @@
 
 import cmath
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,9 +195,11 @@ def gelu_tanh(x: float) -> float:
     return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
-def feed_forward(x: Array, w1: Array, b1: Array, w2: Array, b2: Array) -> Array:
+def feed_forward(
+    x: Array, w1: Array, b1: Array, w2: Array, b2: Array, activation: Callable[[float], float] = lambda u: max(0.0, u)
+) -> Array:
     """Vaswani et al. 2017, equation 2, one vector: max(0, x W1 + b1) W2 + b2."""
-    inner = [max(0.0, sum(x[i] * w1[i, j] for i in range(len(x))) + b1[j]) for j in range(len(b1))]
+    inner = [activation(sum(x[i] * w1[i, j] for i in range(len(x))) + b1[j]) for j in range(len(b1))]
     return np.array([sum(inner[j] * w2[j, c] for j in range(len(b1))) + b2[c] for c in range(len(b2))])
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -74,7 +75,11 @@ def _difference(function: Callable[..., Tensor], outputs: Mapping[str, Tensor]) 
     """
     largest = 0.0
     for name, output in outputs.items():
-        expected = function(*probes(output.dtype)[name])
+        expected = None
+        with suppress(RuntimeError, IndexError):  # some variants cannot process every shape
+            expected = function(*probes(output.dtype)[name])
+        if not isinstance(expected, Tensor) or expected.shape != output.shape:
+            return math.inf
         empty = expected.eq(0).all(dim=-1, keepdim=True)
         compared = output.masked_fill(empty, 0.0)
         if empty.all() or not torch.allclose(expected, compared, TOLERANCE, TOLERANCE, equal_nan=True):

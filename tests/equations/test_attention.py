@@ -50,6 +50,12 @@ class TestSoftmax:
         shifts = shift * torch.arange(len(x), dtype=x.dtype)[:, None]
         torch.testing.assert_close(softmax(x + shifts), softmax(x))
 
+    @given(st.integers(1, 6), st.floats(-5, 5))
+    def test_equal_scores_have_equal_weights(self, choices: int, score: float) -> None:
+        """Each of n equal scores has the weight 1/n."""
+        weights = softmax(torch.full((2, choices), score, dtype=torch.float64))
+        torch.testing.assert_close(weights, torch.full_like(weights, 1 / choices))
+
     @given(tensors(axes=2))
     def test_log_ratios_are_score_differences(self, x: Tensor) -> None:
         """log(p_i / p_j) = x_i - x_j."""

@@ -100,14 +100,14 @@ class TestLayerNorm:
 
 
 class TestAddAndNorm:
-    @given(tensors(axes=2, smallest=0), seeds)
-    def test_value(self, x: Tensor, seed: int) -> None:
+    @given(tensors(axes=2, smallest=0), seeds, st.sampled_from([1e-12, 0.1]))
+    def test_value(self, x: Tensor, seed: int, eps: float) -> None:
         """The result equals LayerNorm(x + Sublayer(x)) in loops, for a sublayer that mixes tokens."""
         gain, bias, mixing = normal(seed, 2, x.shape[-1])[0], normal(seed + 1, x.shape[-1]), normal(seed + 2, len(x), len(x))
-        out = add_and_norm(x, lambda hidden: mixing @ hidden, gain, bias)
+        out = add_and_norm(x, lambda hidden: mixing @ hidden, gain, bias, eps)
         found = reference.matmul(mixing.numpy(), x.numpy()) if len(x) else x.numpy()
         pairs = zip(x.numpy(), found, strict=True)
-        expected = [reference.add_and_norm(row, more, gain.numpy(), bias.numpy(), 1e-12) for row, more in pairs]
+        expected = [reference.add_and_norm(row, more, gain.numpy(), bias.numpy(), eps) for row, more in pairs]
         np.testing.assert_allclose(out.numpy(), np.array(expected).reshape(x.shape), atol=1e-6)
 
     def test_value_with_the_eps_of_bert(self) -> None:
@@ -126,6 +126,15 @@ class TestAddAndNorm:
         """For Sublayer(x) = 0 the result is LayerNorm(x): not x (pre-norm), and not the bias (no residual)."""
         x = normal(seed, 3, 5)
         torch.testing.assert_close(add_and_norm(x, torch.zeros_like, *identity(x)), layer_norm(x, *identity(x)))
+
+    @given(seeds, st.sampled_from([1e-12, 0.1]))
+    def test_constant_sublayer_gives_layer_norm_of_the_sum(self, seed: int, eps: float) -> None:
+        """For Sublayer(x) = c the result is LayerNorm(x + c) with the same eps. The sublayer is called with x itself."""
+        x, constant = normal(seed, 2, 3, 5)
+        called_with = []
+        out = add_and_norm(x, lambda hidden: called_with.append(hidden) or constant, *identity(x), eps)
+        torch.testing.assert_close(out, layer_norm(x + constant, *identity(x), eps))
+        assert all(torch.equal(hidden, x) for hidden in called_with)
 
     @given(seeds, st.floats(0.5, 5))
     def test_sublayer_that_scales_has_no_influence(self, seed: int, factor: float) -> None:
@@ -239,6 +248,13 @@ class TestFeedForward:
         matrices = weights(x.shape[-1], intermediate, seed)
         expected = [reference.feed_forward(row.numpy(), *(m.numpy() for m in matrices)) for row in x]
         np.testing.assert_allclose(feed_forward(x, *matrices).numpy(), np.array(expected).reshape(x.shape), atol=1e-9)
+
+    @given(tensors(axes=2), st.integers(1, 6), seeds)
+    def test_value_with_another_activation(self, x: Tensor, intermediate: int, seed: int) -> None:
+        """The result equals the formula in loops, with the approximation of GELU."""
+        matrices = weights(x.shape[-1], intermediate, seed)
+        expected = [reference.feed_forward(row.numpy(), *(m.numpy() for m in matrices), reference.gelu_tanh) for row in x]
+        np.testing.assert_allclose(feed_forward(x, *matrices, gelu_tanh).numpy(), np.array(expected), atol=1e-9)
 
     @pytest.mark.parametrize("activation", [relu, gelu, gelu_tanh])
     def test_gradient(self, activation: Callable[[Tensor], Tensor]) -> None:

@@ -74,6 +74,13 @@ class TestLearnedPositions:
         table = normal(0, 4, 3).requires_grad_()
         assert gradcheck(lambda p: learned_positions(p, torch.tensor([1, 3, 1])), table)
 
+    @given(seeds, st.lists(st.integers(0, 4), min_size=1, max_size=6))
+    def test_every_vector_is_a_row_of_the_table(self, seed: int, positions: list[int]) -> None:
+        """No number is changed."""
+        table = normal(seed, 5, 3)
+        found = learned_positions(table, torch.tensor(positions))
+        assert (found[:, None] == table).all(dim=-1).any(dim=-1).all()
+
     @given(seeds, st.integers(0, 4), st.integers(0, 4))
     def test_positions_are_independent(self, seed: int, one: int, other: int) -> None:
         """Changing the vector of one position changes no other vector."""
@@ -170,7 +177,7 @@ class TestAlibiBias:
 
     @given(position_values, st.integers(0, 2000), st.integers(1, 50), st.integers(1, 8))
     def test_bias_depends_on_the_distance_only_and_decreases(self, position: int, shift: int, far: int, heads: int) -> None:
-        """It is the same at every position and in both directions, 0 at distance 0, and decreases with the distance."""
+        """It is the same at every position and in both directions, and proportional to the distance."""
         here = torch.tensor([float(position)], dtype=torch.float64)
         there = here + torch.arange(far + 1, dtype=torch.float64)
         bias = alibi_bias(here, there, heads)
@@ -178,6 +185,7 @@ class TestAlibiBias:
         torch.testing.assert_close(bias, alibi_bias(there, here, heads).mT)
         assert (bias[..., 0] == 0).all()
         assert (bias.diff(dim=-1) < 0).all()
+        torch.testing.assert_close(bias, bias[..., 1:2] * (there - here))
 
     @given(st.integers(2, 16))
     def test_slopes_are_a_geometric_sequence(self, heads: int) -> None:

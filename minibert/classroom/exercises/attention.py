@@ -61,8 +61,8 @@ def multi_head_inputs(draw: Draw, axes: Axes, size: float = 1.0) -> Arguments:
     return {
         "queries_from": draw.numbers(batch, queries, query_width),
         "keys_from": draw.numbers(batch, keys, key_width),
-        "w_q": 0.7 * size * draw.numbers(query_width, heads * width),
-        "w_k": 0.7 * size * draw.numbers(key_width, heads * width),
+        "w_q": 1.5 * size * draw.numbers(query_width, heads * width) / query_width**0.5,
+        "w_k": 1.5 * size * draw.numbers(key_width, heads * width) / key_width**0.5,
         "w_v": draw.numbers(key_width, heads * value_width),
         "w_o": draw.numbers(heads * value_width, output_width),
         "heads": heads,

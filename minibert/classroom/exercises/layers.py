@@ -57,8 +57,8 @@ def network(draw: Draw) -> Arguments:
     }
 
 
-def grid(draw: Draw) -> Arguments:
-    return {"x": torch.linspace(-4, 4, 65) + 0.01 * draw.numbers(65)}
+def grid(draw: Draw, largest: float = 4.0) -> Arguments:
+    return {"x": torch.linspace(-largest, largest, 65) + 0.01 * draw.numbers(65)}
 
 
 def mirrored(arguments: Arguments) -> Arguments:
@@ -90,7 +90,7 @@ LAYER_EXERCISES = [
     Exercise(
         "relu",
         relu,
-        (Case("a grid", grid),),
+        (Case("a grid", partial(grid, largest=9.0)),),
         questions=("Which numbers does the function change?",),
         invariants=(DIFFERENCE_IS_X,),
     ),

@@ -1,8 +1,10 @@
 """Mistakes in position encodings."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import alibi_bias, rotary_positions, sinusoidal_positions
+from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
 
+SINES_AND_COSINES = "torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)"
+ROTATED = "torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)"
 ANGLES = "positions[:, None] / 10000**exponents"
 
 POSITION_MISTAKES = [
@@ -11,7 +13,7 @@ POSITION_MISTAKES = [
         sinusoidal_positions,
         (
             (
-                "torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)",
+                SINES_AND_COSINES,
                 "torch.cat([angles.sin(), angles.cos()], -1)",
             ),
         ),
@@ -44,7 +46,7 @@ POSITION_MISTAKES = [
                 "torch.arange(width, dtype=positions.dtype, device=positions.device) / width",
             ),
             (
-                "torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)",
+                SINES_AND_COSINES,
                 "torch.stack([torch.sin(angles[:, ::2]), torch.cos(angles[:, 1::2])], dim=-1).flatten(-2)",
             ),
         ),
@@ -90,12 +92,96 @@ POSITION_MISTAKES = [
         Kind.EQUIVALENT,
     ),
     Mistake(
+        "all cosines first, then sines",
+        sinusoidal_positions,
+        (
+            (
+                SINES_AND_COSINES,
+                "torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)",
+            ),
+        ),
+        "All cosines come before all sines.",
+        "The columns are in another order. A model trained this way works, but its weights do not fit code that alternates.",
+        "code for diffusion models",
+        Kind.CONVENTION,
+        message="You put all cosines before all sines.",
+    ),
+    Mistake(
+        "sines only",
+        sinusoidal_positions,
+        (("torch.cos(angles)]", "torch.sin(angles)]"),),
+        "Both columns of a pair are sines.",
+        "Two positions with the same sine of an angle look alike, and a shift is no rotation.",
+        "learners",
+        message="You used the sine in both columns of a pair.",
+    ),
+    Mistake(
+        "cosines only",
+        sinusoidal_positions,
+        (("[torch.sin(angles)", "[torch.cos(angles)"),),
+        "Both columns of a pair are cosines.",
+        "Positions before and after 0 look alike, and a shift is no rotation.",
+        "learners",
+        message="You used the cosine in both columns of a pair.",
+    ),
+    Mistake(
+        "positional exponent halved",
+        sinusoidal_positions,
+        (
+            (
+                "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device)",
+                "torch.arange(width // 2, dtype=positions.dtype, device=positions.device)",
+            ),
+        ),
+        "The exponent is i/d instead of 2i/d.",
+        "The longest wavelength is 2π · 100 instead of nearly 2π · 10000.",
+        "learners who count the pairs",
+        message="You left out the factor 2: your exponent is i/d instead of 2i/d.",
+    ),
+    Mistake(
+        "positions multiplied by the power",
+        sinusoidal_positions,
+        (("positions[:, None] / 10000**exponents", "positions[:, None] * 10000**exponents"),),
+        "The positions are multiplied by the power instead of divided.",
+        "The angles are so large that neighboring positions look random.",
+        "learners, a lost sign",
+        message="You multiplied by the power of 10000 instead of dividing.",
+    ),
+    Mistake(
+        "wavelengths that include both ends",
+        sinusoidal_positions,
+        (("/ width\n", "/ max(1, width - 2)\n"),),
+        "The exponents run from 0 to 1, with both ends included.",
+        "All wavelengths but the first are a little longer.",
+        "tensor2tensor, fairseq",
+        Kind.CONVENTION,
+        message="You divided the exponents by d - 2 instead of d, so that they include 1.",
+    ),
+    Mistake(
+        "positions not used",
+        sinusoidal_positions,
+        ((ANGLES, "torch.arange(len(positions)).to(positions.dtype)[:, None] / 10000**exponents"),),
+        "The positions are counted from 0, whatever the argument is.",
+        "It is correct for positions 0, 1, 2, …, but not after padding at the front or with a cache.",
+        "learners",
+        message="You counted the positions from 0 instead of using the argument.",
+    ),
+    Mistake(
+        "angles in degrees",
+        sinusoidal_positions,
+        (("positions[:, None] / 10000**exponents", "torch.deg2rad(positions[:, None] / 10000**exponents)"),),
+        "The angles are taken as degrees.",
+        "All wavelengths are 57 times longer, so neighboring positions look alike.",
+        "learners",
+        message="You took the angles as degrees.",
+    ),
+    Mistake(
         "rotation of halves",
         rotary_positions,
         (
             ("vectors[..., 0::2], vectors[..., 1::2]", "vectors.chunk(2, dim=-1)"),
             (
-                "torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)",
+                ROTATED,
                 "torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)",
             ),
         ),
@@ -146,6 +232,137 @@ POSITION_MISTAKES = [
         message="You rotated in the opposite direction.",
     ),
     Mistake(
+        "sine and cosine of the rotation swapped",
+        rotary_positions,
+        (
+            (
+                ROTATED,
+                "torch.stack([even * sine - odd * cosine, even * cosine + odd * sine], dim=-1).flatten(-2)",
+            ),
+        ),
+        "Sine and cosine are swapped.",
+        "Position 0 rotates by 90 degrees, and the rotation has the opposite direction.",
+        "learners, by mistake",
+        message="You swapped sine and cosine in the rotation.",
+    ),
+    Mistake(
+        "odd columns not rotated",
+        rotary_positions,
+        (("even * sine + odd * cosine", "odd"),),
+        "Only the even columns change.",
+        "Lengths are not kept, and dot products depend on more than the distance.",
+        "learners",
+        message="You left the odd columns as they were.",
+    ),
+    Mistake(
+        "both signs positive",
+        rotary_positions,
+        (("even * cosine - odd * sine", "even * cosine + odd * sine"),),
+        "The minus sign is missing.",
+        "Lengths are not kept, and dot products depend on more than the distance.",
+        "learners",
+        message="You left out the minus sign in the rotation.",
+    ),
+    Mistake(
+        "rotary positions counted from one",
+        rotary_positions,
+        (("positions[..., None] / 10000**exponents", "(positions[..., None] + 1) / 10000**exponents"),),
+        "The first token has position 1.",
+        "Distances are not affected, but a cache with other code is.",
+        "learners who count from 1",
+        message="You counted the positions from 1 instead of 0.",
+    ),
+    Mistake(
+        "rotary base of one thousand",
+        rotary_positions,
+        (("10000**exponents", "1000**exponents"),),
+        "The longest wavelength is 2π · 1000.",
+        "The encoding is another one, and weights from elsewhere do not fit.",
+        "learners, by mistake",
+        message="You used the base 1000 instead of 10000.",
+    ),
+    Mistake(
+        "rotary exponent doubled",
+        rotary_positions,
+        (
+            (
+                "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device) / width",
+                "2 * torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device) / width",
+            ),
+        ),
+        "The factor 2 in 2i is applied twice: the exponent is 4i/d.",
+        "Half of the wavelengths are too long to distinguish positions.",
+        "learners who use a step of 2 and also multiply by 2",
+        message="You applied the factor 2 in 2i twice: your exponent is 4i/d.",
+    ),
+    Mistake(
+        "rotary exponent halved",
+        rotary_positions,
+        (
+            (
+                "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device)",
+                "torch.arange(width // 2, dtype=positions.dtype, device=positions.device)",
+            ),
+        ),
+        "The exponent is i/d instead of 2i/d.",
+        "The longest wavelength is 2π · 100 instead of nearly 2π · 10000.",
+        "learners who count the pairs",
+        message="You left out the factor 2: your exponent is i/d instead of 2i/d.",
+    ),
+    Mistake(
+        "angles multiplied by the power",
+        rotary_positions,
+        (("positions[..., None] / 10000**exponents", "positions[..., None] * 10000**exponents"),),
+        "The positions are multiplied by the power instead of divided.",
+        "The angles are so large that neighboring positions look random.",
+        "learners, a lost sign",
+        message="You multiplied by the power of 10000 instead of dividing.",
+    ),
+    Mistake(
+        "halves rotated by the angles of adjacent columns",
+        rotary_positions,
+        (
+            (
+                ROTATED,
+                "vectors * cosine.repeat_interleave(2, -1) + sine.repeat_interleave(2, -1) * "
+                "torch.cat([-vectors[..., width // 2 :], vectors[..., : width // 2]], -1)",
+            ),
+        ),
+        "The halves are paired, but each angle is repeated for adjacent columns.",
+        "The two columns of a pair rotate by different angles, so lengths are not kept.",
+        "code that mixes the conventions of GPT-J and GPT-NeoX",
+        message="You paired the halves of the columns, but repeated the angles for adjacent columns.",
+    ),
+    Mistake(
+        "adjacent columns rotated by the angles of halves",
+        rotary_positions,
+        (
+            (
+                ROTATED,
+                "vectors * torch.cat([cosine, cosine], -1) "
+                "+ torch.stack([-odd, even], -1).flatten(-2) * torch.cat([sine, sine], -1)",
+            ),
+        ),
+        "Adjacent columns are paired, but the angles are repeated for the halves.",
+        "The two columns of a pair rotate by different angles, so lengths are not kept.",
+        "code that mixes the conventions of GPT-J and GPT-NeoX",
+        message="You paired adjacent columns, but repeated the angles for the halves.",
+    ),
+    Mistake(
+        "position vectors added instead of a rotation",
+        rotary_positions,
+        (
+            (
+                ROTATED,
+                "vectors + torch.stack([sine, cosine], -1).flatten(-2)",
+            ),
+        ),
+        "Sines and cosines are added to the vectors.",
+        "These are sinusoidal positions: dot products depend on the positions, not only on their distance.",
+        "learners",
+        message="You added sines and cosines to the vectors instead of rotating them.",
+    ),
+    Mistake(
         "distance added",
         alibi_bias,
         (("-slopes[:, None, None]", "slopes[:, None, None]"),),
@@ -180,5 +397,101 @@ POSITION_MISTAKES = [
         "The first head has slope 1, and no head has slope 2⁻⁸.",
         "learners who count from 0",
         message="You counted the heads from 0 instead of 1.",
+    ),
+    Mistake(
+        "slopes that do not depend on the number of heads",
+        alibi_bias,
+        (("2.0 ** (-8 * steps / heads)", "2.0 ** (-steps)"),),
+        "The slopes are powers of 1/2, for any number of heads.",
+        "It is correct for 8 heads only.",
+        "learners who copy the paper's example",
+        message="You used the slopes 1/2, 1/4, 1/8, … of 8 heads for any number of heads.",
+    ),
+    Mistake(
+        "squared distance",
+        alibi_bias,
+        ((".abs()", ".square()"),),
+        "The distance is squared.",
+        "Attention to distant tokens falls too fast.",
+        "learners",
+        message="You squared the distance.",
+    ),
+    Mistake(
+        "slopes that grow",
+        alibi_bias,
+        (("-8 * steps", "8 * steps"),),
+        "The exponent has the wrong sign.",
+        "Slopes are up to 256, so heads attend to the token itself only.",
+        "learners, a lost sign",
+        message="You have a wrong sign in the exponent of the slopes.",
+    ),
+    Mistake(
+        "slopes in reverse order",
+        alibi_bias,
+        (("-slopes[:, None, None]", "-slopes.flip(0)[:, None, None]"),),
+        "The last head has the steepest slope.",
+        "A model trained this way works, but its weights are not compatible with other code.",
+        "learners",
+        message="You assigned the slopes to the heads in reverse order.",
+    ),
+    Mistake(
+        "no bias for later keys",
+        alibi_bias,
+        ((").abs()", ").clamp(min=0)"),),
+        "Keys after the query have the bias 0.",
+        "A decoder masks them anyway. An encoder attends to all later tokens equally.",
+        "code for decoders",
+        Kind.CONVENTION,
+        message="You set the distance of later keys to zero.",
+    ),
+    Mistake(
+        "keys before queries",
+        alibi_bias,
+        (("distance[..., None, :, :]", "distance.mT[..., None, :, :]"),),
+        "The axes of queries and keys are swapped.",
+        "The shape is wrong unless there are as many queries as keys. If both have the same positions, nothing changes.",
+        "learners",
+        message="You swapped the axes of queries and keys.",
+    ),
+    Mistake(
+        "first rows of the table",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[: positions.shape[-1]].expand(*positions.shape, -1)"),),
+        "The first rows of the table are returned, whatever the positions are.",
+        "It is correct for positions 0, 1, 2, …, but not after padding at the front or with a cache.",
+        "learners",
+        message="You returned the first rows of the table, without using the positions.",
+    ),
+    Mistake(
+        "position embeddings scaled by the root of the width",
+        learned_positions,
+        (
+            (
+                "torch.nn.functional.embedding(positions, table)",
+                "torch.nn.functional.embedding(positions, table) * table.shape[-1] ** 0.5",
+            ),
+        ),
+        "The vectors are multiplied by √d.",
+        "Vaswani et al. scale word embeddings this way, but not positions.",
+        "learners",
+        message="You multiplied the vectors by √d.",
+    ),
+    Mistake(
+        "columns of the table",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[:, positions]"),),
+        "The positions select columns.",
+        "The shape is wrong, and each position gets one number of many vectors.",
+        "learners: the wrong axis",
+        message="You selected columns of the table instead of rows.",
+    ),
+    Mistake(
+        "learned positions counted from one",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[positions + 1 - len(table)]"),),
+        "The first token has position 1.",
+        "The first row is used for the last position only.",
+        "learners who count from 1",
+        message="You counted the positions from 1 instead of 0.",
     ),
 ]
