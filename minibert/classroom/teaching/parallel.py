@@ -110,6 +110,7 @@ def _begin(grading: Grading, canceled: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process cancels
     linux.end_with_parent()
     torch.set_num_threads(1)
+    grading.course.load()
     _state.update(grading=grading, canceled=canceled)
 
 
