@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minibert.classroom.distance import value_distance
 from minibert.classroom.draws import Draw, ItemT, RandomDraw
 from minibert.classroom.probes import Probe
 from minibert.classroom.questions import Answered, Problem, differences, problem_of
@@ -32,6 +33,8 @@ SECONDS = 2.0
 PATIENCE = 2.5
 SMALL_RANDOM_INPUTS = 30
 """Number of small random inputs that are tried if no whole numbers fail."""
+VISIBLE = 0.01
+"""Relative difference that the four decimal places of a table show."""
 MAX_SHOWN = 60
 """Numbers of a tensor that are shown; of a larger tensor, the first and the last."""
 MAX_TEXT = 300
@@ -100,14 +103,16 @@ class Search:
         self.reference = LocalRunner(failed.exercise, failed.exercise.reference)
         self.end = time.process_time() + seconds, time.monotonic() + PATIENCE * seconds
         self.calls = 0
+        self.least_difference = VISIBLE
         self.smallest: tuple[tuple[float, ...], Answered, Problem] | None = None
 
     def run(self) -> tuple[Answered, Problem]:
         """Return the smallest failing call that was found, and its problem."""
         with suppress(Enough, Stopped):
-            for more in MORE:
-                if self.smallest is None:
-                    self._search_whole_numbers(more)
+            for self.least_difference in (VISIBLE, 0.0):
+                for more in MORE:
+                    if self.smallest is None:
+                        self._search_whole_numbers(more)
             for seed in range(SMALL_RANDOM_INPUTS if self.smallest is None else 0):
                 self.fails(self._arguments(SmallDraw(seed)))
         return self.smallest[1:] if self.smallest is not None else (self.failed, self.problem)
@@ -134,12 +139,18 @@ class Search:
         probe = Probe(self.failed.probe.case, 0, arguments)
         call = dataclasses.replace(self.failed, probe=probe, own=own, other=other)
         problem = problem_of(call)
-        if problem is None or problem.stage is not self.stage:
+        if problem is None or problem.stage is not self.stage or not self._is_visible(call):
             return False
         size = size_of(arguments)
         if self.smallest is None or size < self.smallest[0]:
             self.smallest = size, call, problem
         return True
+
+    def _is_visible(self, call: Answered) -> bool:
+        """Return True if the results differ by enough; always true for other problems than values."""
+        if self.stage is not Stage.VALUES or not self.least_difference:
+            return True
+        return value_distance(call.own, call.other, call.probe.case, call.exercise.changes) >= self.least_difference
 
     def _search_whole_numbers(self, more: int) -> None:
         from hypothesis import HealthCheck, Phase, Verbosity, find, settings, strategies
