@@ -71,7 +71,7 @@ def step_through_page(
     }
     style = _read("page.css")
     script = '(() => {\n"use strict";\n' + "\n".join(COMMENT.sub("", _read(f"{name}.js")) for name in SCRIPTS) + "})();\n"
-    policy = {**POLICY, "script-src": _hash(script), "style-src": _hash(style)}
+    policy = {**POLICY, "script-src": content_hash(script), "style-src": content_hash(style)}
     return Template(_read("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         title=escape(f"Step through: {walk.title}"),
@@ -105,5 +105,6 @@ def _read(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def content_hash(text: str) -> str:
+    """Return the hash of a script or a style sheet, for the Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
