@@ -85,15 +85,17 @@ def _grade(options: ClassGrade, course: "Course", submissions: "list[Submission]
 
 def _write(out: Path, course: "Course", results: "dict[str, list[Graded]]") -> int:
     """Write the table and the feedback, and print a summary. Return the exit code."""
+    from minibert.classroom.teaching.class_report.page import class_report
     from minibert.classroom.teaching.feedback import feedback
     from minibert.classroom.teaching.grades import grades
     from minibert.classroom.teaching.grading import State
     from minibert.classroom.teaching.results import file_name
 
     write_atomically(out / "grades.csv", grades(course, results))
+    write_atomically(out / "report.html", class_report(course, results))
     for student, graded in results.items():
         write_atomically(out / "feedback" / f"{file_name(student)}.md", feedback(course, student, graded))
-    say(printable(f"{len(results)} students graded: {out / 'grades.csv'}, {out / 'feedback'}"))
+    say(printable(f"{len(results)} students graded: {out / 'report.html'}, {out / 'grades.csv'}, {out / 'feedback'}"))
     failed = [
         f"{each.student}, {each.exercise}: {'; '.join(each.notes)}"
         for graded in results.values()

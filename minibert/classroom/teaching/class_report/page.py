@@ -11,6 +11,7 @@ from minibert.classroom.teaching.course import Assignment, Course
 from minibert.classroom.teaching.grades import notes
 from minibert.classroom.teaching.grading import Graded, State
 from minibert.classroom.teaching.mistake_groups import Group, Kind, groups
+from minibert.classroom.teaching.release import due_text
 from minibert.display import escape
 from minibert.study.page.page import POLICY, content_hash
 
@@ -237,7 +238,7 @@ def _exercise(course: Course, assignment: Assignment, graded: Sequence[Graded]) 
     empty = sum(report.verdict is Verdict.EMPTY for report in reports)
     mean = _share(sum(each.points(course) for each in graded), len(graded))
     counts = [correct, len(reports) - correct - empty, empty, sum(each.state is State.MISSING for each in graded)]
-    due = f"{assignment.due:%Y-%m-%d}" if assignment.due else "none"
+    due = due_text(assignment) or "none"
     return "".join([heading(assignment.name), *map(number, (f"{assignment.points:g}", due, f"{mean:.2f}", *map(str, counts)))])
 
 

@@ -42,7 +42,7 @@ def test_mistakes_are_listed_with_names_and_the_most_common_first():
         "bob": [named("bob", "softmax", 0, 1), right("bob", "gelu")],
     }
     table = joined(class_report(course(NAMES), results), "Students with each mistake")
-    assert [(row[0], row[1], row[-2], row[-1]) for row in table[:1]] == [("M1", "2", "softmax", "ann, bob".replace(",", " ,"))]
+    assert [(row[0], row[1], row[-2], row[-1]) for row in table[:1]] == [("M1", "2", "softmax", "ann , bob")]
     assert {row[1] for row in table[1:]} == {"1"}
     assert len(table) == 3
 
@@ -52,7 +52,7 @@ def test_days_after_the_deadline_are_shown():
     late = replace(late, assignments=(replace(late.assignments[0], due=datetime(1969, 12, 30, 12)),))
     page = class_report(late, {"ann": [right("ann", "softmax")], "bob": [missing("bob", "softmax")]})
     assert [row[-1] for row in joined(page, "Points of each student")] == ["2 days", "no"]
-    assert joined(page, "Results of each exercise") == [["softmax", "10", "1969-12-30", "5.00", "1", "0", "0", "1"]]
+    assert joined(page, "Results of each exercise") == [["softmax", "10", "1969-12-30 12:00", "5.00", "1", "0", "0", "1"]]
 
 
 def test_the_histogram_counts_every_student_once():
