@@ -5,7 +5,7 @@ from minibert.equations import online_softmax_attention, scaled_dot_product_atte
 
 DOT_PRODUCTS = "query @ key.mT"
 MASKED = "scores.masked_fill(~keep, -math.inf)"
-ZEROED = "softmax(masked_scores).masked_fill(~keep, 0.0)"
+ZEROED = ".masked_fill(~keep, 0.0)"
 
 ATTENTION_MISTAKES = [
     Mistake(
@@ -193,7 +193,7 @@ ATTENTION_MISTAKES = [
         scaled_dot_product_attention,
         (
             ('observe("weights", softmax(scores))', 'observe("weights", softmax(scores.mT).mT)'),
-            (ZEROED, "softmax(masked_scores.mT).mT"),
+            ("softmax(masked_scores)", "softmax(masked_scores.mT).mT"),
         ),
         "The softmax runs along the queries instead of the keys.",
         "Columns sum to 1 and rows do not: some queries get too much weight in total, others almost none.",
@@ -212,7 +212,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask multiplied with the scores",
         scaled_dot_product_attention,
-        ((MASKED, "scores * keep"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores * keep"), (ZEROED, "")),
         "Masked scores become 0.",
         "e⁰ is 1, so a masked key gets the same weight as a key with score 0.",
         "learners",
@@ -221,7 +221,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask added to the scores",
         scaled_dot_product_attention,
-        ((MASKED, "scores + keep"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores + keep"), (ZEROED, "")),
         "The mask of zeros and ones is added to the scores.",
         "A masked key gets e times less weight than without a mask, instead of none.",
         "users of a 0/1 mask in code that adds a mask of 0 and -∞ (PyTorch #21518)",
@@ -230,7 +230,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "inverted mask added to the scores",
         scaled_dot_product_attention,
-        ((MASKED, "scores + ~keep"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores + ~keep"), (ZEROED, "")),
         "The mask of the padding is added to the scores without a factor of -∞.",
         "A masked key gets e times its weight.",
         "learners who forget the factor",
@@ -239,7 +239,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask of plus a billion",
         scaled_dot_product_attention,
-        ((MASKED, "scores + 1e9 * ~keep"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores + 1e9 * ~keep"), (ZEROED, "")),
         "A billion is added to masked scores, instead of subtracted.",
         "Queries attend only to padding, and all its keys have almost the same weight in single precision.",
         "learners, a lost sign",
@@ -250,7 +250,7 @@ ATTENTION_MISTAKES = [
         scaled_dot_product_attention,
         (
             (MASKED, "scores * torch.zeros(keep.shape, dtype=scores.dtype).masked_fill(~keep, -math.inf)"),
-            (ZEROED, "softmax(masked_scores)"),
+            (ZEROED, ""),
         ),
         "A mask of 0 and -∞ is multiplied with the scores.",
         "A masked key with a negative score gets a score of +∞, and the softmax is NaN.",
@@ -260,7 +260,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask times minus infinity",
         scaled_dot_product_attention,
-        ((MASKED, "scores + ~keep * -math.inf"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores + ~keep * -math.inf"), (ZEROED, "")),
         "The mask of the padding is multiplied by -∞ and added.",
         "0 times -∞ is NaN, so every kept score is NaN.",
         "learners who change the -10000 of BERT's code to -∞",
@@ -269,7 +269,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask ignored",
         scaled_dot_product_attention,
-        ((MASKED, "scores"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores"), (ZEROED, "")),
         "The mask is an argument, but it is not used.",
         "Queries attend to padding and to future tokens.",
         "learners; it goes unnoticed in code without padding",
@@ -278,7 +278,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask transposed",
         scaled_dot_product_attention,
-        ((MASKED, "scores.masked_fill(~keep.mT, -math.inf)"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores.masked_fill(~keep.mT, -math.inf)"), (ZEROED, "")),
         "The mask is transposed, so it masks queries instead of keys.",
         "All tokens attend to the padding, and padding tokens attend to nothing.",
         "learners who mask with the shape (batch, 1, tokens, 1)",
@@ -287,7 +287,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask inverted",
         scaled_dot_product_attention,
-        ((MASKED, "scores.masked_fill(keep, -math.inf)"), (ZEROED, "softmax(masked_scores).masked_fill(keep, 0.0)")),
+        ((MASKED, "scores.masked_fill(keep, -math.inf)"), (ZEROED, ".masked_fill(keep, 0.0)")),
         "The positions to keep are masked.",
         "Queries attend only to padding.",
         "users of two mask conventions at once",
@@ -296,7 +296,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask of minus ten thousand",
         scaled_dot_product_attention,
-        ((MASKED, "scores + -1e4 * ~keep"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores + -1e4 * ~keep"), (ZEROED, "")),
         "-10000 is added to masked scores.",
         "It masks a key only while the scores are small (TransformerLens #385). A row with every key masked is not masked.",
         "Google's BERT code; Hugging Face for years",
@@ -306,7 +306,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask of minus a billion",
         scaled_dot_product_attention,
-        ((MASKED, "scores.masked_fill(~keep, -1e9)"), (ZEROED, "softmax(masked_scores)")),
+        ((MASKED, "scores.masked_fill(~keep, -1e9)"), (ZEROED, "")),
         "Masked scores are replaced by -1e9.",
         "-1e9 does not exist in float16, and a row in which every key is masked attends to all keys equally.",
         "The Annotated Transformer",
@@ -316,7 +316,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "NaN for empty rows",
         scaled_dot_product_attention,
-        ((".masked_fill(~keep, 0.0)", ""),),
+        ((ZEROED, ""),),
         "A query that may attend to no key is not handled.",
         "Its softmax is 0/0, and one NaN reaches all weights through the next gradient.",
         "the formula as it is printed; PyTorch before 2.5",
@@ -328,7 +328,7 @@ ATTENTION_MISTAKES = [
         scaled_dot_product_attention,
         (
             (MASKED, "scores.masked_fill(~keep, torch.finfo(scores.dtype).min)"),
-            (ZEROED, "softmax(masked_scores)"),
+            (ZEROED, ""),
         ),
         "Masked scores are replaced by the lowest number of the dtype.",
         "A query that may attend to no key gets the mean of all values, masked ones included: a finite number without meaning.",
@@ -390,7 +390,7 @@ ATTENTION_MISTAKES = [
         scaled_dot_product_attention,
         (
             ('observe("weights", softmax(scores))', 'observe("weights", softmax(scores.movedim(-3, -1)).movedim(-1, -3))'),
-            (ZEROED, "softmax(masked_scores.movedim(-3, -1)).movedim(-1, -3)"),
+            ("softmax(masked_scores)", "softmax(masked_scores.movedim(-3, -1)).movedim(-1, -3)"),
         ),
         "The softmax runs along the heads.",
         "Heads compete for each key, and the weights of a query do not sum to 1.",
