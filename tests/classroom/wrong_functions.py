@@ -27,22 +27,22 @@ def _(scores):
     return e / np.sum(e)
 
 
-@wrong("softmax", "dim=0")
+@wrong("softmax", "softmax over the first axis")
 def _(scores):
     return torch.softmax(scores, dim=0)
 
 
-@wrong("softmax", "without `/ exponentials.sum")
+@wrong("softmax", "exponentials not normalized")
 def _(scores):
     return torch.exp(scores - scores.max(dim=-1, keepdim=True).values)
 
 
-@wrong("softmax", "logarithms of the expected")
+@wrong("softmax", "logarithm of the softmax")
 def _(scores):
     return F.log_softmax(scores, -1)
 
 
-@wrong("softmax", "torch.exp2")
+@wrong("softmax", "powers of two instead of e")
 def _(scores):
     powers = 2 ** (scores - scores.amax(-1, keepdim=True))
     return powers / powers.sum(-1, keepdim=True)
@@ -68,7 +68,7 @@ def _(tokens):
     return i[None, :] >= i[:, None]
 
 
-@wrong("causal_mask", "True and False are exchanged")
+@wrong("causal_mask", "causal mask of what is masked")
 def _(tokens):
     return torch.triu(torch.ones(tokens, tokens), diagonal=1).bool()
 
@@ -145,7 +145,7 @@ def _(query, key, value, keep=None):
     return attend(query, key, value, None if keep is None else keep.transpose(-1, -2))
 
 
-@wrong("scaled_dot_product_attention", "without `softmax`")
+@wrong("scaled_dot_product_attention", "no softmax")
 def _(query, key, value, keep=None):
     scores = query @ key.mT / query.shape[-1] ** 0.5
     return (scores if keep is None else scores * keep) @ value
@@ -209,12 +209,12 @@ def _(hidden, gain, bias, eps=1e-12):
     return F.layer_norm(hidden, hidden.shape[-1:], gain, None, eps)
 
 
-@wrong("layer_norm", "without `* gain`")
+@wrong("layer_norm", "no gain after the norm")
 def _(hidden, gain, bias, eps=1e-12):
     return F.layer_norm(hidden, hidden.shape[-1:], None, bias, eps)
 
 
-@wrong("layer_norm", "`gain` and `bias` exchanged")
+@wrong("layer_norm", "gain and bias swapped")
 def _(hidden, gain, bias, eps=1e-12):
     return F.layer_norm(hidden, hidden.shape[-1:], bias, gain, eps)
 
@@ -253,12 +253,12 @@ def _(hidden, weight_1, bias_1, weight_2, bias_2, activation=torch.relu):
     )
 
 
-@wrong("feed_forward", "without `+ bias_2`")
+@wrong("feed_forward", "no second bias")
 def _(hidden, weight_1, bias_1, weight_2, bias_2, activation=torch.relu):
     return activation(torch.einsum("...i,ij->...j", hidden, weight_1) + bias_1) @ weight_2
 
 
-@wrong("feed_forward", "activation(intermediate @ weight_2 + bias_2)")
+@wrong("feed_forward", "activation after both maps only")
 def _(hidden, weight_1, bias_1, weight_2, bias_2, activation=torch.relu):
     return activation(F.linear(F.linear(hidden, weight_1.T, bias_1), weight_2.T, bias_2))
 

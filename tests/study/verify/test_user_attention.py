@@ -187,7 +187,7 @@ def test_a_mistake_is_named_and_printed_text_is_passed_on(folder: Path, capsys: 
         ("no_scale", ["no scale"]),
         ("inverted", ["mask inverted"]),
         ("ignored", ["mask ignored"]),
-        ("wrong_axis", ["softmax over the queries"]),
+        ("wrong_axis", ["softmax over the queries", "mask of minus a billion"]),
         ("mask_after", ["mask after the softmax"]),
         ("mask_transposed", ["mask transposed"]),
         ("two_mistakes", ["no scale", "mask after the softmax"]),
