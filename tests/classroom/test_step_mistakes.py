@@ -26,6 +26,7 @@ SAME_NUMBERS = {
     "weights returned instead of the output": "they have another shape",
     "weights returned too": "the output is the same",
     "normalization along the tokens of a sequence": "the tokens are the first axis, and that mistake is in the list",
+    "mask transposed, with NaN": "the numbers are those of the transposed mask",
     "fixed eps": "the network has the same eps",
     "fixed eps of PyTorch": "the numbers are those of PyTorch's default",
     "dropout without rescaling": "there is no dropout",

@@ -208,6 +208,7 @@ NOT_SHOWN = {
     "dropout always on": "the results are random",
     "scores divided by the root of the values' width": "queries and values have the same width",
     "keys not transposed": "the shapes do not fit",
+    "mask transposed, with NaN": "queries that attend to nothing are not compared",
     "softmax over the heads": "the results are NaN, as those of other mistakes",
 }
 """Mistakes that the inputs do not show, and the reason."""
