@@ -36,6 +36,8 @@ class Variant:
 
     exercise: Exercise
     mistakes: tuple[Mistake, ...]
+    zeros_for_nan: bool = False
+    """If True, NaN in the result is replaced by zero, as learners do who expect rows that attend to nothing."""
     _kept: dict[tuple[int, bool], Outcome] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -44,9 +46,10 @@ class Variant:
         if not self.mistakes:
             return self.exercise.reference
         try:
-            return variant_of(self.exercise.reference, *self.mistakes)
+            function = variant_of(self.exercise.reference, *self.mistakes)
         except Exception:  # an edit need not compile
             return None
+        return with_zeros_for_nan(function) if self.zeros_for_nan else function
 
     def values(self, number: int) -> Outcome:
         """Return the outputs for a probe."""
@@ -80,6 +83,16 @@ class Variant:
             return Outcome(error=type(error).__name__)
         outputs = {name: output.detach() for name, output in outputs.items()}
         return Outcome(outputs, after={name: tensor.detach() for name, tensor in tensors_in(arguments)})
+
+
+def with_zeros_for_nan(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose result has zeros in place of NaN."""
+
+    def without_nan(**arguments: Any) -> Any:
+        result = function(**arguments)
+        return result.masked_fill(result.isnan(), 0.0) if isinstance(result, Tensor) else result
+
+    return without_nan
 
 
 class Family:
@@ -148,6 +161,17 @@ def reference(exercise: Exercise) -> Variant:
 def single_mistakes(exercise: Exercise) -> Family:
     """Return the entries of the catalogue for an exercise."""
     return Family(Variant(exercise, (mistake,)) for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT)
+
+
+@cache
+def single_mistakes_with_zeros(exercise: Exercise) -> Family:
+    """Return the entries of the catalogue that give NaN for usual inputs, with zeros in place of NaN."""
+    numbers = [number for number, _ in compared(exercise, expected(exercise))]
+    return Family(
+        Variant(exercise, each.mistakes, zeros_for_nan=True)
+        for each in single_mistakes(exercise).variants
+        if any(output.isnan().any() for number in numbers for output in each.values(number).outputs.values())
+    )
 
 
 @cache

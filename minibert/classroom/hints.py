@@ -151,7 +151,8 @@ class _Statement:
     def with_blank(self, mistake: Mistake | None) -> str:
         """Return the statement with a blank in place of the part that the mistake changes, or of a part of the result."""
         for right, blanked in _blanked(*mistake.edits[0]) if mistake else ():
-            if BLANK in (code := _without_observe(self.code.replace(right, blanked, 1))):
+            code = _without_observe(self.code.replace(right, blanked, 1))
+            if BLANK in code and "observe(" not in code:
                 return (
                     re.sub(rf"(?<=[\w)\]]){BLANK}|{BLANK}(?=\w)", lambda found: f" {BLANK} ", code).replace("  ", " ").rstrip()
                 )

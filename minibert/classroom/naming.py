@@ -18,6 +18,7 @@ from minibert.classroom.candidates import (
     pairs_of_mistakes,
     reference,
     single_mistakes,
+    single_mistakes_with_zeros,
 )
 from minibert.classroom.distance import NO_MATCH, gradient_distance, value_distance
 from minibert.classroom.edits import edits_of
@@ -62,7 +63,14 @@ def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:
     """Return the mistakes that give the same outcomes for `probes`: one mistake, or a pair, or none."""
     rivals = [reference(exercise)]
-    families = single_mistakes, edits_of_reference, edits_without_guards, edits_of_called_functions, pairs_of_mistakes
+    families = (
+        single_mistakes,
+        single_mistakes_with_zeros,
+        edits_of_reference,
+        edits_without_guards,
+        edits_of_called_functions,
+        pairs_of_mistakes,
+    )
     for family in families:
         if family is not single_mistakes and not has_numbers_that_differ(exercise, outcomes):
             break
