@@ -15,6 +15,7 @@ from minibert import __version__
 from minibert.commands import (
     check,
     class_grade,
+    class_gradescope,
     class_new,
     class_release,
     embed,
@@ -77,6 +78,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "class release": (class_release.Release, class_release.run),
     "class grade": (class_grade.ClassGrade, class_grade.run),
     "progress": (learning_progress.LearningProgress, learning_progress.run),
+    "class gradescope": (class_gradescope.ClassGradescope, class_gradescope.run),
     "class new": (class_new.New, class_new.run),
 }
 """The options class and the function of each command."""

@@ -32,6 +32,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/class_new.py": ("class new",),
     "commands/embed.py": ("embed",),
     "commands/class_grade.py": ("class grade",),
+    "commands/class_gradescope.py": ("class gradescope",),
     "commands/class_release.py": ("class release",),
     "commands/exercises.py": ("check", "hint", "reveal", "reset", "progress"),
     "commands/equations.py": ("equations",),

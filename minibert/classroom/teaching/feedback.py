@@ -21,7 +21,7 @@ def feedback(course: Course, student: str, results: Sequence[Graded]) -> str:
         for each in results
     ]
     table.append(f"| total | | {total:g} / {most:g} |")
-    return "\n\n".join([*filter(None, heading), "\n".join(table), *(_section(course, each) for each in results)])
+    return "\n\n".join([*filter(None, heading), "\n".join(table), *(section(course, each) for each in results)])
 
 
 def points(course: Course, graded: Graded) -> str:
@@ -41,7 +41,8 @@ def result_of(course: Course, graded: Graded) -> str:
     return str(verdict)
 
 
-def _section(course: Course, graded: Graded) -> str:
+def section(course: Course, graded: Graded) -> str:
+    """Return the feedback for one exercise."""
     return markdown_of(_parts(course, graded), 2)
 
 
