@@ -43,7 +43,7 @@ def lora(
     Differs: the paper has no dropout here. Its code (loralib) and peft apply dropout to the input of the update, but not to the
         input of the frozen map.
     Steps:
-        lora_update (*batch output): $$U = s\,BAx$$ The trained update of low rank.
+        lora_update (*batch output): $$U = s\, x A^\top B^\top$$ The trained update of low rank.
     Tests: tests/equations/test_adapters.py::TestLora
 
     Args:

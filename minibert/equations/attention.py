@@ -84,7 +84,7 @@ def scaled_dot_product_attention(
         weights). `bias` is added to the scores, for relative positions (`alibi_bias`). For half-precision input everything
         is computed, and observed, in single precision: a product of two float16 vectors can overflow.
     Steps:
-        dot_products (*batch queries keys): $$P = QK^\top$$ The dot product of each query with each key. It is large if both
+        dot_products (*batch queries keys): $$P = Q K^\top$$ The dot product of each query with each key. It is large if both
             vectors point in the same direction.
         scores (*batch queries keys): $$S = \frac{P}{\sqrt{d_k}}$$ The dot products divided by the square root of the width of a
             head. Otherwise they would grow with the width, and the softmax would choose one key only.
@@ -93,7 +93,7 @@ def scaled_dot_product_attention(
             scores, with minus infinity where the query may not attend to the key.
         weights (*batch queries keys): $$A = \mathrm{softmax}(M)$$ The attention weights: the softmax of the masked scores, or
             of the scores if nothing is masked. No weight is negative, and each row sums to one.
-        context (*batch queries value_width): $$C = AV$$ The average of the values, weighted by the attention weights.
+        context (*batch queries value_width): $$C = A V$$ The average of the values, weighted by the attention weights.
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])

@@ -32,15 +32,15 @@ class MultiHeadAttention(nn.Module):
             `equations.scaled_dot_product_attention`, for ALiBi also of bias.
 
     Steps:
-        query (batch heads queries head_width): $$Q = xW^Q + b^Q$$ The query of each token in each head: the vector that is
-            compared with the keys.
-        key (batch heads keys head_width): $$K = xW^K + b^K$$ The key of each token in each head: the vector that the queries
-            are compared with.
-        value (batch heads keys head_width): $$V = xW^V + b^V$$ The value of each token in each head: the vector that
+        query (batch heads queries head_width): $$Q = x W_Q^\top + b_Q$$ The query of each token in each head: the vector that
+            is compared with the keys.
+        key (batch heads keys head_width): $$K = x W_K^\top + b_K$$ The key of each token in each head: the vector that the
+            queries are compared with.
+        value (batch heads keys value_width): $$V = x W_V^\top + b_V$$ The value of each token in each head: the vector that
             is averaged.
-        merged (batch queries width): $$H = \mathrm{Concat}(C_1, \ldots, C_h)$$ The context vectors of all heads, one after
+        merged (batch queries width): $$H = \mathrm{Concat}(C_0, C_1, \ldots)$$ The context vectors of all heads, one after
             another.
-        output (batch queries width): $$O = HW^O + b^O$$ The output projection, which mixes the heads.
+        output (batch queries width): $$O = H W_O^\top + b_O$$ The output projection, which mixes the heads.
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
 

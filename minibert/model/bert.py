@@ -123,7 +123,7 @@ class Pooler(nn.Module):
     r"""The first token's vector after a linear layer and tanh: "C" in figure 1 of Devlin et al. 2019.
 
     Steps:
-        linear (batch width): $$c = y_0W + b$$ A linear map of the vector of the first token, [CLS].
+        linear (batch width): $$c = x_0 W^\top + b$$ A linear map of the vector of the first token, [CLS].
     """
 
     def __init__(self, width: int) -> None:
@@ -143,7 +143,7 @@ class Bert(PretrainedBert):
         pooler: whether to build the pooler. Heads that use the vector of every token do not need it.
 
     Steps:
-        pooler (batch width): $$p = \tanh(c)$$ The pooled vector, which represents the whole input.
+        pooler (batch width): $$v = \tanh(c)$$ The pooled vector, which represents the whole input.
 
     >>> from minibert import PRESETS
     >>> bert = Bert(PRESETS["tiny"])

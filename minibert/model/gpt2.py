@@ -99,7 +99,7 @@ class GPT2LMHeadModel(PretrainedModel):
     Differs: padding is never counted in the position of a token. In transformers this holds for `generate` only; its
         `forward` counts padding.
     Steps:
-        logits (batch tokens vocabulary): $$z = yE^\top$$ The score of each piece of the vocabulary as the next token.
+        logits (batch tokens vocabulary): $$z = x E^\top$$ The score of each piece of the vocabulary as the next token.
 
     >>> model = GPT2LMHeadModel(GPT2Config(hidden_size=48, num_attention_heads=3, num_hidden_layers=2, vocab_size=100))
     >>> model(torch.tensor([[5, 6, 7]])).logits.shape

@@ -37,10 +37,10 @@ class MaskedLMHead(nn.Module):
     cannot untie the weights. With `config.tie_word_embeddings` false, the head has an output matrix of its own.
 
     Steps:
-        linear (batch tokens width): $$h = yW + b$$ The linear map of the masked-LM head.
-        activation (batch tokens width): $$g = f(h)$$ The activation function of each feature.
-        transform (batch tokens width): $$t = \mathrm{LayerNorm}(g)$$ Layer normalization of each token's vector.
-        logits (batch tokens vocabulary): $$z = tE^\top + b$$ The score of each piece of the vocabulary: its dot product with
+        linear (batch tokens width): $$h = x W^\top + b$$ The linear map of the masked-LM head.
+        activation (batch tokens width): $$a = f(h)$$ The activation function of each feature.
+        transform (batch tokens width): $$n = \mathrm{LayerNorm}(a)$$ Layer normalization of each token's vector.
+        logits (batch tokens vocabulary): $$z = n E^\top + b$$ The score of each piece of the vocabulary: its dot product with
             the token's vector, plus a bias.
     Tests: tests/model/test_heads.py::TestMaskedLMHead
     """
@@ -69,7 +69,7 @@ class NextSentenceHead(nn.Linear):
     r"""The next-sentence head: from the pooled vector to the scores of "B is next" and "B is from another document".
 
     Steps:
-        logits (batch next_sentence): $$z = pW + b$$ The scores of "B is next" and of "B is from another document".
+        logits (batch next_sentence): $$z = v W^\top + b$$ The scores of "B is next" and of "B is from another document".
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -202,7 +202,7 @@ class BertForSequenceClassification(BertWithHead):
     r"""BERT with a classifier on the pooled vector (section 4.1). `config.id2label` names the classes.
 
     Steps:
-        classifier.logits (batch classes): $$z = pW + b$$ The score of each class.
+        classifier.logits (batch classes): $$z = v W^\top + b$$ The score of each class.
     """
 
     architecture = "BertForSequenceClassification"
@@ -257,7 +257,7 @@ class BertForTokenClassification(BertWithHead):
     r"""BERT with a classifier on every token, for tasks such as named entities (section 5.3).
 
     Steps:
-        classifier.logits (batch tokens classes): $$z = yW + b$$ The score of each class for each token.
+        classifier.logits (batch tokens classes): $$z = x W^\top + b$$ The score of each class for each token.
     """
 
     architecture = "BertForTokenClassification"
@@ -283,7 +283,8 @@ class BertForQuestionAnswering(BertWithHead):
     r"""BERT that predicts the start and the end of the answer to a question in a text (section 4.2).
 
     Steps:
-        span.logits (batch tokens ends): $$z = yW + b$$ The score of each token as the start, and as the end, of the answer.
+        span.logits (batch tokens ends): $$z = x W^\top + b$$ The score of each token as the start, and as the end, of the
+            answer.
     """
 
     architecture = "BertForQuestionAnswering"

@@ -60,10 +60,10 @@ class FeedForward(nn.Module):
     can wrap them with LoRA.
 
     Steps:
-        intermediate (batch tokens intermediate): $$u = nW_1 + b_1$$ The first linear map of the feed-forward network, to more
-            features.
+        intermediate (batch tokens intermediate): $$u = x W_1^\top + b_1$$ The first linear map of the feed-forward network, to
+            more features.
         activation (batch tokens intermediate): $$a = f(u)$$ The activation function of each feature.
-        feed_forward (batch tokens width): $$F = aW_2 + b_2$$ The second linear map, back to the width of the model.
+        feed_forward (batch tokens width): $$F = a W_2^\top + b_2$$ The second linear map, back to the width of the model.
     Tests: tests/model/test_layers.py::TestFeedForward
     """
 
@@ -99,9 +99,9 @@ class EncoderLayer(nn.Module):
         layers needs a final normalization after the last layer; see `stacks.Stack`.
     Steps:
         attention_residual (batch tokens width): $$r = x + O$$ The residual connection: the output of attention, plus its input.
-        attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(r)$$ Layer normalization of each token's vector.
-        feed_forward_residual (batch tokens width): $$r' = n + F$$ The residual connection around the feed-forward network.
-        feed_forward_norm (batch tokens width): $$y = \mathrm{LayerNorm}(r')$$ Layer normalization of each token's vector.
+        attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
+        feed_forward_residual (batch tokens width): $$r' = x + F$$ The residual connection around the feed-forward network.
+        feed_forward_norm (batch tokens width): $$y = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
         output (batch tokens width): $$y$$ The output of the layer.
     Tests: tests/model/test_layers.py::TestEncoderLayer
     """
@@ -170,8 +170,8 @@ class DecoderLayer(EncoderLayer):
 
     Source: Vaswani et al. 2017, section 3.1 and figure 1, right.
     Steps:
-        cross_attention_residual (batch tokens width): $$c = n + O$$ The residual connection around cross-attention.
-        cross_attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(c)$$ Layer normalization of each token's vector.
+        cross_attention_residual (batch tokens width): $$c = x + O$$ The residual connection around cross-attention.
+        cross_attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
     Tests: tests/model/test_layers.py::TestDecoderLayer
     """
 

@@ -69,7 +69,7 @@ class Transformer(PretrainedModel):
         the paper does not say. Padding before a token counts in its position, as in MarianMT: pad on the right.
         The embedding of the padding piece has no gradient from the inputs, also if it is the first token of the decoder input.
     Steps:
-        logits (batch tokens vocabulary): $$z = yE^\top$$ The score of each piece of the vocabulary as the next token.
+        logits (batch tokens vocabulary): $$z = x E^\top$$ The score of each piece of the vocabulary as the next token.
 
     >>> from minibert import TRANSFORMERS
     >>> model = Transformer(TRANSFORMERS["tiny"])

@@ -23,7 +23,8 @@ class AdaptedLinear(nn.Linear):
     r"""A frozen linear layer, followed by a bottleneck adapter. The formula is `equations.bottleneck_adapter`.
 
     Steps:
-        bottleneck (*batch bottleneck): $$z = f(xW_{\mathrm{down}} + b_{\mathrm{down}})$$ The few features of the bottleneck.
+        bottleneck (*batch bottleneck): $$z = f(x W_{\mathrm{down}}^\top + b_{\mathrm{down}})$$ The few features of the
+            bottleneck.
     Tests: tests/model/adapters/test_bottleneck.py::TestAdaptedLinear
     """
 

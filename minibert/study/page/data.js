@@ -220,6 +220,8 @@ class Walk {
     this.data = data;
     this.steps = data.steps;
     this.byPath = new Map(data.steps.map((step, position) => [step.path, position]));
+    /** @type {number | null} The layer of the shown step. The symbols of steps of other layers have the number of theirs. */
+    this.layer = null;
     /** @type {Map<string, Tensor | null>} */
     this.tensors = new Map();
     /** @type {Map<string, Step[]>} */
@@ -240,11 +242,12 @@ class Walk {
   }
 
   /**
-   * Return the symbol of a step or a parameter, or an empty string.
+   * Return the symbol of a step or a parameter, as in the formula of the shown step, or an empty string.
    * @param {string} path
    */
   symbol(path) {
-    return this.step(path)?.symbol ?? this.data.letters[path] ?? "";
+    const { symbol, layer } = this.step(path) ?? { symbol: this.data.letters[path] ?? "", layer: null };
+    return layer === null || layer === this.layer || !symbol ? symbol : `${symbol}^{(${layer})}`;
   }
 
   /**

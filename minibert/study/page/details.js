@@ -42,6 +42,7 @@ class Details {
    * @param {Step} step
    */
   showStep(step) {
+    this.walk.layer = step.layer;
     this.expression = step.expression === null ? null : new Expression(step.expression, this.walk);
     this.showsAllTerms = false;
     setAttributes(byId("result"), { "data-value": null, "data-computed": null });
@@ -214,7 +215,7 @@ class Details {
     }
     const numbers = only.expression.leaf === null ? [displayed(substituted(only.expression, only.cell, true))] : [];
     return [
-      element("p", {}, "where ", ...symbolParts(only.step.symbol), " at ", only.link),
+      element("p", {}, "where ", ...symbolParts(this.walk.symbol(only.step.path)), " at ", only.link),
       element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Formula with numbers" }, ...numbers),
       ...this.termTables(only.expression, only.cell, isHidden),
       ...this.whereParts(only.expression, only.cell, isHidden),

@@ -12,7 +12,7 @@ from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.derivatives import contributions
 from minibert.study.stepthrough.latex import latex
 from minibert.study.stepthrough.step import Axis, Step
-from minibert.study.stepthrough.symbols import GRADIENT, TRANSPOSED, D, leaf_symbol, parameter_symbols
+from minibert.study.stepthrough.symbols import GRADIENT, D, leaf_symbol, parameter_symbols
 from minibert.study.stepthrough.truth import Labels
 from minibert.trace import Leaf, Operation, operations
 
@@ -132,8 +132,8 @@ class Gradients:
         sentences += [note for equation, note in NOTES.items() if equation in equations]
         if name in self.rows:
             sentences.append("The rows of the tokens in the text are shown.")
-        elif self.symbols[name].endswith(TRANSPOSED):
-            sentences.append("PyTorch stores the transpose of W, with one row for each output.")
+        elif self.symbols[name].startswith("W"):
+            sentences.append("W has one row for each output, as PyTorch stores it.")
         if name in self.unknown:
             sentences.append(f"It has no formula here: {self.unknown[name]}.")
         return " ".join(sentences)

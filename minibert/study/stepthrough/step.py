@@ -15,6 +15,12 @@ MAX_TITLE = 100
 """Maximum number of characters of the text in the summary of a walk."""
 
 
+def layer_of(path: str) -> int | None:
+    """Return the number of the layer of a step; None outside of the layers."""
+    numbers = [int(part) for part in path.split(".") if part.isdigit()]
+    return numbers[0] if numbers else None
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of the output of a step."""
@@ -74,8 +80,7 @@ class Step(Shown):
     @property
     def layer(self) -> int | None:
         """The number of the layer; None outside of the layers."""
-        numbers = [int(part) for part in self.path.split(".") if part.isdigit()]
-        return numbers[0] if numbers else None
+        return layer_of(self.path)
 
     @property
     def inputs(self) -> tuple[Leaf, ...]:

@@ -1,6 +1,7 @@
 """The steps of a forward pass, from the characters of a text to the predictions."""
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,14 +19,15 @@ from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
 from minibert.observe import Recording, record
 from minibert.study.checked_attention import CheckedAttention
-from minibert.study.equations.registry import REPOSITORY
+from minibert.study.equations.registry import REPOSITORY, registry
 from minibert.study.fill_mask import piece_of
 from minibert.study.stepthrough.arithmetic import ELEMENTWISE, REDUCTIONS
 from minibert.study.stepthrough.documentation import StepText, documented_step
 from minibert.study.stepthrough.failure import UnobservedResult, describe_failure
 from minibert.study.stepthrough.lowering import lowered
 from minibert.study.stepthrough.predictions import ENDINGS, add_independent_predictions, predicted_positions, problem_type
-from minibert.study.stepthrough.step import Axis, Failure, Step, Walk
+from minibert.study.stepthrough.step import Axis, Failure, Step, Walk, layer_of
+from minibert.study.stepthrough.symbols import INPUT, has_symbol, in_layer, with_input
 from minibert.study.stepthrough.text_steps import SOURCE, TARGET, text_steps
 from minibert.study.subject import model_input
 from minibert.text.tokenizer import MASK, special_token
@@ -33,6 +35,8 @@ from minibert.trace import Leaf, Node, Operation, Origin, leaves
 
 ANY_AXES = "*batch"
 UNOBSERVED = "A result inside the code that failed. Name it with `observe` to keep it as a step."
+SCALE = r"\sqrt{d_k}"
+NO_PAIR = "This text has no sentence B, so the numbers say nothing about it."
 NEXT_SENTENCE, ENDS = ("B is next", "B is from another document"), ("start", "end")
 
 
@@ -109,6 +113,10 @@ class StepBuilder:
         self.positions: list[int] = []
         self.axes: dict[str, tuple[str, ...]] = {}
         """Names of the axes of each step."""
+        self.equations = registry()
+        self.symbols: dict[str, str] = {}
+        self.inputs: dict[str, set[str]] = {}
+        """Paths of the steps that each step was computed from."""
 
     @property
     def named_inputs(self) -> dict[str, Tensor]:
@@ -156,21 +164,49 @@ class StepBuilder:
                 yield self._step(path, recording[path], recording.origin(path), aliases)
 
     def _step(self, path: str, output: Tensor, origin: Origin, aliases: tuple[str, ...]) -> Step:
-        text = documented_step(origin, path) or StepText("", (), "")
         expression = lowered(origin.expression)
+        text = self._with_own_symbols(path, documented_step(origin, path) or StepText("", (), ""), expression)
         self.axes[path] = self._axis_names(text.axes, output, expression)
         return Step(
             path=path,
             output=output.detach(),
             axes=tuple(self._axis(path, name, size) for name, size in zip(self.axes[path], output.shape, strict=True)),
             formula=text.formula,
-            symbol=text.symbol or path.rpartition(".")[2],
-            explanation=text.explanation,
+            symbol=self.symbols[path],
+            explanation=" ".join([text.explanation, *self._notes(path, text, expression)]),
             expression=expression,
             equation=origin.expression.equation if isinstance(origin.expression, Operation) else None,
             code=_code(origin),
             aliases=aliases,
         )
+
+    def _notes(self, path: str, text: StepText, expression: Node) -> Iterator[str]:
+        """Yield what only this forward pass can say about a step."""
+        if SCALE in text.formula and isinstance(expression, Operation) and isinstance(expression.arguments[-1], int | float):
+            scale = float(expression.arguments[-1])
+            yield f"Here √d_k = √{scale**2:.6g} = {scale:.6g}."
+        if "next_sentence" in self.axes[path] and not self.arguments["token_type_ids"].any():
+            yield NO_PAIR
+
+    def _with_own_symbols(self, path: str, text: StepText, expression: Node) -> StepText:
+        """Return the documentation of a step with the symbol of its own input, and the name of its own function f.
+
+        An input that the formula does not name is the module's input, or it stands in for a step that there is not, such as
+        masked scores. An input that is computed from the others, such as their mean, needs no name.
+        """
+        self.symbols[path] = text.symbol or path.rpartition(".")[2]
+        inputs = {leaf.name for leaf in leaves(expression)} & {*self.symbols}
+        self.inputs[path] = inputs
+        outer = [each for each in inputs if not self.inputs[each] or not self.inputs[each] <= inputs]
+        symbols = {in_layer(self.symbols[each], layer_of(path), layer_of(each)) for each in outer}
+        right = text.formula.partition(" = ")[2]
+        unnamed = [symbol for symbol in symbols if not has_symbol(right, symbol)]
+        letters = [each for each in (INPUT, *self.symbols.values()) if each not in symbols and has_symbol(right, each)]
+        formula = with_input(text.formula, letters[0], unnamed[0]) if letters and len(unnamed) == 1 else text.formula
+        equation = self.equations.get(expression.equation or "") if isinstance(expression, Operation) else None
+        if equation is not None and (name := re.match(r"\\mathrm\{\w+\}(?=\()", equation.formula)):
+            formula = formula.replace("f(", f"{name[0]}(")
+        return replace(text, formula=formula)
 
     def unobserved_step(self, result: UnobservedResult) -> Step:
         """Return a result that no `observe` has named as a step."""

@@ -383,7 +383,11 @@ def test_buttons_that_lead_nowhere_are_disabled(tab, tiny):
 def test_sources_have_the_symbols_of_the_formula_and_the_names_of_the_list(tab, tiny):
     tab.open(tiny, step="layers.0.attention.query", cell="3,5")
     texts = tab.page.locator("#inputs li").all_text_contents()
-    assert [text.split(" = ")[0] for text in texts] == ["x", "W", "b"]
+    assert [text.split(" = ")[0] for text in texts] == ["x", "WQ", "bQ"]
+    tab.show(step="layers.1.attention.query", cell="3,5")
+    assert tab.page.locator("#inputs li").first.text_content().startswith("y(0) = layer 0: feed forward norm")
+    assert "(0)" in tab.page.locator("#formula").text_content()
+    assert tab.page.locator("#terms thead th").nth(1).text_content() == "y(0)[3, k]"
     tab.show(step=MASKED)
     assert tab.page.locator("#inputs a").first.text_content() == "layer 0: attention scores"
     assert tab.page.locator("#steps sup").first.text_content() == "w"

@@ -145,7 +145,7 @@ def test_returned_tensor_of_a_wrong_shape_is_the_last_step() -> None:
     last = walked(heads_last).steps[-1]
     assert last.path == "layers.0.attention.result"
     assert last.output.shape == (1, 9, 3, 8)
-    assert [axis.name for axis in last.axes] == ["batch", "queries", "heads", "head_width"]
+    assert [axis.name for axis in last.axes] == ["batch", "queries", "heads", "value_width"]
 
 
 def test_attention_without_mistakes_has_a_context() -> None:

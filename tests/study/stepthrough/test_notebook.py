@@ -131,7 +131,7 @@ def test_a_notebook_has_html_and_text_of_every_object(tmp_path: Path, monkeypatc
         assert " at 0x" not in result.data["text/plain"]
     in_a_list = results[-1].data
     assert "text/html" not in in_a_list
-    assert in_a_list["text/plain"] == "[text.ids  tokens 6, pooler  p = tanh(c)  width 128]"
+    assert in_a_list["text/plain"] == "[text.ids  tokens 6, pooler  v = tanh(c)  width 128]"
 
 
 def test_the_frame_works_under_the_policies_of_notebooks(steps: Walk, tmp_path: Path) -> None:

@@ -33,7 +33,9 @@ from minibert.model.pretrained import PretrainedModel
 from minibert.study import walk
 from minibert.study.stepthrough.arithmetic import cell, evaluate
 from minibert.study.stepthrough.step import TextStep, Walk
+from minibert.study.stepthrough.symbols import has_symbol, in_layer, parameter_letters
 from minibert.study.subject import load_subject, random_network, tokenizer_of
+from minibert.trace import Operation, operations
 
 TEXT, PAIR = "The cat sat on the [MASK] .", "It was 中文 !"
 TOKENIZER = tokenizer_of([TEXT, PAIR])
@@ -94,6 +96,23 @@ def check(steps: Walk, cells: int = 1) -> None:
         for _ in range(cells):
             index = tuple(int(generator.integers(length)) for length in expected.shape)
             assert cell(step.expression, index).value == pytest.approx(expected[index], abs=1e-5 * size), step.path
+    check_symbols(steps)
+
+
+def check_symbols(steps: Walk) -> None:
+    """A formula has the symbols of the inputs of its step, and the weight of a linear map is transposed, as it is stored."""
+    letters = parameter_letters(steps.steps)
+    for step in steps.values():
+        right = step.formula.partition(" = ")[2]
+        inputs = {leaf.name for leaf in step.inputs} & {*steps}
+        for path in inputs:
+            own = {leaf.name for leaf in steps[path].inputs} & {*steps}
+            symbol = in_layer(steps[path].symbol, step.layer, steps[path].layer)
+            is_computed_here = own and own <= inputs
+            assert is_computed_here or not steps[path].symbol or has_symbol(right, symbol), (step.path, right, symbol)
+        for node in operations(step.expression):
+            if node.name == "linear" and not isinstance(node.arguments[1], Operation):
+                assert rf"{letters[node.arguments[1].name]}^\top" in right, (step.path, right)
 
 
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
@@ -103,6 +122,17 @@ def test_each_output_follows_from_the_inputs_of_its_step(make) -> None:
     steps = walk(model, TOKENIZER, TEXT, PAIR)
     check(steps)
     assert not model.training
+
+
+def test_a_step_says_what_only_this_forward_pass_can_say() -> None:
+    """The width of a head as a number, and that a text has no sentence B."""
+    model = random_network(BertForPreTraining, BERT, TOKENIZER)
+    alone, pair = (walk(model, TOKENIZER, TEXT, other) for other in (None, PAIR))
+    width = BERT.hidden_size // BERT.num_attention_heads
+    assert f"Here √d_k = √{width} = " in alone["layers.0.attention.scores"].explanation
+    for path in ("nsp.logits", "nsp.probabilities"):
+        assert alone[path].explanation.endswith("This text has no sentence B, so the numbers say nothing about it.")
+        assert "no sentence B" not in pair[path].explanation
 
 
 def test_each_output_follows_from_its_inputs_in_a_preset() -> None:
