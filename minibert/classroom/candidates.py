@@ -75,7 +75,7 @@ class Variant:
         if self.function is None:
             return Outcome(error="ValueError: the mistakes cannot be combined")
         arguments = copy.deepcopy(arguments)
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed takes 3 ms, for other devices
         try:
             result = self.function(**arguments)
             outputs = outputs_of(self.exercise.read(result) if self.exercise.read else result)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from minibert.classroom.needed_code import defined_names, needed_code
+from minibert.classroom.needed_code import IMPORT, defined_names, needed_code
 from minibert.classroom.notebook_code import Cell, code_cells
 
 MAX_BYTES = 1_000_000
@@ -100,6 +100,10 @@ class LearnerFile:
         """Return the last statement at the top level, or inside `if` and `try`, that gives the name a meaning."""
         statements = [node for node in _statements(self.tree.body) if name in defined_names(node)]
         return statements[-1] if statements else None
+
+    def only_imports(self, name: str) -> bool:
+        """Return True if the file imports the name and does not define it."""
+        return isinstance(self._definition(name), IMPORT)
 
     def needed(self, name: str) -> str:
         """Return the text with empty lines in place of all that a function does not need. Raises: BadFile."""

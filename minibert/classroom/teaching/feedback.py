@@ -7,7 +7,7 @@ from minibert.classroom.report_parts import Part, escaped_markdown, markdown_of,
 from minibert.classroom.teaching.course import Course
 from minibert.classroom.teaching.grading import Graded, State
 
-NO_FUNCTION = "No function with this name was found in the submission."
+NO_FUNCTION = "The submission has no function with this name. Write it, and do not import or rename it."
 NOT_GRADED = "This could not be graded, through no fault of yours. The teacher knows."
 
 

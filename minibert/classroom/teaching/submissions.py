@@ -103,7 +103,7 @@ def _find(path: Path, file: LearnerFile | BadFile, name: str) -> FoundFunction |
         if broken and (error := broken[-1].error):
             line = file.cells[broken[-1].number - 1] + (error.lineno or 1) - 1
             return FoundFunction(path, file, BadFile(f"{type(error).__name__}: {error.msg}", line))
-        return FoundFunction(path, file, bad) if bad.line else None
+        return FoundFunction(path, file, bad) if bad.line and not file.only_imports(name) else None
     return FoundFunction(path, file)
 
 
