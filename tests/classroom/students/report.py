@@ -1,0 +1,79 @@
+"""Write how each answer was judged: python -m tests.classroom.students.report docs/students.md."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from minibert.classroom.checking import check_function
+from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.report import Report, Verdict
+from minibert.classroom.running import LocalRunner
+from tests.classroom.students.agreement import DISAGREEMENTS, name_agrees, verdict_agrees
+from tests.classroom.students.expected import ANSWERS, Answer, Kind
+
+Judged = tuple[Answer, Report]
+
+HEAD = """# Answers of students
+
+Each function in `tests/classroom/students` is one answer to an exercise, written without a look at the catalogue of
+mistakes. `expected.py` there says in words what a teacher would say about it. This page compares the words with what
+`minibert check` says. To make it again:
+
+```sh
+python -m tests.classroom.students.report docs/students.md
+```
+"""
+
+
+def judge(answer: Answer) -> Report:
+    """Check an answer."""
+    exercise = EXERCISES[answer.exercise]
+    return check_function(exercise, LocalRunner(exercise, answer.function), example=False)
+
+
+def markdown(judged: Sequence[Judged]) -> str:
+    """Return the page."""
+    parts = [HEAD, "## Rates\n", _rates(judged), "\n## Disagreements\n"]
+    parts.append(_table(["answer", "the check", "a teacher"], [[f"`{name}`", *texts] for name, texts in DISAGREEMENTS.items()]))
+    parts += ["\n## All answers\n", _table(["exercise", "answer", "teacher", "check", "named", "agree"], map(_row, judged))]
+    return "\n".join(parts) + "\n"
+
+
+def _rates(judged: Sequence[Judged]) -> str:
+    mistaken = [pair for pair in judged if pair[0].mistakes]
+    single = [pair for pair in mistaken if pair[0].mistakes == 1]
+    double = [pair for pair in mistaken if pair[0].mistakes > 1]
+    accepted = [pair for pair in judged if not pair[0].mistakes]
+    right = [pair for pair in judged if pair[0].kind is Kind.RIGHT]
+    passed = (Verdict.PASSED, Verdict.WARNING)
+    rows = [
+        ("answers with a mistake or another convention that fail", mistaken, lambda pair: pair[1].verdict not in passed),
+        ("single mistakes with the right name", single, lambda pair: bool(pair[1].mistakes) and name_agrees(*pair)),
+        ("single mistakes with the right name or description", single, lambda pair: name_agrees(*pair)),
+        ("two or three mistakes, all with the right names", double, lambda pair: name_agrees(*pair)),
+        ("right and unsafe answers that pass", accepted, lambda pair: pair[1].verdict in passed),
+        ("right answers with an unjustified warning", right, lambda pair: not verdict_agrees(*pair)),
+    ]
+    counted = [(text, sum(map(test, pairs)), len(pairs)) for text, pairs, test in rows]
+    return _table(["", "answers", "of", "%"], [[text, str(n), str(all_), f"{100 * n / all_:.0f}"] for text, n, all_ in counted])
+
+
+def _row(pair: Judged) -> list[str]:
+    answer, report = pair
+    named = "; ".join(mistake.name for mistake in report.mistakes) or report.relation
+    if report.verdict is Verdict.WARNING:
+        named = named or "; ".join(report.warnings)
+    name = "yes" if name_agrees(answer, report) else "no" if named else "no name"
+    agree = "yes" if verdict_agrees(answer, report) else "no: verdict"
+    if agree == "yes" and answer.mistakes:
+        agree = name
+    return [f"`{answer.exercise}`", f"`{answer.name}`", answer.words or str(answer.kind), str(report.verdict), named, agree]
+
+
+def _table(head: Sequence[str], rows) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in [list(head), ["---"] * len(head), *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(markdown([(answer, judge(answer)) for answer in ANSWERS]))

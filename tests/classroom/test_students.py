@@ -1,0 +1,36 @@
+"""The check agrees with a teacher about answers that were written without a look at the catalogue of mistakes."""
+
+import pytest
+
+from minibert.classroom.report import Verdict
+from tests.classroom.students.agreement import DISAGREEMENTS, NAMES, RELATIONS, agrees
+from tests.classroom.students.expected import ANSWERS, Kind
+from tests.classroom.students.report import judge, markdown
+
+SLOW = {"training_steps"}
+"""Exercises whose check takes seconds."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [pytest.param(answer, marks=[pytest.mark.slow] if answer.exercise in SLOW else [], id=answer.name) for answer in ANSWERS],
+)
+def test_the_check_agrees_with_the_teacher(answer) -> None:
+    """Every wrong answer fails, every right one passes, and the named mistakes are those in the words of the teacher."""
+    report = judge(answer)
+    passes = answer.kind in (Kind.RIGHT, Kind.UNSAFE)
+    assert (report.verdict in (Verdict.PASSED, Verdict.WARNING)) is passes, report
+    if answer.name in DISAGREEMENTS:
+        assert not agrees(answer, report), f"{answer.name} is judged well now: remove it from DISAGREEMENTS"
+    else:
+        assert agrees(answer, report), f"{answer.words}\n{report}"
+
+
+def test_the_tables_list_existing_answers() -> None:
+    assert {*NAMES, *RELATIONS, *DISAGREEMENTS} <= {answer.name for answer in ANSWERS}
+
+
+def test_the_page_has_a_row_for_each_answer() -> None:
+    judged = [(answer, judge(answer)) for answer in ANSWERS if answer.exercise == "gelu"]
+    page = markdown(judged * 2)
+    assert all(f"| `gelu` | `{answer.name}` |" in page for answer, _ in judged)
