@@ -33,6 +33,8 @@ SECONDS = 2.0
 PATIENCE = 2.5
 SMALL_RANDOM_INPUTS = 30
 """Number of small random inputs that are tried if no whole numbers fail."""
+USUAL = 10
+"""Numbers with a spread and a mean up to this are small whole numbers; others are very large or very small on purpose."""
 VISIBLE = 0.01
 """Relative difference that the four decimal places of a table show."""
 MAX_SHOWN = 60
@@ -60,8 +62,10 @@ class HypothesisDraw:
     def size(self, usual: int, least: int = 1) -> int:
         return self._integer(least, least + self.more)
 
-    def numbers(self, *shape: int) -> Tensor:
-        return self._tensor(self.strategies.integers(-LARGEST_NUMBER, LARGEST_NUMBER), shape).float()
+    def numbers(self, *shape: int, spread: float = 1.0, mean: float = 0.0) -> Tensor:
+        numbers = self._tensor(self.strategies.integers(-LARGEST_NUMBER, LARGEST_NUMBER), shape).float()
+        is_usual = all(value <= USUAL for value in (spread, 1 / spread, abs(mean)))
+        return numbers if is_usual else spread * numbers + mean
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         return self._tensor(self.strategies.integers(low, high - 1), shape)

@@ -21,8 +21,8 @@ class Draw(Protocol):
         """Return a size, `usual` or near it; the smallest counterexample may have any size from `least` on."""
         ...
 
-    def numbers(self, *shape: int) -> Tensor:
-        """Return float32 numbers of mean 0 and standard deviation 1, or small whole numbers."""
+    def numbers(self, *shape: int, spread: float = 1.0, mean: float = 0.0) -> Tensor:
+        """Return float32 numbers with this standard deviation and mean. A counterexample has small whole numbers instead."""
         ...
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
@@ -47,8 +47,8 @@ class RandomDraw:
     def size(self, usual: int, least: int = 1) -> int:
         return usual + int(self.integers(0, MORE + 1))
 
-    def numbers(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.generator)
+    def numbers(self, *shape: int, spread: float = 1.0, mean: float = 0.0) -> Tensor:
+        return spread * torch.randn(shape, generator=self.generator) + mean
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         return torch.randint(low, high, shape, generator=self.generator)

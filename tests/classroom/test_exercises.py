@@ -19,9 +19,11 @@ from minibert.classroom.naming import name_mistakes
 from minibert.classroom.probes import fingerprint, probes
 from minibert.classroom.report import Report, Verdict
 from minibert.classroom.running import LocalRunner
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
+some_exercises = pytest.mark.parametrize("exercise", sampled(EXERCISES.values(), 4), ids=lambda exercise: exercise.name)
 HALF_PRECISION = "learners are not asked for code that converts half precision"
 NOT_ASKED = {
     ("scaled_dot_product_attention", "dropout without rescaling"): "the exercise has no dropout",
@@ -83,7 +85,7 @@ def differ(one: Variant, other: Variant, limits: bool = True) -> bool:
     ) or any(gradient_distance(one.gradients(number), other.gradients(number)) > case.tolerance for number, case in cases)
 
 
-@every_exercise
+@some_exercises
 @pytest.mark.parametrize("seeds", [range(100, 108), pytest.param(range(150, 200), marks=pytest.mark.slow)], ids=str)
 def test_the_reference_passes_for_hidden_seeds(exercise: Exercise, seeds: range) -> None:
     """Hidden seeds have other sizes and numbers."""
@@ -91,7 +93,7 @@ def test_the_reference_passes_for_hidden_seeds(exercise: Exercise, seeds: range)
     assert (report.verdict, report.reason, report.warnings) == (Verdict.PASSED, "", [])
 
 
-@every_exercise
+@some_exercises
 def test_equivalent_forms_pass_without_a_warning(exercise: Exercise) -> None:
     for mistake in exercise.mistakes:
         if mistake.kind is Kind.EQUIVALENT:
@@ -99,7 +101,7 @@ def test_equivalent_forms_pass_without_a_warning(exercise: Exercise) -> None:
             assert (mistake.name, report.verdict, report.reason) == (mistake.name, Verdict.PASSED, "")
 
 
-@every_exercise
+@some_exercises
 def test_every_mistake_is_named(exercise: Exercise) -> None:
     """The name is found from the numbers alone, and a mistake that computes the same as another has no name."""
     for name, variant in own_entries(exercise).items():
@@ -107,7 +109,7 @@ def test_every_mistake_is_named(exercise: Exercise) -> None:
         assert [each.name for each in name_mistakes(exercise, outcomes)] == [name]
 
 
-@every_exercise
+@some_exercises
 def test_a_mistake_is_serious_unless_its_numerics_are_unsafe(exercise: Exercise) -> None:
     """A bug fails. Another convention fails, or is a warning at a limit. Unsafe numerics differ at a limit only."""
     right = reference(exercise)
@@ -126,7 +128,7 @@ def test_the_verdict_depends_on_the_kind_of_the_mistake(kind: Kind) -> None:
     assert (report.verdict, [each.name for each in report.mistakes]) == (verdicts[kind], [mistake.name])
 
 
-@every_exercise
+@some_exercises
 def test_mistakes_are_far_from_each_other(exercise: Exercise) -> None:
     known = [(name, variant) for name, variant in entries(exercise).items() if (exercise.name, name) not in ALSO_NAN]
     near = [(one[0], other[0]) for one, other in combinations(known, 2) if not differ(one[1], other[1])]

@@ -109,7 +109,7 @@ def _(query, key, value, keep=None):
     return attend(query * query.size(-1), key, value, keep)
 
 
-@wrong("scaled_dot_product_attention", "with `softmax` over the wrong axis")
+@wrong("scaled_dot_product_attention", "softmax over the queries")
 def _(query, key, value, keep=None):
     return attend(query, key, value, keep, axis=-2)
 

@@ -39,8 +39,8 @@ def mask_with_padding(draw: Draw, *axes: int) -> Tensor:
 def attention_inputs(draw: Draw, axes: Axes, size: float = 1.5) -> Arguments:
     batch, heads, queries, keys, width, value_width = axes
     return {
-        "query": size * draw.numbers(batch, heads, queries, width),
-        "key": size * draw.numbers(batch, heads, keys, width),
+        "query": draw.numbers(batch, heads, queries, width, spread=size),
+        "key": draw.numbers(batch, heads, keys, width, spread=size),
         "value": draw.numbers(batch, heads, keys, value_width),
         "keep": mask_with_padding(draw, batch, heads, queries, keys),
     }
@@ -61,8 +61,8 @@ def multi_head_inputs(draw: Draw, axes: Axes, size: float = 1.0) -> Arguments:
     return {
         "queries_from": draw.numbers(batch, queries, query_width),
         "keys_from": draw.numbers(batch, keys, key_width),
-        "w_q": 1.5 * size * draw.numbers(query_width, heads * width) / query_width**0.5,
-        "w_k": 1.5 * size * draw.numbers(key_width, heads * width) / key_width**0.5,
+        "w_q": draw.numbers(query_width, heads * width, spread=1.5 * size / query_width**0.5),
+        "w_k": draw.numbers(key_width, heads * width, spread=1.5 * size / key_width**0.5),
         "w_v": draw.numbers(key_width, heads * value_width),
         "w_o": draw.numbers(heads * value_width, output_width),
         "heads": heads,

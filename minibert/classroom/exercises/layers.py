@@ -25,7 +25,7 @@ class LinearMap:
 
 def tokens(draw: Draw, spread: float = 1.0, mean: float = 0.5) -> Arguments:
     batch, length, width = draw.size(2), draw.size(3), draw.size(4, least=2)
-    hidden = spread * draw.numbers(batch, length, width) + mean
+    hidden = draw.numbers(batch, length, width, spread=spread, mean=mean)
     return {"hidden": hidden, "gain": draw.numbers(width), "bias": draw.numbers(width)}
 
 

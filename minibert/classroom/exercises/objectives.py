@@ -23,7 +23,7 @@ def predictions(draw: Draw, classes: int | None = None, spread: float = 2.0) -> 
     labels = draw.integers(0, classes, batch, tokens)
     labels[draw.integers(0, 3, batch, tokens) == 0] = IGNORE_INDEX
     labels[0, :2] = torch.tensor([0, IGNORE_INDEX])
-    return {"logits": spread * draw.numbers(batch, tokens, classes), "labels": labels}
+    return {"logits": draw.numbers(batch, tokens, classes, spread=spread), "labels": labels}
 
 
 def large_predictions(draw: Draw) -> Arguments:
@@ -39,7 +39,7 @@ def pair_predictions(draw: Draw) -> Arguments:
     """Logits and labels of sentence pairs: both labels, and an example without a pair."""
     count = draw.size(5, least=3)
     labels = torch.cat([torch.tensor([0, 1, IGNORE_INDEX]), draw.integers(0, 2, count - 3)])
-    return {"logits": 2 * draw.numbers(count, 2), "labels": labels}
+    return {"logits": draw.numbers(count, 2, spread=2.0), "labels": labels}
 
 
 def large_pair_predictions(draw: Draw) -> Arguments:
@@ -69,7 +69,7 @@ def answers(draw: Draw, spread: float = 2.0) -> Arguments:
     shape = draw.size(3), draw.size(4, least=3)
     targets = draw.integers(0, 2, *shape).float()
     targets[0, :3] = torch.tensor([1.0, 0.0, 0.25])
-    return {"logits": spread * draw.numbers(*shape), "targets": targets}
+    return {"logits": draw.numbers(*shape, spread=spread), "targets": targets}
 
 
 def large_answers(draw: Draw) -> Arguments:
