@@ -16,6 +16,7 @@ from minibert.commands import (
     check,
     class_grade,
     class_gradescope,
+    class_nbgrader,
     class_new,
     class_release,
     embed,
@@ -79,6 +80,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "class grade": (class_grade.ClassGrade, class_grade.run),
     "progress": (learning_progress.LearningProgress, learning_progress.run),
     "class gradescope": (class_gradescope.ClassGradescope, class_gradescope.run),
+    "class nbgrader": (class_nbgrader.ClassNbgrader, class_nbgrader.run),
     "class new": (class_new.New, class_new.run),
 }
 """The options class and the function of each command."""

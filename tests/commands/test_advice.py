@@ -33,6 +33,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/embed.py": ("embed",),
     "commands/class_grade.py": ("class grade",),
     "commands/class_gradescope.py": ("class gradescope",),
+    "commands/class_nbgrader.py": ("class nbgrader",),
     "commands/class_release.py": ("class release",),
     "commands/exercises.py": ("check", "hint", "reveal", "reset", "progress"),
     "commands/equations.py": ("equations",),

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,14 @@ def release(course: Course, folder: Path, notebooks: bool = False) -> Released:
     Args:
         notebooks: if True, also write a notebook for each exercise.
     """
+    return write_new(folder / STUDENTS, _files(course, notebooks))
+
+
+def write_new(folder: Path, files: Iterable[tuple[str, str]]) -> Released:
+    """Write files, by name and text, and keep those that exist with another text."""
     released = Released([], [])
-    for name, text in _files(course, notebooks):
-        path = folder / STUDENTS / name
+    for name, text in files:
+        path = folder / name
         if not path.exists():
             write_atomically(path, text)
             released.written.append(path)
