@@ -118,7 +118,7 @@ def _text_of(path: Path) -> str:
             text = file.read(1_000_000).decode(errors="replace")
     except OSError:
         return ""
-    return re.sub(r'^\s*"|\\n', "\n", text, flags=re.MULTILINE) if path.suffix.lower() == NOTEBOOK else text
+    return re.sub(r'"|\\n', "\n", text) if path.suffix.lower() == NOTEBOOK else text
 
 
 def _preference(found: FoundFunction, name: str) -> tuple[bool, bool, bool]:
