@@ -8,7 +8,7 @@ from minibert.classroom.teaching.course import Course
 from minibert.classroom.teaching.grading import Graded, State
 from minibert.printable import printable
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """A spreadsheet takes a cell that begins with one of these for a formula."""
 
 
@@ -44,4 +44,4 @@ def notes(course: Course, results: Sequence[Graded]) -> list[str]:
 def cell(text: str) -> str:
     """Return text for a cell that no spreadsheet takes for a formula."""
     shown = printable(text)
-    return f"'{shown}" if shown.startswith(FORMULA) else shown
+    return f"'{shown}" if text.lstrip(" ").startswith(FORMULA) else shown

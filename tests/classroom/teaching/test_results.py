@@ -1,0 +1,163 @@
+"""The files of results: names, tables, feedback; and grading in several processes."""
+
+import csv
+import os
+import re
+
+import pytest
+
+from minibert.classroom.report import Report, Verdict
+from minibert.classroom.sandbox import Limits
+from minibert.classroom.teaching.course import new_course
+from minibert.classroom.teaching.feedback import feedback, result_of
+from minibert.classroom.teaching.grades import grades
+from minibert.classroom.teaching.grading import Graded, State
+from minibert.classroom.teaching.parallel import Canceled, Grading, grade_all
+from minibert.classroom.teaching.results import LONGEST, Results, file_name
+from minibert.classroom.teaching.submissions import find_submissions
+
+HOSTILE = [
+    "..",
+    ".",
+    "",
+    " ",
+    "a/b",
+    "a\\b",
+    "C:x",
+    "\0",
+    "a\nb",
+    "x" * 300,
+    "李" * 90,
+    "\udcff",
+    '"',
+    "a*?",
+    "../../etc/passwd",
+]
+
+
+def passed(student: str, exercise: str = "softmax", **fields: object) -> Graded:
+    credit = dict.fromkeys(("shape", "forward", "gradient", "edge cases"), True)
+    return Graded(student, exercise, State.GRADED, Report(exercise, Verdict.PASSED, credit=credit, **fields))
+
+
+def test_names_of_files_are_safe_and_different() -> None:
+    names = [*HOSTILE, "ada", "Ada Lovelace", "李", "a.b", "=1+1", "a_b"]
+    files = [file_name(name) for name in names]
+    assert len(set(files)) == len(names)
+    for file in files:
+        assert not re.search(r"[/\\\0\n:*?\"]", file)
+        assert not file.startswith(".")
+        assert 0 < len(os.fsencode(file)) <= LONGEST
+    assert file_name("Ada Lovelace") == "Ada Lovelace"
+
+
+@pytest.mark.parametrize("student", HOSTILE)
+def test_results_of_any_student_are_stored_in_the_folder(tmp_path, student) -> None:
+    course, results = new_course(["softmax"]), Results(tmp_path / "out")
+    graded = passed(student)
+    results.save(graded)
+    assert results.read(course, student) == {"softmax": graded}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert list(csv.reader(grades(course, {student: [graded]}).splitlines()))[1][1:] == ["10", "10", "0", ""]
+    assert "visible checks passed" in feedback(course, student, [graded])
+
+
+def test_damaged_results_are_computed_again(tmp_path) -> None:
+    course, results = new_course(["softmax"]), Results(tmp_path)
+    results.save(passed("ada"))
+    for text in ("", "{", "[]", '{"format": 1}', '{"format": 1, "student": "ada", "report": 3}'):
+        results.path("ada", "softmax").write_text(text)
+        assert results.read(course, "ada") == {}
+    assert results.read_all(course, ["ada"])["ada"][0].state is State.FAILED
+    results.path("ada", "softmax").write_text(results.path("ada", "softmax").read_text())
+    results.save(passed("bob"))
+    results.path("bob", "softmax").replace(results.path("ada", "softmax"))
+    assert results.read(course, "ada") == {}, "the result of another student"
+
+
+MARKDOWN = ("# h", "<b>x</b>", "![a](http://b)", "```\nx", "- a", "1. a", "| a |", "www.a.bc", "&lt;", "a\n\n# b", "===", "~~~")
+
+
+@pytest.mark.parametrize("text", MARKDOWN)
+def test_text_of_students_is_data_in_feedback(text) -> None:
+    """Rendered as Markdown, the feedback has no element that the text of the student makes."""
+    markdown_it = pytest.importorskip("markdown_it")
+    course = new_course(["softmax"])
+    report = Report("softmax", Verdict.ERROR, reason=text, line=1, line_text=text, printed=text, hint=text, warnings=[text])
+    shown = feedback(course, text, [Graded(text, "softmax", State.GRADED, report)])
+    plain = feedback(course, "ada", [Graded("ada", "softmax", State.GRADED, Report(
+        "softmax", Verdict.ERROR, reason="x", line=1, line_text="x", printed="x", hint="x", warnings=["x"]))])  # fmt: skip
+    render = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render
+    assert re.findall(r"<\w+", render(shown)) == re.findall(r"<\w+", render(plain))
+
+
+def test_results_in_words() -> None:
+    course = new_course(["softmax"])
+    assert result_of(course, passed("ada")) == "visible checks passed"
+    warned = Graded("ada", "softmax", State.GRADED, Report("softmax", Verdict.WARNING))
+    assert result_of(course, warned) == "visible checks passed, with a warning"
+    hidden = Graded("ada", "softmax", State.GRADED, Report("softmax", Verdict.WRONG, only_hidden=True))
+    assert result_of(course, hidden) == "visible checks passed, hidden checks not"
+    assert result_of(course, Graded("ada", "softmax", State.MISSING)) == "not submitted"
+
+
+class Deadly:
+    """A limit that ends the process that receives it."""
+
+    def __reduce__(self) -> object:
+        return os._exit, (1,)
+
+
+def submissions_of(tmp_path, count: int):
+    for number in range(count):
+        (tmp_path / "in" / f"student{number}").mkdir(parents=True)
+        (tmp_path / "in" / f"student{number}" / "a.py").write_text("def softmax(scores\n")
+    return find_submissions(tmp_path / "in")[0]
+
+
+def test_all_are_graded(tmp_path) -> None:
+    grading_ = Grading(new_course(["softmax", "gelu"]), Results(tmp_path / "out"), Limits())
+    found = {each[0].student: each for each in grade_all(grading_, submissions_of(tmp_path, 3))}
+    assert sorted(found) == ["student0", "student1", "student2"]
+    assert all([each.state for each in results] == [State.GRADED, State.MISSING] for results in found.values())
+    assert found == grading_.results.read_all(grading_.course, found)
+
+
+def test_a_process_that_crashes_ends_one_submission(tmp_path) -> None:
+    """Of several processes, one ends. Its submission is reported, and the others are graded."""
+    submissions = submissions_of(tmp_path, 3)
+    object.__setattr__(submissions[1], "notes", Deadly())
+    grading_ = Grading(new_course(["softmax"]), Results(tmp_path / "out"), Limits())
+    found = {each[0].student: each[0] for each in grade_all(grading_, submissions, 2)}
+    assert {student: graded.state for student, graded in found.items()} == {
+        "student0": State.GRADED,
+        "student1": State.FAILED,
+        "student2": State.GRADED,
+    }
+    assert found["student1"].notes == ["the process that graded it crashed"]
+
+
+def test_grading_can_be_stopped(tmp_path) -> None:
+    """What was graded is stored."""
+    calls = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) > 2:
+            raise Canceled
+
+    grading_ = Grading(new_course(["softmax", "gelu"]), Results(tmp_path / "out"), Limits())
+    with pytest.raises(Canceled):
+        list(grade_all(grading_, submissions_of(tmp_path, 3), check=check))
+    assert len(list((tmp_path / "out").rglob("*.json"))) == 3
+
+
+def test_everything_can_be_graded_again(tmp_path, monkeypatch) -> None:
+    stored = []
+    monkeypatch.setattr("minibert.classroom.teaching.parallel.grade_submission", lambda *args: stored.append(args[3]) or [])
+    course, results = new_course(["softmax"]), Results(tmp_path / "out")
+    results.save(passed("student0"))
+    submissions = submissions_of(tmp_path, 1)
+    for again in (False, True):
+        list(grade_all(Grading(course, results, Limits(), again), submissions))
+    assert [len(each) for each in stored] == [1, 0]
