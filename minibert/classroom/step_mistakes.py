@@ -15,6 +15,7 @@ from torch import Tensor
 from minibert import equations
 from minibert.classroom.mistakes import MISTAKES, Kind, Mistake, variant_of
 from minibert.observe import record
+from minibert.study.stepthrough.omissions import omitted_numbers, symbols_of
 from minibert.study.stepthrough.step import Step, Walk
 from minibert.trace import Call
 
@@ -22,8 +23,9 @@ ROUNDING = 1e-5
 """Largest relative difference that is rounding."""
 MIN_DIGITS = 2
 """Fewest digits of a typed number in which a mistake can be recognized."""
-ENOUGH_DIGITS = 4
-"""A number that agrees to so many digits is right, even if more were typed: a reader calculates with rounded numbers."""
+NEAR, NEAR_SUM = 5e-4, 1e-4
+"""Largest rounding of a calculation with the numbers of a table, relative to the result, and to the numbers in its sum."""
+SIGN = "The sign is wrong."
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +123,15 @@ class Judgment:
     message: str
 
 
-def judge(text: str, value: float, mistakes: Sequence[tuple[str, float]] = ()) -> Judgment:
+def judge(text: str, value: float, mistakes: Sequence[tuple[str, float]] = (), magnitude: float = 0.0) -> Judgment:
     """Compare a typed number with the right one and with those of known mistakes.
 
-    Numbers agree if they are equal to the digits that were typed; of the others, those that are equal to four digits agree.
+    A number is right if it is equal to the digits that were typed. A reader calculates with rounded numbers, so one that is
+    near is right too, unless the number of a mistake is nearer.
 
     Args:
         mistakes: message and number of each mistake.
+        magnitude: norm of the terms that the right one is a sum of; see `omissions.magnitude`.
 
     >>> judge("0.25", 0.2512).message, judge("0.5", 0.2512).message
     ('Right.', 'Not right, and not the number of a known mistake.')
@@ -139,15 +143,25 @@ def judge(text: str, value: float, mistakes: Sequence[tuple[str, float]] = ()) -
     typed = _Typed.parse(text)
     if typed is None:
         return Judgment("unclear", "This is not a number. Type a number such as 0.25, -1.5 or 3e-4.")
-    for agrees in (typed.agrees, typed.nearly_agrees):
-        if agrees(value):
-            if typed.digits < MIN_DIGITS and typed.value != value:
-                return Judgment("right", "Right to the digits you typed. With two digits or more it says more.")
-            return Judgment("right", "Right.")
-        for message, mistaken in mistakes:
-            if agrees(mistaken) and (typed.digits >= MIN_DIGITS or typed.value == mistaken):
-                return Judgment("wrong", f"Not right. This is the number of a known mistake. {message}")
+    if typed.agrees(value):
+        if typed.digits < MIN_DIGITS and typed.value not in (value, 0):
+            return Judgment("unclear", "Right so far: this is the number with one digit. Type at least two digits.")
+        return Judgment("right", "Right.")
+    nearest, named = math.inf, ""
+    for message, mistaken in (*mistakes, (SIGN, -value)):
+        if not _is_close(mistaken, value) and typed.distance(mistaken, 0.0) < nearest:
+            nearest, named = typed.distance(mistaken, 0.0), message
+    distance = typed.distance(value, magnitude)
+    if distance < math.inf and distance <= nearest:
+        return Judgment("right", "Right.")
+    if named:
+        return Judgment("wrong", f"Not right. This is the number of a known mistake. {named}")
     return Judgment("wrong", "Not right, and not the number of a known mistake.")
+
+
+def _is_close(one: float, other: float) -> bool:
+    """Return True if rounding hides the difference of two numbers."""
+    return one == other or abs(one - other) <= ROUNDING * abs(other) < math.inf
 
 
 @dataclass(frozen=True)
@@ -179,12 +193,22 @@ class _Typed:
             return abs(value) < ROUNDING
         return abs(self.value - value) <= self.unit * (0.5 + 1e-6) + 1e-6 * abs(value) < math.inf
 
-    def nearly_agrees(self, value: float) -> bool:
-        """Return True if the typed number differs from `value` by half a unit of its fourth digit at most."""
-        if self.value == 0 or value == 0 or not math.isfinite(value):
-            return False
-        unit = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - ENOUGH_DIGITS)
-        return abs(self.value - value) <= unit / 2
+    def distance(self, value: float, magnitude: float) -> float:
+        """Return the distance from `value` if it can be the rounding of a calculation, or else infinity.
+
+        A number with the typed digits is at a distance of its last digit at most, if there are enough of them.
+        """
+        if self.value == value or (math.isnan(self.value) and math.isnan(value)):
+            return 0.0
+        difference, size = abs(self.value - value), abs(value)
+        is_near = self.value != 0 and difference <= max(NEAR * size, NEAR_SUM * magnitude) < math.inf
+        return difference if is_near or (self.digits >= MIN_DIGITS and self.agrees(value)) else math.inf
+
+
+def numbers_at(walk: Walk, path: str, index: tuple[int, ...]) -> Iterator[tuple[str, float]]:
+    """Yield the message and the number of each known mistake at one cell of a step: those of the catalogue, then omissions."""
+    yield from predictions_at(mistakes_of(walk, path), index)
+    yield from omitted_numbers(walk[path], symbols_of(walk.steps), index)
 
 
 def predictions_at(mistakes: Sequence[StepMistake], index: tuple[int, ...]) -> Iterator[tuple[str, float]]:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from rich.table import Table
 
-from minibert.classroom.step_mistakes import judge, mistakes_of, predictions_at
+from minibert.classroom.step_mistakes import judge, mistakes_of, numbers_at
 from minibert.commands.errors import UsageError
 from minibert.commands.terminal import Renderable, say, styled
 from minibert.study.stepthrough.against import TOLERANCE, Against
+from minibert.study.stepthrough.arithmetic import cell
 from minibert.study.stepthrough.calculation import cell_name, formula_text, number
 from minibert.study.stepthrough.differences import ROUNDING, Differences, differences, transformers_outputs
 from minibert.study.stepthrough.learner import expression_text
+from minibert.study.stepthrough.omissions import magnitude
 from minibert.study.stepthrough.selection import Selection
 from minibert.study.stepthrough.step import Step, Walk
 
@@ -146,13 +148,14 @@ def predict(selection: Selection) -> None:
     if step.formula:
         say(f"formula: {formula_text(step.formula)}")
     value = float(step.output[index])
-    known = [*predictions_at(mistakes_of(selection.walk, step.path), index)]
+    known = [*numbers_at(selection.walk, step.path, index)]
+    size = 0.0 if step.expression is None else magnitude(cell(step.expression, index))
     while True:
         say(f"Predict {name}, and type the number:")
         line = sys.stdin.readline()
         if not line:
             raise UsageError(f"no number was typed for {name}: type one, or leave out --predict")
-        found = judge(line, value, known)
+        found = judge(line, value, known, size)
         say(found.message)
         if found.verdict != "unclear":
             return

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,8 @@ from minibert.classroom.step_mistakes import StepMistake, judge, mistakes_of, pr
 from minibert.equations import gelu, layer_norm, scaled_dot_product_attention, softmax
 from minibert.model import GPT2Config, GPT2LMHeadModel
 from minibert.study import walk
+from minibert.study.stepthrough.arithmetic import ELEMENTWISE, REDUCTIONS, Cell, cell
+from minibert.study.stepthrough.omissions import magnitude, omitted_numbers, symbols_of
 from minibert.study.stepthrough.step import Step, Walk
 from minibert.study.subject import load_subject, random_network, tokenizer_of
 
@@ -156,7 +159,11 @@ def test_unknown_step_is_an_error_that_lists_similar_ones() -> None:
         ("0.0", -1e-9, "right"),
         ("1.70325", 1.7032864, "right"),
         ("-1703.25", -1703.2864, "right"),
-        ("1.70325", 1.7042, "wrong"),
+        ("1.70325", 1.7052, "wrong"),
+        ("0.8201", 0.8200368, "right"),
+        ("0.8209", 0.8200368, "wrong"),
+        ("0.2", 0.2256, "unclear"),
+        ("2", 2.0, "right"),
         ("0.00001", -1e-9, "wrong"),
     ],
 )
@@ -166,10 +173,57 @@ def test_number_is_compared_with_the_digits_that_were_typed(typed: str, value: f
 
 def test_one_digit_is_too_little_to_name_a_mistake() -> None:
     assert judge("2", 0.25, [("You left out √d_k.", 2.01)]).message == "Not right, and not the number of a known mistake."
-    assert "With two digits" in judge("0.3", 0.25001).message
+    assert judge("0.3", 0.25001).message == "Right so far: this is the number with one digit. Type at least two digits."
     assert judge("0", 0.25, [("You masked it.", 0.0)]).message.endswith("You masked it.")
 
 
 def test_number_with_enough_digits_is_the_nearest_of_the_right_one_and_those_of_mistakes() -> None:
     assert judge("1.70325", 1.7032864, [("You left out ε.", 1.70325)]).message.endswith("You left out ε.")
     assert judge("1.70330", 1.7032864, [("You left out ε.", 1.70325)]).verdict == "right"
+
+
+def test_a_mistake_that_rounding_hides_is_none() -> None:
+    assert judge("1.7033", 1.7032864, [("You left out ε.", 1.7032866)]).verdict == "right"
+    assert judge("1.70329", 1.7032864, [("You left out ε.", 1.7032866)]).verdict == "right"
+
+
+def test_a_lost_sign_is_named() -> None:
+    assert judge("1.5", -1.5).message == "Not right. This is the number of a known mistake. The sign is wrong."
+    assert judge("0", 0.0).verdict == "right"
+
+
+def test_the_rounding_of_a_small_sum_of_large_numbers_is_right() -> None:
+    """Each of the two products is rounded to four digits: 3.142 - 3.141."""
+    assert judge("0.001", 3.14159 - 3.14121, magnitude=0.0).verdict == "wrong"
+    assert judge("0.0006", 3.14159 - 3.14121, magnitude=3.14159).verdict == "right"
+    assert judge("0.001", 3.14159 - 3.14121, magnitude=3.14159).verdict == "wrong"
+
+
+def test_calculation_with_the_shown_digits_is_right() -> None:
+    """A reader computes cells of every step from inputs that are rounded to the five digits of the page."""
+    encoder, _ = walks()
+    generator, symbols = np.random.default_rng(0), symbols_of(encoder.steps)
+    for step in encoder.steps:
+        if step.expression is None or not step.output.is_floating_point():
+            continue
+        index = tuple(int(generator.integers(size)) for size in step.output.shape)
+        exact = cell(step.expression, index)
+        rounded = recomputed(exact)
+        known = [*omitted_numbers(step, symbols, index)]
+        assert judge(f"{rounded:.5g}", float(step.output[index]), known, magnitude(exact)).verdict == "right", (
+            step.path,
+            rounded,
+            exact.value,
+            magnitude(exact),
+            known,
+        )
+
+
+def recomputed(part: Cell) -> float:
+    """Return the number of a cell, computed from leaves of five digits."""
+    if part.leaf is not None or part.operation == "number":
+        return float(f"{part.value:.5g}")
+    numbers = [recomputed(each) for each in part.parts]
+    if part.operation in ("matmul", "linear"):
+        return sum(numbers)
+    return float({**ELEMENTWISE, **REDUCTIONS}[part.operation](*([numbers] if part.operation in REDUCTIONS else numbers)))

@@ -38,6 +38,7 @@
  * @property {string | null} failure - The error that ended the forward pass at this step.
  * @property {{label: string, tensor: string} | null} other - A second tensor to compare with, such as a learner's own.
  * @property {{name: string, message: string, tensor: string}[]} mistakes - The output that known mistakes would give.
+ * @property {Omission[]} omissions - What a reader can leave out of the expression.
  *
  * @typedef {object} PageData
  * @property {string} title
@@ -51,6 +52,9 @@
  * @property {string[]} overview - Paths of the attention weights.
  * @property {Prediction[]} predictions
  * @property {Record<string, string | null>} letters - Symbols of the parameters, such as g for the gain of a normalization.
+ *
+ * A change of the operation at a place of an expression: the part of it that remains, or the operation in its place.
+ * @typedef {{message: string, place: number[], kept: number[] | string}} Omission
  *
  * The best entries of one row of probabilities. `label` is the token of the row.
  * @typedef {{step: string, name: string, label: string, best: {text: string, value: number, cell: [number, number]}[]}} Prediction

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol, runtime_checkable
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ from minibert.study.equations.registry import registry
 from minibert.study.page.chain import rows_along_chains
 from minibert.study.page.expressions import VIEWS, Tree, expression_tree
 from minibert.study.stepthrough.arithmetic import UnknownOperation
+from minibert.study.stepthrough.omissions import omissions, symbols_of
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.study.stepthrough.symbols import parameter_letters
 from minibert.trace import Leaf, Node, Operation
@@ -89,6 +91,7 @@ class PageData:
         self.labels: dict[str, list[str]] = {}
         self.formulas: list[Any] = []
         self.equations = registry()
+        self.symbols = symbols_of(walk.steps)
         self.constants: dict[bytes, str] = {}
         self.weights: dict[str, Tensor] = {}
 
@@ -138,6 +141,7 @@ class PageData:
             "failure": printable(self.walk.failure, lines=True) if self.walk.failure and step is self.walk.steps[-1] else None,
             "other": self._other(step) if shown else None,
             "mistakes": [*self._mistakes(step)] if shown and self._has_mistakes(step) else [],
+            "omissions": [] if expression is None else [asdict(each) for each in omissions(step, self.symbols)],
         }
 
     def _omitted(self, step: Step) -> str:

@@ -255,9 +255,15 @@ class Page {
     if (value === undefined) {
       return;
     }
+    const { expression } = this.step;
     const mistakes = this.step.mistakes.map(({ message, tensor }) => ({ message, value: this.walk.tensor(tensor)?.at(cell) }));
+    const omissions = this.step.omissions.map(({ message, ...omission }) => ({
+      message,
+      value: expression === null ? undefined : new Expression(changed(expression, omission), this.walk).value(cell),
+    }));
+    const size = expression === null ? 0 : magnitude(new Expression(expression, this.walk), cell);
     const field = /** @type {HTMLInputElement} */ (byId("typed"));
-    const { verdict, message } = judge(field.value, value, mistakes);
+    const { verdict, message } = judge(field.value, value, [...mistakes, ...omissions], size);
     if (verdict === "right") {
       this.reveal(message);
     } else {

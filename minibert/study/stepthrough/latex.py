@@ -90,6 +90,8 @@ def _written(node: Any, symbol: Symbols) -> tuple[str, int]:
         case "sum":
             term = part(0, ATOM) if isinstance(parts[0], Leaf) else rf"\left({part(0, SUM)}\right)"
             return rf"\sum_{{{_index(node)}}} {{{term}}}_{{{_index(node)}}}", PRODUCT
+        case "amax":
+            return rf"\max({part(0, SUM)})", ATOM
         case "masked_fill":
             return rf"\mathrm{{mask}} \odot {part(0, PRODUCT)}", PRODUCT
         case "getitem" if not isinstance(node.arguments[1][0], int | slice | list | EllipsisType):

@@ -7,6 +7,8 @@ import pytest
 
 from minibert.classroom.step_mistakes import judge
 from minibert.study.page.page import FOLDER
+from minibert.study.stepthrough.arithmetic import cell
+from minibert.study.stepthrough.omissions import magnitude, omitted_numbers, symbols_of
 from minibert.study.stepthrough.selection import select
 from tests.browser import Tab
 
@@ -286,6 +288,24 @@ class TestPrediction:
         assert "Not right" in here["verdict"]
         assert "You left out √d_k." in here["verdict"]
 
+    @pytest.mark.parametrize(
+        "name", ["intermediate", "activation", "attention_norm", "feed_forward_residual", "attention.weights"]
+    )
+    def test_what_was_left_out_is_named(self, tab, tiny, steps, name):
+        """In every layer, the page computes the numbers of all omissions as Python does."""
+        step = steps[f"layers.1.{name}"]
+        index = (*(0,) * (step.output.ndim - 2), 3, 5)
+        right, known = float(step.output[index]), [*omitted_numbers(step, symbols_of(steps.steps), index)]
+        size = magnitude(cell(step.expression, index))
+        tab.open(tiny, step=step.path, cell="3,5", predict=1)
+        for message, number in known:
+            text = f"{number:.8g}"
+            expected = judge(text, right, known, size)
+            here = self.check(tab, text)
+            if expected.verdict == "right":
+                tab.open(tiny, step=step.path, cell="3,5", predict=1)
+            assert here["verdict"].startswith(expected.message), (message, here["verdict"])
+
     def test_another_number(self, tab, tiny, steps):
         self.open(tab, tiny, steps)
         here = self.check(tab, "123.45")
@@ -324,12 +344,14 @@ class TestPrediction:
             for digits in (0, 1, 2, 3, 4, 6)
             for factor in (1, 1 + 2e-5, 1 - 2e-5, 1 + 2e-3)
         ]
-        texts += ["0", "0.0", "x", "inf"]
+        texts += ["0", "0.0", "x", "inf", f"{-value:.4f}"]
+        texts += [f"{value * (1 + change):.7e}" for change in (2e-4, 4e-4, 6e-4, 9e-4, 2e-3)]
         mistakes = [("You left out √d_k.", mistaken)]
-        expected = [judge(text, value, mistakes) for text in texts]
+        expected = [judge(text, value, mistakes, 10 * value) for text in texts]
         script = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("numbers.js", "prediction.js"))
         judged = tab.page.evaluate(
-            f"([texts, value, mistakes]) => {{ {script}\nreturn texts.map((text) => judge(text, value, mistakes)); }}",
+            f"([texts, value, mistakes]) => {{ {script}\n"
+            "return texts.map((text) => judge(text, value, mistakes, 10 * value)); }",
             [texts, value, [{"message": message, "value": number} for message, number in mistakes]],
         )
         assert [(each["verdict"], each["message"]) for each in judged] == [(each.verdict, each.message) for each in expected]
