@@ -91,20 +91,19 @@ def omitted_numbers(step: Step, symbols: Mapping[str, str], index: Index) -> Ite
             continue
 
 
-def changed(node: Any, omission: Omission) -> Node:
+def changed(node: Any, omission: Omission) -> Any:
     """Return an expression with an omission."""
     if omission.place:
         number = omission.place[0]
         inner = changed(node.arguments[number], replace(omission, place=omission.place[1:]))
         return replace(node, arguments=(*node.arguments[:number], inner, *node.arguments[number + 1 :]))
     if isinstance(omission.kept, tuple):
-        kept: Node = at(node, omission.kept)
-        return kept
+        return at(node, omission.kept)
     return replace(node, arguments=node.arguments[:2]) if omission.kept == NO_BIAS else replace(node, name=SUM)
 
 
 def magnitude(part: Cell) -> float:
-    """Return the Euclidean norm of the terms that a cell is a sum of: the rounding of each changes the cell by a share of it."""
+    """Return the Euclidean norm of the terms that a cell is a sum of. The rounding of each changes the cell."""
     match part.operation, part.parts:
         case "add" | "sub" | "sum" | "matmul" | "linear", parts:
             return math.hypot(*map(magnitude, parts))
