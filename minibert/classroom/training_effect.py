@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert.classroom.binding import call
+from minibert.classroom.checking import check_function
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.sandbox import SandboxRunner
 from minibert.classroom.swapping import swapped
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertForPreTraining
@@ -67,6 +69,8 @@ class TrainingEffect:
 
     right: Curve
     mine: Curve
+    is_correct: bool = False
+    """True if the learner's function passes the check."""
 
     @property
     def cost(self) -> float:
@@ -80,13 +84,12 @@ class TrainingEffect:
         if not math.isfinite(self.cost):
             return f"With your function the loss is not finite {steps}."
         if abs(self.cost) > VISIBLE:
-            word = "higher" if self.cost > 0 else "lower"
-            costs = f" If your function has a bug, this bug costs {self.cost:.2f} nats." if self.cost > 0 else ""
-            return f"With your function the loss is {abs(self.cost):.2f} nats {word} {steps}.{costs}"
-        return (
-            f"The losses differ by {abs(self.cost):.3f} nats {steps}. "
-            "If your function has a bug, it does not show in the loss, which is why such bugs survive."
-        )
+            difference = f"The loss is {abs(self.cost):.2f} nats {'higher' if self.cost > 0 else 'lower'} {steps}."
+            return f"{difference} This bug costs {self.cost:.2f} nats." if self.cost > 0 and not self.is_correct else difference
+        difference = f"The losses differ by {abs(self.cost):.3f} nats {steps}."
+        if self.is_correct:
+            return f"{difference} Your function is correct."
+        return f"{difference} This bug does not show in the loss, which is why it survives."
 
 
 def training_effect(exercise: Exercise, location: str, show: Callable[[str], None], seconds: float = 30.0) -> TrainingEffect:
@@ -101,8 +104,11 @@ def training_effect(exercise: Exercise, location: str, show: Callable[[str], Non
 
     Raises: UserCodeError for errors of the learner's code.
     """
+    file, _, name = location.rpartition(":")
+    with SandboxRunner(exercise, Path(file), name) as runner:
+        is_correct = check_function(exercise, runner, example=False).passed
     right = _run(exercise, "", show, seconds, 0)
-    return TrainingEffect(right, _run(exercise, location, show, SLOWER * seconds, right.steps[-1]))
+    return TrainingEffect(right, _run(exercise, location, show, SLOWER * seconds, right.steps[-1]), is_correct)
 
 
 def _run(exercise: Exercise, location: str, show: Callable[[str], None], seconds: float, steps: int) -> Curve:

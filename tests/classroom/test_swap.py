@@ -146,13 +146,14 @@ def test_errors_of_the_command_say_what_to_do(folder: Path, capsys: pytest.Captu
 
 def test_the_effect_on_training_is_a_sentence() -> None:
     right = Curve([25, 50], [6.0, 5.0])
-    for loss, words in (
-        (5.31, "costs 0.31 nats"),
-        (5.001, "does not show in the loss"),
-        (4.5, "lower"),
-        (float("nan"), "not finite"),
+    for loss, is_correct, words in (
+        (5.31, False, "0.31 nats higher after 50 steps. This bug costs 0.31 nats."),
+        (5.001, False, "This bug does not show in the loss, which is why it survives."),
+        (5.0, True, "Your function is correct."),
+        (4.5, False, "0.50 nats lower after 50 steps."),
+        (float("nan"), False, "not finite"),
     ):
-        assert words in TrainingEffect(right, Curve([25, 50], [6.0, loss])).sentence
+        assert words in TrainingEffect(right, Curve([25, 50], [6.0, loss]), is_correct).sentence
 
 
 @pytest.mark.slow
