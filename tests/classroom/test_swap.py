@@ -1,6 +1,7 @@
 """A learner's function inside a real model."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from minibert import BertConfig, BertForMaskedLM
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.running import Arguments
 from minibert.classroom.swap import TEXTS, case_scores, layers_of, make_cases, top_predictions
-from minibert.classroom.swapping import swapped
+from minibert.classroom.swapping import swapped, without_hooks
 from minibert.classroom.training_effect import Curve, TrainingEffect
 from minibert.commands import main
 from minibert.equations import softmax
@@ -61,14 +63,30 @@ def stages(model) -> dict[str, torch.Tensor]:
     return minibert_stages(model, {"input_ids": torch.tensor([[2, 5, 6, 7, 3]])})
 
 
-@pytest.mark.parametrize("name", ["softmax", "scaled_dot_product_attention", "layer_norm", "gelu"])
-def test_the_reference_in_its_own_place_changes_nothing(name: str) -> None:
-    """It is called, and every stage stays the same."""
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        ("softmax", 2),
+        ("scaled_dot_product_attention", 2),
+        ("layer_norm", 6),
+        ("gelu", 3),
+        ("encoder_layer", 2),
+        ("bert_embeddings", 1),
+    ],
+)
+def test_the_reference_in_its_own_place_changes_nothing(name: str, calls: int) -> None:
+    """It is called once at each place, with arguments that can be sent, and every stage stays the same."""
     expected = stages(model_of())
     reference = EXERCISES[name].reference
-    with swapped(EXERCISES[name], lambda given: reference(**given)) as swap:
+
+    def called(given: Arguments) -> torch.Tensor:
+        with without_hooks(given):
+            pickle.dumps(given)
+        return reference(**given)
+
+    with swapped(EXERCISES[name], called) as swap:
         found = stages(model_of())
-    assert swap.calls > 0
+    assert swap.calls == calls
     assert all(torch.equal(expected[path], found[path]) for path in found)
     assert found["layers.0.attention.context"].shape == expected["layers.0.attention.context"].shape
 

@@ -29,6 +29,7 @@ TRAINING = ("pretrain", "train-letters", "train-translator")
 FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
 FIGURES = ("attention", "embeddings", "lens", "positions", "rotation")
 PRINTED_BY: dict[str, tuple[str, ...]] = {
+    "commands/check.py": ("check",),
     "commands/class_new.py": ("class new",),
     "commands/embed.py": ("embed",),
     "commands/class_grade.py": ("class grade",),
