@@ -17,4 +17,7 @@ else
   "$root/tools/bin/pip" install uv
   UV_PYTHON_INSTALL_DIR="$root/python" "$root/tools/bin/uv" venv --seed --python 3.12 "$root/venv"
 fi
-"$root/venv/bin/python" -m pip install --extra-index-url https://download.pytorch.org/whl/cpu -r "$source_folder/requirements.txt"
+python=$root/venv/bin/python
+# PyTorch without CUDA is much smaller. If its index cannot be reached, the next line installs the usual one.
+"$python" -m pip install --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch' "$source_folder/requirements.txt")" || true
+"$python" -m pip install -r "$source_folder/requirements.txt"
