@@ -8,7 +8,7 @@ from minibert.classroom.exercise import Arguments
 from minibert.classroom.questions import Answered, Problem
 from minibert.classroom.running import Stopped
 
-SECONDS = 1.0
+SECONDS = 0.5
 """Time for a search."""
 MOST = 2000
 """Number of inputs that are kept."""
