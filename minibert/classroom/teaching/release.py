@@ -19,12 +19,11 @@ README = """\
 
 {table}
 
-Write each function in its file, or in its notebook if there is one. Do not rename the functions. Other names of files and
-other cells do not matter.
+Write each function in its file, or in its notebook if there is one. Do not rename the functions. Names of files, and other
+cells of notebooks, do not matter.
 
-    pip install minibert
-    minibert check softmax        checks one exercise (without a name: all that you began), and says which mistake it has
-    minibert hint softmax         shows the next hint
+    minibert check {first}        checks one exercise (without a name: all that you began), and says which mistake it has
+    minibert hint {first}         shows the next hint
 
 Your points come from these checks{hidden}.
 """
@@ -75,7 +74,7 @@ def _readme(course: Course) -> str:
     rows = [f"| {each.name} | {each.points:g} | {due_text(each)} |" for each in course.assignments]
     table = "\n".join(["| exercise | points | deadline |", "|---|---:|---|", *rows])
     hidden = ", with these inputs and with others that you do not see" if course.hidden_seeds else ""
-    return README.format(title=course.title, table=table, hidden=hidden)
+    return README.format(title=course.title, table=table, first=course.assignments[0].name, hidden=hidden)
 
 
 def due_text(assignment: Assignment) -> str:
