@@ -27,7 +27,7 @@
  * @property {string} explanation
  * @property {number | null} formula - Index into `PageData.formulas`.
  * @property {string | null} equation - Name in the registry of equations.
- * @property {number | null} equationFormula - Index of the formula of this equation.
+ * @property {(number | null)[]} equationFormulas - Indices of the formulas of this equation.
  * @property {string | null} code - File and line.
  * @property {Axis[]} axes
  * @property {Tree | null} expression
@@ -37,7 +37,7 @@
  * @property {string | null} omitted - Why the page has no numbers for this step.
  * @property {string | null} failure - The error that ended the forward pass at this step.
  * @property {{label: string, tensor: string} | null} other - A second tensor to compare with, such as a learner's own.
- * @property {{name: string, message: string, tensor: string}[]} mistakes - The output that known mistakes would give.
+ * @property {{message: string, tensor: string}[]} mistakes - The output that known mistakes would give.
  * @property {Omission[]} omissions - What a reader can leave out of the expression.
  *
  * @typedef {object} PageData
@@ -305,7 +305,8 @@ class Walk {
    * @param {number} position
    */
   label(axis, position) {
-    return axis?.labels ? (this.data.labels[axis.labels]?.[position] ?? "") : "";
+    const label = axis?.labels ? (this.data.labels[axis.labels]?.[position] ?? "") : "";
+    return label.trim() === "" ? "␣".repeat(label.length) : label;
   }
 
   /**

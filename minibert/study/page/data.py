@@ -20,6 +20,7 @@ from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.omissions import omissions, symbols_of
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.study.stepthrough.symbols import parameter_letters
+from minibert.study.stepthrough.walk import NO_PAIR
 from minibert.trace import Leaf, Node, Operation
 
 SMALL, LARGE = 1_080_000, 4_800_000
@@ -32,13 +33,19 @@ MAX_NUMBERS = 600_000
 """Most numbers of one tensor. Of a larger one, the page has some rows."""
 MAX_VOCABULARY_NUMBERS = {True: 40_000, False: 100_000}
 """The same for tensors with a row of the width of a vocabulary, in the page of a small model and of a large one."""
-MAX_MISTAKE_NUMBERS = {True: (512, 128), False: (4_096, 4_096)}
-"""Most numbers of a tensor that a mistake gives, and the number that the page has of a larger one, with at least one row. There
-are several for each step, so the page has those of one layer only."""
+MISTAKE_NUMBERS = {True: (32, 512), False: (768, 4_096)}
+"""Range of the numbers that the page has of a tensor that a mistake gives: some rows, or none if its rows are longer. There are
+several for each step, so the page has those of one layer only."""
+MISTAKE_SHARE = 1 / 4
+"""Largest share of the mistakes in the bytes that the steps leave."""
 VOCABULARY = 5_000
 """Least width of a row that counts as a vocabulary."""
 TOP = 5
 """Number of predictions that the page lists for each token."""
+APART = re.compile(r",?\s*\\q?quad\s*")
+"""Space between the formulas of an equation."""
+INPUTS = {"text.segments": "segments (0: sentence A, 1: sentence B)"}
+"""Inputs of a model that are no step, in words."""
 TYPES = {"int32": "<i4", "float32": "<f4", "float64": "<f8", "bool": "u1"}
 """Types of the numbers in the page, as in `data.js`, and in NumPy."""
 
@@ -98,6 +105,7 @@ class PageData:
     def to_json(self) -> dict[str, Any]:
         """Return the data of `PageData` in `data.js`, without the title and the description of the model."""
         steps = [self._step(step) for step in self.walk.steps]
+        self._add_mistakes(steps)
         predictions = [*self._predictions()]
         self._add_weights(predictions)
         return {
@@ -129,9 +137,7 @@ class PageData:
             "explanation": step.explanation,
             "formula": self._formula(step.formula),
             "equation": step.equation,
-            "equationFormula": self._formula(self.equations[step.equation].formula)
-            if step.equation in self.equations
-            else None,
+            "equationFormulas": self._equation(step.equation),
             "code": step.code,
             "axes": [{"name": _axis_name(axis), "size": axis.size, "labels": self._label(axis)} for axis in step.axes],
             "expression": expression,
@@ -140,14 +146,14 @@ class PageData:
             "omitted": None if shown else self._omitted(step),
             "failure": printable(self.walk.failure, lines=True) if self.walk.failure and step is self.walk.steps[-1] else None,
             "other": self._other(step) if shown else None,
-            "mistakes": [*self._mistakes(step)] if shown and self._has_mistakes(step) else [],
+            "mistakes": [],
             "omissions": [] if expression is None else [asdict(each) for each in omissions(step, self.symbols)],
         }
 
     def _omitted(self, step: Step) -> str:
         return (
-            f"This page has all numbers of layer {_listed(self.layers)} only. "
-            f"Write it with --layers {_listed({*self.layers, step.layer or 0}, ' ')} to see how this is computed."
+            f"To stay small, this page has all numbers of layer {_listed(self.layers)} only. To see how this step is computed, "
+            f"write the page again, with --layers {_listed({*self.layers, step.layer or 0}, ' ')} at the end of the command."
         )
 
     def _sources(self, step: Step) -> dict[str, Any] | None:
@@ -175,18 +181,32 @@ class PageData:
         except UnknownOperation:
             return None
 
-    def _mistakes(self, step: Step) -> Iterator[dict[str, str]]:
-        """Yield the mistakes of a step of the first layer, with some rows of a large tensor. Equal numbers are kept once."""
-        whole, part = MAX_MISTAKE_NUMBERS[self.is_small]
-        if step.layer not in (None, min(self.layers, default=None)) or max(step.output.shape[-1:], default=1) > whole:
-            return
-        rows = self._rows(step, whole if step.output.numel() <= whole else part)
+    def _add_mistakes(self, records: Sequence[dict[str, Any]]) -> None:
+        """Add the mistakes to the steps of the first layer, as many numbers of each as the page has room for."""
+        least, most = MISTAKE_NUMBERS[self.is_small]
+        steps = {step.path: step for step in self.walk.steps if self._has_mistakes(step)}
+        count = sum(len(self.mistakes.get(path, ())) for path in steps)
+        limit = int(min(max(MISTAKE_SHARE * self._room() / BYTES / max(count, 1), least), most))
+        for record in records:
+            step = steps.get(record["path"])
+            if step is not None and max(step.output.shape[-1:], default=1) <= limit:
+                record["mistakes"] = [*self._mistakes(step, limit)]
+
+    def _mistakes(self, step: Step, limit: int) -> Iterator[dict[str, str]]:
+        """Yield the mistakes of a step, with some rows of a large tensor. Equal numbers are kept once."""
+        rows = self._rows(step, limit)
         for mistake in self.mistakes.get(step.path, ()):
             if not mistake.output.isnan().all():  # no reader types NaN
                 numbers = repr(rows).encode() + _bytes(mistake.output)
                 key = self.constants.setdefault(numbers, f"mistake {len(self.constants)}")
                 self._add(key, mistake.output, rows)
-                yield {"name": mistake.name, "message": mistake.message, "tensor": key}
+                yield {"message": mistake.message, "tensor": key}
+
+    def _room(self) -> int:
+        """Return the number of bytes that are left for numbers and labels."""
+        taken = sum(len(record["data"] or "") for record in self.tensors.values())
+        taken += sum(len(label) + 3 for labels in self.labels.values() for label in labels)
+        return (SMALL if self.is_small else LARGE) - taken
 
     def _formula(self, latex: str) -> int | None:
         """Return the number of a formula. Layers share their formulas."""
@@ -197,6 +217,11 @@ class PageData:
         if tree is not None and tree not in self.formulas:
             self.formulas.append(tree)
         return None if tree is None else self.formulas.index(tree)
+
+    def _equation(self, name: str | None) -> list[int | None]:
+        """Return the numbers of the formulas of an equation. Each of its symbols, such as a mean, has its own formula."""
+        equation = self.equations.get(name or "")
+        return [self._formula(part) for part in APART.split(equation.formula)] if equation is not None else []
 
     def _label(self, axis: Axis) -> str | None:
         """Return the name of the labels of an axis. Axes with the same labels share them."""
@@ -217,14 +242,17 @@ class PageData:
             return leaf.name
         if leaf.kind == "input" and leaf.name in self.walk:
             return leaf.name
-        name = leaf.name or self._constant(leaf.value)
+        name = INPUTS.get(leaf.name, leaf.name) or self._constant(leaf.value)
         self._add(name, leaf.value)
         return name
 
     def _constant(self, value: Tensor) -> str:
         key = repr((value.dtype, value.shape)).encode() + _bytes(value)
-        kind = "mask" if value.dtype == torch.bool else "constant"
-        return self.constants.setdefault(key, f"{kind} {len(self.constants)}")
+        if key not in self.constants:
+            name, others = _constant_name(value), [*self.constants.values()]
+            count = sum(other.partition(" #")[0] == name for other in others)
+            self.constants[key] = f"{name} #{count + 1}" if count else name
+        return self.constants[key]
 
     def _rows(self, step: Step, most_numbers: int = MAX_NUMBERS) -> list[int] | None:
         """Return the rows of a large tensor that the page has: those that a later step uses, or else the first ones."""
@@ -265,9 +293,7 @@ class PageData:
             elif value.ndim < 2:
                 self._add(name, value)
         matrices = {name: value for name, value in self.weights.items() if name not in self.tensors}
-        taken = sum(len(record["data"] or "") for record in self.tensors.values())
-        taken += sum(len(label) + 3 for labels in self.labels.values() for label in labels)
-        room = max((SMALL if self.is_small else LARGE) - taken, MIN_WEIGHTS[self.is_small]) / BYTES
+        room = max(self._room(), MIN_WEIGHTS[self.is_small]) / BYTES
         rows = rows_along_chains(self.walk, self._chain_starts(predictions), self.is_shown, matrices, room)
         for stride in range(1, max(map(len, matrices.values()), default=0) + 1):
             more = {name: rows[name].union(range(0, len(value), stride)) for name, value in matrices.items()}
@@ -321,6 +347,7 @@ class PageData:
                     for value, place in zip(some, places, strict=True)
                 ]
                 label = printable(row_labels[row]) if row_labels else ""
+                label = "(the text has no sentence B)" if step.explanation.endswith(NO_PAIR) else label
                 yield {"step": step.path, "name": group_and_name(step.path)[0], "label": label, "best": best}
 
 
@@ -342,6 +369,17 @@ def group_and_name(path: str) -> tuple[str, str]:
     words = prefix.replace("layers", "layer").replace(".", " ").replace("_", " ")
     heading = words.upper() if len(words) <= 3 else words[0].upper() + words[1:]
     return heading, rest.replace(".", " ").replace("_", " ") or "output"
+
+
+def _constant_name(value: Tensor) -> str:
+    """Return a tensor without a name in words."""
+    if value.dtype == torch.bool:
+        same = "false" if not value.any() else "true" if value.all() else ""
+        return f"mask, {same} in every cell" if same else "mask, true in the cells that it changes"
+    row = value.flatten()
+    if not value.is_floating_point() and torch.equal(row, torch.arange(len(row), device=row.device)):
+        return f"positions 0 to {len(row) - 1}"
+    return "numbers of the code"
 
 
 def _axis_name(axis: Axis) -> str:

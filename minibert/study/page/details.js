@@ -8,8 +8,15 @@
  * @property {number} row
  * @property {number} column
  * @property {boolean} isHidden - The reader has not predicted the number yet.
+ * @property {boolean} isHovered - The cell under the pointer, and not the selected one.
  * @property {boolean} isPinned
  */
+
+const NOTES = [
+  ["⊙", "⊙ multiplies each number by the one at the same place."],
+  ["erf", "erf is the error function, a curve from −1 to 1."],
+  ["ε", "ε is a very small number, so that the denominator is not zero."],
+];
 
 class Details {
   /**
@@ -48,9 +55,12 @@ class Details {
     setAttributes(byId("result"), { "data-value": null, "data-computed": null });
     setText(byId("explanation"), step.explanation);
     byId("formula").replaceChildren(...this.formula(step.formula));
-    byId("equation").hidden = step.equationFormula === null;
+    byId("equation").hidden = step.equationFormulas.length === 0;
     setText(byId("equation-name"), `Equation ${step.equation}`);
-    byId("equation-formula").replaceChildren(...this.formula(step.equationFormula));
+    const parts = step.equationFormulas.map((part) => element("div", {}, ...this.formula(part)));
+    byId("equation-formula").replaceChildren(...parts);
+    const notes = NOTES.filter(([sign]) => byId("equation-formula").textContent?.includes(sign));
+    byId("equation-formula").append(...notes.map(([, note]) => element("p", { class: "shape" }, note)));
     byId("shape").replaceChildren(...symbolParts(step.symbol), step.symbol && ": ", shapeText(step.axes));
     setText(byId("code"), step.code ?? "");
     byId("omitted").replaceChildren(step.failure ?? step.omitted ?? "");
@@ -62,6 +72,14 @@ class Details {
     const users = this.walk.users.get(step.path) ?? [];
     byId("users").replaceChildren(...users.map((user) => element("li", {}, this.stepLink(user.path))));
     byId("users-heading").hidden = users.length === 0;
+  }
+
+  /**
+   * Return whether the page has the calculation of a cell of the shown step.
+   * @param {number} cell
+   */
+  isCalculated(cell) {
+    return this.expression?.isComplete(cell) ?? false;
   }
 
   /** @param {number | null} index */
@@ -89,7 +107,8 @@ class Details {
     const shape = element("span", { class: "shape" }, shapeText(this.walk.axes(path)));
     const cells = element("p", { class: "cells" });
     const isCalculated = this.walk.tensor(step.path) !== null;
-    const map = isCalculated && tensor && tensor.rowPositions === null && tensor.columns > 1 ? new InputMap(tensor) : null;
+    const isDrawn = tensor && tensor.rowPositions === null && tensor.columns > 1;
+    const map = isCalculated && isDrawn && tensor.values.some((value) => value !== 0) ? new InputMap(tensor) : null;
     const link = this.stepLink(path);
     this.inputs.set(path, { map, cells, link });
     const symbol = symbolParts(this.walk.symbol(path));
@@ -125,6 +144,7 @@ class Details {
     ];
     setText(byId("cell"), [...place, originText(this.walk, step, column)].filter(Boolean).join(", "));
     byId("pinned").hidden = !selection.isPinned;
+    setText(byId("cell-heading"), selection.isHovered ? "Cell under the pointer" : "Selected cell");
     const value = tensor.at(tensor.index(slice, row, column));
     const result = byId("result");
     setAttribute(result, "data-computed", null);

@@ -242,7 +242,8 @@ function clamp(index, size) {
  * @param {number} size
  */
 function windowStart(start, selected, count, size) {
-  const nearest = Math.min(Math.max(start, selected - count + 1), selected);
+  const isFar = selected < start - 1 || selected > start + count;
+  const nearest = isFar ? selected - Math.floor(count / 2) : Math.min(Math.max(start, selected - count + 1), selected);
   return clamp(nearest, size - count + 1);
 }
 

@@ -12,7 +12,10 @@ function showHeader(walk, address) {
   byId("facts").replaceChildren(
     ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", { dir: "auto" }, value))),
   );
-  byId("predictions").hidden = predictions.length === 0;
+  const start =
+    predictions.length > 0
+      ? "Choose a prediction to walk back from it to the characters: each number leads to those that it was computed from."
+      : "This model has no head that predicts. Choose a step, then a cell: each number leads to those that it was computed from.";
   const list = predictions.map((prediction) => {
     const links = prediction.best.map(({ text: name, value, cell: [row, column] }) => {
       const link = element("a", { href: address(prediction.step, row, column) }, element("bdi", {}, name));
@@ -25,5 +28,5 @@ function showHeader(walk, address) {
       element("ol", {}, ...links),
     );
   });
-  byId("predictions").append(...list);
+  byId("predictions").append(...list, element("p", { id: "start" }, start));
 }

@@ -48,7 +48,7 @@ function listen(page) {
     if (target instanceof HTMLAnchorElement && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
       if (target.dataset.focus) {
-        byId(target.dataset.focus).focus();
+        page.press(target.dataset.focus);
       } else {
         page.follow(target, cellOfMap(event));
       }
@@ -66,7 +66,14 @@ function listen(page) {
       page.grid.focus();
     }
   });
-  matrix.addEventListener("mouseover", (event) => page.hover(cellOfEvent(event)));
+  let place = "";
+  matrix.addEventListener("mousemove", (event) => {
+    const before = place;
+    place = `${event.screenX},${event.screenY}`;
+    if (place !== before) {
+      page.hover(cellOfEvent(event)); // a page that changes under a resting pointer has events, too
+    }
+  });
   matrix.addEventListener("mouseleave", () => page.hover(null));
   byId("heads-button").addEventListener("click", () => page.press("h"));
   byId("keys-button").addEventListener("click", () => page.press("?"));

@@ -26,6 +26,14 @@ class Page {
     this.steps = new StepList(byId("step-list"), walk, (step) => this.hash({ view: "step", step: step.path }));
     showHeader(walk, (step, row, column) => this.hash({ view: "step", step, slice: 0, row, column, sortedBy: row }));
     byId("heads-button").hidden = walk.data.overview.length === 0;
+    this.showUnknownStep();
+  }
+
+  /** Say that the page does not have the step of the address. */
+  showUnknownStep() {
+    const name = new URLSearchParams(window.location.hash.slice(1)).get("step");
+    const isUnknown = name !== null && this.walk.step(name) === null;
+    setText(byId("unknown"), isUnknown ? `This page has no step ${name}. It shows the first step.` : "");
   }
 
   /** @param {Partial<State>} change */
@@ -50,6 +58,7 @@ class Page {
     this.state = possible({ ...before, ...change }, this.walk);
     const isEntry = /** @type {(keyof State)[]} */ (["view", "step", "slice"]).some((key) => this.state[key] !== before[key]);
     this.address.write(formatHash(this.state), isEntry);
+    setText(byId("unknown"), "");
     this.show();
   }
 
@@ -57,7 +66,22 @@ class Page {
   readAddress() {
     this.address.cancel();
     this.state = parseHash(window.location.hash || this.walk.data.start, this.walk);
+    this.hovered = null;
+    const hadFocus = document.activeElement !== document.body;
     this.show();
+    this.showUnknownStep();
+    if (hadFocus && document.activeElement === document.body) {
+      this.focus(); // what had it is gone
+    }
+  }
+
+  /** Move the focus to what is shown. */
+  focus() {
+    if (this.state.view === "heads") {
+      byId("heads").querySelector("a")?.focus();
+    } else {
+      this.grid.focus();
+    }
   }
 
   /**
@@ -78,6 +102,7 @@ class Page {
     byId("details").hidden = isOverview;
     setAttribute(byId("heads-button"), "aria-pressed", String(isOverview));
     setAttribute(byId("predict-button"), "aria-pressed", String(state.predict));
+    byId("predictions").hidden = state.predict; // they have the numbers of the last step
     if (isOverview) {
       this.heads.show();
     }
@@ -92,6 +117,7 @@ class Page {
     setText(byId("place"), sliceText(step.axes, state.slice));
     setAttributes(byId("slice-before"), { disabled: state.slice === 0 });
     setAttributes(byId("slice-after"), { disabled: state.slice === (tensor?.slices ?? 1) - 1 });
+    setText(byId("missing"), tensor ? "" : (step.omitted ?? ""));
     for (const id of ["matrix", "legend", "window-buttons", "calculation"]) {
       byId(id).hidden = !tensor;
     }
@@ -183,7 +209,9 @@ class Page {
   showCell(step, tensor) {
     const [row, column] = this.state.pin ?? this.hovered ?? [this.state.row, this.state.column];
     const isHidden = this.isHidden(row, column);
-    this.details.showCell({ step, tensor, slice: this.state.slice, row, column, isHidden, isPinned: this.state.pin !== null });
+    const isPinned = this.state.pin !== null;
+    const isHovered = this.hovered !== null && (row !== this.state.row || column !== this.state.column);
+    this.details.showCell({ step, tensor, slice: this.state.slice, row, column, isHidden, isHovered, isPinned });
     byId("prediction").hidden = !isHidden;
     const place = `${row},${column},${this.state.slice},${step.path}`;
     if (byId("verdict").dataset.place !== place) {
@@ -233,6 +261,7 @@ class Page {
   isHidden(row, column) {
     return (
       this.state.predict &&
+      this.details.isCalculated(this.tensor?.index(this.state.slice, row, column) ?? 0) &&
       row === this.state.row &&
       column === this.state.column &&
       !this.predicted.has(this.cellKey(row, column))
@@ -294,8 +323,11 @@ class Page {
   /** Hide the numbers until the reader predicts them, or stop hiding them. */
   togglePredict() {
     this.go({ predict: !this.state.predict, view: "step", pin: null });
-    if (this.state.predict) {
+    const { predict, row, column } = this.state;
+    if (this.isHidden(row, column)) {
       byId("typed").focus();
+    } else if (predict) {
+      setText(byId("verdict"), "This number is not hidden: the page does not have the calculation of this cell.");
     }
   }
 
@@ -327,13 +359,19 @@ class Page {
         return true;
       case "h":
         this.go({ view: state.view === "heads" ? "step" : "heads" });
+        this.focus();
         return true;
       case "e":
         this.togglePredict();
         return true;
       case "m":
+      case "c":
         this.go({ view: "step" });
-        this.grid.focus();
+        if (key === "m") {
+          this.grid.focus();
+        } else {
+          byId("details").focus();
+        }
         return true;
       case "?":
         /** @type {HTMLDialogElement} */ (byId("keys")).showModal();

@@ -24,7 +24,7 @@ class StepList {
     for (const step of walk.steps) {
       const group =
         groups.get(step.group) ??
-        element("details", {}, element("summary", {}, GROUP_TITLES[step.group] ?? step.group), element("ol"));
+        element("details", {}, element("summary", {}, GROUP_TITLES[step.group] ?? step.group, absence(step)), element("ol"));
       groups.set(step.group, group);
       const link = this.link(step);
       group.lastElementChild?.append(element("li", {}, link));
@@ -63,6 +63,14 @@ class StepList {
     this.current = entry.link;
     window.requestAnimationFrame(() => reveal(entry.link));
   }
+}
+
+/**
+ * Return a note on a layer of which the page does not have all numbers.
+ * @param {Step} step
+ */
+function absence(step) {
+  return element("span", { class: "shape" }, step.omitted ? " (attention weights only)" : "");
 }
 
 /**

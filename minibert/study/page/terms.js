@@ -57,7 +57,8 @@ function termTable(walk, contraction, showsAll, isHidden, address) {
     );
   }
   const kind = isProduct ? (node.terms === 1 ? "product" : "products") : "numbers";
-  const caption = `${CONTRACTION_NAMES[/** @type {keyof typeof CONTRACTION_NAMES} */ (node.op)]} of ${node.terms} ${kind}, the largest first`;
+  const order = isMaximum ? "the largest" : "the largest magnitude";
+  const caption = `${CONTRACTION_NAMES[/** @type {keyof typeof CONTRACTION_NAMES} */ (node.op)]} of ${node.terms} ${kind}, ${order} first`;
   const table = element("table", { class: "terms" }, element("caption", {}, caption), headerRow(headings), body);
   const label = showsAll ? "Show fewer" : `Show ${Math.min(values.length, MOST_TERMS)}`;
   const button = values.length > limit ? [element("button", { type: "button" }, label)] : [];
