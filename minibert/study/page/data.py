@@ -375,7 +375,7 @@ def _constant_name(value: Tensor) -> str:
     """Return a tensor without a name in words."""
     if value.dtype == torch.bool:
         same = "false" if not value.any() else "true" if value.all() else ""
-        return f"mask, {same} in every cell" if same else "mask, true in the cells that it changes"
+        return f"mask (not keep), {same} in every cell" if same else "mask (not keep)"
     row = value.flatten()
     if not value.is_floating_point() and torch.equal(row, torch.arange(len(row), device=row.device)):
         return f"positions 0 to {len(row) - 1}"

@@ -63,7 +63,8 @@ class Details {
     byId("equation-formula").append(...notes.map(([, note]) => element("p", { class: "shape" }, note)));
     byId("shape").replaceChildren(...symbolParts(step.symbol), step.symbol && ": ", shapeText(step.axes));
     setText(byId("code"), step.code ?? "");
-    byId("omitted").replaceChildren(step.failure ?? step.omitted ?? "");
+    const omitted = this.walk.tensor(step.path) ? step.omitted : null; // without numbers, the middle says it
+    byId("omitted").replaceChildren(step.failure ?? omitted ?? "");
     byId("omitted").classList.toggle("failure", step.failure !== null);
     this.inputs.clear();
     const inputs = this.leaves(step);

@@ -11,6 +11,7 @@ class Heads {
     this.walk = walk;
     this.address = address;
     this.isDrawn = false;
+    container.addEventListener("mousemove", (event) => this.name(event));
     /** @type {(() => void)[]} What is still to be painted. */
     this.paintings = [];
   }
@@ -56,14 +57,38 @@ class Heads {
     );
     this.paintings.push(() => {
       paint(canvas, tensor, slice, 1);
-      const { row, column, value } = strongest(tensor, slice);
-      const [from, to] = [row, column].map(
-        (position, n) => isolated(this.walk.label(step.axes.at(n - 2), position)) || position,
-      );
-      setText(text, `${short(value)}: ${from} → ${to}`);
+      const { row, column } = strongest(tensor, slice);
+      setText(text, this.weightText(step, tensor, slice, row, column));
       setAttributes(link, { href: this.address(step.path, slice, row, column) });
     });
     return link;
+  }
+
+  /**
+   * Return a weight with its tokens: from which query to which key.
+   * @param {Step} step
+   * @param {Tensor} tensor
+   * @param {number} slice
+   * @param {number} row
+   * @param {number} column
+   */
+  weightText(step, tensor, slice, row, column) {
+    const [from, to] = [row, column].map((position, n) => isolated(this.walk.label(step.axes.at(n - 2), position)) || position);
+    return `${short(tensor.at(tensor.index(slice, row, column)))}: ${from} → ${to}`;
+  }
+
+  /**
+   * Name the weight under the pointer.
+   * @param {MouseEvent} event
+   */
+  name(event) {
+    const link = event.target instanceof HTMLCanvasElement ? event.target.closest("a") : null;
+    const { row, column } = cellOfMap(event);
+    const step = this.walk.step(link?.dataset.step ?? "");
+    const tensor = step && this.walk.tensor(step.path);
+    if (link && tensor && row !== undefined && column !== undefined) {
+      link.title = this.weightText(step, tensor, Number(link.dataset.slice), row, column);
+    }
   }
 }
 

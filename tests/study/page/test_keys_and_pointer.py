@@ -463,3 +463,89 @@ def test_one_can_walk_back_from_a_predicted_token_to_the_characters(tab, tiny):
         assert passed[-1] != passed[-2]
     assert passed[-3:] == ["text.ids", "text.pieces", "text.characters"]
     assert {"layers.1.feed_forward", "layers.0.attention_norm"} & {*passed}
+
+
+def test_a_pointer_that_rests_does_not_choose_the_cell(tab, tiny):
+    """The calculation is that of the selected cell until the pointer moves. The heading says which cell it is."""
+    tab.open(tiny, step=SCORES, cell="3,5")
+    tab.cell(1, 3).hover()
+    assert (tab.text("#cell-heading"), tab.where()["cell"]) == ("Cell under the pointer", "head 0, query 1 the, key 3 sat")
+    here = tab.press("n")
+    tab.page.wait_for_timeout(100)
+    assert (tab.text("#cell-heading"), here["cell"]) == ("Selected cell", "head 0, query 3 sat, key 5 the")
+    assert tab.where()["cell"] == here["cell"]
+    tab.cell(2, 4).hover()
+    assert tab.text("#cell-heading") == "Cell under the pointer"
+
+
+def test_the_focus_is_never_lost(tab, tiny):
+    tab.open(tiny, step=SCORES, cell="3,5")
+    tab.page.keyboard.press("Tab")
+    assert tab.press("Enter")["focus"] == "matrix"
+    assert tab.page.evaluate("document.activeElement.dataset.step") is None
+    tab.press("h")
+    assert tab.page.evaluate("document.activeElement.dataset.step") == WEIGHTS
+    assert tab.press("h")["focus"] == "matrix"
+    assert tab.press("c")["focus"] == "details"
+    tab.page.locator("#inputs .cells a").first.click()
+    tab.page.wait_for_timeout(300)
+    tab.page.go_back()
+    tab.page.wait_for_function("document.querySelector('[aria-current]').dataset.step.endsWith('.scores')")
+    assert tab.where()["focus"] == "matrix"
+
+
+def test_an_unknown_step_in_the_address_is_named(tab, tiny):
+    tab.open(tiny, step="layers.9.nothing")
+    assert "no step layers.9.nothing" in tab.text("#unknown")
+    tab.press("n")
+    assert tab.text("#unknown") == ""
+
+
+def test_predict_first_hides_the_predictions_and_only_numbers_with_a_calculation(tab, tiny):
+    tab.open(tiny, step="text.ids", cell="0,3")
+    tab.press("e")
+    assert tab.where()["result"] != "?"
+    assert "not hidden" in tab.where()["verdict"]
+    assert not tab.page.locator("#predictions").is_visible()
+    tab.press("Escape", "e")
+    assert tab.page.locator("#predictions").is_visible()
+
+
+def test_a_map_names_the_weight_under_the_pointer(tab, tiny, steps):
+    tab.open(tiny, step=SCORES, view="heads")
+    link = tab.page.locator(f"#heads a[data-step='{WEIGHTS}'][data-slice='1']")
+    tab.page.wait_for_function("[...document.querySelectorAll('#heads canvas')].every((map) => map.width === 9)")
+    box = link.locator("canvas").bounding_box()
+    tab.page.mouse.move(box["x"] + box["width"] * 5.5 / 9, box["y"] + box["height"] * 2.5 / 9)
+    title = re.sub("[\u2068\u2069]", "", link.get_attribute("title"))
+    assert title == f"{steps[WEIGHTS].output[0, 1, 2, 5]:.3f}: cat → the"
+
+
+def test_tensors_without_a_name_are_named_by_what_they_are(tab, tiny):
+    tab.open(tiny, step=MASKED, cell="3,5")
+    assert "mask (not keep), false in every cell" in tab.text("#inputs")
+    assert tab.page.locator("#inputs canvas").count() == 1
+    tab.show(step="embeddings.segments")
+    assert "segments (0: sentence A, 1: sentence B)" in tab.text("#inputs")
+    tab.show(step="embeddings.positions")
+    assert "positions 0 to 8" in tab.text("#inputs")
+
+
+def test_the_calculation_is_not_cut_on_a_small_screen(browser, tiny):
+    """The table of a sum of products, and all parts of the equation of layer normalization."""
+    tab = Tab(browser, viewport={"width": 1280, "height": 720})
+    for step, part in ((SCORES, "#where .scroll:has(table)"), ("layers.0.attention_norm", "#equation-formula")):
+        tab.open(tiny, step=step, cell="3,5")
+        tab.page.evaluate("document.getElementById('equation').open = true")
+        assert tab.page.locator(part).evaluate("box => box.scrollWidth <= box.clientWidth"), step
+    tab.close()
+
+
+def test_a_printed_page_has_no_controls_and_is_light(browser, tiny):
+    tab = Tab(browser, color_scheme="dark")
+    tab.open(tiny, step=SCORES, cell="3,5")
+    tab.page.emulate_media(media="print", color_scheme="dark")
+    assert tab.page.locator("button:visible").count() == 0
+    assert tab.page.locator("#cell-heading").is_visible()
+    assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    tab.close()
