@@ -57,8 +57,7 @@ def run(options: Release) -> int:
         say(printable(f"kept: {kept} (it differs from what would be written; delete it to get a new one)"))
     say(printable(f"{options.out / STUDENTS}: {len(course.assignments)} exercises for the students, without solutions"))
     say(printable(f"{path}: points, deadlines and the key of the hidden inputs, for you only"))
-    grade = shell_command("minibert", "class", "grade", "SUBMISSIONS", "--course", path)
-    say(f"When the students have submitted: {grade}")
+    say(f"When the students have submitted: minibert class grade SUBMISSIONS --course {shell_command(path)}")
     return 0
 
 
