@@ -75,7 +75,7 @@ class LearnerFile:
         except SyntaxError as error:
             raise BadFile(f"{type(error).__name__}: {error.msg}", error.lineno) from None
         except (ValueError, RecursionError, MemoryError) as error:  # null characters, or brackets inside of brackets
-            raise BadFile(f"Python cannot read the file: {error or type(error).__name__}") from None
+            raise BadFile(f"Python cannot read the file: {str(error) or type(error).__name__}") from None
 
     def require_function(self, name: str) -> None:
         """Raise `BadFile` if the file does not define a function of this name. What is imported is not the learner's."""

@@ -78,7 +78,8 @@ def _grade(options: ClassGrade, course: "Course", submissions: "list[Submission]
                 found[results[0].student] = results
                 advance(printable(results[0].student))
         except Stopped as stopped:
-            message = f"minibert: stopped; {len(found)} of {len(submissions)} students are graded. The same command goes on."
+            same = "The same command without --again" if options.again else "The same command"
+            message = f"minibert: stopped; {len(found)} of {len(submissions)} students are graded. {same} goes on."
             raise Stopped(stopped.number, message) from None
     return {submission.student: found[submission.student] for submission in submissions}
 
