@@ -53,6 +53,16 @@ def observe(name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Leave what is computed in this block out of all recordings."""
+    token = _recordings.set(())
+    try:
+        yield
+    finally:
+        _recordings.reset(token)
+
+
 def is_recording() -> bool:
     """Return True inside a `record` block. Models then use the equations instead of fused kernels, which record no steps."""
     return bool(_active) and bool(_recordings.get())

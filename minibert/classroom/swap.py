@@ -30,7 +30,7 @@ from minibert.study.verify.stages import Stages, minibert_stages, transformers_s
 from minibert.text.tokenizer import MASK, load_tokenizer, special_token, token_id
 
 TEXTS = (
-    "What you see is what you get, and [MASK] is what you verify.",
+    "What you see is what you get, and the rest is what you verify.",
     "The cat sat on the mat and looked out of the window.",
     "Return a list of the files in this directory, if the directory exists.",
     "She opened the door, turned on the light and read the letter again.",
@@ -202,7 +202,11 @@ def _reference(source: str | Path, model: PretrainedModel, inputs: Inputs, with_
 
 
 def make_cases(model: PretrainedModel, tokenizer: Tokenizer, texts: Sequence[str]) -> Cases | None:
-    """Return the cases of some texts: each token masked once, for a masked-LM head; else one case for each token or text."""
+    """Return the cases of some texts.
+
+    For a masked-LM head, a case is a [MASK] of a text, or each token masked once if the text has none. For other heads, it is
+    a token or a text.
+    """
     parameters = inspect.signature(model.forward).parameters
     if "decoder_input_ids" in parameters:
         return None
@@ -216,9 +220,10 @@ def make_cases(model: PretrainedModel, tokenizer: Tokenizer, texts: Sequence[str
         ids = encoding.ids[:limit]
         if masked_lm:
             mask = token_id(tokenizer, MASK)
-            for place, special in enumerate(encoding.special_tokens_mask[:limit]):
-                if special and ids[place] != mask:
-                    continue
+            places = [place for place, index in enumerate(ids) if index == mask] or [
+                place for place, special in enumerate(encoding.special_tokens_mask[:limit]) if not special
+            ]
+            for place in places:
                 positions.append((len(rows), place))
                 rows.append([*ids[:place], mask, *ids[place + 1 :]])
                 labels.append(_shown(tokenizer, rows[-1], place))

@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from minibert import kernels
 from minibert.classroom.exercise import Arguments, Exercise
-from minibert.observe import observe
+from minibert.observe import observe, unrecorded
 from minibert.study.checked_attention import UserCodeError
 
 HOOKS = (
@@ -63,15 +63,22 @@ class Swap:
                 return original(*args, **kwargs)
             self.calls += 1
             bound = signature.bind(*args, **kwargs)
-            self._is_comparing = True  # a kernel calls the equation, which is replaced too
-            try:
+            with self._comparing():
                 expected = original(*args, **kwargs)
-            finally:
-                self._is_comparing = False
             result = self._checked(self.function(self._given(bound.arguments)), expected)
             return observe(observed[1], result) if observed else result
 
         return replacement
+
+    @contextmanager
+    def _comparing(self) -> Iterator[None]:
+        """Use minibert's functions without recording them. A kernel calls the equation, which is replaced too."""
+        self._is_comparing = True
+        try:
+            with unrecorded():
+                yield
+        finally:
+            self._is_comparing = False
 
     def _checked(self, result: Any, expected: Tensor) -> Tensor:
         """Return the result in the data type that the model needs. Raises: UserCodeError for a result of another shape."""

@@ -71,6 +71,8 @@ class TrainingEffect:
     mine: Curve
     is_correct: bool = False
     """True if the learner's function passes the check."""
+    mistakes: tuple[str, ...] = ()
+    """The mistakes that the check names."""
 
     @property
     def cost(self) -> float:
@@ -106,9 +108,10 @@ def training_effect(exercise: Exercise, location: str, show: Callable[[str], Non
     """
     file, _, name = location.rpartition(":")
     with SandboxRunner(exercise, Path(file), name) as runner:
-        is_correct = check_function(exercise, runner, example=False).passed
+        report = check_function(exercise, runner, example=False)
     right = _run(exercise, "", show, seconds, 0)
-    return TrainingEffect(right, _run(exercise, location, show, SLOWER * seconds, right.steps[-1]), is_correct)
+    mine = _run(exercise, location, show, SLOWER * seconds, right.steps[-1])
+    return TrainingEffect(right, mine, report.passed, tuple(f"{each.name}. {each.message}" for each in report.mistakes))
 
 
 def _run(exercise: Exercise, location: str, show: Callable[[str], None], seconds: float, steps: int) -> Curve:

@@ -110,7 +110,7 @@ class Session:
     def check(self, exercise: "Exercise") -> None:
         """Check the file of an exercise, which becomes the current one."""
         self.current = exercise
-        say("")
+        say("", styled(f"checking {exercise.name} …", "dim"))
         try:
             self.reports[exercise.name] = checked(self.folder, exercise, self.folder.file(exercise.name))
         except OSError as error:  # an unreadable file, which the learner can mend

@@ -76,7 +76,10 @@ def run(options: Swap) -> int:
         if result is not None:
             _show(result, exercise.name)
         if effect is not None:
-            say(("\n" if result else "") + effect.sentence, f"Curves: {printable(_figure(options))}")
+            for name in effect.mistakes:
+                say(f"\nMistake: {name}")
+            losses = f"minibert {effect.right.losses[-1]:.3f}, your function {effect.mine.losses[-1]:.3f} nats"
+            say(f"\nValidation loss: {losses}. {effect.sentence}", f"Curves: {printable(_figure(options))}")
     return 0 if result is None or result.comparison.agrees else 1
 
 
