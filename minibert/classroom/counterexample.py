@@ -39,6 +39,8 @@ VISIBLE = 0.01
 """Relative difference that the four decimal places of a table show."""
 MAX_SHOWN = 60
 """Numbers of a tensor that are shown; of a larger tensor, the first and the last."""
+MAX_INPUTS = 48
+"""An argument with more numbers than this is shown by its shape."""
 MAX_TEXT = 300
 
 
@@ -187,7 +189,10 @@ def size_of(arguments: Arguments) -> tuple[float, ...]:
 
 def comparison_of(call: Answered, problem: Problem) -> Comparison:
     """Return an input and the numbers of both functions as text."""
-    arguments = {name: text_of(value) for name, value in call.probe.arguments.items()}
+    arguments = {
+        name: text_of(value) if size_of({name: value})[0] <= MAX_INPUTS else shape_of(value)
+        for name, value in call.probe.arguments.items()
+    }
     if problem.stage is Stage.GRADIENTS:
         own, other = call.own.gradients, call.other.gradients
     elif problem.stage is Stage.INPUTS:
@@ -215,6 +220,13 @@ def _tables(tensors: dict[str, Tensor], names: Sequence[str]) -> str:
     if len(tensors) == 1:
         return "".join(texts.values())
     return "\n".join(f"{name}:\n{text}" for name, text in texts.items())
+
+
+def shape_of(value: Any) -> str:
+    """Return the shape of a tensor, the kind of a module or optimizer, or another argument as text."""
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{' × '.join(map(str, value.shape))} numbers"
+    return type(value).__name__ if dict(tensors_in({"": value})) else text_of(value)
 
 
 def text_of(value: Any) -> str:

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_origin
 
+from torch import nn
+
 import minibert
 from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercise import Exercise
@@ -149,12 +151,20 @@ def _attributes(exercise: Exercise) -> Iterator[str]:
     """Yield the parts, parameters and settings of the module that a method belongs to."""
     module = exercise.cases[0].recipe(RandomDraw(0))["self"]
     for name, child in module.named_children():
-        yield f"{name}: {' '.join(repr(child).partition(chr(10))[0].rstrip('(').split())}"
+        kind = " ".join(repr(child).partition("\n")[0].rstrip("(").split())
+        yield f"{name}: {kind}; call self.{name}({', '.join(_inputs(child))})"
     for name, parameter in module.named_parameters(recurse=False):
         yield f"{name}: parameter of shape {tuple(parameter.shape)}"
     for name, value in vars(module).items():
         if isinstance(value, bool | int | float | str) and not name.startswith("_") and name != "training":
             yield f"{name}: {type(value).__name__}, such as {value!r}"
+
+
+def _inputs(module: nn.Module) -> Iterator[str]:
+    """Yield the names of a module's inputs, without those that have a default other than None."""
+    for name, parameter in inspect.signature(module.forward).parameters.items():
+        if parameter.default in (inspect.Parameter.empty, None):
+            yield name
 
 
 def _axis_lines(exercise: Exercise) -> Iterator[str]:
