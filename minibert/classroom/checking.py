@@ -14,7 +14,7 @@ from minibert.classroom.location import Trails
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
 from minibert.classroom.naming import explain
 from minibert.classroom.probes import Probe, expected, fingerprint, probes, probes_of
-from minibert.classroom.questions import Answered, Problem, aligned, kind_of, problem_of
+from minibert.classroom.questions import Answered, Problem, aligned, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.results import tensors_in
 from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers
@@ -154,16 +154,16 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     trail = call.runner(arguments, gradients=False, trail=True).trail
     if not trail or report.failed is Stage.GRADIENTS:
         return
-    kinds = {kind_of(output.dtype) for output in call.other.outputs.values()}
     inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
-    trails = Trails(trail, _trail(exercise, exercise.reference, arguments), inputs, kinds)
+    variant = _trail(exercise, variant_of(exercise.reference, *mistakes), arguments) if mistakes else ()
+    omission = all(len(new) < len(old) for mistake in mistakes for old, new in mistake.edits)
+    trails = Trails(trail, _trail(exercise, exercise.reference, arguments), inputs, variant, omission)
     if report.failed is Stage.INPUTS:
         changed = [tensor for name, tensor in call.own.after.items() if not torch.equal(tensor, call.other.after[name])]
         found = trails.first_of(changed)
     else:
         report.first_difference = trails.first_difference()
-        variant = _trail(exercise, variant_of(exercise.reference, *mistakes), arguments) if mistakes else ()
-        found = trails.line_like(variant) or trails.suspect()
+        found = trails.suspect()
     if found is not None and report.line is None:
         report.line, report.line_text = found.line, found.text
 

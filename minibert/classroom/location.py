@@ -6,12 +6,12 @@ the mistake.
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from minibert.classroom.questions import kind_of, shown
+from minibert.classroom.questions import shown
 from minibert.classroom.trail import Entry
 
 ROUNDING = 1e-5
@@ -76,48 +76,100 @@ def _equal_up_to_axes(one: Tensor, other: Tensor) -> bool:
 
 
 class Trails:
-    """The trails of the learner's function and of the reference for the same arguments.
+    """The trails of the learner's function, of the reference, and of that with the named mistake, for the same arguments.
+
+    A line is shown only if the values leave no doubt. Those of a loop do: only its last ones are known.
 
     Args:
         inputs: the tensors in the arguments.
-        kinds: kinds of numbers in the result. Values of other kinds, such as masks in attention, are not compared.
+        variant: empty if the mistake is unknown.
+        omission: True if the mistake leaves something out, and adds nothing.
     """
 
-    def __init__(self, own: Sequence[Entry], reference: Sequence[Entry], inputs: Iterable[Tensor], kinds: set[str]) -> None:
+    def __init__(
+        self,
+        own: Sequence[Entry],
+        reference: Sequence[Entry],
+        inputs: Iterable[Tensor],
+        variant: Sequence[Entry] = (),
+        omission: bool = False,
+    ) -> None:
         inputs = list(inputs)
-        self.kinds = kinds
         self.has_numbers = any(is_number(entry.value) for entry in reference)
-        self.reference = [entry for entry in reference if self._counts(entry.value)]
-        self.own = [entry for entry in own if self._counts(entry.value)]
+        self.own, self.reference, self.variant = (
+            [entry for entry in trail if self._counts(entry.value)] for trail in (own, reference, variant)
+        )
+        self.omission = omission
         self.inputs = Values.of(inputs)
+        self.results = Values.of(entry.value for entry in self.reference if entry.label == "return")
         self.right = Values.of([*(entry.value for entry in self.reference), *inputs])
 
     def _counts(self, value: Tensor) -> bool:
-        """Return False for values that are no evidence: of another kind, or constant, such as `torch.zeros(…)`."""
-        if kind_of(value.dtype) not in self.kinds or not value.numel() or (is_number(value) and not self.has_numbers):
+        """Return False for values that are no evidence, such as `torch.zeros(…)`, all of whose numbers are equal."""
+        if not value.numel() or (is_number(value) and not self.has_numbers):
             return False
         return value.numel() == 1 or bool((value != value.flatten()[0]).any())
 
-    def line_like(self, variant: Sequence[Entry]) -> Entry | None:
+    def suspect(self) -> Entry | None:
+        """Return the value of the line that causes the mistake, or None if it is not sure."""
+        first = self._first_wrong()
+        if first is None:
+            return None
+        if not self.variant:
+            return first if self._none_is_right_after(first) else None
+        if missing := self._missing_after():
+            return missing if self.omission else None
+        same = self._like_variant()
+        if same and same.line == first.line:
+            return same
+        return first if first.line == self.own[-1].line else None
+
+    def _is_right(self, entry: Entry) -> bool:
+        """Return True for a value that the reference computes, too. A result is compared with results only."""
+        if entry.label != "return":
+            return self.right.has(entry.value, reshaped=True)
+        return self.results.has(entry.value)
+
+    def _first_wrong(self) -> Entry | None:
+        """Return the last value of the first line whose last value is not right."""
+        last = {entry.line: entry for entry in self.own}.values()
+        wrong = [entry for entry in self.own if entry in last and not self._is_right(entry)]
+        return None if any(entry.repeated for entry in wrong) else next(iter(wrong), None)
+
+    def _none_is_right_after(self, wrong: Entry) -> bool:
+        return not any(self._is_right(entry) for entry in self.own[self.own.index(wrong) + 1 :] if entry.line != wrong.line)
+
+    def _first_new(self) -> int:
+        """Return the index of the first value that the named mistake has too, and the reference has not."""
+        new = Values.of(entry.value for entry in self.variant if not self.right.has(entry.value))
+        return next((number for number, entry in enumerate(self.own) if new.has(entry.value)), len(self.own))
+
+    def _missing_after(self) -> Entry | None:
+        """Return the value after which an operation is missing, as the division in `scores = query @ key.mT`.
+
+        Every value up to there is right, but it has the name of the next one in the variant.
+        """
+        early = [entry for entry in self.own[: self._first_new()] if entry.label and self._is_early(entry)]
+        return early[-1] if early else None
+
+    def _like_variant(self) -> Entry | None:
         """Return the first value that the named mistake has too, and the reference has not.
 
-        If an operation is missing, as the division in `scores = query @ key.mT`, every value up to there is right. It is then
-        missing after the value that has the name of the next one in the variant.
+        The result itself is no evidence: it is always that of the named mistake.
         """
-        names = {entry.label for entry in self.reference} - {"", "return"}
-        known = {name: Values.of(entry.value for entry in self.reference if entry.label == name) for name in names}
-        wrong = [entry for entry in variant if self._counts(entry.value)]
-        new = Values.of(entry.value for entry in wrong if not self.right.has(entry.value))
-        early = Values.of(entry.value for entry in wrong if entry.label in known and not known[entry.label].has(entry.value))
-        first = next((number for number, entry in enumerate(self.own) if new.has(entry.value)), len(self.own))
-        before = [entry for entry in self.own[:first] if entry.label and early.has(entry.value)]
-        return next(iter([*before[-1:], *self.own[first:]]), None)
+        result = Values.of(entry.value for entry in self.own if entry.label == "return")
+        found = next(iter(self.own[self._first_new() :]), None)
+        return found if found and not found.repeated and not result.has(found.value) else None
 
-    def suspect(self) -> Entry | None:
-        """Return the first value after the last right one, or the last value if all are right."""
-        right = [self.right.has(entry.value, reshaped=True) for entry in self.own]
-        last = max((number for number, is_right in enumerate(right) if is_right), default=-1)
-        return next(iter([*self.own[last + 1 :], *self.own[-1:]]), None)
+    def _is_early(self, own: Entry) -> bool:
+        """Return True if the variant has this value under a name under which the reference has others."""
+        names = [
+            entry.label
+            for entry in self.variant
+            if entry.label not in ("", "return") and Values.of([entry.value]).has(own.value)
+        ]
+        known = [Values.of(entry.value for entry in self.reference if entry.label == name) for name in names]
+        return any(values.tensors and not values.has(own.value) for values in known)
 
     def first_of(self, tensors: Iterable[Tensor]) -> Entry | None:
         """Return the first value of the learner's function that is among these."""
@@ -125,33 +177,38 @@ class Trails:
         return next((entry for entry in self.own if searched.has(entry.value)), None)
 
     def first_difference(self) -> str:
-        """Describe the first intermediate result of the reference that the learner's function does not compute.
+        """Describe the first intermediate result that differs.
 
-        Returns: an empty text if it computes the last one, the result, or if there is no other one.
+        A value of the learner's function takes the place of one of the reference if the named mistake has it under the same
+        name. If the mistake is unknown, the text says which values come next after the last equal ones.
+
+        Returns: an empty text if the place is not sure.
         """
-        named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
-        named += [replace(self.reference[-1], label="the result")] if self.reference else []
-        found = [next((own for own in self.own if Values.of([own.value]).has(entry.value)), None) for entry in named]
-        last = max((number for number, own in enumerate(found) if own is not None), default=-1)
-        if last + 1 == len(named) or len(named) == 1:
+        own = self.suspect()
+        if own is None or (own.label == "return" and not self.variant):
             return ""
-        wrong, agrees = named[last + 1], found[last] if last >= 0 else None
-        expected = f"{_quoted(wrong.label)}: {_first_numbers(wrong.value)}."
-        later = self.own[self.own.index(agrees) + 1 :] if agrees else self.own
-        if last + 2 == len(named):
-            later = self.own[-1:]
-        same_shape = [entry for entry in later if entry.value.shape == wrong.value.shape]
-        own = next(iter(sorted(same_shape, key=lambda entry: self.right.has(entry.value))), None)
-        mine = f" Your value after that (line {own.line}): {_first_numbers(own.value)}." if own else ""
-        if agrees is None:
-            mine = mine.replace(" after that", " of this shape")
-            return f"No intermediate result of the reference occurs in your code. The first one is {expected}{mine}"
-        known = f"Up to {_quoted(named[last].label)} (your line {agrees.line}) your numbers agree with the reference."
-        return f"{known} The first that differs is {expected}{mine}"
+        before = self.own[: self.own.index(own)]
+        named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
+        found = [next((each for each in before if Values.of([each.value]).has(entry.value)), None) for entry in named]
+        last = max((number for number, each in enumerate(found) if each), default=-1)
+        known = ""
+        if last >= 0 and (agrees := found[last]):
+            known = f"Up to `{named[last].label}` (your line {agrees.line}) your numbers agree with the reference. "
+        mine = f"(line {own.line}): {_first_numbers(own.value)}."
+        if place := self._place_of(own, named):
+            return f"{known}The first that differs is `{place.label}`: {_first_numbers(place.value)}. Your value {mine}"
+        if known and not self.variant and last + 1 < len(named):
+            following = named[last + 1]
+            if (following.value.shape, following.value.is_floating_point()) == (own.value.shape, own.value.is_floating_point()):
+                numbers = f"`{following.label}`: {_first_numbers(following.value)}"
+                return f"{known}The next value of the reference is {numbers}. Your next value {mine}"
+        return ""
 
-
-def _quoted(label: str) -> str:
-    return label if label == "the result" else f"`{label}`"
+    def _place_of(self, own: Entry, named: Sequence[Entry]) -> Entry | None:
+        """Return the value of the reference whose place a value takes in the named mistake."""
+        labels = [entry.label for entry in self.variant if Values.of([entry.value]).has(own.value)]
+        places = [entry for entry in named if entry.label in labels and entry.value.shape == own.value.shape]
+        return next((entry for entry in places if not Values.of([entry.value]).has(own.value)), None)
 
 
 def is_number(value: Tensor) -> bool:

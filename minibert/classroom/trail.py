@@ -37,8 +37,10 @@ class Entry:
     text: str
     """Source of the line, empty if it is not known."""
     label: str
-    """Name of the local variable, name given to `observe`, "return", or empty for a part of an expression."""
+    """Name of the local variable, name given to `observe`, "return" for a result of the function, or empty."""
     value: Tensor
+    repeated: bool = False
+    """True if it was computed several times, as in a loop. The value is the last one then."""
 
 
 class Trail:
@@ -51,8 +53,8 @@ class Trail:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        code = code_of(function)
-        self.file = code.co_filename if code else ""
+        self.code = code_of(function)
+        self.file = self.code.co_filename if self.code else ""
         self.events = 0
         self._entries: dict[tuple[Any, ...], Entry] = {}
         self._known: dict[FrameType, dict[str, Tensor]] = {}
@@ -92,7 +94,8 @@ class Trail:
         line = line or frame.f_lineno
         earlier = self._entries.pop(key, None)  # so that it is the last one now
         if earlier is not None or len(self._entries) < MAX_ENTRIES:
-            self._entries[key] = Entry(line, linecache.getline(self.file, line).strip(), label, tensor.detach().clone())
+            text, repeated = linecache.getline(self.file, line).strip(), earlier is not None
+            self._entries[key] = Entry(line, text, label, tensor.detach().clone(), repeated)
 
     def add_result(self, result: Any) -> None:
         """Record the result of an operation of PyTorch."""
@@ -130,7 +133,9 @@ class Trail:
                 if name not in known or not _equal(known[name], tensor):
                     self.add((frame.f_code, line, name), frame, name, tensor, line)
             if event == "return":
-                self.add((frame.f_code, "return"), frame, "return", argument)
+                label = "return" if frame.f_code is self.code else ""
+                for number, part in enumerate(argument if isinstance(argument, tuple) else (argument,)):
+                    self.add((frame.f_code, "return", number), frame, label, part)
         self._lines[frame], self._known[frame] = frame.f_lineno, now
         return self._step
 

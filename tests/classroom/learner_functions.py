@@ -80,5 +80,71 @@ def in_place(scores):
 
 def recursive(scores):
     if len(scores) == 1:
-        return (2 * scores).softmax(-1)  # the line
+        return (2 * scores).softmax(-1)
     return torch.cat([recursive(scores[:1]), recursive(scores[1:])])
+
+
+def wrong_end_of_a_loop(next_logits, prompt, eos_token_id, max_new_tokens, pad_token_id=0):
+    ids, done = prompt, torch.zeros(len(prompt), dtype=torch.bool)
+    for _ in range(max_new_tokens):
+        new = torch.where(done, pad_token_id, next_logits(ids).argmax(-1))
+        ids = torch.cat([ids, new[:, None]], dim=1)
+        done |= new == eos_token_id
+        if done.any():
+            break
+    return ids[:, prompt.shape[1] :]
+
+
+def scale_after_the_softmax(query, key, value, keep=None):
+    scores = query @ key.transpose(-2, -1)
+    if keep is not None:
+        scores = scores.masked_fill(~keep, float("-inf"))
+    weights = torch.softmax(scores, dim=-1).nan_to_num(0.0)
+    weights = weights / math.sqrt(query.size(-1))
+    return weights @ value
+
+
+def label_with_its_full_weight(logits, labels, label_smoothing=0.1):
+    log_probabilities = logits.float().log_softmax(-1)
+    kept = labels != -100
+    own = -log_probabilities.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    loss = own + label_smoothing * -log_probabilities.mean(-1)
+    return torch.where(kept, loss, 0.0).sum() / kept.sum().clamp(min=1)
+
+
+def positions_from_zero(self, input_ids, token_type_ids, position_ids):
+    positions = torch.arange(input_ids.shape[1])  # the line
+    total = self.words(input_ids) + self.positions(positions) + self.segments(token_type_ids)
+    return self.dropout(self.norm(total))
+
+
+def special_tokens_selected(
+    input_ids, maskable, mask_token_id, replacement_ids, random_numbers, mlm_probability=0.15, max_predictions=None
+):
+    selection, kind, choice = np.moveaxis(np.asarray(random_numbers), -1, 0)
+    ids = np.asarray(input_ids)
+    selected = selection < mlm_probability  # the line
+    if max_predictions is not None:
+        order = np.where(selected, selection, 2.0).argsort(-1, kind="stable").argsort(-1)
+        selected &= order < max_predictions
+    labels = np.where(selected, ids, -100)
+    random_ids = np.asarray(replacement_ids)[(choice * len(replacement_ids)).astype(int)]
+    new = np.where(selected & (kind < 0.8), mask_token_id, ids)
+    new = np.where(selected & (kind >= 0.8) & (kind < 0.9), random_ids, new)
+    return new, labels
+
+
+def labels_of_all_tokens(
+    input_ids, maskable, mask_token_id, replacement_ids, random_numbers, mlm_probability=0.15, max_predictions=None
+):
+    selection, kind, choice = np.moveaxis(np.asarray(random_numbers), -1, 0)
+    ids = np.asarray(input_ids)
+    selected = (selection < mlm_probability) & np.asarray(maskable)
+    if max_predictions is not None:
+        order = np.where(selected, selection, 2.0).argsort(-1, kind="stable").argsort(-1)
+        selected &= order < max_predictions
+    labels = ids.copy()
+    random_ids = np.asarray(replacement_ids)[(choice * len(replacement_ids)).astype(int)]
+    new = np.where(selected & (kind < 0.8), mask_token_id, ids)
+    new = np.where(selected & (kind >= 0.8) & (kind < 0.9), random_ids, new)
+    return new, labels

@@ -25,6 +25,13 @@ WRONG = [
     (learner.sample_deviation, "layer_norm"),
     (learner.no_bias, "layer_norm"),
     (learner.in_place, "softmax"),
+    (learner.positions_from_zero, "bert_embeddings"),
+    (learner.special_tokens_selected, "mask_tokens"),
+]
+NOT_SURE = [
+    (learner.scale_after_the_softmax, "scaled_dot_product_attention"),
+    (learner.label_with_its_full_weight, "label_smoothing_loss"),
+    (learner.labels_of_all_tokens, "mask_tokens"),
 ]
 
 
@@ -36,9 +43,16 @@ def test_the_line_is_the_one_that_causes_the_mistake(function, exercise: str) ->
     assert report.line_text == inspect.getsource(learner).splitlines()[report.line - 1].strip()
 
 
-def test_the_line_in_a_recursive_function_is_in_the_function() -> None:
-    lines, first = inspect.getsourcelines(learner.recursive)
-    assert first < report_of(learner.recursive, "softmax").line < first + len(lines)
+@pytest.mark.parametrize(("function", "exercise"), NOT_SURE, ids=lambda value: getattr(value, "__name__", value))
+def test_neither_a_line_nor_a_difference_is_shown_that_is_not_sure(function, exercise: str) -> None:
+    report = report_of(function, exercise)
+    assert report.mistakes
+    assert (report.line, report.first_difference) == (None, "")
+
+
+def test_no_line_is_shown_for_lines_that_run_several_times() -> None:
+    assert report_of(learner.recursive, "softmax").line is None
+    assert report_of(learner.wrong_end_of_a_loop, "greedy_decoding").line is None
 
 
 @pytest.mark.parametrize("function", [learner.loops, learner.arrays])
