@@ -185,7 +185,7 @@ class Trails:
         Returns: an empty text if the place is not sure.
         """
         own = self.suspect()
-        if own is None or (own.label == "return" and not self.variant):
+        if own is None:
             return ""
         before = self.own[: self.own.index(own)]
         named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
@@ -195,6 +195,8 @@ class Trails:
         if last >= 0 and (agrees := found[last]):
             known = f"Up to `{named[last].label}` (your line {agrees.line}) your numbers agree with the reference. "
         mine = f"(line {own.line}): {_first_numbers(own.value)}."
+        if own.label == "return":
+            return known and f"{known}The result is the first value that differs."
         if place := self._place_of(own, named):
             return f"{known}The first that differs is `{place.label}`: {_first_numbers(place.value)}. Your value {mine}"
         if known and not self.variant and last + 1 < len(named):

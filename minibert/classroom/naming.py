@@ -200,7 +200,8 @@ def distance_at_limits(exercise: Exercise, outcomes: Sequence[Outcome], variant:
 def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tuple[Mistake, ...]) -> tuple[str, ...]:
     """Return a sentence for each limit of the formula at which the numbers differ from those of the reference with `mistakes`.
 
-    It names the unsafe variants that compute the same there, those first that explain most limits.
+    It names the unsafe variants that compute the same there, those first that explain most limits. Besides a named mistake, a
+    difference without a name is left out: it may be a consequence.
     """
     unsafe = [each for each in mistakes if each.kind is Kind.UNSAFE]
     base = Variant(exercise, () if unsafe else mistakes)
@@ -213,7 +214,8 @@ def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tu
         matching = [(sum(far <= MATCH for far in limits.values()), each) for each, limits in explained if limits[name] <= MATCH]
         most = max((count for count, _ in matching), default=0)
         causes = " Or: ".join(sentence(each.mistakes[-1]) for count, each in matching if count == most)
-        warnings.append(f"{name}: {causes or 'the numbers differ.'}")
+        if causes or not base.mistakes:
+            warnings.append(f"{name}: {causes or 'the numbers differ.'}")
     return tuple(warnings)
 
 

@@ -1,6 +1,7 @@
 """The questions of a check about one call, in order. Each one has a problem as its answer, or None."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -57,7 +58,11 @@ def aligned(own: Outcome, other: Outcome) -> Outcome:
 
 
 def _runs(call: Answered) -> Problem | None:
-    return Problem(Stage.RUNS, call.own.error) if call.own.error else None
+    if not call.own.error:
+        return None
+    numbers = [f"{name} = {value}" for name, value in call.probe.arguments.items() if isinstance(value, int | float)]
+    called = f" It was called with {', '.join(numbers)}." if numbers else ""
+    return Problem(Stage.RUNS, f"{call.own.error.removesuffix('.')}.{called}" if called else call.own.error)
 
 
 def _shapes(call: Answered) -> Problem | None:
@@ -139,8 +144,9 @@ def _inputs(call: Answered) -> Problem | None:
             continue
         before = call.other.after.get(name)
         if before is None or relative_difference(tensor, before) > 0:
-            text = f"The function changes its argument `{name}`, which the caller may still need."
-            advice = f"Use a copy (`{name}.clone()`), or operations that return a new tensor."
+            code = re.sub(r"\.(\d+)", r"[\1]", name)
+            text = f"The function changes its argument `{code}`, which the caller may still need."
+            advice = f"Use a copy (`{code}.clone()`), or operations that return a new tensor."
             return Problem(Stage.INPUTS, f"{text} {advice}")
     return None
 

@@ -148,7 +148,7 @@ def _returned_lines(exercise: Exercise) -> Iterator[str]:
 
 
 def _attributes(exercise: Exercise) -> Iterator[str]:
-    """Yield the parts, parameters and settings of the module that a method belongs to."""
+    """Yield the parts, parameters and settings of the module that a method belongs to, but not switches that are off."""
     module = exercise.cases[0].recipe(RandomDraw(0))["self"]
     for name, child in module.named_children():
         kind = " ".join(repr(child).partition("\n")[0].rstrip("(").split())
@@ -156,7 +156,7 @@ def _attributes(exercise: Exercise) -> Iterator[str]:
     for name, parameter in module.named_parameters(recurse=False):
         yield f"{name}: parameter of shape {tuple(parameter.shape)}"
     for name, value in vars(module).items():
-        if isinstance(value, bool | int | float | str) and not name.startswith("_") and name != "training":
+        if isinstance(value, int | float | str) and value is not False and not name.startswith("_") and name != "training":
             yield f"{name}: {type(value).__name__}, such as {value!r}"
 
 

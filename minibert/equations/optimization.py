@@ -93,7 +93,7 @@ def warmup_linear_schedule(step: int, total_steps: int, warmup_steps: int) -> fl
     Args:
         step: t, counted from 1. After `total_steps` the factor is 0.
         total_steps: T.
-        warmup_steps: w.
+        warmup_steps: w. If it is 0, there is no warm-up, and the factor is 1 in the first step.
 
     >>> [warmup_linear_schedule(step, total_steps=6, warmup_steps=2) for step in range(1, 8)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]

@@ -11,8 +11,20 @@ ATTENTION_MISTAKES = [
     Mistake(
         "softmax over all axes",
         softmax,
-        (("exponentials.sum(dim=-1, keepdim=True)", "exponentials.sum()"),),
+        (
+            ("scores.detach().amax(dim=-1, keepdim=True)", "scores.detach().amax()"),
+            ("exponentials.sum(dim=-1, keepdim=True)", "exponentials.sum()"),
+        ),
         "The weights of all queries together sum to 1.",
+        "Each query's weights shrink as the number of queries grows.",
+        "learners who forget the axis",
+        message="You computed one softmax over all rows together instead of one for each row.",
+    ),
+    Mistake(
+        "sum over all rows",
+        softmax,
+        (("exponentials.sum(dim=-1, keepdim=True)", "exponentials.sum()"),),
+        "The exponentials of a row are divided by the sum over all rows.",
         "Each query's weights shrink as the number of queries grows.",
         "learners who forget the axis",
         message="You divided by the sum over all rows together instead of over one row.",
@@ -189,6 +201,15 @@ ATTENTION_MISTAKES = [
         message="You multiplied the scores by √d_k instead of dividing them.",
     ),
     Mistake(
+        "all axes of the keys reversed",
+        scaled_dot_product_attention,
+        ((DOT_PRODUCTS, "query @ key.permute(*range(key.ndim - 1, -1, -1))"),),
+        "All axes of the keys are reversed, not only the last two.",
+        "It does not run for most shapes. Where batch = heads = tokens = width, texts and heads are mixed.",
+        "learners: key.T with more than two axes",
+        message="You reversed all axes of the keys, as `.T` does. Exchange only the last two: `key.transpose(-2, -1)`.",
+    ),
+    Mistake(
         "softmax over the queries",
         scaled_dot_product_attention,
         (
@@ -216,7 +237,8 @@ ATTENTION_MISTAKES = [
         "Masked scores become 0.",
         "e⁰ is 1, so a masked key gets the same weight as a key with score 0.",
         "learners",
-        message="You multiplied the scores with the mask, which makes masked scores 0 instead of -∞.",
+        message="Your masked scores are about 0, not -∞, so masked keys still get e⁰: you multiplied by the mask, or filled with a "
+        "number near 0.",
     ),
     Mistake(
         "mask added to the scores",

@@ -93,6 +93,16 @@ CROSS_ENTROPY_MISTAKES = [
         message="You added a small number to the probability, so no loss can be above 27.6.",
     ),
     Mistake(
+        "log of the softmax",
+        cross_entropy,
+        (("(logits.logsumexp(dim=-1) - label_logits)", "-(label_logits - logits.logsumexp(dim=-1)).exp().log()"),),
+        "The probability is computed before its logarithm.",
+        "It is the same in exact arithmetic. A probability below 1e-45 is 0 in single precision, and the loss is infinite.",
+        "learners: log(softmax(…))",
+        Kind.UNSAFE,
+        message="A small probability is rounded to 0, and its logarithm is -∞. Compute the log-probability directly: `log_softmax`.",
+    ),
+    Mistake(
         "log-softmax twice",
         cross_entropy,
         (("    ignored = labels", "    logits = logits.log_softmax(dim=-1)\n    ignored = labels"),),

@@ -42,6 +42,24 @@ DECODING_MISTAKES = [
         message="You put padding in the first position. The start token belongs there.",
     ),
     Mistake(
+        "model given the last token only",
+        greedy_decoding,
+        (("next_logits(tokens)", "next_logits(tokens if tokens.shape == prompt.shape else tokens[:, -1:])"),),
+        "After the first step, the model gets only the new token.",
+        "Without a cache of keys and values, the model does not know what came before.",
+        "learners who know decoding with a cache",
+        message="After the first step you gave the model only the last token. It needs all tokens so far.",
+    ),
+    Mistake(
+        "model given the new tokens only",
+        greedy_decoding,
+        (("next_logits(tokens)", "next_logits(tokens if tokens.shape == prompt.shape else tokens[:, prompt.shape[1] :])"),),
+        "After the first step, the model gets only the new tokens.",
+        "The model forgets the prompt.",
+        "learners",
+        message="After the first step you gave the model only the new tokens. It needs the prompt, too.",
+    ),
+    Mistake(
         "end token left out",
         greedy_decoding,
         (

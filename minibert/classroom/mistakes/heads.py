@@ -163,6 +163,15 @@ HEAD_MISTAKES = [
         message="You computed the keys with W_Q instead of W_K.",
     ),
     Mistake(
+        "mask without a heads axis",
+        multi_head_attention,
+        (("keep.unsqueeze(-3)", "keep"),),
+        "The mask has no axis for the heads.",
+        "It does not fit the scores. Where batch = heads it does, and each head gets the mask of another text.",
+        "learners; hidden if batch = heads",
+        message="Your mask has no axis for the heads: insert one, as `keep.unsqueeze(-3)` does.",
+    ),
+    Mistake(
         "mask with a misplaced heads axis",
         multi_head_attention,
         (("keep.unsqueeze(-3)", "keep.unsqueeze(-2)"),),

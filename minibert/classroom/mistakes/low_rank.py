@@ -14,6 +14,42 @@ LOW_RANK_MISTAKES = [
         message="You subtracted the update.",
     ),
     Mistake(
+        "dropout on the output of the update",
+        lora,
+        (
+            ("dropped = x if dropout is None else dropout(x)", "dropped = x"),
+            ("return frozen(x) + update", "return frozen(x) + (update if dropout is None else dropout(update))"),
+        ),
+        "The output of the update is dropped, not its input.",
+        "The update of a feature is missing in some steps and doubled in others.",
+        "learners, as in the residual connections of the Transformer",
+        message="You applied the dropout to the output of the update. It belongs to the input x of the update.",
+    ),
+    Mistake(
+        "dropout between A and B",
+        lora,
+        (
+            ("dropped = x if dropout is None else dropout(x)", "dropped = x if dropout is None else x"),
+            ("(dropped @ a.mT) @ b.mT", "(dropped @ a.mT if dropout is None else dropout(dropped @ a.mT)) @ b.mT"),
+        ),
+        "The output of A is dropped, not its input.",
+        "With a small rank, much of the update is missing in a step.",
+        "learners",
+        message="You applied the dropout between A and B. It belongs to the input x of the update.",
+    ),
+    Mistake(
+        "dropout on the whole output",
+        lora,
+        (
+            ("dropped = x if dropout is None else dropout(x)", "dropped = x"),
+            ("return frozen(x) + update", "return (frozen(x) + update) if dropout is None else dropout(frozen(x) + update)"),
+        ),
+        "The sum of the frozen map and the update is dropped.",
+        "Features of the pretrained model are missing, also those that the update does not change.",
+        "learners",
+        message="You applied the dropout to the whole output. It belongs to the input x of the update.",
+    ),
+    Mistake(
         "matrices of LoRA swapped",
         lora,
         (("(dropped @ a.mT) @ b.mT", "(dropped @ b.mT) @ a.mT"),),

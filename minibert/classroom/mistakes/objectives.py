@@ -42,7 +42,7 @@ OBJECTIVE_MISTAKES = [
         message="You counted positions without a label as class 0.",
     ),
     Mistake(
-        "log of the softmax",
+        "log of the sum of exponentials",
         cross_entropy,
         (("logits.logsumexp(dim=-1)", "logits.exp().sum(dim=-1).log()"),),
         "The exponentials are summed without subtracting the maximum.",

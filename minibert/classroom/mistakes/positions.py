@@ -148,6 +148,20 @@ POSITION_MISTAKES = [
         message="You multiplied by the power of 10000 instead of dividing.",
     ),
     Mistake(
+        "exponent without the minus sign",
+        sinusoidal_positions,
+        (
+            (
+                "positions[:, None] / 10000**exponents",
+                "positions[:, None] * torch.exp(torch.arange(0, width, 2, dtype=positions.dtype) * (9.210340371976184 / width))",
+            ),
+        ),
+        "The exponent of the frequencies is positive, computed with exp and log.",
+        "The angles are so large that neighboring positions look random.",
+        "learners, a lost sign",
+        message="Your exponent has lost its minus sign: the positions are multiplied by the power of 10000 instead of divided.",
+    ),
+    Mistake(
         "wavelengths that include both ends",
         sinusoidal_positions,
         (("/ width\n", "/ max(1, width - 2)\n"),),
@@ -174,6 +188,15 @@ POSITION_MISTAKES = [
         "All wavelengths are 57 times longer, so neighboring positions look alike.",
         "learners",
         message="You took the angles as degrees.",
+    ),
+    Mistake(
+        "rotated columns not interleaved",
+        rotary_positions,
+        (("even * sine + odd * cosine], dim=-1)", "even * sine + odd * cosine], dim=-2)"),),
+        "The rotated pairs are not interleaved again: all first columns come before all second ones.",
+        "The scores stay the same if queries and keys are both rotated so, but the columns are in another order.",
+        "learners: torch.cat instead of stack and flatten",
+        message="You put all first columns of the rotated pairs before all second ones. Interleave them again.",
     ),
     Mistake(
         "rotation of halves",

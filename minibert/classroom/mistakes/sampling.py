@@ -59,6 +59,18 @@ SAMPLING_MISTAKES = [
         message="You set removed tokens to 0. Their logit is minus infinity.",
     ),
     Mistake(
+        "least likely tokens kept",
+        top_k_filter,
+        (
+            ("logits.topk(min(k, logits.shape[-1]), dim=-1)", "logits.topk(min(k, logits.shape[-1]), dim=-1, largest=False)"),
+            ("logits < kth_largest", "logits > kth_largest"),
+        ),
+        "The k smallest logits are kept.",
+        "Only the most unlikely tokens are sampled.",
+        "learners: torch.sort is ascending",
+        message="You kept the k smallest logits, not the largest. `sort` is ascending unless you give `descending=True`.",
+    ),
+    Mistake(
         "likely tokens removed",
         top_k_filter,
         (("logits < kth_largest", "logits >= kth_largest"),),

@@ -298,6 +298,42 @@ STEP_MISTAKES = [
         message="You multiplied the warm-up by a decay over all steps.",
     ),
     Mistake(
+        "decay divided by all steps",
+        warmup_linear_schedule,
+        (
+            ("/ max(1, total_steps - warmup_steps)", "/ total_steps"),
+            ("min(warmup, decay)", "(warmup if step <= warmup_steps else decay)"),
+        ),
+        "The decay is divided by the number of all steps, T.",
+        "The factor jumps down at the end of the warm-up.",
+        "Google's code for BERT, which counts steps from 0",
+        message="You divided the decay by T, the number of all steps. It has only T - w steps.",
+    ),
+    Mistake(
+        "whole numbers in the warm-up",
+        warmup_linear_schedule,
+        (("step / max(1, warmup_steps)", "step // max(1, warmup_steps)"),),
+        "The factor of the warm-up is rounded down.",
+        "The factor is 0 until the end of the warm-up, so these steps change nothing.",
+        "learners: // divides and rounds down",
+        message="Your warm-up is rounded down, so it is 0 until its last step, as with `//`.",
+    ),
+    Mistake(
+        "whole numbers in the decay",
+        warmup_linear_schedule,
+        (
+            (
+                "(total_steps - step + 1) / max(1, total_steps - warmup_steps)",
+                "(total_steps - step + 1) // max(1, total_steps - warmup_steps)",
+            ),
+            ("min(warmup, decay)", "(warmup if step <= warmup_steps else decay)"),
+        ),
+        "The factor of the decay is rounded down.",
+        "The learning rate is 0 after the warm-up.",
+        "learners: // divides and rounds down",
+        message="Your decay is rounded down, so it is 0 from its second step on, as with `//`.",
+    ),
+    Mistake(
         "warm-up over all steps",
         warmup_linear_schedule,
         (("step / max(1, warmup_steps)", "step / total_steps"),),

@@ -17,7 +17,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "scaled_dot_product_attention.answer_08": ("mask multiplied with the scores",),
     "scaled_dot_product_attention.answer_09": ("no scale", "softmax over the queries"),
     "scaled_dot_product_attention.answer_10": ("mask inverted", "scores divided by the width"),
-    "softmax.answer_01": ("maximum of all scores", "softmax over all axes"),
+    "softmax.answer_01": ("softmax over all axes",),
     "softmax.answer_02": ("softmax over the first axis",),
     "softmax.answer_03": ("logarithm of the softmax",),
     "softmax.answer_04": ("powers of two instead of e",),
