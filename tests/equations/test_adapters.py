@@ -82,6 +82,16 @@ class TestLora:
         torch.testing.assert_close(b.grad, 1.5 * (x @ a.detach().mT).sum(0).expand(3, 2))
 
     @given(tensors(axes=3, smallest=0), st.integers(1, 4), st.integers(1, 5), seeds)
+    def test_dropout_is_the_update_of_the_input_after_dropout(self, x: Tensor, rank: int, output: int, seed: int) -> None:
+        """Without the frozen map, a dropout gives the result of the dropped input."""
+        _, a, b = matrices(seed, x.shape[-1], rank, output)
+        none, drop = (
+            partial(F.linear, weight=torch.zeros(output, x.shape[-1]).double()),
+            lambda x: x * torch.arange(x.shape[-1]),
+        )
+        torch.testing.assert_close(lora(x, none, a, b, dropout=drop), lora(drop(x), none, a, b))
+
+    @given(tensors(axes=3, smallest=0), st.integers(1, 4), st.integers(1, 5), seeds)
     def test_zero_b_or_zero_a_is_the_frozen_map(self, x: Tensor, rank: int, output: int, seed: int) -> None:
         """For B = 0 or A = 0 the result is W0 x, bit for bit."""
         weight, a, b = matrices(seed, x.shape[-1], rank, output)

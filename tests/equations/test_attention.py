@@ -377,6 +377,18 @@ class TestMultiHeadAttention:
         )
         np.testing.assert_allclose(multi_head_attention(x, y, *matrices, heads, keep).numpy(), expected, atol=1e-9)
 
+    def test_value_of_several_texts(self) -> None:
+        """Every text has its own mask, which all its heads share."""
+        x, matrices = normal(0, 3, 4, 6), [normal(seed, 6, 6) for seed in range(4)]
+        keep = torch.ones(3, 1, 4, dtype=torch.bool)
+        keep[0, :, 2:] = False
+        found = multi_head_attention(x, x, *matrices, 2, keep)
+        for text, own, mask in zip(x, found, keep.expand(3, 4, 4), strict=True):
+            expected = reference.multi_head_attention(
+                text.numpy(), text.numpy(), *(w.numpy() for w in matrices), heads=2, keep=mask.numpy()
+            )
+            np.testing.assert_allclose(own.numpy(), expected, atol=1e-9)
+
     def test_gradient(self) -> None:
         """The first and second derivatives are right with respect to the tokens and all four matrices."""
         leaves = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate([(2, 4), (3, 4), *[(4, 4)] * 4])]

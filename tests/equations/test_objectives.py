@@ -124,6 +124,10 @@ class TestCrossEntropy:
         """The logits at ignored labels change neither the loss nor any gradient."""
         check_ignored_positions_have_no_influence(cross_entropy, drawn, seed)
 
+    def test_a_hopeless_prediction_has_a_finite_loss(self) -> None:
+        """The probability e⁻²⁰⁰ is 0 in single precision, but its logarithm is finite."""
+        assert cross_entropy(torch.tensor([200.0, 0.0]), torch.tensor(1)).item() == 200.0
+
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
     def test_confident_correct_prediction_has_loss_zero(self, dtype: torch.dtype) -> None:
         """The input is logits: large logits do not overflow, and a perfect prediction has a loss of exactly 0."""

@@ -237,8 +237,8 @@ ATTENTION_MISTAKES = [
         "Masked scores become 0.",
         "e⁰ is 1, so a masked key gets the same weight as a key with score 0.",
         "learners",
-        message="Your masked scores are about 0, not -∞, so masked keys still get e⁰: you multiplied by the mask, or filled with a "
-        "number near 0.",
+        message="Your masked scores are about 0, not -∞, so masked keys still get e⁰: you multiplied by the mask, or filled "
+        "with a number near 0.",
     ),
     Mistake(
         "mask added to the scores",

@@ -100,7 +100,7 @@ CROSS_ENTROPY_MISTAKES = [
         "It is the same in exact arithmetic. A probability below 1e-45 is 0 in single precision, and the loss is infinite.",
         "learners: log(softmax(…))",
         Kind.UNSAFE,
-        message="A small probability is rounded to 0, and its logarithm is -∞. Compute the log-probability directly: `log_softmax`.",
+        message="A small probability is rounded to 0, and its logarithm is -∞. Compute it directly: `log_softmax`.",
     ),
     Mistake(
         "log-softmax twice",

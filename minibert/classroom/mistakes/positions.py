@@ -153,7 +153,7 @@ POSITION_MISTAKES = [
         (
             (
                 "positions[:, None] / 10000**exponents",
-                "positions[:, None] * torch.exp(torch.arange(0, width, 2, dtype=positions.dtype) * (9.210340371976184 / width))",
+                "positions[:, None] * torch.exp(torch.arange(0, width, 2).to(positions) * (9.210340371976184 / width))",
             ),
         ),
         "The exponent of the frequencies is positive, computed with exp and log.",
