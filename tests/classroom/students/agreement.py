@@ -5,6 +5,7 @@ A person compared each name with the words. If the check names another mistake, 
 
 from minibert.classroom.report import Report, Verdict
 from tests.classroom.students.expected import Answer, Kind
+from tests.classroom.students.second import expected as second
 
 NAMES: dict[str, tuple[str, ...]] = {
     "scaled_dot_product_attention.answer_01": ("no scale",),
@@ -154,6 +155,8 @@ DISAGREEMENTS: dict[str, tuple[str, str]] = {
     "generation.top_p_02": ("has no name", "each probability is compared with 1 - p"),
 }
 """Known disagreements: what the check says, and what it should say. The list may only shrink."""
+NAMES |= second.NAMES
+DISAGREEMENTS |= second.DISAGREEMENTS
 
 
 def verdict_agrees(answer: Answer, report: Report) -> bool:

@@ -6,6 +6,7 @@ An answer that is not listed is right. Two sentences are two mistakes.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,10 @@ from tests.classroom.students import (
     softmax,
     training_steps,
 )
+from tests.classroom.students.second import expected as second
+
+Words = dict[str, dict[int, str]]
+"""What a teacher says about each answer, by exercise and number."""
 
 
 class Kind(StrEnum):
@@ -306,17 +311,24 @@ UNSAFE: dict[str, dict[int, str]] = {
 
 
 def answers() -> Iterator[Answer]:
-    """Yield all answers, exercise by exercise."""
+    """Yield all answers, exercise by exercise: those of the first set, then those of the second."""
+    first = {Kind.WRONG: WRONG, Kind.CONVENTION: CONVENTIONS, Kind.UNSAFE: UNSAFE}
     for exercise, (module, start) in SOURCES.items():
-        for name, function in vars(module).items():
-            if not name.startswith(f"{start}_") or not name[len(start) + 1 :].isdigit():
-                continue
-            number = int(name[len(start) + 1 :])
-            kind, words = Kind.RIGHT, ""
-            for other, table in ((Kind.WRONG, WRONG), (Kind.CONVENTION, CONVENTIONS), (Kind.UNSAFE, UNSAFE)):
-                if text := table.get(exercise, {}).get(number):
-                    kind, words = other, text
-            yield Answer(exercise, f"{module.__name__.rpartition('.')[2]}.{name}", function, kind, words)
+        yield from _answers_in(module, start, exercise, first, module.__name__.rpartition(".")[2])
+    other = {Kind.WRONG: second.WRONG, Kind.CONVENTION: second.CONVENTIONS, Kind.UNSAFE: second.UNSAFE}
+    for exercise in sorted({*second.WRONG, *second.UNSAFE}):
+        module = import_module(f"tests.classroom.students.second.{exercise}")
+        yield from _answers_in(module, "answer", exercise, other, f"second.{exercise}")
+
+
+def _answers_in(module: ModuleType, start: str, exercise: str, tables: dict[Kind, Words], prefix: str) -> Iterator[Answer]:
+    for name, function in vars(module).items():
+        if not name.startswith(f"{start}_") or not name[len(start) + 1 :].isdigit():
+            continue
+        number = int(name[len(start) + 1 :])
+        found = [(kind, text) for kind, table in tables.items() if (text := table.get(exercise, {}).get(number))]
+        kind, words = found[-1] if found else (Kind.RIGHT, "")
+        yield Answer(exercise, f"{prefix}.{name}", function, kind, words)
 
 
 ANSWERS = tuple(answers())
