@@ -198,7 +198,7 @@ ATTENTION_MISTAKES = [
         "The scores are multiplied by √d_k.",
         "The softmax saturates at once.",
         "learners",
-        message="You multiplied the scores by √d_k instead of dividing them.",
+        message="Your scores are the dot products times √d_k. They are the dot products divided by √d_k.",
     ),
     Mistake(
         "all axes of the keys reversed",
@@ -228,7 +228,7 @@ ATTENTION_MISTAKES = [
         "The weights of masked keys are set to zero after the softmax.",
         "Rows sum to less than 1, and masked keys still change how much less.",
         "learners",
-        message="You set the masked weights to zero after the softmax instead of masking the scores.",
+        message="Your masked weights are zero, but a row no longer sums to one. Mask the scores, before the softmax.",
     ),
     Mistake(
         "mask multiplied with the scores",
@@ -247,7 +247,7 @@ ATTENTION_MISTAKES = [
         "The mask of zeros and ones is added to the scores.",
         "A masked key gets e times less weight than without a mask, instead of none.",
         "users of a 0/1 mask in code that adds a mask of 0 and -∞ (PyTorch #21518)",
-        message="You added the mask of zeros and ones to the scores.",
+        message="Your masked scores are not -∞. The others are larger by 1, as if the mask of zeros and ones were added.",
     ),
     Mistake(
         "inverted mask added to the scores",
@@ -256,7 +256,7 @@ ATTENTION_MISTAKES = [
         "The mask of the padding is added to the scores without a factor of -∞.",
         "A masked key gets e times its weight.",
         "learners who forget the factor",
-        message="You added the inverted mask to the scores without a factor of -∞.",
+        message="Your masked scores are larger by 1 instead of -∞.",
     ),
     Mistake(
         "mask of plus a billion",
@@ -265,7 +265,7 @@ ATTENTION_MISTAKES = [
         "A billion is added to masked scores, instead of subtracted.",
         "Queries attend only to padding, and all its keys have almost the same weight in single precision.",
         "learners, a lost sign",
-        message="You added a billion to the masked scores instead of subtracting it.",
+        message="Your masked scores are larger by a billion instead of -∞.",
     ),
     Mistake(
         "infinite mask multiplied with the scores",
@@ -365,7 +365,7 @@ ATTENTION_MISTAKES = [
         "A query that may attend to no key gets the mean of all values, masked ones included: a finite number without meaning.",
         "Hugging Face transformers",
         Kind.CONVENTION,
-        message="You replaced the masked scores by the lowest number of the data type instead of -∞.",
+        message="A query that may attend to nothing gets the mean of all values: its masked scores are finite and equal.",
     ),
     Mistake(
         "dropout without rescaling",

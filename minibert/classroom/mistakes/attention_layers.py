@@ -175,7 +175,7 @@ ATTENTION_LAYER_MISTAKES = [
         "Masked scores are 0 instead of minus infinity.",
         "A masked key still gets the weight of a score of 0.",
         "learners",
-        message="You multiplied the scores by the mask: e⁰ is 1, not 0.",
+        message="Your masked scores are about 0, not -∞, so masked keys still get e⁰, which is 1.",
     ),
     Mistake(
         "no softmax in the layer",

@@ -33,7 +33,7 @@ LAYER_MISTAKES = [
         "BERT was trained with 1e-12. With 1e-5, small activations come out too small.",
         "torch.nn.LayerNorm",
         Kind.CONVENTION,
-        message="You used PyTorch's eps of 1e-5 instead of 1e-12.",
+        message="Your default eps is 1e-5, as in PyTorch, instead of 1e-12.",
     ),
     Mistake(
         "mean and variance detached",
@@ -317,7 +317,7 @@ LAYER_MISTAKES = [
         "BERT was trained with 1e-12. With 1e-5, small activations come out too small.",
         "torch.nn.LayerNorm",
         Kind.CONVENTION,
-        message="You used PyTorch's eps of 1e-5 instead of 1e-12.",
+        message="Your default eps is 1e-5, as in PyTorch, instead of 1e-12.",
     ),
     Mistake(
         "residual after the norm",
@@ -541,7 +541,7 @@ LAYER_MISTAKES = [
         "erf is subtracted.",
         "The result is x times the probability of being above x: large numbers become zero.",
         "learners, a lost sign",
-        message="You subtracted erf instead of adding it.",
+        message="You used 1 - erf instead of 1 + erf.",
     ),
     Mistake(
         "GELU multiplied by the root of two",
@@ -550,7 +550,7 @@ LAYER_MISTAKES = [
         "x is multiplied by √2 inside erf.",
         "Φ then belongs to a normal distribution with a quarter of the variance.",
         "learners",
-        message="You multiplied by √2 inside erf instead of dividing.",
+        message="The argument of your erf is x times √2 instead of x divided by √2.",
     ),
     Mistake(
         "GELU with a half instead of the root of two",
@@ -559,7 +559,7 @@ LAYER_MISTAKES = [
         "x is divided by 2 instead of √2 inside erf.",
         "Φ then belongs to a normal distribution with twice the variance.",
         "learners who forget the root",
-        message="You divided by 2 instead of √2 inside erf.",
+        message="The argument of your erf is x / 2 instead of x / √2.",
     ),
     Mistake(
         "SiLU instead of GELU",

@@ -77,7 +77,7 @@ OPTIMIZATION_MISTAKES = [
         "The exponent of the bias correction is one step ahead.",
         "The first steps have the wrong size.",
         "learners who count from 0",
-        message="You used step + 1 as the exponent. Steps are counted from 1.",
+        message="The exponent of your bias correction is step + 1. Steps are counted from 1.",
     ),
     Mistake(
         "betas swapped",

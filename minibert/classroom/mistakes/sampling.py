@@ -56,7 +56,7 @@ SAMPLING_MISTAKES = [
         "Removed tokens get the logit 0.",
         "They still have a probability, and it may be large.",
         "learners",
-        message="You set removed tokens to 0. Their logit is minus infinity.",
+        message="The logit of your removed tokens is 0. It should be minus infinity.",
     ),
     Mistake(
         "least likely tokens kept",
@@ -203,7 +203,7 @@ SAMPLING_MISTAKES = [
         "Removed tokens get the logit 0.",
         "They still have a probability, and it may be large.",
         "learners",
-        message="You set removed tokens to 0. Their logit is minus infinity.",
+        message="The logit of your removed tokens is 0. It should be minus infinity.",
     ),
     Mistake(
         "large negative number outside the nucleus",

@@ -171,7 +171,7 @@ STEP_MISTAKES = [
         "The exponent of the bias correction is one step behind.",
         "The first step divides by zero.",
         "learners who count from 1 and subtract 1",
-        message="You used step - 1 as the exponent. Steps are counted from 1.",
+        message="The exponent of your bias correction is step - 1. Steps are counted from 1.",
     ),
     Mistake(
         "corrections swapped",
@@ -259,7 +259,7 @@ STEP_MISTAKES = [
         "The warm-up is one step ahead.",
         "It ends one step early.",
         "schedules that count from 0, called with steps from 1",
-        message="You added 1 to the step, although steps are counted from 1.",
+        message="Your warm-up is one step ahead. Steps are counted from 1.",
     ),
     Mistake(
         "negative learning rate",
