@@ -145,7 +145,7 @@ POSITION_MISTAKES = [
         "The positions are multiplied by the power instead of divided.",
         "The angles are so large that neighboring positions look random.",
         "learners, a lost sign",
-        message="The positions are multiplied by the power of 10000 instead of divided: a product, or an exponent without its minus.",
+        message="The positions are multiplied by the power of 10000 instead of divided (a product, or a lost minus).",
     ),
     Mistake(
         "exponent without the minus sign",
@@ -339,7 +339,7 @@ POSITION_MISTAKES = [
         "The positions are multiplied by the power instead of divided.",
         "The angles are so large that neighboring positions look random.",
         "learners, a lost sign",
-        message="The positions are multiplied by the power of 10000 instead of divided: a product, or an exponent without its minus.",
+        message="The positions are multiplied by the power of 10000 instead of divided (a product, or a lost minus).",
     ),
     Mistake(
         "halves rotated by the angles of adjacent columns",
