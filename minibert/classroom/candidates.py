@@ -1,10 +1,14 @@
 """The wrong functions that a learner's function is compared with: the reference with mistakes or with edits."""
 
 import copy
+import inspect
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import combinations, islice
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,10 +23,10 @@ from minibert.classroom.probes import expected, probes
 from minibert.classroom.results import outputs_of, tensors_in
 from minibert.classroom.running import LocalRunner, Outcome, settings_kept
 
-MOST_EDITS = 600
-"""Largest number of small edits that are compared."""
-MOST_PAIRS = 3000
-"""Largest number of pairs of mistakes that are compared."""
+MOST_CALLS = 1_000_000
+"""Largest number of calls of Python's and of PyTorch's functions, for the variants of a family: about half a second."""
+CALLS_OF_COMPILER = 1500
+"""Number of calls that take as long as to compile a variant."""
 OUTSIDE_FORMULAS = ("minibert.checks", "minibert.observe", "minibert.precision")
 """Modules whose functions no learner writes."""
 
@@ -46,7 +50,8 @@ class Variant:
         if not self.mistakes:
             return self.exercise.reference
         try:
-            function = variant_of(self.exercise.reference, *self.mistakes)
+            with warnings.catch_warnings(action="ignore"):
+                function = variant_of(self.exercise.reference, *self.mistakes)
         except Exception:  # an edit need not compile
             return None
         return with_zeros_for_nan(function) if self.zeros_for_nan else function
@@ -77,7 +82,8 @@ class Variant:
         arguments = copy.deepcopy(arguments)
         torch.default_generator.manual_seed(0)  # torch.manual_seed takes 3 ms, for other devices
         try:
-            result = self.function(**arguments)
+            with warnings.catch_warnings(action="ignore"):
+                result = self.function(**arguments)
             outputs = outputs_of(self.exercise.read(result) if self.exercise.read else result)
         except Exception as error:  # an edit may raise any
             return Outcome(error=type(error).__name__)
@@ -166,18 +172,20 @@ def single_mistakes(exercise: Exercise) -> Family:
 @cache
 def single_mistakes_with_zeros(exercise: Exercise) -> Family:
     """Return the entries of the catalogue that give NaN for usual inputs, with zeros in place of NaN."""
-    numbers = [number for number, _ in compared(exercise, expected(exercise))]
+    if any([*outcome.outputs] != ["output"] for outcome in expected(exercise)):  # the result is no tensor
+        return Family([])
+    cases = {probes(exercise)[number].case: number for number, _ in compared(exercise, expected(exercise))}
     return Family(
         Variant(exercise, each.mistakes, zeros_for_nan=True)
         for each in single_mistakes(exercise).variants
-        if any(output.isnan().any() for number in numbers for output in each.values(number).outputs.values())
+        if any(output.isnan().any() for number in cases.values() for output in each.values(number).outputs.values())
     )
 
 
 @cache
 def edits_of_reference(exercise: Exercise) -> Family:
     """Return the small edits of the reference."""
-    edits = islice(edits_of(exercise.reference), MOST_EDITS)
+    edits = islice(edits_of(exercise.reference), most_variants(exercise))
     return Family(Variant(exercise, (edit,)) for edit in edits)
 
 
@@ -185,15 +193,61 @@ def edits_of_reference(exercise: Exercise) -> Family:
 def edits_of_called_functions(exercise: Exercise) -> Family:
     """Return the small edits of the functions that the reference calls."""
     called = [each for each in called_functions(exercise.reference) if each.__module__ not in OUTSIDE_FORMULAS]
-    edits = islice((edit for each in called for edit in edits_of(each, exercise.reference)), MOST_EDITS)
+    edits = islice((edit for each in called for edit in edits_of(each, exercise.reference)), most_variants(exercise))
     return Family(Variant(exercise, (edit,)) for edit in edits)
 
 
 @cache
 def pairs_of_mistakes(exercise: Exercise) -> Family:
-    """Return the pairs of entries of the catalogue."""
-    entries = [mistake for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT]
-    return Family(Variant(exercise, pair) for pair in islice(combinations(entries, 2), MOST_PAIRS))
+    """Return the pairs of entries of the catalogue, likely pairs first."""
+    return Family(_combined(exercise, _likely_first(exercise), 2))
+
+
+@cache
+def parts_left_out(exercise: Exercise) -> Family:
+    """Return the entries of the catalogue that leave something out, three at a time."""
+    return Family(_combined(exercise, [each for each in _likely_first(exercise) if leaves_out(each)], 3))
+
+
+def _combined(exercise: Exercise, mistakes: Sequence[Mistake], together: int) -> Iterator[Variant]:
+    """Yield variants with several mistakes: those first in which most is left out, then those with the first mistakes."""
+    places = {mistake.name: place for place, mistake in enumerate(mistakes)}
+    several = sorted(
+        combinations(mistakes, together),
+        key=lambda some: (-sum(map(leaves_out, some)), sum(places[mistake.name] for mistake in some)),
+    )
+    return (Variant(exercise, some) for some in several[: 2 * most_variants(exercise)])
+
+
+def _likely_first(exercise: Exercise) -> list[Mistake]:
+    """Return the entries of the catalogue for an exercise: those of its own function before those of called functions."""
+    own = inspect.unwrap(exercise.reference)
+    mistakes = [mistake for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT]
+    return sorted(mistakes, key=lambda mistake: inspect.unwrap(mistake.function) is not own)
+
+
+def leaves_out(mistake: Mistake) -> bool:
+    """Return True if a mistake only removes code."""
+    return all(wrong in right for right, wrong in mistake.edits)
+
+
+@cache
+def most_variants(exercise: Exercise) -> int:
+    """Return how many variants are compared in a family: fewer where a call takes long, and as many on every machine."""
+    arguments, calls = probes(exercise)[0].arguments, CALLS_OF_COMPILER
+    reference(exercise).called_with(arguments)  # a first call takes longer
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        reference(exercise).called_with(arguments)
+    finally:
+        sys.setprofile(before)
+    return MOST_CALLS // calls
 
 
 def compared(exercise: Exercise, outcomes: Sequence[Outcome], limits: bool = False) -> Iterator[tuple[int, Outcome]]:

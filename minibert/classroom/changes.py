@@ -84,12 +84,12 @@ class _Rules:
         nodes = [node for node in nodes if node not in negated]
         for rule in (
             self.left_out,
+            self.other_statement,
             self.other_operator,
             self.other_function,
             self.other_order,
             self.other_constant,
             self.other_name,
-            self.other_statement,
         ):
             for node in nodes:
                 yield from rule(node)

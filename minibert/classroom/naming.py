@@ -9,20 +9,21 @@ from functools import cache, partial
 from itertools import islice
 
 from minibert.classroom.candidates import (
-    MOST_EDITS,
     Family,
     Variant,
     compared,
     edits_of_called_functions,
     edits_of_reference,
+    most_variants,
     pairs_of_mistakes,
+    parts_left_out,
     reference,
     single_mistakes,
     single_mistakes_with_zeros,
 )
 from minibert.classroom.distance import NO_MATCH, gradient_distance, value_distance
 from minibert.classroom.edits import edits_of
-from minibert.classroom.exercise import Exercise
+from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.probes import expected, probes
 from minibert.classroom.relations import find_relation
@@ -43,7 +44,7 @@ class Explanation:
     """All that is known about the difference between a learner's numbers and the expected ones."""
 
     mistakes: tuple[Mistake, ...] = ()
-    """One mistake or two that give the learner's numbers. Empty if they are unknown."""
+    """One mistake, two or three that give the learner's numbers. Empty if they are unknown."""
     relation: str = ""
     """A relation between the numbers, such as "Your numbers are 2 times the expected ones.", if no mistake is known."""
     warnings: tuple[str, ...] = ()
@@ -61,7 +62,7 @@ def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
 
 
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:
-    """Return the mistakes that give the same outcomes for `probes`: one mistake, or a pair, or none."""
+    """Return the mistakes that give the same outcomes for `probes`: one mistake, or several together, or none."""
     rivals = [reference(exercise)]
     families = (
         single_mistakes,
@@ -70,6 +71,7 @@ def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mist
         edits_without_guards,
         edits_of_called_functions,
         pairs_of_mistakes,
+        parts_left_out,
     )
     for family in families:
         if family is not single_mistakes and not has_numbers_that_differ(exercise, outcomes):
@@ -200,8 +202,8 @@ def distance_at_limits(exercise: Exercise, outcomes: Sequence[Outcome], variant:
 def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tuple[Mistake, ...]) -> tuple[str, ...]:
     """Return a sentence for each limit of the formula at which the numbers differ from those of the reference with `mistakes`.
 
-    It names the unsafe variants that compute the same there, those first that explain most limits. Besides a named mistake, a
-    difference without a name is left out: it may be a consequence.
+    It names the unsafe variants that compute the same there, those first that explain most limits. A limit at which none does
+    has no sentence.
     """
     unsafe = [each for each in mistakes if each.kind is Kind.UNSAFE]
     base = Variant(exercise, () if unsafe else mistakes)
@@ -214,8 +216,7 @@ def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tu
         matching = [(sum(far <= MATCH for far in limits.values()), each) for each, limits in explained if limits[name] <= MATCH]
         most = max((count for count, _ in matching), default=0)
         causes = " Or: ".join(sentence(each.mistakes[-1]) for count, each in matching if count == most)
-        if causes or not base.mistakes:
-            warnings.append(f"{name}: {causes or 'the numbers differ.'}")
+        warnings += [f"{name}: {causes}"] if causes else []
     return tuple(warnings)
 
 
@@ -241,14 +242,17 @@ def edits_without_guards(exercise: Exercise) -> Family:
 
     Learners do not write such parts, and with them an edit computes something else than without.
     """
-    guards = [each for each in _changes_of_limits(exercise, edits_of_reference(exercise)) if each.name.startswith("without")]
+    left_out = [each for each in edits_of_reference(exercise).variants if each.mistakes[0].name.startswith("without")]
+    guards = _changes_of_limits(exercise, Family(left_out))
     edits = (edit for guard in guards for edit in edits_of(exercise.reference, source=guard.edits[0][1]))
-    return Family(Variant(exercise, (edit,)) for edit in islice(edits, MOST_EDITS))
+    return Family(Variant(exercise, (edit,)) for edit in islice(edits, most_variants(exercise)))
 
 
 def _changes_of_limits(exercise: Exercise, family: Family) -> list[Mistake]:
     """Return the mistakes that change nothing but the numbers at the limits of the formula."""
     outcomes = expected(exercise)
+    if all(case.role is not Role.LIMIT for case in exercise.cases):
+        return []
     return [
         each.mistakes[0]
         for each in near(exercise, outcomes, family)

@@ -1,10 +1,15 @@
 """Small edits of a function are made from its syntax tree."""
 
+import ast
+
+import pytest
 import torch
 
 from minibert import equations
 from minibert.classroom.edits import edits_of
+from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import variant_of
+from minibert.classroom.mistakes.variants import called_functions
 
 
 def phrases(function) -> list[str]:
@@ -65,3 +70,19 @@ def test_a_function_of_checks_only_has_edits_that_compile() -> None:
             raise ValueError(size)
 
     assert list(edits_of(check_size)) == []
+
+
+@pytest.mark.parametrize("name", ["sinusoidal_positions", "label_smoothing_loss", "bert_embeddings"])
+def test_called_functions_of_checks_only_have_edits_that_compile(name) -> None:
+    """Without its checks, a function such as `check_ids` has no statement left."""
+    reference = EXERCISES[name].reference
+    for called in called_functions(reference):
+        for edit in edits_of(called, reference):
+            ast.parse(edit.edits[0][1])
+
+
+def test_a_statement_left_out_comes_early() -> None:
+    """A long function has more edits than are compared, and a forgotten line is likely."""
+    first = phrases(EXERCISES["training_steps"].reference)[:40]
+    assert "without `optimizer.zero_grad()`" in first
+    assert "without `model.train()`" in first

@@ -1,15 +1,23 @@
 """A mistake is named only if it explains the numbers and nothing else does."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import torch
 
-from minibert.classroom.candidates import Variant, reference
+from minibert.classroom.candidates import (
+    Variant,
+    edits_of_called_functions,
+    edits_of_reference,
+    most_variants,
+    pairs_of_mistakes,
+    reference,
+)
 from minibert.classroom.checking import check
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.naming import closest, explain
-from minibert.classroom.probes import fingerprint, probes
+from minibert.classroom.probes import expected, fingerprint, probes
 from minibert.classroom.report import Verdict
 from minibert.classroom.running import LocalRunner, Outcome
 
@@ -82,3 +90,50 @@ def test_entries_that_compute_the_same_are_named_together() -> None:
 def test_two_mistakes_are_named() -> None:
     found = names(attention(scale=lambda width: 1, mask=lambda scores, keep: scores.masked_fill(keep, -math.inf)))
     assert sorted(found) == ["mask inverted", "no scale"]
+
+
+def test_three_parts_left_out_are_named() -> None:
+    def embeddings(self, input_ids, token_type_ids, position_ids):
+        return self.words(input_ids) + self.positions(position_ids)
+
+    found = check(embeddings, EXERCISES["bert_embeddings"]).mistakes
+    assert {mistake.name for mistake in found} == {
+        "no segment embeddings",
+        "embeddings not normalized",
+        "no dropout of the embeddings",
+    }
+
+
+def test_infinite_numbers_are_no_reason_where_the_result_has_some() -> None:
+    def top_p_filter(logits, p):
+        return logits.masked_fill(logits.softmax(-1) < 0.9, -math.inf)
+
+    report = check(top_p_filter, EXERCISES["top_p_filter"])
+    assert report.verdict is Verdict.WRONG
+    assert "infinite" not in report.reason
+    assert "-inf, expected" in report.reason
+
+
+def test_a_warning_says_what_differs() -> None:
+    def cross_entropy(logits, labels):
+        probabilities = logits.softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+        return torch.where(labels == -100, 0.0, -torch.log(probabilities))
+
+    report = check(cross_entropy, EXERCISES["cross_entropy"])
+    assert report.verdict is Verdict.WARNING
+    assert "logarithm of the softmax" in report.warnings[0]
+
+
+def test_every_family_is_small_enough_to_answer_soon() -> None:
+    """A call of the slowest exercise takes ten milliseconds, so fewer of its variants are compared."""
+    slow, fast = EXERCISES["training_steps"], EXERCISES["softmax"]
+    assert 20 < most_variants(slow) < 100 < most_variants(fast), (most_variants(slow), most_variants(fast))
+    assert len(pairs_of_mistakes(slow).variants) <= 2 * most_variants(slow)
+
+
+def test_variants_print_no_warnings() -> None:
+    """An edit may do what PyTorch warns of, such as indexing with a list."""
+    with warnings.catch_warnings(action="error"):
+        explain(EXERCISES["unigram_entropy"], expected(EXERCISES["unigram_entropy"]))
+        for family in (edits_of_reference, edits_of_called_functions, pairs_of_mistakes):
+            family(EXERCISES["unigram_entropy"]).near(0, expected(EXERCISES["unigram_entropy"])[0], 1.0)

@@ -134,6 +134,10 @@ class TestCrossEntropy:
         logits = torch.tensor([[6e4, -6e4]], dtype=dtype)
         assert cross_entropy(logits, torch.tensor([0])).item() == 0.0
 
+    def test_confident_wrong_prediction_has_a_finite_loss(self) -> None:
+        """The loss is the difference of the logits, also where the probability is too small for its data type."""
+        assert cross_entropy(torch.tensor([[0.0, 2000.0]]), torch.tensor([0])).item() == 2000.0
+
     @given(st.integers(0, 4), st.integers(2, 5))
     def test_label_zero_is_a_label(self, label: int, classes: int) -> None:
         """Class 0 is a label like any other: equal logits give the loss ln K for every label."""

@@ -21,7 +21,7 @@ def first_step(draw: Draw) -> Arguments:
         "second_moment": zeros.clone(),
         "step": 1,
         "learning_rate": 0.1,
-        "betas": (0.9, 0.99),
+        "betas": (0.8, 0.99),
         "eps": 1e-8,
         "weight_decay": 0.2,
     }

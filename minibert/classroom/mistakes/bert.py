@@ -8,7 +8,7 @@ BERT_MISTAKES = [
     Mistake(
         "no segment embeddings",
         BertEmbeddings.forward,
-        (("words + positions + segments", "words + positions + 0 * segments"),),
+        ((" + segments", ""),),
         "The segment embeddings are not added.",
         "The model cannot tell sentence A from B.",
         "learners",
@@ -17,7 +17,7 @@ BERT_MISTAKES = [
     Mistake(
         "no position embeddings",
         BertEmbeddings.forward,
-        (("words + positions + segments", "words + 0 * positions + segments"),),
+        (("words + positions", "words"),),
         "The position embeddings are not added.",
         "The order of the words has no influence.",
         "learners",
@@ -26,7 +26,7 @@ BERT_MISTAKES = [
     Mistake(
         "no word embeddings",
         BertEmbeddings.forward,
-        (("words + positions + segments", "0 * words + positions + segments"),),
+        (("words + ", "0 * words + "),),
         "The word embeddings are not added.",
         "The text has no influence.",
         "learners",
@@ -35,7 +35,7 @@ BERT_MISTAKES = [
     Mistake(
         "embeddings not normalized",
         BertEmbeddings.forward,
-        (('self.norm(observe("sum", words + positions + segments))', 'observe("sum", words + positions + segments)'),),
+        (('self.norm(observe("sum"', '(observe("sum"'),),
         "The sum is not normalized.",
         "The first layer gets small vectors, and a checkpoint gives other numbers.",
         "learners; codertimo/BERT-pytorch",

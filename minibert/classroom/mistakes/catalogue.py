@@ -24,6 +24,7 @@ from minibert.classroom.mistakes.positions import POSITION_MISTAKES
 from minibert.classroom.mistakes.pretraining import PRETRAINING_MISTAKES
 from minibert.classroom.mistakes.pretraining_losses import PRETRAINING_LOSS_MISTAKES
 from minibert.classroom.mistakes.sampling import SAMPLING_MISTAKES
+from minibert.classroom.mistakes.schedules import SCHEDULE_MISTAKES
 from minibert.classroom.mistakes.steps import STEP_MISTAKES
 from minibert.classroom.mistakes.training import TRAINING_MISTAKES
 from minibert.classroom.mistakes.wordpiece import WORDPIECE_MISTAKES
@@ -43,6 +44,7 @@ CATALOGUE = (
     PRETRAINING_LOSS_MISTAKES,
     LOSS_MISTAKES,
     STEP_MISTAKES,
+    SCHEDULE_MISTAKES,
     SAMPLING_MISTAKES,
     DECODING_MISTAKES,
     LOW_RANK_MISTAKES,

@@ -115,8 +115,9 @@ MASK_MISTAKES = [
         padding_mask,
         (("< lengths", ">= lengths"),),
         "Only padding may be attended to.",
-        "PyTorch's key_padding_mask is True for padding. Used unchanged as `keep`, it masks the wrong tokens.",
-        "users of torch.nn.MultiheadAttention",
+        "Used unchanged as `keep`, it masks the wrong tokens.",
+        "key_padding_mask of torch.nn.MultiheadAttention",
+        Kind.CONVENTION,
         message="You marked the padding instead of the tokens to keep.",
     ),
     Mistake(

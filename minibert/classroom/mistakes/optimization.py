@@ -118,7 +118,7 @@ OPTIMIZATION_MISTAKES = [
     Mistake(
         "first step without effect",
         warmup_linear_schedule,
-        (("step / max(1, warmup_steps)", "(step - 1) / max(1, warmup_steps)"),),
+        (("step / max(1, warmup_steps)", "(step - 1) / warmup_steps if warmup_steps else 1.0"),),
         "The first step has the factor 0.",
         "The first batch changes no weight.",
         "Google's BERT code, Hugging Face",

@@ -7,6 +7,8 @@ from minibert.model.layers import EncoderLayer
 from minibert.text.masking import mask_tokens
 from minibert.text.pairs import _draw_from_other_documents, _split_into_chunks, _truncate, draw_pairs
 
+KINDS = "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))"
+
 PRETRAINING_MISTAKES = [
     Mistake(
         "80/10/10 drawn independently",
@@ -206,5 +208,43 @@ PRETRAINING_MISTAKES = [
         "The shapes fit, but the numbers are wrong: PyTorch stores Wᵀ, the paper and TensorFlow use W.",
         "converters of TensorFlow checkpoints",
         message="You transposed square matrices on loading.",
+    ),
+    Mistake(
+        "random tokens over the masks",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.1, random_ids, np.where(kind < 0.8, mask_token_id, input_ids))"),),
+        "A tenth of the selected tokens is replaced after 80% of them became [MASK], by the same random number.",
+        "70% are [MASK], 10% random, and 20% unchanged.",
+        "learners who write the two replacements one after the other",
+        message="You replaced some of the masks by random tokens: 70% [MASK], 10% random and 20% unchanged.",
+    ),
+    Mistake(
+        "random tokens over all masks",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.9, random_ids, input_ids)"),),
+        "The random tokens replace all masks, because the second condition contains the first.",
+        "[MASK] is never trained.",
+        "learners who write the two replacements one after the other",
+        message="You replaced all masks by random tokens: the second condition contains the first.",
+    ),
+    Mistake(
+        "masks between random and unchanged tokens",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.1, random_ids, np.where(kind < 0.9, mask_token_id, input_ids))"),),
+        "The first tenth of the random numbers means a random token, and the last an unchanged one.",
+        "The probabilities are the same.",
+        "learners",
+        Kind.CONVENTION,
+        message="You used other ranges of the random number for the three cases. The probabilities are the same.",
+    ),
+    Mistake(
+        "masks between unchanged and random tokens",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.1, input_ids, np.where(kind < 0.9, mask_token_id, random_ids))"),),
+        "The first tenth of the random numbers means an unchanged token, and the last a random one.",
+        "The probabilities are the same.",
+        "learners",
+        Kind.CONVENTION,
+        message="You used other ranges of the random number for the three cases. The probabilities are the same.",
     ),
 ]

@@ -3,7 +3,65 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import masked_lm_loss, next_sentence_loss
 
+RETURN = "    return "
+NO_FIRST_LABEL = "labels = labels.masked_fill(labels == 0, IGNORE_INDEX)"
+
 PRETRAINING_LOSS_MISTAKES = [
+    Mistake(
+        "label 0 has no loss",
+        masked_lm_loss,
+        ((RETURN, f"    {NO_FIRST_LABEL}\n    return "),),
+        "A position whose label is 0 has no loss.",
+        "The token with the id 0 is never learned, and the mean is over fewer positions.",
+        "learners: labels > 0",
+        message="You ignored the label 0 too. It is a token like any other; IGNORE_INDEX is -100.",
+    ),
+    Mistake(
+        "label 0 ignored in place of -100",
+        masked_lm_loss,
+        ((RETURN, f"    {NO_FIRST_LABEL.replace('labels.masked', 'labels.clamp(min=0).masked')}\n    return "),),
+        "All positions have no loss whose label is 0, or IGNORE_INDEX counted as class 0.",
+        "The token with the id 0 is never learned.",
+        "code in which the label of padding is 0",
+        message="You ignored the label 0, not IGNORE_INDEX, which is -100.",
+    ),
+    Mistake(
+        "labels shifted to the left",
+        masked_lm_loss,
+        (
+            (
+                RETURN,
+                "    logits, labels = (logits[..., :-1, :], labels[..., 1:]) if labels.ndim else (logits, labels)\n    return ",
+            ),
+        ),
+        "Each prediction is compared with the label of the next position.",
+        "The model learns to predict the next token, not the masked one.",
+        "losses of causal language models",
+        message="You compared each prediction with the label of the next position, as a causal language model does.",
+    ),
+    Mistake(
+        "labels shifted to the right",
+        masked_lm_loss,
+        (
+            (
+                RETURN,
+                "    logits, labels = (logits[..., 1:, :], labels[..., :-1]) if labels.ndim else (logits, labels)\n    return ",
+            ),
+        ),
+        "Each prediction is compared with the label of the position before it.",
+        "The model learns to predict a token that it sees.",
+        "learners",
+        message="You compared each prediction with the label of the position before it.",
+    ),
+    Mistake(
+        "label 0 of a pair has no loss",
+        next_sentence_loss,
+        ((RETURN, f"    {NO_FIRST_LABEL}\n    return "),),
+        "A pair whose label is 0 has no loss.",
+        'The model learns "is random" only, and says it of every pair.',
+        "learners: labels > 0",
+        message="You ignored the label 0. It means that B follows A; IGNORE_INDEX is -100.",
+    ),
     Mistake(
         "sum in place of the masked mean",
         masked_lm_loss,

@@ -255,4 +255,37 @@ SAMPLING_MISTAKES = [
         "a filter shifted twice",
         message="You kept one token more than needed to reach p.",
     ),
+    Mistake(
+        "nucleus without its last token",
+        top_p_filter,
+        (
+            (
+                "probabilities.cumsum(dim=-1) - probabilities\n",
+                "probabilities.cumsum(dim=-1).index_fill(-1, torch.tensor([0]), 0.0)\n",
+            ),
+        ),
+        "The token that reaches p is removed, except for the most likely one.",
+        "The kept tokens have together less than the probability p.",
+        "code that forgets to shift the sums by one token",
+        message="You removed the token whose probability reaches p. It is the last one that is kept.",
+    ),
+    Mistake(
+        "probabilities below one minus p removed",
+        top_p_filter,
+        (("sum_before >= p", "probabilities < 1 - p"),),
+        "Each probability is compared with 1 - p.",
+        "In a flat distribution every token is removed.",
+        "learners",
+        message="You compared each probability with 1 - p. The sum of the more likely ones is compared with p.",
+    ),
+    Mistake(
+        "probabilities compared with the largest",
+        top_p_filter,
+        (("sum_before >= p", "probabilities < p * probabilities[..., :1]"),),
+        "Tokens are removed whose probability is below p times the largest one.",
+        "A large p keeps few tokens instead of many.",
+        "min-p sampling",
+        Kind.CONVENTION,
+        message="You compared each probability with the largest one, as min-p sampling does.",
+    ),
 ]

@@ -69,10 +69,10 @@ TRAINING_MISTAKES = [
         "schedule forgotten",
         training_steps,
         (("        schedule.step()\n", ""),),
-        "The learning rate never changes.",
+        "The learning rate does not change from step to step.",
         "There is no warm-up and no decay.",
         "learners",
-        message="You did not advance the schedule.",
+        message="You did not advance the schedule after each step.",
     ),
     Mistake(
         "schedule before the optimizer",

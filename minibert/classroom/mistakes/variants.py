@@ -1,10 +1,13 @@
 """Variants of functions: their source with mistakes in it, compiled."""
 
+import __future__
+
 import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
+from types import CodeType
 from typing import Any
 
 from minibert.classroom.mistakes.catalogue import MISTAKES
@@ -79,7 +82,8 @@ def variant_of(function: Callable[..., Any], *mistakes: Mistake) -> Callable[...
     return compiled(correct, source, replaced)
 
 
-def called_functions(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+@cache
+def called_functions(function: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
     """Return the functions of minibert that a function calls by name, and those that they call, without their decorators."""
     found: list[Callable[..., Any]] = []
     waiting = [inspect.unwrap(function)]
@@ -88,9 +92,10 @@ def called_functions(function: Callable[..., Any]) -> list[Callable[..., Any]]:
             if callee not in found:
                 found.append(callee)
                 waiting.append(callee)
-    return found
+    return tuple(found)
 
 
+@cache
 def _callees(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     module = vars(sys.modules[function.__module__])
     named = [module.get(name) for name in function.__code__.co_names]
@@ -104,9 +109,15 @@ def compiled(function: Callable[..., Any], source: str, replaced: Mapping[str, A
         replaced: names of that namespace with another meaning, such as a function with a mistake that `function` calls.
     """
     scope = {**vars(sys.modules[function.__module__]), **(replaced or {})}
-    exec(compile(source, f"<{function.__qualname__}, edited>", "exec"), scope)
+    exec(_code(source, f"<{function.__qualname__}, edited>"), scope)
     replacement: Callable[..., Any] = scope[function.__name__]
     return replacement
+
+
+@lru_cache(1000)
+def _code(source: str, name: str) -> CodeType:
+    """Return compiled source. Annotations are not evaluated, which would take longer than most calls."""
+    return compile(source, name, "exec", __future__.annotations.compiler_flag)
 
 
 def _entries(mistakes: Iterable[Mistake | str]) -> list[Mistake]:

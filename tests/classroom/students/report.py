@@ -17,7 +17,9 @@ HEAD = """# Answers of students
 
 Each function in `tests/classroom/students` is one answer to an exercise, written without a look at the catalogue of
 mistakes. `expected.py` there says in words what a teacher would say about it. This page compares the words with what
-`minibert check` says. To make it again:
+`minibert check` says. When the answers were first judged, 81 of 110 single mistakes and 8 of 22 double ones had the right
+name. The catalogue was extended afterwards, so the rates below say little about answers that it has never met.
+To make the page again:
 
 ```sh
 python -m tests.classroom.students.report docs/students.md
@@ -42,7 +44,8 @@ def markdown(judged: Sequence[Judged]) -> str:
     if second:
         parts += [SECOND, _rates(second)]
     parts.append("\n## Disagreements\n")
-    parts.append(_table(["answer", "the check", "a teacher"], [[f"`{name}`", *texts] for name, texts in DISAGREEMENTS.items()]))
+    rows = [[f"`{name}`", *texts] for name, texts in DISAGREEMENTS.items()]
+    parts.append(_table(["answer", "the check", "a teacher"], rows) if rows else "None.")
     parts += ["\n## All answers\n", _table(["exercise", "answer", "teacher", "check", "named", "agree"], map(_row, judged))]
     return "\n".join(parts) + "\n"
 
