@@ -4,6 +4,7 @@ import copy
 import inspect
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -27,6 +28,8 @@ MOST_CALLS = 1_000_000
 """Largest number of calls of Python's and of PyTorch's functions, for the variants of a family: about half a second."""
 CALLS_OF_COMPILER = 1500
 """Number of calls that take as long as to compile a variant."""
+FIRST_OF_CALLED = 15
+"""The first mistake in a called function is as likely as the mistake with this number in the function itself."""
 OUTSIDE_FORMULAS = ("minibert.checks", "minibert.observe", "minibert.precision")
 """Modules whose functions no learner writes."""
 
@@ -200,30 +203,29 @@ def edits_of_called_functions(exercise: Exercise) -> Family:
 @cache
 def pairs_of_mistakes(exercise: Exercise) -> Family:
     """Return the pairs of entries of the catalogue, likely pairs first."""
-    return Family(_combined(exercise, _likely_first(exercise), 2))
+    return Family(_combined(exercise, [variant.mistakes[0] for variant in single_mistakes(exercise).variants], 2))
 
 
 @cache
 def parts_left_out(exercise: Exercise) -> Family:
     """Return the entries of the catalogue that leave something out, three at a time."""
-    return Family(_combined(exercise, [each for each in _likely_first(exercise) if leaves_out(each)], 3))
+    mistakes = [variant.mistakes[0] for variant in single_mistakes(exercise).variants]
+    return Family(_combined(exercise, [mistake for mistake in mistakes if leaves_out(mistake)], 3))
 
 
 def _combined(exercise: Exercise, mistakes: Sequence[Mistake], together: int) -> Iterator[Variant]:
-    """Yield variants with several mistakes: those first in which most is left out, then those with the first mistakes."""
-    places = {mistake.name: place for place, mistake in enumerate(mistakes)}
+    """Yield variants with several mistakes: those first in which most is left out, then those with the first of a function."""
+    places: dict[str, int] = {}
+    next_places = defaultdict(lambda: FIRST_OF_CALLED, {inspect.unwrap(exercise.reference): 0})
+    for mistake in mistakes:
+        function = inspect.unwrap(mistake.function)
+        places[mistake.name] = next_places[function]
+        next_places[function] += 1
     several = sorted(
         combinations(mistakes, together),
         key=lambda some: (-sum(map(leaves_out, some)), sum(places[mistake.name] for mistake in some)),
     )
     return (Variant(exercise, some) for some in several[: 2 * most_variants(exercise)])
-
-
-def _likely_first(exercise: Exercise) -> list[Mistake]:
-    """Return the entries of the catalogue for an exercise: those of its own function before those of called functions."""
-    own = inspect.unwrap(exercise.reference)
-    mistakes = [mistake for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT]
-    return sorted(mistakes, key=lambda mistake: inspect.unwrap(mistake.function) is not own)
 
 
 def leaves_out(mistake: Mistake) -> bool:

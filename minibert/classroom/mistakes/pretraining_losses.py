@@ -31,7 +31,7 @@ PRETRAINING_LOSS_MISTAKES = [
         (
             (
                 RETURN,
-                "    logits, labels = (logits[..., :-1, :], labels[..., 1:]) if labels.ndim else (logits, labels)\n    return ",
+                "    if labels.ndim:\n        logits, labels = logits[..., :-1, :], labels[..., 1:]\n    return ",
             ),
         ),
         "Each prediction is compared with the label of the next position.",
@@ -45,7 +45,7 @@ PRETRAINING_LOSS_MISTAKES = [
         (
             (
                 RETURN,
-                "    logits, labels = (logits[..., 1:, :], labels[..., :-1]) if labels.ndim else (logits, labels)\n    return ",
+                "    if labels.ndim:\n        logits, labels = logits[..., 1:, :], labels[..., :-1]\n    return ",
             ),
         ),
         "Each prediction is compared with the label of the position before it.",

@@ -117,7 +117,8 @@ def compiled(function: Callable[..., Any], source: str, replaced: Mapping[str, A
 @lru_cache(1000)
 def _code(source: str, name: str) -> CodeType:
     """Return compiled source. Annotations are not evaluated, which would take longer than most calls."""
-    return compile(source, name, "exec", __future__.annotations.compiler_flag)
+    code: CodeType = compile(source, name, "exec", __future__.annotations.compiler_flag)
+    return code
 
 
 def _entries(mistakes: Iterable[Mistake | str]) -> list[Mistake]:
