@@ -225,7 +225,7 @@ def _combined(exercise: Exercise, mistakes: Sequence[Mistake], together: int) ->
         combinations(mistakes, together),
         key=lambda some: (-sum(map(leaves_out, some)), sum(places[mistake.name] for mistake in some)),
     )
-    return (Variant(exercise, some) for some in several[: 2 * most_variants(exercise)])
+    return (Variant(exercise, some) for some in several[: 3 * most_variants(exercise)])
 
 
 def leaves_out(mistake: Mistake) -> bool:

@@ -128,7 +128,7 @@ def test_every_family_is_small_enough_to_answer_soon() -> None:
     """A call of the slowest exercise takes ten milliseconds, so fewer of its variants are compared."""
     slow, fast = EXERCISES["training_steps"], EXERCISES["softmax"]
     assert 20 < most_variants(slow) < 100 < most_variants(fast), (most_variants(slow), most_variants(fast))
-    assert len(pairs_of_mistakes(slow).variants) <= 2 * most_variants(slow)
+    assert len(pairs_of_mistakes(slow).variants) <= 3 * most_variants(slow)
 
 
 def test_variants_print_no_warnings() -> None:
