@@ -214,6 +214,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "second.causal_mask.answer_04": ("causal mask one token ahead",),
     "second.padding_mask.answer_01": ("padding mask one too long",),
     "second.padding_mask.answer_02": ("padding mask inverted",),
+    "second.top_p_filter.answer_01": ("nucleus without its last token",),
     "second.padding_mask.answer_03": ("padding mask without an axis for the queries",),
     "second.sinusoidal_positions.answer_01": ("sines first, then cosines",),
     "second.sinusoidal_positions.answer_02": ("positional exponent doubled",),
@@ -289,5 +290,8 @@ DISAGREEMENTS: dict[str, tuple[str, str]] = {
     "second.adamw_step.answer_05": ("has no name, but the sentence says it", "inputs changed in place"),
     "second.warmup_linear_schedule.answer_05": ("has no name, but the sentence says it", "warmup_steps=0 divides by zero"),
     "second.clip_by_global_norm.answer_05": ("has no name, but the sentence says it", "changes the gradients in place"),
-    "second.top_p_filter.answer_01": ("has no name", "token that crosses p is dropped; shift"),
+    "second.padding_mask.answer_02": (
+        "another convention, as the key_padding_mask of PyTorch",
+        "not correct: True marks the padding",
+    ),
 }
