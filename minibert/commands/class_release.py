@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from minibert.commands.errors import UsageError, check_text
+from minibert.commands.errors import UsageError, check_new_folder, check_text
 from minibert.commands.terminal import say, shell_command
 from minibert.printable import printable
 
@@ -42,6 +42,7 @@ def run(options: Release) -> int:
     from minibert.classroom.teaching.course import COURSE_FILE, read_course, write_course
     from minibert.classroom.teaching.release import STUDENTS, release
 
+    check_new_folder(options.out)
     path = options.out / COURSE_FILE
     try:
         if path.exists():

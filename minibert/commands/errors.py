@@ -23,6 +23,12 @@ def check_text(text: str) -> None:
         raise UsageError(f"the text is not UTF-8 (at character {error.start + 1}: {text!r}); give it in UTF-8") from None
 
 
+def check_new_folder(path: Path) -> None:
+    """Raise `UsageError` for a folder whose name is that of an option that does not exist, before the folder is made."""
+    if str(path).startswith("-"):
+        raise UsageError(f"{path}: no such option; a folder of this name is ./{path}")
+
+
 def check_figure(path: Path) -> None:
     """Raise `UsageError` for a figure file whose extension is no format, before the work begins."""
     from minibert.study.drawing import figure_format

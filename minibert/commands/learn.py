@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from minibert.commands import keys
-from minibert.commands.errors import Stopped
+from minibert.commands.errors import Stopped, check_new_folder
 from minibert.commands.exercises import DEFAULT_FOLDER, checked, current_exercise, is_plain, progress_of
 from minibert.commands.learning_progress import exercise_table, summary
 from minibert.commands.report_view import show_report
@@ -42,13 +42,14 @@ def run(options: Learn) -> int:
     """Write the files, and check them until q is pressed."""
     from minibert.classroom.folder import ExerciseFolder
 
-    folder = ExerciseFolder(options.folder)
-    created = folder.install()
-    say(printable(f"{options.folder}: {len(folder.files())} exercises, {len(created)} of them new"))
-    session = Session(folder, is_plain(options.plain))
-    if not keys.are_available():
-        return session.check_all()
+    check_new_folder(options.folder)
     try:
+        folder = ExerciseFolder(options.folder)
+        created = folder.install()
+        say(printable(f"{options.folder}: {len(folder.files())} exercises, {len(created)} of them new"))
+        session = Session(folder, is_plain(options.plain))
+        if not keys.are_available():
+            return session.check_all()
         session.watch()
     except Stopped as stopped:
         say("")

@@ -28,7 +28,7 @@ class Swap:
     limits on time, memory and files. Exit code 0 if the stages agree, 1 if not.
     """
 
-    file: Positional[Path]
+    file: Annotated[Positional[Path], arg(metavar="FILE.py")]
     """A Python file with your function."""
     exercise: str
     """The exercise that the function solves, such as attention, softmax, layer_norm or gelu."""

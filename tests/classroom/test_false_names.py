@@ -50,7 +50,7 @@ def outcomes_of_nonsense(name: str) -> Iterator[list[Outcome]]:
         ]
 
 
-@pytest.mark.parametrize("name", ["softmax", "causal_mask", "layer_norm", "gelu", "scaled_dot_product_attention"])
+@pytest.mark.parametrize("name", sampled(["gelu", "softmax", "causal_mask", "layer_norm", "scaled_dot_product_attention"], 5))
 def test_nonsense_has_no_name(name) -> None:
     for outcomes in outcomes_of_nonsense(name):
         explanation = explain(EXERCISES[name], outcomes)

@@ -33,6 +33,8 @@ class Server:
     """The server of a sandbox, which runs one check at a time. Several may exist."""
 
     def __init__(self) -> None:
+        self.path = tuple(sys.path)
+        """Where modules are found: an exercise of a teacher may be in a folder that was added later."""
         self.folder = tempfile.mkdtemp(prefix="minibert-sandbox-")  # a copy of this process would remove a `TemporaryDirectory`
         self.connection, theirs = socket.socketpair()
         self.errors = Path(self.folder, "errors.txt")
@@ -90,7 +92,7 @@ os.register_at_fork(after_in_child=_idle.clear)
 
 def _take_server() -> Server:
     while _idle:
-        if (server := _idle.pop()).alive:
+        if (server := _idle.pop()).alive and server.path == tuple(sys.path):
             return server
         server.close()
     return Server()

@@ -33,7 +33,8 @@ def points(name: str, most: float, key: str = "", hidden: int = 0, credit: Mappi
         if notebook is None:
             raise RuntimeError("points is for test cells in a notebook; `minibert check` checks a file")
         graded, result, earned = grade_cells(notebook.history_manager.input_hist_raw, name, most, key, hidden, credit)
-    print(f"{name}: {result}, {earned:g} of {most:g} points")
+    points_text = f"{name}: {result}, {earned:g} of {most:g} points"
+    display({"text/plain": points_text}, raw=True)  # type: ignore[no-untyped-call]
     if graded.report and not graded.report.passed:
         display(graded.report)  # type: ignore[no-untyped-call]
     return earned

@@ -19,7 +19,7 @@ INDEX = r"(?:_\{[^{}]*\}|_\w)?"
 def has_symbol(formula: str, symbol: str) -> bool:
     """Return True if a symbol is in a formula.
 
-    >>> has_symbol(r"\\mathrm{x} + y", "y"), has_symbol(r"\\mathrm{x} + y", "x")
+    >>> has_symbol(r"\\max y", "y"), has_symbol(r"\\max y", "x")
     (True, False)
     """
     return _pattern(re.escape(symbol)).search(formula) is not None

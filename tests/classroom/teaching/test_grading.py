@@ -50,6 +50,7 @@ def mismatch(course: Course, graded: Graded, expected: Expected) -> str:
     return "" if agrees else f"{found} {mistakes} {graded.points(course)}, expected {expected}"
 
 
+@pytest.mark.slow
 def test_sixty_submissions(tmp_path, monkeypatch) -> None:
     """`minibert class grade` gives all 60 the expected verdict, mistakes and points. Then nothing must be graded again."""
     assert len(CLASS) == 60

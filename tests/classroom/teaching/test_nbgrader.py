@@ -72,6 +72,7 @@ def test_the_solution_is_correct(name):
     assert (report.passed, report.warnings) == (True, [])
 
 
+@pytest.mark.slow
 def test_the_solution_has_all_points_and_the_stub_has_none():
     """In one kernel, with the students' test cell and with that of the teacher."""
     content, given = notebook(), students_version(notebook())

@@ -1,15 +1,11 @@
 """A teacher's own exercise: the file that `minibert class new` writes, and the checks of it."""
 
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from minibert.classroom.checking import check_function
-from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.mistakes import MISTAKES
 from minibert.classroom.report import Verdict
 from minibert.classroom.sandbox import SandboxRunner
 from minibert.classroom.teaching.exercise_checks import problems
@@ -20,15 +16,8 @@ pytestmark = pytest.mark.usefixtures("without_shape_checks")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tables, modules and search paths are as before."""
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exercises, mistakes, modules, path = set(EXERCISES), set(MISTAKES), set(sys.modules), list(sys.path)
-    yield
-    for table, before in ((EXERCISES, exercises), (MISTAKES, mistakes), (sys.modules, modules)):
-        for name in set(table) - before:
-            del table[name]
-    sys.path[:] = path
 
 
 def changed(name: str, *changes: tuple[str, str]) -> Path:

@@ -123,6 +123,7 @@ def test_all_are_graded(tmp_path) -> None:
     assert found == grading_.results.read_all(grading_.course, found)
 
 
+@pytest.mark.slow
 def test_a_process_that_crashes_ends_one_submission(tmp_path) -> None:
     """Of several processes, one ends. Its submission is reported, and the others are graded."""
     submissions = submissions_of(tmp_path, 3)

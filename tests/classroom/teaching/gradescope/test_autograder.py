@@ -100,6 +100,7 @@ def test_each_kind_of_submission_has_its_points(tmp_path, kind):
     assert "all passed" not in json.dumps(found)
 
 
+@pytest.mark.slow
 def test_the_script_grades_a_hostile_submission_from_its_own_folder(source, tmp_path):
     """Files named torch.py and minibert.py there are not imported, and what the code writes is no result."""
     submission = submit(tmp_path / "submission", "hostile")
