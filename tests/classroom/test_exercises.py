@@ -65,8 +65,9 @@ def own_entries(exercise: Exercise) -> dict[str, Variant]:
     }
 
 
-ALSO_NAN = {("multi_head_attention", "maximum of all scores")}
-"""Entries that give NaN for all outputs wherever they differ, as another entry does: W_O spreads the NaN of one head."""
+ALSO_NAN = {("multi_head_attention", "maximum of all scores"), ("training_steps", "log of the sum of exponentials")}
+"""Entries that give NaN for all outputs wherever they differ, as another entry does: W_O spreads the NaN of one head, and a
+training step that of the loss."""
 
 
 def judge(exercise: Exercise, mistake: Mistake) -> Report:

@@ -84,7 +84,7 @@ def test_the_solution_has_all_points_and_the_stub_has_none():
     outputs = [cell["outputs"] for cell in executed["cells"] if cell["source"].endswith(", key, 2)")]
     assert [each[-1]["data"]["text/plain"] for each in outputs] == ["10.0", "0.0", "0.0"]
     assert [each[-1]["output_type"] for each in outputs] == ["execute_result"] * 3
-    assert outputs[0][0]["text"] == "softmax: visible checks passed, 10 of 10 points\n"
+    assert outputs[0][0]["data"]["text/plain"] == "softmax: visible checks passed, 10 of 10 points"
     assert not any(output.get("name") == "stderr" for each in outputs for output in each)  # nbgrader would give no points
 
 
