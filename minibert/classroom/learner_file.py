@@ -21,7 +21,7 @@ class BadFile(Exception):
     """A file that cannot be checked."""
 
     reason: str
-    """What is wrong, and what to do about it, in a sentence."""
+    """The problem and its solution, in a sentence."""
     line: int | None = None
 
     def __str__(self) -> str:

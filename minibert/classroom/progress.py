@@ -18,7 +18,7 @@ VERSION = 1
 
 @dataclass
 class Attempts:
-    """What happened with one exercise."""
+    """The progress of one exercise."""
 
     checks: int = 0
     """Number of checks."""

@@ -43,7 +43,7 @@ class Named:
     name: str
     kind: str
     message: str
-    """What the learner did, such as "You left out √d_k."."""
+    """The mistake as a sentence to the learner, such as "You left out √d_k."."""
     consequence: str
     seen_in: str
 
@@ -74,7 +74,7 @@ class Report(Shown):
     failed: Stage | None = None
     """The first part of the check that failed."""
     reason: str = ""
-    """What is wrong there, in a sentence."""
+    """The problem there, in a sentence."""
     mistakes: list[Named] = field(default_factory=list)
     """The mistakes that explain the numbers: one or two, or none if they are unknown."""
     relation: str = ""

@@ -1,4 +1,4 @@
-"""A call of a learner's function, and all that a check needs to know of it.
+"""A call of a learner's function, and its outcome: results, gradients, errors, and changes of the arguments.
 
 This module imports neither the equations nor the catalogue, so that a subprocess can call a function without them.
 """

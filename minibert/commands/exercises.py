@@ -1,4 +1,4 @@
-"""What the commands of the classroom share: the folder, the exercise, a check with its entry in the progress file."""
+"""Common parts of the commands of the classroom: the folder, the exercise, a check with its entry in the progress file."""
 
 import sys
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
 INSTALLED = tuple({sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]})
 
 violations: list[str] = []
-"""What the learner's code did that it must not do, as sentences."""
+"""Sentences about forbidden acts of the learner's code."""
 
 
 def preload() -> None:

@@ -25,7 +25,7 @@ STARTING_SECONDS = 120
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH")
 """Variables of the environment that learners' code sees. All others may be secrets."""
 BESIDE = 100
-"""Most files beside the learner's file that its code can import."""
+"""Largest number of files in the learner's folder that its code can import."""
 BESIDE_BYTES = 2**20
 
 
@@ -34,7 +34,7 @@ class Server:
 
     def __init__(self) -> None:
         self.path = tuple(sys.path)
-        """Where modules are found: an exercise of a teacher may be in a folder that was added later."""
+        """The search path of the server. An exercise of a teacher may be in a folder that is added later."""
         self.folder = tempfile.mkdtemp(prefix="minibert-sandbox-")  # a copy of this process would remove a `TemporaryDirectory`
         self.connection, theirs = socket.socketpair()
         self.errors = Path(self.folder, "errors.txt")
@@ -175,6 +175,6 @@ class SandboxRunner:
 
 
 def _files(path: Path) -> dict[str, bytes]:
-    """Return a file and the Python files beside it."""
+    """Return a file and the other Python files of its folder."""
     beside = [each for each in sorted(path.parent.glob("*.py")) if each.is_file() and each.stat().st_size < BESIDE_BYTES]
     return {each.name: each.read_bytes() for each in [*beside[:BESIDE], path]}

@@ -19,7 +19,7 @@ class Submission:
     file: str
     """Name of the file that contains the function."""
     files: dict[str, bytes]
-    """Names and contents of this file and of those beside it."""
+    """Names and contents of this file and of the others in its folder."""
     function: str
     """Name of the function."""
     limits: Limits

@@ -46,7 +46,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Calculation:
-    """How one number of a step was computed."""
+    """The computation of one number of a step."""
 
     lines: tuple[str, ...]
     """The expression with symbols, and with the recorded numbers."""

@@ -10,7 +10,8 @@ from minibert.study.stepthrough.algebra import shape
 from minibert.trace import Leaf, Operation
 
 SUM, PRODUCT, ATOM = 0, 1, 2
-"""How strongly a formula holds together. A part that does so less than the formula around it needs is put in parentheses."""
+"""Precedence of the outermost operation of a formula. A part with a lower precedence than the formula around it needs is put in
+parentheses."""
 EQUATIONS = {
     "softmax": r"\mathrm{softmax}",
     "merge_heads": r"\mathrm{Concat}",

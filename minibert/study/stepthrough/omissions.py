@@ -1,4 +1,4 @@
-"""What a reader can leave out of the formula of a step: a term, a factor, a function, all but a part.
+"""Parts that a reader can leave out of the formula of a step: a term, a factor, a function, all but a part.
 
 The omissions are read from the expression of a step, so that every step has them, also one that no catalogue of mistakes
 covers.
