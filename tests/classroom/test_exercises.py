@@ -4,6 +4,7 @@ All exercises are tested alike. An exercise whose inputs hide a mistake fails he
 """
 
 import inspect
+import re
 from functools import cache
 from itertools import combinations
 
@@ -158,4 +159,4 @@ def test_an_exercise_has_a_question_and_a_typical_case(exercise: Exercise) -> No
 @every_exercise
 def test_every_entry_has_a_message_to_the_learner(exercise: Exercise) -> None:
     entries = [mistake for mistake in exercise.mistakes if mistake.kind is not Kind.EQUIVALENT]
-    assert [each.name for each in entries if not (each.message.startswith("You") and each.message.endswith("."))] == []
+    assert [each.name for each in entries if not re.fullmatch(r"[A-Z].*\.", each.message)] == []

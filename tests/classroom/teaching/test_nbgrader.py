@@ -14,6 +14,8 @@ from minibert.classroom.teaching import notebook_points
 from minibert.classroom.teaching.course import Assignment, Course
 from minibert.classroom.teaching.nbgrader import source_notebook, write_assignments
 
+pytestmark = pytest.mark.slow
+
 COURSE = Course("Test", "a secret of the tests", (Assignment("softmax", 10.0), Assignment("encoder_layer", 7.5)))
 KEYS = {"schema_version", "grade", "locked", "solution", "task", "grade_id", "points"}
 SOLUTION = re.compile(r"( *)### BEGIN SOLUTION.*?### END SOLUTION", re.DOTALL)
@@ -72,7 +74,6 @@ def test_the_solution_is_correct(name):
     assert (report.passed, report.warnings) == (True, [])
 
 
-@pytest.mark.slow
 def test_the_solution_has_all_points_and_the_stub_has_none():
     """In one kernel, with the students' test cell and with that of the teacher."""
     content, given = notebook(), students_version(notebook())

@@ -204,6 +204,7 @@ def test_the_mistake_in_learners_code_is_recognized(functions: dict[str, Any], f
 
 
 NOT_SHOWN = {
+    "all axes of the keys reversed": "the shapes do not fit",
     "dropout without rescaling": "there is no dropout",
     "dropout always on": "the results are random",
     "scores divided by the root of the values' width": "queries and values have the same width",

@@ -10,6 +10,8 @@ from tests.browser import Tab
 from tests.classroom.teaching.synthetic_results import class_of, course, failed, named, right, unknown
 from tests.hostile_text import HOSTILE_TEXTS
 
+pytestmark = pytest.mark.slow
+
 LOOKS = {
     "light": {},
     "dark": {"color_scheme": "dark"},

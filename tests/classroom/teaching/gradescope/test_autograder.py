@@ -20,6 +20,8 @@ from minibert.classroom.teaching.gradescope import grade as grading
 from minibert.classroom.teaching.gradescope.package import SCRIPTS, requirements, write_autograder
 from minibert.classroom.teaching.own_exercise import write_template
 
+pytestmark = pytest.mark.slow
+
 COURSE = Course("Test", "a secret of the tests", (Assignment("softmax", 10.0, date(2000, 1, 1)), Assignment("relu", 5.0)))
 RIGHT = {name: solution(EXERCISES[name]) for name in ("softmax", "relu")}
 WRONG = "import torch\n\ndef softmax(scores):\n    return torch.exp(scores) / torch.exp(scores).sum()\n"
@@ -100,7 +102,6 @@ def test_each_kind_of_submission_has_its_points(tmp_path, kind):
     assert "all passed" not in json.dumps(found)
 
 
-@pytest.mark.slow
 def test_the_script_grades_a_hostile_submission_from_its_own_folder(source, tmp_path):
     """Files named torch.py and minibert.py there are not imported, and what the code writes is no result."""
     submission = submit(tmp_path / "submission", "hostile")
@@ -113,7 +114,6 @@ def test_the_script_grades_a_hostile_submission_from_its_own_folder(source, tmp_
     assert found["execution_time"] > 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", SUBMISSIONS)
 def test_the_script_grades_each_kind_of_submission(source, tmp_path, kind):
     submit(tmp_path / "submission", kind)
