@@ -12,7 +12,6 @@ import pytest
 
 from minibert.classroom.candidates import Variant, reference
 from minibert.classroom.checking import check, check_function
-from minibert.classroom.distance import gradient_distance, value_distance
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
@@ -20,6 +19,7 @@ from minibert.classroom.naming import name_mistakes
 from minibert.classroom.probes import fingerprint, probes
 from minibert.classroom.report import Report, Verdict
 from minibert.classroom.running import LocalRunner
+from minibert.classroom.teaching.exercise_checks import differ
 from tests.sampling import sampled
 
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
@@ -73,18 +73,6 @@ training step that of the loss."""
 
 def judge(exercise: Exercise, mistake: Mistake) -> Report:
     return check(variant_of(exercise.reference, mistake), exercise)
-
-
-def differ(one: Variant, other: Variant, limits: bool = True) -> bool:
-    """Return True if two functions differ by more than rounding, which is 100 times the precision of float32."""
-    exercise = one.exercise
-    cases = [
-        (number, probe.case) for number, probe in enumerate(probes(exercise)) if limits or probe.case.role is not Role.LIMIT
-    ]
-    return any(
-        value_distance(one.values(number), other.values(number), case, exercise.changes) > case.tolerance
-        for number, case in cases
-    ) or any(gradient_distance(one.gradients(number), other.gradients(number)) > case.tolerance for number, case in cases)
 
 
 @some_exercises

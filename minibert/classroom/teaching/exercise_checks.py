@@ -1,16 +1,17 @@
 """The requirements of an exercise, checked by running it: those of minibert's own exercises and of a teacher's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import combinations
 
+from minibert.classroom.candidates import Variant, reference, single_mistakes
 from minibert.classroom.checking import check, check_function
 from minibert.classroom.distance import gradient_distance, value_distance
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.mistakes import Kind, Mistake, source_with, variant_of
 from minibert.classroom.naming import name_mistakes
-from minibert.classroom.probes import expected, fingerprint, probes
+from minibert.classroom.probes import expected, probes
 from minibert.classroom.report import Report, Verdict
-from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.running import LocalRunner
 from minibert.classroom.stubs import stub
 
 HIDDEN_SEEDS = range(100, 108)
@@ -73,45 +74,41 @@ def _judge(exercise: Exercise, mistake: Mistake) -> Report:
 
 def _mistakes(exercise: Exercise) -> Iterator[str]:
     """Every mistake differs from the reference, in typical cases if it is a bug, and is named."""
-    right = expected(exercise)
-    for mistake, outcomes in _variants(exercise):
-        if not differ(exercise, outcomes, right, limits=True):
+    right = reference(exercise)
+    for variant in single_mistakes(exercise).variants:
+        (mistake,) = variant.mistakes
+        if not differ(variant, right):
             yield f"Mistake {mistake.name!r} changes no number: choose inputs that show it, or remove it."
             continue
-        serious = differ(exercise, outcomes, right)
+        serious = differ(variant, right, limits=False)
         if mistake.kind is Kind.BUG and not serious:
             yield f"Mistake {mistake.name!r} shows only at a limit of the formula: add a case that shows it."
         if mistake.kind is Kind.UNSAFE and serious:
             yield f"Mistake {mistake.name!r} has unsafe numerics, but differs on usual inputs too: make it a bug."
+        outcomes = [variant.gradients(number) for number in range(len(probes(exercise)))]
         named = [each.name for each in name_mistakes(exercise, outcomes)]
         if named != [mistake.name]:
             yield f"Mistake {mistake.name!r} is not recognized; it is named {named or 'nothing'}."
 
 
 def _distances(exercise: Exercise) -> Iterator[str]:
-    for (one, outcomes), (other, others) in combinations(_variants(exercise), 2):
-        if not differ(exercise, outcomes, others, limits=True):
-            yield f"Mistakes {one.name!r} and {other.name!r} compute the same: add a case that tells them apart, or remove one."
+    for one, other in combinations(single_mistakes(exercise).variants, 2):
+        if not differ(one, other):
+            names = f"{one.mistakes[0].name!r} and {other.mistakes[0].name!r}"
+            yield f"Mistakes {names} compute the same: add a case that tells them apart, or remove one."
 
 
-def _variants(exercise: Exercise) -> Iterator[tuple[Mistake, tuple[Outcome, ...]]]:
-    """Yield the mistakes of an exercise, and the outcomes of the reference with each of them."""
-    for mistake in exercise.mistakes:
-        if mistake.kind is not Kind.EQUIVALENT:
-            runner = LocalRunner(exercise, variant_of(exercise.reference, mistake))
-            yield mistake, fingerprint(probes(exercise), runner)
-
-
-def differ(exercise: Exercise, one: Sequence[Outcome], other: Sequence[Outcome], limits: bool = False) -> bool:
+def differ(one: Variant, other: Variant, limits: bool = True) -> bool:
     """Return True if two functions differ by more than rounding, which is 100 times the precision of float32.
 
     Args:
         limits: if True, cases at the limit of the formula count too.
     """
-    compared = zip(probes(exercise), one, other, strict=True)
+    exercise = one.exercise
+    cases = [
+        (number, probe.case) for number, probe in enumerate(probes(exercise)) if limits or probe.case.role is not Role.LIMIT
+    ]
     return any(
-        max(value_distance(first, second, probe.case, exercise.changes), gradient_distance(first, second))
-        > probe.case.tolerance
-        for probe, first, second in compared
-        if limits or probe.case.role is not Role.LIMIT
-    )
+        value_distance(one.values(number), other.values(number), case, exercise.changes) > case.tolerance
+        for number, case in cases
+    ) or any(gradient_distance(one.gradients(number), other.gradients(number)) > case.tolerance for number, case in cases)
