@@ -1,9 +1,32 @@
-"""Mistakes in multi-head attention with parameters."""
+"""Mistakes in the layer with the parameters of multi-head attention."""
 
 from minibert.classroom.mistakes.mistake import Mistake
 from minibert.model.attention import MultiHeadAttention
 
 ATTENTION_LAYER_MISTAKES = [
+    Mistake(
+        "dropout in evaluation",
+        MultiHeadAttention._attend,
+        (("self.dropout_probability if self.training else 0.0", "self.dropout_probability"),),
+        "Attention weights are dropped in evaluation too.",
+        "The same input gives a different output every time.",
+        "users of the functional dropout, whose default is training=True",
+        message="You applied dropout in evaluation too.",
+    ),
+    Mistake(
+        "cross-attention to itself",
+        MultiHeadAttention.forward,
+        (
+            (
+                "self.keys_and_values(keys_from, relative_positions)",
+                "self.keys_and_values(queries_from, relative_positions)",
+            ),
+        ),
+        "Keys and values are computed from the tokens of the queries.",
+        "Self-attention is not affected. A decoder never uses the source sentence.",
+        "learners",
+        message="You computed keys and values from the tokens of the queries.",
+    ),
     Mistake(
         "no output projection in the layer",
         MultiHeadAttention.forward,

@@ -1,6 +1,7 @@
-"""Mistakes in BERT's embeddings and in its masked-LM head."""
+"""Mistakes in BERT's embeddings, in its masked-LM head, and in loading its weights."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.model.checkpoints.loading import copy_weights
 from minibert.model.embeddings import BertEmbeddings
 from minibert.model.heads import MaskedLMHead
 
@@ -285,5 +286,19 @@ BERT_MISTAKES = [
         "A checkpoint gives other numbers.",
         "learners",
         message="You added a residual connection, which the head does not have.",
+    ),
+    Mistake(
+        "weights transposed on loading",
+        copy_weights,
+        (
+            (
+                "parameter.copy_(found[relative])",
+                "parameter.copy_(found[relative].T if parameter.shape == parameter.T.shape else found[relative])",
+            ),
+        ),
+        "Square matrices are loaded transposed.",
+        "The shapes fit, but the numbers are wrong: PyTorch stores Wᵀ, the paper and TensorFlow use W.",
+        "converters of TensorFlow checkpoints",
+        message="You transposed square matrices on loading.",
     ),
 ]

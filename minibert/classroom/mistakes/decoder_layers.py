@@ -5,6 +5,43 @@ from minibert.model.layers import DecoderLayer
 
 DECODER_LAYER_MISTAKES = [
     Mistake(
+        "cross-attention to the target",
+        DecoderLayer.forward,
+        (
+            (
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.cross_attention(hidden, hidden))",
+            ),
+        ),
+        "Keys and values come from the target, as in self-attention.",
+        "The source is not used: the output is fluent and unrelated to the source.",
+        "learners",
+        message="You computed keys and values of cross-attention from the target. They come from the encoder output.",
+    ),
+    Mistake(
+        "queries from the source",
+        DecoderLayer.forward,
+        (
+            (
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.cross_attention(memory, hidden).mean(1, keepdim=True))",
+            ),
+        ),
+        "The queries come from the source, and the keys and values from the target.",
+        "The lengths do not fit; after averaging they do.",
+        "learners who swap the arguments",
+        message="You computed the queries of cross-attention from the encoder output. They come from the target.",
+    ),
+    Mistake(
+        "no residual around cross-attention",
+        DecoderLayer.forward,
+        (('summed = observe("cross_attention_residual", hidden + attended)', "summed = attended"),),
+        "The input of cross-attention is not added to its output.",
+        "The decoder loses the information about the tokens generated so far.",
+        "learners",
+        message="You left out the residual connection around cross-attention.",
+    ),
+    Mistake(
         "causal mask ignored in the layer",
         DecoderLayer.forward,
         (("attended = self.dropout(self.self_attend(hidden, keep,", "attended = self.dropout(self.self_attend(hidden, None,"),),

@@ -1,9 +1,6 @@
-"""Mistakes in decoders: their inputs, their masks, and generation."""
+"""Mistakes in decoders: their inputs, their masks, and the loss of translation."""
 
-from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import length_penalty, top_k_filter, top_p_filter
-from minibert.model.generation import beam_search, greedy_search
-from minibert.model.layers import DecoderLayer
+from minibert.classroom.mistakes.mistake import Mistake
 from minibert.model.stacks import Decoder
 from minibert.model.transformer import shift_right
 from minibert.training.translation import TranslationObjective
@@ -26,6 +23,42 @@ DECODER_MISTAKES = [
         "It sees two steps into the future, and never the start token.",
         "learners, by a wrong slice",
         message="You shifted the labels to the left: the decoder gets the next token.",
+    ),
+    Mistake(
+        "target not padded",
+        shift_right,
+        (("return shifted.masked_fill(shifted == IGNORE_INDEX, padding)", "return shifted"),),
+        "Positions without a label keep the label -100.",
+        "The embedding of -100 is an error, or the last row of the table.",
+        "learners",
+        message="You left -100 in the input of the decoder. It has no embedding.",
+    ),
+    Mistake(
+        "start token added",
+        shift_right,
+        (("torch.cat([first, labels[:, :-1]], dim=1)", "torch.cat([first, labels], dim=1)"),),
+        "The start token is added, and no token is removed.",
+        "The input of the decoder is one longer than the labels.",
+        "learners",
+        message="You added the start token, but did not remove the last label.",
+    ),
+    Mistake(
+        "last label first",
+        shift_right,
+        (("torch.full_like(labels[:, :1], start)", "labels[:, -1:]"),),
+        "The last label is moved to the beginning.",
+        "The decoder never sees the start token in training, but begins with it in generation.",
+        "torch.roll",
+        message="You moved the last label to the beginning, where the start token belongs.",
+    ),
+    Mistake(
+        "padding at the start",
+        shift_right,
+        (("torch.full_like(labels[:, :1], start)", "torch.full_like(labels[:, :1], padding)"),),
+        "The first token is padding.",
+        "T5 does so; a decoder with a start token never sees it.",
+        "T5",
+        message="You put padding in the first position. The start token belongs there.",
     ),
     Mistake(
         "no causal mask in the decoder",
@@ -82,43 +115,6 @@ DECODER_MISTAKES = [
         message="You did not mask the padding of the source.",
     ),
     Mistake(
-        "cross-attention to the target",
-        DecoderLayer.forward,
-        (
-            (
-                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
-                "attended = self.dropout(self.cross_attention(hidden, hidden))",
-            ),
-        ),
-        "Keys and values come from the target, as in self-attention.",
-        "The source is not used: the output is fluent and unrelated to the source.",
-        "learners",
-        message="You computed keys and values of cross-attention from the target. They come from the encoder output.",
-    ),
-    Mistake(
-        "queries from the source",
-        DecoderLayer.forward,
-        (
-            (
-                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
-                "attended = self.dropout(self.cross_attention(memory, hidden).mean(1, keepdim=True))",
-            ),
-        ),
-        "The queries come from the source, and the keys and values from the target.",
-        "The lengths do not fit; after averaging they do.",
-        "learners who swap the arguments",
-        message="You computed the queries of cross-attention from the encoder output. They come from the target.",
-    ),
-    Mistake(
-        "no residual around cross-attention",
-        DecoderLayer.forward,
-        (('summed = observe("cross_attention_residual", hidden + attended)', "summed = attended"),),
-        "The input of cross-attention is not added to its output.",
-        "The decoder loses the information about the tokens generated so far.",
-        "learners",
-        message="You left out the residual connection around cross-attention.",
-    ),
-    Mistake(
         "loss on padding",
         TranslationObjective.loss_sums,
         (("label_smoothing_loss(logits, batch.labels,", "label_smoothing_loss(logits, batch.labels.clamp(min=0),"),),
@@ -135,99 +131,5 @@ DECODER_MISTAKES = [
         "The accuracy looks better than it is.",
         "learners",
         message="You counted padding as a correct prediction.",
-    ),
-    Mistake(
-        "no stop at the end-of-sequence token",
-        greedy_search,
-        (("if eos_token_id is not None", "if eos_token_id is None"),),
-        "Generation continues after the end-of-sequence token.",
-        "After every sentence there is a second one, or the last word is repeated.",
-        "learners",
-        message="You did not stop at the end token.",
-    ),
-    Mistake(
-        "least likely token",
-        greedy_search,
-        (("chosen = choose(logits)", "chosen = choose(-logits)"),),
-        "The sign of the scores is wrong.",
-        "The output is made of the least likely tokens.",
-        "learners who rank by losses",
-        message="You chose the least likely token.",
-    ),
-    Mistake(
-        "beams mixed between sentences",
-        beam_search,
-        (("torch.arange(len(active), device=active.device)[:, None] * beams + beam", "beam"),),
-        "The beam index is relative to its sentence, but it is used as an index into all beams of the batch.",
-        "A single sentence comes out right. In a batch all sentences continue the first.",
-        "learners; issues of several libraries",
-        message="You used the index of a beam as an index into the whole batch.",
-    ),
-    Mistake(
-        "finished outputs continued",
-        beam_search,
-        (
-            ("best.masked_fill(ends, -torch.inf).gather(1, continued)", "best.gather(1, continued)"),
-            ("ends.int().argsort", "(0 * ends).argsort"),
-        ),
-        "A finished output stays in its beam and is continued.",
-        "The output has tokens after its end.",
-        "learners",
-        message="You continued finished outputs.",
-    ),
-    Mistake(
-        "length penalty inverted",
-        length_penalty,
-        (("(5 + length) / 6", "6 / (5 + length)"),),
-        "The fraction is inverted.",
-        "Short outputs are preferred even more.",
-        "learners, by mistake",
-        message="You inverted the fraction.",
-    ),
-    Mistake(
-        "length penalty without the five",
-        length_penalty,
-        (("(5 + length) / 6", "length"),),
-        "The divisor is the length to the power α, as in transformers.",
-        "Scores cannot be compared with scores of the paper's formula.",
-        "transformers, fairseq",
-        Kind.CONVENTION,
-        message="You used the length itself. Here the penalty is (5 + |Y|) / 6 to the power α.",
-    ),
-    Mistake(
-        "top-k with one token too few",
-        top_k_filter,
-        (("logits < kth_largest", "logits <= kth_largest"),),
-        "The last of the k tokens is removed too.",
-        "k = 1 leaves no token.",
-        "learners",
-        message="You removed the k-th token too. Only smaller logits are removed.",
-    ),
-    Mistake(
-        "threshold from the least likely tokens",
-        top_k_filter,
-        (("logits.topk(min(k, logits.shape[-1]), dim=-1)", "logits.topk(min(k, logits.shape[-1]), dim=-1, largest=False)"),),
-        "The threshold is computed from the k least likely tokens.",
-        "No token is removed.",
-        "learners",
-        message="You took the threshold from the k least likely tokens.",
-    ),
-    Mistake(
-        "nucleus one too small",
-        top_p_filter,
-        (("probabilities.cumsum(dim=-1) - probabilities", "probabilities.cumsum(dim=-1)"),),
-        "The token that reaches p is removed.",
-        "The kept tokens have a probability below p.",
-        "learners",
-        message="You removed the token that reaches p. It belongs to the nucleus.",
-    ),
-    Mistake(
-        "nucleus in sorted order",
-        top_p_filter,
-        (("torch.zeros_like(removed).scatter(-1, token_ids, removed)", "removed"),),
-        "The tokens to remove are not mapped back to the order of the vocabulary.",
-        "The wrong tokens are removed.",
-        "learners; an old bug of a widely copied gist",
-        message="You did not map the removed tokens back to the order of the vocabulary.",
     ),
 ]

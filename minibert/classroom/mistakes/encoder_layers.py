@@ -5,6 +5,20 @@ from minibert.model.layers import EncoderLayer
 
 ENCODER_LAYER_MISTAKES = [
     Mistake(
+        "no second residual",
+        EncoderLayer.forward,
+        (
+            (
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", transformed)',
+            ),
+        ),
+        "The input of the feed-forward network is not added to its output.",
+        "Tokens lose their own information.",
+        "learners",
+        message="You left out the residual connection around the feed-forward network.",
+    ),
+    Mistake(
         "no residual around self-attention",
         EncoderLayer.forward,
         (('summed = observe("attention_residual", hidden + attended)', 'summed = observe("attention_residual", attended)'),),

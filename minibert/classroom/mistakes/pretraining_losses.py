@@ -1,12 +1,56 @@
-"""Mistakes in the two losses of BERT's pretraining."""
+"""Mistakes in the losses of masked language modeling and next-sentence prediction."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import masked_lm_loss, next_sentence_loss
 
+REDUCED = "reduce_losses(cross_entropy(logits, labels), labels, reduction)"
 RETURN = "    return "
 NO_FIRST_LABEL = "labels = labels.masked_fill(labels == 0, IGNORE_INDEX)"
 
 PRETRAINING_LOSS_MISTAKES = [
+    Mistake(
+        "mean over all tokens",
+        masked_lm_loss,
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, labels.numel()))"),),
+        "The sum over the masked positions is divided by the number of all positions.",
+        "The loss is 7 times too small and depends on the amount of padding.",
+        "learners; d2l weights a loss that is already a mean (#2582)",
+        message="You divided by the number of all positions, not by the number of masked ones.",
+    ),
+    Mistake(
+        "loss over all tokens",
+        masked_lm_loss,
+        ((REDUCED, "reduce_losses(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
+        "Positions that are not masked also have a loss.",
+        "Copying visible tokens is easy, and it dominates the loss.",
+        "learners",
+        message="You gave positions that are not masked a loss too.",
+    ),
+    Mistake(
+        "NaN for an empty mean",
+        masked_lm_loss,
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else (labels != IGNORE_INDEX).sum())"),),
+        "A batch without a masked position divides zero by zero.",
+        "One NaN ends the training.",
+        "torch.nn.functional.cross_entropy, Hugging Face",
+        Kind.UNSAFE,
+        message="You divide by zero if no position is masked.",
+    ),
+    Mistake(
+        "masked loss by selection",
+        masked_lm_loss,
+        (
+            (
+                REDUCED,
+                "reduce_losses(cross_entropy(logits[labels != IGNORE_INDEX], labels[labels != IGNORE_INDEX]), "
+                "labels, reduction)",
+            ),
+        ),
+        "The masked positions are selected first.",
+        "The result is the same.",
+        "Google's BERT code",
+        Kind.EQUIVALENT,
+    ),
     Mistake(
         "label 0 has no loss",
         masked_lm_loss,
@@ -52,15 +96,6 @@ PRETRAINING_LOSS_MISTAKES = [
         "The model learns to predict a token that it sees.",
         "learners",
         message="You compared each prediction with the label of the position before it.",
-    ),
-    Mistake(
-        "label 0 of a pair has no loss",
-        next_sentence_loss,
-        ((RETURN, f"    {NO_FIRST_LABEL}\n    return "),),
-        "A pair whose label is 0 has no loss.",
-        'The model learns "is random" only, and says it of every pair.',
-        "learners: labels > 0",
-        message="You ignored the label 0. It means that B follows A; IGNORE_INDEX is -100.",
     ),
     Mistake(
         "sum in place of the masked mean",
@@ -138,6 +173,38 @@ PRETRAINING_LOSS_MISTAKES = [
         "Its gradient is multiplied by the perplexity.",
         "learners",
         message="You returned the perplexity, e to the power of the loss.",
+    ),
+    Mistake(
+        "next-sentence label flipped",
+        next_sentence_loss,
+        ((REDUCED, "reduce_losses(cross_entropy(logits.flip(-1), labels), labels, reduction)"),),
+        'Label 1 means "is next".',
+        "Training from scratch works as well, but a checkpoint from elsewhere predicts the opposite.",
+        "code that calls the label is_next",
+        message='You swapped the two logits. The first one is that of "is next", label 0.',
+    ),
+    Mistake(
+        "one segment labeled as another document",
+        next_sentence_loss,
+        (
+            (
+                REDUCED,
+                "reduce_losses(cross_entropy(logits, labels % 101), labels % 101, reduction)",
+            ),
+        ),
+        'An example with one segment is labeled "another document".',
+        'More than half of the labels are then "another document", and the model can use the length to predict them.',
+        "learners",
+        message="You counted examples without a pair as label 1.",
+    ),
+    Mistake(
+        "label 0 of a pair has no loss",
+        next_sentence_loss,
+        ((RETURN, f"    {NO_FIRST_LABEL}\n    return "),),
+        "A pair whose label is 0 has no loss.",
+        'The model learns "is random" only, and says it of every pair.',
+        "learners: labels > 0",
+        message="You ignored the label 0. It means that B follows A; IGNORE_INDEX is -100.",
     ),
     Mistake(
         "sum of the next-sentence losses",

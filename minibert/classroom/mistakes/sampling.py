@@ -1,44 +1,26 @@
-"""Mistakes in the length penalty and in filters for sampling."""
+"""Mistakes in filters for sampling."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import length_penalty, top_k_filter, top_p_filter
+from minibert.equations import top_k_filter, top_p_filter
 
 SAMPLING_MISTAKES = [
     Mistake(
-        "exponent as a factor",
-        length_penalty,
-        (("** alpha", "* alpha"),),
-        "α is a factor instead of an exponent.",
-        "α = 0 divides by zero.",
-        "learners, by mistake",
-        message="You multiplied by α. It is the exponent.",
+        "top-k with one token too few",
+        top_k_filter,
+        (("logits < kth_largest", "logits <= kth_largest"),),
+        "The last of the k tokens is removed too.",
+        "k = 1 leaves no token.",
+        "learners",
+        message="You removed the k-th token too. Only smaller logits are removed.",
     ),
     Mistake(
-        "length penalty without its exponent",
-        length_penalty,
-        ((" ** alpha", ""),),
-        "α is not used.",
-        "Long outputs are preferred.",
+        "threshold from the least likely tokens",
+        top_k_filter,
+        (("logits.topk(min(k, logits.shape[-1]), dim=-1)", "logits.topk(min(k, logits.shape[-1]), dim=-1, largest=False)"),),
+        "The threshold is computed from the k least likely tokens.",
+        "No token is removed.",
         "learners",
-        message="You left out the exponent α.",
-    ),
-    Mistake(
-        "exponent of the numerator only",
-        length_penalty,
-        (("((5 + length) / 6) ** alpha", "(5 + length) ** alpha / 6"),),
-        "Only the numerator has the exponent.",
-        "The penalty of one token is not 1.",
-        "learners",
-        message="You raised only the numerator to the power α.",
-    ),
-    Mistake(
-        "six in the numerator",
-        length_penalty,
-        (("(5 + length) / 6", "(6 + length) / 6"),),
-        "The numerator is 6 + |Y|.",
-        "The penalty of one token is not 1.",
-        "learners",
-        message="You added 6 to the length. It is 5.",
+        message="You took the threshold from the k least likely tokens.",
     ),
     Mistake(
         "only the most likely token",
@@ -159,6 +141,24 @@ SAMPLING_MISTAKES = [
         "learners",
         Kind.UNSAFE,
         message="You did not limit k to the size of the vocabulary.",
+    ),
+    Mistake(
+        "nucleus one too small",
+        top_p_filter,
+        (("probabilities.cumsum(dim=-1) - probabilities", "probabilities.cumsum(dim=-1)"),),
+        "The token that reaches p is removed.",
+        "The kept tokens have a probability below p.",
+        "learners",
+        message="You removed the token that reaches p. It belongs to the nucleus.",
+    ),
+    Mistake(
+        "nucleus in sorted order",
+        top_p_filter,
+        (("torch.zeros_like(removed).scatter(-1, token_ids, removed)", "removed"),),
+        "The tokens to remove are not mapped back to the order of the vocabulary.",
+        "The wrong tokens are removed.",
+        "learners; an old bug of a widely copied gist",
+        message="You did not map the removed tokens back to the order of the vocabulary.",
     ),
     Mistake(
         "sums from the least likely token",

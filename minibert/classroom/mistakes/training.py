@@ -1,4 +1,4 @@
-"""Mistakes in the steps of training."""
+"""Mistakes in the training loop."""
 
 from minibert.classroom.mistakes.mistake import Mistake
 from minibert.classroom.references import training_steps

@@ -1,9 +1,9 @@
-"""Mistakes in multi-head attention."""
+"""Mistakes in multi-head attention, and in splitting and merging heads."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import merge_heads, multi_head_attention, split_heads
 
-HEAD_MISTAKES = [
+MULTI_HEAD_ATTENTION_MISTAKES = [
     Mistake(
         "heads split without transposing",
         split_heads,

@@ -1,10 +1,140 @@
-"""Mistakes in masking and in sentence pairs."""
+"""Mistakes in masking for masked language modeling."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.text.masking import mask_tokens
-from minibert.text.pairs import _split_into_chunks, draw_pairs
 
-DATA_MISTAKES = [
+KINDS = "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))"
+
+MASKING_MISTAKES = [
+    Mistake(
+        "80/10/10 drawn independently",
+        mask_tokens,
+        (
+            (
+                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
+                "np.where(kind < 0.8, mask_token_id, np.where(replacement < 0.5, random_ids, input_ids))",
+            ),
+            (
+                "(selection < mlm_probability)",
+                "(selection < mlm_probability) & (replacement < 0.97)",
+            ),
+        ),
+        "Selecting a token and changing it are drawn independently, with the wrong probabilities.",
+        "Fewer tokens are predicted than intended.",
+        "labml: 81/10/9, and a part of the selected tokens is left out",
+        message="You drew the selection and the replacement independently, so fewer tokens are selected.",
+    ),
+    Mistake(
+        "always [MASK]",
+        mask_tokens,
+        (
+            (
+                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
+                "np.full_like(input_ids, mask_token_id)",
+            ),
+        ),
+        "Every selected token becomes [MASK].",
+        "Fine-tuning data contains no [MASK], and the model has learned to compute useful outputs only at [MASK].",
+        "learners",
+        message="You replaced every selected token by [MASK]. It is 80% of them.",
+    ),
+    Mistake(
+        "special tokens masked",
+        mask_tokens,
+        (("maskable & ", ""),),
+        "[CLS], [SEP] and padding may be masked.",
+        "Padding is easy to predict, so the loss looks too good.",
+        "learners",
+        message="You selected special tokens or padding too.",
+    ),
+    Mistake(
+        "special tokens as random replacements",
+        mask_tokens,
+        (
+            (
+                "replacement_ids[(replacement * len(replacement_ids)).astype(np.int64)]",
+                "(replacement * (replacement_ids.max() + 1)).astype(np.int64)",
+            ),
+        ),
+        "The random token is drawn from the whole vocabulary.",
+        "Sometimes a [SEP] or [PAD] appears in the middle of a sentence.",
+        "learners; Hugging Face's collator",
+        message="You drew random tokens from the whole vocabulary, with the special tokens.",
+    ),
+    Mistake(
+        "labels at every position",
+        mask_tokens,
+        (("np.where(selected, input_ids, IGNORE_INDEX)", "input_ids"),),
+        "Tokens that are not masked have a label too.",
+        "The model learns to copy.",
+        "learners",
+        message="You gave every position a label. Only selected tokens have one.",
+    ),
+    Mistake(
+        "labels after masking",
+        mask_tokens,
+        (("np.where(selected, input_ids, IGNORE_INDEX)", "np.where(selected, replaced, IGNORE_INDEX)"),),
+        "The labels are the token ids after masking.",
+        "The target at a [MASK] is [MASK].",
+        "learners who change the ids in place",
+        message="You used the ids after masking as labels. They are the original ids.",
+    ),
+    Mistake(
+        "inverted condition",
+        mask_tokens,
+        (("np.where(selected, replaced, input_ids)", "np.where(~selected, input_ids, replaced)"),),
+        "The condition is inverted and its two cases are swapped.",
+        "The result is the same.",
+        "anybody",
+        Kind.EQUIVALENT,
+    ),
+    Mistake(
+        "selection of the first tokens",
+        mask_tokens,
+        (("selected &= selection < limit", "selected &= np.cumsum(selected, axis=-1) <= max_predictions"),),
+        "If too many tokens are selected, the first ones are masked.",
+        "Tokens late in a text are masked less often.",
+        "learners",
+        message="You kept the first selected tokens. Those with the smallest random numbers are kept.",
+    ),
+    Mistake(
+        "random tokens over the masks",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.1, random_ids, np.where(kind < 0.8, mask_token_id, input_ids))"),),
+        "A tenth of the selected tokens is replaced after 80% of them became [MASK], by the same random number.",
+        "70% are [MASK], 10% random, and 20% unchanged.",
+        "learners who write the two replacements one after the other",
+        message="You replaced some of the masks by random tokens: 70% [MASK], 10% random and 20% unchanged.",
+    ),
+    Mistake(
+        "random tokens over all masks",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.9, random_ids, input_ids)"),),
+        "The random tokens replace all masks, because the second condition contains the first.",
+        "[MASK] is never trained.",
+        "learners who write the two replacements one after the other",
+        message="You replaced all masks by random tokens: the second condition contains the first.",
+    ),
+    Mistake(
+        "masks between random and unchanged tokens",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.1, random_ids, np.where(kind < 0.9, mask_token_id, input_ids))"),),
+        "The first tenth of the random numbers means a random token, and the last an unchanged one.",
+        "The probabilities are the same.",
+        "learners",
+        Kind.CONVENTION,
+        message="You used other ranges of the random number for the three cases. The probabilities are the same.",
+    ),
+    Mistake(
+        "masks between unchanged and random tokens",
+        mask_tokens,
+        ((KINDS, "np.where(kind < 0.1, input_ids, np.where(kind < 0.9, mask_token_id, random_ids))"),),
+        "The first tenth of the random numbers means an unchanged token, and the last a random one.",
+        "The probabilities are the same.",
+        "learners",
+        Kind.CONVENTION,
+        message="You used other ranges of the random number for the three cases. The probabilities are the same.",
+    ),
     Mistake(
         "no random replacement",
         mask_tokens,
@@ -249,45 +379,5 @@ DATA_MISTAKES = [
         "One label less for each long text.",
         "learners",
         message="You selected one token less than `max_predictions` allows.",
-    ),
-    Mistake(
-        "label 1 for every pair",
-        _split_into_chunks,
-        (("generator.integers(0, 2, len(start))", "np.ones(len(start), dtype=np.int64)"),),
-        "No pair is from one document.",
-        "There is nothing to learn.",
-        "learners",
-        message="You drew B from another document always.",
-    ),
-    Mistake(
-        "pairs not truncated",
-        draw_pairs,
-        (
-            (
-                "_truncate(Pairs(a_start, a_end, b_start, b_end, chunks.label), max_tokens, generator)",
-                "Pairs(a_start, a_end, b_start, b_end, chunks.label)",
-            ),
-        ),
-        "Long pairs are not truncated.",
-        "They exceed the positions of the model.",
-        "learners",
-        message="You did not truncate pairs that are too long.",
-    ),
-    Mistake(
-        "labels drawn again",
-        draw_pairs,
-        (
-            (
-                "b_start, b_end, chunks.label), max_tokens",
-                (
-                    "b_start, b_end, np.where(chunks.label < 0, chunks.label, generator.integers(0, 2, "
-                    "len(chunks.label)))), max_tokens"
-                ),
-            ),
-        ),
-        "The label is independent of the pair.",
-        "There is nothing to learn.",
-        "learners who call random() twice",
-        message="You drew the label again, so it says nothing about the pair.",
     ),
 ]

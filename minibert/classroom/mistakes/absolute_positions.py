@@ -1,0 +1,232 @@
+"""Mistakes in sinusoidal and learned positions, which are added to the word embeddings."""
+
+from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.equations import learned_positions, sinusoidal_positions
+
+SINES_AND_COSINES = "torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)"
+ANGLES = "positions[:, None] / 10000**exponents"
+
+ABSOLUTE_POSITION_MISTAKES = [
+    Mistake(
+        "sines first, then cosines",
+        sinusoidal_positions,
+        (
+            (
+                SINES_AND_COSINES,
+                "torch.cat([angles.sin(), angles.cos()], -1)",
+            ),
+        ),
+        "All sines come before all cosines.",
+        "The columns are in another order. A model trained this way works, but its weights do not fit code that alternates.",
+        "tensor2tensor, fairseq",
+        Kind.CONVENTION,
+        message="You put all sines before all cosines.",
+    ),
+    Mistake(
+        "positional exponent doubled",
+        sinusoidal_positions,
+        (
+            (
+                "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device) / width",
+                "2 * torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device) / width",
+            ),
+        ),
+        "The factor 2 in 2i is applied twice: the exponent is 4i/d.",
+        "Half of the wavelengths are too long to distinguish positions.",
+        "learners who use a step of 2 and also multiply by 2",
+        message="You applied the factor 2 in 2i twice: your exponent is 4i/d.",
+    ),
+    Mistake(
+        "one wavelength for each column",
+        sinusoidal_positions,
+        (
+            (
+                "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device) / width",
+                "torch.arange(width, dtype=positions.dtype, device=positions.device) / width",
+            ),
+            (
+                SINES_AND_COSINES,
+                "torch.stack([torch.sin(angles[:, ::2]), torch.cos(angles[:, 1::2])], dim=-1).flatten(-2)",
+            ),
+        ),
+        "The cosine of a pair has another wavelength than its sine.",
+        "A shift is no longer a rotation, so the model cannot compute distances easily.",
+        "learners who use i instead of 2i",
+        message="You used another wavelength for the cosine than for its sine.",
+    ),
+    Mistake(
+        "base of one thousand",
+        sinusoidal_positions,
+        (("10000**exponents", "1000**exponents"),),
+        "The longest wavelength is 2π · 1000.",
+        "The encoding is another one, and it repeats earlier in long sequences.",
+        "learners, by mistake",
+        message="You used the base 1000 instead of 10000.",
+    ),
+    Mistake(
+        "cosine before sine",
+        sinusoidal_positions,
+        (("[torch.sin(angles), torch.cos(angles)]", "[torch.cos(angles), torch.sin(angles)]"),),
+        "Even columns contain the cosine.",
+        "Each pair rotates in the opposite direction.",
+        "learners, by mistake",
+        message="You swapped sine and cosine.",
+    ),
+    Mistake(
+        "positions counted from one",
+        sinusoidal_positions,
+        ((ANGLES, "(positions[:, None] + 1) / 10000**exponents"),),
+        "The first token has position 1.",
+        "Every vector is rotated one step too far.",
+        "learners who count from 1",
+        message="You counted the positions from 1 instead of 0.",
+    ),
+    Mistake(
+        "wavelengths by logarithms",
+        sinusoidal_positions,
+        ((ANGLES, "positions[:, None] * torch.exp(exponents * -9.210340371976184)"),),
+        "The power of 10000 is written as an exponential of a logarithm.",
+        "The result is the same.",
+        "The Annotated Transformer, tensor2tensor",
+        Kind.EQUIVALENT,
+    ),
+    Mistake(
+        "all cosines first, then sines",
+        sinusoidal_positions,
+        (
+            (
+                SINES_AND_COSINES,
+                "torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)",
+            ),
+        ),
+        "All cosines come before all sines.",
+        "The columns are in another order. A model trained this way works, but its weights do not fit code that alternates.",
+        "code for diffusion models",
+        Kind.CONVENTION,
+        message="You put all cosines before all sines.",
+    ),
+    Mistake(
+        "sines only",
+        sinusoidal_positions,
+        (("torch.cos(angles)]", "torch.sin(angles)]"),),
+        "Both columns of a pair are sines.",
+        "Two positions with the same sine of an angle look alike, and a shift is no rotation.",
+        "learners",
+        message="You used the sine in both columns of a pair.",
+    ),
+    Mistake(
+        "cosines only",
+        sinusoidal_positions,
+        (("[torch.sin(angles)", "[torch.cos(angles)"),),
+        "Both columns of a pair are cosines.",
+        "Positions before and after 0 look alike, and a shift is no rotation.",
+        "learners",
+        message="You used the cosine in both columns of a pair.",
+    ),
+    Mistake(
+        "positional exponent halved",
+        sinusoidal_positions,
+        (
+            (
+                "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device)",
+                "torch.arange(width // 2, dtype=positions.dtype, device=positions.device)",
+            ),
+        ),
+        "The exponent is i/d instead of 2i/d.",
+        "The longest wavelength is 2π · 100 instead of nearly 2π · 10000.",
+        "learners who count the pairs",
+        message="You left out the factor 2: your exponent is i/d instead of 2i/d.",
+    ),
+    Mistake(
+        "positions multiplied by the power",
+        sinusoidal_positions,
+        (("positions[:, None] / 10000**exponents", "positions[:, None] * 10000**exponents"),),
+        "The positions are multiplied by the power instead of divided.",
+        "The angles are so large that neighboring positions look random.",
+        "learners, a lost sign",
+        message="The positions are multiplied by the power of 10000 instead of divided (a product, or a lost minus).",
+    ),
+    Mistake(
+        "exponent without the minus sign",
+        sinusoidal_positions,
+        (
+            (
+                "positions[:, None] / 10000**exponents",
+                "positions[:, None] * torch.exp(torch.arange(0, width, 2).to(positions) * (9.210340371976184 / width))",
+            ),
+        ),
+        "The exponent of the frequencies is positive, computed with exp and log.",
+        "The angles are so large that neighboring positions look random.",
+        "learners, a lost sign",
+        message="Your exponent has lost its minus sign: the positions are multiplied by the power of 10000 instead of divided.",
+    ),
+    Mistake(
+        "wavelengths that include both ends",
+        sinusoidal_positions,
+        (("/ width\n", "/ max(1, width - 2)\n"),),
+        "The exponents run from 0 to 1, with both ends included.",
+        "All wavelengths but the first are a little longer.",
+        "tensor2tensor, fairseq",
+        Kind.CONVENTION,
+        message="You divided the exponents by d - 2 instead of d, so that they include 1.",
+    ),
+    Mistake(
+        "positions not used",
+        sinusoidal_positions,
+        ((ANGLES, "torch.arange(len(positions)).to(positions.dtype)[:, None] / 10000**exponents"),),
+        "The positions are counted from 0, whatever the argument is.",
+        "It is correct for positions 0, 1, 2, …, but not after padding at the front or with a cache.",
+        "learners",
+        message="You counted the positions from 0 instead of using the argument.",
+    ),
+    Mistake(
+        "angles in degrees",
+        sinusoidal_positions,
+        (("positions[:, None] / 10000**exponents", "torch.deg2rad(positions[:, None] / 10000**exponents)"),),
+        "The angles are taken as degrees.",
+        "All wavelengths are 57 times longer, so neighboring positions look alike.",
+        "learners",
+        message="You took the angles as degrees.",
+    ),
+    Mistake(
+        "first rows of the table",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[: positions.shape[-1]].expand(*positions.shape, -1)"),),
+        "The first rows of the table are returned, whatever the positions are.",
+        "It is correct for positions 0, 1, 2, …, but not after padding at the front or with a cache.",
+        "learners",
+        message="You returned the first rows of the table, without using the positions.",
+    ),
+    Mistake(
+        "position embeddings scaled by the root of the width",
+        learned_positions,
+        (
+            (
+                "torch.nn.functional.embedding(positions, table)",
+                "torch.nn.functional.embedding(positions, table) * table.shape[-1] ** 0.5",
+            ),
+        ),
+        "The vectors are multiplied by √d.",
+        "Vaswani et al. scale word embeddings this way, but not positions.",
+        "learners",
+        message="You multiplied the vectors by √d.",
+    ),
+    Mistake(
+        "columns of the table",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[:, positions]"),),
+        "The positions select columns.",
+        "The shape is wrong, and each position gets one number of many vectors.",
+        "learners: the wrong axis",
+        message="You selected columns of the table instead of rows.",
+    ),
+    Mistake(
+        "learned positions counted from one",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[positions + 1 - len(table)]"),),
+        "The first token has position 1.",
+        "The first row is used for the last position only.",
+        "learners who count from 1",
+        message="You counted the positions from 1 instead of 0.",
+    ),
+]
