@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant
-from minibert.classroom.exercises.objectives import equal
+from minibert.classroom.exercises.invariants import equal
 from minibert.equations import bottleneck_adapter, lora, lora_merged_weight, lora_scale, relu
 from minibert.model.adapters.lora import LoRALinear
 

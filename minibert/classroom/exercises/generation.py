@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.objectives import equal
+from minibert.classroom.exercises.invariants import equal
 from minibert.classroom.references import greedy_decoding
 from minibert.equations import IGNORE_INDEX, length_penalty, top_k_filter, top_p_filter
 from minibert.model.transformer import shift_right

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
 from minibert.classroom.exercises.generation import first_rows_equal
-from minibert.classroom.exercises.objectives import equal
+from minibert.classroom.exercises.invariants import equal
 from minibert.classroom.references import Schedule, training_steps
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, BertForMaskedLM

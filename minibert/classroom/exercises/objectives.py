@@ -1,10 +1,12 @@
 """Exercises about losses, perplexity, and the unigram baseline."""
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercises.invariants import equal, unchanged_by_shift
 from minibert.equations import (
     IGNORE_INDEX,
     binary_cross_entropy,
@@ -17,22 +19,13 @@ from minibert.equations import (
 )
 
 
-def predictions(draw: Draw, classes: int | None = None, spread: float = 2.0) -> Arguments:
+def predictions(draw: Draw) -> Arguments:
     """Logits and labels of a batch of texts. Class 0 is a label, and at least one position has none."""
-    batch, tokens, classes = draw.size(2), draw.size(4, least=2), classes or draw.size(5, least=2)
+    batch, tokens, classes = draw.size(2), draw.size(4, least=2), draw.size(5, least=2)
     labels = draw.integers(0, classes, batch, tokens)
     labels[draw.integers(0, 3, batch, tokens) == 0] = IGNORE_INDEX
     labels[0, :2] = torch.tensor([0, IGNORE_INDEX])
-    return {"logits": draw.numbers(batch, tokens, classes, spread=spread), "labels": labels}
-
-
-def large_predictions(draw: Draw) -> Arguments:
-    return predictions(draw, spread=200.0)
-
-
-def predictions_without_labels(draw: Draw) -> Arguments:
-    inputs = predictions(draw)
-    return {**inputs, "labels": torch.full_like(inputs["labels"], IGNORE_INDEX)}
+    return {"logits": draw.numbers(batch, tokens, classes, spread=2.0), "labels": labels}
 
 
 def pair_predictions(draw: Draw) -> Arguments:
@@ -42,38 +35,16 @@ def pair_predictions(draw: Draw) -> Arguments:
     return {"logits": draw.numbers(count, 2, spread=2.0), "labels": labels}
 
 
-def large_pair_predictions(draw: Draw) -> Arguments:
-    inputs = pair_predictions(draw)
-    return {**inputs, "logits": 100 * inputs["logits"]}
-
-
-def no_pairs(draw: Draw) -> Arguments:
-    inputs = pair_predictions(draw)
-    return {**inputs, "labels": torch.full_like(inputs["labels"], IGNORE_INDEX)}
-
-
 def smoothed_predictions(draw: Draw) -> Arguments:
     return {**predictions(draw), "label_smoothing": draw.choice([0.3, 0.2, 0.15])}
 
 
-def large_smoothed_predictions(draw: Draw) -> Arguments:
-    return {**large_predictions(draw), "label_smoothing": 0.2}
-
-
-def smoothed_predictions_without_labels(draw: Draw) -> Arguments:
-    return {**predictions_without_labels(draw), "label_smoothing": 0.2}
-
-
-def answers(draw: Draw, spread: float = 2.0) -> Arguments:
+def answers(draw: Draw) -> Arguments:
     """Logits of yes-or-no questions. Some targets are probabilities."""
     shape = draw.size(3), draw.size(4, least=3)
     targets = draw.integers(0, 2, *shape).float()
     targets[0, :3] = torch.tensor([1.0, 0.0, 0.25])
-    return {"logits": draw.numbers(*shape, spread=spread), "targets": targets}
-
-
-def large_answers(draw: Draw) -> Arguments:
-    return answers(draw, spread=200.0)
+    return {"logits": draw.numbers(*shape, spread=2.0), "targets": targets}
 
 
 def mean_losses(draw: Draw) -> Arguments:
@@ -93,41 +64,52 @@ def no_training_text(draw: Draw) -> Arguments:
     return {**inputs, "train_ids": inputs["train_ids"][:0]}
 
 
+def with_large_logits(inputs: Callable[[Draw], Arguments]) -> Case:
+    """Return the case in which the exponential of a logit overflows."""
+
+    def large(draw: Draw) -> Arguments:
+        arguments = inputs(draw)
+        return {**arguments, "logits": 100 * arguments["logits"]}
+
+    return Case("large logits", large, Role.LIMIT, tolerance=1e-4)
+
+
+def without_labels(name: str, inputs: Callable[[Draw], Arguments]) -> Case:
+    """Return the case in which the mean over all labels is a mean over nothing."""
+
+    def unlabeled(draw: Draw) -> Arguments:
+        arguments = inputs(draw)
+        return {**arguments, "labels": torch.full_like(arguments["labels"], IGNORE_INDEX)}
+
+    return Case(name, unlabeled, Role.LIMIT, gradients=False)
+
+
 def change_ignored_logits(arguments: Arguments) -> Arguments:
     """Change the logits at positions without a label."""
     ignored = (arguments["labels"] == IGNORE_INDEX)[..., None]
     return {**arguments, "logits": arguments["logits"] + ignored * torch.arange(arguments["logits"].shape[-1])}
 
 
-def shift_logits(arguments: Arguments) -> Arguments:
-    return {**arguments, "logits": arguments["logits"] + 3.0}
-
-
-def equal(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
-    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-4, equal_nan=True)
-
-
 IGNORED = Invariant("positions without a label have no influence", change_ignored_logits, equal)
-SHIFTED = Invariant("adding a number to all logits changes nothing", shift_logits, equal)
 
 OBJECTIVE_EXERCISES = [
     Exercise(
         "cross_entropy",
         cross_entropy,
-        (Case("predictions", predictions), Case("large logits", large_predictions, Role.LIMIT, tolerance=1e-4)),
+        (Case("predictions", predictions), with_large_logits(predictions)),
         questions=(
             "How is the logarithm of a softmax written without the softmax?",
             "What is the loss at a position whose label is IGNORE_INDEX?",
         ),
-        invariants=(IGNORED, SHIFTED),
+        invariants=(IGNORED, unchanged_by_shift("adding a number to all logits changes nothing", "logits")),
     ),
     Exercise(
         "masked_lm_loss",
         masked_lm_loss,
         (
             Case("predictions", predictions),
-            Case("large logits", large_predictions, Role.LIMIT, tolerance=1e-4),
-            Case("no masked position", predictions_without_labels, Role.LIMIT, gradients=False),
+            with_large_logits(predictions),
+            without_labels("no masked position", predictions),
         ),
         questions=("By which number is the sum of the losses divided?",),
         invariants=(IGNORED,),
@@ -138,8 +120,8 @@ OBJECTIVE_EXERCISES = [
         next_sentence_loss,
         (
             Case("pairs", pair_predictions),
-            Case("large logits", large_pair_predictions, Role.LIMIT, tolerance=1e-4),
-            Case("no pairs", no_pairs, Role.LIMIT, gradients=False),
+            with_large_logits(pair_predictions),
+            without_labels("no pairs", pair_predictions),
         ),
         questions=('Which of the two logits is that of "is next"?',),
         invariants=(IGNORED,),
@@ -150,8 +132,8 @@ OBJECTIVE_EXERCISES = [
         label_smoothing_loss,
         (
             Case("predictions", smoothed_predictions),
-            Case("large logits", large_smoothed_predictions, Role.LIMIT, tolerance=1e-4),
-            Case("no labels", smoothed_predictions_without_labels, Role.LIMIT, gradients=False),
+            with_large_logits(smoothed_predictions),
+            without_labels("no labels", smoothed_predictions),
         ),
         questions=("Which target probability has the label, and which has each other class?",),
         invariants=(IGNORED,),
@@ -160,7 +142,7 @@ OBJECTIVE_EXERCISES = [
     Exercise(
         "binary_cross_entropy",
         binary_cross_entropy,
-        (Case("answers", answers), Case("large logits", large_answers, Role.LIMIT, tolerance=1e-4)),
+        (Case("answers", answers), with_large_logits(answers)),
         questions=("Which of the two terms remains if the target is 1, and which if it is 0?",),
     ),
     Exercise(
