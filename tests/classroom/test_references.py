@@ -123,8 +123,8 @@ class TestTrainingSteps:
 
     @settings(max_examples=5)
     @given(seeds)
-    def test_unmasked_positions_and_padding_have_no_influence(self, seed: int) -> None:
-        """The loss falls over many steps on one batch. What is padding has no influence on any parameter but its embedding."""
+    def test_padding_has_no_influence(self, seed: int) -> None:
+        """Another token id in place of the padding changes no loss."""
         model, batches = new_model(seed), new_batches(seed, 2)
         changed = copy.deepcopy(batches)
         for batch in changed:
