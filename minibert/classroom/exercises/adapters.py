@@ -66,13 +66,8 @@ def low_rank_update_with_dropout(draw: Draw) -> Arguments:
     return {**inputs, "dropout": FixedDropout(keep)}
 
 
-def merged_update(draw: Draw) -> Arguments:
-    inputs = low_rank_update(draw)
-    return {"weight": inputs["frozen"].weight, "a": inputs["a"], "b": inputs["b"], "scale": inputs["scale"]}
-
-
-def merged_square_matrices(draw: Draw) -> Arguments:
-    inputs = square_matrices(draw)
+def merged(inputs: Arguments) -> Arguments:
+    """Return the arguments of a merge for those of an update."""
     return {"weight": inputs["frozen"].weight, "a": inputs["a"], "b": inputs["b"], "scale": inputs["scale"]}
 
 
@@ -142,7 +137,10 @@ ADAPTER_EXERCISES = [
     Exercise(
         "lora_merged_weight",
         lora_merged_weight,
-        (Case("an update", merged_update), Case("square matrices", merged_square_matrices)),
+        (
+            Case("an update", lambda draw: merged(low_rank_update(draw))),
+            Case("square matrices", lambda draw: merged(square_matrices(draw))),
+        ),
         questions=("Which order of the matrices gives the shape of the weight?",),
     ),
     Exercise(

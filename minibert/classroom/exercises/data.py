@@ -146,9 +146,7 @@ def statistics(pairs: Pairs) -> dict[str, float]:
         "B has one token": (b_end - b_start == 1)[has_pair],
     }
     shares = {
-        "share of pairs of label 0 from two documents": round(4 * float(np.mean((~same)[is_next]))) / 4
-        if is_next.any()
-        else 0.0,
+        "share of pairs of label 0 from two documents": _rounded((~same)[is_next]),
         "share of label 1": _rounded(is_other[has_pair]),
         "A has about half of all tokens": float(len(used) / (a_start.max() + 1) > 0.475),
     }

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.invariants import equal
+from minibert.classroom.exercises.invariants import first_rows_equal
 from minibert.classroom.references import greedy_decoding
 from minibert.equations import IGNORE_INDEX, length_penalty, top_k_filter, top_p_filter
 from minibert.model.transformer import shift_right
@@ -23,9 +23,9 @@ def output_length(draw: Draw, shortest: int) -> Arguments:
     return {"length": shortest + draw.size(1), "alpha": draw.choice([0.6, 1.0, 1.5])}
 
 
-def logits_without_ties(draw: Draw, least: int = 4) -> Tensor:
+def logits_without_ties(draw: Draw) -> Tensor:
     """Logits of a batch in random order, all different."""
-    batch, vocabulary = draw.size(3), draw.size(least + 2, least=least)
+    batch, vocabulary = draw.size(3), draw.size(6, least=4)
     order = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)])
     return torch.linspace(-2, 2, vocabulary)[order]
 
@@ -52,7 +52,7 @@ def more_than_all_tokens(draw: Draw) -> Arguments:
 
 def nucleus(draw: Draw, size: int) -> Arguments:
     """A probability between the sums of `size - 1` and of `size` tokens."""
-    logits = 1.5 * logits_without_ties(draw, least=4)
+    logits = 1.5 * logits_without_ties(draw)
     sums = logits[0].sort(descending=True).values.softmax(dim=0).cumsum(dim=0)
     before = sums[size - 2].item() if size > 1 else 0.0
     return {"logits": logits, "p": before + 0.6 * (sums[size - 1].item() - before)}
@@ -64,7 +64,7 @@ def whole_probability(draw: Draw) -> Arguments:
 
 @dataclass
 class ScriptedModel:
-    """A model whose logits depend on all tokens of a text, and that ends a text after as many tokens as its first one says."""
+    """A model whose logits depend on all tokens of a text. The first token is the number of new tokens, with the end token."""
 
     table: Tensor
     """Logits for each sum of the tokens, of shape (sums, vocabulary)."""
@@ -105,10 +105,6 @@ def targets(draw: Draw) -> Arguments:
 def one_row(arguments: Arguments) -> Arguments:
     """Keep the first text of a batch only."""
     return {**arguments, "logits": arguments["logits"][:1]}
-
-
-def first_rows_equal(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
-    return other.shape[1:] == one.shape[1:] and equal(one[:1], other, arguments)
 
 
 ROWS = Invariant("rows of a batch are independent", one_row, first_rows_equal)

@@ -14,6 +14,11 @@ def equal(one: Tensor, other: Tensor, arguments: Arguments | None = None) -> boo
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
+def first_rows_equal(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
+    """Return True if the second output is the first row of a batch."""
+    return other.shape[1:] == one.shape[1:] and equal(one[:1], other)
+
+
 def independent(what: str, names: Iterable[str], axis: int) -> Invariant:
     """The parts along an axis do not influence each other: another last part changes the last part of the output only.
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -9,8 +10,7 @@ from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.generation import first_rows_equal
-from minibert.classroom.exercises.invariants import equal
+from minibert.classroom.exercises.invariants import equal, first_rows_equal
 from minibert.classroom.references import Schedule, training_steps
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, BertForMaskedLM
@@ -68,6 +68,17 @@ def padding_mask(draw: Draw, batch: int, keys: int) -> Tensor:
     return (torch.arange(keys) < lengths[:, None])[:, None, None, :]
 
 
+def in_training(inputs: Callable[[Draw], Arguments]) -> Case:
+    """Return the case in which the dropout of a module is in use."""
+
+    def recipe(draw: Draw) -> Arguments:
+        arguments = inputs(draw)
+        arguments["self"].train()
+        return arguments
+
+    return Case("training", recipe)
+
+
 def attention_layer(draw: Draw) -> Arguments:
     """Self-attention with padding."""
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(4, least=2)
@@ -96,12 +107,6 @@ def encoder_layer(draw: Draw, layer_type: type[EncoderLayer] = EncoderLayer) -> 
     return {"self": randomized(layer, draw).eval(), "hidden": hidden, "keep": padding_mask(draw, batch, tokens)}
 
 
-def encoder_layer_in_training(draw: Draw) -> Arguments:
-    inputs = encoder_layer(draw)
-    inputs["self"].train()
-    return inputs
-
-
 def decoder_layer(draw: Draw) -> Arguments:
     """A causal mask for the tokens, and an encoder output with padding, which has other tokens."""
     inputs = encoder_layer(draw, DecoderLayer)
@@ -110,12 +115,6 @@ def decoder_layer(draw: Draw) -> Arguments:
     sources = tokens + 1
     memory_keep = padding_mask(draw, batch, sources)
     return {**inputs, "keep": causal, "memory": draw.numbers(batch, sources, width), "memory_keep": memory_keep}
-
-
-def decoder_layer_in_training(draw: Draw) -> Arguments:
-    inputs = decoder_layer(draw)
-    inputs["self"].train()
-    return inputs
 
 
 def embeddings(draw: Draw) -> Arguments:
@@ -129,12 +128,6 @@ def embeddings(draw: Draw) -> Arguments:
         "token_type_ids": segments.clone(),
         "position_ids": torch.arange(tokens)[None],
     }
-
-
-def embeddings_in_training(draw: Draw) -> Arguments:
-    inputs = embeddings(draw)
-    inputs["self"].train()
-    return inputs
 
 
 def embeddings_at_other_positions(draw: Draw) -> Arguments:
@@ -238,14 +231,14 @@ NETWORK_EXERCISES = [
     Exercise(
         "encoder_layer",
         EncoderLayer.forward,
-        (Case("evaluation", encoder_layer), Case("training", encoder_layer_in_training)),
+        (Case("evaluation", encoder_layer), in_training(encoder_layer)),
         questions=("What is added to the output of each of the two sublayers?", "Where are the two normalizations?"),
         invariants=(TEXTS,),
     ),
     Exercise(
         "decoder_layer",
         DecoderLayer.forward,
-        (Case("evaluation", decoder_layer), Case("training", decoder_layer_in_training)),
+        (Case("evaluation", decoder_layer), in_training(decoder_layer)),
         questions=("Which tokens do the keys of cross-attention come from?",),
         invariants=(TEXTS,),
     ),
@@ -254,7 +247,7 @@ NETWORK_EXERCISES = [
         BertEmbeddings.forward,
         (
             Case("evaluation", embeddings),
-            Case("training", embeddings_in_training),
+            in_training(embeddings),
             Case("other positions", embeddings_at_other_positions, Role.EDGE),
         ),
         questions=("Which three vectors does each token have, and what follows their sum?",),

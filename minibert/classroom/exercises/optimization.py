@@ -1,5 +1,6 @@
 """Exercises about AdamW, learning-rate schedules, and gradient clipping."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -40,12 +41,12 @@ def later_step(draw: Draw) -> Arguments:
     }
 
 
-def schedule_step(draw: Draw, first: str, last: str) -> Arguments:
-    """A step from `first` to `last`, which are 0 or one of the names "warmup" and "total", plus a number."""
+def schedule_step(draw: Draw, ends: Callable[[int, int], tuple[int, int]]) -> Arguments:
+    """A step from the first to the last that `ends` returns for the number of warm-up steps and the number of all steps."""
     warmup = draw.size(4, least=2)
     total = warmup + draw.size(8, least=4)
-    begin, end = (warmup * ("warmup" in text) + total * ("total" in text) + int(text.split("+")[-1]) for text in (first, last))
-    return {"step": int(draw.integers(begin, end + 1)), "total_steps": total, "warmup_steps": warmup}
+    first, last = ends(warmup, total)
+    return {"step": int(draw.integers(first, last + 1)), "total_steps": total, "warmup_steps": warmup}
 
 
 def step_without_warmup(draw: Draw) -> Arguments:
@@ -76,8 +77,8 @@ def zero_gradients(draw: Draw) -> Arguments:
     return {"gradients": [torch.zeros(draw.size(2)), torch.zeros(draw.size(3))], "max_norm": 1.0}
 
 
-def _linear(name: str, first: str, last: str, role: Role = Role.TYPICAL) -> Case:
-    return Case(name, partial(schedule_step, first=first, last=last), role)
+def _linear(name: str, ends: Callable[[int, int], tuple[int, int]], role: Role = Role.TYPICAL) -> Case:
+    return Case(name, partial(schedule_step, ends=ends), role)
 
 
 OPTIMIZATION_EXERCISES = [
@@ -97,12 +98,12 @@ OPTIMIZATION_EXERCISES = [
         "warmup_linear_schedule",
         warmup_linear_schedule,
         (
-            _linear("warm-up", "1", "warmup+-1"),
-            _linear("end of the warm-up", "warmup+0", "warmup+0"),
-            _linear("after the warm-up", "warmup+1", "warmup+1"),
-            _linear("decay", "warmup+2", "total+-1"),
-            _linear("the last step", "total+0", "total+0", Role.EDGE),
-            _linear("after the last step", "total+2", "total+5", Role.EDGE),
+            _linear("warm-up", lambda warmup, total: (1, warmup - 1)),
+            _linear("end of the warm-up", lambda warmup, total: (warmup, warmup)),
+            _linear("after the warm-up", lambda warmup, total: (warmup + 1, warmup + 1)),
+            _linear("decay", lambda warmup, total: (warmup + 2, total - 1)),
+            _linear("the last step", lambda warmup, total: (total, total), Role.EDGE),
+            _linear("after the last step", lambda warmup, total: (total + 2, total + 5), Role.EDGE),
             Case("no warm-up", step_without_warmup, Role.EDGE),
         ),
         questions=("Which factor has the last step of the warm-up, and which has the last step of all?",),

@@ -96,7 +96,7 @@ POSITION_EXERCISES = [
         (Case("positions", distances),),
         questions=(
             "Which slope has the first head, and which the last?",
-            "What is the bias of a query and a key at the same place?",
+            "What is the bias of a query and a key at the same position?",
         ),
         invariants=(Invariant("both directions are alike", swapped, lambda one, other, given: equal(one, other.mT)),),
     ),
