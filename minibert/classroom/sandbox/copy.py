@@ -19,23 +19,23 @@ import torch
 from minibert.classroom.running import LocalRunner, Outcome, describe
 from minibert.classroom.sandbox import linux, reference
 from minibert.classroom.sandbox.frames import SECONDS, Tag, encode, receive, send
+from minibert.classroom.sandbox.learner_code import LearnerCode
 from minibert.classroom.sandbox.limits import Limits, Stopped
-from minibert.classroom.sandbox.submission import Submission
 
 MODULE = "learner_code"
 
 
-def run(submission: Submission, folder: Path, connection: socket.socket, stack: int) -> NoReturn:
+def run(learner_code: LearnerCode, folder: Path, connection: socket.socket, stack: int) -> NoReturn:
     """Load the code and call its function for every message, until the connection ends.
 
     Args:
         folder: an empty folder, which is the working directory.
         stack: a file descriptor for the line at which the time ended.
     """
-    limits = submission.limits
-    for name, content in submission.files.items():
+    limits = learner_code.limits
+    for name, content in learner_code.files.items():
         (folder / name).write_bytes(content)
-    reference.protect(submission.reference, folder)
+    reference.protect(learner_code.reference, folder)
     loaded: Callable[..., Any] | Outcome | None = None
     while True:
         tag, body = receive(connection)
@@ -43,10 +43,10 @@ def run(submission: Submission, folder: Path, connection: socket.socket, stack: 
         faulthandler.dump_traceback_later(SECONDS.unpack(body[: SECONDS.size])[0], file=stack)
         try:
             if tag is Tag.OPEN:
-                loaded = load(submission, folder)
+                loaded = load(learner_code, folder)
                 outcome = Outcome()
             elif callable(loaded):
-                outcome = LocalRunner(submission.form, loaded)(*pickle.loads(body[SECONDS.size :]))
+                outcome = LocalRunner(learner_code.form, loaded)(*pickle.loads(body[SECONDS.size :]))
             else:
                 assert isinstance(loaded, Outcome)
                 outcome = loaded
@@ -74,19 +74,19 @@ def _checked(outcome: Outcome, limits: Limits) -> Outcome:
     return outcome
 
 
-def load(submission: Submission, folder: Path) -> Callable[..., Any] | Outcome:
+def load(learner_code: LearnerCode, folder: Path) -> Callable[..., Any] | Outcome:
     """Import the learner's function. Returns the outcome of all calls if there is none."""
-    path = folder / submission.file
+    path = folder / learner_code.file
     module = sys.modules[MODULE] = ModuleType(MODULE)
     module.__file__ = str(path)
     try:
-        exec(compile(submission.files[submission.file], path, "exec"), vars(module))
+        exec(compile(learner_code.files[learner_code.file], path, "exec"), vars(module))
     except Exception as error:
         return Outcome(error=describe(error), line=_line(error, path))
-    function: Callable[..., Any] | None = vars(module).get(submission.function)
+    function: Callable[..., Any] | None = vars(module).get(learner_code.function)
     if callable(function):
         return function
-    return Outcome(error=f"NameError: {submission.file} has no function named {submission.function}")
+    return Outcome(error=f"NameError: {learner_code.file} has no function named {learner_code.function}")
 
 
 def _line(error: BaseException, path: Path) -> int | None:

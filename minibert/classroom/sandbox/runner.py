@@ -17,8 +17,8 @@ from types import TracebackType
 from minibert.classroom.exercise import Arguments, Exercise
 from minibert.classroom.running import CallForm, Outcome
 from minibert.classroom.sandbox.frames import Tag, decode, receive, send
+from minibert.classroom.sandbox.learner_code import LearnerCode
 from minibert.classroom.sandbox.limits import Limits, Stopped
-from minibert.classroom.sandbox.submission import Submission
 
 STARTING_SECONDS = 120
 """Time to start Python and to import torch, on a slow machine."""
@@ -134,12 +134,12 @@ class SandboxRunner:
         file = source.name if isinstance(source, Path) else f"{exercise.name}.py"
         files = _files(source) if isinstance(source, Path) else {**(beside or {}), file: source.encode(errors="replace")}
         form = CallForm(exercise.defaults, exercise.read)
-        self.submission = Submission(form, exercise.reference, file, files, function_name or exercise.name, self.limits)
+        self.learner_code = LearnerCode(form, exercise.reference, file, files, function_name or exercise.name, self.limits)
 
     def __enter__(self) -> "SandboxRunner":
         self.server = _take_server()
         with suppress(Stopped):  # the first call has it as its outcome
-            self._ask(Tag.OPEN, pickle.dumps(self.submission))
+            self._ask(Tag.OPEN, pickle.dumps(self.learner_code))
         return self
 
     def __call__(self, arguments: Arguments, gradients: bool, trail: bool = False) -> Outcome:

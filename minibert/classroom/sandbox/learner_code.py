@@ -1,4 +1,4 @@
-"""A learner's code, and how it is called, as they are sent to the server."""
+"""A learner's code and the form of its calls, as they are sent to the server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from minibert.classroom.sandbox.limits import Limits
 
 
 @dataclass(frozen=True)
-class Submission:
+class LearnerCode:
     """A learner's code."""
 
     form: CallForm
