@@ -51,7 +51,7 @@ VISIBLE = 0.02
 """Smallest difference of two losses, in nats, that is called a difference. Other random numbers change the loss as much."""
 SLOWER = 6
 """The learner's function may be so many times slower than minibert's."""
-STEPS, LOSSES, CALLS = "steps", "losses", "calls"
+STEPS, LOSSES = "steps", "losses"
 """Names of the tensors that the subprocess returns."""
 
 

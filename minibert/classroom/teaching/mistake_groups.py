@@ -12,8 +12,8 @@ SAME = 1e-4
 """Largest difference of equal fingerprints, relative to their largest number."""
 
 
-class Kind(StrEnum):
-    """Kind of a group. The letter is the first one of its mark."""
+class GroupKind(StrEnum):
+    """GroupKind of a group. The letter is the first one of its mark."""
 
     NAMED = "M"
     """A mistake of the catalogue, or another convention, or unsafe numerics."""
@@ -50,13 +50,13 @@ class Group:
         return next((report for report in reports if report.line_text), reports[0])
 
 
-def groups(results: Mapping[str, Sequence[Graded]]) -> dict[Kind, list[Group]]:
+def groups(results: Mapping[str, Sequence[Graded]]) -> dict[GroupKind, list[Group]]:
     """Return the groups of each kind, the most common first."""
     graded = [each for student in results.values() for each in student if each.report]
-    return {kind: _numbered(kind, _SORTED_BY[kind](graded)) for kind in Kind}
+    return {kind: _numbered(kind, _FINDERS[kind](graded)) for kind in GroupKind}
 
 
-def _numbered(kind: Kind, found: Iterable[tuple[str, list[Graded]]]) -> list[Group]:
+def _numbered(kind: GroupKind, found: Iterable[tuple[str, list[Graded]]]) -> list[Group]:
     unnumbered = [Group("", title, tuple(members)) for title, members in found]
     ordered = sorted(unnumbered, key=lambda group: (-len(group.students), group.title, group.students))
     return [Group(f"{kind}{number}", group.title, group.results) for number, group in enumerate(ordered, start=1)]
@@ -94,7 +94,7 @@ def _failed(graded: Sequence[Graded]) -> list[tuple[str, list[Graded]]]:
     return [(reason, members) for (_, reason), members in found.items()]
 
 
-_SORTED_BY = {Kind.NAMED: _named, Kind.UNKNOWN: _unknown, Kind.FAILED: _failed}
+_FINDERS = {GroupKind.NAMED: _named, GroupKind.UNKNOWN: _unknown, GroupKind.FAILED: _failed}
 
 
 def _report(graded: Graded) -> Report:

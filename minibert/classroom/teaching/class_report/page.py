@@ -5,12 +5,13 @@ from pathlib import Path
 from string import Template
 
 from minibert import __version__
+from minibert.classroom.mistakes import Kind
 from minibert.classroom.report import Verdict
 from minibert.classroom.teaching.class_report.tables import LEVELS, bar, data, heading, isolated, level, number, table
 from minibert.classroom.teaching.course import Assignment, Course
 from minibert.classroom.teaching.grades import notes
 from minibert.classroom.teaching.grading import Graded, State
-from minibert.classroom.teaching.mistake_groups import Group, Kind, groups
+from minibert.classroom.teaching.mistake_groups import Group, GroupKind, groups
 from minibert.classroom.teaching.release import due_text
 from minibert.display import escape
 from minibert.study.page.page import POLICY, content_hash
@@ -21,7 +22,7 @@ BINS = 10
 SIGNS = {State.MISSING: "–", State.FAILED: "?"}
 NOT_STARTED = "○"
 Results = Mapping[str, Sequence[Graded]]
-Groups = Mapping[Kind, Sequence[Group]]
+Groups = Mapping[GroupKind, Sequence[Group]]
 
 
 def class_report(course: Course, results: Results) -> str:
@@ -75,7 +76,7 @@ def _section(title: str, explanation: str, content: str) -> str:
 def _points(course: Course, results: Results, found: Groups) -> str:
     """Return the heat map: a row for each student, a column for each exercise."""
     marks: dict[tuple[str, str], dict[str, None]] = {}
-    for group in (group for kind in Kind for group in found[kind]):
+    for group in (group for kind in GroupKind for group in found[kind]):
         for each in group.results:
             marks.setdefault((each.student, each.exercise), {})[group.mark] = None
     names = [f'<span class="upright">{_breakable(each.name)}</span>' for each in course.assignments]
@@ -157,9 +158,9 @@ def _where(group: Group) -> str:
 
 def _mistakes(found: Groups, students: int) -> str:
     rows = []
-    for group in found[Kind.NAMED]:
+    for group in found[GroupKind.NAMED]:
         mistake = next(each for each in group.example.mistakes if each.name == group.title)
-        kind = "" if mistake.kind == "bug" else f" ({mistake.kind})"
+        kind = "" if mistake.kind == Kind.BUG else f" ({mistake.kind})"
         text = f"<b>{isolated(f'{mistake.name}{kind}')}</b>{_paragraphs(mistake.message, mistake.consequence)}"
         rows.append(_group(group, students, text, _where(group)))
     return _section(
@@ -170,7 +171,7 @@ def _mistakes(found: Groups, students: int) -> str:
 
 
 def _unknown(found: Groups, students: int) -> str:
-    rows = [_group(group, students, _example(group), _where(group)) for group in found[Kind.UNKNOWN]]
+    rows = [_group(group, students, _example(group), _where(group)) for group in found[GroupKind.UNKNOWN]]
     return _section(
         "Unknown mistakes",
         "Wrong functions that match no known mistake. Students in one group have the same wrong numbers. "
@@ -182,7 +183,7 @@ def _unknown(found: Groups, students: int) -> str:
 
 
 def _failed(found: Groups, students: int) -> str:
-    rows = [_group(group, students, _example(group), _where(group)) for group in found[Kind.FAILED]]
+    rows = [_group(group, students, _example(group), _where(group)) for group in found[GroupKind.FAILED]]
     return _section(
         "Functions that do not run",
         "Errors, and functions that were stopped because they exceeded a limit.",
