@@ -37,7 +37,6 @@ def run(options: ClassGradescope) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(error) from error
     write_autograder(course, options.out)
-    points = sum(each.points for each in course.assignments)
-    say(printable(f"{options.out}: an autograder with {len(course.assignments)} exercises and {points:g} points"))
+    say(printable(f"{options.out}: an autograder with {len(course.assignments)} exercises and {course.points:g} points"))
     say("It has the key of the hidden inputs: give it to nobody but Gradescope.")
     return 0

@@ -55,6 +55,11 @@ class Course:
     files: tuple[Path, ...] = ()
     """The teacher's own exercises."""
 
+    @property
+    def points(self) -> float:
+        """The points of all exercises together."""
+        return sum(each.points for each in self.assignments)
+
     def load(self) -> None:
         """Load the teacher's own exercises, in each process that uses them. Raises: ValueError, FileNotFoundError."""
         for path in self.files:

@@ -13,14 +13,14 @@ NOT_GRADED = "This could not be graded, through no fault of yours. The teacher k
 
 def feedback(course: Course, student: str, results: Sequence[Graded]) -> str:
     """Return the feedback for all exercises of a student."""
-    total, most = sum(each.points(course) for each in results), sum(each.points for each in course.assignments)
+    total = sum(each.points(course) for each in results)
     heading = [f"# Feedback for {escaped_markdown(student)}", escaped_markdown(course.title)]
     table = ["| exercise | result | points |", "|---|---|---:|"]
     table += [
         f"| {escaped_markdown(each.exercise)} | {escaped_markdown(result_of(course, each))} | {points(course, each)} |"
         for each in results
     ]
-    table.append(f"| total | | {total:g} / {most:g} |")
+    table.append(f"| total | | {total:g} / {course.points:g} |")
     return "\n\n".join([*filter(None, heading), "\n".join(table), *(section(course, each) for each in results)])
 
 

@@ -13,17 +13,21 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def grades(course: Course, results: Mapping[str, Sequence[Graded]]) -> str:
-    """Return the points of each student, the days after the latest deadline that was missed, and notes for the teacher."""
+    """Return the points of each student, the days late, and notes for the teacher."""
     names = [each.name for each in course.assignments]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["student", *names, "total", "late", "notes"])
     for student, graded in results.items():
         points = [each.points(course) for each in graded]
-        late = max((each.days_late(course) for each in graded), default=0)
         cells = [f"{each:g}" for each in (*points, sum(points))]
-        table.writerow([cell(student), *cells, late, cell("; ".join(notes(course, graded)))])
+        table.writerow([cell(student), *cells, days_late(course, graded), cell("; ".join(notes(course, graded)))])
     return text.getvalue()
+
+
+def days_late(course: Course, results: Sequence[Graded]) -> int:
+    """Return the days after the latest deadline that a student missed; 0 for none."""
+    return max((each.days_late(course) for each in results), default=0)
 
 
 def notes(course: Course, results: Sequence[Graded]) -> list[str]:

@@ -9,7 +9,7 @@ from minibert.classroom.mistakes import Kind
 from minibert.classroom.report import Verdict
 from minibert.classroom.teaching.class_report.tables import LEVELS, bar, data, heading, isolated, level, number, table
 from minibert.classroom.teaching.course import Assignment, Course
-from minibert.classroom.teaching.grades import notes
+from minibert.classroom.teaching.grades import days_late, notes
 from minibert.classroom.teaching.grading import Graded, State
 from minibert.classroom.teaching.mistake_groups import Group, GroupKind, groups
 from minibert.classroom.teaching.release import due_text
@@ -41,10 +41,6 @@ def class_report(course: Course, results: Results) -> str:
     )
 
 
-def _most(course: Course) -> float:
-    return sum(each.points for each in course.assignments)
-
-
 def _total(course: Course, graded: Sequence[Graded]) -> float:
     return sum(each.points(course) for each in graded)
 
@@ -55,11 +51,11 @@ def _share(part: float, whole: float) -> float:
 
 def _facts(course: Course, results: Results) -> str:
     totals = [_total(course, graded) for graded in results.values()]
-    late = sum(1 for graded in results.values() if _days_late(course, graded))
+    late = sum(1 for graded in results.values() if days_late(course, graded))
     facts = {
         "Students": f"{len(results)}",
         "Exercises": f"{len(course.assignments)}",
-        "Mean of the totals": f"{_share(sum(totals), len(totals)):.1f} of {_most(course):g} points",
+        "Mean of the totals": f"{_share(sum(totals), len(totals)):.1f} of {course.points:g} points",
         "Late": f"{late} {'student' if late == 1 else 'students'}",
         "Hidden inputs": f"{course.hidden_seeds} of each kind" if course.hidden_seeds else "none",
         "Graded with": f"minibert {__version__}",
@@ -93,8 +89,8 @@ def _points(course: Course, results: Results, found: Groups) -> str:
 def _student(course: Course, student: str, graded: Sequence[Graded], marks: Mapping[tuple[str, str], Iterable[str]]) -> str:
     cells = [_cell(course, each, marks.get((student, each.exercise), ())) for each in graded]
     total = _total(course, graded)
-    late = _days_late(course, graded)
-    last = [data(f"<b>{total:g}</b>", f"number level{level(total, _most(course))}"), number(_days(late) if late else "no")]
+    late = days_late(course, graded)
+    last = [data(f"<b>{total:g}</b>", f"number level{level(total, course.points)}"), number(_days(late) if late else "no")]
     return "".join([heading(student), *cells, *last])
 
 
@@ -118,32 +114,20 @@ def _breakable(name: str) -> str:
     return escape(name).replace("_", "_<wbr>")
 
 
-def _days_late(course: Course, graded: Sequence[Graded]) -> int:
-    return max((each.days_late(course) for each in graded), default=0)
-
-
 def _days(count: int) -> str:
     return f"{count} {'day' if count == 1 else 'days'}"
 
 
+NONE = "<p>None.</p>"
 HEADER = ("Mark", "Students", '<span class="unseen">Share of the class</span>')
 
 
-def _group(group: Group, students: int, *cells: str) -> str:
+def _group(group: Group, students: int, content: str) -> str:
+    """Return the row of a group. `content` is the mistake, or an example of it."""
     count = len(group.students)
-    return "".join(
-        [
-            heading(group.mark, group.mark),
-            number(f"{count}"),
-            bar(_share(count, students)),
-            *map(data, cells),
-            data(_names(group.students)),
-        ]
-    )
-
-
-def _names(students: Sequence[str]) -> str:
-    return f"<p>{', '.join(map(isolated, students))}</p>"
+    names = f"<p>{', '.join(map(isolated, group.students))}</p>"
+    first = heading(group.mark, group.mark) + number(f"{count}") + bar(_share(count, students))
+    return first + data(content) + data(_where(group)) + data(names)
 
 
 def _paragraphs(*texts: str) -> str:
@@ -156,39 +140,36 @@ def _where(group: Group) -> str:
     return "<br>".join(_breakable(name) + (f" ({count})" if len(counts) > 1 else "") for name, count in counts.items())
 
 
+def _groups(title: str, explanation: str, caption: str, column: str, rows: Sequence[str]) -> str:
+    """Return the section of the groups of one kind, with one row for each group."""
+    content = table(caption, [*HEADER, column, "Exercise", "Names"], rows) if rows else NONE
+    return _section(title, explanation, content)
+
+
 def _mistakes(found: Groups, students: int) -> str:
     rows = []
     for group in found[GroupKind.NAMED]:
         mistake = next(each for each in group.example.mistakes if each.name == group.title)
         kind = "" if mistake.kind == Kind.BUG else f" ({mistake.kind})"
         text = f"<b>{isolated(f'{mistake.name}{kind}')}</b>{_paragraphs(mistake.message, mistake.consequence)}"
-        rows.append(_group(group, students, text, _where(group)))
-    return _section(
-        "Mistakes",
-        "The mistakes that minibert recognized, the most common first. A student can have several.",
-        table("Students with each mistake", [*HEADER, "Mistake", "Exercise", "Names"], rows) if rows else "<p>None.</p>",
-    )
+        rows.append(_group(group, students, text))
+    explanation = "The mistakes that minibert recognized, the most common first. A student can have several."
+    return _groups("Mistakes", explanation, "Students with each mistake", "Mistake", rows)
 
 
 def _unknown(found: Groups, students: int) -> str:
-    rows = [_group(group, students, _example(group), _where(group)) for group in found[GroupKind.UNKNOWN]]
-    return _section(
-        "Unknown mistakes",
+    explanation = (
         "Wrong functions that match no known mistake. Students in one group have the same wrong numbers. "
-        "The code is that of one of them.",
-        table("Students with the same wrong numbers", [*HEADER, "Example", "Exercise", "Names"], rows)
-        if rows
-        else "<p>None.</p>",
+        "The code is that of one of them."
     )
+    rows = [_group(group, students, _example(group)) for group in found[GroupKind.UNKNOWN]]
+    return _groups("Unknown mistakes", explanation, "Students with the same wrong numbers", "Example", rows)
 
 
 def _failed(found: Groups, students: int) -> str:
-    rows = [_group(group, students, _example(group), _where(group)) for group in found[GroupKind.FAILED]]
-    return _section(
-        "Functions that do not run",
-        "Errors, and functions that were stopped because they exceeded a limit.",
-        table("Students with the same error", [*HEADER, "Example", "Exercise", "Names"], rows) if rows else "<p>None.</p>",
-    )
+    explanation = "Errors, and functions that were stopped because they exceeded a limit."
+    rows = [_group(group, students, _example(group)) for group in found[GroupKind.FAILED]]
+    return _groups("Functions that do not run", explanation, "Students with the same error", "Example", rows)
 
 
 def _example(group: Group) -> str:
@@ -202,7 +183,7 @@ def _example(group: Group) -> str:
 
 def _totals(course: Course, results: Results) -> str:
     """Return the histogram of the totals."""
-    most = _most(course)
+    most = course.points
     totals = [_total(course, graded) for graded in results.values()]
     counts = [0] * BINS
     for total in totals:
@@ -248,7 +229,7 @@ def _notes(course: Course, results: Results) -> str:
     return _section(
         "Notes for the teacher",
         "What was left out, is missing, or needs a look.",
-        table("Notes on each student", ["Student", "Notes"], rows) if rows else "<p>None.</p>",
+        table("Notes on each student", ["Student", "Notes"], rows) if rows else NONE,
     )
 
 
