@@ -154,13 +154,19 @@ class LocalRunner:
     def _line_of(self, error: BaseException) -> int | None:
         """Return the last line of the learner's file that an exception passed through."""
         code = code_of(self.function)
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if code and frame.filename == code.co_filename]
-        return lines[-1] if lines else None
+        return line_of(error, code.co_filename) if code else None
 
     def _text_of(self, line: int | None) -> str:
         code = code_of(self.function)
         return linecache.getline(code.co_filename, line).strip() if code and line else ""
+
+
+def line_of(error: BaseException, file: str) -> int | None:
+    """Return the last line of a file that an exception passed through, or the line of a syntax error in it."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return lines[-1] if lines else None
 
 
 class Printed(io.StringIO):

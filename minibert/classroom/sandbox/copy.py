@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from minibert.classroom.running import LocalRunner, Outcome, describe
+from minibert.classroom.running import LocalRunner, Outcome, describe, line_of
 from minibert.classroom.sandbox import linux, reference
 from minibert.classroom.sandbox.frames import SECONDS, Tag, encode, receive, send
 from minibert.classroom.sandbox.learner_code import LearnerCode
@@ -82,18 +81,11 @@ def load(learner_code: LearnerCode, folder: Path) -> Callable[..., Any] | Outcom
     try:
         exec(compile(learner_code.files[learner_code.file], path, "exec"), vars(module))
     except Exception as error:
-        return Outcome(error=describe(error), line=_line(error, path))
+        return Outcome(error=describe(error), line=line_of(error, str(path)))
     function: Callable[..., Any] | None = vars(module).get(learner_code.function)
     if callable(function):
         return function
     return Outcome(error=f"NameError: {learner_code.file} has no function named {learner_code.function}")
-
-
-def _line(error: BaseException, path: Path) -> int | None:
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] if lines else None
 
 
 def prepare(folder: Path, printed: int, kept: set[int], limits: Limits) -> None:

@@ -3,13 +3,13 @@
 import importlib
 import keyword
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import MISTAKES, Mistake
+from minibert.classroom.running import line_of
 from minibert.files import write_atomically
 
 TEMPLATE = '''"""An exercise of your own: {name}.
@@ -128,7 +128,8 @@ def load_exercise(path: Path) -> Exercise:
     try:
         module = importlib.import_module(path.stem)
     except Exception as error:
-        raise ValueError(f"{path}: {_line(error, path)}{type(error).__name__}: {error}") from error
+        line = f"line {number}: " if (number := line_of(error, str(path))) else ""
+        raise ValueError(f"{path}: {line}{type(error).__name__}: {error}") from error
     if getattr(module, "__file__", None) != str(path):
         raise ValueError(f"{path}: Python imports another file of this name, {getattr(module, '__file__', None)}; rename yours")
     exercise, mistakes = _contents(module, path)
@@ -149,19 +150,3 @@ def _contents(module: Any, path: Path) -> tuple[Exercise, list[Mistake]]:
     if known := [mistake.name for mistake in mistakes if mistake.name in MISTAKES]:
         raise ValueError(f"{path}: the catalogue has a mistake named {known[0]!r} already; choose another name")
     return exercise, list(mistakes)
-
-
-def _line(error: Exception, path: Path) -> str:
-    """Return the line of the teacher's file that an exception passed through."""
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: "
-    lines = list(_lines(error, path))
-    return f"line {lines[-1]}: " if lines else ""
-
-
-def _lines(error: Exception, path: Path) -> Iterator[int]:
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            yield trace.tb_lineno
-        trace = trace.tb_next
