@@ -109,7 +109,4 @@ function decodeAhead(walk, paths) {
 
 const walk = new Walk(JSON.parse(byId("data").textContent ?? ""));
 listen(new Page(walk));
-decodeAhead(
-  walk,
-  Object.keys(walk.data.tensors).filter((path) => walk.data.tensors[path].data !== null),
-);
+decodeAhead(walk, Object.keys(walk.data.tensors));
