@@ -51,8 +51,8 @@ class Study(SubjectOptions):
     against: Annotated[str | None, arg(metavar="FILE.py[:FUNCTION]")] = None
     """Compare your own function with the equation of its name or of its arguments, or else with attention, on the numbers of
     this forward pass, and show the first step that differs. It runs in a subprocess with limits. Exit code 1 if it differs."""
-    time_limit: float = 60.0
-    """With --against: seconds after which your code is stopped."""
+    time_limit: float | None = None
+    """With --against: seconds after which your code is stopped. Default: 60."""
     diff: Annotated[tuple[str, str] | None, arg(metavar="CHECKPOINT CHECKPOINT|transformers")] = None
     """Compare two checkpoints, such as before and after fine-tuning, or a checkpoint in minibert and in transformers: how far
     each step differs."""
@@ -143,7 +143,9 @@ def _check_options(options: Study) -> None:
         raise UsageError(f"--diff names both checkpoints and shows all steps: leave out {given}")
     if options.against is not None and (given := _given(of_step)):
         raise UsageError(f"--against shows the step that differs: leave out {given}")
-    if not 0 < options.time_limit <= MAX_SECONDS:
+    if options.against is None and options.time_limit is not None:
+        raise UsageError("--time-limit is for your own code: give --against FILE.py, too")
+    if options.time_limit is not None and not 0 < options.time_limit <= MAX_SECONDS:
         raise UsageError(f"--time-limit must be above 0 and at most {MAX_SECONDS} seconds, not {options.time_limit:g}")
     if options.predict and (options.step is None or options.text == STANDARD_INPUT):
         missing = "give --step, too, such as --step scores" if options.step is None else "give the text as an argument"
@@ -179,9 +181,10 @@ def _show_against(options: Study, walk: "Walk", location: str) -> int:
     from minibert.study.checked_attention import UserCodeError
     from minibert.study.stepthrough.against import against
     from minibert.study.stepthrough.selection import select
+    from minibert.study.verify.sandbox import TIME_LIMIT
 
     try:
-        found = against(walk, location, report_lines, options.time_limit)
+        found = against(walk, location, report_lines, options.time_limit or TIME_LIMIT)
     except UserCodeError as error:
         raise UsageError(error) from error
     say(*map(printable, against_lines(walk, found)))

@@ -67,6 +67,8 @@ def test_one_step_is_shown_with_the_arithmetic_of_a_cell(study: Run) -> None:
             "--diff a b --layer 0 --predict",
             "--diff names both checkpoints and shows all steps: leave out --checkpoint, --layer, --predict",
         ),
+        ("--time-limit 5", "--time-limit is for your own code: give --against FILE.py, too"),
+        ("--against my.py --time-limit 0", "--time-limit must be above 0 and at most 86400 seconds, not 0"),
         ("--open", "--open is for a page: give --out FILE.html, too"),
         ("--layers all", "--layers is for a page: give --out FILE.html, too"),
         ("--out page.html --layers 0,2", "--layers 2: the model has the layers 0 to 1"),
