@@ -153,9 +153,15 @@ def total(value: Value, axis: int, keepdim: bool = False) -> Value:
     """Return the sum over one axis."""
     if _is_negative(value):
         return neg(total(value.arguments[0], axis, keepdim))
+    return reduction("sum", value, axis, keepdim)
+
+
+def reduction(name: str, value: Value, axis: int, keepdim: bool = True, equation: str | None = None) -> Operation:
+    """Return a reduction over one axis, such as a mean."""
     sizes = [*shape(value)]
-    sizes[axis : axis + 1 if axis != -1 else None] = [1] if keepdim else []
-    return operation("sum", value, shape=tuple(sizes), dim=axis, keepdim=keepdim)
+    place = axis % len(sizes)
+    sizes[place : place + 1] = [1] if keepdim else []
+    return operation(name, value, shape=tuple(sizes), equation=equation, dim=axis, keepdim=keepdim)
 
 
 def matmul(one: Node, other: Node) -> Node:
@@ -195,11 +201,8 @@ def _is_negative(value: Value) -> TypeGuard[Operation]:
 
 def softmax(scores: Node, axis: int = -1) -> Node:
     """Return the softmax over an axis, which is counted from the end."""
-    sizes = [*shape(scores)]
-    sizes[axis] = 1
-    size = tuple(sizes)
-    largest = operation("amax", scores, shape=size, equation="softmax", dim=axis, keepdim=True)
+    largest = reduction("amax", scores, axis, equation="softmax")
     shifted = operation("sub", scores, largest, shape=shape(scores), equation="softmax")
     exponentials = operation("exp", shifted, shape=shape(scores), equation="softmax")
-    sums = operation("sum", exponentials, shape=size, equation="softmax", dim=axis, keepdim=True)
+    sums = reduction("sum", exponentials, axis, equation="softmax")
     return operation("div", exponentials, sums, shape=shape(scores), equation="softmax")

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from minibert.study.stepthrough.algebra import (
     Value,
     add,
@@ -15,8 +13,10 @@ from minibert.study.stepthrough.algebra import (
     div,
     elementwise,
     full,
+    matmul,
     mul,
     operation,
+    reduction,
     reshape,
     shape,
     softmax,
@@ -67,28 +67,21 @@ def _axis(node: Operation) -> int:
     return -1 if axis is None else axis % axes - axes
 
 
-def _reduce(name: str, value: Value, axis: int, keepdim: bool = True) -> Operation:
-    sizes = [*shape(value)]
-    place = axis % len(sizes)
-    sizes[place : place + 1] = [1] if keepdim else []
-    return operation(name, value, shape=tuple(sizes), dim=axis, keepdim=keepdim)
-
-
 def _softmax(node: Operation) -> Node:
     return softmax(node.arguments[0], _axis(node))
 
 
 def _logsumexp(node: Operation) -> Value:
     scores, axis = node.arguments[0], _axis(node)
-    largest = _reduce("amax", scores, axis)
-    result = add(largest, elementwise("log", _reduce("sum", elementwise("exp", sub(scores, largest)), axis)))
+    largest = reduction("amax", scores, axis)
+    result = add(largest, elementwise("log", reduction("sum", elementwise("exp", sub(scores, largest)), axis)))
     return reshape(result, node.shape)
 
 
 def _log_softmax(node: Operation) -> Value:
     scores, axis = node.arguments[0], _axis(node)
-    shifted = sub(scores, _reduce("amax", scores, axis))
-    return sub(shifted, elementwise("log", _reduce("sum", elementwise("exp", shifted), axis)))
+    shifted = sub(scores, reduction("amax", scores, axis))
+    return sub(shifted, elementwise("log", reduction("sum", elementwise("exp", shifted), axis)))
 
 
 def _permute(node: Operation) -> Node:
@@ -119,7 +112,7 @@ def _einsum(node: Operation) -> Value | None:
         return product
     before = shape(product)[: len(result)]
     flat = reshape(product, (*before, math.prod(shape(product)[len(result) :])))
-    return _reduce("sum", flat, -1, keepdim=False)
+    return reduction("sum", flat, -1, keepdim=False)
 
 
 def _letters(rule: str, ndims: Sequence[int]) -> tuple[list[str], str]:
@@ -151,11 +144,10 @@ def _matmul(node: Operation) -> Value | None:
         return None
     one = unsqueeze(one, 0) if len(shape(one)) == 1 else one
     other = unsqueeze(other, 1) if len(shape(other)) == 1 else other
-    sizes = np.broadcast_shapes(shape(one)[:-2], shape(other)[:-2])
-    return reshape(operation("matmul", one, other, shape=(*sizes, shape(one)[-2], shape(other)[-1])), node.shape)
+    return reshape(matmul(as_node(one), as_node(other)), node.shape)
 
 
-def _largest(node: Operation) -> Value | None:
+def _largest(node: Operation) -> Value:
     """Return `max` as "maximum" of two tensors, or as "amax" over one axis or all of them."""
     if any(isinstance(each, Leaf | Operation) for each in node.arguments[1:]):
         return elementwise("maximum", *node.arguments)
@@ -202,7 +194,7 @@ def _reduced(node: Operation) -> Value | None:
         return None
     result: Value = node.arguments[0]
     for axis in given:
-        result = _reduce(node.name, result, axis)
+        result = reduction(node.name, result, axis)
     return reshape(result, node.shape)
 
 
@@ -214,7 +206,7 @@ def _variance(node: Operation) -> Value | None:
     count = shape(value)[axis]
     if axis_of(node) is None or len(named) > 1 or correction not in (0, 1) or count <= correction:
         return None
-    mean = _reduce("mean", elementwise("square", sub(value, _reduce("mean", value, axis))), axis)
+    mean = reduction("mean", elementwise("square", sub(value, reduction("mean", value, axis))), axis)
     return reshape(mul(mean, count / (count - correction)) if correction else mean, node.shape)
 
 
@@ -228,8 +220,8 @@ def _layer_norm(node: Operation) -> Value | None:
     eps = parameters.pop() if parameters and isinstance(parameters[-1], float) else node.options.get("eps", 1e-5)
     if len(sizes) != 1:
         return None
-    centered = sub(value, _reduce("mean", value, -1))
-    variance = _reduce("mean", elementwise("square", centered), -1)
+    centered = sub(value, reduction("mean", value, -1))
+    variance = reduction("mean", elementwise("square", centered), -1)
     result: Value = div(centered, elementwise("sqrt", add(variance, eps)))
     gain, bias = (*parameters, None, None)[:2]
     result = result if gain is None else elementwise("mul", result, gain)
