@@ -210,13 +210,12 @@ class Tracer(TorchFunctionMode):
     def _note_assignment(self, tensor: Tensor, index: Any, value: Any) -> None:
         """Note an assignment to a part of a tensor. It has the leaves of all assignments, because loops have thousands."""
         before, shape = self.node(tensor), tuple(tensor.shape)
-        if isinstance(index, Tensor) and index.dtype == torch.bool and index.shape == tensor.shape and not _shape(value):
-            number = self.node(value) if isinstance(value, Tensor) else value
-            self._set(tensor, Operation("masked_fill", (before, self.node(index), number), {}, shape))
+        assigned, is_number = (self.node(value), value.ndim == 0) if isinstance(value, Tensor) else (value, True)
+        if isinstance(index, Tensor) and index.dtype == torch.bool and index.shape == tensor.shape and is_number:
+            self._set(tensor, Operation("masked_fill", (before, self.node(index), assigned), {}, shape))
             return
-        inputs = [node for node in (before, self.node(value) if isinstance(value, Tensor) else None) if node is not None]
-        found = {id(leaf.value): leaf for node in inputs for leaf in leaves(node) if leaf.value is not tensor}
-        self._set(tensor, Operation("setitem", tuple(found.values()), {}, shape))
+        inputs = leaves(Operation("setitem", (before, assigned), {}, shape))
+        self._set(tensor, Operation("setitem", tuple(leaf for leaf in inputs if leaf.value is not tensor), {}, shape))
 
     def _note_parts(
         self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], parts: Sequence[Any]
@@ -235,10 +234,6 @@ class Tracer(TorchFunctionMode):
     def _set(self, tensor: Tensor, node: Node) -> None:
         self._nodes[id(tensor)] = node
         self._alive.append(tensor)
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def _is_in_place(function: Callable[..., Any]) -> bool:

@@ -55,9 +55,6 @@ class Mistake(Protocol):
     """A tensor that a known mistake gives at a step. The page names the mistake to a reader who predicts its number."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
     def message(self) -> str:
         """Such as "You left out √d_k."."""
         ...

@@ -25,7 +25,7 @@ NO_BIAS, SUM = "no bias", "sum"
 """Changes of an operation itself: a linear map without its bias, a sum instead of a mean."""
 FUNCTIONS = {"exp": "the exponential", "sqrt": "the square root", "square": "the square", "masked_fill": "the mask"}
 """Operations in words. The others have their own name, such as tanh."""
-OUTER = {
+REMOVABLE = {
     "add",
     "sub",
     "mul",
@@ -42,6 +42,7 @@ OUTER = {
     "relu",
     "log",
 }
+"""Operations that can be left out, so that one of their arguments remains."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _changes(node: Operation, names: "_Names") -> Iterator[tuple[str, tuple[int,
         yield f"You left out + {names.of(node.arguments[2], 'the bias')}.", NO_BIAS
     if node.name == "mean":
         yield "You did not divide by the number of terms.", SUM
-    if node.name not in OUTER:
+    if node.name not in REMOVABLE:
         return
     for kept, argument in enumerate(node.arguments[:2]):
         other = node.arguments[1 - kept] if len(node.arguments) > 1 else None
@@ -154,7 +155,7 @@ def _changes(node: Operation, names: "_Names") -> Iterator[tuple[str, tuple[int,
                 yield "You left out the minus sign.", (kept,)
             case "pow", 0:
                 yield "You left out the power.", (kept,)
-            case name, 0 if name not in ("sub", "div"):
+            case name, 0:
                 yield f"You left out {FUNCTIONS.get(name, name)}.", (kept,)
 
 

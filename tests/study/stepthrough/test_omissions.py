@@ -27,7 +27,7 @@ def numbers(path: str, index: tuple[int, ...]) -> dict[str, float]:
 
 def parameter(path: str, kind: str) -> float:
     """Return the second number of the gain or of the bias of a step."""
-    return next(float(leaf.value[1]) for leaf in walked()[path].inputs if leaf.name.endswith(kind))
+    return next(leaf.value[1].item() for leaf in walked()[path].inputs if leaf.name.endswith(kind))
 
 
 @pytest.mark.parametrize(
