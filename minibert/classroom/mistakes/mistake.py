@@ -42,7 +42,7 @@ class Mistake:
     """Code or people known for this variant."""
     kind: Kind = Kind.BUG
     message: str = ""
-    """The description for a reader who has made the mistake in a step of a forward pass, such as "You left out √d_k."."""
+    """The mistake in one or two sentences for the learner who made it, such as "You left out √d_k."."""
 
     @property
     def tests(self) -> list[str]:
