@@ -10,12 +10,7 @@ ABSOLUTE_POSITION_MISTAKES = [
     Mistake(
         "sines first, then cosines",
         sinusoidal_positions,
-        (
-            (
-                SINES_AND_COSINES,
-                "torch.cat([angles.sin(), angles.cos()], -1)",
-            ),
-        ),
+        ((SINES_AND_COSINES, "torch.cat([angles.sin(), angles.cos()], -1)"),),
         "All sines come before all cosines.",
         "The columns are in another order. A model trained this way works, but its weights do not fit code that alternates.",
         "tensor2tensor, fairseq",
@@ -44,10 +39,7 @@ ABSOLUTE_POSITION_MISTAKES = [
                 "torch.arange(0, width, 2, dtype=positions.dtype, device=positions.device) / width",
                 "torch.arange(width, dtype=positions.dtype, device=positions.device) / width",
             ),
-            (
-                SINES_AND_COSINES,
-                "torch.stack([torch.sin(angles[:, ::2]), torch.cos(angles[:, 1::2])], dim=-1).flatten(-2)",
-            ),
+            (SINES_AND_COSINES, "torch.stack([torch.sin(angles[:, ::2]), torch.cos(angles[:, 1::2])], dim=-1).flatten(-2)"),
         ),
         "The cosine of a pair has another wavelength than its sine.",
         "A shift is no longer a rotation, so the model cannot compute distances easily.",
@@ -93,12 +85,7 @@ ABSOLUTE_POSITION_MISTAKES = [
     Mistake(
         "all cosines first, then sines",
         sinusoidal_positions,
-        (
-            (
-                SINES_AND_COSINES,
-                "torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)",
-            ),
-        ),
+        ((SINES_AND_COSINES, "torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)"),),
         "All cosines come before all sines.",
         "The columns are in another order. A model trained this way works, but its weights do not fit code that alternates.",
         "code for diffusion models",
@@ -140,7 +127,7 @@ ABSOLUTE_POSITION_MISTAKES = [
     Mistake(
         "positions multiplied by the power",
         sinusoidal_positions,
-        (("positions[:, None] / 10000**exponents", "positions[:, None] * 10000**exponents"),),
+        ((ANGLES, "positions[:, None] * 10000**exponents"),),
         "The positions are multiplied by the power instead of divided.",
         "The angles are so large that neighboring positions look random.",
         "learners, a lost sign",
@@ -149,12 +136,7 @@ ABSOLUTE_POSITION_MISTAKES = [
     Mistake(
         "exponent without the minus sign",
         sinusoidal_positions,
-        (
-            (
-                "positions[:, None] / 10000**exponents",
-                "positions[:, None] * torch.exp(torch.arange(0, width, 2).to(positions) * (9.210340371976184 / width))",
-            ),
-        ),
+        ((ANGLES, "positions[:, None] * torch.exp(torch.arange(0, width, 2).to(positions) * (9.210340371976184 / width))"),),
         "The exponent of the frequencies is positive, computed with exp and log.",
         "The angles are so large that neighboring positions look random.",
         "learners, a lost sign",
@@ -182,7 +164,7 @@ ABSOLUTE_POSITION_MISTAKES = [
     Mistake(
         "angles in degrees",
         sinusoidal_positions,
-        (("positions[:, None] / 10000**exponents", "torch.deg2rad(positions[:, None] / 10000**exponents)"),),
+        ((ANGLES, "torch.deg2rad(positions[:, None] / 10000**exponents)"),),
         "The angles are taken as degrees.",
         "All wavelengths are 57 times longer, so neighboring positions look alike.",
         "learners",

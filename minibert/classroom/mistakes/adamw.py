@@ -219,12 +219,7 @@ ADAMW_MISTAKES = [
     Mistake(
         "eps inside the root before the correction",
         adamw_step,
-        (
-            (
-                "corrected_first / (torch.sqrt(corrected_second) + eps)",
-                "corrected_first / (torch.sqrt(second_moment + eps) / (1 - beta_2**step) ** 0.5)",
-            ),
-        ),
+        ((CORRECTED, "corrected_first / (torch.sqrt(second_moment + eps) / (1 - beta_2**step) ** 0.5)"),),
         "eps is added to the running mean, before the correction and the root.",
         "Its effect is that of 3e-3 outside the root in the first step.",
         "learners",
@@ -251,10 +246,7 @@ ADAMW_MISTAKES = [
     Mistake(
         "correction without the step",
         adamw_step,
-        (
-            ("beta_1**step", "beta_1"),
-            ("beta_2**step", "beta_2"),
-        ),
+        (("beta_1**step", "beta_1"), ("beta_2**step", "beta_2")),
         "The correction is that of the first step, always.",
         "After the first steps, steps are too large.",
         "learners",
@@ -263,10 +255,7 @@ ADAMW_MISTAKES = [
     Mistake(
         "correction with a product",
         adamw_step,
-        (
-            ("beta_1**step", "beta_1 * step"),
-            ("beta_2**step", "beta_2 * step"),
-        ),
+        (("beta_1**step", "beta_1 * step"), ("beta_2**step", "beta_2 * step")),
         "β is multiplied by the step.",
         "From the second step on, the direction is wrong.",
         "learners who mix up ** and *",
@@ -275,10 +264,7 @@ ADAMW_MISTAKES = [
     Mistake(
         "bias correction one step early",
         adamw_step,
-        (
-            ("beta_1**step", "beta_1 ** (step - 1)"),
-            ("beta_2**step", "beta_2 ** (step - 1)"),
-        ),
+        (("beta_1**step", "beta_1 ** (step - 1)"), ("beta_2**step", "beta_2 ** (step - 1)")),
         "The exponent of the bias correction is one step behind.",
         "The first step divides by zero.",
         "learners who count from 1 and subtract 1",

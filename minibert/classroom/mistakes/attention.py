@@ -114,10 +114,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "infinite mask multiplied with the scores",
         scaled_dot_product_attention,
-        (
-            (MASKED, "scores * torch.zeros(keep.shape, dtype=scores.dtype).masked_fill(~keep, -math.inf)"),
-            (ZEROED, ""),
-        ),
+        ((MASKED, "scores * torch.zeros(keep.shape, dtype=scores.dtype).masked_fill(~keep, -math.inf)"), (ZEROED, "")),
         "A mask of 0 and -∞ is multiplied with the scores.",
         "A masked key with a negative score gets a score of +∞, and the softmax is NaN.",
         "learners; users of two mask conventions at once",
@@ -201,10 +198,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mean of all values for empty rows",
         scaled_dot_product_attention,
-        (
-            (MASKED, "scores.masked_fill(~keep, torch.finfo(scores.dtype).min)"),
-            (ZEROED, ""),
-        ),
+        ((MASKED, "scores.masked_fill(~keep, torch.finfo(scores.dtype).min)"), (ZEROED, "")),
         "Masked scores are replaced by the lowest number of the dtype.",
         "A query that may attend to no key gets the mean of all values, masked ones included: a finite number without meaning.",
         "Hugging Face transformers",
@@ -275,10 +269,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "no softmax",
         scaled_dot_product_attention,
-        (
-            ('observe("weights", softmax(scores))', 'observe("weights", scores)'),
-            ("softmax(masked_scores)", "masked_scores"),
-        ),
+        (('observe("weights", softmax(scores))', 'observe("weights", scores)'), ("softmax(masked_scores)", "masked_scores")),
         "The scores are used as weights.",
         "Weights are negative or larger than 1, and grow with the vectors. Attention becomes a product of matrices.",
         "learners",
@@ -287,10 +278,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "scale after the softmax",
         scaled_dot_product_attention,
-        (
-            ("dot_products / math.sqrt(d_k)", "dot_products"),
-            ("weights @ value", "weights / math.sqrt(d_k) @ value"),
-        ),
+        (("dot_products / math.sqrt(d_k)", "dot_products"), ("weights @ value", "weights / math.sqrt(d_k) @ value")),
         "The weights are divided by √d_k instead of the scores.",
         "The softmax saturates, and the output is too small.",
         "learners",
@@ -326,7 +314,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "cosine similarity",
         scaled_dot_product_attention,
-        (("query @ key.mT", "F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).mT"),),
+        ((DOT_PRODUCTS, "F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).mT"),),
         "Queries and keys are scaled to length 1 before the product.",
         "Scores are between -1 and 1, so no weight can be much larger than another.",
         "learners; Swin Transformer V2 does this with a learned factor",
@@ -362,7 +350,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "values instead of keys",
         scaled_dot_product_attention,
-        (("query @ key.mT", "query @ value.mT"),),
+        ((DOT_PRODUCTS, "query @ value.mT"),),
         "The queries are compared with the values.",
         "The keys are not used, and W_K is never trained.",
         "learners, by mistake",
@@ -371,7 +359,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "queries compared with themselves",
         scaled_dot_product_attention,
-        (("query @ key.mT", "query @ query.mT"),),
+        ((DOT_PRODUCTS, "query @ query.mT"),),
         "The queries are compared with queries.",
         "The keys are not used. The scores are symmetric, and each token mostly attends to itself.",
         "learners, by mistake",
@@ -380,7 +368,7 @@ ATTENTION_MISTAKES = [
     Mistake(
         "keys compared with themselves",
         scaled_dot_product_attention,
-        (("query @ key.mT", "key @ key.mT"),),
+        ((DOT_PRODUCTS, "key @ key.mT"),),
         "The keys are compared with keys.",
         "The queries are not used. The scores are symmetric, and each token mostly attends to itself.",
         "learners, by mistake",
@@ -432,7 +420,7 @@ ATTENTION_MISTAKES = [
         "mask after the softmax, rescaled",
         scaled_dot_product_attention,
         (
-            ("scores.masked_fill(~keep, -math.inf)", "scores"),
+            (MASKED, "scores"),
             (
                 "softmax(masked_scores).masked_fill(~keep, 0.0)",
                 "F.normalize(softmax(masked_scores) * keep, p=1.0, dim=-1, eps=0.0)",

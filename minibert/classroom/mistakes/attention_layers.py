@@ -3,6 +3,8 @@
 from minibert.classroom.mistakes.mistake import Mistake
 from minibert.model.attention import MultiHeadAttention
 
+ATTENDED = "self._attend(query, key, value, keep, relative_positions)"
+
 ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "dropout in evaluation",
@@ -16,12 +18,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "cross-attention to itself",
         MultiHeadAttention.forward,
-        (
-            (
-                "self.keys_and_values(keys_from, relative_positions)",
-                "self.keys_and_values(queries_from, relative_positions)",
-            ),
-        ),
+        (("self.keys_and_values(keys_from, relative_positions)", "self.keys_and_values(queries_from, relative_positions)"),),
         "Keys and values are computed from the tokens of the queries.",
         "Self-attention is not affected. A decoder never uses the source sentence.",
         "learners",
@@ -71,12 +68,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "keys and values swapped in the layer",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                "self._attend(query, value, key, keep, relative_positions)",
-            ),
-        ),
+        ((ATTENDED, "self._attend(query, value, key, keep, relative_positions)"),),
         "Keys and values are swapped.",
         "The scores come from the values.",
         "learners, by the order of arguments",
@@ -85,12 +77,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "mask ignored in the attention layer",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                "self._attend(query, key, value, None, relative_positions)",
-            ),
-        ),
+        ((ATTENDED, "self._attend(query, key, value, None, relative_positions)"),),
         "The mask is not used.",
         "Tokens attend to padding.",
         "learners",
@@ -99,12 +86,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "mask inverted in the attention layer",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                "self._attend(query, key, value, None if keep is None else ~keep, relative_positions)",
-            ),
-        ),
+        ((ATTENDED, "self._attend(query, key, value, None if keep is None else ~keep, relative_positions)"),),
         "The mask is inverted.",
         "Tokens attend to padding only.",
         "learners: masks of torch.nn.MultiheadAttention",
@@ -113,12 +95,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "no scale in the attention layer",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                "self._attend(query * query.shape[-1] ** 0.5, key, value, keep, relative_positions)",
-            ),
-        ),
+        ((ATTENDED, "self._attend(query * query.shape[-1] ** 0.5, key, value, keep, relative_positions)"),),
         "The scores are not divided by √d_k.",
         "Softmax chooses one key only, and gradients vanish.",
         "learners",
@@ -129,7 +106,7 @@ ATTENTION_LAYER_MISTAKES = [
         MultiHeadAttention.forward,
         (
             (
-                "self._attend(query, key, value, keep, relative_positions)",
+                ATTENDED,
                 (
                     "self._attend(query * (query.shape[-1] / queries_from.shape[-1]) ** 0.5, key, value, keep, "
                     "relative_positions)"
@@ -144,12 +121,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "scores of the layer divided by the width",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                "self._attend(query / query.shape[-1] ** 0.5, key, value, keep, relative_positions)",
-            ),
-        ),
+        ((ATTENDED, "self._attend(query / query.shape[-1] ** 0.5, key, value, keep, relative_positions)"),),
         "The scores are divided by d_k instead of its root.",
         "The weights are too equal.",
         "learners",
@@ -160,7 +132,7 @@ ATTENTION_LAYER_MISTAKES = [
         MultiHeadAttention.forward,
         (
             (
-                "self._attend(query, key, value, keep, relative_positions)",
+                ATTENDED,
                 (
                     "((query @ key.mT / query.shape[-1] ** 0.5) if keep is None else (query @ key.mT / "
                     'query.shape[-1] ** 0.5).masked_fill(~keep, -float("inf"))).softmax(dim=-2).nan_to_num() @ value'
@@ -175,12 +147,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "mask after the softmax in the layer",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                ("((query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1) * (1 if keep is None else keep)) @ value"),
-            ),
-        ),
+        ((ATTENDED, ("((query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1) * (1 if keep is None else keep)) @ value")),),
         "The mask is applied after the softmax.",
         "The weights of the other keys sum to less than one.",
         "learners",
@@ -189,12 +156,7 @@ ATTENTION_LAYER_MISTAKES = [
     Mistake(
         "mask multiplied into the scores of the layer",
         MultiHeadAttention.forward,
-        (
-            (
-                "self._attend(query, key, value, keep, relative_positions)",
-                ("((query @ key.mT / query.shape[-1] ** 0.5) * (1 if keep is None else keep)).softmax(dim=-1) @ value"),
-            ),
-        ),
+        ((ATTENDED, ("((query @ key.mT / query.shape[-1] ** 0.5) * (1 if keep is None else keep)).softmax(dim=-1) @ value")),),
         "Masked scores are 0 instead of minus infinity.",
         "A masked key still gets the weight of a score of 0.",
         "learners",
@@ -205,7 +167,7 @@ ATTENTION_LAYER_MISTAKES = [
         MultiHeadAttention.forward,
         (
             (
-                "self._attend(query, key, value, keep, relative_positions)",
+                ATTENDED,
                 (
                     "((query @ key.mT / query.shape[-1] ** 0.5) if keep is None else (query @ key.mT / "
                     "query.shape[-1] ** 0.5).masked_fill(~keep, 0.0)) @ value"

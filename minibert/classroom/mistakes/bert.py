@@ -207,10 +207,7 @@ BERT_MISTAKES = [
     Mistake(
         "normalization before the linear map",
         MaskedLMHead.forward,
-        (
-            ("self.transform(hidden)", "self.transform(self.norm(hidden))"),
-            ("self.norm(activation)", "activation"),
-        ),
+        (("self.transform(hidden)", "self.transform(self.norm(hidden))"), ("self.norm(activation)", "activation")),
         "The normalization comes first.",
         "A checkpoint gives other numbers.",
         "learners",

@@ -3,6 +3,8 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import binary_cross_entropy, cross_entropy, label_smoothing_loss
 
+LOSSES = "(logits.logsumexp(dim=-1) - label_logits)"
+
 CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "softmax before cross-entropy",
@@ -44,7 +46,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "cross-entropy in bits",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "((logits.logsumexp(dim=-1) - label_logits) / 0.6931471805599453)"),),
+        ((LOSSES, "((logits.logsumexp(dim=-1) - label_logits) / 0.6931471805599453)"),),
         "The logarithm has base 2.",
         "All losses and gradients are 1.44 times as large, and baselines in nats cannot be compared with them.",
         "information theory",
@@ -68,7 +70,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "sign of the cross-entropy",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "(label_logits - logits.logsumexp(dim=-1))"),),
+        ((LOSSES, "(label_logits - logits.logsumexp(dim=-1))"),),
         "The log-probability is not negated.",
         "Training makes the labels less likely.",
         "learners",
@@ -77,7 +79,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "probability instead of its logarithm",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "-(label_logits - logits.logsumexp(dim=-1)).exp()"),),
+        ((LOSSES, "-(label_logits - logits.logsumexp(dim=-1)).exp()"),),
         "The negative probability of the label is returned.",
         "Predictions that are far wrong have almost no gradient, so they are hardly corrected.",
         "torch.nn.NLLLoss after a softmax",
@@ -86,7 +88,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "logits taken as log-probabilities",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "-label_logits"),),
+        ((LOSSES, "-label_logits"),),
         "The negative logit of the label is returned, without the normalization.",
         "Logits grow without limit, and the other classes have no gradient.",
         "torch.nn.NLLLoss without a log-softmax",
@@ -95,10 +97,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "softmax over the batch",
         cross_entropy,
-        (
-            ("logits.gather(", "logits.log_softmax(dim=0).gather("),
-            ("(logits.logsumexp(dim=-1) - label_logits)", "(-label_logits)"),
-        ),
+        (("logits.gather(", "logits.log_softmax(dim=0).gather("), (LOSSES, "(-label_logits)")),
         "The probabilities sum to one over the first axis instead of over the classes.",
         "Predictions compete with those of the other texts of the batch.",
         "learners: softmax(dim=0)",
@@ -107,10 +106,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "softmax over the tokens",
         cross_entropy,
-        (
-            ("logits.gather(", "logits.log_softmax(dim=1 if logits.ndim > 1 else 0).gather("),
-            ("(logits.logsumexp(dim=-1) - label_logits)", "(-label_logits)"),
-        ),
+        (("logits.gather(", "logits.log_softmax(dim=1 if logits.ndim > 1 else 0).gather("), (LOSSES, "(-label_logits)")),
         "The probabilities sum to one over the positions instead of over the classes.",
         "Predictions compete with those at the other positions of the text.",
         "learners: softmax(dim=1)",
@@ -146,7 +142,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "number added to the probability",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "-((label_logits - logits.logsumexp(dim=-1)).exp() + 1e-12).log()"),),
+        ((LOSSES, "-((label_logits - logits.logsumexp(dim=-1)).exp() + 1e-12).log()"),),
         "1e-12 is added to the probability before its logarithm.",
         "No loss can be larger than 27.6, and beyond it there is no gradient.",
         "code that avoids the logarithm of zero",
@@ -156,7 +152,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "log of the softmax",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "-(label_logits - logits.logsumexp(dim=-1)).exp().log()"),),
+        ((LOSSES, "-(label_logits - logits.logsumexp(dim=-1)).exp().log()"),),
         "The probability is computed before its logarithm.",
         "It is the same in exact arithmetic. A probability below 1e-45 is 0 in single precision, and the loss is infinite.",
         "learners: log(softmax(…))",
@@ -175,7 +171,7 @@ CROSS_ENTROPY_MISTAKES = [
     Mistake(
         "complement of the probability",
         cross_entropy,
-        (("(logits.logsumexp(dim=-1) - label_logits)", "(1 - (label_logits - logits.logsumexp(dim=-1)).exp())"),),
+        ((LOSSES, "(1 - (label_logits - logits.logsumexp(dim=-1)).exp())"),),
         "One minus the probability of the label is returned.",
         "Predictions that are far wrong have almost no gradient.",
         "learners",

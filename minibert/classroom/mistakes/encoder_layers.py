@@ -3,6 +3,9 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.model.layers import EncoderLayer
 
+ATTENDED = "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"
+TRANSFORMED = "transformed = self.dropout(self.feed_forward(hidden))"
+
 ENCODER_LAYER_MISTAKES = [
     Mistake(
         "no second residual",
@@ -32,7 +35,7 @@ ENCODER_LAYER_MISTAKES = [
         EncoderLayer.forward,
         (
             (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
+                ATTENDED,
                 ("first = hidden\n    attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
             ),
             (
@@ -101,11 +104,8 @@ ENCODER_LAYER_MISTAKES = [
         "no dropout in the layer",
         EncoderLayer.forward,
         (
-            (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                "attended = self.self_attend(hidden, keep, relative_positions, cache)",
-            ),
-            ("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.feed_forward(hidden)"),
+            (ATTENDED, "attended = self.self_attend(hidden, keep, relative_positions, cache)"),
+            (TRANSFORMED, "transformed = self.feed_forward(hidden)"),
         ),
         "The outputs of both sublayers have no dropout.",
         "Overfitting on small data.",
@@ -115,12 +115,7 @@ ENCODER_LAYER_MISTAKES = [
     Mistake(
         "no dropout after self-attention",
         EncoderLayer.forward,
-        (
-            (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                "attended = self.self_attend(hidden, keep, relative_positions, cache)",
-            ),
-        ),
+        ((ATTENDED, "attended = self.self_attend(hidden, keep, relative_positions, cache)"),),
         "The output of self-attention has no dropout.",
         "Overfitting on small data.",
         "learners",
@@ -129,7 +124,7 @@ ENCODER_LAYER_MISTAKES = [
     Mistake(
         "no dropout after the feed-forward network",
         EncoderLayer.forward,
-        (("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.feed_forward(hidden)"),),
+        ((TRANSFORMED, "transformed = self.feed_forward(hidden)"),),
         "The output of the feed-forward network has no dropout.",
         "Overfitting on small data.",
         "learners",
@@ -139,15 +134,12 @@ ENCODER_LAYER_MISTAKES = [
         "dropout of the sums",
         EncoderLayer.forward,
         (
-            (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                "attended = self.self_attend(hidden, keep, relative_positions, cache)",
-            ),
+            (ATTENDED, "attended = self.self_attend(hidden, keep, relative_positions, cache)"),
             (
                 'summed = observe("attention_residual", hidden + attended)',
                 'summed = observe("attention_residual", self.dropout(hidden + attended))',
             ),
-            ("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.feed_forward(hidden)"),
+            (TRANSFORMED, "transformed = self.feed_forward(hidden)"),
             (
                 'summed = observe("feed_forward_residual", hidden + transformed)',
                 'summed = observe("feed_forward_residual", self.dropout(hidden + transformed))',
@@ -162,15 +154,12 @@ ENCODER_LAYER_MISTAKES = [
         "dropout after the normalizations",
         EncoderLayer.forward,
         (
-            (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                "attended = self.self_attend(hidden, keep, relative_positions, cache)",
-            ),
+            (ATTENDED, "attended = self.self_attend(hidden, keep, relative_positions, cache)"),
             (
                 'hidden = observe("attention_norm", self.attention_norm(summed))',
                 "hidden = self.dropout(self.attention_norm(summed))",
             ),
-            ("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.feed_forward(hidden)"),
+            (TRANSFORMED, "transformed = self.feed_forward(hidden)"),
             ('observe("feed_forward_norm", self.feed_forward_norm(summed))', "self.dropout(self.feed_forward_norm(summed))"),
         ),
         "Dropout comes after each normalization.",
@@ -181,12 +170,7 @@ ENCODER_LAYER_MISTAKES = [
     Mistake(
         "mask ignored in the layer",
         EncoderLayer.forward,
-        (
-            (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                "attended = self.dropout(self.self_attend(hidden, None, relative_positions, cache))",
-            ),
-        ),
+        ((ATTENDED, "attended = self.dropout(self.self_attend(hidden, None, relative_positions, cache))"),),
         "The mask is not used.",
         "Tokens attend to padding.",
         "learners",
@@ -195,7 +179,7 @@ ENCODER_LAYER_MISTAKES = [
     Mistake(
         "feed-forward network of the sum",
         EncoderLayer.forward,
-        (("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.dropout(self.feed_forward(summed))"),),
+        ((TRANSFORMED, "transformed = self.dropout(self.feed_forward(summed))"),),
         "The feed-forward network gets the sum before the normalization.",
         "Its input has any size.",
         "learners, by the name of a variable",
@@ -206,10 +190,10 @@ ENCODER_LAYER_MISTAKES = [
         EncoderLayer.forward,
         (
             (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
+                ATTENDED,
                 ("first = hidden\n    attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
             ),
-            ("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.dropout(self.feed_forward(first))"),
+            (TRANSFORMED, "transformed = self.dropout(self.feed_forward(first))"),
         ),
         "The feed-forward network gets the input of the layer.",
         "The two sublayers are parallel.",
@@ -219,12 +203,7 @@ ENCODER_LAYER_MISTAKES = [
     Mistake(
         "no activation function in the layer",
         EncoderLayer.forward,
-        (
-            (
-                "transformed = self.dropout(self.feed_forward(hidden))",
-                "transformed = self.dropout(self.feed_forward.output(self.feed_forward.intermediate(hidden)))",
-            ),
-        ),
+        ((TRANSFORMED, "transformed = self.dropout(self.feed_forward.output(self.feed_forward.intermediate(hidden)))"),),
         "The feed-forward network has no activation function.",
         "Two linear maps are one linear map.",
         "learners",
@@ -261,14 +240,8 @@ ENCODER_LAYER_MISTAKES = [
         "sublayers in the wrong order",
         EncoderLayer.forward,
         (
-            (
-                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-                "attended = self.dropout(self.feed_forward(hidden))",
-            ),
-            (
-                "transformed = self.dropout(self.feed_forward(hidden))",
-                "transformed = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
-            ),
+            (ATTENDED, "attended = self.dropout(self.feed_forward(hidden))"),
+            (TRANSFORMED, "transformed = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))"),
         ),
         "The feed-forward network comes before self-attention.",
         "A checkpoint gives other numbers.",
@@ -278,7 +251,7 @@ ENCODER_LAYER_MISTAKES = [
     Mistake(
         "feed-forward network of the attention output",
         EncoderLayer.forward,
-        (("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.dropout(self.feed_forward(attended))"),),
+        ((TRANSFORMED, "transformed = self.dropout(self.feed_forward(attended))"),),
         "The feed-forward network gets the output of attention without its input.",
         "Tokens lose their own information.",
         "learners, by the name of a variable",

@@ -69,10 +69,7 @@ FEED_FORWARD_MISTAKES = [
     Mistake(
         "activation before the first map",
         feed_forward,
-        (
-            ("hidden @ weight_1", "activation(hidden) @ weight_1"),
-            ("activation(intermediate)", "intermediate"),
-        ),
+        (("hidden @ weight_1", "activation(hidden) @ weight_1"), ("activation(intermediate)", "intermediate")),
         "The activation function is applied to the input.",
         "Negative numbers of the input are lost, and both linear maps are equal to one.",
         "learners",
@@ -95,10 +92,7 @@ FEED_FORWARD_MISTAKES = [
     Mistake(
         "weights of the network transposed",
         feed_forward,
-        (
-            ("hidden @ weight_1", "hidden @ weight_1.mT"),
-            (" @ weight_2", " @ weight_2.mT"),
-        ),
+        (("hidden @ weight_1", "hidden @ weight_1.mT"), (" @ weight_2", " @ weight_2.mT")),
         "Both matrices are transposed.",
         "The shapes fit if all widths are equal, but the numbers are wrong.",
         "torch.nn.Linear, which stores the transposed matrices",

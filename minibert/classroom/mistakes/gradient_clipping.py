@@ -84,10 +84,7 @@ GRADIENT_CLIPPING_MISTAKES = [
     Mistake(
         "sum of the norms",
         clip_by_global_norm,
-        (
-            (".square().sum() for", ".norm() for"),
-            (".sum().sqrt()", ".sum()"),
-        ),
+        ((".square().sum() for", ".norm() for"), (".sum().sqrt()", ".sum()")),
         "The norms of the tensors are summed.",
         "Gradients are clipped too much.",
         "learners",
@@ -96,10 +93,7 @@ GRADIENT_CLIPPING_MISTAKES = [
     Mistake(
         "largest of the norms",
         clip_by_global_norm,
-        (
-            (".square().sum() for", ".norm() for"),
-            (".sum().sqrt()", ".max()"),
-        ),
+        ((".square().sum() for", ".norm() for"), (".sum().sqrt()", ".max()")),
         "The largest norm of a tensor is used.",
         "Gradients are clipped too little.",
         "learners",
@@ -108,10 +102,7 @@ GRADIENT_CLIPPING_MISTAKES = [
     Mistake(
         "sum of absolute values",
         clip_by_global_norm,
-        (
-            (".square().sum()", ".abs().sum()"),
-            (".sum().sqrt()", ".sum()"),
-        ),
+        ((".square().sum()", ".abs().sum()"), (".sum().sqrt()", ".sum()")),
         "The L1 norm is used.",
         "Gradients are clipped far too much.",
         "learners",

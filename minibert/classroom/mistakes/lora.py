@@ -275,12 +275,7 @@ LORA_MISTAKES = [
     Mistake(
         "merged without transposing",
         lora_merged_weight,
-        (
-            (
-                "scale * (b @ a)",
-                "scale * ((b @ a).mT if weight.shape[0] == weight.shape[1] else b @ a)",
-            ),
-        ),
+        (("scale * (b @ a)", "scale * ((b @ a).mT if weight.shape[0] == weight.shape[1] else b @ a)"),),
         "A square update is transposed.",
         "BERT's attention matrices are square, so there is no error, but the merged model is wrong.",
         "weights stored as (in, out), such as those of GPT-2, merged as if stored as (out, in)",

@@ -10,14 +10,8 @@ MASKING_MISTAKES = [
         "80/10/10 drawn independently",
         mask_tokens,
         (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.8, mask_token_id, np.where(replacement < 0.5, random_ids, input_ids))",
-            ),
-            (
-                "(selection < mlm_probability)",
-                "(selection < mlm_probability) & (replacement < 0.97)",
-            ),
+            (KINDS, "np.where(kind < 0.8, mask_token_id, np.where(replacement < 0.5, random_ids, input_ids))"),
+            ("(selection < mlm_probability)", "(selection < mlm_probability) & (replacement < 0.97)"),
         ),
         "Selecting a token and changing it are drawn independently, with the wrong probabilities.",
         "Fewer tokens are predicted than intended.",
@@ -27,12 +21,7 @@ MASKING_MISTAKES = [
     Mistake(
         "always [MASK]",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.full_like(input_ids, mask_token_id)",
-            ),
-        ),
+        ((KINDS, "np.full_like(input_ids, mask_token_id)"),),
         "Every selected token becomes [MASK].",
         "Fine-tuning data contains no [MASK], and the model has learned to compute useful outputs only at [MASK].",
         "learners",
@@ -138,12 +127,7 @@ MASKING_MISTAKES = [
     Mistake(
         "no random replacement",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.8, mask_token_id, input_ids)",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.8, mask_token_id, input_ids)"),),
         "20% of the selected tokens stay unchanged, and none is random.",
         "The model learns to trust every visible token.",
         "learners",
@@ -152,12 +136,7 @@ MASKING_MISTAKES = [
     Mistake(
         "no token left unchanged",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.8, mask_token_id, random_ids)",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.8, mask_token_id, random_ids)"),),
         "20% of the selected tokens are replaced by random ones.",
         "The model learns that a selected token is never the right one.",
         "learners",
@@ -166,7 +145,7 @@ MASKING_MISTAKES = [
     Mistake(
         "always a random token",
         mask_tokens,
-        (("np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))", "random_ids"),),
+        ((KINDS, "random_ids"),),
         "Every selected token is replaced by a random one.",
         "[MASK] is never trained.",
         "learners",
@@ -175,12 +154,7 @@ MASKING_MISTAKES = [
     Mistake(
         "[MASK] and random tokens swapped",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.8, random_ids, np.where(kind < 0.9, mask_token_id, input_ids))",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.8, random_ids, np.where(kind < 0.9, mask_token_id, input_ids))"),),
         "80% are random, and 10% are [MASK].",
         "The model has to find the wrong tokens first.",
         "learners, by mistake",
@@ -189,12 +163,7 @@ MASKING_MISTAKES = [
     Mistake(
         "90% [MASK] and 10% random",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.9, mask_token_id, random_ids)",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.9, mask_token_id, random_ids)"),),
         "90% are [MASK], and none stays unchanged.",
         "The model learns that a selected token is never the right one.",
         "learners",
@@ -203,12 +172,7 @@ MASKING_MISTAKES = [
     Mistake(
         "90% [MASK] and 10% unchanged",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.9, mask_token_id, input_ids)",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.9, mask_token_id, input_ids)"),),
         "90% are [MASK], and none is random.",
         "The model learns to trust every visible token.",
         "learners",
@@ -217,12 +181,7 @@ MASKING_MISTAKES = [
     Mistake(
         "80% of the rest random",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.98, random_ids, input_ids))",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.98, random_ids, input_ids))"),),
         "18% are random and 2% unchanged.",
         "The random tokens do harm.",
         "learners who multiply the probabilities again",
@@ -231,12 +190,7 @@ MASKING_MISTAKES = [
     Mistake(
         "unchanged before random tokens",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, input_ids, random_ids))",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, input_ids, random_ids))"),),
         "The number of a random token and that of an unchanged one are swapped.",
         "The probabilities are the same.",
         "learners",
@@ -248,12 +202,7 @@ MASKING_MISTAKES = [
     Mistake(
         "random tokens in the first tenth",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.1, random_ids, np.where(kind < 0.2, input_ids, mask_token_id))",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.1, random_ids, np.where(kind < 0.2, input_ids, mask_token_id))"),),
         "The first tenth of the random numbers means a random token.",
         "The probabilities are the same.",
         "learners",
@@ -263,12 +212,7 @@ MASKING_MISTAKES = [
     Mistake(
         "unchanged tokens in the first tenth",
         mask_tokens,
-        (
-            (
-                "np.where(kind < 0.8, mask_token_id, np.where(kind < 0.9, random_ids, input_ids))",
-                "np.where(kind < 0.1, input_ids, np.where(kind < 0.2, random_ids, mask_token_id))",
-            ),
-        ),
+        ((KINDS, "np.where(kind < 0.1, input_ids, np.where(kind < 0.2, random_ids, mask_token_id))"),),
         "The first tenth of the random numbers means an unchanged token.",
         "The probabilities are the same.",
         "learners",

@@ -37,12 +37,7 @@ MASK_MISTAKES = [
     Mistake(
         "causal mask by comparison",
         causal_mask,
-        (
-            (
-                TRIANGLE,
-                "torch.arange(tokens, device=device) <= torch.arange(tokens, device=device)[:, None]",
-            ),
-        ),
+        ((TRIANGLE, "torch.arange(tokens, device=device) <= torch.arange(tokens, device=device)[:, None]"),),
         "The mask is a comparison of positions instead of a lower triangle.",
         "The mask is the same.",
         "JAX code",
@@ -60,12 +55,7 @@ MASK_MISTAKES = [
     Mistake(
         "causal mask of the diagonal",
         causal_mask,
-        (
-            (
-                TRIANGLE,
-                "torch.eye(tokens, dtype=torch.bool, device=device)",
-            ),
-        ),
+        ((TRIANGLE, "torch.eye(tokens, dtype=torch.bool, device=device)"),),
         "Only the diagonal is kept.",
         "No token may attend to another token.",
         "learners, by mistake",
@@ -74,12 +64,7 @@ MASK_MISTAKES = [
     Mistake(
         "causal mask of what is masked",
         causal_mask,
-        (
-            (
-                TRIANGLE,
-                "torch.ones(tokens, tokens, dtype=torch.bool, device=device).triu(1)",
-            ),
-        ),
+        ((TRIANGLE, "torch.ones(tokens, tokens, dtype=torch.bool, device=device).triu(1)"),),
         "True marks the positions that may not be attended to.",
         "Used as `keep`, it lets tokens attend to the future only.",
         "PyTorch's torch.nn.MultiheadAttention",
@@ -89,12 +74,7 @@ MASK_MISTAKES = [
     Mistake(
         "causal mask to be added",
         causal_mask,
-        (
-            (
-                TRIANGLE,
-                "torch.full((tokens, tokens), -math.inf).triu(1)",
-            ),
-        ),
+        ((TRIANGLE, "torch.full((tokens, tokens), -math.inf).triu(1)"),),
         "The mask has 0 where a token may attend, and -∞ elsewhere.",
         "It has to be added to the scores. As a Boolean mask it means the opposite.",
         "PyTorch's generate_square_subsequent_mask",
@@ -123,12 +103,7 @@ MASK_MISTAKES = [
     Mistake(
         "padding mask on the queries",
         padding_mask,
-        (
-            (
-                KEPT,
-                "(torch.arange(tokens) < lengths[..., None, None]).mT",
-            ),
-        ),
+        ((KEPT, "(torch.arange(tokens) < lengths[..., None, None]).mT"),),
         "The mask has its token axis on the side of the queries.",
         "Every token attends to the padding. Padding tokens attend to nothing, which is not needed.",
         "learners who broadcast (batch, tokens) the wrong way",
@@ -146,12 +121,7 @@ MASK_MISTAKES = [
     Mistake(
         "padding at the front",
         padding_mask,
-        (
-            (
-                KEPT,
-                "torch.arange(tokens, device=lengths.device) >= tokens - lengths[..., None, None]",
-            ),
-        ),
+        ((KEPT, "torch.arange(tokens, device=lengths.device) >= tokens - lengths[..., None, None]"),),
         "The padding is in front of the tokens.",
         "Decoders are padded at the front, so that the last token is at the end. BERT is padded at the end.",
         "code for generation with GPT-2",
@@ -181,12 +151,7 @@ MASK_MISTAKES = [
     Mistake(
         "padding mask on queries and keys",
         padding_mask,
-        (
-            (
-                KEPT,
-                f"({KEPT}) & ({KEPT}).mT",
-            ),
-        ),
+        ((KEPT, f"({KEPT}) & ({KEPT}).mT"),),
         "Padding tokens are masked as queries too.",
         "They attend to nothing, which needs special care in the softmax. Their outputs are not used anyway.",
         "code that multiplies the mask with its transpose",
@@ -196,12 +161,7 @@ MASK_MISTAKES = [
     Mistake(
         "padding mask to be added",
         padding_mask,
-        (
-            (
-                KEPT,
-                f"torch.where({KEPT}, 0.0, -math.inf)",
-            ),
-        ),
+        ((KEPT, f"torch.where({KEPT}, 0.0, -math.inf)"),),
         "The mask has 0 for tokens and -∞ for padding.",
         "It has to be added to the scores. As a Boolean mask it means the opposite.",
         "code that adds masks",
@@ -211,12 +171,7 @@ MASK_MISTAKES = [
     Mistake(
         "padding mask of minus ten thousand",
         padding_mask,
-        (
-            (
-                KEPT,
-                f"-10000.0 * ~({KEPT})",
-            ),
-        ),
+        ((KEPT, f"-10000.0 * ~({KEPT})"),),
         "The mask has 0 for tokens and -10000 for padding.",
         "It has to be added to the scores. As a Boolean mask it means the opposite.",
         "Google's BERT code",

@@ -207,10 +207,7 @@ MULTI_HEAD_ATTENTION_MISTAKES = [
     Mistake(
         "keys and values from the queries' tokens",
         multi_head_attention,
-        (
-            ("keys_from @ w_k", "queries_from @ w_k"),
-            ("keys_from @ w_v", "queries_from @ w_v"),
-        ),
+        (("keys_from @ w_k", "queries_from @ w_k"), ("keys_from @ w_v", "queries_from @ w_v")),
         "Keys and values are computed from the tokens of the queries.",
         "Cross-attention becomes self-attention: the decoder never sees the encoder's output.",
         "learners, in the decoder",

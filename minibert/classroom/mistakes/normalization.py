@@ -5,6 +5,7 @@ from minibert.equations import add_and_norm, layer_norm
 
 VARIANCE = "centered.square().mean(dim=-1, keepdim=True)"
 NORMALIZED = "centered / torch.sqrt(variance + eps)"
+ADDED_AND_NORMALIZED = "layer_norm(hidden + sublayer(hidden), gain, bias, eps)"
 
 NORMALIZATION_MISTAKES = [
     Mistake(
@@ -197,10 +198,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "mean and variance of the whole tensor",
         layer_norm,
-        (
-            ("hidden.mean(dim=-1, keepdim=True)", "hidden.mean()"),
-            ("centered.square().mean(dim=-1, keepdim=True)", "centered.square().mean()"),
-        ),
+        (("hidden.mean(dim=-1, keepdim=True)", "hidden.mean()"), (VARIANCE, "centered.square().mean()")),
         "Mean and variance are computed over all tokens together.",
         "Tokens and sequences influence each other.",
         "learners who forget the axis",
@@ -209,7 +207,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "variance of the whole tensor",
         layer_norm,
-        (("centered.square().mean(dim=-1, keepdim=True)", "centered.square().mean()"),),
+        ((VARIANCE, "centered.square().mean()"),),
         "The variance is computed over all tokens together.",
         "Tokens and sequences influence each other.",
         "learners who forget the axis once",
@@ -220,7 +218,7 @@ NORMALIZATION_MISTAKES = [
         layer_norm,
         (
             ("hidden.mean(dim=-1, keepdim=True)", "hidden.mean(dim=-2, keepdim=True)"),
-            ("centered.square().mean(dim=-1, keepdim=True)", "centered.square().mean(dim=-2, keepdim=True)"),
+            (VARIANCE, "centered.square().mean(dim=-2, keepdim=True)"),
         ),
         "Mean and variance are computed along the tokens.",
         "Tokens influence each other, and padding influences them.",
@@ -230,7 +228,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "mean deviation instead of the variance",
         layer_norm,
-        (("centered / torch.sqrt(variance + eps)", "centered / (centered.abs().mean(dim=-1, keepdim=True) + eps)"),),
+        ((NORMALIZED, "centered / (centered.abs().mean(dim=-1, keepdim=True) + eps)"),),
         "The input is divided by the mean of the absolute values.",
         "Outputs are larger by about 25%.",
         "learners",
@@ -239,7 +237,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "variance around zero",
         layer_norm,
-        (("centered.square().mean(dim=-1, keepdim=True)", "hidden.square().mean(dim=-1, keepdim=True)"),),
+        ((VARIANCE, "hidden.square().mean(dim=-1, keepdim=True)"),),
         "The mean is not subtracted for the variance.",
         "Outputs are too small where the mean is large.",
         "learners who mix LayerNorm with RMSNorm",
@@ -248,7 +246,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "root taken twice",
         layer_norm,
-        (("centered / torch.sqrt(variance + eps)", "centered / torch.sqrt(torch.sqrt(variance) + eps)"),),
+        ((NORMALIZED, "centered / torch.sqrt(torch.sqrt(variance) + eps)"),),
         "The root of the standard deviation is used.",
         "Large inputs give large outputs.",
         "learners who call the standard deviation a variance",
@@ -266,7 +264,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "mean subtracted only",
         layer_norm,
-        (("centered / torch.sqrt(variance + eps)", "centered"),),
+        ((NORMALIZED, "centered"),),
         "The input is not divided by the standard deviation.",
         "Large inputs stay large.",
         "learners",
@@ -275,7 +273,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "pre-norm",
         add_and_norm,
-        (("layer_norm(hidden + sublayer(hidden), gain, bias, eps)", "hidden + sublayer(layer_norm(hidden, gain, bias, eps))"),),
+        ((ADDED_AND_NORMALIZED, "hidden + sublayer(layer_norm(hidden, gain, bias, eps))"),),
         "The input of the sublayer is normalized instead of the sum.",
         "Deep stacks train more easily this way, but it is another network, and BERT's weights do not fit it.",
         "tensor2tensor, GPT-2; The Annotated Transformer, although its text describes post-norm",
@@ -294,7 +292,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "no norm after the sum",
         add_and_norm,
-        (("layer_norm(hidden + sublayer(hidden), gain, bias, eps)", "hidden + sublayer(hidden)"),),
+        ((ADDED_AND_NORMALIZED, "hidden + sublayer(hidden)"),),
         "The sum is not normalized.",
         "It grows with every layer.",
         "learners",
@@ -303,7 +301,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "norm before the sum",
         add_and_norm,
-        (("layer_norm(hidden + sublayer(hidden), gain, bias, eps)", "hidden + layer_norm(sublayer(hidden), gain, bias, eps)"),),
+        ((ADDED_AND_NORMALIZED, "hidden + layer_norm(sublayer(hidden), gain, bias, eps)"),),
         "The output of the sublayer is normalized and then added.",
         "The sum grows with every layer.",
         "learners who apply Add & Norm in the wrong order",
@@ -322,12 +320,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "residual after the norm",
         add_and_norm,
-        (
-            (
-                "layer_norm(hidden + sublayer(hidden), gain, bias, eps)",
-                "hidden + layer_norm(hidden + sublayer(hidden), gain, bias, eps)",
-            ),
-        ),
+        ((ADDED_AND_NORMALIZED, "hidden + layer_norm(hidden + sublayer(hidden), gain, bias, eps)"),),
         "The input is added again after the normalization.",
         "The sum grows with every layer.",
         "learners",
@@ -354,12 +347,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "norm before and after",
         add_and_norm,
-        (
-            (
-                "layer_norm(hidden + sublayer(hidden), gain, bias, eps)",
-                "layer_norm(hidden + sublayer(layer_norm(hidden, gain, bias, eps)), gain, bias, eps)",
-            ),
-        ),
+        ((ADDED_AND_NORMALIZED, "layer_norm(hidden + sublayer(layer_norm(hidden, gain, bias, eps)), gain, bias, eps)"),),
         "The input of the sublayer is normalized, and the sum too.",
         "It is neither pre-norm nor post-norm, and weights from elsewhere do not fit.",
         "learners who mix both",
@@ -368,12 +356,7 @@ NORMALIZATION_MISTAKES = [
     Mistake(
         "residual of the normalized input",
         add_and_norm,
-        (
-            (
-                "layer_norm(hidden + sublayer(hidden), gain, bias, eps)",
-                "layer_norm(hidden, gain, bias, eps) + sublayer(layer_norm(hidden, gain, bias, eps))",
-            ),
-        ),
+        ((ADDED_AND_NORMALIZED, "layer_norm(hidden, gain, bias, eps) + sublayer(layer_norm(hidden, gain, bias, eps))"),),
         "The input is normalized before it is added.",
         "The gradient has no direct path to lower layers.",
         "learners; the option apply_residual_connection_post_layernorm of BLOOM",

@@ -72,12 +72,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "labels shifted to the left",
         masked_lm_loss,
-        (
-            (
-                RETURN,
-                "    if labels.ndim:\n        logits, labels = logits[..., :-1, :], labels[..., 1:]\n    return ",
-            ),
-        ),
+        ((RETURN, "    if labels.ndim:\n        logits, labels = logits[..., :-1, :], labels[..., 1:]\n    return "),),
         "Each prediction is compared with the label of the next position.",
         "The model learns to predict the next token, not the masked one.",
         "losses of causal language models",
@@ -86,12 +81,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "labels shifted to the right",
         masked_lm_loss,
-        (
-            (
-                RETURN,
-                "    if labels.ndim:\n        logits, labels = logits[..., 1:, :], labels[..., :-1]\n    return ",
-            ),
-        ),
+        ((RETURN, "    if labels.ndim:\n        logits, labels = logits[..., 1:, :], labels[..., :-1]\n    return "),),
         "Each prediction is compared with the label of the position before it.",
         "The model learns to predict a token that it sees.",
         "learners",
@@ -100,12 +90,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "sum in place of the masked mean",
         masked_lm_loss,
-        (
-            (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
-                "cross_entropy(logits, labels).sum() * (1 if reduction == 'sum' else 1.0)",
-            ),
-        ),
+        ((REDUCED, "cross_entropy(logits, labels).sum() * (1 if reduction == 'sum' else 1.0)"),),
         "The sum over the masked positions is returned.",
         "The gradient grows with the batch.",
         "learners",
@@ -114,12 +99,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "mean over the texts",
         masked_lm_loss,
-        (
-            (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
-                "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, len(labels)))",
-            ),
-        ),
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, len(labels)))"),),
         "The sum is divided by the number of texts.",
         "Long texts, which have more masked positions, have a larger loss.",
         "learners",
@@ -130,7 +110,7 @@ PRETRAINING_LOSS_MISTAKES = [
         masked_lm_loss,
         (
             (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                REDUCED,
                 (
                     "reduce_losses(cross_entropy(logits, labels), labels, reduction) if reduction == 'sum' or "
                     "labels.ndim < 2 else (cross_entropy(logits, labels).sum(dim=-1) / (labels != "
@@ -148,7 +128,7 @@ PRETRAINING_LOSS_MISTAKES = [
         masked_lm_loss,
         (
             (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                REDUCED,
                 (
                     "(cross_entropy(logits, labels.clamp(min=0)) * (labels == IGNORE_INDEX)).sum() / (1 if reduction "
                     "== 'sum' else (labels == IGNORE_INDEX).sum().clamp(min=1))"
@@ -163,12 +143,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "perplexity in place of the loss",
         masked_lm_loss,
-        (
-            (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction).exp()",
-            ),
-        ),
+        ((REDUCED, "reduce_losses(cross_entropy(logits, labels), labels, reduction).exp()"),),
         "The exponential of the loss is returned.",
         "Its gradient is multiplied by the perplexity.",
         "learners",
@@ -186,12 +161,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "one segment labeled as another document",
         next_sentence_loss,
-        (
-            (
-                REDUCED,
-                "reduce_losses(cross_entropy(logits, labels % 101), labels % 101, reduction)",
-            ),
-        ),
+        ((REDUCED, "reduce_losses(cross_entropy(logits, labels % 101), labels % 101, reduction)"),),
         'An example with one segment is labeled "another document".',
         'More than half of the labels are then "another document", and the model can use the length to predict them.',
         "learners",
@@ -209,12 +179,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "sum of the next-sentence losses",
         next_sentence_loss,
-        (
-            (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
-                "cross_entropy(logits, labels).sum() * (1 if reduction == 'sum' else 1.0)",
-            ),
-        ),
+        ((REDUCED, "cross_entropy(logits, labels).sum() * (1 if reduction == 'sum' else 1.0)"),),
         "The sum over the pairs is returned.",
         "The gradient grows with the batch.",
         "learners",
@@ -223,12 +188,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "mean over examples without a pair",
         next_sentence_loss,
-        (
-            (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
-                "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, len(labels)))",
-            ),
-        ),
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, len(labels)))"),),
         "Examples without a pair count in the mean.",
         "The loss is too small, and it depends on how many documents have one sentence.",
         "learners",
@@ -239,7 +199,7 @@ PRETRAINING_LOSS_MISTAKES = [
         next_sentence_loss,
         (
             (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
+                REDUCED,
                 (
                     "reduce_losses(binary_cross_entropy(logits[..., 1], "
                     "labels.clamp(min=0).to(logits.dtype)).masked_fill(labels == IGNORE_INDEX, 0.0), labels, "
@@ -255,12 +215,7 @@ PRETRAINING_LOSS_MISTAKES = [
     Mistake(
         "NaN without a pair",
         next_sentence_loss,
-        (
-            (
-                "reduce_losses(cross_entropy(logits, labels), labels, reduction)",
-                ("cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else (labels != IGNORE_INDEX).sum())"),
-            ),
-        ),
+        ((REDUCED, ("cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else (labels != IGNORE_INDEX).sum())")),),
         "A batch without a pair divides zero by zero.",
         "One NaN ends the training.",
         "torch.nn.functional.cross_entropy, Hugging Face",

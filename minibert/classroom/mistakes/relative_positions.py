@@ -20,10 +20,7 @@ RELATIVE_POSITION_MISTAKES = [
         rotary_positions,
         (
             ("vectors[..., 0::2], vectors[..., 1::2]", "vectors.chunk(2, dim=-1)"),
-            (
-                ROTATED,
-                "torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)",
-            ),
+            (ROTATED, "torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)"),
         ),
         "Column i is paired with column i + d/2.",
         "It works equally well, but its weights are not compatible with code that pairs adjacent columns.",
@@ -74,12 +71,7 @@ RELATIVE_POSITION_MISTAKES = [
     Mistake(
         "sine and cosine of the rotation swapped",
         rotary_positions,
-        (
-            (
-                ROTATED,
-                "torch.stack([even * sine - odd * cosine, even * cosine + odd * sine], dim=-1).flatten(-2)",
-            ),
-        ),
+        ((ROTATED, "torch.stack([even * sine - odd * cosine, even * cosine + odd * sine], dim=-1).flatten(-2)"),),
         "Sine and cosine are swapped.",
         "Position 0 rotates by 90 degrees, and the rotation has the opposite direction.",
         "learners, by mistake",
@@ -191,12 +183,7 @@ RELATIVE_POSITION_MISTAKES = [
     Mistake(
         "position vectors added instead of a rotation",
         rotary_positions,
-        (
-            (
-                ROTATED,
-                "vectors + torch.stack([sine, cosine], -1).flatten(-2)",
-            ),
-        ),
+        ((ROTATED, "vectors + torch.stack([sine, cosine], -1).flatten(-2)"),),
         "Sines and cosines are added to the vectors.",
         "These are sinusoidal positions: dot products depend on the positions, not only on their distance.",
         "learners",

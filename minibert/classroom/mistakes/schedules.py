@@ -12,7 +12,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "first step without effect",
         warmup_linear_schedule,
-        (("step / max(1, warmup_steps)", "(step - 1) / warmup_steps if warmup_steps else 1.0"),),
+        ((WARMUP, "(step - 1) / warmup_steps if warmup_steps else 1.0"),),
         "The first step has the factor 0.",
         "The first batch changes no weight.",
         "Google's BERT code, Hugging Face",
@@ -22,7 +22,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "no decay of the learning rate",
         warmup_linear_schedule,
-        (("min(warmup, decay)", "min(1.0, warmup)"),),
+        ((SMALLER, "min(1.0, warmup)"),),
         "After the warm-up the factor stays at 1.",
         "The last steps are too large, which costs a few tenths of a nat.",
         "learners",
@@ -31,7 +31,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "no warm-up",
         warmup_linear_schedule,
-        (("min(warmup, decay)", "min(1.0, decay)"),),
+        ((SMALLER, "min(1.0, decay)"),),
         "The first step has the full learning rate.",
         "Adam has no estimate of the gradients' size yet. Post-norm models can diverge and may never recover.",
         "learners",
@@ -40,7 +40,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "decay from the first step",
         warmup_linear_schedule,
-        (("(total_steps - step + 1) / max(1, total_steps - warmup_steps)", "(total_steps - step + 1) / total_steps"),),
+        ((DECAY, "(total_steps - step + 1) / total_steps"),),
         "The linear decay starts during the warm-up.",
         "The factor drops suddenly at the end of the warm-up.",
         "Google's BERT code",
@@ -59,7 +59,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "warm-up one step early",
         warmup_linear_schedule,
-        (("step / max(1, warmup_steps)", "(step + 1) / max(1, warmup_steps)"),),
+        ((WARMUP, "(step + 1) / max(1, warmup_steps)"),),
         "The warm-up is one step ahead.",
         "It ends one step early.",
         "schedules that count from 0, called with steps from 1",
@@ -68,7 +68,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "negative learning rate",
         warmup_linear_schedule,
-        (("max(0.0, min(warmup, decay))", "min(warmup, decay)"),),
+        (("max(0.0, min(warmup, decay))", SMALLER),),
         "The factor is negative after the last step.",
         "A training that goes on makes the loss larger.",
         "learners",
@@ -77,7 +77,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "larger of warm-up and decay",
         warmup_linear_schedule,
-        (("min(warmup, decay)", "max(warmup, decay)"),),
+        ((SMALLER, "max(warmup, decay)"),),
         "The larger of the two factors is used.",
         "The learning rate is largest in the first steps, and then grows without limit.",
         "learners, by mistake",
@@ -95,7 +95,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "product of warm-up and decay",
         warmup_linear_schedule,
-        (("min(warmup, decay)", "min(1.0, warmup) * min(1.0, (total_steps - step + 1) / total_steps)"),),
+        ((SMALLER, "min(1.0, warmup) * min(1.0, (total_steps - step + 1) / total_steps)"),),
         "The linear decay over all steps is multiplied by the warm-up.",
         "The factor never reaches 1.",
         "learners",
@@ -104,10 +104,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "decay divided by all steps",
         warmup_linear_schedule,
-        (
-            ("/ max(1, total_steps - warmup_steps)", "/ total_steps"),
-            ("min(warmup, decay)", "(warmup if step <= warmup_steps else decay)"),
-        ),
+        (("/ max(1, total_steps - warmup_steps)", "/ total_steps"), (SMALLER, "(warmup if step <= warmup_steps else decay)")),
         "The decay is divided by the number of all steps, T.",
         "The factor jumps down at the end of the warm-up.",
         "Google's code for BERT, which counts steps from 0",
@@ -116,7 +113,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "whole numbers in the warm-up",
         warmup_linear_schedule,
-        (("step / max(1, warmup_steps)", "step // max(1, warmup_steps)"),),
+        ((WARMUP, "step // max(1, warmup_steps)"),),
         "The factor of the warm-up is rounded down.",
         "The factor is 0 until the end of the warm-up, so these steps change nothing.",
         "learners: // divides and rounds down",
@@ -126,11 +123,8 @@ SCHEDULE_MISTAKES = [
         "whole numbers in the decay",
         warmup_linear_schedule,
         (
-            (
-                "(total_steps - step + 1) / max(1, total_steps - warmup_steps)",
-                "(total_steps - step + 1) // max(1, total_steps - warmup_steps)",
-            ),
-            ("min(warmup, decay)", "(warmup if step <= warmup_steps else decay)"),
+            (DECAY, "(total_steps - step + 1) // max(1, total_steps - warmup_steps)"),
+            (SMALLER, "(warmup if step <= warmup_steps else decay)"),
         ),
         "The factor of the decay is rounded down.",
         "The learning rate is 0 after the warm-up.",
@@ -140,7 +134,7 @@ SCHEDULE_MISTAKES = [
     Mistake(
         "warm-up over all steps",
         warmup_linear_schedule,
-        (("step / max(1, warmup_steps)", "step / total_steps"),),
+        ((WARMUP, "step / total_steps"),),
         "The warm-up has the slope of the whole training.",
         "The learning rate is too small for most of the training.",
         "learners",
@@ -151,7 +145,7 @@ SCHEDULE_MISTAKES = [
         warmup_linear_schedule,
         (
             (
-                "min(warmup, decay)",
+                SMALLER,
                 ("(warmup if step <= warmup_steps else (1 + __import__('math').cos(__import__('math').pi * (1 - decay))) / 2)"),
             ),
         ),

@@ -3,6 +3,8 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import softmax
 
+NORMALIZED = "exponentials / exponentials.sum(dim=-1, keepdim=True)"
+
 SOFTMAX_MISTAKES = [
     Mistake(
         "softmax over all axes",
@@ -56,10 +58,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "softmax over the first axis",
         softmax,
-        (
-            ("amax(dim=-1", "amax(dim=0"),
-            ("sum(dim=-1", "sum(dim=0"),
-        ),
+        (("amax(dim=-1", "amax(dim=0"), ("sum(dim=-1", "sum(dim=0")),
         "The sum runs along the first axis.",
         "The rows of a batch influence each other, and no row sums to 1.",
         "learners: dim=0",
@@ -68,7 +67,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "exponentials not normalized",
         softmax,
-        (("exponentials / exponentials.sum(dim=-1, keepdim=True)", "exponentials"),),
+        ((NORMALIZED, "exponentials"),),
         "The exponentials are not divided by their sum.",
         "The largest weight is always 1, and a row sums to more than 1.",
         "learners",
@@ -77,10 +76,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "exponentials alone",
         softmax,
-        (
-            (" - scores.detach().amax(dim=-1, keepdim=True)", ""),
-            ("exponentials / exponentials.sum(dim=-1, keepdim=True)", "exponentials"),
-        ),
+        ((" - scores.detach().amax(dim=-1, keepdim=True)", ""), (NORMALIZED, "exponentials")),
         "Neither is the largest score subtracted, nor are the exponentials divided by their sum.",
         "The weights do not sum to 1, and large scores overflow.",
         "learners",
@@ -98,7 +94,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "exponentials divided by their length",
         softmax,
-        (("exponentials / exponentials.sum(dim=-1, keepdim=True)", "exponentials / exponentials.norm(dim=-1, keepdim=True)"),),
+        ((NORMALIZED, "exponentials / exponentials.norm(dim=-1, keepdim=True)"),),
         "The exponentials are divided by their Euclidean length.",
         "The squares of a row sum to 1, instead of the numbers themselves.",
         "learners who normalize a vector",
@@ -107,12 +103,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "logarithm of the softmax",
         softmax,
-        (
-            (
-                "exponentials / exponentials.sum(dim=-1, keepdim=True)",
-                "(exponentials / exponentials.sum(dim=-1, keepdim=True)).log()",
-            ),
-        ),
+        ((NORMALIZED, "(exponentials / exponentials.sum(dim=-1, keepdim=True)).log()"),),
         "The logarithm of the softmax is returned.",
         "The numbers are negative and cannot be used as weights.",
         "users of log_softmax",
@@ -121,7 +112,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "sigmoid instead of softmax",
         softmax,
-        (("exponentials / exponentials.sum(dim=-1, keepdim=True)", "torch.sigmoid(scores)"),),
+        ((NORMALIZED, "torch.sigmoid(scores)"),),
         "Each score is converted separately, with the logistic function.",
         "The weights do not compete: a row can sum to any number.",
         "learners with a background in classification with several labels",
@@ -139,12 +130,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "softmax of the softmax",
         softmax,
-        (
-            (
-                "exponentials / exponentials.sum(dim=-1, keepdim=True)",
-                "torch.softmax(exponentials / exponentials.sum(dim=-1, keepdim=True), dim=-1)",
-            ),
-        ),
+        ((NORMALIZED, "torch.softmax(exponentials / exponentials.sum(dim=-1, keepdim=True), dim=-1)"),),
         "The softmax is applied twice.",
         "All weights are nearly equal: none is more than e times another.",
         "learners who use a library function on finished weights",
