@@ -3,12 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from minibert.classroom.teaching.course import Course
-from minibert.classroom.teaching.grading import Graded, State
+from minibert.classroom.teaching.grading import Graded
 from minibert.files import read_json, write_atomically
 
 UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]|^\.+')
@@ -53,14 +52,3 @@ class Results:
             if graded and (graded.student, graded.exercise) == (student, assignment.name):
                 found[assignment.name] = graded
         return found
-
-    def read_all(self, course: Course, students: Iterable[str]) -> dict[str, list[Graded]]:
-        """Return the results of each student in the order of the course. What was never graded could not be graded."""
-        return {
-            student: [
-                stored.get(each.name) or Graded(student, each.name, State.FAILED, notes=["not graded yet"])
-                for each in course.assignments
-            ]
-            for student in students
-            for stored in [self.read(course, student)]
-        }
