@@ -24,9 +24,9 @@ STARTING_SECONDS = 120
 """Time to start Python and to import torch, on a slow machine."""
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH")
 """Variables of the environment that learners' code sees. All others may be secrets."""
-BESIDE = 100
+MAX_SIBLINGS = 100
 """Largest number of files in the learner's folder that its code can import."""
-BESIDE_BYTES = 2**20
+MAX_SIBLING_BYTES = 2**20
 
 
 class Server:
@@ -117,14 +117,14 @@ class SandboxRunner:
         source: str | Path,
         function_name: str | None = None,
         limits: Limits | None = None,
-        beside: Mapping[str, bytes] | None = None,
+        siblings: Mapping[str, bytes] | None = None,
     ) -> None:
         """Prepare a runner.
 
         Args:
-            source: the text of the code, or a file. Code in a file can import the Python files beside it.
+            source: the text of the code, or a file. Code in a file can import the other Python files of its folder.
             function_name: name of the function in it; by default that of the exercise.
-            beside: names and contents of files that code in a text can import.
+            siblings: names and contents of files that code in a text can import.
         """
         self.exercise = exercise
         self.limits = limits or Limits()
@@ -132,7 +132,7 @@ class SandboxRunner:
         self.printed = ""
         """The beginning of what the code printed, at the end of the block."""
         file = source.name if isinstance(source, Path) else f"{exercise.name}.py"
-        files = _files(source) if isinstance(source, Path) else {**(beside or {}), file: source.encode(errors="replace")}
+        files = _files(source) if isinstance(source, Path) else {**(siblings or {}), file: source.encode(errors="replace")}
         form = CallForm(exercise.defaults, exercise.read)
         self.learner_code = LearnerCode(form, exercise.reference, file, files, function_name or exercise.name, self.limits)
 
@@ -176,5 +176,5 @@ class SandboxRunner:
 
 def _files(path: Path) -> dict[str, bytes]:
     """Return a file and the other Python files of its folder."""
-    beside = [each for each in sorted(path.parent.glob("*.py")) if each.is_file() and each.stat().st_size < BESIDE_BYTES]
-    return {each.name: each.read_bytes() for each in [*beside[:BESIDE], path]}
+    siblings = [each for each in sorted(path.parent.glob("*.py")) if each.is_file() and each.stat().st_size < MAX_SIBLING_BYTES]
+    return {each.name: each.read_bytes() for each in [*siblings[:MAX_SIBLINGS], path]}

@@ -18,7 +18,7 @@ HIDDEN_SEEDS = range(100, 108)
 
 
 def problems(exercise: Exercise) -> Iterator[str]:
-    """Yield what is wrong with an exercise, in sentences that say what to do. None: the exercise is ready."""
+    """Yield the problems of an exercise as sentences that say what to do. An exercise without problems is ready."""
     try:
         if wrong := list(_basics(exercise)):
             yield from wrong

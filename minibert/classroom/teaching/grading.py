@@ -145,12 +145,12 @@ def _grade(course: Course, name: str, submission: Submission, limits: Limits, ea
         code = found.file.needed(name)
     except BadFile as bad:
         return replace(graded, report=report_of_bad_file(exercise, bad, found.file))
-    beside = sibling_files(submission, found.path, code)
+    siblings = sibling_files(submission, found.path, code)
     seeds = course.seeds(submission.student, name)
-    key = _key([code, *beside.items(), seeds, limits, *(path.read_bytes() for path in course.files)])
+    key = _key([code, *siblings.items(), seeds, limits, *(path.read_bytes() for path in course.files)])
     if earlier and earlier.key == key:
         return replace(earlier, file=graded.file, modified=graded.modified, notes=graded.notes)
-    recorder = Recorder(exercise, SandboxRunner(exercise, code, limits=limits, beside=beside))
+    recorder = Recorder(exercise, SandboxRunner(exercise, code, limits=limits, siblings=siblings))
     report = check_code(exercise, found.file, recorder, hidden_seeds=seeds, find=_known_examples)
     return replace(graded, report=report, fingerprint=recorder.fingerprint(), key=key)
 

@@ -198,9 +198,9 @@ def _is_code(path: Path) -> bool:
 
 
 def sibling_files(submission: Submission, path: Path, code: str) -> dict[str, bytes]:
-    """Return the Python files beside a file by name, if a piece of its code imports one of them."""
-    beside = [each for each in submission.paths if each.parent == path.parent and each.suffix == ".py"]
+    """Return the Python files in the folder of a file by name, if a piece of its code imports one of them."""
+    siblings = [each for each in submission.paths if each.parent == path.parent and each.suffix == ".py"]
     imported = {name.partition(".")[0] for name in imported_modules(code)}
-    if not imported & {each.stem for each in beside}:
+    if not imported & {each.stem for each in siblings}:
         return {}
-    return {each.name: each.read_bytes() for each in beside if each.stat().st_size <= MAX_BYTES}
+    return {each.name: each.read_bytes() for each in siblings if each.stat().st_size <= MAX_BYTES}
