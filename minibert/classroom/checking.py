@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from minibert.classroom.counterexample import Search, comparison_of
 from minibert.classroom.draws import EqualSizes
 from minibert.classroom.exercise import Exercise, Role
@@ -14,7 +12,7 @@ from minibert.classroom.location import Trails
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
 from minibert.classroom.naming import explain
 from minibert.classroom.probes import Probe, expected, fingerprint, probes, probes_of
-from minibert.classroom.questions import Answered, Problem, aligned, problem_of
+from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.results import tensors_in
 from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers
@@ -159,8 +157,7 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     omission = all(len(new) < len(old) for mistake in mistakes for old, new in mistake.edits)
     trails = Trails(trail, _trail(exercise, exercise.reference, arguments), inputs, variant, omission)
     if report.failed is Stage.INPUTS:
-        changed = [tensor for name, tensor in call.own.after.items() if not torch.equal(tensor, call.other.after[name])]
-        found = trails.first_of(changed)
+        found = trails.first_of(changed_inputs(call).values())
     else:
         report.first_difference = trails.first_difference()
         found = trails.suspect()

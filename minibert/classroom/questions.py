@@ -146,16 +146,23 @@ def has_infinities(exercise: Exercise) -> bool:
 
 
 def _inputs(call: Answered) -> Problem | None:
-    for name, tensor in call.own.after.items():
-        if name.partition(".")[0] in call.exercise.changes:  # these are results
-            continue
-        before = call.other.after.get(name)
-        if before is None or relative_difference(tensor, before) > 0:
-            code = re.sub(r"\.(\d+)", r"[\1]", name)
-            text = f"The function changes its argument `{code}`, which the caller may still need."
-            advice = f"Use a copy (`{code}.clone()`), or operations that return a new tensor."
-            return Problem(Stage.INPUTS, f"{text} {advice}")
-    return None
+    changed = changed_inputs(call)
+    if not changed:
+        return None
+    code = re.sub(r"\.(\d+)", r"[\1]", next(iter(changed)))
+    text = f"The function changes its argument `{code}`, which the caller may still need."
+    advice = f"Use a copy (`{code}.clone()`), or operations that return a new tensor."
+    return Problem(Stage.INPUTS, f"{text} {advice}")
+
+
+def changed_inputs(call: Answered) -> dict[str, Tensor]:
+    """Return the tensors of the arguments that the function must not change, and has changed or added."""
+    own, before, changes = call.own.after, call.other.after, call.exercise.changes
+    return {
+        name: tensor
+        for name, tensor in own.items()
+        if name.partition(".")[0] not in changes and (name not in before or relative_difference(tensor, before[name]) > 0)
+    }
 
 
 def _invariants(call: Answered) -> Problem | None:

@@ -146,6 +146,18 @@ def test_wrong_functions_fail_in_the_first_part_with_a_sentence(name: str) -> No
     assert sentence in report.reason
 
 
+def test_a_parameter_that_is_added_to_the_module_changes_an_input() -> None:
+    exercise = EXERCISES["encoder_layer"]
+
+    def encoder_layer(self, *arguments):
+        self.added = torch.nn.Parameter(torch.ones(2))
+        return exercise.reference(self, *arguments)
+
+    report = check(encoder_layer, exercise)
+    assert report.failed is Stage.INPUTS
+    assert "`self.added`" in report.reason
+
+
 def test_a_mask_of_ones_and_zeros_gets_advice() -> None:
     name = next(name for name in EXERCISES if "mask" in name)
     exercise = EXERCISES[name]
