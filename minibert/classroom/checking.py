@@ -15,7 +15,7 @@ from minibert.classroom.probes import Probe, expected, fingerprint, probes, prob
 from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.results import tensors_in
-from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers
+from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers, watched
 from minibert.classroom.trail import Entry
 
 OUTSIDE = "The function computes with NumPy or with Python's numbers, so its gradients were not checked."
@@ -60,12 +60,15 @@ def check_function(
         own = aligned(runner(probe.arguments, probe.case.gradients), other)
         if own.stopped:
             return _stopped(exercise, probe, own)
-        calls.append(Answered(exercise, probe, own, other, runner))
+        calls.append(Answered(exercise, probe, own, other, watched(runner)))
     if all((call.own.error or "").startswith("NotImplementedError") for call in calls):
         return Report(exercise.name, Verdict.EMPTY, Stage.RUNS, "The function is still the empty stub.")
-    problems = [(call, problem) for call in calls if (problem := problem_of(call))]
-    if not problems and _keeps_state(calls[0]):
-        problems = [(calls[0], STATE)]
+    try:
+        problems = [(call, problem) for call in calls if (problem := problem_of(call))]
+        if not problems and _keeps_state(calls[0]):
+            problems = [(calls[0], STATE)]
+    except Stopped as stopped:  # in a call for an invariant, or in a repeated one
+        return _stopped(exercise, calls[0].probe, stopped.outcome)
     return _report(calls, problems, find if example else None)
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from minibert.classroom.checking import check, check_function
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.probes import probes
 from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
 
@@ -211,6 +213,30 @@ def test_a_stopped_process_ends_the_check() -> None:
 
     report = check_function(SOFTMAX, runner)
     assert (report.verdict, report.reason, report.line, len(calls)) == (Verdict.STOPPED, "It ran longer than 10 s.", 7, 1)
+
+
+def stopped_if(condition: Callable[[torch.Tensor, int], bool], function) -> Callable[..., Outcome]:
+    """Return a runner that is stopped if the condition holds for the scores and the number of the call."""
+    local, calls = LocalRunner(SOFTMAX, function), []
+
+    def runner(arguments, gradients, trail=False):
+        calls.append(arguments)
+        is_stopped = condition(arguments["scores"], len(calls))
+        return Outcome(stopped="It ran longer than 10 s.") if is_stopped else local(arguments, gradients, trail)
+
+    return runner
+
+
+def test_a_process_that_is_stopped_in_the_search_gives_the_known_input() -> None:
+    report = check_function(SOFTMAX, stopped_if(lambda scores, _: scores.numel() < 10, lambda scores: scores.softmax(-1)[None]))
+    assert (report.verdict, report.failed) == (Verdict.WRONG, Stage.SHAPE)
+    assert report.example.arguments["scores"] == "4 × 3 × 6 numbers"
+
+
+def test_a_process_that_is_stopped_after_the_known_inputs_ends_the_check() -> None:
+    known = len(probes(SOFTMAX))
+    report = check_function(SOFTMAX, stopped_if(lambda _, number: number > known, lambda scores: scores.softmax(-1)))
+    assert (report.verdict, report.reason) == (Verdict.STOPPED, "It ran longer than 10 s.")
 
 
 def test_a_report_survives_json_and_is_the_same_for_the_same_code() -> None:
