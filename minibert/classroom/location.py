@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from minibert.classroom.distance import relative_difference
 from minibert.classroom.questions import shown
 from minibert.classroom.trail import Entry
 
@@ -42,10 +43,12 @@ class Values:
         if any(_equal_up_to_axes(value, tensor) for tensor in same_size):
             return True
         return (
-            reshaped and any(_close(value.flatten(), tensor.flatten()) for tensor in same_size) and not self.has_shuffled(value)
+            reshaped
+            and any(_close(value.flatten(), tensor.flatten()) for tensor in same_size)
+            and not self._has_shuffled(value)
         )
 
-    def has_shuffled(self, value: Tensor) -> bool:
+    def _has_shuffled(self, value: Tensor) -> bool:
         """Return True if a tensor of the same shape has the same numbers in another order."""
         ordered = value.flatten().sort().values
         return any(
@@ -60,13 +63,7 @@ def _plain(tensor: Tensor) -> Tensor:
 
 def _close(one: Tensor, other: Tensor) -> bool:
     """Return True if two tensors are equal up to rounding, relative to the largest number."""
-    if one.shape != other.shape:
-        return False
-    finite = other.isfinite()
-    if not torch.equal(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
-        return False
-    far, size = (one[finite] - other[finite]).abs(), other[finite].abs()
-    return not far.numel() or bool(far.max() <= ROUNDING * size.max())
+    return relative_difference(one, other) <= ROUNDING
 
 
 def _equal_up_to_axes(one: Tensor, other: Tensor) -> bool:
