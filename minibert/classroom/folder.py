@@ -74,9 +74,7 @@ class ExerciseFolder:
     def reset(self, name: str) -> Path | None:
         """Write the empty file of an exercise again. Return the copy of the learner's file, if there was one."""
         path = self.file(name)
-        backup = None
-        if path.exists():
-            backup = path.rename(backup_name(path))
+        backup = path.rename(backup_name(path)) if path.exists() else None
         write_atomically(path, stub(EXERCISES[name]))
         return backup
 

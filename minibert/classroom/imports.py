@@ -23,9 +23,9 @@ def imports(function: Callable[..., Any], names: Iterable[str], packages: frozen
         packages: if given, only these are imported.
     """
     module = inspect.unwrap(function).__module__
-    known = {name: (name, "") for name in ALWAYS} | _imported(module)
-    own = {name: (module, name) for name in vars(sys.modules[module]) if name not in known}
-    found = {(known | own)[name] for name in names if name in known | own and not name.startswith("__")}
+    own = {name: (module, name) for name in vars(sys.modules[module])}
+    origins = own | {name: (name, "") for name in ALWAYS} | _imported(module)
+    found = {origins[name] for name in names if name in origins and not name.startswith("__")}
     wanted = [(source, what) for source, what in found if packages is None or source.partition(".")[0] in packages]
     lines = [f"import {source}" for source, what in wanted if not what]
     parts: dict[str, list[str]] = {}

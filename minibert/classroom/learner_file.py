@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,13 +143,9 @@ def _decoded(content: bytes) -> str:
         raise BadFile(f"The text is not in the encoding that the file declares ({error}): save it as UTF-8.") from None
 
 
-def _statements(body: list[ast.stmt]) -> list[ast.stmt]:
-    found = []
-    for node in body:
-        found.append(node)
-        if isinstance(node, ast.If | ast.Try | ast.With):
-            for part in ("body", "handlers", "orelse", "finalbody"):
-                inner = getattr(node, part, [])
-                found += _statements([each for each in inner if isinstance(each, ast.stmt)])
-                found += _statements([stmt for each in inner if isinstance(each, ast.ExceptHandler) for stmt in each.body])
-    return found
+def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.stmt]:
+    for node in nodes:
+        if isinstance(node, ast.stmt):
+            yield node
+        if isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
+            yield from _statements(ast.iter_child_nodes(node))

@@ -86,8 +86,7 @@ class Progress:
 
     def merged(self, other: "Progress") -> "Progress":
         """Return the progress of both together."""
-        names = [*self.exercises, *(name for name in other.exercises if name not in self.exercises)]
-        return Progress({name: self[name].merged(other[name]) for name in names})
+        return Progress({name: self[name].merged(other[name]) for name in self.exercises | other.exercises})
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of the file."""
