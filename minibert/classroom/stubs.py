@@ -95,16 +95,17 @@ def _source(exercise: Exercise) -> str:
 def _documentation(exercise: Exercise) -> str:
     """Return the docstring of the stub."""
     latex = formulas(exercise)
-    parts = [_wrapped(purpose(exercise), "", "    "), _section("Formula:", map(plain, latex))]
-    if not _field(exercise, "Eq"):
-        steps = (f"{name}: {plain(step.formula)}. {step.explanation}" for name, step in _steps(exercise).items())
-        parts[-1] = _section("Steps:", steps)
-    parts.append(_section("Args:", _argument_lines(exercise)))
-    parts.append(_section("Returns:", _returned_lines(exercise)))
-    parts.append(_section("Axes:", _axis_lines(exercise)))
-    parts += [_wrapped(f"{title}: {text}") for title in ("Source", "Differs") if (text := _field(exercise, title))]
-    parts.append("\n    ".join(["In LaTeX:", *latex]) if latex else "")
-    parts.append(_example(exercise))
+    steps = (f"{name}: {plain(step.formula)}. {step.explanation}" for name, step in _steps(exercise).items())
+    parts = [
+        _wrapped(purpose(exercise), "", "    "),
+        _section("Formula:", map(plain, latex)) if _field(exercise, "Eq") else _section("Steps:", steps),
+        _section("Args:", _argument_lines(exercise)),
+        _section("Returns:", _returned_lines(exercise)),
+        _section("Axes:", _axis_lines(exercise)),
+        *(_wrapped(f"{title}: {text}") for title in ("Source", "Differs") if (text := _field(exercise, title))),
+        "\n    ".join(["In LaTeX:", *latex]) if latex else "",
+        _example(exercise),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
