@@ -22,7 +22,7 @@ KINDS_OF_NUMBERS = {
     "complex": (torch.complex32, torch.complex64, torch.complex128),
 }
 """Data types that are interchangeable; all others are those of real numbers."""
-SENTENCES_FOR_BOOLEAN = "Comparisons such as `a == b` give Boolean tensors, and `mask.bool()` converts one."
+BOOLEAN_ADVICE = "Comparisons such as `a == b` give Boolean tensors, and `mask.bool()` converts one."
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ def axes_of(exercise: Exercise, name: str, axes: int) -> str:
     leading = [number for number, axis in enumerate(names) if axis.startswith("*")]
     for number in leading:
         more = axes - len(names) + 1
-        second = "heads" if {"queries", "keys"} & set(names) else "tokens"
-        names[number : number + 1] = [names[number].lstrip("*"), second][:more] if more <= 2 else names[number : number + 1]
+        if more <= 2:
+            second = "heads" if {"queries", "keys"} & set(names) else "tokens"
+            names[number : number + 1] = [names[number].lstrip("*"), second][:more]
     return f"({', '.join(names)})" if len(names) == axes or leading else ""
 
 
@@ -111,8 +112,8 @@ def _kinds(call: Answered) -> Problem | None:
     for name, output in call.own.outputs.items():
         dtype, wanted = output.dtype, call.other.outputs[name].dtype
         if kind_of(dtype) != kind_of(wanted):
-            help_ = f" {SENTENCES_FOR_BOOLEAN}" if wanted is torch.bool else ""
-            text = f"{words_for(name)} has the data type {_name(dtype)}, expected {_name(wanted)}.{help_}"
+            advice = f" {BOOLEAN_ADVICE}" if wanted is torch.bool else ""
+            text = f"{words_for(name)} has the data type {_name(dtype)}, expected {_name(wanted)}.{advice}"
             return Problem(Stage.DTYPE, text)
     return None
 
@@ -237,10 +238,10 @@ QUESTIONS: tuple[Callable[[Answered], Problem | None], ...] = (
 )  # fmt: skip
 
 
-def difference_of(words: str, own: Tensor, other: Tensor | None, tolerance: float = 0.0) -> str:
+def difference_of(words: str, own: Tensor, other: Tensor, tolerance: float) -> str:
     """Describe where a tensor differs, such as "the result: 3 of 8 numbers differ, most at [0, 1]: 0.5, expected 0.25."."""
-    if other is None or own.shape != other.shape:
-        return f"{words} has the shape {tuple(own.shape)}, expected {tuple(other.shape) if other is not None else 'nothing'}."
+    if own.shape != other.shape:
+        return f"{words} has the shape {tuple(own.shape)}, expected {tuple(other.shape)}."
     far = differences(own, other).abs()
     finite = other.double().abs()[other.isfinite()]
     scale = (finite.max().item() if finite.numel() else 0.0) or 1.0
