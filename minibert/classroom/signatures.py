@@ -19,12 +19,12 @@ def definition(name: str, parameters: Mapping[str, inspect.Parameter], returned:
     written: list[str] = []
     optional = False
     for parameter in parameters.values():
-        annotation, default = code_of(parameter.annotation), _default(parameter.default)
+        annotation, default = annotation_code(parameter.annotation), _default(parameter.default)
         if optional and not default and "*" not in written:
             written.append("*")  # a parameter without a default cannot follow one that has it
         optional |= bool(default)
         written.append(f"{parameter.name}{f': {annotation}' if annotation else ''}{f' = {default}' if default else ''}")
-    end = f") -> {code_of(returned)}:" if code_of(returned) else "):"
+    end = f") -> {annotation_code(returned)}:" if annotation_code(returned) else "):"
     line = f"def {name}({', '.join(written)}{end}"
     if len(line) <= WIDTH:
         return line
@@ -39,7 +39,7 @@ def _default(value: Any) -> str:
     return f"torch.nn.functional.{name}" if value is not EMPTY and hasattr(nn.functional, name) else ""
 
 
-def code_of(kind: Any) -> str:
+def annotation_code(kind: Any) -> str:
     """Return an annotation without shapes as code; empty if it needs a class that is not of Python or PyTorch."""
     if kind is None or kind is type(None):
         return "None"
@@ -65,22 +65,22 @@ def _generic(kind: Any) -> str:
     origin = get_origin(kind)
     if origin is Callable:
         taken, returned = get_args(kind)
-        parts = [code_of(part) for part in taken] if isinstance(taken, list) else [""]
-        whole = [*parts, result := code_of(returned)]
+        parts = [annotation_code(part) for part in taken] if isinstance(taken, list) else [""]
+        whole = [*parts, result := annotation_code(returned)]
         return f"Callable[[{', '.join(parts)}], {result}]" if all(whole) else "Callable"
-    parts = ["..." if part is ... else code_of(part) for part in get_args(kind)]
+    parts = ["..." if part is ... else annotation_code(part) for part in get_args(kind)]
     if not all(parts):
         return ""
     return " | ".join(parts) if origin in (Union, types.UnionType) else f"{getattr(origin, '__name__', '')}[{', '.join(parts)}]"
 
 
-def text_of(kind: Any) -> str:
+def annotation_text(kind: Any) -> str:
     """Return type and axes of an annotation as text, such as "float tensor (*batch, width), or None"."""
     if get_origin(kind) in (Union, types.UnionType):
-        return ", or ".join(filter(None, map(text_of, get_args(kind))))
+        return ", or ".join(filter(None, map(annotation_text, get_args(kind))))
     if get_origin(kind) is not None:
-        inner = [text_of(part) for part in get_args(kind) if isinstance(part, type) and issubclass(part, AbstractArray)]
-        return f"{getattr(get_origin(kind), '__name__', '').lower()} of {inner[0]}" if inner else code_of(kind)
+        inner = [annotation_text(part) for part in get_args(kind) if isinstance(part, type) and issubclass(part, AbstractArray)]
+        return f"{getattr(get_origin(kind), '__name__', '').lower()} of {inner[0]}" if inner else annotation_code(kind)
     if not isinstance(kind, type) or kind is EMPTY:
         return ""
     if issubclass(kind, AbstractArray):

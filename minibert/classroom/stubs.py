@@ -13,7 +13,7 @@ import minibert
 from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.imports import ALWAYS, imports, names_in
-from minibert.classroom.signatures import WIDTH, definition, text_of
+from minibert.classroom.signatures import WIDTH, annotation_text, definition
 from minibert.study.equations.formulas import plain
 from minibert.study.equations.registry import FIELDS, docstring_fields, without_docstring
 from minibert.study.stepthrough.documentation import StepText, documented_steps
@@ -123,7 +123,7 @@ def _wrapped(text: str, later: str = "", first: str = "") -> str:
 def _argument_lines(exercise: Exercise) -> Iterator[str]:
     described = _described_arguments(exercise)
     for name, parameter in exercise.parameters.items():
-        kind = "the module. The sizes are those of one test" if name == "self" else text_of(parameter.annotation)
+        kind = "the module. The sizes are those of one test" if name == "self" else annotation_text(parameter.annotation)
         text = "; ".join(part for part in (kind, described.get(name, "")) if part)
         yield f"{name}: {text}" if text else name
         if name == "self":
@@ -144,7 +144,7 @@ def _returned(exercise: Exercise) -> Any:
 def _returned_lines(exercise: Exercise) -> Iterator[str]:
     returned = _returned(exercise)
     parts = get_args(returned) if get_origin(returned) is tuple and ... not in get_args(returned) else (returned,)
-    yield from (text for text in map(text_of, parts) if text)
+    yield from (text for text in map(annotation_text, parts) if text)
     yield _field(exercise, "Returns")
 
 
@@ -171,7 +171,7 @@ def _inputs(module: nn.Module) -> Iterator[str]:
 def _axis_lines(exercise: Exercise) -> Iterator[str]:
     """Yield the meaning of the axis names that occur, from the legend of the package."""
     kinds = [*(parameter.annotation for parameter in exercise.parameters.values()), _returned(exercise)]
-    used = " ".join(map(text_of, kinds))
+    used = " ".join(map(annotation_text, kinds))
     legend = re.findall(r"^    ([a-z_, ]+?)  +(.*(?:\n {8,}.*)*)", minibert.__doc__ or "", re.MULTILINE)
     for names, meaning in legend:
         if any(re.search(rf"[(\s*#{{]{name}\b", used) for name in names.split(", ")):
