@@ -54,8 +54,7 @@ def run(options: Check) -> int:
     else:
         folder = find_folder(options.folder)
         chosen = [(exercise, folder.file(exercise.name)) for exercise in _chosen(folder, options)]
-    settings = options.time_limit, options.example
-    reports = [checked(folder, exercise, path, *settings) for exercise, path in chosen]
+    reports = [checked(folder, exercise, path, options.time_limit, options.example) for exercise, path in chosen]
     passed = all(report.passed for report in reports)
     if options.json:
         say_json({"passed": passed, "exercises": [report.as_json() for report in reports]})

@@ -1,6 +1,5 @@
 """Common parts of the commands of the classroom: the folder, the exercise, a check with its entry in the progress file."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,8 +95,3 @@ def checked(
     with progress_of(folder) as progress:
         progress.entry(exercise.name).add(found)
     return found
-
-
-def is_plain(plain: bool) -> bool:
-    """Return True if plain text is asked for, or if the output is no terminal."""
-    return plain or not sys.stdout.isatty()

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from minibert.commands import keys
 from minibert.commands.errors import Stopped, check_new_folder
-from minibert.commands.exercises import DEFAULT_FOLDER, checked, current_exercise, is_plain, progress_of
+from minibert.commands.exercises import DEFAULT_FOLDER, checked, current_exercise, progress_of
 from minibert.commands.learning_progress import exercise_table, summary
 from minibert.commands.report_view import show_report
 from minibert.commands.terminal import report, say, say_code, say_parts, styled
@@ -47,7 +47,7 @@ def run(options: Learn) -> int:
         folder = ExerciseFolder(options.folder)
         created = folder.install()
         say(printable(f"{options.folder}: {len(folder.files())} exercises, {len(created)} of them new"))
-        session = Session(folder, is_plain(options.plain))
+        session = Session(folder, options.plain)
         if not keys.are_available():
             return session.check_all()
         session.watch()
@@ -134,7 +134,7 @@ class Session:
         self.introduce()
 
     def hint(self) -> None:
-        """Print the next hint, and count it. The one in the last report was seen."""
+        """Print the next hint, and count it. The hint in the last report counts, too."""
         from minibert.classroom.hints import next_hint
 
         last = self.reports.get(self.current.name)
