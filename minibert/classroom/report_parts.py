@@ -4,22 +4,28 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from minibert.classroom.mistakes.mistake import Kind
+from minibert.classroom.report import Comparison, Report, Verdict
 from minibert.display import escape
 from minibert.printable import printable
 
-if TYPE_CHECKING:
-    from minibert.classroom.report import Comparison, Report
-
-SYMBOLS = {"passed": "✓", "passed, with a warning": "✓", "another convention": "≈", "not started": "○", "stopped": "■"}
+SYMBOLS = {
+    Verdict.PASSED: "✓",
+    Verdict.WARNING: "✓",
+    Verdict.CONVENTION: "≈",
+    Verdict.EMPTY: "○",
+    Verdict.STOPPED: "■",
+}
 """Symbols of verdicts; all others have a cross. The words say the same."""
 COLORS = {"✓": "green", "≈": "yellow", "○": "yellow"}
 """Color of each symbol, for terminals; all others are red."""
 COLUMNS = ("mine", "expected", "difference")
 GAP = "   "
 CONVENTION = "Correct in other code, but not what this exercise asks for."
+KINDS = {Kind.CONVENTION: "Other convention", Kind.UNSAFE: "Unsafe numerics"}
+"""Titles of mistakes by their kind; all others are "Mistake"."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +38,27 @@ class Part:
     """Text to wrap; code with its marks in the next line; or three texts for three columns."""
 
 
-def symbol(report: "Report") -> str:
+def symbol(report: Report) -> str:
     """Return the symbol of the verdict."""
     return SYMBOLS.get(report.verdict, "✗")
 
 
-def message(report: "Report") -> str:
+def message(report: Report) -> str:
     """Return the verdict and the reason in one or two sentences."""
     texts = [f"{report.exercise}: {report.verdict}", report.reason, *(mistake.message for mistake in report.mistakes)]
     return " ".join(f"{printable(text).rstrip('.')}." for text in [*texts, *_warnings(report)] if text)
 
 
-def _warnings(report: "Report") -> list[str]:
+def _warnings(report: Report) -> list[str]:
     """Return the warnings, without those that a named mistake repeats."""
-    if report.verdict == "does not run":
+    if report.verdict is Verdict.ERROR:
         return []
     return [text for text in report.warnings if not any(mistake.message in text for mistake in report.mistakes)]
 
 
-def parts(report: "Report") -> Iterator[Part]:
+def parts(report: Report) -> Iterator[Part]:
     """Yield the verdict, the smallest failing input, the mistake, the line of code, the hint, and what the code printed."""
-    part = f" ({report.failed})" if report.failed and report.verdict == "not correct" else ""
+    part = f" ({report.failed})" if report.failed and report.verdict is Verdict.WRONG else ""
     yield Part(f"{symbol(report)} {report.exercise}: {report.verdict}{part}", tuple(filter(None, [report.reason])))
     if report.example:
         yield from _example_parts(report.example)
@@ -72,7 +78,7 @@ def parts(report: "Report") -> Iterator[Part]:
         yield Part("Your code printed", tuple(report.printed.rstrip("\n").split("\n")), "code")
 
 
-def _example_parts(example: "Comparison") -> Iterator[Part]:
+def _example_parts(example: Comparison) -> Iterator[Part]:
     inputs = tuple(line for name, value in example.arguments.items() for line in _assignment(name, value))
     yield Part("The smallest failing input that was found", inputs, "code")
     yield Part("", (example.mine, example.expected, example.difference), "columns")
@@ -83,18 +89,15 @@ def _assignment(name: str, value: str) -> list[str]:
     return [f"{name} = {first}", *(f"{' ' * (len(name) + 3)}{line}" for line in others)]
 
 
-def _mistake_parts(report: "Report") -> Iterator[Part]:
+def _mistake_parts(report: Report) -> Iterator[Part]:
     for number, mistake in enumerate(report.mistakes, start=1):
-        kind = {Kind.BUG: "Mistake", Kind.CONVENTION: "Other convention", Kind.UNSAFE: "Unsafe numerics"}.get(
-            Kind(mistake.kind)
-        )
         count = f" {number} of {len(report.mistakes)}" if len(report.mistakes) > 1 else ""
         note = (CONVENTION,) if mistake.kind == Kind.CONVENTION else ()
         facts = (("Why it matters", mistake.consequence), ("Seen in", mistake.seen_in))
         lines = (mistake.message, *note, *(f"{title}: {text}" for title, text in facts if text))
-        yield Part(f"{kind or 'Mistake'}{count}: {mistake.name}", lines)
+        yield Part(f"{KINDS.get(Kind(mistake.kind), 'Mistake')}{count}: {mistake.name}", lines)
     found = [report.relation, f"First difference: {report.first_difference}" if report.first_difference else ""]
-    if not report.mistakes and report.failed and report.verdict == "not correct":
+    if not report.mistakes and report.failed and report.verdict is Verdict.WRONG:
         yield Part("Not a known mistake", tuple(filter(None, found)))
     elif any(found):
         yield Part("Where it differs", tuple(filter(None, found)))
@@ -111,7 +114,7 @@ def side_by_side(texts: tuple[str, ...], width: int) -> list[str]:
     return [GAP.join(f"{cell:{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def plain_text(report: "Report", width: int = 80) -> str:
+def plain_text(report: Report, width: int = 80) -> str:
     """Return a report as text, wrapped to a width."""
     blocks = []
     for part in parts(report):
@@ -129,7 +132,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(printable(text), max(width, 10), break_on_hyphens=False)
 
 
-def markdown(report: "Report") -> str:
+def markdown(report: Report) -> str:
     """Return a report as Markdown. Code and numbers are in fenced blocks, all other text is escaped."""
     return markdown_of(parts(report), 3)
 
@@ -166,7 +169,7 @@ def escaped_markdown(text: str) -> str:
     return re.sub(r"://|(?<=www)\.", r"\\\g<0>", escaped, flags=re.IGNORECASE)
 
 
-def html(report: "Report") -> str:
+def html(report: Report) -> str:
     """Return a report as HTML for a notebook: without scripts, links and style sheets, for light and dark backgrounds."""
     blocks = []
     for number, part in enumerate(parts(report)):
