@@ -1,4 +1,4 @@
-"""The check names the mistake of every entry of the catalogue, and accepts the reference and its equivalent forms."""
+"""The check accepts every reference, and describes a stub and a missing `return`."""
 
 import pytest
 
