@@ -49,8 +49,9 @@ class Study(SubjectOptions):
     update: Annotated[str | None, arg(metavar="PARAMETER")] = None
     """With --backward: the parameter that AdamW changes. Default: the query weights of the last layer."""
     against: Annotated[str | None, arg(metavar="FILE.py[:FUNCTION]")] = None
-    """Compare your own function with the equation of its name or of its arguments, or else with attention, on the numbers of
-    this forward pass, and show the first step that differs. It runs in a subprocess with limits. Exit code 1 if it differs."""
+    """Compare your own function with an equation on the numbers of this forward pass, and show the first step that differs. The
+    equation is the one with the name or the arguments of your function, or else attention. Your function runs in a subprocess
+    with limits. Exit code 1 if it differs."""
     time_limit: float | None = None
     """With --against: seconds after which your code is stopped. Default: 60."""
     diff: Annotated[tuple[str, str] | None, arg(metavar="CHECKPOINT CHECKPOINT|transformers")] = None

@@ -86,7 +86,7 @@ class EncoderLayer(nn.Module):
     r"""One Transformer encoder layer: self-attention and a feed-forward network.
 
     Each of the two sublayers has a residual connection and layer normalization. With a causal mask and `pre_norm`, this is
-    also the layer of GPT-2.
+    also the layer of GPT-2. In the steps below, x is the input of the sublayer or of the normalization.
 
     Args:
         config: sizes, activation function and dropout probabilities.

@@ -1,6 +1,6 @@
-"""The weights for a reader who walks from a prediction back to the embeddings, at each sum to its largest term.
+"""The rows of weight matrices behind a prediction, from its logits back to the embeddings, along the largest terms of each sum.
 
-A page has room for some rows of the weight matrices only. A row is what one column of a linear layer's output is computed with.
+A page has room for some rows only. Each row computes one column of a linear layer's output.
 """
 
 import heapq
@@ -31,7 +31,7 @@ from minibert.trace import Leaf, Node, Operation
 MOST_TERMS = 3
 """Number of terms of each sum that are followed."""
 Place = tuple[int, Leaf, Index]
-"""A cell of a leaf, and the number of larger terms that a reader passes over to get there."""
+"""A cell of a leaf, and the number of larger terms that are passed over on the way to it."""
 
 
 def rows_along_chains(
@@ -41,7 +41,7 @@ def rows_along_chains(
     weights: Mapping[str, Tensor],
     most_numbers: float,
 ) -> dict[str, set[int]]:
-    """Return rows of weight matrices, those first that a reader needs who passes over the fewest larger terms.
+    """Return rows of weight matrices. Those come first that are reached with the fewest larger terms passed over.
 
     Args:
         starts: cells to begin with: a number of terms passed over, the path of a step, and a place in its output.

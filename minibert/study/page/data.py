@@ -45,7 +45,7 @@ TOP = 5
 APART = re.compile(r",?\s*\\q?quad\s*")
 """Space between the formulas of an equation."""
 INPUTS = {"text.segments": "segments (0: sentence A, 1: sentence B)"}
-"""Inputs of a model that are no step, in words."""
+"""Descriptions of the inputs of a model that are not steps."""
 TYPES = {"int32": "<i4", "float32": "<f4", "float64": "<f8", "bool": "u1"}
 """Types of the numbers in the page, as in `data.js`, and in NumPy."""
 
@@ -369,7 +369,7 @@ def group_and_name(path: str) -> tuple[str, str]:
 
 
 def _constant_name(value: Tensor) -> str:
-    """Return a tensor without a name in words."""
+    """Describe a tensor that has no name."""
     if value.dtype == torch.bool:
         same = "false" if not value.any() else "true" if value.all() else ""
         return f"mask (not keep), {same} in every cell" if same else "mask (not keep)"

@@ -12,6 +12,7 @@
  * @property {boolean} isPinned
  */
 
+/** Signs of formulas, and sentences that explain them. */
 const NOTES = [
   ["⊙", "⊙ multiplies each number by the one at the same place."],
   ["erf", "erf is the error function, a curve from −1 to 1."],

@@ -11,7 +11,7 @@ class Heads {
     this.walk = walk;
     this.address = address;
     this.isDrawn = false;
-    container.addEventListener("mousemove", (event) => this.name(event));
+    container.addEventListener("mousemove", (event) => this.nameWeight(event));
     /** @type {(() => void)[]} What is still to be painted. */
     this.paintings = [];
   }
@@ -81,7 +81,7 @@ class Heads {
    * Name the weight under the pointer.
    * @param {MouseEvent} event
    */
-  name(event) {
+  nameWeight(event) {
     const link = event.target instanceof HTMLCanvasElement ? event.target.closest("a") : null;
     const { row, column } = cellOfMap(event);
     const step = this.walk.step(link?.dataset.step ?? "");

@@ -95,7 +95,7 @@ function listen(page) {
 }
 
 /**
- * Decode the numbers of one tensor after the other, each in a task of its own, before a key needs them.
+ * Decode or compute the numbers of one tensor after the other, each in a task of its own, before a key needs them.
  * @param {Walk} walk
  * @param {string[]} paths
  */

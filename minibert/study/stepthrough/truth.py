@@ -109,7 +109,7 @@ def _token_classes(builder: StepBuilder, logits: Tensor, given: list[str]) -> La
 
 
 def _next_sentence(builder: StepBuilder, logits: Tensor, given: list[str]) -> Labels:
-    """Whether B is the next sentence. A network with another head, too, has this loss for a pair only."""
+    """The true label of next-sentence prediction. A network that also has another head has this loss for a pair only."""
     parameters = inspect.signature(getattr(builder.model, "apply_head", builder.model.forward)).parameters
     name = "next_sentence_label" if "next_sentence_label" in parameters else "labels"
     if name != "labels" and 1 not in builder.source.segments:

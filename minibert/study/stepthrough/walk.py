@@ -181,7 +181,7 @@ class StepBuilder:
         )
 
     def _notes(self, path: str, text: StepText, expression: Node) -> Iterator[str]:
-        """Yield what only this forward pass can say about a step."""
+        """Yield sentences about a step that hold for this forward pass only."""
         if SCALE in text.formula and isinstance(expression, Operation) and isinstance(expression.arguments[-1], int | float):
             scale = float(expression.arguments[-1])
             yield f"Here √d_k = √{scale**2:.6g} = {scale:.6g}."
@@ -191,8 +191,9 @@ class StepBuilder:
     def _with_own_symbols(self, path: str, text: StepText, expression: Node) -> StepText:
         """Return the documentation of a step with the symbol of its own input, and the name of its own function f.
 
-        An input that the formula does not name is the module's input, or it stands in for a step that there is not, such as
-        masked scores. An input that is computed from the others, such as their mean, needs no name.
+        If one input is not in the formula, it takes the place of a letter: of x, the module's input, or of a step that this
+        forward pass does not have, such as the masked scores. An input that is computed from the others, such as their mean,
+        needs no symbol.
         """
         self.symbols[path] = text.symbol or path.rpartition(".")[2]
         inputs = {leaf.name for leaf in leaves(expression)} & {*self.symbols}

@@ -1,4 +1,4 @@
-"""Which rows of the weight matrices a page has: those behind the largest terms of its predictions."""
+"""The rows of the weight matrices in a page: those behind the largest terms of its predictions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a reader can leave out of the formula of a step, and the number that this gives."""
+"""Parts that a reader can leave out of the formula of a step, and the number that this gives."""
 
 import math
 from functools import cache
