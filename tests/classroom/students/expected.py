@@ -1,4 +1,4 @@
-"""What a teacher says about each answer: right, wrong, another convention, or right but unsafe for some numbers.
+"""The judgment of a teacher on each answer: right, wrong, another convention, or right but unsafe for some numbers.
 
 An answer that is not listed is right. Two sentences are two mistakes.
 """
@@ -31,7 +31,7 @@ from tests.classroom.students import (
 from tests.classroom.students.second import expected as second
 
 Words = dict[str, dict[int, str]]
-"""What a teacher says about each answer, by exercise and number."""
+"""The words of a teacher about each answer, by exercise and number."""
 
 
 class Kind(StrEnum):

@@ -1,4 +1,4 @@
-"""What a teacher says about each answer of the second set, and the names that agree with it: see `students/expected.py`.
+"""The words of a teacher about each answer of the second set, and the names that agree with it: see `students/expected.py`.
 
 The author saw only the stubs. Before anything was mended, 119 of 126 wrong answers failed, 109 had the right name, and none of
 55 right ones was accused.
