@@ -160,7 +160,7 @@ class _Rules:
                     yield node, ast.unparse(ast.Call(called, swapped, node.keywords)), ""
 
     def other_order(self, node: ast.AST) -> Iterator[Change]:
-        """Yield f(g(x)) as g(f(x)), f(x + y) as f(x) + y, f(x) + y as f(x + y), (x + y) * z as x + y * z, and the like."""
+        """Yield two operations in the other order, such as g(f(x)) for f(g(x)), or f(x) + y for f(x + y)."""
         match node:
             case ast.Call(ast.Attribute(ast.Call(ast.Attribute(receiver)) as inner)) if not self.is_module(receiver):
                 yield node, self.on(self.on(self.code(receiver), node), inner), ""

@@ -249,7 +249,7 @@ def edits_without_guards(exercise: Exercise) -> Family:
 
 
 def _changes_of_limits(exercise: Exercise, family: Family) -> list[Mistake]:
-    """Return the mistakes that change nothing but the numbers at the limits of the formula."""
+    """Return the mistakes that change only the numbers at the limits of the formula."""
     outcomes = expected(exercise)
     if all(case.role is not Role.LIMIT for case in exercise.cases):
         return []

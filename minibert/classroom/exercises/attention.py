@@ -182,7 +182,7 @@ ATTENTION_EXERCISES = [
         "merge_heads",
         merge_heads,
         (Case("heads", one_vector_per_head),),
-        questions=("Which axis must stand beside the columns of a head before both become one axis?",),
+        questions=("Which axis must be next to the columns of a head before both are merged into one axis?",),
         invariants=(reordered("tokens are not mixed", {"heads": 2}, output_axis=1),),
     ),
     Exercise(

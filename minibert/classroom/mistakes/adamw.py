@@ -247,7 +247,7 @@ ADAMW_MISTAKES = [
         "correction without the step",
         adamw_step,
         (("beta_1**step", "beta_1"), ("beta_2**step", "beta_2")),
-        "The correction is that of the first step, always.",
+        "The correction is always that of the first step.",
         "After the first steps, steps are too large.",
         "learners",
         message="You left out the exponent: the correction is 1 - β to the power of the step.",

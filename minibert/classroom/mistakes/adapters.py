@@ -53,13 +53,13 @@ ADAPTER_MISTAKES = [
         message="You left out the bias of the up-projection.",
     ),
     Mistake(
-        "GELU whatever the activation function",
+        "GELU for every activation function",
         bottleneck_adapter,
         (("activation(hidden @", "gelu(hidden @"),),
         "The argument `activation` has no effect.",
         "An adapter of another activation function gives other numbers.",
         "learners",
-        message="You used GELU always. The activation function is an argument.",
+        message="You always used GELU. The activation function is an argument.",
     ),
     Mistake(
         "ReLU in the bottleneck",
@@ -68,7 +68,7 @@ ADAPTER_MISTAKES = [
         "ReLU is used instead of the activation function.",
         "Features below zero have no gradient.",
         "other adapters",
-        message="You used ReLU always. The activation function is an argument, by default GELU.",
+        message="You always used ReLU. The activation function is an argument, by default GELU.",
     ),
     Mistake(
         "activation of the input",

@@ -58,7 +58,7 @@ BERT_MISTAKES = [
         "The positions always begin with 0.",
         "Texts with padding on the left get wrong positions.",
         "learners",
-        message="You counted the positions from 0, whatever `position_ids` says.",
+        message="You counted the positions from 0 and ignored `position_ids`.",
     ),
     Mistake(
         "segments swapped",

@@ -113,7 +113,7 @@ DECODING_MISTAKES = [
         "The loop ends one token early.",
         "Texts are cut off one token early.",
         "learners",
-        message="You generated one token less than the maximum.",
+        message="You generated one token fewer than the maximum.",
     ),
     Mistake(
         "one new token too many",

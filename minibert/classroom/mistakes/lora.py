@@ -35,7 +35,7 @@ LORA_MISTAKES = [
         "The rank is always under a root.",
         "Updates are √r times too large.",
         "checkpoints of rsLoRA and of LoRA mixed up",
-        message="You used the root of the rank always. It belongs to `rank_stabilized`.",
+        message="You always used the root of the rank. It belongs to `rank_stabilized`.",
     ),
     Mistake(
         "root of the rank ignored",

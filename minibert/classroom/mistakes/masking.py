@@ -242,10 +242,10 @@ MASKING_MISTAKES = [
         "probability of the selection ignored",
         mask_tokens,
         (("(selection < mlm_probability)", "(selection < 0.15)"),),
-        "15% are selected, always.",
+        "15% are always selected.",
         "The setting has no effect.",
         "learners",
-        message="You selected 15%, whatever `mlm_probability` says.",
+        message="You selected 15% of the tokens and ignored `mlm_probability`.",
     ),
     Mistake(
         "index of the random token as its id",
@@ -322,6 +322,6 @@ MASKING_MISTAKES = [
         "One selected token less than allowed is kept.",
         "One label less for each long text.",
         "learners",
-        message="You selected one token less than `max_predictions` allows.",
+        message="You selected one token fewer than `max_predictions` allows.",
     ),
 ]

@@ -172,7 +172,7 @@ PRETRAINING_LOSS_MISTAKES = [
         next_sentence_loss,
         ((RETURN, f"    {NO_FIRST_LABEL}\n    return "),),
         "A pair whose label is 0 has no loss.",
-        'The model learns "is random" only, and says it of every pair.',
+        'The model learns to predict "is random" for every pair.',
         "learners: labels > 0",
         message="You ignored the label 0. It means that B follows A; IGNORE_INDEX is -100.",
     ),

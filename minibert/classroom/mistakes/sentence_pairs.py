@@ -23,7 +23,7 @@ SENTENCE_PAIR_MISTAKES = [
         "No pair comes from two documents.",
         "There is nothing to learn.",
         "learners",
-        message="You used the next sentence always. Half of the pairs are from two documents.",
+        message="You always used the next sentence. Half of the pairs are from two documents.",
     ),
     Mistake(
         "rest of a chunk discarded",
@@ -41,7 +41,7 @@ SENTENCE_PAIR_MISTAKES = [
         "No pair is from one document.",
         "There is nothing to learn.",
         "learners",
-        message="You drew B from another document always.",
+        message="You always drew B from another document.",
     ),
     Mistake(
         "next-sentence labels swapped",
@@ -81,7 +81,7 @@ SENTENCE_PAIR_MISTAKES = [
         "The label is independent of the pair.",
         "There is nothing to learn.",
         "learners who call random() twice",
-        message="You drew the label again, so it says nothing about the pair.",
+        message="You drew the label again, so it does not depend on the pair.",
     ),
     Mistake(
         "truncation at the end only",
@@ -90,7 +90,7 @@ SENTENCE_PAIR_MISTAKES = [
         "Excess tokens are always removed from the end of A.",
         "The ends of long segments are rarely used for training.",
         "the truncation of tokenizer libraries",
-        message="You truncated A at its end always. Each token is removed from a random end.",
+        message="You always truncated A at its end. Each token is removed from a random end.",
     ),
     Mistake(
         "truncation of the second segment only",
