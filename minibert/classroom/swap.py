@@ -80,20 +80,18 @@ class SwapResult:
     @property
     def changed(self) -> int:
         """Number of cases with another top prediction."""
-        if self.before is None or self.after is None:
-            return 0
         return len(self._changed_cases())
 
     def examples(self, count: int) -> list[int]:
-        """Return cases to show: the first ones whose top prediction changes, or else the first [MASK] or the first case."""
-        if self.before is None or self.after is None:
+        """Return cases to show: the first ones whose top prediction changes, or else the first one."""
+        if not self.labels:
             return []
         return self._changed_cases()[:count] or [0]
 
     def _changed_cases(self) -> list[int]:
         """Return the cases with another top prediction, or with scores that are not finite."""
-        assert self.before is not None
-        assert self.after is not None
+        if self.before is None or self.after is None:
+            return []
         broken = ~self.after.isfinite().all(dim=-1)
         differs = broken | (self.before.argmax(-1) != self.after.argmax(-1))
         return [int(case) for case in differs.nonzero()[:, 0]]

@@ -12,6 +12,7 @@ from minibert.commands.terminal import report_lines, say, say_json, say_table
 from minibert.printable import printable
 
 if TYPE_CHECKING:
+    from minibert.classroom.exercise import Exercise
     from minibert.classroom.swap import SwapResult
     from minibert.classroom.training_effect import TrainingEffect
 
@@ -65,7 +66,7 @@ def run(options: Swap) -> int:
         if options.checkpoint is not None:
             result = swap(exercise, location, options.checkpoint, show, options.text, options.layer, options.time_limit)
         if options.train:
-            effect = _train(options, location, show)
+            effect = _train(options, exercise, location, show)
     except KeyError as error:
         raise UsageError(f"--exercise: {error.args[0]}") from error
     except (UserCodeError, ValueError, FileNotFoundError) as error:
@@ -119,12 +120,10 @@ def _function(file: Path, name: str) -> str:
     raise UsageError(f"{file} has no function {name}; it has {', '.join(names) or 'none'}")
 
 
-def _train(options: Swap, location: str, show: "Callable[[str], None]") -> "TrainingEffect":
-    from minibert.classroom.exercises import find_exercise
+def _train(options: Swap, exercise: "Exercise", location: str, show: Callable[[str], None]) -> "TrainingEffect":
     from minibert.classroom.training_effect import effect_figure, training_effect
     from minibert.study.drawing import save
 
-    exercise = find_exercise(options.exercise)
     effect = training_effect(exercise, location, show, options.seconds)
     save(effect_figure(effect, exercise), _figure(options))
     return effect
