@@ -8,7 +8,7 @@ from minibert.classroom.teaching.course import Course
 from minibert.classroom.teaching.grading import Graded, State
 
 NO_FUNCTION = "The submission has no function with this name. Write it, and do not import or rename it."
-NOT_GRADED = "This could not be graded, through no fault of yours. The teacher knows."
+NOT_GRADED = "This could not be graded. Ask your teacher, who can grade it again."
 
 
 def feedback(course: Course, student: str, results: Sequence[Graded]) -> str:

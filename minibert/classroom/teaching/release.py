@@ -78,8 +78,13 @@ def _readme(course: Course) -> str:
 
 
 def due_text(assignment: Assignment) -> str:
-    """Return the deadline as text, such as 2030-01-31 23:59; empty if there is none."""
-    return str(assignment.due or "").removesuffix(":00")
+    """Return the deadline as text, without seconds that are zero; empty if there is none.
+
+    >>> from datetime import UTC, datetime
+    >>> due_text(Assignment("softmax", due=datetime(2030, 1, 31, 23, 59, tzinfo=UTC)))
+    '2030-01-31 23:59+00:00'
+    """
+    return re.sub(r"(?<=:\d\d):00", "", str(assignment.due or ""))
 
 
 def notebook(exercise: Exercise, assignment: Assignment) -> dict[str, Any]:
