@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from minibert.classroom.report import Verdict
 from minibert.classroom.report_parts import Part, escaped_markdown, markdown_of, parts
 from minibert.classroom.teaching.course import Course
+from minibert.classroom.teaching.grades import days
 from minibert.classroom.teaching.grading import Graded, State
 
 NO_FUNCTION = "The submission has no function with this name. Write it, and do not import or rename it."
@@ -49,7 +50,7 @@ def section(course: Course, graded: Graded) -> str:
 def _parts(course: Course, graded: Graded) -> Iterator[Part]:
     title = f"{graded.exercise}: {result_of(course, graded)} ({points(course, graded)} points)"
     late = graded.days_late(course)
-    lines = [f"{late} {'day' if late == 1 else 'days'} after the deadline"] if late else []
+    lines = [f"{days(late)} after the deadline"] if late else []
     if graded.report is None:
         yield Part(title, (NO_FUNCTION if graded.state is State.MISSING else NOT_GRADED, *lines))
         return

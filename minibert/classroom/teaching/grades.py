@@ -37,12 +37,17 @@ def notes(course: Course, results: Sequence[Graded]) -> list[str]:
         late = each.days_late(course)
         remarks = [
             *([each.state] if each.state is not State.GRADED else []),
-            *([f"{late} days late"] if late else []),
+            *([f"{days(late)} late"] if late else []),
             *each.notes,
         ]
         for remark in remarks:
             found.setdefault(str(remark), []).append(each.exercise)
     return [f"{remark} ({'all' if len(names) == len(results) else ', '.join(names)})" for remark, names in found.items()]
+
+
+def days(count: int) -> str:
+    """Return a number of days as text, such as "1 day"."""
+    return f"{count} {'day' if count == 1 else 'days'}"
 
 
 def cell(text: str) -> str:

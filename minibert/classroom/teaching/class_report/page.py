@@ -9,7 +9,7 @@ from minibert.classroom.mistakes import Kind
 from minibert.classroom.report import Verdict
 from minibert.classroom.teaching.class_report.tables import LEVELS, bar, data, heading, isolated, level, number, table
 from minibert.classroom.teaching.course import Assignment, Course
-from minibert.classroom.teaching.grades import days_late, notes
+from minibert.classroom.teaching.grades import days, days_late, notes
 from minibert.classroom.teaching.grading import Graded, State
 from minibert.classroom.teaching.mistake_groups import Group, GroupKind, groups
 from minibert.classroom.teaching.release import due_text
@@ -90,7 +90,7 @@ def _student(course: Course, student: str, graded: Sequence[Graded], marks: Mapp
     cells = [_cell(course, each, marks.get((student, each.exercise), ())) for each in graded]
     total = _total(course, graded)
     late = days_late(course, graded)
-    last = [data(f"<b>{total:g}</b>", f"number level{level(total, course.points)}"), number(_days(late) if late else "no")]
+    last = [data(f"<b>{total:g}</b>", f"number level{level(total, course.points)}"), number(days(late) if late else "no")]
     return "".join([heading(student), *cells, *last])
 
 
@@ -112,10 +112,6 @@ def _sign(graded: Graded) -> tuple[str, str]:
 def _breakable(name: str) -> str:
     """Return a name that can be broken after an underscore."""
     return escape(name).replace("_", "_<wbr>")
-
-
-def _days(count: int) -> str:
-    return f"{count} {'day' if count == 1 else 'days'}"
 
 
 NONE = "<p>None.</p>"
