@@ -69,19 +69,19 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     **{f"plot {name}": command for name, command in plot.FIGURES.items()},
     "study": (study.Study, study.run),
     "verify": (verify.Verify, verify.run),
-    "swap": (swap.Swap, swap.run),
     "equations": (equations.Equations, equations.run),
     "learn": (learn.Learn, learn.run),
     "check": (check.Check, check.run),
     "hint": (hint.Hint, hint.run),
     "reveal": (reveal.Reveal, reveal.run),
     "reset": (reset.Reset, reset.run),
-    "class release": (class_release.Release, class_release.run),
-    "class grade": (class_grade.ClassGrade, class_grade.run),
     "progress": (learning_progress.LearningProgress, learning_progress.run),
+    "swap": (swap.Swap, swap.run),
+    "class release": (class_release.ClassRelease, class_release.run),
+    "class grade": (class_grade.ClassGrade, class_grade.run),
     "class gradescope": (class_gradescope.ClassGradescope, class_gradescope.run),
     "class nbgrader": (class_nbgrader.ClassNbgrader, class_nbgrader.run),
-    "class new": (class_new.New, class_new.run),
+    "class new": (class_new.ClassNew, class_new.run),
 }
 """The options class and the function of each command."""
 

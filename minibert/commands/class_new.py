@@ -11,7 +11,7 @@ from minibert.printable import printable
 
 
 @dataclass(frozen=True)
-class New:
+class ClassNew:
     """Write the file of your own exercise, or check it.
 
     The first time, a small working example is written: a function, its inputs and its mistakes. After your changes, the same
@@ -22,7 +22,7 @@ class New:
     """Name of the exercise, which is that of its function, such as my_norm. The file is my_norm.py in this folder."""
 
 
-def run(options: New) -> int:
+def run(options: ClassNew) -> int:
     """Write or check the file."""
     from minibert.classroom.teaching.exercise_checks import problems
     from minibert.classroom.teaching.own_exercise import load_exercise, write_template

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Release:
+class ClassRelease:
     """Write the files of a course: stubs for the students, and course.toml with points and deadlines for you.
 
     OUT/students is for the students: it has no solutions. OUT/course.toml is for you: it has the key of the hidden inputs. To
@@ -37,7 +37,7 @@ class Release:
     """Also write a notebook for each exercise."""
 
 
-def run(options: Release) -> int:
+def run(options: ClassRelease) -> int:
     """Write the files, and say what is for whom."""
     from minibert.classroom.teaching.course import COURSE_FILE, read_course, write_course
     from minibert.classroom.teaching.release import STUDENTS, release
@@ -62,7 +62,7 @@ def run(options: Release) -> int:
     return 0
 
 
-def _check_no_settings(options: Release, path: Path) -> None:
+def _check_no_settings(options: ClassRelease, path: Path) -> None:
     """Raise `UsageError` for options that the course file has already."""
     given = [name for name in ("exercises", "title", "points", "due") if getattr(options, name) not in (None, ())]
     if given:
@@ -71,7 +71,7 @@ def _check_no_settings(options: Release, path: Path) -> None:
         )
 
 
-def _course(options: Release) -> "Course":
+def _course(options: ClassRelease) -> "Course":
     from minibert.classroom.teaching.course import POINTS, TITLE, new_course
 
     title = TITLE if options.title is None else options.title
