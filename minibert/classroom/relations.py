@@ -39,6 +39,19 @@ NUMBERS = {
     "ln 10": math.log(10),
 }
 """Factors that have a name."""
+FACTORS_OF_SIZES: dict[str, Callable[[float], float]] = {
+    "{}": lambda n: n,
+    "1/{}": lambda n: 1 / n,
+    "√{}": math.sqrt,
+    "1/√{}": lambda n: 1 / math.sqrt(n),
+    "{}²": lambda n: n * n,
+    "1/{}²": lambda n: 1 / (n * n),
+    "{0}/({0} - 1)": lambda n: n / (n - 1),
+    "({0} - 1)/{0}": lambda n: (n - 1) / n,
+    "√(({0} - 1)/{0})": lambda n: math.sqrt((n - 1) / n),
+    "√({0}/({0} - 1))": lambda n: math.sqrt(n / (n - 1)),
+}
+"""Factors that depend on the size of an axis."""
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Your numbers are 1 minus the expected ones.": lambda x: 1 - x,
     "Your numbers are 1 divided by the expected ones.": lambda x: 1 / x,
@@ -50,8 +63,6 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Your numbers are the square roots of the expected ones.": torch.sqrt,
     "Your numbers are the expected ones without their signs.": torch.abs,
     "Your numbers are the expected ones with 0 instead of every negative number.": torch.relu,
-    "Your numbers are the expected ones plus 1.": lambda x: x + 1,
-    "Your numbers are the expected ones minus 1.": lambda x: x - 1,
     "Your numbers are the sum of all expected ones.": torch.sum,
     "Your numbers are the mean of all expected ones.": torch.mean,
 }
@@ -131,11 +142,10 @@ def _factor(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     if any(math.isnan(factor) for factor, _ in known) or len(numbers) < FEWEST_VALUES:
         return ""
     ratios, sizes = [factor for factor, _ in known], [sizes_of(exercise.reference, pair.arguments) for _, pair in known]
+    if all(math.isclose(ratio, -1, rel_tol=EXACT) for ratio in ratios):
+        return "Your numbers have the opposite sign."
     words = _as_sizes(ratios, sizes) or _as_number(ratios)
-    return words if words == OPPOSITE or not words else f"Your numbers are {words} times the expected ones."
-
-
-OPPOSITE = "Your numbers have the opposite sign."
+    return f"Your numbers are {words} times the expected ones." if words else ""
 
 
 def _constant_factor(pair: Pair) -> float | None:
@@ -154,8 +164,6 @@ def _as_number(ratios: Sequence[float]) -> str:
     first = ratios[0]
     if not all(math.isclose(ratio, first, rel_tol=EXACT) for ratio in ratios):
         return ""
-    if math.isclose(first, -1, rel_tol=EXACT):
-        return OPPOSITE
     sign = "-" if first < 0 else ""
     for name, number in NUMBERS.items():
         if math.isclose(abs(first), number, rel_tol=EXACT):
@@ -168,18 +176,6 @@ def _as_number(ratios: Sequence[float]) -> str:
 def _as_sizes(ratios: Sequence[float], sizes: Sequence[dict[str, int]]) -> str:
     """Return the factors as a function of a size that is not the same for all inputs."""
     names = [name for name in sizes[0] if all(name in each for each in sizes)]
-    forms: dict[str, Callable[[float], float]] = {
-        "{}": lambda n: n,
-        "1/{}": lambda n: 1 / n,
-        "√{}": math.sqrt,
-        "1/√{}": lambda n: 1 / math.sqrt(n),
-        "{}²": lambda n: n * n,
-        "1/{}²": lambda n: 1 / (n * n),
-        "{0}/({0} - 1)": lambda n: n / (n - 1),
-        "({0} - 1)/{0}": lambda n: (n - 1) / n,
-        "√(({0} - 1)/{0})": lambda n: math.sqrt((n - 1) / n),
-        "√({0}/({0} - 1))": lambda n: math.sqrt(n / (n - 1)),
-    }
     numbers = {name: [each[name] for each in sizes] for name in names}
     numbers |= {
         f"({one} · {other})": [each[one] * each[other] for each in sizes]
@@ -188,7 +184,7 @@ def _as_sizes(ratios: Sequence[float], sizes: Sequence[dict[str, int]]) -> str:
     }
     for name, values in numbers.items():
         if len(set(values)) > 1 and min(values) > 1:
-            for form, compute in forms.items():
+            for form, compute in FACTORS_OF_SIZES.items():
                 if all(math.isclose(ratio, compute(value), rel_tol=EXACT) for ratio, value in zip(ratios, values, strict=True)):
                     return form.format(name)
     return ""
@@ -197,8 +193,9 @@ def _as_sizes(ratios: Sequence[float], sizes: Sequence[dict[str, int]]) -> str:
 def _offset(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     if any(pair.mine.shape != pair.expected.shape or not pair.mine.numel() or pair.dtype == torch.bool for pair in pairs):
         return ""
-    offset = (pairs[0].mine - pairs[0].expected).flatten()[0].item()
-    if not math.isfinite(offset) or not _holds(pairs, lambda x: x + offset):
+    differences = pairs[0].mine - pairs[0].expected
+    offset = next(iter(differences[differences.isfinite()].tolist()), math.nan)
+    if not _holds(pairs, lambda x: x + offset):
         return ""
     return f"Your numbers are the expected ones {'plus' if offset > 0 else 'minus'} {abs(offset):.6g}."
 
