@@ -87,9 +87,10 @@ class Session:
 
         actions: dict[str, Callable[[], None]] = {"n": self.next, "h": self.hint, "s": self.solution, "l": self.list}
         watcher = Watcher(self.folder.files)
-        self.introduce()
-        say(styled(KEYS, "dim"))
         with closing(keys.keys()) as pressed:
+            next(pressed, "")  # signals are stored from here on, so that Ctrl-C ends the command without a message
+            self.introduce()
+            say(styled(KEYS, "dim"))
             for key in pressed:
                 if key == "q":
                     return
