@@ -1,4 +1,4 @@
-"""Exercises that say what is wrong: the functions of minibert to write again, and a catalogue of typical mistakes.
+"""Exercises to write the functions of minibert again, a check that names the mistake, and a catalogue of typical mistakes.
 
 In a notebook:
 
