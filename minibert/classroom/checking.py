@@ -42,16 +42,14 @@ def check_function(
     exercise: Exercise,
     runner: Runner,
     hidden_seeds: Iterable[int] = (),
-    example: bool = True,
-    find: Finder = smallest_example,
+    find: Finder | None = smallest_example,
 ) -> Report:
     """Check a function.
 
     Args:
         runner: calls the function.
         hidden_seeds: seeds of more inputs, which the learner does not know. The report has no numbers of them.
-        example: if True, the report has the smallest failing input.
-        find: finds this input.
+        find: finds the smallest failing input; None for a report without it.
     """
     hidden = probes_of(exercise, hidden_seeds, hidden=True)
     right = [*expected(exercise), *fingerprint(hidden, LocalRunner(exercise, exercise.reference))]
@@ -69,7 +67,7 @@ def check_function(
             problems = [(calls[0], STATE)]
     except Stopped as stopped:  # in a call for an invariant, or in a repeated one
         return _stopped(exercise, calls[0].probe, stopped.outcome)
-    return _report(calls, problems, find if example else None)
+    return _report(calls, problems, find)
 
 
 def _stopped(exercise: Exercise, probe: Probe, own: Outcome) -> Report:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from minibert.classroom.checking import check_function
+from minibert.classroom.checking import check_function, smallest_example
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import find_exercise
 from minibert.classroom.hints import next_hint
@@ -35,7 +35,7 @@ def check_file(
     except BadFile as bad:
         return report_of_bad_file(exercise, bad, file, hints)
     sandbox = SandboxRunner(exercise, path, limits=Limits(seconds=time_limit))
-    report = check_code(exercise, file, sandbox, hints, example=example)
+    report = check_code(exercise, file, sandbox, hints, find=smallest_example if example else None)
     report.printed = report.printed or sandbox.printed
     return report
 

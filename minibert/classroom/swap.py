@@ -142,7 +142,7 @@ def swap(
     if runner.printed:
         show(runner.printed)
     with SandboxRunner(exercise, Path(file), name) as runner:
-        report = check_function(exercise, runner, example=False)
+        report = check_function(exercise, runner, find=None)
     if not swap.calls:
         raise ValueError(f"{source}: this model does not compute {exercise.name}, so {location} was never called")
     before = case_scores(model, cases.inputs, cases.positions) if cases is not None else None

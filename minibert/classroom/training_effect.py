@@ -108,7 +108,7 @@ def training_effect(exercise: Exercise, location: str, show: Callable[[str], Non
     """
     file, _, name = location.rpartition(":")
     with SandboxRunner(exercise, Path(file), name) as runner:
-        report = check_function(exercise, runner, example=False)
+        report = check_function(exercise, runner, find=None)
     right = _run(exercise, "", show, seconds, 0)
     mine = _run(exercise, location, show, SLOWER * seconds, right.steps[-1])
     return TrainingEffect(right, mine, report.passed, tuple(f"{each.name}. {each.message}" for each in report.mistakes))

@@ -15,7 +15,7 @@ from tests.classroom import learner_functions as learner
 
 
 def report_of(function, exercise: str) -> Report:
-    return check_function(EXERCISES[exercise], LocalRunner(EXERCISES[exercise], function), example=False)
+    return check_function(EXERCISES[exercise], LocalRunner(EXERCISES[exercise], function), find=None)
 
 
 WRONG = [

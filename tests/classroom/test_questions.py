@@ -20,7 +20,7 @@ SOFTMAX, ATTENTION = EXERCISES["softmax"], EXERCISES["scaled_dot_product_attenti
 
 
 def report_of(function, exercise=SOFTMAX) -> Report:
-    return check_function(exercise, LocalRunner(exercise, function), example=False)
+    return check_function(exercise, LocalRunner(exercise, function), find=None)
 
 
 def attention(value, key, query, keep=None):

@@ -36,7 +36,7 @@ as right. The rates below are those after the catalogue was mended with these an
 def judge(answer: Answer) -> Report:
     """Check an answer."""
     exercise = EXERCISES[answer.exercise]
-    return check_function(exercise, LocalRunner(exercise, answer.function), example=False)
+    return check_function(exercise, LocalRunner(exercise, answer.function), find=None)
 
 
 def markdown(judged: Sequence[Judged]) -> str:

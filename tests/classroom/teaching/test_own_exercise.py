@@ -46,10 +46,10 @@ def test_learners_code_is_checked_against_it_in_the_sandbox() -> None:
         ("x / (x.square().mean(-1, keepdim=True).sqrt() + eps)", Verdict.WRONG),
     ):
         with SandboxRunner(exercise, f"import torch\ndef norm_a(x, eps=1e-6):\n    return {code}\n") as runner:
-            report = check_function(exercise, runner, example=False)
+            report = check_function(exercise, runner, find=None)
         assert (report.verdict, bool(report.mistakes)) == (verdict, verdict is Verdict.WRONG)
     with SandboxRunner(exercise, "from norm_a import norm_a\n") as runner:
-        assert check_function(exercise, runner, example=False).verdict is Verdict.STOPPED
+        assert check_function(exercise, runner, find=None).verdict is Verdict.STOPPED
 
 
 @pytest.mark.parametrize(
