@@ -63,43 +63,15 @@ def check(body: str, limits: Limits = LIMITS) -> Report:
 
 
 QUICK = {
-    *(
-        "a loop",
-        "a loop with ignored signals",
-        "os._exit",
-        "KeyboardInterrupt",
-        "abort",
-        "a stack overflow",
-        "all files closed",
-    ),
-    *("garbage in all files", "memory of torch", "memory of bytes", "os.write", "a large file", "a large result", "processes"),
-    *(
-        "daemons",
-        "os.fork",
-        "subprocess",
-        "its parent",
-        "ctypes",
-        "the reference",
-        "its code",
-        "another function that calls it",
-    ),
-    *(
-        "inspect and exec",
-        "a link to the folder",
-        "reload",
-        "a new start",
-        "torch.allclose",
-        "the module of the check",
-        "input",
-    ),
-    *("an object", "a tensor with a torch function", "a secret", "replaced standard output", "a removed folder", "a check"),
-    *(
-        "a thread that goes on and is no daemon",
-        "a traceback through minibert",
-        "its own source",
-        "other functions of minibert",
-    ),
-}
+    "a loop", "a loop with ignored signals", "os._exit", "KeyboardInterrupt", "abort", "a stack overflow",
+    "all files closed", "garbage in all files", "memory of torch", "memory of bytes", "os.write", "a large file",
+    "a large result", "processes", "daemons", "os.fork", "subprocess", "its parent", "ctypes", "the reference",
+    "its code", "another function that calls it", "inspect and exec", "a link to the folder", "reload",
+    "a new start", "torch.allclose", "the module of the check", "input", "an object",
+    "a tensor with a torch function", "a secret", "replaced standard output", "a removed folder", "a check",
+    "a thread that goes on and is no daemon", "a traceback through minibert", "its own source",
+    "other functions of minibert",
+}  # fmt: skip
 """The cases that are not slow tests: one of each kind."""
 
 
