@@ -11,7 +11,7 @@ from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.location import Trails
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
 from minibert.classroom.naming import explain
-from minibert.classroom.probes import Probe, expected, fingerprint, probes, probes_of
+from minibert.classroom.probes import Probe, call_all, expected, probes, probes_of
 from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.results import tensors_in
@@ -52,7 +52,7 @@ def check_function(
         find: finds the smallest failing input; None for a report without it.
     """
     hidden = probes_of(exercise, hidden_seeds, hidden=True)
-    right = [*expected(exercise), *fingerprint(hidden, LocalRunner(exercise, exercise.reference))]
+    right = [*expected(exercise), *call_all(hidden, LocalRunner(exercise, exercise.reference))]
     calls: list[Answered] = []
     for probe, other in zip([*probes(exercise), *hidden], right, strict=True):
         own = aligned(runner(probe.arguments, probe.case.gradients), other)

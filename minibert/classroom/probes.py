@@ -52,7 +52,7 @@ def _probes_of_equal_sizes(exercise: Exercise) -> Iterable[Probe]:
             yield probe
 
 
-def fingerprint(probes: Sequence[Probe], runner: Runner) -> tuple[Outcome, ...]:
+def call_all(probes: Sequence[Probe], runner: Runner) -> tuple[Outcome, ...]:
     """Return the outcomes of a function for some inputs."""
     return tuple(runner(probe.arguments, probe.case.gradients) for probe in probes)
 
@@ -60,4 +60,4 @@ def fingerprint(probes: Sequence[Probe], runner: Runner) -> tuple[Outcome, ...]:
 @cache
 def expected(exercise: Exercise) -> tuple[Outcome, ...]:
     """Return the outcomes of the reference for `probes`."""
-    return fingerprint(probes(exercise), LocalRunner(exercise, exercise.reference))
+    return call_all(probes(exercise), LocalRunner(exercise, exercise.reference))

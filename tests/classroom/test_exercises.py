@@ -16,7 +16,7 @@ from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import Kind, Mistake, variant_of
 from minibert.classroom.naming import name_mistakes
-from minibert.classroom.probes import fingerprint, probes
+from minibert.classroom.probes import call_all, probes
 from minibert.classroom.report import Report, Verdict
 from minibert.classroom.running import LocalRunner
 from minibert.classroom.teaching.exercise_checks import differ
@@ -95,7 +95,7 @@ def test_equivalent_forms_pass_without_a_warning(exercise: Exercise) -> None:
 def test_every_mistake_is_named(exercise: Exercise) -> None:
     """The name is found from the numbers alone, and a mistake that computes the same as another has no name."""
     for name, variant in own_entries(exercise).items():
-        outcomes = fingerprint(probes(exercise), LocalRunner(exercise, variant.function))
+        outcomes = call_all(probes(exercise), LocalRunner(exercise, variant.function))
         assert [each.name for each in name_mistakes(exercise, outcomes)] == [name]
 
 

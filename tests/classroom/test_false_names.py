@@ -8,7 +8,7 @@ from torch import Tensor
 
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.naming import explain
-from minibert.classroom.probes import expected, fingerprint, probes
+from minibert.classroom.probes import call_all, expected, probes
 from minibert.classroom.running import LocalRunner, Outcome
 from tests.classroom.wrong_functions import WRONG
 from tests.sampling import sampled
@@ -22,7 +22,7 @@ NONSENSE = 50
 def test_a_mistake_in_a_learners_style_is_named(number) -> None:
     name, named, function = WRONG[number]
     exercise = EXERCISES[name]
-    explanation = explain(exercise, fingerprint(probes(exercise), LocalRunner(exercise, function)))
+    explanation = explain(exercise, call_all(probes(exercise), LocalRunner(exercise, function)))
     assert named in (" and ".join(mistake.name for mistake in explanation.mistakes) or explanation.relation)
 
 

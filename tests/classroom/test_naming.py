@@ -17,7 +17,7 @@ from minibert.classroom.candidates import (
 from minibert.classroom.checking import check
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.naming import closest, explain
-from minibert.classroom.probes import expected, fingerprint, probes
+from minibert.classroom.probes import call_all, expected, probes
 from minibert.classroom.report import Verdict
 from minibert.classroom.running import LocalRunner, Outcome
 
@@ -38,7 +38,7 @@ def attention(scale=math.sqrt, mask=lambda scores, keep: scores.masked_fill(~kee
 
 
 def outcomes_of(function) -> tuple[Outcome, ...]:
-    return fingerprint(probes(ATTENTION), LocalRunner(ATTENTION, function))
+    return call_all(probes(ATTENTION), LocalRunner(ATTENTION, function))
 
 
 def names(function) -> list[str]:

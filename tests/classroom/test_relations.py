@@ -8,14 +8,14 @@ import torch
 from minibert import equations
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.naming import explain
-from minibert.classroom.probes import fingerprint, probes
+from minibert.classroom.probes import call_all, probes
 from minibert.classroom.relations import find_relation
 from minibert.classroom.running import LocalRunner
 
 
 def relation(name: str, function) -> str:
     exercise = EXERCISES[name]
-    return find_relation(exercise, fingerprint(probes(exercise), LocalRunner(exercise, function)))
+    return find_relation(exercise, call_all(probes(exercise), LocalRunner(exercise, function)))
 
 
 def changed_attention(change):
@@ -98,5 +98,5 @@ def test_the_reference_has_no_relation_to_itself(name) -> None:
 )
 def test_what_does_not_hold_for_all_inputs_is_no_relation(function) -> None:
     exercise = EXERCISES["scaled_dot_product_attention"]
-    explanation = explain(exercise, fingerprint(probes(exercise), LocalRunner(exercise, function)))
+    explanation = explain(exercise, call_all(probes(exercise), LocalRunner(exercise, function)))
     assert (explanation.mistakes, explanation.relation) == ((), "")

@@ -18,7 +18,7 @@ from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import Mistake, source_with, variant_of
 from minibert.classroom.mistakes.variants import called_functions
-from minibert.classroom.probes import fingerprint, probes
+from minibert.classroom.probes import call_all, probes
 from minibert.classroom.running import LocalRunner, Outcome
 from minibert.classroom.sandbox import Limits, SandboxRunner
 from minibert.classroom.sandbox.frames import TENSORS, TEXTS, decode, encode
@@ -45,9 +45,9 @@ def code_of(exercise: Exercise, *mistakes: Mistake) -> str:
 
 def assert_same_outcomes(exercise: Exercise, mistakes: tuple[Mistake, ...] = ()) -> None:
     function = variant_of(exercise.reference, *mistakes) if mistakes else exercise.reference
-    expected = fingerprint(probes(exercise), LocalRunner(exercise, function))
+    expected = call_all(probes(exercise), LocalRunner(exercise, function))
     with SandboxRunner(exercise, code_of(exercise, *mistakes), exercise.reference.__name__) as runner:
-        outcomes = fingerprint(probes(exercise), runner)
+        outcomes = call_all(probes(exercise), runner)
     for probe, outcome, other in zip(probes(exercise), outcomes, expected, strict=True):
         for name in ("error", "gradient_error", "leaves_torch", "repeatable", "printed", "stopped"):
             assert getattr(outcome, name) == getattr(other, name), name
