@@ -79,8 +79,8 @@ class Study(SubjectOptions):
     open: bool = False
     """Show the page of --out in the browser."""
     layers: Annotated[tuple[str, ...] | None, arg(metavar="N,N|all")] = None
-    """Layers that the page shows in full, such as 0,3, or all. Default: all layers of a small model, the first one of a large
-    model. Of the other layers, the page has the attention weights."""
+    """Layers that the page shows in full, such as 0,3, or all. Default: all layers of a small model; of a large model, the
+    layer of --step, or else the first one. Of the other layers, the page has the attention weights."""
     keys: bool = True
     """On a terminal, wait for keys that lead from step to step."""
 
