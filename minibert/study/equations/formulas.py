@@ -2,36 +2,35 @@
 
 import re
 import unicodedata
+from html import unescape
 from xml.etree import ElementTree
 
-from latex2mathml.converter import convert
+from math_core import LatexError, LatexToMathML
 
-NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 SUPERSCRIPTS = str.maketrans("0123456789+-−⊤'", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻ᵀ′")
-NAMES = frozenset({"log", "exp", "max", "min", "erf", "tanh", "sin", "cos", "∑"})
 SPACED = frozenset("=≈↦∈≤≥<>+−,;")
-"""Function names that are followed by a space, and operators with spaces around them or after them."""
+"""Operators with spaces around them or after them."""
+APPLY = "\u2061"
+"""The invisible sign between the name of a function and its argument."""
+SIGNS = {ord("⋅"): "·", ord("\ufe00"): ""}
+"""Signs of MathML in plain text. The second one is invisible: it selects one of two styles of a script letter."""
 
 
-def mathml(latex: str) -> str:
-    """Convert a LaTeX formula to MathML, which browsers render without a library.
+def mathml(latex: str, is_block: bool = True) -> str:
+    """Convert a LaTeX formula to MathML, which browsers render without a library. It is well-formed XML, without a namespace.
 
-    Raises: ValueError for a command or a character that the converter does not support. It would appear unconverted.
+    Args:
+        is_block: for a formula on a line of its own; else it is part of a sentence, with smaller sums and fractions.
+
+    Raises: ValueError for an empty formula, and for a command or a character that the converter does not support.
     """
     try:
-        converted: str = convert(latex, display="block")
-        tree = ElementTree.fromstring(converted)
-    except Exception as error:  # the converter has many exceptions, and it copies an ampersand, which is not valid XML
-        raise ValueError(f"cannot convert the formula to MathML: {latex!r}") from error
-    text = "".join(tree.itertext())
-    if "\\" in text or "&" in text or not all(map(_is_math, tree.iter())):
-        raise ValueError(f"cannot convert the formula to MathML: {latex!r}")
-    return converted
-
-
-def _is_math(element: ElementTree.Element) -> bool:
-    r"""Check for an element of MathML. The converter also copies other elements from \text, and makes links."""
-    return element.tag.startswith(f"{{{NAMESPACE}}}m") and "href" not in element.attrib
+        converted = LatexToMathML(fancy_error=False).convert_with_local_state(latex, displaystyle=is_block)
+    except (LatexError, UnicodeEncodeError) as error:
+        raise ValueError(f"cannot convert the formula to MathML: {latex!r} ({error})") from error
+    if not latex.strip():
+        raise ValueError("cannot convert the formula to MathML: it is empty")
+    return re.sub(r"&(?!lt;|gt;|amp;|quot;)\w+;", lambda entity: unescape(entity[0]), converted)  # XML has only these four
 
 
 def plain(latex: str) -> str:
@@ -40,42 +39,42 @@ def plain(latex: str) -> str:
     >>> plain(r"\\frac{QK^\\top}{\\sqrt{d_k}}")
     'QKᵀ/√d_k'
     """
-    line = " ".join(_text(ElementTree.fromstring(mathml(latex))).split())
-    line = re.sub(rf"({'|'.join(NAMES)}) ([(\[])", r"\1\2", line)
-    return re.sub(r" +([)\],])|(?<=[(\[]) +", r"\1", line)
+    line = " ".join(_text(ElementTree.fromstring(mathml(latex))).split()).replace("...", "…").translate(SIGNS)
+    line = re.sub(rf" *{APPLY} *(?=[(\[])", "", line).replace(APPLY, " ")
+    return re.sub(r" +([)\],])|(?<=[(\[]) +", r"\1", " ".join(line.split()))
 
 
 def _text(element: ElementTree.Element) -> str:
-    kind = element.tag.rpartition("}")[2]
     parts = [_text(child) for child in element]
-    match kind:
+    match element.tag:
         case "mfrac":
             return f"{_bracketed(parts[0])}/{_bracketed(parts[1])} "
         case "msqrt":
             return f"√{_bracketed(''.join(parts))}"
         case "msup":
             return parts[0] + _superscript(parts[1])
-        case "msub" | "munder":
-            return f"{parts[0].strip()}_{_braced(parts[1])}{_after(parts[0])}"
-        case "msubsup" | "munderover":
-            return f"{parts[0].strip()}_{_braced(parts[1])}{_superscript(parts[2])}{_after(parts[0])}"
+        case "msub":
+            return f"{parts[0].strip()}_{_braced(parts[1])}"
+        case "msubsup":
+            return f"{parts[0].strip()}_{_braced(parts[1])}{_superscript(parts[2])}"
+        case "munder":
+            return f" {parts[0].strip()}_{_braced(parts[1])} "
+        case "munderover":
+            return f" {parts[0].strip()}_{_braced(parts[1])}{_superscript(parts[2])} "
         case "mover":
-            return unicodedata.normalize("NFC", parts[0] + {"^": "\u0302", "~": "\u0303"}.get(parts[1], parts[1]))
+            return unicodedata.normalize("NFC", parts[0] + {"ˆ": "\u0302", "˜": "\u0303"}.get(parts[1], parts[1]))
+        case "mtable":
+            return "; ".join(parts)
         case "mspace":
-            return " "
-        case "mo" if (element.text or "") in SPACED:
+            return " " if element.get("width") else ""
+        case "mo" if (element.text or "") in SPACED and element.get("rspace") != "0":
             return f"{element.text} " if element.text in {",", ";"} else f" {element.text} "
-    text = element.text or ""
-    return (f" {text} " if text in NAMES else text) + "".join(parts)
-
-
-def _after(base: str) -> str:
-    return " " if base.strip() in NAMES else ""
+    return (element.text or "") + "".join(parts)
 
 
 def _bracketed(part: str) -> str:
     part = part.strip()
-    return f"({part})" if any(char in part for char in " /") else part
+    return f"({part})" if any(char in part for char in f" /{APPLY}") else part
 
 
 def _braced(part: str) -> str:

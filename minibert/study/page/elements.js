@@ -43,7 +43,7 @@ function byId(id) {
  * @param {...(Element | string)} children
  */
 function math(name, ...children) {
-  const created = document.createElementNS("http://www.w3.org/1998/Math/MathML", name);
+  const created = /** @type {MathMLElement} */ (document.createElementNS("http://www.w3.org/1998/Math/MathML", name));
   created.append(...children);
   return created;
 }
@@ -53,8 +53,9 @@ function math(name, ...children) {
  * @param {MathTree} tree
  * @returns {Element}
  */
-function mathFromTree([name, attributes, children]) {
+function mathFromTree([name, { style = "", ...attributes }, children]) {
   const created = math(name, ...children.map((child) => (typeof child === "string" ? child : mathFromTree(child))));
   setAttributes(created, attributes);
+  created.style.cssText = style; // the policy of the page allows no attribute `style`
   return created;
 }

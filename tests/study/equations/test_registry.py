@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -54,6 +55,10 @@ def test_a_formula_converts_to_mathml_and_text(name: str) -> None:
         (r"\sum_{i=1}^{N} x_i^2", "∑_{i=1}^N x_i²"),
         (r"\hat m = \beta_1^t", "m̂ = β_1^t"),
         (r"e^{-x} \le 1", "e^{−x} ≤ 1"),
+        (r"-\frac{\log x}{2} \cdot \max_j \left(z_j\right)", "−(log x)/2 · max_j(z_j)"),
+        (r"\mathcal{L} = x_1, \ldots", "ℒ = x_1, …"),
+        (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", "a = b; c = d"),
+        (r"\text{<b> \& c}", "<b> &c"),
     ],
 )
 def test_plain_formulas(latex: str, expected: str) -> None:
@@ -64,20 +69,33 @@ def test_plain_formulas(latex: str, expected: str) -> None:
     "latex",
     [
         r"\nosuchcommand{x}",
-        r"\begin{aligned}a &= b\end{aligned}",
-        r"\text{<script>alert(1)</script>}",
-        r"\text{<b>x</b>}",
+        "a & b",
+        r"\class{x}{y}",
+        r"\newcommand{\x}{\x\x}\x",
         r"\href{javascript:alert(1)}{x}",
         r"\left(x",
         r"\frac",
         "a^",
         "",
+        " ",
+        "\ud800",
     ],
 )
 def test_a_formula_that_cannot_be_converted_is_refused(latex: str) -> None:
-    """An unknown command, an ampersand or an element of HTML would appear unconverted in the page."""
+    """An unknown command or a column outside of a table has no meaning that a page could show."""
     with pytest.raises(ValueError, match="cannot convert the formula"):
         mathml(latex)
+
+
+@pytest.mark.parametrize("latex", [r"\text{<script>alert(1)</script>}", r"\mathrm{a<b>}", r"\log x", r"\text{\& \# \%}"])
+def test_a_formula_is_xml_with_elements_of_mathml_only(latex: str) -> None:
+    """Text is escaped, and an entity that only HTML has is replaced by its character."""
+    assert all(re.fullmatch("m[a-z]+", element.tag) for element in ElementTree.fromstring(mathml(latex)).iter())
+
+
+def test_a_formula_inside_a_sentence_is_small() -> None:
+    assert 'display="block"' in mathml("x")
+    assert 'display="block"' not in mathml("x", is_block=False)
 
 
 @every_equation
