@@ -4,18 +4,17 @@ import ast
 import difflib
 import inspect
 import re
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.mistakes import MISTAKES, Mistake
+from minibert.classroom.mistakes.variants import source_of
 from minibert.classroom.report import Report
+from minibert.classroom.solution import solution_function
 from minibert.classroom.stubs import formulas
 from minibert.study.equations.formulas import plain
-from minibert.study.equations.registry import without_docstring
 from minibert.study.stepthrough.documentation import documented_steps
 
 BLANK = "____"
@@ -51,14 +50,14 @@ def hints(exercise: Exercise, report: Report | None = None) -> tuple[Hint, ...]:
         report: the last check, if there was one. The place and the line are then those of the mistake that it names.
     """
     mistake = _mistake(exercise, report)
-    function = inspect.unwrap(mistake.function if mistake else exercise.reference)
-    statement = _Statement.of(function, mistake)
+    code = source_of(inspect.unwrap(mistake.function)) if mistake else solution_function(exercise)
+    statement = _Statement.of(code, mistake)
     questions = exercise.questions or (_question(exercise),)
-    code = _first_line(statement.with_blank(mistake))
+    line = _first_line(statement.with_blank(mistake))
     return (
         *(Hint(Level.QUESTION, question) for question in questions),
-        Hint(Level.PLACE, " ".join(filter(None, _place(exercise, function, statement, report)))),
-        Hint(Level.LINE, "Fill the blank:" if BLANK in code else "The line of the reference:", code),
+        Hint(Level.PLACE, " ".join(filter(None, _place(exercise, code, statement, report)))),
+        Hint(Level.LINE, "Fill the blank:" if BLANK in line else "The line of the reference:", line),
     )
 
 
@@ -80,32 +79,29 @@ def _mistake(exercise: Exercise, report: Report | None) -> Mistake | None:
     return MISTAKES[named] if named in MISTAKES and MISTAKES[named] in exercise.mistakes else None
 
 
-def _place(exercise: Exercise, function: Callable[..., Any], statement: "_Statement", report: Report | None) -> Iterator[str]:
+def _place(exercise: Exercise, code: str, statement: "_Statement", report: Report | None) -> Iterator[str]:
+    mistake = _mistake(exercise, report)
     if report and report.line:
         text = report.line_text.strip()
         yield f"Look at line {report.line} of your code{f', `{text}`' if text else ''}."
-    if step := documented_steps(function).get(statement.step):
+    if mistake and (step := documented_steps(inspect.unwrap(mistake.function)).get(statement.step)):
         yield f"The step {statement.step}: {plain(step.formula)}. {step.explanation}"
-    elif names := _names_in_order(function):
+    elif names := _names_in_order(code):
         yield f"The reference computes, in this order: {', '.join([*names, 'the result'])}."
         yield f"Look at {statement.target}." if report and report.mistake else ""
     elif latex := formulas(exercise):
         yield f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
     else:
-        yield f"The solution has {_code(function).strip().count(chr(10))} lines."
+        yield f"The solution has {code.strip().count(chr(10))} lines."
 
 
-def _names_in_order(function: Callable[..., Any]) -> list[str]:
+def _names_in_order(code: str) -> list[str]:
     """Return the names of the variables that a function computes, without those that are not used."""
-    stored = (node for node in ast.walk(ast.parse(_code(function))) if isinstance(node, ast.Name | ast.Attribute))
+    stored = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name | ast.Attribute))
     assigned = sorted(
         (node for node in stored if isinstance(node.ctx, ast.Store)), key=lambda node: (node.lineno, node.col_offset)
     )
     return [name for name in dict.fromkeys(ast.unparse(node) for node in assigned) if name != "_"]
-
-
-def _code(function: Callable[..., Any]) -> str:
-    return without_docstring(textwrap.dedent(inspect.getsource(function)))
 
 
 def _first_line(code: str) -> str:
@@ -120,9 +116,8 @@ class _Statement:
     node: ast.stmt
 
     @classmethod
-    def of(cls, function: Callable[..., Any], mistake: Mistake | None) -> "_Statement":
+    def of(cls, code: str, mistake: Mistake | None) -> "_Statement":
         """Return the statement that a mistake changes; without a mistake, the last one, which computes the result."""
-        code = _code(function)
         body = ast.parse(code).body[0]
         inner = [
             node for node in ast.walk(body) if isinstance(node, ast.stmt) and node is not body and not hasattr(node, "body")
@@ -160,6 +155,8 @@ class _Statement:
         value = getattr(node, "value", None)
         if isinstance(value, ast.BinOp):
             value.right = ast.Name(BLANK)
+        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            value.func.attr = BLANK
         elif isinstance(value, ast.Call):
             value.func = ast.Name(BLANK)
         elif isinstance(value, ast.Compare):

@@ -1,10 +1,11 @@
-"""The file that a learner gets, and the solution: both are made from the signature, docstring and source of the reference."""
+"""The file that a learner gets: it is made from the signature, docstring and source of the reference."""
 
 import inspect
 import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from types import FunctionType
 from typing import Any, get_args, get_origin
 
 from torch import nn
@@ -15,7 +16,7 @@ from minibert.classroom.exercise import Exercise
 from minibert.classroom.imports import ALWAYS, imports, names_in
 from minibert.classroom.signatures import WIDTH, annotation_text, definition
 from minibert.study.equations.formulas import plain
-from minibert.study.equations.registry import FIELDS, docstring_fields, without_docstring
+from minibert.study.equations.registry import FIELDS, docstring_fields
 from minibert.study.stepthrough.documentation import StepText, documented_steps
 
 LIBRARIES = frozenset({*sys.stdlib_module_names, "torch", "numpy"})
@@ -40,13 +41,6 @@ def stub(exercise: Exercise) -> str:
         *imports(exercise.reference, names, LIBRARIES),
     ]
     return "\n".join([*parts, *(["", constants] if constants else []), "", "", code])
-
-
-def solution(exercise: Exercise) -> str:
-    """Return the reference with the imports that it needs, without its docstring. It can replace the text of the stub."""
-    code = re.sub(r"  # type: ignore.*", "", without_docstring(_source(exercise)))
-    code = re.sub(r"^def \w+\(", f"def {exercise.name}(", code, count=1, flags=re.MULTILINE)
-    return "\n".join(imports(exercise.reference, names_in(code))) + f"\n\n\n{code}"
 
 
 def purpose(exercise: Exercise) -> str:
@@ -156,9 +150,28 @@ def _attributes(exercise: Exercise) -> Iterator[str]:
         yield f"{name}: {kind}; call self.{name}({', '.join(_inputs(child))})"
     for name, parameter in module.named_parameters(recurse=False):
         yield f"{name}: parameter of shape {tuple(parameter.shape)}"
-    for name, value in vars(module).items():
-        if isinstance(value, int | float | str) and value is not False and not name.startswith("_") and name != "training":
+    hidden = hidden_settings(module)
+    for name, value in _settings(module).items():
+        if inspect.isfunction(value):
+            yield f"{name}: the function {value.__name__}; call self.{name}({', '.join(inspect.signature(value).parameters)})"
+        elif name not in hidden:
             yield f"{name}: {type(value).__name__}, such as {value!r}"
+
+
+def hidden_settings(module: nn.Module) -> dict[str, Any]:
+    """Return the settings of a module that a stub does not have: switches that are off, and names of implementations."""
+    return {name: value for name, value in _settings(module).items() if not value or isinstance(value, str)}
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """Return the attributes of a module that are numbers, texts or functions, and those that are None."""
+    attributes = {**module._modules, **module._parameters, **vars(module)}
+    kinds = (int, float, str, type(None), FunctionType)
+    return {
+        name: value
+        for name, value in attributes.items()
+        if isinstance(value, kinds) and not name.startswith("_") and name not in ("training", "call_super_init", "dump_patches")
+    }
 
 
 def _inputs(module: nn.Module) -> Iterator[str]:

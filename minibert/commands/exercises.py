@@ -18,6 +18,9 @@ DEFAULT_FOLDER = Path("exercises")
 TIME_LIMIT = 10.0
 """Seconds after which a learner's code is stopped."""
 
+SHOWN = "# The function of minibert, without what this exercise does not ask for. It can replace the file."
+"""Line above a solution. It is a comment, so that the output can be copied."""
+
 
 def find_folder(given: Path | None) -> "ExerciseFolder":
     """Return the folder of the learner: the given one, else the current folder, else ./exercises.

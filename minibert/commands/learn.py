@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from minibert.commands import keys
 from minibert.commands.errors import Stopped, check_new_folder
-from minibert.commands.exercises import DEFAULT_FOLDER, checked, current_exercise, progress_of
+from minibert.commands.exercises import DEFAULT_FOLDER, SHOWN, checked, current_exercise, progress_of
 from minibert.commands.learning_progress import exercise_table, summary
 from minibert.commands.report_view import show_report
 from minibert.commands.terminal import report, say, say_code, say_parts, styled
@@ -149,12 +149,13 @@ class Session:
 
     def solution(self) -> None:
         """Print the solution, if the exercise is passed or the solution was revealed."""
-        from minibert.classroom.stubs import solution
+        from minibert.classroom.solution import solution
 
         with progress_of(self.folder) as progress:
             entry = progress[self.current.name]
         say("")
         if entry.passed or entry.revealed:
+            say(SHOWN, "")
             say_code(solution(self.current))
         else:
             say(f"{self.current.name} is not passed yet. `minibert reveal {self.current.name}` shows the solution now.", "")

@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError
-from minibert.commands.exercises import find_exercise, find_folder, progress_of
+from minibert.commands.exercises import SHOWN, find_exercise, find_folder, progress_of
 from minibert.commands.terminal import say, say_code
 
 
@@ -26,7 +26,7 @@ class Reveal:
 
 def run(options: Reveal) -> int:
     """Print the solution."""
-    from minibert.classroom.stubs import solution
+    from minibert.classroom.solution import solution
 
     folder, exercise = find_folder(options.folder), find_exercise(options.name)
     with progress_of(folder) as progress:
@@ -36,6 +36,7 @@ def run(options: Reveal) -> int:
     if not passed:
         with progress_of(folder) as progress:
             progress.entry(exercise.name).revealed = True
+    say(SHOWN, "")
     say_code(solution(exercise))
     return 0
 

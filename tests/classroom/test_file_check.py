@@ -9,7 +9,8 @@ from minibert.classroom import check
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.file_check import check_file
 from minibert.classroom.report import Report, Stage, Verdict
-from minibert.classroom.stubs import solution, stub
+from minibert.classroom.solution import solution
+from minibert.classroom.stubs import stub
 
 SOFTMAX = EXERCISES["softmax"]
 RIGHT = "import torch\n\ndef softmax(scores):\n    return torch.softmax(scores, -1)\n"

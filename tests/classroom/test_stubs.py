@@ -14,7 +14,8 @@ from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercise import Case, Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Verdict
-from minibert.classroom.stubs import solution, stub
+from minibert.classroom.solution import solution
+from minibert.classroom.stubs import stub
 from minibert.equations import feed_forward, masked_lm_loss
 from tests.processes import ROOT
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.classroom.exercise import Exercise
-from minibert.classroom.stubs import solution
+from minibert.classroom.solution import solution
 from minibert.classroom.teaching.course import DEFAULT_CREDIT, Assignment, Course
 from minibert.classroom.teaching.release import Released, notebook, write_new
 
@@ -56,7 +56,7 @@ def _mark(cell: dict[str, Any], **settings: Any) -> None:
 
 
 def _solved(stub: str, exercise: Exercise) -> str:
-    """Return the stub with the solution as an inner function, which keeps the decorators and types of minibert's function."""
+    """Return the stub with the solution as an inner function, because the solution may have several functions."""
     arguments = ", ".join(f"{name}={name}" for name in exercise.parameters)
     body = f"### BEGIN SOLUTION\n{solution(exercise).strip()}\n\nreturn {exercise.name}({arguments})\n### END SOLUTION"
     return stub.rstrip().removesuffix("raise NotImplementedError").rstrip(" ") + textwrap.indent(body, "    ")

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.imports import imports, names_in
 from minibert.classroom.mistakes import source_with
 from minibert.classroom.report import Verdict
-from minibert.classroom.stubs import solution, stub
+from minibert.classroom.solution import solution
+from minibert.classroom.stubs import stub
 from minibert.classroom.teaching.grading import State
 
 SOFTMAX, NORM, ATTENTION, GELU = "softmax", "layer_norm", "scaled_dot_product_attention", "gelu"
@@ -47,8 +49,8 @@ def wrong(*mistakes: str, verdict: Verdict = Verdict.WRONG) -> Expected:
 
 def code_with(exercise: str, *mistakes: str) -> str:
     """Return the reference with mistakes in it, as a file."""
-    imports, _, _ = solution(EXERCISES[exercise]).partition("\n\n\n")
-    return f"{imports}\n\n\n{source_with(*mistakes)}"
+    source = source_with(*mistakes)
+    return "\n".join([*imports(EXERCISES[exercise].reference, names_in(source)), "", "", source])
 
 
 def notebook(*cells: str, **fields: object) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.stubs import solution, stub
+from minibert.classroom.solution import solution
+from minibert.classroom.stubs import stub
 from minibert.classroom.teaching.course import Assignment, Course, read_course
 from minibert.classroom.teaching.gradescope import grade as grading
 from minibert.classroom.teaching.gradescope.package import SCRIPTS, requirements, write_autograder
