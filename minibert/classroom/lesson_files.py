@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from minibert.classroom.exercises import find_exercise
-from minibert.classroom.stubs import solution, stub
+from minibert.classroom.solution import solution
+from minibert.classroom.stubs import stub
 
 EXERCISE = re.compile(r'^exercise\("(\w+)"\)$')
 """A cell of a lesson that is an exercise."""
