@@ -7,6 +7,7 @@ import base64
 import builtins
 import inspect
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,7 +26,8 @@ DOTS_PER_INCH = 130
 def show_code(*functions: Callable[..., Any] | type) -> None:
     """Show the source code of functions and classes of minibert, without their docstrings."""
     for function in functions:
-        show(Code(_title(function), without_docstring(dedent(inspect.getsource(inspect.unwrap(function)))).rstrip()))
+        source = without_docstring(dedent(inspect.getsource(inspect.unwrap(function))))
+        show(Code(_title(function), re.sub(r"  # type: ignore.*", "", source).rstrip()))
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

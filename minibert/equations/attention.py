@@ -39,6 +39,7 @@ def causal_mask(tokens: int, device: torch.device | None = None) -> Bool[Tensor,
     Differs: True means "may attend". PyTorch's own layers and older code mark the positions that may not be attended to,
         with True or with minus infinity.
     Tests: tests/equations/test_attention.py::TestCausalMask
+    Lesson: 06_encoder_decoder
 
     >>> causal_mask(3).int()
     tensor([[1, 0, 0],
@@ -95,6 +96,7 @@ def scaled_dot_product_attention(
             of the scores if nothing is masked. No weight is negative, and each row sums to one.
         context (*batch queries value_width): $$C = A V$$ The average of the values, weighted by the attention weights.
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
+    Lesson: 02_scaled_dot_product_attention
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
     >>> key = torch.tensor([[math.log(3.0), 0.0, 0.0, 0.0], [0.0, 5.0, 5.0, 5.0], [9.0, 9.0, 9.0, 9.0]])
