@@ -20,6 +20,7 @@ def softmax(scores: Float[Tensor, "*batch choices"]) -> Float[Tensor, "*batch ch
     Differs: the papers do not subtract the maximum m. It cancels, also in the gradient, and prevents overflow: no exponent
         is above zero. A row in which every score is -inf has no softmax and gives NaN.
     Tests: tests/equations/test_attention.py::TestSoftmax
+    Lesson: lessons/01_softmax.py
 
     >>> softmax(torch.tensor([0.0, math.log(3.0)]))
     tensor([0.2500, 0.7500])
