@@ -22,7 +22,7 @@ from minibert.classroom.signatures import definition
 KNOWN = "known"
 """Kind of the constants that stand for an argument or a setting."""
 TRANSPARENT = {"observe": 1, "at_least_float32": 0}
-"""Functions that return one of their arguments, for numbers in single precision: the position of this argument."""
+"""Functions that return one of their arguments, for numbers in single precision."""
 PACKAGE = "minibert."
 
 
@@ -36,6 +36,8 @@ class Reduction:
     """An example of the argument `self` of methods."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Attributes of `module` that are constants."""
+    transparent: Mapping[str, int] = field(default_factory=TRANSPARENT.copy)
+    """Functions that return one of their arguments: the position of this argument."""
     functions: dict[str, str] = field(default_factory=dict)
     """The code of the functions by name. Each comes after those that it calls."""
     imported: set[Callable[..., Any]] = field(default_factory=set)
@@ -106,8 +108,8 @@ class _Reducer(ast.NodeTransformer):
         return _known(getattr(_value(node.value), node.attr)) if _is_known(node.value) else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if isinstance(node.func, ast.Name) and node.func.id in TRANSPARENT:
-            argument: ast.AST = self.visit(node.args[TRANSPARENT[node.func.id]])
+        if isinstance(node.func, ast.Name) and node.func.id in self.reduction.transparent:
+            argument: ast.AST = self.visit(node.args[self.reduction.transparent[node.func.id]])
             return argument
         self.generic_visit(node)
         node.keywords = [each for each in node.keywords if not (_is_known(each.value) and _value(each.value) is None)]

@@ -4,11 +4,10 @@ import inspect
 import sys
 from collections.abc import Iterator
 
-from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.imports import imports, names_in
-from minibert.classroom.reduction import PACKAGE, Reduction
-from minibert.classroom.stubs import hidden_settings
+from minibert.classroom.reduced_reference import reduced
+from minibert.classroom.reduction import PACKAGE
 
 
 def solution(exercise: Exercise) -> str:
@@ -17,7 +16,7 @@ def solution(exercise: Exercise) -> str:
     Left out are the names of steps (`observe`), checks of arguments, conversions of half precision, parameters that no test
     input has, and settings of a module that are off. Comments say what the imported functions of minibert are.
     """
-    reduction = _reduction(exercise)
+    reduction = reduced(exercise)
     code = "\n\n\n".join(reduction.functions.values())
     names = names_in(code) - reduction.functions.keys()
     others = (f"from {each.__module__} import {each.__name__}" for each in reduction.imported if each.__name__ in names)
@@ -28,20 +27,7 @@ def solution(exercise: Exercise) -> str:
 
 def solution_function(exercise: Exercise) -> str:
     """Return the function of the exercise in the solution, without imports and without the functions that it calls."""
-    return _reduction(exercise).functions[exercise.name]
-
-
-def _reduction(exercise: Exercise) -> Reduction:
-    from minibert.classroom.exercises import EXERCISES
-
-    reference = inspect.unwrap(exercise.reference)
-    parameters = inspect.signature(reference).parameters
-    module = exercise.cases[0].recipe(RandomDraw(0))["self"] if "self" in parameters else None
-    kept = frozenset(inspect.unwrap(other.reference) for other in EXERCISES.values()) - {reference}
-    reduction = Reduction(kept, module, hidden_settings(module) if module else {})
-    known = {name: parameter.default for name, parameter in parameters.items() if name not in exercise.parameters}
-    reduction.add(reference, known, exercise.name)
-    return reduction
+    return reduced(exercise).functions[exercise.name]
 
 
 def _notes(lines: list[str]) -> Iterator[str]:

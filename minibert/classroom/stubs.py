@@ -5,7 +5,6 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from types import FunctionType
 from typing import Any, get_args, get_origin
 
 from torch import nn
@@ -14,10 +13,11 @@ import minibert
 from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.imports import ALWAYS, imports, names_in
+from minibert.classroom.reduced_reference import hidden_settings, settings
 from minibert.classroom.signatures import WIDTH, annotation_text, definition
+from minibert.classroom.steps import steps
 from minibert.study.equations.formulas import plain
 from minibert.study.equations.registry import FIELDS, docstring_fields
-from minibert.study.stepthrough.documentation import StepText, documented_steps
 
 LIBRARIES = frozenset({*sys.stdlib_module_names, "torch", "numpy"})
 """Packages that a stub may import: it runs without minibert."""
@@ -60,11 +60,7 @@ def formulas(exercise: Exercise) -> list[str]:
     if equation := _field(exercise, "Eq"):
         parts = re.split(r",?\s*\\qq?uad\s*", equation.strip("$"))
         return parts if all(part.count("{") == part.count("}") for part in parts) else [equation.strip("$")]
-    return [step.formula for step in _steps(exercise).values() if "=" in step.formula]
-
-
-def _steps(exercise: Exercise) -> dict[str, StepText]:
-    return {name: step for documented in _documented(exercise) for name, step in documented_steps(documented).items()}
+    return [step.formula for step in steps(exercise).values() if "=" in step.formula]
 
 
 def _documented(exercise: Exercise) -> Iterator[Any]:
@@ -89,10 +85,10 @@ def _source(exercise: Exercise) -> str:
 def _documentation(exercise: Exercise) -> str:
     """Return the docstring of the stub."""
     latex = formulas(exercise)
-    steps = (f"{name}: {plain(step.formula)}. {step.explanation}" for name, step in _steps(exercise).items())
+    step_lines = (f"{name}: {plain(step.formula)}. {step.explanation}" for name, step in steps(exercise).items())
     parts = [
         _wrapped(purpose(exercise), "", "    "),
-        _section("Formula:", map(plain, latex)) if _field(exercise, "Eq") else _section("Steps:", steps),
+        _section("Formula:", map(plain, latex)) if _field(exercise, "Eq") else _section("Steps:", step_lines),
         _section("Args:", _argument_lines(exercise)),
         _section("Returns:", _returned_lines(exercise)),
         _section("Axes:", _axis_lines(exercise)),
@@ -151,27 +147,11 @@ def _attributes(exercise: Exercise) -> Iterator[str]:
     for name, parameter in module.named_parameters(recurse=False):
         yield f"{name}: parameter of shape {tuple(parameter.shape)}"
     hidden = hidden_settings(module)
-    for name, value in _settings(module).items():
+    for name, value in settings(module).items():
         if inspect.isfunction(value):
             yield f"{name}: the function {value.__name__}; call self.{name}({', '.join(inspect.signature(value).parameters)})"
         elif name not in hidden:
             yield f"{name}: {type(value).__name__}, such as {value!r}"
-
-
-def hidden_settings(module: nn.Module) -> dict[str, Any]:
-    """Return the settings of a module that a stub does not have: switches that are off, and names of implementations."""
-    return {name: value for name, value in _settings(module).items() if not value or isinstance(value, str)}
-
-
-def _settings(module: nn.Module) -> dict[str, Any]:
-    """Return the attributes of a module that are numbers, texts or functions, and those that are None."""
-    attributes = {**module._modules, **module._parameters, **vars(module)}
-    kinds = (int, float, str, type(None), FunctionType)
-    return {
-        name: value
-        for name, value in attributes.items()
-        if isinstance(value, kinds) and not name.startswith("_") and name not in ("training", "call_super_init", "dump_patches")
-    }
 
 
 def _inputs(module: nn.Module) -> Iterator[str]:

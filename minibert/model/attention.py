@@ -39,7 +39,7 @@ class MultiHeadAttention(nn.Module):
         value (batch heads keys value_width): $$V = x W_V^\top + b_V$$ The value of each token in each head: the vector that
             is averaged.
         merged (batch queries width): $$H = \mathrm{Concat}(C_0, C_1, \ldots)$$ The context vectors of all heads, one after
-            another.
+            another: the results of scaled dot-product attention.
         output (batch queries width): $$O = H W_O^\top + b_O$$ The output projection, which mixes the heads.
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """

@@ -23,7 +23,8 @@ class BertEmbeddings(nn.Module):
         segments (batch tokens width): $$e^s = E^{\mathrm{segment}}_s$$ The row of each token's segment: 0 for sentence A,
             1 for B.
         sum (batch tokens width): $$e = e^w + e^p + e^s$$ The sum of the three embeddings of each token.
-        output (batch tokens width): $$x = \mathrm{LayerNorm}(e)$$ Layer normalization of each token's vector.
+        output (batch tokens width): $$x = \mathrm{LayerNorm}(e)$$ Layer normalization of each token's vector, before
+            dropout.
     Tests: tests/model/test_embeddings.py::TestBertEmbeddings
     """
 

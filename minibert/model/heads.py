@@ -37,11 +37,11 @@ class MaskedLMHead(nn.Module):
     cannot untie the weights. With `config.tie_word_embeddings` false, the head has an output matrix of its own.
 
     Steps:
-        linear (batch tokens width): $$h = x W^\top + b$$ The linear map of the masked-LM head.
+        linear (batch tokens width): $$h = x W^\top + b_h$$ The linear map of the masked-LM head.
         activation (batch tokens width): $$a = f(h)$$ The activation function of each feature.
         transform (batch tokens width): $$n = \mathrm{LayerNorm}(a)$$ Layer normalization of each token's vector.
-        logits (batch tokens vocabulary): $$z = n E^\top + b$$ The score of each piece of the vocabulary: its dot product with
-            the token's vector, plus a bias.
+        logits (batch tokens vocabulary): $$z = n E^\top + b_z$$ The score of each piece of the vocabulary: its dot product
+            with the token's vector, plus a bias.
     Tests: tests/model/test_heads.py::TestMaskedLMHead
     """
 

@@ -98,9 +98,11 @@ class EncoderLayer(nn.Module):
     Differs: pre-norm is not in the paper, but in Google's later code (tensor2tensor) and in GPT-2. A model of pre-norm
         layers needs a final normalization after the last layer; see `stacks.Stack`.
     Steps:
-        attention_residual (batch tokens width): $$r = x + O$$ The residual connection: the output of attention, plus its input.
+        attention_residual (batch tokens width): $$r = x + O$$ The residual connection: O, the output of attention
+            after dropout, plus its input.
         attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
-        feed_forward_residual (batch tokens width): $$r' = x + F$$ The residual connection around the feed-forward network.
+        feed_forward_residual (batch tokens width): $$r' = x + F$$ The residual connection: F, the output of the
+            feed-forward network after dropout, plus its input.
         feed_forward_norm (batch tokens width): $$y = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
         output (batch tokens width): $$y$$ The output of the layer.
     Tests: tests/model/test_layers.py::TestEncoderLayer
@@ -170,8 +172,9 @@ class DecoderLayer(EncoderLayer):
 
     Source: Vaswani et al. 2017, section 3.1 and figure 1, right.
     Steps:
-        cross_attention_residual (batch tokens width): $$c = x + O$$ The residual connection around cross-attention.
-        cross_attention_norm (batch tokens width): $$n = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
+        cross_attention_residual (batch tokens width): $$c = x + O'$$ The residual connection: O', the output of
+            cross-attention after dropout, plus its input.
+        cross_attention_norm (batch tokens width): $$n' = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
     Tests: tests/model/test_layers.py::TestDecoderLayer
     """
 
