@@ -189,7 +189,7 @@ def draw(axes):
     axes.legend(frameon=False)
 
 
-show_figure(draw, alt="The error with the division falls to zero within 50 steps; the error without it stays above one.")
+show_figure(draw, alt="The error with the division falls to zero within 100 steps; the error without it stays above one.")
 
 # %%
 show_table(

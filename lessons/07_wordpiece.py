@@ -1,0 +1,285 @@
+# %% [markdown]
+# # 7 · WordPiece by hand
+#
+# A network has a vector for each entry of its vocabulary. What does it do with a word that is not in there?
+#
+# This lesson needs no other. At the end you can train a WordPiece vocabulary on paper, split a word as BERT does, and explain
+# why a larger vocabulary can make a word unknown.
+
+# %%
+from collections import Counter
+from itertools import pairwise
+
+from minibert import PRESETS
+from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
+from minibert.text.builtin import builtin_corpus
+from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_word
+from minibert.text.wordpiece_training import count_words, train_wordpiece
+
+# %% [markdown]
+# ## Something goes wrong
+#
+# The first idea is to use words. Count the words of many texts, and give a vector to each of the 2,000 most frequent ones. All
+# other words share one vector, which is called `[UNK]`, for "unknown".
+#
+# Here is a corpus that every machine with Python has: the documentation strings of its libraries. One half is for counting,
+# the other half for testing.
+
+# %%
+documents = list(builtin_corpus().documents)
+first_half = count_words(sentence for document in documents[::2] for sentence in document.sentences)
+second_half = count_words(sentence for document in documents[1::2] for sentence in document.sentences)
+SIZE = 2000
+
+
+def unknown_share(known):
+    """Return the share of the words of the second half that are not in a set."""
+    return sum(count for word, count in second_half.items() if word not in known) / second_half.total()
+
+
+known_words = {word for word, _ in first_half.most_common(SIZE)}
+print(f"{second_half.total():,} words, {len(second_half):,} of them different")
+print(f"unknown with the {SIZE} most frequent words: {unknown_share(known_words):.1%}")
+print("some unknown words:", [word for word, count in second_half.most_common() if word not in known_words][:1000:125])
+assert 0.03 < unknown_share(known_words) < 0.25
+
+# %% [markdown]
+# Every tenth to twentieth word is unknown, in texts of the same kind. The rare words are often the important ones. More words
+# do not solve it: the number of different words grows with every text, and each needs a vector that is trained by few
+# examples.
+#
+# The second idea is to use characters. Nothing is unknown then, but a sentence becomes four times as long, and the network
+# first has to learn to spell.
+#
+# **Question.** Is there a vocabulary of only 2,000 entries with which (almost) nothing is unknown, and sentences stay short?
+
+# %% [markdown]
+# ## Pieces of words
+#
+# Yes: frequent words are one entry, and rare words are made of **pieces**. This is called WordPiece (Schuster and Nakajima
+# 2012). A piece that continues a word begins with `##`. So `hugs` can be `hug` and `##s`. The same letters at the beginning of
+# a word and inside of it are two different entries.
+#
+# In the following, a **token** is an entry of the vocabulary in a text: a word, a piece, or a sign.
+#
+# ### Training, by hand
+#
+# The vocabulary is learned from counted words. Each word is first split into its characters. Then, again and again, the most
+# frequent pair of neighbors is merged into one piece, until the vocabulary is large enough. As a formula:
+#
+# $$(a, b) = \operatorname*{arg\,max}_{(a, b)} \; \sum_{w} n_w \; \#_w(a, b)$$
+#
+# In words: choose the pair $(a, b)$ for which the sum is largest. The sum is over all words $w$. $n_w$ is how often the word
+# occurs in the text, and $\#_w(a, b)$ is how often $a$ is followed by $b$ in the pieces of this word.
+#
+# Take three words: `hug` 10 times, `pug` 5 times, `hugs` 5 times.
+#
+# | word | count | pieces |
+# |---|---|---|
+# | hug | 10 | h ##u ##g |
+# | pug | 5 | p ##u ##g |
+# | hugs | 5 | h ##u ##g ##s |
+#
+# Count the pairs. (h, ##u) is in `hug` and `hugs`: 10 + 5 = 15. (##u, ##g) is in all three: 10 + 5 + 5 = 20. (p, ##u): 5.
+# (##g, ##s): 5.
+#
+# The most frequent pair is (##u, ##g). So the first merged piece is `##ug`.
+
+# %%
+counts = {"hug": 10, "pug": 5, "hugs": 5}
+pairs = Counter()
+for word, count in counts.items():
+    characters = [word[0], *(f"##{character}" for character in word[1:])]
+    for pair in pairwise(characters):
+        pairs[pair] += count
+print(pairs.most_common())
+assert pairs.most_common(1) == [(("##u", "##g"), 20)]
+
+# %% [markdown]
+# **Prediction.** Replace `##u ##g` by `##ug` in the table, and count again. What are the next two merges? (If two pairs have
+# the same count, take the first in the alphabet; `#` is before all letters.)
+
+# %% tags=["prediction"]
+vocabulary = train_wordpiece(counts, vocab_size=14)
+print("special tokens:", vocabulary[:5])
+print("characters:    ", vocabulary[5:10])
+print("merged:        ", vocabulary[10:])
+
+# %% [markdown]
+# <details><summary>The calculation</summary>
+#
+# After the first merge: hug = h ##ug, pug = p ##ug, hugs = h ##ug ##s. The pairs are (h, ##ug) 15, (p, ##ug) 5, (##ug, ##s) 5.
+# So the second merge gives `hug`. Now hug = hug, pug = p ##ug, hugs = hug ##s. The pairs (hug, ##s) and (p, ##ug) both have 5.
+# `hug` is first in the alphabet, so the third merge gives `hugs`, and the fourth `pug`.
+#
+# </details>
+#
+# This is the code. `_PairCounts` keeps the counts up to date, so that not all words are counted again after each merge.
+
+# %%
+show_code(train_wordpiece)
+
+# %% [markdown]
+# ### Does it answer the question?
+
+# %%
+pieces = set(train_wordpiece(first_half, SIZE))
+splits = {word: split_word(word, pieces) for word in second_half}
+unknown = sum(count for word, count in second_half.items() if splits[word] == ("[UNK]",)) / second_half.total()
+tokens_per_word = sum(count * len(splits[word]) for word, count in second_half.items()) / second_half.total()
+characters_per_word = sum(count * len(word) for word, count in second_half.items()) / second_half.total()
+rows = [
+    ["words", f"{unknown_share(known_words):.2%}", "1.00"],
+    ["characters", "0.00%", f"{characters_per_word:.2f}"],
+    ["WordPiece", f"{unknown:.2%}", f"{tokens_per_word:.2f}"],
+]
+show_table([f"vocabulary of {SIZE}", "unknown", "tokens per word"], rows)
+assert unknown < 0.005
+assert tokens_per_word < 1.6
+assert characters_per_word > 3
+
+# %% [markdown]
+# Yes. Almost nothing is unknown, and a sentence is only a little longer than its words. The price is that a rare word has
+# several vectors, which the network has to put together. Here are some words that were unknown above:
+
+# %%
+rare = [word for word, _ in second_half.most_common() if word not in known_words and len(word) > 7][:6]
+show_table(["word", "pieces"], [[word, " ".join(splits[word])] for word in rare])
+
+# %% tags=["hide-input"]
+sizes = [500, 1000, 2000, 4000]
+lengths = []
+for size in sizes:
+    vocabulary = set(train_wordpiece(first_half, size))
+    used = sum(count * len(split_word(word, vocabulary)) for word, count in second_half.items())
+    lengths.append(used / second_half.total())
+
+
+def draw(axes):
+    axes.plot(sizes, lengths, "o-")
+    axes.set(title="Larger vocabularies make shorter sentences", xlabel="entries of the vocabulary", ylabel="tokens per word")
+    axes.set(ylim=(1, None))
+
+
+show_figure(draw, alt="Tokens per word fall from about two at 500 entries to about 1.1 at 4,000 entries.")
+assert lengths == sorted(lengths, reverse=True)
+
+# %% [markdown]
+# The size is a compromise: each entry costs a vector in the table of embeddings (lesson 8). The vocabulary of BERT-base:
+
+# %%
+base = PRESETS["base"]
+print(f"{base.vocab_size:,} entries of width {base.hidden_size}: {base.vocab_size * base.hidden_size:,} numbers")
+
+# %% [markdown]
+# ## From a word to its pieces
+#
+# BERT does not repeat the merges to split a word. It uses a rule that is simpler: take the **longest** piece of the vocabulary
+# that the word begins with, cut it off, and go on with the rest (Wu et al. 2016, section 4.1).
+
+# %%
+show_code(split_word, match_steps)
+
+# %% [markdown]
+# Here are the steps for `unaffable` with the vocabulary {`un`, `##aff`, `##able`}. Each candidate that is not in the
+# vocabulary is one letter too long.
+
+# %%
+small = {"un", "##aff", "##able"}
+for step in match_steps("unaffable", small):
+    print(" → ".join(step.candidates[-4:]), "   piece:", step.piece)
+assert split_word("unaffable", small) == ("un", "##aff", "##able")
+
+# %% [markdown]
+# **Prediction.** Now we add one more entry, `una`. More entries should never hurt. What are the pieces of `unaffable` now?
+
+# %% tags=["prediction"]
+print(split_word("unaffable", small | {"una"}))
+for step in match_steps("unaffable", small | {"una"}):
+    print(" → ".join(step.candidates[-3:]), "   piece:", step.piece)
+assert split_word("unaffable", small | {"una"}) == ("[UNK]",)
+
+# %% [markdown]
+# The word has become unknown. `una` is longer than `un`, so it is taken. The rest is `ffable`, and no piece begins like this.
+# The rule never goes back and tries the shorter `un`. And one missing part makes the **whole** word unknown, not only this
+# part.
+#
+# In a trained vocabulary this is rare, because each single character is an entry too: `##f` would be there. It happens with
+# characters that were not in the training text, such as an emoji.
+#
+# **Change it.** Which smallest vocabulary splits `unaffable` into exactly four pieces? Write it into `small` above, and run
+# the cells again. (An `assert` that fails is a statement of this text that is no longer true.) Then find two entries with
+# which the word has fewer pieces than the longest-match rule finds.
+#
+# <details><summary>A solution of the second task</summary>
+#
+# With `una`, `##f`, `##fable`, `un` and `##affable`, the rule takes `una`, then `##f`, then `##fable`: three pieces. But `un`
+# and `##affable` would be two. The rule is fast, and it does not always find the shortest solution.
+#
+# </details>
+
+# %%
+greedy = {"una", "##f", "##fable", "un", "##affable"}
+print(split_word("unaffable", greedy))
+assert len(split_word("unaffable", greedy)) == 3
+
+# %% [markdown]
+# ## Before the words
+#
+# A text has to be split into words first, and BERT also cleans it: control characters disappear, and in "uncased" models,
+# capital letters become small and accents are removed. Then it splits at spaces, and every punctuation character is a word of
+# its own. Chinese characters are words of their own, too: Chinese has no spaces between words.
+#
+# **Prediction.** What are the words of `Déjà-vu, don't! 机器学习`?
+
+# %% tags=["prediction"]
+text = "Déjà-vu, don't! 机器学习"
+print(normalize(text))
+print(pre_tokenize(normalize(text)))
+
+# %% [markdown]
+# All stages together, with the vocabulary that we trained:
+
+# %%
+ids = {piece: number for number, piece in enumerate(train_wordpiece(first_half, SIZE))}
+encoded = encode("Returns the tokenized copies.", ids)
+print(encoded.normalized)
+print(encoded.words)
+print(encoded.pieces)
+print(encoded.ids)
+
+# %% [markdown]
+# The last line is all that the network gets: one whole number for each token. In the next lesson, each number becomes a
+# vector.
+#
+# ## Exercise and project
+#
+# The check of `split_word` includes words that cannot be split, and words of more than 100 characters, which BERT does not try
+# to split.
+
+# %%
+exercise("split_word")
+
+# %%
+exercise("unigram_entropy")
+
+# %% [markdown]
+# The second exercise measures how well one can predict a token if one knows only how frequent each is. It is the first
+# baseline of lesson 9.
+#
+# ## Seen in well-known code
+#
+# - **Merged by count, or by likelihood.** Schuster and Nakajima merge the pair that makes the training text most probable.
+#   Google did not publish the code with which BERT's vocabulary was trained. The `tokenizers` library merges the most frequent
+#   pair, as this lesson does.
+# - **The wrong tokenizer.** A "cased" model with a tokenizer that lowercases gets `[UNK]` or other pieces for every name, and
+#   no error. The setting is in `tokenizer_config.json`, and it is lost if only `vocab.txt` is copied.
+# - **Labels for words, and tokens for pieces.** A word with three pieces has three vectors, but one label. Lesson 13 shows
+#   what goes wrong.
+#
+# ## Further reading
+#
+# - Schuster and Nakajima 2012, *Japanese and Korean voice search*: the first WordPiece.
+# - Sennrich et al. 2016, *Neural machine translation of rare words with subword units*: byte-pair encoding, a close relative.
+# - Wu et al. 2016, *Google's neural machine translation system*, section 4.1.
+# - Next: lesson 8, BERT's input and embeddings.
