@@ -208,8 +208,8 @@ assert split_word("unaffable", small | {"una"}) == ("[UNK]",)
 # characters that were not in the training text, such as an emoji.
 #
 # **Change it.** Which smallest vocabulary splits `unaffable` into exactly four pieces? Write it into `small` above, and run
-# the cells again. (An `assert` that fails is a statement of this text that is no longer true.) Then find two entries with
-# which the word has fewer pieces than the longest-match rule finds.
+# the cells again. (An `assert` that fails is a statement of this text that is no longer true.) Then find a vocabulary with
+# which the word could have fewer pieces than the rule finds.
 #
 # <details><summary>A solution of the second task</summary>
 #
