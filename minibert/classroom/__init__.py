@@ -7,7 +7,6 @@ In a notebook:
     check(softmax)    # a function of yours; displays what is wrong with it
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-def check(function: Callable[..., Any], exercise: str | None = None) -> "Report":
+def check(function: Any, exercise: str | None = None) -> "Report":
     """Check a function of yours in this process. The report has `passed`, `mistake` and `message`, and displays itself.
+
+    If no exercise has the name, the report lists similar names.
 
     Code that does not end, or that ends Python, ends this process too. `minibert check` has limits.
 
     Args:
         function: the function.
         exercise: name of the exercise, if the function has another name.
-
-    Raises: ValueError that lists similar names if there is no such exercise, TypeError if `function` is not a function.
     """
     from minibert.classroom.file_check import check_own_function
 

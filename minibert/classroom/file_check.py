@@ -1,14 +1,13 @@
 """The check of a learner's file, and of a function in a notebook: from the code to a report with lines and a hint."""
 
 import inspect
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from minibert.classroom.checking import check_function, smallest_example
 from minibert.classroom.exercise import Exercise
-from minibert.classroom.exercises import find_exercise
+from minibert.classroom.exercises import EXERCISES, find_exercise
 from minibert.classroom.hints import next_hint
 from minibert.classroom.learner_file import BadFile, LearnerFile
 from minibert.classroom.report import Report, Stage, Verdict
@@ -72,17 +71,28 @@ def _completed(exercise: Exercise, report: Report, file: LearnerFile | None, hin
     return _with_hint(exercise, report, hints)
 
 
-def check_own_function(function: Callable[..., Any], name: str | None = None) -> Report:
+def check_own_function(function: Any, name: str | None = None) -> Report:
     """Check a function in this process, as in a notebook; see `minibert.classroom.check`."""
+    own_name = str(getattr(function, "__name__", type(function).__name__))
     if not callable(function) or inspect.isclass(function):
-        raise TypeError(f"check a function, not {type(function).__name__}")
-    wanted = name or str(getattr(function, "__name__", ""))
+        kind = f"the class {own_name}" if inspect.isclass(function) else f"a {own_name}"
+        return Report(
+            own_name, Verdict.UNKNOWN, reason=f"This is {kind}, not a function: write `def softmax(…)`, then `check(softmax)`."
+        )
+    wanted = str(name or own_name)
     try:
         exercise = find_exercise(wanted)
     except KeyError as error:
-        raise ValueError(f"{error.args[0]}; check(function, 'softmax') names the exercise") from None
+        return Report(wanted, Verdict.UNKNOWN, reason=_how_to_name(own_name, wanted, str(error.args[0])))
     report = check_function(exercise, LocalRunner(exercise, function))
     return _with_hint(exercise, report, 0)
+
+
+def _how_to_name(function: str, wanted: str, problem: str) -> str:
+    """Return the error for an unknown name as sentences, with a call to copy."""
+    argument = function if function.isidentifier() else "function"
+    near = [*EXERCISES.similar(wanted), "softmax"]
+    return f'{problem[:1].upper()}{problem[1:]}. Name the exercise: `check({argument}, "{near[0]}")`.'
 
 
 def _with_hint(exercise: Exercise, report: Report, given: int) -> Report:

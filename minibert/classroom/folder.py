@@ -7,6 +7,7 @@ from pathlib import Path
 
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.learner_file import BadFile, LearnerFile
 from minibert.classroom.progress import FILE
 from minibert.classroom.stubs import stub
 from minibert.files import write_atomically
@@ -19,11 +20,11 @@ README = """\
 
 One exercise per file, in the order of the numbers. In each, replace the last line, `raise NotImplementedError`.
 
-    minibert learn .              checks a file when you save it; keys: n next, h hint, s solution, l list, q quit
+    minibert learn .              checks a file when you save it; keys: n next, h hint, s solution, l list, ? keys, q quit
     minibert check softmax        checks one exercise (without a name: all that you began)
     minibert hint softmax         shows the next hint: a question, the place, the line
     minibert reveal softmax       shows the solution
-    minibert reset softmax        puts the empty file back, and keeps a copy of yours
+    minibert reset softmax        puts the empty file back, and keeps a copy of yours if you changed it
     minibert progress             lists all exercises; progress.json can be moved with the folder
 """
 
@@ -67,13 +68,23 @@ class ExerciseFolder:
         return self.files().get(name, self.new_file(EXERCISES[name]))
 
     def is_started(self, name: str) -> bool:
-        """Return True if the learner has changed the file."""
+        """Return True if the learner has begun to write the function. The empty file of another version is not begun."""
         path = self.files().get(name)
-        return path is not None and path.read_bytes().replace(b"\r\n", b"\n") != stub(EXERCISES[name]).encode()
+        try:
+            return path is not None and not LearnerFile.read(path).is_stub(name)
+        except BadFile:
+            return True
+
+    def is_empty(self, name: str) -> bool:
+        """Return True if the file is there and has nothing that is the learner's."""
+        path = self.files().get(name)
+        return path is not None and path.read_bytes().replace(b"\r\n", b"\n") == stub(EXERCISES[name]).encode()
 
     def reset(self, name: str) -> Path | None:
-        """Write the empty file of an exercise again. Return the copy of the learner's file, if there was one."""
+        """Write the empty file of an exercise again. Return the copy of the learner's file, if it had changes."""
         path = self.file(name)
+        if self.is_empty(name):
+            return None
         backup = path.rename(backup_name(path)) if path.exists() else None
         write_atomically(path, stub(EXERCISES[name]))
         return backup

@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     STOPPED = "stopped"
     """The code exceeded a limit, or did what it must not do."""
     EMPTY = "not started"
+    UNKNOWN = "not checked"
+    """It is no function, or no exercise has its name."""
 
 
 class Stage(StrEnum):

@@ -16,6 +16,7 @@ SYMBOLS = {
     Verdict.WARNING: "✓",
     Verdict.CONVENTION: "≈",
     Verdict.EMPTY: "○",
+    Verdict.UNKNOWN: "○",
     Verdict.STOPPED: "■",
 }
 """Symbols of verdicts; all others have a cross. The words say the same."""

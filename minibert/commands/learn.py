@@ -11,9 +11,9 @@ from tyro.conf import Positional, arg
 from minibert.commands import keys
 from minibert.commands.errors import Stopped, check_new_folder
 from minibert.commands.exercises import DEFAULT_FOLDER, SHOWN, checked, current_exercise, progress_of
-from minibert.commands.learning_progress import exercise_table, summary
+from minibert.commands.learning_progress import exercise_list, summary
 from minibert.commands.report_view import show_report
-from minibert.commands.terminal import report, say, say_code, say_parts, styled
+from minibert.commands.terminal import report, say, say_code, say_parts, screen_size, styled
 from minibert.files import describe
 from minibert.printable import printable
 
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from minibert.classroom.folder import ExerciseFolder
     from minibert.classroom.report import Report
 
-KEYS = "saving a file checks it   n next   h hint   s solution   l list   q quit"
+KEYS = {
+    "n": ("next", "the next exercise that is not passed"),
+    "h": ("hint", "the next hint: questions, then the place, then the line with a blank"),
+    "s": ("solution", "the solution, if you have passed the exercise"),
+    "l": ("list", "all exercises, and which are passed"),
+    "?": ("keys", "this list"),
+    "q": ("quit", "the end; `minibert learn` goes on later"),
+}
+"""Name and effect of each key."""
+HELP = "Saving a file checks it. Its exercise is the current one, for the keys h and s."
+SIGNS = "✓ passed   ✗ not passed   ○ not begun"
 
 
 @dataclass(frozen=True)
@@ -85,12 +95,18 @@ class Session:
         from minibert.classroom.exercises import EXERCISES
         from minibert.classroom.watching import Watcher
 
-        actions: dict[str, Callable[[], None]] = {"n": self.next, "h": self.hint, "s": self.solution, "l": self.list}
+        actions: dict[str, Callable[[], None]] = {
+            "n": self.next,
+            "h": self.hint,
+            "s": self.solution,
+            "l": self.list,
+            "?": self.help,
+        }
         watcher = Watcher(self.folder.files)
         with closing(keys.keys()) as pressed:
             next(pressed, "")  # signals are stored from here on, so that Ctrl-C ends the command without a message
             self.introduce()
-            say(styled(KEYS, "dim"))
+            self.remind()
             for key in pressed:
                 if key == "q":
                     return
@@ -100,13 +116,13 @@ class Session:
                 for name in saved:
                     self.check(EXERCISES[name])
                 if saved or key in actions:
-                    say(styled(KEYS, "dim"))
+                    self.remind()
 
     def introduce(self) -> None:
         """Print which exercise is next, and its file."""
         from minibert.classroom.stubs import purpose
 
-        say("", styled(self.current.name, "bold"), printable(purpose(self.current)))
+        say_parts(["", styled(self.current.name, "bold"), purpose(self.current)])
         say(printable(f"Write it in {self.folder.file(self.current.name)}"), "")
 
     def check(self, exercise: "Exercise") -> None:
@@ -163,7 +179,13 @@ class Session:
     def list(self) -> None:
         """Print all exercises, and which are passed."""
         with progress_of(self.folder) as progress:
-            table = exercise_table(self.folder, progress)
-        say("")
-        say_parts([table])
-        say(summary(progress), "")
+            say("", *exercise_list(progress, self.current.name, screen_size()[0]))
+            say(f"{summary(progress)}   {SIGNS}")
+
+    def help(self) -> None:
+        """Print what the keys do."""
+        say_parts(["", HELP, *(f"  {key}  {effect}" for key, (_, effect) in KEYS.items()), ""])
+
+    def remind(self) -> None:
+        """Print the names of the keys."""
+        say_parts([styled("   ".join(["save to check", *(f"{key} {name}" for key, (name, _) in KEYS.items())]), "dim")])

@@ -1,10 +1,12 @@
 """`minibert progress`: the exercises, and which of them are passed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import arg
 
 from minibert.commands.errors import UsageError
@@ -66,6 +68,29 @@ def exercise_table(folder: "ExerciseFolder", progress: "Progress") -> Renderable
         text, style = _state(entry)
         table.add_row(f"{number:2} {name}", styled(text, style), str(entry.checks or ""), str(entry.hints or ""))
     return table
+
+
+def exercise_list(progress: "Progress", current: str, width: int) -> Iterator[Text]:
+    """Yield lines with all exercises by topic and the sign of their state. With 80 columns they fit into a small terminal.
+
+    Args:
+        current: name of the exercise that is bold.
+        width: largest length of a line, if no name is longer.
+    """
+    from minibert.classroom.exercises import EXERCISES, TOPICS
+
+    numbers = {name: number for number, name in enumerate(EXERCISES, start=1)}
+    indent = max(map(len, TOPICS)) + 1
+    for topic, exercises in TOPICS.items():
+        line = styled(f"{topic:{indent}}", "dim")
+        for name in (exercise.name for exercise in exercises):
+            state, style = _state(progress[name])
+            entry = f" {state[0]}{numbers[name]:2} {name} "
+            if len(line) > indent and len(line) + len(entry.rstrip()) > width:
+                yield line
+                line = styled(" " * indent)
+            line.append(entry[:2], style).append(entry[2:], "bold" if name == current else "")
+        yield line
 
 
 def summary(progress: "Progress") -> str:

@@ -13,7 +13,7 @@ from minibert.printable import printable
 
 @dataclass(frozen=True)
 class Reset:
-    """Write the empty file of an exercise again. Your file is kept under another name."""
+    """Write the empty file of an exercise again. Your file is kept under another name, if you have changed it."""
 
     name: Positional[str]
     """Name or number of an exercise."""
@@ -24,7 +24,10 @@ class Reset:
 def run(options: Reset) -> int:
     """Rename the learner's file, and write the stub."""
     folder, exercise = find_folder(options.folder), find_exercise(options.name)
+    path = folder.file(exercise.name)
+    if folder.is_empty(exercise.name):
+        say(printable(f"{path}: you have not changed it; there is nothing to reset"))
+        return 0
     backup = folder.reset(exercise.name)
-    kept = f"; your file is now {backup.name}" if backup else ""
-    say(printable(f"{folder.file(exercise.name)}: empty again{kept}"))
+    say(printable(f"{path}: empty again; your file is now {backup.name}" if backup else f"{path}: a new empty file"))
     return 0

@@ -125,11 +125,31 @@ class TestCheckInANotebook:
         report = check(softmax)
         assert report.line_text.strip() == "return scores.nope()"
 
-    def test_functions_without_an_exercise(self) -> None:
-        def sofmax(scores):
+    @pytest.mark.parametrize(
+        ("name", "exercise", "call"),
+        [
+            ("my_softmax", None, 'check(my_softmax, "softmax")'),
+            ("MySoftmax", None, 'check(MySoftmax, "softmax")'),
+            ("softmax", "layernorm", 'check(softmax, "layer_norm")'),
+            ("<lambda>", "gelu_new", 'check(function, "gelu_tanh")'),
+            ("zzz", None, 'check(zzz, "softmax")'),
+        ],
+    )
+    def test_an_unknown_name_says_how_to_name_the_exercise(self, name, exercise, call) -> None:
+        def function(scores):
             return scores
 
-        with pytest.raises(ValueError, match="similar names: softmax"):
-            check(sofmax)
-        with pytest.raises(TypeError, match="check a function"):
-            check(Report)
+        function.__name__ = name
+        report = check(function, exercise)
+        assert not report.passed
+        assert f"Name the exercise: `{call}`." in report.message
+        assert "similar names:" in repr(report)
+        assert (exercise or name) in report._repr_html_()
+
+    @pytest.mark.parametrize(
+        ("value", "kind"), [(Report, "the class Report"), (torch.ones(1), "a Tensor"), ("softmax", "a str")]
+    )
+    def test_what_is_no_function_is_named(self, value, kind) -> None:
+        report = check(value)
+        assert not report.passed
+        assert f"This is {kind}, not a function" in report.message

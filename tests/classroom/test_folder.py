@@ -29,15 +29,18 @@ def test_existing_files_are_not_changed(tmp_path) -> None:
     assert folder.install() == []
 
 
-def test_a_file_is_begun_when_its_text_differs(tmp_path) -> None:
+def test_a_file_is_begun_when_its_function_has_code(tmp_path) -> None:
+    """The empty file of another version, whose text differs, is not begun."""
     folder = ExerciseFolder(tmp_path)
     folder.install()
     path = folder.file("softmax")
-    assert not folder.is_started("softmax")
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert not folder.is_started("softmax")
-    path.write_text(path.read_text() + "# begun\n")
-    assert folder.is_started("softmax")
+    written = path.read_bytes()
+    for empty in (written, written.replace(b"\n", b"\r\n"), written.replace(b"Formula", b"Equation") + b"# a note\n"):
+        path.write_bytes(empty)
+        assert not folder.is_started("softmax")
+    for begun in (written.replace(b"    raise", b"    x = 1\n    raise"), b"def softmax(", b"", b"\xff"):
+        path.write_bytes(begun)
+        assert folder.is_started("softmax")
 
 
 def test_a_reset_keeps_every_copy(tmp_path) -> None:
@@ -51,3 +54,14 @@ def test_a_reset_keeps_every_copy(tmp_path) -> None:
     assert folder.file("softmax").read_text(encoding="utf-8") == stub(EXERCISES["softmax"])
     folder.file("softmax").unlink()
     assert folder.reset("softmax") is None
+
+
+def test_a_reset_of_an_empty_file_makes_no_copy(tmp_path) -> None:
+    """What the learner has written is kept also if it is only a comment."""
+    folder = ExerciseFolder(tmp_path)
+    folder.install()
+    assert folder.reset("softmax") is None
+    assert not list(tmp_path.glob("*.bak"))
+    with folder.file("softmax").open("a") as file:
+        file.write("# a note\n")
+    assert folder.reset("softmax") is not None

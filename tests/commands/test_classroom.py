@@ -10,7 +10,9 @@ import pytest
 
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.folder import ExerciseFolder
+from minibert.classroom.progress import Attempts, Progress
 from minibert.commands import main
+from minibert.commands.learning_progress import exercise_list
 
 RIGHT = "import torch\n\n\ndef softmax(scores):\n    return torch.softmax(scores, -1)\n"
 WRONG = "def softmax(scores):\n    return scores.exp()\n"
@@ -175,6 +177,15 @@ def test_reset_keeps_a_copy(folder, capsys) -> None:
     assert not folder.is_started("softmax")
 
 
+def test_reset_of_an_unchanged_file_says_so(folder, capsys) -> None:
+    assert main(["reset", "softmax"]) == 0
+    assert capsys.readouterr().out == "exercises/01_softmax.py: you have not changed it; there is nothing to reset\n"
+    folder.file("softmax").unlink()
+    assert main(["reset", "softmax"]) == 0
+    assert capsys.readouterr().out == "exercises/01_softmax.py: a new empty file\n"
+    assert not list(folder.path.glob("*.bak"))
+
+
 def test_progress_lists_all_exercises(folder, capsys) -> None:
     write(folder, RIGHT)
     main(["check", "softmax"])
@@ -277,3 +288,24 @@ def test_learn_without_a_terminal_checks_once(tmp_path, capsys, monkeypatch) -> 
     assert "0 of them new" in shown
     assert "softmax: passed" in shown
     assert (tmp_path / "mine/01_softmax.py").read_text() == RIGHT
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_list_of_all_exercises_fits_into_a_small_terminal(width) -> None:
+    """24 lines, of which one has the number of passed exercises, one the keys, and one is the cursor's."""
+    passed = Attempts(checks=1, passed=True, verdict="passed")
+    lines = list(exercise_list(Progress({"softmax": passed, "relu": Attempts(checks=2, verdict="not correct")}), "gelu", width))
+    assert len(lines) <= 24 - 3
+    assert max(len(line.plain.rstrip()) for line in lines) <= width
+    shown = "\n".join(line.plain for line in lines)
+    for number, name in enumerate(EXERCISES, start=1):
+        sign = {"softmax": "✓", "relu": "✗"}.get(name, "○")
+        assert f" {sign}{number:2} {name} " in shown
+    assert [span.style for line in lines for span in line.spans if line.plain[span.start : span.end].strip() == "16 gelu"] == [
+        "bold"
+    ]
+
+
+def test_a_narrow_list_has_one_exercise_in_each_line() -> None:
+    lines = list(exercise_list(Progress(), "", 20))
+    assert len(lines) == len(EXERCISES)

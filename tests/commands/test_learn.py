@@ -96,6 +96,8 @@ def test_from_the_first_save_to_the_next_exercise(terminal: Terminal, tmp_path: 
     terminal.wait_for("def softmax(scores", "exponentials.sum", "q quit")
     terminal.press("l")
     terminal.wait_for(f"1 of {len(EXERCISES)} exercises passed", "q quit")
+    terminal.press("?")
+    terminal.wait_for("h  the next hint: questions", "q  the end", "q quit")
     terminal.press("n")
     terminal.wait_for(f"exercises/02_{SECOND}.py", "q quit")
     terminal.press("xq")

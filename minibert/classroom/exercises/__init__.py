@@ -18,22 +18,26 @@ class ExerciseTable(dict[str, Exercise]):
     """Exercises by name. The error for an unknown name lists similar names."""
 
     def __missing__(self, name: str) -> Exercise:
-        near = difflib.get_close_matches(name, self, n=3, cutoff=0.3)
-        raise KeyError(f"no exercise is named {name!r}; similar names: {', '.join(near) or 'none'}")
+        raise KeyError(f"no exercise is named {name!r}; similar names: {', '.join(self.similar(name)) or 'none'}")
+
+    def similar(self, name: str) -> list[str]:
+        """Return up to three names that are similar to another one, the most similar first."""
+        return difflib.get_close_matches(name.lower(), self, n=3, cutoff=0.3)
 
 
-TOPICS = (
-    ATTENTION_EXERCISES,
-    POSITION_EXERCISES,
-    LAYER_EXERCISES,
-    DATA_EXERCISES,
-    OBJECTIVE_EXERCISES,
-    NETWORK_EXERCISES,
-    OPTIMIZATION_EXERCISES,
-    GENERATION_EXERCISES,
-    ADAPTER_EXERCISES,
-)
-EXERCISES = ExerciseTable((exercise.name, exercise) for part in TOPICS for exercise in part)
+TOPICS = {
+    "attention": ATTENTION_EXERCISES,
+    "positions": POSITION_EXERCISES,
+    "layers": LAYER_EXERCISES,
+    "data": DATA_EXERCISES,
+    "losses": OBJECTIVE_EXERCISES,
+    "networks": NETWORK_EXERCISES,
+    "optimization": OPTIMIZATION_EXERCISES,
+    "generation": GENERATION_EXERCISES,
+    "adapters": ADAPTER_EXERCISES,
+}
+"""The exercises by topic."""
+EXERCISES = ExerciseTable((exercise.name, exercise) for part in TOPICS.values() for exercise in part)
 """All exercises by name."""
 SHORT_NAMES = {"attention": "scaled_dot_product_attention"}
 
