@@ -225,7 +225,10 @@ def _limits(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -
     limits: dict[str, float] = {}
     for number, outcome in compared(exercise, outcomes, limits=True):
         name = probes(exercise)[number].case.name
-        limits[name] = max(limits.get(name, 0.0), distance_in(exercise, number, outcome, variant))
+        far = distance_in(exercise, number, outcome, variant)
+        if outcome.gradients:
+            far = max(far, gradient_distance(outcome, variant.gradients(number)))
+        limits[name] = max(limits.get(name, 0.0), far)
     return limits
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -152,7 +153,9 @@ def _inputs(call: Answered) -> Problem | None:
         return None
     code = re.sub(r"\.(\d+)", r"[\1]", next(iter(changed)))
     text = f"The function changes its argument `{code}`, which the caller may still need."
-    advice = f"Use a copy (`{code}.clone()`), or operations that return a new tensor."
+    is_array = isinstance(call.probe.arguments.get(code), np.ndarray)
+    kind, copy = ("array", f"{code}.copy()") if is_array else ("tensor", f"{code}.clone()")
+    advice = f"Use a copy (`{copy}`), or operations that return a new {kind}."
     return Problem(Stage.INPUTS, f"{text} {advice}")
 
 

@@ -130,7 +130,7 @@ def _holds(pairs: Sequence[Pair], compute: Callable[[Tensor], Tensor]) -> bool:
             return False
         if not relative_difference(pair.mine, computed) <= EXACT:
             return False
-        values |= {round(value, 6) for value in computed[computed.isfinite()].flatten()[:FEWEST_VALUES].tolist()}
+        values |= {*computed[computed.isfinite()].round(decimals=6).unique()[:FEWEST_VALUES].tolist()}
     enough = FEWEST_VALUES if pairs[0].dtype != torch.bool else 2
     return len(values) >= enough
 
@@ -138,7 +138,7 @@ def _holds(pairs: Sequence[Pair], compute: Callable[[Tensor], Tensor]) -> bool:
 def _factor(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     factors = [_constant_factor(pair) for pair in pairs]
     known = [(factor, pair) for factor, pair in zip(factors, pairs, strict=True) if factor is not None]
-    numbers = {value for pair in pairs for value in pair.expected.flatten()[:FEWEST_VALUES].tolist() if value}
+    numbers = {value for pair in pairs for value in pair.expected[pair.expected != 0][:FEWEST_VALUES].tolist()}
     if any(math.isnan(factor) for factor, _ in known) or len(numbers) < FEWEST_VALUES:
         return ""
     ratios, sizes = [factor for factor, _ in known], [sizes_of(exercise.reference, pair.arguments) for _, pair in known]

@@ -185,7 +185,8 @@ class _Departures(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        self.happened |= function.__name__ in ("numpy", "__array__", "tolist", "item", "__float__")
+        leaves = function.__name__ in ("numpy", "__array__", "tolist", "item", "__float__")
+        self.happened |= leaves and args[0].is_floating_point()  # labels and counts never have a gradient
         return function(*args, **(kwargs or {}))
 
 

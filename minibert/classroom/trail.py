@@ -23,6 +23,8 @@ MAX_NUMBERS = 5_000
 MAX_ENTRIES = 500
 MAX_EVENTS = 50_000
 """Number of lines and operations after which nothing more is recorded, so that a long loop takes no longer than usual."""
+NUMBERS_PER_EVENT = 100
+"""Number of numbers in variables that take as long as one event."""
 OBSERVE = inspect.unwrap(observe).__code__
 FORMULAS = [str(Path(__file__).parents[1] / floor) for floor in ("equations", "model", "training")]
 """Folders of the functions that references call."""
@@ -129,6 +131,7 @@ class Trail:
             return None
         with _unrecorded():
             line, known, now = self._lines[frame], self._known[frame], _variables(frame)
+            self.events += sum(tensor.numel() for tensor in now.values()) // NUMBERS_PER_EVENT
             for name, tensor in now.items():
                 if name not in known or not _equal(known[name], tensor):
                     self.add((frame.f_code, line, name), frame, name, tensor, line)
@@ -180,8 +183,15 @@ def _variables(frame: FrameType) -> dict[str, Tensor]:
 
 def _recordable(value: Any) -> Tensor | None:
     """Return a value as a tensor, if it is neither large nor a size or counter."""
-    tensor = None if isinstance(value, bool | int | torch.Size) else as_tensor(value)
+    if isinstance(value, bool | int | torch.Size) or _length(value) > MAX_NUMBERS:
+        return None
+    tensor = as_tensor(value)
     return tensor if tensor is not None and tensor.numel() <= MAX_NUMBERS else None
+
+
+def _length(value: Any) -> int:
+    """Return how many numbers a list of lists of the same length has, without a look at all of them; 1 for anything else."""
+    return len(value) * _length(value[0]) if isinstance(value, list | tuple) and value else 1
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

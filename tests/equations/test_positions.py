@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -72,7 +72,7 @@ class TestLearnedPositions:
     def test_gradient(self) -> None:
         """The derivative with respect to the table counts a position that occurs twice two times."""
         table = normal(0, 4, 3).requires_grad_()
-        assert gradcheck(lambda p: learned_positions(p, torch.tensor([1, 3, 1])), table)
+        assert gradcheck(lambda p: learned_positions(p, torch.tensor([0, 3, 0])), table)
 
     @given(seeds, st.lists(st.integers(0, 4), min_size=1, max_size=6))
     def test_every_vector_is_a_row_of_the_table(self, seed: int, positions: list[int]) -> None:
@@ -89,6 +89,15 @@ class TestLearnedPositions:
         changed[one] += 1
         same = torch.equal(learned_positions(table, torch.tensor([other])), learned_positions(changed, torch.tensor([other])))
         assert same == (one != other)
+
+    @given(st.lists(st.integers(0, 4), min_size=1, max_size=6))
+    @example([0])
+    def test_every_position_is_learned(self, positions: list[int]) -> None:
+        """The rows of the positions have a gradient, and no others."""
+        table = normal(0, 5, 3).requires_grad_()
+        learned_positions(table, torch.tensor(positions)).sum().backward()
+        assert table.grad is not None
+        assert {*table.grad.any(dim=-1).nonzero()[:, 0].tolist()} == {*positions}
 
 
 class TestRotaryPositions:

@@ -165,6 +165,8 @@ class TestSplitWord:
         assert split_word("unfair", vocabulary) == ("[UNK]",)
         assert split_word("able", vocabulary - {"able"} | {"##ble"}) == ("[UNK]",)
         assert split_word("unaffablex", vocabulary) == ("[UNK]",)
+        assert split_word("abc", {"ab", "a", "##bc"}) == ("[UNK]",)
+        assert split_word("a" * 100, {"a", "##a"}) == ("a", *["##a"] * 99)
         assert split_word("a" * 101, {"a", "##a"}) == ("[UNK]",)
 
     @given(st.text("abc", min_size=1, max_size=8), st.sets(st.text("abc", min_size=1, max_size=3)))
@@ -176,6 +178,26 @@ class TestSplitWord:
         assert "".join(piece.removeprefix(CONTINUATION_PREFIX) for piece in found) == word
         assert [piece.startswith(CONTINUATION_PREFIX) for piece in found] == [False] + [True] * (len(found) - 1)
         assert found[0] == max((piece for piece in vocabulary if word.startswith(piece)), key=len)
+
+    @given(
+        st.text("abc", min_size=1, max_size=8),
+        st.sets(st.text("abc", min_size=1, max_size=3)),
+        st.sets(st.text("abc", max_size=3)),
+    )
+    @example("abc", {"ab", "a"}, {"bc"})
+    @example("ab", {"a", "b"}, set())
+    def test_known_pieces_after_the_longest_beginning(self, word: str, beginnings: set[str], endings: set[str]) -> None:
+        """A word is unknown, or its pieces are known and the first is the longest possible beginning."""
+        vocabulary = {*beginnings, *(CONTINUATION_PREFIX + piece for piece in endings if piece)}
+        found = split_word(word, vocabulary)
+        if found != ("[UNK]",):
+            assert vocabulary.issuperset(found)
+            assert found[0] == max((piece for piece in beginnings if word.startswith(piece)), key=len)
+
+    @given(st.integers(1, 100))
+    @example(100)
+    def test_words_of_known_letters_are_known(self, length: int) -> None:
+        assert len(split_word("a" * length, {"a", "##a"})) == length
 
     @given(st.text("abc", min_size=1, max_size=8), st.integers(0, 8))
     def test_one_unknown_letter_makes_the_word_unknown(self, word: str, position: int) -> None:

@@ -69,6 +69,17 @@ def beginning_inside_only(draw: Draw) -> Arguments:
     return {"word": word, "vocabulary": {f"##{word[:2]}", f"##{word[2:]}", word[2:]}}
 
 
+def word_of_letters(draw: Draw) -> Arguments:
+    """Only single letters are pieces."""
+    word = letters(draw, draw.size(3, least=2))
+    return {"word": word, "vocabulary": {word[0], *(f"##{letter}" for letter in word)}}
+
+
+def longest_word(draw: Draw) -> Arguments:
+    letter = letters(draw, 1)
+    return {"word": letter * MAX_WORD_CHARACTERS, "vocabulary": {letter, f"##{letter}"}}
+
+
 def long_word(draw: Draw) -> Arguments:
     letter = letters(draw, 1)
     return {"word": letter * (MAX_WORD_CHARACTERS + draw.size(1)), "vocabulary": {letter, f"##{letter}"}}
@@ -164,6 +175,8 @@ DATA_EXERCISES = [
             Case("an unknown letter inside", unknown_middle),
             Case("no way back", dead_end, Role.EDGE),
             Case("no beginning", beginning_inside_only, Role.EDGE),
+            Case("single letters", word_of_letters, Role.EDGE),
+            Case("a word of the greatest length", longest_word, Role.LIMIT),
             Case("a long word", long_word, Role.LIMIT),
         ),
         questions=("Which prefix of the rest of the word is tried first?", "What is written before a piece inside a word?"),

@@ -40,7 +40,9 @@ def independent(what: str, names: Iterable[str], axis: int) -> Invariant:
 
 def _with_another_last_part(tensor: Tensor, axis: int) -> Tensor:
     rest, last = tensor.narrow(axis, 0, tensor.shape[axis] - 1), tensor.narrow(axis, -1, 1)
-    return torch.cat([rest, 1 - 2 * last], dim=axis)
+    # Whole numbers are lengths or rows of a table, and zero is one of both.
+    other = 1 - 2 * last if tensor.is_floating_point() else torch.where(last == 0, 1, 0)
+    return torch.cat([rest, other], dim=axis)
 
 
 def reordered(name: str, axes: Mapping[str, int], output_axis: int | None = None) -> Invariant:

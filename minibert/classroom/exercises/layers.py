@@ -14,13 +14,14 @@ from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, laye
 
 
 @dataclass(frozen=True)
-class LinearMap:
-    """A sublayer: a linear map of each token."""
+class Sublayer:
+    """A sublayer: a linear map of each token and its square, as the output for twice the input is not twice the output."""
 
     matrix: Tensor
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        return hidden @ self.matrix
+        linear = hidden @ self.matrix
+        return linear + linear.square()
 
 
 def tokens(draw: Draw, spread: float = 1.0, mean: float = 0.5) -> Arguments:
@@ -33,7 +34,7 @@ def tokens_and_sublayer(draw: Draw, spread: float = 1.0, mean: float = 0.5) -> A
     """Make tokens, and a sublayer that removes a constant part of its input, so that a large mean stays in one place."""
     inputs = tokens(draw, spread, mean)
     matrix = draw.numbers(inputs["hidden"].shape[-1], inputs["hidden"].shape[-1])
-    return {**inputs, "sublayer": LinearMap(matrix - matrix.mean(dim=0))}
+    return {**inputs, "sublayer": Sublayer(matrix - matrix.mean(dim=0))}
 
 
 def cases_of_norms(inputs: Callable[..., Arguments]) -> tuple[Case, ...]:
@@ -90,7 +91,10 @@ LAYER_EXERCISES = [
     Exercise(
         "relu",
         relu,
-        (Case("a grid", partial(grid, largest=9.0)),),
+        (
+            Case("a grid", partial(grid, largest=9.0)),
+            Case("the gradient at zero", lambda draw: {"x": torch.zeros(1)}, Role.LIMIT),
+        ),
         questions=("Which numbers does the function change?",),
         invariants=(DIFFERENCE_IS_X,),
     ),

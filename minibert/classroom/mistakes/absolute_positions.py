@@ -203,6 +203,38 @@ ABSOLUTE_POSITION_MISTAKES = [
         message="You selected columns of the table instead of rows.",
     ),
     Mistake(
+        "learned positions minus one",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table[positions - 1]"),),
+        "1 is subtracted from the positions.",
+        "The first token has the last row of the table.",
+        "learners who count from 1",
+        message="You subtracted 1 from the positions. They are counted from 0, like the rows.",
+    ),
+    Mistake(
+        "learned positions without a gradient at zero",
+        learned_positions,
+        (
+            (
+                "torch.nn.functional.embedding(positions, table)",
+                "torch.nn.functional.embedding(positions, table, padding_idx=0)",
+            ),
+        ),
+        "The row of position 0 has no gradient.",
+        "The vector of the first token is never learned.",
+        "code for word embeddings, in which id 0 is padding",
+        message="You used padding_idx=0, so the vector of position 0 is not learned.",
+    ),
+    Mistake(
+        "rows and columns of the table exchanged",
+        learned_positions,
+        (("torch.nn.functional.embedding(positions, table)", "table.T[positions]"),),
+        "The table is transposed.",
+        "Each position gets one number of many vectors.",
+        "learners: the wrong axis",
+        message="You selected columns of the table instead of rows.",
+    ),
+    Mistake(
         "learned positions counted from one",
         learned_positions,
         (("torch.nn.functional.embedding(positions, table)", "table[positions + 1 - len(table)]"),),

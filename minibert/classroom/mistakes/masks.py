@@ -119,6 +119,15 @@ MASK_MISTAKES = [
         message="You masked the last token of each sequence.",
     ),
     Mistake(
+        "columns of the longest sequence only",
+        padding_mask,
+        (("torch.arange(tokens, ", "torch.arange(int(lengths.max()), "),),
+        "The mask has as many columns as the longest sequence has tokens.",
+        "It does not fit scores of more keys.",
+        "code that pads to the longest sequence",
+        message="Your mask has as many columns as the longest sequence. It has `tokens` columns.",
+    ),
+    Mistake(
         "padding at the front",
         padding_mask,
         ((KEPT, "torch.arange(tokens, device=lengths.device) >= tokens - lengths[..., None, None]"),),

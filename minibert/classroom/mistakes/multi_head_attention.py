@@ -57,6 +57,21 @@ MULTI_HEAD_ATTENTION_MISTAKES = [
         message="You swapped the number of heads and the width of a head.",
     ),
     Mistake(
+        "width of a head from the number of tokens",
+        split_heads,
+        (
+            ("hidden.shape[-1] // heads", "hidden.shape[-2] // heads"),
+            (
+                "hidden.reshape(*hidden.shape[:-1], heads, width).transpose(-2, -3)",
+                "torch.stack([hidden[..., head * width : (head + 1) * width] for head in range(heads)], dim=-3)",
+            ),
+        ),
+        "The number of tokens is divided by the number of heads, instead of the width.",
+        "Columns are lost. The shape is right only if there are as many tokens as columns.",
+        "learners: the wrong axis of the shape",
+        message="You computed the width of a head from the number of tokens instead of the width, which is `hidden.shape[-1]`.",
+    ),
+    Mistake(
         "tokens and columns transposed",
         split_heads,
         ((".transpose(-2, -3)", ".transpose(-2, -3).mT"),),

@@ -290,6 +290,15 @@ NORMALIZATION_MISTAKES = [
         message="You did not add the input to the output of the sublayer.",
     ),
     Mistake(
+        "output of the sublayer twice",
+        add_and_norm,
+        (("hidden + sublayer(hidden)", "sublayer(hidden) + sublayer(hidden)"),),
+        "The output of the sublayer is added to itself.",
+        "The gradient has no direct path to lower layers, and tokens lose their own information.",
+        "learners who overwrite the input before it is added",
+        message="You added the output of the sublayer to itself instead of to its input. Keep the input in a variable.",
+    ),
+    Mistake(
         "no norm after the sum",
         add_and_norm,
         ((ADDED_AND_NORMALIZED, "hidden + sublayer(hidden)"),),

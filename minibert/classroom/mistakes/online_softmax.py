@@ -93,6 +93,15 @@ ONLINE_SOFTMAX_MISTAKES = [
         message="You have a wrong sign in the exponent of the correction.",
     ),
     Mistake(
+        "infinite correction with the wrong sign",
+        online_softmax_attention,
+        (("torch.exp(row_max - shift)", "torch.exp(shift - row_max) if start else torch.zeros_like(shift)"),),
+        "The factor is e to the new maximum minus the old one, also after a block in which every key is masked.",
+        "Early blocks get more weight instead of less, and after a masked block the numbers are NaN.",
+        "learners, a lost sign",
+        message="You have a wrong sign in the exponent of the correction.",
+    ),
+    Mistake(
         "NaN after a masked block",
         online_softmax_attention,
         (("new_max.masked_fill(new_max == -math.inf, 0.0)", "new_max"),),

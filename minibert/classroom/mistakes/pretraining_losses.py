@@ -18,6 +18,15 @@ PRETRAINING_LOSS_MISTAKES = [
         message="You divided by the number of all positions, not by the number of masked ones.",
     ),
     Mistake(
+        "one more than the masked positions",
+        masked_lm_loss,
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else 1 + (labels != IGNORE_INDEX).sum())"),),
+        "The sum is divided by one more than the number of labels.",
+        "The loss is too small, above all in small batches.",
+        "learners who prevent a division by zero",
+        message="You divided by the number of labels plus 1. To prevent 0/0, use the maximum of the number and 1.",
+    ),
+    Mistake(
         "loss over all tokens",
         masked_lm_loss,
         ((REDUCED, "reduce_losses(cross_entropy(logits, labels.clamp(min=0)), labels.clamp(min=0), reduction)"),),
@@ -221,5 +230,14 @@ PRETRAINING_LOSS_MISTAKES = [
         "torch.nn.functional.cross_entropy, Hugging Face",
         Kind.UNSAFE,
         message="You divide by zero if no example is a pair.",
+    ),
+    Mistake(
+        "one more than the pairs",
+        next_sentence_loss,
+        ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else 1 + (labels != IGNORE_INDEX).sum())"),),
+        "The sum is divided by one more than the number of labels.",
+        "The loss is too small, above all in small batches.",
+        "learners who prevent a division by zero",
+        message="You divided by the number of labels plus 1. To prevent 0/0, use the maximum of the number and 1.",
     ),
 ]

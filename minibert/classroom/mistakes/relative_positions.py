@@ -16,6 +16,20 @@ RELATIVE_POSITION_MISTAKES = [
         message="You put all first columns of the rotated pairs before all second ones. Interleave them again.",
     ),
     Mistake(
+        "odd columns from rotated even ones",
+        rotary_positions,
+        (
+            (
+                "even * cosine - odd * sine, even * sine + odd * cosine",
+                "even * cosine - odd * sine, (even * cosine - odd * sine) * sine + odd * cosine",
+            ),
+        ),
+        "The odd columns are computed from even columns that are already rotated.",
+        "It is no rotation: the length of the vectors changes.",
+        "learners who write to the columns one after the other",
+        message="You computed the odd columns from the even ones after these were changed. Keep the old even columns.",
+    ),
+    Mistake(
         "rotation of halves",
         rotary_positions,
         (
@@ -188,6 +202,15 @@ RELATIVE_POSITION_MISTAKES = [
         "These are sinusoidal positions: dot products depend on the positions, not only on their distance.",
         "learners",
         message="You added sines and cosines to the vectors instead of rotating them.",
+    ),
+    Mistake(
+        "slopes divided by the head",
+        alibi_bias,
+        (("-8 * steps / heads", "-8 / steps"),),
+        "The exponent is -8/h instead of -8h/H.",
+        "The slopes increase from head to head.",
+        "learners",
+        message="Your exponent is -8/h instead of -8h/H.",
     ),
     Mistake(
         "distance added",

@@ -3,6 +3,13 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.text.wordpiece_encoding import match_steps, split_word
 
+CAN_BE_SPLIT = """    def can_be_split(rest):
+        ends = [end for end in range(1, len(rest) + 1) if CONTINUATION_PREFIX + rest[:end] in vocabulary]
+        return not rest or any(can_be_split(rest[end:]) for end in ends)
+
+    rest, prefix = word, ""
+"""
+
 WORDPIECE_MISTAKES = [
     Mistake(
         "shortest match first",
@@ -12,6 +19,39 @@ WORDPIECE_MISTAKES = [
         "Words become single letters.",
         "learners",
         message="You tried the shortest prefix first. The longest match comes first.",
+    ),
+    Mistake(
+        "pieces of one character not tried",
+        match_steps,
+        (("range(len(rest), 0, -1)", "range(len(rest), 1, -1)"),),
+        "Prefixes of one character are not looked up.",
+        "Rare words, which end in single letters, become [UNK].",
+        "learners: off by one",
+        message="You did not look up pieces of one character.",
+    ),
+    Mistake(
+        "backtracking",
+        match_steps,
+        (
+            ('    rest, prefix = word, ""\n', CAN_BE_SPLIT),
+            (
+                "if candidate in vocabulary",
+                "if candidate in vocabulary and can_be_split(rest[len(candidate) - len(prefix) :])",
+            ),
+        ),
+        "A shorter piece is used if the rest after a longer one has no match.",
+        "A few words have other pieces than in the tokenizer of the checkpoint.",
+        "learners who write a recursive function",
+        message="You went back to a shorter piece. There is no way back: the longest match stays, and the word is [UNK].",
+    ),
+    Mistake(
+        "pieces looked up without their prefix",
+        match_steps,
+        (("if candidate in vocabulary", "if candidate[len(prefix) :] in vocabulary"),),
+        "A piece inside a word is looked up without ##.",
+        "Pieces are returned that the vocabulary may not have.",
+        "learners",
+        message="You looked up the pieces inside a word without ##, and added it afterwards.",
     ),
     Mistake(
         "no prefix inside words",
@@ -118,6 +158,27 @@ WORDPIECE_MISTAKES = [
         "Their ids are those of other pieces, or missing.",
         "learners",
         message="You removed ## from the pieces.",
+    ),
+    Mistake(
+        "string instead of a tuple",
+        split_word,
+        (
+            ("        return (unk_token,)\n", "        return unk_token\n"),
+            ("else (unk_token,)\n", "else unk_token\n"),
+        ),
+        "An unknown word gives the text [UNK] instead of a tuple with this text.",
+        "Its characters are taken for tokens.",
+        "learners: (UNK) without a comma",
+        message="You returned the text [UNK] for an unknown word instead of a tuple. A tuple of one needs a comma: (UNK,).",
+    ),
+    Mistake(
+        "longest words unknown",
+        split_word,
+        (("len(word) > MAX_WORD_CHARACTERS", "len(word) >= MAX_WORD_CHARACTERS"),),
+        "A word of exactly the greatest length is unknown.",
+        "It has other pieces than in the tokenizer of the checkpoint.",
+        "learners: off by one",
+        message="You treated a word of exactly MAX_WORD_CHARACTERS as too long.",
     ),
     Mistake(
         "no longest word",
