@@ -130,7 +130,8 @@ def _holds(pairs: Sequence[Pair], compute: Callable[[Tensor], Tensor]) -> bool:
             return False
         if not relative_difference(pair.mine, computed) <= EXACT:
             return False
-        values |= {*computed[computed.isfinite()].round(decimals=6).unique()[:FEWEST_VALUES].tolist()}
+        different = computed[computed.isfinite()].round(decimals=6).unique()  # type: ignore[no-untyped-call]
+        values |= {*different[:FEWEST_VALUES].tolist()}
     enough = FEWEST_VALUES if pairs[0].dtype != torch.bool else 2
     return len(values) >= enough
 
