@@ -293,9 +293,6 @@ torch.testing.assert_close(by_hand, of_scores)
 exercise("causal_mask")
 
 # %%
-exercise("padding_mask")
-
-# %%
 exercise("scaled_dot_product_attention")
 
 # %% [markdown]

@@ -58,6 +58,7 @@ def padding_mask(lengths: Int[Tensor, "*batch"], tokens: int) -> Bool[Tensor, "*
     Differs: only keys are masked, not queries: a padding token still gets an output, which no other token attends to.
         Google's code adds -10000 to the scores instead, which masks padding only while the scores are smaller than that.
     Tests: tests/equations/test_attention.py::TestPaddingMask
+    Lesson: 08_bert_input
 
     >>> padding_mask(torch.tensor([3, 1]), tokens=3).int()
     tensor([[[1, 1, 1]],
