@@ -42,13 +42,12 @@ def without_shape_checks() -> Iterator[None]:
 
 @pytest.fixture
 def forked_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start processes for a user's attention function and for receipts as copies of one that has imported torch."""
+    """Start processes for receipts as copies of one that has imported torch."""
     from torch.multiprocessing.spawn import start_processes
 
-    from tests.processes import ForkedPython, fork_server
+    from tests.processes import fork_server
 
     fork_server()
-    monkeypatch.setattr("minibert.study.verify.sandbox.subprocess.Popen", ForkedPython)
     monkeypatch.setattr("minibert.study.evaluation.two_processes.spawn", partial(start_processes, start_method="forkserver"))
 
 

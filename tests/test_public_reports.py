@@ -25,7 +25,7 @@ from minibert.commands import main
 from minibert.equations import scaled_dot_product_attention, top_p_filter
 from minibert.model import load
 from minibert.model.generation import most_likely, sampler
-from minibert.study.verify.sandbox import probes
+from minibert.study.verify.user_attention import probes
 from minibert.text.columns import read_column
 from minibert.text.file_formats import CorpusError
 from minibert.text.parallel import read_parallel

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minibert.classroom.mistakes import MISTAKES, Kind, Mistake, variant, variant_of
 from minibert.equations import online_softmax_attention, scaled_dot_product_attention, softmax
-from minibert.study.verify.sandbox import probes
+from minibert.study.verify.user_attention import probes
 
 TOLERANCE = 1e-4
 """Largest difference that counts as rounding, in float32. The values of the probes have a size of about 1."""

@@ -12,7 +12,8 @@ from minibert.classroom.hints import next_hint
 from minibert.classroom.learner_file import BadFile, LearnerFile
 from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Runner
-from minibert.classroom.sandbox import Limits, SandboxRunner
+from minibert.classroom.sandbox import SandboxRunner
+from minibert.sandbox import Limits
 
 
 def check_file(

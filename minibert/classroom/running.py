@@ -7,7 +7,6 @@ import copy
 import io
 import linecache
 import random
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -22,13 +21,12 @@ from torch.overrides import TorchFunctionMode
 from minibert.classroom.binding import call as call_function
 from minibert.classroom.results import Unusable, outputs_of, tensors_in
 from minibert.classroom.trail import Entry, Trail, code_of
+from minibert.sandbox import errors
 
 Arguments = dict[str, Any]
 """Arguments of a function by name."""
 MAX_PRINTED = 2_000
 """Number of characters that are kept of what a function prints."""
-MAX_ERROR = 500
-"""Number of characters that are kept of the text of an exception."""
 
 
 @dataclass
@@ -154,19 +152,11 @@ class LocalRunner:
     def _line_of(self, error: BaseException) -> int | None:
         """Return the last line of the learner's file that an exception passed through."""
         code = code_of(self.function)
-        return line_of(error, code.co_filename) if code else None
+        return errors.line_of(error, code.co_filename) if code else None
 
     def _text_of(self, line: int | None) -> str:
         code = code_of(self.function)
         return linecache.getline(code.co_filename, line).strip() if code and line else ""
-
-
-def line_of(error: BaseException, file: str) -> int | None:
-    """Return the last line of a file that an exception passed through, or the line of a syntax error in it."""
-    if isinstance(error, SyntaxError) and error.filename == file:
-        return error.lineno
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return lines[-1] if lines else None
 
 
 class Printed(io.StringIO):
@@ -231,7 +221,4 @@ def same_numbers(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool
 
 def describe(error: BaseException) -> str:
     """Return type and text of an exception in one line. An unusable function has a sentence only."""
-    if isinstance(error, Unusable):
-        return str(error)
-    text = " ".join("".join(traceback.format_exception_only(error)).split())
-    return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}…"
+    return str(error) if isinstance(error, Unusable) else errors.describe(error)

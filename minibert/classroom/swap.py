@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minibert.classroom.checking import check_function
 from minibert.classroom.exercise import Arguments, Exercise
 from minibert.classroom.report import Report
-from minibert.classroom.sandbox import Limits, SandboxRunner
+from minibert.classroom.sandbox import SandboxRunner
 from minibert.classroom.swapping import swapped, without_hooks
 from minibert.equations import softmax
 from minibert.model import load, read_checkpoint
@@ -23,6 +23,7 @@ from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.study.checked_attention import UserCodeError
 from minibert.study.fill_mask import piece_of
+from minibert.study.user_code import limits_of
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.diagnosis import Names
 from minibert.study.verify.inputs import Inputs, make_inputs
@@ -131,7 +132,7 @@ def swap(
     cases = None if tokenizer is None else make_cases(model, tokenizer, TEXTS if text is None else (text,))
     file, _, name = location.rpartition(":")
     with (
-        SandboxRunner(exercise, Path(file), name, Limits(seconds=time_limit)) as runner,
+        SandboxRunner(exercise, Path(file), name, limits_of(time_limit)) as runner,
         swapped(exercise, partial(_call, runner, location)) as swap,
     ):
         changed = load(source, attention="explicit")

@@ -80,8 +80,10 @@ class Swap:
         finally:
             self._is_comparing = False
 
-    def _checked(self, result: Any, expected: Tensor) -> Tensor:
+    def _checked(self, result: Any, expected: Any) -> Tensor:
         """Return the result in the data type that the model needs. Raises: UserCodeError for a result of another shape."""
+        if not isinstance(expected, Tensor):
+            raise UserCodeError(f"{self.exercise.name} is no stage of a model: its result is no tensor")
         if not isinstance(result, Tensor) or result.shape != expected.shape:
             found = f"shape {tuple(result.shape)}" if isinstance(result, Tensor) else type(result).__name__
             raise UserCodeError(f"{self.exercise.name} returned {found}, expected a tensor of shape {tuple(expected.shape)}")
@@ -96,8 +98,8 @@ class Swap:
                 given[name] = value
             elif name not in parameters or not _equal(value, parameters[name].default):
                 raise UserCodeError(
-                    f"this model calls {self.exercise.name} with the argument {name}, which the exercise does not have: "
-                    "use another model"
+                    f"this model calls {self.exercise.name} with the argument {name}, which the exercise does not have, "
+                    "so it cannot be replaced"
                 )
         return given
 

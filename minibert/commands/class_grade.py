@@ -65,9 +65,9 @@ def run(options: ClassGrade) -> int:
 
 def _grade(options: ClassGrade, course: "Course", submissions: "list[Submission]") -> "dict[str, list[Graded]]":
     """Grade all submissions, and return the results by student. Ctrl-C stops after the current checks."""
-    from minibert.classroom.sandbox import Limits
     from minibert.classroom.teaching.parallel import Grading, grade_all
     from minibert.classroom.teaching.results import Results
+    from minibert.sandbox import Limits
 
     grading = Grading(course, Results(options.out), Limits(seconds=options.time_limit), options.again)
     jobs = min(options.jobs or os.cpu_count() or 1, len(submissions))

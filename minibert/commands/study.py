@@ -182,7 +182,7 @@ def _show_against(options: Study, walk: "Walk", location: str) -> int:
     from minibert.study.checked_attention import UserCodeError
     from minibert.study.stepthrough.against import against
     from minibert.study.stepthrough.selection import select
-    from minibert.study.verify.sandbox import TIME_LIMIT
+    from minibert.study.user_code import TIME_LIMIT
 
     try:
         found = against(walk, location, report_lines, options.time_limit or TIME_LIMIT)

@@ -40,7 +40,7 @@ class Swap:
     text: str | None = None
     """The text of the predictions. Default: a few English sentences."""
     train: bool = False
-    """Pretrain a small model with and without your function, and compare the losses."""
+    """Pretrain a small model with minibert's function, with yours, and with another seed, and compare the losses."""
     seconds: float = 30.0
     """Time of the pretraining with minibert's function. The run with yours has as many steps."""
     figure: Path | None = None
@@ -80,7 +80,7 @@ def run(options: Swap) -> int:
             for name in effect.mistakes:
                 say(f"\nMistake: {name}")
             losses = f"minibert {effect.right.losses[-1]:.3f}, your function {effect.mine.losses[-1]:.3f} nats"
-            say(f"\nValidation loss: {losses}. {effect.sentence}", f"Curves: {printable(_figure(options))}")
+            say(f"\nValidation loss: {losses}.", effect.sentence, f"Curves: {printable(_figure(options))}")
     return 0 if result is None or result.comparison.agrees else 1
 
 
@@ -124,7 +124,8 @@ def _train(options: Swap, exercise: "Exercise", location: str, show: Callable[[s
     from minibert.classroom.training_effect import effect_figure, training_effect
     from minibert.study.drawing import save
 
-    effect = training_effect(exercise, location, show, options.seconds)
+    show(f"Pretraining for {options.seconds:g} seconds with minibert's function, and then as many steps with yours.")
+    effect = training_effect(exercise, location, show, options.seconds, options.time_limit)
     save(effect_figure(effect, exercise), _figure(options))
     return effect
 
@@ -173,5 +174,5 @@ def _as_json(result: "SwapResult | None", effect: "TrainingEffect | None") -> di
             "mistakes": [mistake.name for mistake in result.report.mistakes],
         }
     if effect is not None:
-        found |= {"training": {**asdict(effect), "cost": effect.cost}}
+        found |= {"training": {**asdict(effect), "cost": effect.cost, "noise": effect.noise}}
     return found

@@ -186,8 +186,8 @@ def _compare_stages(
     from minibert.classroom.diagnosis import diagnose_attention
     from minibert.study.verify.comparison import compare
     from minibert.study.verify.diagnosis import Names
-    from minibert.study.verify.sandbox import run_user_attention
     from minibert.study.verify.stages import minibert_stages
+    from minibert.study.verify.user_attention import run_user_attention
 
     inputs, names = reference.inputs, Names(printable(reference.made_with))
     if options.attention_from is None:

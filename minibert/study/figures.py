@@ -110,6 +110,30 @@ def line_chart(
     return draw
 
 
+LABEL_SPACING = 0.07
+"""Smallest distance of two labels, as a part of the height of the chart."""
+
+
+def labeled_lines(
+    series: Mapping[str, Sequence[tuple[float, float]]], colors: Sequence[str], xlabel: str, title: str, ylabel: str
+) -> Draw:
+    """One line per series of (x, y) points, with its name at its end. NaN is a gap."""
+
+    def draw(axes: Axes) -> None:
+        for points, color in zip(series.values(), colors, strict=True):
+            axes.plot(*zip(*points, strict=True), "o-", color=color, markersize=3, linewidth=1.4)
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        bottom, top = axes.get_ylim()
+        ends = {name: [point for point in points if math.isfinite(point[1])][-1:] for name, points in series.items()}
+        height = -math.inf
+        for end, name, color in sorted(zip(ends.values(), ends, colors, strict=True), key=lambda each: [y for _, y in each[0]]):
+            for x, y in end:
+                height = max(y, height + LABEL_SPACING * (top - bottom))
+                axes.annotate(readable(name), (x, height), xytext=(6, 0), textcoords="offset points", va="center", color=color)
+
+    return draw
+
+
 def learning_curves(
     curves: Mapping[str, Mapping[int, Sequence[float]]],
     title: str,

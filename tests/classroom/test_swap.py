@@ -9,10 +9,13 @@ import torch
 
 from minibert import BertConfig, BertForMaskedLM
 from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.report import Verdict
 from minibert.classroom.running import Arguments
+from minibert.classroom.small_pretraining import Curve
+from minibert.classroom.stubs import solution
 from minibert.classroom.swap import TEXTS, case_scores, layers_of, make_cases, top_predictions
 from minibert.classroom.swapping import swapped, without_hooks
-from minibert.classroom.training_effect import Curve, TrainingEffect
+from minibert.classroom.training_effect import TrainingEffect, effect_figure
 from minibert.commands import main
 from minibert.equations import softmax
 from minibert.study.checked_attention import UserCodeError
@@ -181,16 +184,85 @@ def test_errors_of_the_command_say_what_to_do(folder: Path, capsys: pytest.Captu
         assert message in capsys.readouterr().err
 
 
-def test_the_effect_on_training_is_a_sentence() -> None:
-    right = Curve([25, 50], [6.0, 5.0])
-    for loss, is_correct, words in (
-        (5.31, False, "0.31 nats higher after 50 steps. This bug costs 0.31 nats."),
-        (5.001, False, "This bug does not show in the loss, which is why it survives."),
-        (5.0, True, "Your function is correct."),
-        (4.5, False, "0.50 nats lower after 50 steps."),
-        (float("nan"), False, "not finite"),
+@pytest.mark.parametrize(
+    ("loss", "verdict", "words"),
+    [
+        (5.31, Verdict.WRONG, "This bug costs 0.31 nats: the losses differ by 0.310 nats after 50 steps"),
+        (5.02, Verdict.WRONG, "This bug does not show in the loss, which is why it survives: the losses differ by 0.020 nats"),
+        (5.0, Verdict.PASSED, "This function does not change the loss: the losses differ by 0.000 nats"),
+        (5.2, Verdict.CONVENTION, "This convention costs 0.2 nats"),
+        (4.5, Verdict.WRONG, "This bug saves 0.5 nats"),
+        (float("nan"), Verdict.WRONG, "With this bug the loss is not finite after 50 steps."),
+    ],
+)
+def test_the_effect_on_training_is_a_sentence(loss: float, verdict: Verdict, words: str) -> None:
+    """A difference as small as that of two seeds is no difference."""
+    right, other = Curve([25, 50], [6.0, 5.0]), Curve([25, 50], [6.3, 5.03])
+    effect = TrainingEffect(right, Curve([25, 50], [6.0, loss]), other, verdict)
+    assert effect.sentence.startswith(words)
+    axes = effect_figure(effect, EXERCISES["softmax"]).axes[0]
+    assert axes.get_title("left").startswith(words.partition(":")[0].partition(" after")[0])
+    assert [text.get_text() for text in axes.texts if "seed" in text.get_text()] == ["minibert, other seed"]
+    assert "nats" in axes.get_ylabel()
+
+
+HOSTILE = {
+    "an endless loop": ("while True: pass", "did not finish in"),
+    "os._exit": ("os._exit(0)", "ends its process, with exit code 0"),
+    "a fork bomb": ("[os.fork() for _ in range(64)]", "starts a process"),
+    "10 GB": ("torch.ones(10 * 2**30, dtype=torch.uint8)", "of memory"),
+    "a flood": ("while True: os.write(1, b'x' * 1000)", "printed more than 8 MB"),
+    "its own folder": ("shutil.rmtree(pathlib.Path(__file__).parent); raise ValueError('deleted')", "ValueError: deleted"),
+}
+
+
+def hostile_file(folder: Path, body: str) -> Path:
+    file = folder / "hostile.py"
+    file.write_text(
+        f"import os, pathlib, shutil, torch\ndef softmax(scores):\n    {body}\n    return torch.softmax(scores, -1)\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_code_ends_with_a_sentence(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], body: str, message: str
+) -> None:
+    """In a model, in the check before the training, and next to the steps of a model."""
+    file = hostile_file(tmp_path, body)
+    model, own = ["--checkpoint", str(folder / "model"), "--text", TEXT], ["swap", str(file), "--exercise", "softmax"]
+    study = ["study", TEXT, *model[:2], "--against", str(file)]
+    for words in ([*own, *model], [*own, "--train"], study):
+        expected = 1 if words is study and "ValueError" in message else 2  # an exception is the first difference
+        assert main([*words, "--time-limit", "2"]) == expected
+        printed = capsys.readouterr()
+        assert message in printed.err + printed.out
+        assert "Traceback" not in printed.err + printed.out
+        assert file.is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_code_that_passes_the_check_ends_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, body: str, message: str
+) -> None:
+    monkeypatch.setattr("minibert.classroom.training_effect.SOME_SECONDS", 5)
+    file = hostile_file(tmp_path, f"if scores.numel() > 20000:\n        {body}")
+    assert main(["swap", str(file), "--exercise", "softmax", "--train", "--seconds", "1"]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert file.is_file()
+
+
+def test_exercises_that_are_no_stage_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any training."""
+    for name, message in (
+        ("greedy_decoding", "pretraining does not compute greedy_decoding"),
+        ("mask_tokens", "mask_tokens is no stage of a model"),
     ):
-        assert words in TrainingEffect(right, Curve([25, 50], [6.0, loss]), is_correct).sentence
+        (tmp_path / "my.py").write_text(solution(EXERCISES[name]))
+        assert main(["swap", str(tmp_path / "my.py"), "--exercise", name, "--train", "--seconds", "1"]) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -58,7 +58,6 @@ def study(*words: object) -> int:
     return main(["study", TEXT, *map(str, words)])
 
 
-@pytest.mark.usefixtures("forked_processes")
 class TestAgainst:
     """`--against`."""
 
@@ -96,7 +95,7 @@ class TestAgainst:
         ("location", "message"),
         [
             ("none.py", "not found: give FILE.py or FILE.py:FUNCTION"),
-            ("my.py:absent", "has no function 'absent'"),
+            ("my.py:absent", "my.py has no function named absent; it has attention, right"),
             ("my.py", "has attention, right, broken, endless"),
         ],
     )

@@ -3,11 +3,9 @@
 import importlib
 import os
 import pkgutil
-import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import minibert
@@ -16,6 +14,7 @@ from minibert import equations, kernels
 from minibert.classroom.mistakes import MISTAKES
 from minibert.classroom.report import Report, Verdict
 from minibert.model import generation
+from minibert.sandbox import guard
 
 PACKAGE = Path(minibert.__file__).parent
 PRELOADED = ("equations", "kernels", "model", "text", "classroom.exercises", "classroom.report_parts")
@@ -26,26 +25,6 @@ SAME = {
     "greedy_decoding": ("greedy_search",),
 }
 """Functions that compute the same as a reference, under other names. Fast ones usually have the name of the equation."""
-PROCESS, SIGNAL, MEMORY = (
-    "The code starts a process.",
-    "The code sends a signal to a process.",
-    "The code uses memory directly, with ctypes.",
-)
-REFUSED = {
-    **dict.fromkeys(("os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system"), PROCESS),
-    **dict.fromkeys(("subprocess.Popen", "pty.spawn"), PROCESS),
-    **dict.fromkeys(("os.kill", "os.killpg"), SIGNAL),
-    **dict.fromkeys(("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle"), MEMORY),
-    **dict.fromkeys(("ctypes.string_at", "ctypes.wstring_at", "ctypes.cdata"), MEMORY),
-}
-"""Audit events that no exercise needs, if the learner's own code causes them. Libraries may."""
-SHOWS_LINES = {"traceback.py", "warnings.py", "logging"}
-"""Parts of the standard library that open a source file to show a line of it."""
-STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
-INSTALLED = tuple({sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]})
-
-violations: list[str] = []
-"""Sentences about forbidden acts of the learner's code."""
 
 
 def preload() -> None:
@@ -70,7 +49,7 @@ def protect(reference: Callable[..., Any], folder: Path) -> None:
         _set_trap(function)
     MISTAKES.clear()  # the edits contain lines of the reference
     vars(minibert.classroom)["check"] = _no_check
-    sys.addaudithook(_guard(tuple(closed), str(folder)))
+    guard.watch([str(folder)], closed)
 
 
 def _implementations(reference: Callable[..., Any]) -> Iterator[FunctionType]:
@@ -99,48 +78,9 @@ def _trap(*args: Any, **kwargs: Any) -> Any:
 
 def caught() -> Exception:
     """Record a call of the reference."""
-    return _violation("The code calls the function of minibert that it should replace.")
+    return guard.violation("The code calls the function of minibert that it should replace.")
 
 
 def _no_check(*args: Any, **kwargs: Any) -> Report:
     """Do nothing: a check that is part of the learner's code would call the reference."""
     return Report("", Verdict.PASSED)
-
-
-def _violation(sentence: str) -> Exception:
-    violations.append(sentence)
-    return PermissionError(sentence)
-
-
-def _guard(closed: tuple[str, ...], folder: str) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return an audit hook. It refuses to open `closed`, and some actions of the learner's own code, not of libraries."""
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in REFUSED:
-            if _asked_by_learner(folder):
-                raise _violation(REFUSED[event])
-        elif event == "open" or (event.startswith(("os.", "shutil.")) and event != "os.symlink"):
-            for path in arguments:
-                if isinstance(path, str | bytes | os.PathLike) and _is_inside(path, closed):
-                    sentence = "The code uses a file of minibert."
-                    raise _violation(sentence) if _asked_by_learner(folder) else PermissionError(sentence)
-
-    return hook
-
-
-def _is_inside(path: Any, closed: tuple[str, ...]) -> bool:
-    real = os.path.realpath(os.fsdecode(path))
-    return any(real == each or real.startswith(each + os.sep) for each in closed)
-
-
-def _asked_by_learner(folder: str) -> bool:
-    """Return True if the innermost code that is not part of the standard library is the learner's."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(("<frozen", STANDARD_LIBRARY)) or file.startswith(INSTALLED):
-            return file.startswith((folder, "<"))  # "<string>" is code of exec
-        if any(part in file for part in SHOWS_LINES):
-            return False
-        frame = frame.f_back
-    return True

@@ -20,10 +20,11 @@ from minibert.classroom.learner_file import BadFile
 from minibert.classroom.probes import expected, probes
 from minibert.classroom.report import Report
 from minibert.classroom.running import Outcome, same_numbers
-from minibert.classroom.sandbox import Limits, SandboxRunner
+from minibert.classroom.sandbox import SandboxRunner
 from minibert.classroom.teaching.course import Course
 from minibert.classroom.teaching.examples import KnownExamples
 from minibert.classroom.teaching.submissions import Submission, sibling_files
+from minibert.sandbox import Limits
 
 FORMAT = 1
 """Version of the stored results."""

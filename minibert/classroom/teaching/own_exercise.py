@@ -9,8 +9,8 @@ from typing import Any
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import MISTAKES, Mistake
-from minibert.classroom.running import line_of
 from minibert.files import write_atomically
+from minibert.sandbox.errors import line_of
 
 TEMPLATE = '''"""An exercise of your own: {name}.
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from minibert.classroom.sandbox import Limits, linux
 from minibert.classroom.teaching.course import Course
 from minibert.classroom.teaching.grading import Graded, State, grade_submission
 from minibert.classroom.teaching.results import Results
 from minibert.classroom.teaching.submissions import Submission
+from minibert.sandbox import Limits, linux
 
 INTERVAL = 0.2
 """Seconds between two looks at signals."""

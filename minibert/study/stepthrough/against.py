@@ -1,7 +1,6 @@
 """A learner's function next to the correct one, on the recorded inputs of a walk: the first step that differs."""
 
 import ast
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ from torch import Tensor
 from minibert import equations
 from minibert.study.checked_attention import UserCodeError
 from minibert.study.stepthrough.differences import MASKED, StepDifference, difference
-from minibert.study.stepthrough.learner import ATTENTION, RESULT, RESULTS
+from minibert.study.stepthrough.learner import ATTENTION, RESULT, compute
 from minibert.study.stepthrough.step import Failure, Step, Walk
-from minibert.study.verify.sandbox import TIME_LIMIT, run_limited
+from minibert.study.user_code import TIME_LIMIT, UserCode, limits_of
 from minibert.trace import Call, Node, Operation
 
 TOLERANCE = 1e-4
@@ -89,21 +88,14 @@ def against(walk: Walk, location: str, show: Callable[[str], None] = lambda _: N
     names = {call.equation: [*call.arguments] for call in calls}
     location, equation = choose_function(location, names)
     chosen = [call for call in calls if call.equation == equation]
-    inputs: dict[str, Tensor] = {}
-    others: list[dict[str, Any]] = []
-    for number, call in enumerate(chosen):
-        others.append({name: None if isinstance(value, Tensor) else value for name, value in call.arguments.items()})
-        inputs |= {f"{number}.{name}": value for name, value in call.arguments.items() if isinstance(value, Tensor)}
-    tensors = run_limited(
-        "minibert.study.stepthrough.learner", location, [equation, json.dumps(others)], inputs, show, time_limit
-    )
-    found = json.loads(bytes(tensors[RESULTS].tolist()))
+    with UserCode(location, compute, show, limits_of(time_limit)) as code:
+        found, tensors = code(location, equation, [dict(call.arguments) for call in chosen])
     for number, (call, entry) in enumerate(zip(chosen, found, strict=False)):
         results = tuple(
             LearnerResult(each["name"], each["expression"], tensors[f"{number}.{place}"])
             for place, each in enumerate(entry["steps"])
         )
-        failure = _failure(entry["failure"], call.steps[-1], results)
+        failure = _failure(entry["failure"], location.rpartition(":")[0], call.steps[-1], results)
         step = first_difference(call.steps, results, failure)
         if step is not None:
             mine = _nearest(step, call.steps[: call.steps.index(step)], results)
@@ -112,11 +104,17 @@ def against(walk: Walk, location: str, show: Callable[[str], None] = lambda _: N
     return Against(location, equation, len(chosen))
 
 
-def _failure(found: dict[str, Any] | None, last: Step, results: Sequence[LearnerResult]) -> Failure | None:
-    """Return the failure of a call, also for a result of a wrong shape."""
+def _failure(found: dict[str, Any] | None, file: str, last: Step, results: Sequence[LearnerResult]) -> Failure | None:
+    """Return the failure of a call, also for a result of a wrong shape.
+
+    Args:
+        file: the learner's file. The sandbox has a copy of it.
+    """
     module = last.path.rpartition(".")[0]
     if found is not None:
-        return Failure(**{**found, "path": module, "arguments": tuple(found["arguments"])})
+        copy, _, line = found["code"].rpartition(":")
+        code = f"{file}:{line}" if Path(copy).name == Path(file).name else found["code"]
+        return Failure(**{**found, "path": module, "code": code, "arguments": tuple(found["arguments"])})
     shape = next((tuple(each.output.shape) for each in results if each.name == RESULT), ())
     right = tuple(last.output.shape)
     return None if shape == right else Failure(module, f"returned a tensor of shape {shape}: it must be {right}", "", "")

@@ -4,6 +4,7 @@ import inspect
 import linecache
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -84,7 +85,10 @@ def _location(frames: list[tuple[FrameType, int]], checked: CheckedAttention | N
 
 def _shown(file: str) -> str:
     """Return a file's path relative to the repository or to the current folder, if it is inside."""
-    folder = next((folder for folder in (REPOSITORY, Path.cwd()) if Path(file).is_relative_to(folder)), None)
+    folders = [REPOSITORY]
+    with suppress(FileNotFoundError):  # the user's code may have deleted the current folder
+        folders.append(Path.cwd())
+    folder = next((folder for folder in folders if Path(file).is_relative_to(folder)), None)
     return file if folder is None else Path(file).relative_to(folder).as_posix()
 
 

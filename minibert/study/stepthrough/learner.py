@@ -1,27 +1,22 @@
-"""A learner's function in the subprocess of `against`: it is called with the recorded arguments of an equation."""
+"""A learner's function in the sandbox of `against`: it is called with the recorded arguments of an equation."""
 
 import functools
 import inspect
-import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from minibert.observe import record
+from minibert.sandbox.errors import describe
+from minibert.sandbox.limits import is_out_of_memory
 from minibert.study.checked_attention import ARGUMENTS, CheckedAttention, UserCodeError
 from minibert.study.stepthrough.failure import describe_failure
-from minibert.study.verify.sandbox import INPUTS, limit_resources, load_function, run_child
 from minibert.trace import Leaf, Node, Operation
 
 ATTENTION = "scaled_dot_product_attention"
-RESULTS = "results"
-"""Name of the tensor with the names and expressions of the other tensors, as JSON in bytes."""
 RESULT = "result"
 """Name of the tensor that the function returned."""
 RETURNED = "the returned tensor"
@@ -108,14 +103,13 @@ def _binds(function: Callable[..., Any], count: int, options: Mapping[str, Any])
 
 
 @torch.no_grad()
-def _compute(folder: Path, location: str, equation: str, calls: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """Run the function on each call, and return all its tensors. The descriptions of them go to the file `RESULTS`."""
-    function = load_function(location)
-    inputs = safetensors.torch.load_file(folder / INPUTS)
+def compute(
+    function: Callable[..., Any], location: str, equation: str, calls: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Run the function with the arguments of each call. Returns descriptions of its tensors, and the tensors."""
     tensors: dict[str, Tensor] = {}
     results: list[dict[str, Any]] = []
-    for number, others in enumerate(calls):
-        given = {name: inputs.get(f"{number}.{name}", value) for name, value in others.items()}
+    for number, given in enumerate(calls):
         named = {name: value for name, value in given.items() if isinstance(value, Tensor)}
         found: dict[str, Any] = {"steps": [], "failure": None}
         results.append(found)
@@ -124,6 +118,8 @@ def _compute(folder: Path, location: str, equation: str, calls: list[dict[str, A
             try:
                 _call(function, location, equation, given, returned)
             except Exception as error:
+                if is_out_of_memory(describe(error)):  # the sandbox has a limit
+                    raise
                 failure, _ = describe_failure(error, recording)
                 found["failure"] = asdict(failure)
             if returned and isinstance(returned[0], Tensor):  # also an invalid one, such as one of another type
@@ -136,14 +132,4 @@ def _compute(folder: Path, location: str, equation: str, calls: list[dict[str, A
             found["steps"].append({"name": path, "expression": text})
         if found["failure"] is not None:
             break
-    return {**tensors, RESULTS: torch.tensor([*json.dumps(results).encode()], dtype=torch.uint8)}
-
-
-def _main(name: str, time_limit: str, location: str, equation: str, calls: str) -> None:
-    folder = Path(name)
-    limit_resources()
-    run_child(folder, float(time_limit), location, lambda: _compute(folder, location, equation, json.loads(calls)))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    return results, tensors

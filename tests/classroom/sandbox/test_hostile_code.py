@@ -3,6 +3,7 @@
 import subprocess
 import textwrap
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import minibert.equations.attention
 from minibert.classroom.checking import check_function
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Report, Verdict
-from minibert.classroom.sandbox import Limits, SandboxRunner, linux
-from minibert.classroom.sandbox import runner as sandbox
+from minibert.classroom.sandbox import SandboxRunner
+from minibert.sandbox import Limits, linux
+from minibert.sandbox import session as sandbox
 
 LIMITS = Limits(seconds=6, memory=2**30, files=4 * 2**20, printed=2**20, answer=2**20, processes=4)
 RIGHT = "return softmax_of(scores)"
@@ -87,7 +89,7 @@ def cases(table: dict[str, Any]) -> list[Any]:
 def _nothing_is_left() -> Iterator[None]:
     """After every test: no process, no folder, and the server still works."""
     yield
-    for server in sandbox._idle:
+    for server in chain(*sandbox._idle.values()):
         assert linux.descendants(server.process.pid) == []
         assert not list(Path(server.folder).glob("check-*"))
         assert server.alive
@@ -336,7 +338,7 @@ HARMLESS = {
     ),
     "json": "import json; json.dumps = lambda *a, **k: '{}'\nreturn scores * 2",
     "safetensors": "import safetensors.torch as s; s.save = lambda *a, **k: b''\nreturn scores * 2",
-    "encoder": "import minibert.classroom.sandbox.copy as c; c.encode = lambda *a, **k: b'x'\nreturn scores * 2",
+    "encoder": "import minibert.classroom.sandbox.work as c; c.encode = lambda *a, **k: b'x'\nreturn scores * 2",
     "an object": "class A:\n    def __reduce__(self): return os._exit, (0,)\nreturn A()",
     "a tensor with a torch function": """
         class Lying(torch.Tensor):

@@ -20,10 +20,10 @@ from minibert.classroom.mistakes import Mistake, source_with, variant_of
 from minibert.classroom.mistakes.variants import called_functions
 from minibert.classroom.probes import call_all, probes
 from minibert.classroom.running import LocalRunner, Outcome
-from minibert.classroom.sandbox import Limits, SandboxRunner
-from minibert.classroom.sandbox.frames import TENSORS, TEXTS, decode, encode
-from minibert.classroom.sandbox.limits import Stopped
+from minibert.classroom.sandbox import SandboxRunner
+from minibert.classroom.sandbox.outcomes import TENSORS, TEXTS, decode, encode
 from minibert.classroom.trail import Entry
+from minibert.sandbox import Limits, Stopped
 
 SOFTMAX = EXERCISES["softmax"]
 RIGHT = "import torch\ndef softmax(scores):\n    return torch.softmax(scores, dim=-1)\n"

@@ -10,7 +10,6 @@ import pytest
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.probes import probes
 from minibert.classroom.report import Verdict
-from minibert.classroom.sandbox import Limits
 from minibert.classroom.teaching import examples, grading
 from minibert.classroom.teaching.course import Course, new_course, write_course
 from minibert.classroom.teaching.feedback import feedback
@@ -18,6 +17,7 @@ from minibert.classroom.teaching.grading import Graded, State, grade_submission
 from minibert.classroom.teaching.parallel import Grading, grade_all
 from minibert.classroom.teaching.results import Results, file_name
 from minibert.classroom.teaching.submissions import Submission, find_submissions, read_submission
+from minibert.sandbox import Limits
 from tests.classroom.teaching.synthetic_class import IMPORTS, NAMES, RIGHT, Expected, Student, notebook, students
 from tests.processes import start
 

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from minibert.classroom.report import Report, Verdict
-from minibert.classroom.sandbox import Limits
 from minibert.classroom.teaching.course import new_course
 from minibert.classroom.teaching.feedback import feedback, result_of
 from minibert.classroom.teaching.grades import grades
@@ -15,6 +14,7 @@ from minibert.classroom.teaching.grading import Graded, State
 from minibert.classroom.teaching.parallel import Canceled, Grading, grade_all
 from minibert.classroom.teaching.results import LONGEST, Results, file_name
 from minibert.classroom.teaching.submissions import find_submissions
+from minibert.sandbox import Limits
 
 HOSTILE = [
     "..",

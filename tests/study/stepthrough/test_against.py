@@ -1,26 +1,18 @@
 """A learner's function next to the correct one: the first step that differs."""
 
-import json
-import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
 from minibert.commands.study_comparison import against_lines
 from minibert.study import walk
 from minibert.study.checked_attention import UserCodeError
-from minibert.study.stepthrough import against as module_of_against
-from minibert.study.stepthrough import learner
 from minibert.study.stepthrough.against import Against, against, choose_function
 from minibert.study.stepthrough.learner import MAX_TEXT
 from minibert.study.stepthrough.step import Walk
 from minibert.study.subject import load_subject
-from minibert.study.verify.sandbox import INPUTS
 
 TEXT = "the cat sat on the [MASK] ."
 CODE = """
@@ -195,21 +187,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The learner's code runs in this process, except in the tests of what it prints and of its errors."""
-    if "forked_processes" in request.fixturenames:
-        return
-
-    def run(module: str, location: str, settings: list[str], inputs: dict[str, Tensor], *_: Any) -> dict[str, Tensor]:
-        save_file({name: tensor.contiguous().clone() for name, tensor in inputs.items()}, tmp_path / INPUTS)
-        return learner._compute(tmp_path, location, settings[0], json.loads(settings[1]))
-
-    monkeypatch.setattr(sys, "argv", [*sys.argv])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(module_of_against, "run_limited", run)
-
-
 def compared(file: Path, function: str) -> Against:
     return against(walked(), f"{file}:{function}", print)
 
@@ -368,5 +345,5 @@ def test_function_is_chosen_without_running_the_code(tmp_path: Path) -> None:
 
 
 def test_missing_function_is_an_error(file: Path) -> None:
-    with pytest.raises(UserCodeError, match="has no function 'absent'; it has right"):
+    with pytest.raises(UserCodeError, match=r"my\.py has no function named absent; it has right"):
         compared(file, "absent")

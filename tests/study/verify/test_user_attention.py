@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
-import sys
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,16 +15,12 @@ from minibert.classroom.diagnosis import Diagnosis, diagnose_attention
 from minibert.classroom.mistakes import MISTAKES, Kind, variant
 from minibert.commands import main
 from minibert.equations import scaled_dot_product_attention
+from minibert.sandbox import Limits
 from minibert.study.checked_attention import CheckedAttention, UserCodeError
+from minibert.study.user_code import UserCode, describe_error
 from minibert.study.verify.inputs import make_inputs
-from minibert.study.verify.sandbox import (
-    _probe,
-    describe_error,
-    load_function,
-    probes,
-    run_user_attention,
-)
 from minibert.study.verify.stages import ReferenceStages, minibert_stages
+from minibert.study.verify.user_attention import call_attention, probes, run_user_attention
 
 CONFIG = BertConfig(
     vocab_size=40,
@@ -167,7 +161,6 @@ def test_a_function_a_module_and_a_function_in_c_are_accepted(functions: dict[st
     assert diagnosis_of(lambda *inputs: function(*inputs, 0.0)).agrees
 
 
-@pytest.mark.usefixtures("forked_processes")
 def test_a_mistake_is_named_and_printed_text_is_passed_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the table and in JSON. The text is printed once for every call in the network, and escaped."""
     assert verify("no_scale") == 1
@@ -236,7 +229,6 @@ def test_equivalent_forms_agree_with_the_equation() -> None:
             assert diagnosis_of(variant(mistake)).agrees
 
 
-@pytest.mark.usefixtures("forked_processes")
 def test_small_weights_do_not_hide_a_mistake(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With BERT's initial weights, missing scale changes the outputs by less than the tolerance."""
     save_network(BertConfig(**{**vars(CONFIG), "initializer_range": 0.001}))
@@ -247,9 +239,11 @@ def test_small_weights_do_not_hide_a_mistake(folder: Path, capsys: pytest.Captur
     assert '"no scale"' in shown
 
 
-def test_a_function_for_one_shape_has_no_diagnosis(functions: dict[str, Any]) -> None:
+def test_a_function_for_one_shape_has_no_diagnosis(folder: Path) -> None:
     """The network alone decides."""
-    assert _probe(functions["fixed_shape"], torch.float32) == {}
+    model = BertForPreTraining.from_pretrained("bert")
+    run = run_user_attention("my.py:fixed_shape", "bert", make_inputs(model, "bert", ids=[5, 6, 7]), torch.float32, print)
+    assert run.probes == {}
     assert diagnose_attention({}) is None
 
 
@@ -279,21 +273,21 @@ def test_an_invalid_result_is_explained(functions: dict[str, Any], function: str
     [
         ("crash", 2, "RuntimeError: my own message"),
         ("product_of_wrong_shapes", 1, "RuntimeError: "),
-        ("leaves", 1, "SystemExit: 0"),
     ],
 )
 def test_an_error_has_the_line_of_the_learners_file(functions: dict[str, Any], function: str, line: int, message: str) -> None:
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - SystemExit too
+    with pytest.raises(RuntimeError) as caught:
         functions[function](*probes(torch.float32)["rows"], 0.0)
-    assert describe_error(caught.value, "my.py").startswith(f"my.py, line {LINES[function] + line}, in {function}: {message}")
+    described = describe_error(caught.value, str(Path("my.py").resolve()), "my.py")
+    assert described.startswith(f"my.py, line {LINES[function] + line}, in {function}: {message}")
 
 
-@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize(
     ("function", "message"),
     [
         ("crash", f"my.py, line {LINES['crash'] + 2}, in crash: RuntimeError: my own message"),
-        ("kills_itself", "my.py:kills_itself: ended by signal 9"),
+        ("leaves", "my.py: The code ends Python with SystemExit: 0"),
+        ("kills_itself", "my.py: The code sends a signal to a process."),
     ],
 )
 def test_an_error_ends_the_command(folder: Path, capsys: pytest.CaptureFixture[str], function: str, message: str) -> None:
@@ -308,22 +302,19 @@ def test_an_error_ends_the_command(folder: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("def f(:\n", "my.py, line 1: SyntaxError"),
+        ("def f(:\n", "my.py, line 1: SyntaxError: invalid syntax"),
         ("x = 1\nimport nowhere\n", "my.py, line 2, in <module>: ModuleNotFoundError: No module named 'nowhere'"),
-        ("f = 3\n", "my.py has no function 'f'; it has none"),
-        ("def g(): pass\ndef h(): pass\n", "my.py has no function 'f'; it has g, h"),
+        ("f = 3\n", "my.py has no function named f; it has none"),
+        ("def g(): pass\ndef h(): pass\n", "my.py has no function named f; it has g, h"),
         (None, "Python file my.py not found: give FILE.py:FUNCTION"),
     ],
 )
 def test_an_error_of_the_file_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, message: str) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [])
-    monkeypatch.setattr(sys, "path", [*sys.path])
     if code is not None:
         Path("my.py").write_text(code)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - any error of the file
-        load_function("my.py:f")
-    assert message in (str(caught.value) if isinstance(caught.value, UserCodeError) else describe_error(caught.value, "my.py"))
+    with pytest.raises(UserCodeError, match=re.escape(message)), UserCode("my.py:f", call_attention, print, Limits()) as user:
+        user("my.py:f", (), {})
 
 
 def test_code_that_does_not_end_is_stopped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,36 +322,10 @@ def test_code_that_does_not_end_is_stopped(folder: Path, capsys: pytest.CaptureF
     assert verify("endless", "--time-limit", "1") == 2
     shown = capsys.readouterr()
     assert "in the loop" in shown.out
-    assert "in endless: not finished after 1 seconds, so stopped" in shown.err
-    assert "my.py, line " in shown.err
-
-
-@pytest.mark.usefixtures("forked_processes")
-def test_processes_of_the_code_are_ended(folder: Path) -> None:
-    """A process that the code has started does not outlive the comparison."""
-    Path("my.py").write_text(
-        "import os, time\n"
-        "def f(*arguments):\n"
-        "    child = os.fork()\n"
-        "    if child == 0:\n"
-        "        time.sleep(60)\n"
-        "    open('child', 'w').write(str(child))\n"
-        "    raise ValueError\n"
+    assert (
+        "The code did not finish in 1 seconds. Is there an endless loop? --time-limit SECONDS changes this limit." in shown.err
     )
-    model = BertForPreTraining.from_pretrained("bert")
-    inputs = make_inputs(model, "bert", ids=[5, 6, 7])
-    with pytest.raises(UserCodeError, match="in f: ValueError"):
-        run_user_attention("my.py:f", "bert", inputs, torch.float32, print)
-    child = int(Path("child").read_text())
-    for _ in range(50):
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            return
-        if "Z" in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2]:
-            return
-        time.sleep(0.1)
-    pytest.fail("the process is still running")
+    assert "my.py, line " in shown.err
 
 
 def test_a_network_accepts_an_attention_function(folder: Path) -> None:

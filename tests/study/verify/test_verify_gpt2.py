@@ -124,7 +124,6 @@ def test_the_command_and_a_reference(checkpoint: Path, tmp_path: Path, capsys: p
     assert main(["verify", str(checkpoint), "--reference", str(reference)]) == 0
 
 
-@pytest.mark.usefixtures("forked_processes")
 def test_a_wrong_user_attention_function_is_found(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "user.py").write_text(
         "from minibert.equations import scaled_dot_product_attention\n"

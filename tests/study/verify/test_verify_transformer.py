@@ -186,7 +186,6 @@ def test_the_first_difference_and_its_cause_are_named(checkpoint: Path, change: 
     assert (comparison.first_difference.name, comparison.cause) == expected
 
 
-@pytest.mark.usefixtures("forked_processes")
 def test_the_command_a_reference_and_a_user_attention_function(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

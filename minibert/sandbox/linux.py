@@ -20,8 +20,8 @@ def unshare(namespaces: int) -> bool:
     return _LIBC is not None and _LIBC.unshare(namespaces) == 0
 
 
-def isolate(hidden: Path) -> bool:
-    """Leave the network, and replace the files in a folder by empty ones, for this process and for those that it starts.
+def isolate(hidden: Path | None = None) -> bool:
+    """Leave the network, and make the files in a folder empty if one is given, for this process and for those that it starts.
 
     Returns: False if the system does not allow it. Then nothing has changed.
     """
@@ -31,6 +31,8 @@ def isolate(hidden: Path) -> bool:
     for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with suppress(OSError):
             Path(f"/proc/self/{file}").write_text(text)
+    if hidden is None:
+        return True
     paths = [(path, path.is_dir()) for path in sorted(hidden.rglob("*"))]
     if _LIBC.mount(b"none", b"/", None, _PRIVATE, None) or _LIBC.mount(b"none", os.fsencode(hidden), b"tmpfs", 0, b"size=8m"):
         return False

@@ -15,7 +15,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one check."""
+    """Limits of one session."""
 
     seconds: float = 10.0
     """Time to import the code and for all calls together."""
@@ -56,9 +56,7 @@ class Limits:
 
     def exceeded_in(self, error: str) -> str | None:
         """Return the limit that caused an exception, given its type and text."""
-        if any(
-            words in error.lower() for words in ("memoryerror", "can't allocate memory", "cannot allocate memory", "bad_alloc")
-        ):
+        if is_out_of_memory(error):
             return self.too_much_memory
         return self.too_large_files if "[Errno 27]" in error else None  # EFBIG
 
@@ -76,6 +74,13 @@ class Limits:
             hard = resource.getrlimit(limit)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(limit, (most, most))
+
+
+def is_out_of_memory(error: str) -> bool:
+    """Return True if an exception, given its type and text, is about memory."""
+    return any(
+        words in error.lower() for words in ("memoryerror", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+    )
 
 
 def _size(count: int) -> str:

@@ -15,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from minibert.classroom.sandbox import linux
-from minibert.classroom.sandbox.copy import prepare, run
-from minibert.classroom.sandbox.frames import HEADER, SECONDS, WROTE_TO_SANDBOX, Tag, header, pack
-from minibert.classroom.sandbox.learner_code import LearnerCode
-from minibert.classroom.sandbox.limits import Limits, Stopped
+from minibert.sandbox import linux
+from minibert.sandbox.code import Code
+from minibert.sandbox.limits import Limits, Stopped
+from minibert.sandbox.messages import HEADER, SECONDS, WROTE_TO_SANDBOX, Tag, header, pack
+from minibert.sandbox.process import prepare, run
 
 INTERVAL = 0.1
 """Seconds between two inspections."""
@@ -36,16 +36,16 @@ KEPT = 10_000
 class Supervisor:
     """One learner's process, seen from the server."""
 
-    def __init__(self, learner_code: LearnerCode) -> None:
-        self.limits: Limits = learner_code.limits
+    def __init__(self, code: Code) -> None:
+        self.limits: Limits = code.limits
         self.printed, self.printed_bytes, self.spent = bytearray(), 0, 0.0
         self.folder = Path(tempfile.mkdtemp(prefix="check-")).resolve()
-        self.file = self.folder / learner_code.file
+        self.file = self.folder / code.file
         self.connection, theirs = socket.socketpair()
         self.output, output = os.pipe()
         self.stack, stack = os.pipe()
         self.usual_memory = linux.private_bytes(os.getpid())
-        self.process = _fork_twice(lambda: _run(learner_code, self.folder, theirs, output, stack))
+        self.process = _fork_twice(lambda: _run(code, self.folder, theirs, output, stack))
         theirs.close()
         os.close(output)
         os.close(stack)
@@ -232,11 +232,11 @@ def _fork_twice(child: Callable[[], None]) -> int:
     return process
 
 
-def _run(learner_code: LearnerCode, folder: Path, connection: socket.socket, output: int, stack: int) -> None:
+def _run(code: Code, folder: Path, connection: socket.socket, output: int, stack: int) -> None:
     """Run the code in the new process. Never returns."""
     try:
-        prepare(folder, output, {connection.fileno(), stack}, learner_code.limits)
-        run(learner_code, folder, connection, stack)
+        prepare(folder, output, {connection.fileno(), stack}, code.limits)
+        run(code, folder, connection, stack)
     finally:  # the connection has ended
         os._exit(LOST)
 
