@@ -127,6 +127,7 @@ def split_heads(hidden: Float[Tensor, "*batch tokens width"], heads: int) -> Flo
     Eq: $$x \in \mathbb{R}^{n \times hd} \mapsto (x_1, \ldots, x_h), \qquad x_i \in \mathbb{R}^{n \times d}$$
     Source: Vaswani et al. 2017, section 3.2.2.
     Tests: tests/equations/test_attention.py::TestSplitHeads
+    Lesson: lessons/03_multi_head_attention.py
 
     >>> split_heads(torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8.0]]), heads=2)
     tensor([[[1., 2.],
@@ -147,6 +148,7 @@ def merge_heads(
     Eq: $$\mathrm{Concat}(\mathrm{head}_1, \ldots, \mathrm{head}_h)$$
     Source: Vaswani et al. 2017, section 3.2.2.
     Tests: tests/equations/test_attention.py::TestMergeHeads
+    Lesson: lessons/03_multi_head_attention.py
 
     >>> merge_heads(torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]))
     tensor([[1., 2., 3., 4.]])
@@ -172,6 +174,7 @@ def multi_head_attention(
     Differs: `w_q`, `w_k` and `w_v` each hold the projections of all heads as one matrix. K and V come from the same tokens,
         as in every model of the paper. BERT's code adds a bias to every projection.
     Tests: tests/equations/test_attention.py::TestMultiHeadAttention
+    Lesson: lessons/03_multi_head_attention.py
 
     >>> tokens, one = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.eye(2)
     >>> multi_head_attention(tokens, tokens, 9 * one, 9 * one, one, 2 * one, heads=2)  # each head uses one column
