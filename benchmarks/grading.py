@@ -24,7 +24,7 @@ import torch
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import Kind, source_with
 from minibert.classroom.mistakes.variants import source_of
-from minibert.classroom.stubs import solution
+from minibert.classroom.solution import solution
 
 NAMES = (
     *("softmax", "scaled_dot_product_attention", "multi_head_attention", "layer_norm", "gelu"),

@@ -12,7 +12,7 @@ from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Verdict
 from minibert.classroom.running import Arguments
 from minibert.classroom.small_pretraining import Curve
-from minibert.classroom.stubs import solution
+from minibert.classroom.solution import solution
 from minibert.classroom.swap import TEXTS, case_scores, layers_of, make_cases, top_predictions
 from minibert.classroom.swapping import swapped, without_hooks
 from minibert.classroom.training_effect import TrainingEffect, effect_figure
