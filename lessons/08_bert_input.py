@@ -104,16 +104,8 @@ show_code(BertEmbeddings.forward)
 word, position, segment = torch.tensor([1.0, 4.0]), torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0])
 total = word + position + segment
 normalized = equations.layer_norm(total, gain=torch.ones(2), bias=torch.zeros(2), eps=0.0)
-print(
-    "sum",
-    total.tolist(),
-    " mean",
-    total.mean().item(),
-    " variance",
-    total.var(unbiased=False).item(),
-    " result",
-    normalized.tolist(),
-)
+print("sum", total.tolist(), " mean", total.mean().item(), " differences", (total - total.mean()).tolist())
+print("variance", total.var(unbiased=False).item(), " root", total.std(unbiased=False).item(), " result", normalized.tolist())
 assert normalized.tolist() == [-1.0, 1.0]
 
 # %% [markdown]
