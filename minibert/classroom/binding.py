@@ -32,7 +32,9 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], defaults: M
     if rest and inspect.Parameter.VAR_KEYWORD in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         given[kinds[inspect.Parameter.VAR_KEYWORD]] = rest
     elif rest and inspect.Parameter.VAR_POSITIONAL in kinds:
-        given[kinds[inspect.Parameter.VAR_POSITIONAL]] = tuple(rest.values())
+        unnamed = [name for name in defaults if name not in own]
+        count = max(number for number, name in enumerate(unnamed, start=1) if name in rest)
+        given[kinds[inspect.Parameter.VAR_POSITIONAL]] = tuple(arguments.get(name, defaults[name]) for name in unnamed[:count])
     elif rest:
         has = ", ".join(signature.parameters) or "none"
         raise Unusable(f"the function has no parameter for {', '.join(rest)}; its parameters: {has}")

@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from minibert.classroom.counterexample import Search, comparison_of
+from minibert.classroom.comparison import comparison_of
+from minibert.classroom.counterexample import Search
 from minibert.classroom.draws import EqualSizes
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.location import Trails
@@ -26,6 +27,7 @@ STATE = Problem(
     Stage.VALUES,
     "The function returns other numbers when the same call is repeated later. "
     "Does it keep something from an earlier call, such as a global variable or a default argument that it changes?",
+    explains=True,
 )
 
 
@@ -111,7 +113,8 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     order = list(Stage)
     visible = [(call, problem) for call, problem in serious if not call.probe.hidden]
     call, problem = min(visible or serious, key=lambda found: order.index(found[1].stage))
-    report.failed, report.reason, report.only_hidden = problem.stage, problem.text, not visible
+    report.failed, report.reason, report.explained = problem.stage, problem.text, problem.explains
+    report.only_hidden = not visible
     if report.only_hidden:
         report.verdict, report.reason, report.warnings = Verdict.WRONG, ONLY_HIDDEN, []
         return report

@@ -1,7 +1,6 @@
 """The smallest input for which a learner's function fails: small whole numbers, found and made simpler by Hypothesis."""
 
 import dataclasses
-import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,8 +15,8 @@ from torch import Tensor
 from minibert.classroom.distance import value_distance
 from minibert.classroom.draws import Draw, ItemT, RandomDraw
 from minibert.classroom.probes import Probe
-from minibert.classroom.questions import Answered, Problem, differences, problem_of
-from minibert.classroom.report import Comparison, Stage
+from minibert.classroom.questions import Answered, Problem, problem_of
+from minibert.classroom.report import Stage
 from minibert.classroom.results import tensors_in
 from minibert.classroom.running import Arguments, LocalRunner, Stopped
 
@@ -37,11 +36,6 @@ USUAL = 10
 """Numbers with a spread and a mean up to this are small whole numbers; others are very large or very small on purpose."""
 VISIBLE = 0.01
 """Relative difference that the four decimal places of a table show."""
-MAX_SHOWN = 60
-"""Numbers of a tensor that are shown; of a larger tensor, the first and the last."""
-MAX_INPUTS = 48
-"""An argument with more numbers than this is shown by its shape."""
-MAX_TEXT = 300
 
 
 class Enough(BaseException):
@@ -185,60 +179,3 @@ def size_of(arguments: Arguments) -> tuple[float, ...]:
     tensors = [tensor for _, tensor in tensors_in(arguments)]
     total = sum(float(tensor.detach().double().abs().sum()) for tensor in tensors)
     return float(sum(tensor.numel() for tensor in tensors)), total
-
-
-def comparison_of(call: Answered, problem: Problem) -> Comparison:
-    """Return an input and the numbers of both functions as text."""
-    arguments = {
-        name: text_of(value) if size_of({name: value})[0] <= MAX_INPUTS else shape_of(value)
-        for name, value in call.probe.arguments.items()
-    }
-    if problem.stage is Stage.GRADIENTS:
-        own, other = call.own.gradients, call.other.gradients
-    elif problem.stage is Stage.INPUTS:
-        own, other = call.own.after, call.other.after
-    else:
-        own, other = call.own.outputs, call.other.outputs
-    wrong = call.own.error or call.own.gradient_error if problem.stage in (Stage.RUNS, Stage.GRADIENTS) else None
-    names = [name for name in other if name not in own or not _same(own[name], other[name])] or list(other)
-    if not own or wrong:
-        return Comparison(arguments, wrong or "no gradient", _tables(other, list(other)), "")
-    both = {name: (own[name], other[name]) for name in names if name in own and own[name].shape == other[name].shape}
-    difference = {name: differences(*pair) for name, pair in both.items()}
-    return Comparison(
-        arguments, _tables(own, names if both else list(own)), _tables(other, names), _tables(difference, list(difference))
-    )
-
-
-def _same(own: Tensor, other: Tensor) -> bool:
-    return own.shape == other.shape and not differences(own, other).any()
-
-
-def _tables(tensors: dict[str, Tensor], names: Sequence[str]) -> str:
-    """Return tensors as tables, with their names if there are several in all."""
-    texts = {name: text_of(tensors[name]) for name in names if name in tensors}
-    if len(tensors) == 1:
-        return "".join(texts.values())
-    return "\n".join(f"{name}:\n{text}" for name, text in texts.items())
-
-
-def shape_of(value: Any) -> str:
-    """Return the shape of a tensor, the kind of a module or optimizer, or another argument as text."""
-    if isinstance(value, Tensor | np.ndarray):
-        return f"{' × '.join(map(str, value.shape))} numbers"
-    return type(value).__name__ if dict(tensors_in({"": value})) else text_of(value)
-
-
-def text_of(value: Any) -> str:
-    """Return an argument or a result as text. Tensors are tables with up to four decimal places."""
-    if isinstance(value, Tensor | np.ndarray):
-        numbers = torch.as_tensor(value).detach().cpu()
-        real = numbers.double() if numbers.is_floating_point() else numbers
-        text = np.array2string(real.numpy(), precision=4, suppress_small=True, threshold=MAX_SHOWN, edgeitems=2)
-        return re.sub(r"\n+", "\n", text)
-    tensors = {} if isinstance(value, list | tuple) else dict(tensors_in({"": value}))
-    if tensors:
-        parts = "\n".join(f"{name.strip('.')} = {text_of(tensor)}" for name, tensor in tensors.items())
-        return f"{type(value).__name__} with\n{parts}"
-    text = repr(value)
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"

@@ -78,3 +78,10 @@ def relative_difference(one: Tensor, other: Tensor, scale: float | None = None) 
 def _size(tensors: Mapping[str, Tensor]) -> float:
     finite = (tensor[tensor.isfinite()].abs().double() for tensor in tensors.values())
     return max((tensor.max().item() for tensor in finite if tensor.numel()), default=0.0) or 1.0
+
+
+def differences(own: Tensor, other: Tensor) -> Tensor:
+    """Return own − other; infinity where only one of both is finite, or the infinite numbers differ."""
+    own, other = own.double(), other.double()
+    same = (own == other) | (own.isnan() & other.isnan())
+    return (own - other).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).masked_fill(same, 0.0)

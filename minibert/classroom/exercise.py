@@ -59,6 +59,8 @@ class Invariant:
     """Returns other arguments, or None if the property says nothing about these arguments."""
     holds: Callable[[Tensor, Tensor, Arguments], bool] = field(repr=False)
     """Returns True if the outputs of both calls are related as they should be."""
+    relation: str = ""
+    """What is different in the second call, and which results are right, for the learner."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Exercise:
     """Names of earlier exercises whose functions the reference calls."""
     read: Callable[[Any], Any] | None = field(default=None, repr=False)
     """Converts a result to tensors, numbers, or tuples and dataclasses of them, if it is something else."""
+    write: Callable[[Tensor, Arguments], str] | None = field(default=None, repr=False)
+    """Describes the numbers of `read`, or of a statistic, in words for the learner, if the numbers say nothing."""
 
     @cached_property
     def parameters(self) -> Mapping[str, inspect.Parameter]:

@@ -61,6 +61,7 @@ def report_of_bad_file(exercise: Exercise, bad: BadFile, file: LearnerFile | Non
         file: the file, if at least a part of it could be read.
     """
     report = Report(exercise.name, Verdict.ERROR, Stage.RUNS, bad.reason, line=bad.line)
+    report.line_text, report.column = bad.line_text, bad.column
     return _completed(exercise, report, file, hints)
 
 

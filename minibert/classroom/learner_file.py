@@ -24,9 +24,22 @@ class BadFile(Exception):
     reason: str
     """The problem and its solution, in a sentence."""
     line: int | None = None
+    line_text: str = ""
+    column: int | None = None
+    """Place of a syntax error in the line, from 1."""
 
     def __str__(self) -> str:
         return self.reason
+
+    @classmethod
+    def of(cls, error: SyntaxError, first: int = 1) -> "BadFile":
+        """Describe code that is no Python, with the line as Python shows it.
+
+        Args:
+            first: line of the file in which the code begins.
+        """
+        line = error.lineno and first + error.lineno - 1
+        return cls(f"{type(error).__name__}: {error.msg}", line, (error.text or "").rstrip(), error.offset)
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ class LearnerFile:
         try:
             return cls(path, tuple(text.split("\n")), ast.parse(text))
         except SyntaxError as error:
-            raise BadFile(f"{type(error).__name__}: {error.msg}", error.lineno) from None
+            raise BadFile.of(error) from None
         except (ValueError, RecursionError, MemoryError) as error:  # null characters, or brackets inside of brackets
             raise BadFile(f"Python cannot read the file: {str(error) or type(error).__name__}") from None
 

@@ -7,13 +7,14 @@ the mistake.
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from minibert.classroom.distance import relative_difference
-from minibert.classroom.questions import shown
 from minibert.classroom.trail import Entry
+from minibert.classroom.wording import shown
 
 ROUNDING = 1e-5
 """Largest relative difference of equal intermediate results."""
@@ -176,37 +177,50 @@ class Trails:
     def first_difference(self) -> str:
         """Describe the first intermediate result that differs.
 
-        A value of the learner's function takes the place of one of the reference if the named mistake has it under the same
-        name. If the mistake is unknown, the text says which values come next after the last equal ones.
+        If the named mistake has a value of the learner's function under a name of the reference, the value takes the place of
+        that of the reference. If the mistake is unknown, the text says which value is the first that the reference does not
+        have, or, if that is not sure, which is the last equal one.
 
-        Returns: an empty text if the place is not sure.
+        Returns: an empty text if nothing is sure.
         """
         own = self.suspect()
+        equal = self._last_equal(self.own if own is None else self.own[: self.own.index(own)])
         if own is None:
-            return ""
-        before = self.own[: self.own.index(own)]
-        named = [entry for entry in self.reference if entry.label not in ("", "return") and not self.inputs.has(entry.value)]
-        found = [next((each for each in before if Values.of([each.value]).has(entry.value)), None) for entry in named]
-        last = max((number for number, each in enumerate(found) if each), default=-1)
-        known = ""
-        if last >= 0 and (agrees := found[last]):
-            known = f"Up to `{named[last].label}` (your line {agrees.line}) your numbers agree with the reference. "
-        mine = f"(line {own.line}): {_first_numbers(own.value)}."
+            known = f"Your line {equal[1].line} computes `{equal[0].label}` as the reference does." if equal else ""
+            return "" if self.variant else known
+        known = f"Up to `{equal[0].label}` (your line {equal[1].line}) your numbers agree with the reference. " if equal else ""
         if own.label == "return":
             return known and f"{known}The result is the first value that differs."
-        if place := self._place_of(own, named):
-            return f"{known}The first that differs is `{place.label}`: {_first_numbers(place.value)}. Your value {mine}"
-        if known and not self.variant and last + 1 < len(named):
-            following = named[last + 1]
-            if (following.value.shape, following.value.is_floating_point()) == (own.value.shape, own.value.is_floating_point()):
-                numbers = f"`{following.label}`: {_first_numbers(following.value)}"
-                return f"{known}The next value of the reference is {numbers}. Your next value {mine}"
+        numbers = _first_numbers(own.value)
+        if place := self._place_of(own):
+            right = f"The first that differs is `{place.label}`: {_first_numbers(place.value)}."
+            return f"{known}{right} Your value (line {own.line}): {numbers}."
+        if known and not self.variant:
+            first = f"Line {own.line} computes the first value that the reference does not have: {numbers}."
+            return f"{known}{first} The mistake is there or after it."
         return ""
 
-    def _place_of(self, own: Entry, named: Sequence[Entry]) -> Entry | None:
+    @cached_property
+    def _named(self) -> list[Entry]:
+        """The values of the reference that have a name. Those of a loop are left out: only the last ones are known."""
+        return [
+            entry
+            for entry in self.reference
+            if entry.label not in ("", "return") and not entry.repeated and not self.inputs.has(entry.value)
+        ]
+
+    def _last_equal(self, own: Sequence[Entry]) -> tuple[Entry, Entry] | None:
+        """Return the last named value of the reference that is among some of the learner's, and the learner's."""
+        for entry in reversed(self._named):
+            searched = Values.of([entry.value])
+            if found := next((each for each in own if searched.has(each.value)), None):
+                return entry, found
+        return None
+
+    def _place_of(self, own: Entry) -> Entry | None:
         """Return the value of the reference whose place a value takes in the named mistake."""
         labels = [entry.label for entry in self.variant if Values.of([entry.value]).has(own.value)]
-        places = [entry for entry in named if entry.label in labels and entry.value.shape == own.value.shape]
+        places = [entry for entry in self._named if entry.label in labels and entry.value.shape == own.value.shape]
         return next((entry for entry in places if not Values.of([entry.value]).has(own.value)), None)
 
 

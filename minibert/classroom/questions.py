@@ -1,11 +1,8 @@
 """The questions of a check about one call, in order. Each one has a problem as its answer, or None."""
 
-import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,7 +12,8 @@ from minibert.classroom.distance import changed_arguments, relative_difference, 
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.probes import Probe, expected
 from minibert.classroom.report import Stage
-from minibert.classroom.running import Outcome, Runner
+from minibert.classroom.running import Arguments, Outcome, Runner
+from minibert.classroom.wording import as_code, at, axes_of, difference_of, first_place, index_name, part_name, shown, words_for
 
 KINDS_OF_NUMBERS = {
     "Boolean": (torch.bool,),
@@ -23,7 +21,19 @@ KINDS_OF_NUMBERS = {
     "complex": (torch.complex32, torch.complex64, torch.complex128),
 }
 """Data types that are interchangeable; all others are those of real numbers."""
+MOST_NAMED = 3
+"""Changed arguments that are named."""
 BOOLEAN_ADVICE = "Comparisons such as `a == b` give Boolean tensors, and `mask.bool()` converts one."
+
+
+@dataclass(frozen=True)
+class SecondCall:
+    """The second call of the learner's function for a property."""
+
+    arguments: Arguments
+    outcome: Outcome
+    relation: str
+    """What is different in it, and which results are right."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,10 @@ class Problem:
     stage: Stage
     text: str
     """Description with numbers, in a sentence or two."""
+    explains: bool = False
+    """True if the text says what is wrong in the code, so that no mistake of the catalogue is needed."""
+    second: SecondCall | None = None
+    """For a property: the call that shows with the first one that it does not hold."""
 
 
 @dataclass(frozen=True)
@@ -70,43 +84,38 @@ def _runs(call: Answered) -> Problem | None:
 def _shapes(call: Answered) -> Problem | None:
     own, other = call.own.outputs, call.other.outputs
     if own.keys() != other.keys():
-        return Problem(Stage.SHAPE, _parts(own, other))
+        return Problem(Stage.SHAPE, _parts(call.exercise, own, other), explains=True)
     for name, output in own.items():
         if output.shape != (wanted := other[name].shape):
             axes = axes_of(call.exercise, name, len(wanted))
             text = f"{axes} = {tuple(wanted)}" if axes and len(wanted) else str(tuple(wanted))
-            return Problem(Stage.SHAPE, f"{words_for(name)} has the shape {tuple(output.shape)}, expected {text}.")
+            words = words_for(call.exercise, name)
+            problem = _written(call, Stage.SHAPE, words, output, other[name])
+            return problem or Problem(
+                Stage.SHAPE, f"{words} has the shape {tuple(output.shape)}, expected {text}.", explains=True
+            )
     return None
 
 
-def _parts(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
-    """Describe a result with a wrong number of parts, or with wrong names of its parts."""
+def _written(call: Answered, stage: Stage, words: str, own: Tensor, other: Tensor) -> Problem | None:
+    """Return a problem in words, if the numbers of the exercise say nothing."""
+    if write := call.exercise.write:
+        mine, wanted = (" ".join(write(tensor, call.probe.arguments).split("\n")) for tensor in (own, other))
+        return Problem(stage, f"{words} is {mine}, expected {wanted}.")
+    return None
+
+
+def _parts(exercise: Exercise, own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
+    """Describe a result with a wrong number of parts, or with other parts."""
     if list(own) == ["output.0"] and list(other) == ["output"]:
         return "The function returned a tuple of one tensor, not the tensor. Is there a comma at the end of the `return` line?"
-    count = f"{len(own)} {'result' if len(own) == 1 else 'results'}"
+    count = f"{len(own)} {'tensor' if len(own) == 1 else 'tensors'}"
     if list(other) == ["output"]:
         return f"The function returned {count} in a tuple, list or dictionary, expected one tensor."
+    wanted = ", ".join(part_name(exercise, name) for name in other)
     if len(own) == len(other):
-        return f"The parts of the result are {', '.join(own)}, expected {', '.join(other)}."
-    return f"The function returned {count}, expected {len(other)}."
-
-
-def axes_of(exercise: Exercise, name: str, axes: int) -> str:
-    """Return the names of the axes of a result, such as "(batch, heads, queries, value_width)"; empty if they are not known."""
-    annotation = inspect.signature(inspect.unwrap(exercise.reference)).return_annotation
-    part = name.rpartition(".")[2]
-    if part.isdecimal() and int(part) < len(get_args(annotation)):
-        annotation = get_args(annotation)[int(part)]
-    names = [axis.lstrip("#") for axis in str(getattr(annotation, "dim_str", "")).split()]
-    if not names or not all(axis.lstrip("*").isidentifier() for axis in names):
-        return ""
-    leading = [number for number, axis in enumerate(names) if axis.startswith("*")]
-    for number in leading:
-        more = axes - len(names) + 1
-        if more <= 2:
-            second = "heads" if {"queries", "keys"} & set(names) else "tokens"
-            names[number : number + 1] = [names[number].lstrip("*"), second][:more]
-    return f"({', '.join(names)})" if len(names) == axes or leading else ""
+        return f"The parts of the result are {', '.join(map(index_name, own))}, expected {wanted}."
+    return f"The function returned {count}, expected {len(other)}: {wanted}."
 
 
 def _kinds(call: Answered) -> Problem | None:
@@ -114,8 +123,8 @@ def _kinds(call: Answered) -> Problem | None:
         dtype, wanted = output.dtype, call.other.outputs[name].dtype
         if kind_of(dtype) != kind_of(wanted):
             advice = f" {BOOLEAN_ADVICE}" if wanted is torch.bool else ""
-            text = f"{words_for(name)} has the data type {_name(dtype)}, expected {_name(wanted)}.{advice}"
-            return Problem(Stage.DTYPE, text)
+            text = f"{words_for(call.exercise, name)} has the data type {_name(dtype)}, expected {_name(wanted)}.{advice}"
+            return Problem(Stage.DTYPE, text, explains=True)
     return None
 
 
@@ -136,7 +145,8 @@ def _finite(call: Answered) -> Problem | None:
                 place = first_place(places)
                 count = f"{int(places.sum())} of {output.numel()} numbers are {word}"
                 return Problem(
-                    Stage.FINITE, f"{words_for(name)}: {count}, the first{at(place)}, expected {shown(wanted[place].item())}."
+                    Stage.FINITE,
+                    f"{words_for(call.exercise, name)}: {count}, the first{at(place)}, expected {shown(wanted[place].item())}.",
                 )
     return None
 
@@ -151,12 +161,15 @@ def _inputs(call: Answered) -> Problem | None:
     changed = changed_inputs(call)
     if not changed:
         return None
-    code = re.sub(r"\.(\d+)", r"[\1]", next(iter(changed)))
-    text = f"The function changes its argument `{code}`, which the caller may still need."
-    is_array = isinstance(call.probe.arguments.get(code), np.ndarray)
-    kind, copy = ("array", f"{code}.copy()") if is_array else ("tensor", f"{code}.clone()")
+    codes = [as_code(name) for name in changed]
+    names = [f"`{code}`" for code in codes[:MOST_NAMED]]
+    names += [f"{len(codes) - MOST_NAMED} more"] if len(codes) > MOST_NAMED else []
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    text = f"The function changes its argument{'s' if len(codes) > 1 else ''} {listed}, which the caller may still need."
+    is_array = isinstance(call.probe.arguments.get(codes[0]), np.ndarray)
+    kind, copy = ("array", f"{codes[0]}.copy()") if is_array else ("tensor", f"{codes[0]}.clone()")
     advice = f"Use a copy (`{copy}`), or operations that return a new {kind}."
-    return Problem(Stage.INPUTS, f"{text} {advice}")
+    return Problem(Stage.INPUTS, f"{text} {advice}", explains=True)
 
 
 def changed_inputs(call: Answered) -> dict[str, Tensor]:
@@ -180,7 +193,9 @@ def _invariants(call: Answered) -> Problem | None:
         if again.error:
             return Problem(Stage.INVARIANTS, f"This property cannot be checked: {invariant.name}. {again.error}")
         if not invariant.holds(_only(call.own.outputs), _only(again.outputs), call.probe.arguments):
-            return Problem(Stage.INVARIANTS, f"This property does not hold: {invariant.name}.")
+            is_same = all(value is call.probe.arguments[name] for name, value in changed.items())
+            second = None if is_same else SecondCall(changed, aligned(again, call.other), invariant.relation)
+            return Problem(Stage.INVARIANTS, f"This property does not hold: {invariant.name}.", second=second)
     return None
 
 
@@ -195,6 +210,7 @@ def _repeats(call: Answered) -> Problem | None:
         Stage.VALUES,
         "The function returns other numbers when it is called again with the same arguments. "
         "Does it use random numbers, or keep something from an earlier call, such as a global variable?",
+        explains=True,
     )
 
 
@@ -203,13 +219,14 @@ def _values(call: Answered) -> Problem | None:
     if value_distance(call.own, call.other, case, changes) <= case.tolerance:
         return None
     own, other = (
-        {**summarized(outcome.outputs, case), **changed_arguments(outcome.after, changes)} for outcome in (call.own, call.other)
+        summarized({**outcome.outputs, **changed_arguments(outcome.after, changes)}, case) for outcome in (call.own, call.other)
     )
     if missing := [name for name in other if name not in own]:
         return Problem(Stage.VALUES, f"After the call, {', '.join(missing)} is missing.")
     name = max(other, key=lambda name: relative_difference(own[name], other[name]))
-    words = words_for(name) if name in call.other.outputs else f"After the call, `{name}`"
-    return Problem(Stage.VALUES, difference_of(words, own[name], other[name], case.tolerance))
+    words = words_for(call.exercise, name) if name in call.other.outputs else f"After the call, `{as_code(name)}`"
+    text = difference_of(words, own[name], other[name], case.tolerance)
+    return _written(call, Stage.VALUES, words, own[name], other[name]) or Problem(Stage.VALUES, text)
 
 
 def _gradients(call: Answered) -> Problem | None:
@@ -217,12 +234,14 @@ def _gradients(call: Answered) -> Problem | None:
     if not other.gradients or own.leaves_torch:
         return None
     if own.gradient_error:
-        return Problem(Stage.GRADIENTS, f"The result is right, but its gradient cannot be computed: {own.gradient_error}")
+        text = f"The result is right, but its gradient cannot be computed: {own.gradient_error}"
+        return Problem(Stage.GRADIENTS, text, explains=True)
     if not own.gradients:
         return Problem(
             Stage.GRADIENTS,
             "The result is right, but no gradient flows through it. `detach()`, `.data`, `torch.no_grad()` and "
             "`torch.tensor(…)` cut the graph.",
+            explains=True,
         )
     scale = scale_of_gradients(other.gradients)
     far = {name: relative_difference(own.gradients[name], gradient, scale) for name, gradient in other.gradients.items()}
@@ -231,7 +250,8 @@ def _gradients(call: Answered) -> Problem | None:
         return None
     words = f"the gradient with respect to `{worst}`"
     if not own.gradients[worst].any():
-        return Problem(Stage.GRADIENTS, f"The result is right, but {words} is zero: the graph is cut on the way to it.")
+        text = f"The result is right, but {words} is zero: the graph is cut on the way to it."
+        return Problem(Stage.GRADIENTS, text, explains=True)
     text = difference_of(words, own.gradients[worst], other.gradients[worst], call.probe.case.tolerance)
     return Problem(Stage.GRADIENTS, f"The result is right, but {text}")
 
@@ -239,47 +259,3 @@ def _gradients(call: Answered) -> Problem | None:
 QUESTIONS: tuple[Callable[[Answered], Problem | None], ...] = (
     _runs, _shapes, _kinds, _finite, _inputs, _invariants, _repeats, _values, _gradients,
 )  # fmt: skip
-
-
-def difference_of(words: str, own: Tensor, other: Tensor, tolerance: float) -> str:
-    """Describe where a tensor differs, such as "the result: 3 of 8 numbers differ, most at [0, 1]: 0.5, expected 0.25."."""
-    if own.shape != other.shape:
-        return f"{words} has the shape {tuple(own.shape)}, expected {tuple(other.shape)}."
-    far = differences(own, other).abs()
-    finite = other.double().abs()[other.isfinite()]
-    scale = (finite.max().item() if finite.numel() else 0.0) or 1.0
-    if own.numel() == 1:
-        return f"{words} is {shown(own.item())}, expected {shown(other.item())}."
-    place = first_place(far == far.max())
-    count = f"{int((far > tolerance * scale).sum()) or 1} of {own.numel()} numbers differ"
-    return f"{words}: {count}, most{at(place)}: {shown(own[place].item())}, expected {shown(other[place].item())}."
-
-
-def differences(own: Tensor, other: Tensor) -> Tensor:
-    """Return own − other; infinity where only one of both is finite, or the infinite numbers differ."""
-    own, other = own.double(), other.double()
-    same = (own == other) | (own.isnan() & other.isnan())
-    return (own - other).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).masked_fill(same, 0.0)
-
-
-def words_for(name: str) -> str:
-    """Return words for a part of the result: "The result" for "output", "Part 1 of the result" for "output.1"."""
-    part = name.partition(".")[2]
-    if not part:
-        return "The result"
-    return f"Part {part} of the result" if part.isdecimal() else f"`{part}` of the result"
-
-
-def first_place(mask: Tensor) -> tuple[int, ...]:
-    """Return the index of the first True."""
-    return tuple(int(index) for index in mask.nonzero()[0])
-
-
-def at(place: tuple[int, ...]) -> str:
-    """Return " at [0, 2]", empty for a single number."""
-    return f" at {list(place)}" if place else ""
-
-
-def shown(number: Any) -> str:
-    """Return a number with up to six digits."""
-    return str(number) if isinstance(number, bool | int | complex) else f"{number:.6g}"

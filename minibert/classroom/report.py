@@ -64,7 +64,14 @@ class Comparison:
     """The arguments as text."""
     mine: str
     expected: str
+    """Empty for a property: there are the results of two calls instead."""
     difference: str
+    changed: dict[str, str] = field(default_factory=dict)
+    """For a property: the arguments of the second call that are different."""
+    again: str = ""
+    """The result of the second call."""
+    relation: str = ""
+    """What is different in the second call, and which results are right."""
 
 
 @dataclass(repr=False)
@@ -101,6 +108,10 @@ class Report(Shown):
     """True if only inputs fail that the learner must not know."""
     cell: int | None = None
     """Number of the code cell that the line is counted in, for a notebook."""
+    column: int | None = None
+    """Place in the line, from 1, at which Python cannot go on."""
+    explained: bool = False
+    """True if the reason says what is wrong in the code, such as an input that is changed."""
 
     @property
     def passed(self) -> bool:

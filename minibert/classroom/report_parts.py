@@ -2,9 +2,11 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from rich.cells import cell_len
 
 from minibert.classroom.mistakes.mistake import Kind
 from minibert.classroom.report import Comparison, Report, Verdict
@@ -23,7 +25,11 @@ SYMBOLS = {
 COLORS = {"✓": "green", "≈": "yellow", "○": "yellow"}
 """Color of each symbol, for terminals; all others are red."""
 COLUMNS = ("mine", "expected", "difference")
+CALLS = ("mine, first call", "mine, second call")
+"""Titles of the columns for a property."""
 GAP = "   "
+MAX_BEFORE, MAX_AFTER = 60, 120
+"""Number of characters of a line of code that are shown before the marks, and from them on."""
 CONVENTION = "Correct in other code, but not what this exercise asks for."
 KINDS = {Kind.CONVENTION: "Other convention", Kind.UNSAFE: "Unsafe numerics"}
 """Titles of mistakes by their kind; all others are "Mistake"."""
@@ -36,7 +42,9 @@ class Part:
     title: str
     lines: tuple[str, ...] = ()
     kind: Literal["text", "code", "columns"] = "text"
-    """Text to wrap; code with its marks in the next line; or three texts for three columns."""
+    """Text to wrap; code with its marks in the next line; or one text for each column."""
+    columns: tuple[str, ...] = ()
+    """Titles of the columns."""
 
 
 def symbol(report: Report) -> str:
@@ -65,10 +73,8 @@ def parts(report: Report) -> Iterator[Part]:
         yield from _example_parts(report.example)
     yield from _mistake_parts(report)
     if report.line:
-        text = report.line_text.replace("\t", "    ").rstrip()
-        mark = " " * (len(text) - len(text.lstrip())) + "^" * len(text.strip())
         place = f"code cell {report.cell} of your notebook" if report.cell else "your code"
-        yield Part(f"Line {report.line} of {place}", (text, mark) if text else (), "code")
+        yield Part(f"Line {report.line} of {place}", _marked(report.line_text, report.column), "code")
     if report.hint:
         yield Part("Hint", (report.hint,))
     if _warnings(report):
@@ -79,10 +85,32 @@ def parts(report: Report) -> Iterator[Part]:
         yield Part("Your code printed", tuple(report.printed.rstrip("\n").split("\n")), "code")
 
 
+def _marked(line: str, column: int | None) -> tuple[str, ...]:
+    """Return a line of code, and marks below all of it or below a column. A long line is cut off on both sides."""
+    if not line.strip():
+        return ()
+    start = len(line) - len(line.lstrip()) if column is None else max(column - 1, 0)
+    before, after = (printable(text.expandtabs(4)) for text in (line[:start], line[start:].rstrip()))
+    before = before if len(before) <= MAX_BEFORE else f"…{before[-MAX_BEFORE:]}"
+    after = after if len(after) <= MAX_AFTER else f"{after[:MAX_AFTER]}…"
+    return before + after, " " * cell_len(before) + "^" * (cell_len(after) if column is None else 1)
+
+
 def _example_parts(example: Comparison) -> Iterator[Part]:
-    inputs = tuple(line for name, value in example.arguments.items() for line in _assignment(name, value))
-    yield Part("The smallest failing input that was found", inputs, "code")
-    yield Part("", (example.mine, example.expected, example.difference), "columns")
+    yield Part("The smallest failing input that was found", variable_lines(example.arguments), "code")
+    if example.again:
+        yield Part("The second call", tuple(filter(None, [example.relation])))
+        yield Part("", variable_lines(example.changed), "code")
+        yield Part("", (example.mine, example.again), "columns", CALLS)
+    else:
+        texts = (example.mine, example.expected, example.difference)
+        columns = COLUMNS if example.difference else COLUMNS[:2]
+        yield Part("", texts[: len(columns)], "columns", columns)
+
+
+def variable_lines(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the lines of `name = value` for each value. A value may have several lines."""
+    return tuple(line for name, value in values.items() for line in _assignment(name, value))
 
 
 def _assignment(name: str, value: str) -> list[str]:
@@ -98,15 +126,15 @@ def _mistake_parts(report: Report) -> Iterator[Part]:
         lines = (mistake.message, *note, *(f"{title}: {text}" for title, text in facts if text))
         yield Part(f"{KINDS.get(Kind(mistake.kind), 'Mistake')}{count}: {mistake.name}", lines)
     found = [report.relation, f"First difference: {report.first_difference}" if report.first_difference else ""]
-    if not report.mistakes and report.failed and report.verdict is Verdict.WRONG:
+    if not report.mistakes and report.failed and report.verdict is Verdict.WRONG and not report.explained:
         yield Part("Not a known mistake", tuple(filter(None, found)))
     elif any(found):
         yield Part("Where it differs", tuple(filter(None, found)))
 
 
-def side_by_side(texts: tuple[str, ...], width: int) -> list[str]:
-    """Return mine, expected and difference as lines: in columns if they fit, else one below the other."""
-    blocks = [[title, *text.split("\n")] for title, text in zip(COLUMNS, texts, strict=True)]
+def side_by_side(part: Part, width: int) -> list[str]:
+    """Return columns as lines: side by side if they fit, else one below the other."""
+    blocks = [[title, *text.split("\n")] for title, text in zip(part.columns, part.lines, strict=True)]
     widths = [max(map(len, block)) for block in blocks]
     if sum(widths) + len(GAP) * (len(blocks) - 1) > width:
         return [f"{'' if line is block[0] else '  '}{line}" for block in blocks for line in block]
@@ -123,7 +151,7 @@ def plain_text(report: Report, width: int = 80) -> str:
         if part.kind == "text":
             lines += [f"  {line}" for text in part.lines for line in _wrapped(text, width - 2)]
         else:
-            body = side_by_side(part.lines, width - 2) if part.kind == "columns" else part.lines
+            body = side_by_side(part, width - 2) if part.kind == "columns" else part.lines
             lines += [f"  {printable(line)}" for line in body]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
@@ -150,7 +178,7 @@ def markdown_of(parts: Iterable[Part], level: int) -> str:
         if part.kind == "text":
             blocks += [*title, *map(escaped_markdown, part.lines)]
         else:
-            body = side_by_side(part.lines, 100) if part.kind == "columns" else part.lines
+            body = side_by_side(part, 100) if part.kind == "columns" else part.lines
             blocks += [*title, _fenced(body)] if body else title
     return "\n\n".join(blocks) + "\n"
 
@@ -180,7 +208,7 @@ def html(report: Report) -> str:
         if part.kind == "text":
             blocks += [f'<p style="margin:.2em 0"><bdi>{escape(line)}</bdi></p>' for line in part.lines]
         elif part.kind == "columns":
-            blocks.append(_columns_html(part.lines))
+            blocks.append(_columns_html(part))
         elif part.lines:
             blocks.append(f'<pre style="margin:.2em 0;overflow-x:auto">{_code_html(part)}</pre>')
     color = {"green": "#1a7f37", "yellow": "#9a6700"}.get(COLORS.get(symbol(report), ""), "#cf222e")
@@ -197,14 +225,25 @@ def is_marked(part: Part) -> bool:
     return part.kind == "code" and len(part.lines) == 2 and bool(part.lines[1].strip()) and not part.lines[1].strip(" ^")
 
 
+def marked_text(part: Part) -> tuple[str, str, str]:
+    """Return the text of a line before its marks, above them, and after them. A mark after the end stands below a space."""
+    line, marks = part.lines
+    start = next(place for place in range(len(marks)) if cell_len(line[:place]) >= marks.index("^"))
+    end = next((place for place in range(start, len(line)) if cell_len(line[:place]) >= len(marks)), len(line))
+    return line[:start], line[start:end] or " ", line[end:]
+
+
 def _code_html(part: Part) -> str:
-    return f"<u>{escape(part.lines[0])}</u>" if is_marked(part) else _lines_html("\n".join(part.lines))
+    if not is_marked(part):
+        return _lines_html("\n".join(part.lines))
+    before, marked, after = map(escape, marked_text(part))
+    return f"{before}<u>{marked}</u>{after}"
 
 
-def _columns_html(texts: tuple[str, ...]) -> str:
+def _columns_html(part: Part) -> str:
     style = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;background:none;font-size:inherit"
-    head = "".join(f'<th scope="col" style="{style}">{title}</th>' for title in COLUMNS)
-    cells = (f'<td style="{style}"><pre style="margin:0;background:none">{_lines_html(text)}</pre></td>' for text in texts)
+    head = "".join(f'<th scope="col" style="{style}">{title}</th>' for title in part.columns)
+    cells = (f'<td style="{style}"><pre style="margin:0;background:none">{_lines_html(text)}</pre></td>' for text in part.lines)
     return f'<table style="border-collapse:collapse">\n<tr>{head}</tr>\n<tr>{"".join(cells)}</tr>\n</table>'
 
 

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from minibert.commands.terminal import Renderable, say, say_parts, screen_size, styled
+from minibert.printable import printable
 
 if TYPE_CHECKING:
     from minibert.classroom.report import Report
     from minibert.classroom.report_parts import Part
 
 PLAIN_WIDTH = 80
+COLUMN_COLORS = {"expected": "green", "difference": ""}
+"""Colors of columns by title; all others are red."""
 
 
 def show_report(report: "Report", plain: bool) -> None:
@@ -39,27 +43,26 @@ def report_parts(report: "Report", width: int) -> Iterator[Renderable]:
 
 
 def _body(part: "Part", width: int) -> Iterator[Renderable]:
-    from minibert.classroom.report_parts import is_marked, side_by_side
+    from minibert.classroom.report_parts import is_marked, marked_text, side_by_side
 
     if part.kind == "columns":
-        yield _columns(part.lines) if _fits(part.lines, width) else styled("\n".join(side_by_side(part.lines, width)))
+        yield _columns(part) if _fits(part, width) else styled("\n".join(side_by_side(part, width)))
     elif is_marked(part):
-        yield styled(part.lines[0].lstrip(), "underline")
+        before, marked, after = marked_text(part)
+        yield Text.assemble(printable(before.lstrip()), (printable(marked), "underline"), printable(after))
     else:
         yield from (styled(line) for line in part.lines)
 
 
-def _fits(texts: tuple[str, ...], width: int) -> bool:
+def _fits(part: "Part", width: int) -> bool:
     from minibert.classroom.report_parts import side_by_side
 
-    return len(side_by_side(texts, width)) <= 1 + max(text.count("\n") + 1 for text in texts)
+    return len(side_by_side(part, width)) <= 1 + max(text.count("\n") + 1 for text in part.lines)
 
 
-def _columns(texts: tuple[str, ...]) -> Table:
-    from minibert.classroom.report_parts import COLUMNS
-
+def _columns(part: "Part") -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, show_edge=False)
-    for title, style in zip(COLUMNS, ("red", "green", ""), strict=True):
-        table.add_column(title, style=style, no_wrap=True)
-    table.add_row(*map(styled, texts))
+    for title in part.columns:
+        table.add_column(title, style=COLUMN_COLORS.get(title, "red"), no_wrap=True)
+    table.add_row(*map(styled, part.lines))
     return table

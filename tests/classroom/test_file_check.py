@@ -85,6 +85,21 @@ def test_a_file_that_does_not_run(tmp_path, source, reason, line) -> None:
         assert report.line_text.strip() in ("", text.strip())
 
 
+@pytest.mark.parametrize(
+    ("source", "line", "marks"),
+    [
+        ("def softmax(scores)\n    return 1\n", "def softmax(scores)", "                   ^"),
+        ("def softmax(scores):\nreturn 1\n", "return 1", "^"),
+        ("def softmax(s):\n\tx = '中' + 3 4\n", "    x = '中' + 3 4", "                 ^"),
+        ("x = 1 +\r\n", "x = 1 +", "       ^"),
+    ],
+)
+def test_a_syntax_error_has_its_line_and_its_place(tmp_path, source, line, marks) -> None:
+    shown = repr(checked(tmp_path, source)).splitlines()
+    place = shown.index(f"  {line}")
+    assert shown[place + 1] == f"  {marks}"
+
+
 def test_the_next_hint_is_in_the_report(tmp_path) -> None:
     path = tmp_path / "softmax.py"
     path.write_text(WRONG)

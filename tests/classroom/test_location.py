@@ -70,6 +70,24 @@ def test_the_first_difference_has_names_lines_and_numbers() -> None:
     assert f"(line {report.line})" in report.first_difference
 
 
+def test_of_an_unknown_mistake_the_first_value_that_the_reference_does_not_have_is_shown() -> None:
+    report = report_of(learner.shifted_and_stretched, "scaled_dot_product_attention")
+    assert not report.mistakes
+    assert report.first_difference.startswith("Up to `scores` (your line ")
+    assert f"Line {report.line} computes the first value that the reference does not have: " in report.first_difference
+
+
+def test_values_of_loops_are_no_evidence() -> None:
+    """A loop of the learner or of the reference has many values; what is equal before it is certain."""
+    report = report_of(learner.heads_in_a_loop, "multi_head_attention")
+    assert (report.mistakes, report.line, report.first_difference) == ([], None, "")
+    report = report_of(learner.loop_after_the_scores, "scaled_dot_product_attention")
+    assert report.line is None
+    assert report.first_difference.endswith(" computes `scores` as the reference does.")
+    report = report_of(learner.shifted_and_stretched, "online_softmax_attention")
+    assert "_max" not in report.first_difference
+
+
 def test_a_trail_does_not_change_the_result_and_is_bounded() -> None:
     def many(x):
         values = [x * number for number in range(3 * MAX_ENTRIES)]

@@ -59,6 +59,10 @@ RIGHT = {
     "some other names": (lambda q, key, value, mask=None: attention(value, key, q, mask), ATTENTION),
     "any arguments": (lambda *args: args[0].softmax(-1), SOFTMAX),
     "any names": (lambda **given: given["scores"].softmax(-1), SOFTMAX),
+    "the rest in order": (
+        lambda parameter, *others: EXERCISES["adamw_step"].reference(parameter, *others),
+        EXERCISES["adamw_step"],
+    ),
     "by name only": (lambda *, scores: scores.softmax(-1), SOFTMAX),
     "one more parameter": (lambda x, dim=-1: x.softmax(dim), SOFTMAX),
     "a module": (torch.nn.Softmax(dim=-1), SOFTMAX),
@@ -126,9 +130,9 @@ WRONG = {
     "list of tensors": (
         lambda scores: [row.softmax(-1) for row in scores],
         Stage.SHAPE,
-        "results in a tuple, list or dictionary",
+        "tensors in a tuple, list or dictionary",
     ),
-    "dictionary": (lambda scores: {"weights": scores.softmax(-1)}, Stage.SHAPE, "returned 1 result in a"),
+    "dictionary": (lambda scores: {"weights": scores.softmax(-1)}, Stage.SHAPE, "returned 1 tensor in a"),
     "shape": (lambda scores: scores.softmax(-1).mT, Stage.SHAPE, "choices) = ("),
     "whole numbers": (lambda scores: scores.softmax(-1).round().int(), Stage.DTYPE, "int32, expected float32"),
     "complex": (lambda scores: scores.softmax(-1).to(torch.complex64), Stage.DTYPE, "complex64, expected float32"),
@@ -146,6 +150,12 @@ def test_wrong_functions_fail_in_the_first_part_with_a_sentence(name: str) -> No
     assert not report.passed
     assert (report.failed, torch.is_grad_enabled()) == (stage, True)
     assert sentence in report.reason
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_question_explains_is_not_called_an_unknown_mistake(name: str) -> None:
+    shown = repr(report_of(WRONG[name][0]))
+    assert ("Not a known mistake" in shown) is (name == "NaN")
 
 
 def test_a_parameter_that_is_added_to_the_module_changes_an_input() -> None:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from minibert.classroom.report import Comparison, Named, Report, Stage, Verdict
-from minibert.classroom.report_parts import COLUMNS, html, markdown, message, parts, plain_text, side_by_side
+from minibert.classroom.report_parts import COLUMNS, Part, html, is_marked, markdown, message, parts, plain_text, side_by_side
 from minibert.printable import UNSAFE
 from tests.hostile_text import DIRECTIONS, ESCAPES, MARKUP, QUOTES, RICH
 
@@ -42,7 +42,26 @@ def test_the_line_is_underlined() -> None:
     lines = plain_text(report()).splitlines()
     place = next(number for number, line in enumerate(lines) if "query @ key.mT" in line)
     assert lines[place + 1] == "      ^^^^^^^^^^^^^^^^^^^^^^^"
-    assert "<u>    scores = query @ key.mT</u>" in html(report())
+    assert "    <u>scores = query @ key.mT</u>" in html(report())
+
+
+def test_a_place_in_a_line_is_marked() -> None:
+    """Also behind the end of the line, and in a line that is too long."""
+    at_the_end = report(line_text="def softmax(x)", column=15)
+    assert "  def softmax(x)\n                ^\n" in plain_text(at_the_end)
+    assert "def softmax(x)<u> </u>" in html(at_the_end)
+    assert "<u>2</u> 3</pre>" in html(report(line_text="x = '中' + 2 3", column=11))
+    line, mark = next(
+        part for part in parts(report(line_text=f"{'x' * 5000} y{'z' * 5000}", column=5002)) if is_marked(part)
+    ).lines
+    assert line[mark.index("^")] == "y"
+    assert len(line) < 200
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_a_problem_that_explains_itself_is_not_called_unknown(explained) -> None:
+    text = plain_text(report(mistakes=[], first_difference="", explained=explained))
+    assert ("Not a known mistake" in text) is not explained
 
 
 @pytest.mark.parametrize("verdict", Verdict)
@@ -77,9 +96,9 @@ def test_two_mistakes_are_counted() -> None:
 
 
 def test_columns_stand_side_by_side_if_they_fit() -> None:
-    texts = ("[1., 2.]", "[1.,\n 3.]", "0.")
-    assert side_by_side(texts, 40) == ["mine       expected   difference", "[1., 2.]   [1.,       0.", "            3.]"]
-    stacked = side_by_side(texts, 20)
+    columns = Part("", ("[1., 2.]", "[1.,\n 3.]", "0."), "columns", COLUMNS)
+    assert side_by_side(columns, 40) == ["mine       expected   difference", "[1., 2.]   [1.,       0.", "            3.]"]
+    stacked = side_by_side(columns, 20)
     assert [line for line in stacked if line in COLUMNS] == list(COLUMNS)
     assert all(len(line) <= 20 for line in stacked)
 

@@ -102,6 +102,18 @@ def size_of_numbers(matrix: Tensor) -> Tensor:
     return torch.stack([largest > 0, largest >= OLD, different]).float()
 
 
+def kind_of_numbers(sizes: Tensor, arguments: Arguments) -> str:
+    """Describe what `size_of_numbers` returns, in words."""
+    if sizes.shape != (3,):  # the learner's matrix has no numbers
+        return "no numbers"
+    is_not_zero, is_old, differ = sizes.tolist()
+    if is_old:
+        return "the numbers of before"
+    if not is_not_zero:
+        return "zeros"
+    return "random numbers" if differ else "equal numbers"
+
+
 def no_result(result: object) -> float:
     """Replace the result of a function that only changes its argument."""
     return 0.0
@@ -116,6 +128,12 @@ def is_frozen(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
     return equal(other, arguments["frozen"](arguments["x"]), arguments)
 
 
+FROZEN = Invariant(
+    "with scale 0, the result is that of the frozen map",
+    without_update,
+    is_frozen,
+    "Here, the scale is 0. The second result must be frozen(x).",
+)
 ADAPTER_EXERCISES = [
     Exercise(
         "lora_scale",
@@ -132,7 +150,7 @@ ADAPTER_EXERCISES = [
             Case("dropout", low_rank_update_with_dropout),
         ),
         questions=("Which of the two matrices is applied to the input first?",),
-        invariants=(Invariant("with scale 0, the result is that of the frozen map", without_update, is_frozen),),
+        invariants=(FROZEN,),
     ),
     Exercise(
         "lora_merged_weight",
@@ -150,6 +168,7 @@ ADAPTER_EXERCISES = [
         questions=("Which gradient has A if B is zero, and which has B?",),
         changes=frozenset({"self"}),
         read=no_result,
+        write=kind_of_numbers,
     ),
     Exercise(
         "bottleneck_adapter",

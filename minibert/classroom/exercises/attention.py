@@ -8,7 +8,14 @@ from torch import Tensor
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.invariants import equal, independent, reordered, unchanged_by_shift
+from minibert.classroom.exercises.invariants import (
+    EQUAL,
+    HEADS_REVERSED,
+    equal,
+    independent,
+    reordered,
+    unchanged_by_shift,
+)
 from minibert.equations import (
     causal_mask,
     merge_heads,
@@ -112,7 +119,8 @@ def masked_keys_have_no_influence(*names: str) -> Invariant:
         masked = ~arguments["keep"].any(dim=-2)[..., None]
         return {**arguments, **{name: arguments[name].masked_fill(masked, 3.0) for name in names}}
 
-    return Invariant("masked keys have no influence", changed, equal)
+    relation = f"Here, the keys that are masked for every query have other numbers. {EQUAL}"
+    return Invariant("masked keys have no influence", changed, equal, relation)
 
 
 def weights_are_a_distribution(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
@@ -129,8 +137,8 @@ def permuted_heads(arguments: Arguments) -> Arguments:
 ATTENTION_INVARIANTS = (
     masked_keys_have_no_influence("key", "value"),
     independent("sequences of a batch", ("query", "key", "value"), axis=0),
-    reordered("heads can be permuted", {"query": 1, "key": 1, "value": 1, "keep": 1}, output_axis=1),
-    reordered("the order of the keys has no influence", {"key": -2, "value": -2, "keep": -1}),
+    reordered("heads can be permuted", "heads", {"query": 1, "key": 1, "value": 1, "keep": 1}, output_axis=1),
+    reordered("the order of the keys has no influence", "keys", {"key": -2, "value": -2, "keep": -1}),
 )
 ATTENTION_EXERCISES = [
     Exercise(
@@ -176,14 +184,14 @@ ATTENTION_EXERCISES = [
         split_heads,
         (Case("tokens", one_vector_per_token),),
         questions=("After the reshape, which axis has the tokens and which the heads?",),
-        invariants=(reordered("tokens are not mixed", {"hidden": 1}, output_axis=2),),
+        invariants=(reordered("tokens are not mixed", "tokens", {"hidden": 1}, output_axis=2),),
     ),
     Exercise(
         "merge_heads",
         merge_heads,
         (Case("heads", one_vector_per_head),),
         questions=("Which axis must be next to the columns of a head before both are merged into one axis?",),
-        invariants=(reordered("tokens are not mixed", {"heads": 2}, output_axis=1),),
+        invariants=(reordered("tokens are not mixed", "tokens", {"heads": 2}, output_axis=1),),
     ),
     Exercise(
         "multi_head_attention",
@@ -196,7 +204,7 @@ ATTENTION_EXERCISES = [
         invariants=(
             masked_keys_have_no_influence("keys_from"),
             independent("sequences of a batch", ("queries_from", "keys_from"), axis=0),
-            Invariant("heads can be permuted", permuted_heads, equal),
+            Invariant("heads can be permuted", permuted_heads, equal, HEADS_REVERSED),
         ),
         needs=("split_heads", "scaled_dot_product_attention", "merge_heads"),
     ),

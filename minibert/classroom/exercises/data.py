@@ -23,6 +23,8 @@ SENTENCE, SENTENCES = 5, 200
 DOCUMENT = SENTENCE * SENTENCES + 1
 """Number of tokens of each document, with the separator at its end."""
 MAX_TOKENS = 16
+LONGEST = 20
+"""Number of letters of the longest piece that is looked for."""
 
 
 def letters(draw: Draw, count: int) -> str:
@@ -90,6 +92,15 @@ def numbers_of_pieces(pieces: Sequence[str]) -> Tensor:
     return torch.tensor([zlib.crc32(piece.encode()) for piece in pieces], dtype=torch.int64)
 
 
+def pieces_of_numbers(numbers: Tensor, arguments: Arguments) -> str:
+    """Return the list of the pieces, of those that a learner may find, for their numbers."""
+    word = arguments["word"]
+    parts = {word[start:end] for start in range(len(word)) for end in range(start + 1, min(len(word), start + LONGEST) + 1)}
+    known = {*arguments["vocabulary"], *parts, *(f"##{part}" for part in parts), word, "[UNK]"}
+    names = {zlib.crc32(piece.encode()): piece for piece in known}
+    return str([names.get(number, "another text") for number in numbers.flatten().tolist()])
+
+
 def tokens_to_mask(draw: Draw) -> Arguments:
     """Texts with special tokens, and all kinds of replacements."""
     rows, columns = draw.size(6, least=2), draw.size(20, least=8)
@@ -138,7 +149,7 @@ def _rounded(values: NDArray[np.bool_]) -> float:
     return round(4 * float(np.mean(values))) / 4 if len(values) else 0.0
 
 
-def statistics(pairs: Pairs) -> dict[str, float]:
+def statistics(pairs: Pairs) -> dict[str, float | bool]:
     """Return what must be right in the pairs of `documents`. Shares are rounded so far that chance has no influence."""
     a_start, a_end, b_start, b_end, label = (np.asarray(column) for column in vars(pairs).values())
     has_pair, is_next, is_other = label >= 0, label == 0, label == 1
@@ -159,9 +170,9 @@ def statistics(pairs: Pairs) -> dict[str, float]:
     shares = {
         "share of pairs of label 0 from two documents": _rounded((~same)[is_next]),
         "share of label 1": _rounded(is_other[has_pair]),
-        "A has about half of all tokens": float(len(used) / (a_start.max() + 1) > 0.475),
+        "A has about half of all tokens": len(used) / (a_start.max() + 1) > 0.475,
     }
-    return {**{name: float(found.any()) for name, found in statements.items()}, **shares}
+    return {**{name: bool(found.any()) for name, found in statements.items()}, **shares}
 
 
 DATA_EXERCISES = [
@@ -181,6 +192,7 @@ DATA_EXERCISES = [
         ),
         questions=("Which prefix of the rest of the word is tried first?", "What is written before a piece inside a word?"),
         read=numbers_of_pieces,
+        write=pieces_of_numbers,
     ),
     Exercise(
         "mask_tokens",

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.invariants import first_rows_equal
+from minibert.classroom.exercises.invariants import FIRST_ROW, first_rows_equal
 from minibert.classroom.references import greedy_decoding
 from minibert.equations import IGNORE_INDEX, length_penalty, top_k_filter, top_p_filter
 from minibert.model.transformer import shift_right
@@ -24,10 +24,10 @@ def output_length(draw: Draw, shortest: int) -> Arguments:
 
 
 def logits_without_ties(draw: Draw) -> Tensor:
-    """Logits of a batch in random order, all different."""
+    """Logits of a batch in random order, all different. Those of a row are larger than those of the row before."""
     batch, vocabulary = draw.size(3), draw.size(6, least=4)
     order = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)])
-    return torch.linspace(-2, 2, vocabulary)[order]
+    return torch.linspace(-2, 2, vocabulary)[order] * (1 + torch.arange(batch) / 4)[:, None]
 
 
 def most_likely_tokens(draw: Draw) -> Arguments:
@@ -94,6 +94,12 @@ def without_padding(result: Any) -> Tensor:
     return tokens[:, : int(used.max()) + 1 if len(used) else 0]
 
 
+def rows_of_tokens(tokens: Tensor, arguments: Arguments) -> str:
+    """Return the tokens of each text, without padding at its end."""
+    rows = ([*map(str, row)] for row in tokens.reshape(-1, tokens.shape[-1]).tolist()) if tokens.ndim else []
+    return "\n".join(f"[{' '.join(row)}]" for row in rows)
+
+
 def targets(draw: Draw) -> Arguments:
     """Labels of two texts or more. The first is shorter than the others."""
     batch, tokens = draw.size(2, least=2), draw.size(4, least=3)
@@ -107,7 +113,7 @@ def one_row(arguments: Arguments) -> Arguments:
     return {**arguments, "logits": arguments["logits"][:1]}
 
 
-ROWS = Invariant("rows of a batch are independent", one_row, first_rows_equal)
+ROWS = Invariant("rows of a batch are independent", one_row, first_rows_equal, FIRST_ROW)
 
 GENERATION_EXERCISES = [
     Exercise(
@@ -162,5 +168,6 @@ GENERATION_EXERCISES = [
         ),
         questions=("What follows the end token of a text while other texts go on?", "Which tokens does the model get?"),
         read=without_padding,
+        write=rows_of_tokens,
     ),
 ]

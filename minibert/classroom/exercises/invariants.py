@@ -8,6 +8,10 @@ from torch import Tensor
 
 from minibert.classroom.exercise import Arguments, Invariant
 
+EQUAL = "Both results must be equal."
+HEADS_REVERSED = f"Here, the heads are in reverse order in all four projections. {EQUAL}"
+FIRST_ROW = "Here, the batch has its first row only. The second result must be the first row of the first result."
+
 
 def equal(one: Tensor, other: Tensor, arguments: Arguments | None = None) -> bool:
     """Return True if two outputs are equal up to rounding."""
@@ -35,7 +39,8 @@ def independent(what: str, names: Iterable[str], axis: int) -> Invariant:
         rest = one.shape[axis] - 1
         return one.shape == other.shape and equal(one.narrow(axis, 0, rest), other.narrow(axis, 0, rest))
 
-    return Invariant(f"{what} are independent of each other", changed, holds)
+    relation = f"Here, the last of the {what} (axis {axis}) is another one. Only its result may be another one."
+    return Invariant(f"{what} are independent of each other", changed, holds, relation)
 
 
 def _with_another_last_part(tensor: Tensor, axis: int) -> Tensor:
@@ -45,10 +50,11 @@ def _with_another_last_part(tensor: Tensor, axis: int) -> Tensor:
     return torch.cat([rest, other], dim=axis)
 
 
-def reordered(name: str, axes: Mapping[str, int], output_axis: int | None = None) -> Invariant:
+def reordered(name: str, what: str, axes: Mapping[str, int], output_axis: int | None = None) -> Invariant:
     """A reversed axis of some arguments reverses an axis of the output, or changes nothing.
 
     Args:
+        what: the parts along the axis in the plural, such as "heads".
         axes: the axis of each argument that is reversed.
         output_axis: the axis of the output that is reversed then.
     """
@@ -60,7 +66,8 @@ def reordered(name: str, axes: Mapping[str, int], output_axis: int | None = None
     def holds(one: Tensor, other: Tensor, arguments: Arguments) -> bool:
         return equal(one if output_axis is None else one.flip(output_axis), other)
 
-    return Invariant(name, changed, holds)
+    right = EQUAL if output_axis is None else f"The second result must be the first in reverse order along axis {output_axis}."
+    return Invariant(name, changed, holds, f"Here, the {what} are in reverse order. {right}")
 
 
 def _shift(arguments: Arguments, name: str) -> Arguments | None:
@@ -70,4 +77,4 @@ def _shift(arguments: Arguments, name: str) -> Arguments | None:
 
 def unchanged_by_shift(name: str, argument: str) -> Invariant:
     """Adding a constant to an argument changes nothing."""
-    return Invariant(name, partial(_shift, name=argument), equal)
+    return Invariant(name, partial(_shift, name=argument), equal, f"Here, 1 is added to `{argument}`. {EQUAL}")

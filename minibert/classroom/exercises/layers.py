@@ -69,9 +69,14 @@ def mirrored(arguments: Arguments) -> Arguments:
 NORM_INVARIANTS = (
     independent("sequences of a batch", ("hidden",), axis=0),
     independent("tokens", ("hidden",), axis=1),
-    reordered("columns are alike", {"hidden": -1, "gain": 0, "bias": 0}, output_axis=-1),
+    reordered("columns are alike", "columns", {"hidden": -1, "gain": 0, "bias": 0}, output_axis=-1),
 )
-DIFFERENCE_IS_X = Invariant("f(x) - f(-x) = x", mirrored, lambda one, other, given: equal(one - other, given["x"]))
+DIFFERENCE_IS_X = Invariant(
+    "f(x) - f(-x) = x",
+    mirrored,
+    lambda one, other, given: equal(one - other, given["x"]),
+    "Here, x has the other sign. The first result minus the second must be x.",
+)
 LAYER_EXERCISES = [
     Exercise(
         "layer_norm",
@@ -123,7 +128,7 @@ LAYER_EXERCISES = [
         invariants=(
             independent("sequences of a batch", ("hidden",), axis=0),
             independent("tokens", ("hidden",), axis=1),
-            reordered("hidden units can be permuted", {"weight_1": 1, "bias_1": 0, "weight_2": 0}),
+            reordered("hidden units can be permuted", "hidden units", {"weight_1": 1, "bias_1": 0, "weight_2": 0}),
         ),
         needs=("relu",),
     ),

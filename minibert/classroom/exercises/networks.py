@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.invariants import equal, first_rows_equal
+from minibert.classroom.exercises.invariants import FIRST_ROW, HEADS_REVERSED, equal, first_rows_equal
 from minibert.classroom.references import Schedule, training_steps
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, BertForMaskedLM
@@ -212,8 +212,8 @@ def one_text(arguments: Arguments) -> Arguments | None:
     return {**arguments, **tensors, **tables}
 
 
-HEADS = Invariant("heads can be permuted", permute_heads, equal)
-TEXTS = Invariant("texts of a batch are independent", one_text, first_rows_equal)
+HEADS = Invariant("heads can be permuted", permute_heads, equal, HEADS_REVERSED)
+TEXTS = Invariant("texts of a batch are independent", one_text, first_rows_equal, FIRST_ROW)
 
 NETWORK_EXERCISES = [
     Exercise(

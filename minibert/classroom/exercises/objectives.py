@@ -6,7 +6,7 @@ import torch
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
-from minibert.classroom.exercises.invariants import equal, unchanged_by_shift
+from minibert.classroom.exercises.invariants import EQUAL, equal, unchanged_by_shift
 from minibert.equations import (
     IGNORE_INDEX,
     binary_cross_entropy,
@@ -90,7 +90,12 @@ def change_ignored_logits(arguments: Arguments) -> Arguments:
     return {**arguments, "logits": arguments["logits"] + ignored * torch.arange(arguments["logits"].shape[-1])}
 
 
-IGNORED = Invariant("positions without a label have no influence", change_ignored_logits, equal)
+IGNORED = Invariant(
+    "positions without a label have no influence",
+    change_ignored_logits,
+    equal,
+    f"Here, the positions without a label have other logits. {EQUAL}",
+)
 
 OBJECTIVE_EXERCISES = [
     Exercise(

@@ -65,14 +65,14 @@ POSITION_EXERCISES = [
             Case("positions in any order", scattered_positions, tolerance=ANGLES),
         ),
         questions=("How many different wavelengths are there, and which columns share one?",),
-        invariants=(reordered("each position has its own vector", {"positions": 0}, output_axis=0),),
+        invariants=(reordered("each position has its own vector", "positions", {"positions": 0}, output_axis=0),),
     ),
     Exercise(
         "learned_positions",
         learned_positions,
         (Case("positions", table_and_positions),),
         questions=("Which axis of the table do the positions select from?",),
-        invariants=(reordered("each position has its own vector", {"positions": 1}, output_axis=1),),
+        invariants=(reordered("each position has its own vector", "positions", {"positions": 1}, output_axis=1),),
     ),
     Exercise(
         "rotary_positions",
@@ -86,7 +86,12 @@ POSITION_EXERCISES = [
             "What happens to a point in the plane if it is rotated by an angle? Write down both coordinates.",
         ),
         invariants=(
-            Invariant("position 0 changes nothing", at_position_zero, lambda one, other, given: equal(other, given["vectors"])),
+            Invariant(
+                "position 0 changes nothing",
+                at_position_zero,
+                lambda one, other, given: equal(other, given["vectors"]),
+                "Here, every position is 0. The second result must be `vectors`.",
+            ),
             independent("tokens", ("vectors",), axis=-2),
         ),
     ),
@@ -98,6 +103,13 @@ POSITION_EXERCISES = [
             "Which slope has the first head, and which the last?",
             "What is the bias of a query and a key at the same position?",
         ),
-        invariants=(Invariant("both directions are alike", swapped, lambda one, other, given: equal(one, other.mT)),),
+        invariants=(
+            Invariant(
+                "both directions are alike",
+                swapped,
+                lambda one, other, given: equal(one, other.mT),
+                "Here, the positions of queries and keys are exchanged. The second result must be the first one transposed.",
+            ),
+        ),
     ),
 ]

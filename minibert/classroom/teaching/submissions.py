@@ -101,8 +101,7 @@ def _find(path: Path, file: LearnerFile | BadFile, name: str) -> FoundFunction |
     except BadFile as bad:
         broken = [cell for cell in file.broken if _defines(cell.text, name)]
         if broken and (error := broken[-1].error):
-            line = file.cells[broken[-1].number - 1] + (error.lineno or 1) - 1
-            return FoundFunction(path, file, BadFile(f"{type(error).__name__}: {error.msg}", line))
+            return FoundFunction(path, file, BadFile.of(error, file.cells[broken[-1].number - 1]))
         return FoundFunction(path, file, bad) if bad.line and not file.only_imports(name) else None
     return FoundFunction(path, file)
 

@@ -10,6 +10,7 @@ import pytest
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.probes import probes
 from minibert.classroom.report import Verdict
+from minibert.classroom.report_parts import plain_text
 from minibert.classroom.teaching import examples, grading
 from minibert.classroom.teaching.course import Course, new_course, write_course
 from minibert.classroom.teaching.feedback import feedback
@@ -163,6 +164,14 @@ def test_results_survive_json(tmp_path, name) -> None:
         Graded.from_json({**graded.as_json(), "format": 0})
     with pytest.raises(ValueError, match="no result"):
         Graded.from_json({"format": grading.FORMAT})
+
+
+def test_a_syntax_error_in_a_cell_has_its_line_in_the_cell(tmp_path) -> None:
+    cells = notebook("x = 1", f"{IMPORTS}\ndef softmax(scores)\n    return 1")
+    (graded,) = grade_submission(new_course(["softmax"]), submission_of(tmp_path, cells, "a.ipynb"))
+    text = plain_text(graded.report)
+    line = f"{IMPORTS}\ndef softmax(scores)".count("\n") + 1
+    assert f"Line {line} of code cell 2 of your notebook\n  def softmax(scores)\n                     ^" in text
 
 
 def test_equal_wrong_functions_have_equal_fingerprints_and_one_search(tmp_path, monkeypatch) -> None:
