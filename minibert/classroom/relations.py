@@ -24,6 +24,8 @@ HALF_PRECISION = 2e-3
 """Largest relative difference that is rounding in half precision."""
 FEWEST_VALUES = 3
 """Fewest different numbers that can show a relation."""
+SMALLEST_OFFSET = 1e-4
+"""Smallest number added to a probability that is no rounding."""
 MOST_AXES = 4
 NUMBERS = {
     **{str(number): float(number) for number in range(2, 11)},
@@ -106,7 +108,7 @@ def find_relation(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
     pairs = list(_pairs(exercise, outcomes))
     if not pairs or not any(relative_difference(pair.mine, pair.expected) > EXACT for pair in pairs):
         return ""
-    rules = (_factor, _offset, _function, _shape, _order, _along_an_axis, _precision)
+    rules = (_factor, _offset, _offset_of_probabilities, _function, _shape, _order, _along_an_axis, _precision)
     return next((sentence for rule in rules if (sentence := rule(exercise, pairs))), "") or _ignored(exercise, outcomes)
 
 
@@ -199,6 +201,22 @@ def _offset(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     if not _holds(pairs, lambda x: x + offset):
         return ""
     return f"Your numbers are the expected ones {'plus' if offset > 0 else 'minus'} {abs(offset):.6g}."
+
+
+def _offset_of_probabilities(exercise: Exercise, pairs: Sequence[Pair]) -> str:
+    """Return the constant that was added to p in −log p. Losses that are zero belong to ignored labels."""
+    if any(pair.mine.shape != pair.expected.shape or pair.dtype == torch.bool for pair in pairs):
+        return ""
+    mine, expected = torch.cat([torch.stack([pair.mine, pair.expected])[:, pair.expected != 0] for pair in pairs], dim=1)
+    mine, expected = torch.exp(-mine), torch.exp(-expected)
+    if len(mine) < FEWEST_VALUES or any(pair.mine[pair.expected == 0].any() for pair in pairs):
+        return ""
+    offset = (mine - expected).mean().item()
+    if abs(offset) < SMALLEST_OFFSET or relative_difference(mine - offset, expected) > EXACT:
+        return ""
+    return (
+        f"Your numbers are -log(p + {offset:.3g}), where p are the right probabilities: nothing is added inside the logarithm."
+    )
 
 
 def _function(exercise: Exercise, pairs: Sequence[Pair]) -> str:

@@ -187,7 +187,7 @@ DATA_EXERCISES = [
             Case("no way back", dead_end, Role.EDGE),
             Case("no beginning", beginning_inside_only, Role.EDGE),
             Case("single letters", word_of_letters, Role.EDGE),
-            Case("a word of the greatest length", longest_word, Role.LIMIT),
+            Case("a word of the greatest length", longest_word, Role.EDGE),
             Case("a long word", long_word, Role.LIMIT),
         ),
         questions=("Which prefix of the rest of the word is tried first?", "What is written before a piece inside a word?"),

@@ -29,9 +29,10 @@ def predictions(draw: Draw) -> Arguments:
 
 
 def pair_predictions(draw: Draw) -> Arguments:
-    """Logits and labels of sentence pairs: both labels, and an example without a pair."""
+    """Logits and labels of sentence pairs: both labels, and at least one example without a pair."""
     count = draw.size(5, least=3)
-    labels = torch.cat([torch.tensor([0, 1, IGNORE_INDEX]), draw.integers(0, 2, count - 3)])
+    labels = torch.cat([torch.tensor([0, 1, IGNORE_INDEX]), draw.integers(0, 3, count - 3)])
+    labels[labels == 2] = IGNORE_INDEX
     return {"logits": draw.numbers(count, 2, spread=2.0), "labels": labels}
 
 

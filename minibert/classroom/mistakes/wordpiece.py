@@ -178,7 +178,7 @@ WORDPIECE_MISTAKES = [
         "A word of exactly the greatest length is unknown.",
         "It has other pieces than in the tokenizer of the checkpoint.",
         "learners: off by one",
-        message="You treated a word of exactly MAX_WORD_CHARACTERS as too long.",
+        message="You treated a word of exactly MAX_WORD_CHARACTERS characters as too long.",
     ),
     Mistake(
         "no longest word",

@@ -3,6 +3,7 @@
 An answer that is not listed is right. Two sentences are two mistakes.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +30,7 @@ from tests.classroom.students import (
     training_steps,
 )
 from tests.classroom.students.second import expected as second
+from tests.classroom.students.third import expected as third
 
 Words = dict[str, dict[int, str]]
 """The words of a teacher about each answer, by exercise and number."""
@@ -58,7 +60,8 @@ class Answer:
     @property
     def mistakes(self) -> int:
         """Number of mistakes."""
-        return self.words.count(".") if self.kind in (Kind.WRONG, Kind.CONVENTION) else 0
+        sentences = re.findall(r"\.( |$)", self.words)
+        return len(sentences) if self.kind in (Kind.WRONG, Kind.CONVENTION) else 0
 
 
 SOURCES: dict[str, tuple[ModuleType, str]] = {
@@ -311,14 +314,15 @@ UNSAFE: dict[str, dict[int, str]] = {
 
 
 def answers() -> Iterator[Answer]:
-    """Yield all answers, exercise by exercise: those of the first set, then those of the second."""
+    """Yield all answers, exercise by exercise: those of the first set, of the second, and of the third."""
     first = {Kind.WRONG: WRONG, Kind.CONVENTION: CONVENTIONS, Kind.UNSAFE: UNSAFE}
     for exercise, (module, start) in SOURCES.items():
         yield from _answers_in(module, start, exercise, first, module.__name__.rpartition(".")[2])
-    other = {Kind.WRONG: second.WRONG, Kind.CONVENTION: second.CONVENTIONS, Kind.UNSAFE: second.UNSAFE}
-    for exercise in sorted({*second.WRONG, *second.UNSAFE}):
-        module = import_module(f"tests.classroom.students.second.{exercise}")
-        yield from _answers_in(module, "answer", exercise, other, f"second.{exercise}")
+    for name, words in (("second", second), ("third", third)):
+        other = {Kind.WRONG: words.WRONG, Kind.CONVENTION: words.CONVENTIONS, Kind.UNSAFE: words.UNSAFE}
+        for exercise in sorted({*words.WRONG, *words.UNSAFE}):
+            module = import_module(f"tests.classroom.students.{name}.{exercise}")
+            yield from _answers_in(module, "answer", exercise, other, f"{name}.{exercise}")
 
 
 def _answers_in(module: ModuleType, start: str, exercise: str, tables: dict[Kind, Words], prefix: str) -> Iterator[Answer]:
