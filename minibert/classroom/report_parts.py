@@ -191,11 +191,35 @@ def _fenced(lines: tuple[str, ...] | list[str]) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+MARKUP = re.compile(
+    r"""
+    \\(?=[!-/:-@\[-`{-~]|$)                      # a backslash before a sign
+    | [`$]                                        # code, formulas
+    | (?<=\S)[*~]+ | [*~]+(?=\S) | ^[*~]           # emphasis, deletion, and lists
+    | (?<![^\W_])_+ | _+(?![^\W_])                # emphasis: underscores that are not inside of a word
+    | \](?=[(\[:])                                # the end of a text of a link
+    | <(?=[A-Za-z/!?]) | &(?=[\w#]) | @(?=\w)      # HTML, entities, and addresses
+    | :(?=//|[\w+-]+:) | (?<=www)\.               # addresses and emoji
+    | ^> | ^\#+(?=\s|$) | (?<=\s)\#+$             # quotes and headings
+    | ^-(?=[\s-]|$) | ^\+(?=\s|$) | ^\d+[.)](?=\s|$)   # lists
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Signs that Markdown may not show as they are."""
+PAIRED = frozenset("*~_`$")
+"""Signs that are shown if there is only one of them."""
+
+
 def escaped_markdown(text: str) -> str:
-    """Escape text for a line of Markdown: it cannot begin a list, a heading or a link, and has no HTML."""
-    escaped = "".join(f"\\{char}" if char in "\\`*_{}[]()#+!|<>~$&@" else char for char in printable(text))
-    escaped = re.sub(r"^(\s*\d*)([-.=:])", r"\1\\\2", escaped)
-    return re.sub(r"://|(?<=www)\.", r"\\\g<0>", escaped, flags=re.IGNORECASE)
+    """Escape the signs of a line of Markdown that would not be shown: it has no links, no lists, no headings and no HTML."""
+    line = printable(text).strip()
+
+    def escaped(found: re.Match[str]) -> str:
+        if found[0] in PAIRED and found.start() and line.count(found[0]) == 1:
+            return found[0]
+        return re.sub(r"[^0-9]", r"\\\g<0>", found[0])
+
+    return MARKUP.sub(escaped, line)
 
 
 def html(report: Report) -> str:

@@ -1,12 +1,27 @@
 """A report as text, Markdown and HTML: the parts in their order, and all texts as data."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from minibert.classroom.report import Comparison, Named, Report, Stage, Verdict
-from minibert.classroom.report_parts import COLUMNS, Part, html, is_marked, markdown, message, parts, plain_text, side_by_side
+from minibert.classroom.report_parts import (
+    COLUMNS,
+    Part,
+    escaped_markdown,
+    html,
+    is_marked,
+    markdown,
+    message,
+    parts,
+    plain_text,
+    side_by_side,
+)
 from minibert.printable import UNSAFE
 from tests.hostile_text import DIRECTIONS, ESCAPES, MARKUP, QUOTES, RICH
 
@@ -137,8 +152,38 @@ def test_hostile_text_is_data(text) -> None:
     parser.feed(html(shown))
     assert parser.tags <= {"div", "p", "b", "bdi", "pre", "u", "table", "tr", "th", "td"}
     assert parser.attributes <= {"role", "aria-label", "style", "scope"}
-    outside = re.sub(r"^(`{3,})text\n.*?\n\1$", "", markdown(shown), flags=re.DOTALL | re.MULTILINE)
-    assert not re.search(r"(?<!\\)[<`|\[]", outside.replace("\\\\", ""))
+    assert set(re.findall(r"<(\w+)", rendered(markdown(shown)))) <= {"h3", "h4", "p", "pre", "code"}
+
+
+def rendered(text: str) -> str:
+    return MarkdownIt("gfm-like", {"linkify": False}).render(text)
+
+
+@given(st.text(st.sampled_from("\\`*_~$[]()<>&@:#+-=.!|/ ab12x;{}^'"), min_size=1, max_size=12))
+@example("<script>alert(1)</script>")
+@example("[a](http://b) ![a](b) [a][b]")
+@example("[a]: http://b")
+@example("1. a")
+@example("&lt; &#60;")
+@example("---")
+@example("~~~")
+def test_escaped_text_is_shown_as_it_is(text) -> None:
+    assume(text.strip())
+    shown = rendered(escaped_markdown(text)).strip()
+    assert unescape(shown.removeprefix("<p>").removesuffix("</p>")) == text.strip()
+    assert "<" not in shown.removeprefix("<p>").removesuffix("</p>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "softmax: not correct (values)", "Up to e (your line 43) your numbers agree.", "You left out √d_k.", "a < b and b > c",
+        "[[1, 2], [3, 4]]", "2 * x + 1", "f(x) = e^{x}!", "-0.5", "scaled_dot_product_attention (7.5 / 10 points)", "x*y", "#1",
+        "|x| = 3", "w_q: shape (2, 3)", "http: 50%", "a & b", "it costs 3.5 - 1.", "1.5 a",
+    ],
+)  # fmt: skip
+def test_no_sign_is_escaped_that_is_shown_anyway(text) -> None:
+    assert escaped_markdown(text) == text
 
 
 def test_every_part_has_lines_or_a_title() -> None:

@@ -17,12 +17,13 @@ def feedback(course: Course, student: str, results: Sequence[Graded]) -> str:
     total = sum(each.points(course) for each in results)
     heading = [f"# Feedback for {escaped_markdown(student)}", escaped_markdown(course.title)]
     table = ["| exercise | result | points |", "|---|---|---:|"]
-    table += [
-        f"| {escaped_markdown(each.exercise)} | {escaped_markdown(result_of(course, each))} | {points(course, each)} |"
-        for each in results
-    ]
+    table += [f"| {_cell(each.exercise)} | {_cell(result_of(course, each))} | {points(course, each)} |" for each in results]
     table.append(f"| total | | {total:g} / {course.points:g} |")
     return "\n\n".join([*filter(None, heading), "\n".join(table), *(section(course, each) for each in results)])
+
+
+def _cell(text: str) -> str:
+    return escaped_markdown(text).replace("|", r"\|")
 
 
 def points(course: Course, graded: Graded) -> str:

@@ -73,7 +73,9 @@ def test_damaged_results_are_computed_again(tmp_path) -> None:
     assert results.read(course, "ada") == {}, "the result of another student"
 
 
-MARKDOWN = ("# h", "<b>x</b>", "![a](http://b)", "```\nx", "- a", "1. a", "| a |", "www.a.bc", "&lt;", "a\n\n# b", "===", "~~~")
+MARKDOWN = (
+    "# h", "<b>x</b>", "![a](http://b)", "```\nx", "- a", "1. a", "| a |", "www.a.bc", "&lt;", "a\n\n# b", "===", "~~~", "a|b|\\|c",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("text", MARKDOWN)
