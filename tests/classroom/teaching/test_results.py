@@ -74,7 +74,8 @@ def test_damaged_results_are_computed_again(tmp_path) -> None:
 
 
 MARKDOWN = (
-    "# h", "<b>x</b>", "![a](http://b)", "```\nx", "- a", "1. a", "| a |", "www.a.bc", "&lt;", "a\n\n# b", "===", "~~~", "a|b|\\|c",
+    "# h", "<b>x</b>", "![a](http://b)", "```\nx", "- a", "1. a", "| a |", "www.a.bc", "&lt;", "a\n\n# b", "===", "~~~",
+    "a|b|\\|c",
 )  # fmt: skip
 
 
