@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rich.table import Table
 from tyro.conf import Positional, arg
 
 from minibert.commands import keys
@@ -184,7 +185,10 @@ class Session:
 
     def help(self) -> None:
         """Print what the keys do."""
-        say_parts(["", HELP, *(f"  {key}  {effect}" for key, (_, effect) in KEYS.items()), ""])
+        table = Table.grid(padding=(0, 2))
+        for key, (_, effect) in KEYS.items():
+            table.add_row(styled(f"  {key}"), effect)
+        say_parts(["", HELP, table, ""])
 
     def remind(self) -> None:
         """Print the names of the keys."""
