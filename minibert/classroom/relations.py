@@ -214,9 +214,7 @@ def _offset_of_probabilities(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     offset = (mine - expected).mean().item()
     if abs(offset) < SMALLEST_OFFSET or relative_difference(mine - offset, expected) > EXACT:
         return ""
-    return (
-        f"Your numbers are -log(p + {offset:.3g}), where p are the right probabilities: nothing is added inside the logarithm."
-    )
+    return f"Your numbers are -log(p + {offset:.3g}) of the right probabilities p. Add nothing inside the logarithm."
 
 
 def _function(exercise: Exercise, pairs: Sequence[Pair]) -> str:

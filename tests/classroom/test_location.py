@@ -10,7 +10,7 @@ from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.location import Values
 from minibert.classroom.report import Report
 from minibert.classroom.running import LocalRunner
-from minibert.classroom.trail import MAX_ENTRIES
+from minibert.classroom.trail import MAX_ENTRIES, MAX_EVENTS, Trail
 from tests.classroom import learner_functions as learner
 
 
@@ -99,6 +99,22 @@ def test_a_trail_does_not_change_the_result_and_is_bounded() -> None:
     assert torch.equal(plain.outputs["output"], recorded.outputs["output"])
     assert not plain.trail
     assert 0 < len(recorded.trail) <= MAX_ENTRIES
+
+
+def test_long_lists_are_not_converted_again_and_again() -> None:
+    """A list that grows is recorded while it is short, and not copied after every line."""
+
+    def growing(x):
+        rows = []
+        for number in range(5_000):
+            rows += [(number, 0.5)]
+        return x * len(rows)
+
+    trail = Trail(growing)
+    with trail:
+        growing(torch.ones(2))
+    assert len([entry for entry in trail.entries if entry.label == "rows"]) == 1
+    assert trail.events > MAX_EVENTS
 
 
 def test_values_are_equal_up_to_the_order_of_axes() -> None:

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from minibert import equations
 from minibert.classroom.checking import check, check_function
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.probes import probes
 from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
+from tests.classroom.students.third import mask_tokens
 
 SOFTMAX, ATTENTION = EXERCISES["softmax"], EXERCISES["scaled_dot_product_attention"]
 
@@ -85,6 +87,26 @@ def test_functions_without_gradients_pass_with_a_note_if_they_do_not_use_torch()
     for function in (with_lists, with_arrays, lambda scores: torch.from_numpy(with_arrays(scores.detach().numpy())).float()):
         assert "gradients were not checked" in report_of(function).notes[0]
     assert not report_of(lambda scores: scores.softmax(-1)).notes
+
+
+def test_gradients_are_checked_if_only_labels_and_counts_become_numbers() -> None:
+    def loss(logits, labels):
+        losses = equations.cross_entropy(logits, labels)
+        return losses.sum() / max((labels != equations.IGNORE_INDEX).sum().item(), 1)
+
+    assert not report_of(loss, EXERCISES["masked_lm_loss"]).notes
+    detached = report_of(lambda logits, labels: loss(logits.detach(), labels), EXERCISES["masked_lm_loss"])
+    assert detached.failed is Stage.GRADIENTS
+
+
+def test_a_changed_array_is_copied_as_arrays_are() -> None:
+    report = report_of(mask_tokens.answer_06, EXERCISES["mask_tokens"])
+    assert (report.failed, "input_ids.copy()" in report.reason) == (Stage.INPUTS, True)
+
+
+def test_a_gradient_at_a_limit_is_a_warning() -> None:
+    report = report_of(lambda x: x.clamp(min=0), EXERCISES["relu"])
+    assert (report.verdict, report.mistakes[0].name) == (Verdict.WARNING, "gradient of one at zero")
 
 
 def in_place(scores):

@@ -68,6 +68,18 @@ def test_relations_are_described(change, sentence) -> None:
     assert relation("scaled_dot_product_attention", changed_attention(change)).startswith(sentence)
 
 
+def test_a_factor_of_numbers_of_which_many_are_zero() -> None:
+    assert relation("relu", lambda x: 3 * x.clamp(min=0)) == "Your numbers are 3 times the expected ones."
+
+
+def test_a_constant_in_the_logarithm_of_a_loss() -> None:
+    def loss(logits, labels):
+        right = equations.cross_entropy(logits, labels)
+        return torch.where(labels == equations.IGNORE_INDEX, right, -torch.log(torch.exp(-right) + 0.01))
+
+    assert relation("cross_entropy", loss).startswith("Your numbers are -log(p + 0.01) of the right probabilities p.")
+
+
 def test_the_order_of_rows() -> None:
     def permuted(hidden, gain, bias):
         right = equations.layer_norm(hidden, gain, bias)
