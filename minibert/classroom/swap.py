@@ -148,6 +148,8 @@ def swap(
         raise ValueError(f"{source}: this model does not compute {exercise.name}, so {location} was never called")
     before = case_scores(model, cases.inputs, cases.positions) if cases is not None else None
     reference, library = _reference(source, model, inputs, against_transformers)
+    inside = minibert_stages(model, inputs).keys() - stages.keys()  # steps of minibert's function: the learner's has others
+    reference = {name: stage for name, stage in reference.items() if name not in inside}
     comparison = compare(reference, stages, inputs, model, Names(library, printable(location)))
     shown = cases if before is not None else None
     return SwapResult(comparison, shown, before, after, _class_names(model, tokenizer, before), swap.calls, report)

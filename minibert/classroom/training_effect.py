@@ -20,6 +20,8 @@ from minibert.study.drawing import BLUE, GRAY, ORANGE, figure
 from minibert.study.figures import labeled_lines
 from minibert.study.user_code import UserCode, limits_of
 
+VISIBLE = 0.02
+"""Smallest difference of two losses, in nats, that is called a difference: two seeds may agree by chance."""
 SLOWER = 6
 """The learner's function may be so many times slower than minibert's."""
 SOME_SECONDS = 60
@@ -61,7 +63,7 @@ class TrainingEffect:
         """The result in a few words."""
         if not math.isfinite(self.cost):
             return f"With this {self.subject} the loss is not finite"
-        if abs(self.cost) > self.noise:
+        if abs(self.cost) > max(2 * self.noise, VISIBLE):
             verb = "costs" if self.cost > 0 else "saves"
             return f"This {self.subject} {verb} {abs(self.cost):.2g} nats"
         if self.subject == "bug":
