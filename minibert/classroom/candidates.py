@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import combinations, islice
+from itertools import combinations, islice, product
 from types import FrameType
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from minibert.classroom.distance import changed_arguments, summarized
 from minibert.classroom.edits import edits_of
 from minibert.classroom.exercise import Arguments, Exercise, Role
-from minibert.classroom.mistakes import Kind, Mistake, variant_of
+from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.mistakes.variants import called_functions
 from minibert.classroom.probes import expected, probes
 from minibert.classroom.results import outputs_of, tensors_in
@@ -54,7 +54,7 @@ class Variant:
             return self.exercise.reference
         try:
             with warnings.catch_warnings(action="ignore"):
-                function = variant_of(self.exercise.reference, *self.mistakes)
+                function = self.exercise.with_mistakes(*self.mistakes)
         except Exception:  # an edit need not compile
             return None
         return with_zeros_for_nan(function) if self.zeros_for_nan else function
@@ -185,6 +185,16 @@ def single_mistakes_with_zeros(exercise: Exercise) -> Family:
 
 
 @cache
+def mistakes_with_unsafe_numerics(exercise: Exercise) -> Family:
+    """Return the entries of the catalogue together with unsafe numerics, such as a transposed mask of -1e9.
+
+    With the mistake, the numerics show: a row that should have been kept has only masked scores.
+    """
+    serious, unsafe = _serious_and_unsafe(exercise)
+    return Family(_combined(exercise, product(serious, unsafe)))
+
+
+@cache
 def edits_of_reference(exercise: Exercise) -> Family:
     """Return the small edits of the reference."""
     edits = islice(edits_of(exercise.reference), most_variants(exercise))
@@ -201,30 +211,38 @@ def edits_of_called_functions(exercise: Exercise) -> Family:
 
 @cache
 def pairs_of_mistakes(exercise: Exercise) -> Family:
-    """Return the pairs of entries of the catalogue, likely pairs first."""
-    return Family(_combined(exercise, [variant.mistakes[0] for variant in single_mistakes(exercise).variants], 2))
+    """Return the other pairs of entries of the catalogue, likely pairs first."""
+    serious, unsafe = _serious_and_unsafe(exercise)
+    return Family(_combined(exercise, [*combinations(serious, 2), *combinations(unsafe, 2)]))
 
 
 @cache
 def parts_left_out(exercise: Exercise) -> Family:
     """Return the entries of the catalogue that leave something out, three at a time."""
-    mistakes = [variant.mistakes[0] for variant in single_mistakes(exercise).variants]
-    return Family(_combined(exercise, [mistake for mistake in mistakes if leaves_out(mistake)], 3))
+    return Family(_combined(exercise, combinations(filter(leaves_out, _entries(exercise)), 3)))
 
 
-def _combined(exercise: Exercise, mistakes: Sequence[Mistake], together: int) -> Iterator[Variant]:
+def _entries(exercise: Exercise) -> list[Mistake]:
+    return [variant.mistakes[0] for variant in single_mistakes(exercise).variants]
+
+
+def _serious_and_unsafe(exercise: Exercise) -> tuple[list[Mistake], list[Mistake]]:
+    """Return the entries of the catalogue that change the numbers, and those that change them at limits only."""
+    entries = _entries(exercise)
+    unsafe = [mistake for mistake in entries if mistake.kind is Kind.UNSAFE]
+    return [mistake for mistake in entries if mistake not in unsafe], unsafe
+
+
+def _combined(exercise: Exercise, several: Iterable[tuple[Mistake, ...]]) -> Iterator[Variant]:
     """Yield variants with several mistakes: those first in which most is left out, then those with the first of a function."""
     places: dict[str, int] = {}
     next_places = defaultdict(lambda: FIRST_OF_CALLED, {inspect.unwrap(exercise.reference): 0})
-    for mistake in mistakes:
+    for mistake in _entries(exercise):
         function = inspect.unwrap(mistake.function)
         places[mistake.name] = next_places[function]
         next_places[function] += 1
-    several = sorted(
-        combinations(mistakes, together),
-        key=lambda some: (-sum(map(leaves_out, some)), sum(places[mistake.name] for mistake in some)),
-    )
-    return (Variant(exercise, some) for some in several[: 3 * most_variants(exercise)])
+    likely = sorted(several, key=lambda some: (-sum(map(leaves_out, some)), sum(places[mistake.name] for mistake in some)))
+    return (Variant(exercise, some) for some in likely[: 3 * most_variants(exercise)])
 
 
 def leaves_out(mistake: Mistake) -> bool:

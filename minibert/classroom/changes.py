@@ -1,13 +1,15 @@
 """The rules for small changes of a syntax tree: what a learner may write instead of an expression or a statement."""
 
 import ast
-import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-Change = tuple[ast.AST, str, str]
-"""A node, the code that replaces it, and the change in words; without words the old and the new code are quoted."""
+from minibert.classroom import edit_wording as wording
+from minibert.classroom.edit_wording import Wording
+
+Change = tuple[ast.AST, str, Wording]
+"""A node, the code that replaces it, and the change in words."""
 
 OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "- *",
@@ -41,17 +43,11 @@ relu gelu abs | abs square | clamp_min clamp_max | reshape view | append extend 
 AXES = (-1, -2, -3, 0, 1)
 SMALL = (0.0, 1e-5, 1e-6, 1e-8, 1e-9, 1e-12)
 """Values of eps in use."""
-LONGEST_QUOTE = 80
 
 
 def changes_in(tree: ast.Module) -> Iterator[Change]:
     """Yield the changes of the function in a module: parts left out first, then other operators, functions and so on."""
     return _Rules(tree).all()
-
-
-def shortened(code: str) -> str:
-    """Return code on one line, cut off if it is long."""
-    return textwrap.shorten(code, LONGEST_QUOTE, placeholder=" …")
 
 
 def parameters_of(tree: ast.Module) -> list[str]:
@@ -105,89 +101,91 @@ class _Rules:
         match node:
             case ast.BinOp(left, op, right):
                 sign = _symbol(op)
-                yield node, self.code(left), f"without `{sign} {shortened(self.code(right))}`"
+                yield node, self.code(left), wording.left_out(f"{sign} {self.code(right)}")
                 if not isinstance(op, ast.Pow):
-                    yield node, self.code(right), f"without `{shortened(self.code(left))} {sign}`"
+                    yield node, self.code(right), wording.left_out(f"{self.code(left)} {sign}")
             case ast.UnaryOp(op, operand) if not isinstance(operand, ast.Constant):
-                yield node, self.code(operand), f"without the `{_symbol(op)}` before `{shortened(ast.unparse(operand))}`"
+                yield node, self.code(operand), wording.sign_left_out(_symbol(op), ast.unparse(operand))
             case ast.Call(ast.Attribute(receiver, name)) if not self.is_module(receiver):
                 ending = ast.unparse(node)[len(ast.unparse(receiver)) :]
-                yield node, self.code(receiver), f"without `{shortened(ending)}`"
+                yield node, self.code(receiver), wording.left_out(ending)
             case ast.Call(func, [first, *_]) if not isinstance(first, ast.Starred):
-                yield node, self.code(first), f"without `{ast.unparse(func)}`"
+                yield node, self.code(first), wording.left_out(ast.unparse(func))
             case ast.Subscript(value, _) if isinstance(node.ctx, ast.Load):
-                yield node, self.code(value), ""
+                yield node, self.code(value), wording.PART_LEFT_OUT
             case ast.Attribute(value, "mT" | "T" | "mH" as name):
-                yield node, self.code(value), f"without `.{name}`"
+                yield node, self.code(value), wording.left_out(f".{name}")
             case ast.IfExp(_, body, other):
-                yield node, self.code(body), ""
-                yield node, self.code(other), ""
+                yield node, self.code(body), wording.PART_LEFT_OUT
+                yield node, self.code(other), wording.PART_LEFT_OUT
             case ast.BoolOp(_, values):
                 for value in values:
-                    yield node, self.code(value), ""
+                    yield node, self.code(value), wording.PART_LEFT_OUT
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 rest = [each for each in node.keywords if each is not keyword]
                 shorter = ast.Call(node.func, node.args, rest)
-                yield node, ast.unparse(shorter), f"without `{ast.unparse(keyword)}`"
+                yield node, ast.unparse(shorter), wording.keyword_left_out(keyword)
 
     def other_operator(self, node: ast.AST) -> Iterator[Change]:
         match node:
             case ast.BinOp(left, op, right):
                 for sign in OPERATORS.get(type(op), "").split():
-                    yield node, f"({self.code(left)} {sign} {self.code(right)})", ""
+                    yield node, f"({self.code(left)} {sign} {self.code(right)})", wording.other_operator(sign, _symbol(op))
                 if isinstance(op, ast.MatMult) and not isinstance(right, ast.Attribute):
-                    yield right, f"{self.code(right)}.mT", ""
+                    yield right, f"{self.code(right)}.mT", wording.TRANSPOSED
                 if isinstance(op, ast.Sub | ast.Div | ast.MatMult | ast.Pow):
-                    yield node, f"({self.code(right)} {_symbol(op)} {self.code(left)})", ""
+                    yield node, f"({self.code(right)} {_symbol(op)} {self.code(left)})", wording.SIDES_EXCHANGED
             case ast.Compare(left, [op], [right]):
                 for sign in ("is not",) if isinstance(op, ast.Is) else OPERATORS.get(type(op), "").split():
-                    yield node, f"({self.code(left)} {sign} {self.code(right)})", ""
+                    words = wording.other_operator(sign, _comparison_symbol(op))
+                    yield node, f"({self.code(left)} {sign} {self.code(right)})", words
 
     def other_function(self, node: ast.AST) -> Iterator[Change]:
         match node:
             case ast.Call(ast.Attribute(receiver, name) as method):
-                yield from ((method, f"{self.code(receiver)}.{other}", "") for other in self.related[name])
+                for other in self.related[name]:
+                    yield method, f"{self.code(receiver)}.{other}", wording.other_function(other, name)
             case ast.Call(ast.Name(name) as function):
-                yield from ((function, other, "") for other in self.related[name])
+                yield from ((function, other, wording.other_function(other, name)) for other in self.related[name])
         match node:
             case ast.Call(ast.Name("softmax" | "log_softmax" as name), [first]):
-                yield node, f"{name}({self.code(first)}.mT).mT", f"with `{name}` over the wrong axis"
+                yield node, f"{name}({self.code(first)}.mT).mT", wording.softmax_over_another_axis(name)
             case ast.Call(called, [*_, _, _] as arguments):
                 for number in range(len(arguments) - 1):
                     swapped = [*arguments]
                     swapped[number], swapped[number + 1] = swapped[number + 1], swapped[number]
-                    yield node, ast.unparse(ast.Call(called, swapped, node.keywords)), ""
+                    yield node, ast.unparse(ast.Call(called, swapped, node.keywords)), wording.ARGUMENTS_EXCHANGED
 
     def other_order(self, node: ast.AST) -> Iterator[Change]:
         """Yield two operations in the other order, such as g(f(x)) for f(g(x)), or f(x) + y for f(x + y)."""
         match node:
             case ast.Call(ast.Attribute(ast.Call(ast.Attribute(receiver)) as inner)) if not self.is_module(receiver):
-                yield node, self.on(self.on(self.code(receiver), node), inner), ""
+                yield node, self.on(self.on(self.code(receiver), node), inner), wording.OTHER_ORDER
             case ast.Call(ast.Attribute(ast.Call(_, [argument, *_]) as inner)):
-                yield node, self.on(self.on(self.code(argument), node), inner), ""
+                yield node, self.on(self.on(self.code(argument), node), inner), wording.OTHER_ORDER
             case ast.Call(_, [ast.Call() as inner, *_]) if (subject := self.subject(inner)) is not None:
-                yield node, self.on(self.on(self.code(subject), node), inner), ""
+                yield node, self.on(self.on(self.code(subject), node), inner), wording.OTHER_ORDER
             case ast.BinOp(ast.BinOp(first, op, second), other, third):
                 code = f"({self.code(first)} {_symbol(op)} ({self.code(second)} {_symbol(other)} {self.code(third)}))"
-                yield node, code, ""
+                yield node, code, wording.OTHER_ORDER
             case ast.BinOp(first, op, ast.BinOp(second, other, third)):
                 code = f"(({self.code(first)} {_symbol(op)} {self.code(second)}) {_symbol(other)} {self.code(third)})"
-                yield node, code, ""
+                yield node, code, wording.OTHER_ORDER
         match node:
             case ast.Call() if isinstance(term := self.subject(node), ast.BinOp):
                 one, sign, two = self.code(term.left), _symbol(term.op), self.code(term.right)
-                yield node, f"({self.on(one, node)} {sign} {two})", ""
-                yield node, f"({one} {sign} {self.on(two, node)})", ""
+                yield node, f"({self.on(one, node)} {sign} {two})", wording.OTHER_ORDER
+                yield node, f"({one} {sign} {self.on(two, node)})", wording.OTHER_ORDER
             case ast.BinOp(ast.Call() as call, op, right) if (subject := self.subject(call)) is not None:
-                yield node, self.on(f"({self.code(subject)} {_symbol(op)} {self.code(right)})", call), ""
+                yield node, self.on(f"({self.code(subject)} {_symbol(op)} {self.code(right)})", call), wording.OTHER_ORDER
             case ast.BinOp(ast.BinOp(ast.Call() as call, inner_op, middle), op, right) if (
                 subject := self.subject(call)
             ) is not None:
                 product = f"({self.code(subject)} {_symbol(inner_op)} {self.code(middle)})"
-                yield node, self.on(f"({product} {_symbol(op)} {self.code(right)})", call), ""
+                yield node, self.on(f"({product} {_symbol(op)} {self.code(right)})", call), wording.OTHER_ORDER
             case ast.BinOp(left, op, ast.Call() as call) if (subject := self.subject(call)) is not None:
-                yield node, self.on(f"({self.code(left)} {_symbol(op)} {self.code(subject)})", call), ""
+                yield node, self.on(f"({self.code(left)} {_symbol(op)} {self.code(subject)})", call), wording.OTHER_ORDER
 
     def on(self, argument: str, call: ast.Call) -> str:
         """Return the code of a call with another first argument or receiver."""
@@ -201,18 +199,22 @@ class _Rules:
     def other_constant(self, node: ast.AST) -> Iterator[Change]:
         if isinstance(node, ast.keyword):
             for value, new, _ in self.other_constant(node.value):
-                yield value, new, f"with `{node.arg}={new.strip('()')}` instead of `{ast.unparse(node)}`"
+                yield value, new, wording.other_keyword(node.arg or "", new.strip("()"), ast.unparse(node.value))
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+            for value, new, _ in self.other_constant(node.slice):
+                yield value, new, wording.other_size(new, ast.unparse(node.slice))
         match node:
             case ast.Constant(constant):
                 others = _other_numbers(constant)
             case ast.UnaryOp(ast.USub(), ast.Constant(int(constant) | float(constant))):
                 others = _other_numbers(-constant)
             case ast.UnaryOp(ast.USub(), ast.Attribute(_, "inf")):
-                others = [0.0, -1.0, 1e-9]
+                others = [0.0, -1.0, 1.0, 1e-9]
             case _:
                 return
         for other in others:
-            yield node, repr(other) if isinstance(other, bool) or other >= 0 else f"({other})", ""
+            code = repr(other) if isinstance(other, bool) or other >= 0 else f"({other})"
+            yield node, code, wording.other_number(repr(other), ast.unparse(node))
 
     def other_name(self, node: ast.AST) -> Iterator[Change]:
         """Yield other arguments and local names for a name, and one more or less for the bounds of ranges and slices."""
@@ -221,7 +223,8 @@ class _Rules:
             earlier = (each.id for each in names if isinstance(each.ctx, ast.Store) and each.lineno < node.lineno)
             local = [*parameters_of(self.tree), *earlier]
             if node.id in local:
-                yield from ((node, name, "") for name in dict.fromkeys(local) if name != node.id)
+                others = dict.fromkeys(name for name in local if name != node.id)
+                yield from ((node, name, wording.other_name(name, node.id)) for name in others)
         bounds: list[ast.expr | None] = []
         match node:
             case ast.Call(ast.Name("range") | ast.Attribute(_, "arange"), arguments):
@@ -230,21 +233,21 @@ class _Rules:
                 bounds = [lower, upper]
         for bound in bounds:
             if bound is not None and not isinstance(bound, ast.Constant):
-                yield bound, f"{self.code(bound)} - 1", ""
-                yield bound, f"{self.code(bound)} + 1", ""
+                yield bound, f"{self.code(bound)} - 1", wording.OFF_BY_ONE
+                yield bound, f"{self.code(bound)} + 1", wording.OFF_BY_ONE
 
     def other_statement(self, node: ast.AST) -> Iterator[Change]:
         match node:
             case ast.If(test):
-                yield test, "True", f"without the condition `{shortened(ast.unparse(test))}`"
-                yield test, "False", f"without the code for `if {shortened(ast.unparse(test))}`"
+                yield test, "True", wording.condition_left_out(ast.unparse(test))
+                yield test, "False", wording.branch_left_out(ast.unparse(test))
             case ast.AugAssign() | ast.Expr():
-                yield node, "pass", f"without `{shortened(ast.unparse(node))}`"
+                yield node, "pass", wording.left_out(ast.unparse(node))
             case ast.Assign([ast.Name(name)], value):
                 if any(isinstance(each, ast.Name) and each.id == name for each in ast.walk(value)):
-                    yield node, "pass", f"without `{shortened(ast.unparse(node))}`"
+                    yield node, "pass", wording.left_out(ast.unparse(node))
                 if not isinstance(value, ast.Constant):
-                    yield value, f"{self.code(value)}.detach()", f"with `{name}` detached from the graph"
+                    yield value, f"{self.code(value)}.detach()", wording.detached(name)
 
     def statements_exchanged(self) -> Iterator[Change]:
         simple = ast.Assign | ast.AugAssign | ast.Expr
@@ -254,8 +257,7 @@ class _Rules:
                 both = ast.copy_location(ast.Pass(), first)
                 both.end_lineno, both.end_col_offset = second.end_lineno, second.end_col_offset
                 codes = ast.unparse(second), ast.unparse(first)
-                quotes = [shortened(code) for code in codes]
-                yield both, f"\n{' ' * first.col_offset}".join(codes), f"with `{quotes[0]}` before `{quotes[1]}`"
+                yield both, f"\n{' ' * first.col_offset}".join(codes), wording.statements_exchanged(*codes)
 
     def subject(self, call: ast.Call) -> ast.expr | None:
         """Return the tensor that a call computes from: x in `f(x)`, in `torch.f(x)` and in `x.f()`."""
@@ -292,3 +294,8 @@ def _symbol(operator: ast.AST) -> str:
     if isinstance(operator, ast.operator):
         return ast.unparse(ast.BinOp(one, operator, one)).strip("1 ")
     raise TypeError(f"{operator} is no operator")
+
+
+def _comparison_symbol(operator: ast.cmpop) -> str:
+    """Return a comparison as it is written."""
+    return ast.unparse(ast.Compare(ast.Constant(1), [operator], [ast.Constant(1)])).strip("1 ")

@@ -10,8 +10,8 @@ from minibert.classroom.counterexample import Search
 from minibert.classroom.draws import EqualSizes
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.location import Trails
-from minibert.classroom.mistakes import Kind, Mistake, variant_of
-from minibert.classroom.naming import explain
+from minibert.classroom.mistakes import Kind, Mistake
+from minibert.classroom.naming import explain, sentence
 from minibert.classroom.probes import Probe, call_all, expected, probes, probes_of
 from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
@@ -119,13 +119,13 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
         report.verdict, report.reason, report.warnings = Verdict.WRONG, ONLY_HIDDEN, []
         return report
     if problem.stage in (Stage.RUNS, Stage.SHAPE, Stage.DTYPE):  # nothing is known about limits then
-        report.warnings = []
+        report.warnings = [sentence(mistake) for mistake in explanation.unsafe]
     is_convention = bool(report.mistakes) and all(mistake.kind == Kind.CONVENTION for mistake in report.mistakes)
     report.verdict = Verdict.CONVENTION if is_convention else Verdict.WRONG
     if problem.stage is Stage.RUNS:
         report.verdict, report.line, report.line_text = Verdict.ERROR, call.own.line, call.own.line_text
     with suppress(Stopped):  # a recorded call takes longer
-        _locate(report, call, explanation.mistakes)
+        _locate(report, call, (*explanation.mistakes, *explanation.unsafe))
     if find and problem is not STATE:
         report.example = comparison_of(*find(call, problem))
     return report
@@ -157,7 +157,7 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     if not trail or report.failed is Stage.GRADIENTS:
         return
     inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
-    variant = _trail(exercise, variant_of(exercise.reference, *mistakes), arguments) if mistakes else ()
+    variant = _trail(exercise, exercise.with_mistakes(*mistakes), arguments) if mistakes else ()
     omission = all(len(new) < len(old) for mistake in mistakes for old, new in mistake.edits)
     trails = Trails(trail, _trail(exercise, exercise.reference, arguments), inputs, variant, omission)
     if report.failed is Stage.INPUTS:

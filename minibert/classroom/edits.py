@@ -12,9 +12,10 @@ from functools import cache
 from itertools import combinations, pairwise
 from typing import Any
 
-from minibert.classroom.changes import LONGEST_QUOTE, changes_in, parameters_of, shortened
+from minibert.classroom.changes import changes_in, parameters_of
 from minibert.classroom.mistakes import Mistake
 from minibert.classroom.mistakes.variants import source_of
+from minibert.classroom.edit_wording import LONGEST_QUOTE, Wording, names_exchanged
 
 CHECKS = ("check_", "_check_")
 """Beginnings of the names of functions that raise an error for wrong arguments."""
@@ -30,38 +31,35 @@ def edits_of(
         source: an edited source of the function, which is edited again. The default is the source of the function.
     """
     function = inspect.unwrap(function)
-    place = "" if caller is None or inspect.unwrap(caller) is function else f" in `{function.__name__}`"
+    is_part = caller is not None and inspect.unwrap(caller) is not function
     source = source or _plain(function)
     tree = ast.parse(source)
     sources = {source}
-    for edited, phrase in _edited_sources(tree, source):
+    for edited, words in _edited_sources(tree, source):
         if edited not in sources:
             sources.add(edited)
-            yield _mistake(function, source_of(function), edited, phrase + place)
+            words = words.inside(function.__name__) if is_part else words
+            edits = ((source_of(function), edited),)
+            yield Mistake(words.title, function, edits, words.message, "", "", message=words.message)
 
 
-def _edited_sources(tree: ast.Module, source: str) -> Iterator[tuple[str, str]]:
+def _edited_sources(tree: ast.Module, source: str) -> Iterator[tuple[str, Wording]]:
     """Yield the edited sources, and the edit in words."""
     for first, second in combinations(parameters_of(tree), 2):
         if exchanged := _exchanged(tree, first, second):
-            yield exchanged, f"with `{first}` and `{second}` exchanged"
-    groups: dict[str, dict[tuple[int, int, str], str]] = defaultdict(dict)
+            yield exchanged, names_exchanged(first, second)
+    groups: dict[Wording, dict[tuple[int, int, str], str]] = defaultdict(dict)
     for node, new, words in changes_in(tree):
-        exact = _comparison(node, new, tree, source)
-        if phrase := words or exact:
-            groups[phrase].setdefault((*_span(node, source), new), exact)
-    for phrase, changes in groups.items():
+        old, changed = _quotes(node, new, tree, source)
+        if old or not words.is_template:
+            groups[words.filled(old, changed)].setdefault((*_span(node, source), new), old)
+    for words, changes in groups.items():
         if edited := _applied(source, [*changes]):
-            yield edited, phrase
+            yield edited, words
         if len(changes) > 1:
-            for change, exact in changes.items():
+            for change, old in changes.items():
                 if edited := _applied(source, [change]):
-                    yield edited, exact if exact and exact != phrase else f"{phrase} in one place"
-
-
-def _mistake(function: Callable[..., Any], source: str, edited: str, phrase: str) -> Mistake:
-    message = f"Your numbers are those of the formula {phrase}."
-    return Mistake(phrase, function, ((source, edited),), f"The formula is computed {phrase}.", "", "", message=message)
+                    yield edited, words.at(old)
 
 
 @cache
@@ -151,8 +149,8 @@ def _applied(source: str, changes: list[tuple[int, int, str]]) -> str | None:
     return source if source != before else None
 
 
-def _comparison(node: ast.AST, new: str, tree: ast.Module, source: str) -> str:
-    """Return the words "with `…` instead of `…`". A short piece is quoted with the expression around it."""
+def _quotes(node: ast.AST, new: str, tree: ast.Module, source: str) -> tuple[str, str]:
+    """Return the old and the new code, or twice nothing. A short piece is quoted with the expression around it."""
     quotes = ("", "")
     for around in _expressions_around(node, tree):
         start, end = _span(node, source)
@@ -164,9 +162,7 @@ def _comparison(node: ast.AST, new: str, tree: ast.Module, source: str) -> str:
         if not isinstance(around, ast.Constant | ast.Name | ast.UnaryOp | ast.Attribute):
             break
     old, changed = quotes
-    if not old or not changed or old == changed:
-        return ""
-    return f"with `{shortened(changed)}` instead of `{shortened(old)}`"
+    return quotes if old and changed and old != changed else ("", "")
 
 
 def _expressions_around(node: ast.AST, tree: ast.Module) -> list[ast.expr]:

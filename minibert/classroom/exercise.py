@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from minibert.classroom.draws import Draw, RandomDraw
-from minibert.classroom.mistakes import MISTAKES, Mistake
+from minibert.classroom.mistakes import MISTAKES, Mistake, variant_of
 from minibert.classroom.mistakes.variants import called_functions
 from minibert.classroom.running import Arguments as Arguments
 
@@ -79,6 +79,8 @@ class Exercise:
     """Names of arguments that the function changes in place, such as the model of a training step."""
     needs: tuple[str, ...] = ()
     """Names of earlier exercises whose functions the reference calls."""
+    other_forms: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
+    """Functions that compute the same with other functions of minibert, whose mistakes a learner may make, too."""
     read: Callable[[Any], Any] | None = field(default=None, repr=False)
     """Converts a result to tensors, numbers, or tuples and dataclasses of them, if it is something else."""
     write: Callable[[Tensor, Arguments], str] | None = field(default=None, repr=False)
@@ -98,6 +100,24 @@ class Exercise:
 
     @cached_property
     def mistakes(self) -> tuple[Mistake, ...]:
-        """Entries of the catalogue for the reference and for the functions that it calls."""
-        functions = [inspect.unwrap(self.reference), *called_functions(self.reference)]
+        """Entries of the catalogue for the reference and its other forms, and for the functions that they call."""
+        functions = {function for form in self._forms for function in _functions_in(form)}
         return tuple(mistake for mistake in MISTAKES.values() if inspect.unwrap(mistake.function) in functions)
+
+    def with_mistakes(self, *mistakes: Mistake) -> Callable[..., Any]:
+        """Return the reference, or another form of it, with mistakes in it or in the functions that it calls.
+
+        Raises: ValueError if the mistakes cannot be combined.
+        """
+        functions = {inspect.unwrap(mistake.function) for mistake in mistakes}
+        form = next((form for form in self._forms if functions <= _functions_in(form)), self.reference)
+        return variant_of(form, *mistakes)
+
+    @property
+    def _forms(self) -> tuple[Callable[..., Any], ...]:
+        return self.reference, *self.other_forms
+
+
+def _functions_in(form: Callable[..., Any]) -> set[Callable[..., Any]]:
+    """Return a function and the functions of minibert that it calls."""
+    return {inspect.unwrap(form), *called_functions(form)}

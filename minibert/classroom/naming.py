@@ -14,6 +14,7 @@ from minibert.classroom.candidates import (
     compared,
     edits_of_called_functions,
     edits_of_reference,
+    mistakes_with_unsafe_numerics,
     most_variants,
     pairs_of_mistakes,
     parts_left_out,
@@ -45,6 +46,8 @@ class Explanation:
 
     mistakes: tuple[Mistake, ...] = ()
     """One mistake, two or three that give the learner's numbers. Empty if they are unknown."""
+    unsafe: tuple[Mistake, ...] = ()
+    """Unsafe numerics that the function has besides its mistakes, such as a mask of -1e9 that is also transposed."""
     relation: str = ""
     """A relation between the numbers, such as "Your numbers are 2 times the expected ones.", if no mistake is known."""
     warnings: tuple[str, ...] = ()
@@ -57,8 +60,17 @@ def explain(exercise: Exercise, outcomes: Sequence[Outcome]) -> Explanation:
     The relation of the numbers to the expected ones is found only if no mistake is.
     """
     found = name_mistakes(exercise, outcomes)
+    serious = serious_mistakes(found)
+    unsafe = tuple(each for each in found if each not in serious)
     relation = "" if found else find_relation(exercise, outcomes)
-    return Explanation(found, relation, limit_warnings(exercise, outcomes, found))
+    warnings = limit_warnings(exercise, outcomes, serious)
+    warnings += tuple(sentence(each) for each in unsafe if not any(sentence(each) in warning for warning in warnings))
+    return Explanation(serious, unsafe, relation, warnings)
+
+
+def serious_mistakes(mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+    """Return the mistakes without unsafe numerics, unless there is nothing else."""
+    return tuple(each for each in mistakes if each.kind is not Kind.UNSAFE) or mistakes
 
 
 def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mistake, ...]:
@@ -67,6 +79,7 @@ def name_mistakes(exercise: Exercise, outcomes: Sequence[Outcome]) -> tuple[Mist
     families = (
         single_mistakes,
         single_mistakes_with_zeros,
+        mistakes_with_unsafe_numerics,
         edits_of_reference,
         edits_without_guards,
         edits_of_called_functions,
@@ -133,10 +146,10 @@ def _together(variants: Sequence[Variant]) -> Variant | None:
     """Return one variant for several that compute the same.
 
     Entries of the catalogue are all mentioned. An edit of the formula only says what the numbers are, so the first is enough.
-    Of two pairs of mistakes neither is certain.
+    Of two pairs of mistakes neither is certain, unless they differ in unsafe numerics only.
     """
-    first, *others = variants
-    if not others or not first.mistakes[0].seen_in:
+    first = variants[0]
+    if not first.mistakes[0].seen_in or len({serious_mistakes(each.mistakes) for each in variants}) == 1:
         return first
     if any(len(each.mistakes) > 1 for each in variants):
         return None
@@ -245,7 +258,7 @@ def edits_without_guards(exercise: Exercise) -> Family:
 
     Learners do not write such parts, and with them an edit computes something else than without.
     """
-    left_out = [each for each in edits_of_reference(exercise).variants if each.mistakes[0].name.startswith("without")]
+    left_out = [each for each in edits_of_reference(exercise).variants if each.mistakes[0].name.startswith("left out")]
     guards = _changes_of_limits(exercise, Family(left_out))
     edits = (edit for guard in guards for edit in edits_of(exercise.reference, source=guard.edits[0][1]))
     return Family(Variant(exercise, (edit,)) for edit in islice(edits, most_variants(exercise)))

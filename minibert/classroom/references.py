@@ -1,6 +1,7 @@
 """Functions that are exercises, and that minibert has in a longer form only: the steps of training, and greedy decoding.
 
-A test shows that they equal `training.loop.train` and `model.generation.greedy_search`.
+A test shows that they equal `training.loop.train` and `model.generation.greedy_search`. Two more are other forms of exercises,
+written with the equation of attention.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from minibert.equations import masked_lm_loss
+from minibert.equations import masked_lm_loss, merge_heads, scaled_dot_product_attention, split_heads
+from minibert.model.attention import MultiHeadAttention
 
 Batch = Mapping[str, Tensor]
 """`input_ids`, `attention_mask` and `labels` of shape (batch, tokens)."""
@@ -91,3 +93,20 @@ def greedy_decoding(
         if finished.all():
             break
     return tokens[:, prompt.shape[1] :]
+
+
+def attention_in_one_block(
+    query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None = None, block_size: int = 64
+) -> Float[Tensor, "*batch queries value_width"]:
+    """Compute attention without blocks, which gives the result of `online_softmax_attention` for every `block_size`."""
+    return scaled_dot_product_attention(query, key, value, keep)
+
+
+def attention_layer_of_equations(
+    self: MultiHeadAttention, queries_from: Tensor, keys_from: Tensor, keep: Tensor | None = None
+) -> Float[Tensor, "batch queries width"]:
+    """Compute `MultiHeadAttention.forward`, without dropout, by the equation of attention."""
+    query = split_heads(self.query(queries_from), self.heads)
+    key, value = (split_heads(project(keys_from), self.heads) for project in (self.key, self.value))
+    output: Tensor = self.output(merge_heads(scaled_dot_product_attention(query, key, value, keep)))
+    return output

@@ -60,8 +60,6 @@ def message(report: Report) -> str:
 
 def _warnings(report: Report) -> list[str]:
     """Return the warnings, without those that a named mistake repeats."""
-    if report.verdict is Verdict.ERROR:
-        return []
     return [text for text in report.warnings if not any(mistake.message in text for mistake in report.mistakes)]
 
 

@@ -18,32 +18,32 @@ def phrases(function) -> list[str]:
 
 def test_the_message_quotes_the_formula() -> None:
     messages = {edit.message for edit in edits_of(equations.scaled_dot_product_attention)}
-    assert "Your numbers are those of the formula without `/ math.sqrt(d_k)`." in messages
-    assert "Your numbers are those of the formula with `query` and `key` exchanged." in messages
+    assert "You left out `/ math.sqrt(d_k)`." in messages
+    assert "You used `query` in the place of `key`, and `key` in that of `query`." in messages
 
 
 def test_parts_are_left_out() -> None:
-    assert {"without `.tril()`", "without `dtype=torch.bool`"} <= {*phrases(equations.causal_mask)}
-    assert {"without `+ bias`", "without `* gain`", "without `torch.sqrt`", "without `keepdim=True`"} <= {
+    assert {"left out: `.tril()`", "left out: `dtype=torch.bool`"} <= {*phrases(equations.causal_mask)}
+    assert {"left out: `+ bias`", "left out: `* gain`", "left out: `torch.sqrt`", "left out: `keepdim=True`"} <= {
         *phrases(equations.layer_norm)
     }
 
 
 def test_operators_functions_axes_and_constants_are_replaced() -> None:
     found = {*phrases(equations.layer_norm)}
-    assert "with `normalized * gain - bias` instead of `normalized * gain + bias`" in found
-    assert "with `torch.rsqrt(variance + eps)` instead of `torch.sqrt(variance + eps)`" in found
-    assert "with `torch.sqrt(variance) + eps` instead of `torch.sqrt(variance + eps)`" in found
-    assert "with `dim=0` instead of `dim=-1`" in found
-    assert "with `1e-05` instead of `1e-12`" in found
+    assert "another operator: `normalized * gain - bias` instead of `normalized * gain + bias`" in found
+    assert "another function: `torch.rsqrt(variance + eps)` instead of `torch.sqrt(variance + eps)`" in found
+    assert "another order: `torch.sqrt(variance) + eps` instead of `torch.sqrt(variance + eps)`" in found
+    assert "another axis: `dim=0` instead of `dim=-1`" in found
+    assert "another number: `1e-05` instead of `1e-12`" in found
 
 
 def test_every_place_is_edited_and_each_alone() -> None:
     edits = {edit.name: edit for edit in edits_of(equations.layer_norm)}
     inputs = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)), torch.ones(3), torch.zeros(3)
-    both = variant_of(equations.layer_norm, edits["with `dim=0` instead of `dim=-1`"])(*inputs)
+    both = variant_of(equations.layer_norm, edits["another axis: `dim=0` instead of `dim=-1`"])(*inputs)
     assert torch.allclose(both, equations.layer_norm(inputs[0].T, *inputs[1:]).T, atol=1e-6)
-    assert "with `hidden.mean(dim=0, keepdim=True)` instead of `hidden.mean(dim=-1, keepdim=True)`" in edits
+    assert "another axis: `dim=0` instead of `dim=-1` in `hidden.mean(dim=-1, keepdim=True)`" in edits
 
 
 def test_no_edit_can_run_forever() -> None:
@@ -61,7 +61,7 @@ def test_no_edit_can_run_forever() -> None:
 def test_edits_of_a_called_function_say_where() -> None:
     found = [edit.name for edit in edits_of(equations.softmax, equations.scaled_dot_product_attention)]
     assert found
-    assert all(name.endswith(" in `softmax`") for name in found)
+    assert all(name.endswith(", in `softmax`") for name in found)
 
 
 def test_a_function_of_checks_only_has_edits_that_compile() -> None:
@@ -84,5 +84,5 @@ def test_called_functions_of_checks_only_have_edits_that_compile(name) -> None:
 def test_a_statement_left_out_comes_early() -> None:
     """A long function has more edits than are compared, and a forgotten line is likely."""
     first = phrases(EXERCISES["training_steps"].reference)[:40]
-    assert "without `optimizer.zero_grad()`" in first
-    assert "without `model.train()`" in first
+    assert "left out: `optimizer.zero_grad()`" in first
+    assert "left out: `model.train()`" in first

@@ -14,7 +14,7 @@ from minibert.classroom.candidates import Variant, reference
 from minibert.classroom.checking import check, check_function
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.mistakes import Kind, Mistake, variant_of
+from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.naming import name_mistakes
 from minibert.classroom.probes import call_all, probes
 from minibert.classroom.report import Report, Verdict
@@ -26,11 +26,16 @@ pytestmark = pytest.mark.usefixtures("without_shape_checks")
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
 some_exercises = pytest.mark.parametrize("exercise", sampled(EXERCISES.values(), 4), ids=lambda exercise: exercise.name)
 HALF_PRECISION = "learners are not asked for code that converts half precision"
+ATTENTION = (
+    "scaled_dot_product_attention",
+    "multi_head_attention",
+    "online_softmax_attention",
+    "multi_head_attention_layer",
+)
 NOT_ASKED = {
-    ("scaled_dot_product_attention", "dropout without rescaling"): "the exercise has no dropout",
-    ("multi_head_attention", "dropout without rescaling"): "its attention has no dropout",
-    ("scaled_dot_product_attention", "scores in half precision"): HALF_PRECISION,
-    ("multi_head_attention", "scores in half precision"): HALF_PRECISION,
+    **{(name, "dropout without rescaling"): "its attention has no dropout" for name in ATTENTION},
+    **{(name, "scores in half precision"): HALF_PRECISION for name in ATTENTION},
+    ("multi_head_attention_layer", "scores divided by the root of the values' width"): "values are as wide as keys",
     ("layer_norm", "layer norm in half precision"): HALF_PRECISION,
     ("add_and_norm", "layer norm in half precision"): HALF_PRECISION,
     ("gelu_tanh", "GELU with tanh, in half precision"): HALF_PRECISION,
@@ -66,13 +71,17 @@ def own_entries(exercise: Exercise) -> dict[str, Variant]:
     }
 
 
-ALSO_NAN = {("multi_head_attention", "maximum of all scores"), ("training_steps", "log of the sum of exponentials")}
+ALSO_NAN = {
+    ("multi_head_attention", "maximum of all scores"),
+    ("multi_head_attention_layer", "maximum of all scores"),
+    ("training_steps", "log of the sum of exponentials"),
+}
 """Entries that give NaN for all outputs wherever they differ, as another entry does: W_O spreads the NaN of one head, and a
 training step that of the loss."""
 
 
 def judge(exercise: Exercise, mistake: Mistake) -> Report:
-    return check(variant_of(exercise.reference, mistake), exercise)
+    return check(exercise.with_mistakes(mistake), exercise)
 
 
 @some_exercises

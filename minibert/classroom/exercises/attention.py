@@ -16,6 +16,7 @@ from minibert.classroom.exercises.invariants import (
     reordered,
     unchanged_by_shift,
 )
+from minibert.classroom.references import attention_in_one_block
 from minibert.equations import (
     causal_mask,
     merge_heads,
@@ -38,9 +39,14 @@ def axes_of_attention(draw: Draw) -> Axes:
 
 
 def mask_with_padding(draw: Draw, *axes: int) -> Tensor:
-    """Draw a mask in which every query may attend to some key, and none to the last key."""
+    """Draw a mask in which every query may attend to some key, and none to the last key.
+
+    The last query of every text but the first may attend to all keys.
+    """
     *others, keys = axes
-    return torch.cat([draw.mask(*others, keys - 1), torch.zeros(*others, 1, dtype=torch.bool)], dim=-1)
+    keep = torch.cat([draw.mask(*others, keys - 1), torch.zeros(*others, 1, dtype=torch.bool)], dim=-1)
+    keep[1:, ..., -1, :] = True
+    return keep
 
 
 def attention_inputs(draw: Draw, axes: Axes, size: float = 1.5) -> Arguments:
@@ -56,7 +62,7 @@ def attention_inputs(draw: Draw, axes: Axes, size: float = 1.5) -> Arguments:
 def attention_in_blocks(draw: Draw, axes: Axes, size: float = 1.5) -> Arguments:
     """Make inputs whose last block is shorter, and whose first query may not attend to the first block."""
     batch, heads, queries, keys, width, value_width = axes
-    inputs = attention_inputs(draw, (batch, heads, queries, keys + 2, width, value_width), size)
+    inputs = attention_inputs(draw, (batch, heads, queries + 2, keys + 2, width, value_width), size)
     inputs["keep"][..., 0, :] = torch.arange(keys + 2) == 2
     return {**inputs, "block_size": 2 if keys % 2 else 3}
 
@@ -217,5 +223,6 @@ ATTENTION_EXERCISES = [
             "Which score is the maximum of a block in which every key is masked?",
         ),
         invariants=ATTENTION_INVARIANTS,
+        other_forms=(attention_in_one_block,),
     ),
 ]

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercises.attention import HUGE, mask_with_padding, with_an_empty_row
 from minibert.classroom.exercises.invariants import FIRST_ROW, HEADS_REVERSED, equal, first_rows_equal
-from minibert.classroom.references import Schedule, training_steps
+from minibert.classroom.references import Schedule, attention_layer_of_equations, training_steps
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, BertForMaskedLM
 from minibert.model.attention import MultiHeadAttention
@@ -88,15 +89,22 @@ def attention_layer(draw: Draw) -> Arguments:
 
 
 def cross_attention_layer(draw: Draw) -> Arguments:
-    """Queries from other tokens than the keys, as many of both."""
+    """Queries from other tokens than the keys, as many of both. Each query has its own mask."""
     inputs = attention_layer(draw)
-    return {**inputs, "queries_from": draw.numbers(*inputs["keys_from"].shape)}
+    batch, tokens, _ = inputs["keys_from"].shape
+    keep = mask_with_padding(draw, batch, 1, tokens, tokens)
+    return {**inputs, "queries_from": draw.numbers(*inputs["keys_from"].shape), "keep": keep}
 
 
 def cross_attention_of_other_lengths(draw: Draw) -> Arguments:
     inputs = attention_layer(draw)
     batch, tokens, width = inputs["keys_from"].shape
     return {**inputs, "queries_from": draw.numbers(batch, tokens + 2, width)}
+
+
+def large_scores(draw: Draw) -> Arguments:
+    inputs = attention_layer(draw)
+    return {**inputs, **{name: HUGE * inputs[name] for name in ("queries_from", "keys_from")}}
 
 
 def encoder_layer(draw: Draw, layer_type: type[EncoderLayer] = EncoderLayer) -> Arguments:
@@ -223,10 +231,18 @@ NETWORK_EXERCISES = [
             Case("self-attention", attention_layer),
             Case("cross-attention", cross_attention_layer),
             Case("more queries than keys", cross_attention_of_other_lengths, Role.EDGE),
+            Case(
+                "a query that may attend to nothing",
+                lambda draw: with_an_empty_row(cross_attention_layer(draw)),
+                Role.LIMIT,
+                gradients=False,
+            ),
+            Case("large scores", large_scores, Role.LIMIT, gradients=False),
         ),
         questions=("Which tokens do the keys come from, and which the values?", "Which shape do the vectors of a head have?"),
         invariants=(HEADS, TEXTS),
         needs=("scaled_dot_product_attention", "split_heads", "merge_heads"),
+        other_forms=(attention_layer_of_equations,),
     ),
     Exercise(
         "encoder_layer",

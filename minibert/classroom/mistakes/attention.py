@@ -6,6 +6,8 @@ from minibert.equations import scaled_dot_product_attention
 DOT_PRODUCTS = "query @ key.mT"
 MASKED = "scores.masked_fill(~keep, -math.inf)"
 ZEROED = ".masked_fill(~keep, 0.0)"
+WITH_MASK = "    else:\n"
+"""The line before the mask is used. An edit that inserts another mask here can be combined with another use of the mask."""
 
 ATTENTION_MISTAKES = [
     Mistake(
@@ -75,6 +77,24 @@ ATTENTION_MISTAKES = [
         message="Your masked weights are zero, but a row no longer sums to one. Mask the scores, before the softmax.",
     ),
     Mistake(
+        "masked weights of minus infinity",
+        scaled_dot_product_attention,
+        ((MASKED, "scores"), (ZEROED, ".masked_fill(~keep, -math.inf)")),
+        "The weights of masked keys are replaced by -∞ after the softmax.",
+        "A sum with infinite weights is infinite or NaN.",
+        "learners",
+        message="You replaced the masked weights by -∞ after the softmax. Mask the scores, before the softmax.",
+    ),
+    Mistake(
+        "masked weights of minus a billion",
+        scaled_dot_product_attention,
+        ((MASKED, "scores"), (ZEROED, ".masked_fill(~keep, -1e9)")),
+        "The weights of masked keys are replaced by -1e9 after the softmax.",
+        "The output is the sum of the masked values times -1e9.",
+        "learners",
+        message="You replaced the masked weights by -1e9 after the softmax. Mask the scores, before the softmax.",
+    ),
+    Mistake(
         "mask multiplied with the scores",
         scaled_dot_product_attention,
         ((MASKED, "scores * keep"), (ZEROED, "")),
@@ -112,6 +132,52 @@ ATTENTION_MISTAKES = [
         message="Your masked scores are larger by a billion instead of -∞.",
     ),
     Mistake(
+        "mask of plus ten thousand",
+        scaled_dot_product_attention,
+        ((MASKED, "scores + 1e4 * ~keep"), (ZEROED, "")),
+        "10000 is added to masked scores, instead of subtracted.",
+        "Queries attend only to padding.",
+        "learners, a lost sign",
+        message="Your masked scores are larger by 10000 instead of -∞.",
+    ),
+    Mistake(
+        "mask of plus infinity",
+        scaled_dot_product_attention,
+        ((MASKED, "scores.masked_fill(~keep, math.inf)"), (ZEROED, "")),
+        "Masked scores are replaced by +∞.",
+        "∞ minus ∞ is NaN, so each query with a masked key gets NaN.",
+        "learners, a lost sign",
+        message="You replaced the masked scores by +∞ instead of -∞.",
+    ),
+    Mistake(
+        "kept scores larger by a billion",
+        scaled_dot_product_attention,
+        ((MASKED, "scores + 1e9 * keep"), (ZEROED, "")),
+        "A billion is added to the scores to keep.",
+        "Single precision has eight digits, so all kept scores are the same number: the weights are equal.",
+        "learners who add the mask the wrong way round, with the other sign",
+        message="All kept keys get the same weight: their scores are about a billion, and their digits are lost. Leave the "
+        "kept scores as they are, and replace the masked ones by -∞.",
+    ),
+    Mistake(
+        "mask of minus a billion multiplied with the scores",
+        scaled_dot_product_attention,
+        ((MASKED, "scores * torch.where(keep, 0.0, -1e9)"), (ZEROED, "")),
+        "A mask of 0 and -1e9 is multiplied with the scores.",
+        "Kept scores are zero, and a masked key with a negative score gets all the weight.",
+        "learners; users of two mask conventions at once",
+        message="You multiplied the scores with a mask of 0 and -1e9 instead of adding it.",
+    ),
+    Mistake(
+        "masked scores multiplied by minus a billion",
+        scaled_dot_product_attention,
+        ((MASKED, "scores * torch.where(keep, 1.0, -1e9)"), (ZEROED, "")),
+        "Masked scores are multiplied by -1e9.",
+        "A masked key with a negative score gets all the weight.",
+        "learners",
+        message="You multiplied the masked scores by -1e9 instead of replacing them by -∞.",
+    ),
+    Mistake(
         "infinite mask multiplied with the scores",
         scaled_dot_product_attention,
         ((MASKED, "scores * torch.zeros(keep.shape, dtype=scores.dtype).masked_fill(~keep, -math.inf)"), (ZEROED, "")),
@@ -141,29 +207,47 @@ ATTENTION_MISTAKES = [
     Mistake(
         "mask transposed",
         scaled_dot_product_attention,
-        ((MASKED, "scores.masked_fill(~keep.mT, -math.inf)"), (ZEROED, ".nan_to_num()")),
+        ((WITH_MASK, f"{WITH_MASK}        keep = keep.mT\n"),),
         "The mask is transposed, so it masks queries instead of keys.",
         "All tokens attend to the padding, and padding tokens attend to nothing.",
         "learners who mask with the shape (batch, 1, tokens, 1)",
         message="You transposed the mask, so it masks queries instead of keys.",
     ),
     Mistake(
-        "mask transposed, with NaN",
-        scaled_dot_product_attention,
-        ((MASKED, "scores.masked_fill(~keep.mT, -math.inf)"), (ZEROED, "")),
-        "The mask is transposed, and a query that it masks is not handled.",
-        "All tokens attend to the padding, and the outputs of padding tokens are NaN.",
-        "learners who mask with the shape (batch, 1, tokens, 1)",
-        message="You transposed the mask, so it masks queries instead of keys.",
-    ),
-    Mistake(
         "mask inverted",
         scaled_dot_product_attention,
-        ((MASKED, "scores.masked_fill(keep, -math.inf)"), (ZEROED, ".masked_fill(keep, 0.0)")),
+        ((WITH_MASK, f"{WITH_MASK}        keep = ~keep\n"),),
         "The positions to keep are masked.",
         "Queries attend only to padding.",
         "users of two mask conventions at once",
         message="You masked the positions to keep.",
+    ),
+    Mistake(
+        "mask of the first query",
+        scaled_dot_product_attention,
+        ((WITH_MASK, f"{WITH_MASK}        keep = keep[..., :1, :]\n"),),
+        "The mask of the first query is used for all queries.",
+        "It is correct for padding. With a causal mask, all tokens attend to the first one only.",
+        "learners who take one row of the mask",
+        message="You used the mask of the first query for all queries. Each query has its own row of the mask.",
+    ),
+    Mistake(
+        "mask of the first text",
+        scaled_dot_product_attention,
+        ((WITH_MASK, f"{WITH_MASK}        keep = keep[:1]\n"),),
+        "The mask of the first text is used for the whole batch.",
+        "It is correct for a batch of one. In other texts, tokens are masked and padding is not.",
+        "learners who test with one text",
+        message="You used the mask of the first text of the batch for all texts.",
+    ),
+    Mistake(
+        "mask with an axis too many",
+        scaled_dot_product_attention,
+        ((WITH_MASK, f"{WITH_MASK}        keep = keep.unsqueeze(1)\n"),),
+        "An axis is inserted into the mask.",
+        "The output gets another axis: each text is computed with the mask of every text.",
+        "learners: mask.unsqueeze(1) for a mask that has an axis for the heads",
+        message="Your mask has an axis too many, so your output has too. The mask already fits the scores.",
     ),
     Mistake(
         "mask of minus ten thousand",
@@ -183,7 +267,7 @@ ATTENTION_MISTAKES = [
         "-1e9 does not exist in float16, and a row in which every key is masked attends to all keys equally.",
         "The Annotated Transformer",
         Kind.UNSAFE,
-        message="You replaced the masked scores by -1e9 instead of -∞.",
+        message="Your masked scores are a large negative number, such as -1e9, instead of -∞.",
     ),
     Mistake(
         "NaN for empty rows",

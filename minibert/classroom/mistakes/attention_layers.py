@@ -43,15 +43,6 @@ ATTENTION_LAYER_MISTAKES = [
         message="You computed the queries from the tokens of the keys.",
     ),
     Mistake(
-        "values from the key projection",
-        MultiHeadAttention.forward,
-        (('observe("value", value)', 'observe("value", key)'),),
-        "The keys are used as values.",
-        "The value projection is never trained.",
-        "learners, by copying a line",
-        message="You used the keys as values. The values have their own projection.",
-    ),
-    Mistake(
         "keys from the query projection",
         MultiHeadAttention.forward,
         (
@@ -73,111 +64,6 @@ ATTENTION_LAYER_MISTAKES = [
         "The scores come from the values.",
         "learners, by the order of arguments",
         message="You swapped keys and values.",
-    ),
-    Mistake(
-        "mask ignored in the attention layer",
-        MultiHeadAttention.forward,
-        ((ATTENDED, "self._attend(query, key, value, None, relative_positions)"),),
-        "The mask is not used.",
-        "Tokens attend to padding.",
-        "learners",
-        message="You did not pass the mask to attention.",
-    ),
-    Mistake(
-        "mask inverted in the attention layer",
-        MultiHeadAttention.forward,
-        ((ATTENDED, "self._attend(query, key, value, None if keep is None else ~keep, relative_positions)"),),
-        "The mask is inverted.",
-        "Tokens attend to padding only.",
-        "learners: masks of torch.nn.MultiheadAttention",
-        message="You inverted the mask: True means that a token may be attended to.",
-    ),
-    Mistake(
-        "no scale in the attention layer",
-        MultiHeadAttention.forward,
-        ((ATTENDED, "self._attend(query * query.shape[-1] ** 0.5, key, value, keep, relative_positions)"),),
-        "The scores are not divided by √d_k.",
-        "Softmax chooses one key only, and gradients vanish.",
-        "learners",
-        message="You left out √d_k.",
-    ),
-    Mistake(
-        "scale of the whole width in the layer",
-        MultiHeadAttention.forward,
-        (
-            (
-                ATTENDED,
-                (
-                    "self._attend(query * (query.shape[-1] / queries_from.shape[-1]) ** 0.5, key, value, keep, "
-                    "relative_positions)"
-                ),
-            ),
-        ),
-        "The scores are divided by the root of the width of the model.",
-        "The weights are too equal.",
-        "learners",
-        message="You divided by the root of the width of the model. d_k is the width of one head.",
-    ),
-    Mistake(
-        "scores of the layer divided by the width",
-        MultiHeadAttention.forward,
-        ((ATTENDED, "self._attend(query / query.shape[-1] ** 0.5, key, value, keep, relative_positions)"),),
-        "The scores are divided by d_k instead of its root.",
-        "The weights are too equal.",
-        "learners",
-        message="You divided by d_k, not by its root.",
-    ),
-    Mistake(
-        "softmax over the queries in the layer",
-        MultiHeadAttention.forward,
-        (
-            (
-                ATTENDED,
-                (
-                    "((query @ key.mT / query.shape[-1] ** 0.5) if keep is None else (query @ key.mT / "
-                    'query.shape[-1] ** 0.5).masked_fill(~keep, -float("inf"))).softmax(dim=-2).nan_to_num() @ value'
-                ),
-            ),
-        ),
-        "The weights sum to one over the queries.",
-        "Each query gets an arbitrary amount of attention.",
-        "softmax with the wrong dim",
-        message="You normalized over the queries. The weights of each query sum to one over the keys.",
-    ),
-    Mistake(
-        "mask after the softmax in the layer",
-        MultiHeadAttention.forward,
-        ((ATTENDED, ("((query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1) * (1 if keep is None else keep)) @ value")),),
-        "The mask is applied after the softmax.",
-        "The weights of the other keys sum to less than one.",
-        "learners",
-        message="You masked the weights after the softmax.",
-    ),
-    Mistake(
-        "mask multiplied into the scores of the layer",
-        MultiHeadAttention.forward,
-        ((ATTENDED, ("((query @ key.mT / query.shape[-1] ** 0.5) * (1 if keep is None else keep)).softmax(dim=-1) @ value")),),
-        "Masked scores are 0 instead of minus infinity.",
-        "A masked key still gets the weight of a score of 0.",
-        "learners",
-        message="Your masked scores are about 0, not -∞, so masked keys still get e⁰, which is 1.",
-    ),
-    Mistake(
-        "no softmax in the layer",
-        MultiHeadAttention.forward,
-        (
-            (
-                ATTENDED,
-                (
-                    "((query @ key.mT / query.shape[-1] ** 0.5) if keep is None else (query @ key.mT / "
-                    "query.shape[-1] ** 0.5).masked_fill(~keep, 0.0)) @ value"
-                ),
-            ),
-        ),
-        "The softmax is missing.",
-        "The weights are negative, or larger than one.",
-        "learners",
-        message="You left out the softmax.",
     ),
     Mistake(
         "heads split without a transpose in the layer",

@@ -1,6 +1,6 @@
 """Mistakes in attention that processes the keys in blocks, with an online softmax."""
 
-from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.classroom.mistakes.mistake import Mistake
 from minibert.equations import online_softmax_attention
 
 ONLINE_SOFTMAX_MISTAKES = [
@@ -39,25 +39,6 @@ ONLINE_SOFTMAX_MISTAKES = [
         "The last keys are lost if the number of keys is not a multiple of the block size.",
         "learners; kernels without a tail",
         message="You skipped the last keys, which do not fill a block.",
-    ),
-    Mistake(
-        "online softmax without a maximum",
-        online_softmax_attention,
-        (("correction = torch.exp(row_max - shift)", "correction, shift = 1.0, 0.0"),),
-        "The exponentials are summed without subtracting a maximum.",
-        "It is the same in exact arithmetic. Large scores overflow, or all exponentials underflow to zero.",
-        "learners",
-        Kind.UNSAFE,
-        message="You did not subtract a maximum, and the exponentials overflow.",
-    ),
-    Mistake(
-        "no division by the sum",
-        online_softmax_attention,
-        (("output / row_sum.masked_fill(row_sum == 0, 1.0)", "output"),),
-        "The output is not divided by the sum of the exponentials.",
-        "The weights do not sum to 1.",
-        "learners",
-        message="You did not divide the output by the sum of the exponentials.",
     ),
     Mistake(
         "division after every block and at the end",
@@ -109,15 +90,5 @@ ONLINE_SOFTMAX_MISTAKES = [
         "Its maximum is -∞, and -∞ minus -∞ is NaN.",
         "learners",
         message="You did not handle a query that may attend to nothing in the blocks so far.",
-    ),
-    Mistake(
-        "NaN for empty rows in blocks",
-        online_softmax_attention,
-        (("row_sum.masked_fill(row_sum == 0, 1.0)", "row_sum"),),
-        "A query that may attend to no key is not handled.",
-        "Its output is 0/0, which is NaN.",
-        "the formula as it is printed",
-        Kind.UNSAFE,
-        message="You did not handle a query that may attend to no key.",
     ),
 ]

@@ -7,7 +7,7 @@ from minibert.classroom.candidates import Variant, reference, single_mistakes
 from minibert.classroom.checking import check, check_function
 from minibert.classroom.distance import gradient_distance, value_distance
 from minibert.classroom.exercise import Exercise, Role
-from minibert.classroom.mistakes import Kind, Mistake, source_with, variant_of
+from minibert.classroom.mistakes import Kind, Mistake, source_with
 from minibert.classroom.naming import name_mistakes
 from minibert.classroom.probes import expected, probes
 from minibert.classroom.report import Report, Verdict
@@ -69,7 +69,7 @@ def _equivalents(exercise: Exercise) -> Iterator[str]:
 
 
 def _judge(exercise: Exercise, mistake: Mistake) -> Report:
-    return check(variant_of(exercise.reference, mistake), exercise)
+    return check(exercise.with_mistakes(mistake), exercise)
 
 
 def _mistakes(exercise: Exercise) -> Iterator[str]:

@@ -202,8 +202,9 @@ NOT_SHOWN = {
     "dropout always on": "the results are random",
     "scores divided by the root of the values' width": "queries and values have the same width",
     "keys not transposed": "the shapes do not fit",
-    "mask transposed, with NaN": "queries that attend to nothing are not compared",
     "softmax over the heads": "the results are NaN, as those of other mistakes",
+    "mask times minus infinity": "the results are NaN, as those of a mask of plus infinity",
+    "kept scores larger by a billion": "no digits are lost in double precision",
 }
 """Mistakes that the inputs do not show, and the reason."""
 

@@ -198,7 +198,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "second.gelu.answer_03": ("GELU with tanh",),
     "second.gelu.answer_04": ("distribution function alone",),
     "second.gelu_tanh.answer_01": ("GELU with tanh, square instead of the cube",),
-    "second.gelu_tanh.answer_02": ("with `math.sqrt(2) / math.pi` instead of `math.sqrt(2 / math.pi)`",),
+    "second.gelu_tanh.answer_02": ("another order: `math.sqrt(2) / math.pi` instead of `math.sqrt(2 / math.pi)`",),
     "second.gelu_tanh.answer_03": ("GELU with tanh, ten times the cube",),
     "second.softmax.answer_02": ("softmax over the first axis",),
     "second.softmax.answer_03": ("softmax over all axes",),
