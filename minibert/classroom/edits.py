@@ -13,9 +13,9 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from minibert.classroom.changes import changes_in, parameters_of
+from minibert.classroom.edit_wording import LONGEST_QUOTE, Wording, names_exchanged
 from minibert.classroom.mistakes import Mistake
 from minibert.classroom.mistakes.variants import source_of
-from minibert.classroom.edit_wording import LONGEST_QUOTE, Wording, names_exchanged
 
 CHECKS = ("check_", "_check_")
 """Beginnings of the names of functions that raise an error for wrong arguments."""
