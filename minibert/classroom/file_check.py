@@ -33,7 +33,7 @@ def check_file(
         file = LearnerFile.read(path)
         file.require_function(exercise.name)
     except BadFile as bad:
-        return report_of_bad_file(exercise, bad, file, hints)
+        return report_of_bad_file(exercise, bad, file)
     sandbox = SandboxRunner(exercise, path, limits=Limits(seconds=time_limit))
     report = check_code(exercise, file, sandbox, hints, find=smallest_example if example else None)
     report.printed = report.printed or sandbox.printed
@@ -51,26 +51,26 @@ def check_code(
     """
     with sandbox as runner:
         report = check_function(exercise, runner, **options)
-    return _completed(exercise, report, file, hints)
+    return _with_hint(exercise, _with_place(report, file), hints)
 
 
-def report_of_bad_file(exercise: Exercise, bad: BadFile, file: LearnerFile | None, hints: int = 0) -> Report:
-    """Return the report of a file that cannot be checked.
+def report_of_bad_file(exercise: Exercise, bad: BadFile, file: LearnerFile | None) -> Report:
+    """Return the report of a file that cannot be checked. It has no hint: those are about the exercise.
 
     Args:
         file: the file, if at least a part of it could be read.
     """
     report = Report(exercise.name, Verdict.ERROR, Stage.RUNS, bad.reason, line=bad.line)
     report.line_text, report.column = bad.line_text, bad.column
-    return _completed(exercise, report, file, hints)
+    return _with_place(report, file)
 
 
-def _completed(exercise: Exercise, report: Report, file: LearnerFile | None, hints: int) -> Report:
-    """Add the text of the line, its place in a notebook, and a hint."""
+def _with_place(report: Report, file: LearnerFile | None) -> Report:
+    """Add the text of the line, and its place in a notebook."""
     if file and report.line:
         report.line_text = report.line_text or file.line(report.line)
         report.cell, report.line = file.place(report.line)
-    return _with_hint(exercise, report, hints)
+    return report
 
 
 def check_own_function(function: Any, name: str | None = None) -> Report:

@@ -1,25 +1,43 @@
-"""Hints of three levels: a question, the place, and the line of the reference with a blank."""
+"""Hints of three levels: a question, the place, and the line of the reference with a blank.
+
+If a check names a mistake, all of them are about this mistake.
+"""
 
 import ast
-import difflib
 import inspect
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from minibert.classroom.blanks import BLANK, Statement
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.mistakes import MISTAKES, Mistake
 from minibert.classroom.mistakes.variants import source_of
-from minibert.classroom.report import Report
+from minibert.classroom.report import Report, Stage
 from minibert.classroom.solution import solution_function
 from minibert.classroom.stubs import formulas
 from minibert.study.equations.formulas import plain
 from minibert.study.stepthrough.documentation import documented_steps
 
-BLANK = "____"
-COMPUTATIONS = (ast.BinOp, ast.Call, ast.Compare, ast.IfExp, ast.Tuple)
-"""Expressions in which a part can be left blank."""
+LEFT_OUT = "Which part of {target} does your code not compute? Go through it part by part."
+LINE = "What is the line `{code}` of the reference for, and which line of your code does it?"
+QUESTIONS = (
+    (r"dim", "Along which axis is {target} computed? Write down the shape of each value, with the names of the axes."),
+    (
+        r"[<>]=?|[=!]=|tril|triu|maskable",
+        "For which positions does the condition in {target} hold? Try the first, the last, and one at the limit.",
+    ),
+    (r".*", "From which values is {target} computed, and by which operations? Compare each of them with your code."),
+)
+"""A pattern of the code that a mistake removes, and a question about it. The first pattern that is found counts."""
+FIRST_QUESTIONS = {
+    Stage.SHAPE: "Which shape has each value of your code? Write it down line by line: which is the first that is not right?",
+    Stage.DTYPE: "Which line decides the data type of the result?",
+    Stage.INPUTS: "Which line changes a tensor in place, as `+=` and methods with `_` at their end do?",
+    Stage.FINITE: "Where is a number divided by zero, or too large for an exponential?",
+    Stage.GRADIENTS: "Which line computes with numbers that have no gradient, or changes the graph?",
+}
+"""Questions about the part of the check that failed, if the mistake is unknown."""
 
 
 class Level(StrEnum):
@@ -47,17 +65,26 @@ def hints(exercise: Exercise, report: Report | None = None) -> tuple[Hint, ...]:
     """Return the hints of an exercise, the weakest first.
 
     Args:
-        report: the last check, if there was one. The place and the line are then those of the mistake that it names.
+        report: the last check, if there was one. If it names mistakes, the hints are about them.
     """
-    mistake = _mistake(exercise, report)
-    code = source_of(inspect.unwrap(mistake.function)) if mistake else solution_function(exercise)
-    statement = _Statement.of(code, mistake)
-    questions = exercise.questions or (_question(exercise),)
-    line = _first_line(statement.with_blank(mistake))
+    mistakes = _mistakes(exercise, report)
+    if mistakes:
+        statements = [Statement.of_mistake(source_of(inspect.unwrap(each.function)), each) for each in mistakes]
+        questions = [_question_about(exercise, *pair) for pair in zip(mistakes, statements, strict=True)]
+        places = [_place_of_mistake(exercise, *pair) for pair in zip(mistakes, statements, strict=True)]
+    else:
+        statements = [Statement.of_result(solution_function(exercise))]
+        first = FIRST_QUESTIONS.get(report.failed) if report and report.failed else None
+        questions = [*filter(None, [first]), *(exercise.questions or (_question(exercise),))]
+        places = [_place(exercise)]
+    if report and report.line:
+        text = report.line_text.strip()
+        places[0] = f"Look at line {report.line} of your code{f', `{text}`' if text else ''}. {places[0]}"
+    lines = [statement.with_blank() for statement in statements]
     return (
         *(Hint(Level.QUESTION, question) for question in questions),
-        Hint(Level.PLACE, " ".join(filter(None, _place(exercise, code, statement, report)))),
-        Hint(Level.LINE, "Fill the blank:" if BLANK in line else "The line of the reference:", line),
+        *(Hint(Level.PLACE, place) for place in places),
+        *(Hint(Level.LINE, "Fill the blank:" if BLANK in line else "The line of the reference:", line) for line in lines),
     )
 
 
@@ -73,26 +100,47 @@ def _question(exercise: Exercise) -> str:
     return f"Which operation of PyTorch computes {parts}, and which shape does its result have?"
 
 
-def _mistake(exercise: Exercise, report: Report | None) -> Mistake | None:
-    """Return the mistake of the catalogue that a report names."""
-    named = report.mistake.name if report and report.mistake else ""
-    return MISTAKES[named] if named in MISTAKES and MISTAKES[named] in exercise.mistakes else None
+def _mistakes(exercise: Exercise, report: Report | None) -> list[Mistake]:
+    """Return the mistakes of the catalogue that a report names."""
+    names = [mistake.name for mistake in report.mistakes] if report else []
+    return [MISTAKES[name] for name in names if name in MISTAKES and MISTAKES[name] in exercise.mistakes]
 
 
-def _place(exercise: Exercise, code: str, statement: "_Statement", report: Report | None) -> Iterator[str]:
-    mistake = _mistake(exercise, report)
-    if report and report.line:
-        text = report.line_text.strip()
-        yield f"Look at line {report.line} of your code{f', `{text}`' if text else ''}."
-    if mistake and (step := documented_steps(inspect.unwrap(mistake.function)).get(statement.step)):
-        yield f"The step {statement.step}: {plain(step.formula)}. {step.explanation}"
-    elif names := _names_in_order(code):
-        yield f"The reference computes, in this order: {', '.join([*names, 'the result'])}."
-        yield f"Look at {statement.target}." if report and report.mistake else ""
-    elif latex := formulas(exercise):
-        yield f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
-    else:
-        yield f"The solution has {code.strip().count(chr(10))} lines."
+def _question_about(exercise: Exercise, mistake: Mistake, statement: Statement) -> str:
+    question = next(text for pattern, text in QUESTIONS if re.search(rf"(?<!\w)(?:{pattern})(?!\w)", statement.removed))
+    if not statement.computes:
+        question = LINE
+    elif statement.only_removes:
+        question = LEFT_OUT
+    return _function_of(exercise, mistake) + question.format(target=statement.target, code=statement.code)
+
+
+def _function_of(exercise: Exercise, mistake: Mistake) -> str:
+    """Return "In softmax: " for a mistake in a function that the reference of the exercise calls."""
+    function = inspect.unwrap(mistake.function)
+    return "" if function is inspect.unwrap(exercise.reference) else f"In {function.__name__}: "
+
+
+def _place_of_mistake(exercise: Exercise, mistake: Mistake, statement: Statement) -> str:
+    function = inspect.unwrap(mistake.function)
+    where = _function_of(exercise, mistake)
+    if step := documented_steps(function).get(statement.step):
+        return f"{where}The step {statement.step}: {plain(step.formula)}. {step.explanation}"
+    names = _names_in_order(source_of(function))
+    if names:
+        return f"{where}The reference computes, in this order: {', '.join([*names, 'the result'])}. Look at {statement.target}."
+    if not where and (latex := formulas(exercise)):
+        return f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
+    return f"{where}Look at {statement.target}."
+
+
+def _place(exercise: Exercise) -> str:
+    code = solution_function(exercise)
+    if names := _names_in_order(code):
+        return f"The reference computes, in this order: {', '.join([*names, 'the result'])}."
+    if latex := formulas(exercise):
+        return f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
+    return f"The solution has {code.strip().count(chr(10))} lines."
 
 
 def _names_in_order(code: str) -> list[str]:
@@ -102,95 +150,3 @@ def _names_in_order(code: str) -> list[str]:
         (node for node in stored if isinstance(node.ctx, ast.Store)), key=lambda node: (node.lineno, node.col_offset)
     )
     return [name for name in dict.fromkeys(ast.unparse(node) for node in assigned) if name != "_"]
-
-
-def _first_line(code: str) -> str:
-    return code.strip().partition("\n")[0]
-
-
-@dataclass(frozen=True)
-class _Statement:
-    """A statement of a function."""
-
-    code: str
-    node: ast.stmt
-
-    @classmethod
-    def of(cls, code: str, mistake: Mistake | None) -> "_Statement":
-        """Return the statement that a mistake changes; without a mistake, the last one, which computes the result."""
-        body = ast.parse(code).body[0]
-        inner = [
-            node for node in ast.walk(body) if isinstance(node, ast.stmt) and node is not body and not hasattr(node, "body")
-        ]
-        computed = [
-            node for node in inner if isinstance(getattr(node, "value", None), COMPUTATIONS) and not isinstance(node, ast.Expr)
-        ]
-        last = max(computed or inner, key=lambda node: (isinstance(node, ast.Return), node.lineno))
-        if mistake:
-            line = code[: code.index(mistake.edits[0][0])].count("\n") + 1
-            line += len(mistake.edits[0][0]) - len(mistake.edits[0][0].lstrip("\n"))
-            last = next((node for node in inner if node.lineno <= line <= (node.end_lineno or 0)), last)
-        return cls(ast.get_source_segment(code, last) or "", last)
-
-    @property
-    def step(self) -> str:
-        """The name of the step that is observed here; empty if there is none."""
-        found = re.search(r'observe\("(\w+)"', self.code)
-        return found[1] if found else ""
-
-    @property
-    def target(self) -> str:
-        """The variable that is computed here, or "the result"."""
-        return ast.unparse(self.node.targets[0]) if isinstance(self.node, ast.Assign) else "the result"
-
-    def with_blank(self, mistake: Mistake | None) -> str:
-        """Return the statement with a blank in place of the part that the mistake changes, or of a part of the result."""
-        for right, blanked in _blanked(*mistake.edits[0]) if mistake else ():
-            code = _without_observe(self.code.replace(right, blanked, 1))
-            if BLANK in code and "observe(" not in code:
-                return (
-                    re.sub(rf"(?<=[\w)\]]){BLANK}|{BLANK}(?=\w)", lambda found: f" {BLANK} ", code).replace("  ", " ").rstrip()
-                )
-        node = ast.parse(_without_observe(self.code)).body[0]
-        value = getattr(node, "value", None)
-        if isinstance(value, ast.BinOp):
-            value.right = ast.Name(BLANK)
-        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-            value.func.attr = BLANK
-        elif isinstance(value, ast.Call):
-            value.func = ast.Name(BLANK)
-        elif isinstance(value, ast.Compare):
-            value.comparators = [ast.Name(BLANK)]
-        elif isinstance(value, ast.IfExp):
-            value.body = ast.Name(BLANK)
-        elif isinstance(value, ast.Tuple):
-            value.elts[0] = ast.Name(BLANK)
-        return ast.unparse(node)
-
-
-def _blanked(right: str, wrong: str) -> Iterator[tuple[str, str]]:
-    """Yield the right code with blanks where the wrong code differs: with several blanks, then with one."""
-    tokens = [re.findall(r"\w+|\s+|.", code) for code in (right, wrong)]
-    changes = difflib.SequenceMatcher(a=tokens[0], b=tokens[1], autojunk=False).get_opcodes()
-    parts = ["".join(tokens[0][start:end]) if kind == "equal" else BLANK for kind, start, end, _, _ in changes if end > start]
-    yield right, "".join(parts)
-    first, last = (
-        "".join(tokens[0][start:end]) if kind == "equal" else "" for kind, start, end, *_ in (changes[0], changes[-1])
-    )
-    yield right, first + BLANK + last
-
-
-class _Unobserved(ast.NodeTransformer):
-    """Replace `observe(name, x)` by x."""
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        return node.args[1] if isinstance(node.func, ast.Name) and node.func.id == "observe" else node
-
-
-def _without_observe(code: str) -> str:
-    """Return a statement without the calls of `observe`; empty if it is no Python, as with a blank for an operator."""
-    try:
-        return ast.unparse(_Unobserved().visit(ast.parse(code)))
-    except SyntaxError:
-        return ""

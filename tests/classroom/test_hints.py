@@ -1,11 +1,13 @@
 """Hints: a question, the place, and the line of the reference with a blank."""
 
+import re
+
 import pytest
 
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.hints import BLANK, Level, hints, next_hint
 from minibert.classroom.mistakes import Kind
-from minibert.classroom.report import Named, Report, Verdict
+from minibert.classroom.report import Named, Report, Stage, Verdict
 
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
 
@@ -23,9 +25,11 @@ def test_every_mistake_of_the_catalogue_has_its_line(exercise) -> None:
     """The last hint for a mistake is a line without `observe`, and never the whole solution of several lines."""
     for mistake in exercise.mistakes:
         if mistake.kind is not Kind.EQUIVALENT:
-            *_, place, line = hints(exercise, Report(exercise.name, Verdict.WRONG, mistakes=[Named.of(mistake)]))
-            assert (place.level, line.level) == (Level.PLACE, Level.LINE)
-            assert line.code
+            question, place, line = hints(exercise, Report(exercise.name, Verdict.WRONG, mistakes=[Named.of(mistake)]))
+            assert (question.level, place.level, line.level) == (*Level,)
+            assert question.text not in exercise.questions
+            assert line.code.count(BLANK) <= 2
+            assert not re.fullmatch(rf"(return )?{BLANK}", line.code)
             assert "\n" not in line.code
             assert "observe(" not in line.code
 
@@ -46,6 +50,41 @@ def test_the_place_is_the_line_of_the_learner_if_the_report_names_one() -> None:
     report = Report("softmax", Verdict.WRONG, line=7, line_text="    return scores.exp()")
     place = next(hint for hint in hints(EXERCISES["softmax"], report) if hint.level is Level.PLACE)
     assert place.text.startswith("Look at line 7 of your code, `return scores.exp()`.")
+
+
+@pytest.mark.parametrize(
+    ("exercise", "name", "question", "line"),
+    [
+        ("softmax", "sum over all rows", "Along which axis is the result computed?", "exponentials.sum(____)"),
+        ("softmax", "exponentials not normalized", "Which part of the result does your code not", "return exponentials ____"),
+        ("padding_mask", "padding mask one too long", "For which positions does the condition in", ") ____ lengths"),
+        ("scaled_dot_product_attention", "mask transposed", "From which values is `masked_scores`", ".masked_fill(~____, -"),
+        ("scaled_dot_product_attention", "sum over all rows", "In softmax: Along which axis", "exponentials.sum(____)"),
+        ("greedy_decoding", "stop with the first finished text", "the line `if finished.all():`", "if finished.____():"),
+        ("training_steps", "schedule forgotten", "the line `schedule.step()`", "schedule.____()"),
+        ("layer_norm", "eps of PyTorch", "the line `eps: float = 1e-12,`", "eps: float = ____,"),
+    ],
+)
+def test_the_question_and_the_blank_are_about_the_mistake(exercise, name, question, line) -> None:
+    found = {each.name: each for each in EXERCISES[exercise].mistakes}
+    given = hints(EXERCISES[exercise], Report(exercise, Verdict.WRONG, mistakes=[Named.of(found[name])]))
+    assert question in given[0].text
+    assert line in given[-1].code
+
+
+def test_two_mistakes_have_their_hints_of_the_same_level_together() -> None:
+    exercise = EXERCISES["layer_norm"]
+    named = [
+        Named.of(mistake) for mistake in exercise.mistakes if mistake.name in ("no bias after the norm", "mean not subtracted")
+    ]
+    found = hints(exercise, Report("layer_norm", Verdict.WRONG, mistakes=named))
+    assert [hint.level for hint in found] == [level for level in Level for _ in named]
+
+
+def test_of_an_unknown_mistake_the_first_question_is_about_what_failed() -> None:
+    first, second, *_ = hints(EXERCISES["softmax"], Report("softmax", Verdict.WRONG, Stage.SHAPE))
+    assert "shape" in first.text
+    assert second.text == EXERCISES["softmax"].questions[0]
 
 
 def test_hints_come_in_order_and_the_last_one_stays() -> None:
