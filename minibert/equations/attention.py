@@ -40,7 +40,7 @@ def causal_mask(tokens: int, device: torch.device | None = None) -> Bool[Tensor,
     Differs: True means "may attend". PyTorch's own layers and older code mark the positions that may not be attended to,
         with True or with minus infinity.
     Tests: tests/equations/test_attention.py::TestCausalMask
-    Lesson: 06_encoder_decoder
+    Lesson: lessons/06_encoder_decoder.py
 
     >>> causal_mask(3).int()
     tensor([[1, 0, 0],
@@ -58,7 +58,7 @@ def padding_mask(lengths: Int[Tensor, "*batch"], tokens: int) -> Bool[Tensor, "*
     Differs: only keys are masked, not queries: a padding token still gets an output, which no other token attends to.
         Google's code adds -10000 to the scores instead, which masks padding only while the scores are smaller than that.
     Tests: tests/equations/test_attention.py::TestPaddingMask
-    Lesson: 08_bert_input
+    Lesson: lessons/08_bert_input.py
 
     >>> padding_mask(torch.tensor([3, 1]), tokens=3).int()
     tensor([[[1, 1, 1]],
@@ -98,7 +98,7 @@ def scaled_dot_product_attention(
             of the scores if nothing is masked. No weight is negative, and each row sums to one.
         context (*batch queries value_width): $$C = A V$$ The average of the values, weighted by the attention weights.
     Tests: tests/equations/test_attention.py::TestScaledDotProductAttention
-    Lesson: 02_scaled_dot_product_attention
+    Lesson: lessons/02_scaled_dot_product_attention.py
 
     >>> query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
     >>> key = torch.tensor([[math.log(3.0), 0.0, 0.0, 0.0], [0.0, 5.0, 5.0, 5.0], [9.0, 9.0, 9.0, 9.0]])

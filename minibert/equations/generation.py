@@ -15,7 +15,7 @@ def length_penalty(length: int, alpha: float = 0.6) -> float:
     Differs: transformers divides by |Y| to the power of its `length_penalty`. α = 0 means no penalty in both. |Y| is the
         number of generated tokens, including the end-of-sequence token.
     Tests: tests/equations/test_generation.py::TestLengthPenalty
-    Lesson: 06_encoder_decoder
+    Lesson: lessons/06_encoder_decoder.py
 
     >>> [length_penalty(length, alpha=1.0) for length in (1, 7, 25)]
     [1.0, 2.0, 5.0]
@@ -30,7 +30,7 @@ def top_k_filter(logits: Float[Tensor, "*batch vocabulary"], k: int) -> Float[Te
     Source: Fan et al. 2018, section 5.4.
     Differs: tokens with the same logit as the k-th most likely token are kept too.
     Tests: tests/equations/test_generation.py::TestTopKFilter
-    Lesson: 06_encoder_decoder
+    Lesson: lessons/06_encoder_decoder.py
 
     Raises: ValueError if `k` is less than 1.
 
@@ -51,7 +51,7 @@ def top_p_filter(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[
     Differs: the most likely token is always kept. Tokens of equal probability are kept or removed in the order of a stable
         sort.
     Tests: tests/equations/test_generation.py::TestTopPFilter
-    Lesson: 06_encoder_decoder
+    Lesson: lessons/06_encoder_decoder.py
 
     Raises: ValueError if `p` is not above 0 and at most 1.
 

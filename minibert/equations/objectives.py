@@ -58,6 +58,7 @@ def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "
     Differs: the input is logits, not probabilities. Where the label is `IGNORE_INDEX`, the loss and its gradient are zero.
         The loss of half-precision logits is in single precision; so it is in all losses.
     Tests: tests/equations/test_objectives.py::TestCrossEntropy
+    Lesson: lessons/09_pretraining_objectives.py
 
     >>> cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]), torch.tensor([1, 1]))
     tensor([0.6931, 0.0000])
@@ -79,6 +80,7 @@ def masked_lm_loss(
     Differs: without a masked position the mean is 0 (PyTorch and Hugging Face return NaN). `reduction="sum"` leaves out
         1/|M|: the training loop divides once, by the number of targets in all batches of a step.
     Tests: tests/equations/test_objectives.py::TestMaskedLMLoss
+    Lesson: lessons/09_pretraining_objectives.py
 
     >>> masked_lm_loss(torch.zeros(3, 8), torch.tensor([5, IGNORE_INDEX, 2]))  # 8 equally likely words: ln 8
     tensor(2.0794)
@@ -95,6 +97,7 @@ def next_sentence_loss(
     Source: Devlin et al. 2019, section 3.1, task 2; the labels as in Google's code and in Hugging Face.
     Differs: an example with one segment is not a pair, so its label is `IGNORE_INDEX`.
     Tests: tests/equations/test_objectives.py::TestNextSentenceLoss
+    Lesson: lessons/09_pretraining_objectives.py
 
     >>> next_sentence_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # one correct, one wrong
     tensor(1.1269)
@@ -156,6 +159,7 @@ def perplexity(mean_loss: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     Source: Jelinek et al. 1977; Vaswani et al. 2017, table 3 (per word piece, not per word).
     Differs: the loss is in nats. For a loss in bits, the base is 2.
     Tests: tests/equations/test_objectives.py::TestPerplexity
+    Lesson: lessons/09_pretraining_objectives.py
 
     >>> perplexity(cross_entropy(torch.zeros(1, 8), torch.tensor([5])))  # 8 equally likely classes
     tensor([8.])
@@ -176,6 +180,7 @@ def unigram_entropy(
     Differs: it is a cross-entropy: frequencies of one text, evaluated on the tokens of another. Without the added one, a
         token that is missing in the training text would make it infinite.
     Tests: tests/equations/test_objectives.py::TestUnigramEntropy
+    Lesson: lessons/09_pretraining_objectives.py
 
     Raises: TypeError unless the ids are int64 tensors, ValueError for an id outside the vocabulary, and without
         validation tokens.
