@@ -62,7 +62,7 @@ def current_exercise(folder: "ExerciseFolder") -> "Exercise":
 
 @contextmanager
 def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
-    """Open the progress, and save it at the end. A damaged file is renamed, and a folder without permission is reported."""
+    """Open the progress, and save it at the end. A damaged file is renamed, and a folder that cannot be written is reported."""
     from minibert.classroom.folder import backup_name
     from minibert.classroom.progress import DamagedProgress, changed_progress, read_progress
     from minibert.files import describe
@@ -78,7 +78,7 @@ def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
     try:
         with changed_progress(folder.progress) as opened:
             yield opened
-    except PermissionError as error:
+    except OSError as error:  # without permission, on a read-only or full disk
         if opened is None:
             raise
         report(f"warning: the progress is not saved: {describe(error)}")

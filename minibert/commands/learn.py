@@ -149,6 +149,8 @@ class Session:
             say("", "You have passed all exercises.")
             return
         self.current = EXERCISES[left[0]]
+        if self.current.name not in self.folder.files():  # deleted by the learner
+            self.folder.reset(self.current.name)
         self.introduce()
 
     def hint(self) -> None:
@@ -170,8 +172,9 @@ class Session:
 
         with progress_of(self.folder) as progress:
             entry = progress[self.current.name]
+        last = self.reports.get(self.current.name)  # the progress may not be saved
         say("")
-        if entry.passed or entry.revealed:
+        if entry.passed or entry.revealed or (last and last.passed):
             say(SHOWN, "")
             say_code(solution(self.current))
         else:
@@ -180,8 +183,7 @@ class Session:
     def list(self) -> None:
         """Print all exercises, and which are passed."""
         with progress_of(self.folder) as progress:
-            say("", *exercise_list(progress, self.current.name, screen_size()[0]))
-            say(f"{summary(progress)}   {SIGNS}")
+            say_parts(["", *exercise_list(progress, self.current.name, screen_size()[0]), f"{summary(progress)}   {SIGNS}"])
 
     def help(self) -> None:
         """Print what the keys do."""

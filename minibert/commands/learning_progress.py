@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
-from rich.text import Text
 from tyro.conf import arg
 
 from minibert.commands.errors import UsageError
@@ -70,7 +69,7 @@ def exercise_table(folder: "ExerciseFolder", progress: "Progress") -> Renderable
     return table
 
 
-def exercise_list(progress: "Progress", current: str, width: int) -> Iterator[Text]:
+def exercise_list(progress: "Progress", current: str, width: int) -> Iterator[Renderable]:
     """Yield lines with all exercises by topic and the sign of their state. With 80 columns they fit into a small terminal.
 
     Args:
@@ -82,7 +81,7 @@ def exercise_list(progress: "Progress", current: str, width: int) -> Iterator[Te
     numbers = {name: number for number, name in enumerate(EXERCISES, start=1)}
     indent = max(map(len, TOPICS)) + 1
     for topic, exercises in TOPICS.items():
-        line = styled(f"{topic:{indent}}", "dim")
+        line = styled("").append(styled(f"{topic:{indent}}", "dim"))
         for name in (exercise.name for exercise in exercises):
             state, style = _state(progress[name])
             entry = f" {state[0]}{numbers[name]:2} {name} "

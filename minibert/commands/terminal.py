@@ -3,6 +3,7 @@
 Styles use the palette of the terminal, without white and black, so that text is visible on a light and on a dark background.
 """
 
+import codecs
 import io
 import json
 import math
@@ -25,6 +26,8 @@ from minibert.printable import UNSAFE, printable
 Renderable: TypeAlias = RenderableType
 """A string, a text or a table that rich can display."""
 MAX_TABLE_WIDTH = 1000
+ASCII = {"✓": "+", "✗": "x", "○": "o", "■": "#", "≈": "~", "…": "...", "×": "x", "−": "-", "–": "-", "′": "'", "·": "*"}
+"""Replacements of signs for a terminal without them. All others are escaped."""
 CODE_STYLES: dict[tuple[str, ...], Style] = {
     (): Style(),
     ("Keyword",): Style(color="blue"),
@@ -179,10 +182,19 @@ def show_warning(message: Warning | str, *where: object, **options: object) -> N
 
 
 def open_streams() -> None:
-    """Open the standard streams that are closed, and escape the characters that their encoding does not have."""
+    """Open the standard streams that are closed, and replace or escape the characters that their encoding does not have."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+    codecs.register_error("ascii_signs", _with_ascii_signs)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="ascii_signs")
+
+
+def _with_ascii_signs(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Replace the first character that cannot be encoded."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    return ASCII[sign] if sign in ASCII else sign.encode("ascii", "backslashreplace").decode(), error.start + 1

@@ -1,6 +1,7 @@
 """Output of the commands: unsafe characters, markup, encodings, closed and full streams."""
 
 import ast
+import io
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import pytest
 from rich.table import Table
 
 import minibert
-from minibert.commands.terminal import console, report, say, say_json, say_table, shell_command, styled
+from minibert.commands.terminal import console, open_streams, report, say, say_json, say_table, shell_command, styled
 
 PACKAGE = Path(minibert.__file__).parent
 PRINTERS = {"commands/terminal.py", "text/builtin.py"}
@@ -118,3 +119,15 @@ def test_a_full_output_is_named() -> None:
 def test_a_closed_pipe_is_silent(command: str) -> None:
     done = run(f"minibert {command} | true; echo ${{PIPESTATUS[0]}}")
     assert (done.stderr, done.stdout) == (b"", b"0\n")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", "+ x o ...\\u5929\\xe9"), ("latin-1", "+ x o ...\\u5929é"), ("utf-8", "✓ ✗ ○ …天é")]
+)
+def test_signs_have_replacements_in_other_encodings(monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str) -> None:
+    """One character stands for one sign of a table."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    open_streams()
+    print("✓ ✗ ○ …天é", end="", flush=True)
+    assert stream.buffer.getvalue().decode(encoding) == shown
