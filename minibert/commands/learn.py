@@ -194,4 +194,9 @@ class Session:
 
     def remind(self) -> None:
         """Print the names of the keys."""
-        say_parts([styled("   ".join(["save to check", *(f"{key} {name}" for key, (name, _) in KEYS.items())]), "dim")])
+        say_parts([styled(key_line(), "dim")])
+
+
+def key_line() -> str:
+    """Return the keys in one line."""
+    return "   ".join(["save to check", *(f"{key} {name}" for key, (name, _) in KEYS.items())])

@@ -16,6 +16,8 @@ from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Verdict
 from minibert.classroom.solution import solution
 from minibert.classroom.stubs import stub
+from minibert.commands.exercises import SHOWN
+from minibert.commands.learn import key_line
 from minibert.equations import feed_forward, masked_lm_loss
 from tests.processes import ROOT
 
@@ -132,9 +134,11 @@ def test_a_layer_lists_the_attributes_of_its_module() -> None:
     assert "def scaled(" in solution(exercise)
 
 
-def test_the_docs_show_the_stub_of_softmax() -> None:
-    """Also the number of exercises is the current one."""
+def test_the_docs_show_softmax_from_the_stub_to_the_solution() -> None:
+    """Also the number of exercises and the keys are the current ones."""
     page = (ROOT / "docs/classroom.md").read_text(encoding="utf-8")
     assert stub(EXERCISES["softmax"]).strip() in page
+    assert f"{SHOWN}\n\n{solution(EXERCISES['softmax']).strip()}\n```" in page
+    assert page.count(key_line()) == 3
     assert f"{len(EXERCISES)} of them, from softmax to LoRA" in page
     assert f"exercises: {len(EXERCISES)} exercises, {len(EXERCISES)} of them new" in page
