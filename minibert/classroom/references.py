@@ -1,19 +1,20 @@
-"""Functions that are exercises, and that minibert has in a longer form only: the steps of training, and greedy decoding.
+"""Functions that are exercises, and that minibert has in a longer form only: training steps, a decoder, and greedy decoding.
 
-A test shows that they equal `training.loop.train` and `model.generation.greedy_search`. Two more are other forms of exercises,
-written with the equation of attention.
+Tests show that they equal `training.loop.train`, `model.stacks.Decoder` and `model.generation.greedy_search`. Two more are
+other forms of exercises, written with the equation of attention.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from minibert.equations import masked_lm_loss, merge_heads, scaled_dot_product_attention, split_heads
 from minibert.model.attention import MultiHeadAttention
+from minibert.model.stacks import Decoder
 
 Batch = Mapping[str, Tensor]
 """`input_ids`, `attention_mask` and `labels` of shape (batch, tokens)."""
@@ -63,6 +64,35 @@ def training_steps(
         optimizer.zero_grad()
         losses.append(loss.item())
     return losses
+
+
+def decoder(
+    self: Decoder,
+    words: Float[Tensor, "batch tokens width"],
+    keep: Bool[Tensor, "batch tokens"],
+    memory: Float[Tensor, "batch sources width"],
+    memory_keep: Bool[Tensor, "batch sources"],
+) -> Float[Tensor, "batch tokens width"]:
+    r"""Compute a decoder: positions, and layers in which each token attends to itself, to earlier tokens and to the source.
+
+    Source: Vaswani et al. 2017, section 3.1 and figure 1, right.
+    Tests: tests/classroom/test_references.py::TestDecoder
+
+    Args:
+        self: the decoder. `self.embed(words, positions)` adds the vectors of the positions, of shape (1, tokens), to the words.
+            `self.layers(hidden, mask, memory=memory, memory_keep=memory_mask)` computes all layers. A mask is True where a
+            query may attend to a key, and it must fit the shape (batch, heads, queries, keys).
+        words: word embeddings of the target.
+        keep: False for the padding of the target. Padding counts in the positions.
+        memory: the encoder output.
+        memory_keep: False for the padding of the source.
+    """
+    tokens = words.shape[1]
+    hidden = self.embed(words, torch.arange(tokens)[None])
+    earlier = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    mask, memory_mask = earlier & keep[:, None, None, :], memory_keep[:, None, None, :]
+    output: Tensor = self.layers(hidden, mask, memory=memory, memory_keep=memory_mask)
+    return output
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from minibert.classroom.candidates import Variant, reference
 from minibert.classroom.checking import check, check_function
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.mistakes import Kind, Mistake
+from minibert.classroom.mistakes import MISTAKES, Kind, Mistake
 from minibert.classroom.naming import name_mistakes
 from minibert.classroom.probes import call_all, probes
 from minibert.classroom.report import Report, Verdict
@@ -47,6 +47,19 @@ NOT_ASKED = {
     ("add_and_norm", "eps of PyTorch"): "it gives its own eps to layer_norm",
 }
 """Entries of the catalogue that an exercise cannot show, and the reason."""
+WITHOUT_EXERCISE = {
+    "dropout in evaluation": "the attention layer is an exercise without dropout, whose random numbers are those of PyTorch",
+    "weights transposed on loading": "copying the weights of a file is no formula",
+    "first rows of the mask with a cache": "the decoder is an exercise without a cache",
+    "positions not advanced with the cache": "the decoder is an exercise without a cache",
+    "loss on padding": "label_smoothing_loss is the exercise, and has a mistake of this kind",
+    "accuracy on padding": "it changes what is reported, and no result of a formula",
+    "no stop at the end-of-sequence token": "greedy_decoding is the exercise, and has a mistake of this kind",
+    "least likely token": "greedy_decoding is the exercise, and has a mistake of this kind",
+    "beams mixed between sentences": "beam search in a batch has more than thirty lines",
+    "finished outputs continued": "beam search in a batch has more than thirty lines",
+}
+"""Entries of the catalogue that belong to no exercise, and the reason."""
 
 
 @cache
@@ -138,6 +151,11 @@ def test_mistakes_are_far_from_each_other(exercise: Exercise) -> None:
 def test_what_an_exercise_does_not_ask_for_passes_without_a_warning(exercise: str, mistake: str) -> None:
     entry = next(each for each in EXERCISES[exercise].mistakes if each.name == mistake)
     assert judge(EXERCISES[exercise], entry).verdict is Verdict.PASSED
+
+
+def test_every_entry_belongs_to_an_exercise_or_has_a_reason() -> None:
+    known = {mistake.name for exercise in EXERCISES.values() for mistake in exercise.mistakes}
+    assert {*MISTAKES} - known == {*WITHOUT_EXERCISE}
 
 
 @every_exercise

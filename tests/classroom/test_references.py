@@ -1,4 +1,4 @@
-"""The short functions of the classroom equal the longer ones of minibert: training steps, and greedy decoding."""
+"""The short functions of the classroom equal the longer ones of minibert: training steps, a decoder, and greedy decoding."""
 
 import copy
 
@@ -13,9 +13,10 @@ from minibert import BertConfig, BertForMaskedLM
 from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercises.generation import END, PADDING, ScriptedModel, texts_to_continue
 from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
-from minibert.classroom.references import Batch, Schedule, greedy_decoding, training_steps
+from minibert.classroom.references import Batch, Schedule, decoder, greedy_decoding, training_steps
 from minibert.equations import IGNORE_INDEX
 from minibert.model.generation import greedy_search
+from minibert.model.stacks import Decoder
 from minibert.training.loop import train
 from minibert.training.objective import LossSum, count_targets
 from tests.strategies import normal, seeds
@@ -213,6 +214,55 @@ class TestGreedyDecoding:
         before = prompt.clone()
         decode(model, prompt)
         assert torch.equal(prompt, before)
+
+
+KEEP = torch.tensor([[False, True, True, True], [True, True, True, True]])
+MEMORY_KEEP = torch.tensor([[True, True, False], [True, True, True]])
+
+
+def new_decoder(seed: int) -> Decoder:
+    torch.manual_seed(seed)
+    module = Decoder(CONFIG, 2, "learned", attention="explicit").double().eval()
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    return module
+
+
+class TestDecoder:
+    @settings(max_examples=5)
+    @given(seeds)
+    def test_value(self, seed: int) -> None:
+        """The output is that of the decoder of minibert."""
+        module, words, memory = new_decoder(seed), normal(seed, 2, 4, 4), normal(seed + 1, 2, 3, 4)
+        expected = module(words, KEEP, memory, MEMORY_KEEP)
+        torch.testing.assert_close(decoder(module, words, KEEP, memory, MEMORY_KEEP), expected)
+
+    @settings(max_examples=5)
+    @given(seeds)
+    def test_each_token_depends_on_kept_tokens_up_to_itself(self, seed: int) -> None:
+        """The output for a token has a gradient with respect to exactly the kept tokens up to it, and the kept sources."""
+        for t in range(1, 4):
+            words, memory = normal(seed, 2, 4, 4).requires_grad_(), normal(seed + 1, 2, 3, 4).requires_grad_()
+            decoder(new_decoder(seed), words, KEEP, memory, MEMORY_KEEP)[:, t].square().sum().backward()
+            assert torch.equal(words.grad.abs().amax(-1) > 1e-12, KEEP & (torch.arange(4) <= t))
+            assert torch.equal(memory.grad.abs().amax(-1) > 1e-12, MEMORY_KEEP)
+
+    @settings(max_examples=5)
+    @given(seeds)
+    def test_a_token_attends_to_itself(self, seed: int) -> None:
+        """A single token has a value, which reaches the output."""
+        module, keep = new_decoder(seed), torch.ones(1, 1, dtype=torch.bool)
+        decoder(module, normal(seed, 1, 1, 4), keep, normal(seed + 1, 1, 1, 4), keep).square().sum().backward()
+        assert module.layers[0].attention.value.weight.grad.abs().max() > 1e-12
+
+    @settings(max_examples=5)
+    @given(seeds)
+    def test_the_first_token_has_the_first_position(self, seed: int) -> None:
+        """The vectors of positions that are used are those of the tokens, from 0 on."""
+        module = new_decoder(seed)
+        decoder(module, normal(seed, 2, 4, 4), KEEP, normal(seed + 1, 2, 3, 4), MEMORY_KEEP).square().sum().backward()
+        (table,) = (parameter for name, parameter in module.named_parameters() if name.startswith("positions"))
+        assert (table.grad.abs().amax(dim=1) > 0).tolist() == [True] * 4 + [False] * (len(table) - 4)
 
 
 def test_numbers_of_the_fixed_dropout() -> None:

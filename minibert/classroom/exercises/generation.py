@@ -12,8 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
 from minibert.classroom.exercises.invariants import FIRST_ROW, first_rows_equal
-from minibert.classroom.references import greedy_decoding
+from minibert.classroom.exercises.networks import in_training, padding_mask, randomized, small_config, with_fixed_dropout
+from minibert.classroom.references import decoder, greedy_decoding
 from minibert.equations import IGNORE_INDEX, length_penalty, top_k_filter, top_p_filter
+from minibert.model.stacks import Decoder
 from minibert.model.transformer import shift_right
 
 PADDING, END = 0, 1
@@ -108,6 +110,21 @@ def targets(draw: Draw) -> Arguments:
     return {"labels": labels, "start": 2, "padding": 0}
 
 
+def target_and_source(draw: Draw) -> Arguments:
+    """Two layers, a target with padding on the left, and a longer source with padding."""
+    config, batch, tokens = small_config(draw), draw.size(2, least=2), draw.size(4, least=3)
+    module = randomized(with_fixed_dropout(Decoder(config, 2, "learned", attention="explicit")), draw).eval()
+    keep = torch.arange(tokens) >= draw.integers(0, 2, batch)[:, None]
+    keep[0, 0] = False
+    return {
+        "self": module,
+        "words": draw.numbers(batch, tokens, config.hidden_size),
+        "keep": keep,
+        "memory": draw.numbers(batch, tokens + 1, config.hidden_size),
+        "memory_keep": padding_mask(draw, batch, tokens + 1)[:, 0, 0],
+    }
+
+
 def one_row(arguments: Arguments) -> Arguments:
     """Keep the first text of a batch only."""
     return {**arguments, "logits": arguments["logits"][:1]}
@@ -157,6 +174,16 @@ GENERATION_EXERCISES = [
         shift_right,
         (Case("targets", targets),),
         questions=("Which token does a decoder get at the position of its first target?",),
+    ),
+    Exercise(
+        "decoder",
+        decoder,
+        (
+            Case("padding", target_and_source),
+            in_training(target_and_source),
+        ),
+        questions=("Which tokens may a token of the target attend to, and which tokens of the source?",),
+        needs=("causal_mask", "padding_mask", "decoder_layer"),
     ),
     Exercise(
         "greedy_decoding",

@@ -1,6 +1,7 @@
 """Mistakes in decoders: their inputs, their masks, and the loss of translation."""
 
 from minibert.classroom.mistakes.mistake import Mistake
+from minibert.classroom.references import decoder
 from minibert.model.stacks import Decoder
 from minibert.model.transformer import shift_right
 from minibert.training.translation import TranslationObjective
@@ -62,8 +63,8 @@ DECODER_MISTAKES = [
     ),
     Mistake(
         "no causal mask in the decoder",
-        Decoder.forward,
-        (("past & keep[:, None, None, :]", "keep[:, None, None, :]"),),
+        decoder,
+        (("earlier & keep[:, None, None, :]", "keep[:, None, None, :]"),),
         "The causal mask is missing, and only padding is masked.",
         "In training the decoder sees the targets; in generation they do not exist yet.",
         "learners",
@@ -71,8 +72,8 @@ DECODER_MISTAKES = [
     ),
     Mistake(
         "no padding mask in the decoder",
-        Decoder.forward,
-        (("past & keep[:, None, None, :]", "past"),),
+        decoder,
+        (("earlier & keep[:, None, None, :]", "earlier"),),
         "The causal mask replaces the padding mask.",
         "With padding on the left, tokens attend to the padding.",
         "learners",
@@ -80,12 +81,48 @@ DECODER_MISTAKES = [
     ),
     Mistake(
         "causal mask off by one in the decoder",
-        Decoder.forward,
-        (("past & keep[:, None, None, :]", "past.roll(-1, 0) & keep[:, None, None, :]"),),
+        decoder,
+        ((".tril()", ".tril(1)"),),
         "Each token may attend to the next one.",
         "The next token is the target.",
         "learners who build the mask with another diagonal",
         message="You let each token attend to the next one.",
+    ),
+    Mistake(
+        "causal mask of later tokens in the decoder",
+        decoder,
+        ((".tril()", ".triu()"),),
+        "Each token may attend to itself and to later tokens.",
+        "The decoder sees the targets that it has to predict, and nothing of what comes before.",
+        "learners: triu for tril",
+        message="You let each token attend to later tokens instead of earlier ones.",
+    ),
+    Mistake(
+        "causal mask without the token itself in the decoder",
+        decoder,
+        ((".tril()", ".tril(-1)"),),
+        "A token may not attend to itself.",
+        "The first token attends to nothing, and every other token misses the word before its target.",
+        "learners, off by one",
+        message="You masked the diagonal: a token may not attend to itself.",
+    ),
+    Mistake(
+        "no positions in the decoder",
+        decoder,
+        (("self.embed(words, torch.arange(tokens)[None])", "self.dropout(words)"),),
+        "The positions are missing.",
+        "The decoder does not see the order of the tokens, apart from the mask.",
+        "learners",
+        message="You left out the positions.",
+    ),
+    Mistake(
+        "positions from one in the decoder",
+        decoder,
+        (("torch.arange(tokens)", "(1 + torch.arange(tokens))"),),
+        "The positions begin with 1.",
+        "The weights of other code, which counts from 0, do not fit.",
+        "learners, off by one",
+        message="You counted the positions from 1. The first one is 0.",
     ),
     Mistake(
         "first rows of the mask with a cache",
@@ -107,8 +144,8 @@ DECODER_MISTAKES = [
     ),
     Mistake(
         "no padding mask in cross-attention",
-        Decoder.forward,
-        (("None if memory_keep is None else memory_keep[:, None, None, :]", "None"),),
+        decoder,
+        (("memory_keep=memory_mask", "memory_keep=None"),),
         "Cross-attention has no mask.",
         "The translation of a sentence depends on the other sentences in its batch.",
         "learners",
