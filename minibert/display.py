@@ -67,7 +67,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], caption: 
     first, omitted, last = first_and_last(rows, MAX_ROWS)
     aligned = [_alignment(content) for content in rows[0]] if rows else []
     sides = ["left", *aligned[1:], *["left"] * len(header)]
-    columns = (_heading(text, "col", side) for text, side in zip(header, sides, strict=False))
+    columns = (_heading(text, "col", side) if text else "<td></td>" for text, side in zip(header, sides, strict=False))
     head = f"<tr>{''.join(columns)}</tr>\n" if header else ""
     shown = [*first, *([[f"… {omitted} more"]] if omitted else []), *last]
     body = "\n".join(f"<tr>{_heading(_cell(row[0]).text, 'row')}{''.join(map(_data, row[1:]))}</tr>" for row in shown)

@@ -100,7 +100,7 @@ class Tab:
         """Return the report of axe-core, empty if it finds nothing."""
         from axe_playwright_python.sync_playwright import Axe
 
-        found = Axe().run(self.page).response["violations"]
+        found = Axe().run(self.page, options={"preload": False}).response["violations"]  # it would request style sheets
         return "\n".join(f"{each['id']}: {json.dumps([node['html'] for node in each['nodes']])}" for each in found)
 
     def close(self) -> None:

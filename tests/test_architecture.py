@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"training"},
     {"study"},
     {"classroom"},
+    {"docs"},
     {"commands"},
     {"__main__"},
 ]

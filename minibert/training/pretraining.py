@@ -59,9 +59,11 @@ class MaskedLMObjective:
     """Masked language modeling alone, as RoBERTa is pretrained (Liu et al. 2019). For `BertForMaskedLM`."""
 
     def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+        """Count the targets of each term."""
         return {"mlm": count_targets(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
+        """Compute each term: the sum of its losses and the number of correct predictions."""
         masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
         logits, labels = output.logits, batch.labels[masked]
@@ -79,9 +81,11 @@ class PretrainingObjective:
     """Name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped segments."""
 
     def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+        """Count the targets of each term."""
         return {"mlm": count_targets(batch.labels), self.pairs: count_targets(batch.next_sentence_label)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
+        """Compute each term: the sum of its losses and the number of correct predictions."""
         masked = batch.labels != IGNORE_INDEX
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
         mlm_logits, mlm_labels = output.prediction_logits, batch.labels[masked]

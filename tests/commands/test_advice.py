@@ -24,13 +24,14 @@ from minibert.training.loop import MAX_SKIPPED_STEPS
 
 PACKAGE = Path(minibert.__file__).parent
 OPTION = re.compile(r"(?<![\w}\[-])--[a-z][a-z-]+")
-NAMED_COMMAND = re.compile(r"minibert ((?:(?:finetune|class) )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
+NAMED_COMMAND = re.compile(r"minibert ((?:(?:finetune|class|docs) )?[a-z-]+)((?: (?!minibert)[^`\n]*)?)")
 TRAINING = ("pretrain", "train-letters", "train-translator")
 FINE_TUNING = tuple(f"finetune {name}" for name in TASKS)
 FIGURES = ("attention", "embeddings", "lens", "positions", "rotation")
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/check.py": ("check",),
     "commands/class_new.py": ("class new",),
+    "commands/docs.py": ("docs build",),
     "commands/embed.py": ("embed",),
     "commands/class_grade.py": ("class grade",),
     "commands/class_gradescope.py": ("class gradescope",),
@@ -44,6 +45,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/finetune_several.py": FINE_TUNING,
     "commands/finetune.py": FINE_TUNING,
     "commands/finetune_multi.py": ("finetune multi",),
+    "commands/lessons.py": ("lessons",),
     "commands/plot.py": ("plot",),
     "commands/predict.py": ("predict",),
     "commands/pretrain.py": ("pretrain",),
@@ -59,6 +61,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/training.py": TRAINING,
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),
+    "docs": ("docs build",),
     "study/learning_curve.py": FINE_TUNING,
     "study/page": ("study",),
     "study/stepthrough": ("study",),

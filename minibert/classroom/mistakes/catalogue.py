@@ -64,6 +64,7 @@ CATALOGUE = (
     ADAPTER_MISTAKES,
     TRAINING_MISTAKES,
 )
+"""The mistakes by topic."""
 
 
 class MistakeTable(dict[str, Mistake]):
@@ -75,3 +76,4 @@ class MistakeTable(dict[str, Mistake]):
 
 
 MISTAKES = MistakeTable((mistake.name, mistake) for mistakes in CATALOGUE for mistake in mistakes)
+"""All mistakes by name."""

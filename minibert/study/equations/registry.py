@@ -30,6 +30,7 @@ class Equation(Shown):
     tests: str
     """The tests, as an argument for pytest."""
     lesson: str | None
+    """Files of the lessons, such as lessons/02_attention.py, separated by commas."""
     file: str
     """Path relative to the folder that contains the package."""
     line: int
@@ -114,6 +115,14 @@ def markdown(entries: dict[str, Equation]) -> str:
         "",
         "Generated from the docstrings by `minibert equations --markdown`. A test checks that this page is up to date.",
         "",
+        "```sh",
+        "minibert equations layer_norm                        # one equation: its code, and an example computed step by step",
+        'minibert equations softmax --scores "[[1, 2, 3]]"    # with your own numbers: every argument is an option',
+        "```",
+        "",
+        "The example is computed from the code as it is now. If you edit a formula, the command says where its result differs",
+        "from the documented one.",
+        "",
         "| equation | source | purpose |",
         "|---|---|---|",
     ]
@@ -127,5 +136,6 @@ def markdown_section(equation: Equation) -> str:
     lines = [f"## {e.name}", "", e.purpose, "", f"$${e.formula}$$", "", f"- Source: {e.source}"]
     lines += [f"- Differs: {e.differs}"] if e.differs else []
     lines += [f"- Code: [`{e.file}`](../{e.file}); tests: `pytest {e.tests}`"]
-    lines += [f"- Lesson: {e.lesson}"] if e.lesson else []
+    files = e.lesson.split(", ") if e.lesson else []
+    lines += ["- Lesson: " + ", ".join(f"[`{file}`](../{file})" for file in files)] if files else []
     return "\n".join(lines) + "\n"

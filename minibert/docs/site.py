@@ -1,0 +1,103 @@
+"""Build the site: collect its pages in a folder, and run Sphinx there."""
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from minibert.classroom.lesson_files import lessons
+from minibert.docs.api import API_PAGES, api_page
+from minibert.docs.layout import REPOSITORY, SOURCES, document_of, file_of
+from minibert.docs.lesson_pages import index_of_lessons, page_of_lesson
+
+CONFIGURATION = Path(__file__).parent
+FILES = ("docs/*.md", "docs/*.png", "docs/runs/*", "benchmarks/*.md", "CONTRIBUTING.md")
+"""Pages and images in the repository."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
+"""With these variables, the site is the same every time."""
+
+
+class BuildFailed(Exception):
+    """The site has a fault, which the output of Sphinx names."""
+
+
+def build(out: Path, pages: Sequence[str] = ()) -> Iterator[str]:
+    """Build the site, and yield the lines that Sphinx prints. Warnings are errors.
+
+    Args:
+        out: folder for the site, which is replaced.
+        pages: names or files of pages, such as "study" and "lessons/02_attention.py"; the first page is always built.
+            Default: all pages.
+
+    Raises: ValueError if there is no clone of the repository, no page with a name, or `out` is not a site; BuildFailed for
+        faults in the pages.
+    """
+    if not (REPOSITORY / "docs" / "index.md").is_file():
+        raise ValueError("the pages of the site are not part of an installed package: run this in a clone of the repository")
+    if out.exists() and any(out.iterdir()) and not (out / "searchindex.js").is_file():
+        raise ValueError(f"{out}: has other files than a site: give a new folder with --out")
+    with tempfile.TemporaryDirectory(prefix="minibert-docs-") as temporary:
+        source, site = Path(temporary) / "source", Path(temporary) / "site"
+        collect(source, pages)
+        command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(CONFIGURATION), "-d", f"{temporary}/doctrees"]
+        command += ["-j", "2", "-W", "-T", str(source), str(site)]  # 2 processes; warnings are errors; tracebacks
+        part = {"MINIBERT_DOCS_PART": "1"} if pages else {}
+        environment = os.environ | ENVIRONMENT | part
+        with subprocess.Popen(
+            command, env=environment, text=True, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as sphinx:
+            assert sphinx.stdout is not None
+            for line in sphinx.stdout:
+                yield located(line.rstrip("\n"), source)
+        if sphinx.returncode:
+            raise BuildFailed("the site was not built: see the warnings and errors above")
+        shutil.rmtree(out, ignore_errors=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(site, out)
+
+
+def collect(source: Path, pages: Sequence[str] = ()) -> None:
+    """Write the pages to a folder with the layout of the site.
+
+    Raises: ValueError for a name that no page has.
+    """
+    chosen = {"index", *map(document_of, pages)}
+    contents: dict[str, Callable[[], bytes | str]] = dict([*copied(), *generated()])
+    documents = {document_of(path) for path in contents}
+    if unknown := chosen - documents:
+        near = difflib.get_close_matches(min(unknown), documents, n=3, cutoff=0.3)
+        raise ValueError(f"{min(unknown)}: there is no such page; similar names: {', '.join(near) or 'none'}")
+    for path, content in contents.items():
+        if not pages or document_of(path) in chosen or Path(path).suffix not in SOURCES:
+            (source / path).parent.mkdir(parents=True, exist_ok=True)
+            text = content()
+            (source / path).write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+
+
+def copied() -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the guides and their images: the place in the site, and a function that returns the content."""
+    for pattern in FILES:
+        for file in sorted(REPOSITORY.glob(pattern)):
+            yield file.relative_to(REPOSITORY).as_posix().removeprefix("docs/"), file.read_bytes
+
+
+def generated() -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield the pages that are written for the site in the same way: lessons as notebooks, and the API."""
+    yield "lessons/index.md", index_of_lessons
+    for lesson in lessons():
+        yield f"lessons/{lesson.name}.ipynb", partial(page_of_lesson, lesson)
+    for name in API_PAGES:
+        yield f"{name}.md", partial(api_page, name)
+
+
+def located(line: str, source: Path) -> str:
+    """Replace the copy of a file by its original in a line of Sphinx."""
+    if not line.startswith(f"{source}/"):
+        return line
+    path = line.removeprefix(f"{source}/")
+    return file_of(path)

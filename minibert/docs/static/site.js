@@ -1,0 +1,48 @@
+// What screen readers and keyboards need and the theme lacks.
+"use strict";
+
+/** Let the keyboard scroll what is too wide. */
+function makeScrollable() {
+  for (const each of document.querySelectorAll("pre, .formula, .table-wrapper, .output")) {
+    if (each.scrollWidth > each.clientWidth) {
+      each.setAttribute("tabindex", "0");
+    } else {
+      each.removeAttribute("tabindex");
+    }
+  }
+}
+
+/**
+ * Set an attribute of all elements.
+ * @param {string} selector
+ * @param {string} attribute
+ * @param {string} value
+ */
+function setOnAll(selector, attribute, value) {
+  for (const each of document.querySelectorAll(selector)) {
+    each.setAttribute(attribute, value);
+  }
+}
+
+/** Make lines of the parameters of a signature, which Sphinx writes as a list without terms. */
+function convertParameters() {
+  for (const list of document.querySelectorAll("dt.sig dl")) {
+    const lines = [...list.children].map((parameter) => {
+      const line = document.createElement("div");
+      line.className = "parameter";
+      line.append(...parameter.childNodes);
+      return line;
+    });
+    list.replaceWith(...lines);
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  setOnAll(".caption[role='heading']", "aria-level", "2");
+  setOnAll(".sidebar-drawer", "aria-label", "All pages");
+  setOnAll(".toc-drawer", "aria-label", "This page");
+  convertParameters();
+  makeScrollable();
+  addEventListener("resize", makeScrollable);
+  document.addEventListener("toggle", makeScrollable, true); // a folded part that opens
+});
