@@ -6,6 +6,7 @@ A relation is reported only if it holds for every input that is no limit of the 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from minibert.classroom.candidates import compared, reference
 from minibert.classroom.distance import NO_MATCH, relative_difference
 from minibert.classroom.exercise import Arguments, Exercise
+from minibert.classroom.places import wrong_places
 from minibert.classroom.probes import probes
 from minibert.classroom.running import Outcome
 from minibert.classroom.sizes import name_of_axis, sizes_of
@@ -108,7 +110,7 @@ def find_relation(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
     pairs = list(_pairs(exercise, outcomes))
     if not pairs or not any(relative_difference(pair.mine, pair.expected) > EXACT for pair in pairs):
         return ""
-    rules = (_factor, _offset, _offset_of_probabilities, _function, _shape, _order, _along_an_axis, _precision)
+    rules = (_factor, _offset, _offset_of_probabilities, _function, _shape, _order, _along_an_axis, _places, _precision)
     return next((sentence for rule in rules if (sentence := rule(exercise, pairs))), "") or _ignored(exercise, outcomes)
 
 
@@ -287,6 +289,10 @@ def _is_permuted(pairs: Sequence[Pair], axis: int) -> bool:
         if not (same.sum(dim=0) == 1).all() or not (same.sum(dim=1) == 1).all():
             return False
     return True
+
+
+def _places(exercise: Exercise, pairs: Sequence[Pair]) -> str:
+    return wrong_places([(pair.mine, pair.expected) for pair in pairs], EXACT, partial(name_of_axis, exercise.reference))
 
 
 def _precision(exercise: Exercise, pairs: Sequence[Pair]) -> str:

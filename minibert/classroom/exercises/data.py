@@ -77,6 +77,12 @@ def word_of_letters(draw: Draw) -> Arguments:
     return {"word": word, "vocabulary": {word[0], *(f"##{letter}" for letter in word)}}
 
 
+def overlapping_pieces(draw: Draw) -> Arguments:
+    """The longest beginning and the longest ending share a letter."""
+    word = letters(draw, draw.size(3, least=3))
+    return {"word": word, "vocabulary": {word[0], word[:2], f"##{word[1:]}", f"##{word[2:]}"}}
+
+
 def longest_word(draw: Draw) -> Arguments:
     letter = letters(draw, 1)
     return {"word": letter * MAX_WORD_CHARACTERS, "vocabulary": {letter, f"##{letter}"}}
@@ -186,6 +192,7 @@ DATA_EXERCISES = [
             Case("an unknown letter inside", unknown_middle),
             Case("no way back", dead_end, Role.EDGE),
             Case("no beginning", beginning_inside_only, Role.EDGE),
+            Case("pieces that overlap", overlapping_pieces, Role.EDGE),
             Case("single letters", word_of_letters, Role.EDGE),
             Case("a word of the greatest length", longest_word, Role.EDGE),
             Case("a long word", long_word, Role.LIMIT),

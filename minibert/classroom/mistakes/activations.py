@@ -153,6 +153,15 @@ ACTIVATION_MISTAKES = [
         message="You left out √2: erf(x) instead of erf(x/√2).",
     ),
     Mistake(
+        "GELU without parentheses",
+        gelu,
+        (("(1 + torch.erf(x / math.sqrt(2)))", "1 + torch.erf(x / math.sqrt(2))"),),
+        "x/2 multiplies only 1, and not the error function.",
+        "Large inputs give outputs that are half as large.",
+        "learners who forget the parentheses",
+        message="You left out the parentheses around 1 + erf: x/2 multiplies both.",
+    ),
+    Mistake(
         "GELU without the half",
         gelu,
         (("0.5 * x", "x"),),

@@ -27,6 +27,15 @@ NORMALIZATION_MISTAKES = [
         message="You added eps to the standard deviation instead of the variance.",
     ),
     Mistake(
+        "eps after the division",
+        layer_norm,
+        ((NORMALIZED, "centered / torch.sqrt(variance)"), ("normalized * gain", "normalized + eps * gain")),
+        "eps is added after the division, and the gain multiplies eps only.",
+        "The gain has no effect.",
+        "learners who forget the parentheses",
+        message="You added eps after the division, so the gain multiplies only eps. Parentheses are missing.",
+    ),
+    Mistake(
         "eps of PyTorch",
         layer_norm,
         (("eps: float = 1e-12", "eps: float = 1e-5"),),

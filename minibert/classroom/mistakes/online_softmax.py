@@ -41,6 +41,22 @@ ONLINE_SOFTMAX_MISTAKES = [
         message="You skipped the last keys, which do not fill a block.",
     ),
     Mistake(
+        "mean over the blocks",
+        online_softmax_attention,
+        (
+            (
+                "output = correction * output + exponentials @ value[..., block, :]",
+                "total = exponentials.sum(dim=-1, keepdim=True)\n"
+                "        output = output + exponentials @ value[..., block, :] / total.masked_fill(total == 0, 1.0)",
+            ),
+            ("output / row_sum.masked_fill(row_sum == 0, 1.0)", "output / -(-key.shape[-2] // block_size)"),
+        ),
+        "The attention of each block is computed by itself, and the results are averaged.",
+        "Every block has the same weight. With a single block the result is correct.",
+        "learners",
+        message="You averaged the results of the blocks. Each block must be weighted by its sum of exponentials.",
+    ),
+    Mistake(
         "division after every block and at the end",
         online_softmax_attention,
         (

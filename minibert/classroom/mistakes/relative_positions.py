@@ -30,6 +30,29 @@ RELATIVE_POSITION_MISTAKES = [
         message="You computed the odd columns from the even ones after these were changed. Keep the old even columns.",
     ),
     Mistake(
+        "even columns from rotated odd ones",
+        rotary_positions,
+        (
+            (
+                "even * cosine - odd * sine, even * sine + odd * cosine",
+                "even * cosine - (even * sine + odd * cosine) * sine, even * sine + odd * cosine",
+            ),
+        ),
+        "The even columns are computed from odd columns that are already rotated.",
+        "It is no rotation: the length of the vectors changes.",
+        "learners who write to the columns one after the other",
+        message="You computed the even columns from the odd ones after these were changed. Keep the old odd columns.",
+    ),
+    Mistake(
+        "rotary positions not used",
+        rotary_positions,
+        (("positions[..., None] / 10000**exponents", "torch.arange(vectors.shape[-2])[:, None] / 10000**exponents"),),
+        "The positions are counted from 0, and the argument is ignored.",
+        "It is correct for positions 0, 1, 2, …, but not after padding at the front or with a cache.",
+        "learners",
+        message="You counted the positions from 0 instead of using the argument.",
+    ),
+    Mistake(
         "rotation of halves",
         rotary_positions,
         (
@@ -211,6 +234,31 @@ RELATIVE_POSITION_MISTAKES = [
         "The slopes increase from head to head.",
         "learners",
         message="Your exponent is -8/h instead of -8h/H.",
+    ),
+    Mistake(
+        "ALiBi positions not used",
+        alibi_bias,
+        (
+            (
+                "    distance = ",
+                "    query_positions = torch.arange(query_positions.shape[-1]).expand_as(query_positions)\n"
+                "    key_positions = torch.arange(key_positions.shape[-1]).expand_as(key_positions)\n"
+                "    distance = ",
+            ),
+        ),
+        "The positions are counted from 0, and the arguments are ignored.",
+        "It is correct for positions 0, 1, 2, …, but not after padding at the front or with a cache.",
+        "learners",
+        message="You counted the positions from 0 instead of using the arguments.",
+    ),
+    Mistake(
+        "slopes as powers of e",
+        alibi_bias,
+        (("2.0 ** (-8 * steps / heads)", "torch.exp(-8 * steps / heads)"),),
+        "The base of the slopes is e instead of 2.",
+        "Distant tokens get almost no attention.",
+        "learners",
+        message="You used powers of e instead of powers of 2.",
     ),
     Mistake(
         "distance added",

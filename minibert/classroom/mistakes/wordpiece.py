@@ -10,6 +10,27 @@ CAN_BE_SPLIT = """    def can_be_split(rest):
     rest, prefix = word, ""
 """
 
+FROM_THE_END = """    def from_the_end(rest):
+        starts = (start for start in range(len(rest)) if ("##" if start else "") + rest[start:] in vocabulary)
+        start = next(starts, None)
+        if not rest or start is None:
+            return [None] if rest else []
+        return [*from_the_end(rest[:start]), ("##" if start else "") + rest[start:]]
+
+    if len(word) > MAX_WORD_CHARACTERS:
+"""
+UNKNOWN_LETTERS = """    def with_unknown_letters(word):
+        pieces, start = [], 0
+        while start < len(word):
+            prefix = "##" if start else ""
+            end = next((end for end in range(len(word), start, -1) if prefix + word[start:end] in vocabulary), None)
+            pieces.append(None if end is None else prefix + word[start:end])
+            start = start + 1 if end is None else end
+        return pieces
+
+    if len(word) > MAX_WORD_CHARACTERS:
+"""
+
 WORDPIECE_MISTAKES = [
     Mistake(
         "shortest match first",
@@ -52,6 +73,18 @@ WORDPIECE_MISTAKES = [
         "Pieces are returned that the vocabulary may not have.",
         "learners",
         message="You looked up the pieces inside a word without ##, and added it afterwards.",
+    ),
+    Mistake(
+        "longest match at the end first",
+        split_word,
+        (
+            ("pieces = [step.piece for step in match_steps(word, vocabulary)]", "pieces = from_the_end(word)"),
+            ("    if len(word) > MAX_WORD_CHARACTERS:\n", FROM_THE_END),
+        ),
+        "The pieces are searched from the end of the word.",
+        "Many words have other pieces than in the tokenizer of the checkpoint.",
+        "learners",
+        message="You searched from the end of the word. The first piece is the longest possible beginning.",
     ),
     Mistake(
         "no prefix inside words",
@@ -132,6 +165,19 @@ WORDPIECE_MISTAKES = [
         message="You returned an unknown word as it is. It becomes [UNK].",
     ),
     Mistake(
+        "unknown letters as pieces",
+        split_word,
+        (
+            ("[step.piece for step in match_steps(word, vocabulary)]", "with_unknown_letters(word)"),
+            ("    if len(word) > MAX_WORD_CHARACTERS:\n", UNKNOWN_LETTERS),
+            ("if None not in pieces else (unk_token,)", "if True else ()"),
+        ),
+        "A letter in no piece becomes [UNK], and the search goes on behind it.",
+        "The same word has other pieces than in the tokenizer of the checkpoint.",
+        "learners",
+        message="You replaced only the unknown letter by [UNK]. The whole word becomes one [UNK].",
+    ),
+    Mistake(
         "words not split",
         split_word,
         (
@@ -143,7 +189,7 @@ WORDPIECE_MISTAKES = [
         "A word that is not in the vocabulary is unknown.",
         "Most rare words are [UNK].",
         "word-level tokenizers",
-        message="You did not split the word: only words of the vocabulary are found.",
+        message="You found no pieces inside a word, only whole words of the vocabulary. Pieces inside a word begin with ##.",
     ),
     Mistake(
         "prefix removed from the pieces",
@@ -179,6 +225,16 @@ WORDPIECE_MISTAKES = [
         "It has other pieces than in the tokenizer of the checkpoint.",
         "learners: off by one",
         message="You treated a word of exactly MAX_WORD_CHARACTERS characters as too long.",
+    ),
+    Mistake(
+        "long word as it is",
+        split_word,
+        (("        return (unk_token,)\n", "        return (word,)\n"),),
+        "A word that is too long is returned as one piece.",
+        "It has no id.",
+        "learners",
+        Kind.UNSAFE,
+        message="You returned a word that is too long as it is. It becomes [UNK].",
     ),
     Mistake(
         "no longest word",
