@@ -119,6 +119,7 @@ def label_smoothing_loss(
     Differs: tensor2tensor shares ε among the K - 1 wrong classes only, and The Annotated Transformer among K - 2 (without
         the padding). A prediction whose label is `IGNORE_INDEX` has no loss and does not count in N.
     Tests: tests/equations/test_objectives.py::TestLabelSmoothingLoss
+    Lesson: lessons/10_training.py
 
     >>> label_smoothing_loss(torch.tensor([[0.0, 0.0, 8.0, 0.0]]), torch.tensor([2]))  # confident, correct, and not 0
     tensor(0.6010)

@@ -51,6 +51,7 @@ def adamw_step(
         updated_parameter (*batch): $$\theta' = \theta - \eta(u + \lambda\theta)$$ The parameter after a step against the
             gradient, and a small part towards zero (weight decay).
     Tests: tests/equations/test_optimization.py::TestAdamWStep
+    Lesson: lessons/10_training.py
 
     Args:
         first_moment, second_moment: m and v: running means of the gradient and of its square; zeros before the first step.
@@ -89,6 +90,7 @@ def warmup_linear_schedule(step: int, total_steps: int, warmup_steps: int) -> fl
         changes nothing: their warm-up is one step behind. After it, Hugging Face's factors are the same as here. In Google's
         code the decay also starts at step 0, during the warm-up.
     Tests: tests/equations/test_optimization.py::TestWarmupLinearSchedule
+    Lesson: lessons/10_training.py
 
     Args:
         step: t, counted from 1. After `total_steps` the factor is 0.
@@ -111,6 +113,7 @@ def noam_schedule(step: int, d_model: int, warmup_steps: int = 4000) -> float:
     Differs: at step 0, where the formula divides by zero, the learning rate is 0. The result is the learning rate itself,
         not a factor.
     Tests: tests/equations/test_optimization.py::TestNoamSchedule
+    Lesson: lessons/10_training.py
 
     >>> [f"{noam_schedule(step, d_model=512):.1e}" for step in (1, 2000, 4000, 16000)]
     ['1.7e-07', '3.5e-04', '7.0e-04', '3.5e-04']
@@ -127,6 +130,7 @@ def clip_by_global_norm(
     Source: Pascanu et al. 2013, algorithm 1; Google's BERT code, with c = 1.
     Differs: PyTorch divides by the norm plus 1e-6, so that a clipped gradient is slightly shorter than c.
     Tests: tests/equations/test_optimization.py::TestClipByGlobalNorm
+    Lesson: lessons/10_training.py
 
     Returns: the new gradients, and the norm before clipping. The inputs are not changed.
 
