@@ -101,9 +101,18 @@ def _question(exercise: Exercise) -> str:
 
 
 def _mistakes(exercise: Exercise, report: Report | None) -> list[Mistake]:
-    """Return the mistakes of the catalogue that a report names."""
+    """Return the mistakes that a report names, without those in an argument that the exercise does not have."""
     names = [mistake.name for mistake in report.mistakes] if report else []
-    return [MISTAKES[name] for name in names if name in MISTAKES and MISTAKES[name] in exercise.mistakes]
+    found = [MISTAKES[name] for name in names if name in MISTAKES and MISTAKES[name] in exercise.mistakes]
+    return [mistake for mistake in found if not _is_in_other_argument(exercise, mistake)]
+
+
+def _is_in_other_argument(exercise: Exercise, mistake: Mistake) -> bool:
+    """Return True for a change of the default of an argument that the stub does not have, such as `bias_correction`."""
+    name = mistake.edits[0][0].strip().partition(":")[0]
+    function = inspect.unwrap(mistake.function)
+    has_argument = name in inspect.signature(function).parameters
+    return function is inspect.unwrap(exercise.reference) and has_argument and name not in exercise.parameters
 
 
 def _question_about(exercise: Exercise, mistake: Mistake, statement: Statement) -> str:

@@ -18,7 +18,7 @@ DEFAULT_FOLDER = Path("exercises")
 TIME_LIMIT = 10.0
 """Seconds after which a learner's code is stopped."""
 
-SHOWN = "# The function of minibert, without what this exercise does not ask for. It can replace the file."
+SHOWN = "# The function of minibert, without what this exercise does not ask for."
 """Line above a solution. It is a comment, so that the output can be copied."""
 
 

@@ -164,7 +164,7 @@ class Session:
                 entry.hints += 1
             hint = next_hint(self.current, entry.hints, last)
             entry.hints += 1
-        say("", f"{self.current.name}, {hint.level}: {hint}", "")
+        say_parts(["", f"{self.current.name}, {hint.level}: {hint}", ""])
 
     def solution(self) -> None:
         """Print the solution, if the exercise is passed or the solution was revealed."""

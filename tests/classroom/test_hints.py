@@ -1,5 +1,6 @@
 """Hints: a question, the place, and the line of the reference with a blank."""
 
+import inspect
 import re
 
 import pytest
@@ -20,11 +21,18 @@ def test_every_exercise_has_hints_of_three_levels(exercise) -> None:
     assert found[-1].code
 
 
+def others_of(exercise) -> set[str]:
+    """Return the names of the arguments that the reference has and the stub does not have."""
+    return inspect.signature(inspect.unwrap(exercise.reference)).parameters.keys() - exercise.parameters.keys()
+
+
 @every_exercise
 def test_every_mistake_of_the_catalogue_has_its_line(exercise) -> None:
     """The last hint for a mistake is a line without `observe`, and never the whole solution of several lines."""
     for mistake in exercise.mistakes:
-        if mistake.kind is not Kind.EQUIVALENT:
+        argument = mistake.edits[0][0].partition(":")[0]
+        is_general = argument in others_of(exercise)  # the hints are then those of the exercise
+        if mistake.kind is not Kind.EQUIVALENT and not is_general:
             question, place, line = hints(exercise, Report(exercise.name, Verdict.WRONG, mistakes=[Named.of(mistake)]))
             assert (question.level, place.level, line.level) == (*Level,)
             assert question.text not in exercise.questions
@@ -91,3 +99,12 @@ def test_hints_come_in_order_and_the_last_one_stays() -> None:
     exercise = EXERCISES["scaled_dot_product_attention"]
     levels = [next_hint(exercise, given).level for given in range(6)]
     assert levels == [Level.QUESTION, Level.QUESTION, Level.PLACE, Level.LINE, Level.LINE, Level.LINE]
+
+
+@every_exercise
+def test_no_hint_is_about_an_argument_that_the_stub_does_not_have(exercise) -> None:
+    """Such as `bias_correction` of AdamW, whose default is False in one entry of the catalogue."""
+    for mistake in exercise.mistakes:
+        if mistake.kind is not Kind.EQUIVALENT:
+            for hint in hints(exercise, Report(exercise.name, Verdict.WRONG, mistakes=[Named.of(mistake)])):
+                assert not [name for name in others_of(exercise) if f"`{name}: " in str(hint)]
