@@ -154,7 +154,8 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     """Add the line that probably causes the mistake, and the first intermediate result that differs."""
     exercise, arguments = call.exercise, call.probe.arguments
     trail = call.runner(arguments, gradients=False, trail=True).trail
-    if not trail or report.failed is Stage.GRADIENTS:
+    is_comparable = report.failed not in (Stage.RUNS, Stage.SHAPE) or mistakes  # values of another shape may be right
+    if not trail or report.failed is Stage.GRADIENTS or not is_comparable:
         return
     inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
     variant = _trail(exercise, exercise.with_mistakes(*mistakes), arguments) if mistakes else ()
@@ -164,6 +165,7 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
         found = trails.first_of(changed_inputs(call).values())
     else:
         report.first_difference = trails.first_difference()
+        report.agreement = "" if report.first_difference else trails.last_agreement()
         found = trails.suspect()
     if found is not None and report.line is None:
         report.line, report.line_text = found.line, found.text

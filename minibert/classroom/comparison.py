@@ -45,7 +45,8 @@ def comparison_of(call: Answered, problem: Problem) -> Comparison:
     arguments = _arguments(given, tables)
     mine, right, difference = _columns(call, tables)
     if wrong or not own:
-        return Comparison(arguments, wrong or "no gradient", right, "")
+        nothing = "no gradient" if problem.stage is Stage.GRADIENTS else "nothing"
+        return Comparison(arguments, wrong or nothing, right, "")
     if second is None:
         return Comparison(arguments, mine, right, difference)
     changed = {name: value for name, value in second.arguments.items() if value is not given.get(name)}

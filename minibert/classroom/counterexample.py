@@ -32,6 +32,8 @@ SECONDS = 2.0
 PATIENCE = 2.5
 SMALL_RANDOM_INPUTS = 30
 """Number of small random inputs that are tried if no whole numbers fail."""
+MAX_WHOLE_NUMBERS = 300
+"""Inputs with more numbers are not drawn by Hypothesis, but at random."""
 USUAL = 10
 """Numbers with a spread and a mean up to this are small whole numbers; others are very large or very small on purpose."""
 VISIBLE = 0.01
@@ -110,12 +112,17 @@ class Search:
         """Return the smallest failing call that was found, and its problem."""
         with suppress(Enough, Stopped):
             for self.least_difference in (VISIBLE, 0.0):
-                for more in MORE:
+                for more in MORE if self._may_be_small() else ():
                     if self.smallest is None:
                         self._search_whole_numbers(more)
             for seed in range(SMALL_RANDOM_INPUTS if self.smallest is None else 0):
                 self.fails(self._arguments(SmallDraw(seed)))
         return self.smallest[1:] if self.smallest is not None else (self.failed, self.problem)
+
+    def _may_be_small(self) -> bool:
+        """Return False for inputs such as a whole model, for which Hypothesis has no time."""
+        arguments = self._arguments(SmallDraw(0))
+        return arguments is not None and size_of(arguments)[0] <= MAX_WHOLE_NUMBERS
 
     def _arguments(self, draw: Draw) -> Arguments | None:
         """Return drawn arguments, or None if the recipe allows no such sizes."""

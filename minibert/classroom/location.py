@@ -179,15 +179,14 @@ class Trails:
 
         If the named mistake has a value of the learner's function under a name of the reference, the value takes the place of
         that of the reference. If the mistake is unknown, the text says which value is the first that the reference does not
-        have, or, if that is not sure, which is the last equal one.
+        have.
 
-        Returns: an empty text if nothing is sure.
+        Returns: an empty text if the place is not sure.
         """
         own = self.suspect()
-        equal = self._last_equal(self.own if own is None else self.own[: self.own.index(own)])
         if own is None:
-            known = f"Your line {equal[1].line} computes `{equal[0].label}` as the reference does." if equal else ""
-            return "" if self.variant else known
+            return ""
+        equal = self._last_equal(self.own[: self.own.index(own)])
         known = f"Up to `{equal[0].label}` (your line {equal[1].line}) your numbers agree with the reference. " if equal else ""
         if own.label == "return":
             return known and f"{known}The result is the first value that differs."
@@ -199,6 +198,11 @@ class Trails:
             first = f"Line {own.line} computes the first value that the reference does not have: {numbers}."
             return f"{known}{first} The mistake is there or after it."
         return ""
+
+    def last_agreement(self) -> str:
+        """Describe the last intermediate result that is equal; empty if there is none, or if the mistake is known."""
+        equal = None if self.variant else self._last_equal(self.own)
+        return f"Your line {equal[1].line} computes `{equal[0].label}` as the reference does." if equal else ""
 
     @cached_property
     def _named(self) -> list[Entry]:

@@ -142,12 +142,10 @@ def _finite(call: Answered) -> Problem | None:
         wanted = call.other.outputs[name]
         for wrong, word in ((output.isnan(), "NaN"), (output.isinf() & (not has_infinities(call.exercise)), "infinite")):
             if (places := wrong & wanted.isfinite()).any():
-                place = first_place(places)
-                count = f"{int(places.sum())} of {output.numel()} numbers are {word}"
-                return Problem(
-                    Stage.FINITE,
-                    f"{words_for(call.exercise, name)}: {count}, the first{at(place)}, expected {shown(wanted[place].item())}.",
-                )
+                words, place = words_for(call.exercise, name), first_place(places)
+                count = f"{int(places.sum())} of {output.numel()} numbers are {word}, the first{at(place)}"
+                found = f"{words} is {word}" if output.numel() == 1 else f"{words}: {count}"
+                return Problem(Stage.FINITE, f"{found}, expected {shown(wanted[place].item())}.")
     return None
 
 

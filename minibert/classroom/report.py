@@ -110,6 +110,8 @@ class Report(Shown):
     """Number of the code cell that the line is counted in, for a notebook."""
     column: int | None = None
     """Place in the line, from 1, at which Python cannot go on."""
+    agreement: str = ""
+    """The last intermediate result that is right, if the first that differs is not sure."""
     explained: bool = False
     """True if the reason says what is wrong in the code, such as an input that is changed."""
 

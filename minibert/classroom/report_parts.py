@@ -123,7 +123,8 @@ def _mistake_parts(report: Report) -> Iterator[Part]:
         facts = (("Why it matters", mistake.consequence), ("Seen in", mistake.seen_in))
         lines = (mistake.message, *note, *(f"{title}: {text}" for title, text in facts if text))
         yield Part(f"{KINDS.get(Kind(mistake.kind), 'Mistake')}{count}: {mistake.name}", lines)
-    found = [report.relation, f"First difference: {report.first_difference}" if report.first_difference else ""]
+    difference = f"First difference: {report.first_difference}" if report.first_difference else report.agreement
+    found = [report.relation, difference]
     if not report.mistakes and report.failed and report.verdict is Verdict.WRONG and not report.explained:
         yield Part("Not a known mistake", tuple(filter(None, found)))
     elif any(found):

@@ -11,7 +11,7 @@ from minibert.classroom.checking import check
 from minibert.classroom.comparison import MAX_SHOWN, number_text, text_of
 from minibert.classroom.counterexample import SmallDraw
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.report import Report
+from minibert.classroom.report import Report, Stage
 
 
 def test_numbers_are_readable() -> None:
@@ -144,3 +144,14 @@ def test_a_changed_input_is_called_an_input() -> None:
 
 def test_arrays_are_tables() -> None:
     assert text_of(np.array([[True]])) == "[[ True]]"
+
+
+def test_a_result_without_numbers_is_nothing() -> None:
+    report = check(lambda mean_loss: mean_loss.exp().tolist()[:-1], EXERCISES["perplexity"])
+    assert report.failed is Stage.SHAPE
+    assert report.example.mine in ("nothing", "[]")
+
+
+def test_a_single_number_is_not_counted() -> None:
+    report = check(lambda *given: torch.tensor(math.inf), EXERCISES["unigram_entropy"])
+    assert report.reason.startswith("The result is infinite, expected ")

@@ -105,3 +105,12 @@ def test_a_recipe_that_allows_no_small_sizes_gives_the_known_input() -> None:
     case = replace(search.failed.probe.case, recipe=recipe)
     search.failed = replace(search.failed, probe=replace(search.failed.probe, case=case))
     assert search.run()[0] is search.failed
+
+
+def test_an_input_with_many_numbers_is_not_searched_for_with_hypothesis(monkeypatch) -> None:
+    exercise = EXERCISES["training_steps"]
+    monkeypatch.setattr(Search, "_search_whole_numbers", None)
+    search = search_for(lambda *given: [2 * loss for loss in exercise.reference(*given)], "training_steps")
+    call, problem = search.run()
+    assert problem.stage is Stage.VALUES
+    assert call is not search.failed

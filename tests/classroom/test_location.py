@@ -8,7 +8,7 @@ import torch
 from minibert.classroom.checking import check_function
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.location import Values
-from minibert.classroom.report import Report
+from minibert.classroom.report import Report, Stage
 from minibert.classroom.running import LocalRunner
 from minibert.classroom.trail import MAX_ENTRIES, MAX_EVENTS, Trail
 from tests.classroom import learner_functions as learner
@@ -83,9 +83,17 @@ def test_values_of_loops_are_no_evidence() -> None:
     assert (report.mistakes, report.line, report.first_difference) == ([], None, "")
     report = report_of(learner.loop_after_the_scores, "scaled_dot_product_attention")
     assert report.line is None
-    assert report.first_difference.endswith(" computes `scores` as the reference does.")
+    assert report.first_difference == ""
+    assert report.agreement.endswith(" computes `scores` as the reference does.")
     report = report_of(learner.shifted_and_stretched, "online_softmax_attention")
     assert "_max" not in report.first_difference
+
+
+def test_of_a_result_of_another_shape_and_an_unknown_mistake_no_line_is_blamed() -> None:
+    """Its values may be right in another shape."""
+    report = report_of(lambda scores: torch.stack([scores.softmax(-1) * 1.1, scores]), "softmax")
+    assert report.failed is Stage.SHAPE
+    assert (report.line, report.first_difference, report.agreement) == (None, "", "")
 
 
 def test_a_trail_does_not_change_the_result_and_is_bounded() -> None:

@@ -104,6 +104,14 @@ def test_an_unknown_mistake_is_said_to_be_unknown() -> None:
     assert "First difference: scores, line 7" in text
 
 
+def test_the_last_right_value_is_not_called_a_difference() -> None:
+    text = plain_text(
+        report(mistakes=[], first_difference="", agreement="Your line 3 computes `scores` as the reference does.")
+    )
+    assert "Not a known mistake\n  Your line 3 computes `scores`" in text
+    assert "First difference" not in text
+
+
 def test_two_mistakes_are_counted() -> None:
     text = plain_text(report(mistakes=[NAMED, NAMED]))
     assert "Mistake 1 of 2: no scale" in text
