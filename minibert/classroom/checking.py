@@ -7,6 +7,7 @@ from typing import Any
 
 from minibert.classroom.comparison import comparison_of
 from minibert.classroom.counterexample import Search
+from minibert.classroom.distance import value_distance
 from minibert.classroom.draws import EqualSizes
 from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.location import Trails
@@ -160,7 +161,8 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
     variant = _trail(exercise, exercise.with_mistakes(*mistakes), arguments) if mistakes else ()
     omission = all(len(new) < len(old) for mistake in mistakes for old, new in mistake.edits)
-    trails = Trails(trail, _trail(exercise, exercise.reference, arguments), inputs, variant, omission)
+    right = _trail(exercise, exercise.reference, arguments)
+    trails = Trails(trail, right, inputs, variant, omission, _harmless(call, mistakes))
     if report.failed is Stage.INPUTS:
         found = trails.first_of(changed_inputs(call).values())
     else:
@@ -169,6 +171,18 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
         found = trails.suspect()
     if found is not None and report.line is None:
         report.line, report.line_text = found.line, found.text
+
+
+def _harmless(call: Answered, mistakes: Sequence[Mistake]) -> list[Entry]:
+    """Return the values of the reference with those parts of the mistakes that do not change the result of a call."""
+    parts = [replace(mistake, edits=(edit,)) for mistake in mistakes for edit in mistake.edits]
+    harmless: list[Entry] = []
+    for part in parts if len(parts) > 1 else ():
+        with suppress(Exception):  # a part of an edit need not run
+            outcome = LocalRunner(call.exercise, call.exercise.with_mistakes(part))(call.probe.arguments, False, trail=True)
+            if value_distance(outcome, call.other, call.probe.case, call.exercise.changes) <= call.probe.case.tolerance:
+                harmless += outcome.trail
+    return harmless
 
 
 def _trail(exercise: Exercise, function: Callable[..., Any], arguments: Arguments) -> list[Entry]:

@@ -1,4 +1,9 @@
-"""The mistake in a learner's attention function: the entry of the catalogue that computes the same."""
+"""The mistake in an attention function that `minibert verify` runs in a real checkpoint.
+
+`naming` answers the same question for an exercise, whose function can be called again in a check. Here the function ran in
+a process of its own, with inputs of the sizes of a checkpoint, in its dtype: only these outputs are known. So nothing but
+entries of the catalogue and their pairs are compared, for attention and for attention in blocks.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

@@ -82,6 +82,7 @@ class Trails:
         inputs: the tensors in the arguments.
         variant: empty if the mistake is unknown.
         omission: True if the mistake leaves something out, and adds nothing.
+        harmless: values of the reference with the parts of the mistake that do not change this result.
     """
 
     def __init__(
@@ -91,16 +92,17 @@ class Trails:
         inputs: Iterable[Tensor],
         variant: Sequence[Entry] = (),
         omission: bool = False,
+        harmless: Sequence[Entry] = (),
     ) -> None:
         inputs = list(inputs)
         self.has_numbers = any(is_number(entry.value) for entry in reference)
-        self.own, self.reference, self.variant = (
-            [entry for entry in trail if self._counts(entry.value)] for trail in (own, reference, variant)
+        self.own, self.reference, self.variant, self.harmless = (
+            [entry for entry in trail if self._counts(entry.value)] for trail in (own, reference, variant, harmless)
         )
         self.omission = omission
         self.inputs = Values.of(inputs)
         self.results = Values.of(entry.value for entry in self.reference if entry.label == "return")
-        self.right = Values.of([*(entry.value for entry in self.reference), *inputs])
+        self.right = Values.of([*(entry.value for entry in (*self.reference, *self.harmless)), *inputs])
 
     def _counts(self, value: Tensor) -> bool:
         """Return False for values that are no evidence, such as `torch.zeros(…)`, all of whose numbers are equal."""
@@ -166,7 +168,8 @@ class Trails:
             for entry in self.variant
             if entry.label not in ("", "return") and Values.of([entry.value]).has(own.value)
         ]
-        known = [Values.of(entry.value for entry in self.reference if entry.label == name) for name in names]
+        right = [*self.reference, *self.harmless]
+        known = [Values.of(entry.value for entry in right if entry.label == name) for name in names]
         return any(values.tensors and not values.has(own.value) for values in known)
 
     def first_of(self, tensors: Iterable[Tensor]) -> Entry | None:

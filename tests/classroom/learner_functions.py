@@ -169,3 +169,15 @@ def labels_of_all_tokens(
     new = np.where(selected & (kind < 0.8), mask_token_id, ids)
     new = np.where(selected & (kind >= 0.8) & (kind < 0.9), random_ids, new)
     return new, labels
+
+
+def sum_of_all_rows(scores):
+    exponentials = torch.exp(scores - torch.max(scores))
+    return exponentials / exponentials.sum()  # the line
+
+
+def mask_transposed_with_a_large_number(query, key, value, keep=None):
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if keep is not None:
+        scores = scores.masked_fill(~keep.transpose(-2, -1), -1e9)  # the line
+    return torch.softmax(scores, dim=-1) @ value

@@ -25,6 +25,8 @@ WRONG = [
     (learner.sample_deviation, "layer_norm"),
     (learner.no_bias, "layer_norm"),
     (learner.in_place, "softmax"),
+    (learner.sum_of_all_rows, "softmax"),
+    (learner.mask_transposed_with_a_large_number, "scaled_dot_product_attention"),
     (learner.positions_from_zero, "bert_embeddings"),
     (learner.special_tokens_selected, "mask_tokens"),
 ]
