@@ -147,10 +147,8 @@ INFINITE = 1e30
 
 def _vector(exercise: Exercise, number: int, outcome: Outcome) -> tuple[Signature, Tensor]:
     """Return all numbers of an outcome that are compared, with 1 in front for results without numbers."""
-    tensors = {
-        **summarized(outcome.outputs, probes(exercise)[number].case),
-        **changed_arguments(outcome.after, exercise.changes),
-    }
+    compared_tensors = {**outcome.outputs, **changed_arguments(outcome.after, exercise.changes)}
+    tensors = summarized(compared_tensors, probes(exercise)[number].case)
     names = sorted(tensors)
     flat = [tensors[name].detach().to(torch.float64).reshape(-1) for name in names]
     numbers = torch.cat([torch.ones(1, dtype=torch.float64), *flat])

@@ -15,7 +15,7 @@ OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "- *",
     ast.Sub: "+ *",
     ast.Mult: "/ @ +",
-    ast.Div: "* -",
+    ast.Div: "* - //",
     ast.MatMult: "* +",
     ast.Pow: "* /",
     ast.FloorDiv: "/ %",
@@ -57,6 +57,12 @@ def parameters_of(tree: ast.Module) -> list[str]:
     return [argument.arg for argument in (*definition.args.args, *definition.args.kwonlyargs)]
 
 
+def submodules_in(tree: ast.Module) -> list[str]:
+    """Return the modules that a function calls with one input, such as "self.query", in alphabetical order, without dropout."""
+    called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) == 1]
+    return sorted({name for name in called if name.startswith("self.") and name != "self.dropout"})
+
+
 class _Rules:
     """The changes of the expressions and statements of a function."""
 
@@ -73,9 +79,7 @@ class _Rules:
                 self.related[others[0]].append(first)
 
     def all(self) -> Iterator[Change]:
-        arguments = self.definition.args
-        defaults = [each for each in (*arguments.defaults, *arguments.kw_defaults) if each is not None]
-        nodes = [node for root in (*defaults, *self.definition.body) for node in ast.walk(root)]
+        nodes = [node for root in self.definition.body for node in ast.walk(root)]
         negated = [node.operand for node in nodes if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)]
         nodes = [node for node in nodes if node not in negated]
         for rule in (
@@ -107,7 +111,7 @@ class _Rules:
             case ast.UnaryOp(op, operand) if not isinstance(operand, ast.Constant):
                 yield node, self.code(operand), wording.sign_left_out(_symbol(op), ast.unparse(operand))
             case ast.Call(ast.Attribute(receiver, name)) if not self.is_module(receiver):
-                ending = ast.unparse(node)[len(ast.unparse(receiver)) :]
+                ending = ast.unparse(node)[len(self.code(receiver)) :]
                 yield node, self.code(receiver), wording.left_out(ending)
             case ast.Call(func, [first, *_]) if not isinstance(first, ast.Starred):
                 yield node, self.code(first), wording.left_out(ast.unparse(func))
@@ -156,9 +160,15 @@ class _Rules:
                     swapped = [*arguments]
                     swapped[number], swapped[number + 1] = swapped[number + 1], swapped[number]
                     yield node, ast.unparse(ast.Call(called, swapped, node.keywords)), wording.ARGUMENTS_EXCHANGED
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("self"), name), [argument]):
+                x, module = self.code(argument), f"self.{name}"
+                plain_norm = f"nn.functional.layer_norm({x}, {x}.shape[-1:], eps={module}.eps)"
+                yield node, plain_norm, wording.gain_and_bias_left_out(module)
+                yield node, f"({x} @ {module}.weight + {module}.bias)", wording.weight_not_transposed(module)
 
     def other_order(self, node: ast.AST) -> Iterator[Change]:
-        """Yield two operations in the other order, such as g(f(x)) for f(g(x)), or f(x) + y for f(x + y)."""
+        """Yield two operations in the other order, such as g(f(x)) for f(g(x)), f(x) + y for f(x + y), or ax + y for x + ay."""
         match node:
             case ast.Call(ast.Attribute(ast.Call(ast.Attribute(receiver)) as inner)) if not self.is_module(receiver):
                 yield node, self.on(self.on(self.code(receiver), node), inner), wording.OTHER_ORDER
@@ -172,6 +182,13 @@ class _Rules:
             case ast.BinOp(first, op, ast.BinOp(second, other, third)):
                 code = f"(({self.code(first)} {_symbol(op)} {self.code(second)}) {_symbol(other)} {self.code(third)})"
                 yield node, code, wording.OTHER_ORDER
+        match node:
+            case ast.BinOp(first, ast.Add() | ast.Sub() as op, ast.BinOp(factor, ast.Mult(), second)):
+                code = f"({self.code(factor)} * {self.code(first)} {_symbol(op)} {self.code(second)})"
+                yield node, code, wording.FACTOR_MOVED
+            case ast.BinOp(ast.BinOp(factor, ast.Mult(), first), ast.Add() | ast.Sub() as op, second):
+                code = f"({self.code(first)} {_symbol(op)} {self.code(factor)} * {self.code(second)})"
+                yield node, code, wording.FACTOR_MOVED
         match node:
             case ast.Call() if isinstance(term := self.subject(node), ast.BinOp):
                 one, sign, two = self.code(term.left), _symbol(term.op), self.code(term.right)
@@ -225,6 +242,11 @@ class _Rules:
             if node.id in local:
                 others = dict.fromkeys(name for name in local if name != node.id)
                 yield from ((node, name, wording.other_name(name, node.id)) for name in others)
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("self")) as called):
+                module = ast.unparse(called)
+                others = dict.fromkeys(name for name in submodules_in(self.tree) if name != module)
+                yield from ((called, name, wording.other_name(name, module)) for name in others)
         bounds: list[ast.expr | None] = []
         match node:
             case ast.Call(ast.Name("range") | ast.Attribute(_, "arange"), arguments):

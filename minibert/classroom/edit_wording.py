@@ -94,13 +94,27 @@ def branch_left_out(test: str) -> Wording:
     return Wording(f"left out: the code for `if {code}`", f"You left out the case `{code}`: the code for it is missing.")
 
 
+def gain_and_bias_left_out(module: str) -> Wording:
+    return Wording(f"left out: gain and bias of `{module}`", f"You normalized without the gain and the bias of `{module}`.")
+
+
 PART_LEFT_OUT = Wording(
     "left out: a part of `{old}`", "You left out a part: your numbers are those of `{new}`. The formula has `{old}`."
 )
 SIDES_EXCHANGED = Wording("exchanged: `{new}` instead of `{old}`", f"You exchanged the two sides. {NEW_AND_OLD}")
 ARGUMENTS_EXCHANGED = Wording("exchanged: `{new}` instead of `{old}`", f"You exchanged two arguments. {NEW_AND_OLD}")
 OTHER_ORDER = Wording("another order: `{new}` instead of `{old}`", f"You did two operations in the other order. {NEW_AND_OLD}")
+FACTOR_MOVED = Wording(
+    "factor of the other term: `{new}` instead of `{old}`", f"You multiplied the other term by the factor. {NEW_AND_OLD}"
+)
 TRANSPOSED = Wording("transposed: `{new}` instead of `{old}`", f"You transposed a matrix. {NEW_AND_OLD}")
+
+
+def weight_not_transposed(module: str) -> Wording:
+    message = f"You did not transpose the weight of `{module}`. `nn.Linear` computes `x @ weight.mT + bias`."
+    return Wording(f"not transposed: the weight of `{module}`", message)
+
+
 NUMBER = "another number: `{new}` instead of `{old}`"
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import combinations, pairwise
 from typing import Any
 
-from minibert.classroom.changes import changes_in, parameters_of
+from minibert.classroom.changes import changes_in, parameters_of, submodules_in
 from minibert.classroom.edit_wording import LONGEST_QUOTE, Wording, names_exchanged
 from minibert.classroom.mistakes import Mistake
 from minibert.classroom.mistakes.variants import source_of
@@ -45,9 +45,11 @@ def edits_of(
 
 def _edited_sources(tree: ast.Module, source: str) -> Iterator[tuple[str, Wording]]:
     """Yield the edited sources, and the edit in words."""
-    for first, second in combinations(parameters_of(tree), 2):
+    for first, second in (*combinations(parameters_of(tree), 2), *combinations(submodules_in(tree), 2)):
         if exchanged := _exchanged(tree, first, second):
             yield exchanged, names_exchanged(first, second)
+    for one, other in combinations(_numbers_in(tree), 2):
+        yield _with_numbers_exchanged(tree, one, other), names_exchanged(str(one), str(other))
     groups: dict[Wording, dict[tuple[int, int, str], str]] = defaultdict(dict)
     for node, new, words in changes_in(tree):
         old, changed = _quotes(node, new, tree, source)
@@ -109,20 +111,42 @@ class _Simplified(ast.NodeTransformer):
 
 
 def _exchanged(tree: ast.Module, first: str, second: str) -> str | None:
-    """Return the source with two names exchanged in the body of the function."""
+    """Return the source with two names exchanged in the body of the function, such as `a` and `b`, or `self.a` and `self.b`."""
     names = {first: second, second: first}
 
     class Exchange(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.AST:
             return ast.copy_location(ast.Name(names.get(node.id, node.id), node.ctx), node)
 
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+            code = ast.unparse(node)
+            return ast.parse(names[code], mode="eval").body if code in names else self.generic_visit(node)
+
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
     if not {first, second} <= used:
         return None
     copied = ast.parse(ast.unparse(tree))
     definition = copied.body[0]
     assert isinstance(definition, ast.FunctionDef)
     definition.body = [Exchange().visit(statement) for statement in definition.body]
+    return ast.unparse(copied)
+
+
+def _numbers_in(tree: ast.Module) -> list[int | float]:
+    """Return the different numbers in a module."""
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    numbers = (value for value in constants if isinstance(value, int | float) and not isinstance(value, bool))
+    return list(dict.fromkeys(numbers))
+
+
+def _with_numbers_exchanged(tree: ast.Module, one: float, other: float) -> str:
+    """Return the source with two numbers exchanged, such as (6 + x) / 5 for (5 + x) / 6."""
+    numbers = {one: other, other: one}
+    copied = ast.parse(ast.unparse(tree))
+    for node in ast.walk(copied):
+        match node:
+            case ast.Constant(int(value) | float(value)) if not isinstance(value, bool):
+                node.value = numbers.get(value, value)
     return ast.unparse(copied)
 
 

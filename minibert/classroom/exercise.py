@@ -22,6 +22,11 @@ Recipe = Callable[[Draw], Arguments]
 """A function that makes arguments from drawn sizes and numbers."""
 
 
+def without(arguments: Arguments, *names: str) -> Arguments:
+    """Return arguments without some that have a default value, for a case in which the default is used."""
+    return {name: value for name, value in arguments.items() if name not in names}
+
+
 class Role(StrEnum):
     """Role of a case. It decides what a difference means."""
 

@@ -191,7 +191,7 @@ def _invariants(call: Answered) -> Problem | None:
         if again.error:
             return Problem(Stage.INVARIANTS, f"This property cannot be checked: {invariant.name}. {again.error}")
         if not invariant.holds(_only(call.own.outputs), _only(again.outputs), call.probe.arguments):
-            is_same = all(value is call.probe.arguments[name] for name, value in changed.items())
+            is_same = all(value is call.probe.arguments.get(name) for name, value in changed.items())
             second = None if is_same else SecondCall(changed, aligned(again, call.other), invariant.relation)
             return Problem(Stage.INVARIANTS, f"This property does not hold: {invariant.name}.", second=second)
     return None

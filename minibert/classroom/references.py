@@ -44,7 +44,8 @@ def training_steps(
     Tests: tests/classroom/test_references.py::TestTrainingSteps
 
     Args:
-        model: a `BertForMaskedLM` in evaluation mode. `model(input_ids, attention_mask).logits` are its predictions.
+        model: a `BertForMaskedLM` in evaluation mode, in which dropout does nothing; training needs `model.train()`.
+            `model(input_ids, attention_mask).logits` are its predictions.
         batches: `input_ids`, `attention_mask` and `labels` of each step.
         optimizer: `optimizer.step()` updates the parameters, `optimizer.zero_grad()` forgets the gradients.
         schedule: `schedule.step()` sets the learning rate of the next step.
@@ -133,10 +134,16 @@ def attention_in_one_block(
 
 
 def attention_layer_of_equations(
-    self: MultiHeadAttention, queries_from: Tensor, keys_from: Tensor, keep: Tensor | None = None
+    self: MultiHeadAttention,
+    queries_from: Tensor,
+    keys_from: Tensor | tuple[Tensor, Tensor],
+    keep: Tensor | None = None,
 ) -> Float[Tensor, "batch queries width"]:
     """Compute `MultiHeadAttention.forward`, without dropout, by the equation of attention."""
     query = split_heads(self.query(queries_from), self.heads)
-    key, value = (split_heads(project(keys_from), self.heads) for project in (self.key, self.value))
+    if isinstance(keys_from, tuple):
+        key, value = keys_from
+    else:
+        key, value = (split_heads(project(keys_from), self.heads) for project in (self.key, self.value))
     output: Tensor = self.output(merge_heads(scaled_dot_product_attention(query, key, value, keep)))
     return output

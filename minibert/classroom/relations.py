@@ -3,6 +3,7 @@
 A relation is reported only if it holds for every input that is no limit of the formula.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 
 from minibert.classroom.candidates import compared, reference
-from minibert.classroom.distance import NO_MATCH, relative_difference
-from minibert.classroom.exercise import Arguments, Exercise
+from minibert.classroom.distance import NO_MATCH, relative_difference, value_distance
+from minibert.classroom.exercise import Arguments, Exercise, Role
 from minibert.classroom.places import wrong_places
-from minibert.classroom.probes import probes
+from minibert.classroom.probes import Probe, probes
 from minibert.classroom.running import Outcome
 from minibert.classroom.sizes import name_of_axis, sizes_of
 
@@ -107,10 +108,12 @@ class Pair:
 
 def find_relation(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
     """Return the relation that holds for all inputs, in one sentence; the empty string if there is none."""
+    if sentence := _default(exercise, outcomes):
+        return sentence
     pairs = list(_pairs(exercise, outcomes))
     if not pairs or not any(relative_difference(pair.mine, pair.expected) > EXACT for pair in pairs):
         return ""
-    rules = (_factor, _offset, _offset_of_probabilities, _function, _shape, _order, _along_an_axis, _places, _precision)
+    rules = (_factor, _offset, _offset_of_probabilities, _power, _function, _shape, _order, _along_an_axis, _places, _precision)
     return next((sentence for rule in rules if (sentence := rule(exercise, pairs))), "") or _ignored(exercise, outcomes)
 
 
@@ -219,6 +222,20 @@ def _offset_of_probabilities(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     return f"Your numbers are -log(p + {offset:.3g}) of the right probabilities p. Add nothing inside the logarithm."
 
 
+def _power(exercise: Exercise, pairs: Sequence[Pair]) -> str:
+    first = pairs[0]
+    if first.mine.shape != first.expected.shape or not all(
+        pair.expected.numel() and (pair.expected > 0).all() for pair in pairs
+    ):
+        return ""
+    place = first.expected.log().abs().argmax()
+    exponent = (first.mine.flatten()[place].log() / first.expected.flatten()[place].log()).item()
+    named = any(math.isclose(abs(exponent), number) for number in (0.5, 1, 2))
+    if named or not math.isfinite(exponent) or not _holds(pairs, lambda x: x**exponent):
+        return ""
+    return f"Your numbers are the expected ones to the power {exponent:.6g}."
+
+
 def _function(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     if all(pair.dtype == torch.bool for pair in pairs):
         return "True and False are exchanged." if _holds(pairs, lambda x: 1 - x) else ""
@@ -308,12 +325,37 @@ def _precision(exercise: Exercise, pairs: Sequence[Pair]) -> str:
 
 
 def _ignored(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
-    """Return the argument that the function does not use: its numbers are those of the reference for zeros or ones."""
-    for name in exercise.parameters:
-        for number in (0.0, 1.0):
-            if _equals_with(exercise, outcomes, name, number):
+    """Return the argument that the function does not use: its numbers are those of the reference for another value."""
+    for name, default in exercise.defaults.items():
+        for number in (0.0, 1.0, default):
+            if isinstance(number, int | float) and _equals_with(exercise, outcomes, name, number):
                 return f"Your numbers are the expected ones for {name} = {number:g}: {name} is not used."
     return ""
+
+
+def _default(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
+    """Return the arguments whose default value is another one: the numbers are wrong only where they are not given."""
+    right: list[Probe] = []
+    wrong: list[Probe] = []
+    for number, outcome in compared(exercise, outcomes):
+        probe = probes(exercise)[number]
+        far = value_distance(outcome, reference(exercise).values(number), probe.case, exercise.changes)
+        (right if far <= probe.case.tolerance else wrong).append(probe)
+    typical = [probe for probe in right if probe.case.role is Role.TYPICAL]
+    names = [name for name, value in exercise.defaults.items() if value is not inspect.Parameter.empty]
+    missing = [
+        name
+        for name in names
+        if all(name not in probe.arguments for probe in wrong) and all(name in probe.arguments for probe in typical)
+    ]
+    if not wrong or not typical or not missing:
+        return ""
+    values = ", ".join(f"{name} = {_in_code(exercise.defaults[name])}" for name in missing)
+    return f"Your numbers are wrong only where a default value is used. It should be {values}."
+
+
+def _in_code(value: object) -> str:
+    return getattr(value, "__name__", repr(value))
 
 
 def _equals_with(exercise: Exercise, outcomes: Sequence[Outcome], name: str, number: float) -> bool:
@@ -322,9 +364,10 @@ def _equals_with(exercise: Exercise, outcomes: Sequence[Outcome], name: str, num
     for index, outcome in compared(exercise, outcomes):
         arguments = probes(exercise)[index].arguments
         value = arguments.get(name)
-        if outcome.error or not isinstance(value, Tensor) or not value.is_floating_point():
+        if outcome.error or not (value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, int | float)):
             continue
-        changed = reference(exercise).called_with({**arguments, name: torch.full_like(value, number)})
+        other = torch.full_like(value, number) if isinstance(value, Tensor) else number
+        changed = reference(exercise).called_with({**arguments, name: other})
         if changed.error or outcome.outputs.keys() != changed.outputs.keys():
             return False
         parts = changed.outputs.items()

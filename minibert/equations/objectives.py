@@ -117,7 +117,8 @@ def label_smoothing_loss(
         + \frac{\varepsilon}{K} \sum_{k=1}^{K} \ell(z_n, k)\Big]$$
     Source: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4, with ε = 0.1.
     Differs: tensor2tensor shares ε among the K - 1 wrong classes only, and The Annotated Transformer among K - 2 (without
-        the padding). A prediction whose label is `IGNORE_INDEX` has no loss and does not count in N.
+        the padding). A prediction whose label is `IGNORE_INDEX` has no loss and does not count in N; if all are such, the
+        loss is 0.
     Tests: tests/equations/test_objectives.py::TestLabelSmoothingLoss
     Lesson: lessons/10_training.py
 

@@ -10,6 +10,8 @@ from minibert.classroom.edits import edits_of
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import variant_of
 from minibert.classroom.mistakes.variants import called_functions
+from minibert.model.heads import MaskedLMHead
+from minibert.model.layers import DecoderLayer
 
 
 def phrases(function) -> list[str]:
@@ -35,7 +37,29 @@ def test_operators_functions_axes_and_constants_are_replaced() -> None:
     assert "another function: `torch.rsqrt(variance + eps)` instead of `torch.sqrt(variance + eps)`" in found
     assert "another order: `torch.sqrt(variance) + eps` instead of `torch.sqrt(variance + eps)`" in found
     assert "another axis: `dim=0` instead of `dim=-1`" in found
-    assert "another number: `1e-05` instead of `1e-12`" in found
+
+
+def test_two_numbers_are_exchanged() -> None:
+    exchanged = next(edit for edit in edits_of(equations.length_penalty) if edit.name == "exchanged: `6` and `5`")
+    assert variant_of(equations.length_penalty, exchanged)(4, 1.0) == 2.0
+
+
+def test_a_factor_moves_to_the_other_term() -> None:
+    assert "factor of the other term: `scale * weight + b @ a` instead of `weight + scale * (b @ a)`" in phrases(
+        equations.lora_merged_weight
+    )
+
+
+def test_what_is_left_out_of_a_method_call_begins_with_the_point() -> None:
+    assert "left out: `.clamp(max=1.0)`" in phrases(equations.clip_by_global_norm)
+
+
+def test_modules_are_exchanged_and_their_parameters_are_misused() -> None:
+    assert {
+        "exchanged: `self.attention_norm` and `self.cross_attention_norm`",
+        "left out: gain and bias of `self.attention_norm`",
+    } <= {*phrases(DecoderLayer.forward)}
+    assert "not transposed: the weight of `self.transform`" in phrases(MaskedLMHead.forward)
 
 
 def test_every_place_is_edited_and_each_alone() -> None:

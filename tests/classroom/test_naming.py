@@ -137,3 +137,23 @@ def test_variants_print_no_warnings() -> None:
         explain(EXERCISES["unigram_entropy"], expected(EXERCISES["unigram_entropy"]))
         for family in (edits_of_reference, edits_of_called_functions, pairs_of_mistakes):
             family(EXERCISES["unigram_entropy"]).near(0, expected(EXERCISES["unigram_entropy"])[0], 1.0)
+
+
+def test_an_edge_case_with_a_line_of_its_own_does_not_hide_the_mistake() -> None:
+    def schedule(step, total_steps, warmup_steps):
+        if step > total_steps:
+            return 0.0
+        decay = (total_steps - step + 1) / (total_steps - warmup_steps)
+        return max(step / warmup_steps, decay) if warmup_steps else decay
+
+    report = check(schedule, EXERCISES["warmup_linear_schedule"])
+    assert [mistake.name for mistake in report.mistakes] == ["larger of warm-up and decay"]
+
+
+def test_random_numbers_are_compared_by_their_distribution() -> None:
+    def initialization(self):
+        torch.nn.init.normal_(self.lora_a, std=0.3)
+        torch.nn.init.zeros_(self.lora_b)
+
+    report = check(initialization, EXERCISES["lora_initialization"])
+    assert (report.verdict, [mistake.name for mistake in report.mistakes]) == (Verdict.CONVENTION, ["A normally distributed"])

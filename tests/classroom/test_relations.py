@@ -93,6 +93,31 @@ def test_an_argument_that_is_not_used() -> None:
     assert ones == "Your numbers are the expected ones for gain = 1: gain is not used."
 
 
+def test_a_number_that_is_not_used() -> None:
+    ignored = relation(
+        "label_smoothing_loss", lambda logits, labels, ε=0.1: equations.label_smoothing_loss(logits, labels, 0.1)
+    )
+    assert ignored == "Your numbers are the expected ones for label_smoothing = 0.1: label_smoothing is not used."
+
+
+def test_another_default_value() -> None:
+    other = relation("length_penalty", lambda length, alpha=1.0: equations.length_penalty(length, alpha))
+    assert other == "Your numbers are wrong only where a default value is used. It should be alpha = 0.6."
+
+
+def test_a_power() -> None:
+    assert relation("perplexity", lambda loss: 3.0**loss) == "Your numbers are the expected ones to the power 1.09861."
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_every_default_value_is_used_by_a_case(name) -> None:
+    """Only then is another one found."""
+    exercise = EXERCISES[name]
+    given = [probe.arguments for probe in probes(exercise)]
+    numbers = [key for key, value in exercise.defaults.items() if isinstance(value, float | tuple)]
+    assert [key for key in numbers if all(key in arguments for arguments in given)] == []
+
+
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_reference_has_no_relation_to_itself(name) -> None:
     assert relation(name, EXERCISES[name].reference) == ""

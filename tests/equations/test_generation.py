@@ -59,6 +59,10 @@ class TestTopKFilter:
         kept = top_k_filter(logits, k)
         assert [kept_tokens(row) for row in kept] == [reference.most_likely(row.numpy(), k) for row in logits]
 
+    def test_equally_likely_tokens_are_kept_together(self) -> None:
+        """Of tokens with the same logit, all are kept or none."""
+        assert kept_tokens(top_k_filter(torch.tensor([1.0, 2.0, 3.0, 2.0]), 2)) == {1, 2, 3}
+
     def test_gradient(self) -> None:
         """The derivative is that of the softmax over the kept tokens; removed tokens have none."""
         logits = normal(0, 2, 5).requires_grad_()
@@ -101,6 +105,13 @@ class TestTopPFilter:
         kept = top_p_filter(logits, p)
         assert kept_tokens(kept) == reference.nucleus(logits.numpy(), p)
         assert all(kept[token] == logits[token] for token in kept_tokens(kept))
+
+    @given(seeds, st.floats(0.01, 0.99))
+    def test_value_of_a_batch(self, seed: int, p: float) -> None:
+        """Each row keeps its own nucleus."""
+        logits = normal(seed, 3, 5)
+        kept = top_p_filter(logits, p)
+        assert [kept_tokens(row) for row in kept] == [reference.nucleus(row.numpy(), p) for row in logits]
 
     def test_gradient(self) -> None:
         """The derivative is that of the softmax over the kept tokens."""

@@ -404,6 +404,19 @@ class TestPerplexity:
         """The result is e to the power of the loss in nats."""
         assert math.isclose(perplexity(torch.tensor(loss, dtype=torch.float64)).item(), reference.perplexity(loss))
 
+    @given(seeds)
+    def test_value_of_several_losses(self, seed: int) -> None:
+        """Each loss has its perplexity."""
+        losses = normal(seed, 2, 3)
+        expected = [[reference.perplexity(loss) for loss in row] for row in losses.tolist()]
+        torch.testing.assert_close(perplexity(losses), torch.tensor(expected, dtype=torch.float64))
+
+    @given(seeds)
+    def test_losses_are_independent(self, seed: int) -> None:
+        """The perplexity of a loss does not depend on the others."""
+        losses = normal(seed, 3)
+        torch.testing.assert_close(perplexity(losses), torch.stack([perplexity(loss) for loss in losses]))
+
     def test_gradient(self) -> None:
         """The derivative equals the function."""
         assert gradcheck(perplexity, normal(0, 3).requires_grad_())

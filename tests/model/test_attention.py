@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from minibert.equations import multi_head_attention
+from minibert.equations import multi_head_attention, scaled_dot_product_attention
 from minibert.model.attention import MultiHeadAttention
 from tests import reference
 from tests.strategies import masks, normal, seeds
@@ -56,6 +56,23 @@ class TestMultiHeadAttention:
         )
         expected = context @ module.output.weight.detach().numpy().T + module.output.bias.detach().numpy()
         np.testing.assert_allclose(out, expected, atol=1e-9)
+
+    @attention_paths
+    @given(seed=seeds)
+    def test_value_of_given_keys_and_values(self, attention: str, seed: int) -> None:
+        """Projected keys and values may be given as a tuple, the keys first."""
+        module = random_attention(seed, 1, 3, attention)
+        x, key, value = normal(seed, 1, 2, 3), normal(seed + 1, 1, 1, 4, 3), normal(seed + 2, 1, 1, 4, 3)
+        context = scaled_dot_product_attention(module.query(x)[:, None], key, value)
+        torch.testing.assert_close(module(x, (key, value)), module.output(context[:, 0]))
+
+    @attention_paths
+    @given(seed=seeds)
+    def test_given_keys_and_values_are_those_of_the_tokens(self, attention: str, seed: int) -> None:
+        """The tokens and their projected keys and values give the same output."""
+        module = random_attention(seed, 2, 3, attention)
+        x, y = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
+        torch.testing.assert_close(module(x, module.keys_and_values(y)), module(x, y))
 
     @attention_paths
     def test_gradient(self, attention: str) -> None:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, without
 from minibert.classroom.exercises.invariants import equal
-from minibert.equations import bottleneck_adapter, lora, lora_merged_weight, lora_scale, relu
+from minibert.equations import bottleneck_adapter, lora, lora_merged_weight, lora_scale
 from minibert.model.adapters.lora import LoRALinear
 
 OLD = 10.0
-"""Numbers of a matrix that has not been initialized are at least so large."""
+"""Numbers of the matrices before the initialization are at least so large."""
 
 
 @dataclass
@@ -83,23 +83,37 @@ def bottleneck(draw: Draw) -> Arguments:
 
 
 def bottleneck_with_another_activation(draw: Draw) -> Arguments:
-    return {**bottleneck(draw), "activation": relu}
+    return {**bottleneck(draw), "activation": torch.tanh}
 
 
 def lora_layer(draw: Draw) -> Arguments:
-    """A new LoRA layer, whose matrices are those of another training."""
-    layer = LoRALinear(nn.Linear(draw.size(5, least=2), draw.size(4, least=2)), rank=draw.size(2), alpha=8)
+    """A new LoRA layer. Its update has numbers of another training, and the frozen map has as large ones."""
+    layer = LoRALinear(nn.Linear(draw.size(40, least=2), draw.size(4, least=2)), rank=draw.size(8), alpha=8)
     with torch.no_grad():
-        for matrix in (layer.lora_a, layer.lora_b):
+        for matrix in (layer.lora_a, layer.lora_b, layer.weight):
             matrix.copy_(OLD + draw.numbers(*matrix.shape).abs())
     return {"self": layer}
 
 
-def size_of_numbers(matrix: Tensor) -> Tensor:
-    """Return 0 for zeros, 1 for other numbers, and 2 for those of another training; and whether there are different numbers."""
-    largest = matrix.abs().max()
-    different = (matrix != matrix.flatten()[0]).any()
-    return torch.stack([largest > 0, largest >= OLD, different]).float()
+def distribution_of_numbers(matrix: Tensor) -> Tensor:
+    """Return what the numbers of a matrix show of their distribution.
+
+    These are answers (0 or 1): Are some not zero, are there old ones, different ones, negative ones? Is their distribution not
+    uniform? Are they larger, or much smaller, than those of a linear layer in PyTorch?
+    """
+    matrix = matrix.reshape(-1, matrix.shape[-1] if matrix.ndim else 1)
+    sizes, bound = matrix.abs(), matrix.shape[-1] ** -0.5
+    largest, peaked = sizes.max(), sizes.mean() < 0.4 * sizes.max()
+    answers = (
+        largest > 0,
+        largest >= OLD,
+        (matrix != matrix[0, 0]).any(),
+        (matrix < 0).any(),
+        peaked,
+        ~peaked & (largest > 1.001 * bound),
+        ~peaked & (largest < 0.8 * bound),
+    )
+    return torch.stack(answers).float()
 
 
 def kind_of_numbers(sizes: Tensor, arguments: Arguments) -> str:
@@ -147,6 +161,7 @@ ADAPTER_EXERCISES = [
         (
             Case("an update", low_rank_update),
             Case("square matrices", square_matrices),
+            Case("without a scale", lambda draw: without(low_rank_update(draw), "scale")),
             Case("dropout", low_rank_update_with_dropout),
         ),
         questions=("Which of the two matrices is applied to the input first?",),
@@ -158,13 +173,14 @@ ADAPTER_EXERCISES = [
         (
             Case("an update", lambda draw: merged(low_rank_update(draw))),
             Case("square matrices", lambda draw: merged(square_matrices(draw))),
+            Case("without a scale", lambda draw: without(merged(low_rank_update(draw)), "scale")),
         ),
         questions=("Which order of the matrices gives the shape of the weight?",),
     ),
     Exercise(
         "lora_initialization",
         LoRALinear.initialize_update,
-        (Case("a new layer", lora_layer, gradients=False, summary=size_of_numbers),),
+        (Case("a new layer", lora_layer, gradients=False, summary=distribution_of_numbers),),
         questions=("Which gradient has A if B is zero, and which has B?",),
         changes=frozenset({"self"}),
         read=no_result,

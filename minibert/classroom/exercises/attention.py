@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role, without
 from minibert.classroom.exercises.invariants import (
     EQUAL,
     HEADS_REVERSED,
@@ -97,7 +97,7 @@ def one_vector_per_head(draw: Draw) -> Arguments:
 
 
 def without_mask(inputs: Arguments) -> Arguments:
-    return {name: value for name, value in inputs.items() if name != "keep"}
+    return without(inputs, "keep")
 
 
 def with_an_empty_row(inputs: Arguments) -> Arguments:

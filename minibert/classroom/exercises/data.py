@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Role
+from minibert.classroom.exercise import Arguments, Case, Exercise, Role, without
 from minibert.text.masking import NUMBERS_PER_TOKEN, mask_tokens
 from minibert.text.pairs import Pairs, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
@@ -128,6 +128,11 @@ def tokens_to_mask(draw: Draw) -> Arguments:
     }
 
 
+def tokens_to_mask_as_usual(draw: Draw) -> Arguments:
+    """The probability of being selected is the default one."""
+    return without(tokens_to_mask(draw), "mlm_probability")
+
+
 def nothing_to_mask(draw: Draw) -> Arguments:
     """Special tokens only."""
     inputs = tokens_to_mask(draw)
@@ -206,6 +211,7 @@ DATA_EXERCISES = [
         mask_tokens,
         (
             Case("texts", tokens_to_mask),
+            Case("the usual probability", tokens_to_mask_as_usual),
             Case("a limit", limited_masking, Role.EDGE),
             Case("special tokens only", nothing_to_mask, Role.EDGE),
         ),

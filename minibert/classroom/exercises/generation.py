@@ -25,11 +25,15 @@ def output_length(draw: Draw, shortest: int) -> Arguments:
     return {"length": shortest + draw.size(1), "alpha": draw.choice([0.6, 1.0, 1.5])}
 
 
+def output_with_the_usual_alpha(draw: Draw) -> Arguments:
+    return {"length": 5 + draw.size(1)}
+
+
 def logits_without_ties(draw: Draw) -> Tensor:
-    """Logits of a batch in random order, all different. Those of a row are larger than those of the row before."""
+    """Logits of a batch in random order, all different in a row. Each row has another spread and a lower mean."""
     batch, vocabulary = draw.size(3), draw.size(6, least=4)
-    order = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)])
-    return torch.linspace(-2, 2, vocabulary)[order] * (1 + torch.arange(batch) / 4)[:, None]
+    order, row = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)]), torch.arange(batch)[:, None]
+    return torch.linspace(-2, 2, vocabulary)[order] * (1 + row / 4) - 1.5 * row
 
 
 def most_likely_tokens(draw: Draw) -> Arguments:
@@ -139,6 +143,7 @@ GENERATION_EXERCISES = [
         (
             Case("a short output", partial(output_length, shortest=1)),
             Case("a long output", partial(output_length, shortest=20)),
+            Case("the usual α", output_with_the_usual_alpha),
         ),
         questions=("Which penalty has an output of one token?",),
     ),

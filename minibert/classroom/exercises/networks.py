@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role, without
 from minibert.classroom.exercises.attention import HUGE, mask_with_padding, with_an_empty_row
 from minibert.classroom.exercises.invariants import FIRST_ROW, HEADS_REVERSED, equal, first_rows_equal
 from minibert.classroom.references import Schedule, attention_layer_of_equations, training_steps
@@ -102,6 +102,13 @@ def cross_attention_of_other_lengths(draw: Draw) -> Arguments:
     return {**inputs, "queries_from": draw.numbers(batch, tokens + 2, width)}
 
 
+def attention_to_given_keys(draw: Draw) -> Arguments:
+    """The keys and values are given, as when decoding with a cache."""
+    inputs = cross_attention_layer(draw)
+    given = inputs["self"].keys_and_values(inputs["keys_from"])
+    return {**inputs, "keys_from": tuple(tensor.detach() for tensor in given)}
+
+
 def large_scores(draw: Draw) -> Arguments:
     inputs = attention_layer(draw)
     return {**inputs, **{name: HUGE * inputs[name] for name in ("queries_from", "keys_from")}}
@@ -144,6 +151,13 @@ def embeddings_at_other_positions(draw: Draw) -> Arguments:
     return {**inputs, "position_ids": inputs["position_ids"] + 3}
 
 
+def embeddings_of_padding(draw: Draw) -> Arguments:
+    """The first text ends with padding. Its row of the table has no gradient in PyTorch, so gradients are not compared."""
+    inputs = embeddings(draw)
+    inputs["input_ids"][0, -1] = 0
+    return inputs
+
+
 def masked_lm_head(draw: Draw) -> Arguments:
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(3)
     hidden = draw.numbers(batch, tokens, config.hidden_size)
@@ -176,7 +190,8 @@ def training(draw: Draw, max_grad_norm: float) -> Arguments:
 
 
 def long_gradients(draw: Draw) -> Arguments:
-    return training(draw, 0.5)
+    """Gradients that are longer than 1, the default maximum."""
+    return without(training(draw, 1.0), "max_grad_norm")
 
 
 def short_gradients(draw: Draw) -> Arguments:
@@ -208,12 +223,14 @@ def permute_heads(arguments: Arguments) -> Arguments:
             projection.weight.copy_(projection.weight[order].clone())
             projection.bias.copy_(projection.bias[order].clone())
         layer.output.weight.copy_(layer.output.weight[:, order].clone())
-    return {**arguments, "self": layer}
+    given = arguments["keys_from"]
+    keys_from = tuple(tensor.flip(1) for tensor in given) if isinstance(given, tuple) else given
+    return {**arguments, "self": layer, "keys_from": keys_from}
 
 
 def one_text(arguments: Arguments) -> Arguments | None:
     """Keep the first text of a batch only. In training, the dropout of a smaller batch is another one."""
-    if arguments["self"].training:
+    if arguments["self"].training or isinstance(arguments.get("keys_from"), tuple):
         return None
     tensors = {name: value[:1] for name, value in arguments.items() if isinstance(value, Tensor) and len(value) > 1}
     tables = {name: arguments[name] for name in ("embeddings",) if name in arguments}
@@ -231,6 +248,8 @@ NETWORK_EXERCISES = [
             Case("self-attention", attention_layer),
             Case("cross-attention", cross_attention_layer),
             Case("more queries than keys", cross_attention_of_other_lengths, Role.EDGE),
+            Case("no mask", lambda draw: {**attention_layer(draw), "keep": None}, Role.EDGE),
+            Case("given keys and values", attention_to_given_keys, Role.EDGE),
             Case(
                 "a query that may attend to nothing",
                 lambda draw: with_an_empty_row(cross_attention_layer(draw)),
@@ -265,6 +284,7 @@ NETWORK_EXERCISES = [
             Case("evaluation", embeddings),
             in_training(embeddings),
             Case("other positions", embeddings_at_other_positions, Role.EDGE),
+            Case("padding", embeddings_of_padding, Role.EDGE, gradients=False),
         ),
         questions=("Which three vectors does each token have, and what follows their sum?",),
     ),

@@ -138,6 +138,7 @@ OBJECTIVE_EXERCISES = [
         label_smoothing_loss,
         (
             Case("predictions", smoothed_predictions),
+            Case("the usual ε", predictions),
             with_large_logits(smoothed_predictions),
             without_labels("no labels", smoothed_predictions),
         ),

@@ -1,12 +1,12 @@
 """Exercises about AdamW, learning-rate schedules, and gradient clipping."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Role
+from minibert.classroom.exercise import Arguments, Case, Exercise, Role, without
 from minibert.equations import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
 
 
@@ -41,6 +41,11 @@ def later_step(draw: Draw) -> Arguments:
     }
 
 
+def step_with_usual_settings(draw: Draw) -> Arguments:
+    """A step with the default betas, eps and weight decay."""
+    return without(later_step(draw), "betas", "eps", "weight_decay")
+
+
 def schedule_step(draw: Draw, ends: Callable[[int, int], tuple[int, int]]) -> Arguments:
     """A step from the first to the last that `ends` returns for the number of warm-up steps and the number of all steps."""
     warmup = draw.size(4, least=2)
@@ -61,16 +66,24 @@ def noam_step(draw: Draw, times: tuple[int, int]) -> Arguments:
     return {"step": step, "d_model": 8 * draw.size(4), "warmup_steps": 4 * quarter}
 
 
+def step_of_the_usual_warmup(draw: Draw) -> Arguments:
+    return {"step": 100 * draw.size(1), "d_model": 8 * draw.size(4)}
+
+
 def step_zero(draw: Draw) -> Arguments:
     return {**noam_step(draw, (0, 4)), "step": 0}
 
 
-def gradients_of_norm(draw: Draw, times: float) -> Arguments:
-    """Gradients whose joint norm is `times` the maximum."""
+def gradients_of_norm(draw: Draw, times: float, maxima: Sequence[float] = (0.5, 2.0, 1.5)) -> Arguments:
+    """Gradients whose joint norm is `times` the maximum, which is one of `maxima`."""
     gradients = [draw.numbers(draw.size(2), draw.size(3)) + 0.1, 3 * draw.numbers(draw.size(4)) + 0.1]
     norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
-    max_norm = draw.choice([0.5, 2.0, 1.5])
+    max_norm = draw.choice(maxima)
     return {"gradients": [gradient * times * max_norm / norm for gradient in gradients], "max_norm": max_norm}
+
+
+def gradients_with_the_usual_maximum(draw: Draw) -> Arguments:
+    return without(gradients_of_norm(draw, 3.0, (1.0,)), "max_norm")
 
 
 def zero_gradients(draw: Draw) -> Arguments:
@@ -88,6 +101,7 @@ OPTIMIZATION_EXERCISES = [
         (
             Case("the first step", first_step, gradients=False),
             Case("a later step", later_step, gradients=False),
+            Case("the usual settings", step_with_usual_settings, gradients=False),
         ),
         questions=(
             "Which number is added to the root, and is it added before the root or after it?",
@@ -115,6 +129,7 @@ OPTIMIZATION_EXERCISES = [
             Case("warm-up", partial(noam_step, times=(0, 3))),
             Case("end of the warm-up", partial(noam_step, times=(3, 4))),
             Case("decay", partial(noam_step, times=(5, 40))),
+            Case("the usual warm-up", step_of_the_usual_warmup),
             Case("step 0", step_zero, Role.LIMIT),
         ),
         questions=("Which of the two terms is smaller at the first step?",),
@@ -125,6 +140,7 @@ OPTIMIZATION_EXERCISES = [
         (
             Case("long gradients", partial(gradients_of_norm, times=3.0), gradients=False),
             Case("short gradients", partial(gradients_of_norm, times=0.6), gradients=False),
+            Case("the usual maximum", gradients_with_the_usual_maximum, gradients=False),
             Case("zero gradients", zero_gradients, Role.EDGE, gradients=False),
         ),
         questions=("Of which numbers is the norm computed: of each tensor, or of all together?",),

@@ -95,4 +95,41 @@ ATTENTION_LAYER_MISTAKES = [
         "learners",
         message="You added the input. The residual connection belongs to the encoder layer.",
     ),
+    Mistake(
+        "keys of the layer from the queries' tokens",
+        MultiHeadAttention.forward,
+        (
+            (
+                "key, value = self.keys_and_values(keys_from, relative_positions)",
+                "(key, _), (_, value) = (self.keys_and_values(x, relative_positions) for x in (queries_from, keys_from))",
+            ),
+        ),
+        "The keys are computed from the tokens of the queries, and the values from the others.",
+        "Self-attention is not affected. In cross-attention, the weights say nothing about the values.",
+        "learners",
+        message="You computed the keys from the tokens of the queries.",
+    ),
+    Mistake(
+        "values of the layer from the queries' tokens",
+        MultiHeadAttention.forward,
+        (
+            (
+                "key, value = self.keys_and_values(keys_from, relative_positions)",
+                "(key, _), (_, value) = (self.keys_and_values(x, relative_positions) for x in (keys_from, queries_from))",
+            ),
+        ),
+        "The values are computed from the tokens of the queries, and the keys from the others.",
+        "Self-attention is not affected. In cross-attention, the weights say nothing about the values.",
+        "learners",
+        message="You computed the values from the tokens of the queries.",
+    ),
+    Mistake(
+        "given keys and values swapped",
+        MultiHeadAttention.forward,
+        (("key, value = keys_from", "value, key = keys_from"),),
+        "The parts of a given tuple are taken in the wrong order.",
+        "Training is right, and decoding with a cache is not.",
+        "learners, by mistake",
+        message="You swapped the given keys and values: the keys are the first of the two.",
+    ),
 ]

@@ -145,6 +145,34 @@ BERT_MISTAKES = [
         message="You multiplied the embeddings instead of adding them.",
     ),
     Mistake(
+        "padding without embeddings",
+        BertEmbeddings.forward,
+        (
+            (
+                'observe("sum", words + positions + segments)',
+                'observe("sum", (words + positions + segments) * (input_ids != 0)[..., None])',
+            ),
+        ),
+        "The sum of the embeddings is zero for padding.",
+        "The vectors of padding are the bias of the normalization.",
+        "learners",
+        message="You set the embeddings of padding to zero. They are rows of the tables, as for other tokens.",
+    ),
+    Mistake(
+        "padding without its word",
+        BertEmbeddings.forward,
+        (
+            (
+                'observe("sum", words + positions + segments)',
+                'observe("sum", words * (input_ids != 0)[..., None] + positions + segments)',
+            ),
+        ),
+        "The word embedding of padding is zero.",
+        "The vectors of padding are other ones. No result of other tokens depends on them, if padding is masked.",
+        "learners: padding_idx",
+        message="You set the word embedding of padding to zero. It is a row of the table, as for other tokens.",
+    ),
+    Mistake(
         "no transform in the head",
         MaskedLMHead.forward,
         (('transformed = observe("transform", self.norm(activation))', "transformed = hidden + 0 * activation"),),
@@ -188,6 +216,20 @@ BERT_MISTAKES = [
         "The model has to learn how frequent each piece is in another way.",
         "learners; converters of checkpoints",
         message="You left out the bias of the vocabulary.",
+    ),
+    Mistake(
+        "logits divided by the root of the width",
+        MaskedLMHead.forward,
+        (
+            (
+                "nn.functional.linear(transformed, output_matrix, self.bias)",
+                "nn.functional.linear(transformed, output_matrix) / hidden.shape[-1] ** 0.5 + self.bias",
+            ),
+        ),
+        "The dot products are divided by √d.",
+        "The predictions are less certain.",
+        "attention",
+        message="You divided the dot products by √d, as attention does. The head does not.",
     ),
     Mistake(
         "normalization before the activation function",

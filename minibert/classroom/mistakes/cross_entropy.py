@@ -480,4 +480,32 @@ CROSS_ENTROPY_MISTAKES = [
         Kind.UNSAFE,
         message="You limited the logarithm of the probability to -100, as torch.nn.BCELoss does.",
     ),
+    Mistake(
+        "stable form without the absolute value",
+        binary_cross_entropy,
+        (
+            (
+                "-targets * F.logsigmoid(logits) - (1 - targets) * F.logsigmoid(-logits)",
+                "logits.clamp(min=0) - targets * logits + torch.log1p(torch.exp(-logits))",
+            ),
+        ),
+        "The stable form has log(1 + e^(-z)) instead of log(1 + e^(-|z|)).",
+        "Wrong for negative logits, and infinite for large ones.",
+        "learners",
+        message="Your logarithm is log(1 + e^(-z)). The stable form needs the absolute value: log(1 + e^(-|z|)).",
+    ),
+    Mistake(
+        "mean of the means of rows",
+        label_smoothing_loss,
+        (
+            (
+                "reduce_losses(losses, labels, reduction)",
+                "(losses.sum(-1) / (labels >= 0).sum(-1).clamp(min=1)).sum() / (labels >= 0).any(-1).sum()",
+            ),
+        ),
+        "The losses are averaged over each row, and then over the rows.",
+        "Labels of short texts count more than others.",
+        "learners: a loop over the batch",
+        message="You averaged each row, and then the rows. The mean is over all labels, however many a row has.",
+    ),
 ]

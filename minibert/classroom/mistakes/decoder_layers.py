@@ -161,4 +161,116 @@ DECODER_LAYER_MISTAKES = [
         "learners, by copying a line",
         message="You applied self-attention twice, in place of cross-attention.",
     ),
+    Mistake(
+        "cross-attention to the target with its mask",
+        DecoderLayer.forward,
+        (
+            (
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.cross_attention(hidden, hidden, keep))",
+            ),
+        ),
+        "Self-attention is computed twice.",
+        "The source is not used: the output is fluent and unrelated to the source.",
+        "learners",
+        message="You computed keys and values of cross-attention from the target. They come from the encoder output.",
+    ),
+    Mistake(
+        "queries of cross-attention from the input",
+        DecoderLayer.forward,
+        (
+            (
+                'summed = observe("attention_residual", hidden + attended)',
+                'start = hidden\n    summed = observe("attention_residual", hidden + attended)',
+            ),
+            (
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.cross_attend(start, memory, memory_keep, cache))",
+            ),
+        ),
+        "The queries come from the input of the layer.",
+        "Cross-attention does not know what self-attention found.",
+        "learners, by the name of a variable",
+        message="You computed the queries of cross-attention from the input of the layer. They come from self-attention.",
+    ),
+    Mistake(
+        "cross-attention residual from the input",
+        DecoderLayer.forward,
+        (
+            (
+                'summed = observe("attention_residual", hidden + attended)',
+                'start = hidden\n    summed = observe("attention_residual", hidden + attended)',
+            ),
+            (
+                'summed = observe("cross_attention_residual", hidden + attended)',
+                'summed = observe("cross_attention_residual", start + attended)',
+            ),
+        ),
+        "The input of the layer is added to the output of cross-attention.",
+        "The output of self-attention is lost, but for the queries.",
+        "learners, by the name of a variable",
+        message="You added the input of the layer to cross-attention. Its own input is added.",
+    ),
+    Mistake(
+        "last residual from self-attention",
+        DecoderLayer.forward,
+        (
+            (
+                'summed = observe("cross_attention_residual", hidden + attended)',
+                'before = hidden\n    summed = observe("cross_attention_residual", hidden + attended)',
+            ),
+            (
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", before + transformed)',
+            ),
+        ),
+        "The output of self-attention is added to that of the feed-forward network.",
+        "The output of cross-attention is lost, but for the feed-forward network.",
+        "learners, by the name of a variable",
+        message="You added the output of self-attention to the feed-forward network. Its own input is added.",
+    ),
+    Mistake(
+        "last residual from the input",
+        DecoderLayer.forward,
+        (
+            (
+                'summed = observe("attention_residual", hidden + attended)',
+                'start = hidden\n    summed = observe("attention_residual", hidden + attended)',
+            ),
+            (
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", start + transformed)',
+            ),
+        ),
+        "The input of the layer is added to the output of the feed-forward network.",
+        "The outputs of both attentions are lost, but for the feed-forward network.",
+        "learners, by the name of a variable",
+        message="You added the input of the layer to the feed-forward network. Its own input is added.",
+    ),
+    Mistake(
+        "cross-attention before self-attention",
+        DecoderLayer.forward,
+        (
+            (
+                "attended = self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
+                "attended = self.dropout(self.cross_attention(hidden, memory, memory_keep))",
+            ),
+            (
+                'observe("attention_norm", self.attention_norm(summed))',
+                'observe("attention_norm", self.cross_attention_norm(summed))',
+            ),
+            (
+                "attended = self.dropout(self.cross_attend(hidden, memory, memory_keep, cache))",
+                "attended = self.dropout(self.attention(hidden, hidden, keep))",
+            ),
+            (
+                'observe("cross_attention_norm", self.cross_attention_norm(summed))',
+                'observe("cross_attention_norm", self.attention_norm(summed))',
+            ),
+        ),
+        "Cross-attention comes before self-attention.",
+        "A checkpoint gives other numbers.",
+        "learners, by mistake",
+        message="You computed cross-attention before self-attention. It comes after it.",
+    ),
 ]

@@ -62,6 +62,29 @@ DECODER_MISTAKES = [
         message="You put padding in the first position. The start token belongs there.",
     ),
     Mistake(
+        "first label replaced",
+        shift_right,
+        (("torch.cat([first, labels[:, :-1]], dim=1)", "torch.cat([first, labels[:, 1:]], dim=1)"),),
+        "The start token replaces the first label, and no label is moved.",
+        "After the first position, the decoder gets the token that it has to predict.",
+        "learners",
+        message="You replaced the first label by the start token, but did not move the others.",
+    ),
+    Mistake(
+        "labels moved to the left after the start",
+        shift_right,
+        (
+            (
+                "torch.cat([first, labels[:, :-1]], dim=1)",
+                "torch.cat([first, labels[:, 2:], torch.full_like(first, padding)], dim=1)",
+            ),
+        ),
+        "The labels are shifted to the left, and then the start token is put in the first position.",
+        "At each position the decoder gets the next token.",
+        "learners, by a wrong slice",
+        message="You shifted the labels to the left: the decoder gets the next token.",
+    ),
+    Mistake(
         "no causal mask in the decoder",
         decoder,
         (("earlier & keep[:, None, None, :]", "keep[:, None, None, :]"),),

@@ -151,6 +151,39 @@ ENCODER_LAYER_MISTAKES = [
         message="You applied dropout to the sums. It belongs to the outputs of the sublayers.",
     ),
     Mistake(
+        "dropout of the first sum",
+        EncoderLayer.forward,
+        (
+            (
+                "self.dropout(self.self_attend(hidden, keep, relative_positions, cache))",
+                "self.self_attend(hidden, keep, relative_positions, cache)",
+            ),
+            (
+                'summed = observe("attention_residual", hidden + attended)',
+                'summed = observe("attention_residual", self.dropout(hidden + attended))',
+            ),
+        ),
+        "Dropout comes after the first residual connection.",
+        "The residual path loses information in every layer.",
+        "learners: brackets",
+        message="You applied dropout to the first sum. It belongs to the output of attention.",
+    ),
+    Mistake(
+        "dropout of the second sum",
+        EncoderLayer.forward,
+        (
+            ("transformed = self.dropout(self.feed_forward(hidden))", "transformed = self.feed_forward(hidden)"),
+            (
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", self.dropout(hidden + transformed))',
+            ),
+        ),
+        "Dropout comes after the second residual connection.",
+        "The residual path loses information in every layer.",
+        "learners: brackets",
+        message="You applied dropout to the second sum. It belongs to the output of the feed-forward network.",
+    ),
+    Mistake(
         "dropout after the normalizations",
         EncoderLayer.forward,
         (

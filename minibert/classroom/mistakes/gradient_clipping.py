@@ -21,7 +21,7 @@ GRADIENT_CLIPPING_MISTAKES = [
     Mistake(
         "short gradients lengthened",
         clip_by_global_norm,
-        ((".clamp(max=1.0)", ".nan_to_num(0, posinf=0)"),),
+        ((".clamp(max=1.0)", ""),),
         "Every gradient is scaled to the maximum norm.",
         "Noise near the end of training is amplified.",
         "learners who normalize",
@@ -125,5 +125,14 @@ GRADIENT_CLIPPING_MISTAKES = [
         "Large tensors are hardly clipped.",
         "learners",
         message="You averaged the squares of each tensor instead of summing them.",
+    ),
+    Mistake(
+        "clipping above norm 1",
+        clip_by_global_norm,
+        (("(max_norm / norm).clamp(max=1.0)", "torch.where(norm > 1.0, max_norm / norm, 1.0)"),),
+        "The norm is compared with 1 instead of the maximum.",
+        "Some gradients that are too long are not clipped, and some short ones are lengthened.",
+        "learners",
+        message="You compared the norm with 1, not with the maximum norm.",
     ),
 ]

@@ -131,4 +131,36 @@ PERPLEXITY_MISTAKES = [
         "learners",
         message="You counted every token of the validation text once, however often it occurs.",
     ),
+    Mistake(
+        "perplexity of the mean",
+        perplexity,
+        (("torch.exp(mean_loss)", "torch.exp(mean_loss.mean())"),),
+        "The losses are averaged before the exponential.",
+        "There is one perplexity for all texts.",
+        "learners",
+        message="You averaged the losses first. There is one perplexity for each loss.",
+    ),
+    Mistake(
+        "vocabulary of the training text",
+        unigram_entropy,
+        (("counts / counts.sum()", "counts / (train_ids.numel() + train_ids.unique().numel())"),),
+        "The sum has an added one only for the words of the training text.",
+        "The frequencies sum to more than 1.",
+        "learners: len(set(train_ids)), or a sum over a dictionary",
+        message="You added 1 only for the words of the training text in the sum. It runs over the whole vocabulary.",
+    ),
+    Mistake(
+        "repeated tokens counted once",
+        unigram_entropy,
+        (
+            (
+                "torch.bincount(train_ids, minlength=vocab_size) + 1.0",
+                "(torch.bincount(train_ids, minlength=vocab_size) > 0) + 1.0",
+            ),
+        ),
+        "A token that occurs several times is counted once.",
+        "All tokens are almost equally frequent.",
+        "learners: counts[train_ids] += 1",
+        message="You counted each token at most once. `counts[ids] += 1` ignores repeated ids; `torch.bincount` counts them.",
+    ),
 ]

@@ -143,6 +143,30 @@ SAMPLING_MISTAKES = [
         message="You did not limit k to the size of the vocabulary.",
     ),
     Mistake(
+        "lowest threshold of the batch",
+        top_k_filter,
+        ((".values[..., -1:]", ".values.min()"),),
+        "The lowest threshold of all rows is used for the whole batch.",
+        "Other texts keep too many tokens.",
+        "learners: min() without an axis",
+        message="You used the lowest threshold of the batch for all rows. Each row has its own.",
+    ),
+    Mistake(
+        "exactly k tokens",
+        top_k_filter,
+        (
+            (
+                "logits < kth_largest",
+                "logits.scatter(-1, logits.topk(min(k, logits.shape[-1])).indices, math.inf) < math.inf + kth_largest",
+            ),
+        ),
+        "Exactly k tokens are kept.",
+        "Which of two equal tokens is kept is left to chance.",
+        "learners: scatter of topk",
+        Kind.UNSAFE,
+        message="You kept exactly k tokens. Tokens with the same logit as the k-th are kept, too.",
+    ),
+    Mistake(
         "nucleus one too small",
         top_p_filter,
         (("probabilities.cumsum(dim=-1) - probabilities", "probabilities.cumsum(dim=-1)"),),
@@ -287,5 +311,28 @@ SAMPLING_MISTAKES = [
         "min-p sampling",
         Kind.CONVENTION,
         message="You compared each probability with the largest one, as min-p sampling does.",
+    ),
+    Mistake(
+        "only likely tokens kept",
+        top_p_filter,
+        (("sum_before >= p", "(probabilities < p).index_fill(-1, torch.tensor([0]), False)"),),
+        "Each probability is compared with p, and the most likely token is always kept.",
+        "Tokens are removed although together they have the probability p.",
+        "learners",
+        message="You compared the probability of each token with p, not the sum of the more likely ones.",
+    ),
+    Mistake(
+        "probabilities over the batch",
+        top_p_filter,
+        (
+            (
+                "sorted_logits.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))",
+                "logits.softmax(dim=0).gather(-1, token_ids)",
+            ),
+        ),
+        "The softmax is over the first axis.",
+        "What is kept of a text depends on the other texts of its batch.",
+        "learners: dim=0",
+        message="You computed the softmax over the batch. It is over the vocabulary.",
     ),
 ]

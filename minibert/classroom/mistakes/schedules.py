@@ -335,6 +335,19 @@ SCHEDULE_MISTAKES = [
         message="You divide by zero at step 0.",
     ),
     Mistake(
+        "step 0 as the first",
+        noam_schedule,
+        (
+            ("0.0 if step == 0 else float(", "float("),
+            ("min(step**-0.5, step *", "min(max(step, 1) ** -0.5, max(step, 1) *"),
+        ),
+        "At step 0, the learning rate is that of step 1.",
+        "The schedule begins twice with the same learning rate.",
+        "The Annotated Transformer",
+        Kind.UNSAFE,
+        message="At step 0 you used the learning rate of step 1. It is 0 there.",
+    ),
+    Mistake(
         "warm-up without its exponent",
         noam_schedule,
         (("warmup_steps**-1.5", "warmup_steps**-1.0"),),

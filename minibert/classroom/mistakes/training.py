@@ -169,4 +169,27 @@ TRAINING_MISTAKES = [
         "gradient accumulation without a condition for the step",
         message="You reset the gradients in every second step only.",
     ),
+    Mistake(
+        "each parameter clipped",
+        training_steps,
+        (
+            (
+                "nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)",
+                "[nn.utils.clip_grad_norm_([parameter], max_grad_norm) for parameter in model.parameters()]",
+            ),
+        ),
+        "The gradient of each parameter is clipped by its own norm.",
+        "The direction of the whole gradient changes.",
+        "learners: a loop over the parameters",
+        message="You clipped the gradient of each parameter by its own norm. The norm is that of all gradients together.",
+    ),
+    Mistake(
+        "mean of the losses so far",
+        training_steps,
+        (("losses.append(loss.item())", "losses.append((sum(losses[-1:]) * len(losses) + loss.item()) / (len(losses) + 1))"),),
+        "The mean of all losses so far is returned for each batch.",
+        "The curve is smooth, and late changes hardly show.",
+        "learners: progress bars",
+        message="You returned the mean of the losses so far. The result is the loss of each batch.",
+    ),
 ]

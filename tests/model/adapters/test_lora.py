@@ -47,6 +47,29 @@ class TestLoRALinear:
         assert 0 < adapted.lora_a.abs().max() <= 1 / math.sqrt(width)
         assert not adapted.lora_b.any()
 
+    @given(seeds)
+    def test_value_of_the_distribution_of_the_initial_numbers(self, seed: int) -> None:
+        """The numbers of A fill the interval from −1/√width to 1/√width evenly. The frozen weight is not touched."""
+        adapted = layer(seed, 40, 4, 20)
+        frozen = adapted.weight.clone()
+        adapted.initialize_update()
+        relative = adapted.lora_a * math.sqrt(40)
+        assert relative.min() < -0.9
+        assert relative.max() > 0.9
+        assert 0.45 < relative.abs().mean() < 0.55
+        assert torch.equal(adapted.weight, frozen)
+
+    @given(seeds)
+    def test_initialization_of_a_is_that_of_a_linear_layer(self, seed: int) -> None:
+        """A is the weight of a new linear layer with the same random numbers, and the frozen map stays the same."""
+        adapted = layer(seed, 40, 4, 20)
+        frozen = adapted.weight.clone()
+        torch.manual_seed(seed)
+        adapted.initialize_update()
+        torch.manual_seed(seed)
+        assert torch.equal(adapted.lora_a, nn.Linear(40, 20, dtype=torch.float64).weight)
+        assert torch.equal(adapted.weight, frozen)
+
     @given(tensors(axes=2, smallest=0), st.integers(1, 3), seeds)
     def test_identity_at_initialization(self, x: torch.Tensor, rank: int, seed: int) -> None:
         """Before training, the layer computes the frozen map, bit for bit."""
