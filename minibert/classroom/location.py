@@ -59,6 +59,7 @@ class Values:
 
 
 def _plain(tensor: Tensor) -> Tensor:
+    tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     return tensor.squeeze().double()
 
 
