@@ -120,7 +120,8 @@ def grade_submission(
         try:
             graded = _grade(course, assignment.name, submission, limits or Limits(), earlier)
         except Exception as error:  # an error of minibert must not stop the rest
-            note = f"minibert could not grade it: {type(error).__name__}: {error}"
+            what = "a file cannot be read" if isinstance(error, OSError) else "minibert could not grade it"
+            note = f"{what}: {type(error).__name__}: {error}"
             graded = Graded(submission.student, assignment.name, State.FAILED, notes=[note])
         save(graded)
         results.append(graded)
