@@ -35,9 +35,17 @@ class Statement:
 
     @classmethod
     def of_mistake(cls, code: str, mistake: Mistake) -> "Statement":
-        """Return the first statement of a function's code that a mistake changes."""
+        """Return the first statement of a function's code that a mistake changes.
+
+        For a new line that changes a variable, such as `keep = ~keep`, it is the first statement that uses the variable.
+        """
         right, wrong = mistake.edits[0]
         start = code.index(right)
+        if changed := _changed_variable(right, wrong):
+            use = re.compile(rf"\b{changed}\b").search(code, start + len(right))
+            if use is not None:
+                node, (begin, end) = _statement_at(code, use.start())
+                return cls(code[begin:end], node, ((use.start() - begin, use.end() - begin),), changed)
         ones, others = TOKEN.findall(right.replace("\n", " ")), TOKEN.findall(wrong.replace("\n", " "))
         ends = [0]
         for token in ones:
@@ -105,6 +113,12 @@ class Statement:
 def _simple_statements(code: str) -> list[ast.stmt]:
     body = ast.parse(code).body[0]
     return [node for node in ast.walk(body) if isinstance(node, ast.stmt) and node is not body and not hasattr(node, "body")]
+
+
+def _changed_variable(right: str, wrong: str) -> str:
+    """Return the variable that an edit changes in a line of its own; empty if it does anything else."""
+    inserted = re.fullmatch(rf"{re.escape(right)} *(\w+) = .*\n", wrong) if right.endswith("\n") else None
+    return inserted[1] if inserted else ""
 
 
 def _statement_at(code: str, place: int) -> tuple[ast.stmt | None, Span]:
