@@ -30,6 +30,7 @@ def layer_norm(
         mean (*batch 1): $$\mu = \frac{1}{d}\sum_i x_i$$ The mean of each token's vector.
         variance (*batch 1): $$\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$ The mean of the squared distances from the mean.
     Tests: tests/equations/test_layers.py::TestLayerNorm
+    Lesson: lessons/05_encoder_layer.py
 
     >>> layer_norm(torch.tensor([1.0, 3.0]), gain=torch.tensor([1.0, 10.0]), bias=torch.tensor([0.5, 0.0]))
     tensor([-0.5000, 10.0000])
@@ -54,6 +55,7 @@ def add_and_norm(
     Differs: later versions of tensor2tensor and The Annotated Transformer use pre-norm, x + Sublayer(LayerNorm(x)). Xiong et
         al. 2020 compare the two.
     Tests: tests/equations/test_layers.py::TestAddAndNorm
+    Lesson: lessons/05_encoder_layer.py
 
     >>> add_and_norm(torch.tensor([1.0, 2.0]), lambda x: 3 * x, gain=torch.ones(2), bias=torch.zeros(2))
     tensor([-1.,  1.])
@@ -69,6 +71,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     Differs: at 0, where ReLU has no derivative, the gradient is 0, as in PyTorch and other libraries. The gradient of
         `clamp(min=0)` at 0 is 1.
     Tests: tests/equations/test_layers.py::TestRelu
+    Lesson: lessons/05_encoder_layer.py
 
     >>> relu(torch.tensor([-2.0, 3.0]))
     tensor([0., 3.])
@@ -85,6 +88,7 @@ def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     Differs: Google's BERT repository computes the tanh approximation, which is up to 5e-4 away. Hugging Face's "gelu" is
         the exact function, as here.
     Tests: tests/equations/test_layers.py::TestGelu
+    Lesson: lessons/05_encoder_layer.py
 
     >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.1587,  0.0000,  0.8413])
@@ -100,6 +104,7 @@ def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     Source: Hendrycks and Gimpel 2016, section 2; used by Google's BERT repository and by GPT-2.
     Differs: up to 5e-4 away from `gelu`. Hugging Face calls it "gelu_new" and "gelu_pytorch_tanh".
     Tests: tests/equations/test_layers.py::TestGeluTanh
+    Lesson: lessons/05_encoder_layer.py
 
     >>> gelu_tanh(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.1588,  0.0000,  0.8412])
@@ -126,6 +131,7 @@ def feed_forward(
         activation (*batch intermediate): $$a = f(u)$$ The activation function of each feature.
         feed_forward (*batch width): $$F = aW_2 + b_2$$ The second linear map, back to the width of the model.
     Tests: tests/equations/test_layers.py::TestFeedForward
+    Lesson: lessons/05_encoder_layer.py
 
     >>> feed_forward(torch.tensor([2.0]), torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.ones(2, 1), torch.ones(1))
     tensor([3.])
