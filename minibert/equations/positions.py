@@ -20,6 +20,7 @@ def sinusoidal_positions(positions: Float[Tensor, " positions"], width: int) -> 
     Differs: sine and cosine alternate, as in the paper. tensor2tensor and fairseq put all sines first, then all cosines, and
         their exponents run from 0 to 1 with both ends included. BERT learns its position embeddings instead.
     Tests: tests/equations/test_positions.py::TestSinusoidalPositions
+    Lesson: lessons/04_positions.py
 
     Raises: ValueError if `width` is odd: a sine and a cosine form a pair.
 
@@ -43,6 +44,7 @@ def learned_positions(
     Differs: Vaswani et al. 2017, table 3, row E, found learned positions as good as sinusoidal ones. Positions after the
         last row of the table have no vector.
     Tests: tests/equations/test_positions.py::TestLearnedPositions
+    Lesson: lessons/04_positions.py
 
     >>> learned_positions(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([1, 0, 1]))
     tensor([[2., 3.],
@@ -65,6 +67,7 @@ def rotary_positions(
     Differs: adjacent columns form a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column
         i + d/2, which is the same up to the order of the columns.
     Tests: tests/equations/test_positions.py::TestRotaryPositions
+    Lesson: lessons/04_positions.py
 
     Raises: ValueError if the width is odd: columns are rotated in pairs.
 
@@ -91,6 +94,7 @@ def alibi_bias(
     Differs: the paper is about decoders, where j ≤ i. Here the distance is absolute, so that encoders can use it too. If H is
         not a power of two, the authors' code combines the slopes of two powers of two; here the formula is used as it is.
     Tests: tests/equations/test_positions.py::TestAlibiBias
+    Lesson: lessons/04_positions.py
 
     >>> alibi_bias(torch.tensor([2.0]), torch.tensor([0.0, 1.0, 2.0]), heads=2)  # slopes 1/16 and 1/256
     tensor([[[-0.1250, -0.0625, -0.0000]],
