@@ -45,4 +45,5 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_search_summary = False
 html_last_updated_fmt = None
+pygments_dark_style = "a11y-dark"
 html_theme_options = {"navigation_with_keys": False}

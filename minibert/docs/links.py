@@ -19,9 +19,12 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from minibert.docs.layout import document_of, file_of
+from minibert.docs.names import by_ending
 
 FOLDER = "source"
 """Folder of the site for source pages and copied files."""
+BACK_LINK = re.compile(r'(id="(\w+)((?:\.\w+)*)">\n<a class="viewcode-back" href="[^"#]*#)[^"]*')
+"""A class or function in a source page of viewcode, and its link to the reference."""
 logger = logging.getLogger(__name__)
 
 
@@ -137,6 +140,17 @@ def source_html(highlighter: Any, code: str) -> str:
     return f"{before}<pre>" + "\n".join(anchored + lines[len(anchored) :])
 
 
+def correct_back_links(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:
+    """Correct the links of a source page of viewcode to the reference.
+
+    viewcode supposes that all names of a module are documented under the same one, but `minibert.load` and
+    `minibert.model.read_checkpoint` come from one file.
+    """
+
+    if page.startswith("_modules/"):
+        context["body"] = BACK_LINK.sub(lambda link: f"{link[1]}{by_ending().get(link[2], link[2])}{link[3]}", context["body"])
+
+
 def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
     """Forget the links of a document that will be parsed again."""
     linked_files(env).pop(docname, None)
@@ -156,4 +170,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-merge-info", merge)
     app.connect("missing-reference", resolve)
     app.connect("html-collect-pages", source_pages)
+    app.connect("html-page-context", correct_back_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,8 @@ from minibert.docs.lesson_pages import index_of_lessons, page_of_lesson
 CONFIGURATION = Path(__file__).parent
 FILES = ("docs/*.md", "docs/*.png", "docs/runs/*", "benchmarks/*.md", "CONTRIBUTING.md")
 """Pages and images in the repository."""
+LISTS = ("index", "lessons/index", "api/index")
+"""Pages that list other ones. They are always built."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
 """With these variables, the site is the same every time."""
 
@@ -31,8 +33,8 @@ def build(out: Path, pages: Sequence[str] = ()) -> Iterator[str]:
 
     Args:
         out: folder for the site, which is replaced.
-        pages: names or files of pages, such as "study" and "lessons/02_attention.py"; the first page is always built.
-            Default: all pages.
+        pages: names or files of pages, such as "study" and "lessons/02_attention.py"; lists of pages are always
+            built. Default: all pages.
 
     Raises: ValueError if there is no clone of the repository, no page with a name, or `out` is not a site; BuildFailed for
         faults in the pages.
@@ -66,7 +68,7 @@ def collect(source: Path, pages: Sequence[str] = ()) -> None:
 
     Raises: ValueError for a name that no page has.
     """
-    chosen = {"index", *map(document_of, pages)}
+    chosen = {*LISTS, *map(document_of, pages)}
     contents: dict[str, Callable[[], bytes | str]] = dict([*copied(), *generated()])
     documents = {document_of(path) for path in contents}
     if unknown := chosen - documents:
@@ -96,8 +98,8 @@ def generated() -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def located(line: str, source: Path) -> str:
-    """Replace the copy of a file by its original in a line of Sphinx."""
+    """Replace the copy of a page by its original in a line of Sphinx."""
     if not line.startswith(f"{source}/"):
         return line
     path = line.removeprefix(f"{source}/")
-    return file_of(path)
+    return file_of(path).replace(".ipynb", ".py", 1)
