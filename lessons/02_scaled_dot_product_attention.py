@@ -135,8 +135,8 @@ assert math.exp(22) > 1e9
 # %% [markdown]
 # ## Is it bad?
 #
-# A trained head may well give one key all the weight. The problem is to get there: training follows the gradient. Let us look
-# at the gradient of the softmax. If $a_i$ is weight $i$ and $s_i$ its score, then
+# A trained network may well give one key all the weight. The problem is to get there: training follows the gradient. Let us
+# look at the gradient of the softmax. If $a_i$ is weight $i$ and $s_i$ its score, then
 #
 # $$\frac{\partial a_i}{\partial s_i} = a_i\,(1 - a_i)$$
 #
@@ -252,8 +252,8 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # Training needs the gradient of the loss for every number. PyTorch computes them, and `record(gradients=True)` keeps those of
 # the steps in between. We follow one of them: the gradient of the weight of the second key.
 #
-# The loss of our example is simply the context itself: $L = a_1 v_1 + a_2 v_2$. So $\partial L / \partial a_2 = v_2$: if the
-# second weight grows by a small amount, the loss grows by 20 times this amount.
+# The loss of our example is the context itself: $L = a_1 v_1 + a_2 v_2$. So $\partial L / \partial a_2 = v_2$: if the second
+# weight grows by a small amount, the loss grows by 20 times this amount.
 
 # %%
 query.requires_grad_()

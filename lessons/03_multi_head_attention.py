@@ -406,7 +406,8 @@ assert all(row[2] == 64 for row in rows)
 #
 # ## Exercises
 #
-# Write the three functions of this lesson. For the last one you may use the other two, and the attention of lesson 2.
+# Write the three functions of this lesson. For the last one you may call the other two, and
+# `equations.scaled_dot_product_attention` of lesson 2.
 
 # %%
 exercise("split_heads")

@@ -510,6 +510,22 @@ def compare(name, ours, gradient):
 # The formula has a meaning. The normalization forgets the mean and the size. So a change of the mean cannot change the loss,
 # and this part of the gradient is subtracted. A change of the size cannot change it either, and this part is subtracted too.
 # The rest is divided by $\sigma$: if the vector was large, a change of it has a smaller effect.
+#
+# <details><summary>Where the formula comes from</summary>
+#
+# Take the vector $x$ of one token, and $\hat x_i = (x_i - \mu)/\sigma$. An entry $x_j$ changes $\hat x_i$ in three ways:
+# directly if $i = j$, through the mean, and through the deviation. The mean changes by $\partial \mu / \partial x_j = 1/d$.
+# From $\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$ follows
+# $\partial \sigma / \partial x_j = (x_j - \mu)/(d\sigma) = \hat x_j / d$. Together:
+#
+# $$\frac{\partial \hat x_i}{\partial x_j}
+# = \frac{1}{\sigma}\left([i = j] - \frac{1}{d} - \frac{\hat x_i\, \hat x_j}{d}\right)$$
+#
+# Here $[i = j]$ is 1 if $i$ and $j$ are equal, and 0 otherwise. Multiply by the gradient of $\hat x_i$, and add for all $i$:
+# the first term gives the gradient itself, the second its mean, the third the mean of its products with $\hat x$, times
+# $\hat x_j$.
+#
+# </details>
 
 
 # %%
@@ -583,7 +599,7 @@ query_token, key_token = 0, 1
 gradient_of_context, value = of_context[query_token], number("attention.value")[key_token]
 for ours, theirs in zip(gradient_of_context.tolist(), value.tolist(), strict=True):
     print(f"{ours:7.3f} · {theirs:7.3f} = {ours * theirs:7.3f}")
-print(f"sum = {(gradient_of_context @ value).item():.3f}")
+print(f"sum = {(gradient_of_context @ value).item():.3f} (computed with all digits)")
 
 of_weights = of_context @ number("attention.value").T
 compare("weights", of_weights, recording.gradient("attention.weights"))
@@ -693,7 +709,9 @@ exercise("add_and_norm")
 exercise("feed_forward")
 
 # %% [markdown]
-# In the last one you get the parts of the layer, and put them together in the right order: post-norm, as in BERT.
+# In the last one you put the parts of the layer together in the right order: post-norm, as in BERT. It is the method `forward`
+# of a class, so its first argument `self` is the layer, and its parts are `self.attention` and so on. Attention gets the mask
+# `keep`. Call `self.dropout` with the output of each sublayer, before the sum.
 
 # %%
 exercise("encoder_layer")
