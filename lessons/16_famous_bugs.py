@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from minibert import PRESETS, Bert, equations
-from minibert.classroom.checking import check
+from minibert.classroom import checking
 from minibert.classroom.exercises import find_exercise
 from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
 from minibert.classroom.mistakes import MISTAKES, Kind, variant_of
@@ -250,7 +250,7 @@ ROOMS = {
 rows = []
 for name, exercise_name in ROOMS.items():
     found = find_exercise(exercise_name)
-    report = check(variant_of(found.reference, MISTAKES[name]), found)
+    report = checking.check(variant_of(found.reference, MISTAKES[name]), found)
     rows.append([name, report.failed or "a warning about limits", report.mistakes[0].name == name])
 show_table(["bug", "found at the stage", "named"], rows)
 assert all(row[-1] for row in rows)

@@ -86,7 +86,7 @@ def test_a_lesson_has_all_its_parts(name: str) -> None:
 @every_lesson
 def test_a_notebook_has_stubs_and_checks_and_is_always_the_same(name: str) -> None:
     text = "\n".join(cells(LESSONS[name], "code"))
-    assert "exercise(" not in text
+    assert '\nexercise("' not in text
     for exercise in LESSONS[name].exercises:
         assert f"check({exercise})" in text
     assert text.count("raise NotImplementedError") == len(LESSONS[name].exercises)
