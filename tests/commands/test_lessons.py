@@ -1,6 +1,7 @@
 """`minibert lessons`: list, run, notebooks, page."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from minibert.classroom import lesson_files
 from minibert.classroom.lesson_files import lessons
 from minibert.commands import main
+from minibert.docs.layout import REPOSITORY
 
 TEXT = """# %% [markdown]
 # # 7 · A tiny lesson
@@ -101,3 +103,10 @@ def test_an_impossible_request_says_what_to_do(
 ) -> None:
     assert main(["lessons", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_wheel_has_the_lessons() -> None:
+    """An installed package finds them inside of itself."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    assert settings["targets"]["wheel"]["force-include"] == {"lessons": "minibert/lessons"}
+    assert (REPOSITORY / "lessons").is_dir()
