@@ -49,13 +49,21 @@ class Variant:
 
     @cached_property
     def function(self) -> Callable[..., Any] | None:
-        """The function, or None if the mistakes cannot be combined because both edit the same line."""
+        """The function, or None if the mistakes cannot be combined because both edit the same line.
+
+        Raises: RuntimeError if an entry of the catalogue does not fit the source of its function.
+        """
         if not self.mistakes:
             return self.exercise.reference
         try:
             with warnings.catch_warnings(action="ignore"):
                 function = self.exercise.with_mistakes(*self.mistakes)
-        except Exception:  # an edit need not compile
+        except Exception as error:  # an edit need not compile
+            if len(self.mistakes) == 1 and self.mistakes[0].seen_in:  # every entry fits alone: without it, another has its name
+                name, file = self.mistakes[0].name, inspect.getsourcefile(self.mistakes[0].function)
+                raise RuntimeError(
+                    f"the mistake {name!r} does not fit {file}: if the file has changed, start minibert again"
+                ) from error
             return None
         return with_zeros_for_nan(function) if self.zeros_for_nan else function
 

@@ -4,6 +4,7 @@ import math
 import warnings
 from dataclasses import replace
 
+import pytest
 import torch
 
 from minibert.classroom.candidates import (
@@ -13,6 +14,7 @@ from minibert.classroom.candidates import (
     most_variants,
     pairs_of_mistakes,
     reference,
+    single_mistakes,
 )
 from minibert.classroom.checking import check
 from minibert.classroom.exercises import EXERCISES
@@ -43,6 +45,26 @@ def outcomes_of(function) -> tuple[Outcome, ...]:
 
 def names(function) -> list[str]:
     return [mistake.name for mistake in explain(ATTENTION, outcomes_of(function)).mistakes]
+
+
+def test_a_name_does_not_depend_on_what_was_judged_before() -> None:
+    wrong = attention(scale=lambda width: 1.0, mask=lambda scores, keep: scores.masked_fill(~keep, -1e9))
+    before = names(wrong)
+    for other in (attention(scale=lambda width: width), lambda query, key, value, keep=None: query @ key.mT @ value):
+        names(other)
+    assert names(wrong) == before == ["no scale"]
+
+
+def test_the_number_of_variants_is_the_same_each_time() -> None:
+    for name in ("scaled_dot_product_attention", "training_steps"):
+        assert most_variants.__wrapped__(EXERCISES[name]) == most_variants.__wrapped__(EXERCISES[name])
+
+
+def test_an_entry_that_does_not_fit_its_source_is_no_silent_loss() -> None:
+    """It would have another name, of a generated edit: a file that changes during a long run has another source."""
+    stale = replace(single_mistakes(ATTENTION).variants[0].mistakes[0], edits=(("not in the source", ""),))
+    with pytest.raises(RuntimeError, match="start minibert again"):
+        Variant(ATTENTION, (stale,)).values(0)
 
 
 def test_a_mistake_that_raises_an_error_on_some_sizes_is_named() -> None:
