@@ -29,7 +29,7 @@ from minibert.study.drawing import BLUE, GREEN, ORANGE
 
 # %%
 words = ["cat", "milk", "drank"]
-vectors = torch.tensor(
+vectors = torch.tensor(  # a tensor is PyTorch's table of numbers: here three rows of two numbers
     [
         [2.0, 0.0],  # cat: living, not liquid
         [0.0, 2.0],  # milk: liquid, not living
@@ -46,9 +46,10 @@ vectors = torch.tensor(
 # "cat" this is 2·2 + (−1)·0 = 4. This is the **dot product** of the two vectors. We call it the **score** of the word. A high
 # score means that the word is what the query searches for.
 #
-# The network then mixes the vectors of the words: much of a word with a high score, little of a word with a low score. For
-# this it needs **shares**: how much of each word, in parts of one. A first idea is to divide each score by the sum of all
-# scores, as one does with votes. We try it with our query, and with two other queries that search for nearly the same.
+# The network then computes a new vector for "it", which should contain what "it" stands for. It mixes the vectors of the
+# words: much of a word with a high score, little of a word with a low score. For this it needs **shares**: how much of each
+# word, in parts of one. A first idea is to divide each score by the sum of all scores, as one does with votes. We try it with
+# our query, and with two other queries that search for nearly the same.
 
 
 # %%
