@@ -13,7 +13,7 @@ from minibert.study.verify.stages import Stages, is_reference_stage
 
 TOLERANCES = {torch.float32: 2e-5, torch.float64: 1e-10}
 """Largest relative difference that counts as rounding."""
-INSIDE_ATTENTION = {"dot_products", "scores", "biased_scores", "weights", "context"}
+INSIDE_ATTENTION = {"dot_products", "scores", "biased_scores", "masked_scores", "weights", "context"}
 """Steps inside attention. Fused attention, and a user's own, do not record all of them."""
 
 

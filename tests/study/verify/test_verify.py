@@ -174,6 +174,14 @@ def test_a_missing_mask_is_found(checkpoint: Path) -> None:
     assert comparison.cause == "the mask: transformers masks keys that minibert does not"
 
 
+def test_fused_attention_agrees_although_its_steps_are_not_recorded(checkpoint: Path) -> None:
+    explicit, fused = (load(checkpoint, attention=attention, dtype=torch.float64) for attention in ("explicit", "fused"))
+    inputs = make_inputs(explicit, checkpoint)
+    comparison = compare(minibert_stages(explicit, inputs), minibert_stages(fused, inputs), inputs, fused)
+    assert "layers.0.attention.masked_scores" in comparison.not_compared
+    assert comparison.agrees
+
+
 def test_nan_and_other_shapes_do_not_agree(checkpoint: Path) -> None:
     model, inputs, ours = example(checkpoint)
     for wrong in (ours["pooler"] * float("nan"), ours["pooler"][:1]):
