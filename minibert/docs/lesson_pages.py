@@ -25,7 +25,7 @@ def page_of_lesson(lesson: Lesson) -> str:
 
 def index_of_lessons() -> str:
     """Return the page that lists the lessons, in Markdown."""
-    items = [f"{lesson.number}. [{lesson.title}]({lesson.path.name})  \n   {lesson.question}" for lesson in lessons()]
+    items = [f"- [{lesson.number} · {lesson.title}]({lesson.path.name})  \n  {lesson.question}" for lesson in lessons()]
     names = [lesson.name for lesson in lessons()]
     return "\n".join(["# Lessons", "", INTRODUCTION, "", *items, "", "```{toctree}", ":hidden:", "", *names, "```", ""])
 

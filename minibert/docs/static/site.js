@@ -1,4 +1,4 @@
-// What screen readers and keyboards need and the theme lacks.
+// What screen readers and keyboards need and the theme lacks, and the space behind roots.
 "use strict";
 
 /** Let the keyboard scroll what is too wide. */
@@ -37,11 +37,23 @@ function convertParameters() {
   }
 }
 
+/** Remove the space behind roots. Chromium leaves room for the widest root sign of the font, whatever is under the root. */
+function tightenRoots() {
+  for (const root of [...document.querySelectorAll("msqrt")].reverse()) {
+    const last = root.lastElementChild;
+    if (last instanceof Element && root instanceof MathMLElement) {
+      const space = root.getBoundingClientRect().right - last.getBoundingClientRect().right;
+      root.style.marginRight = space > 1 ? `${-space}px` : "";
+    }
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   setOnAll(".caption[role='heading']", "aria-level", "2");
   setOnAll(".sidebar-drawer", "aria-label", "All pages");
   setOnAll(".toc-drawer", "aria-label", "This page");
   convertParameters();
+  document.fonts.ready.then(tightenRoots);
   makeScrollable();
   addEventListener("resize", makeScrollable);
   document.addEventListener("toggle", makeScrollable, true); // a folded part that opens
