@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from minibert.study.equations.registry import registry
 LESSONS = {lesson.name: lesson for lesson in lessons()}
 SECONDS = 120
 """Time limit of a lesson on a busy machine. Alone, it takes at most a minute on two cores."""
+RUN_AS_NOTEBOOK = ("01", "02", "08")
+"""Lessons that every run of the tests also runs as notebooks."""
 SMALL = 20
 """Whole numbers up to this one are words: three heads, lesson 10."""
 YEARS = range(1900, 2100)
@@ -91,6 +94,19 @@ def test_a_notebook_has_stubs_and_checks_and_is_always_the_same(name: str) -> No
         assert f"check({exercise})" in text
     assert text.count("raise NotImplementedError") == len(LESSONS[name].exercises)
     assert json.dumps(notebook(LESSONS[name])) == json.dumps(notebook(LESSONS[name]))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name[:2] in RUN_AS_NOTEBOOK else pytest.mark.slow) for name in LESSONS]
+)
+def test_a_students_notebook_runs_and_its_checks_find_empty_stubs(name: str, tmp_path: Path) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (pip install minibert[lessons])")
+    document = notebook(LESSONS[name])
+    nbclient.NotebookClient(document, timeout=SECONDS, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    checks = [cell for cell in document.cells if cell.source.startswith("from minibert.classroom import check")]
+    assert len(checks) == len(LESSONS[name].exercises)
+    for cell in checks:
+        assert "empty stub" in json.dumps(cell.outputs)
 
 
 def test_no_two_lessons_have_the_same_number() -> None:
