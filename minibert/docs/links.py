@@ -19,12 +19,11 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from minibert.docs.layout import document_of, file_of
-from minibert.docs.names import by_ending
 
 FOLDER = "source"
 """Folder of the site for source pages and copied files."""
-BACK_LINK = re.compile(r'(id="(\w+)((?:\.\w+)*)">\n<a class="viewcode-back" href="[^"#]*#)[^"]*')
-"""A class or function in a source page of viewcode, and its link to the reference."""
+BACK_LINK = re.compile(r'id="([\w.]+)">\n<a class="viewcode-back" href="([^"#]*api/([\w.]+)\.html)#[^"]*"')
+"""A class or function in a source page of viewcode, and its link to the page of a module in the reference."""
 logger = logging.getLogger(__name__)
 
 
@@ -140,15 +139,17 @@ def source_html(highlighter: Any, code: str) -> str:
     return f"{before}<pre>" + "\n".join(anchored + lines[len(anchored) :])
 
 
-def correct_back_links(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:
-    """Correct the links of a source page of viewcode to the reference.
-
-    viewcode supposes that all names of a module are documented under the same one, but `minibert.load` and
-    `minibert.model.read_checkpoint` come from one file.
-    """
-
+def correct_source_page(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:
+    """Correct the links of a source page of viewcode to the reference."""
     if page.startswith("_modules/"):
-        context["body"] = BACK_LINK.sub(lambda link: f"{link[1]}{by_ending().get(link[2], link[2])}{link[3]}", context["body"])
+        context["body"] = with_back_links(context["body"])
+
+
+def with_back_links(html: str) -> str:
+    """Correct links to the reference: names of one file, such as `minibert.load` and `minibert.model.Checkpoint`, may be
+    documented under several modules, where viewcode supposes one.
+    """
+    return BACK_LINK.sub(r'id="\1">\n<a class="viewcode-back" href="\2#\3.\1"', html)
 
 
 def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
@@ -170,5 +171,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-merge-info", merge)
     app.connect("missing-reference", resolve)
     app.connect("html-collect-pages", source_pages)
-    app.connect("html-page-context", correct_back_links)
+    app.connect("html-page-context", correct_source_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,7 +6,7 @@ pytest.importorskip("sphinx", reason="Sphinx is not installed (pip install minib
 from sphinx.highlighting import PygmentsBridge
 
 from minibert.docs.layout import document_of, file_of
-from minibert.docs.links import module_of, place_of, source_html
+from minibert.docs.links import module_of, place_of, source_html, with_back_links
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,11 @@ def test_a_source_page_has_anchors() -> None:
 def test_the_module_of_a_file() -> None:
     assert module_of("minibert/observe.py") == "minibert.observe"
     assert module_of("minibert/model/__init__.py") == "minibert.model"
+
+
+def test_a_source_page_links_back_to_the_names_of_the_reference() -> None:
+    """Two modules of the reference have functions of one file."""
+    block = '<div class="viewcode-block" id="{0}">\n<a class="viewcode-back" href="../api/{1}.html#{2}">[docs]</a>'
+    names = [("load", "minibert"), ("Checkpoint.load", "minibert.model"), ("gelu", "minibert.kernels")]
+    written = "\n".join(block.format(name, module, f"minibert.{name}") for name, module in names)
+    assert with_back_links(written) == "\n".join(block.format(name, module, f"{module}.{name}") for name, module in names)
