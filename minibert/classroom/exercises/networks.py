@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role, without
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
 from minibert.classroom.exercises.attention import HUGE, mask_with_padding, with_an_empty_row
 from minibert.classroom.exercises.invariants import FIRST_ROW, HEADS_REVERSED, equal, first_rows_equal
 from minibert.classroom.references import Schedule, attention_layer_of_equations, training_steps
@@ -190,8 +190,7 @@ def training(draw: Draw, max_grad_norm: float) -> Arguments:
 
 
 def long_gradients(draw: Draw) -> Arguments:
-    """Gradients that are longer than 1, the default maximum."""
-    return without(training(draw, 1.0), "max_grad_norm")
+    return training(draw, 0.5)
 
 
 def short_gradients(draw: Draw) -> Arguments:

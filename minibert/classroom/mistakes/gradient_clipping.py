@@ -21,10 +21,19 @@ GRADIENT_CLIPPING_MISTAKES = [
     Mistake(
         "short gradients lengthened",
         clip_by_global_norm,
-        ((".clamp(max=1.0)", ""),),
+        ((".clamp(max=1.0)", ".nan_to_num(0, posinf=0)"),),
         "Every gradient is scaled to the maximum norm.",
         "Noise near the end of training is amplified.",
         "learners who normalize",
+        message="You scaled short gradients up to the maximum norm. They stay as they are.",
+    ),
+    Mistake(
+        "all gradients scaled to the maximum",
+        clip_by_global_norm,
+        ((".clamp(max=1.0)", ""),),
+        "Every gradient is scaled to the maximum norm, and gradients of zero give NaN.",
+        "Noise near the end of training is amplified.",
+        "learners",
         message="You scaled short gradients up to the maximum norm. They stay as they are.",
     ),
     Mistake(

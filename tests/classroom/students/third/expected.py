@@ -638,7 +638,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "third.bottleneck_adapter.answer_10": ("no bias in the up-projection",),
     "third.clip_by_global_norm.answer_01": ("clipping of each tensor separately",),
-    "third.clip_by_global_norm.answer_02": ("short gradients lengthened",),
+    "third.clip_by_global_norm.answer_02": ("all gradients scaled to the maximum",),
     "third.clip_by_global_norm.answer_03": ("sum of the norms",),
     "third.clip_by_global_norm.answer_06": ("norm after clipping",),
     "third.clip_by_global_norm.answer_07": ("norm without the root",),
