@@ -208,6 +208,7 @@ def online_softmax_attention(
     Differs: Dao et al. divide by the sum after every block; here it is done once, at the end, as in FlashAttention-2 (Dao
         2023). A query that may attend to no key returns zeros, as in `scaled_dot_product_attention`.
     Tests: tests/equations/test_attention.py::TestOnlineSoftmaxAttention
+    Lesson: lessons/15_fast_attention.py
 
     Raises: ValueError if `block_size` is less than 1.
 
