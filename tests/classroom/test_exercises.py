@@ -97,6 +97,10 @@ ALSO_NAN = {
 training step that of the loss."""
 
 
+NAN_WITH_A_MASK = {"minimum subtracted"}
+"""Entries of softmax whose numerics are unsafe. In attention, where masked scores are minus infinity, they give NaN."""
+
+
 def judge(exercise: Exercise, mistake: Mistake) -> Report:
     return check(exercise.with_mistakes(mistake), exercise)
 
@@ -122,7 +126,8 @@ def test_every_mistake_is_named(exercise: Exercise) -> None:
 @some_exercises
 def test_a_mistake_is_serious_unless_its_numerics_are_unsafe(exercise: Exercise) -> None:
     """A bug fails. Another convention fails, or is a warning at a limit. Unsafe numerics differ at a limit only."""
-    assert [*problems_of_seriousness(entries(exercise).values())] == []
+    asked = [each for name, each in entries(exercise).items() if exercise.name == "softmax" or name not in NAN_WITH_A_MASK]
+    assert [*problems_of_seriousness(asked)] == []
 
 
 @pytest.mark.parametrize("kind", [Kind.BUG, Kind.CONVENTION, Kind.UNSAFE])
