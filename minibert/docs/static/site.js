@@ -24,6 +24,20 @@ function setOnAll(selector, attribute, value) {
   }
 }
 
+/** Make data cells of the empty headings of tables, and give the search page the heading that it lacks. */
+function correctHeadings() {
+  for (const heading of document.querySelectorAll("th")) {
+    if (!heading.textContent?.trim()) {
+      heading.replaceWith(document.createElement("td"));
+    }
+  }
+  if (!document.querySelector("h1")) {
+    const heading = document.createElement("h1");
+    heading.textContent = document.title;
+    document.querySelector("article")?.prepend(heading);
+  }
+}
+
 /** Make lines of the parameters of a signature, which Sphinx writes as a list without terms. */
 function convertParameters() {
   for (const list of document.querySelectorAll("dt.sig dl")) {
@@ -52,6 +66,7 @@ document.addEventListener("DOMContentLoaded", () => {
   setOnAll(".caption[role='heading']", "aria-level", "2");
   setOnAll(".sidebar-drawer", "aria-label", "All pages");
   setOnAll(".toc-drawer", "aria-label", "This page");
+  correctHeadings();
   convertParameters();
   document.fonts.ready.then(tightenRoots);
   makeScrollable();
