@@ -2,6 +2,9 @@
 
 A lesson is a Python script in percent format: cells of code, and cells of Markdown in comments. A cell `exercise("softmax")`
 stands for three cells of a notebook: the stub, the solution, and the check. A student's notebook has no solution.
+
+A translation is a file in a folder with the code of its language, such as `zh/01_softmax.md`. It has the Markdown cells of the
+lesson in their order, with a line `+++` between two cells. The code is that of the lesson.
 """
 
 import re
@@ -17,6 +20,8 @@ from minibert.classroom.stubs import stub
 
 EXERCISE = re.compile(r'^exercise\("(\w+)"\)$')
 """A cell of a lesson that is an exercise."""
+BLOCK_BREAK = re.compile(r"^\+\+\+$", re.MULTILINE)
+"""A line between two cells of a translation, as in MyST."""
 FOLDED = "hide-cell"
 """Tag of cells that a page shows after a click."""
 
@@ -47,6 +52,29 @@ class Lesson:
         """The question that the lesson answers: its first paragraph."""
         return " ".join(re.sub(r"^# ?", "", self._heading[3], flags=re.MULTILINE).split()).strip("*")
 
+    @property
+    def languages(self) -> list[str]:
+        """Codes of the languages that it is translated to, such as "zh" for Chinese."""
+        return sorted(file.parent.name for file in self.path.parent.glob(f"*/{self.name}.md"))
+
+    def translation(self, language: str) -> Path:
+        """Return the file of a translation.
+
+        Raises: ValueError if there is none.
+        """
+        if language not in self.languages:
+            known = ", ".join(self.languages) or "none"
+            raise ValueError(f"{self.path}: there is no translation to {language!r}; its translations: {known}")
+        return self.path.parent / language / f"{self.name}.md"
+
+    def translated_cells(self, language: str) -> list[str]:
+        """Return the Markdown cells of a translation. The first one has the title, an empty line, and the question.
+
+        Raises: ValueError if there is no such translation.
+        """
+        text = self.translation(language).read_text(encoding="utf-8")
+        return [cell.strip() for cell in BLOCK_BREAK.split(text)]
+
     @cached_property
     def source(self) -> str:
         """The text of the file."""
@@ -73,14 +101,16 @@ def lessons() -> list[Lesson]:
     return [Lesson(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
 
 
-def notebook(lesson: Lesson, solutions: bool = False) -> Any:
+def notebook(lesson: Lesson, solutions: bool = False, language: str = "") -> Any:
     """Return a lesson as a notebook without outputs. The same lesson gives the same notebook.
 
     Args:
         lesson: the lesson.
         solutions: include the solutions of the exercises, in cells that a page shows after a click.
+        language: code of the language of its text, one of `lesson.languages`. Default: English.
 
-    Raises: ImportError if jupytext is not installed.
+    Raises: ImportError if jupytext is not installed; ValueError if there is no such translation, or it does not have as many
+        cells of text as the lesson.
     """
     import jupytext  # type: ignore[import-untyped]
 
@@ -89,6 +119,8 @@ def notebook(lesson: Lesson, solutions: bool = False) -> Any:
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
     }
+    if language:
+        _translate(document.cells, lesson, language)
     cells = []
     for cell in document.cells:
         if found := EXERCISE.match(cell.source):
@@ -99,6 +131,18 @@ def notebook(lesson: Lesson, solutions: bool = False) -> Any:
         cell.id = f"cell-{position}"
     document.cells = cells
     return document
+
+
+def _translate(cells: list[Any], lesson: Lesson, language: str) -> None:
+    originals = [cell for cell in cells if cell.cell_type == "markdown"]
+    texts = lesson.translated_cells(language)
+    if len(texts) != len(originals):
+        raise ValueError(
+            f"{lesson.translation(language)}: has {len(texts)} cells, and {lesson.path.name} has {len(originals)} cells of "
+            "Markdown: translate each of them, with a line +++ between two cells"
+        )
+    for cell, text in zip(originals, texts, strict=True):
+        cell.source = text
 
 
 def _code_cell(text: str, tags: list[str]) -> Any:

@@ -93,6 +93,8 @@ def generated() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "lessons/index.md", index_of_lessons
     for lesson in lessons():
         yield f"lessons/{lesson.name}.ipynb", partial(page_of_lesson, lesson)
+        for language in lesson.languages:
+            yield f"lessons/{language}/{lesson.name}.ipynb", partial(page_of_lesson, lesson, language)
     for name in API_PAGES:
         yield f"{name}.md", partial(api_page, name)
 
@@ -102,4 +104,5 @@ def located(line: str, source: Path) -> str:
     if not line.startswith(f"{source}/"):
         return line
     path = line.removeprefix(f"{source}/")
-    return file_of(path).replace(".ipynb", ".py", 1)
+    extension = ".py" if path.count("/") == 1 else ".md"  # the text of lessons/zh/01_softmax is written in Markdown
+    return file_of(path).replace(".ipynb", extension, 1)

@@ -35,6 +35,12 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def translate(lesson: Path) -> None:
+    """Translate the only text of the lesson."""
+    (lesson.parent / "zh").mkdir()
+    (lesson.parent / "zh" / "07_tiny.md").write_text("# 7 · 一半\n\n是多少？\n", encoding="utf-8")
+
+
 def test_the_list_has_every_lesson_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lessons"]) == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
@@ -75,6 +81,17 @@ def test_a_notebook_that_was_changed_is_kept(tiny: Path, tmp_path: Path, capsys:
     assert "HALF" in notebook.read_text(encoding="utf-8")
 
 
+def test_a_notebook_in_another_language_has_the_same_code(tiny: Path, tmp_path: Path) -> None:
+    translate(tiny)
+    for arguments in ([], ["--language", "zh"]):
+        assert main(["lessons", "--notebooks", str(tmp_path), *arguments]) == 0
+    english, chinese = (
+        json.loads((tmp_path / name).read_text(encoding="utf-8"))["cells"] for name in ("07_tiny.ipynb", "07_tiny.zh.ipynb")
+    )
+    assert "".join(chinese[0]["source"]).startswith("# 7 · 一半")
+    assert chinese[1:] == english[1:]
+
+
 def test_the_page_of_a_lesson_is_opened(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,7 +104,13 @@ def test_the_page_of_a_lesson_is_opened(
     page.parent.mkdir(parents=True)
     page.touch()
     assert main(["lessons", "7", "--open"]) == 0
-    assert opened == [page.as_uri()]
+    translate(tiny)
+    assert main(["lessons", "7", "--open", "--language", "zh"]) == 2
+    translated = page.parent / "zh" / page.name
+    translated.parent.mkdir()
+    translated.touch()
+    assert main(["lessons", "7", "--open", "--language", "zh"]) == 0
+    assert opened == [page.as_uri(), translated.as_uri()]
 
 
 @pytest.mark.parametrize(
@@ -96,13 +119,17 @@ def test_the_page_of_a_lesson_is_opened(
         (["8"], "8: there is no such lesson; the lessons are 7"),
         (["x"], "x: there is no such lesson"),
         (["7", "--open", "--notebooks", "a"], "exclude each other"),
+        (["7", "--language", "zh"], "--language needs --notebooks or --open"),
+        (["--notebooks", "a", "--language", "de"], "--language de: there is no such translation; there are: zh (lesson 7)"),
+        (["7", "--notebooks", "a", "--language", ".."], "--language ..: there is no such translation"),
     ],
 )
 def test_an_impossible_request_says_what_to_do(
     tiny: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    translate(tiny)
     assert main(["lessons", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_wheel_has_the_lessons() -> None:

@@ -50,10 +50,24 @@ def test_without_a_clone_there_is_nothing_to_build(tmp_path: Path, monkeypatch: 
         next(build(tmp_path / "site"))
 
 
+def test_translations_are_pages_that_the_list_of_lessons_names(tmp_path: Path) -> None:
+    """A page is chosen by the file of its text, and what opens a fold is written in the same language."""
+    collect(tmp_path, ["lessons/zh/01_softmax.md"])
+    page = (tmp_path / "lessons" / "zh" / "01_softmax.ipynb").read_text(encoding="utf-8")
+    assert "# 1 · 点积与 softmax" in page
+    assert "显示答案" in page
+    assert "Show the answer" not in page
+    contents = (tmp_path / "lessons" / "index.md").read_text(encoding="utf-8")
+    _, _, chinese = contents.partition("\n## 中文\n")
+    assert "[1 · 点积与 softmax](zh/01_softmax.md)  \n  向量的比较" in chinese
+    assert "\nzh/01_softmax\n" in chinese
+
+
 def test_a_message_of_sphinx_names_the_original_file() -> None:
     source = Path("/tmp/x/source")
     assert located(f"{source}/study.md:5: WARNING: a", source) == "docs/study.md:5: WARNING: a"
     assert located(f"{source}/lessons/02_a.ipynb:5: WARNING: a", source) == "lessons/02_a.py:5: WARNING: a"
+    assert located(f"{source}/lessons/zh/02_a.ipynb:5: WARNING: a", source) == "lessons/zh/02_a.md:5: WARNING: a"
     assert located("done", source) == "done"
 
 
