@@ -27,7 +27,7 @@ from minibert.study.plots import attention_head
 # `<end>`, so that the model can say when it is finished.
 #
 # Here are two trainings. They differ in one character of one function, which you will find yourself. All other code, the first
-# weights and the data are the same.
+# weights and the data are the same. (`mock.patch` puts another function in place of `causal_mask` for a while.)
 
 # %%
 LETTERS, LENGTH, STEPS = 8, 5, 300
@@ -243,14 +243,15 @@ show_figure(
 # In model B, a change at position 3 also changes the output at position 2. So position 2 can see the token of position 3, and
 # this token is its label. Model B has not learned to reverse letters. It has learned to copy its own answer.
 #
-# Look at `mystery_mask` at the top. `tril(1)` keeps one diagonal more than `tril()`. This is the only difference.
+# Look at `mystery_mask` at the top. `tril()` keeps the entries on the diagonal and below it. `tril(1)` keeps one diagonal
+# more. This is the only difference.
 #
 # Now both curves are explained. The loss of model B is low because the answer is in the input. It falls faster because copying
 # is easier than reversing. And when model B writes, there is no later token that it could copy: the sequence ends at the
 # position that it has to predict.
 #
-# A wonderful loss is a reason to be careful. Two facts of training cannot show this mistake: the loss on training data, and
-# the loss on validation data, because the validation uses teacher forcing, too. Only writing shows it, or a test of the
+# A wonderful loss is a reason to be careful. Neither the loss on training data nor the loss on validation data shows this
+# mistake: both are computed with teacher forcing, so the answer is in the input. Only writing shows it, or a test of the
 # property.
 #
 # **Change it.** Replace `tril(1)` by `tril(-1)`: now a position cannot see itself. At position 0 there is then nothing to
@@ -260,9 +261,9 @@ show_figure(
 # <details><summary>Answer</summary>
 #
 # The input at position $t$ is the previous token. With `tril(-1)` the model does not attend to the token before, but the
-# residual connection still carries it. So this model can learn the task. In this task, it is not needed at all: which letter
-# comes next depends on the source and on the position only. Masks that hide too much are less dangerous than masks that show
-# too much: they cost some quality, but the loss is honest.
+# residual connection still carries it. So this model can learn the task. In this task, the token before is not needed at all:
+# which letter comes next depends on the source and on the position only. Masks that hide too much are less dangerous than
+# masks that show too much: they cost some quality, but the loss is honest.
 #
 # </details>
 
@@ -270,7 +271,7 @@ show_figure(
 # ## What model A has learned
 #
 # Cross-attention shows it. Each row is a position of the target, and each column a letter of the source. To reverse the
-# letters, position 0 has to attend to the last letter, position 1 to the last but one.
+# letters, position 0 has to attend to the last letter, position 1 to the letter before it, and so on.
 
 # %%
 sources, targets = make_batch(1, seed=-1)
@@ -299,9 +300,10 @@ show_figure(
 # appends it to the input, and computes again, until the end token comes.
 #
 # Greedy decoding can miss the most probable sequence: a good first token may have only bad continuations. **Beam search**
-# keeps several unfinished sequences and continues all of them. It compares sequences by their log-probability. Every further
-# token makes a log-probability smaller, so short sequences win. The paper divides by a **length penalty** to correct this (Wu
-# et al. 2016, equation 14):
+# keeps several unfinished sequences and continues all of them. It compares sequences by their log-probability: the logarithm
+# of the product above, which is a sum of logarithms. They are negative, so every further token makes the sum smaller, and
+# short sequences win. To correct this, the log-probability is divided by a **length penalty** that is larger for longer
+# sequences (Wu et al. 2016, equation 14):
 #
 # $$lp(Y) = \left(\frac{5 + |Y|}{6}\right)^{\alpha}$$
 #

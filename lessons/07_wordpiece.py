@@ -44,9 +44,9 @@ print("some unknown words:", [word for word, count in second_half.most_common() 
 assert 0.03 < unknown_share(known_words) < 0.25
 
 # %% [markdown]
-# Every tenth to twentieth word is unknown, in texts of the same kind. The rare words are often the important ones. More words
-# do not solve it: the number of different words grows with every text, and each needs a vector that is trained by few
-# examples.
+# Between one word in twenty and one word in ten is unknown, although the texts are of the same kind. The rare words are often
+# the important ones. More words do not solve it: the number of different words grows with every text, and each needs a vector
+# that is trained by few examples.
 #
 # The second idea is to use characters. Nothing is unknown then, but a sentence becomes four times as long, and the network
 # first has to learn to spell.
@@ -181,8 +181,8 @@ print(f"{base.vocab_size:,} entries of width {base.hidden_size}: {base.vocab_siz
 show_code(split_word, match_steps)
 
 # %% [markdown]
-# Here are the steps for `unaffable` with the vocabulary {`un`, `##aff`, `##able`}. Each candidate that is not in the
-# vocabulary is one letter too long.
+# Here are the steps for `unaffable` with the vocabulary {`un`, `##aff`, `##able`}. The rule begins with the whole word and
+# removes the last letter until the candidate is in the vocabulary. Only the last candidates of each step are shown.
 
 # %%
 small = {"un", "##aff", "##able"}
@@ -252,7 +252,7 @@ print(encoded.ids)
 # The last line is all that the network gets: one whole number for each token. In the next lesson, each number becomes a
 # vector.
 #
-# ## Exercise and project
+# ## Exercises
 #
 # The check of `split_word` includes words that cannot be split, and words of more than 100 characters, which BERT does not try
 # to split.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · BERT's input and embeddings
 #
-# The same sentence gets other vectors if another sentence is beside it in the batch. Why?
+# The same sentence gets other vectors if it is computed together with another sentence. Why?
 #
 # You need lessons 5 and 7. At the end you can build BERT's input for a sentence and for a pair, compute an embedding by hand,
 # and say what each of the three inputs `input_ids`, `token_type_ids` and `attention_mask` is for, and what happens without it.
@@ -111,7 +111,7 @@ assert normalized.tolist() == [-1.0, 1.0]
 # %% [markdown]
 # ### Pairs
 #
-# BERT also reads pairs, such as a question and a text. Both are in one input, with `[SEP]` after each.
+# The input of BERT can also be a pair, such as a question and a text. Both are in one input, with `[SEP]` after each.
 
 # %%
 pair = tokenizer.encode("the dog sleeps", "the cat eats")
@@ -138,7 +138,7 @@ assert not torch.allclose(forgotten, given)
 # do not change, because each token is embedded alone.
 #
 # **Prediction.** The next steps of the first layer are queries, keys and values, attention, the residual connection, and the
-# feed-forward network. Which is the first step at which `[CLS]` changes if padding is added?
+# feed-forward network. We add padding. At which of these steps do the numbers of `[CLS]` change first?
 
 
 # %% tags=["prediction"]

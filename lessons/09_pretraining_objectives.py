@@ -308,8 +308,8 @@ print("losses", [round(value, 3) for value in equations.cross_entropy(logits, pa
 print(f"mean {equations.next_sentence_loss(logits, pair_labels):.3f}; both 1/2: ln 2 = {math.log(2):.3f}")
 
 # %% [markdown]
-# Being sure and wrong costs more than being sure and right gains. A network that has learned nothing gets 0.693 by giving both
-# classes 1/2, so this is the baseline of the second loss.
+# A network that has learned nothing gives both classes 1/2, and gets the loss 0.693. This is the baseline of the second loss.
+# If a network is sure and right, its loss is a little lower: 0.127. If it is sure and wrong, its loss is much higher: 2.127.
 #
 # Later models left this objective out (RoBERTa, Liu et al. 2019) or replaced it (ALBERT, Lan et al. 2020, asks if A and B were
 # swapped): a B from another document often has another topic, so the task can be solved without understanding how two

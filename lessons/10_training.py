@@ -130,7 +130,7 @@ assert torch.allclose(updated, torch.tensor([0.9, 1.1]))
 # gradient. If a factor multiplies all gradients, $\hat m$ and $\sqrt{\hat v}$ are both multiplied by it, and their quotient
 # does not change. This is the answer to the first question.
 #
-# And the second: the learning rate of AdamW is a length. It says how far a weight moves in one step, at most about. So we can
+# And the second: the learning rate of AdamW is a length. In one step, a weight moves by about this length, or less. So we can
 # compare it with the size of the weights. Those of BERT begin with a standard deviation of 0.02. A step of 0.001 is one
 # twentieth of that.
 
@@ -139,10 +139,10 @@ deviation, step = CONFIG.initializer_range, 0.001
 print(f"standard deviation of BERT's first weights: {deviation}; divided by a step of {step}: {deviation / step:.0f}")
 
 # %% [markdown]
-# ## Is it good to take every gradient seriously?
+# ## Should a small gradient count as much as a large one?
 #
-# If the size of a gradient does not matter, a weight with a gradient of one millionth moves as far as one with a gradient of 1.
-# Is this small gradient worth following? Perhaps it is only noise: another batch would give another sign.
+# If the size of a gradient does not matter, a weight with a gradient of one millionth moves as far as one with a gradient of
+# one. Is this small gradient worth following? Perhaps it is only noise: another batch would give another sign.
 #
 # We can measure it. At the first weights, we compute the gradients of many batches, and from the first $t$ of them the
 # direction $\hat m/\sqrt{\hat v}$ of AdamW. How similar are two such directions, if they come from different batches? The
@@ -175,9 +175,9 @@ assert agreement[0] + 0.1 < agreement[19]
 
 # %% [markdown]
 # After one gradient, the two directions have little in common: much of the first step is chance, but it has the full length.
-# After some gradients, noise has become small, because it cancels in the mean $m$, while $v$ still knows its size. So it is
-# wise to begin with short steps. This is **warm-up**: the learning rate rises from zero over the first steps. BERT's schedule
-# rises linearly for $w$ steps, and then falls linearly to zero at step $T$:
+# After some gradients, noise has become small, because it cancels in the mean $m$, while its size is still a part of $v$. So
+# it is wise to begin with short steps. This is **warm-up**: the learning rate rises from zero over the first steps. BERT's
+# schedule rises linearly for $w$ steps, and then falls linearly to zero at step $T$:
 #
 # $$\eta_t = \min\!\left(\frac{t}{w},\; \frac{T - t + 1}{T - w}\right)$$
 #
@@ -192,12 +192,13 @@ assert without[-1] > 5 * with_warmup[-1]
 # The same learning rate works with warm-up, and fails without it: the first long steps, mostly chance, have destroyed the
 # layer, and the training never recovers.
 #
-# The 2017 Transformer has another one (Vaswani et al. 2017, equation 3). It falls with the inverse square root of the step,
-# and wider models, with a larger $d_{\mathrm{model}}$, get smaller steps:
+# The 2017 Transformer has another schedule (Vaswani et al. 2017, equation 3). It falls with the inverse square root of the
+# step, and wider models, with a larger $d_{\mathrm{model}}$, get smaller steps:
 #
 # $$\eta_t = d_{\mathrm{model}}^{-0.5} \cdot \min\!\left(t^{-0.5},\; t \cdot w^{-1.5}\right)$$
 #
-# **By hand.** $T$ = 6 and $w$ = 2. Step 1: 1/2 = 0.5. Step 2: 2/2 = 1. Step 3: (6 − 3 + 1)/(6 − 2) = 1. Step 4: 3/4 = 0.75.
+# **By hand**, for the schedule of BERT with $T$ = 6 and $w$ = 2. Step 1: 1/2 = 0.5. Step 2: 2/2 = 1. Step 3: 4/4 = 1, because
+# 6 − 3 + 1 = 4 and 6 − 2 = 4. Step 4: 3/4 = 0.75.
 
 # %%
 factors = [equations.warmup_linear_schedule(step, total_steps=6, warmup_steps=2) for step in range(1, 7)]

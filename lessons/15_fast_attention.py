@@ -490,8 +490,8 @@ def draw_roofline(axes):
 
 show_figure(
     draw_roofline,
-    alt="The roof rises with the intensity and is flat above 201 operations per byte. All points of explicit attention lie "
-    "on the rising part, below those of fused attention. The product of two large matrices lies on the flat part.",
+    alt="The roof rises with the intensity and is flat above P/B operations per byte. On an A100, all points of explicit "
+    "attention lie on the rising part, below those of fused attention. A product of large matrices lies on the flat part.",
     size=(6.0, 3.6),
 )
 
