@@ -14,9 +14,8 @@ from minibert.classroom.location import Trails
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.naming import explain, sentence
 from minibert.classroom.probes import Probe, call_all, expected, probes, probes_of
-from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, problem_of
+from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, input_of, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
-from minibert.classroom.results import tensors_in
 from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers, watched
 from minibert.classroom.trail import Entry
 
@@ -125,6 +124,8 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     report.verdict = Verdict.CONVENTION if is_convention else Verdict.WRONG
     if problem.stage is Stage.RUNS:
         report.verdict, report.line, report.line_text = Verdict.ERROR, call.own.line, call.own.line_text
+        if any(not other.own.error for other in calls):
+            report.reason = f"{problem.text.removesuffix('.')}. {input_of(call)}"
     with suppress(Stopped):  # a recorded call takes longer
         _locate(report, call, (*explanation.mistakes, *explanation.unsafe))
     if find and problem is not STATE:
@@ -158,16 +159,15 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     is_comparable = report.failed not in (Stage.RUNS, Stage.SHAPE) or mistakes  # values of another shape may be right
     if not trail or report.failed is Stage.GRADIENTS or not is_comparable:
         return
-    inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
     variant = _trail(exercise, exercise.with_mistakes(*mistakes), arguments) if mistakes else ()
-    omission = all(len(new) < len(old) for mistake in mistakes for old, new in mistake.edits)
+    edits = tuple(edit for mistake in mistakes for edit in mistake.edits)
     right = _trail(exercise, exercise.reference, arguments)
-    trails = Trails(trail, right, inputs, variant, omission, _harmless(call, mistakes))
+    trails = Trails(trail, right, arguments, variant, edits, _harmless(call, mistakes))
     if report.failed is Stage.INPUTS:
         found = trails.first_of(changed_inputs(call).values())
     else:
         report.first_difference = trails.first_difference()
-        report.agreement = "" if report.first_difference else trails.last_agreement()
+        report.agreement = "" if report.first_difference or report.relation else trails.last_agreement()
         found = trails.suspect()
     if found is not None and report.line is None:
         report.line, report.line_text = found.line, found.text

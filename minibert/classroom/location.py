@@ -5,6 +5,8 @@ the mistake.
 """
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +15,9 @@ import torch
 from torch import Tensor
 
 from minibert.classroom.distance import relative_difference
+from minibert.classroom.mistakes.mistake import Edits
+from minibert.classroom.results import tensors_in
+from minibert.classroom.running import Arguments
 from minibert.classroom.trail import Entry
 from minibert.classroom.wording import shown
 
@@ -80,9 +85,9 @@ class Trails:
     A line is shown only if the values leave no doubt. Those of a loop do: only its last ones are known.
 
     Args:
-        inputs: the tensors in the arguments.
+        arguments: those of the call.
         variant: empty if the mistake is unknown.
-        omission: True if the mistake leaves something out, and adds nothing.
+        edits: the right code and the wrong one, for each part of the mistake.
         harmless: values of the reference with the parts of the mistake that do not change this result.
     """
 
@@ -90,17 +95,18 @@ class Trails:
         self,
         own: Sequence[Entry],
         reference: Sequence[Entry],
-        inputs: Iterable[Tensor],
+        arguments: Arguments,
         variant: Sequence[Entry] = (),
-        omission: bool = False,
+        edits: Edits = (),
         harmless: Sequence[Entry] = (),
     ) -> None:
-        inputs = list(inputs)
+        inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
         self.has_numbers = any(is_number(entry.value) for entry in reference)
         self.own, self.reference, self.variant, self.harmless = (
             [entry for entry in trail if self._counts(entry.value)] for trail in (own, reference, variant, harmless)
         )
-        self.omission = omission
+        self.arguments, self.edits = arguments, edits
+        self.omission = all(len(new) < len(old) for old, new in edits)
         self.inputs = Values.of(inputs)
         self.results = Values.of(entry.value for entry in self.reference if entry.label == "return")
         self.right = Values.of([*(entry.value for entry in (*self.reference, *self.harmless)), *inputs])
@@ -120,10 +126,33 @@ class Trails:
             return first if self._none_is_right_after(first) else None
         if missing := self._missing_after():
             return missing if self.omission else None
+        if self._is_spread() or self._replaces_a_value(first):
+            return None
         same = self._like_variant()
         if same and same.line == first.line:
             return same
         return first if first.line == self.own[-1].line else None
+
+    def _is_spread(self) -> bool:
+        """Return True if the mistake moves a part of the formula, such as eps out of the root, from one line to another."""
+        if not any(sorted(_words(old)) == sorted(_words(new)) for old, new in self.edits):
+            return False
+        new = [entry for entry in self.variant if not self.right.has(entry.value)]
+        moved = Values.of(entry.value for entry in new if entry.line == new[0].line)
+        return len({entry.line for entry in self.own if entry.label != "return" and moved.has(entry.value)}) > 1
+
+    def _replaces_a_value(self, wrong: Entry) -> bool:
+        """Return True if the mistake replaces a value that the learner does not have, so that any line may be the wrong one.
+
+        It is an argument that has got another value, as in `x = dropout(x)`, or a value that is computed nowhere.
+        """
+        replaced = {name for old, new in self.edits for name in Counter(_words(old)) - Counter(_words(new))}
+        earlier = self.own[: self.own.index(wrong)]
+        if any(entry.label in replaced & self.arguments.keys() for entry in earlier):
+            return True
+        variant, own = (Values.of(entry.value for entry in trail) for trail in (self.variant, self.own))
+        values = [entry.value for entry in self._named if entry.label in replaced]
+        return any(variant.has(value) and not own.has(value, reshaped=True) for value in values)
 
     def _is_right(self, entry: Entry) -> bool:
         """Return True for a value that the reference computes, too. A result is compared with results only."""
@@ -190,12 +219,15 @@ class Trails:
         own = self.suspect()
         if own is None:
             return ""
-        equal = self._last_equal(self.own[: self.own.index(own)])
+        place = self._place_of(own)
+        equal = self._last_equal(self.own[: self.own.index(own)], before=place)
         known = f"Up to `{equal[0].label}` (your line {equal[1].line}) your numbers agree with the reference. " if equal else ""
         if own.label == "return":
             return known and f"{known}The result is the first value that differs."
         numbers = _first_numbers(own.value)
-        if place := self._place_of(own):
+        if place and equal and self.omission and Values.of([equal[0].value]).has(own.value):
+            return f"{known}A step is missing after it: `{place.label}` is {_first_numbers(place.value)}."
+        if place:
             right = f"The first that differs is `{place.label}`: {_first_numbers(place.value)}."
             return f"{known}{right} Your value (line {own.line}): {numbers}."
         if known and not self.variant:
@@ -217,11 +249,16 @@ class Trails:
             if entry.label not in ("", "return") and not entry.repeated and not self.inputs.has(entry.value)
         ]
 
-    def _last_equal(self, own: Sequence[Entry]) -> tuple[Entry, Entry] | None:
-        """Return the last named value of the reference that is among some of the learner's, and the learner's."""
-        for entry in reversed(self._named):
+    def _last_equal(self, own: Sequence[Entry], before: Entry | None = None) -> tuple[Entry, Entry] | None:
+        """Return the last named value of the reference, before another, that is among some of the learner's, and the learner's.
+
+        Values inside of a line do not count: that a square equals a later mean, as in a first step, is a coincidence.
+        """
+        last = {entry.line: entry for entry in own}.values()
+        named = self._named[: self._named.index(before)] if before else self._named
+        for entry in reversed(named):
             searched = Values.of([entry.value])
-            if found := next((each for each in own if searched.has(each.value)), None):
+            if found := next((each for each in own if (each.label or each in last) and searched.has(each.value)), None):
                 return entry, found
         return None
 
@@ -230,6 +267,11 @@ class Trails:
         labels = [entry.label for entry in self.variant if Values.of([entry.value]).has(own.value)]
         places = [entry for entry in self._named if entry.label in labels and entry.value.shape == own.value.shape]
         return next((entry for entry in places if not Values.of([entry.value]).has(own.value)), None)
+
+
+def _words(code: str) -> list[str]:
+    """Return the names, numbers and operators of code, without parentheses, and without names whose shape alone is used."""
+    return re.findall(r"\w+|[^\w\s()]", re.sub(r"\w+\.shape", "", code))
 
 
 def is_number(value: Tensor) -> bool:

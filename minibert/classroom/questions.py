@@ -1,5 +1,6 @@
 """The questions of a check about one call, in order. Each one has a problem as its answer, or None."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.probes import Probe, expected
 from minibert.classroom.report import Stage
 from minibert.classroom.running import Arguments, Outcome, Runner
+from minibert.classroom.signatures import annotation_text
 from minibert.classroom.wording import as_code, at, axes_of, difference_of, first_place, index_name, part_name, shown, words_for
 
 KINDS_OF_NUMBERS = {
@@ -74,11 +76,26 @@ def aligned(own: Outcome, other: Outcome) -> Outcome:
 
 
 def _runs(call: Answered) -> Problem | None:
-    if not call.own.error:
-        return None
-    numbers = [f"{name} = {value}" for name, value in call.probe.arguments.items() if isinstance(value, int | float)]
-    called = f" It was called with {', '.join(numbers)}." if numbers else ""
-    return Problem(Stage.RUNS, f"{call.own.error.removesuffix('.')}.{called}" if called else call.own.error)
+    return Problem(Stage.RUNS, call.own.error) if call.own.error else None
+
+
+def input_of(call: Answered) -> str:
+    """Describe the input of a call, for an error that other inputs do not raise."""
+    arguments = [text for name, value in call.probe.arguments.items() if (text := _described(name, value))]
+    return f"The input: {call.probe.case.name}." + (f" Called with {'; '.join(arguments)}." if arguments else "")
+
+
+def _described(name: str, value: object) -> str:
+    """Describe an argument of a call: a number, the shape of a tensor, or a tuple of these; empty for anything else."""
+    match value:
+        case bool() | int() | float() | None:
+            return f"{name} = {value}"
+        case Tensor() | np.ndarray():
+            return f"{name} of shape {tuple(value.shape)}"
+        case tuple() | list() if 0 < len(value) <= MOST_NAMED and all(isinstance(part, Tensor) for part in value):
+            shapes = " and ".join(str(tuple(part.shape)) for part in value)
+            return f"{name} a {type(value).__name__} of {len(value)} tensors of shapes {shapes}"
+    return ""
 
 
 def _shapes(call: Answered) -> Problem | None:
@@ -111,7 +128,9 @@ def _parts(exercise: Exercise, own: Mapping[str, Tensor], other: Mapping[str, Te
         return "The function returned a tuple of one tensor, not the tensor. Is there a comma at the end of the `return` line?"
     count = f"{len(own)} {'tensor' if len(own) == 1 else 'tensors'}"
     if list(other) == ["output"]:
-        return f"The function returned {count} in a tuple, list or dictionary, expected one tensor."
+        returned = inspect.signature(inspect.unwrap(exercise.reference)).return_annotation
+        one = "one tensor" if hasattr(returned, "dim_str") else annotation_text(returned) or "one result"
+        return f"The function returned {count} in a tuple, list or dictionary, expected {one}."
     wanted = ", ".join(part_name(exercise, name) for name in other)
     if len(own) == len(other):
         return f"The parts of the result are {', '.join(map(index_name, own))}, expected {wanted}."

@@ -38,13 +38,14 @@ class Schedule:
 def training_steps(
     model: nn.Module, batches: Sequence[Batch], optimizer: Optimizer, schedule: Schedule, max_grad_norm: float = 1.0
 ) -> list[float]:
-    r"""Run one training step of masked language modeling for each batch.
+    r"""Put the model into training mode, and run one training step of masked language modeling for each batch.
 
     Source: Devlin et al. 2019, section A.2.
+    Differs: the loss of a batch without a target, in which every label is `IGNORE_INDEX`, is 0; that of PyTorch is NaN.
     Tests: tests/classroom/test_references.py::TestTrainingSteps
 
     Args:
-        model: a `BertForMaskedLM` in evaluation mode, in which dropout does nothing; training needs `model.train()`.
+        model: a `BertForMaskedLM`. It comes in evaluation mode, without dropout: call `model.train()` first.
             `model(input_ids, attention_mask).logits` are its predictions.
         batches: `input_ids`, `attention_mask` and `labels` of each step.
         optimizer: `optimizer.step()` updates the parameters, `optimizer.zero_grad()` forgets the gradients.

@@ -124,11 +124,13 @@ def _mistake_parts(report: Report) -> Iterator[Part]:
         lines = (mistake.message, *note, *(f"{title}: {text}" for title, text in facts if text))
         yield Part(f"{KINDS.get(Kind(mistake.kind), 'Mistake')}{count}: {mistake.name}", lines)
     difference = f"First difference: {report.first_difference}" if report.first_difference else report.agreement
-    found = [report.relation, difference]
-    if not report.mistakes and report.failed and report.verdict is Verdict.WRONG and not report.explained:
-        yield Part("Not a known mistake", tuple(filter(None, found)))
-    elif any(found):
-        yield Part("Where it differs", tuple(filter(None, found)))
+    found = tuple(filter(None, [report.relation, difference]))
+    if report.relation:
+        yield Part("How it differs", found)
+    elif not report.mistakes and report.failed and report.verdict is Verdict.WRONG and not report.explained:
+        yield Part("Not a known mistake", found)
+    elif found:
+        yield Part("Where it differs", found)
 
 
 def side_by_side(part: Part, width: int) -> list[str]:

@@ -60,8 +60,8 @@ def _is_list_of_numbers(value: Any) -> bool:
 
 def _kind(result: Any) -> str:
     if result is None:
-        return "None, expected a tensor; does it end with `return`?"
-    return f"an object of type {type(result).__name__}, expected a tensor"
+        return "None; does it end with `return`?"
+    return f"an object of type {type(result).__name__}, which has no numbers"
 
 
 def tensors_in(arguments: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -11,7 +11,7 @@ from torch import nn
 
 import minibert
 from minibert.classroom.draws import RandomDraw
-from minibert.classroom.exercise import Exercise
+from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.imports import ALWAYS, imports, names_in
 from minibert.classroom.reduced_reference import hidden_settings, settings
 from minibert.classroom.signatures import WIDTH, annotation_text, definition
@@ -93,10 +93,17 @@ def _documentation(exercise: Exercise) -> str:
         _section("Returns:", _returned_lines(exercise)),
         _section("Axes:", _axis_lines(exercise)),
         *(_wrapped(f"{title}: {text}") for title in ("Source", "Differs") if (text := _field(exercise, title))),
+        _wrapped(_limits(exercise)),
         "\n    ".join(["In LaTeX:", *latex]) if latex else "",
         _example(exercise),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _limits(exercise: Exercise) -> str:
+    """Return a sentence about the inputs at which other results are a warning; empty if there are none."""
+    limits = "; ".join(dict.fromkeys(case.name for case in exercise.cases if case.role is Role.LIMIT))
+    return f"Limits of the formula: {limits}. The check tries them too; another result is only a warning." if limits else ""
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

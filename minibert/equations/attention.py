@@ -172,7 +172,8 @@ def multi_head_attention(
         \mathrm{head}_i = \mathrm{Attention}(QW_i^Q, KW_i^K, VW_i^V)$$
     Source: Vaswani et al. 2017, section 3.2.2.
     Differs: `w_q`, `w_k` and `w_v` each hold the projections of all heads as one matrix. K and V come from the same tokens,
-        as in every model of the paper. BERT's code adds a bias to every projection.
+        as in every model of the paper. BERT's code adds a bias to every projection. For a query that may attend to no
+        key, every head returns zeros, as in `scaled_dot_product_attention`.
     Tests: tests/equations/test_attention.py::TestMultiHeadAttention
     Lesson: lessons/03_multi_head_attention.py
 

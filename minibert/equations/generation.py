@@ -28,7 +28,8 @@ def top_k_filter(logits: Float[Tensor, "*batch vocabulary"], k: int) -> Float[Te
 
     Eq: $$z'_i = z_i \;\text{if}\; \lvert\{j : z_j > z_i\}\rvert < k, \;\text{else}\; -\infty$$
     Source: Fan et al. 2018, section 5.4.
-    Differs: tokens with the same logit as the k-th most likely token are kept too.
+    Differs: tokens with the same logit as the k-th most likely token are kept too. If k is larger than the vocabulary, all
+        tokens are kept.
     Tests: tests/equations/test_generation.py::TestTopKFilter
     Lesson: lessons/06_encoder_decoder.py
 
@@ -49,7 +50,7 @@ def top_p_filter(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[
     Eq: $$z'_i = z_i \;\text{if}\; \sum_{j : z_j > z_i} \mathrm{softmax}(z)_j < p, \;\text{else}\; -\infty$$
     Source: Holtzman et al. 2020, section 3.1, equations 2 and 3.
     Differs: the most likely token is always kept. Tokens of equal probability are kept or removed in the order of a stable
-        sort.
+        sort. p = 1 keeps all tokens.
     Tests: tests/equations/test_generation.py::TestTopPFilter
     Lesson: lessons/06_encoder_decoder.py
 

@@ -76,7 +76,8 @@ class MultiHeadAttention(nn.Module):
             queries_from: vectors of the tokens that attend.
             keys_from: vectors of the tokens that they attend to: the same tensor in self-attention, the encoder output in
                 cross-attention. When decoding with a `KeyValueCache`, the tuple of their projected keys and values.
-            keep: Boolean mask; True where a query may attend to a key.
+            keep: Boolean mask; True where a query may attend to a key. The context vectors of a query that may attend to no
+                key are zeros.
             relative_positions: rotary positions or ALiBi. The default has no effect, and `rotate` returns its argument.
         """
         query = split_heads(self.query(queries_from), self.heads)

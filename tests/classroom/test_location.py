@@ -12,6 +12,13 @@ from minibert.classroom.report import Report, Stage
 from minibert.classroom.running import LocalRunner
 from minibert.classroom.trail import MAX_ENTRIES, MAX_EVENTS, Trail
 from tests.classroom import learner_functions as learner
+from tests.classroom.students.fourth import (
+    adamw_step,
+    layer_norm,
+    lora,
+    multi_head_attention_layer,
+    scaled_dot_product_attention,
+)
 
 
 def report_of(function, exercise: str) -> Report:
@@ -34,6 +41,10 @@ NOT_SURE = [
     (learner.scale_after_the_softmax, "scaled_dot_product_attention"),
     (learner.label_with_its_full_weight, "label_smoothing_loss"),
     (learner.labels_of_all_tokens, "mask_tokens"),
+    (multi_head_attention_layer.answer_01, "multi_head_attention_layer"),  # an earlier line computes the wrong value
+    (layer_norm.answer_02, "layer_norm"),  # a part of the formula moved from one line to another
+    (scaled_dot_product_attention.answer_02, "scaled_dot_product_attention"),  # a line is missing, and one too many
+    (lora.answer_02, "lora"),  # an argument was replaced
 ]
 
 
@@ -70,6 +81,12 @@ def test_the_first_difference_has_names_lines_and_numbers() -> None:
     assert "The first that differs is `masked_scores`" in report.first_difference
     assert "-inf" in report.first_difference
     assert f"(line {report.line})" in report.first_difference
+
+
+def test_of_an_omission_the_step_that_is_missing_is_named() -> None:
+    report = report_of(adamw_step.answer_02, "adamw_step")
+    assert report.first_difference.startswith("Up to `second_moment` (your line")
+    assert "A step is missing after it: `corrected_second_moment` is" in report.first_difference
 
 
 def test_of_an_unknown_mistake_the_first_value_that_the_reference_does_not_have_is_shown() -> None:

@@ -69,6 +69,19 @@ def test_every_kind_occurs_and_every_entry_is_complete() -> None:
         assert mistake.edits
 
 
+ALWAYS = {"angles in degrees", "cross-entropy in bits", "binary cross-entropy in bits"}
+"""Mistakes whose factor is the same for all inputs."""
+
+
+def test_a_factor_in_a_consequence_has_its_condition() -> None:
+    """The numbers of a learner may be others: "7 times too small" holds only with 15% of masked tokens."""
+    factors = {
+        each.name: each.consequence for each in MISTAKES.values() if re.search(r"\d times (as|too|longer)", each.consequence)
+    }
+    without = {name for name, text in factors.items() if not re.search(r"\b([Ww]ith|At) .*\d", text)}
+    assert without == ALWAYS
+
+
 def test_two_mistakes_can_be_combined() -> None:
     """The result differs from the result of each mistake alone. Mistakes that edit the same code raise an error."""
     no_scale, after = MISTAKES["no scale"], MISTAKES["mask after the softmax"]

@@ -16,6 +16,7 @@ from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.probes import probes
 from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
+from tests.classroom.students.fourth import multi_head_attention_layer
 from tests.classroom.students.third import mask_tokens
 
 SOFTMAX, ATTENTION = EXERCISES["softmax"], EXERCISES["scaled_dot_product_attention"]
@@ -142,8 +143,8 @@ def fails(error: BaseException):
 
 
 WRONG = {
-    "None": (lambda scores: None, Stage.RUNS, "None, expected a tensor; does it end with `return`?"),
-    "generator": (generator, Stage.RUNS, "an object of type generator, expected a tensor"),
+    "None": (lambda scores: None, Stage.RUNS, "the function returned None; does it end with `return`?"),
+    "generator": (generator, Stage.RUNS, "an object of type generator, which has no numbers"),
     "text": (lambda scores: "hello", Stage.RUNS, "an object of type str"),
     "missing parameter": (lambda: 1, Stage.RUNS, "no parameter for scores; its parameters: none"),
     "exit": (lambda scores: sys.exit(3), Stage.RUNS, "SystemExit: 3"),
@@ -177,7 +178,25 @@ def test_wrong_functions_fail_in_the_first_part_with_a_sentence(name: str) -> No
 @pytest.mark.parametrize("name", WRONG)
 def test_what_a_question_explains_is_not_called_an_unknown_mistake(name: str) -> None:
     shown = repr(report_of(WRONG[name][0]))
-    assert ("Not a known mistake" in shown) is (name == "NaN")
+    assert "Not a known mistake" not in shown
+
+
+def test_an_error_that_only_some_inputs_raise_names_the_input() -> None:
+    report = report_of(multi_head_attention_layer.answer_03, EXERCISES["multi_head_attention_layer"])
+    assert "must be Tensor, not tuple. The input: given keys and values." in report.reason
+    assert "keys_from a tuple of 2 tensors of shapes (" in report.reason
+
+
+def test_an_error_that_every_input_raises_names_none() -> None:
+    reason = report_of(lambda scores: 1 / 0).reason
+    assert reason == "ZeroDivisionError: division by zero"
+
+
+def test_the_expected_kind_of_result_is_that_of_the_exercise() -> None:
+    def many_parts(model, batches, optimizer, schedule, max_grad_norm=1.0):
+        return [1.0], [2.0, 3.0]
+
+    assert report_of(many_parts, EXERCISES["training_steps"]).reason.endswith("expected list[float].")
 
 
 def test_a_parameter_that_is_added_to_the_module_changes_an_input() -> None:

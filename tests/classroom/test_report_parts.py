@@ -98,9 +98,10 @@ def test_a_convention_is_no_mistake() -> None:
     assert "Correct in other code" in text
 
 
-def test_an_unknown_mistake_is_said_to_be_unknown() -> None:
+def test_a_relation_that_explains_the_numbers_is_not_called_unknown() -> None:
     text = plain_text(report(mistakes=[], relation="Your numbers are 2 times the expected ones."))
-    assert "Not a known mistake\n  Your numbers are 2 times" in text
+    assert "How it differs\n  Your numbers are 2 times" in text
+    assert "Not a known mistake" not in text
     assert "First difference: scores, line 7" in text
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from minibert.classroom.checking import check
 from minibert.classroom.draws import RandomDraw
-from minibert.classroom.exercise import Case, Exercise
+from minibert.classroom.exercise import Case, Exercise, Role
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Verdict
 from minibert.classroom.solution import solution
@@ -56,6 +56,38 @@ def test_a_stub_documents_the_function(exercise) -> None:
     assert any(part in text for part in ("Formula:", "Steps:", "Source:", "Example:"))
     assert all(f"    {name}" in text for name in exercise.parameters)
     assert "Returns:" in text or exercise.name == "lora_initialization", "a function that returns nothing"
+
+
+@every_exercise
+def test_a_stub_names_every_input_that_gives_only_a_warning(exercise) -> None:
+    limits = [case.name for case in exercise.cases if case.role is Role.LIMIT]
+    text = " ".join(stub(exercise).split())
+    assert all(name in text for name in limits)
+    assert ("Limits of the formula:" in text) is bool(limits)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    {
+        "training_steps": "Put the model into training mode, and run one training step",
+        "masked_lm_loss": "without a masked position the mean is 0",
+        "next_sentence_loss": "Without a pair the loss is 0.",
+        "label_smoothing_loss": "if all are such, the loss is 0",
+        "multi_head_attention": "For a query that may attend to no key, every head returns zeros",
+        "multi_head_attention_layer": "The context vectors of a query that may attend to no key are zeros.",
+        "top_k_filter": "If k is larger than the vocabulary, all tokens are kept.",
+        "top_p_filter": "p = 1 keeps all tokens.",
+        "noam_schedule": "at step 0, where the formula divides by zero, the learning rate is 0",
+    }.items(),
+)
+def test_a_stub_says_what_the_formula_does_not(name: str, words: str) -> None:
+    assert words in " ".join(stub(EXERCISES[name]).split())
+
+
+def test_a_training_step_without_a_target_is_described() -> None:
+    text = " ".join(stub(EXERCISES["training_steps"]).split())
+    assert "call `model.train()` first" in text
+    assert "the loss of a batch without a target, in which every label is `IGNORE_INDEX`, is 0" in text
 
 
 @every_exercise

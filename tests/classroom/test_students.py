@@ -12,11 +12,12 @@ QUICK = {"softmax", "scaled_dot_product_attention", "layer_norm", "gelu", "split
 
 QUICK_OF_SECOND = {"softmax", "lora", "top_k_filter"}
 QUICK_OF_THIRD = {"padding_mask", "relu", "split_word"}
+QUICK_OF_FOURTH = {"clip_by_global_norm", "lora", "shift_right"}
 
 
 def is_quick(answer: Answer) -> bool:
     name = answer.name.partition(".")[0]
-    return answer.exercise in {"second": QUICK_OF_SECOND, "third": QUICK_OF_THIRD}.get(name, QUICK)
+    return answer.exercise in {"second": QUICK_OF_SECOND, "third": QUICK_OF_THIRD, "fourth": QUICK_OF_FOURTH}.get(name, QUICK)
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ NORMALIZATION_MISTAKES = [
         layer_norm,
         ((NORMALIZED, "centered / (centered.abs().mean(dim=-1, keepdim=True) + eps)"),),
         "The input is divided by the mean of the absolute values.",
-        "Outputs are larger by about 25%.",
+        "Of normally distributed numbers, outputs are larger by about 25%.",
         "learners",
         message="You divided by the mean absolute deviation instead of the standard deviation.",
     ),

@@ -13,7 +13,7 @@ PRETRAINING_LOSS_MISTAKES = [
         masked_lm_loss,
         ((REDUCED, "cross_entropy(logits, labels).sum() / (1 if reduction == 'sum' else max(1, labels.numel()))"),),
         "The sum over the masked positions is divided by the number of all positions.",
-        "The loss is 7 times too small and depends on the amount of padding.",
+        "The loss is too small, 7 times with the usual 15% of masked tokens, and depends on the amount of padding.",
         "learners; d2l weights a loss that is already a mean (#2582)",
         message="You divided by the number of all positions, not by the number of masked ones.",
     ),

@@ -5,6 +5,7 @@ A person compared each name with the words. If the check names another mistake, 
 
 from minibert.classroom.report import Report, Verdict
 from tests.classroom.students.expected import Answer, Kind
+from tests.classroom.students.fourth import expected as fourth
 from tests.classroom.students.second import expected as second
 from tests.classroom.students.third import expected as third
 
@@ -149,8 +150,8 @@ SENTENCES: dict[str, str] = {
 
 DISAGREEMENTS: dict[str, tuple[str, str]] = {}
 """Known disagreements: what the check says, and what it should say. The list may only shrink."""
-NAMES |= second.NAMES | third.NAMES
-SENTENCES |= third.SENTENCES
+NAMES |= second.NAMES | third.NAMES | fourth.NAMES
+SENTENCES |= third.SENTENCES | fourth.SENTENCES
 DISAGREEMENTS |= second.DISAGREEMENTS
 
 

@@ -29,6 +29,7 @@ from tests.classroom.students import (
     softmax,
     training_steps,
 )
+from tests.classroom.students.fourth import expected as fourth
 from tests.classroom.students.second import expected as second
 from tests.classroom.students.third import expected as third
 
@@ -314,13 +315,13 @@ UNSAFE: dict[str, dict[int, str]] = {
 
 
 def answers() -> Iterator[Answer]:
-    """Yield all answers, exercise by exercise: those of the first set, of the second, and of the third."""
+    """Yield all answers, exercise by exercise: set by set."""
     first = {Kind.WRONG: WRONG, Kind.CONVENTION: CONVENTIONS, Kind.UNSAFE: UNSAFE}
     for exercise, (module, start) in SOURCES.items():
         yield from _answers_in(module, start, exercise, first, module.__name__.rpartition(".")[2])
-    for name, words in (("second", second), ("third", third)):
+    for name, words in (("second", second), ("third", third), ("fourth", fourth)):
         other = {Kind.WRONG: words.WRONG, Kind.CONVENTION: words.CONVENTIONS, Kind.UNSAFE: words.UNSAFE}
-        for exercise in sorted({*words.WRONG, *words.UNSAFE}):
+        for exercise in sorted({*words.WRONG, *words.CONVENTIONS, *words.UNSAFE}):
             module = import_module(f"tests.classroom.students.{name}.{exercise}")
             yield from _answers_in(module, "answer", exercise, other, f"{name}.{exercise}")
 

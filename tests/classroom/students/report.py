@@ -36,6 +36,13 @@ The third set is by two more authors, who saw only the stubs too, and who wrote 
 anything was mended, 291 of 311 wrong answers failed (4 of the others passed with a warning), 237 were named, or described by a
 sentence, and 4 of 80 right answers were accused. The rates below are those after mending, so they are no longer blind:
 """
+FOURTH = """
+The fourth set is by another author, who saw only the stubs. Before anything was mended, 73 of 75 wrong answers failed, and the
+other 2 passed with a warning that says what is wrong. Of the 73, 71 were named, or described by a clear sentence, no name was
+false, and none of 36 right answers was accused unjustly. One answer that was meant to be right did not put the model into
+training mode, so it counts as wrong; the stub says more clearly now that it is part of the task. The rates below are those
+after mending, so they are no longer blind:
+"""
 
 
 def judge(answer: Answer) -> Report:
@@ -46,12 +53,12 @@ def judge(answer: Answer) -> Report:
 
 def markdown(judged: Sequence[Judged]) -> str:
     """Return the page."""
-    sets: dict[str, list[Judged]] = {"first": [], "second": [], "third": []}
+    sets: dict[str, list[Judged]] = {"first": [], "second": [], "third": [], "fourth": []}
     for pair in judged:
         name = pair[0].name.partition(".")[0]
         sets[name if name in sets else "first"].append(pair)
     parts = [HEAD, "## Rates\n", _rates(sets["first"])]
-    for name, text in (("second", SECOND), ("third", THIRD)):
+    for name, text in (("second", SECOND), ("third", THIRD), ("fourth", FOURTH)):
         if sets[name]:
             parts += [text, _rates(sets[name])]
     parts.append("\n## Disagreements\n")
