@@ -57,15 +57,20 @@ show_table(["width of the vectors", "without division", "divided by √width"], 
 #
 # - $Q$ is the matrix of the **queries**. It has one row for each token that asks.
 # - $K$ is the matrix of the **keys**. It has one row for each token that can be attended to.
-# - $V$ is the matrix of the **values**. It has one row for each key: what the token passes on if it is attended to.
+# - $V$ is the matrix of the **values**. It has one row for each key: what the token passes on if it is attended to. In lesson
+#   1 the keys themselves were mixed. Here a token has two vectors, because what it is found by is often not what it should
+#   say.
 # - $K^\top$ is $K$ with rows and columns exchanged. So $QK^\top$ has one row for each query and one column for each key, and
 #   each number in it is the dot product of a query and a key.
 # - $d_k$ is the **width** of a key: the number of its entries. Queries have the same width.
 # - $\mathrm{softmax}$ turns each row into positive numbers that sum to one: the **attention weights** of one query.
-# - The product with $V$ is, for each query, the average of the values with these weights.
+# - The product with $V$ is, for each query, the average of the values with these weights. It is called the **context** of the
+#   query.
 #
 # This is the code that all networks of minibert use, from BERT to GPT-2. Each line is one part of the equation. `observe`
-# gives a number a name, so that we can look at it later, and does nothing else. The mask `keep` comes below.
+# gives a number a name, so that we can look at it later, and does nothing else. `key.mT` is $K^\top$. The mask `keep` comes
+# below. Two arguments are not needed yet: `dropout` sets some random weights to zero in training (lesson 5), and `bias` adds a
+# number to each score that depends on the distance of the two tokens (lesson 4).
 
 # %%
 show_code(equations.scaled_dot_product_attention)
@@ -110,8 +115,9 @@ assert round(context.item(), 2) == 12.69
 # independent numbers is the sum of their variances. So the variance of the dot product is $d_k$, and its standard deviation is
 # $\sqrt{d_k}$. (The paper says this in a footnote of section 3.2.1.)
 #
-# **Prediction.** The standard deviation of the dot products at width 512 is √512. What is it after the division by √512?
-# Decide before you open the output.
+# **Prediction.** The width grows from 8 to 64 and to 512: each time it is 8 times as large. By which factor does the standard
+# deviation of the dot products grow each time? And what happens to it after the division by $\sqrt{d_k}$? Decide before you
+# look at the output of the next cell.
 
 # %% tags=["prediction"]
 rows = []
@@ -124,35 +130,50 @@ show_table(["width", "√width", "standard deviation of the dot products", "afte
 # The division makes the spread of the scores 1 at every width. It does not make the model better by itself. It makes the
 # **beginning** of training the same for narrow and for wide vectors.
 #
-# Now the first question has its answer. Scores of width 512 differ by about 22. A difference of 22 between two scores is a
-# factor of $e^{22}$ between their weights, which is more than a billion. The softmax becomes a maximum: the largest score gets
-# the weight 1, all others get 0.
+# Now the first question has its answer. Without the division, the variance of a score at width 512 is 512. The variance of the
+# **difference** of two independent scores is the sum of their variances, 512 + 512 = 1,024. So two scores typically differ by
+# √1,024 = 32. A difference of 32 between two scores is a factor of $e^{32}$ between their weights, a number with 14 digits.
+# The softmax becomes a maximum: the largest score gets the weight 1, all others get 0.
 
 # %%
-print(f"e to the power of 22 is {math.exp(22):,.0f}")
-assert math.exp(22) > 1e9
+difference = math.sqrt(512 + 512)
+print(f"√{512 + 512:,} = {difference:.0f}; e to the power of {difference:.0f} is {math.exp(difference):,.0f}")
+
+scores = torch.randn(1000, 512) @ torch.randn(1000, 512).T  # 1,000 scores for each query
+differences = scores[:, :500] - scores[:, 500:]  # of two scores of the same query
+print(f"standard deviation of the scores {scores.std():.1f}, of their differences {differences.std():.1f}")
+assert abs(differences.std() - difference) < 1
 
 # %% [markdown]
 # ## Is it bad?
 #
 # A trained network may well give one key all the weight. The problem is to get there: training follows the gradient. Let us
-# look at the gradient of the softmax. If $a_i$ is weight $i$ and $s_i$ its score, then
+# look at the gradient of the softmax. Weight $i$ is $a_i = e^{s_i} / Z$. Here $s_i$ is its score, and $Z = \sum_j e^{s_j}$. If
+# $s_i$ grows, numerator and denominator change, and the derivative of both is $e^{s_i}$. By the quotient rule,
 #
-# $$\frac{\partial a_i}{\partial s_i} = a_i\,(1 - a_i)$$
+# $$\frac{\partial a_i}{\partial s_i} = \frac{e^{s_i} Z - e^{s_i} e^{s_i}}{Z^2} = a_i - a_i^2 = a_i\,(1 - a_i)$$
 #
-# **Prediction.** A weight of 0.5 changes by 0.25 times the change of its score. How much does a weight of 0.9998 change? And
-# one of 0.0001? Decide which of the three can be learned fastest.
+# If the score $s_j$ of **another** key grows, only the denominator changes: $\partial a_i / \partial s_j = -a_i a_j$.
+#
+# **Prediction.** A weight of 0.5 changes by 0.25 times the change of its score. How much does a weight of 0.9998 change, which
+# is nearly 1? And one of 0.0001? Decide which of the three can be learned fastest.
 
 # %% tags=["prediction"]
 show_table(["weight a", "a (1 - a)"], [[weight, weight * (1 - weight)] for weight in [0.5, 0.9998, 0.0001]])
 
 # %% [markdown]
-# A weight near 1 hardly moves, and a weight near 0 hardly moves. If the first random numbers happen to choose a wrong key, the
-# gradient that would correct the mistake is almost zero. The softmax is **saturated**.
+# A weight near 1 hardly moves, and a weight near 0 hardly moves. If nearly all the weight is on a wrong key, the gradient that
+# would correct the mistake is almost zero. The softmax is **saturated**.
 #
 # So we can predict what a training run does. In the next one, 16 tokens have random vectors of width 256 and random values.
 # Token $i$ has to output the value of token $i - 1$: it has to learn to attend to the token before it. The only parameters are
 # the two matrices that make queries and keys. Both runs start from the same numbers. Only one of them divides by √256 = 16.
+#
+# The loop trains as in lesson 1, and PyTorch computes the derivatives. `Parameter` marks a tensor that may be changed. The
+# loss `F.mse_loss` is the **mean squared error**: the mean of the squared differences between the output and the target. Each
+# step has three lines: `zero_grad` forgets the gradients of the step before, `backward` computes the derivative of the loss
+# for each parameter, and `step` subtracts it from the parameter, times the learning rate. This rule is called `SGD`
+# (stochastic gradient descent).
 
 # %%
 WIDTH, TOKENS, STEPS = 256, 16, 200
@@ -163,16 +184,16 @@ def losses_with(scale):
     """Return the loss of each step. `scale` is the number that the dot products are multiplied with."""
     torch.manual_seed(1)
     tokens, values = torch.randn(TOKENS, WIDTH), torch.randn(TOKENS, 8)
-    target = values.roll(1, dims=0)  # the value of the token before
+    target = values.roll(1, dims=0)  # roll: each row moves down by one, so row i has the value of the token before
     to_query, to_key = (torch.nn.Parameter(torch.randn(WIDTH, WIDTH) / math.sqrt(WIDTH)) for _ in range(2))
     optimizer = torch.optim.SGD([to_query, to_key], lr=LEARNING_RATE)
     losses = []
     for _ in range(STEPS):
         scores = (tokens @ to_query) @ (tokens @ to_key).T * scale
         loss = F.mse_loss(equations.softmax(scores) @ values, target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        optimizer.zero_grad()  # forget the gradients of the step before
+        loss.backward()  # compute the gradient of the loss for each parameter
+        optimizer.step()  # change each parameter a little
         losses.append(loss.item())
     return losses
 
@@ -199,17 +220,23 @@ assert divided[-1] < 0.001
 assert not_divided[-1] > 1
 
 # %% [markdown]
-# With the division, the error falls to zero. Without it, the weights jump to wrong keys in the first steps and stay there,
-# because their gradients are zero.
+# With the division, the error falls to zero. Without it, the error falls in the first few steps only. Then many queries have
+# all their weight on a wrong key, and it stays there, because the gradients are zero.
 #
-# **Change it.** Set `LEARNING_RATE` to `0.01`, `0.03`, `0.3` and `1`, and run the last cells again. A smaller learning rate
-# does not help: the gradient is too small, not too large. Then set `WIDTH` to 8. Both runs should now look similar. Why?
+# **Change it.** Set `LEARNING_RATE` to `0.01`, `0.03`, `0.3` and `1`, and run the last cells again. (An `assert` that fails is
+# a statement of this text that is no longer true.) Does any of them help the run without division? Then set `LEARNING_RATE`
+# back to `0.1`, and set `WIDTH` to `8`. Both errors are now nearly the same at the end. Why?
 #
 # <details><summary>Answer</summary>
 #
-# At width 8 the dot products have a standard deviation of √8, which is less than 3. The weights are not saturated, with or
-# without the division. This is why the mistake is hard to see in a small model, and why the paper says that the division
-# matters "for larger values of $d_k$".
+# No learning rate helps: the error without division always stays above 1. A smaller one does not help, because the gradient is
+# too small, not too large. (With division, the run with a small learning rate is only slower: its error is still falling at
+# the end.)
+#
+# At width 8 neither run learns the task in these 200 steps: both end with an error near one half. But the run without division
+# is no longer the worse one. The dot products have a standard deviation of √8, which is less than 3. So the weights are much
+# less saturated at the start, with or without the division. This is why the mistake is hard to see in a small model, and why
+# the paper says that the division matters "for larger values of $d_k$".
 #
 # </details>
 
@@ -237,8 +264,8 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # %% [markdown]
 # <details><summary>Explanation</summary>
 #
-# After the softmax, the masked key has already taken its share: the rest sums to 0.3348. Worse, the share depends on the
-# masked key. A token that should have no influence makes all other values smaller.
+# After the softmax, the masked key has already taken its share: the rest, 0.2447 and 0.0900, sums to 0.3348. Worse, the share
+# depends on the masked key. A token that should have no influence makes all other values smaller.
 #
 # </details>
 #
@@ -256,22 +283,26 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # weight grows by a small amount, the loss grows by 20 times this amount.
 
 # %%
-query.requires_grad_()
+query.requires_grad_()  # compute gradients of everything that depends on the query
 with record(gradients=True) as recording:
-    loss = equations.scaled_dot_product_attention(query, keys, values).sum()
-loss.backward()
+    loss = equations.scaled_dot_product_attention(query, keys, values).sum()  # one number: sum() only removes the axes
+loss.backward()  # compute the gradients
 
-weights = recording["weights"].detach()[0]
+weights = recording["weights"].detach()[0]  # detach: the numbers alone, without their gradient
 of_weights, of_scores = recording.gradient("weights")[0], recording.gradient("scores")[0]
 print("gradient of the weights:", of_weights.tolist())
 print("gradient of the scores: ", [round(number, 3) for number in of_scores.tolist()])
 
 # %% [markdown]
 # The gradient of a score needs one more thought. If the second score grows, the second weight grows, but the first one becomes
-# smaller, because they sum to one. So the gradient compares: how much better is this value than the average that we have now?
+# smaller, because they sum to one. So the score $s_j$ changes the loss through **all** weights, and we add these changes. The
+# derivatives of the weights are those of the section "Is it bad?": $a_j - a_j^2$ for weight $j$, and $-a_i a_j$ for each other
+# weight $i$. Together:
 #
-# $$\frac{\partial L}{\partial s_j} = a_j \left(\frac{\partial L}{\partial a_j}
-# - \sum_i a_i \frac{\partial L}{\partial a_i}\right)$$
+# $$\frac{\partial L}{\partial s_j} = \sum_i \frac{\partial L}{\partial a_i} \frac{\partial a_i}{\partial s_j}
+# = a_j \left(\frac{\partial L}{\partial a_j} - \sum_i a_i \frac{\partial L}{\partial a_i}\right)$$
+#
+# The bracket compares: how much better is this value than the average that we have now?
 #
 # For the second key: the average is the context, 12.69. So the gradient is 0.269 · (20 − 12.69) = 1.966. For the first key:
 # 0.731 · (10 − 12.69) = −1.966. The two sum to zero, as always: the softmax does not change if all scores grow together.
@@ -283,7 +314,7 @@ torch.testing.assert_close(by_hand, of_scores)
 
 # %% [markdown]
 # The factor $a_j$ in front is the reason for everything above: a key with a weight of zero gets no gradient, whatever its
-# value is. It is the $a\,(1 - a)$ of the previous section, for more than one key.
+# value is. It is the $a\,(1 - a)$ of the section "Is it bad?", for more than one key.
 #
 # ## Exercises
 #
