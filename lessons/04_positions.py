@@ -185,7 +185,7 @@ show_figure(
 
 # %% [markdown]
 # **What is the use of a clock?** If $k$ tokens pass, every hand turns by the same angle, wherever it was: for example, one
-# token later the first hand has turned by 1. So the dot product of two position vectors depends only on their distance.
+# token later the first hand has turned by 1.
 #
 # **Prediction.** How does the dot product of two position vectors change with their distance? And is it the same for the
 # positions 3 and 8 as for 103 and 108?
@@ -199,14 +199,19 @@ show_table(["distance", "from position 3", "from position 100"], rows)
 torch.testing.assert_close(many[3] @ many[8], many[103] @ many[108])
 
 # %% [markdown]
-# Near positions have similar vectors, and only the distance matters. But this is true for the position vectors alone. In a
-# network they are **added** to word embeddings, and then multiplied by matrices. The score of two tokens with the word vectors
-# $e$ and $f$ has the form
+# Near positions have similar vectors, and only the distance matters. The reason: for one pair of columns with the angles
+# $\alpha$ and $\beta$, the dot product is $\sin\alpha \sin\beta + \cos\alpha \cos\beta = \cos(\alpha - \beta)$. It depends
+# only on the difference of the angles, which grows with the distance. At distance 0 each of the 32 pairs gives $\cos 0 = 1$,
+# and their sum is 32.
+#
+# But this is true for the position vectors alone. In a network they are **added** to word embeddings. The score of two tokens
+# with the word vectors $e$ and $f$ has the form (without the matrices that make query and key)
 #
 # $$(e + P_s) \cdot (f + P_t) = e \cdot f + e \cdot P_t + P_s \cdot f + P_s \cdot P_t$$
 #
-# The two terms in the middle mix a word with a position. They depend on the place in the text, not on the distance. So the
-# same two words get other scores if the sentence stands later in the text. The next two ways avoid this.
+# The two terms in the middle mix a word with a position. They depend on the place in the text, not on the distance. (With
+# matrices between the vectors, the last term depends on the place, too.) So the same two words get other scores if the
+# sentence stands later in the text. The next two ways avoid this.
 
 # %% [markdown]
 # ## Third way: turn queries and keys
@@ -224,12 +229,13 @@ torch.testing.assert_close(many[3] @ many[8], many[103] @ many[108])
 # - $R_t$ is the rotation for position $t$. It changes the direction of an arrow, not its length.
 #
 # Now the important property. The dot product of two arrows depends on the angle **between** them (lesson 1). If the query at
-# position $s$ is turned by $s\theta$ and the key at position $t$ by $t\theta$, the angle between them changes by
-# $(t - s)\theta$. So
+# position $s$ is turned by $s\theta$ and the key at position $t$ by $t\theta$, the angle between them changes by $(t -
+# s)\theta$. So
 #
 # $$(R_s q) \cdot (R_t k) = q \cdot (R_{t-s}\, k)$$
 #
-# The score depends on the distance $t - s$ only.
+# The score depends on the distance $t - s$ only. If there are several pairs of columns, the dot product is the sum over the
+# pairs, so this holds for the sum, too.
 
 # %%
 show_code(equations.rotary_positions)
@@ -295,8 +301,8 @@ show_code(equations.alibi_bias)
 
 # %% [markdown]
 # **By hand.** With $H = 8$ heads, $m_1 = 2^{-1} = 1/2$, $m_2 = 1/4$, and so on until $m_8 = 2^{-8} = 1/256$. A token at
-# distance 4 gets the bias −2 in head 1, and −4/256 = −0.015625 in head 8. So in head 1 its weight is multiplied by $e^{-2}$ =
-# 0.135, compared with a token at distance 0 and the same dot product.
+# distance 4 gets the bias −2 in head 1, and $-4/256$ = −0.015625 in head 8. So in head 1 its weight is multiplied by $e^{-2}$
+# = 0.135, compared with a token at distance 0 and the same dot product.
 #
 # **Prediction.** With $H = 2$ heads, what are the two slopes?
 
@@ -310,10 +316,6 @@ print(
 print(
     "2 heads, distance 1:",
     equations.alibi_bias(here, torch.tensor([1.0]), heads=2).flatten().tolist(),
-    "1/16 is",
-    1 / 16,
-    "1/256 is",
-    1 / 256,
 )
 
 # %% tags=["hide-input"]
@@ -324,8 +326,9 @@ show_figure(
 )
 
 # %% [markdown]
-# (The figure counts the heads from 0.) ALiBi does not tell before from after: the distance has no sign. In a network that
-# generates text, tokens may attend to earlier tokens only (lesson 6), so this does not matter. For "dog bites man" it does.
+# With two heads the slopes are $2^{-4} = 1/16$ and $2^{-8} = 1/256$. (The figure counts the heads from 0.) ALiBi does not tell
+# before from after: the distance has no sign. In a network that generates text, tokens may attend to earlier tokens only
+# (lesson 6), so this does not matter. For "dog bites man" it does.
 #
 # **Prediction.** A BERT gets ALiBi instead of position vectors. Can it tell "dog bites man" from "man bites dog"? Think of the
 # distances in both sentences, with `[CLS]` before and `[SEP]` after.
@@ -364,7 +367,7 @@ assert difference > 1e-4
 # and at places further back in the text, always at distance 2.
 
 # %%
-SHIFTS = [0, 50, 400]  # Change it: try 1, or 5000.
+SHIFTS = [0, 50, 400]  # Change it. Keep the 0 at the start: all others are compared with it.
 WIDTH = 64
 torch.manual_seed(0)
 first_word, second_word = torch.randn(2, WIDTH)
@@ -416,13 +419,15 @@ show_figure(
 # The learned and the sinusoidal vectors are **absolute** positions: the score depends on the place. Rotary positions and ALiBi
 # are **relative**: the score depends on the distance only.
 #
-# **Change it.** Put `5000` into `SHIFTS` and run the cell. One of the four ways fails. Which one, and why?
+# **Change it.** Set `SHIFTS` to `[0, 1]`: one place further. Which scores change? Then set it to `[0, 5000]`. Now one of the
+# four ways fails, and the cell ends with an error. Which one, and why?
 #
 # <details><summary>Answer</summary>
 #
-# The learned table has 512 rows, so there is no vector for these positions. The other three compute their numbers, and work at
-# any position. (This does not mean that a trained network works well with longer texts than it has seen. That is another
-# question, and the one for which ALiBi was made.)
+# With `[0, 1]` the learned and the sinusoidal scores change, also after one step. With `[0, 5000]` the cell ends with
+# `IndexError: index out of range`. This comes from the learned positions: their table has 512 rows, so there is no vector for
+# these positions. The other three compute their numbers, and work at any position. (This does not mean that a trained network
+# works well with longer texts than it has seen. That is another question, and the one for which ALiBi was made.)
 #
 # </details>
 #
@@ -431,8 +436,8 @@ show_figure(
 #
 # ## Exercises
 #
-# Write the four ways. For the first and the third, begin with the angles: position divided by $10000^{2i/d}$, for
-# $i = 0, 1, \ldots, d/2 - 1$.
+# Write the four ways. For the sinusoidal and the rotary one, begin with the angles: position divided by $10000^{2i/d}$, for $i
+# = 0, 1, \ldots, d/2 - 1$.
 
 # %%
 exercise("sinusoidal_positions")

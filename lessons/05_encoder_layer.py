@@ -95,10 +95,10 @@ def learn(layer_function, std=STD, learning_rate=LEARNING_RATE, seed=0):
     """Train six layers on the task. Return the two losses: mean of the last 20 steps."""
     torch.manual_seed(seed)
     places = torch.randn(TOKENS, sizes.hidden_size - CONTENT)
-    layers = torch.nn.ModuleList(EncoderLayer(sizes) for _ in range(6))
+    layers = torch.nn.ModuleList(EncoderLayer(sizes) for _ in range(6))  # a list of layers with their parameters
     for parameter in layers.parameters():
         if parameter.ndim == 2:  # a matrix, not a vector
-            torch.nn.init.normal_(parameter, std=std)
+            torch.nn.init.normal_(parameter, std=std)  # new random numbers
     output = torch.nn.Linear(sizes.hidden_size, 2 * CONTENT)
     optimizer = torch.optim.Adam([*layers.parameters(), *output.parameters()], lr=learning_rate, fused=True)
     history = []
@@ -156,8 +156,9 @@ assert added[3][0] < 0.6
 assert added[12][1] > 5
 
 # %% [markdown]
-# The tokens stay different for much longer. But now something else goes wrong: the numbers **grow**. After 12 layers they are
-# many times as large as at the start.
+# The tokens stay different for longer. (After 12 layers the cosine is near 1 here, too. Our matrices are random and large.
+# Trained networks start with smaller ones, so each layer changes the vectors less.) But now something else goes wrong: the
+# numbers **grow**. After 12 layers they are many times as large as at the start.
 #
 # Lesson 2 has shown why this is bad. Scores are products of two vectors, so they grow with the square of the size. With large
 # scores the softmax is saturated: one key gets all the weight, and the gradient is zero.
@@ -266,12 +267,12 @@ show_table(
 assert abs(normalized[12][1] - 1) < 0.01
 
 # %% [markdown]
-# With the norm the size is 1 after every layer. (After many layers the cosine rises here too. The matrices are random and
-# large. Trained networks start with smaller matrices, so each layer changes the vectors less.)
+# With the norm the size is 1 after every layer. (After many layers the cosine rises here too, for the same reason.)
 #
 # Now the task again. Attention can copy from a neighbor. So the first loss should fall.
 #
-# **Prediction.** What about the second one: the product of two signs?
+# **Prediction.** What about the second one: the product of two signs $p$ and $q$? Attention adds vectors, each times a number.
+# So try to find two numbers $\alpha$ and $\beta$ for which $\alpha p + \beta q = p q$, for all four pairs of signs.
 
 
 # %%
@@ -299,10 +300,12 @@ assert ladder["with residual and norm"][1] > 0.3
 # ## Third addition: the feed-forward network
 #
 # Attention computes **averages** of values, and values are projections. Averages and projections are **linear**: they multiply
-# by numbers and add. (Only the weights are not linear. With much effort a network can use them for other computations.) A
-# product of two signs is not linear. No choice of $\alpha$ and $\beta$ makes $\alpha p + \beta q$ equal to $p q$ for all
-# signs: for $p = q = 1$ the sum $\alpha + \beta$ would have to be 1, and for $p = q = -1$ the sum $-\alpha - \beta$ would have
-# to be 1, too.
+# by numbers and add. A product of two signs is not linear. No choice of $\alpha$ and $\beta$ makes $\alpha p + \beta q$ equal
+# to $p q$ for all signs: for $p = q = 1$ the sum $\alpha + \beta$ would have to be 1, and for $p = q = -1$ the sum $-\alpha -
+# \beta$ would have to be 1, too.
+#
+# One part of attention is not linear: the **weights**, because the softmax makes them. With much effort, a network can use
+# them to compute a part of a product. But this is not what they are good at.
 #
 # So each token needs a computation of its own that is not linear. This is the **feed-forward network**, equation 2 of the
 # paper:
@@ -435,18 +438,24 @@ assert min(rows[1][3:]) > 100
 #
 # <details><summary>Answer</summary>
 #
-# With large steps the losses of the rows with the residual connection and without the norm can become enormous, larger than a
-# million. The rows with the norm stay near 1. They do not learn either, because the steps are too large, but they are ready to
-# learn with smaller ones. With the larger matrices the whole layer learns the neighbor, and the product more slowly.
+# **Large steps.** Two rows without the norm explode, with losses above a million: attention alone, and the whole layer without
+# norm. The row "with residual", which has no norm either, does not have to explode: with our random numbers it even learns the
+# neighbor. All rows with the norm stay near 1. They learn nothing, because the steps are too large, but nothing explodes. So
+# without the norm the result depends on luck.
+#
+# **Larger matrices.** The whole layer learns the neighbor, and the product more slowly. In the last table the larger matrices
+# are now too large for the network without norm: its numbers overflow, and the losses are `nan` (lesson 1). With the norm they
+# stay near 1. The row "with residual" learns a part of the product. This is the effort of which we spoke above: with larger
+# matrices the scores are larger, so the weights differ more from token to token.
 #
 # </details>
 #
 # ### The code of the layer
 #
-# This is the layer of minibert, as it is used in BERT. The last six lines are the four steps. The lines after
-# `if self.pre_norm` are another order of the same parts, see below. `self.dropout` sets some random entries to zero in
-# training, so that the network does not rely on single entries; in use it does nothing. The argument `keep` is the mask of
-# lesson 2. `relative_positions` belongs to lesson 4 and `cache` to lesson 6; BERT needs neither.
+# This is the layer of minibert, as it is used in BERT. The last six lines are the four steps. The lines after `if
+# self.pre_norm` are another order of the same parts, see below. `self.dropout` sets some random entries to zero in training,
+# so that the network does not rely on single entries; in use it does nothing. The argument `keep` is the mask of lesson 2.
+# `relative_positions` belongs to lesson 4 and `cache` to lesson 6; BERT needs neither.
 
 # %%
 show_code(EncoderLayer.forward)
@@ -454,9 +463,13 @@ show_code(EncoderLayer.forward)
 # %% [markdown]
 # ## Backpropagation, step by step
 #
+# (This is a good place for a break. The second half of the lesson is about gradients, and needs only the layer that you have
+# just seen.)
+#
 # Training needs the gradient of the loss for every parameter in every layer. It is computed from the end to the start: from
 # the gradient of the **output** of a step follows the gradient of its **inputs**. This is the chain rule of derivatives, and
-# is called **backpropagation**.
+# is called **backpropagation**. For a number that is used in several places the rule says: take each number that was computed
+# from it, multiply the gradient of that number by its derivative, and add all these products.
 #
 # We follow it through one layer, with numbers. The layer is small: three tokens of width 4, one head, six features, ReLU.
 # `record(gradients=True)` keeps the gradient of every step, so we can check each of ours.
@@ -499,10 +512,27 @@ def compare(name, ours, gradient):
 
 
 # %% [markdown]
-# These are the names of the steps, in the order of the forward pass. We go through them from the last to the first.
+# These are the names of the steps, in the order of the forward pass. In the formulas below they are letters:
 #
-# **1. The second normalization.** The input of this step is the sum $r'$, which is called `feed_forward_residual`; the output
-# is $y$. Let $\hat r$ be the normalized vector, before gain and bias. The gradient of a vector of one token is
+# | name of the step | letter | what it is |
+# | --- | --- | --- |
+# | `attention.query`, `attention.key`, `attention.value` | $Q$, $K$, $V$ | the three projections of the input $x$ |
+# | `attention.scores`, `attention.weights` | $S$, $A$ | the scores and the attention weights |
+# | `attention.context` | $C$ | the average of the values |
+# | `attention.output` | $O$ | the output projection |
+# | `attention_residual` | $r$ | the sum $x + O$ |
+# | `attention_norm` | $n$ | the first normalization of this sum |
+# | `intermediate` | $u$ | the features, before ReLU |
+# | `activation` | $a$ | the features, after ReLU |
+# | `feed_forward` | $F$ | the output of the feed-forward network |
+# | `feed_forward_residual` | $r'$ | the sum $n + F$ |
+# | `feed_forward_norm` | $y$ | the second normalization: the output of the layer |
+#
+# We go through them from the last to the first.
+#
+# **1. The second normalization.** Its input is the sum $r'$, its output is $y$. Let $\hat r$ be the normalized vector, before
+# gain and bias, and let $\bar{r}_g$ be its gradient. In this step $\sigma$ stands for the whole root $\sqrt{\sigma^2 +
+# \varepsilon}$. The gradient of a vector of one token is
 #
 # $$\bar{r}' = \frac{1}{\sigma}\left(\bar{r}_g - \mathrm{mean}(\bar{r}_g)
 # - \hat r \, \mathrm{mean}(\bar{r}_g \odot \hat r)\right), \qquad \bar{r}_g = \bar y \odot g$$
@@ -515,15 +545,15 @@ def compare(name, ours, gradient):
 #
 # Take the vector $x$ of one token, and $\hat x_i = (x_i - \mu)/\sigma$. An entry $x_j$ changes $\hat x_i$ in three ways:
 # directly if $i = j$, through the mean, and through the deviation. The mean changes by $\partial \mu / \partial x_j = 1/d$.
-# From $\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$ follows
-# $\partial \sigma / \partial x_j = (x_j - \mu)/(d\sigma) = \hat x_j / d$. Together:
+# From $\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$ follows $\partial \sigma / \partial x_j = (x_j - \mu)/(d\sigma) = \hat x_j
+# / d$. Together:
 #
 # $$\frac{\partial \hat x_i}{\partial x_j}
 # = \frac{1}{\sigma}\left([i = j] - \frac{1}{d} - \frac{\hat x_i\, \hat x_j}{d}\right)$$
 #
 # Here $[i = j]$ is 1 if $i$ and $j$ are equal, and 0 otherwise. Multiply by the gradient of $\hat x_i$, and add for all $i$:
-# the first term gives the gradient itself, the second its mean, the third the mean of its products with $\hat x$, times
-# $\hat x_j$.
+# the first term gives the gradient itself, the second its mean, the third the mean of its products with $\hat x$, times $\hat
+# x_j$.
 #
 # </details>
 
@@ -628,9 +658,9 @@ of_keys = of_scores.T @ number("attention.query") / math.sqrt(4)
 compare("keys", of_keys, recording.gradient("attention.key"))
 
 # %% [markdown]
-# **8. The input.** $x$ was used four times: for the queries, for the keys, for the values, and in the residual connection.
+# **8. The input.** As for $n$ in step 3, the gradient of $x$ has one term for each use of $x$ in the layer.
 #
-# **Prediction.** How many terms does the gradient of $x$ have, and which of them has no matrix?
+# **Prediction.** For what was $x$ used? How many terms does its gradient have, and which of them has no matrix?
 
 # %% tags=["prediction"]
 projections = layer.attention
@@ -643,14 +673,16 @@ of_x = (
 compare("input of the layer", of_x, x.grad)
 
 # %% [markdown]
-# Four terms. The first one, `of_sum_1`, comes through the residual connection and has no matrix. We have computed all
-# gradients of the layer, and PyTorch agrees in every step.
+# Four terms: $x$ was used in the residual connection, for the queries, for the keys, and for the values. The first one,
+# `of_sum_1`, comes through the residual connection and has no matrix. We have computed all gradients of the layer, and PyTorch
+# agrees in every step.
 
 # %% [markdown]
 # ## Why this matters for deep networks
 #
 # Every other path multiplies the gradient by matrices, and in a deep network it is multiplied again in every layer. If the
 # matrices are small, the gradient becomes smaller with each layer. The path through the residual connections has no matrix.
+# (It goes through the normalizations, which divide it by $\sigma$.)
 #
 # **Prediction.** We measure the size of the gradient at the input of the first, fourth and last of 12 layers, before any
 # training. How do the rows differ?
@@ -691,8 +723,8 @@ assert rows[1][1] > 0.5 * rows[1][3]
 # The paper and BERT normalize **after** each sum: $\mathrm{LayerNorm}(x + \mathrm{Sublayer}(x))$. This is called
 # **post-norm**. Then every path, also the residual one, goes through the normalizations. GPT-2 and most later networks
 # normalize the **input of the sublayer**: $x + \mathrm{Sublayer}(\mathrm{LayerNorm}(x))$. This is called **pre-norm**. Its
-# residual path goes from the first layer to the last without any step between, so that very deep networks are easier to train.
-# Post-norm needs a careful start of training (lesson 10). Xiong et al. 2020 compare the two.
+# residual path goes from the first layer to the last without any step between. Xiong et al. 2020 compare the two: with
+# pre-norm very deep networks are easier to train, and post-norm needs a careful start of training (lesson 10).
 #
 # ## Exercises
 #

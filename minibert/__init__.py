@@ -12,7 +12,7 @@ Axis names in the shape annotations:
     value_width       size of the value vectors of one attention head, usually the same
     intermediate      size of the hidden layer of the feed-forward network
     vocabulary        entries of the vocabulary
-    positions         positions with a prediction, such as masked tokens
+    positions         positions in a text: all of them, or those with a prediction, such as masked tokens
     classes           classes of a classification
     next_sentence     the two classes of next-sentence prediction
     ends              start and end of an answer

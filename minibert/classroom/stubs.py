@@ -86,13 +86,14 @@ def _documentation(exercise: Exercise) -> str:
     """Return the docstring of the stub."""
     latex = formulas(exercise)
     step_lines = (f"{name}: {plain(step.formula)}. {step.explanation}" for name, step in steps(exercise).items())
+    notes = {"Source": _field(exercise, "Source"), "Differs": _differs(exercise)}
     parts = [
         _wrapped(purpose(exercise), "", "    "),
         _section("Formula:", map(plain, latex)) if _field(exercise, "Eq") else _section("Steps:", step_lines),
         _section("Args:", _argument_lines(exercise)),
         _section("Returns:", _returned_lines(exercise)),
         _section("Axes:", _axis_lines(exercise)),
-        *(_wrapped(f"{title}: {text}") for title in ("Source", "Differs") if (text := _field(exercise, title))),
+        *(_wrapped(f"{title}: {text}") for title, text in notes.items() if text),
         _wrapped(_limits(exercise)),
         "\n    ".join(["In LaTeX:", *latex]) if latex else "",
         _example(exercise),
@@ -104,6 +105,13 @@ def _limits(exercise: Exercise) -> str:
     """Return a sentence about the inputs at which other results are a warning; empty if there are none."""
     limits = "; ".join(dict.fromkeys(case.name for case in exercise.cases if case.role is Role.LIMIT))
     return f"Limits of the formula: {limits}. The check tries them too; another result is only a warning." if limits else ""
+
+
+def _differs(exercise: Exercise) -> str:
+    """Return the sentences of the field `Differs` that do not speak of a parameter of the reference that the stub lacks."""
+    absent = {*inspect.signature(inspect.unwrap(exercise.reference)).parameters} - {*exercise.parameters}
+    sentences = re.split(r"(?<=\.) (?=[A-Z`])", _field(exercise, "Differs"))
+    return " ".join(text for text in sentences if absent.isdisjoint(re.findall(r"`(\w+)`", text)))
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

@@ -79,13 +79,15 @@ def scaled_dot_product_attention(
 ) -> Float[Tensor, "*batch queries value_width"]:
     r"""Compute, for each query, the average of the values weighted by how well the query matches each key.
 
+    For half-precision input everything is computed, and observed, in single precision: a product of two float16 vectors can
+    overflow.
+
     Eq: $$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right) V$$
     Source: Vaswani et al. 2017, equation 1.
     Differs: `keep` is a Boolean mask; True means "may attend". A query that may attend to no key returns zeros. The paper
         does not define this case; Hugging Face returns other, finite values. `dropout` is the probability of dropping an
         attention weight in training, as in BERT's code (the paper drops outputs of sublayers and sums of embeddings, not
-        weights). `bias` is added to the scores, for relative positions (`alibi_bias`). For half-precision input everything
-        is computed, and observed, in single precision: a product of two float16 vectors can overflow.
+        weights). `bias` is added to the scores, for relative positions (`alibi_bias`).
     Steps:
         dot_products (*batch queries keys): $$P = Q K^\top$$ The dot product of each query with each key. It is large if both
             vectors point in the same direction.

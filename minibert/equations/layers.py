@@ -20,12 +20,13 @@ def layer_norm(
 ) -> Float[Tensor, "*batch width"]:
     r"""Normalize each token to mean 0 and variance 1 over its width, then apply a learned gain and bias.
 
+    Half-precision input is normalized in single precision: in half precision a square can overflow, and an eps of 1e-12 is zero.
+
     Eq: $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \odot g + b, \qquad
         \mu = \frac{1}{d}\sum_i x_i, \quad \sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$
     Source: Ba et al. 2016, equations 3 and 4; used after every sublayer in Vaswani et al. 2017, section 3.1.
     Differs: the variance divides by d, not d - 1. BERT's code adds eps = 1e-12 inside the root (Ba et al. have no eps,
-        PyTorch's default is 1e-5). Half-precision input is normalized in single precision: in half precision a square can
-        overflow, and an eps of 1e-12 is zero.
+        PyTorch's default is 1e-5).
     Steps:
         mean (*batch 1): $$\mu = \frac{1}{d}\sum_i x_i$$ The mean of each token's vector.
         variance (*batch 1): $$\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$ The mean of the squared distances from the mean.

@@ -53,10 +53,11 @@ def check_numbers(outputs: Tensor, targets: Tensor, name: str = "labels") -> Non
 def cross_entropy(logits: Float[Tensor, "*batch classes"], labels: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     r"""Compute the negative log-probability of each label, in nats, for each prediction separately.
 
+    The loss of half-precision logits is in single precision; so it is in all losses.
+
     Eq: $$\ell(z, y) = -\log \mathrm{softmax}(z)_y = \log \sum_j e^{z_j} - z_y$$
     Source: the negative log-likelihood; Devlin et al. 2019, section A.2 ("the sum of the mean masked LM likelihood…").
     Differs: the input is logits, not probabilities. Where the label is `IGNORE_INDEX`, the loss and its gradient are zero.
-        The loss of half-precision logits is in single precision; so it is in all losses.
     Tests: tests/equations/test_objectives.py::TestCrossEntropy
     Lesson: lessons/09_pretraining_objectives.py
 

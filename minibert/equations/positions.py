@@ -61,7 +61,8 @@ def rotary_positions(
 
     The dot product of a rotated query and a rotated key depends on the distance of their positions only.
 
-    Eq: $$(R_t x)_{2i} + \mathrm{i}\,(R_t x)_{2i+1} = e^{\mathrm{i}\,t\,\theta_i}\,(x_{2i} + \mathrm{i}\,x_{2i+1}), \qquad
+    Eq: $$(R_t x)_{2i} = x_{2i} \cos t\theta_i - x_{2i+1} \sin t\theta_i, \qquad
+        (R_t x)_{2i+1} = x_{2i} \sin t\theta_i + x_{2i+1} \cos t\theta_i, \qquad
         \theta_i = 10000^{-2i/d}, \qquad (R_s q)^\top (R_t k) = q^\top R_{t-s}\, k$$
     Source: Su et al. 2021 (RoFormer), equations 14 and 34. Applied to queries and keys, not to values.
     Differs: adjacent columns form a pair, as in the paper. GPT-NeoX, LLaMA and Hugging Face pair column i with column

@@ -129,6 +129,17 @@ def test_parameters_that_occur_in_no_case_are_left_out() -> None:
     assert "keep: Tensor | None = None" in text
 
 
+def test_a_stub_does_not_speak_of_parameters_that_it_lacks_or_of_half_precision() -> None:
+    """No check asks for half precision, so nothing in a stub may promise it."""
+    assert "dropout" not in stub(EXERCISES["scaled_dot_product_attention"])
+    for exercise in EXERCISES.values():
+        assert "half precision" not in stub(exercise).lower().replace("-", " ")
+
+
+def test_positions_of_a_text_need_no_prediction() -> None:
+    assert "positions: positions in a text" in stub(EXERCISES["sinusoidal_positions"])
+
+
 def test_a_default_of_minibert_is_that_of_pytorch() -> None:
     text = stub(exercise_of(feed_forward, *inspect.signature(feed_forward).parameters))
     assert function_in(text, "feed_forward").__defaults__ == (nn.functional.relu,)
