@@ -20,7 +20,8 @@ def layer_norm(
 ) -> Float[Tensor, "*batch width"]:
     r"""Normalize each token to mean 0 and variance 1 over its width, then apply a learned gain and bias.
 
-    Half-precision input is normalized in single precision: in half precision a square can overflow, and an eps of 1e-12 is zero.
+    Half-precision input is normalized in single precision: in half precision a square can overflow, and an eps of 1e-12 is
+    zero.
 
     Eq: $$y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \odot g + b, \qquad
         \mu = \frac{1}{d}\sum_i x_i, \quad \sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$$
