@@ -20,7 +20,7 @@ from minibert.classroom.stubs import stub
 
 EXERCISE = re.compile(r'^exercise\("(\w+)"\)$')
 """A cell of a lesson that is an exercise."""
-BLOCK_BREAK = re.compile(r"^\+\+\+$", re.MULTILINE)
+BLOCK_BREAK = re.compile(r"^\+\+\+ *$", re.MULTILINE)
 """A line between two cells of a translation, as in MyST."""
 FOLDED = "hide-cell"
 """Tag of cells that a page shows after a click."""

@@ -15,6 +15,7 @@ extensions = [
     "minibert.docs.formulas",
     "minibert.docs.docstrings",
     "minibert.docs.links",
+    "minibert.docs.lesson_pages",
 ]
 repository = REPOSITORY
 suppress_warnings = ["toc.not_readable", "toc.not_included"] if os.environ.get("MINIBERT_DOCS_PART") else []

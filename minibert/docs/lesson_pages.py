@@ -1,5 +1,10 @@
 """Pages of the lessons. Their answers and solutions are folded, and run when the site is built."""
 
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
 from minibert.classroom.lesson_files import Lesson, lessons, notebook
 
 FOLDS = {"solution": "hide-cell", "prediction": "hide-cell", "hide-input": "hide-input"}
@@ -48,3 +53,15 @@ LANGUAGES = {"zh": "中文"}
 INTRODUCTION = """Each lesson is one argument: something goes wrong, and you find out why, with numbers that you can change. It
 takes 20 to 40 minutes and ends with exercises. `minibert lessons` lists them, `minibert lessons 2` runs one, and
 `minibert lessons --notebooks FOLDER` writes them as notebooks."""
+
+
+def declare_language(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:
+    """Declare the language of the page of a translation: screen readers and the choice of a font depend on it."""
+    if translated := re.match(r"lessons/(\w+)/", page):
+        context["language"] = translated[1]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("html-page-context", declare_language)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

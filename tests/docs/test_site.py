@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("sphinx", reason="Sphinx is not installed (pip install minibert[docs])")
 from minibert.docs.layout import REPOSITORY
+from minibert.docs.lesson_pages import declare_language
 from minibert.docs.site import build, collect, located
 from tests.browser import Tab
 from tests.docs.checks import broken_links, faults_of
@@ -61,6 +62,16 @@ def test_translations_are_pages_that_the_list_of_lessons_names(tmp_path: Path) -
     _, _, chinese = contents.partition("\n## 中文\n")
     assert "[1 · 点积与 softmax](zh/01_softmax.md)  \n  向量的比较" in chinese
     assert "\nzh/01_softmax\n" in chinese
+
+
+@pytest.mark.parametrize(
+    ("page", "language"),
+    [("lessons/zh/01_softmax", "zh"), ("lessons/01_softmax", "en"), ("lessons/index", "en"), ("study", "en")],
+)
+def test_a_page_declares_its_language(page: str, language: str) -> None:
+    context = {"language": "en"}
+    declare_language(None, page, "page.html", context, None)  # type: ignore[arg-type]
+    assert context == {"language": language}
 
 
 def test_a_message_of_sphinx_names_the_original_file() -> None:
