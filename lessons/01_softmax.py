@@ -61,17 +61,18 @@ rows = []
 for query in [[2.0, -1.0], [1.1, -1.0], [1.0, -1.0]]:
     scores = vectors @ torch.tensor(query)  # @ computes the dot product of each row of `vectors` with the query
     shares = divide_by_sum(scores)
+    # .tolist() makes Python numbers of a tensor, .item() makes one
     rows.append([str(query), *scores.tolist(), *shares.tolist(), shares.sum().item()])
 show_table(
     ["query", *[f"score of {word}" for word in words], *[f"share of {word}" for word in words], "sum of the shares"], rows
 )
-assert not torch.isfinite(shares).any()
+assert not torch.isfinite(shares).any()  # those of the last query
 
 # %% [markdown]
 # The scores are reasonable: "cat" is always first, and "milk" is always last. The shares are not. In the first row "cat" has a
-# share of 1.333, more than everything, and "milk" has a negative share. In the second row the query is only a little
-# different, and the shares are seven times the whole. In the third row the sum of the scores is 0. A number divided by zero
-# gives infinity (`inf`) or "not a number" (`nan`).
+# share of 1.333, more than everything, and "milk" has a negative share. In the second row the query searches for nearly the
+# same, and the share of "cat" is 7.333, more than seven times the whole. In the third row the sum of the scores is 0. A number
+# divided by zero gives infinity (`inf`) or "not a number" (`nan`).
 #
 # **Question.** Scores can be negative, and their sum can be zero. Which function turns **any** numbers into shares?
 
@@ -106,7 +107,7 @@ def direction(vector):
 rows = []
 for word, vector, score in zip(words, vectors, scores, strict=True):
     angle = abs(direction(vector) - direction(query))
-    by_angle = query.norm() * vector.norm() * math.cos(angle)
+    by_angle = query.norm() * vector.norm() * math.cos(angle)  # .norm() is the length
     rows.append([word, score.item(), math.degrees(angle), math.cos(angle), by_angle.item()])
 show_table(["word", "sum of products", "angle to the query in degrees", "cosine", "length · length · cosine"], rows)
 
@@ -133,13 +134,13 @@ show_figure(
 # score? Which word now has the highest score?
 
 # %% tags=["prediction"]
-longer = vectors.clone()
+longer = vectors.clone()  # a copy
 longer[2] = torch.tensor([10.0, 10.0])
 show_table(words, [(longer @ query).tolist()])
 
 # %% [markdown]
 # A long vector can win against a better direction. Networks use this: a word can make itself important by its length. It is
-# also a danger, because wide vectors are long. Lesson 2 begins with it.
+# also a danger, because wide vectors are long: their length is the root of a sum of more squares. Lesson 2 begins with it.
 #
 # ## What we want from shares
 #
@@ -150,8 +151,8 @@ show_table(words, [(longer @ query).tolist()])
 #    why.
 #
 # The third wish needs a reason. Suppose that the same vector $c$ is added to the vectors of all words. It says nothing about
-# which word fits better. The score of each word becomes $q \cdot (k + c) = q \cdot k + q \cdot c$. So the same number,
-# $q \cdot c$, is added to all scores. Only the **differences** between scores should matter.
+# which word fits better. The score of each word becomes $q \cdot (k + c) = q \cdot k + q \cdot c$. So the same number, $q
+# \cdot c$, is added to all scores. Only the **differences** between scores should matter.
 #
 # Here are five functions. The table shows the shares of our scores 4, −2 and 1, and the shares after 10 is added to each of
 # them. The last function is the one that we are looking for; its formula follows.
@@ -177,8 +178,9 @@ torch.testing.assert_close(equations.softmax(scores), equations.softmax(scores +
 
 # %% [markdown]
 # - `divide_by_sum` breaks wish 1, and also wish 3: after the addition of 10, "cat" has less than half.
-# - `without_negatives` repairs wish 1, but not wish 3.
-# - `squares` breaks wish 2: the square of −2 is 4, so "milk" gets a higher share than "drank".
+# - `without_negatives` repairs wish 1, but not wish 3. It also breaks wish 4: a negative score can change, and its share stays
+#   0.
+# - `squares` breaks wish 2: the square of −2 is 4, so "milk" gets a higher share than "drank". It breaks wish 3, too.
 # - `maximum` fulfills wishes 1 to 3. It breaks wish 4: if a score changes a little, its shares usually do not change at all.
 # - `softmax` fulfills all four. Its shares are the same in both halves of the table.
 
@@ -221,7 +223,8 @@ torch.testing.assert_close(shares, exponentials / exponentials.sum())
 # - `dim=-1` means: along the last axis. `.sum(dim=-1, keepdim=True)` adds the numbers along this axis; `keepdim=True` keeps
 #   the axis, with one entry, so that the division works for every row.
 # - The first `if` returns an empty tensor as it is.
-# - `@in_single_precision` says: numbers with few digits are converted to a more exact type first.
+# - `@in_single_precision` says: numbers with few digits (half precision, see below) are converted to a more exact type first.
+#   In the exercise you need not do this.
 # - `amax` is the maximum. **The formula has no maximum.** Why the code subtracts it is the subject of a section below.
 
 # %%
@@ -309,14 +312,14 @@ assert 0.9 < share_of_cat < 0.91
 #
 # 1. Compute the **loss**: a number that is large if the result is wrong. Here the loss is 1 minus the share of the right word,
 #    "cat".
-# 2. For each number that may be changed (a **parameter**), measure what happens to the loss if the number grows a little and
-#    all others stay. This is a derivative of the loss. For a parameter $p$ and the loss $L$ it is written
-#    $\partial L / \partial p$. All these derivatives together are the **gradient**.
+# 2. For each number that may be changed (a **parameter**), measure by how much the loss changes if the number grows a little
+#    and all others stay, and divide by how much the number grew. This is a derivative of the loss. For a parameter $p$ and the
+#    loss $L$ it is written $\partial L / \partial p$. All these derivatives together are the **gradient**.
 # 3. Change each parameter by a small amount, so that the loss falls: if its derivative is positive, make the parameter
 #    smaller; if it is negative, make it larger. The amount is the derivative times a constant, the **learning rate**.
 #
 # We let a query learn. It begins with (−1, 1): it searches for a liquid, so it must turn around. The function `gradient`
-# measures the derivatives exactly as step 2 says.
+# measures the derivatives exactly as step 2 says: `small` is how much each entry grows.
 
 
 # %%
@@ -325,7 +328,9 @@ def loss_of(query, function):
 
 
 def gradient(query, function, small=1e-6):
-    changes = small * torch.eye(2, dtype=torch.float64)  # change the first entry a little, or the second
+    changes = small * torch.eye(
+        2, dtype=torch.float64
+    )  # eye: the identity matrix. Its rows change the first entry a little, or the second
     return torch.stack([loss_of(query + change, function) - loss_of(query, function) for change in changes]) / small
 
 
@@ -339,15 +344,16 @@ def learn(function, steps=60, learning_rate=1.0):
 
 
 start = torch.tensor([-1.0, 1.0], dtype=torch.float64)
-for function in [maximum, without_negatives, equations.softmax]:
-    print(
-        f"{function.__name__:18} gradient at the start: {[round(number, 4) for number in gradient(start, function).tolist()]}"
-    )
+print("scores of the query at the start:", dict(zip(words, (vectors.double() @ start).tolist(), strict=True)))
 
 # %% [markdown]
 # **Prediction.** Which of the three functions lets the query learn that the word is "cat"?
 
 # %% tags=["prediction"]
+for function in [maximum, without_negatives, equations.softmax]:
+    print(
+        f"{function.__name__:18} gradient at the start: {[round(number, 4) for number in gradient(start, function).tolist()]}"
+    )
 learned = {function.__name__: learn(function) for function in [maximum, without_negatives, equations.softmax]}
 show_table(
     ["function", "share of cat at the start", "after 60 steps", "query at the end"],
@@ -375,9 +381,9 @@ show_figure(
 )
 
 # %% [markdown]
-# With the maximum, "cat" has the share 0. If the query changes a little, "milk" still has the highest score, so the share of
-# "cat" is still 0. The gradient is 0, and nothing is ever learned. A negative score that was replaced by 0 has the same
-# problem.
+# At the start the scores are −2 for "cat", 2 for "milk" and 0 for "drank". With the maximum, "cat" has the share 0. If the
+# query changes a little, "milk" still has the highest score, so the share of "cat" is still 0. The gradient is 0, and nothing
+# is ever learned. A negative score that was replaced by 0 has the same problem.
 #
 # The softmax gives **every** word a share, however small. At the start "cat" has 0.016. This is enough for a gradient, and the
 # gradient says in which direction the query must go. At the end the query searches for something living and nothing liquid, as
@@ -407,7 +413,8 @@ assert not equations.softmax(100 * scores).isnan().any()
 # With the scores 400, −200 and 100 the printed formula gives `nan`: not a number. In mathematics $e^{400}$ is a number, but
 # the computer's type for decimal numbers has a largest value. The usual type, float32, has about seven digits and a largest
 # value near $3.4 \cdot 10^{38}$. Its smaller relative, float16 (half precision), is used because it is fast and ends at
-# 65,504. A larger result becomes infinity; this is an **overflow**. And infinity divided by infinity is `nan`.
+# 65,504. A larger result becomes infinity; this is an **overflow**. And infinity divided by infinity is `nan`. ("milk" gets 0,
+# because a finite number divided by infinity is 0.)
 
 # %%
 for dtype in [torch.float32, torch.float16]:
@@ -480,8 +487,8 @@ print(equations.softmax(torch.tensor([-math.inf, -math.inf])))
 exercise("softmax")
 
 # %% [markdown]
-# The filter keeps the $k$ highest logits. If $k$ is larger than the number of choices, it keeps all of them. If several logits
-# are equal to the k-th highest one, it keeps them all.
+# The filter keeps the $k$ highest logits. If $k$ is larger than the number of choices, it keeps all of them. (The check passes
+# a function that fails there, but warns.) If several logits are equal to the k-th highest one, it keeps them all.
 
 # %%
 exercise("top_k_filter")

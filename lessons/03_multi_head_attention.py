@@ -21,8 +21,9 @@ from minibert.study.plots import attention_head
 # ## Something goes wrong
 #
 # *The dog chased the cat.* The word "chased" must know two things: who chased, and who was chased. Attention as in lesson 2
-# gives it **one** weighted average of the other words. An average of "dog" and "cat" is the same as an average of "cat" and
-# "dog". Who chased whom is lost.
+# gives it **one** weighted average of the other words. With equal weights, an average of "dog" and "cat" is the same as an
+# average of "cat" and "dog". With other weights it is still one mixture, and which part came from which word cannot be seen
+# any more. Who chased whom is lost.
 #
 # We make a small task of this, so that we can measure it. Eight tokens stand in a circle. Each token has a **content**: 8
 # random numbers, new ones in every example. Each token must output the content of the token before it **and** the content of
@@ -124,19 +125,21 @@ show_figure(draw, alt="With one head the error stays at one half; with two, four
 # size does not depend on $h$.
 #
 # **Prediction.** A multi-head attention has a width of 64, and its output has a width of 64 too. How many parameters do the
-# four matrices have with one head, and how many with 8 heads?
+# three matrices of **one** head have, if there is one head, and if there are 8? And how many parameters have all matrices
+# together?
 
 # %% tags=["prediction"]
 rows = []
 for heads in [1, 2, 4, 8]:
     head_width = 64 // heads
-    rows.append([heads, head_width, 3 * heads * (64 * head_width) + 64 * 64])
-show_table(["heads", "width of a head", "parameters"], rows)
+    of_one_head = 3 * (64 * head_width)
+    rows.append([heads, head_width, of_one_head, heads * of_one_head + 64 * 64])
+show_table(["heads", "width of a head", "parameters of a head", "all parameters"], rows)
 
 # %% [markdown]
-# It is 4 · 64 · 64 = 16,384 in every case. (The networks above have fewer, because their output has 16 columns instead of 64.)
-# Heads are not added to the network. The width that is there is **divided** between them. The number of multiplications is
-# nearly the same, too.
+# All matrices together have 4 · 64 · 64 = 16,384 parameters in every case, and one head has fewer, the more heads there are.
+# (The networks above have fewer, because their output has 16 columns instead of 64.) Heads are not added to the network. The
+# width that is there is **divided** between them. The number of multiplications is nearly the same, too.
 #
 # ## The code
 #
@@ -177,8 +180,8 @@ w_o = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
 # 4. **Output projection.** Multiply by the columns of $W^O$. First column (1, 0): 1.881 · 1 + 1.731 · 0 = 1.881. Second column
 #    (1, 1): 1.881 + 1.731 = 3.612.
 #
-# Head 1 attends most to the first token, head 2 most to the second one. The same token attends to **two tokens at once**, and
-# nothing is averaged between them.
+# Head 1 attends most to the first token, head 2 most to the second one. The same token attends to **two tokens at once**. Each
+# head averages values, but the results of the two heads are not averaged with each other.
 
 # %%
 with record() as recording:
@@ -226,8 +229,13 @@ show_table(["weight of before", "weight of after", "error of before", "error of 
 # All weights are equally bad. With the weights 1 and 0 the head knows everything about one neighbor and nothing about the
 # other: errors of 0 and 1. With equal weights it knows half of both. The mean is always 0.5.
 #
+# Where does the best factor $f$ come from? The derivative of the mean of $(f m - p)^2$ is 0 where $f$ is the mean of $m p$,
+# divided by the mean of $m^2$. For $m = 0.75\, p + 0.25\, n$ these means are $0.75$ and $0.75^2 + 0.25^2 = 0.625$. The error
+# that remains is $1 - 0.75^2 / 0.625 = 0.1$ for $p$, and $1 - 0.25^2 / 0.625 = 0.9$ for $n$.
+#
 # So this is the limit of one head: **one mixture for each token**. More training does not help, and more columns do not help.
-# (In the run above the loss can be a little below 0.5. The weights may also depend on the contents, which helps a little.)
+# (A loss can be a little below such a limit, as you will see below with three contents. The weights may also depend on the
+# contents, which helps a little.)
 #
 # Two heads make two mixtures. One can attend to the token before, and the other to the token after. Did they? We look at the
 # weights of the trained networks. Each row of a figure is a token that attends (the query), each column is a token that is
@@ -269,8 +277,8 @@ for number, weights in enumerate(weights_of_two, start=1):
 # the tokens stand in a circle.)
 #
 # **Change it.** Let each token output **three** contents: set `NEIGHBORS` to `[1, -1, 4]`, where 4 is the token on the
-# opposite side of the circle. Before you run the cell with the task again: at which number of heads does the loss fall to
-# zero? What is the loss with one head, and with two?
+# opposite side of the circle. Before you run the cell with the task again: at which of the four numbers of heads does the loss
+# fall to zero? What is the loss with one head, and with two?
 #
 # <details><summary>Answer</summary>
 #
@@ -344,7 +352,7 @@ assert right.shape == wrong.shape
 # pieces of the second token. The tokens are mixed, and each head attends inside of one token.
 #
 # The shape is right, so no error is raised. Does the network notice? We train it again on our task, with this split and the
-# merge that belongs to it.
+# merge that belongs to it: the `reshape` that writes the numbers back in the same order.
 
 
 # %%
@@ -368,8 +376,9 @@ assert wrong_loss > 0.9
 
 # %% [markdown]
 # With 8 heads, each head sees the pieces of one token only. It cannot learn anything about the neighbors. With 4 heads, each
-# sees two tokens that stand next to each other: of each token it knows one neighbor of two. With 2 heads, each sees half of
-# the circle, and only the tokens at the ends of the half lack a neighbor.
+# sees two tokens that stand next to each other: of each token it knows one neighbor of two, so half is missing, and the loss
+# is near 0.5. With 2 heads, each sees half of the circle, and only the two tokens at the ends of the half lack a neighbor. Of
+# the 8 neighbors of these four tokens 2 are missing, so the loss is near 0.25.
 #
 # So there is a sign by which you recognize this mistake: **more heads make the network worse**. And there is a test: change
 # one token. With the correct split, only the query of this token changes. With the wrong split, the queries of other tokens
