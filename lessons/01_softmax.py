@@ -151,8 +151,8 @@ show_table(words, [(longer @ query).tolist()])
 #    why.
 #
 # The third wish needs a reason. Suppose that the same vector $c$ is added to the vectors of all words. It says nothing about
-# which word fits better. The score of each word becomes $q \cdot (k + c) = q \cdot k + q \cdot c$. So the same number, $q
-# \cdot c$, is added to all scores. Only the **differences** between scores should matter.
+# which word fits better. The score of each word becomes $q \cdot (k + c) = q \cdot k + q \cdot c$. So the same number,
+# $q \cdot c$, is added to all scores. Only the **differences** between scores should matter.
 #
 # Here are five functions. The table shows the shares of our scores 4, −2 and 1, and the shares after 10 is added to each of
 # them. The last function is the one that we are looking for; its formula follows.
