@@ -21,6 +21,7 @@ def lora_scale(alpha: float, rank: int, rank_stabilized: bool = False) -> float:
     Differs: with `rank_stabilized`, s = α / √r (rsLoRA, Kalajdzievski 2023, section 3.2), as peft with `use_rslora`. For large
         ranks, α / r makes the update too small to learn.
     Tests: tests/equations/test_adapters.py::TestLoraScale
+    Lesson: lessons/12_transfer.py
 
     >>> lora_scale(alpha=16, rank=4), lora_scale(alpha=16, rank=4, rank_stabilized=True)
     (4.0, 8.0)
@@ -45,6 +46,7 @@ def lora(
     Steps:
         lora_update (*batch output): $$U = s\, x A^\top B^\top$$ The trained update of low rank.
     Tests: tests/equations/test_adapters.py::TestLora
+    Lesson: lessons/12_transfer.py
 
     Args:
         frozen: the frozen map, W₀x. It may add a bias.
@@ -70,6 +72,7 @@ def lora_merged_weight(
     Eq: $$W = W_0 + s\,B A$$
     Source: Hu et al. 2021, section 4.1 ("No Additional Inference Latency").
     Tests: tests/equations/test_adapters.py::TestLoraMergedWeight
+    Lesson: lessons/12_transfer.py
 
     >>> lora_merged_weight(torch.eye(2), a=torch.tensor([[1.0, 1.0]]), b=torch.tensor([[10.0], [0.0]]), scale=2.0)
     tensor([[21., 20.],
@@ -95,6 +98,7 @@ def bottleneck_adapter(
     Steps:
         bottleneck (*batch bottleneck): $$z = f(xW_{\mathrm{down}} + b_{\mathrm{down}})$$ The few features of the bottleneck.
     Tests: tests/equations/test_adapters.py::TestBottleneckAdapter
+    Lesson: lessons/12_transfer.py
 
     >>> one, zero = torch.ones(2, 1), torch.zeros(1)
     >>> bottleneck_adapter(torch.tensor([1.0, 2.0]), one, zero, 10 * one.mT, torch.zeros(2), activation=torch.relu)

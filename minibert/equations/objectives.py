@@ -144,7 +144,7 @@ def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor,
     Differs: the input is logits, not probabilities. The code uses 1 - σ(z) = σ(-z), so that it never takes the logarithm
         of zero.
     Tests: tests/equations/test_objectives.py::TestBinaryCrossEntropy
-    Lesson: lessons/13_tagging_and_answering.py
+    Lesson: lessons/12_transfer.py
 
     Raises: TypeError unless `targets` is a floating-point tensor, ValueError if it has another shape than the logits.
 

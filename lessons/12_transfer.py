@@ -1,0 +1,495 @@
+# %% [markdown]
+# # 12 · Transfer: fine-tuning, frozen features, LoRA
+#
+# Fine-tuning teaches a network a task from few examples, and makes it forget what it knew before. Can it learn the one and
+# keep the other?
+#
+# You need lessons 9 and 10. At the end you can choose which numbers of a pretrained network to train, compute LoRA and an
+# adapter by hand, and say which of their matrices must not begin with zeros.
+
+# %%
+import math
+import tempfile
+import warnings
+
+import numpy as np
+import torch
+
+import minibert
+from minibert import BertConfig, BertForMaskedLM, BertForSequenceClassification, equations
+from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
+from minibert.model.adapters.lora import LoRALinear, lora_modules, merge
+from minibert.text.masking import mask_tokens
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+
+# %% [markdown]
+# ## Something goes wrong
+#
+# First we pretrain a small BERT on the invented language of lesson 9: *the old dog barks in the garden .* There are eight
+# animals with their sounds. The network learns to fill masks, without any labels.
+
+# %%
+SOUNDS = {
+    "dog": "barks", "cat": "meows", "bird": "sings", "cow": "moos",
+    "horse": "neighs", "pig": "grunts", "duck": "quacks", "bee": "hums",
+}  # fmt: skip
+ADJECTIVES, PLACES = ["old", "young", "big", "small", "black", "white"], ["garden", "house", "field"]
+tokenizer = build_tokenizer([*SPECIAL_TOKENS, "the", "in", ".", *ADJECTIVES, *PLACES, *SOUNDS, *SOUNDS.values()])
+ids_of = tokenizer.get_vocab()
+WIDTH, ANIMAL = 48, 3  # the width of the vectors, and the position of the animal
+
+
+def sentences(count, seed, share_true=1.0):
+    """Return the ids of random sentences, and two labels of each: is it true, and is it about the garden?"""
+    generator = np.random.default_rng(seed)
+    rows, labels = [], []
+    for _ in range(count):
+        animal, place = generator.choice(list(SOUNDS)), generator.choice(PLACES)
+        is_true = generator.random() < share_true
+        sound = SOUNDS[animal] if is_true else generator.choice([SOUNDS[other] for other in SOUNDS if other != animal])
+        rows.append(tokenizer.encode(f"the {generator.choice(ADJECTIVES)} {animal} {sound} in the {place} .").ids)
+        labels.append([float(is_true), float(place == "garden")])
+    return torch.tensor(rows), torch.tensor(labels)
+
+
+def trained(model, batches, learning_rate):
+    """Train a network on (inputs, labels), and return it with its last loss."""
+    optimizer = minibert.adamw(model, learning_rate)  # leaves out frozen parameters
+    schedule = minibert.warmup_linear(optimizer, len(batches))
+    model.train()
+    for inputs, labels in batches:
+        loss = model(inputs, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval(), loss.item()
+
+
+def masked_batch(seed):
+    """Return 64 true sentences with masks, and the labels of masked language modeling."""
+    ids, generator = sentences(64, seed)[0].numpy(), np.random.default_rng(seed)
+    is_word = ~np.isin(ids, [ids_of["[CLS]"], ids_of["[SEP]"]])
+    words = np.arange(len(SPECIAL_TOKENS), len(ids_of))
+    return map(torch.from_numpy, mask_tokens(ids, is_word, ids_of["[MASK]"], words, generator.random((*ids.shape, 3))))
+
+
+torch.manual_seed(0)
+config = BertConfig(
+    vocab_size=len(ids_of),
+    hidden_size=WIDTH,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=96,
+    max_position_embeddings=16,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+pretrained, _ = trained(BertForMaskedLM(config), [masked_batch(1000 + step) for step in range(400)], 3e-3)
+FOLDER = tempfile.mkdtemp()
+pretrained.save_pretrained(FOLDER)
+
+# %% [markdown]
+# Then we want something else: two yes-or-no questions about a sentence. *Is it true*, that is, does the animal make this
+# sound? *Is it about the garden?* We have labels for 128 sentences only. Half of them are not true, such as *the old dog meows
+# in the garden .*
+#
+# **Fine-tuning** replaces the head of the network by a new one, and trains everything with the labels. For comparison, a
+# network with the same shape begins with random weights. We test both with new sentences. Then we put the old head on the
+# fine-tuned network, and ask it to fill in masked animals, as before.
+
+# %%
+LABELED, NEW = sentences(128, seed=1, share_true=0.5), sentences(400, seed=7, share_true=0.5)
+
+
+def new_classifier():
+    """Load the pretrained network with a new head for two questions."""
+    torch.manual_seed(0)
+    with warnings.catch_warnings(action="ignore"):  # the head is new: this is what we want
+        return BertForSequenceClassification.from_pretrained(FOLDER, labels=["true", "garden"])
+
+
+def finetuned(model, learning_rate, steps=150):
+    """Fine-tune, and return a row of results: numbers trained, accuracy of both questions, and masks that are still filled."""
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    trained(model, [LABELED] * steps, learning_rate)
+    with torch.no_grad():
+        is_right = (model(NEW[0]).logits > 0) == (NEW[1] > 0.5)
+    return [count, *is_right.float().mean(dim=0).tolist(), filled(model.bert)]
+
+
+def filled(encoder):
+    """Return the share of masked animals that an encoder, with the old head, finds."""
+    ids = sentences(200, seed=99)[0]
+    inputs = ids.clone()
+    inputs[:, ANIMAL] = ids_of["[MASK]"]
+    old, pretrained.bert = pretrained.bert, encoder
+    with torch.no_grad():
+        predictions = pretrained(inputs).logits[:, ANIMAL].argmax(dim=-1)
+    pretrained.bert = old
+    return (predictions == ids[:, ANIMAL]).float().mean().item()
+
+
+HEADER = ["", "numbers trained", "true?", "garden?", "masks filled"]
+torch.manual_seed(0)
+results = {
+    "random start": finetuned(BertForSequenceClassification(new_classifier().config), 3e-3),
+    "full fine-tuning": finetuned(new_classifier(), 3e-3),
+}
+show_table(
+    HEADER, [["pretrained network", "", "", "", filled(pretrained.bert)], *([name, *row] for name, row in results.items())]
+)
+assert filled(pretrained.bert) > 0.95
+assert results["random start"][1] < 0.6 < 0.75 < results["full fine-tuning"][1]
+assert results["random start"][2] > 0.9
+assert results["full fine-tuning"][3] < 0.6
+
+# %% [markdown]
+# Two results. The question about the garden needs no pretraining: one word decides. The question about the truth does. The
+# network with a random start is as good as a coin, because 128 sentences are too few to learn what each animal says. The
+# pretrained network knew it already, without a single label: this is **transfer**.
+#
+# But look at the last column. Before fine-tuning, the network filled every mask. Now it has **forgotten** most of it. Nobody
+# asked it to: the gradient of the new task has changed the weights that the old task needs.
+#
+# **Question.** Can a network learn the task and forget nothing? And how many numbers must we train for it?
+#
+# ## The loss of yes and no
+#
+# The two questions are independent: a sentence can be true, or about the garden, or both. So there is no softmax over the two.
+# Each question has one score $z$, and the probability of yes is $\sigma(z)$, the **sigmoid**. The loss is the **binary
+# cross-entropy**:
+#
+# $$\ell(z, y) = -\,y \log \sigma(z) - (1 - y) \log(1 - \sigma(z)), \qquad
+# \frac{\partial \ell}{\partial z} = \sigma(z) - y, \qquad \sigma(z) = \frac{1}{1 + e^{-z}}$$
+#
+# $y$ is the label: 1 for yes, 0 for no. Only one of the two terms counts. The gradient is the error of the probability.
+#
+# **By hand.** With $z$ = 0 the probability is 1/2, so the loss is ln 2 = 0.693, for both labels. With $z$ = −3 it is 1/(1 +
+# e³) = 0.047. If the answer was yes, the loss is −ln 0.047 = 3.049, and the gradient is 0.047 − 1 = −0.953: the score must
+# grow.
+
+# %%
+scores, yes = torch.tensor([0.0, -3.0], requires_grad=True), torch.ones(2)
+losses = equations.binary_cross_entropy(scores, yes)
+losses.sum().backward()
+print("probability", [round(value, 3) for value in torch.sigmoid(scores).tolist()])
+print("loss", [round(value, 3) for value in losses.tolist()], "gradient", [round(value, 3) for value in scores.grad.tolist()])
+show_code(equations.binary_cross_entropy)
+
+# %% [markdown]
+# The code computes $\log(1 - \sigma(z))$ as $\log \sigma(-z)$. Both are the same, but the first becomes the logarithm of zero
+# if $z$ is large.
+#
+# ## Frozen features
+#
+# The simplest way not to forget is not to change. The encoder is **frozen**: its weights get no gradient. Only what is new is
+# trained: the head, and the linear map before it, which makes the vector of `[CLS]` ready for the head (the **pooler**). The
+# vectors of the encoder are fixed **features** of the sentence.
+#
+# **By hand.** The pooler has a matrix of 48 · 48 and 48 biases: 2,352 numbers. The head has a matrix of 2 · 48 and 2 biases:
+# 98. Together 2,450.
+#
+# **Prediction.** Is this as good as full fine-tuning? Remember what the vector of `[CLS]` was trained for in this network.
+
+# %% tags=["prediction"]
+print(f"{WIDTH * WIDTH + WIDTH:,} + {2 * WIDTH + 2} = {WIDTH * WIDTH + WIDTH + 2 * WIDTH + 2:,}")
+frozen = new_classifier()
+minibert.Transfer(frozen, minibert.TransferConfig(freeze="encoder"))
+results["frozen features"] = finetuned(frozen, 1e-2)
+show_table(HEADER, [[name, *row] for name, row in results.items()])
+assert results["frozen features"][0] == 2450
+assert results["frozen features"][3] == filled(pretrained.bert)
+assert sum(results["frozen features"][1:3]) < sum(results["full fine-tuning"][1:3]) - 0.1
+
+# %% [markdown]
+# It forgets nothing. But it is worse. (About the garden, it would be right in two of three cases if it always said no.)
+# `[CLS]` is never masked, so nothing has trained its vector: it holds what other tokens happened to need there. A frozen
+# encoder can use only what is already in the vector.
+#
+# ## LoRA
+#
+# So the encoder has to change a little. **LoRA** (low-rank adaptation) leaves each matrix $W_0$ as it is and adds a second
+# path beside it:
+#
+# $$h = W_0 x + s\,B A x$$
+#
+# This is equation 3 of Hu et al. 2021. In words: $x$ is the input and $h$ the output of a linear map. $W_0$ is frozen. $A$
+# makes a few numbers from $x$, and $B$ makes a vector of the full width from these. How few is the **rank** $r$: $A$ has $r$
+# rows, and $B$ has $r$ columns. $s$ is a fixed factor. Only $A$ and $B$ are trained.
+
+# %%
+show_code(equations.lora)
+
+# %% [markdown]
+# **By hand.** $W_0$ is the identity, $x$ = (1, 2), $A$ is one row (1, 1), $B$ is one column (10, 0), and $s$ = 2. Then $Ax$ =
+# 1 + 2 = 3. $B$ makes (30, 0) of it. Times 2, this is (60, 0). With $W_0 x$ = (1, 2) the result is (61, 2).
+
+# %%
+x, a, b = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0]]), torch.tensor([[10.0], [0.0]])
+print("Ax", (a @ x).tolist(), "BAx", (b @ a @ x).tolist(), "sBAx", (2 * b @ a @ x).tolist())
+print("h", equations.lora(x, torch.nn.Identity(), a, b, scale=2.0).tolist())
+
+# %% [markdown]
+# How many numbers are trained? A matrix of 48 · 48 has 2,304. With rank 4, $A$ and $B$ have 4 · 48 each, together 384. LoRA is
+# added to the matrices of queries and values, in two layers: four times 384 is 1,536. With pooler and head, this makes 3,986.
+#
+# **Prediction.** Four matrices get 4 rows and 4 columns of new numbers. Where will LoRA be in the table: near the frozen
+# features, or near full fine-tuning?
+
+# %% tags=["prediction"]
+RANK, ALPHA = 4, 8
+with_lora = new_classifier()
+minibert.LoRA(rank=RANK, alpha=ALPHA, targets=["query", "value"]).apply(with_lora)
+print(f"{WIDTH * WIDTH:,} or {2 * RANK * WIDTH}; {4 * 2 * RANK * WIDTH:,} in four matrices")
+results["LoRA"] = finetuned(with_lora, 1e-2)
+for module in lora_modules(with_lora).values():
+    module.scale = 0.0  # switch LoRA off
+results["LoRA, switched off"] = [0, "", "", filled(with_lora.bert)]
+for module in lora_modules(with_lora).values():
+    module.scale = equations.lora_scale(ALPHA, RANK)
+show_table(HEADER, [[name, *row] for name, row in results.items()])
+assert results["LoRA"][0] == 3986
+assert results["LoRA"][1] > 0.75
+assert sum(results["LoRA"][1:3]) > sum(results["frozen features"][1:3]) + 0.05
+assert results["LoRA, switched off"][3] == filled(pretrained.bert)
+
+# %% [markdown]
+# LoRA is near full fine-tuning, with less than a tenth of the numbers. While it is switched on, it can disturb the old task,
+# too. But $W_0$ has not changed by a bit: switched off, the old network is back. So one large network can serve many tasks,
+# and each task is a small file.
+
+# %% tags=["hide-input"]
+
+
+def draw_results(axes):
+    names = ["random start", "full fine-tuning", "frozen features", "LoRA"]
+    places = np.arange(len(names))
+    for shift, column, label in ((-0.2, 1, "true?"), (0.2, 2, "garden?")):
+        axes.barh(places + shift, [results[name][column] for name in names], height=0.36, label=label)
+    axes.set(title="128 labeled sentences", xlabel="share of right answers", xlim=(0, 1.5), yticks=places)
+    axes.set_xticks([0, 0.5, 1])
+    axes.set_yticklabels(names)
+    axes.invert_yaxis()
+    axes.legend(frameon=False, loc="center right")
+
+
+show_figure(
+    draw_results,
+    alt="Right answers of four ways to train. The random start fails at the question about truth. Frozen features are worse "
+    "than full fine-tuning and LoRA.",
+)
+
+# %% [markdown]
+# ## Zeros
+#
+# At the start, LoRA should change nothing: the network should begin as the pretrained one. So $BA$ must be zero. This can be
+# had in three ways: $A$ is zero, $B$ is zero, or both are. Let us try all of them on one linear map that has to learn an
+# update of rank one.
+
+# %%
+torch.manual_seed(0)
+linear = torch.nn.Linear(8, 8, bias=False)
+inputs = torch.randn(64, 8)
+targets = linear(inputs).detach() + inputs @ torch.randn(8, 1) @ torch.randn(1, 8)
+
+
+def lora_losses(zero_a, zero_b, steps=100):
+    """Train LoRA of rank 2 from matrices that are zero or random. Return the first norms of both gradients, and the losses."""
+    generator = torch.Generator().manual_seed(1)
+    matrices = [torch.randn(2, 8, generator=generator) / math.sqrt(8), torch.randn(8, 2, generator=generator) / math.sqrt(8)]
+    a, b = (
+        (torch.zeros_like(matrix) if is_zero else matrix).requires_grad_()
+        for matrix, is_zero in zip(matrices, (zero_a, zero_b), strict=True)
+    )
+    optimizer, losses, norms = torch.optim.AdamW([a, b], lr=0.05, weight_decay=0.0), [], []
+    for _ in range(steps):
+        loss = (equations.lora(inputs, linear, a, b) - targets).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        norms = norms or [a.grad.norm().item(), b.grad.norm().item()]
+        optimizer.step()
+        losses.append(loss.item())
+    return norms, losses
+
+
+# %% [markdown]
+# **Prediction.** Which of the three learns? The gradients are, for one input $x$ and the gradient $g$ of the loss for the
+# output $h$:
+#
+# $$\frac{\partial L}{\partial B} = s\,g\,(A x)^\top, \qquad \frac{\partial L}{\partial A} = s\,B^\top g\,x^\top$$
+
+# %% tags=["prediction"]
+STARTS = {"B is zero": (False, True), "A is zero": (True, False), "both are zero": (True, True)}
+starts = {name: lora_losses(*zeros) for name, zeros in STARTS.items()}
+rows = [[name, *norms, losses[0], losses[-1]] for name, (norms, losses) in starts.items()]
+show_table(["", "gradient of A", "gradient of B", "first loss", "last loss"], rows)
+assert rows[2][1:3] == [0.0, 0.0]
+assert rows[2][3] == rows[2][4]
+assert max(rows[0][4], rows[1][4]) < 0.1 * rows[0][3]
+
+# %% tags=["hide-input"]
+
+
+def draw_starts(axes):
+    for (name, (_, losses)), style in zip(starts.items(), ("-", "--", "-"), strict=True):
+        axes.plot(losses, style, label=name)
+    axes.set(title="LoRA from three starts", xlabel="step", ylabel="mean squared error", ylim=(0, None))
+    axes.legend(frameon=False, loc="center right")
+
+
+show_figure(
+    draw_starts, alt="The loss falls if one of the two matrices begins with random numbers, and never moves if both are zero."
+)
+
+# %% [markdown]
+# If both are zero, each gradient is multiplied by the other matrix, so both are zero, at every step. The loss never moves, and
+# there is no error message. If one matrix is random, the other one has a gradient. After its first step it is no longer zero,
+# and both learn. In the paper, and in most code, $B$ is the zero one:
+
+# %%
+show_code(LoRALinear.initialize_update)
+
+# %% [markdown]
+# This is not about LoRA alone. A product of two zeros never learns: two layers without an activation function between them, or
+# a gate that is closed and multiplies a path that gives zero.
+#
+# ## The factor
+#
+# $$s = \frac{\alpha}{r}$$
+#
+# $\alpha$ is a number that you choose once, and $r$ is the rank. Why divide by the rank? Look at the first step of AdamW with
+# $B$ = 0. Each entry of $B$ moves by the learning rate, whatever the size of its gradient (lesson 10). Then $BAx$ is a sum of
+# $r$ terms of about the same size, all with the sign that lowers the loss.
+#
+# **Prediction.** The rank grows from 4 to 16. How much further does the output move in the first step, without the factor? And
+# with it?
+
+# %% tags=["prediction"]
+
+
+def first_move(rank, scale):
+    """Return how far one step of AdamW moves the output of LoRA, for one input."""
+    generator = torch.Generator().manual_seed(0)
+    wide = torch.nn.Linear(512, 512, bias=False)
+    x, target = (torch.randn(1, 512, generator=generator) for _ in range(2))
+    a = torch.randn(rank, 512, generator=generator) / math.sqrt(512)
+    b = torch.zeros(512, rank, requires_grad=True)
+    before = equations.lora(x, wide, a, b, scale)
+    (before - target).square().mean().backward()
+    torch.optim.AdamW([b], lr=0.01, weight_decay=0.0).step()
+    return (equations.lora(x, wide, a, b, scale) - before).norm().item()
+
+
+rows = [
+    [rank, first_move(rank, 1.0), first_move(rank, equations.lora_scale(ALPHA, rank)), equations.lora_scale(ALPHA, rank)]
+    for rank in (4, 16, 64)
+]
+show_table(["rank", "move without a factor", f"move with α/r, α = {ALPHA}", "α/r"], rows)
+assert rows[2][1] > 10 * rows[0][1]
+assert max(row[2] for row in rows) < 2 * min(row[2] for row in rows)
+show_code(equations.lora_scale)
+
+# %% [markdown]
+# Without the factor, the move grows with the rank, and a learning rate that is right for rank 4 is too large for rank 64. With
+# $\alpha/r$ it stays about the same. After many steps the terms no longer agree. For large ranks, the division by $r$ is then
+# too strong, and some divide by $\sqrt r$ (`rank_stabilized`).
+#
+# **Change it.** In the last cell, use `equations.lora_scale(ALPHA, rank, rank_stabilized=True)`. What happens to the first
+# move? Then set `RANK` to `1` and to `16`. How many numbers are trained, and how much better is the result? (The `assert`
+# about 3,986 then fails, as it should.)
+#
+# <details><summary>Answer</summary>
+#
+# With √r, the first move still grows: four times the rank gives about twice the move. Rank 1 trains `2834` numbers and rank 16
+# `8594`, and the results are about the same as with rank 4. Hu et al. found the same for much larger networks: a very small
+# rank is often enough.
+#
+# </details>
+#
+# ## Merged
+#
+# In use, the second path costs time. But $BA$ is a matrix of the same shape as $W_0$, and both are multiplied with the same
+# $x$. So they can be added once, after the training:
+#
+# $$W = W_0 + s\,B A$$
+
+# %%
+show_code(equations.lora_merged_weight)
+with torch.no_grad():
+    with_path = with_lora(NEW[0]).logits
+    merge(with_lora)
+    difference = (with_lora(NEW[0]).logits - with_path).abs().max().item()
+print("largest difference is below 0.0001:", difference < 1e-4)
+assert difference < 1e-4
+
+# %% [markdown]
+# The merged network is an ordinary BERT. Its outputs differ only by rounding.
+#
+# An older idea cannot be merged. A **bottleneck adapter** (Houlsby et al. 2019) is a small network with two layers, behind
+# each part of the frozen network:
+#
+# $$y = x + f(x W_{\mathrm{down}} + b_{\mathrm{down}})\,W_{\mathrm{up}} + b_{\mathrm{up}}$$
+#
+# $W_{\mathrm{down}}$ makes a few numbers from $x$, $f$ is an activation function such as GELU, and $W_{\mathrm{up}}$ goes back
+# to the full width. The input $x$ is added.
+
+# %%
+show_code(equations.bottleneck_adapter)
+
+# %% [markdown]
+# **By hand.** $x$ = (1, 2), both weights down are 1, both weights up are 10, and $f$ is the ReLU. Then $f(1 + 2)$ = 3, and $y$
+# = (1 + 30, 2 + 30) = (31, 32).
+#
+# **Prediction.** What is $y$ if $W_{\mathrm{up}}$ and $b_{\mathrm{up}}$ are zero? And why can this adapter not be added to a
+# matrix?
+
+# %% tags=["prediction"]
+ones, zero = torch.ones(2, 1), torch.zeros(1)
+print(equations.bottleneck_adapter(x, ones, zero, 10 * ones.mT, torch.zeros(2), activation=torch.relu).tolist())
+print(equations.bottleneck_adapter(x, ones, zero, 0 * ones.mT, torch.zeros(2), activation=torch.relu).tolist())
+
+# %% [markdown]
+# <details><summary>Explanation</summary>
+#
+# With zeros, $y = x$: the adapter does nothing, as it should at the start. Because of $f$ it is not a linear map, so no matrix
+# does the same. Without $f$ it would be LoRA on the identity.
+#
+# </details>
+#
+# ## Exercises
+
+# %%
+exercise("binary_cross_entropy")
+
+# %%
+exercise("lora")
+
+# %%
+exercise("lora_initialization")
+
+# %%
+exercise("lora_merged_weight")
+
+# %%
+exercise("bottleneck_adapter")
+
+# %% [markdown]
+# ## Seen in well-known code
+#
+# - **Merged twice.** The authors' code (loralib) merges in `eval()` and takes the update out again in `train()`. Code that
+#   does not remember what is merged adds it twice.
+# - **Sigmoid twice.** `BCEWithLogitsLoss` expects scores. If it gets probabilities, no probability of yes can come below 1/2.
+# - **A mean of all, or a sum.** For several questions, PyTorch's mean divides by texts times questions. A sum over the
+#   questions has a gradient that is larger by their number, and needs another learning rate.
+# - **Frozen, but not quiet.** A frozen layer in training mode still has dropout. Its features then change in every step.
+# - **Different defaults.** In peft, α is 8 if nothing is said; minibert has 16. The same files of weights with another α are
+#   another network.
+#
+# ## Further reading
+#
+# - Devlin et al. 2019, *BERT*, section 4: fine-tuning; section 5.3: frozen features.
+# - Houlsby et al. 2019, *Parameter-efficient transfer learning for NLP*.
+# - Hu et al. 2021, *LoRA*, sections 4 and 7.
+# - McCloskey and Cohen 1989, *Catastrophic interference in connectionist networks*: forgetting.
+# - Next: lesson 13, tagging and question answering.
