@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 pytest.importorskip("sphinx", reason="Sphinx is not installed (pip install minibert[docs])")
+from sphinx.application import Sphinx
+
 from minibert.docs.layout import REPOSITORY
 from minibert.docs.lesson_pages import declare_language
 from minibert.docs.site import build, collect, located
@@ -69,8 +71,8 @@ def test_translations_are_pages_that_the_list_of_lessons_names(tmp_path: Path) -
     [("lessons/zh/01_softmax", "zh"), ("lessons/01_softmax", "en"), ("lessons/index", "en"), ("study", "en")],
 )
 def test_a_page_declares_its_language(page: str, language: str) -> None:
-    context = {"language": "en"}
-    declare_language(None, page, "page.html", context, None)  # type: ignore[arg-type]
+    context: dict[str, Any] = {"language": "en"}
+    declare_language(Sphinx.__new__(Sphinx), page, "page.html", context, None)
     assert context == {"language": language}
 
 
