@@ -259,7 +259,7 @@ SENTENCES: dict[str, str] = {
     "fourth.label_smoothing_loss.answer_03": "Your numbers are the expected ones for label_smoothing = 0.1: label_smoothing is not used.",
     "fourth.layer_norm.answer_06": "The function changes its argument `hidden`",
     "fourth.merge_heads.answer_01": "RuntimeError: view size is not compatible",
-    "fourth.multi_head_attention_layer.answer_03": "TypeError: linear(): argument 'input' (position 1) must be Tensor, not tuple. The input: keys and values that are given. Called with queries_from of shape",
+    "fourth.multi_head_attention_layer.answer_03": "TypeError: linear(): argument 'input' (position 1) must be Tensor, not tuple. The input: given keys and values. Called with queries_from of shape",
     "fourth.shift_right.answer_02": "The function changes its argument `labels`",
     "fourth.training_steps.answer_02": "the function returned None; does it end with `return`?",
     "fourth.warmup_linear_schedule.answer_02": "ZeroDivisionError: division by zero. The input: no warm-up. Called with step = 10; total_steps = 10; warmup_steps = 0.",
