@@ -109,6 +109,16 @@ def test_a_students_notebook_runs_and_its_checks_find_empty_stubs(name: str, tmp
         assert "empty stub" in json.dumps(cell.outputs)
 
 
+@pytest.mark.parametrize("name", registry())
+def test_every_equation_has_a_lesson_that_computes_it(name: str) -> None:
+    """Its docstring names the lesson, and the lesson computes it, shows its code or has its exercise."""
+    files = registry()[name].lesson.split(", ")
+    sources = [lesson.source for lesson in LESSONS.values() if f"lessons/{lesson.path.name}" in files]
+    assert len(sources) == len(files)
+    for source in sources:
+        assert re.search(rf"equations\.{name}\b|exercise\(\"{name}\"\)|import .*\b{name}\b", source)
+
+
 def test_no_two_lessons_have_the_same_number() -> None:
     assert [lesson.number for lesson in LESSONS.values()] == sorted({lesson.number for lesson in LESSONS.values()})
 
