@@ -71,8 +71,9 @@ def with_heads(use: Use) -> Callable[..., Tensor]:
 
 def with_parameters(use: Use) -> Callable[..., Tensor]:
     def multi_head_attention_layer(self, queries_from, keys_from, keep=None):
-        q, k, v = self.query(queries_from), self.key(keys_from), self.value(keys_from)
-        context = attention(use)(*(split(x, self.heads) for x in (q, k, v)), keep)
+        given = isinstance(keys_from, tuple)  # keys and values of all heads, as a cache keeps them
+        heads = keys_from if given else [split(x, self.heads) for x in (self.key(keys_from), self.value(keys_from))]
+        context = attention(use)(split(self.query(queries_from), self.heads), *heads, keep)
         return self.output(context.transpose(1, 2).flatten(2))
 
     return multi_head_attention_layer
