@@ -44,7 +44,7 @@ def run_build(options: DocsBuild) -> int:
     try:
         for line in build(options.out, options.pages):
             say(printable(line))
-    except ValueError as error:
+    except (ValueError, NotADirectoryError) as error:
         raise UsageError(error) from error
     except BuildFailed as error:
         raise WorkFailed(str(error)) from error

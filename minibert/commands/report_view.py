@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from minibert.commands.terminal import Renderable, say, say_parts, screen_size, styled
-from minibert.printable import printable
 
 if TYPE_CHECKING:
     from minibert.classroom.report import Report
@@ -49,7 +47,7 @@ def _body(part: "Part", width: int) -> Iterator[Renderable]:
         yield _columns(part) if _fits(part, width) else styled("\n".join(side_by_side(part, width)))
     elif is_marked(part):
         before, marked, after = marked_text(part)
-        yield Text.assemble(printable(before.lstrip()), (printable(marked), "underline"), printable(after))
+        yield styled(before.lstrip(), "") + styled(marked, "underline") + styled(after, "")
     else:
         yield from (styled(line) for line in part.lines)
 

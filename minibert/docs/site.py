@@ -20,7 +20,13 @@ FILES = ("docs/*.md", "docs/*.png", "docs/runs/*", "benchmarks/*.md", "CONTRIBUT
 """Pages and images in the repository."""
 LISTS = ("index", "lessons/index", "api/index")
 """Pages that list other ones. They are always built."""
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "NO_COLOR": "1",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": str(REPOSITORY),
+}
 """With these variables, the site is the same every time."""
 
 
@@ -46,7 +52,17 @@ def build(out: Path, pages: Sequence[str] = ()) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="minibert-docs-") as temporary:
         source, site = Path(temporary) / "source", Path(temporary) / "site"
         collect(source, pages)
-        command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(CONFIGURATION), "-d", f"{temporary}/doctrees"]
+        command = [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-b",
+            "html",
+            "-c",
+            str(CONFIGURATION),
+            "-d",
+            f"{temporary}/doctrees",
+        ]
         command += ["-j", "2", "-W", "-T", str(source), str(site)]  # 2 processes; warnings are errors; tracebacks
         part = {"MINIBERT_DOCS_PART": "1"} if pages else {}
         environment = os.environ | ENVIRONMENT | part

@@ -172,7 +172,7 @@ class DecoderLayer(EncoderLayer):
 
     Source: Vaswani et al. 2017, section 3.1 and figure 1, right.
     Steps:
-        cross_attention_residual (batch tokens width): $$c = x + O'$$ The residual connection: O', the output of
+        cross_attention_residual (batch tokens width): $$c = x + O$$ The residual connection: O, here the output of
             cross-attention after dropout, plus its input.
         cross_attention_norm (batch tokens width): $$n' = \mathrm{LayerNorm}(x)$$ Layer normalization of each token's vector.
     Tests: tests/model/test_layers.py::TestDecoderLayer

@@ -129,7 +129,7 @@ def test_the_parts_of_a_tuple_have_the_names_of_the_docstring() -> None:
     report = check(lambda *given: adamw(*given)[:2], EXERCISES["adamw_step"])
     assert report.reason == "The function returned 2 tensors, expected 3: new parameter, first moment, second moment."
     assert report.example.mine.startswith("result[0]:\n")
-    report = check(lambda gradients, max_norm: (list(gradients), torch.tensor(1.0)), EXERCISES["clip_by_global_norm"])
+    report = check(lambda gradients, max_norm=1.0: (list(gradients), torch.tensor(1.0)), EXERCISES["clip_by_global_norm"])
     assert "`new gradients[" in report.reason
 
 

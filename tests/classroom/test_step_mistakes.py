@@ -24,6 +24,7 @@ SAME_NUMBERS = {
     "softmax without subtracting the maximum": "no score of the text overflows",
     "NaN for empty rows": "there are no empty rows",
     "maximum of all scores": "no score of the text is far above the others",
+    "maximum added": "no score of the text overflows",
     "mask after the softmax, rescaled": "no masked score is far above the others",
     "scores divided by the root of the values' width": "values are as wide as queries",
     "keys not transposed": "the shapes do not fit",

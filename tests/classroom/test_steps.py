@@ -27,7 +27,7 @@ def test_a_symbol_has_one_meaning(exercise) -> None:
         ("encoder_layer", ["r = hidden + O", "n = LayerNorm(r)", "r′ = n + F", "y = LayerNorm(r′)", "y"]),
         (
             "decoder_layer",
-            ["r = hidden + O", "n = LayerNorm(r)", "c = n + O′", "n′ = LayerNorm(c)", "r′ = n′ + F", "y = LayerNorm(r′)", "y"],
+            ["r = hidden + O", "n = LayerNorm(r)", "c = n + O", "n′ = LayerNorm(c)", "r′ = n′ + F", "y = LayerNorm(r′)", "y"],
         ),
         (
             "multi_head_attention_layer",

@@ -53,6 +53,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/reveal.py": ("reveal",),
     "classroom/swap": ("swap",),
     "commands/study": ("study",),
+    "study/user_code.py": ("study", "verify"),
     "commands/swap.py": ("swap",),
     "commands/subject.py": ("plot attention", "plot embeddings", "plot lens"),
     "commands/tokenize.py": ("tokenize",),

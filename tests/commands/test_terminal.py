@@ -16,8 +16,8 @@ import minibert
 from minibert.commands.terminal import console, open_streams, report, say, say_json, say_table, shell_command, styled
 
 PACKAGE = Path(minibert.__file__).parent
-PRINTERS = {"commands/terminal.py", "text/builtin.py"}
-"""The module that prints, and one whose subprocess sends JSON to its parent."""
+PRINTERS = {"commands/terminal.py", "text/builtin.py", "classroom/lesson.py"}
+"""The module that prints, one whose subprocess sends JSON to its parent, and the parts of a lesson, which is a script."""
 HOSTILE = "a\x1b]0;title\x07\x9b31m\x7f\r\u202e[red]b[/red] :dog:"
 SHOWN = "a\\u001b]0;title\\u0007\\u009b31m\\u007f\\u000d\\u202e[red]b[/red] :dog:"
 

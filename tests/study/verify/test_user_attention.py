@@ -203,6 +203,7 @@ NOT_SHOWN = {
     "scores divided by the root of the values' width": "queries and values have the same width",
     "keys not transposed": "the shapes do not fit",
     "softmax over the heads": "the results are NaN, as those of other mistakes",
+    "mask of plus infinity": "the results are NaN, as those of the minimum subtracted",
     "mask times minus infinity": "the results are NaN, as those of a mask of plus infinity",
     "kept scores larger by a billion": "no digits are lost in double precision",
 }
