@@ -420,9 +420,9 @@ show_code(equations.lora_scale)
 #
 # <details><summary>Answer</summary>
 #
-# With √r, the first move still grows: four times the rank gives about twice the move. Rank 1 trains `2785` numbers and rank 16
-# `8545`, and the results are about the same as with rank 4. Hu et al. found the same for much larger networks: a very small
-# rank is often enough.
+# With √r, the first move still grows: four times the rank gives about twice the move. Rank 1 trains `2785` numbers and answers
+# the question about the garden as well; rank 16 trains `8545` and is no better than rank 4. Hu et al. found the same for much
+# larger networks: a small rank is often enough.
 #
 # </details>
 #
