@@ -199,7 +199,8 @@ def mistakes_with_unsafe_numerics(exercise: Exercise) -> Family:
     With the mistake, the numerics show: a row that should have been kept has only masked scores.
     """
     serious, unsafe = _serious_and_unsafe(exercise)
-    return Family(_combined(exercise, product(serious, unsafe)))
+    bugs = [mistake for mistake in serious if mistake.kind is Kind.BUG]  # a convention is one in its usual form only
+    return Family(_combined(exercise, product(bugs, unsafe)))
 
 
 @cache

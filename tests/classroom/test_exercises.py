@@ -92,6 +92,9 @@ ALSO_NAN = {
     ("multi_head_attention", "maximum of all scores"),
     ("multi_head_attention_layer", "maximum of all scores"),
     ("multi_head_attention_layer", "maximum added"),
+    ("multi_head_attention", "maximum added"),
+    ("scaled_dot_product_attention", "maximum added"),
+    ("online_softmax_attention", "maximum added"),
     ("training_steps", "log of the sum of exponentials"),
 }
 """Entries that give NaN for all outputs wherever they differ, as another entry does: W_O spreads the NaN of one head, and a
