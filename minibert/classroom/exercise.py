@@ -65,7 +65,7 @@ class Invariant:
     holds: Callable[[Tensor, Tensor, Arguments], bool] = field(repr=False)
     """Returns True if the outputs of both calls are related as they should be."""
     relation: str = ""
-    """What is different in the second call, and which results are right, for the learner."""
+    """The difference of the second call and the right results, in words for the learner."""
 
 
 @dataclass(frozen=True)

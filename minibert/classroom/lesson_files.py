@@ -22,8 +22,6 @@ EXERCISE = re.compile(r'^exercise\("(\w+)"\)$')
 """A cell of a lesson that is an exercise."""
 BLOCK_BREAK = re.compile(r"^\+\+\+ *$", re.MULTILINE)
 """A line between two cells of a translation, as in MyST."""
-FOLDED = "hide-cell"
-"""Tag of cells that a page shows after a click."""
 
 
 @dataclass(frozen=True)
@@ -155,5 +153,5 @@ def _exercise_cells(name: str, solutions: bool) -> Iterator[tuple[str, list[str]
     exercise = find_exercise(name)
     yield stub(exercise).strip(), ["exercise"]
     if solutions:
-        yield solution(exercise).strip(), ["solution", FOLDED]
+        yield solution(exercise).strip(), ["solution"]
     yield f"from minibert.classroom import check\n\ncheck({exercise.name})", []

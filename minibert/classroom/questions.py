@@ -35,7 +35,7 @@ class SecondCall:
     arguments: Arguments
     outcome: Outcome
     relation: str
-    """What is different in it, and which results are right."""
+    """Its difference from the first call, and the right results, in words."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Problem:
     text: str
     """Description with numbers, in a sentence or two."""
     explains: bool = False
-    """True if the text says what is wrong in the code, so that no mistake of the catalogue is needed."""
+    """True if the text names the fault in the code, so that no mistake of the catalogue is needed."""
     second: SecondCall | None = None
     """For a property: the call that shows with the first one that it does not hold."""
 

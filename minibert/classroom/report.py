@@ -71,7 +71,7 @@ class Comparison:
     again: str = ""
     """The result of the second call."""
     relation: str = ""
-    """What is different in the second call, and which results are right."""
+    """The difference of the second call and the right results, in words."""
 
 
 @dataclass(repr=False)
@@ -113,7 +113,7 @@ class Report(Shown):
     agreement: str = ""
     """The last intermediate result that is right, if the first that differs is not sure."""
     explained: bool = False
-    """True if the reason says what is wrong in the code, such as an input that is changed."""
+    """True if the reason names the fault in the code, such as an input that is changed."""
 
     @property
     def passed(self) -> bool:

@@ -38,7 +38,7 @@ class ClassRelease:
 
 
 def run(options: ClassRelease) -> int:
-    """Write the files, and say what is for whom."""
+    """Write the files, and print which are for the students and which for the teacher."""
     from minibert.classroom.teaching.course import COURSE_FILE, read_course, write_course
     from minibert.classroom.teaching.release import STUDENTS, release
 

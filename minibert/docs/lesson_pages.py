@@ -14,6 +14,11 @@ CLICKS = {
     "zh": {"solution": "显示解答", "prediction": "显示答案", "hide-input": "显示代码", "hide": "隐藏"},
 }
 """Texts to click, for each language that lessons are written in."""
+LANGUAGES = {"zh": "中文"}
+"""Names of languages."""
+INTRODUCTION = """Each lesson is one argument: something goes wrong, and you find out why, with numbers that you can change. It
+takes about an hour with its exercises. `minibert lessons` lists them, `minibert lessons 2` runs one, and
+`minibert lessons --notebooks FOLDER` writes them as notebooks."""
 
 
 def page_of_lesson(lesson: Lesson, language: str = "") -> str:
@@ -46,13 +51,6 @@ def translated_item(lesson: Lesson, language: str) -> str:
     """Return the item of a translation in the list of lessons: its title and its question."""
     title, question = lesson.translated_cells(language)[0].split("\n\n")[:2]
     return f"- [{title.removeprefix('# ')}]({language}/{lesson.name}.md)  \n  {question.strip()}"
-
-
-LANGUAGES = {"zh": "中文"}
-"""Names of languages."""
-INTRODUCTION = """Each lesson is one argument: something goes wrong, and you find out why, with numbers that you can change. It
-takes 20 to 40 minutes and ends with exercises. `minibert lessons` lists them, `minibert lessons 2` runs one, and
-`minibert lessons --notebooks FOLDER` writes them as notebooks."""
 
 
 def declare_language(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:

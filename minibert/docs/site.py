@@ -52,17 +52,7 @@ def build(out: Path, pages: Sequence[str] = ()) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="minibert-docs-") as temporary:
         source, site = Path(temporary) / "source", Path(temporary) / "site"
         collect(source, pages)
-        command = [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-b",
-            "html",
-            "-c",
-            str(CONFIGURATION),
-            "-d",
-            f"{temporary}/doctrees",
-        ]
+        command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(CONFIGURATION), "-d", f"{temporary}/doctrees"]
         command += ["-j", "2", "-W", "-T", str(source), str(site)]  # 2 processes; warnings are errors; tracebacks
         part = {"MINIBERT_DOCS_PART": "1"} if pages else {}
         environment = os.environ | ENVIRONMENT | part

@@ -20,7 +20,7 @@ SENTENCE = re.compile(r"[A-Z].*[.]", re.DOTALL)
 
 
 def problems(exercise: Exercise) -> Iterator[str]:
-    """Yield the problems of an exercise as sentences that say what to do. An exercise without problems is ready."""
+    """Yield the problems of an exercise, each with a solution, as sentences. An exercise without problems is ready."""
     try:
         if wrong := list(problems_of_parts(exercise)):
             yield from wrong
