@@ -1,5 +1,5 @@
 """The documentation site: guides, lessons, equations and the API reference, built by Sphinx. It works from `file://`, offline.
 
-`docs/*.md` are its pages and `lessons/*.py` its lessons. This package has the commands' part (`site`, `lessons`, `notebooks`)
-and the extensions of Sphinx: formulas as MathML, the fields of docstrings, links to files of the repository.
+`docs/*.md` are its pages and `lessons/*.py` its lessons. `site` builds it; `lesson_pages` and `api` write pages. `formulas`,
+`docstrings` and `links` are extensions of Sphinx: formulas as MathML, fields of docstrings, links to files of the repository.
 """

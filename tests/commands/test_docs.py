@@ -1,6 +1,7 @@
 """`minibert docs build` and `minibert docs open`."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,10 @@ def test_a_fault_of_a_page_fails_the_build(
 ) -> None:
     """Sphinx runs, on one page with a link to nothing. The older site stays."""
     pytest.importorskip("furo", reason="furo is not installed (pip install minibert[docs])")
-    monkeypatch.setattr("minibert.docs.site.copied", lambda: iter([("index.md", lambda: b"# A\n\n[b](nowhere.md)\n")]))
-    monkeypatch.setattr("minibert.docs.site.generated", lambda: iter([]))
-    monkeypatch.setattr("minibert.docs.site.LISTS", ("index",))
+    site = import_module("minibert.docs.site")
+    monkeypatch.setattr(site, "copied", lambda: iter([("index.md", lambda: b"# A\n\n[b](nowhere.md)\n")]))
+    monkeypatch.setattr(site, "generated", lambda: iter([]))
+    monkeypatch.setattr(site, "LISTS", ("index",))
     out = tmp_path / "site"
     out.mkdir()
     (out / "searchindex.js").write_text("old")

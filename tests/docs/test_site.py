@@ -1,5 +1,6 @@
 """The collection of pages, and a small site in a browser."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_without_a_clone_there_is_nothing_to_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minibert.docs.site.REPOSITORY", tmp_path)
+    monkeypatch.setattr(import_module("minibert.docs.site"), "REPOSITORY", tmp_path)
     with pytest.raises(ValueError, match="run this in a clone of the repository"):
         next(build(tmp_path / "site"))
 
