@@ -4,8 +4,9 @@
 # Attention cannot be stacked: after a few layers of it, all tokens have the same vector. What must be added to it so that
 # twelve layers work, and what is each addition good for?
 #
-# You need lessons 1 to 3. At the end you can say what residual connections, layer normalization and the feed-forward network
-# do, compute each of them by hand, and follow a gradient back through a whole encoder layer, step by step.
+# You need lessons 1 to 3. The lesson has two parts, for two days. At the end of the first, with its exercises, you can say what
+# residual connections, layer normalization and the feed-forward network do, and compute each of them by hand. In the second,
+# you follow a gradient back through a whole encoder layer, step by step.
 
 # %%
 import math
@@ -461,10 +462,32 @@ assert min(rows[1][3:]) > 100
 show_code(EncoderLayer.forward)
 
 # %% [markdown]
-# ## Backpropagation, step by step
+# ## Exercises
 #
-# (This is a good place for a break. The second half of the lesson is about gradients, and needs only the layer that you have
-# just seen.)
+# Write the parts of the layer, and then the layer. The variance divides by $d$; note that `torch.var` divides by $d - 1$ if
+# you do not say otherwise.
+
+# %%
+exercise("layer_norm")
+
+# %%
+exercise("add_and_norm")
+
+# %%
+exercise("feed_forward")
+
+# %% [markdown]
+# In the last one you put the parts of the layer together in the right order: each normalization comes after the sum, as in
+# BERT. It is the method `forward` of a class, so its first argument `self` is the layer, and its parts are `self.attention` and
+# so on. Attention gets the mask `keep`. Call `self.dropout` with the output of each sublayer, before the sum.
+
+# %%
+exercise("encoder_layer")
+
+# %% [markdown]
+# ## Second part: backpropagation, step by step
+#
+# This is a good place for a break. The second part is about gradients, and needs only the layer that you have just seen.
 #
 # Training needs the gradient of the loss for every parameter in every layer. It is computed from the end to the start: from
 # the gradient of the **output** of a step follows the gradient of its **inputs**. This is the chain rule of derivatives, and
@@ -725,28 +748,6 @@ assert rows[1][1] > 0.5 * rows[1][3]
 # normalize the **input of the sublayer**: $x + \mathrm{Sublayer}(\mathrm{LayerNorm}(x))$. This is called **pre-norm**. Its
 # residual path goes from the first layer to the last without any step between. Xiong et al. 2020 compare the two: with
 # pre-norm very deep networks are easier to train, and post-norm needs a careful start of training (lesson 10).
-#
-# ## Exercises
-#
-# Write the parts of the layer, and then the layer. The variance divides by $d$; note that `torch.var` divides by $d - 1$ if
-# you do not say otherwise.
-
-# %%
-exercise("layer_norm")
-
-# %%
-exercise("add_and_norm")
-
-# %%
-exercise("feed_forward")
-
-# %% [markdown]
-# In the last one you put the parts of the layer together in the right order: post-norm, as in BERT. It is the method `forward`
-# of a class, so its first argument `self` is the layer, and its parts are `self.attention` and so on. Attention gets the mask
-# `keep`. Call `self.dropout` with the output of each sublayer, before the sum.
-
-# %%
-exercise("encoder_layer")
 
 # %% [markdown]
 # ## Seen in well-known code

@@ -24,10 +24,16 @@ DOTS_PER_INCH = 130
 
 
 def show_code(*functions: Callable[..., Any] | type) -> None:
-    """Show the source code of functions and classes of minibert, without their docstrings."""
-    for function in functions:
-        source = without_docstring(dedent(inspect.getsource(inspect.unwrap(function))))
-        show(Code(_title(function), re.sub(r"  # type: ignore.*", "", source).rstrip()))
+    """Show the source code of functions and classes of minibert, without their docstrings.
+
+    In a notebook the code of an exercise is folded, so that readers can write it themselves first.
+    """
+    from minibert.classroom.exercises import EXERCISES
+
+    references = {inspect.unwrap(exercise.reference) for exercise in EXERCISES.values()}
+    for function in map(inspect.unwrap, functions):
+        source = without_docstring(dedent(inspect.getsource(function)))
+        show(Code(_title(function), re.sub(r"  # type: ignore.*", "", source).rstrip(), folded=function in references))
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -81,16 +87,19 @@ def show(item: Any) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Code(Shown):
-    """Source code with a title."""
+    """Source code with a title, which a notebook may fold."""
 
     title: str
     source: str
+    folded: bool = False
 
     def _text(self) -> str:
         return f"# {self.title}\n{self.source}"
 
     def _repr_markdown_(self) -> str:
-        return f"```python\n{self._text()}\n```"
+        code = f"```python\n{self._text()}\n```"
+        summary = f"Code of <code>{self.title.rpartition('.')[2]}</code>: an exercise. Write it first, or open it now."
+        return f"<details><summary>{summary}</summary>\n\n{code}\n\n</details>" if self.folded else code
 
 
 @dataclass(frozen=True, repr=False)

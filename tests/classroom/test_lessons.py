@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import minibert
+from minibert import equations, record
 from minibert.classroom import lesson as parts
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.lesson_files import Lesson, lessons, notebook
@@ -127,3 +128,14 @@ def test_a_table_is_aligned_text_and_escaped_html() -> None:
     table = parts.Table(("width", "<b>"), (("8", "0.5"), ("512", "a")))
     assert repr(table) == "width  <b>\n    8  0.5\n  512    a"
     assert "&lt;b&gt;" in table._repr_html_()
+
+
+def test_the_code_of_an_exercise_is_folded_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[parts.Code] = []
+    monkeypatch.setattr(parts, "show", shown.append)
+    parts.show_code(equations.layer_norm, record)
+    exercise, other = shown
+    assert exercise._repr_markdown_().startswith("<details><summary>Code of <code>layer_norm</code>: an exercise.")
+    assert "```python\n# minibert.equations.layers.layer_norm\n" in exercise._repr_markdown_()
+    assert other._repr_markdown_().startswith("```python\n")
+    assert "details" not in repr(exercise)
