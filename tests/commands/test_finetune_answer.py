@@ -8,7 +8,7 @@ import pytest
 
 from minibert.commands import main
 from minibert.model import Bert
-from tests.commands.test_finetuning_page import blocks
+from tests.docs.guides import blocks
 from tests.trained_models import write_checkpoint
 
 CITIES = {"巴黎": "法国", "柏林": "德国", "罗马": "意大利", "马德里": "西班牙", "paris": "france", "berlin": "germany"}
@@ -55,7 +55,7 @@ def test_the_commands_of_the_documentation(start: Path, data: Path, capsys: pyte
     training = ["--epochs", "40", "--batch-size", "4", "--learning-rate", "5e-3", "--dropout", "0", "--device", "cpu"]
     options = ([], [*training, "--evaluate-every", "1000"], ["--resamples", "0"])
     printed = []
-    (block,) = blocks("sh", "Question answering")
+    (block,) = blocks("finetuning", "sh", "Question answering")
     for line, more in zip(block.splitlines(), options, strict=True):
         assert main([*shlex.split(line)[1:], *more]) == 0, capsys.readouterr().err
         printed.append(capsys.readouterr().out)

@@ -12,16 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from minibert.commands import main
+from tests.docs.guides import blocks
+from tests.docs.reader import run_line
 from tests.trained_models import write_checkpoint
 
-PAGE = Path(__file__).parents[2] / "docs" / "finetuning.md"
 GOOD, BAD, OTHER = ("fine", "moving", "honest"), ("dull", "long", "loud"), ("a", "film", "scene", "with", "music", "and")
-
-
-def blocks(language: str, heading: str) -> list[str]:
-    """Return the code blocks of a section of the page."""
-    (section,) = re.findall(rf"## {heading}\n(.*?)(?=\n## |\Z)", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
 
 
 @pytest.fixture
@@ -46,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_five_commands_lead_from_a_tsv_to_a_model_in_transformers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command ends without an error, and the model has learned the task. The last one is a line of Python."""
     pytest.importorskip("transformers")
-    (block,) = blocks("sh", "From a TSV to a model in five commands")
+    (block,) = blocks("finetuning", "sh", "From a TSV to a model in five commands")
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert len(commands) == 5
     shown = []
@@ -66,7 +61,7 @@ def test_five_commands_lead_from_a_tsv_to_a_model_in_transformers(folder: Path, 
 
 def test_several_tasks_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands run as they are printed, with two steps of training."""
-    (block,) = blocks("sh", "Several tasks at once")
+    (block,) = blocks("finetuning", "sh", "Several tasks at once")
     for line in block.splitlines():
         words = shlex.split(line)[1:]
         steps = ["--steps", "2"] if words[0] == "finetune" else []
@@ -74,13 +69,13 @@ def test_several_tasks_at_once(folder: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_script_has_at_most_25_lines() -> None:
-    (script,) = blocks("python", "Fine-tuning from a Python script")
+    (script,) = blocks("finetuning", "python", "Fine-tuning from a Python script")
     assert len(script.splitlines()) <= 25
 
 
 def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The loss and the scores are printed, the commands can use the model, and `minibert finetune` trains the same model."""
-    (script,) = blocks("python", "Fine-tuning from a Python script")
+    (script,) = blocks("finetuning", "python", "Fine-tuning from a Python script")
     with Path("train.tsv").open("a", encoding="utf-8") as train:
         train.write(f"{'a fine film ' * 30}\tgood\n")
     exec(script, {})
@@ -97,7 +92,7 @@ def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFi
 
 def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The run is a whole model, the adapter in it gives the same predictions, and the Python lines print what is trained."""
-    (block,) = blocks("sh", "Adapters")
+    (block,) = blocks("finetuning", "sh", "Adapters")
     shown = []
     for program, *words in (shlex.split(line) for line in block.splitlines()):
         assert program == "minibert"
@@ -107,14 +102,14 @@ def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "accuracy 100.0%" in shown[0]
     assert "100.0" in shown[1]
     assert [json.loads(line)["label"] for line in shown[2].splitlines()] == ["good", "bad"]
-    (lines,) = blocks("python", "Adapters")
+    (lines,) = blocks("finetuning", "python", "Adapters")
     exec(lines, {})
     assert "12 tensors are trained: bert.layers.0.attention.query.lora_a, …" in capsys.readouterr().out
 
 
 def test_seeds_and_learning_curve(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minibert.study.learning_curve.MIN_STEPS", 3)
-    (block,) = blocks("sh", "Several seeds, and learning curves")
+    (block,) = blocks("finetuning", "sh", "Several seeds, and learning curves")
     for program, *words in (shlex.split(line) for line in block.splitlines()):
         assert program == "minibert"
         assert main([*words, "--epochs", "0.2"]) == 0, capsys.readouterr().err
@@ -149,7 +144,7 @@ def entities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_named_entities(entities: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("sh", "Named entities")
+    (block,) = blocks("finetuning", "sh", "Named entities")
     shown = []
     for program, *words in (shlex.split(line) for line in block.splitlines()):
         assert program == "minibert"
@@ -165,14 +160,14 @@ def test_ways_to_transfer(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     """The commands of the section, with little data, and its lines of Python."""
     lines = Path("train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
     Path("train.tsv").write_text("".join(lines[:65]), encoding="utf-8")
-    (block,) = blocks("sh", "Ways to transfer")
+    (block,) = blocks("finetuning", "sh", "Ways to transfer")
     for program, *words in (shlex.split(line) for line in block.splitlines()):
         assert program == "minibert"
         assert main(words) == 0, capsys.readouterr().err
         shown = capsys.readouterr().out
         assert "In evaluation mode, without dropout: " in shown
         assert "Moved: " in shown
-    (lines,) = blocks("python", "Ways to transfer")
+    (lines,) = blocks("finetuning", "python", "Ways to transfer")
     names: dict[str, Any] = {}
     with pytest.warns(UserWarning, match="newly initialized"):
         exec(lines, names)
@@ -182,9 +177,22 @@ def test_ways_to_transfer(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_faults_are_listed_and_repaired(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("sh", "Faults in the data")
+    (block,) = blocks("finetuning", "sh", "Faults in the data")
     content = Path("train.tsv").read_bytes()
     Path("train.tsv").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
     assert main(shlex.split(block)[1:]) == 0
     assert "train.tsv, line 1: begins with a byte-order mark" in capsys.readouterr().out
     assert Path("repaired.tsv").read_bytes() == content
+
+
+def test_scores_and_a_receipt(folder: Path, forked_processes: None) -> None:
+    """The receipt has no difference, and the predictions are in the file."""
+    pytest.importorskip("transformers")
+    data = ["--train", "train.tsv", "--validation", "validation.tsv", "--epochs", "0.2"]
+    assert main(["finetune", "classify", *data, "--out", "runs/reviews"]) == 0
+    (block,) = blocks("finetuning", "sh", "Scores, errors, and a receipt")
+    for line in block.splitlines():
+        run_line(line)
+    report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
+    assert [check.get("predictions_differ", False) for check in report["receipt"]] == [False] * 4
+    assert len(Path("predictions.jsonl").read_text(encoding="utf-8").splitlines()) == 2

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from minibert import BertForPreTraining, Checkpoints, load_tokenizer
-
-PAGE = Path(__file__).parents[2] / "docs" / "pretraining.md"
+from tests.docs.guides import blocks
 
 
 def pretraining_script() -> str:
     """Extract the Python block from the page."""
-    (script,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (script,) = blocks("pretraining", "python", "Pretraining from a Python script")
     return script
 
 
