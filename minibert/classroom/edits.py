@@ -12,10 +12,11 @@ from functools import cache
 from itertools import combinations, pairwise
 from typing import Any
 
-from minibert.classroom.changes import changes_in, parameters_of, submodules_in
+from minibert.classroom.changes import changes_in
 from minibert.classroom.edit_wording import LONGEST_QUOTE, Wording, names_exchanged
 from minibert.classroom.mistakes import Mistake
 from minibert.classroom.mistakes.variants import source_of
+from minibert.classroom.syntax import Function
 
 CHECKS = ("check_", "_check_")
 """Beginnings of the names of functions that raise an error for wrong arguments."""
@@ -45,7 +46,8 @@ def edits_of(
 
 def _edited_sources(tree: ast.Module, source: str) -> Iterator[tuple[str, Wording]]:
     """Yield the edited sources, and the edit in words."""
-    for first, second in (*combinations(parameters_of(tree), 2), *combinations(submodules_in(tree), 2)):
+    function = Function(tree)
+    for first, second in (*combinations(function.parameters, 2), *combinations(function.submodules, 2)):
         if exchanged := _exchanged(tree, first, second):
             yield exchanged, names_exchanged(first, second)
     for one, other in combinations(_numbers_in(tree), 2):
