@@ -44,7 +44,17 @@ relu gelu abs | abs square | clamp_min clamp_max | reshape view | append extend 
 def changes_in(tree: ast.Module) -> Iterator[Change]:
     """Yield the changes of the function in a module: parts left out first, then other operators, functions and so on."""
     function = Function(tree)
-    rules = (left_out, other_statement, other_operator, other_function, other_order, other_constant, other_name, other_bound)
+    rules = (
+        left_out,
+        other_statement,
+        other_operator,
+        other_function,
+        parentheses_left_out,
+        other_order,
+        other_constant,
+        other_name,
+        other_bound,
+    )
     for rule in rules:
         for node in function.nodes:
             yield from rule(node, function)
@@ -114,8 +124,8 @@ def other_function(node: ast.AST, function: Function) -> Iterator[Change]:
         case ast.Call(ast.Attribute(receiver, name) as method):
             for other in related()[name]:
                 yield method, f"{code_of(receiver)}.{other}", wording.other_function(other, name)
-        case ast.Call(ast.Name(name) as called):
-            yield from ((called, other, wording.other_function(other, name)) for other in related()[name])
+        case ast.Call(ast.Name(name) as plain):
+            yield from ((plain, other, wording.other_function(other, name)) for other in related()[name])
     match node:
         case ast.Call(ast.Name("softmax" | "log_softmax" as name), [first]):
             yield node, f"{name}({code_of(first)}.mT).mT", wording.softmax_over_another_axis(name)
@@ -130,6 +140,24 @@ def other_function(node: ast.AST, function: Function) -> Iterator[Change]:
             plain_norm = f"nn.functional.layer_norm({x}, {x}.shape[-1:], eps={module}.eps)"
             yield node, plain_norm, wording.gain_and_bias_left_out(module)
             yield node, f"({x} @ {module}.weight + {module}.bias)", wording.weight_not_transposed(module)
+
+
+def parentheses_left_out(node: ast.AST, function: Function) -> Iterator[Change]:
+    """Yield an operation without the parentheses of an operand: a * b + c for a * (b + c), a / b * c for a / (b * c)."""
+    match node:
+        case ast.BinOp(first, _, last) | ast.Compare(first, _, [last]):
+            pass
+        case ast.UnaryOp(_, last):
+            first = last
+        case ast.Attribute(first) | ast.Subscript(first):
+            last = first
+        case _:
+            return
+    code, opening, closing = (ast.unparse(each) for each in (node, first, last))
+    if code.startswith(f"({opening})"):
+        yield node, opening + code.removeprefix(f"({opening})"), wording.PARENTHESES_LEFT_OUT
+    if code.endswith(f"({closing})"):
+        yield node, code.removesuffix(f"({closing})") + closing, wording.PARENTHESES_LEFT_OUT
 
 
 def other_order(node: ast.AST, function: Function) -> Iterator[Change]:

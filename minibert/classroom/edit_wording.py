@@ -103,6 +103,7 @@ PART_LEFT_OUT = Wording(
 )
 SIDES_EXCHANGED = Wording("exchanged: `{new}` instead of `{old}`", f"You exchanged the two sides. {NEW_AND_OLD}")
 ARGUMENTS_EXCHANGED = Wording("exchanged: `{new}` instead of `{old}`", f"You exchanged two arguments. {NEW_AND_OLD}")
+PARENTHESES_LEFT_OUT = Wording("parentheses left out: `{new}` instead of `{old}`", f"You left out parentheses. {NEW_AND_OLD}")
 OTHER_ORDER = Wording("another order: `{new}` instead of `{old}`", f"You did two operations in the other order. {NEW_AND_OLD}")
 FACTOR_MOVED = Wording(
     "factor of the other term: `{new}` instead of `{old}`", f"You multiplied the other term by the factor. {NEW_AND_OLD}"

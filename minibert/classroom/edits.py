@@ -53,10 +53,13 @@ def _edited_sources(tree: ast.Module, source: str) -> Iterator[tuple[str, Wordin
     for one, other in combinations(_numbers_in(tree), 2):
         yield _with_numbers_exchanged(tree, one, other), names_exchanged(str(one), str(other))
     groups: dict[Wording, dict[tuple[int, int, str], str]] = defaultdict(dict)
+    seen: set[tuple[tuple[int, int], str]] = set()
     for node, new, words in changes_in(tree):
+        place = _span(node, source)
         old, changed = _quotes(node, new, tree, source)
-        if old or not words.is_template:
-            groups[words.filled(old, changed)].setdefault((*_span(node, source), new), old)
+        if (old or not words.is_template) and (place, changed or new) not in seen:
+            seen.add((place, changed or new))
+            groups[words.filled(old, changed)].setdefault((*place, new), old)
     for words, changes in groups.items():
         if edited := _applied(source, [*changes]):
             yield edited, words

@@ -39,6 +39,19 @@ def test_operators_functions_axes_and_constants_are_replaced() -> None:
     assert "another axis: `dim=0` instead of `dim=-1`" in found
 
 
+@pytest.mark.parametrize(
+    ("function", "wrong"),
+    [
+        (equations.length_penalty, "5 + length / 6` instead of `(5 + length) / 6"),
+        (equations.adamw_step, "first_moment / 1 - beta_1 ** step` instead of `first_moment / (1 - beta_1 ** step)"),
+        (equations.gelu, "0.5 * x * 1 + torch.erf(x / math.sqrt(2))` instead of `0.5 * x * (1 + torch.erf(x / math.sqrt(2)))"),
+        (equations.clip_by_global_norm, "max_norm / norm.clamp(max=1.0)` instead of `(max_norm / norm).clamp(max=1.0)"),
+    ],
+)
+def test_parentheses_are_left_out(function, wrong) -> None:
+    assert f"parentheses left out: `{wrong}`" in phrases(function)
+
+
 def test_two_numbers_are_exchanged() -> None:
     exchanged = next(edit for edit in edits_of(equations.length_penalty) if edit.name == "exchanged: `6` and `5`")
     assert variant_of(equations.length_penalty, exchanged)(4, 1.0) == 2.0

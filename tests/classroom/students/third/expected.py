@@ -678,7 +678,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "third.length_penalty.answer_01": ("exchanged: `6` and `5`",),
     "third.length_penalty.answer_02": ("exponent of the numerator only",),
     "third.length_penalty.answer_03": ("another operator: `(5 + length) // 6` instead of `(5 + length) / 6`",),
-    "third.length_penalty.answer_04": ("another order: `5 + length / 6` instead of `(5 + length) / 6`",),
+    "third.length_penalty.answer_04": ("parentheses left out: `5 + length / 6` instead of `(5 + length) / 6`",),
     "third.length_penalty.answer_05": ("length penalty without the five",),
     "third.lora.answer_01": ("dropout on the frozen path",),
     "third.lora.answer_02": ("no scale in LoRA",),
