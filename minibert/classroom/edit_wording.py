@@ -42,7 +42,7 @@ class Wording:
     @property
     def is_template(self) -> bool:
         """True if the words need the code."""
-        return "{new}" in self.title
+        return "`{old}`" in self.title
 
     def filled(self, old: str, new: str) -> "Wording":
         """Return a template with the code in it."""
@@ -167,7 +167,10 @@ def other_name(new: str, old: str) -> Wording:
     )
 
 
-OFF_BY_ONE = Wording("off by one: `{new}` instead of `{old}`", f"You are off by one at the end of a range. {NEW_AND_OLD}")
+OFF_BY_ONE = Wording("off by one: `{new}` instead of `{old}`", f"You are off by one. {NEW_AND_OLD}")
+BOUND_LEFT_OUT = Wording("left out: a bound in `{old}`", f"You left out a bound of a slice. {NEW_AND_OLD}")
+FIRST_LEFT_OUT = Wording("the first left out: `{new}` instead of `{old}`", f"You left out the first one. {NEW_AND_OLD}")
+LAST_LEFT_OUT = Wording("the last left out: `{new}` instead of `{old}`", f"You left out the last one. {NEW_AND_OLD}")
 
 
 def detached(name: str) -> Wording:

@@ -188,7 +188,7 @@ def _quotes(node: ast.AST, new: str, tree: ast.Module, source: str) -> tuple[str
         if quotes[0] and max(map(len, wider)) > LONGEST_QUOTE:
             break
         quotes = wider
-        if not isinstance(around, ast.Constant | ast.Name | ast.UnaryOp | ast.Attribute):
+        if quotes[0] and not isinstance(around, ast.Constant | ast.Name | ast.UnaryOp | ast.Attribute):
             break
     old, changed = quotes
     return quotes if old and changed and old != changed else ("", "")

@@ -1,4 +1,4 @@
-"""The rules for other numbers: constants, and the bounds of ranges and slices."""
+"""The rules for other numbers: constants, default values, and the bounds of ranges, slices and comparisons."""
 
 import ast
 from collections.abc import Iterator
@@ -33,17 +33,35 @@ def other_constant(node: ast.AST, function: Function) -> Iterator[Change]:
 
 
 def other_bound(node: ast.AST, function: Function) -> Iterator[Change]:
-    """Yield one more or less for the bounds of ranges and slices."""
+    """Yield other bounds of ranges, slices and comparisons: one more or less, one left out, or one where there was none."""
     bounds: list[ast.expr | None] = []
     match node:
-        case ast.Call(ast.Name("range") | ast.Attribute(_, "arange"), arguments):
+        case ast.Call(ast.Name("range" | "slice") | ast.Attribute(_, "arange"), arguments):
             bounds = [*arguments]
-        case ast.Slice(lower, upper):
+        case ast.Slice(lower, upper, step):
             bounds = [lower, upper]
+            for start, stop in ((None, upper), (lower, None)):
+                yield node, ast.unparse(ast.Slice(start, stop, step)) or ":", wording.BOUND_LEFT_OUT
+            if lower is None:
+                yield node, ast.unparse(ast.Slice(ast.Constant(1), upper, step)), wording.FIRST_LEFT_OUT
+            if upper is None:
+                yield node, ast.unparse(ast.Slice(lower, ast.Constant(-1), step)), wording.LAST_LEFT_OUT
+        case ast.Compare(_, [ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()], [right]):
+            bounds = [right]
     for bound in bounds:
-        if bound is not None and not isinstance(bound, ast.Constant):
+        if bound is not None and not _is_number(bound):
             yield bound, f"{code_of(bound)} - 1", wording.OFF_BY_ONE
             yield bound, f"{code_of(bound)} + 1", wording.OFF_BY_ONE
+    match node:
+        case ast.Call(ast.Name("range") | ast.Attribute(_, "arange") as called, [stop], keywords):
+            from_one = ast.Call(called, [ast.Constant(1), stop], keywords)
+            yield node, ast.unparse(from_one), wording.FIRST_LEFT_OUT
+        case ast.Call(ast.Name("range") | ast.Attribute(_, "arange"), [_, stop, step]):
+            yield stop, f"{code_of(stop)} - {code_of(step)}", wording.LAST_LEFT_OUT
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
 
 
 def _other_numbers(value: object) -> list[int | float]:

@@ -52,6 +52,25 @@ def test_parentheses_are_left_out(function, wrong) -> None:
     assert f"parentheses left out: `{wrong}`" in phrases(function)
 
 
+def test_bounds_of_slices_ranges_and_comparisons_are_changed() -> None:
+    """Also those that are not written, and those of slices among several."""
+    assert {
+        "left out: a bound in `labels[:, :-1]`",
+        "another number: `labels[:, :-2]` instead of `labels[:, :-1]`",
+        "the first left out: `labels[:, 1:-1]` instead of `labels[:, :-1]`",
+    } <= {*phrases(equations.shift_right)}
+    assert {
+        "the last left out: `key.shape[-2] - block_size` instead of `key.shape[-2]`",
+        "off by one: `slice(start + 1, start + block_size)` instead of `slice(start, start + block_size)`",
+    } <= {*phrases(equations.online_softmax_attention)}
+    assert "off by one: `lengths[..., None, None] - 1` instead of `lengths[..., None, None]`" in phrases(equations.padding_mask)
+
+
+@pytest.mark.parametrize("function", [equations.softmax, equations.split_heads, equations.multi_head_attention])
+def test_every_sentence_quotes_code(function) -> None:
+    assert not [edit.message for edit in edits_of(function) if "{old}" in edit.message or "{old}" in edit.name]
+
+
 def test_two_numbers_are_exchanged() -> None:
     exchanged = next(edit for edit in edits_of(equations.length_penalty) if edit.name == "exchanged: `6` and `5`")
     assert variant_of(equations.length_penalty, exchanged)(4, 1.0) == 2.0
