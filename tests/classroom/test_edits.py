@@ -58,7 +58,7 @@ def test_bounds_of_slices_ranges_and_comparisons_are_changed() -> None:
         "left out: a bound in `labels[:, :-1]`",
         "another number: `labels[:, :-2]` instead of `labels[:, :-1]`",
         "the first left out: `labels[:, 1:-1]` instead of `labels[:, :-1]`",
-    } <= {*phrases(equations.shift_right)}
+    } <= {*phrases(EXERCISES["shift_right"].reference)}
     assert {
         "the last left out: `key.shape[-2] - block_size` instead of `key.shape[-2]`",
         "off by one: `slice(start + 1, start + block_size)` instead of `slice(start, start + block_size)`",
