@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from minibert.classroom import edit_wording as wording
-from minibert.classroom.number_changes import other_bound, other_constant
-from minibert.classroom.statement_changes import other_statement, statements_exchanged
+from minibert.classroom.number_changes import other_bound, other_constant, other_defaults, other_size_of_number, other_term
+from minibert.classroom.statement_changes import early_end, other_statement, statements_exchanged
 from minibert.classroom.syntax import Change, Function, code_of, symbol
 
 OPERATORS: dict[type[ast.AST], str] = {
@@ -50,15 +50,19 @@ def changes_in(tree: ast.Module) -> Iterator[Change]:
         other_operator,
         other_function,
         parentheses_left_out,
+        other_bound,
+        early_end,
         other_order,
         other_constant,
+        other_size_of_number,
+        other_term,
         other_name,
-        other_bound,
     )
     for rule in rules:
         for node in function.nodes:
             yield from rule(node, function)
     yield from statements_exchanged(function)
+    yield from other_defaults(function)
 
 
 @cache

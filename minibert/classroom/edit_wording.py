@@ -161,6 +161,25 @@ def other_number(new: str, old: str) -> Wording:
     return Wording(NUMBER, f"You used {number} where the formula has {old}. {NEW_AND_OLD}")
 
 
+def other_default(name: str, new: str, old: str) -> Wording:
+    message = f"You used the default value {name} = {new}. The formula has {name} = {old}."
+    return Wording(f"another default: `{name}={new}` instead of `{name}={old}`", message)
+
+
+def other_size_of_number(new: str, old: str) -> Wording:
+    return Wording(NUMBER, f"You used {new} where the formula has {old}. {NEW_AND_OLD}")
+
+
+def added(number: str) -> Wording:
+    done, what = DONE[number[0]][0], number[2:]
+    return Wording("added a number: `{new}` instead of `{old}`", f"You {done} {what}. {NEW_AND_OLD}")
+
+
+SQUARED = Wording("squared: `{new}` instead of `{old}`", f"You took a square. {NEW_AND_OLD}")
+ROOT = Wording("a root: `{new}` instead of `{old}`", f"You took a square root. {NEW_AND_OLD}")
+SCALED = Wording("another argument: `{new}` instead of `{old}`", f"You gave a function another argument. {NEW_AND_OLD}")
+
+
 def other_name(new: str, old: str) -> Wording:
     return Wording(
         "another variable: `{new}` instead of `{old}`", f"You used `{new}` where the formula has `{old}`. {NEW_AND_OLD}"
@@ -176,6 +195,21 @@ LAST_LEFT_OUT = Wording("the last left out: `{new}` instead of `{old}`", f"You l
 def detached(name: str) -> Wording:
     message = f"You cut `{name}` off from the graph, as `detach()` does, so no gradient flows through it."
     return Wording(f"detached: `{name}`", message)
+
+
+def returned_early(statement: str) -> Wording:
+    code = shortened(statement)
+    return Wording(f"returned early: after `{code}`", f"You returned the result of `{code}`. The formula goes on after it.")
+
+
+def rounds_left_out(which: str, loop: str) -> Wording:
+    code = shortened(loop)
+    return Wording(f"left out: the {which} round of `{code}`", f"You left out the {which} round of the loop `{code}`.")
+
+
+def ended_after_the_first_round(loop: str) -> Wording:
+    code = shortened(loop)
+    return Wording(f"ended early: `{code}`", f"You ended the loop `{code}` after its first round, as `return` in a loop does.")
 
 
 def statements_exchanged(first: str, second: str) -> Wording:

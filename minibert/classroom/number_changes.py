@@ -9,6 +9,10 @@ from minibert.classroom.syntax import Change, Function, code_of
 AXES = (-1, -2, -3, 0, 1)
 SMALL = (0.0, 1e-5, 1e-6, 1e-8, 1e-9, 1e-12)
 """Values of eps in use."""
+ADDED = ("+ 1", "- 1", "+ 1e-3", "+ 1e-5", "+ 1e-6", "+ 1e-8")
+"""Numbers that are added to denominators."""
+NONLINEAR = {"exp", "log", "sqrt", "rsqrt", "sin", "cos", "tanh", "erf", "sigmoid", "logsigmoid", "softmax", "log_softmax"}
+"""Functions for which a factor of the argument is no factor of the result."""
 
 
 def other_constant(node: ast.AST, function: Function) -> Iterator[Change]:
@@ -58,6 +62,49 @@ def other_bound(node: ast.AST, function: Function) -> Iterator[Change]:
             yield node, ast.unparse(from_one), wording.FIRST_LEFT_OUT
         case ast.Call(ast.Name("range") | ast.Attribute(_, "arange"), [_, stop, step]):
             yield stop, f"{code_of(stop)} - {code_of(step)}", wording.LAST_LEFT_OUT
+
+
+def other_defaults(function: Function) -> Iterator[Change]:
+    """Yield other numbers for the default values of parameters."""
+    arguments = function.definition.args
+    positional = zip(reversed(arguments.args), reversed(arguments.defaults), strict=False)
+    for parameter, default in (*positional, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)):
+        if default is not None:
+            for value, new, _ in other_constant(default, function):
+                yield value, new, wording.other_default(parameter.arg, new.strip("()"), ast.unparse(default))
+
+
+def other_size_of_number(node: ast.AST, function: Function) -> Iterator[Change]:
+    """Yield a number in a formula halved, squared, or as its reciprocal, or its square root."""
+    operands: list[ast.expr] = [node.left, node.right] if isinstance(node, ast.BinOp) else []
+    for operand in operands:
+        code = ast.unparse(operand)
+        is_number = isinstance(operand, ast.Constant) and operand.value not in (0, 1)
+        for other in (f"{code} / 2", f"2 * {code}", f"1 / {code}", f"{code} ** 2", f"{code} ** 0.5"):
+            if is_number or code == "math.pi":
+                yield operand, f"({other})", wording.other_size_of_number(other, code)
+
+
+def other_term(node: ast.AST, function: Function) -> Iterator[Change]:
+    """Yield an operand with something more: a number added to a denominator or to the argument of a root or logarithm, a
+    square or a root of a factor, a factor or a sign in the argument of a function.
+    """
+    added_to: list[ast.expr] = []
+    match node:
+        case ast.BinOp(left, ast.Mult() | ast.Div() as op, right):
+            for factor in (left, right):
+                if not _is_number(factor):
+                    yield factor, f"({code_of(factor)} ** 2)", wording.SQUARED
+                    yield factor, f"({code_of(factor)} ** 0.5)", wording.ROOT
+            added_to = [right] if isinstance(op, ast.Div) else []
+        case ast.Call() if (subject := function.subject(node)) is not None and not _is_number(subject):
+            code, called = code_of(subject), ast.unparse(node.func).rpartition(".")[2]
+            for other in (f"(2 * {code})", f"({code} / 2)", f"(-{code})") if called in NONLINEAR else ():
+                yield subject, other, wording.SCALED
+            added_to = [subject] if called in ("sqrt", "rsqrt", "log") else []
+    for term in added_to:
+        for number in ADDED:
+            yield term, f"({code_of(term)} {number})", wording.added(number)
 
 
 def _is_number(node: ast.expr) -> bool:

@@ -1,4 +1,4 @@
-"""The rules for other statements: left out, in another order, a condition that is always or never true."""
+"""The rules for other statements: left out, in another order, an early end, a condition that is always or never true."""
 
 import ast
 from collections.abc import Iterator
@@ -31,3 +31,17 @@ def statements_exchanged(function: Function) -> Iterator[Change]:
             both.end_lineno, both.end_col_offset = second.end_lineno, second.end_col_offset
             codes = ast.unparse(second), ast.unparse(first)
             yield both, f"\n{' ' * first.col_offset}".join(codes), wording.statements_exchanged(*codes)
+
+
+def early_end(node: ast.AST, function: Function) -> Iterator[Change]:
+    """Yield a result that is returned too early, and loops without their first, their last, or their later rounds."""
+    match node:
+        case ast.Assign([ast.Name(name)]):
+            yield node, f"{ast.unparse(node)}\n{' ' * node.col_offset}return {name}", wording.returned_early(ast.unparse(node))
+        case ast.For(ast.Name(target), rounds) if target != "_":
+            last, loop = node.body[-1], f"for {target} in {ast.unparse(rounds)}"
+            yield rounds, f"list({ast.unparse(rounds)})[1:]", wording.rounds_left_out("first", loop)
+            yield rounds, f"list({ast.unparse(rounds)})[:-1]", wording.rounds_left_out("last", loop)
+            if isinstance(last, ast.Assign | ast.AugAssign | ast.Expr):
+                indent = " " * last.col_offset
+                yield last, f"{ast.unparse(last)}\n{indent}break", wording.ended_after_the_first_round(loop)
