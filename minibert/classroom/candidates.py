@@ -212,8 +212,10 @@ def edits_of_reference(exercise: Exercise) -> Family:
 
 @cache
 def edits_of_called_functions(exercise: Exercise) -> Family:
-    """Return the small edits of the functions that the reference calls."""
-    called = [each for each in called_functions(exercise.reference) if each.__module__ not in OUTSIDE_FORMULAS]
+    """Return the small edits of the functions that the reference, or another form of it, calls."""
+    forms = (exercise.reference, *exercise.other_forms)
+    all_called = dict.fromkeys(function for form in forms for function in called_functions(form))
+    called = [each for each in all_called if each.__module__ not in OUTSIDE_FORMULAS]
     edits = islice((edit for each in called for edit in edits_of(each, exercise.reference)), most_variants(exercise))
     return Family(Variant(exercise, (edit,)) for edit in edits)
 

@@ -278,9 +278,10 @@ def edits_without_guards(exercise: Exercise) -> Family:
 
     Learners do not write such parts, and with them an edit computes something else than without.
     """
-    left_out = [each for each in edits_of_reference(exercise).variants if each.mistakes[0].name.startswith("left out")]
+    small_edits = [*edits_of_reference(exercise).variants, *edits_of_called_functions(exercise).variants]
+    left_out = [each for each in small_edits if each.mistakes[0].name.startswith("left out")]
     guards = _changes_of_limits(exercise, Family(left_out))
-    edits = (edit for guard in guards for edit in edits_of(exercise.reference, source=guard.edits[0][1]))
+    edits = (edit for guard in guards for edit in edits_of(guard.function, exercise.reference, guard.edits[0][1]))
     return Family(Variant(exercise, (edit,)) for edit in islice(edits, most_variants(exercise)))
 
 

@@ -115,6 +115,14 @@ def test_a_mask_used_in_a_wrong_way_is_named(wrong: tuple[str, str]) -> None:
     assert [mistake.name for mistake in report.mistakes] == [name]
 
 
+@pytest.mark.parametrize("wrong", sampled(product(["multi_head_attention", "multi_head_attention_layer"], [1, -1]), 2), ids=str)
+def test_another_number_for_masked_scores_is_said_in_every_exercise(wrong: tuple[str, float]) -> None:
+    """The formula has zeros for rows without a key in a called function, and learners do not write them."""
+    exercise, number = wrong
+    report = report_of(exercise, lambda scores, keep: scores.masked_fill(~keep, number))
+    assert f"{number:.1f}" in report.mistakes[0].message
+
+
 @pytest.mark.parametrize("exercise", EXERCISES_WITH_MASKS)
 def test_a_mask_of_minus_a_billion_alone_passes_with_a_warning(exercise: str) -> None:
     report = report_of(exercise, UNSAFE["minus a billion in place of masked scores"])
