@@ -206,7 +206,7 @@ def mistakes_with_unsafe_numerics(exercise: Exercise) -> Family:
 @cache
 def edits_of_reference(exercise: Exercise) -> Family:
     """Return the small edits of the reference."""
-    edits = islice(edits_of(exercise.reference), most_variants(exercise))
+    edits = islice(edits_of(exercise.reference), 2 * most_variants(exercise))
     return Family(Variant(exercise, (edit,)) for edit in edits)
 
 

@@ -50,13 +50,13 @@ def changes_in(tree: ast.Module) -> Iterator[Change]:
         other_operator,
         other_function,
         parentheses_left_out,
-        other_bound,
-        early_end,
         other_order,
         other_constant,
+        other_name,
+        other_bound,
+        early_end,
         other_size_of_number,
         other_term,
-        other_name,
     )
     for rule in rules:
         for node in function.nodes:

@@ -66,6 +66,25 @@ def test_bounds_of_slices_ranges_and_comparisons_are_changed() -> None:
     assert "off by one: `lengths[..., None, None] - 1` instead of `lengths[..., None, None]`" in phrases(equations.padding_mask)
 
 
+def test_numbers_are_added_squared_and_halved_and_defaults_differ() -> None:
+    found = {*phrases(equations.layer_norm), *phrases(equations.gelu_tanh), *phrases(equations.length_penalty)}
+    assert {
+        "added a number: `variance + eps + 0.001` instead of `variance + eps`",
+        "squared: `torch.sqrt(variance + eps) ** 2` instead of `torch.sqrt(variance + eps)`",
+        "another number: `2 * 0.044715 * x ** 3` instead of `0.044715 * x ** 3`",
+        "another argument: `torch.tanh(2 * inner)` instead of `torch.tanh(inner)`",
+        "another default: `alpha=1.0` instead of `alpha=0.6`",
+    } <= found
+
+
+def test_a_function_ends_early() -> None:
+    assert {
+        "left out: the last round of `for start in range(0, key.shape[-2], block_size)`",
+        "ended early: `for start in range(0, key.shape[-2], block_size)`",
+        "returned early: after `exponentials = torch.exp(scores - shift)`",
+    } <= {*phrases(equations.online_softmax_attention)}
+
+
 @pytest.mark.parametrize("function", [equations.softmax, equations.split_heads, equations.multi_head_attention])
 def test_every_sentence_quotes_code(function) -> None:
     assert not [edit.message for edit in edits_of(function) if "{old}" in edit.message or "{old}" in edit.name]
