@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import combinations, islice, product
+from pathlib import Path
 from types import FrameType
 from typing import Any, get_origin
 
 import torch
 from torch import Tensor
 
+import minibert
 from minibert.classroom.distance import changed_arguments, summarized
 from minibert.classroom.edits import edits_of
 from minibert.classroom.exercise import Arguments, Exercise, Role
@@ -25,7 +27,9 @@ from minibert.classroom.results import outputs_of, tensors_in
 from minibert.classroom.running import LocalRunner, Outcome, settings_kept
 
 MOST_CALLS = 1_000_000
-"""Largest number of calls of Python's and of PyTorch's functions, for the variants of a family: about half a second."""
+"""Largest number of calls of functions and by functions of minibert and PyTorch, for a family: half a second."""
+COUNTED = (str(Path(minibert.__file__).parent), str(Path(torch.__file__).parent), copy.__file__)
+"""Files and folders whose functions count. The checks of annotations, which tests have, lie elsewhere."""
 CALLS_OF_COMPILER = 1500
 """Number of calls that take as long as to compile a variant."""
 FIRST_OF_CALLED = 15
@@ -269,7 +273,7 @@ def most_variants(exercise: Exercise) -> int:
 
     def count(frame: FrameType, event: str, argument: object) -> None:
         nonlocal calls
-        calls += event in ("call", "c_call")
+        calls += event in ("call", "c_call") and frame.f_code.co_filename.startswith(COUNTED)
 
     before = sys.getprofile()
     sys.setprofile(count)

@@ -1,6 +1,9 @@
 """A mistake is named only if it explains the numbers and nothing else does."""
 
+import json
 import math
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -179,3 +182,15 @@ def test_random_numbers_are_compared_by_their_distribution() -> None:
 
     report = check(initialization, EXERCISES["lora_initialization"])
     assert (report.verdict, [mistake.name for mistake in report.mistakes]) == (Verdict.CONVENTION, ["A normally distributed"])
+
+
+def test_as_many_variants_are_compared_with_checks_of_annotations_as_without() -> None:
+    """The tests check the annotations of minibert, and learners do not: both must see the same names."""
+    names = ["softmax", "adamw_step", "training_steps"]
+    script = f"""
+from minibert.classroom.candidates import most_variants
+from minibert.classroom.exercises import EXERCISES
+print([most_variants(EXERCISES[name]) for name in {names}])
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == [most_variants(EXERCISES[name]) for name in names]
