@@ -42,7 +42,7 @@ class Wording:
     @property
     def is_template(self) -> bool:
         """True if the words need the code."""
-        return "`{old}`" in self.title
+        return any(place in text for text in (self.title, self.message) for place in ("`{old}`", "`{new}`"))
 
     def filled(self, old: str, new: str) -> "Wording":
         """Return a template with the code in it."""
