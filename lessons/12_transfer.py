@@ -4,7 +4,7 @@
 # Fine-tuning teaches a network a task from few examples, and makes it forget what it knew before. Can it learn the one and
 # keep the other?
 #
-# You need lessons 9 and 10. At the end you can choose which numbers of a pretrained network to train, compute LoRA and an
+# You need lessons 9 and 10. At the end you can choose which parameters of a pretrained network to train, compute LoRA and an
 # adapter by hand, and say which of their matrices must not begin with zeros.
 
 # %%
@@ -55,7 +55,7 @@ def sentences(count, seed, share_true=1.0):
 def trained(model, batches, learning_rate, loss_of):
     """Train a network on batches of inputs and labels, and return it."""
     optimizer = minibert.adamw(model, learning_rate)  # leaves out frozen parameters
-    schedule = minibert.warmup_linear(optimizer, len(batches))
+    schedule = minibert.warmup_linear(optimizer, len(batches))  # lesson 10
     model.train()
     for inputs, labels in batches:
         loss = loss_of(model(inputs).logits, labels)
@@ -92,15 +92,16 @@ pretrained.save_pretrained(FOLDER)
 
 # %% [markdown]
 # Then we want something else: two yes-or-no questions about a sentence. *Is it true*, that is, does the animal make this
-# sound? *Is it about the garden?* We have labels for 128 sentences only. Half of them are not true, such as *the old dog meows
+# sound? *Is it about the garden?* We have labels for 64 sentences only. Half of them are not true, such as *the old dog meows
 # in the garden .*
 #
 # **Fine-tuning** replaces the head of the network by a new one with one score, and trains everything with the labels: a copy
 # of the network for each question. We test with new sentences. Then we put the old head on the fine-tuned network, and ask it
-# to fill in masked animals, as before.
+# to fill in masked animals, as before. For comparison, a network with new weights, which was not pretrained, is trained in the
+# same way.
 
 # %%
-LABELED, NEW = sentences(128, seed=1, share_true=0.5), sentences(400, seed=7, share_true=0.5)
+LABELED, NEW = sentences(64, seed=1, share_true=0.5), sentences(400, seed=7, share_true=0.5)
 
 
 def new_classifier():
@@ -108,6 +109,12 @@ def new_classifier():
     torch.manual_seed(0)
     with warnings.catch_warnings(action="ignore"):  # the head is new: this is what we want
         return BertForSequenceClassification.from_pretrained(FOLDER, labels=["yes"])
+
+
+def classifier_without_pretraining():
+    """Return the same network with new weights."""
+    torch.manual_seed(0)
+    return BertForSequenceClassification(new_classifier().config)
 
 
 def yes_or_no_loss(logits, labels):
@@ -128,10 +135,7 @@ def filled(encoder):
 
 
 def finetuned(new_network, learning_rate):
-    """Fine-tune a network for each question. Return a row of results, and both networks.
-
-    The results are the numbers trained, the right answers to both questions, and the masks that are still filled (mean).
-    """
+    """Fine-tune a network for each question. Return a row of the table, and both networks."""
     networks, right = [], []
     for question in (0, 1):
         network, labels = new_network(), LABELED[1][:, question]
@@ -143,23 +147,26 @@ def finetuned(new_network, learning_rate):
     return [count, *right, sum(filled(network.bert) for network in networks) / 2], networks
 
 
-HEADER = ["", "numbers trained", "true?", "garden?", "masks filled"]
+HEADER = ["", "trained parameters", "true?", "garden?", "masks filled"]
 results = {"pretrained": [0, "", "", filled(pretrained.bert)]}
+results["no pretraining"] = [*finetuned(classifier_without_pretraining, 2e-3)[0][:3], ""]
 results["full fine-tuning"], _ = finetuned(new_classifier, 2e-3)
 show_table(HEADER, [[name, *row] for name, row in results.items()])
 assert results["pretrained"][3] > 0.95
-assert min(results["full fine-tuning"][1:3]) > 0.85
+assert min(results["full fine-tuning"][1:3]) > 0.8
+assert results["no pretraining"][1] < results["full fine-tuning"][1] - 0.1
 assert results["full fine-tuning"][3] < 0.6
 
 # %% [markdown]
-# From 128 labels, the network answers both questions well. What it learned without labels, which word goes with which, is of
-# use for a new task: this is **transfer**.
+# The table has the share of right answers to both questions, and the share of masks that are filled correctly. The question
+# about the garden is easy: one word decides. For the other one, the pretrained network is much better. What it learned without
+# labels, which word goes with which, is of use for a new task: this is **transfer**.
 #
-# But look at the last column. Before fine-tuning, the network filled every mask. Now it has **forgotten** most of it. Nobody
-# asked it to: the gradient of the new task has changed the weights that the old task needs. And we have two large networks,
-# one for each question.
+# But look at the last column. Before fine-tuning, the network filled every mask. Now it has **forgotten** most of it: the
+# gradient of the new task has changed the weights that the old task needs. And we have two large networks, one for each
+# question.
 #
-# **Question.** Can a network learn the task and forget nothing? And how many numbers must we train for it?
+# **Question.** Can a network learn the task and forget nothing? And how many parameters must we train for it?
 #
 # ## The loss of yes and no
 #
@@ -172,15 +179,15 @@ assert results["full fine-tuning"][3] < 0.6
 # $y$ is the label: 1 for yes, 0 for no. Only one of the two terms counts. The gradient is the error of the probability.
 #
 # **By hand.** With $z$ = 0 the probability is 1/2, so the loss is ln 2 = 0.693, for both labels. With $z$ = −3 it is 1/(1 +
-# e³) = 0.047. If the answer was yes, the loss is −ln 0.047 = 3.049, and the gradient is 0.047 − 1 = −0.953: the score must
-# grow.
+# e³) = 0.0474. If the right answer is yes, the loss is −ln 0.0474 = 3.049, and the gradient is 0.0474 − 1 = −0.9526: the score
+# must grow.
 
 # %%
 scores, yes = torch.tensor([0.0, -3.0], requires_grad=True), torch.ones(2)
 losses = equations.binary_cross_entropy(scores, yes)
 losses.sum().backward()
-print("probability", [round(value, 3) for value in torch.sigmoid(scores).tolist()])
-print("loss", [round(value, 3) for value in losses.tolist()], "gradient", [round(value, 3) for value in scores.grad.tolist()])
+for name, values in (("probability", torch.sigmoid(scores)), ("loss", losses), ("gradient", scores.grad)):
+    print(f"{name:11}", [round(value, 4) for value in values.tolist()])
 show_code(equations.binary_cross_entropy)
 
 # %% [markdown]
@@ -193,7 +200,7 @@ show_code(equations.binary_cross_entropy)
 # trained: the head, and the linear map before it, which makes the vector of `[CLS]` ready for the head (the **pooler**). The
 # vectors of the encoder are fixed **features** of the sentence.
 #
-# **By hand.** The pooler has a matrix of 48 · 48 and 48 biases: 2,352 numbers. The head has 48 weights and one bias: 49.
+# **By hand.** The pooler has a matrix of 48 · 48 and 48 biases: 2,352 parameters. The head has 48 weights and one bias: 49.
 # Together 2,401.
 #
 # **Prediction.** Is this as good as full fine-tuning? Remember what the vector of `[CLS]` was trained for in this network.
@@ -213,12 +220,12 @@ results["frozen features"], _ = finetuned(frozen_network, 1e-2)
 show_table(HEADER, [[name, *row] for name, row in results.items()])
 assert results["frozen features"][0] == 2401
 assert results["frozen features"][3] == results["pretrained"][3]
-assert sum(results["frozen features"][1:3]) < sum(results["full fine-tuning"][1:3]) - 0.15
+assert results["frozen features"][2] < 0.75
 
 # %% [markdown]
-# It forgets nothing. But it is worse. (About the garden, it would be right in two of three cases if it always said no.)
-# `[CLS]` is never masked, so nothing has trained its vector: it holds what other tokens happened to need there. A frozen
-# encoder can use only what is already in the vector.
+# It forgets nothing, and one question is answered well. But the easy question about the garden is not: always no would be
+# right in two of three cases. `[CLS]` is never masked, so no loss has trained its vector, and it hardly contains the place.
+# With frozen features, the head can use only what is in the vector by chance.
 #
 # ## LoRA
 #
@@ -229,7 +236,8 @@ assert sum(results["frozen features"][1:3]) < sum(results["full fine-tuning"][1:
 #
 # This is equation 3 of Hu et al. 2021. In words: $x$ is the input and $h$ the output of a linear map. $W_0$ is frozen. $A$
 # makes a few numbers from $x$, and $B$ makes a vector of the full width from these. How few is the **rank** $r$: $A$ has $r$
-# rows, and $B$ has $r$ columns. $s$ is a fixed factor. Only $A$ and $B$ are trained.
+# rows, and $B$ has $r$ columns. $s$ is a fixed factor. Only $A$ and $B$ are trained. (In the code each token is a row, so the
+# matrices are transposed and the order is reversed.)
 
 # %%
 show_code(equations.lora)
@@ -244,10 +252,11 @@ print("Ax", (a @ x).tolist(), "BAx", (b @ a @ x).tolist(), "sBAx", (2 * b @ a @ 
 print("h", equations.lora(x, torch.nn.Identity(), a, b, scale=2.0).tolist())
 
 # %% [markdown]
-# How many numbers are trained? A matrix of 48 · 48 has 2,304. With rank 4, $A$ and $B$ have 4 · 48 each, together 384. LoRA is
-# added to the matrices of queries and values, in two layers: four times 384 is 1,536. With pooler and head, this makes 3,937.
+# How many parameters are trained? A matrix of 48 · 48 has 2,304. With rank 4, $A$ and $B$ have 4 · 48 each, together 384. LoRA
+# is added to the matrices of queries and values, in two layers: four times 384 is 1,536. With pooler and head, this makes
+# 3,937.
 #
-# **Prediction.** Four matrices get 4 rows and 4 columns of new numbers. Where will LoRA be in the table: near the frozen
+# **Prediction.** Four matrices get 4 rows and 4 columns of new parameters. Where will LoRA be in the table: near the frozen
 # features, or near full fine-tuning?
 
 # %% tags=["prediction"]
@@ -270,14 +279,14 @@ for module in lora_modules(with_lora).values():
     module.scale = equations.lora_scale(ALPHA, RANK)
 show_table(HEADER, [[name, *row] for name, row in results.items()])
 assert results["LoRA"][0] == 3937
-assert results["LoRA"][1] > 0.75
-assert sum(results["LoRA"][1:3]) > sum(results["frozen features"][1:3]) + 0.05
+assert min(results["LoRA"][1:3]) > 0.75
+assert results["LoRA"][3] < 0.95
 assert results["LoRA, switched off"][3] == results["pretrained"][3]
 
 # %% [markdown]
-# LoRA is near full fine-tuning, with less than a tenth of the numbers. While it is switched on, it can disturb the old task,
-# too. But $W_0$ has not changed by a bit: switched off, the old network is back. So one large network serves both questions,
-# and each question is a small file.
+# LoRA is as good as full fine-tuning here, with less than a tenth of the parameters. While it is switched on, it disturbs the
+# old task, too. But $W_0$ has not changed at all: switched off, the old network is back. So one large network serves both
+# questions, and each question is a small file with LoRA, pooler and head.
 
 # %% tags=["hide-input"]
 
@@ -287,7 +296,7 @@ def draw_results(axes):
     places = np.arange(len(names))
     for shift, column, label in ((-0.2, 1, "true?"), (0.2, 2, "garden?")):
         axes.barh(places + shift, [results[name][column] for name in names], height=0.36, label=label)
-    axes.set(title="128 labeled sentences", xlabel="share of right answers", xlim=(0, 1.5), yticks=places)
+    axes.set(title="64 labeled sentences", xlabel="share of right answers", xlim=(0, 1.5), yticks=places)
     axes.set_xticks([0, 0.5, 1])
     axes.set_yticklabels(names)
     axes.invert_yaxis()
@@ -296,15 +305,15 @@ def draw_results(axes):
 
 show_figure(
     draw_results,
-    alt="Right answers of three ways to train. Frozen features are worse than full fine-tuning and LoRA.",
+    alt="Right answers of three ways to train. Frozen features are worse than the others in the question about the garden.",
 )
 
 # %% [markdown]
 # ## Zeros
 #
-# At the start, LoRA should change nothing: the network should begin as the pretrained one. So $BA$ must be zero. This can be
-# had in three ways: $A$ is zero, $B$ is zero, or both are. Let us try all of them on one linear map that has to learn an
-# update of rank one.
+# At the start, LoRA should change nothing: the network should begin as the pretrained one. So $BA$ must be zero. There are
+# three ways: $A$ is zero, $B$ is zero, or both are. Let us try all of them on one linear map that has to learn an update of
+# rank one.
 
 # %%
 torch.manual_seed(0)
@@ -313,20 +322,18 @@ inputs = torch.randn(64, 8)
 targets = linear(inputs).detach() + inputs @ torch.randn(8, 1) @ torch.randn(1, 8)
 
 
-def lora_losses(zero_a, zero_b, steps=100):
-    """Train LoRA of rank 2 from matrices that are zero or random. Return the first norms of both gradients, and the losses."""
+def lora_losses(deviation_a, deviation_b, steps=100):
+    """Train LoRA of rank 2 from random matrices. Return the norms of both gradients in the first step, and the losses."""
     generator = torch.Generator().manual_seed(1)
-    matrices = [torch.randn(2, 8, generator=generator) / math.sqrt(8), torch.randn(8, 2, generator=generator) / math.sqrt(8)]
-    a, b = (
-        (torch.zeros_like(matrix) if is_zero else matrix).requires_grad_()
-        for matrix, is_zero in zip(matrices, (zero_a, zero_b), strict=True)
-    )
-    optimizer, losses, norms = torch.optim.AdamW([a, b], lr=0.05, weight_decay=0.0), [], []
-    for _ in range(steps):
+    a = torch.nn.Parameter(deviation_a * torch.randn(2, 8, generator=generator))
+    b = torch.nn.Parameter(deviation_b * torch.randn(8, 2, generator=generator))
+    optimizer, losses = torch.optim.AdamW([a, b], lr=0.05, weight_decay=0.0), []
+    for step in range(steps):
         loss = (equations.lora(inputs, linear, a, b) - targets).square().mean()
         optimizer.zero_grad()
         loss.backward()
-        norms = norms or [a.grad.norm().item(), b.grad.norm().item()]
+        if step == 0:
+            norms = [a.grad.norm().item(), b.grad.norm().item()]
         optimizer.step()
         losses.append(loss.item())
     return norms, losses
@@ -339,8 +346,11 @@ def lora_losses(zero_a, zero_b, steps=100):
 # $$\frac{\partial L}{\partial B} = s\,g\,(A x)^\top, \qquad \frac{\partial L}{\partial A} = s\,B^\top g\,x^\top$$
 
 # %% tags=["prediction"]
-STARTS = {"B is zero": (False, True), "A is zero": (True, False), "both are zero": (True, True)}
-starts = {name: lora_losses(*zeros) for name, zeros in STARTS.items()}
+starts = {
+    "B is zero": lora_losses(0.35, 0.0),
+    "A is zero": lora_losses(0.0, 0.35),
+    "both are zero": lora_losses(0.0, 0.0),
+}
 rows = [[name, *norms, losses[0], losses[-1]] for name, (norms, losses) in starts.items()]
 show_table(["", "gradient of A", "gradient of B", "first loss", "last loss"], rows)
 assert rows[2][1:3] == [0.0, 0.0]
@@ -362,17 +372,14 @@ show_figure(
 )
 
 # %% [markdown]
-# If both are zero, each gradient is multiplied by the other matrix, so both are zero, at every step. The loss never moves, and
-# there is no error message. If one matrix is random, the other one has a gradient. After its first step it is no longer zero,
-# and both learn. In the paper, and in most code, $B$ is the zero one:
+# Each gradient has the other matrix as a factor. If both are zero, both gradients are zero, at every step. The loss never
+# moves, and there is no error message. If one matrix is random, the other one has a gradient. After its first step it is no
+# longer zero, and both learn. In the paper, and in most code, $A$ is random and $B$ is zero:
 
 # %%
 show_code(LoRALinear.initialize_update)
 
 # %% [markdown]
-# This is not about LoRA alone. A product of two zeros never learns: two layers without an activation function between them, or
-# a gate that is closed and multiplies a path that gives zero.
-#
 # ## The factor
 #
 # $$s = \frac{\alpha}{r}$$
@@ -411,18 +418,18 @@ show_code(equations.lora_scale)
 
 # %% [markdown]
 # Without the factor, the move grows with the rank, and a learning rate that is right for rank 4 is too large for rank 64. With
-# $\alpha/r$ it stays about the same. After many steps the terms no longer agree. For large ranks, the division by $r$ is then
-# too strong, and some divide by $\sqrt r$ (`rank_stabilized`).
+# $\alpha/r$ it stays about the same. Over many steps the terms agree less. For large ranks, Kalajdzievski 2023 divides by
+# $\sqrt r$ instead (`rank_stabilized`).
 #
 # **Change it.** In the last cell, use `equations.lora_scale(ALPHA, rank, rank_stabilized=True)`. What happens to the first
-# move? Then set `RANK` to `1` and to `16`. How many numbers are trained, and how much better is the result? (The `assert`
-# about 3,937 then fails, as it should.)
+# move? Then set `RANK` to `1` and to `16`. How many parameters are trained, and how good are the answers? (The `assert` about
+# 3,937 then fails, as it should.)
 #
 # <details><summary>Answer</summary>
 #
-# With √r, the first move still grows: four times the rank gives about twice the move. Rank 1 trains `2785` numbers and answers
-# the question about the garden as well; rank 16 trains `8545` and is no better than rank 4. Hu et al. found the same for much
-# larger networks: a small rank is often enough.
+# With √r, the first move still grows: four times the rank gives about twice the move. Rank 1 trains `2785` parameters and rank
+# 16 trains `8545`. With all three ranks, both questions are answered well. Hu et al. found the same for much larger networks:
+# a small rank is often enough.
 #
 # </details>
 #
@@ -445,8 +452,8 @@ assert difference < 1e-4
 # %% [markdown]
 # The merged network is an ordinary BERT. Its outputs differ only by rounding.
 #
-# An older idea cannot be merged. A **bottleneck adapter** (Houlsby et al. 2019) is a small network with two layers, behind
-# each part of the frozen network:
+# An older idea cannot be merged. A **bottleneck adapter** (Houlsby et al. 2019) is a small network with two layers. It stands
+# after attention, and after the feed-forward network, of each frozen layer:
 #
 # $$y = x + f(x W_{\mathrm{down}} + b_{\mathrm{down}})\,W_{\mathrm{up}} + b_{\mathrm{up}}$$
 #
@@ -496,13 +503,12 @@ exercise("bottleneck_adapter")
 # %% [markdown]
 # ## Seen in well-known code
 #
-# - **Merged twice.** The authors' code (loralib) merges in `eval()` and takes the update out again in `train()`. Code that
-#   does not remember what is merged adds it twice.
+# - **Merged by a change of mode.** The authors' code (loralib) merges in `eval()` and takes the update out again in `train()`.
+#   Weights that are saved after `eval()` contain the update. Code that adds it again computes another network.
 # - **Sigmoid twice.** `BCEWithLogitsLoss` expects scores. If it gets probabilities, no probability of yes can come below 1/2.
-# - **A mean of all, or a sum.** If one network answers several questions at once, PyTorch's mean divides by texts times
-#   questions. A sum over the questions has a gradient that is larger by their number, and needs another learning rate.
-# - **Frozen, but not quiet.** A frozen layer in training mode still has dropout. Its features then change in every step.
-# - **Different defaults.** In peft, α is 8 if nothing is said; minibert has 16. The same files of weights with another α are
+# - **Frozen, but not constant.** In PyTorch, `requires_grad = False` does not switch off dropout. In training mode, the frozen
+#   features change in every step.
+# - **Different defaults.** In peft, α is 8 by default; in minibert it is 16. The same files of weights with another α are
 #   another network.
 #
 # ## Further reading
@@ -510,5 +516,6 @@ exercise("bottleneck_adapter")
 # - Devlin et al. 2019, *BERT*, section 4: fine-tuning; section 5.3: frozen features.
 # - Houlsby et al. 2019, *Parameter-efficient transfer learning for NLP*.
 # - Hu et al. 2021, *LoRA*, sections 4 and 7.
+# - Kalajdzievski 2023, *A rank stabilization scaling factor for fine-tuning with LoRA*.
 # - McCloskey and Cohen 1989, *Catastrophic interference in connectionist networks*: forgetting.
 # - Next: lesson 13, tagging and question answering.
