@@ -28,6 +28,8 @@ WHERE = r"""() => {
     focus: focused.dataset.row ? "matrix" : focused.id,
   };
 }"""
+AXE = {"preload": False, "resultTypes": ["violations"]}
+"""Options of axe-core: no request of style sheets, and no details of the thousands of elements without a violation."""
 SHOW = """(hash) => { // the browser itself fires the event later, and none if the address stays the same
   history.pushState(null, "", hash);
   dispatchEvent(new HashChangeEvent("hashchange"));
@@ -100,7 +102,7 @@ class Tab:
         """Return the report of axe-core, empty if it finds nothing."""
         from axe_playwright_python.sync_playwright import Axe
 
-        found = Axe().run(self.page, options={"preload": False}).response["violations"]  # it would request style sheets
+        found = Axe().run(self.page, options=AXE).response["violations"]
         return "\n".join(f"{each['id']}: {json.dumps([node['html'] for node in each['nodes']])}" for each in found)
 
     def close(self) -> None:

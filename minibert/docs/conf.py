@@ -47,4 +47,8 @@ html_show_sphinx = False
 html_show_search_summary = False
 html_last_updated_fmt = None
 pygments_dark_style = "a11y-dark"
-html_theme_options = {"navigation_with_keys": False}
+html_theme_options = {
+    "navigation_with_keys": False,
+    "light_css_variables": {"figure-padding": "0", "figure-filter": "none"},
+    "dark_css_variables": {"figure-padding": "0.75rem", "figure-filter": "brightness(0.85)"},
+}
