@@ -147,3 +147,33 @@ def test_small_site_links_docstrings_to_tests_and_lessons(small_site: Path) -> N
     assert 'href="../source/tests/equations/test_attention.py.html#TestScaledDotProductAttention"' in page
     assert f'href="../{LESSON}.html"' in page
     assert 'href="../_modules/minibert/equations/attention.html#scaled_dot_product_attention"' in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_small_site_shows_figures_as_cards_in_dark_mode(small_site: Path, browser: Any, scheme: str) -> None:
+    """With a margin, and less bright. On paper they are as they were drawn, whatever the screen is."""
+    tab = Tab(browser, color_scheme=scheme)
+    tab.open(small_site / f"{LESSON}.html")
+    is_card = """(image) => {
+      const style = getComputedStyle(image);
+      return [style.paddingTop !== "0px", style.filter.startsWith("brightness")];
+    }"""
+    assert tab.page.locator("article img").first.evaluate(is_card) == [scheme == "dark"] * 2
+    tab.page.emulate_media(media="print")
+    assert tab.page.locator("article img").first.evaluate(is_card) == [False, False]
+    tab.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [LESSON, "study", "equations"])
+def test_small_site_is_printed_without_what_needs_a_screen(small_site: Path, browser: Any, page: str) -> None:
+    """Neither navigation nor scroll bars: long lines are wrapped."""
+    tab = Tab(browser, viewport={"width": 700, "height": 900})
+    tab.open(small_site / f"{page}.html")
+    tab.page.emulate_media(media="print")
+    for navigation in (".skip-to-content", ".sidebar-drawer", ".toc-drawer", ".mobile-header"):
+        assert not tab.page.locator(navigation).first.is_visible()
+    wide = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.outerHTML.slice(0, 200))"
+    assert tab.page.eval_on_selector_all("article pre, article .output, article .table-wrapper", wide) == []
+    tab.close()
