@@ -1,10 +1,11 @@
-"""The session of docs/classroom.md, key by key, in a terminal."""
+"""What docs/classroom.md and docs/teaching.md print is what a learner sees."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from minibert.commands import main
 from tests.commands.test_learn import Terminal, terminal  # noqa: F401 - a fixture
 from tests.docs.guides import blocks
 
@@ -15,7 +16,7 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_session_of_the_page(terminal: Terminal, tmp_path: Path) -> None:  # noqa: F811
+def test_a_session_in_a_terminal(terminal: Terminal, tmp_path: Path) -> None:  # noqa: F811
     """The file, the report of a mistake, and the solution are those that the page shows."""
     begin, report, passed, solution = blocks("classroom", "text", "The first exercise")
     stub, body = blocks("classroom", "python", "The first exercise")
@@ -30,3 +31,19 @@ def test_the_session_of_the_page(terminal: Terminal, tmp_path: Path) -> None:  #
     assert solution in plain(terminal.wait_for("q quit"))
     terminal.press("q")
     assert terminal.exit_code() == 0
+
+
+@pytest.mark.slow
+def test_the_feedback_of_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake is that of the session. Inputs and results are others in each course."""
+    monkeypatch.chdir(tmp_path)
+    _, body = blocks("classroom", "python", "The first exercise")
+    file = tmp_path / "submissions" / "Ada" / "softmax.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"import torch\n\ndef softmax(scores):\n{body}", encoding="utf-8")
+    assert main(["class", "release", "course", "--exercises", "softmax"]) == 0
+    assert main(["class", "grade", "submissions", "--course", "course/course.toml"]) == 0
+    (section,) = blocks("teaching", "markdown", "Grade")
+    numbers = r"```text\n[^\n]*(scores|mine).*?```"
+    feedback = (tmp_path / "results" / "feedback" / "Ada.md").read_text(encoding="utf-8")
+    assert re.sub(numbers, "", section, flags=re.DOTALL) in re.sub(numbers, "", feedback, flags=re.DOTALL)
