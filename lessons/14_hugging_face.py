@@ -22,7 +22,6 @@ from minibert import BertConfig, BertForMaskedLM, equations, load
 from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
 from minibert.classroom.mistakes import variant
 from minibert.model import read_checkpoint
-from minibert.model.checkpoints.loading import copy_weights
 from minibert.study.verify.comparison import compare, difference
 from minibert.study.verify.diagnosis import Names
 from minibert.study.verify.report import verdict_lines
@@ -33,9 +32,9 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 # %% [markdown]
 # ## Something goes wrong
 #
-# Trained weights are shared as files. Such a file is called a **checkpoint**. Who loads it writes, or uses, code that computes
-# the same network. We first need a trained network. As in lesson 9, it is a small BERT, trained with masked language modeling
-# on sentences such as *the old dog barks in the garden .* Each animal makes its own sound.
+# Trained weights are shared as files, called a **checkpoint**. They are worth nothing without code that computes the same
+# network. We first need a trained network. As in lesson 9, it is a small BERT, trained with masked language modeling on
+# sentences such as *the old dog barks in the garden .* Each animal makes its own sound.
 
 # %%
 SOUNDS = {
@@ -58,7 +57,7 @@ def sentences(count, generator):
 
 
 def trained_network(steps, seed=0):
-    """Train a small BERT."""
+    """Train a small BERT as in lesson 9."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     config = BertConfig(
@@ -131,7 +130,7 @@ COPIES = {
 # %% [markdown]
 # None of these gives an error or a warning. So we test them. In 200 new sentences we mask the animal, then its sound, and
 # count the correct predictions. We also look at the **logits**, the scores before the softmax, and take the largest absolute
-# difference between a copy and the original.
+# difference between a copy and the original. (`2e-06` is short for $2 \cdot 10^{-6}$.)
 
 
 # %%
@@ -179,9 +178,8 @@ assert differences["D"] > 0.5
 # E is broken. A, B, C and D give the right answers. But their logits are not those of the original: in D they differ by more
 # than a whole unit, and nobody would see it in the accuracy.
 #
-# Why should we care, if the answers are right? Because the test is easy. With a wrong step, other predictions may become
-# wrong: those on hard examples, on long inputs, or after more training. The network then looks a little worse than it is, and
-# nobody knows why.
+# Does this matter, if the answers are right? The test is easy. On harder examples, or after more training, a wrong step may
+# make predictions wrong. The network then looks a little worse than it is, and nobody knows why.
 #
 # **Question.** Only one of the five copies has no mistake. Which one? And what is wrong in the other four, in which line?
 #
@@ -213,10 +211,9 @@ assert (big + (-big + one)).item() == 0
 
 # %% [markdown]
 # Two correct programs add numbers in different orders: another library, another number of threads, a faster formula. Their
-# results differ by rounding, and no one of them is the right one.
+# results differ by rounding, and none of them is the only right one.
 #
-# In a network, values are near 1 and pass through a few hundred operations. So differences of about 1e-6 in float32 are
-# normal. It is tempting to say: up to 1e-5 is rounding, more is a mistake.
+# So differences of about 1e-6 in float32 are normal. It is tempting to say: up to 1e-5 is rounding, more is a mistake.
 #
 # **Prediction.** We repeat everything in float64. Which differences become smaller? Decide for each of the copies A, B, C, D.
 
@@ -231,11 +228,11 @@ assert abs(exact_differences["D"] / differences["D"] - 1) < 0.01
 
 # %% [markdown]
 # Only A has become smaller, by several hundred million times. Its difference comes from $u$, and $u$ has become smaller by
-# $2^{29}$, which is 536,870,912. The differences of B, C, D and E have not changed. They do not come from rounding. They come
-# from another formula, and another formula stays another formula in any precision.
+# $2^{29}$, which is 536,870,912. The differences of B, C, D and E have hardly changed. They do not come from rounding. They
+# come from another formula, and this one is different in any precision.
 #
-# So A is the copy without a mistake. B has one, although in float32 its difference was as small as that of A. **The size alone
-# does not tell a mistake from rounding. The change from float32 to float64 does.**
+# So A is the copy without a mistake. B has one, although in float32 its difference was about as small as that of A. **The size
+# alone does not distinguish a mistake from rounding. The change from float32 to float64 does.**
 
 # %%
 print(f"{2**29:,}")
@@ -255,8 +252,9 @@ assert 2**-24 / 2**-53 == 2**29
 show_code(difference)
 
 # %% [markdown]
-# The relative difference divides by the largest value of the stage, but never by less than 1. The **cosine** is 1 if two
-# tensors point in the same direction; a forgotten scale changes the first two numbers, but not the cosine.
+# It returns three numbers: the largest absolute difference; the relative difference, which is the first one divided by the
+# largest value of the stage, but never by less than 1; and the **cosine**, which is 1 if two tensors point in the same
+# direction. We use the second one.
 
 
 # %%
@@ -324,9 +322,9 @@ assert [row[1] for row in rows] == [
 # %% [markdown]
 # ## Naming the cause
 #
-# The place says which line to look at. The pattern says what is wrong in it. The method is always the same: take the **input**
-# of the wrong step from the original, repeat the step with the mistake that you suspect, and look if you get the numbers of
-# the copy.
+# The place shows which line to look at. The pattern of the difference shows what is wrong in it. The method is always the
+# same: take the **input** of the wrong step from the original, repeat the step with the mistake that you suspect, and look if
+# you get the numbers of the copy.
 #
 # ### D: the scores of attention
 #
@@ -352,8 +350,8 @@ assert ratios.std() < 1e-6
 # $$\mathrm{GELU}(x) = \frac{x}{2}\left(1 + \mathrm{erf}(x / \sqrt 2)\right)
 # \approx \frac{x}{2}\left(1 + \tanh\!\left[\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right]\right)$$
 #
-# $x$ is one number of the hidden layer of the feed-forward network, erf is a curve from −1 to 1 that belongs to the normal
-# distribution, and tanh is a similar curve that was faster to compute. Which one does C use?
+# $x$ is one number of the hidden layer of the feed-forward network. erf is a curve from −1 to 1 that belongs to the normal
+# distribution. tanh is a similar curve that was faster to compute. Which of the two functions does C use?
 
 # %%
 before, after = steps["layers.0.intermediate"], steps_of["C"]["layers.0.activation"]
@@ -416,8 +414,8 @@ show_figure(draw, alt="The relative differences of the tokens lie on the curve o
 torch.testing.assert_close(change, 1e-8 / (2 * variance), rtol=0.01, atol=0)
 
 # %% [markdown]
-# The points lie on the curve of $\varepsilon$ = 1e-8. Who wrote copy B took the $\varepsilon$ of another formula: 1e-8 is the
-# one of the optimizer Adam (lesson 10).
+# The points lie on the curve of $\varepsilon$ = 1e-8. The author of copy B took the $\varepsilon$ of another formula: 1e-8 is
+# the one of the optimizer Adam (lesson 10).
 #
 # ### E: the queries
 #
@@ -433,8 +431,8 @@ assert torch.allclose(before @ layer.weight + layer.bias, after)
 
 # %% [markdown]
 # The matrix is transposed. Now open the folded cell at the top and look at `loaded_by_shape`. PyTorch stores the matrix of a
-# linear layer as (out, in). TensorFlow, and the code of GPT-2, store it as (in, out). The author of this function thought: if
-# the shape does not fit, I transpose.
+# linear layer as (out, in). TensorFlow, and the code of GPT-2, store it as (in, out). The author of this function transposes a
+# matrix if its shape does not fit.
 #
 # **Prediction.** Which matrices of this network does the function load correctly, and which not?
 #
@@ -473,18 +471,16 @@ assert exact_comparisons["A"].agrees
 #
 # The numbers of a file have names, and each library has its own. minibert calls a matrix `layers.0.attention.query.weight`,
 # transformers calls it `encoder.layer.0.attention.self.query.weight`. To load a file, one needs a table of names. This is the
-# part of it for the embeddings, the first layer and the head:
+# part of it for the embeddings and for attention in the first layer:
 
 # %%
 names = BertForMaskedLM.names
-ours = [names.relative(name) for name in original.state_dict() if name.endswith("weight") and "layers.1" not in name]
-show_table(["minibert", "transformers"], [[name, names.theirs(name)] for name in ours])
-show_code(copy_weights)
+ours = [names.relative(name) for name in original.state_dict() if name.endswith("weight")]
+show_table(["minibert", "transformers"], [[name, names.theirs(name)] for name in ours[:9]])
 
 # %% [markdown]
-# Loading is easy once the names are right: `copy_weights` copies each tensor that was **found**. What about those that were
-# not found? They keep their first values, which are random numbers, or 1 and 0. minibert reports them. PyTorch's
-# `load_state_dict` raises an error, but many programs switch it off with `strict=False`.
+# What happens to a tensor of the network whose name is not in the file? It keeps its first values, which are random numbers,
+# or 1 and 0. minibert reports it. PyTorch's `load_state_dict` raises an error, but `strict=False` switches this off.
 #
 # Old files, made from those of TensorFlow, call the gain and the bias of layer normalization `gamma` and `beta`. A program
 # that does not know these names loads all the rest.
@@ -510,9 +506,8 @@ assert accuracy(incomplete) > 0.9
 # The predictions do not show it. The first stage that differs is the same as in B, layer normalization in the embeddings, but
 # the difference is not tiny. Place and size together name the cause.
 #
-# **Change it.** Here is a copy with one transposed matrix. How many predictions are correct? Try
-# `bert.layers.0.attention.key.weight`, `bert.layers.1.attention.value.weight` and `mlm.transform.weight`. Which of them would
-# you find by testing the predictions?
+# **Change it.** In copy G, one matrix is transposed. Try also `bert.layers.0.attention.key.weight`,
+# `bert.layers.1.attention.value.weight` and `mlm.transform.weight`. Which of them would you find by testing the predictions?
 
 # %%
 TRANSPOSED = "bert.layers.0.attention.query.weight"
@@ -524,9 +519,14 @@ print(f"{TRANSPOSED} is transposed. Correct predictions: {accuracy(suspect):.1%}
 assert "transposed" in comparison.cause
 
 # %% [markdown]
-# With a transposed matrix in the first layer, nearly all answers may still be right: the residual connections carry the
-# vectors past attention (lesson 5), and the second layer does the work. In the last layer and in the head, more predictions
-# are wrong.
+# <details><summary>Answer</summary>
+#
+# A transposed query or key of the first layer changes none of these predictions: the residual connections carry the vectors
+# past attention (lesson 5), and the second layer does the work. The value of the second layer or the transform of the head
+# makes about one third of them wrong. With other first weights, other matrices would be harmless. So a test of the predictions
+# finds some of these mistakes. The comparison of stages finds all of them.
+#
+# </details>
 #
 # ## And Hugging Face?
 #
@@ -543,8 +543,8 @@ else:
     print("transformers is not installed.")
 
 # %% [markdown]
-# The two libraries were written by different people, compute in another order, and agree in each stage, to rounding. That is
-# what "the same numbers" means: not equal last digits, but differences that become smaller with the precision.
+# The two libraries were written by different people, and agree in each stage, to rounding. That is what "the same numbers"
+# means: not equal last digits, but differences that become smaller in a higher precision.
 #
 # minibert is checked in this way with trained networks; the results are in `docs/agreement.md`.
 #
@@ -563,11 +563,11 @@ exercise("masked_lm_head")
 # ## Seen in well-known code
 #
 # - **Two functions of one name.** Google's BERT repository computes GELU with tanh, transformers loads its weights with the
-#   exact function. The difference is small enough that nobody notices it in an accuracy.
+#   exact function.
 # - **Positions that begin at 2.** RoBERTa gives its first token the position 2, because its code counts on from the id of the
-#   padding. Who loads its weights into the code of BERT gives every token the vector of another position. The first stage that
-#   differs is the position embedding.
-# - **Matrices as (in, out).** The code of GPT-2 stores them so. Who copies them to linear layers of PyTorch needs a list of
+#   padding. With its weights, the code of BERT gives every token the vector of another position. The first stage that differs
+#   is the position embedding.
+# - **Matrices as (in, out).** The code of GPT-2 stores them so. To copy them to linear layers of PyTorch, one needs a list of
 #   the matrices to transpose.
 # - **A test that does not run.** In November 2025, TransformerLens began to skip its comparison of BERT with transformers,
 #   because it needs a download. A comparison can use a small network with random weights instead.
