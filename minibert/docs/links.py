@@ -77,13 +77,18 @@ def find_links(app: Sphinx, document: nodes.document) -> None:
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Node) -> nodes.Node | None:
-    """Return the link to a page or a file of the site, for a link to a file of the repository."""
+    """Return the link to a page or a file of the site, for a link to a file of the repository.
+
+    If its text is the path of the file that a page is written in, it has the title of the page.
+    """
     if node["reftype"] != "repository":
         return None
     path, anchor = node["reftarget"], node["anchor"]
     if not (app.config.repository / path).is_file():
         logger.warning("%s: there is no such file in the repository", path, location=node)
         return content
+    if content.astext() == path and (document := document_of(path)) in env.titles:
+        content = nodes.inline("", env.titles[document].astext())
     place = place_of(path, env.all_docs, viewed_modules(env))
     address = posixpath.relpath(place, posixpath.dirname(node["refdoc"]) or ".") + (f"#{anchor}" if anchor else "")
     return nodes.reference("", "", content, internal=True, refuri=address)

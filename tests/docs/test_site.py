@@ -145,7 +145,7 @@ def test_small_site_shows_formulas_in_its_own_font(small_site: Path, browser: An
 def test_small_site_links_docstrings_to_tests_and_lessons(small_site: Path) -> None:
     page = (small_site / "api" / "minibert.equations.html").read_text(encoding="utf-8")
     assert 'href="../source/tests/equations/test_attention.py.html#TestScaledDotProductAttention"' in page
-    assert f'href="../{LESSON}.html"' in page
+    assert f'href="../{LESSON}.html"><span>2 · Scaled dot-product attention</span>' in page
     assert 'href="../_modules/minibert/equations/attention.html#scaled_dot_product_attention"' in page
 
 
