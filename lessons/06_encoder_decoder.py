@@ -366,8 +366,8 @@ exercise("top_p_filter")
 # - **Both shifts, or none.** Some models shift the labels themselves (GPT-2 in transformers), others expect shifted inputs (T5
 #   makes them from the labels). If you shift in your code and the model shifts again, it learns to predict the token after the
 #   next one. If nobody shifts, it learns to copy its input: the loss is wonderful, as for model B.
-# - **The mask of PyTorch.** `torch.nn.Transformer` has `tgt_is_causal`, which is only a hint: without `tgt_mask`, nothing is
-#   masked. And `True` in its masks means "may **not** attend".
+# - **The mask of PyTorch.** `torch.nn.Transformer` masks nothing if it gets no `tgt_mask`. And `True` in its masks means "may
+#   **not** attend".
 # - **A mask that is right for the wrong reason.** With one token per sequence, or with padding on the left, many wrong masks
 #   give right results. Test with several tokens, and with padding.
 #

@@ -46,14 +46,13 @@ for old, new in MISTAKES["label zero ignored"].edits:
 # %%
 torch.manual_seed(0)
 logits = torch.randn(4, 2)
-ordinary = (
-    (right(logits, torch.ones(4, dtype=torch.int64)) - wrong(logits, torch.ones(4, dtype=torch.int64))).abs().max().item()
-)
+ones = torch.ones(4, dtype=torch.int64)
+ordinary = (right(logits, ones) - wrong(logits, ones)).abs().max().item()
 print("difference with label 1:", ordinary)
 assert ordinary == 0.0
 
 # %% [markdown]
-# So we train with it. The network is as small as possible: it has to tell apart vectors near 2 (class 1) from vectors near 1
+# So we train with it. The network is as small as possible: it has to distinguish vectors near 2 (class 1) from vectors near 1
 # (class 0).
 
 
@@ -197,7 +196,7 @@ show_table(["", "[MASK]", "random", "unchanged", "selected"], rows)
 assert rows[0][1:4] != rows[1][1:4]
 
 # %% [markdown]
-# No single sentence shows it. Only the shares of many do.
+# No single sentence shows it. The shares of many do: with the bug, too few tokens are selected.
 #
 # **Lesson of the room:** randomness is tested by counting, with enough draws that the difference is larger than chance.
 #
@@ -228,14 +227,15 @@ assert rows[0][1] < 1e-6 < 0.1 < min(rows[1][1], rows[2][1])
 #
 # ### Room 6: the text says one thing, and the code another
 #
-# The Annotated Transformer describes normalization after each sum, as the paper has it, and its code normalizes before each
-# sublayer. Readers have reported it since 2018. Both are good networks; but weights of one give nonsense in the other. For a
-# code that is its own reference there is no test. It needs a comparison with **another** implementation, or with the formula.
+# The Annotated Transformer describes normalization after each sum, as in the paper, and its code normalizes before each
+# sublayer. Both are good networks, but the weights of one give nonsense in the other. No test finds this if the code is its
+# own reference. It needs a comparison with **another** implementation, or with the formula.
 #
 # ## What the rooms have in common
 #
 # The classroom checks a function in a fixed order: does it run, shape, data type, properties, values, gradients. Let us see at
-# which of these stages each bug is found.
+# which of these stages each bug is found. Two more are added: a causal mask that shows the future (lesson 6), and the ε of
+# AdamW inside the root (lesson 10).
 
 # %%
 ROOMS = {
@@ -260,7 +260,7 @@ assert all(row[-1] for row in rows)
 # rows with nothing to attend to, gradients near epsilon.
 #
 # How good is an input that was not chosen? The catalogue has many mistakes in scaled dot-product attention. We compute each of
-# them on four inputs, and count how many give another result (or an error).
+# them on three inputs, and count how many give another result (or an error).
 #
 # **Prediction.** The first input is a single token without a mask. Which share of the mistakes does it show: a third, two
 # thirds, or nearly all?
@@ -288,21 +288,15 @@ def shows(mistake, inputs):
 
 
 padding = torch.tensor([True, True, True, False, False])
-causal = equations.causal_mask(5)
 INPUTS = {
     "one token": inputs_of(1, 1),
     "five tokens": inputs_of(5, 5),
     "five tokens, padding": inputs_of(5, 5, padding),
-    "all inputs, and other sizes": None,
 }
-shares = []
-for inputs in INPUTS.values():
-    tried = [inputs] if inputs else [*filter(None, INPUTS.values()), inputs_of(3, 5, padding), inputs_of(5, 5, causal)]
-    shares.append(sum(any(shows(mistake, each) for each in tried) for mistake in entries) / len(entries))
-show_table(
-    ["input", f"shown, of {len(entries)} mistakes"],
-    [[name, f"{share:.0%}"] for name, share in zip(INPUTS, shares, strict=True)],
-)
+shares = [sum(shows(mistake, inputs) for mistake in entries) / len(entries) for inputs in INPUTS.values()]
+rows = [[name, f"{share:.0%}"] for name, share in zip(INPUTS, shares, strict=True)]
+show_table(["input", f"shown, of {len(entries)} mistakes"], rows)
+print("not shown with padding:", *(mistake.name for mistake in entries if not shows(mistake, INPUTS["five tokens, padding"])))
 assert shares == sorted(shares)
 assert shares[0] < 0.5 < shares[-1]
 
@@ -316,17 +310,23 @@ def draw(axes):
 
 show_figure(
     draw,
-    size=(7.5, 2.6),
-    alt="Bars: the share of mistakes that are shown grows from one token to five, with padding, and with all inputs.",
+    size=(7.5, 2.2),
+    alt="Bars: the share of mistakes that are shown grows from one token to five tokens, and to five tokens with padding.",
 )
 
 # %% [markdown]
 # With one token, the softmax has one score, and its weight is 1 whatever the score is. Everything before the softmax could be
-# wrong. Without padding, no mistake in a mask can show. What is left after the last row needs limits, such as a query that may
-# attend to nothing.
+# wrong. Without padding, no mistake in a mask can show. The one mistake that is left is in dropout, which is off here.
 #
-# **Change it.** Add an input of your own to `INPUTS` that shows a larger share than all four together. (Look at `entries`:
-# each has a `name` and a `description`.)
+# **Change it.** How small can an input be that shows as many mistakes as five tokens with padding? Add `inputs_of(1, 3,
+# padding[1:4])` and `inputs_of(1, 2, padding[2:4])` to `INPUTS`. (The `assert` about the order may then fail.)
+#
+# <details><summary>Answer</summary>
+#
+# One query and three keys are enough, if one of the keys is masked. Two keys, one of them masked, show much less: only one key
+# is left, and its weight is 1, as for one token.
+#
+# </details>
 #
 # ## Second hall: well-meant tutorials
 #
@@ -353,6 +353,7 @@ def first_vector(*segments):
     return bert(torch.tensor([ids]), token_type_ids=torch.tensor([types])).last_hidden_state[0, 0]
 
 
+# 0.01: a smaller dot product, so that the sigmoid is not rounded to 1
 tutorial = [torch.sigmoid(0.01 * first_vector(x) @ first_vector(y)).item() for x, y in ((a, b), (b, a))]
 together = relative(first_vector(a, b), first_vector(b, a))
 print("tutorial: A then B", round(tutorial[0], 6), "  B then A", round(tutorial[1], 6))
@@ -376,8 +377,8 @@ assert together > 1e-3
 # A vector of a token is a row $x$ of width $d$. The query is $x W_Q$, and $W_Q$ has $d$ rows and $d_k$ columns. A tutorial
 # writes $W_Q^\top x$ for it and gives $W_Q$ the shape $d_k \times d$. For a column vector $x$ and $W_Q$ of shape $d \times
 # d_k$, $W_Q^\top x$ is right. With the tutorial's shape it does not exist, unless $d_k = d$: room 3 again. PyTorch's
-# `Linear(d, d_k)` stores a matrix of $d_k$ rows and $d$ columns and computes $x W^\top$, which makes the confusion complete.
-# **Write the shapes beside every formula.**
+# `Linear(d, d_k)` stores a matrix of $d_k$ rows and $d$ columns and computes $x W^\top$, which adds to the confusion. **Write
+# the shapes next to every formula.**
 #
 # ### Room 10: Monte Carlo
 #
