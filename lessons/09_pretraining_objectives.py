@@ -287,7 +287,14 @@ assert rows[1][1] > 0.95 > min(rows[1][2:]) + 0.1
 # </details>
 #
 # **Change it.** Replace `random_numbers[..., 1] = 0.0` by `0.85` (always a random token) or `0.95` (always unchanged). Predict
-# what each network can and cannot do before you run the last cell again. One of the two is network B once more.
+# what each network can and cannot do before you run the last cell again.
+#
+# <details><summary>Answer</summary>
+#
+# Always a random token: the network never gets a mask in training, and fills fewer of them than A. Always unchanged: every
+# visible word is right, and masks are filled by chance. This is network B once more.
+#
+# </details>
 #
 # ## Is this the next sentence?
 #

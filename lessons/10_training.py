@@ -356,6 +356,13 @@ show_table(["ε", "loss of a network that is sure and right"], rows)
 # the shortest warm-up with which the learning rate 0.3 works. (An `assert` that fails is a statement of this text that is no
 # longer true.)
 #
+# <details><summary>Answer</summary>
+#
+# With the small learning rate, the loss after all steps is about ten times as large, for every factor: the training is safe,
+# and slow. A warm-up of 20 steps is too short, and one of 50 is enough.
+#
+# </details>
+#
 # ## Exercises
 
 # %%
