@@ -28,6 +28,10 @@ ENVIRONMENT = {
     "PYTHONPATH": str(REPOSITORY),
 }
 """With these variables, the site is the same every time."""
+STARTUP = "import sys\n\nsys.stdout.flush_interval = sys.stderr.flush_interval = 3600\n"
+"""Code that a kernel runs at its start. It sends what a cell prints at the end of the cell, and not every 0.2 seconds: a line
+that is sent in two parts would become two lines.
+"""
 
 
 class BuildFailed(Exception):
@@ -55,7 +59,7 @@ def build(out: Path, pages: Sequence[str] = ()) -> Iterator[str]:
         command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(CONFIGURATION), "-d", f"{temporary}/doctrees"]
         command += ["-j", "2", "-W", "-T", str(source), str(site)]  # 2 processes; warnings are errors; tracebacks
         part = {"MINIBERT_DOCS_PART": "1"} if pages else {}
-        environment = os.environ | ENVIRONMENT | part
+        environment = os.environ | ENVIRONMENT | part | {"IPYTHONDIR": str(kernel_settings(Path(temporary)))}
         with subprocess.Popen(
             command, env=environment, text=True, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as sphinx:
@@ -67,6 +71,14 @@ def build(out: Path, pages: Sequence[str] = ()) -> Iterator[str]:
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(site, out)
+
+
+def kernel_settings(folder: Path) -> Path:
+    """Write the settings of the kernels that run the lessons, and return their folder. Those of the user are not used."""
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "output.py").write_text(STARTUP, encoding="utf-8")
+    return folder / "ipython"
 
 
 def collect(source: Path, pages: Sequence[str] = ()) -> None:

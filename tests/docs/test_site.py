@@ -93,6 +93,34 @@ def test_every_guide_is_in_the_contents() -> None:
         assert name == "index" or name.startswith("_build/") or name in contents, name
 
 
+SLOW_LINE = """---
+file_format: mystnb
+kernelspec: {name: python3}
+---
+
+# A
+
+```{code-cell}
+import time
+
+print("one", end=" ", flush=False)
+time.sleep(0.5)
+print("line")
+```
+"""
+
+
+@pytest.mark.slow
+def test_a_line_that_is_printed_slowly_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise two builds would differ, if the machine is slow enough."""
+    site = import_module("minibert.docs.site")
+    monkeypatch.setattr(site, "copied", lambda: iter([("index.md", SLOW_LINE.encode)]))
+    monkeypatch.setattr(site, "generated", lambda: iter([]))
+    monkeypatch.setattr(site, "LISTS", ("index",))
+    lines = list(build(tmp_path / "site"))
+    assert "one line\n" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8"), lines
+
+
 @pytest.mark.slow
 def test_small_site_has_no_faults_in_a_browser(small_site: Path, browser: Any) -> None:
     assert list(faults_of(browser, small_site, ["index", LESSON, "study", "search"])) == []
