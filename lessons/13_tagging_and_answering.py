@@ -303,7 +303,7 @@ assert of_b[0] == "-"
 #
 # $F$ is the set of the positions of first pieces and $|F|$ their number, $x_i$ is BERT's vector at position $i$, $W$ and $b$
 # are the weights of the linear layer, and $y_i$ is the number of the tag. The prediction of a word is read at the same place.
-# It is the mean over the positions with a label, as in masked language modeling (lesson 9).
+# $L$ is the mean over the positions with a label, as in masked language modeling (lesson 9).
 
 # %%
 show_code(BertForTokenClassification.apply_head)
@@ -316,9 +316,9 @@ show_code(BertForTokenClassification.apply_head)
 # <details><summary>Answer</summary>
 #
 # No. With the first change, the labels of the first words are right, but every word of several pieces still moves all labels
-# after it, and *sleeps* has two pieces. With the second change, more than half of the names are found: the first name of a
-# sentence has its label at the right place, if it is one word. What comes after it is still wrong. In a text where every word
-# is one piece, nothing is moved, and the mistake stays hidden.
+# after it, and *sleeps* has two pieces. With the second change, many names are found: the first name of a sentence has its
+# label at the right place, if it is one word. What comes after it is still wrong. In a text where every word is one piece,
+# nothing is moved, and the mistake stays hidden.
 #
 # </details>
 #
