@@ -322,7 +322,8 @@ assert ladder["with residual and norm"][1] > 0.3
 # The same network is used for every token, and no token sees another one.
 
 # %%
-show_code(equations.relu, equations.feed_forward)
+show_code(equations.relu, folded=False)
+show_code(equations.feed_forward)
 
 # %% [markdown]
 # **By hand.** Two features are enough for the product of two signs $p$ and $q$: the features are $p + q$ and $-p - q$, and the

@@ -176,7 +176,7 @@ print("labels:", labels[0].tolist())
 # query $i$, the column is the key $j$.
 
 # %%
-show_code(equations.causal_mask)
+show_code(equations.causal_mask, folded=False)
 print(equations.causal_mask(4).int())
 
 # %% [markdown]

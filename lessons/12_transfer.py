@@ -414,7 +414,7 @@ rows = [
 show_table(["rank", "move without a factor", f"move with α/r, α = {ALPHA}", "α/r"], rows)
 assert rows[2][1] > 10 * rows[0][1]
 assert max(row[2] for row in rows) < 2 * min(row[2] for row in rows)
-show_code(equations.lora_scale)
+show_code(equations.lora_scale, folded=False)
 
 # %% [markdown]
 # Without the factor, the move grows with the rank, and a learning rate that is right for rank 4 is too large for rank 64. With

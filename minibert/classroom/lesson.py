@@ -23,17 +23,20 @@ FIGURE_SIZE = (5.2, 3.2)
 DOTS_PER_INCH = 130
 
 
-def show_code(*functions: Callable[..., Any] | type) -> None:
+def show_code(*functions: Callable[..., Any] | type, folded: bool = True) -> None:
     """Show the source code of functions and classes of minibert, without their docstrings.
 
-    In a notebook the code of an exercise is folded, so that readers can write it themselves first.
+    Args:
+        functions: the functions and classes.
+        folded: a notebook folds the code of exercises, so that readers can write it themselves first. False for a function
+            that is an exercise of the classroom, but not of this lesson.
     """
     from minibert.classroom.exercises import EXERCISES
 
-    references = {inspect.unwrap(exercise.reference) for exercise in EXERCISES.values()}
+    exercises = {inspect.unwrap(found.reference): found.name for found in EXERCISES.values()} if folded else {}
     for function in map(inspect.unwrap, functions):
         source = without_docstring(dedent(inspect.getsource(function)))
-        show(Code(_title(function), re.sub(r"  # type: ignore.*", "", source).rstrip(), folded=function in references))
+        show(Code(_title(function), re.sub(r"  # type: ignore.*", "", source).rstrip(), exercises.get(function, "")))
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -87,19 +90,19 @@ def show(item: Any) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Code(Shown):
-    """Source code with a title, which a notebook may fold."""
+    """Source code with a title. If it is that of an exercise, a notebook folds it."""
 
     title: str
     source: str
-    folded: bool = False
+    exercise: str = ""
 
     def _text(self) -> str:
         return f"# {self.title}\n{self.source}"
 
     def _repr_markdown_(self) -> str:
         code = f"```python\n{self._text()}\n```"
-        summary = f"Code of <code>{self.title.rpartition('.')[2]}</code>: an exercise. Write it first, or open it now."
-        return f"<details><summary>{summary}</summary>\n\n{code}\n\n</details>" if self.folded else code
+        summary = f"Code of <code>{self.exercise}</code>: an exercise. Write it first, or open it now."
+        return f"<details><summary>{summary}</summary>\n\n{code}\n\n</details>" if self.exercise else code
 
 
 @dataclass(frozen=True, repr=False)

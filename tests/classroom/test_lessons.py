@@ -1,5 +1,7 @@
 """Lessons: each runs, the numbers in its text are computed, and the code that it shows is that of minibert."""
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -15,6 +17,7 @@ from minibert import equations, record
 from minibert.classroom import lesson as parts
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.lesson_files import Lesson, lessons, notebook
+from minibert.model.layers import EncoderLayer
 from minibert.study.equations.registry import registry
 
 LESSONS = {lesson.name: lesson for lesson in lessons()}
@@ -130,12 +133,28 @@ def test_a_table_is_aligned_text_and_escaped_html() -> None:
     assert "&lt;b&gt;" in table._repr_html_()
 
 
-def test_the_code_of_an_exercise_is_folded_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_an_exercise_is_folded_in_a_notebook_under_the_name_of_the_exercise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shown: list[parts.Code] = []
     monkeypatch.setattr(parts, "show", shown.append)
-    parts.show_code(equations.layer_norm, record)
-    exercise, other = shown
+    parts.show_code(equations.layer_norm, EncoderLayer.forward, record)
+    parts.show_code(equations.layer_norm, folded=False)
+    exercise, method, other, of_another_lesson = shown
     assert exercise._repr_markdown_().startswith("<details><summary>Code of <code>layer_norm</code>: an exercise.")
     assert "```python\n# minibert.equations.layers.layer_norm\n" in exercise._repr_markdown_()
-    assert other._repr_markdown_().startswith("```python\n")
+    assert "Code of <code>encoder_layer</code>" in method._repr_markdown_()
     assert "details" not in repr(exercise)
+    for code in (other, of_another_lesson):
+        assert code._repr_markdown_().startswith("```python\n")
+
+
+@every_lesson
+def test_a_lesson_folds_the_code_of_its_own_exercises_only(name: str) -> None:
+    names = {inspect.unwrap(exercise.reference).__qualname__: exercise.name for exercise in EXERCISES.values()}
+    for call in ast.walk(ast.parse(LESSONS[name].source)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "show_code":
+            folded = "folded=False" not in ast.unparse(call)
+            shown = [names.get(ast.unparse(function).removeprefix("equations.")) for function in call.args]
+            for exercise in filter(None, shown):
+                assert folded == (exercise in LESSONS[name].exercises), exercise
