@@ -23,7 +23,8 @@ from minibert.classroom.lesson import exercise, show_code, show_figure, show_tab
 # sum to one (lesson 1).
 #
 # Here are 16 random keys and many random queries. Nothing connects them, so no key deserves more weight than another. We
-# measure the largest of the 16 weights of each query. If all keys had the same weight, it would be 1/16.
+# measure the largest of the 16 weights of each query, and show the median over 1,000 queries. If all keys had the same weight,
+# it would be 1/16.
 
 # %%
 torch.manual_seed(0)
@@ -67,15 +68,24 @@ show_table(["width of the vectors", "without division", "divided by √width"], 
 # - The product with $V$ is, for each query, the average of the values with these weights. It is called the **context** of the
 #   query.
 #
-# This is the code that all networks of minibert use, from BERT to GPT-2. Each line is one part of the equation. `observe`
-# gives a number a name, so that we can look at it later, and does nothing else. `key.mT` is $K^\top$. The mask `keep` comes
-# below. Two arguments are not needed yet: `dropout` sets some random weights to zero in training (lesson 5), and `bias` adds a
-# number to each score that depends on the distance of the two tokens (lesson 4).
+# Below is the code that all networks of minibert use, from BERT to GPT-2. In PyTorch, `key.mT` is $K^\top$, and `@` is the
+# product of two matrices.
 
 # %%
 show_code(equations.scaled_dot_product_attention)
 
 # %% [markdown]
+# <details><summary>The code, line by line</summary>
+#
+# - Each line is one part of the equation. `observe` gives a number a name, so that we can look at it later, and does nothing
+#   else.
+# - `keep` is the mask of a section below, and so are the two `masked_fill`. The second one is for a query that may attend to
+#   no key.
+# - Two arguments are not needed yet, and not in the exercise: `dropout` sets some random weights to zero in training (lesson
+#   5), and `bias` adds a number to each score that depends on the distance of the two tokens (lesson 4).
+#
+# </details>
+#
 # ## By hand
 #
 # Take one query, two keys of width 4, and two values of width 1.
@@ -92,7 +102,7 @@ values = torch.tensor([[10.0], [20.0]])
 #    2.718/10.107 = 0.269.
 # 4. **Context.** 0.731 · 10 + 0.269 · 20 = 12.69.
 #
-# Try it on paper before you run the next cell. `record` collects every number that has a name.
+# Try it on paper before you run the next cell. In minibert's code these steps have names, and `record` collects their numbers.
 
 # %%
 with record() as recording:
@@ -111,9 +121,10 @@ assert round(context.item(), 2) == 12.69
 # ## Why the width matters
 #
 # A dot product of vectors of width $d_k$ is a sum of $d_k$ products. Suppose that all entries are random numbers with mean 0
-# and variance 1, and do not depend on each other. Then each product has mean 0 and variance 1. The variance of a sum of
-# independent numbers is the sum of their variances. So the variance of the dot product is $d_k$, and its standard deviation is
-# $\sqrt{d_k}$. (The paper says this in a footnote of section 3.2.1.)
+# and variance 1, and do not depend on each other. Then each product $xy$ has mean 0, and its variance is the mean of
+# $x^2 y^2$: the mean of $x^2$ times that of $y^2$, which is 1. The variance of a sum of independent numbers is the sum of
+# their variances. So the variance of the dot product is $d_k$, and its standard deviation is $\sqrt{d_k}$. (The paper says
+# this in a footnote of section 3.2.1.)
 #
 # **Prediction.** The width grows from 8 to 64 and to 512: each time it is 8 times as large. By which factor does the standard
 # deviation of the dot products grow each time? And what happens to it after the division by $\sqrt{d_k}$? Decide before you
@@ -205,12 +216,12 @@ divided, not_divided = losses_with(1 / math.sqrt(WIDTH)), losses_with(1)
 
 def draw(axes):
     axes.plot(not_divided, label="without division")
-    axes.plot(divided, label="divided by √256")
+    axes.plot(divided, label=f"divided by √{WIDTH}")
     axes.set(title="Learning to attend to the token before", xlabel="step", ylabel="mean squared error", ylim=(0, None))
     axes.legend(frameon=False)
 
 
-show_figure(draw, alt="The error with the division falls to zero within 100 steps; the error without it stays above one.")
+show_figure(draw, alt="The error with the division falls to zero within 100 steps; the error without it stays near one.")
 
 # %%
 show_table(
@@ -221,22 +232,24 @@ assert not_divided[-1] > 1
 
 # %% [markdown]
 # With the division, the error falls to zero. Without it, the error falls in the first few steps only. Then many queries have
-# all their weight on a wrong key, and it stays there, because the gradients are zero.
+# all their weight on a wrong key, and it stays there, because the gradients are zero. (Other random numbers give other errors,
+# and the same picture.)
 #
-# **Change it.** Set `LEARNING_RATE` to `0.01`, `0.03`, `0.3` and `1`, and run the last cells again. (An `assert` that fails is
-# a statement of this text that is no longer true.) Does any of them help the run without division? Then set `LEARNING_RATE`
-# back to `0.1`, and set `WIDTH` to `8`. Both errors are now nearly the same at the end. Why?
+# **Change it.** Set `LEARNING_RATE` to `0.01`, `0.03`, `0.3` and `1`, and run the three cells with training, figure and table
+# again. (An `assert` that fails is a statement of this text that is no longer true.) Does any of them help the run without
+# division? Then set `LEARNING_RATE` back to `0.1`, and set `WIDTH` to `8`. Now the run without division is not the worse one.
+# Why?
 #
 # <details><summary>Answer</summary>
 #
 # No learning rate helps: the error without division always stays above 1. A smaller one does not help, because the gradient is
-# too small, not too large. (With division, the run with a small learning rate is only slower: its error is still falling at
-# the end.)
+# too small, not too large. (With division, a small learning rate is only slower: the error is still falling at the end. With
+# `1` the steps are so large that one query gets all its weight on a wrong key, and stays there.)
 #
-# At width 8 neither run learns the task in these 200 steps: both end with an error near one half. But the run without division
-# is no longer the worse one. The dot products have a standard deviation of √8, which is less than 3. So the weights are much
-# less saturated at the start, with or without the division. This is why the mistake is hard to see in a small model, and why
-# the paper says that the division matters "for larger values of $d_k$".
+# At width 8 neither run learns the task in these 200 steps: both end with an error near one half. (With other random numbers,
+# the run without division is even the better one.) The dot products have a standard deviation of √8, which is less than 3. So
+# the weights are much less saturated at the start, with or without the division. This is why the mistake is hard to see in a
+# small model, and why the paper says that the division matters "for larger values of $d_k$".
 #
 # </details>
 
@@ -270,8 +283,7 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # </details>
 #
 # A query that may attend to no key has no weights at all: every score is minus infinity, and the softmax would be 0/0. The
-# paper does not define this case. In minibert the weights are then zero, and the context is zero. That is the second
-# `masked_fill` in the code above.
+# paper does not define this case. In minibert the weights are then zero, and the context is zero.
 
 # %% [markdown]
 # ## One gradient, step by step
@@ -302,7 +314,8 @@ print("gradient of the scores: ", [round(number, 3) for number in of_scores.toli
 # $$\frac{\partial L}{\partial s_j} = \sum_i \frac{\partial L}{\partial a_i} \frac{\partial a_i}{\partial s_j}
 # = a_j \left(\frac{\partial L}{\partial a_j} - \sum_i a_i \frac{\partial L}{\partial a_i}\right)$$
 #
-# The bracket compares: how much better is this value than the average that we have now?
+# The bracket compares: how much larger is this value than the average that we have now? (The value adds to the loss, so larger
+# is worse.)
 #
 # For the second key: the average is the context, 12.69. So the gradient is 0.269 · (20 − 12.69) = 1.966. For the first key:
 # 0.731 · (10 − 12.69) = −1.966. The two sum to zero, as always: the softmax does not change if all scores grow together.
@@ -318,7 +331,9 @@ torch.testing.assert_close(by_hand, of_scores)
 #
 # ## Exercises
 #
-# Each of them is a function of minibert. Write it yourself; the check says which mistake it has.
+# Each of them is a function of minibert. Write it yourself; the check says which mistake it has. The first one is the mask of
+# a network that generates a text, such as the **decoder** of lesson 6: a token may attend to itself and to earlier tokens. The
+# bracket $[j \le i]$ in its formula is 1 (here `True`) if the statement is true, and else 0.
 
 # %%
 exercise("causal_mask")
