@@ -33,7 +33,8 @@ from minibert.study.plots import attention_head
 # The network below is one multi-head attention, which we will take apart in this lesson. Its only parameters are four
 # matrices. We train it with 1, 2, 4 and 8 heads. The loss is the mean squared error: the mean of the squared differences
 # between the output and the right numbers. All contents have mean 0 and variance 1. So a network that knows nothing, and
-# always outputs 0, has a loss of 1.
+# always outputs 0, has a loss of 1. (In the code, read only the sentences in quotes now. The rest becomes clear in this
+# lesson.)
 
 # %%
 TOKENS, CONTENT, WIDTH = 8, 8, 64
@@ -148,17 +149,28 @@ show_table(["heads", "width of a head", "parameters of a head", "all parameters"
 #
 # - `queries_from` has the vectors of the tokens that attend, `keys_from` those of the tokens that are attended to. In this
 #   lesson they are the same.
-# - `split_heads` gives each head its part of the columns. `reshape` cuts the last axis into two: heads, and columns of a head.
-#   `transpose(-2, -3)` exchanges two axes, so that the axis of the heads comes before the axis of the tokens. Then attention,
-#   which works on the last two axes, works on tokens and columns of one head.
-# - `merge_heads` does the opposite: it exchanges the axes back, and `flatten(-2)` writes the columns of the heads one after
-#   another.
-# - `unsqueeze(-3)` gives the mask of lesson 2 an axis for the heads, so that every head has the same mask.
+# - `split_heads` gives each head its part of the columns. Its argument `heads` is the number of heads. In its result, the axis
+#   of the heads comes before the axis of the tokens. Then attention, which works on the last two axes, works on tokens and
+#   columns of one head.
+# - `merge_heads` does the opposite: it writes the columns of the heads one after another. Its argument `heads` is the tensor
+#   with the results of all heads.
+# - `multi_head_attention` uses both. Every head gets the same mask.
+#
+# Methods of a tensor that help: `reshape` gives the same numbers other axes; `transpose(-2, -3)` exchanges two axes;
+# `flatten(-2)` makes one axis of the last two; `unsqueeze(-3)` adds an axis with one entry before the last two.
 
 # %%
 show_code(equations.split_heads, equations.merge_heads, equations.multi_head_attention)
 
 # %% [markdown]
+# <details><summary>The code, line by line</summary>
+#
+# - In `split_heads`, `reshape` cuts the last axis into two: heads, and columns of a head. Then `transpose` exchanges heads and
+#   tokens. `merge_heads` exchanges them back.
+# - In `multi_head_attention`, `unsqueeze(-3)` gives the mask of lesson 2 an axis for the heads.
+#
+# </details>
+#
 # ## By hand
 #
 # Two tokens of width 2, and two heads. So each head has a width of 1, and $\sqrt{d_k} = 1$. The first three matrices are the
@@ -277,8 +289,10 @@ for number, weights in enumerate(weights_of_two, start=1):
 # the tokens stand in a circle.)
 #
 # **Change it.** Let each token output **three** contents: set `NEIGHBORS` to `[1, -1, 4]`, where 4 is the token on the
-# opposite side of the circle. Before you run the cell with the task again: at which of the four numbers of heads does the loss
-# fall to zero? What is the loss with one head, and with two?
+# opposite side of the circle. First decide: at which of the four numbers of heads does the loss fall to zero? What is the loss
+# with one head, and with two? Then run the cell with the task, and the cell below the answer. (In the cells between, an
+# `assert` can fail: it describes the first task.) At the end, **set `NEIGHBORS` back** to `[1, -1]` and run the cell with the
+# task again. The rest of the lesson needs it.
 #
 # <details><summary>Answer</summary>
 #
@@ -363,8 +377,8 @@ def attention_with_wrong_split(queries_from, keys_from, w_q, w_k, w_v, w_o, head
 
 
 # %% [markdown]
-# **Prediction.** With the correct split, more heads are at least as good as fewer. With the wrong split and 8 tokens, what
-# does each of 8 heads see? What is the loss then? (A network that knows nothing has a loss of 1.)
+# **Prediction.** With the correct split, more heads were at least as good as fewer in this task. With the wrong split and 8
+# tokens, what does each of 8 heads see? What is the loss then? (A network that knows nothing has a loss of 1.)
 
 # %% tags=["prediction"]
 rows = []
@@ -380,9 +394,9 @@ assert wrong_loss > 0.9
 # is near 0.5. With 2 heads, each sees half of the circle, and only the two tokens at the ends of the half lack a neighbor. Of
 # the 8 neighbors of these four tokens 2 are missing, so the loss is near 0.25.
 #
-# So there is a sign by which you recognize this mistake: **more heads make the network worse**. And there is a test: change
-# one token. With the correct split, only the query of this token changes. With the wrong split, the queries of other tokens
-# change too.
+# So there is a sign of this mistake: **more heads make the network worse**, although the task needs them. And there is a test:
+# change one token. With the correct split, only the query of this token changes. With the wrong split, the queries of other
+# tokens change too.
 
 # %%
 tokens = torch.arange(1.0, 17.0).reshape(4, 4)  # four tokens
@@ -399,13 +413,13 @@ for name, split in [("correct split", equations.split_heads), ("reshape alone", 
 # a multi-head attention and the parts that lesson 5 adds. There are BERTs of several sizes. The width of a head is always 64.
 
 # %%
-sizes = [PRESETS[name] for name in ["tiny", "base", "large"]]
+sizes = {name: PRESETS[name] for name in ["tiny", "base", "large"]}
 rows = [
-    [size.hidden_size, size.num_attention_heads, size.hidden_size // size.num_attention_heads, size.num_hidden_layers]
-    for size in sizes
+    [name, size.hidden_size, size.num_attention_heads, size.hidden_size // size.num_attention_heads, size.num_hidden_layers]
+    for name, size in sizes.items()
 ]
-show_table(["width", "heads in a layer", "width of a head", "layers"], rows)
-assert all(row[2] == 64 for row in rows)
+show_table(["BERT", "width", "heads in a layer", "width of a head", "layers"], rows)
+assert all(row[3] == 64 for row in rows)
 
 # %% [markdown]
 # What do the heads of a trained BERT attend to? Clark et al. 2019 looked at its heads. Some attend to the next token, some to
@@ -416,7 +430,8 @@ assert all(row[2] == 64 for row in rows)
 # ## Exercises
 #
 # Write the three functions of this lesson. For the last one you may call the other two, and
-# `equations.scaled_dot_product_attention` of lesson 2.
+# `equations.scaled_dot_product_attention` of lesson 2. In its stub, `all_heads` and `all_values` are the columns of all heads
+# together.
 
 # %%
 exercise("split_heads")
