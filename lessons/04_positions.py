@@ -52,10 +52,10 @@ def differences():
 
 with_positions = differences()
 positions = model.bert.embeddings.positions.weight
-trained_positions = positions.detach().clone()
+kept_positions = positions.detach().clone()
 positions.data.zero_()
 without_positions = differences()
-positions.data.copy_(trained_positions)  # give the positions back
+positions.data.copy_(kept_positions)  # give the positions back
 
 rows = [[token, f"{with_positions[token]:.3f}", f"{without_positions[token]:.6f}"] for token in with_positions]
 show_table(["token", "difference with positions", "difference without positions"], rows)
@@ -121,7 +121,8 @@ torch.testing.assert_close(forward, backward.flip(0))
 show_code(equations.learned_positions)
 
 # %%
-table = torch.tensor([[0.0, 0.1], [0.2, 0.3], [0.4, 0.5]])
+table = torch.tensor([[0.0, 0.1], [0.2, 0.3], [0.4, 0.5]])  # three positions, width 2
+# the vectors of the positions 2, 0 and 1:
 print(equations.learned_positions(table, torch.tensor([2, 0, 1])))
 
 # %% [markdown]
@@ -155,6 +156,10 @@ except IndexError as error:
 #
 # A pair of sine and cosine is the hand of a clock. The first pair is a fast hand, the last pair a very slow one. All hands
 # together show the position, as hours, minutes and seconds show the time. Any position has a vector, however long the text is.
+#
+# To write the code you need three tools: `positions[:, None]` adds an axis, so that each position is a row.
+# `torch.stack([a, b], dim=-1)` puts two tensors next to each other along a new last axis, and `.flatten(-2)` makes one axis of
+# the last two. Together they put the entries of `a` and `b` in turns.
 
 # %%
 show_code(equations.sinusoidal_positions)
@@ -184,8 +189,8 @@ show_figure(
 )
 
 # %% [markdown]
-# **What is the use of a clock?** If $k$ tokens pass, every hand turns by the same angle, wherever it was: for example, one
-# token later the first hand has turned by 1.
+# **What is the use of a clock?** Each hand has its own angle per token, and turns by it at every position alike: one token
+# later, the first hand has turned by 1, wherever it was.
 #
 # **Prediction.** How does the dot product of two position vectors change with their distance? And is it the same for the
 # positions 3 and 8 as for 103 and 108?
@@ -193,16 +198,16 @@ show_figure(
 # %% tags=["prediction"]
 rows = [
     [distance, (many[3] @ many[3 + distance]).item(), (many[100] @ many[100 + distance]).item()]
-    for distance in [0, 1, 2, 5, 20]
+    for distance in [0, 1, 2, 5, 6, 20]
 ]
 show_table(["distance", "from position 3", "from position 100"], rows)
 torch.testing.assert_close(many[3] @ many[8], many[103] @ many[108])
 
 # %% [markdown]
-# Near positions have similar vectors, and only the distance matters. The reason: for one pair of columns with the angles
-# $\alpha$ and $\beta$, the dot product is $\sin\alpha \sin\beta + \cos\alpha \cos\beta = \cos(\alpha - \beta)$. It depends
-# only on the difference of the angles, which grows with the distance. At distance 0 each of the 32 pairs gives $\cos 0 = 1$,
-# and their sum is 32.
+# Near positions have similar vectors, and only the distance matters. (The dot product does not fall in every step: compare the
+# distances 5 and 6. A sum of waves has small waves.) The reason: for one pair of columns with the angles $\alpha$ and $\beta$,
+# the dot product is $\sin\alpha \sin\beta + \cos\alpha \cos\beta = \cos(\alpha - \beta)$. It depends only on the difference of
+# the angles, which grows with the distance. At distance 0 each of the 32 pairs gives $\cos 0 = 1$, and their sum is 32.
 #
 # But this is true for the position vectors alone. In a network they are **added** to word embeddings. The score of two tokens
 # with the word vectors $e$ and $f$ has the form (without the matrices that make query and key)
@@ -229,21 +234,21 @@ torch.testing.assert_close(many[3] @ many[8], many[103] @ many[108])
 # - $R_t$ is the rotation for position $t$. It changes the direction of an arrow, not its length.
 #
 # Now the important property. The dot product of two arrows depends on the angle **between** them (lesson 1). If the query at
-# position $s$ is turned by $s\theta$ and the key at position $t$ by $t\theta$, the angle between them changes by $(t -
-# s)\theta$. So
+# position $s$ is turned by $s\theta$ and the key at position $t$ by $t\theta$, the angle between them changes by
+# $(t - s)\theta$. So
 #
 # $$(R_s q) \cdot (R_t k) = q \cdot (R_{t-s}\, k)$$
 #
 # The score depends on the distance $t - s$ only. If there are several pairs of columns, the dot product is the sum over the
 # pairs, so this holds for the sum, too.
+#
+# In PyTorch, `vectors[..., 0::2]` are the even columns and `vectors[..., 1::2]` the odd ones: the first and second entries of
+# the pairs. `...` stands for all axes before.
 
 # %%
 show_code(equations.rotary_positions)
 
 # %% [markdown]
-# `vectors[..., 0::2]` are the even columns and `vectors[..., 1::2]` the odd ones: the first and second entries of the pairs.
-# `stack` and `flatten` put them back in turns. `_check_even` raises an error if the width is odd.
-#
 # **By hand.** The width is 2, so there is one pair with θ = 1. Query and key are both (1, 0). The query is at position 1, the
 # key at position 3.
 #
@@ -274,10 +279,10 @@ assert abs((query @ key).item() - math.cos(2)) < 1e-3
 
 # %% tags=["hide-input"]
 show_figure(
-    lambda axes: rotation(axes, width=8, pair=0, positions=8),
-    lambda axes: rotation(axes, width=8, pair=1, positions=8),
+    lambda axes: rotation(axes, width=8, pair=0, positions=8).set_title("First pair: angle 1 per position"),
+    lambda axes: rotation(axes, width=8, pair=1, positions=8).set_title("Second pair: angle 0.1 per position"),
     alt="In the first pair the arrow turns around the circle in six positions; in the second pair it turns slowly.",
-    size=(3.4, 3.4),
+    size=(3.4, 3.6),
 )
 
 # %% [markdown]
@@ -319,16 +324,23 @@ print(
 )
 
 # %% tags=["hide-input"]
+
+
+def draw(axes):
+    alibi_slopes(axes, heads=8, distance=32)
+    axes.legend([f"head {head}" for head in range(1, 9)], frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+
+
 show_figure(
-    lambda axes: alibi_slopes(axes, heads=8, distance=32),
+    draw,
     alt="Eight lines that fall with the distance, the first steeply, the last hardly at all.",
     size=(5.6, 3.2),
 )
 
 # %% [markdown]
-# With two heads the slopes are $2^{-4} = 1/16$ and $2^{-8} = 1/256$. (The figure counts the heads from 0.) ALiBi does not tell
-# before from after: the distance has no sign. In a network that generates text, tokens may attend to earlier tokens only
-# (lesson 6), so this does not matter. For "dog bites man" it does.
+# With two heads the slopes are $2^{-4} = 1/16$ and $2^{-8} = 1/256$. ALiBi does not tell before from after: the distance has
+# no sign. In a network that generates text, tokens may attend to earlier tokens only (lesson 6), so this does not matter. In a
+# BERT they attend to both sides.
 #
 # **Prediction.** A BERT gets ALiBi instead of position vectors. Can it tell "dog bites man" from "man bites dog"? Think of the
 # distances in both sentences, with `[CLS]` before and `[SEP]` after.
@@ -436,14 +448,14 @@ show_figure(
 #
 # ## Exercises
 #
-# Write the four ways. For the sinusoidal and the rotary one, begin with the angles: position divided by $10000^{2i/d}$, for $i
-# = 0, 1, \ldots, d/2 - 1$.
-
-# %%
-exercise("sinusoidal_positions")
+# Write the four ways, before you open their code. For the sinusoidal and the rotary one, begin with the angles: position
+# divided by $10000^{2i/d}$, for $i = 0, 1, \ldots, d/2 - 1$.
 
 # %%
 exercise("learned_positions")
+
+# %%
+exercise("sinusoidal_positions")
 
 # %%
 exercise("rotary_positions")
