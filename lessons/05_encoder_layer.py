@@ -4,9 +4,9 @@
 # Attention cannot be stacked: after a few layers of it, all tokens have the same vector. What must be added to it so that
 # twelve layers work, and what is each addition good for?
 #
-# You need lessons 1 to 3. The lesson has two parts, for two days. At the end of the first, with its exercises, you can say what
-# residual connections, layer normalization and the feed-forward network do, and compute each of them by hand. In the second,
-# you follow a gradient back through a whole encoder layer, step by step.
+# You need lessons 1 to 3. The lesson has two parts, for two days. At the end of the first, with its exercises, you can say
+# what residual connections, layer normalization and the feed-forward network do, and compute each of them by hand. In the
+# second, you follow a gradient back through a whole encoder layer, step by step.
 
 # %%
 import math
@@ -35,9 +35,9 @@ from minibert.study.drawing import BLUE, GREEN, ORANGE
 WIDTH, HEADS, LAYERS = 64, 4, 12
 
 
-def random_attention():
-    """Return a multi-head attention with random matrices, as a function of the token vectors."""
-    matrices = [torch.randn(WIDTH, WIDTH) / math.sqrt(WIDTH) for _ in range(4)]
+def random_attention(factor):
+    """Return a multi-head attention with random matrices times a factor, as a function of the token vectors."""
+    matrices = [factor * torch.randn(WIDTH, WIDTH) / math.sqrt(WIDTH) for _ in range(4)]
     return lambda tokens: equations.multi_head_attention(tokens, tokens, *matrices, heads=HEADS)
 
 
@@ -48,13 +48,13 @@ def cosine_and_size(tokens):
     return (cosines.sum() - cosines.trace()).item() / (count * (count - 1)), tokens.square().mean().sqrt().item()
 
 
-def stack(layer, seed=0):
+def stack(layer, factor=1.0, seed=0):
     """Return cosine and size before the first layer and after each of the layers."""
     torch.manual_seed(seed)
     tokens = torch.randn(16, WIDTH)
     measured = [cosine_and_size(tokens)]
     for _ in range(LAYERS):
-        tokens = layer(tokens, random_attention())
+        tokens = layer(tokens, random_attention(factor))
         measured.append(cosine_and_size(tokens))
     return measured
 
@@ -64,11 +64,10 @@ show_table(["after layer", "mean cosine", "size"], [[layer, *alone[layer]] for l
 assert alone[3][0] > 0.99
 
 # %% [markdown]
-# After three layers all 16 vectors point in the same direction. Which token was the dog and which was the cat cannot be seen
-# any more. All later layers compute with 16 copies of one vector.
+# After three layers all 16 vectors point in the same direction. All later layers compute with 16 copies of one vector.
 #
-# The reason is the average. The output of attention is an average of values. An average of averages of averages is the same
-# for everybody, as paint that is mixed again and again.
+# The reason is the average. The output of attention is an average of values, and an average of averages of averages is nearly
+# the same for every token.
 #
 # Such a network cannot be trained either. In the next task, 8 tokens have a content of 8 signs: each sign is 1 or −1. Each
 # token must output two things: the signs of the token **before** it, and the **products** of its own signs with those of the
@@ -157,9 +156,9 @@ assert added[3][0] < 0.6
 assert added[12][1] > 5
 
 # %% [markdown]
-# The tokens stay different for longer. (After 12 layers the cosine is near 1 here, too. Our matrices are random and large.
-# Trained networks start with smaller ones, so each layer changes the vectors less.) But now something else goes wrong: the
-# numbers **grow**. After 12 layers they are many times as large as at the start.
+# The tokens stay different for longer, but not through 12 layers. We come back to this below. And something else goes wrong:
+# the numbers **grow**. The values are the vectors of the tokens times a matrix, so a layer adds more to larger vectors. It
+# **multiplies** the size, and 12 layers do so one after another.
 #
 # Lesson 2 has shown why this is bad. Scores are products of two vectors, so they grow with the square of the size. With large
 # scores the softmax is saturated: one key gets all the weight, and the gradient is zero.
@@ -183,13 +182,12 @@ assert added[12][1] > 5
 #
 # In words: subtract the mean, divide by the standard deviation. The result has mean 0 and variance 1. Then training may choose
 # another scale ($g$) and another zero ($b$) for each entry. Each token is normalized for itself; other tokens do not matter.
+# In PyTorch, `.mean(dim=-1, keepdim=True)` is the mean of each token: `dim=-1` is the last axis, that of the entries.
 
 # %%
 show_code(equations.layer_norm)
 
 # %% [markdown]
-# `dim=-1` is the last axis: the entries of a token. `.mean(dim=-1, keepdim=True)` is the mean of each token.
-#
 # **By hand.** Take the vector (2, 4, 4, 4, 5, 5, 7, 9), with $g$ = 1 and $b$ = 0.
 #
 # 1. The sum is 40, and there are 8 entries. So the mean is 5.
@@ -256,19 +254,34 @@ show_figure(
     size=(4.4, 3.2),
 )
 
-# %%
-show_table(
-    ["", "cosine after 3 layers", "size after 12 layers"],
-    [
-        ["attention alone", alone[3][0], alone[12][1]],
-        ["with residual", added[3][0], added[12][1]],
-        ["with residual and norm", normalized[3][0], normalized[12][1]],
-    ],
-)
+# %% [markdown]
+# With the norm the size is 1 after every layer. But on the right, all three cosines end near 1. What attention adds is an
+# average, nearly the same for all tokens. If each layer adds much of it, it covers in time what made the tokens different. So
+# a layer should change the vectors only a little. In real networks it does: training begins with smaller matrices than ours.
+#
+# **Prediction.** All matrices are half as large. What is the mean cosine after 12 layers of attention alone, with the residual
+# connection, and with residual and norm?
+
+# %% tags=["prediction"]
+kinds = {
+    "attention alone": (alone, lambda tokens, attention: attention(tokens)),
+    "with residual": (added, lambda tokens, attention: tokens + attention(tokens)),
+    "with residual and norm": (normalized, lambda tokens, attention: equations.add_and_norm(tokens, attention, gain, bias)),
+}
+rows = []
+for name, (full, layer) in kinds.items():
+    half = [stack(layer, factor=0.5, seed=seed)[12] for seed in range(3)]  # with three sets of random numbers
+    rows.append([name, full[12][0], *[round(cosine, 3) for cosine, _ in half], half[0][1]])
+show_table(["after 12 layers", "cosine", *[f"half, cosine {number}" for number in [1, 2, 3]], "half, size"], rows)
+assert min(rows[0][2:5]) > 0.99
+assert max(rows[1][2:5] + rows[2][2:5]) < 0.2
 assert abs(normalized[12][1] - 1) < 0.01
 
 # %% [markdown]
-# With the norm the size is 1 after every layer. (After many layers the cosine rises here too, for the same reason.)
+# Attention alone is not saved: all its tokens are equal, and its numbers are nearly zero. With the residual connection, the
+# tokens stay different through all twelve layers. This is the first half of the answer: **each token keeps its own vector, and
+# each layer changes it a little**. The norm is not needed for it. It holds the size when training makes the matrices larger;
+# we will test this below.
 #
 # Now the task again. Attention can copy from a neighbor. So the first loss should fall.
 #
@@ -302,11 +315,11 @@ assert ladder["with residual and norm"][1] > 0.3
 #
 # Attention computes **averages** of values, and values are projections. Averages and projections are **linear**: they multiply
 # by numbers and add. A product of two signs is not linear. No choice of $\alpha$ and $\beta$ makes $\alpha p + \beta q$ equal
-# to $p q$ for all signs: for $p = q = 1$ the sum $\alpha + \beta$ would have to be 1, and for $p = q = -1$ the sum $-\alpha -
-# \beta$ would have to be 1, too.
+# to $p q$ for all signs: for $p = q = 1$ the sum $\alpha + \beta$ would have to be 1, and for $p = q = -1$ the sum
+# $-\alpha - \beta$ would have to be 1, too.
 #
-# One part of attention is not linear: the **weights**, because the softmax makes them. With much effort, a network can use
-# them to compute a part of a product. But this is not what they are good at.
+# One part of attention is not linear: the **weights**, because the softmax makes them. A network can use them to compute a
+# part of a product, but with much effort.
 #
 # So each token needs a computation of its own that is not linear. This is the **feed-forward network**, equation 2 of the
 # paper:
@@ -431,8 +444,8 @@ assert min(rows[1][3:]) > 100
 # grow in each layer, and the gradients with them. With the norm the loss stays near 1. The network has not learned the task in
 # 200 steps, but nothing has exploded.
 #
-# So the norm does not make a network better by itself. It makes it **less sensitive** to the size of its numbers. In a deep
-# network that is trained for a long time, nobody can keep all matrices small.
+# So the norm does not make a network better by itself, and it does not make it learn. It makes it **less sensitive** to the
+# size of its numbers. In a deep network that is trained for a long time, nobody can keep all matrices small.
 #
 # **Change it.** In the cell with the task, set `LEARNING_RATE` to `0.03`, ten times as large, and run the notebook from there
 # to here. Which rows of the tables explode, and which do not? Then set it back, and set `STD` to `0.1`. (If an `assert` fails,
@@ -441,32 +454,38 @@ assert min(rows[1][3:]) > 100
 # <details><summary>Answer</summary>
 #
 # **Large steps.** Two rows without the norm explode, with losses above a million: attention alone, and the whole layer without
-# norm. The row "with residual", which has no norm either, does not have to explode: with our random numbers it even learns the
-# neighbor. All rows with the norm stay near 1. They learn nothing, because the steps are too large, but nothing explodes. So
-# without the norm the result depends on luck.
+# norm. The row "with residual", which has no norm either, does not have to explode: without the norm the result depends on
+# luck. All rows with the norm stay near 1. They learn nothing, because the steps are too large, but nothing explodes.
 #
-# **Larger matrices.** The whole layer learns the neighbor, and the product more slowly. In the last table the larger matrices
-# are now too large for the network without norm: its numbers overflow, and the losses are `nan` (lesson 1). With the norm they
-# stay near 1. The row "with residual" learns a part of the product. This is the effort of which we spoke above: with larger
-# matrices the scores are larger, so the weights differ more from token to token.
+# **Larger matrices.** The whole layer learns the neighbor, and the product more slowly: at this size the norm slows the
+# learning down. In the last table the larger matrices are now too large for the network without norm: its numbers overflow,
+# and the losses are `nan` (lesson 1). With the norm they stay near 1.
 #
 # </details>
 #
 # ### The code of the layer
 #
-# This is the layer of minibert, as it is used in BERT. The last six lines are the four steps. The lines after `if
-# self.pre_norm` are another order of the same parts, see below. `self.dropout` sets some random entries to zero in training,
-# so that the network does not rely on single entries; in use it does nothing. The argument `keep` is the mask of lesson 2.
-# `relative_positions` belongs to lesson 4 and `cache` to lesson 6; BERT needs neither.
+# Below is the layer of minibert, as it is used in BERT. It has one more part, **dropout**: it sets some random entries to zero
+# in training, so that the network does not rely on single entries. In use it does nothing.
 
 # %%
 show_code(EncoderLayer.forward)
 
 # %% [markdown]
+# <details><summary>The code, line by line</summary>
+#
+# - The last six lines are the four steps.
+# - The lines after `if self.pre_norm` are another order of the same parts. The section "Pre-norm and post-norm" in the second
+#   part explains it.
+# - `keep` is the mask of lesson 2, with an axis for the heads. `relative_positions` belongs to lesson 4 and `cache` to lesson
+#   6; BERT needs neither.
+#
+# </details>
+#
 # ## Exercises
 #
 # Write the parts of the layer, and then the layer. The variance divides by $d$; note that `torch.var` divides by $d - 1$ if
-# you do not say otherwise.
+# you do not say otherwise. `feed_forward` gets its activation function as an argument: call it.
 
 # %%
 exercise("layer_norm")
@@ -479,8 +498,9 @@ exercise("feed_forward")
 
 # %% [markdown]
 # In the last one you put the parts of the layer together in the right order: each normalization comes after the sum, as in
-# BERT. It is the method `forward` of a class, so its first argument `self` is the layer, and its parts are `self.attention` and
-# so on. Attention gets the mask `keep`. Call `self.dropout` with the output of each sublayer, before the sum.
+# BERT. It is the method `forward` of a class, so its first argument `self` is the layer, and its parts are `self.attention`
+# and so on. Attention gets the mask `keep`, which already has an axis for the heads. Call `self.dropout` with the output of
+# each sublayer, before the sum. (In the check it always sets the same entries to zero, so that results can be compared.)
 
 # %%
 exercise("encoder_layer")
@@ -488,7 +508,7 @@ exercise("encoder_layer")
 # %% [markdown]
 # ## Second part: backpropagation, step by step
 #
-# This is a good place for a break. The second part is about gradients, and needs only the layer that you have just seen.
+# This is a good place for a break. The second part needs only the layer that you have just seen.
 #
 # Training needs the gradient of the loss for every parameter in every layer. It is computed from the end to the start: from
 # the gradient of the **output** of a step follows the gradient of its **inputs**. This is the chain rule of derivatives, and
@@ -555,8 +575,8 @@ def compare(name, ours, gradient):
 # We go through them from the last to the first.
 #
 # **1. The second normalization.** Its input is the sum $r'$, its output is $y$. Let $\hat r$ be the normalized vector, before
-# gain and bias, and let $\bar{r}_g$ be its gradient. In this step $\sigma$ stands for the whole root $\sqrt{\sigma^2 +
-# \varepsilon}$. The gradient of a vector of one token is
+# gain and bias, and let $\bar{r}_g$ be its gradient. In this step $\sigma$ stands for the whole root
+# $\sqrt{\sigma^2 + \varepsilon}$. The gradient of a vector of one token is
 #
 # $$\bar{r}' = \frac{1}{\sigma}\left(\bar{r}_g - \mathrm{mean}(\bar{r}_g)
 # - \hat r \, \mathrm{mean}(\bar{r}_g \odot \hat r)\right), \qquad \bar{r}_g = \bar y \odot g$$
@@ -569,15 +589,15 @@ def compare(name, ours, gradient):
 #
 # Take the vector $x$ of one token, and $\hat x_i = (x_i - \mu)/\sigma$. An entry $x_j$ changes $\hat x_i$ in three ways:
 # directly if $i = j$, through the mean, and through the deviation. The mean changes by $\partial \mu / \partial x_j = 1/d$.
-# From $\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$ follows $\partial \sigma / \partial x_j = (x_j - \mu)/(d\sigma) = \hat x_j
-# / d$. Together:
+# From $\sigma^2 = \frac{1}{d}\sum_i (x_i - \mu)^2$ follows
+# $\partial \sigma / \partial x_j = (x_j - \mu)/(d\sigma) = \hat x_j / d$. Together:
 #
 # $$\frac{\partial \hat x_i}{\partial x_j}
 # = \frac{1}{\sigma}\left([i = j] - \frac{1}{d} - \frac{\hat x_i\, \hat x_j}{d}\right)$$
 #
 # Here $[i = j]$ is 1 if $i$ and $j$ are equal, and 0 otherwise. Multiply by the gradient of $\hat x_i$, and add for all $i$:
-# the first term gives the gradient itself, the second its mean, the third the mean of its products with $\hat x$, times $\hat
-# x_j$.
+# the first term gives the gradient itself, the second its mean, the third the mean of its products with $\hat x$, times
+# $\hat x_j$.
 #
 # </details>
 
@@ -662,8 +682,8 @@ compare("values", of_values, recording.gradient("attention.value"))
 torch.testing.assert_close(gradient_of_context @ value, recording.gradient("attention.weights")[0, 0, query_token, key_token])
 
 # %% [markdown]
-# **7. The softmax and the scores.** This is the formula of lesson 2: a score gets a gradient only if its value is better or
-# worse than the average of the values that the token has now.
+# **7. The softmax and the scores.** This is the formula of lesson 2: a score gets a gradient only if the gradient of its
+# weight is larger or smaller than the average of these gradients.
 #
 # $$\bar S_{ij} = A_{ij}\left(\bar A_{ij} - \sum_k A_{ik} \bar A_{ik}\right)$$
 #
@@ -740,7 +760,8 @@ assert rows[1][1] > 0.5 * rows[1][3]
 
 # %% [markdown]
 # With attention alone, the gradient has nearly vanished on its way to the first layer: this layer cannot learn. With the
-# residual connections it arrives.
+# residual connections it arrives. (With larger matrices it arrives without them, too. Then attention alone still learns
+# nothing, for the first reason: all tokens are equal.)
 #
 # ## Pre-norm and post-norm
 #
