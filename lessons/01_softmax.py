@@ -91,8 +91,8 @@ assert not torch.isfinite(shares).any()  # those of the last query
 # - $\theta$ is the angle between the two arrows, and $\cos$ is the cosine. It is 1 for the same direction, 0 for a right
 #   angle, and −1 for opposite directions.
 #
-# So a dot product measures two things at once: how well the directions agree, and how long the arrows are. The table shows
-# both ways to compute it, and the figure shows the arrows.
+# So a dot product measures two things at once: how well the directions agree, and how long the arrows are. The table computes
+# it in both ways.
 
 # %%
 query = torch.tensor([2.0, -1.0])
@@ -140,7 +140,7 @@ show_table(words, [(longer @ query).tolist()])
 
 # %% [markdown]
 # A long vector can win against a better direction. Networks use this: a word can make itself important by its length. It is
-# also a danger, because wide vectors are long: their length is the root of a sum of more squares. Lesson 2 begins with it.
+# also a danger, because wide vectors are long. Lesson 2 begins with it.
 #
 # ## What we want from shares
 #
@@ -402,8 +402,7 @@ show_figure(
 # %% [markdown]
 # ## The formula as it is printed can fail
 #
-# We have chosen the softmax because it works for any scores. Let us try large ones. `as_printed` is the formula of the section
-# above, without the maximum.
+# We have chosen the softmax because it works for any scores. Let us try large ones.
 
 
 # %%

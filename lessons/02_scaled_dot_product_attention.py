@@ -18,9 +18,8 @@ from minibert.classroom.lesson import exercise, show_code, show_figure, show_tab
 # %% [markdown]
 # ## Something goes wrong
 #
-# A query is a vector that asks for something. A key is a vector that says what a token has to offer. The dot product of a
-# query and a key is large if the two vectors point in the same direction. The softmax of the dot products gives weights that
-# sum to one (lesson 1).
+# A query is a vector that asks for something. A key is a vector that says what a token has to offer. The softmax of their dot
+# products gives weights that sum to one (lesson 1).
 #
 # Here are 16 random keys and many random queries. Nothing connects them, so no key deserves more weight than another. We
 # measure the largest of the 16 weights of each query, and show the median over 1,000 queries. If all keys had the same weight,
@@ -180,11 +179,9 @@ show_table(["weight a", "a (1 - a)"], [[weight, weight * (1 - weight)] for weigh
 # Token $i$ has to output the value of token $i - 1$: it has to learn to attend to the token before it. The only parameters are
 # the two matrices that make queries and keys. Both runs start from the same numbers. Only one of them divides by √256 = 16.
 #
-# The loop trains as in lesson 1, and PyTorch computes the derivatives. `Parameter` marks a tensor that may be changed. The
-# loss `F.mse_loss` is the **mean squared error**: the mean of the squared differences between the output and the target. Each
-# step has three lines: `zero_grad` forgets the gradients of the step before, `backward` computes the derivative of the loss
-# for each parameter, and `step` subtracts it from the parameter, times the learning rate. This rule is called `SGD`
-# (stochastic gradient descent).
+# The loop trains as in lesson 1, with the same rule, which is called `SGD` (stochastic gradient descent). PyTorch computes the
+# derivatives. `Parameter` marks a tensor that may be changed. The loss `F.mse_loss` is the **mean squared error**: the mean of
+# the squared differences between the output and the target.
 
 # %%
 WIDTH, TOKENS, STEPS = 256, 16, 200

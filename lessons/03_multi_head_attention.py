@@ -21,8 +21,7 @@ from minibert.study.plots import attention_head
 # ## Something goes wrong
 #
 # *The dog chased the cat.* The word "chased" must know two things: who chased, and who was chased. Attention as in lesson 2
-# gives it **one** weighted average of the other words. With equal weights, an average of "dog" and "cat" is the same as an
-# average of "cat" and "dog". With other weights it is still one mixture, and which part came from which word cannot be seen
+# gives it **one** weighted average of the other words. It is one mixture, and which part came from which word cannot be seen
 # any more. Who chased whom is lost.
 #
 # We make a small task of this, so that we can measure it. Eight tokens stand in a circle. Each token has a **content**: 8
@@ -31,10 +30,9 @@ from minibert.study.plots import attention_head
 # can find the neighbors. (Lesson 4 is about place vectors.)
 #
 # The network below is one multi-head attention, which we will take apart in this lesson. Its only parameters are four
-# matrices. We train it with 1, 2, 4 and 8 heads. The loss is the mean squared error: the mean of the squared differences
-# between the output and the right numbers. All contents have mean 0 and variance 1. So a network that knows nothing, and
-# always outputs 0, has a loss of 1. (In the code, read only the sentences in quotes now. The rest becomes clear in this
-# lesson.)
+# matrices. We train it with 1, 2, 4 and 8 heads. The loss is the mean squared error of lesson 2. All contents have mean 0 and
+# variance 1. So a network that knows nothing, and always outputs 0, has a loss of 1. (In the code, read only the sentences in
+# quotes now. The rest becomes clear in this lesson.)
 
 # %%
 TOKENS, CONTENT, WIDTH = 8, 8, 64
@@ -107,8 +105,7 @@ show_figure(draw, alt="With one head the error stays at one half; with two, four
 #
 # $$\mathrm{head}_i = \mathrm{Attention}(QW_i^Q,\; KW_i^K,\; VW_i^V)$$
 #
-# This is section 3.2.2 of "Attention is all you need". The first line says what happens at the end, the second what happens in
-# each head.
+# This is section 3.2.2 of "Attention is all you need".
 #
 # - $Q$, $K$ and $V$ are matrices with one row for each token. In this lesson all three are the same matrix: each token attends
 #   to all tokens of its own text. This is called **self-attention**.
@@ -246,8 +243,7 @@ show_table(["weight of before", "weight of after", "error of before", "error of 
 # that remains is $1 - 0.75^2 / 0.625 = 0.1$ for $p$, and $1 - 0.25^2 / 0.625 = 0.9$ for $n$.
 #
 # So this is the limit of one head: **one mixture for each token**. More training does not help, and more columns do not help.
-# (A loss can be a little below such a limit, as you will see below with three contents. The weights may also depend on the
-# contents, which helps a little.)
+# (The weights may also depend on the contents, so a loss can be a little below such a limit.)
 #
 # Two heads make two mixtures. One can attend to the token before, and the other to the token after. Did they? We look at the
 # weights of the trained networks. Each row of a figure is a token that attends (the query), each column is a token that is

@@ -63,9 +63,9 @@ assert max(without_positions.values()) < 1e-5
 assert min(with_positions.values()) > 1e-4
 
 # %% [markdown]
-# With positions, every token has another vector in each sentence. (`[CLS]` changes only a little here, because the matrices of
-# an untrained network are small.) Without positions, every token has the same vector in both sentences. So has `[CLS]`.
-# Nothing that is computed from these vectors can tell who bit whom. More training or more layers cannot help.
+# With positions, every token has another vector in each sentence.  Without positions, every token has the same vector in both
+# sentences. So has `[CLS]`. Nothing that is computed from these vectors can tell who bit whom. More training or more layers
+# cannot help.
 #
 # **Question.** Why does attention not see the order? And how do we add it?
 
@@ -81,7 +81,7 @@ assert min(with_positions.values()) > 1e-4
 # - Both sums run over **all** tokens. A sum does not depend on the order of its terms: 3 + 5 = 5 + 3.
 # - The score of a token depends on its vector. The number $j$ itself is nowhere in the computation.
 #
-# So a text is for attention a **bag of tokens**. All other parts of a layer work on each token for itself, so they do not see
+# So a text is for attention a **bag of tokens**. The other parts of a layer work on each token for itself, so they do not see
 # the order either.
 #
 # **Prediction.** We compute attention for five tokens, and for the same tokens in the opposite order. What happens to the five
@@ -205,9 +205,9 @@ torch.testing.assert_close(many[3] @ many[8], many[103] @ many[108])
 
 # %% [markdown]
 # Near positions have similar vectors, and only the distance matters. (The dot product does not fall in every step: compare the
-# distances 5 and 6. A sum of waves has small waves.) The reason: for one pair of columns with the angles $\alpha$ and $\beta$,
-# the dot product is $\sin\alpha \sin\beta + \cos\alpha \cos\beta = \cos(\alpha - \beta)$. It depends only on the difference of
-# the angles, which grows with the distance. At distance 0 each of the 32 pairs gives $\cos 0 = 1$, and their sum is 32.
+# distances 5 and 6.) The reason: for one pair of columns with the angles $\alpha$ and $\beta$, the dot product is
+# $\sin\alpha \sin\beta + \cos\alpha \cos\beta = \cos(\alpha - \beta)$. It depends only on the difference of the angles, which
+# grows with the distance. At distance 0 each of the 32 pairs gives $\cos 0 = 1$, and their sum is 32.
 #
 # But this is true for the position vectors alone. In a network they are **added** to word embeddings. The score of two tokens
 # with the word vectors $e$ and $f$ has the form (without the matrices that make query and key)
