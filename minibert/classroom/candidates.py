@@ -285,7 +285,10 @@ def most_variants(exercise: Exercise) -> int:
 
 
 def compared(exercise: Exercise, outcomes: Sequence[Outcome], limits: bool = False) -> Iterator[tuple[int, Outcome]]:
-    """Yield the numbers of the probes that are no limits of the formula, or of those that are, and the outcomes for them."""
+    """Yield the numbers of the probes that are no limits of the formula, or of those that are, and the outcomes for them.
+
+    Inputs with other axes say little about a mistake: most functions that are written for a batch raise an error there.
+    """
     for number, (probe, outcome) in enumerate(zip(probes(exercise), outcomes, strict=True)):
-        if (probe.case.role is Role.LIMIT) == limits:
+        if probe.case.role is not Role.AXES and (probe.case.role is Role.LIMIT) == limits:
             yield number, outcome

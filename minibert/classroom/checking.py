@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from minibert.classroom.binding import REQUIRED
 from minibert.classroom.comparison import comparison_of
 from minibert.classroom.counterexample import Search
 from minibert.classroom.distance import value_distance
@@ -18,11 +19,15 @@ from minibert.classroom.questions import Answered, Problem, aligned, changed_inp
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers, watched
 from minibert.classroom.trail import Entry
+from minibert.classroom.usual_errors import explanation
+from minibert.classroom.wording import value_as_code
 
 OUTSIDE = "The function computes with NumPy or with Python's numbers, so its gradients were not checked."
 SAME_SHAPES = (10, 11)
 """Seeds of two calls with the same shapes."""
 ONLY_HIDDEN = "The visible inputs pass, but hidden inputs of the same kinds do not."
+LIST = "The function returns a list, the stub a tensor, which other functions need: `torch.tensor(…)` makes one."
+OTHER_AXES = "In the stub, `*` means any number of axes, and `#` means this size or 1."
 STATE = Problem(
     Stage.VALUES,
     "The function returns other numbers when the same call is repeated later. "
@@ -96,23 +101,26 @@ def _keeps_state(first: Answered) -> bool:
 def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Problem]], find: Finder | None) -> Report:
     """Return the report of all calls."""
     exercise = calls[0].exercise
-    serious = [(call, problem) for call, problem in problems if call.probe.case.role is not Role.LIMIT]
+    serious = [(call, problem) for call, problem in problems if _counts(call, problem)]
     report = Report(exercise.name, Verdict.PASSED, credit=_credit(calls, serious))
     report.printed = next((call.own.printed for call in calls if call.own.printed and not call.probe.hidden), "")
     report.notes = [OUTSIDE] if any(call.own.leaves_torch and call.other.gradients for call in calls) else []
+    lists = [LIST] if any(call.own.is_list and not call.other.is_list for call in calls) else []
     if not problems:
-        return report
+        return replace(report, verdict=Verdict.WARNING, warnings=lists) if lists else report
     explanation = explain(exercise, [call.own for call in calls[: len(probes(exercise))]])
     report.mistakes = [Named.of(mistake) for mistake in explanation.mistakes]
     report.relation = explanation.relation
     report.warnings = list(explanation.warnings)
     if not serious:
         report.verdict = Verdict.WARNING
-        report.warnings = report.warnings or list(dict.fromkeys(_at_limit(call.probe, problem) for call, problem in problems))
+        limits = [(call, problem) for call, problem in problems if call.probe.case.role is Role.LIMIT]
+        report.warnings = report.warnings or list(dict.fromkeys(_at_limit(call.probe, problem) for call, problem in limits))
+        report.warnings += [*_at_other_axes(problems), *lists]
         return report
     order = list(Stage)
     visible = [(call, problem) for call, problem in serious if not call.probe.hidden]
-    call, problem = min(visible or serious, key=lambda found: order.index(found[1].stage))
+    call, problem = min(visible or serious, key=lambda found: (_has_other_axes(found[0]), order.index(found[1].stage)))
     report.failed, report.reason, report.explained = problem.stage, problem.text, problem.explains
     report.only_hidden = not visible
     if report.only_hidden:
@@ -124,13 +132,67 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     report.verdict = Verdict.CONVENTION if is_convention else Verdict.WRONG
     if problem.stage is Stage.RUNS:
         report.verdict, report.line, report.line_text = Verdict.ERROR, call.own.line, call.own.line_text
-        if any(not other.own.error for other in calls):
-            report.reason = f"{problem.text.removesuffix('.')}. {input_of(call)}"
+        report.reason, report.explained = _described_error(call, calls)
+    elif _has_other_axes(call):
+        report.reason = f"{problem.text} {input_of(call)} {OTHER_AXES}"
     with suppress(Stopped):  # a recorded call takes longer
         _locate(report, call, (*explanation.mistakes, *explanation.unsafe))
     if find and problem is not STATE:
         report.example = comparison_of(*find(call, problem))
     return report
+
+
+def _described_error(call: Answered, calls: Sequence[Answered]) -> tuple[str, bool]:
+    """Return the error of a call, what it means and where it happens, and whether this names the fault."""
+    error = call.own.error or ""
+    if names := _missing_where_it_fails(calls):
+        return f"{error.removesuffix('.')}. {_not_given(call.exercise, names)}", True
+    meaning = explanation(error, call.own.line_text)
+    place = input_of(call) if any(not other.own.error for other in calls) else ""
+    more = " ".join(filter(None, [meaning, place]))
+    return f"{error.removesuffix('.')}. {more}" if more else error, bool(meaning)
+
+
+def _not_given(exercise: Exercise, names: Sequence[str]) -> str:
+    """Say that an error happens only without some optional arguments."""
+    values = " and ".join(f"{name} = {value_as_code(exercise.defaults[name])}" for name in names)
+    none = next((name for name in names if exercise.defaults[name] is None), "")
+    advice = f" Use `{none}` only `if {none} is not None`." if none else ""
+    return f"This happens only where the default {values} is used.{advice}"
+
+
+def _missing_where_it_fails(calls: Sequence[Answered]) -> list[str]:
+    """Return the optional arguments with their default value in every call with an error, and another one in all others."""
+    counted = [call for call in calls if call.probe.case.role not in (Role.LIMIT, Role.AXES)]
+    defaults = {name: value for name, value in counted[0].exercise.defaults.items() if value is not REQUIRED}
+    return [
+        name
+        for name, default in defaults.items()
+        if all((call.probe.arguments.get(name, default) is default) == bool(call.own.error) for call in counted)
+    ]
+
+
+def _counts(call: Answered, problem: Problem) -> bool:
+    """Return False for a problem that is a warning: at a limit of the formula, or an error for a rare number of axes."""
+    role = call.probe.case.role
+    return role is not Role.LIMIT and not (role is Role.AXES and problem.stage in (Stage.RUNS, Stage.SHAPE))
+
+
+def _has_other_axes(call: Answered) -> bool:
+    return call.probe.case.role is Role.AXES
+
+
+def _at_other_axes(problems: Sequence[tuple[Answered, Problem]]) -> list[str]:
+    """Return one sentence about all inputs with other axes for which a function does not work."""
+    found = [(call, problem) for call, problem in problems if _has_other_axes(call)]
+    if not found:
+        return []
+    names = ", ".join(dict.fromkeys(call.probe.case.name for call, _ in found))
+    call, problem = found[0]
+    return [
+        f"The function does not work for all axes that the stub allows ({names}). {problem.text.removesuffix('.')}. "
+        f"{input_of(call)} {OTHER_AXES}"
+    ]
 
 
 def _at_limit(probe: Probe, problem: Problem) -> str:
@@ -141,7 +203,7 @@ def _credit(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     """Return which parts are correct, for partial credit. An exercise without edge cases has them if its values are correct."""
     has_edges = any(call.probe.case.role is Role.EDGE for call in calls)
     stages = {problem.stage for call, problem in problems if call.probe.case.role is Role.TYPICAL}
-    edges = any(call.probe.case.role is Role.EDGE for call, _ in problems)
+    edges = any(call.probe.case.role is not Role.TYPICAL for call, _ in problems)
     shape = not stages & {Stage.RUNS, Stage.SHAPE}
     forward = shape and not stages & {Stage.DTYPE, Stage.FINITE, Stage.INPUTS, Stage.INVARIANTS, Stage.VALUES}
     return {

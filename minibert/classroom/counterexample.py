@@ -1,6 +1,7 @@
 """The smallest input for which a learner's function fails: small whole numbers, found and made simpler by Hypothesis."""
 
 import dataclasses
+import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from minibert.classroom.probes import Probe
 from minibert.classroom.questions import Answered, Problem, problem_of
 from minibert.classroom.report import Stage
 from minibert.classroom.results import tensors_in
-from minibert.classroom.running import Arguments, LocalRunner, Stopped
+from minibert.classroom.running import Arguments, LocalRunner, Outcome, Stopped
 
 LARGEST_NUMBER = 3
 MORE = (0, 1, 2, 3)
@@ -148,6 +149,8 @@ class Search:
         problem = problem_of(call)
         if problem is None or problem.stage is not self.stage or not self._is_visible(call):
             return False
+        if self.stage is Stage.RUNS and not is_same_error(own, self.failed.own):
+            return False
         size = size_of(arguments)
         if self.smallest is None or size < self.smallest[0]:
             self.smallest = size, call, problem
@@ -179,6 +182,12 @@ class Search:
         with suppress(HypothesisException), warnings.catch_warnings():  # it finds nothing if no whole numbers fail
             warnings.simplefilter("ignore")
             find(arguments(), self.fails, settings=quiet, random=Random(0))
+
+
+def is_same_error(one: Outcome, other: Outcome) -> bool:
+    """Return True for errors of the same line that differ in numbers only, such as sizes."""
+    texts = {re.sub(r"\d+", "", outcome.error or "") for outcome in (one, other)}
+    return one.line == other.line and len(texts) == 1
 
 
 def size_of(arguments: Arguments) -> tuple[float, ...]:

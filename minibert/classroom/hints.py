@@ -31,6 +31,7 @@ QUESTIONS = (
 )
 """A pattern of the code that a mistake removes, and a question about it. The first pattern that is found counts."""
 FIRST_QUESTIONS = {
+    Stage.RUNS: "Which type and which shape has each value in the line of the error? Print them in the line before it.",
     Stage.SHAPE: "Which shape has each value of your code? Write it down line by line: which is the first that is not right?",
     Stage.DTYPE: "Which line decides the data type of the result?",
     Stage.INPUTS: "Which line changes a tensor in place, as `+=` and methods with `_` at their end do?",

@@ -6,6 +6,7 @@ from functools import cache
 
 from minibert.classroom.draws import EqualSizes, RandomDraw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Role
+from minibert.classroom.other_axes import cases_of_other_axes
 from minibert.classroom.running import LocalRunner, Outcome, Runner
 
 SEEDS = (0, 1)
@@ -30,7 +31,11 @@ def probes(exercise: Exercise) -> tuple[Probe, ...]:
     Each case is drawn with all sizes different and with all sizes equal. A transposed matrix raises an error in the first, and
     gives numbers to compare in the second.
     """
-    return (*probes_of(exercise, SEEDS), *_probes_of_equal_sizes(exercise))
+    return (
+        *probes_of(exercise, SEEDS),
+        *_probes_of_equal_sizes(exercise, exercise.cases),
+        *_probes_of_other_axes(exercise),
+    )
 
 
 def probes_of(exercise: Exercise, seeds: Iterable[int], hidden: bool = False) -> tuple[Probe, ...]:
@@ -39,9 +44,15 @@ def probes_of(exercise: Exercise, seeds: Iterable[int], hidden: bool = False) ->
     return tuple(Probe(case, seed, case.recipe(RandomDraw(seed)), hidden) for case in exercise.cases for seed in seeds)
 
 
-def _probes_of_equal_sizes(exercise: Exercise) -> Iterable[Probe]:
+def _probes_of_other_axes(exercise: Exercise) -> Iterable[Probe]:
+    cases = tuple(cases_of_other_axes(exercise))
+    yield from (Probe(case, SEEDS[0], case.recipe(RandomDraw(SEEDS[0]))) for case in cases)
+    yield from _probes_of_equal_sizes(exercise, cases)
+
+
+def _probes_of_equal_sizes(exercise: Exercise, cases: Iterable[Case]) -> Iterable[Probe]:
     seed = max(SEEDS) + 1
-    for case in exercise.cases:
+    for case in cases:
         if case.role is Role.LIMIT or case.summary is not None:
             continue
         try:

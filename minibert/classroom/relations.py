@@ -20,6 +20,7 @@ from minibert.classroom.places import wrong_places
 from minibert.classroom.probes import Probe, probes
 from minibert.classroom.running import Outcome
 from minibert.classroom.sizes import name_of_axis, sizes_of
+from minibert.classroom.wording import value_as_code
 
 EXACT = 1e-5
 """Largest relative difference between a learner's numbers and those of a relation."""
@@ -334,10 +335,12 @@ def _ignored(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
 
 
 def _default(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
-    """Return the arguments whose default value is another one: the numbers are wrong only where they are not given."""
+    """Return the arguments whose default value is used wherever the numbers are wrong. An error is no number."""
     right: list[Probe] = []
     wrong: list[Probe] = []
     for number, outcome in compared(exercise, outcomes):
+        if outcome.error:
+            return ""
         probe = probes(exercise)[number]
         far = value_distance(outcome, reference(exercise).values(number), probe.case, exercise.changes)
         (right if far <= probe.case.tolerance else wrong).append(probe)
@@ -350,12 +353,8 @@ def _default(exercise: Exercise, outcomes: Sequence[Outcome]) -> str:
     ]
     if not wrong or not typical or not missing:
         return ""
-    values = ", ".join(f"{name} = {_in_code(exercise.defaults[name])}" for name in missing)
-    return f"Your numbers are wrong only where a default value is used. It should be {values}."
-
-
-def _in_code(value: object) -> str:
-    return getattr(value, "__name__", repr(value))
+    values = ", ".join(f"{name} = {value_as_code(exercise.defaults[name])}" for name in missing)
+    return f"Your numbers are wrong only where the default of the stub is used: {values}."
 
 
 def _equals_with(exercise: Exercise, outcomes: Sequence[Outcome], name: str, number: float) -> bool:

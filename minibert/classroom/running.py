@@ -47,6 +47,8 @@ class Outcome:
     """Source of that line."""
     gradient_error: str | None = None
     """The exception of the call with gradients, if only this one failed."""
+    is_list: bool = False
+    """True if the result is a list or tuple."""
     leaves_torch: bool = False
     """True if the function computes with NumPy or with Python's numbers, so that no gradient can flow."""
     repeatable: bool = True
@@ -137,6 +139,7 @@ class LocalRunner:
             try:
                 with recorder or (watch if with_graph else nullcontext()):
                     result = call_function(self.function, copied, self.interface.defaults)
+                outcome.is_list = isinstance(result, list | tuple)
                 outputs = outputs_of(self.interface.read(result) if self.interface.read else result)
                 if with_graph:
                     outcome.gradients = _gradients(outputs, leaves)

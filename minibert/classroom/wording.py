@@ -83,6 +83,11 @@ def as_code(name: str) -> str:
     return re.sub(r"\.(\d+)", r"[\1]", name)
 
 
+def value_as_code(value: object) -> str:
+    """Return a default value as code: the name of a function, or the number."""
+    return str(getattr(value, "__name__", repr(value)))
+
+
 def first_place(mask: Tensor) -> tuple[int, ...]:
     """Return the index of the first True."""
     return tuple(int(index) for index in mask.nonzero()[0])

@@ -70,7 +70,6 @@ RIGHT = {
     "one more parameter": (lambda x, dim=-1: x.softmax(dim), SOFTMAX),
     "a module": (torch.nn.Softmax(dim=-1), SOFTMAX),
     "float64": (lambda scores: scores.double().softmax(-1), SOFTMAX),
-    "lists": (with_lists, SOFTMAX),
     "arrays": (with_arrays, SOFTMAX),
     "settings": (with_other_settings, SOFTMAX),
 }
@@ -82,6 +81,20 @@ def test_right_functions_pass_in_every_form(name: str) -> None:
     assert report.passed, report
     assert torch.get_default_dtype() is torch.float32
     assert (report.mistakes, report.reason, report.warnings) == ([], "", [])
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (with_lists, "softmax"),
+        (lambda tokens: [[key <= query for key in range(tokens)] for query in range(tokens)], "causal_mask"),
+        (lambda lengths, tokens: tuple(equations.padding_mask(lengths, tokens).tolist()), "padding_mask"),
+    ],
+)
+def test_a_list_in_place_of_a_tensor_passes_with_a_warning(function, name: str) -> None:
+    report = report_of(function, EXERCISES[name])
+    assert report.verdict is Verdict.WARNING
+    assert report.warnings[-1].startswith("The function returns a list, the stub a tensor")
 
 
 def test_functions_without_gradients_pass_with_a_note_if_they_do_not_use_torch() -> None:
@@ -279,7 +292,7 @@ def stopped_if(condition: Callable[[torch.Tensor, int], bool], function) -> Call
 
 
 def test_a_process_that_is_stopped_in_the_search_gives_the_known_input() -> None:
-    report = check_function(SOFTMAX, stopped_if(lambda scores, _: scores.numel() < 10, lambda scores: scores.softmax(-1)[None]))
+    report = check_function(SOFTMAX, stopped_if(lambda scores, _: scores.numel() < 4, lambda scores: scores.softmax(-1)[None]))
     assert (report.verdict, report.failed) == (Verdict.WRONG, Stage.SHAPE)
     assert report.example.arguments["scores"] == "4 × 3 × 6 numbers"
 

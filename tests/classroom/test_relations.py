@@ -102,7 +102,7 @@ def test_a_number_that_is_not_used() -> None:
 
 def test_another_default_value() -> None:
     other = relation("length_penalty", lambda length, alpha=1.0: equations.length_penalty(length, alpha))
-    assert other == "Your numbers are wrong only where a default value is used. It should be alpha = 0.6."
+    assert other == "Your numbers are wrong only where the default of the stub is used: alpha = 0.6."
 
 
 def test_a_power() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role, without
 from minibert.classroom.exercises.attention import HUGE, mask_with_padding, with_an_empty_row
 from minibert.classroom.exercises.invariants import FIRST_ROW, HEADS_REVERSED, equal, first_rows_equal
 from minibert.classroom.references import Schedule, attention_layer_of_equations, training_steps
@@ -78,6 +78,11 @@ def in_training(inputs: Callable[[Draw], Arguments]) -> Case:
         return arguments
 
     return Case("training", recipe)
+
+
+def without_mask(inputs: Callable[[Draw], Arguments], mask: str) -> Case:
+    """Return the case in which a mask is not given."""
+    return Case(f"without {mask}", lambda draw: without(inputs(draw), mask), Role.EDGE, gradients=False)
 
 
 def attention_layer(draw: Draw) -> Arguments:
@@ -265,14 +270,18 @@ NETWORK_EXERCISES = [
     Exercise(
         "encoder_layer",
         EncoderLayer.forward,
-        (Case("evaluation", encoder_layer), in_training(encoder_layer)),
+        (Case("evaluation", encoder_layer), in_training(encoder_layer), without_mask(encoder_layer, "keep")),
         questions=("What is added to the output of each of the two sublayers?", "Where are the two normalizations?"),
         invariants=(TEXTS,),
     ),
     Exercise(
         "decoder_layer",
         DecoderLayer.forward,
-        (Case("evaluation", decoder_layer), in_training(decoder_layer)),
+        (
+            Case("evaluation", decoder_layer),
+            in_training(decoder_layer),
+            *(without_mask(decoder_layer, mask) for mask in ("keep", "memory_keep")),
+        ),
         questions=("Which tokens do the keys of cross-attention come from?",),
         invariants=(TEXTS,),
     ),

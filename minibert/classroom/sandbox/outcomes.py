@@ -12,7 +12,7 @@ MESSAGE_LENGTH = 2000
 """Length of an error message that is passed on."""
 TENSORS = ("outputs", "gradients", "after")
 """Fields of an outcome that have tensors by name."""
-TEXTS = ("error", "line", "line_text", "gradient_error", "leaves_torch", "repeatable", "printed")
+TEXTS = ("error", "line", "line_text", "gradient_error", "is_list", "leaves_torch", "repeatable", "printed")
 """Fields with a text, a number or a truth value."""
 
 

@@ -121,9 +121,8 @@ def differ(one: Variant, other: Variant, limits: bool = True) -> bool:
         limits: if True, cases at the limit of the formula count too.
     """
     exercise = one.exercise
-    cases = [
-        (number, probe.case) for number, probe in enumerate(probes(exercise)) if limits or probe.case.role is not Role.LIMIT
-    ]
+    left_out = {Role.AXES} if limits else {Role.AXES, Role.LIMIT}
+    cases = [(number, probe.case) for number, probe in enumerate(probes(exercise)) if probe.case.role not in left_out]
     return any(
         value_distance(one.values(number), other.values(number), case, exercise.changes) > case.tolerance
         for number, case in cases

@@ -1,0 +1,149 @@
+"""Every number of axes that a stub allows is tried: wrong numbers fail, and an error is a warning."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from minibert import equations
+from minibert.classroom.checking import check, check_function
+from minibert.classroom.exercise import Role
+from minibert.classroom.exercises import EXERCISES
+from minibert.classroom.other_axes import Axes, axes_of_annotation
+from minibert.classroom.probes import expected, probes
+from minibert.classroom.report import Report, Stage, Verdict
+from minibert.classroom.running import LocalRunner
+
+ARGUMENTS = [
+    (exercise.name, name)
+    for exercise in EXERCISES.values()
+    for name, parameter in exercise.parameters.items()
+    if axes_of_annotation(parameter.annotation)
+]
+
+
+def report_of(function, name: str) -> Report:
+    return check_function(EXERCISES[name], LocalRunner(EXERCISES[name], function), find=None)
+
+
+def tensors_of(exercise: str, name: str) -> list[Tensor]:
+    values = [probe.arguments.get(name) for probe in probes(EXERCISES[exercise])]
+    return [value for value in values if isinstance(value, Tensor)]
+
+
+@pytest.mark.parametrize(("exercise", "name"), ARGUMENTS)
+def test_every_argument_has_the_axes_that_its_annotation_allows(exercise: str, name: str) -> None:
+    """`*` is several numbers of axes, with none among them, and `#` is the size 1 and another one."""
+    axes = axes_of_annotation(EXERCISES[exercise].parameters[name].annotation)
+    tensors = tensors_of(exercise, name)
+    numbers = {axes.in_front(tensor) for tensor in tensors}
+    if axes.front:
+        assert len(numbers) > 1
+        assert 0 in numbers
+    for place, axis in enumerate(axes.names):
+        sizes = {tensor.shape[axes.in_front(tensor) + place] for tensor in tensors}
+        assert "#" not in axis or (1 in sizes and len(sizes) > 1)
+    if "#" in axes.front and max(numbers) > 0 and exercise != "rotary_positions":
+        assert {tensor.shape[0] == 1 for tensor in tensors if axes.in_front(tensor)} == {True, False}
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_reference_has_finite_results_for_all_axes(name: str) -> None:
+    pairs = zip(probes(EXERCISES[name]), expected(EXERCISES[name]), strict=True)
+    outcomes = [outcome for probe, outcome in pairs if probe.case.role is Role.AXES]
+    assert [outcome.error for outcome in outcomes if outcome.error] == []
+    assert not any(output.isnan().any() for outcome in outcomes for output in outcome.outputs.values())
+
+
+def with_mask_at_axis(axis: int):
+    def multi_head_attention(queries_from, keys_from, w_q, w_k, w_v, w_o, heads, keep=None):
+        split = [equations.split_heads(each, heads) for each in (queries_from @ w_q, keys_from @ w_k, keys_from @ w_v)]
+        scores = split[0] @ split[1].mT / math.sqrt(split[0].shape[-1])
+        scores = scores if keep is None else scores.masked_fill(~keep.unsqueeze(axis), -torch.inf)
+        return equations.merge_heads(scores.softmax(-1).nan_to_num() @ split[2]) @ w_o
+
+    return multi_head_attention
+
+
+def test_a_mask_at_a_wrong_axis_of_inputs_without_a_batch_fails() -> None:
+    report = check(with_mask_at_axis(1), EXERCISES["multi_head_attention"])
+    assert (report.verdict, report.failed) == (Verdict.WRONG, Stage.VALUES)
+    assert "The input: no batch axis." in report.reason
+    assert report.example.mine != report.example.expected
+    assert report.mistakes == []
+    assert report_of(with_mask_at_axis(-3), "multi_head_attention").verdict is Verdict.PASSED
+
+
+def rotary(vectors, positions):
+    angles = positions[:, None] / 10000 ** (torch.arange(0, vectors.shape[-1], 2) / vectors.shape[-1])
+    even, odd = vectors[..., 0::2], vectors[..., 1::2]
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)
+
+
+def top_k(logits, k):
+    return logits.masked_fill(logits < logits.topk(k, 1).values[:, -1:], -torch.inf)
+
+
+WRONG = {
+    "positions of one text": (rotary, "rotary_positions"),
+    "the third axis": (lambda scores: scores.softmax(dim=2), "softmax"),
+    "the second axis": (top_k, "top_k_filter"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_numbers_for_other_axes_fail(name: str) -> None:
+    function, exercise = WRONG[name]
+    report = report_of(function, exercise)
+    assert report.verdict is Verdict.WRONG
+    assert "`*` means any number of axes" in report.reason
+    assert not report.credit["edge cases"]
+
+
+def split_heads(hidden, heads):
+    batch, tokens, width = hidden.shape
+    return hidden.reshape(batch, tokens, heads, width // heads).transpose(1, 2)
+
+
+def alibi(query_positions, key_positions, heads):
+    slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+    return -slopes[:, None, None] * (query_positions[:, None] - key_positions[None]).abs()
+
+
+def alibi_without_heads(query_positions, key_positions, heads):
+    slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+    return -slopes[:, None, None] * (query_positions[..., None] - key_positions[..., None, :]).abs()
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(split_heads, "split_heads"), (alibi, "alibi_bias"), (alibi_without_heads, "alibi_bias")],
+)
+def test_an_error_for_other_axes_is_one_warning(function, name: str) -> None:
+    report = report_of(function, name)
+    assert report.verdict is Verdict.WARNING
+    assert len(report.warnings) == 1
+    assert "does not work for all axes that the stub allows" in report.warnings[0]
+    assert "batch axis" in report.warnings[0]
+    assert all(report.credit.values())
+
+
+def test_a_mistake_keeps_its_name_in_a_function_for_one_number_of_axes() -> None:
+    def attention(query, key, value, keep=None):
+        assert query.dim() == 4
+        scores = query @ key.transpose(2, 3)
+        scores = scores if keep is None else scores.masked_fill(~keep, -torch.inf)
+        return scores.softmax(-1).nan_to_num() @ value
+
+    report = report_of(attention, "scaled_dot_product_attention")
+    assert [mistake.name for mistake in report.mistakes] == ["no scale"]
+    assert "batch axis" not in report.reason
+
+
+def test_axes_are_read_from_annotations() -> None:
+    parameters = EXERCISES["multi_head_attention"].parameters
+    assert axes_of_annotation(parameters["keep"].annotation) == Axes("*#batch", ("#queries", "keys"))
+    assert axes_of_annotation(parameters["w_q"].annotation) == Axes("", ("query_width", "all_heads"))
+    assert axes_of_annotation(parameters["heads"].annotation) is None
