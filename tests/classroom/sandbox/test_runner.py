@@ -185,7 +185,8 @@ def test_all_fields_of_an_outcome_are_sent() -> None:
         outputs={"b": torch.ones(2, 3).bfloat16(), "a": torch.zeros(0)},
         gradients={"x": torch.tensor(1.5)},
         after={"x.y": torch.tensor([True]), "": torch.arange(3)},
-        error="E: \ud800", line=3, line_text="…", gradient_error="G", is_list=True, leaves_torch=True, repeatable=False, printed="p",
+        error="E: \ud800", line=3, line_text="…", gradient_error="G", is_list=True, leaves_torch=True, repeatable=False,
+        printed="p",
         trail=[Entry(1, "x = 1", "x", torch.ones(1))],
     )  # fmt: skip
     received = decode(encode(outcome, Limits()))
