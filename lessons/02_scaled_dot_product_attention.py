@@ -78,8 +78,7 @@ show_code(equations.scaled_dot_product_attention)
 #
 # - Each line is one part of the equation. `observe` gives a number a name, so that we can look at it later, and does nothing
 #   else.
-# - `keep` is the mask of a section below, and so are the two `masked_fill`. The second one is for a query that may attend to
-#   no key.
+# - `keep` is a mask. The section "Tokens that may not be attended to" explains it, and the two `masked_fill`.
 # - Two arguments are not needed yet, and not in the exercise: `dropout` sets some random weights to zero in training (lesson
 #   5), and `bias` adds a number to each score that depends on the distance of the two tokens (lesson 4).
 #
@@ -280,7 +279,8 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # </details>
 #
 # A query that may attend to no key has no weights at all: every score is minus infinity, and the softmax would be 0/0. The
-# paper does not define this case. In minibert the weights are then zero, and the context is zero.
+# paper does not define this case. In minibert the weights are then zero, and the context is zero. (This needs a second
+# `masked_fill`, after the softmax.)
 
 # %% [markdown]
 # ## One gradient, step by step

@@ -63,9 +63,9 @@ assert max(without_positions.values()) < 1e-5
 assert min(with_positions.values()) > 1e-4
 
 # %% [markdown]
-# With positions, every token has another vector in each sentence.  Without positions, every token has the same vector in both
-# sentences. So has `[CLS]`. Nothing that is computed from these vectors can tell who bit whom. More training or more layers
-# cannot help.
+# With positions, every token has another vector in each sentence. (That of `[CLS]` changes only a little, because the matrices
+# of an untrained network are small.)  Without positions, every token has the same vector in both sentences. So has `[CLS]`.
+# Nothing that is computed from these vectors can tell who bit whom. More training or more layers cannot help.
 #
 # **Question.** Why does attention not see the order? And how do we add it?
 

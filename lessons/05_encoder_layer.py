@@ -272,7 +272,8 @@ rows = []
 for name, (full, layer) in kinds.items():
     half = [stack(layer, factor=0.5, seed=seed)[12] for seed in range(3)]  # with three sets of random numbers
     rows.append([name, full[12][0], *[round(cosine, 3) for cosine, _ in half], half[0][1]])
-show_table(["after 12 layers", "cosine", *[f"half, cosine {number}" for number in [1, 2, 3]], "half, size"], rows)
+header = ["cosine", *[f"cosine, half, seed {seed}" for seed in range(3)], "size, half, seed 0"]
+show_table(["after 12 layers", *header], rows)
 assert min(rows[0][2:5]) > 0.99
 assert max(rows[1][2:5] + rows[2][2:5]) < 0.2
 assert abs(normalized[12][1] - 1) < 0.01
