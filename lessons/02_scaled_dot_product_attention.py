@@ -121,8 +121,7 @@ assert round(context.item(), 2) == 12.69
 # A dot product of vectors of width $d_k$ is a sum of $d_k$ products. Suppose that all entries are random numbers with mean 0
 # and variance 1, and do not depend on each other. Then each product $xy$ has mean 0, and its variance is the mean of
 # $x^2 y^2$: the mean of $x^2$ times that of $y^2$, which is 1. The variance of a sum of independent numbers is the sum of
-# their variances. So the variance of the dot product is $d_k$, and its standard deviation is $\sqrt{d_k}$. (The paper says
-# this in a footnote of section 3.2.1.)
+# their variances. So the variance of the dot product is $d_k$, and its standard deviation is $\sqrt{d_k}$.
 #
 # **Prediction.** The width grows from 8 to 64 and to 512: each time it is 8 times as large. By which factor does the standard
 # deviation of the dot products grow each time? And what happens to it after the division by $\sqrt{d_k}$? Decide before you

@@ -310,8 +310,8 @@ for heads, (losses, _, _) in runs.items():
 # Without $W^O$, head 1 would always write the first columns of the output, and head 2 the next ones. The following layers
 # would find everything that head 1 has found in the first columns only. With $W^O$, each head can write to all columns.
 #
-# There is a second way to see it. Cut $W^O$ into $h$ blocks of rows, one for each head: $W_1^O$ to $W_h^O$. The product of a
-# long vector with a matrix is the sum of the products of its parts. So
+# Now cut $W^O$ into $h$ blocks of rows, one for each head: $W_1^O$ to $W_h^O$. The product of a long vector with a matrix is
+# the sum of the products of its parts. So
 #
 # $$\mathrm{Concat}(\mathrm{head}_1, \ldots, \mathrm{head}_h)\, W^O = \sum_{i=1}^{h} \mathrm{head}_i\, W_i^O$$
 #

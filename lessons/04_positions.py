@@ -63,9 +63,10 @@ assert max(without_positions.values()) < 1e-5
 assert min(with_positions.values()) > 1e-4
 
 # %% [markdown]
-# With positions, every token has another vector in each sentence. (That of `[CLS]` changes only a little, because the matrices
-# of an untrained network are small.)  Without positions, every token has the same vector in both sentences. So has `[CLS]`.
-# Nothing that is computed from these vectors can tell who bit whom. More training or more layers cannot help.
+# With positions, every token has another vector in each sentence. (Only "dog" and "man" change much. The others stand at the
+# same position in both, and the matrices of an untrained network are small.) Without positions, every token has the same
+# vector in both sentences. So has `[CLS]`. Nothing that is computed from these vectors can tell who bit whom. More training or
+# more layers cannot help.
 #
 # **Question.** Why does attention not see the order? And how do we add it?
 
@@ -438,8 +439,8 @@ show_figure(
 #
 # With `[0, 1]` the learned and the sinusoidal scores change, also after one step. With `[0, 5000]` the cell ends with
 # `IndexError: index out of range`. This comes from the learned positions: their table has 512 rows, so there is no vector for
-# these positions. The other three compute their numbers, and work at any position. (This does not mean that a trained network
-# works well with longer texts than it has seen. That is another question, and the one for which ALiBi was made.)
+# these positions. The other three compute their numbers, and work at any position. (Whether a trained network works well with
+# longer texts than it has seen is another question.)
 #
 # </details>
 #
