@@ -18,6 +18,7 @@ from minibert.classroom.probes import Probe, call_all, expected, probes, probes_
 from minibert.classroom.questions import Answered, Problem, aligned, changed_inputs, input_of, problem_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
 from minibert.classroom.running import Arguments, LocalRunner, Outcome, Runner, Stopped, same_numbers, watched
+from minibert.classroom.stubs import known_names
 from minibert.classroom.trail import Entry
 from minibert.classroom.usual_errors import explanation
 from minibert.classroom.wording import value_as_code
@@ -224,7 +225,7 @@ def _locate(report: Report, call: Answered, mistakes: Sequence[Mistake]) -> None
     variant = _trail(exercise, exercise.with_mistakes(*mistakes), arguments) if mistakes else ()
     edits = tuple(edit for mistake in mistakes for edit in mistake.edits)
     right = _trail(exercise, exercise.reference, arguments)
-    trails = Trails(trail, right, arguments, variant, edits, _harmless(call, mistakes))
+    trails = Trails(trail, right, arguments, variant, edits, _harmless(call, mistakes), known_names(exercise))
     if report.failed is Stage.INPUTS:
         found = trails.first_of(changed_inputs(call).values())
     else:

@@ -3,7 +3,6 @@
 If a check names a mistake, all of them are about this mistake.
 """
 
-import ast
 import inspect
 import re
 from dataclasses import dataclass
@@ -15,11 +14,13 @@ from minibert.classroom.mistakes import MISTAKES, Mistake
 from minibert.classroom.mistakes.variants import source_of
 from minibert.classroom.report import Report, Stage
 from minibert.classroom.solution import solution_function
-from minibert.classroom.stubs import formulas
+from minibert.classroom.stubs import formulas, known_names
+from minibert.classroom.value_words import computed_values, in_words
 from minibert.study.equations.formulas import plain
 from minibert.study.stepthrough.documentation import documented_steps
 
 LEFT_OUT = "Which part of {target} does your code not compute? Go through it part by part."
+CALLED = "Which arguments does your call of `{name}` have? Compare all of them with the formula, then look at its own code."
 LINE = "What is the line `{code}` of the reference for, and which line of your code does it?"
 QUESTIONS = (
     (r"dim", "Along which axis is {target} computed? Write down the shape of each value, with the names of the axes."),
@@ -81,7 +82,8 @@ def hints(exercise: Exercise, report: Report | None = None) -> tuple[Hint, ...]:
     if report and report.line:
         text = report.line_text.strip()
         places[0] = f"Look at line {report.line} of your code{f', `{text}`' if text else ''}. {places[0]}"
-    lines = [statement.with_blank() for statement in statements]
+    codes = [source_of(inspect.unwrap(each.function)) for each in mistakes] or [solution_function(exercise)]
+    lines = [_with_legend(exercise, statement.with_blank(), code) for statement, code in zip(statements, codes, strict=True)]
     return (
         *(Hint(Level.QUESTION, question) for question in questions),
         *(Hint(Level.PLACE, place) for place in places),
@@ -122,7 +124,10 @@ def _question_about(exercise: Exercise, mistake: Mistake, statement: Statement) 
         question = LINE
     elif statement.only_removes:
         question = LEFT_OUT
-    return _function_of(exercise, mistake) + question.format(target=statement.target, code=statement.code)
+    if _is_called_exercise(exercise, mistake) and question in (LEFT_OUT, QUESTIONS[-1][1]):
+        return CALLED.format(name=mistake.function.__name__)
+    target = _target(exercise, mistake, statement)
+    return _function_of(exercise, mistake) + question.format(target=target, code=statement.code)
 
 
 def _function_of(exercise: Exercise, mistake: Mistake) -> str:
@@ -131,32 +136,56 @@ def _function_of(exercise: Exercise, mistake: Mistake) -> str:
     return "" if function is inspect.unwrap(exercise.reference) else f"In {function.__name__}: "
 
 
+def _is_called_exercise(exercise: Exercise, mistake: Mistake) -> bool:
+    """Return True for a mistake in the function of an earlier exercise, of which the learner may have written the call only."""
+    return inspect.unwrap(mistake.function).__name__ in exercise.needs
+
+
+def _target(exercise: Exercise, mistake: Mistake, statement: Statement) -> str:
+    """Return the variable that a mistake changes: its name if the learner knows it, else words for it."""
+    values = computed_values(source_of(inspect.unwrap(mistake.function)))
+    name = statement.target.strip("`")
+    return in_words(name, values[name], known_names(exercise)) if name in values else statement.target
+
+
+def _with_legend(exercise: Exercise, line: str, code: str) -> str:
+    """Add words for the names in a line of the reference that the learner does not know."""
+    known = known_names(exercise)
+    values = computed_values(code)
+    assigned = re.match(r"(\w+) = ", line)
+    unknown = [
+        name
+        for name in dict.fromkeys(re.findall(r"\b(?<!\.)[^\W\d]\w*", line))
+        if name in values and name not in known and not (assigned and assigned[1] == name)
+    ]
+    words = " and ".join(f"`{name}` is {in_words(name, values[name], known)}" for name in unknown)
+    return f"{line}  (here {words})" if words else line
+
+
 def _place_of_mistake(exercise: Exercise, mistake: Mistake, statement: Statement) -> str:
     function = inspect.unwrap(mistake.function)
-    where = _function_of(exercise, mistake)
+    if _is_called_exercise(exercise, mistake):
+        return f"Look at your call of `{function.__name__}`, and at its code if you wrote it."
+    where, target = _function_of(exercise, mistake), _target(exercise, mistake, statement)
     if step := documented_steps(function).get(statement.step):
         return f"{where}The step {statement.step}: {plain(step.formula)}. {step.explanation}"
-    names = _names_in_order(source_of(function))
-    if names:
-        return f"{where}The reference computes, in this order: {', '.join([*names, 'the result'])}. Look at {statement.target}."
+    if values := _values_in_order(exercise, source_of(function)):
+        return f"{where}The reference computes, in this order: {', '.join([*values, 'the result'])}. Look at {target}."
     if not where and (latex := formulas(exercise)):
         return f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
-    return f"{where}Look at {statement.target}."
+    return f"{where}Look at {target}."
 
 
 def _place(exercise: Exercise) -> str:
     code = solution_function(exercise)
-    if names := _names_in_order(code):
-        return f"The reference computes, in this order: {', '.join([*names, 'the result'])}."
+    if values := _values_in_order(exercise, code):
+        return f"The reference computes, in this order: {', '.join([*values, 'the result'])}."
     if latex := formulas(exercise):
         return f"It is one line, the formula itself: {'; '.join(map(plain, latex))}"
     return f"The solution has {code.strip().count(chr(10))} lines."
 
 
-def _names_in_order(code: str) -> list[str]:
-    """Return the names of the variables that a function computes, without those that are not used."""
-    stored = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name | ast.Attribute))
-    assigned = sorted(
-        (node for node in stored if isinstance(node.ctx, ast.Store)), key=lambda node: (node.lineno, node.col_offset)
-    )
-    return [name for name in dict.fromkeys(ast.unparse(node) for node in assigned) if name != "_"]
+def _values_in_order(exercise: Exercise, code: str) -> list[str]:
+    """Return the variables that a function computes, in words if the learner does not know their names."""
+    known = known_names(exercise)
+    return [in_words(name, value, known) for name, value in computed_values(code).items()]

@@ -151,7 +151,7 @@ def _code_cell(text: str, tags: list[str]) -> Any:
 
 def _exercise_cells(name: str, solutions: bool) -> Iterator[tuple[str, list[str]]]:
     exercise = find_exercise(name)
-    yield stub(exercise).strip(), ["exercise"]
+    yield stub(exercise, in_notebook=True).strip(), ["exercise"]
     if solutions:
         yield solution(exercise).strip(), ["solution"]
     yield f"from minibert.classroom import check\n\ncheck({exercise.name})", []

@@ -7,14 +7,14 @@ the mistake.
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from minibert.classroom.distance import relative_difference
+from minibert.classroom.distance import differences, relative_difference
 from minibert.classroom.mistakes.mistake import Edits
 from minibert.classroom.results import tensors_in
 from minibert.classroom.running import Arguments
@@ -89,6 +89,7 @@ class Trails:
         variant: empty if the mistake is unknown.
         edits: the right code and the wrong one, for each part of the mistake.
         harmless: values of the reference with the parts of the mistake that do not change this result.
+        names: names of the reference that the learner knows.
     """
 
     def __init__(
@@ -99,7 +100,9 @@ class Trails:
         variant: Sequence[Entry] = (),
         edits: Edits = (),
         harmless: Sequence[Entry] = (),
+        names: Set[str] = frozenset(),
     ) -> None:
+        self.names = names
         inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
         self.has_numbers = any(is_number(entry.value) for entry in reference)
         self.own, self.reference, self.variant, self.harmless = (
@@ -221,15 +224,19 @@ class Trails:
             return ""
         place = self._place_of(own)
         equal = self._last_equal(self.own[: self.own.index(own)], before=place)
-        known = f"Up to `{equal[0].label}` (your line {equal[1].line}) your numbers agree with the reference. " if equal else ""
+        known = self._agreeing(*equal) if equal else ""
         if own.label == "return":
             return known and f"{known}The result is the first value that differs."
-        numbers = _first_numbers(own.value)
+        numbers = _numbers(own.value)
         if place and equal and self.omission and Values.of([equal[0].value]).has(own.value):
-            return f"{known}A step is missing after it: `{place.label}` is {_first_numbers(place.value)}."
+            return f"{known}A step is missing after it: {self._name(place, 'its result')} is {_numbers(place.value)}."
         if place:
-            right = f"The first that differs is `{place.label}`: {_first_numbers(place.value)}."
-            return f"{known}{right} Your value (line {own.line}): {numbers}."
+            start = _first_wrong_number(own.value, place.value)
+            where = f" from {list(_unravelled(start, own.value))} on" if start else ""
+            first = f"The first that differs is {self._name(place, 'the next value')}{where}"
+            return (
+                f"{known}{first}: {_numbers(place.value, start)}. Your value (line {own.line}): {_numbers(own.value, start)}."
+            )
         if known and not self.variant:
             first = f"Line {own.line} computes the first value that the reference does not have: {numbers}."
             return f"{known}{first} The mistake is there or after it."
@@ -238,7 +245,16 @@ class Trails:
     def last_agreement(self) -> str:
         """Describe the last intermediate result that is equal; empty if there is none, or if the mistake is known."""
         equal = None if self.variant else self._last_equal(self.own)
-        return f"Your line {equal[1].line} computes `{equal[0].label}` as the reference does." if equal else ""
+        return f"Your line {equal[1].line} computes {self._name(equal[0], 'a value')} as the reference does." if equal else ""
+
+    def _name(self, entry: Entry, words: str) -> str:
+        """Return the name of a value of the reference, or else words for it."""
+        return f"`{entry.label}`" if entry.label in self.names else words
+
+    def _agreeing(self, right: Entry, own: Entry) -> str:
+        """Say up to where the numbers agree."""
+        place = f"`{right.label}` (your line {own.line})" if right.label in self.names else f"your line {own.line}"
+        return f"Up to {place} your numbers agree with the reference. "
 
     @cached_property
     def _named(self) -> list[Entry]:
@@ -279,6 +295,20 @@ def is_number(value: Tensor) -> bool:
     return value.ndim == 0 and value.dtype == torch.float64
 
 
-def _first_numbers(value: Tensor) -> str:
-    numbers = [shown(number) for number in value.flatten()[:NUMBERS_SHOWN].tolist()]
-    return ", ".join(numbers) + (", …" if value.numel() > NUMBERS_SHOWN else "")
+def _first_wrong_number(own: Tensor, right: Tensor) -> int:
+    """Return the place of the first number that differs by more than rounding, among all numbers in a row."""
+    far = differences(own, right).abs().flatten()
+    finite = right[right.isfinite()].double().abs()
+    wrong = far > ROUNDING * (finite.max().item() if finite.numel() else 1.0)
+    return int(wrong.int().argmax())
+
+
+def _unravelled(place: int, value: Tensor) -> tuple[int, ...]:
+    """Return the index of a number in a tensor from its place among all numbers in a row."""
+    return tuple(int(index) for index in torch.unravel_index(torch.tensor(place), value.shape))
+
+
+def _numbers(value: Tensor, start: int = 0) -> str:
+    """Return a few numbers of a tensor, from a place on."""
+    numbers = [shown(number) for number in value.flatten()[start : start + NUMBERS_SHOWN].tolist()]
+    return ", ".join(numbers) + (", …" if value.numel() > start + NUMBERS_SHOWN else "")

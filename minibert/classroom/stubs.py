@@ -5,6 +5,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from torch import nn
@@ -23,8 +24,8 @@ LIBRARIES = frozenset({*sys.stdlib_module_names, "torch", "numpy"})
 """Packages that a stub may import: it runs without minibert."""
 
 
-def stub(exercise: Exercise) -> str:
-    """Return the file of an exercise: imports, and the function with its documentation and without its body.
+def stub(exercise: Exercise, in_notebook: bool = False) -> str:
+    """Return the file of an exercise, or its cell: imports, and the function with its documentation and without its body.
 
     >>> from minibert.classroom.exercises import EXERCISES
     >>> print(next(line for line in stub(EXERCISES["softmax"]).splitlines() if line.startswith("def")))
@@ -35,12 +36,19 @@ def stub(exercise: Exercise) -> str:
     code = f'{header}\n    r"""{documentation}\n    """\n    raise NotImplementedError\n'
     names = {*ALWAYS, *names_in(code), *names_in(_source(exercise)), *names_in(_example_code(exercise))}
     constants = "\n".join(f"{name} = {value!r}" for name, value in _constants(exercise, names))
+    then = "Then run this cell and the next one." if in_notebook else f"Save, or run: minibert check {exercise.name}"
     parts = [
         f'"""Exercise: {exercise.name}.\n',
-        f'Replace the last line by your code. Save, or run: minibert check {exercise.name}\n"""\n',
+        f'Replace the last line by your code. {then}\n"""\n',
         *imports(exercise.reference, names, LIBRARIES),
     ]
     return "\n".join([*parts, *(["", constants] if constants else []), "", "", code])
+
+
+@cache
+def known_names(exercise: Exercise) -> frozenset[str]:
+    """Return all words of the stub: the names that a learner knows."""
+    return frozenset(re.findall(r"\w+", stub(exercise)))
 
 
 def purpose(exercise: Exercise) -> str:

@@ -1,5 +1,6 @@
 """Hints: a question, the place, and the line of the reference with a blank."""
 
+import ast
 import inspect
 import re
 
@@ -7,8 +8,11 @@ import pytest
 
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.hints import BLANK, Level, hints, next_hint
-from minibert.classroom.mistakes import Kind
+from minibert.classroom.mistakes import MISTAKES, Kind
+from minibert.classroom.mistakes.variants import source_of
 from minibert.classroom.report import Named, Report, Stage, Verdict
+from minibert.classroom.stubs import known_names
+from minibert.classroom.value_words import computed_values, in_words
 
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
 
@@ -51,7 +55,7 @@ def of_mistake(name: str):
 def test_the_place_and_the_line_are_those_of_the_mistake() -> None:
     *_, place, line = of_mistake("no scale")
     assert "S = P/√d_k" in place.text
-    assert line.code == f"scores = dot_products {BLANK}"
+    assert line.code == f"scores = dot_products {BLANK}  (here `dot_products` is the matrix product)"
 
 
 def test_the_place_is_the_line_of_the_learner_if_the_report_names_one() -> None:
@@ -60,13 +64,60 @@ def test_the_place_is_the_line_of_the_learner_if_the_report_names_one() -> None:
     assert place.text.startswith("Look at line 7 of your code, `return scores.exp()`.")
 
 
+@every_exercise
+def test_hints_use_no_name_that_only_the_reference_has(exercise) -> None:
+    """Of the last hint, the line of the reference, such names are explained in words."""
+    reports = [None, *(Report(exercise.name, Verdict.WRONG, mistakes=[Named.of(mistake)]) for mistake in exercise.mistakes)]
+    functions = {inspect.unwrap(exercise.reference), *(inspect.unwrap(mistake.function) for mistake in exercise.mistakes)}
+    assigned = {name for function in functions for name in computed_values(source_of(function))}
+    unknown = {name for name in assigned - known_names(exercise) if name.isidentifier() and name != exercise.name}
+    for report in reports:
+        for hint in hints(exercise, report):
+            assert unknown.isdisjoint(re.findall(r"`(\w+)`", hint.text)), hint
+            line, _, legend = hint.code.partition("  (here ")
+            used = re.findall(r"(?<![.\w])(\w+)(?!\w|\()", line.partition(" = ")[2] or line)
+            if hint.level is Level.LINE and report is None:
+                assert unknown & {*used} <= {*re.findall(r"`(\w+)` is", legend)}, hint
+
+
+def test_a_mistake_in_the_function_of_an_earlier_exercise_may_be_in_its_call() -> None:
+    report = Report("add_and_norm", Verdict.WRONG, mistakes=[Named.of(MISTAKES["fixed eps"])])
+    question, place, _ = hints(EXERCISES["add_and_norm"], report)
+    assert question.text.startswith("Which arguments does your call of `layer_norm` have?")
+    assert "your call of `layer_norm`" in place.text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("x.exp()", "the value of `exp`"),
+        ('observe("a", a @ b)', "the matrix product"),
+        ("a - b", "the difference"),
+        ("x.topk(k).values[..., -1:]", "the part of the value of `topk`"),
+        ("-(a / b)", "the quotient"),
+        ("None if keep is None else keep.unsqueeze(-3)", "the value of `unsqueeze`"),
+        ("x.shape[-1]", "the size of an axis"),
+        ("a == b", "the comparison"),
+        ("b", "the value of a step"),
+    ],
+)
+def test_values_of_the_reference_are_described_by_their_last_operation(code: str, words: str) -> None:
+    assert in_words("hidden_name", ast.parse(code, mode="eval").body, {"x"}) == words
+    assert in_words("x", ast.parse(code, mode="eval").body, {"x"}) == "`x`"
+
+
 @pytest.mark.parametrize(
     ("exercise", "name", "question", "line"),
     [
         ("softmax", "sum over all rows", "Along which axis is the result computed?", "exponentials.sum(____)"),
         ("softmax", "exponentials not normalized", "Which part of the result does your code not", "return exponentials ____"),
         ("padding_mask", "padding mask one too long", "For which positions does the condition in", ") ____ lengths"),
-        ("scaled_dot_product_attention", "mask transposed", "From which values is `masked_scores`", ".masked_fill(~____, -"),
+        (
+            "scaled_dot_product_attention",
+            "mask transposed",
+            "the value of `masked_fill` computed",
+            ".masked_fill(~____, -",
+        ),
         ("scaled_dot_product_attention", "sum over all rows", "In softmax: Along which axis", "exponentials.sum(____)"),
         ("greedy_decoding", "stop with the first finished text", "the line `if finished.all():`", "if finished.____():"),
         ("training_steps", "schedule forgotten", "the line `schedule.step()`", "schedule.____()"),

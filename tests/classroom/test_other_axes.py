@@ -147,3 +147,14 @@ def test_axes_are_read_from_annotations() -> None:
     assert axes_of_annotation(parameters["keep"].annotation) == Axes("*#batch", ("#queries", "keys"))
     assert axes_of_annotation(parameters["w_q"].annotation) == Axes("", ("query_width", "all_heads"))
     assert axes_of_annotation(parameters["heads"].annotation) is None
+
+
+def test_the_last_row_of_a_batch_is_not_called_the_lowest_threshold() -> None:
+    def last_row(logits, k):
+        return logits.masked_fill(logits < logits.topk(k).values[-1], -torch.inf)
+
+    def lowest(logits, k):
+        return logits.masked_fill(logits < logits.topk(k).values[..., -1].min(), -torch.inf)
+
+    assert report_of(last_row, "top_k_filter").mistakes == []
+    assert [mistake.name for mistake in report_of(lowest, "top_k_filter").mistakes] == ["lowest threshold of the batch"]

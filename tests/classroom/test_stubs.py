@@ -185,3 +185,10 @@ def test_the_docs_show_softmax_from_the_stub_to_the_solution() -> None:
     assert page.count(key_line()) == 3
     assert f"{len(EXERCISES)} of them, from softmax to LoRA" in page
     assert f"exercises: {len(EXERCISES)} exercises, {len(EXERCISES)} of them new" in page
+
+
+def test_a_stub_in_a_notebook_says_how_it_is_checked_there() -> None:
+    exercise = EXERCISES["softmax"]
+    assert "run this cell and the next one" in stub(exercise, in_notebook=True)
+    assert "minibert check" not in stub(exercise, in_notebook=True)
+    assert "minibert check softmax" in stub(exercise)

@@ -30,9 +30,16 @@ def output_with_the_usual_alpha(draw: Draw) -> Arguments:
 
 
 def logits_without_ties(draw: Draw) -> Tensor:
-    """Logits of a batch in random order, all different in a row. Each row has another spread and a lower mean."""
+    (
+        """Logits of a batch in random order, all different in a row. Each row has another spread and mean.
+
+    The last row has not the lowest one, so that its numbers are not those of the whole batch.
+    """
+        ""
+    )
     batch, vocabulary = draw.size(3), draw.size(6, least=4)
     order, row = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)]), torch.arange(batch)[:, None]
+    row[-2:] = row[-2:].flip(0)
     return torch.linspace(-2, 2, vocabulary)[order] * (1 + row / 4) - 1.5 * row
 
 
