@@ -49,6 +49,53 @@ ENCODER_LAYER_MISTAKES = [
         message="You added the input of the layer to the feed-forward network. Its own input is added.",
     ),
     Mistake(
+        "second residual from the sum before its normalization",
+        EncoderLayer.forward,
+        (
+            (
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", summed + transformed)',
+            ),
+        ),
+        "The sum before the first normalization is added to the output of the feed-forward network.",
+        "The sum has another size, so the feed-forward network counts more or less than in training.",
+        "learners, by the name of a variable",
+        message="You added the sum before the first normalization to the feed-forward network. The normalized sum is added.",
+    ),
+    Mistake(
+        "second normalization inside the sum",
+        EncoderLayer.forward,
+        (
+            (
+                'summed = observe("feed_forward_residual", hidden + transformed)',
+                'summed = observe("feed_forward_residual", hidden + self.feed_forward_norm(transformed))',
+            ),
+            (
+                'return observe("output", observe("feed_forward_norm", self.feed_forward_norm(summed)))',
+                'return observe("output", summed)',
+            ),
+        ),
+        "The output of the feed-forward network is normalized, and not the sum.",
+        "The size of the tokens grows from layer to layer, and a checkpoint gives other numbers.",
+        "learners, by a parenthesis",
+        message="You normalized the output of the feed-forward network. The sum is normalized.",
+    ),
+    Mistake(
+        "first normalization inside the sum",
+        EncoderLayer.forward,
+        (
+            (
+                'summed = observe("attention_residual", hidden + attended)',
+                'summed = observe("attention_residual", hidden + self.attention_norm(attended))',
+            ),
+            ('hidden = observe("attention_norm", self.attention_norm(summed))', "hidden = summed"),
+        ),
+        "The output of self-attention is normalized, and not the sum.",
+        "The feed-forward network gets numbers of another size, and a checkpoint gives other results.",
+        "learners, by a parenthesis",
+        message="You normalized the output of self-attention. The sum is normalized.",
+    ),
+    Mistake(
         "one normalization for both sublayers",
         EncoderLayer.forward,
         (("self.feed_forward_norm(summed)", "self.attention_norm(summed)"),),

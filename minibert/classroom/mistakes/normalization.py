@@ -214,6 +214,15 @@ NORMALIZATION_MISTAKES = [
         message="You computed the mean and the variance over all numbers instead of over the width.",
     ),
     Mistake(
+        "mean() and var() of the whole tensor",
+        layer_norm,
+        (("hidden.mean(dim=-1, keepdim=True)", "hidden.mean()"), (VARIANCE, "hidden.var()")),
+        "Mean and variance are computed over all tokens together, and the sum of squares is divided by n - 1.",
+        "Tokens and sequences influence each other.",
+        "learners: mean() and var() without an axis",
+        message="You computed the mean and the variance over all numbers, not over the width, and var() divides by n - 1.",
+    ),
+    Mistake(
         "variance of the whole tensor",
         layer_norm,
         ((VARIANCE, "centered.square().mean()"),),
