@@ -80,8 +80,9 @@ def _changed(recipe: Callable[[Draw], Arguments], axes: Mapping[str, Axes], chan
 
 
 def without_front(axes: Mapping[str, Axes], arguments: Arguments) -> Arguments:
-    """Keep the first part along each axis in front, in all arguments."""
-    return _first_parts(axes, arguments) if any(_is_free(each) for each in axes.values()) else {}
+    """Keep the first part along each axis in front, in all arguments, but no single number: one axis stays then."""
+    free = [each for each in axes.values() if _is_free(each)]
+    return _first_parts(axes, arguments, kept=0 if all(each.names for each in free) else 1) if free else {}
 
 
 def _is_free(axes: Axes) -> bool:
@@ -89,8 +90,8 @@ def _is_free(axes: Axes) -> bool:
     return bool(axes.front) and "#" not in axes.front
 
 
-def _first_parts(axes: Mapping[str, Axes], arguments: Arguments) -> Arguments:
-    return {name: arguments[name][(0,) * each.in_front(arguments[name])] for name, each in axes.items() if each.front}
+def _first_parts(axes: Mapping[str, Axes], arguments: Arguments, kept: int = 0) -> Arguments:
+    return {name: arguments[name][(0,) * (each.in_front(arguments[name]) - kept)] for name, each in axes.items() if each.front}
 
 
 def one_more_in_front(axes: Mapping[str, Axes], arguments: Arguments) -> Arguments:
@@ -148,7 +149,7 @@ def _expanded(value: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 CHANGES: Mapping[str, Change] = {
-    "no batch axis": without_front,
+    "without a batch": without_front,
     "one more batch axis": one_more_in_front,
     "batch axes of size 1": one_in_front,
     "other axes of size 1": one_at_names,
