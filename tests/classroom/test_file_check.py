@@ -103,7 +103,7 @@ def test_a_syntax_error_has_its_line_and_its_place(tmp_path, source, line, marks
 def test_the_next_hint_is_in_the_report(tmp_path) -> None:
     path = tmp_path / "softmax.py"
     path.write_text(WRONG)
-    assert check_file(SOFTMAX, path).hint.startswith("Which part of `exponentials` does your code not compute?")
+    assert check_file(SOFTMAX, path).hint.startswith("Which part of the value of `exp` does your code not compute?")
     assert "____" in check_file(SOFTMAX, path, hints=9).hint
     path.write_text("def softmax(scores):\n    return scores.softmax(-1) + scores.sigmoid()\n")
     assert check_file(SOFTMAX, path).hint == SOFTMAX.questions[0]
