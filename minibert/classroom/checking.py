@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from minibert.classroom.binding import REQUIRED
+from minibert.classroom.candidates import Variant
 from minibert.classroom.comparison import comparison_of
 from minibert.classroom.counterexample import Search
 from minibert.classroom.distance import value_distance
@@ -102,7 +103,7 @@ def _keeps_state(first: Answered) -> bool:
 def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Problem]], find: Finder | None) -> Report:
     """Return the report of all calls."""
     exercise = calls[0].exercise
-    serious = [(call, problem) for call, problem in problems if _counts(call, problem)]
+    serious = [(call, problem) for call, problem in problems if _counts(call)]
     report = Report(exercise.name, Verdict.PASSED, credit=_credit(calls, serious))
     report.printed = next((call.own.printed for call in calls if call.own.printed and not call.probe.hidden), "")
     report.notes = [OUTSIDE] if any(call.own.leaves_torch and call.other.gradients for call in calls) else []
@@ -117,11 +118,11 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
         report.verdict = Verdict.WARNING
         limits = [(call, problem) for call, problem in problems if call.probe.case.role is Role.LIMIT]
         report.warnings = report.warnings or list(dict.fromkeys(_at_limit(call.probe, problem) for call, problem in limits))
-        report.warnings += [*_at_other_axes(problems), *lists]
+        report.warnings += [*_at_other_axes(problems, Variant(exercise, explanation.mistakes)), *lists]
         return report
     order = list(Stage)
     visible = [(call, problem) for call, problem in serious if not call.probe.hidden]
-    call, problem = min(visible or serious, key=lambda found: (_has_other_axes(found[0]), order.index(found[1].stage)))
+    call, problem = min(visible or serious, key=lambda found: order.index(found[1].stage))
     report.failed, report.reason, report.explained = problem.stage, problem.text, problem.explains
     report.only_hidden = not visible
     if report.only_hidden:
@@ -134,8 +135,6 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     if problem.stage is Stage.RUNS:
         report.verdict, report.line, report.line_text = Verdict.ERROR, call.own.line, call.own.line_text
         report.reason, report.explained = _described_error(call, calls)
-    elif _has_other_axes(call):
-        report.reason = f"{problem.text} {input_of(call)} {OTHER_AXES}"
     with suppress(Stopped):  # a recorded call takes longer
         _locate(report, call, (*explanation.mistakes, *explanation.unsafe))
     if find and problem is not STATE:
@@ -164,7 +163,7 @@ def _not_given(exercise: Exercise, names: Sequence[str]) -> str:
 
 def _missing_where_it_fails(calls: Sequence[Answered]) -> list[str]:
     """Return the optional arguments with their default value in every call with an error, and another one in all others."""
-    counted = [call for call in calls if call.probe.case.role not in (Role.LIMIT, Role.AXES)]
+    counted = [*filter(_counts, calls)]
     defaults = {name: value for name, value in counted[0].exercise.defaults.items() if value is not REQUIRED}
     return [
         name
@@ -173,27 +172,32 @@ def _missing_where_it_fails(calls: Sequence[Answered]) -> list[str]:
     ]
 
 
-def _counts(call: Answered, problem: Problem) -> bool:
-    """Return False for a problem that is a warning: at a limit of the formula, or an error for a rare number of axes."""
-    role = call.probe.case.role
-    return role is not Role.LIMIT and not (role is Role.AXES and problem.stage in (Stage.RUNS, Stage.SHAPE))
+def _counts(call: Answered) -> bool:
+    """Return False for a problem that is a warning: at a limit of the formula, or for a rare number of axes."""
+    return call.probe.case.role not in (Role.LIMIT, Role.AXES)
 
 
-def _has_other_axes(call: Answered) -> bool:
-    return call.probe.case.role is Role.AXES
-
-
-def _at_other_axes(problems: Sequence[tuple[Answered, Problem]]) -> list[str]:
-    """Return one sentence about all inputs with other axes for which a function does not work."""
-    found = [(call, problem) for call, problem in problems if _has_other_axes(call)]
+def _at_other_axes(problems: Sequence[tuple[Answered, Problem]], known: Variant) -> list[str]:
+    """Return one sentence about all inputs with other axes for which a function differs from what is known about it."""
+    found = [
+        (call, problem)
+        for call, problem in problems
+        if call.probe.case.role is Role.AXES and not _computes(known, call.probe, call.own)
+    ]
     if not found:
         return []
     names = ", ".join(dict.fromkeys(call.probe.case.name for call, _ in found))
-    call, problem = found[0]
+    call, problem = max(found, key=lambda each: [*Stage].index(each[1].stage))  # wrong numbers are worse than an error
     return [
         f"The function does not work for all axes that the stub allows ({names}). {problem.text.removesuffix('.')}. "
         f"{input_of(call)} {OTHER_AXES}"
     ]
+
+
+def _computes(variant: Variant, probe: Probe, outcome: Outcome) -> bool:
+    """Return True if a variant has the same outcome for a probe."""
+    other = variant.called_with(probe.arguments)
+    return value_distance(outcome, other, probe.case, variant.exercise.changes) <= probe.case.tolerance
 
 
 def _at_limit(probe: Probe, problem: Problem) -> str:

@@ -35,7 +35,7 @@ class Role(StrEnum):
     LIMIT = "limit of the formula"
     """Numbers that overflow, or inputs for which the paper defines no result. A difference is a warning."""
     AXES = "other axes"
-    """Another number of axes, or other sizes, that the annotations allow. Wrong numbers are wrong; an error is a warning."""
+    """Another number of axes, or other sizes, that the annotations allow. Differences there are a warning."""
 
 
 @dataclass(frozen=True)
