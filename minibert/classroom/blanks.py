@@ -29,7 +29,7 @@ class Statement:
     changed: tuple[Span, ...] = ()
     """The pieces that a mistake changes."""
     removed: str = ""
-    """The code that the mistake removes, or replaces."""
+    """The code that the mistake removes, or replaces, with the keyword of an argument, such as "dim=-1"."""
     only_removes: bool = False
     """True if the mistake writes nothing instead."""
 
@@ -59,7 +59,7 @@ class Statement:
         node, (begin, end) = _statement_at(code, place)
         inside = [(max(one, begin) - begin, min(other, end) - begin) for one, other in changes if begin <= one <= end]
         spans = dict.fromkeys(span if span[1] > span[0] else _word_before(code[begin:end], span[0]) for span in inside)
-        removed = " ".join(code[one:other] for one, other in changes)
+        removed = " ".join(code[_keyword_before(code, one) : other] for one, other in changes)
         return cls(code[begin:end], node, tuple(spans), removed, wrong in right)
 
     @classmethod
@@ -141,6 +141,12 @@ def _word_before(code: str, place: int) -> Span:
     """Return the name or number before a place at which a mistake adds code; the first one after it if there is none."""
     words = [found.span() for found in re.finditer(rf"(?!return\b){WORD}", code) if "=" not in code[found.end() :].lstrip()[:1]]
     return next((span for span in reversed(words) if span[1] <= place), words[0] if words else (place, place))
+
+
+def _keyword_before(code: str, place: int) -> int:
+    """Return where the keyword of the number at a place begins, such as "dim=" in "dim=-1"; else the place."""
+    keyword = re.search(r"\w+=-?$", code[:place])
+    return keyword.start() if keyword else place
 
 
 def _is_balanced(code: str) -> bool:

@@ -147,7 +147,7 @@ def other_function(node: ast.AST, function: Function) -> Iterator[Change]:
 
 
 def parentheses_left_out(node: ast.AST, function: Function) -> Iterator[Change]:
-    """Yield an operation without the parentheses of an operand: a * b + c for a * (b + c), a / b * c for a / (b * c)."""
+    """Yield an operation without the parentheses of an operand, such as a * b + c for a * (b + c)."""
     match node:
         case ast.BinOp(first, _, last) | ast.Compare(first, _, [last]):
             pass

@@ -154,7 +154,7 @@ def _described_error(call: Answered, calls: Sequence[Answered]) -> tuple[str, bo
 
 
 def _not_given(exercise: Exercise, names: Sequence[str]) -> str:
-    """Say that an error happens only without some optional arguments."""
+    """Return a sentence about an error that happens only without some optional arguments."""
     values = " and ".join(f"{name} = {value_as_code(exercise.defaults[name])}" for name in names)
     none = next((name for name in names if exercise.defaults[name] is None), "")
     advice = f" Use `{none}` only `if {none} is not None`." if none else ""

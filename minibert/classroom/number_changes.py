@@ -86,8 +86,10 @@ def other_size_of_number(node: ast.AST, function: Function) -> Iterator[Change]:
 
 
 def other_term(node: ast.AST, function: Function) -> Iterator[Change]:
-    """Yield an operand with something more: a number added to a denominator or to the argument of a root or logarithm, a
-    square or a root of a factor, a factor or a sign in the argument of a function.
+    """Yield an operand with something more.
+
+    It is a square or a root of a factor, a factor or a sign in the argument of a function, or an added number: in a
+    denominator, or under a root or logarithm.
     """
     added_to: list[ast.expr] = []
     match node:

@@ -95,7 +95,7 @@ def _first_parts(axes: Mapping[str, Axes], arguments: Arguments, kept: int = 0) 
 
 
 def one_more_in_front(axes: Mapping[str, Axes], arguments: Arguments) -> Arguments:
-    """Put the parts of a batch in reverse order beside it. Arguments with fewer axes in front stay as they are."""
+    """Stack each batch with a copy whose parts are in reverse order. Arguments with fewer axes in front stay as they are."""
     front = {name: arguments[name] for name, each in axes.items() if each.front}
     most = max((axes[name].in_front(value) for name, value in front.items() if _is_free(axes[name])), default=-1)
     full = {name: value for name, value in front.items() if axes[name].in_front(value) == most}

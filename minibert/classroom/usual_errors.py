@@ -1,4 +1,4 @@
-"""Sentences about usual errors of Python and PyTorch whose own texts do not say what to do."""
+"""Explanations of usual errors of Python and PyTorch, each with the change that is needed."""
 
 import re
 
@@ -60,7 +60,7 @@ EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
 
 
 def explanation(error: str, line: str) -> str:
-    """Return a sentence that explains an error and says what to do; empty if the error is no usual one.
+    """Return the meaning of an error and the change that is needed; empty if the error is no usual one.
 
     Args:
         error: type and text of an exception, in one line.

@@ -17,7 +17,7 @@ CLICKS = {
 LANGUAGES = {"zh": "中文"}
 """Names of languages."""
 INTRODUCTION = """Each lesson is one argument: something goes wrong, and you find out why, with numbers that you can change. It
-takes about an hour with its exercises. `minibert lessons` lists them, `minibert lessons 2` runs one, and
+takes about 75 minutes with its exercises. `minibert lessons` lists them, `minibert lessons 2` runs one, and
 `minibert lessons --notebooks FOLDER` writes them as notebooks."""
 
 

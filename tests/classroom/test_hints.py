@@ -110,6 +110,8 @@ def test_values_of_the_reference_are_described_by_their_last_operation(code: str
     ("exercise", "name", "question", "line"),
     [
         ("softmax", "sum over all rows", "Along which axis is the result computed?", "exponentials.sum(____)"),
+        ("softmax", "softmax over the first axis", "Along which axis is the result computed?", "exponentials.sum(dim=____"),
+        ("softmax", "softmax over all axes", "Along which axis is the result computed?", "exponentials.sum(____)"),
         ("softmax", "exponentials not normalized", "Which part of the result does your code not", "return exponentials ____"),
         ("padding_mask", "padding mask one too long", "For which positions does the condition in", ") ____ lengths"),
         (

@@ -30,13 +30,10 @@ def output_with_the_usual_alpha(draw: Draw) -> Arguments:
 
 
 def logits_without_ties(draw: Draw) -> Tensor:
-    (
-        """Logits of a batch in random order, all different in a row. Each row has another spread and mean.
+    """Logits of a batch in random order, all different in a row. Each row has another spread and mean.
 
-    The last row has not the lowest one, so that its numbers are not those of the whole batch.
+    The last row does not have the lowest mean, so its threshold is not the lowest of the batch.
     """
-        ""
-    )
     batch, vocabulary = draw.size(3), draw.size(6, least=4)
     order, row = torch.stack([draw.numbers(vocabulary).argsort() for _ in range(batch)]), torch.arange(batch)[:, None]
     row[-2:] = row[-2:].flip(0)

@@ -10,8 +10,8 @@ SOFTMAX_MISTAKES = [
         "softmax over all axes",
         softmax,
         (
-            ("scores.detach().amax(dim=-1, keepdim=True)", "scores.detach().amax()"),
             ("exponentials.sum(dim=-1, keepdim=True)", "exponentials.sum()"),
+            ("scores.detach().amax(dim=-1, keepdim=True)", "scores.detach().amax()"),
         ),
         "The weights of all queries together sum to 1.",
         "Each query's weights shrink as the number of queries grows.",
@@ -58,7 +58,7 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "softmax over the first axis",
         softmax,
-        (("amax(dim=-1", "amax(dim=0"), ("sum(dim=-1", "sum(dim=0")),
+        (("sum(dim=-1", "sum(dim=0"), ("amax(dim=-1", "amax(dim=0")),
         "The sum runs along the first axis.",
         "The rows of a batch influence each other, and no row sums to 1.",
         "learners: dim=0",

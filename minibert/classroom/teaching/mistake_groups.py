@@ -113,7 +113,7 @@ def _same(one: Graded, other: Graded) -> bool:
 
 
 def same_fingerprint(one: Fingerprint, other: Fingerprint) -> bool:
-    """Return True if two fingerprints differ by no more than `SAME`. Infinity and NaN must be at the same places."""
+    """Return True if two fingerprints differ by at most `SAME`. Infinity and NaN must be at the same places."""
     pairs = list(zip(one.numbers, other.numbers, strict=False))
     if (one.input, one.shape, len(one.numbers)) != (other.input, other.shape, len(other.numbers)):
         return False
