@@ -426,25 +426,24 @@ def test_a_damaged_settings_file_is_named(
         assert "run.json: " in refused(capsys, command)
 
 
-def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int) -> int:
-    """Start and kill a command several times, each time after training has started, then run it to the end.
+def kill_at_random_moments(command: list[str], out: Path, steps: list[int], seed: int) -> int:
+    """Start and kill a command several times, a moment after each of the given steps, then run it to the end.
 
     Returns: number of kills.
     """
-    generator, killed = random.Random(seed), 0
-    while killed < times:
-        before = (out / "metrics.jsonl").stat().st_mtime_ns if (out / "metrics.jsonl").is_file() else 0
+    generator, killed, metrics = random.Random(seed), 0, out / "metrics.jsonl"
+    for step in steps:
+        before = metrics.stat().st_mtime_ns if metrics.is_file() else 0
         process = ForkedCommand([*command, "--resume"])
-        while process.poll() is None and (
-            not (out / "metrics.jsonl").is_file() or (out / "metrics.jsonl").stat().st_mtime_ns == before
+        while process.poll() is None and not (
+            metrics.is_file() and metrics.stat().st_mtime_ns != before and metrics.read_bytes().count(b"\n") >= step
         ):
-            time.sleep(0.01)
-        time.sleep(generator.uniform(0, 0.6))
-        if process.poll() is not None:
-            break
-        process.kill()
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.05))
+        if process.poll() is None:
+            process.kill()
+            killed += 1
         process.communicate()
-        killed += 1
     process = ForkedCommand([*command, "--resume"])
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
@@ -453,9 +452,10 @@ def kill_at_random_moments(command: list[str], out: Path, times: int, seed: int)
 
 def test_kills_at_random_moments_change_no_result(text: Path, tmp_path: Path) -> None:
     """After five SIGKILLs, in steps or while a checkpoint is written, metrics and model are the same, bit for bit."""
-    more = ("--steps", "50", "--checkpoint-every", "2", "--evaluate-every", "50")
+    more = ("--steps", "60", "--checkpoint-every", "2", "--evaluate-every", "60")
     assert main(arguments(text, tmp_path / "whole", *more)) == 0
-    assert kill_at_random_moments(arguments(text, tmp_path / "killed", *more), tmp_path / "killed", 5, seed=0) == 5
+    moments = [1, 4, 9, 14, 20]  # the run has 40 more steps, so that it does not end before the last kill
+    assert kill_at_random_moments(arguments(text, tmp_path / "killed", *more), tmp_path / "killed", moments, seed=0) == 5
     assert_same(tmp_path / "killed", tmp_path / "whole")
 
 
