@@ -21,6 +21,7 @@ Axis names in the shape annotations:
     characters        characters of a text
     inputs, outputs   entries of the vectors that a linear map gets, and of those that it computes
     rows              rows of a table of embeddings that are in use
+    beams, hypotheses unfinished outputs of beam search, and outputs that it chooses among
 
 `*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
 """

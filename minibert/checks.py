@@ -30,14 +30,21 @@ def check_tensor(name: str, value: object, *dtypes: torch.dtype, shape: Sequence
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}")
 
 
+def can_check_values(tensor: Tensor) -> bool:
+    """Return False on a GPU, on the meta device, while a model is compiled, and inside `torch.func.vmap`."""
+    return (
+        tensor.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    )
+
+
 def value_outside(tensor: Tensor, least: float, most: float) -> float | None:
     """Return the smallest value if it is below `least`, else the largest one if it is above `most`, else None.
 
-    On a GPU, while a model is compiled, and inside `torch.func.vmap`, return None.
+    Without values that can be checked, return None; see `can_check_values`.
     """
-    if torch.compiler.is_compiling() or tensor.device.type != "cpu" or not tensor.numel():
-        return None
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    if not can_check_values(tensor) or not tensor.numel():
         return None
     smallest, largest = (value.item() for value in tensor.aminmax())
     return smallest if not smallest >= least else largest if not largest <= most else None

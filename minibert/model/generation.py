@@ -1,9 +1,10 @@
 """Text generation: greedy search, sampling and beam search."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -92,31 +93,43 @@ def greedy_search(
     Raises: ValueError if `max_new_tokens` is less than 1, and for logits that are NaN.
     Tests: tests/model/test_generation.py::TestGreedySearch
     """
-    rows, tokens, cache = torch.arange(len(prompt), device=prompt.device), prompt, KeyValueCache()
-    limits = _limits(max_new_tokens, prompt)
+    active, rows = [*range(len(prompt))], torch.arange(len(prompt), device=prompt.device)
+    tokens, cache, limits = prompt, KeyValueCache(), _limits(max_new_tokens, prompt)
     generated: list[list[int]] = [[] for _ in prompt]
     log_probabilities = [0.0] * len(prompt)
-    for length in range(1, int(limits.max()) + 1):
-        logits = next_logits(tokens, cache, rows)
-        if logits.isnan().any():
+    for length in range(1, max(limits) + 1):
+        chosen, values = choose_tokens(next_logits(tokens, cache, rows), choose)
+        # The host waits for the numbers of each step, because only they show which texts have ended.
+        step = [*zip(active, chosen.tolist(), values.tolist(), strict=True)]
+        if any(math.isnan(value) for _, _, value in step):
             raise ValueError(
                 "the model computes NaN instead of logits: its weights are not finite, or too large for their type"
             )
-        chosen = choose(logits)
-        chosen_log_probabilities = logits.log_softmax(dim=-1).gather(-1, chosen[:, None]).squeeze(-1)
-        for row, token, value in zip(rows.tolist(), chosen.tolist(), chosen_log_probabilities.tolist(), strict=True):
+        for row, token, value in step:
             generated[row].append(token)
             log_probabilities[row] += value
-        is_unfinished = limits[rows] > length
-        if eos_token_id is not None:
-            is_unfinished &= chosen != eos_token_id
-        unfinished = is_unfinished.nonzero().squeeze(-1)
-        if not len(unfinished):
+        unfinished = [at for at, (row, token, _) in enumerate(step) if length < limits[row] and token != eos_token_id]
+        if not unfinished:
             break
-        if len(unfinished) < len(rows):
-            cache.select(unfinished)
-        rows, tokens = rows[unfinished], chosen[unfinished, None]
+        if len(unfinished) < len(active):
+            active, kept = [active[at] for at in unfinished], torch.tensor(unfinished, device=prompt.device)
+            cache.select(kept)
+            rows, chosen = rows[kept], chosen[kept]
+        tokens = chosen[:, None]
     return [GeneratedSequence(*sequence) for sequence in zip(generated, log_probabilities, strict=True)]
+
+
+def choose_tokens(
+    logits: Float[Tensor, "rows vocabulary"], choose: TokenChoice = most_likely
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """Choose the next token of each row. Return the tokens and their log-probabilities.
+
+    The log-probability is NaN, and the token any, if the logits of the row have no softmax because some are NaN.
+    """
+    log_probabilities = logits.log_softmax(dim=-1)
+    is_undefined = log_probabilities.isnan().any(dim=-1, keepdim=True)
+    chosen = choose(logits.masked_fill(is_undefined, 0.0))
+    return chosen, log_probabilities.gather(-1, chosen[:, None]).squeeze(-1)
 
 
 @torch.no_grad()
@@ -143,44 +156,89 @@ def beam_search(
     Tests: tests/model/test_generation.py::TestBeamSearch
     """
     limits = _limits(max_new_tokens, prompt)
-    finished: list[list[GeneratedSequence]] = [
-        [sequence] for sequence in greedy_search(next_logits, prompt, eos_token_id, max_new_tokens)
-    ]
-    active = torch.arange(len(prompt), device=prompt.device)
+    finished = [[sequence] for sequence in greedy_search(next_logits, prompt, eos_token_id, max_new_tokens)]
+    active, rows = [*range(len(prompt))], torch.arange(len(prompt), device=prompt.device)
     tokens, cache = prompt.repeat_interleave(beams, dim=0), KeyValueCache()
-    generated = tokens[:, :0]
+    texts: list[list[int]] = [[] for _ in tokens]
     scores = torch.full((len(prompt), beams), -torch.inf, device=prompt.device)
     scores[:, 0] = 0.0  # all beams are equal at first, so only one may be extended
-    for length in range(1, int(limits.max()) + 1):
-        log_probabilities = next_logits(tokens, cache, active.repeat_interleave(beams)).log_softmax(dim=-1)
-        vocabulary = log_probabilities.shape[-1]
-        totals = (scores.to(log_probabilities).flatten()[:, None] + log_probabilities).view(len(active), -1)
-        best, candidates = totals.topk(min(2 * beams, totals.shape[1]))  # enough to continue even if `beams` of them end
-        beam, token = candidates // vocabulary, candidates % vocabulary
-        rows = torch.arange(len(active), device=active.device)[:, None] * beams + beam
-        ends = token == eos_token_id
-        # A finished hypothesis counts only among the best `beams`. The next best take the place of finished ones.
-        for sentence, candidate in (ends & (best > -torch.inf))[:, :beams].nonzero().tolist():
-            output = [*generated[rows[sentence, candidate]].tolist(), eos_token_id]
-            finished[active[sentence]].append(GeneratedSequence(output, best[sentence, candidate].item()))
-        continued = ends.int().argsort(dim=1, stable=True)[:, :beams]
-        scores = best.masked_fill(ends, -torch.inf).gather(1, continued)
-        rows, token = rows.gather(1, continued), token.gather(1, continued)
-        generated = torch.cat([generated[rows], token[..., None]], dim=2)
-        # A sentence is done when `beams` hypotheses are finished; the one of greedy search comes in addition.
-        unfinished = torch.tensor([len(finished[sentence]) <= beams for sentence in active.tolist()], device=active.device)
-        possible = scores > -torch.inf
-        at_limit = limits[active] == length
-        for sentence, candidate in ((unfinished & at_limit)[:, None] & possible).nonzero().tolist():
-            output = generated[sentence, candidate].tolist()
-            finished[active[sentence]].append(GeneratedSequence(output, scores[sentence, candidate].item()))
-        unfinished &= possible.any(dim=1) & ~at_limit
-        active, scores, generated = active[unfinished], scores[unfinished], generated[unfinished].flatten(0, 1)
-        if not len(active):
+    for length in range(1, max(limits) + 1):
+        extended = extend_hypotheses(scores, next_logits(tokens, cache, rows.repeat_interleave(beams)))
+        continued = without_ended(extended, eos_token_id, beams)
+        kept: list[int] = []
+        kept_texts: list[list[int]] = []
+        # As in `greedy_search`, the host waits for the numbers of each step.
+        for place, (sentence, best, others) in enumerate(zip(active, extended.read(), continued.read(), strict=True)):
+            # A finished hypothesis counts only among the best `beams`. The next best take the place of finished ones.
+            finished[sentence] += _sequences([each for each in best[:beams] if each.token == eos_token_id], texts)
+            possible = _sequences(others, texts)
+            # A sentence is done when `beams` hypotheses are finished; the one of greedy search comes in addition.
+            if len(finished[sentence]) > beams:
+                continue
+            if length == limits[sentence]:
+                finished[sentence] += possible
+            elif possible:
+                kept.append(place)
+                kept_texts += [[*texts[each.row], each.token] for each in others]
+        if not kept:
             break
-        cache.select(rows[unfinished].flatten())
-        tokens = generated[:, -1:]
+        active, texts = [active[place] for place in kept], kept_texts
+        places = torch.tensor(kept, device=prompt.device)
+        rows, scores = rows[places], continued.scores[places]
+        cache.select(continued.rows[places].flatten())
+        tokens = continued.tokens[places].view(-1, 1)
     return [max(sequences, key=lambda sequence: sequence.score(alpha, penalty)) for sequences in finished]
+
+
+class Hypothesis(NamedTuple):
+    """A row of the batch, extended by one token."""
+
+    score: float
+    """Log-probability of all its tokens; minus infinity for one that is impossible."""
+    row: int
+    token: int
+
+
+class Hypotheses(NamedTuple):
+    """Hypotheses of each sentence, as tensors."""
+
+    scores: Float[Tensor, "batch hypotheses"]
+    rows: Int[Tensor, "batch hypotheses"]
+    tokens: Int[Tensor, "batch hypotheses"]
+
+    def read(self) -> list[list[Hypothesis]]:
+        """Copy the numbers to the host."""
+        return [[*map(Hypothesis, *columns)] for columns in zip(*(column.tolist() for column in self), strict=True)]
+
+
+def extend_hypotheses(scores: Float[Tensor, "batch beams"], logits: Float[Tensor, "rows vocabulary"]) -> Hypotheses:
+    """Return the most likely extensions of each sentence's hypotheses, from the best to the worst.
+
+    There are two for each beam: enough to continue even if all of the best `beams` end.
+
+    Args:
+        scores: log-probabilities of the hypotheses.
+        logits: logits of their next tokens, with one row for each hypothesis.
+    """
+    (batch, beams), vocabulary = scores.shape, logits.shape[-1]
+    log_probabilities = logits.log_softmax(dim=-1)
+    totals = (scores.to(log_probabilities).flatten()[:, None] + log_probabilities).view(batch, -1)
+    best, extensions = totals.topk(min(2 * beams, totals.shape[1]))
+    rows = torch.arange(batch, device=scores.device)[:, None] * beams + extensions // vocabulary
+    return Hypotheses(best, rows, extensions % vocabulary)
+
+
+def without_ended(extended: Hypotheses, eos_token_id: int, beams: int) -> Hypotheses:
+    """Return the best `beams` hypotheses of each sentence that do not end. If there are fewer, others are impossible."""
+    ends = extended.tokens == eos_token_id
+    continued = ends.int().argsort(dim=1, stable=True)[:, :beams]
+    possible = extended._replace(scores=extended.scores.masked_fill(ends, -torch.inf))
+    return Hypotheses(*(column.gather(1, continued) for column in possible))
+
+
+def _sequences(hypotheses: Sequence[Hypothesis], texts: Sequence[list[int]]) -> list[GeneratedSequence]:
+    """Return the possible ones of some hypotheses. `texts` has the tokens of each row."""
+    return [GeneratedSequence([*texts[row], token], score) for score, row, token in hypotheses if score > -math.inf]
 
 
 def check_beam_search(beams: int, alpha: float) -> None:
@@ -208,9 +266,9 @@ def check_whole_number(name: str, value: object) -> None:
         raise TypeError(f"{name} is {value!r}, but must be a whole number")
 
 
-def _limits(max_new_tokens: int | Tensor, prompt: Tensor) -> Int[Tensor, " batch"]:
+def _limits(max_new_tokens: int | Tensor, prompt: Tensor) -> list[int]:
     """Return the maximum number of new tokens of each prompt."""
-    limits = torch.as_tensor(max_new_tokens, device=prompt.device).expand(len(prompt))
-    if (limits < 1).any():
-        raise ValueError(f"max_new_tokens is {int(limits.min())}, but must be at least 1")
+    limits: list[int] = [max_new_tokens] * len(prompt) if isinstance(max_new_tokens, int) else max_new_tokens.tolist()
+    if min(limits) < 1:
+        raise ValueError(f"max_new_tokens is {min(limits)}, but must be at least 1")
     return limits

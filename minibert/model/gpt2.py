@@ -215,7 +215,7 @@ class GPT2LMHeadModel(PretrainedModel):
         """
         check_batch("input_ids", input_ids)
         keep = keep_mask(attention_mask, input_ids)
-        if not keep[:, -1].all():
+        if not all(keep[:, -1].tolist()):
             raise ValueError("a text ends with padding: pad on the left")
         check_max_new_tokens(max_new_tokens, self.config.max_position_embeddings - input_ids.shape[1] + 1)
         if eos_token_id is not None and eos_token_id not in range(self.config.vocab_size):

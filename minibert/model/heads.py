@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.checks import check_tensor, value_outside
@@ -17,7 +17,7 @@ from minibert.equations.objectives import check_labels, check_numbers, reduce_lo
 from minibert.kernels import AttentionImplementation
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
-from minibert.model.inputs import Mask
+from minibert.model.inputs import Mask, select_positions
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
 from minibert.model.outputs import (
     MaskedLMOutput,
@@ -129,15 +129,16 @@ class BertForPreTraining(BertWithHead):
         encoded: BertOutput,
         labels: Int[Tensor, "batch tokens"] | None = None,
         next_sentence_label: Int[Tensor, " batch"] | None = None,
-        predict_at: Bool[Tensor, "batch tokens"] | None = None,
+        predict_at: Int[Tensor, " positions"] | None = None,
     ) -> PretrainingOutput:
         """Compute both predictions. The loss is the sum of the mean losses whose labels are given (section A.2).
 
         Args:
             labels: the original id where a token was masked, -100 elsewhere.
             next_sentence_label: 0 if B follows A, 1 if B is from another document, -100 if there is no B.
-            predict_at: True at the positions to predict. `prediction_logits` then has one row for each of them, in
-                reading order. Default: all positions.
+            predict_at: the positions to predict, such as `(labels != -100).flatten().nonzero()[:, 0]`: those of the first
+                sequence are 0, 1, 2, …, and those of the next one follow. `prediction_logits` then has one row for each.
+                Default: all positions.
 
         Raises: TypeError and ValueError for labels of a wrong type or shape, and for a number that is not a class (checked on
             the CPU only); so in every head below.
@@ -171,7 +172,7 @@ class BertForMaskedLM(BertWithHead):
         self,
         encoded: BertOutput,
         labels: Int[Tensor, "batch tokens"] | None = None,
-        predict_at: Bool[Tensor, "batch tokens"] | None = None,
+        predict_at: Int[Tensor, " positions"] | None = None,
     ) -> MaskedLMOutput:
         """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at)
@@ -319,18 +320,6 @@ class BertForQuestionAnswering(BertWithHead):
         check_tensor("end_positions", end_positions, torch.int64, shape=end_logits.shape[:1])
         loss = (_span_loss(start_logits, start_positions) + _span_loss(end_logits, end_positions)) / 2
         return QuestionAnsweringOutput(start_logits, end_logits, loss)
-
-
-def select_positions(
-    hidden: Tensor, labels: Tensor | None, predict_at: Bool[Tensor, "batch tokens"] | None
-) -> tuple[Tensor, Tensor | None]:
-    """Return the hidden states and labels where `predict_at` is True; without it, all of them."""
-    if predict_at is None:
-        return hidden, labels
-    check_tensor("predict_at", predict_at, torch.bool, shape=hidden.shape[:2])
-    if labels is not None:
-        check_tensor("labels", labels, torch.int64, shape=hidden.shape[:2])
-    return hidden[predict_at], None if labels is None else labels[predict_at]
 
 
 def _span_loss(logits: Float[Tensor, "batch tokens"], positions: Int[Tensor, " batch"]) -> Tensor:

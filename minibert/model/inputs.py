@@ -1,7 +1,7 @@
-"""Checks of the token ids that a user passes to a model, and the conversion of Hugging Face's masks."""
+"""Checks of the token ids and positions that a user passes to a model, and the conversion of Hugging Face's masks."""
 
 import torch
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor, nn
 
 from minibert.checks import check_tensor, value_outside
@@ -53,3 +53,31 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor, name: str = "attentio
     if (wrong := value_outside(attention_mask.to(torch.int64), 0, 1)) is not None:
         raise ValueError(f"{name} has the value {wrong}: pass {meaning}")
     return attention_mask.bool()
+
+
+def select_positions(
+    hidden: Tensor, labels: Tensor | None, predict_at: Int[Tensor, " positions"] | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the hidden states and labels at the positions of `predict_at`; without it, all of them.
+
+    A Boolean mask would not do: a GPU would have to count its positions before the host knows the shape of the result.
+    """
+    if predict_at is None:
+        return hidden, labels
+    check_positions(predict_at, hidden.shape[:2])
+    if labels is not None:
+        check_tensor("labels", labels, torch.int64, shape=hidden.shape[:2])
+    return hidden.flatten(0, 1)[predict_at], None if labels is None else labels.flatten()[predict_at]
+
+
+def check_positions(predict_at: Tensor, shape: torch.Size) -> None:
+    """Raise TypeError or ValueError for positions of a wrong type or shape, or outside the batch (checked on the CPU only)."""
+    if isinstance(predict_at, Tensor) and predict_at.dtype == torch.bool:
+        raise TypeError("predict_at is a Boolean mask, expected positions: pass predict_at.flatten().nonzero()[:, 0]")
+    check_tensor("predict_at", predict_at, torch.int64)
+    if predict_at.ndim != 1:
+        raise ValueError(f"predict_at has shape {tuple(predict_at.shape)}, expected one axis")
+    if (wrong := value_outside(predict_at, 0, shape.numel() - 1)) is not None:
+        raise ValueError(
+            f"predict_at has the position {wrong}, but a batch of shape {tuple(shape)} has {shape.numel()} positions"
+        )

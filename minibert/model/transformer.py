@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
+from minibert.checks import can_check_values
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss
 from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
@@ -190,8 +191,8 @@ class Transformer(PretrainedModel):
         """Encode the source. Raises: ValueError for an empty one."""
         self._check(input_ids, "input_ids")
         keep = keep_mask(attention_mask, input_ids)
-        if not torch.compiler.is_compiling() and input_ids.device.type == "cpu" and not keep.any(dim=1).all():
-            raise ValueError(f"source {int((~keep.any(dim=1)).nonzero()[0])} of the batch is empty")
+        if can_check_values(keep) and (empty := (~keep.any(dim=1)).nonzero()).numel():
+            raise ValueError(f"source {int(empty[0])} of the batch is empty")
         memory: Tensor = self.encoder(self._embed(input_ids), keep)
         return memory
 

@@ -1,7 +1,7 @@
 """Pretraining examples: [CLS] A [SEP] B [SEP], with masked tokens, as batches of tensors."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
-from minibert.text.masking import draw_random_numbers, mask_tokens
+from minibert.text.masking import draw_random_numbers, mask_tokens, masked_positions
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
@@ -33,6 +33,8 @@ class PretrainingBatch:
     token_type_ids: Int[Tensor, "batch tokens"]
     labels: Int[Tensor, "batch tokens"]
     next_sentence_label: Int[Tensor, " batch"]
+    predict_at: Int[Tensor, " positions"]
+    """Positions of the labels, as `BertForPreTraining` expects them."""
 
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
@@ -95,8 +97,10 @@ class PretrainingEpoch:
         """Return a batch of examples, padded and masked. Without indices, return one example that has no labels."""
         if not len(indices):
             first = self.batch(np.zeros(1, dtype=np.int64))
-            no_labels = (torch.full_like(labels, IGNORE_INDEX) for labels in (first.labels, first.next_sentence_label))
-            return PretrainingBatch(first.input_ids, first.attention_mask, first.token_type_ids, *no_labels)
+            no_labels = {
+                name: torch.full_like(getattr(first, name), IGNORE_INDEX) for name in ("labels", "next_sentence_label")
+            }
+            return replace(first, **no_labels, predict_at=first.predict_at[:0])
         examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
         lengths = pairs.lengths[:, None]
         ids, is_text = self._gather(pairs)
@@ -113,7 +117,7 @@ class PretrainingEpoch:
         )
         b_column = (pairs.a_end - pairs.a_start)[:, None] + 2
         token_type_ids = ((column >= b_column) & (column < lengths)).astype(np.int64)
-        arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label)
+        arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label, masked_positions(labels))
         return PretrainingBatch(*map(torch.from_numpy, arrays))
 
     def _gather(self, pairs: Pairs) -> tuple[IntArray, NDArray[np.bool_]]:

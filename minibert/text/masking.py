@@ -55,6 +55,15 @@ def mask_tokens(
     return np.where(selected, replaced, input_ids), np.where(selected, input_ids, IGNORE_INDEX)
 
 
+def masked_positions(labels: IntArray) -> IntArray:
+    """Return the positions with a label, in reading order: those of the first example are 0, 1, 2, …, and the next follow.
+
+    >>> masked_positions(np.array([[IGNORE_INDEX, 7], [8, IGNORE_INDEX]])).tolist()
+    [1, 2]
+    """
+    return np.flatnonzero(labels != IGNORE_INDEX)
+
+
 def draw_random_numbers(examples: IntArray, lengths: IntArray, seed: tuple[int, ...]) -> NDArray[np.float64]:
     """Draw the random numbers of each example. They depend only on `seed` and the example's index, not on its batch.
 

@@ -77,21 +77,21 @@ class ClassificationObjective(HeadObjective):
     class_weights: tuple[float, ...] | None = None
     """Factor on the loss of the texts of each class; None for 1."""
 
-    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, Tensor]:
         """Count the texts with a label, or sum the weights of their classes."""
         if self.problem_type != "single_label_classification":
             return super().target_counts(batch)
-        return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum().item()}
+        return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum()}
 
     def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
         logits, labels = output.logits, batch.targets["labels"]
         if self.problem_type == "single_label_classification":
             return {self.term: class_losses(logits, labels, self.class_weights)}
-        known, numbers = ~labels.isnan(), labels.to(logits.dtype)
+        known, numbers = ~labels.isnan(), labels.to(logits.dtype).nan_to_num()
         if self.problem_type == "regression":
-            return {self.term: LossSum((logits - numbers)[known].square().sum())}
-        losses = binary_cross_entropy(logits, numbers.nan_to_num())
-        return {self.term: LossSum(losses[known].sum(), ((logits > 0) == (numbers > 0.5))[known].sum())}
+            return {self.term: LossSum((logits - numbers).square().where(known, 0).sum())}
+        losses, is_correct = binary_cross_entropy(logits, numbers), (logits > 0) == (numbers > 0.5)
+        return {self.term: LossSum(losses.where(known, 0).sum(), (known & is_correct).sum())}
 
 
 @dataclass(frozen=True)

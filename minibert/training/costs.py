@@ -24,12 +24,12 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
     """
     tokens = products = 0
     for batch in batches:
-        if not ((batch.labels != IGNORE_INDEX).any() or (batch.next_sentence_label != IGNORE_INDEX).any()):
+        if not (len(batch.predict_at) or count_targets(batch.next_sentence_label)):
             continue  # the empty batch of a process without examples in this step
         lengths = batch.attention_mask.sum(dim=1)
         tokens += int(lengths.sum())
         products += encoder_products(config, lengths)
-        products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * count_targets(batch.labels)
+        products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * len(batch.predict_at)
     return tokens, 3 * 2 * products
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
@@ -38,14 +39,14 @@ class Processes:
         """True for the process that writes files and prints."""
         return self.rank == 0
 
-    def all_reduce_sum(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """Sum each entry over all processes."""
+    def all_reduce_sum(self, values: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
+        """Sum each entry over all processes. The sums stay on the device; see `read_numbers`."""
         totals = torch.zeros(len(values), dtype=torch.float64, device=self.device)
         for position, value in enumerate(values.values()):
             totals[position] = value
         if self.world_size > 1:
             distributed.all_reduce(totals)
-        return dict(zip(values, totals.tolist(), strict=True))
+        return dict(zip(values, totals.unbind(), strict=True))
 
     def first_error(self, message: str) -> str:
         """Return the first non-empty error message of any process, the same in all of them; "" if there is none."""
@@ -67,6 +68,13 @@ class Processes:
 
 
 SINGLE_PROCESS = Processes()
+
+
+def read_numbers(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """Copy groups of numbers from the device to the host, all at once: the host waits until the device has computed them."""
+    values = [value.double() for group in groups for value in group.values()]
+    numbers = iter(torch.stack(values).tolist() if values else [])
+    return [{name: next(numbers) for name in group} for group in groups]
 
 
 def start_processes(device: str = "auto") -> Processes:
@@ -150,7 +158,7 @@ def reshard(model: nn.Module) -> None:
             module.reshard()
 
 
-def clip_gradients(model: nn.Module, max_grad_norm: float) -> float:
+def clip_gradients(model: nn.Module, max_grad_norm: float) -> Float[Tensor, ""]:
     """Scale the whole gradient down to norm `max_grad_norm` if it is longer. Return the norm before clipping."""
     norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-    return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm

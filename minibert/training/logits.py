@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from minibert.model.heads import BertWithHead
 from minibert.model.modes import evaluation_mode
@@ -38,7 +38,7 @@ class CollectLogits(HeadObjective):
         lengths = batch.attention_mask.sum(dim=1).tolist()
         self.collected += [each[:length] if each.ndim > 1 else each for each, length in zip(logits, lengths, strict=True)]
 
-    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, Tensor]:
         return self.type.objective.target_counts(batch)
 
     def in_order(self, indices: Sequence[IntArray]) -> list[Logits]:

@@ -6,8 +6,9 @@ Losses are in nats: they use natural logarithms.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from minibert.model.modes import evaluation_mode, training_mode
-from minibert.training.distributed import SINGLE_PROCESS, Processes, clip_gradients, set_gradient_sync
+from minibert.training.distributed import SINGLE_PROCESS, Processes, clip_gradients, read_numbers, set_gradient_sync
 from minibert.training.objective import Objective
 
 BatchT = TypeVar("BatchT")
@@ -79,6 +80,7 @@ def train(
     Raises: DivergenceError after `MAX_SKIPPED_STEPS` consecutive steps whose loss or gradient is not finite.
     """
     training_mode(model)
+    processes = replace(processes, device=_device(model))  # the sums of a step are computed where the model is
     for number, micro_batches in enumerate(batches, start=first_step):
         # Each loss below is divided by the target counts of the whole step.
         target_counts = processes.all_reduce_sum(total_target_counts(objective, micro_batches))
@@ -89,8 +91,7 @@ def train(
             set_gradient_sync(model, enabled=is_last)  # exchange the gradients of all processes only once per step
             with _autocast(model, autocast_dtype):
                 sums = objective.loss_sums(model, batch)  # the forward pass
-            # A term may have no target in a step, such as NSP if no example has a sentence pair.
-            contributions = {term: sums[term].loss / (target_counts[term] or 1) for term in sums}
+            contributions = {term: _divide(sums[term].loss, target_counts[term]) for term in sums}
             loss = torch.stack(list(contributions.values())).sum()
             # DDP and FSDP average the gradients over the processes. The factor makes it their sum.
             torch.autograd.backward(processes.world_size * loss)
@@ -98,28 +99,33 @@ def train(
                 local_losses[term] += contributions[term].detach()
                 if (correct_count := sums[term].correct) is not None:
                     local_correct[term] = local_correct.get(term, 0) + correct_count
-        means = processes.all_reduce_sum(local_losses)
-        losses = {term: mean if target_counts[term] else None for term, mean in means.items()}
-        correct = processes.all_reduce_sum(local_correct)
-        accuracies = {term: _mean(correct[term], target_counts[term]) for term in correct}
-        gradient_norm = clip_gradients(model, max_grad_norm)
-        rates = [float(group["lr"]) for group in optimizer.param_groups]
-        learning_rate = rates[0] if len(set(rates)) == 1 else rates
-        is_finite = all(math.isfinite(value) for value in (gradient_norm, *means.values()))
+        losses, correct = processes.all_reduce_sum(local_losses), processes.all_reduce_sum(local_correct)
+        norm = clip_gradients(model, max_grad_norm)
+        # Here the host waits for the device, once per step: the numbers are for the log, and decide if the step is skipped.
+        means, correct_counts, counts, gradient = read_numbers(losses, correct, target_counts, {"norm": norm})
+        is_finite = all(math.isfinite(value) for value in (gradient["norm"], *means.values()))
         if not is_finite:
             optimizer.zero_grad()  # a parameter without a gradient is not updated
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
         optimizer.step()
         schedule.step()  # also in a skipped step: the learning rate depends on the step number alone
         optimizer.zero_grad()
-        yield Step(number, losses, accuracies, gradient_norm, learning_rate, skipped=not is_finite)
+        yield Step(
+            number,
+            losses={term: mean if counts[term] else None for term, mean in means.items()},
+            accuracies={term: _mean(correct_counts[term], counts[term]) for term in correct_counts},
+            gradient_norm=gradient["norm"],
+            learning_rate=rates[0] if len(set(rates)) == 1 else rates,
+            skipped=not is_finite,
+        )
         skipped_in_a_row = 0 if is_finite else skipped_in_a_row + 1
         if skipped_in_a_row == MAX_SKIPPED_STEPS:
             raise DivergenceError(number)
 
 
-def total_target_counts(objective: Objective[BatchT], batches: Iterable[BatchT]) -> dict[str, float]:
+def total_target_counts(objective: Objective[BatchT], batches: Iterable[BatchT]) -> dict[str, float | Tensor]:
     """Count the targets of each term in all `batches` together, or sum their weights."""
-    total: dict[str, float] = {}
+    total: dict[str, float | Tensor] = {}
     for batch in batches:
         for term, count in objective.target_counts(batch).items():
             total[term] = total.get(term, 0) + count
@@ -152,27 +158,37 @@ def evaluate(
     Args:
         autocast_dtype: as in `train`.
     """
-    losses: dict[str, float] = {}
-    correct: dict[str, float] = {}
-    target_counts: dict[str, float] = {}
+    losses: dict[str, Tensor | float] = {}
+    correct: dict[str, Tensor | float] = {}
+    target_counts: dict[str, Tensor | float] = {}
     with evaluation_mode(model), _autocast(model, autocast_dtype):
         for batch in batches:
             batch_counts = objective.target_counts(batch)
             for term, (loss_sum, correct_count) in objective.loss_sums(model, batch).items():
-                losses[term] = losses.get(term, 0.0) + loss_sum.item()
+                losses[term] = losses.get(term, 0.0) + loss_sum.double()
                 if correct_count is not None:
-                    correct[term] = correct.get(term, 0.0) + correct_count.item()
+                    correct[term] = correct.get(term, 0.0) + correct_count.double()
                 target_counts[term] = target_counts.get(term, 0) + batch_counts[term]
+    process = Processes(device=_device(model))
+    sums, correct_counts, counts = read_numbers(*map(process.all_reduce_sum, (losses, correct, target_counts)))
     return {
-        term: Score(_mean(losses[term], count), _mean(correct[term], count) if term in correct else None, count)
-        for term, count in target_counts.items()
+        term: Score(_mean(sums[term], count), _mean(correct_counts[term], count) if term in correct_counts else None, count)
+        for term, count in counts.items()
     }
 
 
-def _autocast(model: nn.Module, dtype: torch.dtype | None) -> torch.autocast:
-    """Return the context for matrix products in `dtype`, on the device of the model's parameters."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+def _autocast(model: nn.Module, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Return the context for matrix products in `dtype`, on the device of the model's parameters. None changes nothing."""
+    return nullcontext() if dtype is None else torch.autocast(_device(model).type, dtype)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _divide(total: Tensor, count: Tensor) -> Tensor:
+    """Divide a sum by the number of its targets. A term may have none in a step: NSP, if no example has a sentence pair."""
+    return total / count.masked_fill(count == 0, 1).to(total.dtype)
 
 
 def _mean(total: float, count: float) -> float | None:

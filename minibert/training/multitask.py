@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from minibert.model.adapters.files import find_adapter
 from minibert.model.multitask import MultiTaskBert, OneTask
@@ -105,7 +105,7 @@ class MultiTaskObjective:
     objectives: Mapping[str, Objective[LabeledBatch]]
     term: ClassVar[str] = MULTITASK.term
 
-    def target_counts(self, batch: MultiTaskBatch) -> Mapping[str, float]:
+    def target_counts(self, batch: MultiTaskBatch) -> Mapping[str, float | Tensor]:
         return {self.term: sum(self.objectives[batch.task].target_counts(batch.batch).values())}
 
     def loss_sums(self, model: nn.Module, batch: MultiTaskBatch) -> dict[str, LossSum]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, cross_entropy
@@ -26,7 +27,7 @@ class LossSum(NamedTuple):
 class Objective(Protocol[BatchT]):
     """A training objective: a sum of loss terms, each averaged over its own targets."""
 
-    def target_counts(self, batch: BatchT) -> Mapping[str, float]:
+    def target_counts(self, batch: BatchT) -> Mapping[str, float | Tensor]:
         """Count the targets of each term in `batch`, or sum their weights. The model is not needed for this."""
         ...
 
@@ -35,9 +36,9 @@ class Objective(Protocol[BatchT]):
         ...
 
 
-def count_targets(labels: Tensor) -> int:
+def count_targets(labels: Tensor) -> Int[Tensor, ""]:
     """Count the labels that are not `IGNORE_INDEX`; of floating-point labels, those that are not NaN."""
-    return int((~labels.isnan() if labels.is_floating_point() else labels != IGNORE_INDEX).sum())
+    return (~labels.isnan() if labels.is_floating_point() else labels != IGNORE_INDEX).sum()
 
 
 def target_weights(labels: Tensor, class_weights: Sequence[float] | None = None) -> Tensor:
@@ -61,7 +62,7 @@ def class_losses(logits: Tensor, labels: Tensor, class_weights: Sequence[float] 
     """
     weights = target_weights(labels, class_weights)
     losses = weights.to(logits.dtype) * cross_entropy(logits, labels)
-    return LossSum(losses.sum(), weights[logits.argmax(dim=-1) == labels].sum())
+    return LossSum(losses.sum(), (weights * (logits.argmax(dim=-1) == labels)).sum())
 
 
 def balanced_class_weights(labels: Iterable[int], classes: int) -> tuple[float, ...]:

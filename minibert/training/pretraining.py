@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
-from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss
+from minibert.equations import masked_lm_loss, next_sentence_loss
 from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
@@ -60,13 +60,12 @@ class MaskedLMObjective:
 
     def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
         """Count the targets of each term."""
-        return {"mlm": count_targets(batch.labels)}
+        return {"mlm": len(batch.predict_at)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        masked = batch.labels != IGNORE_INDEX
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
-        logits, labels = output.logits, batch.labels[masked]
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=batch.predict_at)
+        logits, labels = output.logits, batch.labels.flatten()[batch.predict_at]
         return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
 
 
@@ -80,15 +79,14 @@ class PretrainingObjective:
     pairs: Literal["nsp", "sop"] = "nsp"
     """Name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped segments."""
 
-    def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
+    def target_counts(self, batch: PretrainingBatch) -> dict[str, float | Tensor]:
         """Count the targets of each term."""
-        return {"mlm": count_targets(batch.labels), self.pairs: count_targets(batch.next_sentence_label)}
+        return {"mlm": len(batch.predict_at), self.pairs: count_targets(batch.next_sentence_label)}
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        masked = batch.labels != IGNORE_INDEX
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=masked)
-        mlm_logits, mlm_labels = output.prediction_logits, batch.labels[masked]
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=batch.predict_at)
+        mlm_logits, mlm_labels = output.prediction_logits, batch.labels.flatten()[batch.predict_at]
         logits, labels = output.seq_relationship_logits, batch.next_sentence_label
         return {
             "mlm": LossSum(masked_lm_loss(mlm_logits, mlm_labels, reduction="sum"), count_correct(mlm_logits, mlm_labels)),

@@ -62,9 +62,9 @@ class TaggingObjective(HeadObjective):
     class_weights: tuple[float, ...] | None = None
     """Factor on the loss of the words with each tag; None for 1."""
 
-    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, Tensor]:
         """Count the words with a tag, or sum the weights of their tags."""
-        return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum().item()}
+        return {self.term: target_weights(batch.targets["labels"], self.class_weights).sum()}
 
     def losses(self, output: Any, batch: LabeledBatch) -> dict[str, LossSum]:
         return {self.term: class_losses(output.logits, batch.targets["labels"], self.class_weights)}

@@ -68,7 +68,7 @@ class HeadObjective(ABC):
     term: ClassVar[str]
     """Name of the loss term."""
 
-    def target_counts(self, batch: LabeledBatch) -> Mapping[str, float]:
+    def target_counts(self, batch: LabeledBatch) -> Mapping[str, Tensor]:
         """Count the targets of the loss term."""
         first, *_ = batch.targets.values()
         return {self.term: count_targets(first)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from minibert import kernels
 from minibert.equations import IGNORE_INDEX
@@ -74,7 +74,7 @@ class TranslationObjective:
     label_smoothing: float = 0.1
     """Share of the target probability that is spread over the vocabulary (section 5.4); 0 in evaluation."""
 
-    def target_counts(self, batch: ParallelBatch) -> dict[str, int]:
+    def target_counts(self, batch: ParallelBatch) -> dict[str, Tensor]:
         return {"target": count_targets(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:

@@ -77,10 +77,11 @@ def test_attention_in_use_names_the_chosen_path(model: BertForPreTraining) -> No
 def test_predict_at_selects_positions(model: BertForPreTraining, ids: Tensor) -> None:
     """With `predict_at`, only the logits at these positions are computed. They and the loss are unchanged."""
     labels = ids.masked_fill(torch.rand(ids.shape, generator=torch.Generator().manual_seed(2)) > 0.3, IGNORE_INDEX)
-    predict_at = labels != IGNORE_INDEX
+    masked = labels != IGNORE_INDEX
+    predict_at = masked.flatten().nonzero()[:, 0]
     complete, selected = model(ids, labels=labels), model(ids, labels=labels, predict_at=predict_at)
-    assert selected.prediction_logits.shape == (int(predict_at.sum()), 60)
-    torch.testing.assert_close(selected.prediction_logits, complete.prediction_logits[predict_at])
+    assert selected.prediction_logits.shape == (int(masked.sum()), 60)
+    torch.testing.assert_close(selected.prediction_logits, complete.prediction_logits[masked])
     torch.testing.assert_close(selected.loss, complete.loss)
 
 

@@ -47,7 +47,10 @@ def test_batches_have_the_form_cls_a_sep_b_sep(pairs: str) -> None:
     epoch = make_epoch(pairs=pairs)
     for batch in epoch_batches(epoch, partial(batches_by_count, batch_size=16)):
         assert batch.input_ids.shape[1] <= 24
-        for ids, mask, segments, labels, pair in zip(*vars(batch).values(), strict=True):
+        assert (batch.labels.flatten()[batch.predict_at] != IGNORE_INDEX).all()
+        assert len(batch.predict_at) == (batch.labels != IGNORE_INDEX).sum()
+        columns = (batch.input_ids, batch.attention_mask, batch.token_type_ids, batch.labels, batch.next_sentence_label)
+        for ids, mask, segments, labels, pair in zip(*columns, strict=True):
             length = int(mask.sum())
             assert mask[:length].all()
             assert not ids[length:].any()
@@ -124,6 +127,7 @@ def test_batch_without_indices_has_no_labels() -> None:
     assert len(batch.input_ids) == 1
     assert (batch.labels == IGNORE_INDEX).all()
     assert (batch.next_sentence_label == IGNORE_INDEX).all()
+    assert not len(batch.predict_at)
 
 
 def test_formatted_examples() -> None:
@@ -133,7 +137,7 @@ def test_formatted_examples() -> None:
     """
     ids = torch.tensor([[2, 6, 3, 0, 0, 0, 0], [2, 4, 6, 3, 7, 3, 0]])
     labels = torch.tensor([[-100] * 7, [-100, 5, -100, -100, 8, -100, -100]])
-    batch = PretrainingBatch(ids, ids > 0, torch.zeros_like(ids), labels, torch.tensor([-100, 1]))
+    batch = PretrainingBatch(ids, ids > 0, torch.zeros_like(ids), labels, torch.tensor([-100, 1]), torch.tensor([8, 11]))
     masked = "tokens: [CLS] [MASK] w1 [SEP] w2 [SEP]\nmasked: 1 [MASK] was w0, 4 w2 was w3"
     unmasked = "tokens: [CLS] w1 [SEP]\nmasked: nothing"
     assert format_examples([batch], TOKENIZER) == [

@@ -43,14 +43,18 @@ def make_batch(rows: int, share: float, seed: int) -> PretrainingBatch:
     masked = (torch.rand(ids.shape, generator=generator) < share) & mask
     pairs = torch.randint(0, 2, (rows,), generator=generator)
     pairs[::3] = IGNORE_INDEX
-    return PretrainingBatch(
-        ids.masked_fill(masked, 4), mask, torch.zeros_like(ids), ids.masked_fill(~masked, IGNORE_INDEX), pairs
-    )
+    labels = ids.masked_fill(~masked, IGNORE_INDEX)
+    return PretrainingBatch(ids.masked_fill(masked, 4), mask, torch.zeros_like(ids), labels, pairs, positions_of(labels))
+
+
+def positions_of(labels: Tensor) -> Tensor:
+    return (labels != IGNORE_INDEX).flatten().nonzero()[:, 0]
 
 
 def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
     """Concatenate several batches."""
-    return PretrainingBatch(*(torch.cat(columns) for columns in zip(*(vars(b).values() for b in batches), strict=True)))
+    columns = {name: torch.cat([vars(batch)[name] for batch in batches]) for name in vars(batches[0])}
+    return PretrainingBatch(**columns | {"predict_at": positions_of(columns["labels"])})
 
 
 def run(
@@ -188,7 +192,8 @@ def test_step_without_targets_of_a_term_is_not_nan(term: str) -> None:
     """That term has no loss, and the other term still trains."""
     batch = make_batch(3, 0.5, 0)
     column = "labels" if term == "mlm" else "next_sentence_label"
-    empty = PretrainingBatch(**{**vars(batch), column: torch.full_like(getattr(batch, column), IGNORE_INDEX)})
+    empty = replace(batch, **{column: torch.full_like(getattr(batch, column), IGNORE_INDEX)})
+    empty = replace(empty, predict_at=positions_of(empty.labels))
     model = BertForPreTraining(CONFIG)
     losses = run(model, [[empty]], PretrainingObjective())[0]
     assert losses[term] is None

@@ -3,7 +3,7 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.classroom.references import greedy_decoding
 from minibert.equations import length_penalty
-from minibert.model.generation import beam_search, greedy_search
+from minibert.model.generation import choose_tokens, extend_hypotheses, greedy_search, without_ended
 
 DECODING_MISTAKES = [
     Mistake(
@@ -181,7 +181,7 @@ DECODING_MISTAKES = [
     Mistake(
         "no stop at the end-of-sequence token",
         greedy_search,
-        (("if eos_token_id is not None", "if eos_token_id is None"),),
+        ((" and token != eos_token_id", ""),),
         "Generation continues after the end-of-sequence token.",
         "After every sentence there is a second one, or the last word is repeated.",
         "learners",
@@ -189,8 +189,8 @@ DECODING_MISTAKES = [
     ),
     Mistake(
         "least likely token",
-        greedy_search,
-        (("chosen = choose(logits)", "chosen = choose(-logits)"),),
+        choose_tokens,
+        (("choose(logits.masked_fill", "choose(-logits.masked_fill"),),
         "The sign of the scores is wrong.",
         "The output is made of the least likely tokens.",
         "learners who rank by losses",
@@ -198,8 +198,8 @@ DECODING_MISTAKES = [
     ),
     Mistake(
         "beams mixed between sentences",
-        beam_search,
-        (("torch.arange(len(active), device=active.device)[:, None] * beams + beam", "beam"),),
+        extend_hypotheses,
+        (("torch.arange(batch, device=scores.device)[:, None] * beams + extensions", "extensions"),),
         "The beam index is relative to its sentence, but it is used as an index into all beams of the batch.",
         "A single sentence comes out right. In a batch all sentences continue the first.",
         "learners; issues of several libraries",
@@ -207,9 +207,9 @@ DECODING_MISTAKES = [
     ),
     Mistake(
         "finished outputs continued",
-        beam_search,
+        without_ended,
         (
-            ("best.masked_fill(ends, -torch.inf).gather(1, continued)", "best.gather(1, continued)"),
+            ("scores.masked_fill(ends, -torch.inf)", "scores"),
             ("ends.int().argsort", "(0 * ends).argsort"),
         ),
         "A finished output stays in its beam and is continued.",

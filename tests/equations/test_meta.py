@@ -1,0 +1,74 @@
+"""Equations and kernels on the meta device; see `tests.meta`. Their arguments are those of the examples in the docstrings."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from minibert import equations, kernels
+from minibert.study.equations.registry import registry
+from tests.meta import META, OnMeta, meta
+
+REGISTRY = registry()
+ON_HOST = {
+    "unigram_entropy": "its counts need the ids; it is computed once, from the text of a run",
+    **dict.fromkeys(
+        ("length_penalty", "lora_scale", "noam_schedule", "warmup_linear_schedule"), "it computes a number from numbers"
+    ),
+}
+"""Equations that do not compute with tensors of the device, and the reason."""
+KERNELS = {name: name for name in kernels.__all__ if name in REGISTRY} | {"fused_attention": "scaled_dot_product_attention"}
+"""For each kernel, its equation."""
+
+
+def example_calls(name: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return the arguments of each call of an equation in its example."""
+    function, calls = getattr(equations, name), []
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls.append((args, kwargs))
+        return function(*args, **kwargs)
+
+    module = sys.modules[inspect.unwrap(function).__module__]
+    exec(REGISTRY[name].example, {**vars(module), name: call, "torch": torch})
+    return calls
+
+
+def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Compute a function and its gradients on the meta device."""
+    args, kwargs = meta((args, kwargs))
+    inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor) and each.is_floating_point()]
+    for tensor in inputs:
+        tensor.requires_grad_()
+    with OnMeta():
+        results = [each for each in tree_leaves(function(*args, **kwargs)) if isinstance(each, Tensor)]
+        differentiable = [each for each in results if each.requires_grad]
+        if differentiable:
+            torch.stack([each.sum() for each in differentiable]).sum().backward()
+    assert results
+    assert all(each.device == META for each in results)
+    assert bool(differentiable) == bool(inputs)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.keys() - ON_HOST.keys()))
+def test_equations(name: str) -> None:
+    for args, kwargs in example_calls(name):
+        if name == "causal_mask":  # without a tensor among its arguments, it cannot know the device
+            kwargs = {**kwargs, "device": META}
+        run(getattr(equations, name), args, kwargs)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_kernels(kernel: str) -> None:
+    for args, kwargs in example_calls(KERNELS[kernel]):
+        run(getattr(kernels, kernel), args, kwargs)
+
+
+def test_every_kernel_has_an_equation() -> None:
+    functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
+    assert functions - KERNELS.keys() == {"check_attention", "choose_attention"}
