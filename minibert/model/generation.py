@@ -125,6 +125,8 @@ def choose_tokens(
     """Choose the next token of each row. Return the tokens and their log-probabilities.
 
     The log-probability is NaN, and the token any, if the logits of the row have no softmax because some are NaN.
+
+    Tests: tests/model/test_generation.py::TestGreedySearch
     """
     log_probabilities = logits.log_softmax(dim=-1)
     is_undefined = log_probabilities.isnan().any(dim=-1, keepdim=True)
@@ -219,6 +221,8 @@ def extend_hypotheses(scores: Float[Tensor, "batch beams"], logits: Float[Tensor
     Args:
         scores: log-probabilities of the hypotheses.
         logits: logits of their next tokens, with one row for each hypothesis.
+
+    Tests: tests/model/test_generation.py::TestBeamSearch
     """
     (batch, beams), vocabulary = scores.shape, logits.shape[-1]
     log_probabilities = logits.log_softmax(dim=-1)
@@ -229,7 +233,10 @@ def extend_hypotheses(scores: Float[Tensor, "batch beams"], logits: Float[Tensor
 
 
 def without_ended(extended: Hypotheses, eos_token_id: int, beams: int) -> Hypotheses:
-    """Return the best `beams` hypotheses of each sentence that do not end. If there are fewer, others are impossible."""
+    """Return the best `beams` hypotheses of each sentence that do not end. If there are fewer, others are impossible.
+
+    Tests: tests/model/test_generation.py::TestBeamSearch
+    """
     ends = extended.tokens == eos_token_id
     continued = ends.int().argsort(dim=1, stable=True)[:, :beams]
     possible = extended._replace(scores=extended.scores.masked_fill(ends, -torch.inf))
