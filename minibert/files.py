@@ -61,8 +61,9 @@ def naming(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
     """Write a file so that a reader finds either the old content or the new content, and never a part of it.
 
-    The content is written to a temporary file in the same folder, flushed to the disk, and renamed. What is not a file, such
-    as /dev/stdout, is not replaced but written to.
+    The content is written to a temporary file in the same folder, flushed to the disk, and renamed. Then the new name is
+    flushed, so that a power failure does not bring the old content back. What is not a file, such as /dev/stdout, is not
+    replaced but written to.
 
     Raises: OSError that names `path` (disk full, read-only folder); the old content is then unchanged.
     """
@@ -82,17 +83,47 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             with path.open("wb") as special:
                 yield special
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
+            raise
+        flush_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, with the folders above it, and flush their names to the disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        flush_folder(folder.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names of the files in a folder to the disk. Flushing the files does not do this."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # files can be written to a folder that cannot be read
+        return
+    try:
+        flush_to_disk(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_to_disk(handle: int) -> None:
+    """Flush an open file or folder to the disk, so that a power failure does not lose it. Some file systems cannot do this."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
             raise
 
 

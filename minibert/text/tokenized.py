@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from minibert.files import cache_directory, naming, write_atomically
+from minibert.files import atomic_file, cache_directory, write_atomically
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
 from minibert.text.splits import is_validation, split_key
@@ -80,12 +79,10 @@ class TokenizedCorpus:
     @classmethod
     def write(cls, directory: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
         """Tokenize documents into files, and load these as `load` does. The corpus may be larger than memory."""
-        directory.mkdir(parents=True, exist_ok=True)
         sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
         unknown = UnknownText()
         document_digests = [np.empty(0, dtype=np.uint64)]
-        path = directory / IDS_FILE
-        with naming(path), path.open("wb") as file:
+        with atomic_file(directory / IDS_FILE) as file:
             for chunk in _tokenize(documents, tokenizer):
                 file.write(chunk.ids.data)
                 digest.update(chunk.ids.tobytes())
@@ -93,11 +90,14 @@ class TokenizedCorpus:
                 document_lengths.append(chunk.document_lengths)
                 document_digests.append(chunk.document_digests)
                 dtype, unknown = chunk.ids.dtype, unknown + chunk.unknown
-            file.flush()
-            os.fsync(file.fileno())
-        np.save(directory / SENTENCES_FILE, _starts(sentence_lengths))
-        np.save(directory / DOCUMENTS_FILE, _starts(document_lengths))
-        np.save(directory / DIGESTS_FILE, np.concatenate(document_digests))
+        arrays = {
+            SENTENCES_FILE: _starts(sentence_lengths),
+            DOCUMENTS_FILE: _starts(document_lengths),
+            DIGESTS_FILE: np.concatenate(document_digests),
+        }
+        for name, array in arrays.items():
+            with atomic_file(directory / name) as file:
+                np.save(file, array)
         # Written last: a folder with metadata is complete.
         metadata = {"dtype": dtype.name, "digest": digest.hexdigest()[:16], "unknown": asdict(unknown)}
         write_atomically(directory / METADATA_FILE, json.dumps(metadata))
@@ -155,7 +155,7 @@ def tokenize_corpus(
     directory = cache_directory() / "tokens" / fingerprint
     try:
         return TokenizedCorpus.load(directory / TRAIN), TokenizedCorpus.load(directory / VALIDATION)
-    except (OSError, ValueError):  # not in the cache, or damaged
+    except Exception:  # not in the cache, or damaged in any way
         shutil.rmtree(directory, ignore_errors=True)
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{fingerprint}.") as temporary:

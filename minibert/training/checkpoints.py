@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from minibert.files import write_atomically
+from minibert.files import flush_folder, make_folder, write_atomically
 from minibert.training.distributed import Processes
 
 CHECKSUMS_FILE = "checksums.json"
@@ -48,7 +47,7 @@ class Checkpoints:
 
         Raises: OSError for a full disk or a read-only folder. Earlier checkpoints are then unchanged.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         for leftover in self.directory.glob(".*.partial"):
             shutil.rmtree(leftover)
         final = self.directory / f"step-{step:06d}"
@@ -60,10 +59,10 @@ class Checkpoints:
             checksums = {file.relative_to(partial).as_posix(): _checksum(file) for file in files}
             write_atomically(partial / CHECKSUMS_FILE, json.dumps(checksums, indent=1) + "\n")
             for folder in (partial, *{file.parent for file in files}):
-                _flush(folder)
+                flush_folder(folder)
             shutil.rmtree(final, ignore_errors=True)  # exists only if it is damaged: else the run had resumed from it
             partial.rename(final)
-            _flush(self.directory)
+            flush_folder(self.directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -103,15 +102,6 @@ def _is_complete(folder: Path) -> bool:
 def _checksum(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _flush(folder: Path) -> None:
-    """Flush the file names of a folder to the disk. Flushing the files does not do this."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def random_states(processes: Processes) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from minibert.training.records import (
     append_metrics,
     differences,
     drop_metrics_after,
+    flush_metrics,
     read_settings,
     step_entry,
 )
@@ -122,6 +123,8 @@ class Job:
             interrupted, is_done = self._stop_requested_anywhere(), self.is_done(run)
             is_regular = step.number % self.output.checkpoint_every == 0
             if is_regular or is_done or interrupted or error_message or (is_best and self.output.keeps_best):
+                if self.processes.is_main:
+                    flush_metrics(self.output.out)
                 run.save(self.checkpoints, task.tokenizer)
                 yield Saved(step.number)
             if error_message:

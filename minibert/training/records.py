@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.files import naming, read_json, write_atomically
+from minibert.files import flush_folder, flush_to_disk, naming, read_json, write_atomically
 from minibert.training.loop import Score, Step
 
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
@@ -138,6 +138,14 @@ def append_metrics(directory: Path, entry: Mapping[str, Any]) -> None:
     path = directory / METRICS_FILE
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
+
+
+def flush_metrics(directory: Path) -> None:
+    """Flush metrics.jsonl to the disk, so that after a power failure no step before a checkpoint lacks its metrics."""
+    path = directory / METRICS_FILE
+    with naming(path), path.open("rb") as file:
+        flush_to_disk(file.fileno())
+    flush_folder(directory)
 
 
 def drop_metrics_after(directory: Path, step: int) -> int:
