@@ -1,14 +1,18 @@
 """The cache folder, atomic writing of files, reading of JSON, errors of the file system, and kinds of files."""
 
 import errno
+import fcntl
 import json
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+Loaded = TypeVar("Loaded")
 
 
 def cache_directory() -> Path:
@@ -104,6 +108,60 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         flush_folder(folder.parent)
+
+
+def cached(folder: Path, write: Callable[[Path], object], load: Callable[[Path], Loaded]) -> Loaded:
+    """Load the files of a folder in the cache. If there is no such folder, or a damaged one, it is written first.
+
+    A folder in the cache is complete or absent: `write` puts the files into a temporary folder, which is flushed to the disk
+    and renamed. If another process has meanwhile written the same folder, that one is loaded.
+
+    Raises: OSError that names the folder (disk full, read-only cache), and the errors of `write`.
+    """
+    if folder.is_dir():
+        try:
+            return load(folder)
+        except Exception:  # damaged in any way
+            shutil.rmtree(folder, ignore_errors=True)
+    with naming(folder):
+        make_folder(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            complete = Path(temporary) / "complete"
+            complete.mkdir()
+            write(complete)
+            for path in [complete, *complete.rglob("*")]:
+                flush_folder(path) if path.is_dir() else flush_file(path)
+            with suppress(OSError):
+                complete.rename(folder)
+        flush_folder(folder.parent)
+    return load(folder)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lock a file against other processes. It is created, and deleted at the end of the block. Some file systems have no locks.
+
+    The lock ends with the process, however it ends.
+
+    Raises: BlockingIOError if another process has locked it.
+    """
+    with ExitStack() as stack:
+        with naming(path):
+            file = stack.enter_context(path.open("a"))
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # the two errors of a file that is locked
+            raise BlockingIOError(errno.EAGAIN, "locked by another process", str(path)) from None
+        except OSError:  # no locks here
+            pass
+        stack.callback(path.unlink, missing_ok=True)
+        yield
+
+
+def flush_file(path: Path) -> None:
+    """Flush a file to the disk that was written before."""
+    with naming(path), path.open("rb") as file:
+        flush_to_disk(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:

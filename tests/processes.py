@@ -85,14 +85,19 @@ def _run(program: list[str], output: str, environment: dict[str, str], folder: s
 
 
 class ForkedCommand:
-    """`minibert` in one copy, or in several with the environment of torchrun, which makes them one job."""
+    """`minibert` in one copy, or in several with the environment of torchrun, which makes them one job.
 
-    def __init__(self, command: list[str], processes: int = 1) -> None:
+    Args:
+        setup: Python code that runs before `minibert`.
+    """
+
+    def __init__(self, command: list[str], processes: int = 1, setup: str = "") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(processes)}
         self._output = tempfile.NamedTemporaryFile("r", encoding="utf-8")  # noqa: SIM115 - removed together with this object
-        words = [sys.executable, "-m", "minibert", *command]
+        code = f"{setup}\nimport sys\nfrom minibert.commands import main\nsys.exit(main())"
+        words = [sys.executable, *(["-c", code] if setup else ["-m", "minibert"]), *command]
         self._ranks = [
             ForkedPython(words, stdout=self._output, env=os.environ | job | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
             for rank in range(processes)
@@ -103,6 +108,11 @@ class ForkedCommand:
         """The exit code of the first process that failed; 0 if none did; None while one of them is running."""
         codes = [rank.poll() for rank in self._ranks]
         return None if None in codes else next(filter(None, codes), 0)
+
+    @property
+    def failed(self) -> bool:
+        """True if a process has ended with an error or a signal, also while others are running."""
+        return any(rank.poll() for rank in self._ranks)
 
     def poll(self) -> int | None:
         return self.returncode

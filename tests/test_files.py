@@ -1,14 +1,18 @@
 """Atomic writing, and errors of the file system: they name the file and say what to do."""
 
 import errno
+import fcntl
 import os
 import resource
 import stat
+import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from minibert.files import atomic_file, describe, naming, read_json, write_atomically
+from minibert.files import atomic_file, cached, describe, locked, make_folder, naming, read_json, write_atomically
 
 
 @pytest.mark.parametrize(
@@ -74,6 +78,98 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"text"
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     os.close(reader)
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files and folders that are flushed to the disk, in order."""
+    names, fsync = [], os.fsync
+
+    def record(handle: int) -> None:
+        names.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return names
+
+
+def test_new_names_are_on_the_disk(tmp_path: Path, flushed: list[str]) -> None:
+    """Of a file, after its content, and of the folders above it that are new. A power failure loses other names."""
+    write_atomically(tmp_path / "a/b/file", "text")
+    assert flushed[:2] == ["a", tmp_path.name]
+    assert flushed[2].startswith(".file.")
+    assert flushed[3:] == ["b"]
+    flushed.clear()
+    make_folder(tmp_path / "a/b")
+    assert flushed == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EIO])
+def test_a_file_system_may_lack_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """An error of the disk is another case."""
+
+    def fsync(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="/file'") if number == errno.EIO else nullcontext():
+        write_atomically(tmp_path / "file", "text")
+        assert (tmp_path / "file").read_text() == "text"
+
+
+class TestCached:
+    """A folder in the cache."""
+
+    def load(self, folder: Path) -> str:
+        return (folder / "parts/file").read_text()
+
+    def write(self, folder: Path) -> None:
+        write_atomically(folder / "parts/file", "text")
+
+    def test_it_is_written_once_and_again_when_it_is_damaged(self, tmp_path: Path) -> None:
+        written = []
+        for damaged in (False, False, True):
+            if damaged:
+                (tmp_path / "folder/parts/file").unlink()
+            assert cached(tmp_path / "folder", lambda folder: written.append(self.write(folder)), self.load) == "text"
+        assert len(written) == 2
+        assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+    def test_its_files_are_on_the_disk_before_it_has_its_name(self, tmp_path: Path, flushed: list[str]) -> None:
+        cached(tmp_path / "folder", lambda folder: (folder / "file").write_text("text"), lambda folder: None)
+        assert flushed == ["complete", "file", tmp_path.name]
+
+    def test_after_an_error_it_is_absent(self, tmp_path: Path) -> None:
+        def fail(folder: Path) -> None:
+            self.write(folder)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.raises(OSError, match="folder"):
+            cached(tmp_path / "folder", fail, self.load)
+        assert not any(tmp_path.iterdir())
+
+
+def test_a_lock_is_for_one_process_and_ends_with_it(tmp_path: Path) -> None:
+    """Also if the process is killed. The file is deleted in the end."""
+    code = f"from minibert.files import *\nwith locked(Path({str(tmp_path / 'lock')!r})): print(1, flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    with pytest.raises(BlockingIOError), locked(tmp_path / "lock"):
+        pass
+    other.kill()
+    other.communicate()
+    with locked(tmp_path / "lock"):
+        assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_system_may_lack_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lockf(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with locked(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()
 
 
 class TestReadJson:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from minibert.model.bert import Bert, PretrainedBert
@@ -37,7 +38,8 @@ class MultiTaskBert(PretrainedBert):
         """Write one checkpoint for each task, in the format of transformers, to the subfolder with the name of the task."""
         weights = self.state_dict() if state_dict is None else state_dict
         for task, head in cast("Mapping[str, BertWithHead]", self.heads).items():
-            network = type(head)(head.config)
+            with torch.device("meta"):  # only the names are needed: initial weights would take random numbers from the training
+                network = type(head)(head.config)
             names = network.state_dict()
             own = {name: weights[name if name.startswith("bert.") else f"heads.{task}.{name}"] for name in names}
             network.save_pretrained(Path(directory) / task, own)

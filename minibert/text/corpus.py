@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.files import cache_directory, naming, reason_of
+from minibert.files import cache_directory, cached, reason_of
 from minibert.text import columns, delimited_tables, file_formats, sentences
 from minibert.text import table as table_interface
 from minibert.text.columns import TABLES, read_column
@@ -73,8 +73,6 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
 
     Raises: CorpusError, with file and line, if a file is missing, empty, damaged, binary, not UTF-8, or has no such column.
     """
-    import datasets
-
     files = find_files([Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)])
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(_file_digest, files))
@@ -82,32 +80,45 @@ def read_corpus(paths: str | Path | Sequence[str | Path], layout: Layout | None 
     folder = Path(os.path.commonpath([file.resolve().parent for file in files]))
     names = [_display_name(file.resolve().relative_to(folder)) for file in files]
     fingerprint = _fingerprint([names, digests, layout, column])
+    rows = {"files": [*map(str, files)], "names": names, "layouts": [found for found, _ in layouts], "column": column}
+    is_large = sum(file.stat().st_size for file in files) > PARALLEL_BYTES
+    processes = min(len(files), os.cpu_count() or 1) if is_large else None
+    table_of = partial(_table_in, rows=rows, fingerprint=fingerprint, processes=processes)
+    table = cached(cache_directory() / "text" / fingerprint, table_of, table_of)
+    name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return Corpus(name, fingerprint, _TableDocuments(table), _describe_layouts(names, layouts))
+
+
+def _table_in(folder: Path, rows: dict[str, Any], fingerprint: str, processes: int | None) -> "Dataset":
+    """Load the table of documents in a folder, or write it.
+
+    Args:
+        rows: arguments of `_generate_rows`.
+        processes: number of processes that read the files; None for this one.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
     generate = partial(
         datasets.Dataset.from_generator,
         _generate_rows,
         _table_features(),
-        str(cache_directory() / "text"),
+        str(folder),
         fingerprint=fingerprint,
-        gen_kwargs={"files": [*map(str, files)], "names": names, "layouts": [found for found, _ in layouts], "column": column},
+        gen_kwargs=rows,
     )
-    datasets.disable_progress_bars()
-    is_large = sum(file.stat().st_size for file in files) > PARALLEL_BYTES
-    processes = min(len(files), os.cpu_count() or 1) if is_large else None
     try:
         try:
-            table = generate(num_proc=processes)
+            return generate(num_proc=processes)
         except Exception:
             if processes is None:
                 raise
-            table = generate()  # an error in another process does not contain its cause, so read again in this one
+            return generate()  # an error in another process does not contain its cause, so read again in this one
     except datasets.exceptions.DatasetGenerationError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, CorpusError | OSError):
             cause = cause.__cause__
-        with naming(cache_directory()):
-            raise cause or error from None
-    name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-    return Corpus(name, fingerprint, _TableDocuments(table), _describe_layouts(names, layouts))
+        raise cause or error from None
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -16,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from minibert.files import atomic_file, cache_directory, write_atomically
+from minibert.files import cache_directory, cached
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
 from minibert.text.splits import is_validation, split_key
@@ -79,10 +76,11 @@ class TokenizedCorpus:
     @classmethod
     def write(cls, directory: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
         """Tokenize documents into files, and load these as `load` does. The corpus may be larger than memory."""
+        directory.mkdir(parents=True, exist_ok=True)
         sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
         unknown = UnknownText()
         document_digests = [np.empty(0, dtype=np.uint64)]
-        with atomic_file(directory / IDS_FILE) as file:
+        with (directory / IDS_FILE).open("wb") as file:
             for chunk in _tokenize(documents, tokenizer):
                 file.write(chunk.ids.data)
                 digest.update(chunk.ids.tobytes())
@@ -90,17 +88,11 @@ class TokenizedCorpus:
                 document_lengths.append(chunk.document_lengths)
                 document_digests.append(chunk.document_digests)
                 dtype, unknown = chunk.ids.dtype, unknown + chunk.unknown
-        arrays = {
-            SENTENCES_FILE: _starts(sentence_lengths),
-            DOCUMENTS_FILE: _starts(document_lengths),
-            DIGESTS_FILE: np.concatenate(document_digests),
-        }
-        for name, array in arrays.items():
-            with atomic_file(directory / name) as file:
-                np.save(file, array)
-        # Written last: a folder with metadata is complete.
+        np.save(directory / SENTENCES_FILE, _starts(sentence_lengths))
+        np.save(directory / DOCUMENTS_FILE, _starts(document_lengths))
+        np.save(directory / DIGESTS_FILE, np.concatenate(document_digests))
         metadata = {"dtype": dtype.name, "digest": digest.hexdigest()[:16], "unknown": asdict(unknown)}
-        write_atomically(directory / METADATA_FILE, json.dumps(metadata))
+        (directory / METADATA_FILE).write_text(json.dumps(metadata))
         return cls.load(directory)
 
     @classmethod
@@ -152,18 +144,11 @@ def tokenize_corpus(
     """
     inputs = [corpus.fingerprint, tokenizer.to_str(), validation_fraction, Path(__file__).read_text(encoding="utf-8")]
     fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
-    directory = cache_directory() / "tokens" / fingerprint
-    try:
-        return TokenizedCorpus.load(directory / TRAIN), TokenizedCorpus.load(directory / VALIDATION)
-    except Exception:  # not in the cache, or damaged in any way
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{fingerprint}.") as temporary:
-            complete = Path(temporary) / "complete"
-            _write_splits(complete, corpus, tokenizer, validation_fraction)
-            with suppress(OSError):  # another process has already written the same
-                complete.rename(directory)
-    return TokenizedCorpus.load(directory / TRAIN), TokenizedCorpus.load(directory / VALIDATION)
+    return cached(
+        cache_directory() / "tokens" / fingerprint,
+        lambda folder: _write_splits(folder, corpus, tokenizer, validation_fraction),
+        lambda folder: (TokenizedCorpus.load(folder / TRAIN), TokenizedCorpus.load(folder / VALIDATION)),
+    )
 
 
 def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float) -> None:

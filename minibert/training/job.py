@@ -7,11 +7,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from minibert.files import describe, write_atomically
+from minibert.files import describe, locked, write_atomically
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import SINGLE_PROCESS, Processes, read_numbers
 from minibert.training.events import Event, Finished, Interrupted, Prepared, Saved, Started, StepDone
@@ -33,6 +33,7 @@ from minibert.training.records import (
 from minibert.training.run import TrainingRun
 from minibert.training.task import Task
 
+LOCK_FILE = ".lock"
 LENGTH = {"steps", "epochs"}
 """Settings that may be larger when a run is resumed."""
 
@@ -80,6 +81,24 @@ class Job:
         Raises: JobError if it cannot start, DivergenceError if the loss is not finite, EvaluationError for any error in an
         evaluation, OSError if a file cannot be written.
         """
+        with self._only_job_in_folder():
+            yield from self._events()
+
+    @contextmanager
+    def _only_job_in_folder(self) -> Iterator[None]:
+        """Keep other jobs out of the folder until the end of the block. Raises: JobError, in all processes, if there is one."""
+        with ExitStack() as stack:
+            error_message = ""
+            try:
+                if self.processes.is_main:
+                    stack.enter_context(locked(self.output.out / LOCK_FILE))
+            except BlockingIOError:
+                error_message = f"another process is training in {self.output.out}: wait for its end, or choose another --out"
+            if error_message := self.processes.first_error(error_message):
+                raise JobError(error_message)
+            yield
+
+    def _events(self) -> Iterator[Event]:
         newest = self.checkpoints.newest()
         self._check_folder(newest)
         task = self._prepare_in_order(newest)

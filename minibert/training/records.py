@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.files import flush_folder, flush_to_disk, naming, read_json, write_atomically
+from minibert.files import flush_file, flush_folder, naming, read_json, write_atomically
 from minibert.training.loop import Score, Step
 
 METRICS_FILE, SETTINGS_FILE = "metrics.jsonl", "run.json"
@@ -142,9 +142,7 @@ def append_metrics(directory: Path, entry: Mapping[str, Any]) -> None:
 
 def flush_metrics(directory: Path) -> None:
     """Flush metrics.jsonl to the disk, so that after a power failure no step before a checkpoint lacks its metrics."""
-    path = directory / METRICS_FILE
-    with naming(path), path.open("rb") as file:
-        flush_to_disk(file.fileno())
+    flush_file(directory / METRICS_FILE)
     flush_folder(directory)
 
 

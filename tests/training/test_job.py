@@ -1,11 +1,15 @@
 """A training job with a small task of its own: errors in evaluations, other settings, extensions, odd files in its folder."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -237,3 +241,35 @@ def test_the_count_of_skipped_steps_is_saved(tmp_path: Path) -> None:
 def test_a_saved_event_follows_every_checkpoint(tmp_path: Path) -> None:
     found = events(NumberTask(), tmp_path, checkpoint_every=4)
     assert [event.step for event in found if isinstance(event, Saved)] == [4, 6]
+
+
+def test_metrics_are_on_the_disk_before_their_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that after a power failure no step of the checkpoint lacks its metrics."""
+    flushed, fsync, save = {}, os.fsync, Checkpoints.save
+
+    def record(handle: int) -> None:
+        fsync(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        flushed[path.name] = path.read_bytes() if path.is_file() else b""
+
+    def checked(self: Checkpoints, step: int, write: Any) -> Path:
+        assert flushed["metrics.jsonl"] == (tmp_path / "metrics.jsonl").read_bytes()
+        assert flushed["metrics.jsonl"].count(b"\n") == step
+        return save(self, step, write)
+
+    monkeypatch.setattr(os, "fsync", record)
+    monkeypatch.setattr(Checkpoints, "save", checked)
+    found = events(NumberTask(), tmp_path, checkpoint_every=2)
+    assert any(isinstance(event, Saved) for event in found)
+
+
+def test_a_second_job_in_the_folder_is_refused(tmp_path: Path) -> None:
+    """While another process trains in it. Nothing is written."""
+    code = "from minibert.files import *\nwith locked(Path('.lock')): print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, cwd=tmp_path) as other:
+        other.stdout.readline()
+        with pytest.raises(JobError, match=r"another process is training in .*: wait for its end"):
+            events(NumberTask(), tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        other.kill()
+    assert isinstance(events(NumberTask(), tmp_path)[-1], Finished)

@@ -11,6 +11,7 @@ from minibert.model import BertConfig, BertForSequenceClassification, load
 from minibert.model.multitask import MultiTaskBert
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.training.checkpoints import Checkpoints
 from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.events import Finished, StepDone
@@ -129,6 +130,16 @@ def test_a_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert [step.losses["multitask"] for step in resumed.run()] == losses[7:]
     for name, parameter in resumed.model.state_dict().items():
         assert torch.equal(parameter, whole.model.state_dict()[name]), name
+
+
+def test_saving_and_evaluating_draw_no_random_number(tmp_path: Path) -> None:
+    """So that a resumed run has the dropout of a run without interruption."""
+    task = make_task()
+    run = task.make_run(CPU, SINGLE_PROCESS)
+    before = torch.get_rng_state()
+    run.save(Checkpoints(tmp_path), task.tokenizer)
+    task.evaluate(run)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_batch_has_the_gradient_of_the_task_alone() -> None:
