@@ -194,6 +194,8 @@ def _umask() -> int:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file with a JSON object. A byte-order mark is ignored. Raises: ValueError that names the file."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # the read of a pipe would not end
+        raise ValueError(f"{path}: is not a regular file")
     try:
         fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:

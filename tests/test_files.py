@@ -206,3 +206,10 @@ def test_a_file_in_parts_gets_its_name_at_the_end(tmp_path: Path) -> None:
         file.close()
     assert path.read_bytes() == b"one two"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_pipe_is_not_read_as_json(tmp_path: Path) -> None:
+    """Reading it would never end."""
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(ValueError, match=r"run\.json: is not a regular file"):
+        read_json(tmp_path / "run.json")

@@ -30,6 +30,7 @@ from minibert.commands import (
     learn,
     learning_progress,
     lessons,
+    paths,
     plot,
     predict,
     pretrain,
@@ -139,7 +140,7 @@ def _options(words: Sequence[str]) -> Any:
     messages = io.StringIO()
     settings: Any = {"config": (tyro.conf.OmitArgPrefixes,)}
     try:
-        with redirect_stderr(messages), output():
+        with redirect_stderr(messages), output(), paths.registry:
             if words == [*finetune.BUILT_IN_TASK[:1]]:
                 words = finetune.BUILT_IN_TASK
             name = next((name for name in COMMANDS if list(words[: len(name.split())]) == name.split()), None)

@@ -68,6 +68,8 @@ def run(options: Check) -> int:
 
 def _chosen(folder: "ExerciseFolder", options: Check) -> list["Exercise"]:
     """Return the exercise that is asked for, or all that were begun."""
+    if options.name and options.exercise is not None:
+        raise UsageError(f"--exercise {options.exercise}: is for a FILE.py, and there is no file {options.name}")
     if options.name or options.exercise:
         exercise = find_exercise(options.name or options.exercise or "")
         if exercise.name not in folder.files():

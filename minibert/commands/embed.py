@@ -102,7 +102,7 @@ def _check(options: Embed) -> None:
 def _read_texts(options: Embed) -> list[str]:
     """Read all texts. Raises: UsageError if there is none, or for a column of a file without columns."""
     from minibert.text.columns import TABLES, read_column
-    from minibert.text.file_formats import extension, numbered_lines
+    from minibert.text.file_formats import check_plain_text, extension, numbered_lines
 
     if extension(options.file) in TABLES:
         texts = list(read_column(options.file, options.column or DEFAULT_COLUMN))
@@ -111,6 +111,7 @@ def _read_texts(options: Embed) -> list[str]:
     elif options.file == STANDARD_INPUT:
         texts = input_lines()
     else:
+        check_plain_text(options.file)
         texts = [line.rstrip("\n") for _, line in numbered_lines(options.file)]
     if not texts:
         raise UsageError(f"{'the standard input' if options.file == STANDARD_INPUT else options.file}: has no texts")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BUILT_IN_START = "runs/quickstart"
 BUILT_IN_TASK = ["finetune", "classify"]
 """The command that `minibert finetune` alone runs. Its data are built in."""
+MAX_SEEDS = 1000
+"""Largest --seeds. Each of them is a run."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Finetune(OutputOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seeds < 1:
-            raise InvalidOption(f"seeds {self.seeds}: must be at least 1")
+        if not 1 <= self.seeds <= MAX_SEEDS:
+            raise InvalidOption(f"seeds {self.seeds}: must be at least 1 and at most {MAX_SEEDS:,}")
 
     @property
     def task_options(self) -> Any:

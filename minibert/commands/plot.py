@@ -178,7 +178,8 @@ def _position_charts(options: PlotPositions) -> "list[Draw]":
         from minibert.model import load as load_network
         from minibert.study.subject import load_subject
 
-        model = load_network(options.checkpoint) if options.checkpoint else load_subject(preset=options.preset)[0]
+        chosen = options.checkpoint
+        model = load_subject(preset=options.preset)[0] if chosen is None else load_network(chosen)
         if tables := learned(model, options.positions):
             return [
                 partial(position_vectors, vectors=rows, title=f"Learned positions: {path}") for path, rows in tables.items()

@@ -1,7 +1,6 @@
 """`minibert quickstart`: pretrain, fine-tune and visualize a small BERT on the built-in text."""
 
 import json
-import math
 import shutil
 import time
 from contextlib import ExitStack, contextmanager
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 
 FIXED_SECONDS = 22.5
 """Time for everything but training, on two CPU cores: reading the text, training the vocabulary, evaluation and figures."""
-MIN_SECONDS = 45.0
+MIN_SECONDS, MAX_SECONDS = 45.0, 7 * 86_400
+"""Limits of --seconds; the upper one is a week."""
 PLAN_FILE, ACCURACIES_FILE, RESULTS_FILE = "unfinished.json", "transfer.json", "results.json"
 FINE_TUNING_FOLDER = "fine-tuning"
 EVALUATIONS = 8
@@ -58,9 +58,10 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
     Args:
         documents: documents to use instead of the built-in corpus.
     """
-    if not MIN_SECONDS <= options.seconds < math.inf:
+    if not MIN_SECONDS <= options.seconds <= MAX_SECONDS:
+        limits = f"at least {MIN_SECONDS:g} and at most {MAX_SECONDS:,}"
         reason = "everything but training takes about 20 seconds on two CPU cores"
-        raise UsageError(f"--seconds {options.seconds:g}: must be at least {MIN_SECONDS:g}; {reason}")
+        raise UsageError(f"--seconds {options.seconds:g}: must be {limits}; {reason}")
     if not 0 <= options.seed < 2**63:
         raise UsageError(f"--seed {options.seed}: must be at least 0 and below 2^63")
     create_folder(options.out)

@@ -130,6 +130,8 @@ def _check_options(options: Study) -> None:
     for name, value in (("--top", options.top), ("--terms", options.terms)):
         if not 1 <= value <= MAX_SHOWN:
             raise UsageError(f"{name} must be from 1 to {MAX_SHOWN}, not {value}")
+    if options.out is not None and options.out.is_dir():
+        raise UsageError(f"--out {options.out}: is a folder, where a file is needed")
     if options.out is None and (options.open or options.layers is not None):
         raise UsageError(f"{'--open' if options.open else '--layers'} is for a page: give --out FILE.html, too")
     of_model: dict[str, object] = {"--checkpoint": options.checkpoint, "--preset": options.preset, "--against": options.against}

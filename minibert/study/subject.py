@@ -66,7 +66,7 @@ def load_subject(
     FileNotFoundError for a missing one.
     """
     if checkpoint is not None and preset is None:
-        return load(checkpoint), load_tokenizer(tokenizer or checkpoint)
+        return load(checkpoint), load_tokenizer(checkpoint if tokenizer is None else tokenizer)
     if preset is None or checkpoint is not None:
         raise ValueError(f"give a checkpoint, or else a preset: {', '.join(RANDOM_NETWORKS)}")
     if preset not in RANDOM_NETWORKS:

@@ -20,7 +20,7 @@ from minibert.files import cache_directory, cached, reason_of
 from minibert.text import columns, delimited_tables, file_formats, sentences
 from minibert.text import table as table_interface
 from minibert.text.columns import TABLES, read_column
-from minibert.text.file_formats import TEXT_EXTENSIONS, CorpusError, extension, text_lines
+from minibert.text.file_formats import TEXT_EXTENSIONS, CorpusError, check_plain_text, extension, text_lines
 from minibert.text.options import Layout
 from minibert.text.sentences import detect_layout, parse_documents
 from minibert.text.table import text_in_column
@@ -150,11 +150,18 @@ def _files_in_folder(folder: Path) -> list[Path]:
         raise _cannot_be_read(error)
 
     extensions = (*TEXT_EXTENSIONS, *TABLES)
-    found = (Path(root, name) for root, _, names in os.walk(folder, onerror=refuse) for name in names)
+    found = (Path(root, name) for root, names in _visible(os.walk(folder, onerror=refuse)) for name in names)
     files = sorted(file for file in found if extension(file) in extensions and (file.is_file() or not file.exists()))
     if not files:
         raise CorpusError(f"{folder}: no file in this folder ends in {', '.join(extensions)}, optionally followed by .gz")
     return files
+
+
+def _visible(walked: Iterable[tuple[str, list[str], list[str]]]) -> Iterator[tuple[str, list[str]]]:
+    """Leave out hidden files and folders, such as the copies of Jupyter and the resource forks of macOS."""
+    for root, folders, names in walked:
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield root, [name for name in names if not name.startswith(".")]
 
 
 def _cannot_be_read(error: OSError) -> CorpusError:
@@ -261,6 +268,7 @@ def _file_layout(path: Path, layout: Layout | None, column: str) -> tuple[Layout
     """Return the layout of a file and its description. A file with columns has the given layout in its rows."""
     if extension(path) in TABLES:
         return layout, _describe_rows(column)
+    check_plain_text(path)
     found, reason = (layout, "as given") if layout else detect_layout(text_lines(path))
     return found, f"{found} ({reason})"
 

@@ -114,6 +114,13 @@ def extension(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
 
+def check_plain_text(path: Path) -> None:
+    """Raise CorpusError for a file whose name says that it is JSON: its lines are no text."""
+    if extension(path) == ".json":
+        command = f"jq -c '.[]' {quote(path.name)} > {quote(path.with_suffix('.jsonl').name)}"
+        raise CorpusError(f"{path}: is JSON, not plain text; write one object per line, for example with {command}")
+
+
 def open_file(path: Path) -> io.BufferedReader | gzip.GzipFile:
     """Open a file for reading, and decompress it if its name ends in `.gz`."""
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
-from minibert.text.file_formats import CorpusError, numbered_lines
+from minibert.text.file_formats import CorpusError, check_plain_text, numbered_lines
 from minibert.text.splits import is_validation
 from minibert.text.tokenizer import PAD, UNK, token_id, without_special_tokens
 
@@ -49,6 +49,7 @@ def read_parallel(paths: Sequence[Path]) -> ParallelText:
 
 
 def _read_one_file(path: Path) -> Iterable[tuple[str, str]]:
+    check_plain_text(path)
     for number, line in numbered_lines(path):
         columns = line.rstrip("\r\n").split("\t")
         if len(columns) == 1 and line.strip():
@@ -62,6 +63,8 @@ def _read_one_file(path: Path) -> Iterable[tuple[str, str]]:
 
 
 def _read_two_files(source_path: Path, target_path: Path) -> Iterable[tuple[str, str]]:
+    for path in (source_path, target_path):
+        check_plain_text(path)
     for source, target in zip_longest(numbered_lines(source_path), numbered_lines(target_path)):
         if source is None or target is None:
             shorter, longer = (source_path, target_path) if source is None else (target_path, source_path)

@@ -287,7 +287,8 @@ def _types(stage: Any, sequence: str) -> list[str]:
 
 def _check_templates(tokenizer: Tokenizer) -> None:
     """Raise ValueError if a template of the post-processor has a special token that is not defined."""
-    processor = json.loads(tokenizer.to_str())["post_processor"] or {}
+    # `tokenizer.to_str` would take a minute if the file has an id of a billion.
+    processor = {} if tokenizer.post_processor is None else json.loads(tokenizer.post_processor.__getstate__())
     for part in processor.get("processors", [processor]):
         if part.get("type") == "TemplateProcessing":
             defined = {name for name, token in part["special_tokens"].items() if token["tokens"]}

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.training.adapter_options import AdapterConfig
@@ -255,15 +255,18 @@ def _from_json(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
         kinds = get_type_hints(kind)
         return kind(**{name: _from_json(kinds[name], each) for name, each in value.items() if name in kinds})
-    if isinstance(value, list):
-        return tuple(_from_json(get_args(kind)[0], each) for each in value)
+    kinds_of_items = next((get_args(each) for each in (kind, *get_args(kind)) if get_origin(each) is tuple), ())
+    if isinstance(value, list) and kinds_of_items:
+        return tuple(_from_json(kinds_of_items[0], each) for each in value)
+    if isinstance(value, list) or (get_origin(kind) is tuple):
+        raise TypeError(f"{str(value)[:50]!r} has the wrong type")
     return Path(value) if isinstance(value, str) and Path in (kind, *get_args(kind)) else value
 
 
 def _at_least_one(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) is not None and value < 1:
-            raise InvalidOption(f"{name} {value}: must be at least 1")
+        if (value := getattr(options, name)) is not None and not 1 <= value < 2**63:
+            raise InvalidOption(f"{name} {value}: must be at least 1{' and below 2^63' * (value > 1)}")
 
 
 def _positive(options: object, *names: str) -> None:
@@ -281,4 +284,5 @@ def _fraction(options: object, *names: str) -> None:
 def _not_negative(options: object, *names: str) -> None:
     for name in names:
         if not 0 <= (value := getattr(options, name)) < 2**63:
-            raise InvalidOption(f"{name} {value:g}: must be at least 0 and below 2^63")
+            shown = value if isinstance(value, int) else f"{value:g}"  # an int can be too large for a float
+            raise InvalidOption(f"{name} {shown}: must be at least 0 and below 2^63")

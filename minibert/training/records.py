@@ -23,6 +23,10 @@ DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")
 """A long hexadecimal number, and its beginning."""
 DATA_NAME = re.compile(r"corpus\.(.+\.)?(train|validation)")
 """Path of a setting with the name of labeled data. Its digest is another setting."""
+SUMMED = ("tokens", "operations", "seconds")
+"""Metrics that are summed over the steps. They are numbers, never null."""
+MAX_METRIC = 1e300
+"""Largest number in metrics.jsonl."""
 SECTIONS = ("training", "vocabulary", "corpus", "start", "task_settings", "options")
 """Parts of run.json. A task need not have all of them. `options` holds the options of the command, for resuming."""
 
@@ -160,9 +164,13 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     """Read the entries of metrics.jsonl, one per step. Lines that are no such entry are left out.
 
     A process that was killed may leave an incomplete last line.
+
+    Raises: ValueError if there is something else with the name of the file, such as a folder.
     """
     file = directory / METRICS_FILE
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file}: is not a file; move it away, or train again in another folder")
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
     entries = {entry["step"]: entry for entry in map(_parse, lines) if entry is not None}
     return [entries[step] for step in sorted(entries)]
 
@@ -173,17 +181,21 @@ def _parse(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     is_entry = isinstance(entry, dict) and type(entry.get("step")) is int and 0 < entry["step"] < sys.maxsize
-    return entry if is_entry and all(map(_is_value, entry.values())) else None
+    return entry if is_entry and all(_is_value(name, value) for name, value in entry.items()) else None
 
 
-def _is_value(value: object) -> bool:
+def _is_value(name: str, value: object) -> bool:
     """Return True for the values of an entry: numbers, truth values, null, and lists of the learning rates of groups."""
-    values = value if isinstance(value, list) else [value]
-    return value is None or all(isinstance(each, bool) or _is_number(each) for each in values)
+    if name in SUMMED:
+        return _is_number(value)
+    if name == "learning_rate" and isinstance(value, list):
+        return all(map(_is_number, value))
+    return value is None or isinstance(value, bool) or _is_number(value)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return True for a number that is not too large for a sum of numbers to be a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > MAX_METRIC
 
 
 def read_settings(directory: Path) -> dict[str, Any]:

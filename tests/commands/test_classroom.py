@@ -106,6 +106,7 @@ def test_code_runs_in_a_subprocess_with_a_time_limit(folder, capsys, monkeypatch
     [
         (["check", "sofmax"], "similar names: softmax"),
         (["check", "0"], "no exercise is named '0'"),
+        (["check", "softmax", "--exercise", "gelu"], "--exercise gelu: is for a FILE.py, and there is no file softmax"),
         (["check", "nowhere.py"], "no exercise is named 'nowhere'"),
         (["check", "softmax", "--folder", "nowhere"], "nowhere: has no exercises; `minibert learn` makes"),
         (["check", "softmax", "--time-limit", "-1"], "--time-limit -1: must be above 0"),

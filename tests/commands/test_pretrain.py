@@ -164,6 +164,14 @@ def test_resume_in_an_empty_folder_starts_a_run(text: Path, whole: Path, tmp_pat
     assert_same(tmp_path, whole)
 
 
+@pytest.mark.parametrize("damaged", [{"corpus": {"text": 7}}, {"training": {"steps": [3]}}, {"training": {"batch_size": "4"}}])
+def test_stored_options_of_the_wrong_type_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: dict[str, object]
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"task": "pretraining", "options": {"Pretrain": damaged}}))
+    assert "run.json: its options cannot be used" in refused(capsys, ["pretrain", "--out", str(tmp_path), "--resume"])
+
+
 def test_damaged_checkpoint_is_skipped(text: Path, whole: Path, tmp_path: Path) -> None:
     """The run resumes from the checkpoint before, with the same results."""
     assert main(arguments(text, tmp_path)) == 0

@@ -317,6 +317,23 @@ def test_folders_and_files_that_cannot_be_read_are_named(tmp_path: Path, monkeyp
         read_corpus(tmp_path / "a.txt" / "b")
 
 
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    """Jupyter keeps copies in a hidden folder, and macOS writes a hidden file for each file of an archive."""
+    for name in ("a.txt", "._a.txt", ".ipynb_checkpoints/a-checkpoint.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(TEXT)
+    assert sentences_in([tmp_path]) == TWO
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(CorpusError, match="no file in this folder ends in"):
+        read_corpus(tmp_path)
+
+
+def test_json_is_not_plain_text(tmp_path: Path) -> None:
+    (tmp_path / "a b.json").write_text('[{"text": "One."}, {"text": "Two."}]')
+    with pytest.raises(CorpusError, match=r"is JSON, not plain text; .* jq -c '\.\[\]' 'a b\.json' > 'a b\.jsonl'"):
+        read_corpus(tmp_path / "a b.json")
+
+
 def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(TEXT)
     assert sentences_in([tmp_path, tmp_path / "a.txt"]) == TWO

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tempfile
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -318,6 +319,15 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> N
     message = error_of(folder)
     assert message is None or str(folder / name) in message
     assert message is None or len(message) < 1000
+
+
+def test_an_id_of_a_billion_is_refused_at_once(tmp_path: Path) -> None:
+    """The library would write a list with all ids up to it."""
+    fields = json.loads(build_tokenizer(PIECES).to_str())
+    fields["model"]["vocab"][PIECES[-1]] = 10**9
+    start = time.monotonic()
+    assert "has the id 1000000000; at most" in str(error_of(write_files(tmp_path, tokenizer=fields)))
+    assert time.monotonic() - start < 3
 
 
 anything = st.recursive(

@@ -9,7 +9,15 @@ import pytest
 
 from minibert.commands.training import describe_step
 from minibert.training.loop import Score, Step
-from minibert.training.records import RunRecord, append_metrics, compare_runs, differences, step_entry, validation_entry
+from minibert.training.records import (
+    RunRecord,
+    append_metrics,
+    compare_runs,
+    differences,
+    read_metrics,
+    step_entry,
+    validation_entry,
+)
 from minibert.training.reference_runs import Reference
 
 STEP = Step(1, {"mlm": 3.44, "nsp": None}, {"mlm": 0.25, "nsp": None}, 1.0, 0.1, skipped=False)
@@ -75,7 +83,11 @@ def test_an_evaluation_that_is_not_finite_has_no_metrics(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "damaged", ['"seconds": {"a": 1}', '"tokens": "many"', '"step": -5', '"step": true, "tokens": []', '"mlm_loss": [[1]]']
+    "damaged",
+    [
+        *('"seconds": {"a": 1}', '"tokens": "many"', '"step": -5', '"step": true, "tokens": []', '"mlm_loss": [[1]]'),
+        *('"seconds": null', '"tokens": true', '"mlm_loss": [1.0]', f'"validation_mlm_accuracy": 1{"0" * 400}'),
+    ],
 )
 def test_entries_with_other_values_than_numbers_are_left_out(tmp_path: Path, damaged: str) -> None:
     """The step counts as lost, and the table has the other steps."""
@@ -88,6 +100,12 @@ def test_entries_with_other_values_than_numbers_are_left_out(tmp_path: Path, dam
     assert [entry["step"] for entry in record.metrics] == [1, 3]
     assert record.lost_steps == 1
     assert compare_runs([record])[0]["step"] == "3/9"
+
+
+def test_a_folder_with_the_name_of_the_metrics_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: is not a file; move it away"):
+        read_metrics(tmp_path)
 
 
 def test_data_with_another_name_and_the_same_digest_are_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from minibert.printable import printable
@@ -19,6 +20,14 @@ MAX_MESSAGE, MESSAGE_END = 600, 200
 
 class LabeledDataError(ValueError):
     """Labeled data that cannot be used. The message contains the file, the line and what to do."""
+
+
+def check_file(path: Path) -> None:
+    """Raise LabeledDataError for a folder, and for a pipe, a socket or a device, which can be read only once or never end."""
+    if path.is_dir():
+        raise LabeledDataError(f"{path}: is a folder; name its files, or use it with --dataset")
+    if path.exists() and not path.is_file():
+        raise LabeledDataError(f"{path}: is no regular file; save the data in one")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Names of classes: their order, those of a checkpoint, and classes without examples."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def _refuse_numbers(found: Collection[str], stored: Sequence[str]) -> None:
 
 
 def _example(found: Collection[str]) -> str:
-    return ",".join(f"{label}=NAME" for label in label_order(found)[:CLASSES_LISTED])
+    return shlex.quote(",".join(f"{label}=NAME" for label in label_order(found)[:CLASSES_LISTED]))
 
 
 def _renamed(names: Mapping[str, str]) -> str:

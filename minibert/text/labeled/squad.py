@@ -14,7 +14,7 @@ from minibert.files import write_atomically
 from minibert.text.columns import ParquetTable
 from minibert.text.file_formats import CorpusError, extension, read_text
 from minibert.text.labeled.duplicates import finding_at, place, text_key
-from minibert.text.labeled.findings import Finding, LabeledData, refuse_errors
+from minibert.text.labeled.findings import Finding, LabeledData, check_file, refuse_errors
 from minibert.text.labeled.located_json import JSONSyntaxError, Lines, LocatedObject, json_values
 from minibert.text.labeled.repair import single_file
 from minibert.text.labeled.squad_checks import Question, SquadChecks
@@ -105,6 +105,7 @@ def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
 
 def _check_file(path: Path, checks: SquadChecks) -> list[Any]:
     """Check all questions of a file. Return its rows or JSON values, repaired."""
+    check_file(path)
     if extension(path) in (".csv", ".tsv"):
         raise CorpusError(
             f"{path}: questions are read from JSON in SQuAD's format, JSONL or Parquet, not from {extension(path)}"

@@ -11,7 +11,7 @@ from minibert.text.delimited_tables import CsvTable, TsvTable
 from minibert.text.file_formats import extension
 from minibert.text.labeled.dataset_table import DatasetTable
 from minibert.text.labeled.duplicates import find_duplicates, text_key
-from minibert.text.labeled.findings import LabeledData, LabeledDataError
+from minibert.text.labeled.findings import LabeledData, LabeledDataError, check_file
 from minibert.text.labeled.label_names import find_similar
 from minibert.text.labeled.label_values import comparable
 from minibert.text.labeled.options import LabeledSource, TableColumns
@@ -83,8 +83,7 @@ def open_table(path: Path, header: Sequence[str] | None = None) -> Table:
 
     Raises: CorpusError or LabeledDataError if the file cannot be opened, or is of another kind.
     """
-    if path.is_dir():
-        raise LabeledDataError(f"{path}: is a folder; name its files, or use it with --dataset")
+    check_file(path)
     kind = TABLES.get(extension(path))
     if kind is None:
         raise LabeledDataError(

@@ -12,7 +12,7 @@ from minibert.text.file_formats import CorpusError, extension
 from minibert.text.labeled.conll import ConllFile
 from minibert.text.labeled.dataset_table import DatasetTable
 from minibert.text.labeled.duplicates import find_duplicates
-from minibert.text.labeled.findings import LabeledData, LabeledDataError
+from minibert.text.labeled.findings import LabeledData, LabeledDataError, check_file
 from minibert.text.labeled.options import LabeledSource, WordColumns
 from minibert.text.labeled.tagged import TaggedSentence, describe_entities, sentence_key
 from minibert.text.labeled.token_tables import TokenTable
@@ -72,8 +72,7 @@ def write_repaired(source: LabeledSource, target: Path, columns: WordColumns | N
 
 
 def _open(path: Path, columns: WordColumns, labeled: bool = True) -> ConllFile | TokenTable:
-    if path.is_dir():
-        raise LabeledDataError(f"{path}: is a folder; name its files, or use it with --dataset")
+    check_file(path)
     if (kind := TABLES.get(extension(path))) is not None:
         return TokenTable(kind(path), columns, labeled)
     if extension(path) in (".csv", ".json"):

@@ -1,5 +1,6 @@
 """Columns of labeled tables: found by their names, chosen with options, and refused if it is not clear."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,9 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(ValueError, match=r"nowhere\.tsv: cannot be read"):
         read(tmp_path / "nowhere.tsv")
+    os.mkfifo(tmp_path / "pipe.tsv")
+    with pytest.raises(ValueError, match=r"pipe\.tsv: is no regular file; save the data in one"):
+        read(tmp_path / "pipe.tsv")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ def test_placeholders_are_no_names() -> None:
     assert "no names" in match.note
     with pytest.raises(LabeledDataError, match=r"--label-names neg=NAME,pos=NAME"):
         labels_to_score({"neg", "pos"}, ("LABEL_0", "LABEL_1"))
+    with pytest.raises(LabeledDataError, match=r"--label-names '\$\(ls\)=NAME,pos=NAME'"):  # to be copied into a shell
+        labels_to_score({"$(ls)", "pos"}, ("LABEL_0", "LABEL_1"))
 
 
 def test_numbers_of_a_model_are_its_names() -> None:

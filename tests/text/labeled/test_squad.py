@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,12 @@ def test_wrong_structure(tmp_path: Path, content: str, line: int | None, message
 def test_unreadable_file(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         read(tmp_path, content, name)
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LabeledDataError, match="is no regular file"):
+        read_squad([tmp_path / "pipe"])
 
 
 def test_all_errors_are_collected(tmp_path: Path) -> None:

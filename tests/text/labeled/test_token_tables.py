@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,9 @@ def test_folders_missing_files_and_columns(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(CorpusError, match="No such file"):
         read(tmp_path / "missing.conll")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LabeledDataError, match="is no regular file"):
+        read(tmp_path / "pipe")
     with pytest.raises(LabeledDataError, match="has no column 'x'; its columns: 'id', 'tokens', 'ner_tags'"):
         read(jsonl(tmp_path, ROWS), tag_column="x")
     (tmp_path / "a.conll").write_text("a O\n")

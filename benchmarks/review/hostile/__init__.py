@@ -1,0 +1,1 @@
+"""Damaged and hostile inputs of the commands, by area, and their judge."""

@@ -1,0 +1,111 @@
+"""Give every command damaged and hostile inputs, and judge what it does. Prints a table, writes hostile_inputs.json.
+
+    python -m benchmarks.review.hostile_inputs [--seed 0] [--areas checkpoints tokenizers] [--only WORD] [--verbose]
+
+Each case runs in a copy of a process that has imported torch. The results:
+
+equal      the input is valid, and the command does its work
+refused    the message names the file or option and says what is wrong
+differing  another message, an input that should be refused, or another exit code
+crashed    executed code, no end, a traceback, a raw terminal escape, code in a page, or a half-written file
+"""
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.review.hostile.case import Case
+from benchmarks.review.hostile.judge import Verdict, run
+from benchmarks.review.hostile.stock import make_stock
+
+AREAS = {
+    "checkpoints": "checkpoints",
+    "tokenizers": "tokenizers",
+    "run folders": "run_folders",
+    "corpora": "corpora",
+    "labeled files": "labeled_files",
+    "submissions": "submissions",
+    "command lines": "command_lines",
+}
+"""The module of each area."""
+PRELOADED = ("torch._dynamo", "datasets", "matplotlib.pyplot", "minibert.training.pretraining", "minibert.study.figures")
+RESULTS = ("equal", "refused", "differing", "crashed")
+
+
+def main() -> None:
+    """Run all cases, print the failures and the table, and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--areas", nargs="+", choices=[*AREAS], default=[*AREAS])
+    parser.add_argument("--only", default="", help="run the cases that have this word in their description")
+    parser.add_argument("--verbose", action="store_true", help="print every message")
+    options = parser.parse_args()
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"MINIBERT_CACHE": f"{folder}/cache", "HF_HUB_OFFLINE": "1", "BROWSER": "true", "COLUMNS": "200"}
+        make_stock(Path(folder, "stock"))
+        for number, case in enumerate(find_cases(options.seed, options.areas, options.only)):
+            here = Path(folder, str(number))
+            verdict = run(case, here)
+            show(case, verdict, options.verbose)
+            counts.setdefault((case.area, case.kind.partition(":")[0]), Counter())[verdict.result] += 1
+            remove(here)
+    rows = [
+        {"area": area, "kind": kind, "cases": count.total(), **{result: count[result] for result in RESULTS}}
+        for (area, kind), count in counts.items()
+    ]
+    print_table(rows)
+    if options.areas == [*AREAS] and not options.only:
+        write(options.seed, rows)
+
+
+def find_cases(seed: int, areas: list[str], only: str) -> Iterator[Case]:
+    """Yield the cases of some areas."""
+    for area in areas:
+        module = importlib.import_module(f"benchmarks.review.hostile.{AREAS[area]}")
+        yield from (case for case in module.cases(seed) if only in case.kind)
+
+
+def show(case: Case, verdict: Verdict, verbose: bool) -> None:
+    """Print a case that fails, or every case."""
+    if verbose or verdict.result in ("differing", "crashed"):
+        print(f"{verdict.result:9} {case.area} | {case.kind} | {verdict.why} | {verdict.seconds:.1f} s", flush=True)
+        message = verdict.output.strip().encode("ascii", "backslashreplace").decode()
+        print("          " + message[-600:].replace("\n", "\n          "), flush=True)
+
+
+def remove(here: Path) -> None:
+    """Remove the folder of a case, also what has no permissions."""
+    for folder in [here, *(path for path in here.rglob("*") if path.is_dir() and not path.is_symlink())]:
+        folder.chmod(0o700)
+    shutil.rmtree(here)
+    here.with_suffix(".log").unlink()
+
+
+def print_table(rows: list[dict[str, object]]) -> None:
+    """Print a line for each area and kind, and the sums."""
+    print(f"{'area':16}{'kind':34}{'cases':>6}" + "".join(f"{result:>11}" for result in RESULTS))
+    sums = {"area": "all", "kind": "", **{name: sum(int(str(row[name])) for row in rows) for name in ("cases", *RESULTS)}}
+    for row in [*rows, sums]:
+        print(f"{row['area']:16}{str(row['kind'])[:32]:34}{row['cases']:6}" + "".join(f"{row[name]:11}" for name in RESULTS))
+
+
+def write(seed: int, rows: list[dict[str, object]]) -> None:
+    """Write the table. The notes of the last file are kept."""
+    file = Path(__file__).with_suffix(".json")
+    notes = json.loads(file.read_text(encoding="utf-8"))["notes"] if file.exists() else []
+    file.write_text(json.dumps({"seed": seed, "rows": rows, "notes": notes}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
