@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import transformers
+from review.page import PAGE, section, with_section
 
 from minibert.model import read_checkpoint
 from minibert.study.verify.comparison import compare
@@ -128,7 +129,7 @@ def main(packages: Path) -> None:
     results = {published.package: measure(packages, published) for published in CHECKPOINTS}
     print(page(results))
     here = Path(__file__).resolve()
-    (here.parents[1] / "docs" / "agreement.md").write_text(page(results), encoding="utf-8")
+    PAGE.write_text(with_section(page(results), section()), encoding="utf-8")
     here.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

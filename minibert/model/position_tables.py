@@ -28,6 +28,7 @@ def marian_sinusoids(config: TransformerConfig) -> Float[Tensor, "positions widt
 
 def is_constant(table: Float[Tensor, "positions width"], config: TransformerConfig) -> bool:
     """Return True for a table of sinusoids, which is not trained, and False for a learned table."""
-    return any(
+    has_pairs = config.hidden_size % 2 == 0  # a sine and a cosine for each frequency
+    return has_pairs and any(
         torch.allclose(table.float(), waves, rtol=0, atol=ROUNDING) for waves in (sinusoids(config), marian_sinusoids(config))
     )

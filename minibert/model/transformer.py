@@ -266,6 +266,8 @@ class Transformer(PretrainedModel):
             found = {name: tensor for name, tensor in found.items() if name not in POSITION_TABLES}
         elif config.positions == "learned" and not any(table in found for table in POSITION_TABLES):
             # MarianMT computes its table when it is loaded.
+            if config.hidden_size % 2:
+                raise ValueError(f"{path}: has no position tables, and an odd d_model, {config.hidden_size}, has no sinusoids")
             if config.max_position_embeddings * config.hidden_size > MAX_TABLE:
                 raise ValueError(f"{path}: has no position tables, and max_position_embeddings of config.json is too large")
             found |= {table: marian_sinusoids(config) for table in POSITION_TABLES}

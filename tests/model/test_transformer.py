@@ -312,7 +312,12 @@ class TestTransformer:
         torch.testing.assert_close(output.loss, expected)
         torch.testing.assert_close(output.logits, model(SOURCE, KEEP, torch.tensor([[2, 10, 11, 12], [2, 13, 3, 0]])).logits)
 
-    @every_kind
+    @pytest.mark.parametrize(
+        "kind",
+        [{"positions": kind} for kind in POSITIONS]
+        + [{"pre_norm": True}, {"positions": "learned", "hidden_size": 9}, {"positions": "alibi", "hidden_size": 3}],
+        ids=str,
+    )
     def test_saved_model_is_loaded_unchanged(self, kind: dict[str, object], tmp_path: Path) -> None:
         """The configuration and the scores are unchanged."""
         model = random_model(**kind).float()
@@ -506,6 +511,15 @@ class TestMarian:
                 assert stack.positions.table.weight.requires_grad is not frozen, name
             optimized = {id(p) for group in adamw(loaded, 0.1).param_groups for p in group["params"]}
             assert (id(loaded.encoder.positions.table.weight) in optimized) is not frozen
+
+    def test_odd_width_without_a_table_is_rejected(self, tmp_path: Path) -> None:
+        """MarianMT has sines and cosines of different frequencies then, and does not store them."""
+        theirs = transformers.MarianMTModel(transformers.MarianConfig(**{**self.theirs(0).config.to_dict(), "d_model": 9}))
+        theirs.save_pretrained(tmp_path)
+        with pytest.raises(
+            ValueError, match=r"model\.safetensors: has no position tables, and an odd d_model, 9, has no sinus"
+        ):
+            Transformer.from_pretrained(tmp_path)
 
     def test_unsupported_config_is_rejected(self, tmp_path: Path) -> None:
         """A config.json with another number of layers or another width, and with unsupported values."""
