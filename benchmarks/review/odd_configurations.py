@@ -43,7 +43,7 @@ NETWORKS: dict[str, list[type[PretrainedModel]]] = {
 }
 """The networks that are compared with the network of transformers that has their `architecture`, by its family."""
 NAMES = ("negative", "ポジティブ", 'a "quoted" name\n', "n" * 3000, "", "../up", "\u202eright to left", "LABEL_7")
-MASKS = ("all", "right", "left", "holes", "empty row", "no tokens at all")
+MASKS = ("all", "right", "left", "holes", "empty row")
 
 
 @dataclass
@@ -98,6 +98,8 @@ class Draw:
     def mask(self, batch: int, tokens: int, kinds: Sequence[str] = MASKS) -> Tensor:
         """Draw a mask; True for tokens."""
         kind, mask = self.of(*kinds), torch.ones(batch, tokens, dtype=torch.bool)
+        if kind == "empty row" and batch == 1:  # then there is nothing to compare, so it is rare
+            kind = self.rarely(kind, "holes")
         lengths = 1 + self.integers(tokens, batch, 1)
         if kind in ("right", "left"):
             mask = torch.arange(tokens) < lengths
@@ -107,7 +109,7 @@ class Draw:
             mask[torch.arange(batch), self.integers(tokens, batch)] = True
         if kind == "empty row":
             mask[self.random.randrange(batch)] = False
-        return mask & (kind != "no tokens at all")
+        return mask
 
     def labels(self, classes: int, *shape: int) -> Tensor:
         """Draw classes, and no label for some; there is at least one."""
