@@ -1,10 +1,11 @@
-"""Checks of the tensors that a user passes to a model or a loss.
+"""Checks of the tensors and numbers that a user passes to a model or a loss.
 
 Types and shapes are always checked. Values are checked on the CPU only: on a GPU a check would wait for the GPU in every
 step. There, the kernels of embeddings and losses stop the program at a value outside their tables.
 """
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -28,6 +29,12 @@ def check_tensor(name: str, value: object, *dtypes: torch.dtype, shape: Sequence
         )
     if shape is not None and value.shape != tuple(shape):
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}")
+
+
+def check_number(name: str, value: object) -> None:
+    """Raise TypeError for an argument that is no number, such as the string of a command line."""
+    if isinstance(value, bool) or not isinstance(value, Real | Tensor):
+        raise TypeError(f"{name} is {value!r}: pass a number")
 
 
 def can_check_values(tensor: Tensor) -> bool:

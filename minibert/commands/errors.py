@@ -1,6 +1,8 @@
 """Errors that end a command, and signals that end it after the current step."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,20 @@ def check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
+        if _is_utf8(text):
+            encoding = sys.getfilesystemencoding()
+            advice = "set LC_ALL=C.UTF-8, and do not set PYTHONUTF8=0"
+            raise UsageError(f"the text is UTF-8, but Python reads it as {encoding}: {advice}") from None
         raise UsageError(f"the text is not UTF-8 (at character {error.start + 1}: {text!r}); give it in UTF-8") from None
+
+
+def _is_utf8(argument: str) -> bool:
+    """Return True if the bytes of an argument are UTF-8, also if Python has read them in another encoding."""
+    try:
+        os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def check_new_folder(path: Path) -> None:

@@ -103,6 +103,8 @@ def next_sentence_loss(
     >>> next_sentence_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # one correct, one wrong
     tensor(1.1269)
     """
+    check_labels(logits, labels)
+    check_tensor("logits", logits, shape=(*labels.shape, 2))
     return reduce_losses(cross_entropy(logits, labels), labels, reduction)
 
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from minibert.checks import check_number
 from minibert.equations import length_penalty, softmax, top_k_filter, top_p_filter
 from minibert.model.cache import KeyValueCache
 
@@ -54,8 +55,12 @@ def sampler(
         top_p: sample from the most likely tokens that together have probability p (`equations.top_p_filter`).
         seed: equal seeds give equal samples; None gives different ones each time.
 
-    Raises: ValueError for a temperature that is negative or not finite, and for `top_k` or `top_p` with temperature 0.
+    Raises: ValueError for a temperature that is negative or not finite, and for `top_k` or `top_p` with temperature 0;
+        TypeError for something else than a number.
     """
+    for name, value in (("temperature", temperature), ("top_k", top_k), ("top_p", top_p)):
+        if value is not None:
+            check_number(name, value)
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature is {temperature:g}, but must be a finite number, at least 0")
     if temperature == 0 and (top_k is not None or top_p is not None):
@@ -253,6 +258,7 @@ def check_beam_search(beams: int, alpha: float) -> None:
     check_whole_number("beams", beams)
     if not 1 <= beams <= MAX_BEAMS:
         raise ValueError(f"beams is {beams}, but must be from 1 to {MAX_BEAMS}")
+    check_number("alpha", alpha)
     if not abs(alpha) <= MAX_ALPHA:
         raise ValueError(f"alpha is {alpha:g}, but must be from {-MAX_ALPHA} to {MAX_ALPHA}")
 

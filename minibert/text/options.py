@@ -44,6 +44,10 @@ MAX_LENGTH = 2**16
 """Largest maximum length. A model has a table with a row for every position."""
 
 
+PARALLEL_VALIDATION_FRACTION = 0.02
+"""Default fraction of parallel text that is used for validation."""
+
+
 class InvalidOption(Exception):
     """An option with an invalid value. It is not a `ValueError`, because command-line libraries catch that themselves."""
 
@@ -86,7 +90,7 @@ class ParallelTextOptions:
     """Two files (source and target), or one file with a tab between source and target. Optionally compressed as .gz."""
     validation: tuple[Path, ...] = ()
     """Parallel text for validation, in the same form. Default: a fraction of the training text."""
-    validation_fraction: float = 0.02
+    validation_fraction: float = PARALLEL_VALIDATION_FRACTION
     """Fraction of the text used for validation if no validation files are given."""
     max_length: int = 128
     """Maximum number of tokens of a source or a target. Longer pairs are skipped."""
@@ -97,6 +101,8 @@ class ParallelTextOptions:
                 raise InvalidOption(f"{name}: give two files (source and target), or one file with a tab between them")
         if not 0 <= self.validation_fraction < 1:
             raise InvalidOption(f"validation_fraction {self.validation_fraction:g}: must be at least 0 and below 1")
+        if self.validation and self.validation_fraction != PARALLEL_VALIDATION_FRACTION:
+            raise InvalidOption("--validation-fraction: there is validation text, so nothing is held out; leave it out")
         if self.max_length < 3:
             raise InvalidOption(f"max_length {self.max_length}: must be at least 3, for [CLS], one token and [SEP]")
         _check_maximum(self.max_length)

@@ -263,26 +263,34 @@ def _from_json(kind: Any, value: Any) -> Any:
     return Path(value) if isinstance(value, str) and Path in (kind, *get_args(kind)) else value
 
 
+def _number(options: object, name: str) -> Any:
+    """Return the value of an option. Raises: InvalidOption if it is neither a number nor None."""
+    value = getattr(options, name)
+    if isinstance(value, int | float | None):
+        return value
+    raise InvalidOption(f"{name} {value!r}: must be a number")
+
+
 def _at_least_one(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) is not None and not 1 <= value < 2**63:
+        if (value := _number(options, name)) is not None and not 1 <= value < 2**63:
             raise InvalidOption(f"{name} {value}: must be at least 1{' and below 2^63' * (value > 1)}")
 
 
 def _positive(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) is not None and not 0 < value < math.inf:
+        if (value := _number(options, name)) is not None and not 0 < value < math.inf:
             raise InvalidOption(f"{name} {value:g}: must be a number above 0")
 
 
 def _fraction(options: object, *names: str) -> None:
     for name in names:
-        if (value := getattr(options, name)) is not None and not 0 <= value < 1:
+        if (value := _number(options, name)) is not None and not 0 <= value < 1:
             raise InvalidOption(f"{name} {value:g}: must be at least 0 and below 1")
 
 
 def _not_negative(options: object, *names: str) -> None:
     for name in names:
-        if not 0 <= (value := getattr(options, name)) < 2**63:
+        if not 0 <= (value := _number(options, name)) < 2**63:
             shown = value if isinstance(value, int) else f"{value:g}"  # an int can be too large for a float
             raise InvalidOption(f"{name} {shown}: must be at least 0 and below 2^63")

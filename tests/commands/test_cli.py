@@ -1,6 +1,7 @@
 """The command line: fast start and readable errors."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import torch
 
 from minibert import Bert, BertConfig, BertForPreTraining
 from minibert.commands import COMMANDS, main
+from minibert.commands.errors import UsageError, check_text
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
 CONFIG = BertConfig(
@@ -61,6 +63,10 @@ def test_fill_mask_prints_json(checkpoint: Path, capsys: pytest.CaptureFixture[s
         (["runs", "x" * 300], "x…: this name is too long; names of files have at most 255 bytes"),
         (["predict", "x" * 300], "no such folder or file"),
         (["study", "--checkpoint", "CHECKPOINT", "[MASK]", "--out", "CHECKPOINT"], "is a folder, where a file is needed"),
+        (
+            ["finetune", "classify", "--train", "a", "--validation", "b", "--validation-fraction", "0"],
+            "--validation-fraction: there are validation data",
+        ),
         (["finetune", "classify", "--seeds", "9" * 30], "must be at least 1 and at most 1,000"),
         (["equations", "sofmax"], "unknown equation 'sofmax'; did you mean softmax"),
     ],
@@ -214,6 +220,16 @@ def test_odd_arguments_are_one_line_and_exit_code_2(
     shown = capsys.readouterr().err
     assert message.replace("CHECKPOINT", str(checkpoint)) in shown
     assert shown.count("\n") == 1
+
+
+def test_a_text_in_utf8_that_python_reads_as_ascii_is_no_other_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with LC_ALL=C and PYTHONUTF8=0."""
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("ascii", "surrogateescape"))
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    with pytest.raises(UsageError, match=r"the text is UTF-8, but Python reads it as ascii: set LC_ALL=C\.UTF-8"):
+        check_text("café".encode().decode("ascii", "surrogateescape"))
+    with pytest.raises(UsageError, match="the text is not UTF-8"):
+        check_text(UNDECODABLE)
 
 
 def test_a_folder_whose_name_is_not_utf8(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

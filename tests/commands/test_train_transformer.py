@@ -173,6 +173,7 @@ def test_translator_is_resumed_bit_for_bit(tmp_path: Path, capsys: pytest.Captur
         (["train-letters", "sort", "--letters", "0"], "letters 0: must be at least 1"),
         (["train-translator", "--text", "a", "b", "c"], "text: give two files"),
         (["train-translator", "--text", "a", "--validation", "a", "b", "c"], "validation: give two files"),
+        (["train-translator", "--text", "a", "--validation", "a", "--validation-fraction", "0.5"], "there is validation text"),
         (["train-letters", "sort", "--warmup-steps", "0"], "warmup_steps 0: must be at least 1"),
         (["train-letters", "sort", "--label-smoothing", "1"], "label_smoothing 1: must be at least 0 and below 1"),
         (["train-translator", "--text", "nowhere.de", "nowhere.en"], "nowhere.de"),

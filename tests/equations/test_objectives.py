@@ -283,6 +283,11 @@ class TestNextSentenceLoss:
             wrong = next_sentence_loss(logits[label : label + 1], torch.tensor([1 - label]))
             assert math.isclose(wrong.item(), 2 * confidence + math.log1p(math.exp(-2 * confidence)), rel_tol=1e-5)
 
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_other_numbers_of_classes_are_rejected(self) -> None:
+        with pytest.raises(ValueError, match=r"logits has shape \(1, 3\), expected \(1, 2\)"):
+            next_sentence_loss(torch.zeros(1, 3), torch.tensor([0]))
+
     @given(predictions(classes=2))
     def test_mean_over_pairs(self, drawn: Predictions) -> None:
         """Examples with one segment do not count in the mean."""

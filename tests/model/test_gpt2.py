@@ -162,6 +162,12 @@ class TestGPT2LMHeadModel:
         assert eos_token_id not in stopped[:-1]
 
     @pytest.mark.usefixtures("without_shape_checks")
+    @pytest.mark.parametrize("name", ["temperature", "top_k", "top_p"])
+    def test_a_string_is_not_a_number(self, name: str) -> None:
+        with pytest.raises(TypeError, match=f"{name} is '1': pass a number"):
+            random_model().generate(IDS, max_new_tokens=3, **{"temperature": 1.0, name: "1"})
+
+    @pytest.mark.usefixtures("without_shape_checks")
     def test_wrong_shapes_are_rejected(self) -> None:
         """A text without a batch dimension, and labels of another shape than the tokens."""
         model = random_model()

@@ -279,6 +279,11 @@ class TestTransformer:
             TransformerConfig(positions="rotary", hidden_size=24, num_attention_heads=8)
 
     @pytest.mark.usefixtures("without_shape_checks")
+    def test_a_string_is_not_a_number(self) -> None:
+        with pytest.raises(TypeError, match="alpha is '1': pass a number"):
+            random_model().generate(SOURCE, alpha="1")
+
+    @pytest.mark.usefixtures("without_shape_checks")
     def test_wrong_shapes_are_rejected(self) -> None:
         """A text without a batch dimension, an empty batch, and different numbers of sources and targets."""
         model = random_model()

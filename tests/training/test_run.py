@@ -253,3 +253,10 @@ def test_operations_equal_pytorchs_count() -> None:
 def test_invalid_options_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidOption, match=message):
         PretrainingConfig(**settings)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("name", ["seed", "learning_rate", "steps", "dropout"])
+def test_a_string_is_not_a_number(name: str) -> None:
+    with pytest.raises(InvalidOption, match=f"{name} '1': must be a number"):
+        PretrainingConfig(**{name: "1"})

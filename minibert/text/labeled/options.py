@@ -22,6 +22,10 @@ class LabeledSource:
     split: str = "train"
 
 
+VALIDATION_FRACTION = 0.1
+"""Default share of the training data that is held out for validation."""
+
+
 @dataclass(frozen=True)
 class LabeledDataOptions:
     """Labeled data for training and validation."""
@@ -30,7 +34,7 @@ class LabeledDataOptions:
     """Files with training data."""
     validation: tuple[Path, ...] = ()
     """Files with validation data. Without them, a part of the training data is held out."""
-    validation_fraction: float = 0.1
+    validation_fraction: float = VALIDATION_FRACTION
     """Share of the training data that is held out for validation if there are no validation data."""
     dataset: str | None = None
     """Dataset to use instead of files: its id on the Hugging Face hub, or a folder."""
@@ -50,6 +54,8 @@ class LabeledDataOptions:
             raise InvalidOption("--dataset and --train or --validation: give either a dataset or files")
         if self.validation and not self.train:
             raise InvalidOption("--validation without --train: give both")
+        if (self.validation or self.validation_split is not None) and self.validation_fraction != VALIDATION_FRACTION:
+            raise InvalidOption("--validation-fraction: there are validation data, so nothing is held out; leave it out")
         if self.validation_split is not None and self.dataset is None:
             raise InvalidOption("--validation-split needs --dataset")
 
