@@ -147,7 +147,7 @@ def _decoded(content: bytes) -> str:
     """Decode a file as Python does. Raises: BadFile with the first line that is not in its encoding."""
     try:
         return importlib.util.decode_source(content)
-    except (UnicodeDecodeError, SyntaxError) as error:
+    except (UnicodeError, SyntaxError, LookupError) as error:
         try:
             content.decode()
         except UnicodeDecodeError as wrong:

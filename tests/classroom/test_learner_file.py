@@ -45,6 +45,8 @@ def test_files_that_python_reads_are_read(tmp_path, content) -> None:
         ),
         ("x = 1\0\n", "null", None),
         ("# coding: nothing\n", "encoding that the file declares", None),
+        ("# coding: rot13\n", "encoding that the file declares", None),
+        ("# coding: undefined\n", "encoding that the file declares", None),
         ("(" * 5000 + ")" * 5000, "nested|recursion|memory|MemoryError", None),
         (b"\x89PNG\r\n\x1a\n\x00", "save it as UTF-8", 1),
     ],

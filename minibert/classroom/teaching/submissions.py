@@ -143,7 +143,7 @@ def find_submissions(folder: Path, leave_out: Path | None = None) -> tuple[list[
     notes: dict[str, list[str]] = {}
     others = []
     for entry in sorted(folder.iterdir()):
-        if _is_hidden(entry.name) or (leave_out and entry.resolve() == leave_out.resolve()):
+        if _is_hidden(entry.name) or (leave_out and os.path.realpath(entry) == os.path.realpath(leave_out)):
             continue
         if entry.is_dir() and not entry.is_symlink():
             submission = read_submission(entry, entry.name)

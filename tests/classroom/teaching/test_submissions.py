@@ -62,9 +62,10 @@ def test_nothing_outside_of_the_folder_is_read(tmp_path) -> None:
     os.mkfifo(folder / "ada" / "pipe.py")
     (folder / "bob").symlink_to(outside)
     (folder / "carl.py").symlink_to(outside / "softmax.py")
-    submissions, others = find_submissions(folder)
+    (folder / "dora.py").symlink_to("dora.py")
+    submissions, others = find_submissions(folder, leave_out=folder / "results")
     assert [(each.student, each.paths) for each in submissions] == [("ada", ())]
-    assert others == ["bob", "carl.py"]
+    assert others == ["bob", "carl.py", "dora.py"]
     assert len(submissions[0].notes) == 4
 
 
