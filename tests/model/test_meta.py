@@ -85,19 +85,25 @@ def test_every_network_has_arguments() -> None:
     assert concrete == {*LABELS}
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("kind", LABELS)
-def test_networks_and_their_losses(kind: type[nn.Module], attention: str) -> None:
-    """Outputs, losses and gradients; also without a mask, with dropout, and during a recording."""
-    model = network(kind, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1).set_attention(attention)
-    encoded = {} if kind in CONFIGS else ENCODED
-    for labels in LABELS[kind] if kind is Transformer else [{}, *LABELS[kind]]:
-        for inputs in (encoded, {}):
-            run_network(model, **inputs, **labels)
-    model.set_recompute(True)
-    run_network(model, **labels)
-    with record(model):
+def test_networks_and_their_losses(kind: type[nn.Module]) -> None:
+    """Outputs, losses and gradients, with dropout; also with the ids alone, with recomputation, and during a recording."""
+    model = network(kind, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    for labels in LABELS[kind]:
         run_network(model, **labels)
+    if kind is not Transformer:
+        run_network(model)
+    arguments = {**({} if kind in CONFIGS else ENCODED), **(LABELS[kind] or [{}])[-1]}
+    model.set_recompute(True)
+    run_network(model, **arguments)
+    with record(model):
+        run_network(model, **arguments)
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("kind", [BertForPreTraining, GPT2LMHeadModel, Transformer])
+def test_attention_paths(kind: type[nn.Module], attention: str) -> None:
+    run_network(network(kind).set_attention(attention), **{**LABELS[kind][0], "attention_mask": MASK})
 
 
 @pytest.mark.parametrize(("problem_type", "classes"), [("regression", 1), ("multi_label_classification", 3), (None, 1)])

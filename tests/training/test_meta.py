@@ -28,6 +28,7 @@ from minibert.text.labeled.examples import LabeledBatch
 from minibert.text.parallel import ParallelBatch
 from minibert.training.answering import AnsweringObjective
 from minibert.training.classification import ClassificationObjective
+from minibert.training.features import CachedBert
 from minibert.training.logits import CollectLogits
 from minibert.training.multitask import MultiTaskBatch, MultiTaskObjective
 from minibert.training.objective import Objective
@@ -106,6 +107,11 @@ def check_steps(model: nn.Module, objective: Objective[Any], batch: Any, schedul
     assert [step.skipped for step in steps] == [False, False]
     assert len(read) == 2
     assert optimizer.state
+
+
+def test_networks_of_training() -> None:
+    """`CachedBert` alone is not for the meta device: it finds the features of a text by its tokens, on the host."""
+    assert classes("minibert.training", nn.Module) == {CachedBert}
 
 
 def test_every_objective_and_every_task_has_a_step() -> None:
