@@ -48,6 +48,10 @@ class Processes:
             distributed.all_reduce(totals)
         return dict(zip(values, totals.unbind(), strict=True))
 
+    def sum_numbers(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Sum numbers of the host over all processes. A single process does not wait for its device."""
+        return dict(values) if self.world_size == 1 else read_numbers(self.all_reduce_sum(values))[0]
+
     def first_error(self, message: str) -> str:
         """Return the first non-empty error message of any process, the same in all of them; "" if there is none."""
         if self.world_size == 1:

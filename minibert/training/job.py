@@ -13,7 +13,7 @@ from typing import Any
 
 from minibert.files import describe, locked, write_atomically
 from minibert.training.checkpoints import Checkpoints
-from minibert.training.distributed import SINGLE_PROCESS, Processes, read_numbers
+from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.events import Event, Finished, Interrupted, Prepared, Saved, Started, StepDone
 from minibert.training.loop import Step
 from minibert.training.options import DeviceOptions, OutputOptions, options_to_json
@@ -128,7 +128,7 @@ class Job:
         began = time.perf_counter()
         for step in steps:
             cost = dict(zip(("tokens", "operations"), task.cost(run), strict=True))
-            [totals] = read_numbers(self.processes.all_reduce_sum(cost))
+            totals = self.processes.sum_numbers(cost)
             seconds = time.perf_counter() - began
             entry = step_entry(step, int(totals["tokens"]), int(totals["operations"]), seconds)
             evaluation, error_message = self._evaluate(run, task) if self._evaluation_is_due(run) else (None, "")
@@ -177,7 +177,7 @@ class Job:
         """Compare an evaluation with the best one. All processes use the value of the main one."""
         value = None if metric is None else entry.get(metric.metric)
         number = math.nan if value is None else value
-        agreed = self.processes.all_reduce_sum({"value": number if self.processes.is_main else 0.0})["value"].item()
+        agreed = self.processes.sum_numbers({"value": number if self.processes.is_main else 0.0})["value"]
         if metric is not None:
             run.best = run.best.after(run.steps_done, agreed, metric)
         self.checkpoints.kept_step = run.best.step if self.output.keeps_best else None
@@ -272,7 +272,7 @@ class Job:
         return extended_from
 
     def _stop_requested_anywhere(self) -> bool:
-        return bool(self.processes.all_reduce_sum({"stop": float(self._stop_requested)})["stop"])
+        return bool(self.processes.sum_numbers({"stop": float(self._stop_requested)})["stop"])
 
 
 def _extended_from(before: Mapping[str, Any], now: Mapping[str, Any]) -> int | None:

@@ -111,7 +111,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.best = BestEvaluation()
         """The best evaluation so far. The caller of `run` updates it after each evaluation."""
         self.last_batches: list[BatchT] = []
-        """The micro-batches of the last step."""
+        """The micro-batches of the last step, in the memory of the CPU: their sizes can be read without waiting for a GPU."""
         self.notes: list[str] = []
         """Lines to print before the first step."""
         self.extra_files: dict[str, str] = {}
@@ -125,7 +125,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
 
         The background thread that prepares batches has ended when this iterator is exhausted or closed, also after an error.
         """
-        with closing(prefetch(islice(self.batches(), self.steps - self.steps_done))) as prefetched:
+        with closing(prefetch(islice(self._copied_batches(), self.steps - self.steps_done))) as prefetched:
             for step in train(
                 self.parallel_model,
                 self._track_position(prefetched),
@@ -143,7 +143,10 @@ class TrainingRun(Generic[ModelT, BatchT]):
                 yield step
 
     def batches(self) -> Iterator[tuple[DataPosition, list[BatchT]]]:
-        """Yield the micro-batches of each step from the current position, with the position after that step. It never ends."""
+        """Yield the micro-batches of each step from the current position, with the position after that step. It never ends.
+
+        They are in the memory of the CPU.
+        """
         for number in count(self.position.epoch):
             epoch = self.examples.epoch(number)
             step_indices, lengths = epoch.batch_indices(self.batch_sampler), epoch.lengths
@@ -153,17 +156,21 @@ class TrainingRun(Generic[ModelT, BatchT]):
                 micro_batches = split_micro_batches(step_indices[step], lengths, rank, processes, self.micro_batch_size)
                 yield (
                     DataPosition(number, step + 1, ends_epoch=step + 1 == len(step_indices)),
-                    [epoch.batch(indices).to(self.processes.device) for indices in micro_batches],
+                    [epoch.batch(indices) for indices in micro_batches],
                 )
 
-    def _track_position(self, steps: Iterable[tuple[DataPosition, list[BatchT]]]) -> Iterator[list[BatchT]]:
+    def _copied_batches(self) -> Iterator[tuple[DataPosition, list[BatchT], list[BatchT]]]:
+        for position, batches in self.batches():
+            yield position, batches, [batch.to(self.processes.device) for batch in batches]
+
+    def _track_position(self, steps: Iterable[tuple[DataPosition, list[BatchT], list[BatchT]]]) -> Iterator[list[BatchT]]:
         epoch = None
-        for position, batches in steps:
+        for position, batches, on_device in steps:
             if self.start_epoch is not None and position.epoch != epoch:
                 self.start_epoch(position.epoch)
             epoch = position.epoch
             self.position, self.last_batches = position, batches
-            yield batches
+            yield on_device
 
     def evaluate(self, batches: Sequence[BatchT], objective: Objective[BatchT] | None = None) -> dict[str, Score]:
         """Evaluate the current model. All processes must call this; each returns the same scores.

@@ -22,18 +22,26 @@ from minibert import (
     evaluate,
     train,
 )
+from minibert.model.config import PRESETS
 from minibert.model.multitask import MultiTaskBert
+from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
+from minibert.text.options import ExampleConfig
 from minibert.text.parallel import ParallelBatch
+from minibert.text.tokenized import TokenizedCorpus
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.answering import AnsweringObjective
 from minibert.training.classification import ClassificationObjective
+from minibert.training.costs import pretraining_cost
+from minibert.training.distributed import Processes
 from minibert.training.features import CachedBert
 from minibert.training.logits import CollectLogits
 from minibert.training.multitask import MultiTaskBatch, MultiTaskObjective
 from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, noam, warmup_constant, warmup_linear
-from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective
+from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective, pretraining_run
 from minibert.training.tagging import TaggingObjective
 from minibert.training.task_type import HeadObjective, task_types
 from minibert.training.translation import TranslationObjective
@@ -142,6 +150,23 @@ def test_training_with_recomputation() -> None:
     model = model_on_meta(CLASSIFICATION)
     model.set_recompute(True)
     check_steps(model, ClassificationObjective(), TEXTS)
+
+
+def test_a_run_reads_numbers_once_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its batches are made on the CPU, where their number of tokens is known, and copied to the device."""
+    monkeypatch.setitem(PRESETS, "tiny", CONFIG)
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "b", "c"])
+    documents = [Document(str(n), (f"a b{n * ' c'}", "c a", f"b{n * ' a'}")) for n in range(5)]
+    corpus = TokenizedCorpus.from_documents(documents, tokenizer)
+    config = PretrainingConfig(preset="tiny", steps=3, batch_size=4, examples=ExampleConfig(max_length=12))
+    run = pretraining_run(config, DeviceOptions(micro_batch_size=2), corpus, tokenizer, Processes(device=META))
+    steps = run.run()
+    for _ in range(config.steps):
+        with OnMeta(), read_as_ones() as read:
+            assert not next(steps).skipped
+        assert len(read) == 1
+        tokens, operations = pretraining_cost(run.model.config, run.last_batches)
+        assert 0 < tokens < operations
 
 
 @every_objective
