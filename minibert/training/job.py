@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from minibert.files import describe, locked, write_atomically
+from minibert.files import describe, locked, make_folder, write_atomically
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.events import Event, Finished, Interrupted, Prepared, Saved, Started, StepDone
@@ -91,6 +91,7 @@ class Job:
             error_message = ""
             try:
                 if self.processes.is_main:
+                    make_folder(self.output.out)
                     stack.enter_context(locked(self.output.out / LOCK_FILE))
             except BlockingIOError:
                 error_message = f"another process is training in {self.output.out}: wait for its end, or choose another --out"
