@@ -1,0 +1,84 @@
+"""Run the mutation test. See the package's docstring."""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.mutation.mutants import ROOT, Mutant, mutants_of
+from benchmarks.mutation.reach import FOLDER
+from benchmarks.mutation.report import report, summary, unexplained
+
+FOLDERS = ("equations", "model", "kernels", "text", "training", "study/verify", "classroom")
+PAGE = ROOT / "benchmarks" / "mutation.md"
+
+
+def main() -> int:
+    """Return 1 if a mutant survives without a reason, or too many survive."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description="Mutation testing of minibert.")
+    parser.add_argument("paths", nargs="*", help="folders or files; the default is all that is measured")
+    parser.add_argument("--seed", type=int, default=0, help="for the change of each statement, and for --sample")
+    parser.add_argument("--sample", type=int, help="number of mutants, drawn at random; the default is all")
+    parser.add_argument("--tests", nargs="*", default=["tests", "minibert"], help="files or folders with tests that may run")
+    parser.add_argument("--at-least", type=float, help="exit with 1 if a smaller share is noticed; reasons are not asked for")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at the same time")
+    parser.add_argument("--folder", type=Path, help="where the lines that the tests reach are kept, and read if they exist")
+    options = parser.parse_args()
+    began = time.monotonic()
+    paths = [Path(path) for path in options.paths] or [Path("minibert", folder) for folder in FOLDERS]
+    mutants = sampled(paths, options.seed, options.sample)
+    print(f"{len(mutants)} mutants, seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not [*folder.glob("seconds.*.json")]:
+            run_pytest("reach", folder, options.tests, ["-n", str(options.jobs), "--dist", "loadfile"])
+            print(f"reach: {time.monotonic() - began:.0f} s", flush=True)
+        (folder / "mutants.json").write_text(json.dumps([vars(mutant) for mutant in mutants]), encoding="utf-8")
+        (folder / "results.jsonl").unlink(missing_ok=True)
+        run_pytest("judge", folder, options.tests, ["-n", "0"], {"MINIBERT_JOBS": str(options.jobs)})
+        lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    results = sorted((json.loads(line) for line in lines), key=lambda each: each["number"])
+    pairs = [(mutants[each["number"]], each) for each in results]
+    minutes = (time.monotonic() - began) / 60
+    print(summary(pairs, minutes))
+    if not options.paths and options.sample is None:
+        PAGE.write_text(report(pairs, minutes), encoding="utf-8")
+    if options.at_least is not None:
+        return sum(each["test"] is not None for _, each in pairs) < options.at_least * len(pairs)
+    return bool(unexplained(pairs))
+
+
+def sampled(paths: list[Path], seed: int, count: int | None) -> list[Mutant]:
+    """Return the mutants of files and folders, or some of them."""
+    files = sorted({file for path in paths for file in (path.rglob("*.py") if (ROOT / path).is_dir() else [path])})
+    if count is None:
+        return [mutant for file in files for mutant in mutants_of(str(file), seed)]
+    generator = random.Random(seed)
+    generator.shuffle(files)
+    found: list[Mutant] = []
+    for file in files:
+        found += mutants_of(str(file), seed)
+    return sorted(generator.sample(found, min(count, len(found))), key=lambda each: (each.file, each.start, each.new))
+
+
+def run_pytest(plugin: str, folder: Path, tests: list[str], more: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run the tests with one of the two plugins."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", f"benchmarks.mutation.{plugin}", "-m", "not slow and not cuda"]
+    more_environment = {FOLDER: str(folder), "CI": "1", "PYTHONPATH": str(ROOT)} | (environment or {})
+    log = folder / f"{plugin}.log"
+    with log.open("w", encoding="utf-8") as output:
+        code = subprocess.call(
+            [*command, *more, *tests], cwd=ROOT, env=os.environ | more_environment, stdout=output, stderr=output
+        )
+    if code not in (0, 1, 5) or (plugin == "judge" and code == 1):
+        sys.exit(f"pytest has failed with exit code {code}:\n{log.read_text(encoding='utf-8')[-3000:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

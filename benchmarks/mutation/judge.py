@@ -1,0 +1,239 @@
+"""A plugin of pytest that runs the tests against mutants, each in a copy of this process, instead of running them once.
+
+The process has collected the tests and imported minibert, and has run nothing: no cache is filled. A copy gives the functions
+their changed code, and runs the tests that reach the changed line until one fails.
+"""
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+from hypothesis import Phase, settings
+
+import minibert
+from benchmarks.mutation.copies import processes_are_copies
+from benchmarks.mutation.mutants import ROOT, Mutant
+from benchmarks.mutation.reach import FOLDER, ReachMap
+
+FIRST_SECONDS, ALL_SECONDS = 2.0, 20.0
+"""Time for the tests of a mutant, by the time that they take without it: the first, fastest tests, and then all."""
+LONGER = 20
+"""A test that takes so many times as long as usual counts as failed."""
+IN_OTHER_PROCESSES = ("minibert/sandbox/session.py", "tests/processes.py")
+"""Files that start processes. Their tests may reach lines that no test reaches in its own process."""
+
+
+class Judge:
+    """The tests, the functions with the code that can be changed, and which tests reach which line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.reach = ReachMap(folder)
+        self.items: dict[str, pytest.Item] = {}
+        self.functions: dict[tuple[str, str], list[FunctionType]] = defaultdict(list)
+        self.lines: dict[str, dict[int, set[str]]] = {}
+        self.sound: dict[str, bool] = {}
+        self.killers: dict[str, list[str]] = defaultdict(list)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for module in pkgutil.walk_packages(minibert.__path__, "minibert."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(str(ROOT / "minibert")):
+                file = str(Path(each.__code__.co_filename).relative_to(ROOT))
+                self.functions[file, each.__code__.co_qualname].append(each)
+        self.items = {item.nodeid: item for item in session.items}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        mutants = [Mutant(**each) for each in json.loads((self.folder / "mutants.json").read_text(encoding="utf-8"))]
+        parts: dict[str, list[tuple[int, Mutant]]] = defaultdict(list)
+        for number, mutant in enumerate(mutants):
+            parts[f"{mutant.file} {number // 40}"].append((number, mutant))
+        lanes = int(os.environ["MINIBERT_JOBS"])
+        tokens, results = os.pipe(), self.folder / "results.jsonl"
+        names = sorted(parts, key=lambda name: -len(parts[name]))
+        os.set_blocking(tokens[1], False)
+        os.write(tokens[1], b"".join(number.to_bytes(4, "big") for number in range(len(names))))
+        os.close(tokens[1])
+        gc.freeze()
+        processes = [os.fork() for _ in range(lanes)]
+        if 0 in processes:
+            code = 1
+            try:
+                while token := os.read(tokens[0], 4):
+                    for number, mutant in parts[names[int.from_bytes(token, "big")]]:
+                        result = {"number": number} | self.judged(mutant)
+                        with results.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(result) + "\n")
+                code = 0
+            finally:
+                os._exit(code)
+        failed = [os.waitpid(process, 0)[1] for process in processes]
+        if any(failed):
+            pytest.exit("a process of the mutation test has failed", returncode=3)
+        return True
+
+    def judged(self, mutant: Mutant) -> dict[str, Any]:
+        """Return which test notices a mutant, how many tests ran, and how long it took."""
+        began, ran = time.monotonic(), 0
+        tests = self.tests_of(mutant)
+        for some in _first_and_rest(tests, self.reach.cost):
+            while some:
+                failed, count, how = self.in_copy(mutant, some)
+                ran += count
+                if failed is None:
+                    break
+                if self.is_sound(failed):
+                    if failed in self.killers[mutant.file]:
+                        self.killers[mutant.file].remove(failed)
+                    self.killers[mutant.file].insert(0, failed)
+                    return {"test": failed, "how": how, "ran": ran, "seconds": round(time.monotonic() - began, 3)}
+                some = [test for test in some[some.index(failed) :] if test != failed]
+        return {"test": None, "how": "", "ran": ran, "reaching": len(tests), "seconds": round(time.monotonic() - began, 3)}
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Return the tests that reach the changed statement: those that noticed the last mutants, then the fastest."""
+        if mutant.file not in self.lines:
+            self.lines[mutant.file] = self.reach.lines(ROOT / mutant.file)
+        lines = self.lines[mutant.file]
+        reaching: set[str] = set().union(*(lines.get(line, ()) for line in range(mutant.line, mutant.last_line + 1)))
+        if not reaching:
+            reaching = self.starting_processes()
+        known = [test for test in self.killers[mutant.file] if test in reaching][:8]
+        others = sorted((each for each in reaching if each in self.items and each not in known), key=self.reach.cost)
+        return [*known, *others]
+
+    def starting_processes(self) -> set[str]:
+        """Return the tests that start copies of the process."""
+        for file in IN_OTHER_PROCESSES:
+            if file not in self.lines:
+                self.lines[file] = self.reach.lines(ROOT / file)
+        found = (set().union(*self.lines[file].values()) for file in IN_OTHER_PROCESSES)
+        return set().union(*found)
+
+    def is_sound(self, test: str) -> bool:
+        """Return True if a test passes alone without a mutant, so that its failure says something."""
+        if test not in self.sound:
+            self.sound[test] = self.in_copy(None, [test])[0] is None
+        return self.sound[test]
+
+    def in_copy(self, mutant: Mutant | None, tests: list[str]) -> tuple[str | None, int, str]:
+        """Run tests in a copy of this process. Return the one that fails, how many ran, and how it failed."""
+        temporary = tempfile.mkdtemp(prefix="minibert-mutation-")
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            os.close(reading)
+            os.setsid()
+            try:
+                self._run(mutant, tests, writing, Path(temporary))
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as answers:
+            answer = answers.read().split("\n")
+        _, status = os.waitpid(process, 0)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process, signal.SIGKILL)
+        shutil.rmtree(temporary, ignore_errors=True)
+        started = answer[:-1]
+        if started and started[-1] in ("failed", "passed"):
+            *started, last = started
+            return (started[-1] if last == "failed" else None), len(started), last
+        how = "takes too long" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else "ends the process"
+        return (started[-1] if started else tests[0]), len(started), how
+
+    def _run(self, mutant: Mutant | None, tests: list[str], writing: int, temporary: Path) -> None:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+        os.environ["MINIBERT_CACHE"] = str(temporary / "cache")
+        os.chdir(ROOT)
+        processes_are_copies()
+        if mutant:
+            install(mutant, self.functions)
+        failed = False
+        for test in tests:
+            os.write(writing, f"{test}\n".encode())
+            item = self.items[test]
+            item.config._tmp_path_factory._basetemp = temporary  # type: ignore[attr-defined]
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, 5 + LONGER * self.reach.cost(test))
+            reports = runtestprotocol(item, log=False, nextitem=item)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if failed := any(report.failed for report in reports):
+                break
+        os.write(writing, b"failed\n" if failed else b"passed\n")
+
+
+def install(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]) -> None:
+    """Give the functions of this process the code of a mutant."""
+    path = ROOT / mutant.file
+    module = compile(mutant.source(), str(path), "exec", dont_inherit=True)
+    for code in _codes(module):
+        if code.co_qualname == mutant.function or code.co_qualname.startswith(f"{mutant.function}.<locals>."):
+            for function in functions.get((mutant.file, code.co_qualname), ()):
+                if len(function.__code__.co_freevars) == len(code.co_freevars):
+                    function.__code__ = code
+    if mutant.kind == "default":
+        _install_defaults(mutant, functions)
+
+
+def _install_defaults(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]) -> None:
+    from benchmarks.mutation.mutants import defaults_of
+
+    positional, named = defaults_of(mutant)
+    for function in functions.get((mutant.file, mutant.function), ()):
+        names = function.__globals__
+        function.__defaults__ = tuple(eval(each, names) for each in positional) or None
+        function.__kwdefaults__ = {name: eval(each, names) for name, each in named.items()} or None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+def _first_and_rest(tests: Iterable[str], cost: Any) -> Iterator[list[str]]:
+    """Yield the tests that fit into the first seconds, and those that fit into the rest of the time."""
+    first: list[str] = []
+    rest: list[str] = []
+    total = 0.0
+    for test in tests:
+        total += cost(test)
+        if total <= FIRST_SECONDS or not first:
+            first.append(test)
+        elif total <= ALL_SECONDS:
+            rest.append(test)
+    yield first
+    yield rest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Random tests have few examples, the same every time, and look for no simpler ones."""
+    phases = [Phase.explicit, Phase.generate]
+    settings.register_profile("mutation", deadline=None, max_examples=30, derandomize=True, database=None, phases=phases)
+    settings.load_profile("mutation")
+    sys.setrecursionlimit(3000)
+    config.pluginmanager.register(Judge(Path(os.environ[FOLDER])), "judge")
