@@ -94,6 +94,19 @@ def test_functions_that_exist_get_the_changed_code(file: str) -> None:
         kept(3, 4)
 
 
+def test_a_method_can_lose_the_call_of_its_base_class(file: str) -> None:
+    """The new code has no name of the code around it, which a function cannot lose."""
+    code = "class Box(list):\n    def __init__(self, x):\n        super().__init__([x])\n"
+    (mutants.ROOT / file).write_text(code, encoding="utf-8")
+    names: dict[str, type] = {}
+    exec(compile(code, mutants.ROOT / file, "exec"), names)
+    box = names["Box"]
+    mutant = next(each for each in mutants_of(file, 0) if each.new == "pass")
+    assert box(1) == [1]
+    install(mutant, {(file, "Box.__init__"): [box.__init__]})
+    assert box(1) == []
+
+
 def test_a_mutant_without_a_reason_is_shown() -> None:
     mutant = mutants_of("minibert/equations/layers.py", 0)[0]
     page = report([(mutant, {"test": None}), (mutant, {"test": "tests/a.py::test_b"})], 1.0)

@@ -4,6 +4,7 @@ The process has collected the tests and imported minibert, and has run nothing: 
 their changed code, and runs the tests that reach the changed line until one fails.
 """
 
+import ast
 import gc
 import importlib
 import json
@@ -17,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -27,10 +29,10 @@ from hypothesis import Phase, settings
 
 import minibert
 from benchmarks.mutation.copies import processes_are_copies
-from benchmarks.mutation.mutants import ROOT, Mutant
+from benchmarks.mutation.mutants import ROOT, Mutant, defaults_of, functions_in
 from benchmarks.mutation.reach import FOLDER, ReachMap
 
-FIRST_SECONDS, ALL_SECONDS = 2.0, 20.0
+FIRST_SECONDS, ALL_SECONDS = 2.0, 8.0
 """Time for the tests of a mutant, by the time that they take without it: the first, fastest tests, and then all."""
 LONGER = 20
 """A test that takes so many times as long as usual counts as failed."""
@@ -48,6 +50,7 @@ class Judge:
         self.functions: dict[tuple[str, str], list[FunctionType]] = defaultdict(list)
         self.lines: dict[str, dict[int, set[str]]] = {}
         self.sound: dict[str, bool] = {}
+        """Whether a test passes without a mutant, so that its failure says something."""
         self.killers: dict[str, list[str]] = defaultdict(list)
 
     @pytest.hookimpl(tryfirst=True)
@@ -101,7 +104,7 @@ class Judge:
                 ran += count
                 if failed is None:
                     break
-                if self.is_sound(failed):
+                if self.is_sound(some[: some.index(failed) + 1]):
                     if failed in self.killers[mutant.file]:
                         self.killers[mutant.file].remove(failed)
                     self.killers[mutant.file].insert(0, failed)
@@ -119,7 +122,7 @@ class Judge:
             reaching = self.starting_processes()
         known = [test for test in self.killers[mutant.file] if test in reaching][:8]
         others = sorted((each for each in reaching if each in self.items and each not in known), key=self.reach.cost)
-        return [*known, *others]
+        return [test for test in (*known, *others) if self.sound.get(test, True)]
 
     def starting_processes(self) -> set[str]:
         """Return the tests that start copies of the process."""
@@ -129,11 +132,11 @@ class Judge:
         found = (set().union(*self.lines[file].values()) for file in IN_OTHER_PROCESSES)
         return set().union(*found)
 
-    def is_sound(self, test: str) -> bool:
-        """Return True if a test passes alone without a mutant, so that its failure says something."""
-        if test not in self.sound:
-            self.sound[test] = self.in_copy(None, [test])[0] is None
-        return self.sound[test]
+    def is_sound(self, tests: list[str]) -> bool:
+        """Return True if the last of some tests passes without a mutant, after the others."""
+        if tests[-1] not in self.sound:
+            self.sound[tests[-1]] = self.in_copy(None, tests)[0] is None
+        return self.sound[tests[-1]]
 
     def in_copy(self, mutant: Mutant | None, tests: list[str]) -> tuple[str | None, int, str]:
         """Run tests in a copy of this process. Return the one that fails, how many ran, and how it failed."""
@@ -172,13 +175,13 @@ class Judge:
         if mutant:
             install(mutant, self.functions)
         failed = False
-        for test in tests:
+        for test, following in zip_longest(tests, tests[1:]):
             os.write(writing, f"{test}\n".encode())
             item = self.items[test]
             item.config._tmp_path_factory._basetemp = temporary  # type: ignore[attr-defined]
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, 5 + LONGER * self.reach.cost(test))
-            reports = runtestprotocol(item, log=False, nextitem=item)
+            reports = runtestprotocol(item, log=False, nextitem=self.items.get(following))
             signal.setitimer(signal.ITIMER_REAL, 0)
             if failed := any(report.failed for report in reports):
                 break
@@ -187,9 +190,11 @@ class Judge:
 
 def install(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]) -> None:
     """Give the functions of this process the code of a mutant."""
-    path = ROOT / mutant.file
-    module = compile(mutant.source(), str(path), "exec", dont_inherit=True)
-    for code in _codes(module):
+    tree = ast.parse(mutant.source())
+    changed = functions.get((mutant.file, mutant.function), ())
+    if used := {name for function in changed for name in function.__code__.co_freevars}:
+        _keep_names(dict(functions_in(tree))[mutant.function], used)
+    for code in _codes(compile(tree, str(ROOT / mutant.file), "exec", dont_inherit=True)):
         if code.co_qualname == mutant.function or code.co_qualname.startswith(f"{mutant.function}.<locals>."):
             for function in functions.get((mutant.file, code.co_qualname), ()):
                 if len(function.__code__.co_freevars) == len(code.co_freevars):
@@ -198,9 +203,14 @@ def install(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]
         _install_defaults(mutant, functions)
 
 
-def _install_defaults(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]) -> None:
-    from benchmarks.mutation.mutants import defaults_of
+def _keep_names(definition: ast.FunctionDef, names: set[str]) -> None:
+    """Use names of the code around a function in a line that never runs: a function keeps its number of such names."""
+    uses: list[ast.stmt] = [ast.Expr(ast.Name(name, ast.Load())) for name in sorted(names)]
+    definition.body.append(ast.If(ast.Constant(False), uses, []))
+    ast.fix_missing_locations(definition)
 
+
+def _install_defaults(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]) -> None:
     positional, named = defaults_of(mutant)
     for function in functions.get((mutant.file, mutant.function), ()):
         names = function.__globals__

@@ -173,7 +173,7 @@ def functions_in(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Fun
     """Yield the outermost functions and the methods of a file with their qualified names."""
     for node in ast.iter_child_nodes(tree):
         match node:
-            case ast.FunctionDef(name):
+            case ast.FunctionDef(name) if not any(ast.unparse(each) == "overload" for each in node.decorator_list):
                 yield prefix + name, node
             case ast.ClassDef(name):
                 yield from functions_in(node, f"{prefix}{name}.")
