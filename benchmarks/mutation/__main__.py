@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.mutation.mutants import ROOT, Mutant, mutants_of
 from benchmarks.mutation.reach import FOLDER
-from benchmarks.mutation.report import report, summary, unexplained
+from benchmarks.mutation.report import Pair, folder_of, reasons, report, summary, unexplained
 
 FOLDERS = ("equations", "model", "kernels", "text", "training", "study/verify", "classroom")
 PAGE = ROOT / "benchmarks" / "mutation.md"
@@ -39,12 +41,7 @@ def main() -> int:
         if not [*folder.glob("seconds.*.json")]:
             run_pytest("reach", folder, options.tests, ["-n", str(options.jobs), "--dist", "loadfile"])
             print(f"reach: {time.monotonic() - began:.0f} s", flush=True)
-        (folder / "mutants.json").write_text(json.dumps([vars(mutant) for mutant in mutants]), encoding="utf-8")
-        (folder / "results.jsonl").unlink(missing_ok=True)
-        run_pytest("judge", folder, options.tests, ["-n", "0"], {"MINIBERT_JOBS": str(options.jobs)})
-        lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    results = sorted((json.loads(line) for line in lines), key=lambda each: each["number"])
-    pairs = [(mutants[each["number"]], each) for each in results]
+        pairs = judged(mutants, folder, options.tests, options.jobs)
     minutes = (time.monotonic() - began) / 60
     print(summary(pairs, minutes))
     if not options.paths and options.sample is None:
@@ -52,6 +49,38 @@ def main() -> int:
     if options.at_least is not None:
         return sum(each["test"] is not None for _, each in pairs) < options.at_least * len(pairs)
     return bool(unexplained(pairs))
+
+
+def judged(mutants: list[Mutant], folder: Path, tests: list[str], jobs: int) -> list[Pair]:
+    """Return what the tests say of each mutant: first those of the same folder, in a small process, and then all others."""
+    results: dict[Mutant, dict[str, Any]] = {}
+    groups: dict[str, list[Mutant]] = defaultdict(list)
+    for mutant in mutants:
+        groups[folder_of(mutant)].append(mutant)
+    near = {name: [each for each in (f"tests/{name}", f"minibert/{name}") if is_among(each, tests)] for name in groups}
+    for name, group in groups.items():
+        if near[name]:
+            results |= zip(group, ask([(mutant, []) for mutant in group], folder, near[name], jobs), strict=True)
+    rest = [(mutant, near[folder_of(mutant)]) for mutant in mutants if not results.get(mutant, {}).get("test")]
+    if any({*without} != {*tests} for _, without in rest):
+        results |= zip((mutant for mutant, _ in rest), ask(rest, folder, tests, jobs), strict=True)
+    return [(mutant, results[mutant]) for mutant in mutants]
+
+
+def is_among(name: str, folders: list[str]) -> bool:
+    """Return True if a folder is one of some folders, or in one of them."""
+    return any(name == each or name.startswith(f"{each}/") for each in folders)
+
+
+def ask(mutants: list[tuple[Mutant, list[str]]], folder: Path, tests: list[str], jobs: int) -> list[dict[str, Any]]:
+    """Run the second plugin for some mutants, for each without the tests of some folders."""
+    known = reasons()
+    asked = [{"mutant": vars(mutant), "without": without, "is_known": mutant.name() in known} for mutant, without in mutants]
+    (folder / "mutants.json").write_text(json.dumps(asked), encoding="utf-8")
+    (folder / "results.jsonl").unlink(missing_ok=True)
+    run_pytest("judge", folder, tests, ["-n", "0"], {"MINIBERT_JOBS": str(jobs)})
+    results = [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    return sorted(results, key=lambda each: each["number"])
 
 
 def sampled(paths: list[Path], seed: int, count: int | None) -> list[Mutant]:

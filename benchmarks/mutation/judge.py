@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -66,39 +66,42 @@ class Judge:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        mutants = [Mutant(**each) for each in json.loads((self.folder / "mutants.json").read_text(encoding="utf-8"))]
-        parts: dict[str, list[tuple[int, Mutant]]] = defaultdict(list)
-        for number, mutant in enumerate(mutants):
-            parts[f"{mutant.file} {number // 40}"].append((number, mutant))
-        lanes = int(os.environ["MINIBERT_JOBS"])
-        tokens, results = os.pipe(), self.folder / "results.jsonl"
-        names = sorted(parts, key=lambda name: -len(parts[name]))
-        os.set_blocking(tokens[1], False)
-        os.write(tokens[1], b"".join(number.to_bytes(4, "big") for number in range(len(names))))
-        os.close(tokens[1])
+        asked = json.loads((self.folder / "mutants.json").read_text(encoding="utf-8"))
+        parts: dict[str, list[int]] = defaultdict(list)
+        for number, each in enumerate(asked):
+            parts[f"{each['mutant']['file']} {number // 40}"].append(number)
+        waiting, more = os.pipe()  # the numbers of the parts: each lane takes the next one
+        os.write(more, bytes(number for part in range(len(parts)) for number in part.to_bytes(4, "big")))
+        os.close(more)
         gc.freeze()
-        processes = [os.fork() for _ in range(lanes)]
-        if 0 in processes:
-            code = 1
-            try:
-                while token := os.read(tokens[0], 4):
-                    for number, mutant in parts[names[int.from_bytes(token, "big")]]:
-                        result = {"number": number} | self.judged(mutant)
-                        with results.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps(result) + "\n")
-                code = 0
-            finally:
-                os._exit(code)
-        failed = [os.waitpid(process, 0)[1] for process in processes]
-        if any(failed):
+        lanes = []
+        for _ in range(int(os.environ["MINIBERT_JOBS"])):
+            if (lane := os.fork()) == 0:
+                with ending_the_process():
+                    while part := os.read(waiting, 4):
+                        self._judge([*parts.values()][int.from_bytes(part, "big")], asked)
+            lanes.append(lane)
+        if any(os.waitpid(lane, 0)[1] for lane in lanes):
             pytest.exit("a process of the mutation test has failed", returncode=3)
         return True
 
-    def judged(self, mutant: Mutant) -> dict[str, Any]:
-        """Return which test notices a mutant, how many tests ran, and how long it took."""
+    def _judge(self, numbers: list[int], asked: list[dict[str, Any]]) -> None:
+        for number in numbers:
+            each = asked[number]
+            result = self.judged(Mutant(**each["mutant"]), tuple(f"{folder}/" for folder in each["without"]), each["is_known"])
+            with (self.folder / "results.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"number": number} | result) + "\n")
+
+    def judged(self, mutant: Mutant, without: tuple[str, ...], is_known: bool) -> dict[str, Any]:
+        """Return which test notices a mutant, how many tests ran, and how long it took.
+
+        Args:
+            without: beginnings of the names of tests that do not run.
+            is_known: whether there is a reason why no test can notice it, so that the first tests are enough.
+        """
         began, ran = time.monotonic(), 0
-        tests = self.tests_of(mutant)
-        for some in _first_and_rest(tests, self.reach.cost):
+        tests = [test for test in self.tests_of(mutant) if not test.startswith(without)]
+        for some in _first_and_rest(tests, self.reach.cost)[: 1 if is_known else 2]:
             while some:
                 failed, count, how = self.in_copy(mutant, some)
                 ran += count
@@ -144,12 +147,10 @@ class Judge:
         reading, writing = os.pipe()
         process = os.fork()
         if process == 0:
-            os.close(reading)
-            os.setsid()
-            try:
+            with ending_the_process():
+                os.close(reading)
+                os.setsid()
                 self._run(mutant, tests, writing, Path(temporary))
-            finally:
-                os._exit(0)
         os.close(writing)
         with os.fdopen(reading, encoding="utf-8") as answers:
             answer = answers.read().split("\n")
@@ -161,8 +162,10 @@ class Judge:
         if started and started[-1] in ("failed", "passed"):
             *started, last = started
             return (started[-1] if last == "failed" else None), len(started), last
-        how = "takes too long" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else "ends the process"
-        return (started[-1] if started else tests[0]), len(started), how
+        if not started:
+            raise RuntimeError(f"no test could be started for {mutant}")
+        is_slow = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+        return started[-1], len(started), "takes too long" if is_slow else "ends the process"
 
     def _run(self, mutant: Mutant | None, tests: list[str], writing: int, temporary: Path) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -186,6 +189,16 @@ class Judge:
             if failed := any(report.failed for report in reports):
                 break
         os.write(writing, b"failed\n" if failed else b"passed\n")
+
+
+@contextmanager
+def ending_the_process() -> Iterator[None]:
+    """End this process after what is inside, with exit code 1 if it raises an exception, and run nothing else."""
+    try:
+        yield
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
 
 
 def install(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]) -> None:
@@ -225,8 +238,8 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _first_and_rest(tests: Iterable[str], cost: Any) -> Iterator[list[str]]:
-    """Yield the tests that fit into the first seconds, and those that fit into the rest of the time."""
+def _first_and_rest(tests: Iterable[str], cost: Any) -> list[list[str]]:
+    """Return the tests that fit into the first seconds, and those that fit into the rest of the time."""
     first: list[str] = []
     rest: list[str] = []
     total = 0.0
@@ -236,8 +249,7 @@ def _first_and_rest(tests: Iterable[str], cost: Any) -> Iterator[list[str]]:
             first.append(test)
         elif total <= ALL_SECONDS:
             rest.append(test)
-    yield first
-    yield rest
+    return [first, rest]
 
 
 def pytest_configure(config: pytest.Config) -> None:
