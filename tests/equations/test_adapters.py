@@ -155,6 +155,10 @@ class TestLoraMergedWeight:
         assert gradcheck(lambda *leaves: lora_merged_weight(*leaves, 1.5), leaves)
         assert gradgradcheck(lambda *leaves: lora_merged_weight(*leaves, 1.5), leaves)
 
+    def test_the_update_is_added_once_by_default(self) -> None:
+        weight, a, b = matrices(0, width=4, rank=2, output=3)
+        torch.testing.assert_close(lora_merged_weight(weight, a, b), weight + b @ a)
+
     @given(tensors(axes=2), st.integers(1, 4), st.integers(1, 5), SCALES, seeds)
     def test_merged_equals_unmerged(self, x: Tensor, rank: int, output: int, scale: float, seed: int) -> None:
         """W x = W0 x + s BA x for every x."""

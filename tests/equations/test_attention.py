@@ -154,6 +154,18 @@ class TestScaledDotProductAttention:
         leaves = [x.clone().requires_grad_() for x in (query, key, value)]
         assert gradcheck(lambda q, k, v: scaled_dot_product_attention(q, k, v, keep), leaves)
 
+    def test_gradient_with_a_bias_and_dropout(self) -> None:
+        """The same weights are dropped in every call."""
+        generator = torch.Generator().manual_seed(0)
+        shapes = ((2, 3, 4), (2, 5, 4), (2, 5, 2), (2, 3, 5))
+        leaves = [torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True) for shape in shapes]
+
+        def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+            torch.manual_seed(0)
+            return scaled_dot_product_attention(query, key, value, dropout=0.4, bias=bias)
+
+        assert gradcheck(attend, leaves)
+
     def test_gradient_of_the_gradient(self) -> None:
         """The second derivative is that of the formula, with a row in which every key is masked."""
         leaves = [normal(seed, 3, 2).requires_grad_() for seed in range(3)]

@@ -138,6 +138,18 @@ class TestTopPFilter:
         logits = normal(seed, 3, 5)
         torch.testing.assert_close(top_p_filter(logits, p), torch.stack([top_p_filter(row, p) for row in logits]))
 
+    def test_a_set_with_exactly_the_probability_p_is_enough(self) -> None:
+        """Powers of two have no rounding, so that the sums are exact."""
+        logits = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64).log()
+        for p, kept in ((0.5, 1), (0.75, 2), (0.875, 3)):
+            assert int(top_p_filter(logits, p).isfinite().sum()) == kept
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_sums_of_many_small_probabilities_are_exact_in_half_precision(self, dtype: torch.dtype) -> None:
+        """In half precision, 1/4096 added to 1/2 many times would stay 1/2."""
+        kept = top_p_filter(torch.zeros(4096, dtype=dtype), 0.75).isfinite().sum()
+        assert abs(int(kept) - 3072) <= 1
+
     def test_invalid_probability_raises(self) -> None:
         """p must be above 0 and at most 1."""
         for p in (0.0, 1.5):

@@ -1,5 +1,9 @@
 """Tests of the kernels: values and gradients equal those of the equations, on every device."""
 
+import inspect
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -104,3 +108,24 @@ def test_requested_attention_is_chosen() -> None:
     with record():
         assert [choose_attention(name)[0] for name in ("auto", "explicit", "fused")] == [explicit, explicit, fused]
         assert "recording" in choose_attention("auto")[1]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "equation"),
+    [
+        (fused_attention, equations.scaled_dot_product_attention),
+        *((getattr(kernels, name), getattr(equations, name)) for name in ("layer_norm", "gelu", "gelu_tanh")),
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_a_kernel_has_the_arguments_and_defaults_of_its_equation(
+    kernel: Callable[..., Tensor], equation: Callable[..., Tensor]
+) -> None:
+    """Either can be called in place of the other."""
+    ours, theirs = ([(p.name, p.default) for p in inspect.signature(each).parameters.values()] for each in (kernel, equation))
+    assert ours == theirs
+
+
+def test_the_function_of_a_user_is_named() -> None:
+    assert choose_attention(equations.scaled_dot_product_attention)[1].startswith("scaled_dot_product_attention: passed")
+    assert choose_attention(partial(fused_attention, dropout=0.1))[1].startswith("a function: passed")

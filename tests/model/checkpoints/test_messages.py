@@ -21,10 +21,10 @@ def test_of_many_names_eight_are_listed_and_the_others_counted() -> None:
 
 def test_the_config_of_google_is_copied_only_for_weights_of_pytorch(tmp_path: Path) -> None:
     (tmp_path / "bert_config.json").write_text("{}")
-    with pytest.raises(FileNotFoundError, match="copy bert_config.json to config.json"):
+    with pytest.raises(FileNotFoundError, match=r"copy bert_config\.json to config\.json"):
         load(tmp_path)
     (tmp_path / "bert_model.ckpt.index").touch()
-    with pytest.raises(FileNotFoundError, match=r"bert_model.ckpt.index is of another library") as raised:
+    with pytest.raises(FileNotFoundError, match=r"bert_model\.ckpt\.index is of another library") as raised:
         load(tmp_path)
     assert "copy" not in str(raised.value)
 
