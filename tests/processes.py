@@ -84,20 +84,19 @@ def _run(program: list[str], output: str, environment: dict[str, str], folder: s
         exec(name, {"__name__": "__main__"})
 
 
-class ForkedCommand:
-    """`minibert` in one copy, or in several with the environment of torchrun, which makes them one job.
+class ForkedJob:
+    """A Python program in one copy, or in several with the environment of torchrun, which makes them one job.
 
     Args:
-        setup: Python code that runs before `minibert`.
+        program: the words after `python`: -m MODULE … or -c CODE ….
     """
 
-    def __init__(self, command: list[str], processes: int = 1, setup: str = "") -> None:
+    def __init__(self, program: list[str], processes: int = 1) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(processes)}
         self._output = tempfile.NamedTemporaryFile("r", encoding="utf-8")  # noqa: SIM115 - removed together with this object
-        code = f"{setup}\nimport sys\nfrom minibert.commands import main\nsys.exit(main())"
-        words = [sys.executable, *(["-c", code] if setup else ["-m", "minibert"]), *command]
+        words = [sys.executable, *program]
         self._ranks = [
             ForkedPython(words, stdout=self._output, env=os.environ | job | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
             for rank in range(processes)
@@ -134,6 +133,14 @@ class ForkedCommand:
         finally:
             self.kill()
         return self._output.read(), None
+
+
+class ForkedCommand(ForkedJob):
+    """`minibert` in one copy or in several. The code of `setup` runs before it."""
+
+    def __init__(self, command: list[str], processes: int = 1, setup: str = "") -> None:
+        code = f"{setup}\nimport sys\nfrom minibert.commands import main\nsys.exit(main())"
+        super().__init__([*(["-c", code] if setup else ["-m", "minibert"]), *command], processes)
 
 
 def run_forked(code: str) -> tuple[int, str]:

@@ -1,0 +1,1 @@
+"""Surroundings in which minibert was not tried before: other processes, disks, clocks, languages and outputs."""
