@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -18,11 +18,15 @@ Loaded = TypeVar("Loaded")
 def cache_directory() -> Path:
     """Return `$MINIBERT_CACHE`, else `$XDG_CACHE_HOME/minibert`, else `~/.cache/minibert`.
 
-    The folder may be deleted at any time: its files can be computed again.
+    A user without a home folder, as in a container, gets one in the folder for temporary files. The folder may be deleted at
+    any time: its files can be computed again.
     """
     if chosen := os.environ.get("MINIBERT_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minibert"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minibert"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"minibert-cache-{os.getuid()}"
 
 
 REASONS = {
@@ -116,25 +120,38 @@ def cached(folder: Path, write: Callable[[Path], object], load: Callable[[Path],
     A folder in the cache is complete or absent: `write` puts the files into a temporary folder, which is flushed to the disk
     and renamed. If another process has meanwhile written the same folder, that one is loaded.
 
-    Raises: OSError that names the folder (disk full, read-only cache), and the errors of `write`.
+    Raises: OSError that names the folder and $MINIBERT_CACHE (disk full, read-only cache), and the errors of `write`.
     """
     if folder.is_dir():
         try:
             return load(folder)
         except Exception:  # damaged in any way
             shutil.rmtree(folder, ignore_errors=True)
-    with naming(folder):
-        make_folder(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            complete = Path(temporary) / "complete"
-            complete.mkdir()
-            write(complete)
-            for path in [complete, *complete.rglob("*")]:
-                flush_folder(path) if path.is_dir() else flush_file(path)
-            with suppress(OSError):
-                complete.rename(folder)
-        flush_folder(folder.parent)
+    try:
+        with naming(folder):
+            _write_complete(folder, write)
+    except OSError as error:
+        if folder.parent not in Path(error.filename or "").parents:  # an error of reading a text
+            raise
+        raise OSError(f"{describe(error)} (for another folder of the cache, set MINIBERT_CACHE)") from error
     return load(folder)
+
+
+def _write_complete(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write a temporary folder, flush it to the disk and rename it, unless another process has written the same folder."""
+    make_folder(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        complete = Path(temporary) / "complete"
+        complete.mkdir()
+        write(complete)
+        for path in [complete, *complete.rglob("*")]:
+            flush_folder(path) if path.is_dir() else flush_file(path)
+        try:
+            complete.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    flush_folder(folder.parent)
 
 
 @contextmanager
@@ -150,10 +167,9 @@ def locked(path: Path) -> Iterator[None]:
             file = stack.enter_context(path.open("a"))
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # the two errors of a file that is locked
-            raise BlockingIOError(errno.EAGAIN, "locked by another process", str(path)) from None
-        except OSError:  # no locks here
-            pass
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):  # other errors: no locks here
+                raise BlockingIOError(errno.EAGAIN, "locked by another process", str(path)) from None
         stack.callback(path.unlink, missing_ok=True)
         yield
 

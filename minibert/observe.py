@@ -245,14 +245,17 @@ def record(
     Only calls in the thread or asyncio task of the block are recorded. Inside the block, compiled models run uncompiled in
     every thread, and `set_recompute` has no effect.
 
-    Raises: KeyError at the end of the block, if the path of an edit was not observed; ValueError for a trace of a sharded model.
+    Raises: KeyError at the end of the block, if the path of an edit was not observed; ValueError for a trace of a sharded
+    model.
     """
     names = None if model is None else {module: _path(name) for name, module in model.named_modules()}
     tracer = None
     if trace is not False:
         parameters = {} if model is None else {parameter_name(name): value for name, value in model.named_parameters()}
         if any(hasattr(value, "full_tensor") for value in parameters.values()):  # a DTensor: FSDP computes with other tensors
-            raise ValueError("trace: a sharded model (FSDP) cannot be traced; load it in one process, or record without trace=True")
+            raise ValueError(
+                "trace: a sharded model (FSDP) cannot be traced; load it in one process, or record without trace=True"
+            )
         tracer = Tracer(parameters, {} if trace is True else trace)
     recording = Recording(names, gradients, edit or {}, tracer)
     with ExitStack() as stack:

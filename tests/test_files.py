@@ -3,16 +3,28 @@
 import errno
 import fcntl
 import os
+import pwd
 import resource
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from minibert.files import atomic_file, cached, describe, locked, make_folder, naming, read_json, write_atomically
+from minibert.files import (
+    atomic_file,
+    cache_directory,
+    cached,
+    describe,
+    locked,
+    make_folder,
+    naming,
+    read_json,
+    write_atomically,
+)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +129,18 @@ def test_a_file_system_may_lack_flushing(tmp_path: Path, monkeypatch: pytest.Mon
         assert (tmp_path / "file").read_text() == "text"
 
 
+def test_a_user_without_a_home_folder_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no name."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("MINIBERT_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert cache_directory().parent == Path(tempfile.gettempdir())
+
+
 class TestCached:
     """A folder in the cache."""
 
@@ -144,7 +168,7 @@ class TestCached:
             self.write(folder)
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        with pytest.raises(OSError, match="folder"):
+        with pytest.raises(OSError, match=r"folder: no space left .*set MINIBERT_CACHE"):
             cached(tmp_path / "folder", fail, self.load)
         assert not any(tmp_path.iterdir())
 

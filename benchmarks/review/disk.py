@@ -56,7 +56,8 @@ class Disk:
         original = self.original[name]
 
         def counted(path: Any, *arguments: Any, **options: Any) -> Any:
-            is_counted = self.operation(name, path, options.get("dir_fd"))
+            exists = name == "mkdir" and Path(_place(path)).exists()  # an error, which is no operation on the disk
+            is_counted = not exists and self.operation(name, path, options.get("dir_fd"))
             if is_counted and self.record is not None:
                 self._keep(name, path, arguments, options.get("dir_fd"))
             result = original(path, *arguments, **options)

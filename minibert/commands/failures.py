@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from minibert.commands.errors import UsageError, WorkFailed
 from minibert.commands.terminal import shell_command
-from minibert.files import describe
+from minibert.files import reason_of
 from minibert.printable import printable
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def explained_failures(job: "Job", learning_rate_option: str) -> Iterator[None]:
     except EvaluationError as error:
         raise WorkFailed(f"{error}. {_last_checkpoint(job)}; to continue:\n  {resume_command()}") from error
     except OSError as error:
-        problem = printable(f"cannot write to {job.output.out}: {describe(error)}")
+        problem = printable(f"cannot write to {error.filename or job.output.out}: {reason_of(error)}")
         message = f"{problem}. {_last_checkpoint(job)}; to continue:\n  {resume_command()}"
         raise WorkFailed(message) from error
     except RuntimeError as error:

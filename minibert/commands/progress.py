@@ -49,7 +49,7 @@ def _print_lines(title: str, total: int, done: int) -> Advance:
         now = time.monotonic()
         if current == total or now - last_print >= SECONDS_BETWEEN_LINES:
             last_print = now
-            left = (now - began) / (current - first) * (total - current)
+            left = max(0.0, now - began) / (current - first) * (total - current)
             say(f"{title} {current}/{total}, {left:.0f} s left. {note}")
 
     return advance

@@ -140,9 +140,7 @@ def output() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing the rest at the exit cannot fail
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise OSError(error.errno, error.strerror, "standard output") from error
+        raise OSError(error.errno, error.strerror, "standard output") from error  # a BrokenPipeError stays one
 
 
 def input_lines() -> list[str]:

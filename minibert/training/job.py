@@ -130,7 +130,7 @@ class Job:
         for step in steps:
             cost = dict(zip(("tokens", "operations"), task.cost(run), strict=True))
             totals = self.processes.sum_numbers(cost)
-            seconds = time.perf_counter() - began
+            seconds = max(0.0, time.perf_counter() - began)  # some virtual machines have clocks that go back
             entry = step_entry(step, int(totals["tokens"]), int(totals["operations"]), seconds)
             evaluation, error_message = self._evaluate(run, task) if self._evaluation_is_due(run) else (None, "")
             if evaluation is not None:

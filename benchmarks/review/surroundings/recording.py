@@ -22,7 +22,9 @@ def recording_cases(seed: int) -> Iterator[Case]:
             job = ForkedJob(["-c", CODE.format(sharding=sharding, use=use, seed=seed)], processes=2)
             shown, _ = job.communicate(timeout=120)
             is_refused = "ValueError: trace: a sharded model (FSDP) cannot be traced" in shown
-            outcome = "refused" if is_refused else "crashed" if job.returncode else "differing" if "differs" in shown else "equal"
+            outcome = (
+                "refused" if is_refused else "crashed" if job.returncode else "differing" if "differs" in shown else "equal"
+            )
             yield Case("record in two processes", sharding, outcome, f"{use}: {shown[-500:]}")
 
 
@@ -80,7 +82,9 @@ def _recorded(run: nn.Module, model: nn.Module, ids: Tensor, keep: Tensor, use: 
             logits.square().mean().backward()
     found = {path: recording[path].detach() for path in recording}
     if use == "gradients":
-        found |= {f"gradient of {path}": recording.gradient(path) for path in recording.paths if recording[path].grad is not None}
+        found |= {
+            f"gradient of {path}": recording.gradient(path) for path in recording.paths if recording[path].grad is not None
+        }
     if use == "trace":
         found |= {f"{path} = {recording.origin(path).expression}": torch.zeros(1) for path in recording}
     return {**found, "logits": logits.detach()}

@@ -134,11 +134,10 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    path.open("rb").close()  # safetensors reports an unreadable file as missing
+    """Read a file in one piece. A memory-mapped file that another program overwrites meanwhile would end this process."""
+    content = path.read_bytes()
     try:
-        if str(path).isprintable():
-            return safetensors.torch.load_file(path)
-        return safetensors.torch.load(path.read_bytes())  # safetensors opens no path with bytes that are not UTF-8
+        return safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         kind = file_kind(path)
         what = f"{kind}, not a checkpoint" if kind else f"not a complete safetensors file ({error})"
