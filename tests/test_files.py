@@ -163,6 +163,15 @@ class TestCached:
         cached(tmp_path / "folder", lambda folder: (folder / "file").write_text("text"), lambda folder: None)
         assert flushed == ["complete", "file", tmp_path.name]
 
+    def test_a_folder_that_cannot_be_renamed_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def rename(old: object, new: object) -> None:
+            raise OSError(errno.EPERM, "Operation not permitted", str(old), None, str(new))
+
+        monkeypatch.setattr(os, "rename", rename)
+        with pytest.raises(OSError, match=r"folder: Operation not permitted .*set MINIBERT_CACHE"):
+            cached(tmp_path / "folder", self.write, self.load)
+        assert not any(tmp_path.iterdir())
+
     def test_after_an_error_it_is_absent(self, tmp_path: Path) -> None:
         def fail(folder: Path) -> None:
             self.write(folder)
@@ -187,9 +196,10 @@ def test_a_lock_is_for_one_process_and_ends_with_it(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_a_file_system_may_lack_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EPERM, errno.EINVAL])
+def test_a_file_system_may_lack_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def lockf(file: object, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "lockf", lockf)
     with locked(tmp_path / "lock"):

@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from minibert import record
 from minibert.equations import layer_norm, scaled_dot_product_attention, softmax
@@ -134,3 +136,17 @@ def test_unknown_paths_are_named() -> None:
         observe("scores", torch.ones(1))
     with pytest.raises(KeyError, match="scores"):
         recording.origin("score")
+
+
+def test_a_sharded_model_cannot_be_traced() -> None:
+    """FSDP computes with other tensors than the parameters. A recording without operations is possible."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        layer = nn.Linear(2, 2)
+        fully_shard(layer, mesh=init_device_mesh("cpu", (1,)))
+        with pytest.raises(ValueError, match="a sharded model"), record(layer, trace=True):
+            pass
+        with torch.no_grad(), record(layer):
+            layer(torch.ones(2))
+    finally:
+        distributed.destroy_process_group()

@@ -255,6 +255,15 @@ def test_full_disk(
     assert_same(tmp_path, whole)
 
 
+def test_a_full_output_is_no_full_disk(text: Path, tmp_path: Path) -> None:
+    """The message names the standard output. Nothing is lost."""
+    full = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); sys.stdout = open(1, 'w', closefd=False)"
+    process = ForkedCommand(arguments(text, tmp_path), setup=full)
+    shown, _ = process.communicate()
+    assert process.returncode == 1
+    assert "cannot write to standard output: no space left on this disk" in shown
+
+
 def test_divergence(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Steps without a finite loss are skipped. Five in a row end the run; the message names the step and a solution."""
     assert main(arguments(text, tmp_path, "--learning-rate", "1e30")) == 1

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from minibert.commands import progress as terminal_progress
 from minibert.commands.training import describe_step
 from minibert.model import BertConfig, BertForMaskedLM
 from minibert.text.batching import batches_by_count
@@ -273,3 +276,19 @@ def test_a_second_job_in_the_folder_is_refused(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
         other.kill()
     assert isinstance(events(NumberTask(), tmp_path)[-1], Finished)
+
+
+@pytest.mark.parametrize("change", [0.0, -1.0], ids=["standing still", "going back"])
+def test_no_time_is_negative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: float
+) -> None:
+    """With a clock that does not advance: neither the duration of a step nor the time left."""
+    for name in ("perf_counter", "monotonic"):
+        monkeypatch.setattr(time, name, partial(next, count(1000.0, change)))
+    monkeypatch.setattr(terminal_progress, "SECONDS_BETWEEN_LINES", -100.0)
+    steps = [event for event in events(NumberTask(), tmp_path) if isinstance(event, StepDone)]
+    with terminal_progress.progress("Training", 2) as advance:
+        for step in steps[:2]:
+            assert step.entry["seconds"] == 0
+            advance(describe_step(step.entry))
+    assert "Training 1/2, 0 s left" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Tests with damaged checkpoints: each is loaded, or rejected with a clear error, quickly and with little memory."""
 
 import json
+import os
 import resource
 import struct
 import time
@@ -251,3 +252,19 @@ def test_position_tables_of_an_absurd_size_are_not_computed(tmp_path: Path) -> N
     safetensors.torch.save_file(without_tables, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=r"has no position tables, and max_position_embeddings of config\.json is too large"):
         Transformer.from_pretrained(tmp_path)
+
+
+def test_a_file_may_be_overwritten_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not memory-mapped: reading a mapped file that has become shorter ends the process."""
+    Bert(CONFIG).save_pretrained(tmp_path)
+    parse, file = safetensors.torch.load, tmp_path / "model.safetensors"
+
+    def overwritten(content: bytes) -> dict[str, torch.Tensor]:
+        os.truncate(file, 0)
+        return parse(content)
+
+    expected = Bert.from_pretrained(tmp_path).state_dict()
+    monkeypatch.setattr(safetensors.torch, "load", overwritten)
+    found = Bert.from_pretrained(tmp_path).state_dict()
+    assert file.stat().st_size == 0
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
