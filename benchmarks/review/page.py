@@ -16,9 +16,9 @@ BEGIN, END = "<!-- begin: benchmarks/review/page.py -->", "<!-- end: benchmarks/
 RESULTS = ("cases", "equal", "refused", "differing", "crashed")
 INTRODUCTION = """## An adversarial review
 
-Programs that try to break minibert, as its users would without meaning to. Each case has one of four results: minibert does
-the same as the reference, or what it should (*equal*); it refuses with the right reason (*refused*); it does something else
-(*differing*); or it fails in another way (*crashed*)."""
+The programs in `benchmarks/review` try to break minibert. Each case has one of four results: minibert computes the same as the
+reference, or does its work (*equal*); it refuses with the right reason (*refused*); it does something else (*differing*); or it
+fails in any other way (*crashed*)."""
 
 
 def section(folder: Path = HERE) -> str:
