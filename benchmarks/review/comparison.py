@@ -12,28 +12,37 @@ class DifferenceError(Exception):
     """A difference between the two libraries."""
 
 
-def check_equal(name: str, mine: Tensor, theirs: Tensor) -> None:
-    """Raise DifferenceError for a difference above 1e-10, or above 1e-10 of the largest value if that is above 1.
+def check_equal(name: str, mine: Tensor, theirs: Tensor, scale: float | None = None) -> None:
+    """Raise DifferenceError for a difference above 1e-10, or above 1e-10 of the scale if that is above 1.
 
     NaN and infinity must be at the same places.
+
+    Args:
+        scale: default: the largest value of `theirs`.
     """
     if mine.shape != theirs.shape:
         raise DifferenceError(f"{name}: shape {tuple(mine.shape)}, not {tuple(theirs.shape)}")
-    finite = theirs[theirs.isfinite()]
-    scale = finite.abs().max().clamp(min=1).item() if len(finite) else 1.0
-    if not torch.allclose(mine, theirs, rtol=0, atol=TOLERANCE * scale, equal_nan=True):
+    scale = largest(theirs) if scale is None else scale
+    if not torch.allclose(mine, theirs, rtol=0, atol=TOLERANCE * max(1.0, scale), equal_nan=True):
         raise DifferenceError(f"{name}: differs by {(mine - theirs).abs().max().item():.1e} of {scale:.1e}")
 
 
+def largest(tensor: Tensor) -> float:
+    """Return the largest absolute value that is finite."""
+    finite = tensor[tensor.isfinite()]
+    return finite.abs().max().item() if len(finite) else 0.0
+
+
 def check_all_equal(name: str, mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
-    """Compare tensors by name. A tensor that only one side has must be zero: gradients may be zero or None."""
+    """Compare tensors by name, on the scale of the largest value of all, because rounding is on this scale.
+
+    A tensor that only one side has must be zero: gradients may be zero or None.
+    """
+    scale = max(map(largest, theirs.values()), default=0.0)
     for each in sorted(mine.keys() | theirs.keys()):
         one, other = mine.get(each), theirs.get(each)
-        check_equal(
-            f"{name} {each}",
-            torch.zeros_like(other) if one is None else one,
-            torch.zeros_like(one) if other is None else other,
-        )
+        one = torch.zeros_like(other) if one is None else one
+        check_equal(f"{name} {each}", one, torch.zeros_like(one) if other is None else other, scale)
 
 
 def gradients_of(model: nn.Module, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ again, and loaded by transformers again. All outputs, the loss, every stage and 
 with both attention paths, and the weights after both conversions. The 2017 Transformer is also compared with
 `torch.nn.Transformer`. The results:
 
-equal      all differences are at most 1e-10, or 1e-10 of the largest value if that is above 1
+equal      all differences are at most 1e-10, or 1e-10 of the largest output, gradient or value of the stage if that is above 1
 refused    minibert refuses the configuration or the input, for one of the REASONS
 differing  a larger difference, a warning, or a refusal for another reason
 crashed    any other exception
@@ -118,7 +118,7 @@ def loss_of(case: Case, logits: Tensor) -> Tensor:
     if "decoder_input_ids" not in case.inputs:  # a decoder alone predicts the next token
         logits, labels = logits[:, :-1], labels[:, 1:]
     has_target = labels != IGNORE_INDEX
-    return F.cross_entropy(logits[has_target], labels[has_target]) if has_target.any() else 0 * logits.sum()
+    return F.cross_entropy(logits[has_target], labels[has_target]) if has_target.any() else logits.new_zeros(())
 
 
 def reference_of(case: Case, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
