@@ -24,14 +24,20 @@ fails in any other way (*crashed*)."""
 def section(folder: Path = HERE) -> str:
     """Return the section with the tables of all JSON files in a folder."""
     files = sorted(folder.glob("*.json"))
-    tables = [table(file.stem, json.loads(file.read_text(encoding="utf-8"))) for file in files]
-    return "\n\n".join([BEGIN, INTRODUCTION, *tables, END]) + "\n"
+    reports = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    totals = sums([row for report in reports.values() for row in report["rows"]])
+    total = "In all: " + ", ".join(f"{totals[result]:,} {result}" for result in RESULTS) + "."
+    return "\n\n".join([BEGIN, INTRODUCTION, total, *map(table, reports, reports.values()), END]) + "\n"
+
+
+def sums(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the sum of each column of numbers."""
+    return {result: sum(row[result] for row in rows) for result in RESULTS}
 
 
 def table(name: str, report: dict[str, Any]) -> str:
     """Return the table of one program, and its notes."""
-    rows = report["rows"]
-    sums = {result: sum(row[result] for row in rows) for result in RESULTS}
+    rows, totals = report["rows"], sums(report["rows"])
     lines = [
         f"### {name.replace('_', ' ').capitalize()}",
         "",
@@ -40,7 +46,7 @@ def table(name: str, report: dict[str, Any]) -> str:
         f"| area | kind | {' | '.join(RESULTS)} |",
         f"|---|---|{'--:|' * len(RESULTS)}",
         *(f"| {cell(row['area'])} | {cell(row['kind'])} | {' | '.join(str(row[each]) for each in RESULTS)} |" for row in rows),
-        f"| all | | {' | '.join(str(sums[each]) for each in RESULTS)} |",
+        f"| all | | {' | '.join(str(totals[each]) for each in RESULTS)} |",
     ]
     notes = [f"- {cell(note)}" for note in report.get("notes", [])]
     return "\n".join([*lines, *([""] if notes else []), *notes])

@@ -29,5 +29,6 @@ def test_notes_are_plain_text(tmp_path: Path) -> None:
     text = section(tmp_path)
     assert "| a\\|b | &lt;b&gt;\\*x\\* | 1 | 1 | 1 | 1 | 1 |" in text
     assert "| all | | 2 | 2 | 2 | 2 | 2 |" in text
+    assert "In all: 2 cases, 2 equal, 2 refused, 2 differing, 2 crashed." in text
     assert "- two lines &lt;script&gt; \\`code\\` \\[link\\](x)" in text
     assert "`python -m benchmarks.review.hostile_inputs --seed 3`" in text
