@@ -29,6 +29,7 @@ from minibert.text.pair_statistics import length_accuracy
 from minibert.text.splits import split_documents, training_sentences
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import vocabulary_size
+from minibert.training.checkpoints import set_seed
 from minibert.training.classification import CLASSIFICATION, Classification
 from minibert.training.distributed import Processes
 from minibert.training.finetuning import FineTuning, with_dropout
@@ -194,7 +195,7 @@ class QuickstartPretraining(PretrainingTask):
     def make_run(
         self, device_options: DeviceOptions, processes: Processes
     ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
-        torch.manual_seed(self.config.seed)
+        set_seed(self.config.seed)
         model = BertForPreTraining(quickstart_config(vocabulary_size(self.tokenizer)))
         mimetic_initialization(model)
         factors = {"mlm.bias": BIAS_LEARNING_RATE_FACTOR}

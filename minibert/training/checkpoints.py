@@ -104,6 +104,13 @@ def _checksum(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
+def set_seed(seed: int) -> None:
+    """Seed the generators whose states a checkpoint has. Otherwise equal runs would write different checkpoints."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the global generator, used by other libraries
+    random.seed(seed)
+
+
 def random_states(processes: Processes) -> list[dict[str, Any]]:
     """Collect the random number generator states of every process: torch (CPU and its GPU), numpy and Python."""
     kind, keys, *position = np.random.get_state(legacy=True)  # noqa: NPY002 - the global generator, used by other libraries

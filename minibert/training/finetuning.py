@@ -19,6 +19,7 @@ from minibert.text.batching import BatchSampler, batches_of_similar_length
 from minibert.text.labeled.examples import Example, LabeledBatch, LabeledExamples, sorted_batches
 from minibert.text.tokenizer import PAD, token_id
 from minibert.training.adapting import make_adapter
+from minibert.training.checkpoints import set_seed
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
 from minibert.training.features import cache_features
@@ -130,7 +131,7 @@ class FineTuning(Generic[RowT]):
             examples = [*self.train.examples, *self.validation]
             run.notes.append(cache_features(model, examples, self.train.pad_id, processes))
         run.extra_files[TASK_FILE] = self.type.to_json()
-        torch.manual_seed(self.config.seed + processes.rank)  # different dropout in each process
+        set_seed(self.config.seed + processes.rank)  # different dropout in each process
         return run
 
     def cost(self, run: TrainingRun[Any, LabeledBatch]) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from minibert.text.batching import BatchSampler, IntArray, batches_of_similar_le
 from minibert.text.labeled.examples import LabeledBatch, LabeledEpoch
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.tokenizer import save_tokenizer
+from minibert.training.checkpoints import set_seed
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
 from minibert.training.finetuning import FineTuning, describe_steps, number_of_steps, prepare_model, run_settings
@@ -172,7 +173,7 @@ class MultiTask:
             processes=processes,
         )
         run.extra_files.update(self._files())
-        torch.manual_seed(self.config.seed)
+        set_seed(self.config.seed + processes.rank)  # different dropout in each process
         return run
 
     def _files(self) -> dict[str, str]:

@@ -27,6 +27,7 @@ from minibert.text.tokenizer import (
     token_id,
     vocabulary_size,
 )
+from minibert.training.checkpoints import set_seed
 from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.objective import LossSum, count_correct, count_targets
@@ -288,5 +289,5 @@ def pretraining_run(
         sharding=device_options.sharding,
         processes=processes,
     )
-    torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
+    set_seed(config.seed + processes.rank)  # different dropout in each process
     return run

@@ -39,6 +39,7 @@ from minibert.text.tokenizer import (
     vocabulary_size,
 )
 from minibert.text.unknown import count_unknown
+from minibert.training.checkpoints import set_seed
 from minibert.training.costs import translation_cost
 from minibert.training.decoding import (
     as_the_tokenizer_writes,
@@ -288,5 +289,5 @@ def translation_run(
         sharding=device_options.sharding,
         processes=processes,
     )
-    torch.manual_seed(config.seed + processes.rank)  # different dropout in each process
+    set_seed(config.seed + processes.rank)  # different dropout in each process
     return run

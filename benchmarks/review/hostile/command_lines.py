@@ -43,7 +43,7 @@ BASES = {
     "learn": "",
     "check": f"softmax --folder {STOCK}/exercises",
     "hint": f"softmax --folder {STOCK}/exercises",
-    "reveal": f"softmax --folder {STOCK}/exercises",
+    "reveal": f"softmax --yes --folder {STOCK}/exercises",
     "reset": f"softmax --folder {STOCK}/exercises",
     "progress": f"--folder {STOCK}/exercises",
     "swap": f"solution.py --exercise softmax --checkpoint {BERT}",

@@ -41,7 +41,7 @@ def run(case: Case, here: Path) -> Verdict:
     began = time.monotonic()
     child = os.fork()
     if not child:
-        _become(case, here, log)
+        become(case, here, log)
     code = _wait(child, case.seconds)
     seconds = time.monotonic() - began
     output = log.read_bytes().decode("utf-8", "backslashreplace")
@@ -49,7 +49,7 @@ def run(case: Case, here: Path) -> Verdict:
     return Verdict(result, why, output, seconds)
 
 
-def _become(case: Case, here: Path, log: Path) -> None:
+def become(case: Case, here: Path, log: Path) -> None:
     """Become the command, with limits, its own session, and its output in a file."""
     code = 70
     try:
