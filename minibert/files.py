@@ -216,7 +216,8 @@ def read_json(path: Path) -> dict[str, Any]:
         fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         kind = file_kind(path)
-        reason = f"it is {kind}" if kind not in (None, "JSON", "a text file") else str(error)
+        reason = "it is not UTF-8; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = f"it is {kind}" if kind not in (None, "JSON", "a text file") else reason
         raise ValueError(f"{path}: is not JSON ({reason})") from error
     if not isinstance(fields, dict):
         raise ValueError(f"{path}: must contain one JSON object, not {type(fields).__name__}")

@@ -242,6 +242,13 @@ def test_a_file_in_parts_gets_its_name_at_the_end(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_json_in_another_encoding_is_described(tmp_path: Path) -> None:
+    """As Windows PowerShell writes the output of a command."""
+    (tmp_path / "config.json").write_text("{}", encoding="utf-16")
+    with pytest.raises(ValueError, match=r"config\.json: is not JSON \(it is not UTF-8; save it as UTF-8\)"):
+        read_json(tmp_path / "config.json")
+
+
 def test_a_pipe_is_not_read_as_json(tmp_path: Path) -> None:
     """Reading it would never end."""
     os.mkfifo(tmp_path / "run.json")

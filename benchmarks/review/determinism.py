@@ -15,7 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.review.hostile.case import Case
 from benchmarks.review.hostile.command_lines import BASES, SLOW, options_of, write_files
@@ -44,7 +46,7 @@ MORE = {
 }
 """Further options, each for a run of its own."""
 VARYING = (
-    (r"\d+ s left", "time left"),
+    (r"(?m)^[\w -]+ \d+/\d+, \d+ s left.*\n", "lines of progress, which are printed after some seconds"),
     (r"[\d.,]+ (tokens|texts|rows)/s", "speed"),
     (r"[\d.,]+ GFLOP/s", "speed"),
     (r"(in|for) [\d.,]+ (s|seconds|minutes)\b", "duration"),
@@ -65,12 +67,7 @@ def main() -> None:
     if options.worker:
         run_all(commands, options.worker, options.seed)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        make_stock(Path(folder, "stock"))
-        results = [run_worker(Path(folder), hash_seed, options.seed, options.only) for hash_seed in HASH_SEEDS]
-        rows = [
-            compare(name, [result / str(number) for result in results], options.show) for number, name in enumerate(commands)
-        ]
+    rows = compare_all(commands, options.seed, options.only, options.show)
     for row in rows:
         print(f"{row['kind']:70} {row['cases']:4} files, {row['differing']} differ")
     if not options.only:
@@ -81,6 +78,14 @@ def main() -> None:
         content = {"seed": options.seed, "rows": rows, "notes": notes}
         Path(__file__).with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     sys.exit(1 if any(row["differing"] for row in rows) else 0)
+
+
+def compare_all(commands: Iterable[str], seed: int, only: str, show: bool = False) -> list[dict[str, Any]]:
+    """Run all commands that have a word with each hash seed, and return the rows of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_stock(Path(folder, "stock"))
+        results = [run_worker(Path(folder), hash_seed, seed, only) for hash_seed in HASH_SEEDS]
+        return [compare(name, [result / str(number) for result in results], show) for number, name in enumerate(commands)]
 
 
 def command_lines(seed: int) -> dict[str, list[str]]:
@@ -132,7 +137,7 @@ def run_all(commands: dict[str, list[str]], work: Path, seed: int) -> None:
         (here / "code.txt").write_text(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])), encoding="utf-8")
 
 
-def compare(name: str, folders: list[Path], show: bool) -> dict[str, object]:
+def compare(name: str, folders: list[Path], show: bool) -> dict[str, Any]:
     """Compare the files of a command. Return a row of the table."""
     names = sorted({str(file.relative_to(folder)) for folder in folders for file in folder.rglob("*") if file.is_file()})
     different = [each for each in names if len({content(folder / each) for folder in folders}) > 1]
@@ -142,7 +147,7 @@ def compare(name: str, folders: list[Path], show: bool) -> dict[str, object]:
             print_difference(*(content(folder / each) for folder in folders))
     if (code := (folders[0] / "code.txt").read_text()) not in ("0", "1"):
         print(f"{name}: exit code {code}: {(folders[0] / 'output.txt').read_text()[-300:]}")
-    row: dict[str, object] = {"area": "determinism", "kind": name, "cases": len(names), "equal": len(names) - len(different)}
+    row: dict[str, Any] = {"area": "determinism", "kind": name, "cases": len(names), "equal": len(names) - len(different)}
     return row | {"refused": 0, "differing": len(different), "crashed": 0}
 
 
@@ -150,7 +155,7 @@ def content(file: Path) -> bytes:
     """Return the content of a file, without what may differ."""
     data = file.read_bytes() if file.is_file() else b"(no file)"
     for pattern, _ in VARYING if file.suffix in (".txt", ".jsonl", ".json", ".html") else ():
-        data = re.sub(pattern.encode(), b"-", data)
+        data = re.sub(pattern.encode(), b"", data)
     return data
 
 

@@ -20,6 +20,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.review.hostile.case import Case
 from benchmarks.review.hostile.judge import Verdict, run
@@ -65,7 +66,7 @@ def main() -> None:
         for (area, kind), count in counts.items()
     ]
     print_table(rows)
-    if options.areas == [*AREAS] and not options.only:
+    if not options.only:
         write(options.seed, rows)
 
 
@@ -92,19 +93,24 @@ def remove(here: Path) -> None:
     here.with_suffix(".log").unlink()
 
 
-def print_table(rows: list[dict[str, object]]) -> None:
+def print_table(rows: list[dict[str, Any]]) -> None:
     """Print a line for each area and kind, and the sums."""
     print(f"{'area':16}{'kind':34}{'cases':>6}" + "".join(f"{result:>11}" for result in RESULTS))
-    sums = {"area": "all", "kind": "", **{name: sum(int(str(row[name])) for row in rows) for name in ("cases", *RESULTS)}}
+    sums = {"area": "all", "kind": "", **{name: sum(row[name] for row in rows) for name in ("cases", *RESULTS)}}
     for row in [*rows, sums]:
         print(f"{row['area']:16}{str(row['kind'])[:32]:34}{row['cases']:6}" + "".join(f"{row[name]:11}" for name in RESULTS))
 
 
-def write(seed: int, rows: list[dict[str, object]]) -> None:
-    """Write the table. The notes of the last file are kept."""
+def write(seed: int, rows: list[dict[str, Any]]) -> None:
+    """Write the table. The rows of other areas and the notes stay as they are."""
     file = Path(__file__).with_suffix(".json")
-    notes = json.loads(file.read_text(encoding="utf-8"))["notes"] if file.exists() else []
-    file.write_text(json.dumps({"seed": seed, "rows": rows, "notes": notes}, indent=1) + "\n", encoding="utf-8")
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": [], "notes": []}
+    areas = {row["area"] for row in rows}
+    rows = sorted(
+        [*rows, *(row for row in before["rows"] if row["area"] not in areas)], key=lambda row: [*AREAS].index(row["area"])
+    )
+    content = {"seed": seed, "rows": rows, "notes": before["notes"]}
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

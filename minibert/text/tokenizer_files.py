@@ -160,14 +160,22 @@ class TokenizerFiles:
             if self.stored["model"].get("type", "WordPiece") != "WordPiece" or not isinstance(vocabulary, dict):
                 raise ValueError(f"{self.path(TOKENIZER_FILE)}: has no WordPiece vocabulary")
             return vocabulary
-        with tokenizer_errors(f"{self.path(VOCABULARY_FILE)}: is not a vocabulary"):
-            vocabulary = models.WordPiece.read_file(self.path(VOCABULARY_FILE))
-        if Path(self.path(VOCABULARY_FILE)).read_bytes().startswith(BOM_UTF8):
+        path = self.path(VOCABULARY_FILE)
+        content = Path(path).read_bytes()
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise ValueError(f"{path}, line {line}: is not UTF-8; save the file as UTF-8") from None
+        if not content.strip():
+            raise ValueError(f"{path}: is empty; it must contain a token in each line")
+        if content.startswith(BOM_UTF8):
             raise ValueError(
-                f"{self.path(VOCABULARY_FILE)}: begins with a byte-order mark, which is a part of the first token for "
-                "transformers; save the file as UTF-8 without it"
+                f"{path}: begins with a byte-order mark, which is a part of the first token for transformers; "
+                "save the file as UTF-8 without it"
             )
-        return vocabulary
+        with tokenizer_errors(f"{path}: is not a vocabulary"):
+            return models.WordPiece.read_file(path)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -321,6 +321,20 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> N
     assert message is None or len(message) < 1000
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty; it must contain a token in each line"),
+        (b"\n\n", "is empty"),
+        (b"[PAD]\n[UNK]\ncaf\xe9\n", ", line 3: is not UTF-8"),
+        ("[PAD]\n".encode("utf-16"), ", line 1: is not UTF-8"),
+    ],
+)
+def test_a_vocabulary_that_is_no_text_is_described(tmp_path: Path, content: bytes, message: str) -> None:
+    (write_files(tmp_path) / "vocab.txt").write_bytes(content)
+    assert f"vocab.txt{'' if message[0] == ',' else ': '}{message}" in str(error_of(tmp_path))
+
+
 def test_an_id_of_a_billion_is_refused_at_once(tmp_path: Path) -> None:
     """The library would write a list with all ids up to it."""
     fields = json.loads(build_tokenizer(PIECES).to_str())
