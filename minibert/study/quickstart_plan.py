@@ -1,8 +1,10 @@
 """The length of the quickstart: as many steps as this machine can do in the time that was asked for."""
 
 import json
+import math
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,8 @@ STEPS_PER_RUN = 4
 """Time of everything but training in a fine-tuning, such as its evaluation, in pretraining steps."""
 MIN_EPOCH_FACTOR = 0.1
 MEASURED_STEPS = 24
+FASTEST = 1e-4
+"""Seconds per step that no machine is faster than. A clock that stands still would give zero."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,12 @@ def make_plan(data: QuickstartData, seconds: float, seed: int) -> Plan:
     cache = cache_directory() / f"speed-{machine}.json"
     try:
         seconds_per_step = float(json.loads(cache.read_text(encoding="utf-8"))["seconds_per_step"])
+        if not FASTEST <= seconds_per_step < math.inf:
+            raise ValueError("not a duration")
     except (OSError, ValueError, TypeError, KeyError):  # not in the cache, or damaged
-        seconds_per_step = _measure_seconds_per_step(data, seed)
-        write_atomically(cache, json.dumps({"seconds_per_step": seconds_per_step}))
+        seconds_per_step = max(FASTEST, _measure_seconds_per_step(data, seed))
+        with suppress(OSError):  # the cache may be read-only
+            write_atomically(cache, json.dumps({"seconds_per_step": seconds_per_step}))
     return divide_time(seconds / seconds_per_step)
 
 

@@ -236,7 +236,10 @@ def test_a_damaged_plan_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"{tmp_path / 'unfinished.json'}: cannot be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"seconds_per_step": null}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "null", "[]", "{}", *(f'{{"seconds_per_step": {value}}}' for value in ("null", "0", "-1", "NaN", "Infinity"))],
+)
 def test_a_damaged_speed_in_the_cache_is_measured_again(
     tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
@@ -248,6 +251,17 @@ def test_a_damaged_speed_in_the_cache_is_measured_again(
     (file,) = tmp_path.glob("speed-*.json")
     file.write_text(content)
     assert make_plan(data, 85.0, 0) == first
+
+
+@pytest.mark.parametrize("measured", [0.0, -1.0])
+def test_a_clock_that_stands_still_and_a_cache_that_cannot_be_written_give_a_plan(
+    tmp_path: Path, corpus: list[Document], monkeypatch: pytest.MonkeyPatch, measured: float
+) -> None:
+    data = stages.tokenize(corpus[:9], stages.train_vocabulary(corpus[:9], 300))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINIBERT_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(quickstart_plan, "_measure_seconds_per_step", lambda *_: measured)
+    assert make_plan(data, 85.0, 0) == quickstart_plan.divide_time(85.0 / quickstart_plan.FASTEST)
 
 
 class TestDivisionOfTime:
