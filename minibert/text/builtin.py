@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import metadata
@@ -108,14 +108,21 @@ def builtin_corpus() -> Corpus:
     """
     fingerprint = _fingerprint()
     cache = cache_directory() / f"corpus-{fingerprint}.jsonl"
-    if cache.is_file():
-        lines = cache.read_text(encoding="utf-8").splitlines()
-    else:
+    try:
+        documents = _documents(cache.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError, TypeError):  # not in the cache, or damaged
         lines = _extract()
+        documents = _documents(lines)
         with suppress(OSError):  # the cache may be read-only
             write_atomically(cache, "\n".join(lines))
-    documents = [Document(module, tuple(found), group=module) for module, found in map(json.loads, lines)]
     return Corpus(CORPUS_NAME, fingerprint, documents, ("one document per docstring",))
+
+
+def _documents(lines: Sequence[str]) -> list[Document]:
+    """Parse lines of `_extract`. Raises: ValueError or TypeError for other lines, and for none."""
+    if not lines:
+        raise ValueError("there are no documents")
+    return [Document(module, tuple(found), group=module) for module, found in map(json.loads, lines)]
 
 
 def _extract() -> list[str]:

@@ -1,6 +1,7 @@
 """The built-in corpus: prose without code or duplicates, split by module."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,21 @@ def test_test_modules_and_code_are_excluded(documents: list[Document]) -> None:
 def test_second_call_uses_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtin, "_extract", lambda: pytest.fail("extracted again"))
     assert builtin_corpus().documents == documents
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[", b"null", b"[]", b"\0\0", b"\xff"])
+def test_a_damaged_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes) -> None:
+    """Also one that cannot be written."""
+    monkeypatch.setenv("MINIBERT_CACHE", str(tmp_path))
+    monkeypatch.setattr(builtin, "_extract", lambda: ['["module", ["One.", "Two."]]'])
+    expected = builtin.builtin_corpus()
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    file.write_bytes(damaged)
+    assert builtin.builtin_corpus() == expected
+    assert file.read_bytes() == content
+    monkeypatch.setenv("MINIBERT_CACHE", str(file))
+    assert builtin.builtin_corpus() == expected
 
 
 def test_split_keeps_modules_together(documents: list[Document]) -> None:
