@@ -74,12 +74,13 @@ def progress_of(folder: "ExerciseFolder") -> Iterator["Progress"]:
         report(f"{error}. It is now {damaged.name}, and a new one begins; `minibert check` finds what passes")
     except ValueError as error:
         raise UsageError(error) from None
-    opened = None
+    is_done = False
     try:
         with changed_progress(folder.progress) as opened:
             yield opened
+            is_done = True
     except OSError as error:  # without permission, on a read-only or full disk
-        if opened is None:
+        if not is_done:  # an error of the block, such as a closed output
             raise
         report(f"warning: the progress is not saved: {describe(error)}")
 

@@ -4,6 +4,7 @@ Styles use the palette of the terminal, without white and black, so that text is
 """
 
 import codecs
+import errno
 import io
 import json
 import math
@@ -49,7 +50,7 @@ class PlainConsole(Console):
 
     def on_broken_pipe(self) -> None:
         """Leave a closed pipe to `main`, where rich would end the process."""
-        raise BrokenPipeError
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 console = PlainConsole(highlight=False)

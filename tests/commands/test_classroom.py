@@ -13,6 +13,7 @@ from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.folder import ExerciseFolder
 from minibert.classroom.progress import Attempts, Progress
 from minibert.commands import main
+from minibert.commands.exercises import progress_of
 from minibert.commands.learning_progress import exercise_list
 
 RIGHT = "import torch\n\n\ndef softmax(scores):\n    return torch.softmax(scores, -1)\n"
@@ -256,6 +257,13 @@ def test_a_folder_without_permission_is_reported(folder, capsys) -> None:
         assert main(["reset", "softmax"]) == 1
     finally:
         folder.path.chmod(0o755)
+
+
+def test_an_output_that_fails_is_no_folder_that_cannot_be_written(folder, capsys) -> None:
+    """Errors of what is done with the progress are not taken for errors of saving it."""
+    with pytest.raises(BrokenPipeError), progress_of(folder):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Output of the commands: unsafe characters, markup, encodings, closed and full streams."""
 
 import ast
+import errno
 import io
 import json
 import math
@@ -113,6 +114,13 @@ def test_a_full_output_is_named() -> None:
         1,
         b"minibert: standard output: no space left on this disk: delete files, or choose another path\n",
     )
+
+
+def test_a_closed_pipe_has_the_number_of_its_error() -> None:
+    """Else the error that names the standard output would not be that of a closed pipe."""
+    with pytest.raises(BrokenPipeError) as caught:
+        console.on_broken_pipe()
+    assert caught.value.errno == errno.EPIPE
 
 
 @pytest.mark.parametrize("command", ["equations softmax", "--help", "--version"])
