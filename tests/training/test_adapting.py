@@ -12,10 +12,11 @@ import transformers
 
 from minibert import Bert, Checkpoints, load
 from minibert.model import read_checkpoint
+from minibert.model.adapters import Adapter, BitFit, Bottleneck, LoRA
 from minibert.model.heads import BertWithHead
 from minibert.text.options import InvalidOption
 from minibert.training.adapter_options import AdapterConfig
-from minibert.training.adapting import check_adapter
+from minibert.training.adapting import check_adapter, make_adapter
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.finetuning import FineTuning
 from minibert.training.options import DeviceOptions
@@ -51,6 +52,43 @@ def make_run(task: str, adapter: AdapterConfig, folder: Path, dropout: float = 0
 
 def weights(run: TrainingRun[Any, Any]) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("config", "adapter"),
+    [
+        (AdapterConfig(), None),
+        (
+            AdapterConfig("lora", 3, 5.0, True, 0.2, targets=("key",), target_layers=(1,), also_train=("pooler",)),
+            LoRA(rank=3, alpha=5.0, rank_stabilized=True, dropout=0.2, targets=("key",), layers=(1,), train=("head", "pooler")),
+        ),
+        (AdapterConfig("bitfit", targets=("key",), also_train=("pooler",)), BitFit(targets=("key",), train=("head", "pooler"))),
+        (
+            AdapterConfig("bottleneck", bottleneck_size=4, targets=("feed_forward",), also_train=("pooler",)),
+            Bottleneck(size=4, targets=("feed_forward",), train=("head", "pooler")),
+        ),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_every_option_is_a_setting_of_the_adapter(config: AdapterConfig, adapter: Adapter | None) -> None:
+    assert make_adapter(config) == adapter
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"adapter": "lora", "rank": 0}, "rank 0: must be at least 1"),
+        ({"adapter": "bottleneck", "bottleneck_size": 0}, "bottleneck_size 0: must be at least 1"),
+        ({"adapter": "lora", "lora_dropout": 1.0}, "lora_dropout 1: must be at least 0 and below 1"),
+        ({"adapter": "lora", "lora_dropout": -0.1}, "lora_dropout -0.1: must be"),
+        ({"adapter": "lora", "alpha": 0.0}, "alpha 0: must be a number above 0"),
+        ({"adapter": "lora", "alpha": float("inf")}, "alpha inf: must be a number above 0"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidOption, match=message):
+        AdapterConfig(**wrong)
+    AdapterConfig("lora", rank=1, lora_dropout=0.0)
 
 
 @pytest.mark.filterwarnings("ignore")

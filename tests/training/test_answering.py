@@ -341,6 +341,32 @@ def test_inputs_of_predictions() -> None:
                 Answering.input_row(values | {name: wrong})
 
 
+def test_questions_that_are_predicted_for_need_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text(json.dumps({"id": "x", "context": "a b", "question": "b"}))
+    data = Answering.read_inputs(LabeledSource((tmp_path / "data.jsonl",)), AnswerOptions())
+    assert [(row.question, row.answers) for row in data.rows] == [("b", None)]
+    assert data.findings == []
+
+
+class TestDataToScore:
+    DATA = LabeledData(ROWS, name="dev.json", notes=["read"])
+
+    def test_questions_without_an_answer_are_counted_if_the_model_answers_all(self) -> None:
+        scored = replace(TYPE, threshold=None).to_score(self.DATA)
+        assert scored.notes[0] == "read"
+        assert scored.notes[1].startswith("2 of 6 questions have no answer, but the model has no threshold for them")
+        assert scored.rows == ROWS
+
+    def test_nothing_is_said_where_nothing_is_missing(self) -> None:
+        assert TYPE.to_score(self.DATA) == self.DATA
+        answered = replace(self.DATA, rows=ROWS[:2])
+        assert replace(TYPE, threshold=None).to_score(answered) == answered
+
+
+def test_questions_with_and_without_an_answer_are_two_strata() -> None:
+    assert [TYPE.stratum(row) for row in ROWS] == [True, True, False, True, True, False]
+
+
 def test_reading_files_and_datasets(tmp_path: Path) -> None:
     import datasets
 
@@ -353,3 +379,4 @@ def test_reading_files_and_datasets(tmp_path: Path) -> None:
         assert [row.answers for row in data.rows] == [(Answer("b", 2),)] * 2
         assert data.findings == []
         assert data.digest
+        assert data.name in ("data.jsonl", f"{tmp_path / 'dataset'}, train")
