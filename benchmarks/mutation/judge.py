@@ -34,6 +34,8 @@ from benchmarks.mutation.reach import FOLDER, ReachMap
 
 FIRST_SECONDS, ALL_SECONDS = 2.0, 8.0
 """Time of the processor for the tests of a mutant, as they take it without: for the first, fastest tests, and for all."""
+FAST = 0.3
+"""A test that takes fewer seconds runs before the others if it has noticed the last mutants of the file."""
 LONGER = 20
 """A test that takes ten seconds and so many times its time of the processor counts as failed."""
 IN_OTHER_PROCESSES = ("minibert/sandbox/session.py", "tests/processes.py")
@@ -123,7 +125,8 @@ class Judge:
         reaching: set[str] = set().union(*(lines.get(line, ()) for line in range(mutant.line, mutant.last_line + 1)))
         if not reaching:
             reaching = self.starting_processes()
-        known = [test for test in self.killers[mutant.file] if test in reaching][:8]
+        fast = [test for test in self.killers[mutant.file] if test in reaching and self.reach.cost(test) < FAST]
+        known = fast[:5]
         others = sorted((each for each in reaching if each in self.items and each not in known), key=self.reach.cost)
         return [test for test in (*known, *others) if self.sound.get(test, True)]
 
@@ -244,11 +247,13 @@ def _first_and_rest(tests: Iterable[str], cost: Any) -> list[list[str]]:
     rest: list[str] = []
     total = 0.0
     for test in tests:
-        total += cost(test)
-        if total <= FIRST_SECONDS or not first:
+        if total + cost(test) <= FIRST_SECONDS or not first:
             first.append(test)
-        elif total <= ALL_SECONDS:
+        elif total + cost(test) <= ALL_SECONDS:
             rest.append(test)
+        else:
+            break
+        total += cost(test)
     return [first, rest]
 
 
