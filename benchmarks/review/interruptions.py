@@ -1,6 +1,6 @@
 """Kill training runs at random moments, some with a power failure, resume them, and compare with runs without interruption.
 
-python -m benchmarks.review.interruptions [--seed 0] [--cases 12]
+python -m benchmarks.review.interruptions [--seed 0] [--cases 8]
 
 Each case is a run of `minibert` that is killed by SIGKILL, in front of a random operation on the disk or at a random moment
 after a random step. A power failure also loses or damages everything that was not flushed to the disk. Then the same command
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Review all areas. Return 1 if a resumed run differs or crashes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", type=int, default=12, help="number of cases of each kind and area")
+    parser.add_argument("--cases", type=int, default=8, help="number of cases of each kind and area")
     parser.add_argument("--area", default="", help="only the areas whose name begins with this text")
     options = parser.parse_args(arguments)
     generator, rows, notes = random.Random(options.seed), [], []

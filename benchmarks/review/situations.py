@@ -1,11 +1,11 @@
 """Run minibert in surroundings in which it was not tried before, and compare the results with those in normal ones.
 
-python -m benchmarks.review.situations [--seed 0] [--group disk]
+python -m benchmarks.review.situations [--seed 0] [--group disk --every 1]
 
 Recordings in several processes, folders that change while they are read, two commands in one folder, clocks that jump, disks
 that are full at every operation in turn, file systems that lack operations, machines without a home folder, languages without
 UTF-8, and outputs that are closed or full. A command must work as always, or end with a message that says why, damage nothing,
-and continue later with the same results. Takes about half an hour. Writes situations.json.
+and continue later with the same results. Takes about a quarter of an hour. Writes situations.json.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Review all situations, or one group of them, whose rows are then replaced. Return 1 if anything differs or crashes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=1, help="a full disk at every n-th operation only")
+    parser.add_argument("--every", type=int, default=3, help="a full disk at every n-th operation only; 1 takes half an hour")
     parser.add_argument("--group", default="", help="only the group with this name")
     options = parser.parse_args(arguments)
     file = Path(__file__).with_suffix(".json")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from benchmarks.review.interruptions import Area
+from benchmarks.review.interruptions import Area, Trial
 from benchmarks.review.surroundings.cases import Case, finished, resumed, run_trial, shortened
 
 WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir")
@@ -36,13 +36,13 @@ def disk_cases(areas: list[Area], folder: Path, every: int) -> Iterator[Case]:
                 break
         for kind, change in FILE_SYSTEMS.items():
             for error in (errno.EINVAL, errno.ENOTSUP, errno.EPERM):
-                trial = type(whole)(area, folder / f"{area.name} {kind} {error}")
+                trial = Trial(area, folder / f"{area.name} {kind} {error}")
                 ended = run_trial(trial, setup=LACKING.format(error=error) + change)
                 yield resumed(trial, ended, whole, "file system", kind, f"{area.name}, {errno.errorcode[error]}")
 
 
-def _full(area: Area, whole: object, folder: Path, number: int) -> Case:
+def _full(area: Area, whole: Trial, folder: Path, number: int) -> Case:
     """Run a command on a disk that is full at one operation."""
-    trial = type(whole)(area, folder)
+    trial = Trial(area, folder)
     setup = FULL.format(root=str(trial.root), number=number, error=errno.ENOSPC, names=WRITES)
     return resumed(trial, run_trial(trial, setup=setup), whole, "full disk", area.name, f"operation {number}")

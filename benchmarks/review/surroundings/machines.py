@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.review.interruptions import Area
+from benchmarks.review.interruptions import Area, Trial
 from benchmarks.review.surroundings.cases import Case, finished, resumed, run, run_trial, shortened
 
 HOME = """
@@ -84,7 +84,7 @@ def clock_cases(areas: list[Area], folder: Path, seed: int) -> Iterator[Case]:
         whole = finished(area, folder / f"{area.name} whole")
         for kind, time in CLOCKS.items():
             for name in ("perf_counter", "monotonic", "time"):
-                trial = type(whole)(area, folder / f"{area.name} {kind} {name}")
+                trial = Trial(area, folder / f"{area.name} {kind} {name}")
                 ended = run_trial(trial, setup=CLOCK.format(seed=seed, time=time) + f"time.{name} = clock")
                 seconds = [json.loads(line)["seconds"] for line in (trial.out / "metrics.jsonl").read_text().splitlines()]
                 case = resumed(trial, ended, whole, "clock", kind, f"{area.name}, time.{name}")
