@@ -3,9 +3,9 @@
 python -m benchmarks.review.situations [--seed 0] [--group disk --every 1]
 
 Recordings in several processes, folders that change while they are read, two commands in one folder, clocks that jump, disks
-that are full at every operation in turn, file systems that lack operations, machines without a home folder, languages without
-UTF-8, and outputs that are closed or full. A command must work as always, or end with a message that says why, damage nothing,
-and continue later with the same results. Takes about a quarter of an hour. Writes situations.json.
+that are full at one operation after the other, file systems that lack operations, machines without a home folder, languages
+without UTF-8, and outputs that are closed or full. A command must work as always, or end with a message that says why, damage
+nothing, and continue later with the same results. Takes about a quarter of an hour. Writes situations.json.
 """
 
 import argparse
