@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case
 
-PRETRAIN = "pretrain --text text{} --out out --steps 1 --batch-size 2 --max-length 16 --vocab-size 60 --pairs none --device cpu"
+PRETRAIN = "pretrain --text text{} --out out --steps 1 --batch-size 2 --max-length 16 --vocab-size 80 --pairs none --device cpu"
 EMBED = "embed ../stock/bert text{} --out vectors.npy"
 PREDICT = "predict ../stock/classifier text{}"
 ENOUGH = "".join(f"A line of text number {n}. Another sentence.\n\n" for n in range(40))
