@@ -1,6 +1,6 @@
 """Give every command damaged and hostile inputs, and judge what it does. Prints a table, writes hostile_inputs.json.
 
-    python -m benchmarks.review.hostile_inputs [--seed 0] [--areas checkpoints tokenizers] [--only WORD] [--verbose]
+    python -m benchmarks.review.hostile_inputs [--seed 0] [--areas submissions] [--kinds code files] [--only WORD] [--verbose]
 
 Each case runs in a copy of a process that has imported torch. The results:
 
@@ -45,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--areas", nargs="+", choices=[*AREAS], default=[*AREAS])
+    parser.add_argument("--kinds", nargs="+", default=[])
     parser.add_argument("--only", default="", help="run the cases that have this word in their description")
     parser.add_argument("--verbose", action="store_true", help="print every message")
     options = parser.parse_args()
@@ -55,11 +56,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MINIBERT_CACHE": f"{folder}/cache", "HF_HUB_OFFLINE": "1", "BROWSER": "true", "COLUMNS": "200"}
         make_stock(Path(folder, "stock"))
-        for number, case in enumerate(find_cases(options.seed, options.areas, options.only)):
+        for number, case in enumerate(find_cases(options)):
             here = Path(folder, str(number))
             verdict = run(case, here)
             show(case, verdict, options.verbose)
-            counts.setdefault((case.area, case.kind.partition(":")[0]), Counter())[verdict.result] += 1
+            counts.setdefault((case.area, kind_of(case)), Counter())[verdict.result] += 1
             remove(here)
     rows = [
         {"area": area, "kind": kind, "cases": count.total(), **{result: count[result] for result in RESULTS}}
@@ -70,11 +71,18 @@ def main() -> None:
         write(options.seed, rows)
 
 
-def find_cases(seed: int, areas: list[str], only: str) -> Iterator[Case]:
-    """Yield the cases of some areas."""
-    for area in areas:
+def find_cases(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield the cases of some areas and kinds."""
+    for area in options.areas:
         module = importlib.import_module(f"benchmarks.review.hostile.{AREAS[area]}")
-        yield from (case for case in module.cases(seed) if only in case.kind)
+        for case in module.cases(options.seed):
+            if options.only in case.kind and (not options.kinds or kind_of(case) in options.kinds):
+                yield case
+
+
+def kind_of(case: Case) -> str:
+    """Return the kind of a case without its description."""
+    return case.kind.partition(":")[0]
 
 
 def show(case: Case, verdict: Verdict, verbose: bool) -> None:
@@ -102,13 +110,12 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def write(seed: int, rows: list[dict[str, Any]]) -> None:
-    """Write the table. The rows of other areas and the notes stay as they are."""
+    """Write the table. Rows of other kinds and the notes stay as they are."""
     file = Path(__file__).with_suffix(".json")
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": [], "notes": []}
-    areas = {row["area"] for row in rows}
-    rows = sorted(
-        [*rows, *(row for row in before["rows"] if row["area"] not in areas)], key=lambda row: [*AREAS].index(row["area"])
-    )
+    new = {(row["area"], row["kind"]) for row in rows}
+    rows = [*rows, *(row for row in before["rows"] if (row["area"], row["kind"]) not in new)]
+    rows.sort(key=lambda row: [*AREAS].index(row["area"]))
     content = {"seed": seed, "rows": rows, "notes": before["notes"]}
     file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
