@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from minibert import BertConfig, BertForSequenceClassification
+from minibert import BertConfig, BertForSequenceClassification, Transformer, TransformerConfig
+from minibert.equations import IGNORE_INDEX
 from minibert.model.adapters import BitFit
 from minibert.text.labeled.examples import Example, make_batch
-from minibert.training.costs import finetuning_cost, layer_products
+from minibert.text.parallel import ParallelBatch
+from minibert.training.costs import finetuning_cost, layer_products, translation_cost
 
 CONFIG = BertConfig(
     vocab_size=13, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=12, max_position_embeddings=16
@@ -38,3 +41,28 @@ def test_the_biases_alone_have_no_products_of_weights() -> None:
     model = BertForSequenceClassification(CONFIG)
     BitFit().apply(model)
     assert finetuning_cost(model, [BATCH])[1] == 6 * 2 * layer_products(CONFIG, torch.tensor([4, 3]))
+
+
+class TestTranslation:
+    CONFIG = TransformerConfig(
+        vocab_size=31, hidden_size=8, encoder_layers=3, decoder_layers=2, num_attention_heads=2, intermediate_size=12
+    )
+    SOURCES, TARGETS = torch.arange(5, 15).view(2, 5), torch.arange(5, 13).view(2, 4)
+    BATCH = ParallelBatch(SOURCES, SOURCES > 0, TARGETS, TARGETS)
+
+    def test_the_operations_are_those_that_torch_counts(self) -> None:
+        """Three times those of the forward pass, without padding."""
+        model = Transformer(self.CONFIG, attention="explicit").eval()
+        with FlopCounterMode(display=False) as counter:
+            model(self.SOURCES, self.BATCH.attention_mask, self.TARGETS)
+        assert translation_cost(self.CONFIG, [self.BATCH]) == (18, 3 * counter.get_total_flops())
+
+    def test_padding_and_empty_batches_are_not_counted(self) -> None:
+        zeros = torch.zeros(2, 3, dtype=torch.int64)
+        sources = torch.cat([self.SOURCES, zeros], dim=1)
+        labels = torch.cat([self.TARGETS, zeros + IGNORE_INDEX], dim=1)
+        padded = ParallelBatch(sources, sources > 0, torch.cat([self.TARGETS, zeros], dim=1), labels)
+        empty = ParallelBatch(sources, sources > 0, labels, torch.full_like(labels, IGNORE_INDEX))
+        expected = translation_cost(self.CONFIG, [self.BATCH])
+        assert translation_cost(self.CONFIG, [padded]) == expected
+        assert translation_cost(self.CONFIG, [empty, padded, self.BATCH]) == tuple(2 * number for number in expected)
