@@ -71,13 +71,19 @@ def main() -> None:
     for row in rows:
         print(f"{row['kind']:70} {row['cases']:4} files, {row['differing']} differ")
     if not options.only:
-        notes = [
-            *(f"{name} is not compared: it {why}" for name, why in LEFT_OUT.items()),
-            *(f"may differ: {what}" for _, what in VARYING),
-        ]
-        content = {"seed": options.seed, "rows": rows, "notes": notes}
-        Path(__file__).with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write(options.seed, rows)
     sys.exit(1 if any(row["differing"] for row in rows) else 0)
+
+
+def write(seed: int, rows: list[dict[str, Any]]) -> None:
+    """Write the table. The notes stay as they are."""
+    file = Path(__file__).with_suffix(".json")
+    if file.exists():
+        notes = json.loads(file.read_text(encoding="utf-8"))["notes"]
+    else:
+        what = dict.fromkeys(f"may differ: {what}" for _, what in VARYING)
+        notes = [*(f"{name} is not compared: it {why}" for name, why in LEFT_OUT.items()), *what]
+    file.write_text(json.dumps({"seed": seed, "rows": rows, "notes": notes}, indent=1) + "\n", encoding="utf-8")
 
 
 def compare_all(commands: Iterable[str], seed: int, only: str, show: bool = False) -> list[dict[str, Any]]:
