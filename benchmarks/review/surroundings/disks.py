@@ -2,14 +2,14 @@
 
 import errno
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 from benchmarks.review.interruptions import Area, Trial
-from benchmarks.review.surroundings.cases import Case, finished, resumed, run_trial, shortened
+from benchmarks.review.surroundings.cases import Case, resumed, run_trial, shortened
 
 WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir")
 FULL = "from benchmarks.review.disk import Disk, fail_at; Disk({root!r}, None, fail_at({number}, {error}, {names}))"
+LOG = "from benchmarks.review.disk import Disk, log_to; Disk({root!r}, None, log_to({file!r}))"
 LACKING = """
 import errno, fcntl, os
 def lacking(*arguments, **options):
@@ -28,12 +28,11 @@ FILE_SYSTEMS = {
 def disk_cases(areas: list[Area], folder: Path, every: int) -> Iterator[Case]:
     """Run each command on a disk that fails once, for every operation (or every n-th one), and on odd file systems."""
     for area in map(shortened, areas):
-        whole = finished(area, folder / f"{area.name} whole")
-        for number in count(1, every):
-            case = _full(area, whole, folder / f"{area.name} {number}", number)
-            yield case
-            if case.outcome == "equal":  # fewer operations than this number: the disk was never full
-                break
+        whole = Trial(area, folder / f"{area.name} whole")
+        run_trial(whole, setup=LOG.format(root=str(whole.root), file=str(whole.log)))
+        operations = [name for name in whole.log.read_text().split() if name in WRITES]
+        for number in range(1, len(operations) + 1, every):
+            yield _full(area, whole, folder / f"{area.name} {number}", number)
         for kind, change in FILE_SYSTEMS.items():
             for error in (errno.EINVAL, errno.ENOTSUP, errno.EPERM):
                 trial = Trial(area, folder / f"{area.name} {kind} {error}")
