@@ -1,8 +1,8 @@
 """Mutation testing: small changes of minibert's code, one at a time, must make a test fail.
 
-    python -m benchmarks.mutation                           all folders; writes benchmarks/mutation.md
-    python -m benchmarks.mutation minibert/equations        one folder or file
-    python -m benchmarks.mutation --sample 60 --seed 7      a random sample
+    python -m benchmarks.mutation --out benchmarks/mutation.md   all folders
+    python -m benchmarks.mutation minibert/equations             one folder or file
+    python -m benchmarks.mutation --sample 60 --seed 7           a random sample
 
 1. The tests run once, and reach.py notes which lines each test reaches, and how long it takes.
 2. mutants.py makes the mutants: files with one change each, by the rules of the classroom (minibert/classroom/changes.py).

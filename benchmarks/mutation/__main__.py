@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,6 @@ from benchmarks.mutation.reach import FOLDER
 from benchmarks.mutation.report import Pair, folder_of, reasons, report, summary, unexplained
 
 FOLDERS = ("equations", "model", "kernels", "text", "training", "study/verify", "classroom")
-PAGE = ROOT / "benchmarks" / "mutation.md"
 
 
 def main() -> int:
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--at-least", type=float, help="exit with 1 if a smaller share is noticed; reasons are not asked for")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at the same time")
     parser.add_argument("--folder", type=Path, help="where the lines that the tests reach are kept, and read if they exist")
+    parser.add_argument("--out", type=Path, help="file for the page, such as benchmarks/mutation.md")
     options = parser.parse_args()
     began = time.monotonic()
     paths = [Path(path) for path in options.paths] or [Path("minibert", folder) for folder in FOLDERS]
@@ -44,8 +45,9 @@ def main() -> int:
         pairs = judged(mutants, folder, options.tests, options.jobs)
     minutes = (time.monotonic() - began) / 60
     print(summary(pairs, minutes))
-    if not options.paths and options.sample is None:
-        PAGE.write_text(report(pairs, minutes), encoding="utf-8")
+    if options.out:
+        command = shlex.join(["python", "-m", "benchmarks.mutation", *sys.argv[1:]])
+        options.out.write_text(report(pairs, minutes, command), encoding="utf-8")
     if options.at_least is not None:
         return sum(each["test"] is not None for _, each in pairs) < options.at_least * len(pairs)
     return bool(unexplained(pairs))

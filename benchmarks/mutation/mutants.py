@@ -53,7 +53,7 @@ class Mutant:
     def words(self) -> str:
         """Return the old and the new code."""
         old = source_of(self.file)[self.start : self.end]
-        return f"{' '.join(old.split())}  →  {' '.join(self.new.split())}"
+        return f"{' '.join(old.split())} → {' '.join(self.new.split())}"
 
     def name(self) -> str:
         """Return where the change is, and what it is."""
