@@ -109,7 +109,7 @@ STEP, RATE, TRAINING, VALIDATION, NSP = range(5)  # the columns of the curves
 
 # %%
 network_a, curve_a = pretrained(learning_rate=5e-3)
-network_b, curve_b = pretrained(learning_rate=6e-2)
+network_b, curve_b = pretrained(learning_rate=12e-2)
 
 
 def validation_loss(curve, step):
@@ -119,7 +119,7 @@ def validation_loss(curve, step):
 
 first_a, first_b = validation_loss(curve_a, 10), validation_loss(curve_b, 10)
 show_table(["", "after 10 steps"], [["run A", first_a], ["run B", first_b]])
-assert first_b < first_a - 0.2
+assert first_b < first_a - 0.1
 
 # %% [markdown]
 # B is ahead. You have time for one of the two runs only.
@@ -130,11 +130,11 @@ assert first_b < first_a - 0.2
 last_a, last_b = validation_loss(curve_a, STEPS), validation_loss(curve_b, STEPS)
 show_table(["", "after 10 steps", "after 300 steps"], [["run A", first_a, last_a], ["run B", first_b, last_b]])
 assert last_a < 1.6
-assert last_b > first_b
+assert abs(last_b - first_b) < 0.15
 
 # %% [markdown]
-# B has become worse. Its loss rose to about 2.9 and has stayed there. There was no error message, no infinite number, and the
-# loss is clearly lower than at the start. Many curves look like this: they fall quickly, and then they are flat.
+# B has learned nothing more: its loss is about what it was after ten steps. There was no error message, no infinite number,
+# and the loss is clearly lower than at the start. Many curves look like this: they fall quickly, and then they are flat.
 #
 # **Question.** What does a network with this loss know? And could we have seen it in the curve of B alone, without A?
 #
@@ -332,7 +332,7 @@ show_table(["step", "learning rate of B", "validation loss of B", "validation lo
 
 # %% [markdown]
 # A step of AdamW moves each weight by about the learning rate (lesson 10). The weights of BERT begin with a standard deviation
-# of 0.02. One step of B, with the learning rate `0.06`, moves them by three times as much. After some such steps in the same
+# of 0.02. One step of B, with the learning rate `0.12`, moves them by six times as much. After some such steps in the same
 # direction, the weights are far too large.
 #
 # What does such a network compute? We compare the vectors that it gives to our two masks. The cosine (lesson 10) of two equal
