@@ -20,7 +20,7 @@ MOST_OF_A_KIND = 3
 EQUATIONS = "minibert/equations/"
 TENSORS = (EQUATIONS, "minibert/kernels/", "minibert/model/")
 """Folders in which a missing `detach`, or one too many, and a formula that ends early, are likely mistakes."""
-SYMMETRIC = {"max", "min", "maximum", "minimum", "promote_types", "isclose", "allclose", "equal", "gcd"}
+SYMMETRIC = {"max", "min", "maximum", "minimum", "promote_types", "isclose", "allclose", "equal", "transpose"}
 """Functions whose result does not depend on the order of their arguments."""
 
 
@@ -215,8 +215,12 @@ def _has_no_effect(statement: ast.stmt) -> bool:
 
 
 def _is_equivalent(place: ast.AST, new: str) -> bool:
-    """Return True if a change cannot change a result: an order that does not matter."""
+    """Return True if a change cannot change a result: an order that does not matter, or a value without a gradient."""
+    if new.endswith(".detach()") and _has_no_gradient(place):
+        return True
     match place:
+        case ast.Slice(ast.Constant(0), upper, step):
+            return new == ast.unparse(ast.Slice(None, upper, step))
         case ast.Call(ast.Name(name) | ast.Attribute(_, name), arguments) if name in SYMMETRIC:
             exchanged = ast.parse(new, mode="eval").body
             same = isinstance(exchanged, ast.Call) and len(exchanged.args) == len(arguments)
@@ -224,6 +228,13 @@ def _is_equivalent(place: ast.AST, new: str) -> bool:
         case ast.Call(ast.Name("observe"), [_, _]) | ast.Call(ast.Name("cast"), [_, _]):
             return True
     return False
+
+
+def _has_no_gradient(value: ast.AST) -> bool:
+    """Return True for a comparison, and for a tensor that is made from no other."""
+    names = {node.attr for node in ast.walk(value) if isinstance(node, ast.Attribute)}
+    is_comparison = any(isinstance(node, ast.Compare) for node in ast.walk(value)) and not names
+    return is_comparison or bool(names & {"arange", "zeros_like", "new_full", "new_zeros", "bincount", "ones"})
 
 
 def _order_matters(exchanged: str) -> bool:

@@ -370,6 +370,13 @@ class TestBinaryCrossEntropy:
         expected = [reference.binary_cross_entropy(z, y) for z, y in drawn]
         np.testing.assert_allclose(binary_cross_entropy(logits, targets).numpy(), np.array(expected), atol=1e-6)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_inputs_are_computed_with_in_single_precision(self, dtype: torch.dtype) -> None:
+        """Also targets between 0 and 1, of which 1 - y would be rounded."""
+        logits, targets = torch.linspace(-9, 9, 19).to(dtype), torch.linspace(0, 1, 19).to(dtype)
+        expected = binary_cross_entropy(logits.double(), targets.double()).float()
+        torch.testing.assert_close(binary_cross_entropy(logits, targets), expected, rtol=1e-5, atol=1e-6)
+
     def test_gradient(self) -> None:
         """The first and second derivatives are right, also at zero."""
         logits, targets = torch.tensor([-3.0, 0.0, 2.0]).double(), torch.tensor([1.0, 0.0, 0.3]).double()

@@ -14,6 +14,7 @@ from minibert import equations, kernels, record
 from minibert.kernels import choose_attention, fused_attention
 from tests.strategies import attention_inputs, seeds, tensors
 
+KERNELS = ("layer_norm", "gelu", "gelu_tanh", "label_smoothing_loss")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
@@ -114,7 +115,7 @@ def test_requested_attention_is_chosen() -> None:
     ("kernel", "equation"),
     [
         (fused_attention, equations.scaled_dot_product_attention),
-        *((getattr(kernels, name), getattr(equations, name)) for name in ("layer_norm", "gelu", "gelu_tanh")),
+        *((getattr(kernels, name), getattr(equations, name)) for name in KERNELS),
     ],
     ids=lambda function: function.__name__,
 )
@@ -122,10 +123,32 @@ def test_a_kernel_has_the_arguments_and_defaults_of_its_equation(
     kernel: Callable[..., Tensor], equation: Callable[..., Tensor]
 ) -> None:
     """Either can be called in place of the other."""
-    ours, theirs = ([(p.name, p.default) for p in inspect.signature(each).parameters.values()] for each in (kernel, equation))
+    signatures = (inspect.signature(inspect.unwrap(each)) for each in (kernel, equation))
+    ours, theirs = ([(p.name, p.default) for p in each.parameters.values()] for each in signatures)
     assert ours == theirs
 
 
 def test_the_function_of_a_user_is_named() -> None:
     assert choose_attention(equations.scaled_dot_product_attention)[1].startswith("scaled_dot_product_attention: passed")
     assert choose_attention(partial(fused_attention, dropout=0.1))[1].startswith("a function: passed")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_during_a_recording_the_equation_is_computed(name: str) -> None:
+    """With all its arguments, so that its intermediate tensors are seen."""
+    x = torch.linspace(-2, 2, 6).view(2, 3).double()
+    more = {
+        "layer_norm": (torch.tensor([1.0, 2.0, 3.0]).double(), torch.tensor([0.1, 0.2, 0.3]).double(), 0.5),
+        "label_smoothing_loss": (torch.tensor([2, equations.IGNORE_INDEX]), 0.3, "sum"),
+    }.get(name, ())
+    with record() as expected:
+        value = getattr(equations, name)(x, *more)
+    with record() as recording:
+        torch.testing.assert_close(getattr(kernels, name)(x, *more), value)
+    assert list(recording) == list(expected)
+
+
+@pytest.mark.parametrize("label_smoothing", [-0.1, 1.1])
+def test_label_smoothing_outside_its_range_is_refused_by_the_kernel(label_smoothing: float) -> None:
+    with pytest.raises(ValueError, match="label_smoothing"):
+        kernels.label_smoothing_loss(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), label_smoothing)
