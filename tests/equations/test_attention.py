@@ -527,6 +527,21 @@ class TestOnlineSoftmaxAttention:
             online_softmax_attention(query, key, value, block_size=block_size)
         assert largest.numbers <= 40 * max(block_size, 2)
 
+    @pytest.mark.parametrize("shift", [-1e4, -1e3, 1e3, 1e4])
+    def test_adding_a_constant_to_all_scores_changes_nothing(self, shift: float) -> None:
+        """Also where the exponential of every score itself would be zero or infinite."""
+        generator = torch.Generator().manual_seed(0)
+        query, key, value = (torch.randn(2, 5, 3, dtype=torch.float64, generator=generator) for _ in range(3))
+        moved = torch.cat([key, torch.full((2, 5, 1), shift * 2)], dim=-1)  # the width of 4 divides the scores by 2
+        padded, ones = (torch.cat([x, torch.full((2, 5, 1), fill)], dim=-1) for x, fill in ((key, 0.0), (query, 1.0)))
+        expected = online_softmax_attention(ones, padded, value, block_size=2)
+        torch.testing.assert_close(online_softmax_attention(ones, moved, value, block_size=2), expected, rtol=1e-9, atol=1e-9)
+
+    def test_without_keys_every_query_gets_zeros(self) -> None:
+        """As in `scaled_dot_product_attention`."""
+        query, key, value = torch.ones(2, 3, 4), torch.ones(2, 0, 4), torch.ones(2, 0, 5)
+        assert online_softmax_attention(query, key, value).equal(torch.zeros(2, 3, 5))
+
     def test_block_size_of_zero_raises(self) -> None:
         """A block size of 0 would give an endless loop."""
         with pytest.raises(ValueError, match="at least 1 key"):
