@@ -59,6 +59,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/tokenize.py": ("tokenize",),
     "commands/train_transformer.py": ("train-letters", "train-translator"),
     "commands/failures.py": TRAINING,
+    "text/options.py": ("pretrain",),
     "commands/training.py": TRAINING,
     "commands/translate.py": ("translate",),
     "commands/verify.py": ("verify",),

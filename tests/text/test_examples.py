@@ -78,9 +78,11 @@ def test_an_example_does_not_depend_on_its_batch(seed: int, size: int) -> None:
     together = epoch.batch(indices)
     for row, example in enumerate(indices):
         alone = epoch.batch(np.array([example]))
-        for name, column in vars(alone).items():
-            assert torch.equal(getattr(together, name)[row][: epoch.lengths[example]] if column.ndim == 2 else
-                               getattr(together, name)[[row]], column[0] if column.ndim == 2 else column)  # fmt: skip
+        for name in ("input_ids", "attention_mask", "token_type_ids", "labels"):
+            assert torch.equal(getattr(together, name)[row, : epoch.lengths[example]], getattr(alone, name)[0])
+        assert together.next_sentence_label[row] == alone.next_sentence_label[0]
+        rows, columns = divmod(together.predict_at.numpy(), together.input_ids.shape[1])
+        assert columns[rows == row].tolist() == alone.predict_at.tolist()
 
 
 def test_dynamic_and_static_masking() -> None:

@@ -134,10 +134,13 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Read a file in one piece. A memory-mapped file that another program overwrites meanwhile would end this process."""
+    """Read a file in one piece. A memory-mapped file that another program overwrites meanwhile would end this process.
+
+    Returns: the tensors in the order of their names; the library has another one every time.
+    """
     content = path.read_bytes()
     try:
-        return safetensors.torch.load(content)
+        return dict(sorted(safetensors.torch.load(content).items()))
     except safetensors.SafetensorError as error:
         kind = file_kind(path)
         what = f"{kind}, not a checkpoint" if kind else f"not a complete safetensors file ({error})"
