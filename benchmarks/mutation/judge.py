@@ -123,6 +123,9 @@ class Judge:
             self.lines[mutant.file] = self.reach.lines(ROOT / mutant.file)
         lines = self.lines[mutant.file]
         reaching: set[str] = set().union(*(lines.get(line, ()) for line in range(mutant.line, mutant.last_line + 1)))
+        if mutant.kind == "default":  # a test may look at a default value without a call, next to tests that call the function
+            files = tuple({test.partition("::")[0] + "::" for test in reaching})
+            reaching = {test for test in self.items if test.startswith(files)}
         if not reaching:
             reaching = self.starting_processes()
         fast = [test for test in self.killers[mutant.file] if test in reaching and self.reach.cost(test) < FAST]

@@ -104,6 +104,7 @@ RULES = {
     "constant": other_constant,
     "bound": other_bound,
     "early end": early_end,
+    "parentheses": changes.parentheses_left_out,
     "context": context_left_out,
 }
 """The rules for a node, by the kind of mistake."""

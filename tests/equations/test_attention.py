@@ -1,6 +1,7 @@
 """Softmax, masks, attention and heads: values, gradients, and properties that follow from the formulas."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -541,6 +542,13 @@ class TestOnlineSoftmaxAttention:
         """As in `scaled_dot_product_attention`."""
         query, key, value = torch.ones(2, 3, 4), torch.ones(2, 0, 4), torch.ones(2, 0, 5)
         assert online_softmax_attention(query, key, value).equal(torch.zeros(2, 3, 5))
+
+    def test_a_block_has_64_keys(self) -> None:
+        """Unless another size is given: so few scores fit into a fast memory."""
+        with mock.patch("minibert.equations.attention.torch.exp", wraps=torch.exp) as exp:
+            online_softmax_attention(torch.ones(1, 2), torch.ones(150, 2), torch.ones(150, 2))
+        blocks = [call.args[0].shape[-1] for call in exp.call_args_list if call.args[0].shape[-1] > 1]
+        assert blocks == [64, 64, 22]
 
     def test_block_size_of_zero_raises(self) -> None:
         """A block size of 0 would give an endless loop."""

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from minibert import GPT2LMHeadModel, Transformer, equations
+from minibert import GPT2LMHeadModel, Transformer
 from minibert.model.generation import beam_search
 
 DEFAULTS = [
     (beam_search, {"beams": 4, "alpha": 0.6}),  # Vaswani et al. 2017, section 6.1
     (Transformer.generate, {"beams": 4, "alpha": 0.6, "max_new_tokens": None}),
-    (equations.online_softmax_attention, {"block_size": 64, "keep": None}),  # the keys of a block fit into a fast memory
     (GPT2LMHeadModel.generate, {"temperature": 0.0, "top_k": None, "top_p": None, "max_new_tokens": 20}),  # greedy search
 ]
 
