@@ -1,11 +1,11 @@
 """The cache folder, atomic writing of files, reading of JSON, errors of the file system, and kinds of files."""
 
 import errno
-import fcntl
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -156,9 +156,9 @@ def _write_complete(folder: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lock a file against other processes. It is created, and deleted at the end of the block. Some file systems have no locks.
+    """Lock a file against other processes. It is created, and deleted at the end of the block.
 
-    The lock ends with the process, however it ends.
+    The lock ends with the process, however it ends. Windows and some file systems have no such locks.
 
     Raises: BlockingIOError if another process has locked it.
     """
@@ -166,7 +166,10 @@ def locked(path: Path) -> Iterator[None]:
         with naming(path):
             file = stack.enter_context(path.open("a"))
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if sys.platform != "win32":
+                import fcntl
+
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):  # other errors: no locks here
                 raise BlockingIOError(errno.EAGAIN, "locked by another process", str(path)) from None

@@ -19,11 +19,11 @@ def fetch(source: str | Path, name: str) -> Path | None:
     if not str(source):  # `Path` takes it for the current folder
         raise FileNotFoundError("the name of a checkpoint is empty: give a folder, or the id of a model on the hub")
     path = Path(source)
-    if os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises OSError for names that are too long
+    if os.path.exists(path):
         wanted = (path if path.is_dir() else path.parent) / name
         return wanted if wanted.is_file() else None
     # A link without a target, or a mistyped name in a folder that exists.
-    is_local = os.path.lexists(path) or (len(path.parts) > 1 and os.path.isdir(path.parent))  # noqa: PTH112 - as above
+    is_local = os.path.lexists(path) or (len(path.parts) > 1 and os.path.isdir(path.parent))
     if not isinstance(source, str) or not HUB_ID.fullmatch(source) or is_local:
         address = re.match(r"https?://(?:huggingface\.co|hf\.co)/(.+)", str(source))
         hint = f". Give the id of the model, such as {'/'.join(address[1].split('/')[:2])}" if address else ""

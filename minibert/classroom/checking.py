@@ -69,7 +69,7 @@ def check_function(
             return _stopped(exercise, probe, own)
         calls.append(Answered(exercise, probe, own, other, watched(runner)))
     if all((call.own.error or "").startswith("NotImplementedError") for call in calls):
-        return Report(exercise.name, Verdict.EMPTY, Stage.RUNS, "The function is still the empty stub.")
+        return Report(exercise.name, Verdict.EMPTY, reason="The function is still the empty stub.")
     try:
         problems = [(call, problem) for call in calls if (problem := problem_of(call))]
         if not problems and _keeps_state(calls[0]):

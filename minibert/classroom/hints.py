@@ -12,7 +12,7 @@ from minibert.classroom.blanks import BLANK, Statement
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.mistakes import MISTAKES, Mistake
 from minibert.classroom.mistakes.variants import source_of
-from minibert.classroom.report import Report, Stage
+from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.solution import solution_function
 from minibert.classroom.stubs import formulas, known_names
 from minibert.classroom.value_words import computed_values, in_words
@@ -76,7 +76,8 @@ def hints(exercise: Exercise, report: Report | None = None) -> tuple[Hint, ...]:
         places = [_place_of_mistake(exercise, *pair) for pair in zip(mistakes, statements, strict=True)]
     else:
         statements = [Statement.of_result(solution_function(exercise))]
-        first = FIRST_QUESTIONS.get(report.failed) if report and report.failed else None
+        has_failed = report is not None and report.verdict is not Verdict.STOPPED  # code that is stopped has no error
+        first = FIRST_QUESTIONS.get(report.failed) if report and report.failed and has_failed else None
         questions = [*filter(None, [first]), *(exercise.questions or (_question(exercise),))]
         places = [_place(exercise)]
     if report and report.line:

@@ -115,7 +115,7 @@ def extension(path: Path) -> str:
 
 
 def check_plain_text(path: Path) -> None:
-    """Raise CorpusError for a file whose name says that it is JSON: its lines are no text."""
+    """Raise CorpusError for a JSON file, by the end of its name: its lines are no text."""
     if extension(path) == ".json":
         command = f"jq -c '.[]' {quote(path.name)} > {quote(path.with_suffix('.jsonl').name)}"
         raise CorpusError(f"{path}: is JSON, not plain text; write one object per line, for example with {command}")

@@ -67,7 +67,7 @@ def _read(source: str | Path) -> Checkpoint:
     try:
         return read_checkpoint(source)
     except FileNotFoundError:
-        if os.path.isfile(Path(source) / SETTINGS_FILE) and not models_inside(Path(source)):  # noqa: PTH113 - `Path` raises OSError for long names
+        if os.path.isfile(Path(source) / SETTINGS_FILE) and not models_inside(Path(source)):
             saved = sorted((Path(source) / "checkpoints").glob("step-*"))
             advice = f"use its last checkpoint, {saved[-1]}, or continue it" if saved else "and no checkpoint either"
             raise FileNotFoundError(f"{source}: this run has not ended, so it has no model yet; {advice}") from None

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from minibert.classroom.checking import check
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.hints import BLANK, Level, hints, next_hint
 from minibert.classroom.mistakes import MISTAKES, Kind
@@ -146,6 +147,19 @@ def test_of_an_unknown_mistake_the_first_question_is_about_what_failed() -> None
     first, second, *_ = hints(EXERCISES["softmax"], Report("softmax", Verdict.WRONG, Stage.SHAPE))
     assert "shape" in first.text
     assert second.text == EXERCISES["softmax"].questions[0]
+
+
+def test_without_an_error_no_question_is_about_its_line() -> None:
+    """An empty stub was not begun, and code that is stopped, such as an endless loop, has no error."""
+
+    def softmax(scores):
+        raise NotImplementedError
+
+    exercise = EXERCISES["softmax"]
+    empty = check(softmax, exercise)
+    stopped = Report("softmax", Verdict.STOPPED, Stage.RUNS, "The code did not finish in 10 seconds.")
+    assert empty.verdict is Verdict.EMPTY
+    assert hints(exercise, empty) == hints(exercise, stopped) == hints(exercise)
 
 
 def test_hints_come_in_order_and_the_last_one_stays() -> None:

@@ -89,12 +89,12 @@ class StoredAdapter:
 def find_adapter(source: str | Path) -> Path | None:
     """Return the folder of the adapter, if a checkpoint is one: the folder itself or `adapter` in it, without a whole model."""
     folder = Path(source)
-    if os.path.isdir(folder):  # noqa: PTH112 - `Path.is_dir` raises OSError for names that are too long
+    if os.path.isdir(folder):
         if (folder / CONFIG_FILE).is_file() and any((folder / name).is_file() for name in FORMS):
             return None
         both = [each for each in (folder, folder / ADAPTER_FOLDER) if _settings_file(each)]
         return both[0] if both else None
-    if os.path.exists(folder) or any(fetch(source, name) for name in FORMS):  # noqa: PTH110 - as above
+    if os.path.exists(folder) or any(fetch(source, name) for name in FORMS):
         return None
     settings = fetch(source, PEFT_CONFIG_FILE)  # a folder of the hub's cache
     if settings is not None:
