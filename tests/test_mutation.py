@@ -127,7 +127,7 @@ def test_reasons_are_about_code_that_exists() -> None:
 
 @pytest.mark.slow
 def test_a_sample_is_judged(tmp_path: Path) -> None:
-    """The whole program: with a test that checks values all mutants of gelu are noticed, and with none of its tests none is."""
+    """The whole program: the tests of a file notice at least 90% of its mutants, and the tests of another file do not."""
     command = [sys.executable, "-m", "benchmarks.mutation", "minibert/equations/layers.py", "--sample", "20", "--jobs", "1"]
     done = subprocess.run(
         [*command, "--tests", "tests/equations/test_layers.py", "--folder", tmp_path, "--at-least", "0.9"],

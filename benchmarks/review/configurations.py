@@ -35,6 +35,7 @@ from torch.nn import functional as F
 
 from benchmarks.review.comparison import DifferenceError, check_all_equal, check_equal, gradients_of
 from benchmarks.review.odd_configurations import CASES, Case
+from benchmarks.review.page import OUTCOMES
 from benchmarks.review.torch_transformer import compare_with_torch
 from minibert.equations import IGNORE_INDEX
 from minibert.model import read_checkpoint
@@ -61,7 +62,6 @@ REASONS = {
     r"an odd d_model, \d+, has no sinusoids": "an odd width, while sines and cosines come in pairs",
 }
 """Patterns of the message of a right refusal, and what is wrong."""
-RESULTS = ("equal", "refused", "differing", "crashed")
 
 
 def make_theirs(case: Case) -> Any:
@@ -254,7 +254,7 @@ def review_family(family: str, seeds: Iterator[int], cases: int) -> tuple[dict[s
     notes = [f"{family}: {count} refused: {reason}" for reason, count in reasons.most_common() if count]
     if replaced := counts.pop("replaced", 0):
         notes.append(f"{family}: {replaced} replaced, where rounding alone changes the results of transformers")
-    return {"area": "odd configurations", "kind": family, "cases": cases, **{name: counts[name] for name in RESULTS}}, notes
+    return {"area": "odd configurations", "kind": family, "cases": cases, **{name: counts[name] for name in OUTCOMES}}, notes
 
 
 def main() -> int:
@@ -272,7 +272,7 @@ def main() -> int:
             print(family, *judge(family, options.only))
             continue
         row, more = review_family(family, count(options.seed * 1_000_000), options.cases)
-        print(f"{family:24}" + "".join(f"{name} {row[name]}  " for name in RESULTS), flush=True)
+        print(f"{family:24}" + "".join(f"{name} {row[name]}  " for name in OUTCOMES), flush=True)
         rows, notes = [*rows, row], [*notes, *more]
     print(*notes, sep="\n")
     if options.families == [*FAMILIES] and options.only is None:

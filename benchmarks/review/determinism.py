@@ -3,11 +3,10 @@
     python -m benchmarks.review.determinism [--seed 0] [--only WORD] [--show]
 
 A command is run in the same folder each time, with an empty cache, so that no path differs. `VARYING` lists what may differ.
-Every command is there; those with a seed are found by their options, so that a new one has to be added.
+A command that is neither in `BASES` nor in `LEFT_OUT` is an error. Every command that has the option --seed gets it.
 """
 
 import argparse
-import importlib
 import json
 import os
 import re
@@ -20,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.review.hostile.case import Case
-from benchmarks.review.hostile.command_lines import BASES, SLOW, options_of, write_files
-from benchmarks.review.hostile.judge import become
+from benchmarks.review.hostile.command_lines import BASES, SLOW, base_words, options_of, write_files
+from benchmarks.review.hostile.judge import become, preload
 from benchmarks.review.hostile.stock import make_stock
 from minibert.commands import COMMANDS
 
 HASH_SEEDS = ("0", "1", "random")
-SECONDS = 900
 LEFT_OUT = {
     "docs build": "takes minutes; its pages are compared by tests/docs",
     "docs open": "opens a browser",
@@ -42,7 +40,6 @@ MORE = {
     "finetune classify": ["--adapter lora", "--learning-curve 4,all --seeds 2", "--balanced-classes --feature-extraction"],
     "evaluate": ["--out report --receipt"],
     "study": ["--out page.html --backward", "--step scores"],
-    "class grade": [],
 }
 """Further options, each for a run of its own."""
 VARYING = (
@@ -81,8 +78,8 @@ def write(seed: int, rows: list[dict[str, Any]]) -> None:
     if file.exists():
         notes = json.loads(file.read_text(encoding="utf-8"))["notes"]
     else:
-        what = dict.fromkeys(f"may differ: {what}" for _, what in VARYING)
-        notes = [*(f"{name} is not compared: it {why}" for name, why in LEFT_OUT.items()), *what]
+        varying = dict.fromkeys(f"may differ: {name}" for _, name in VARYING)
+        notes = [*(f"{name} is not compared: it {why}" for name, why in LEFT_OUT.items()), *varying]
     file.write_text(json.dumps({"seed": seed, "rows": rows, "notes": notes}, indent=1) + "\n", encoding="utf-8")
 
 
@@ -103,7 +100,7 @@ def command_lines(seed: int) -> dict[str, list[str]]:
         if name not in BASES:
             raise ValueError(f"{name}: add a small command line to BASES")
         has_seed = any(option == "seed" for option, _ in options_of(kind))
-        base = [word.replace("\x1f", " ") for word in BASES[name].split(" ") if word] if name not in SLOW else []
+        base = [] if name in SLOW else base_words(name)
         for more in ["", *MORE.get(name, [])]:
             words = [*name.split(), *base, *more.split(), *(["--seed", str(seed)] if has_seed else [])]
             found[f"{name} {more}".strip()] = words
@@ -125,8 +122,7 @@ def run_worker(folder: Path, hash_seed: str, seed: int, only: str) -> Path:
 
 def run_all(commands: dict[str, list[str]], work: Path, seed: int) -> None:
     """Run all commands, each in a copy of this process and in a folder with its number."""
-    for name in ("torch._dynamo", "datasets", "matplotlib.pyplot", "minibert.training.pretraining", "minibert.study.figures"):
-        importlib.import_module(name)
+    preload()
     for number, (name, words) in enumerate(commands.items()):
         here = work / str(number)
         here.mkdir()

@@ -11,7 +11,6 @@ crashed    executed code, no end, a traceback, a raw terminal escape, code in a 
 """
 
 import argparse
-import contextlib
 import importlib
 import json
 import os
@@ -23,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.review.hostile.case import Case
-from benchmarks.review.hostile.judge import Verdict, run
+from benchmarks.review.hostile.judge import Verdict, preload, run
 from benchmarks.review.hostile.stock import make_stock
+from benchmarks.review.page import OUTCOMES, sums
 
 AREAS = {
     "checkpoints": "checkpoints",
@@ -36,8 +36,6 @@ AREAS = {
     "command lines": "command_lines",
 }
 """The module of each area."""
-PRELOADED = ("torch._dynamo", "datasets", "matplotlib.pyplot", "minibert.training.pretraining", "minibert.study.figures")
-RESULTS = ("equal", "refused", "differing", "crashed")
 
 
 def main() -> None:
@@ -49,9 +47,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="run the cases that have this word in their description")
     parser.add_argument("--verbose", action="store_true", help="print every message")
     options = parser.parse_args()
-    for name in PRELOADED:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    preload()
     counts: dict[tuple[str, str], Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MINIBERT_CACHE": f"{folder}/cache", "HF_HUB_OFFLINE": "1", "BROWSER": "true", "COLUMNS": "200"}
@@ -63,7 +59,7 @@ def main() -> None:
             counts.setdefault((case.area, kind_of(case)), Counter())[verdict.result] += 1
             remove(here)
     rows = [
-        {"area": area, "kind": kind, "cases": count.total(), **{result: count[result] for result in RESULTS}}
+        {"area": area, "kind": kind, "cases": count.total(), **{result: count[result] for result in OUTCOMES}}
         for (area, kind), count in counts.items()
     ]
     print_table(rows)
@@ -103,10 +99,9 @@ def remove(here: Path) -> None:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print a line for each area and kind, and the sums."""
-    print(f"{'area':16}{'kind':34}{'cases':>6}" + "".join(f"{result:>11}" for result in RESULTS))
-    sums = {"area": "all", "kind": "", **{name: sum(row[name] for row in rows) for name in ("cases", *RESULTS)}}
-    for row in [*rows, sums]:
-        print(f"{row['area']:16}{str(row['kind'])[:32]:34}{row['cases']:6}" + "".join(f"{row[name]:11}" for name in RESULTS))
+    print(f"{'area':16}{'kind':34}{'cases':>6}" + "".join(f"{result:>11}" for result in OUTCOMES))
+    for row in [*rows, {"area": "all", "kind": "", **sums(rows)}]:
+        print(f"{row['area']:16}{str(row['kind'])[:32]:34}{row['cases']:6}" + "".join(f"{row[name]:11}" for name in OUTCOMES))
 
 
 def write(seed: int, rows: list[dict[str, Any]]) -> None:

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.review.disk import power_failure
+from benchmarks.review.page import OUTCOMES
 from tests.processes import ForkedCommand
 from tests.trained_models import WORDS, write_checkpoint
 
-OUTCOMES = ("equal", "refused", "differing", "crashed")
 KINDS = ("killed at a random moment", "killed in front of a random operation on the disk", "power failure")
 SETTINGS = "--batch-size 6 --checkpoint-every 2 --evaluate-every 5 --dropout 0.1 --device cpu"
 SETUP = "from benchmarks.review.disk import Disk, kill_at, log_to; Disk({root!r}, {record!r}, {fail})"

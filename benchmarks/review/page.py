@@ -13,7 +13,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "agreement.md"
 BEGIN, END = "<!-- begin: benchmarks/review/page.py -->", "<!-- end: benchmarks/review/page.py -->"
-RESULTS = ("cases", "equal", "refused", "differing", "crashed")
+OUTCOMES = ("equal", "refused", "differing", "crashed")
+RESULTS = ("cases", *OUTCOMES)
+"""The columns of a table that are numbers."""
 INTRODUCTION = """## An adversarial review
 
 The programs in `benchmarks/review` try to break minibert. Each case has one of four results: minibert computes the same as the

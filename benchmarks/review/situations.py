@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.review.interruptions import OUTCOMES, areas
+from benchmarks.review.interruptions import areas
+from benchmarks.review.page import OUTCOMES
 from benchmarks.review.surroundings.cases import Case
 from benchmarks.review.surroundings.disks import disk_cases
 from benchmarks.review.surroundings.folders import changing_folder_cases, second_run_cases

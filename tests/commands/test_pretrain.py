@@ -256,7 +256,7 @@ def test_full_disk(
 
 
 def test_a_full_output_is_no_full_disk(text: Path, tmp_path: Path) -> None:
-    """The message names the standard output. Nothing is lost."""
+    """The message names the standard output."""
     full = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); sys.stdout = open(1, 'w', closefd=False)"
     process = ForkedCommand(arguments(text, tmp_path), setup=full)
     shown, _ = process.communicate()

@@ -157,9 +157,8 @@ class TestScaledDotProductAttention:
 
     def test_gradient_with_a_bias_and_dropout(self) -> None:
         """The same weights are dropped in every call."""
-        generator = torch.Generator().manual_seed(0)
         shapes = ((2, 3, 4), (2, 5, 4), (2, 5, 2), (2, 3, 5))
-        leaves = [torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True) for shape in shapes]
+        leaves = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate(shapes)]
 
         def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
             torch.manual_seed(0)
@@ -531,8 +530,7 @@ class TestOnlineSoftmaxAttention:
     @pytest.mark.parametrize("shift", [-1e4, -1e3, 1e3, 1e4])
     def test_adding_a_constant_to_all_scores_changes_nothing(self, shift: float) -> None:
         """Also where the exponential of every score itself would be zero or infinite."""
-        generator = torch.Generator().manual_seed(0)
-        query, key, value = (torch.randn(2, 5, 3, dtype=torch.float64, generator=generator) for _ in range(3))
+        query, key, value = normal(0, 3, 2, 5, 3)
         moved = torch.cat([key, torch.full((2, 5, 1), shift * 2)], dim=-1)  # the width of 4 divides the scores by 2
         padded, ones = (torch.cat([x, torch.full((2, 5, 1), fill)], dim=-1) for x, fill in ((key, 0.0), (query, 1.0)))
         expected = online_softmax_attention(ones, padded, value, block_size=2)

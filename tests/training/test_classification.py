@@ -1,4 +1,4 @@
-"""A classification task: its settings, the rows that it is asked about, and its predictions and results."""
+"""A classification task: its settings, the rows that it accepts, and its predictions and results."""
 
 import math
 from dataclasses import replace
@@ -46,7 +46,7 @@ def test_a_model_without_a_task_file_has_the_type_of_its_config() -> None:
 
 
 class TestInputs:
-    """What `predict` accepts: the model was trained on pairs or on single texts, or it is not known which."""
+    """Inputs of `predict`. The model was trained on pairs, on single texts, or it is not known on which of them."""
 
     def test_columns_of_a_table(self) -> None:
         columns = TableColumns()

@@ -1,4 +1,4 @@
-"""What fine-tuning counts: the loss and the correct predictions of each objective, in small numbers."""
+"""Objectives of fine-tuning: the loss and the number of correct predictions, in examples that can be computed by hand."""
 
 import math
 from types import SimpleNamespace

@@ -1,7 +1,9 @@
 """One hostile input: the files that it needs, a command, and what the command has to do."""
 
 import json
+import os
 import shutil
+import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2028"
 """A window title, a cleared screen, a C1 control, a direction override and a line separator."""
 MARKUP = "<script>canary()</script><img src=x onerror=canary()>\"'><svg onload=canary()>"
 """HTML that would run in a page that does not escape it."""
+Damage = Callable[[Path], object]
+"""A function that damages the files of a folder."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,6 @@ class Case:
     """Exit code of a refusal; None: 1 or 2."""
     may_pass: bool = False
     """Also accept that the command does its work."""
-    environment: tuple[tuple[str, str], ...] = ()
     seconds: float = 60.0
     """Time limit."""
 
@@ -45,6 +48,40 @@ class Case:
 def take(here: Path, name: str) -> Path:
     """Copy a folder of the stock into the folder of a case."""
     return Path(shutil.copytree(here / STOCK / name, here / name))
+
+
+def damaged(name: str, damage: Damage) -> Damage:
+    """Return a function that copies a folder of the stock into the folder of a case and damages the copy."""
+    return lambda here: damage(take(here, name))
+
+
+def instead(name: str, make: Callable[[Path], object]) -> Damage:
+    """Return a function that replaces a file by something else, such as a folder or a pipe."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        make(folder / name)
+
+    return damage
+
+
+def write(file: Path, content: str | bytes) -> None:
+    """Write bytes, or text in UTF-8."""
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def written(name: str, content: str | bytes | Callable[[Path], object]) -> Damage:
+    """Return a function that writes a file into a folder. A function as content makes the file itself, such as a pipe."""
+    return lambda folder: content(folder / name) if callable(content) else write(folder / name, content)
+
+
+def make_socket(file: Path) -> None:
+    """Make a socket with the name of a file."""
+    here = Path.cwd()
+    os.chdir(file.parent)  # the name of a socket has at most 108 characters
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(file.name)
+    os.chdir(here)
 
 
 def change_json(file: Path, **fields: Any) -> None:

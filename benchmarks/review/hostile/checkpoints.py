@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import shutil
-import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +11,22 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, change_json, take, write_safetensors
+from benchmarks.review.hostile.case import (
+    ESCAPES,
+    MARKUP,
+    Case,
+    Damage,
+    change_json,
+    damaged,
+    instead,
+    make_socket,
+    write_safetensors,
+    written,
+)
 from benchmarks.review.hostile.judge import CANARY
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FILL, VERIFY = "fill-mask bert [MASK]", "verify bert --ids 1 2"
-Damage = Callable[[Path], object]
-"""A function that damages the checkpoint in a folder."""
 
 
 class Runs:
@@ -32,25 +40,7 @@ def cases(seed: int) -> Iterator[Case]:
     """Yield each damage with the commands that load a checkpoint."""
     for kind, table in KINDS.items():
         for name, (damage, reason, *command) in table.items():
-            yield Case("checkpoints", f"{kind}: {name}", command[0] if command else FILL, _with(damage), reason)
-
-
-def _with(damage: Damage) -> Callable[[Path], object]:
-    return lambda here: damage(take(here, "bert"))
-
-
-def _instead(name: str, make: Callable[[Path], object]) -> Damage:
-    """Replace a file by something else."""
-
-    def damage(bert: Path) -> None:
-        (bert / name).unlink()
-        make(bert / name)
-
-    return damage
-
-
-def _text(name: str, content: str | bytes) -> Damage:
-    return lambda bert: (bert / name).write_bytes(content.encode() if isinstance(content, str) else content)
+            yield Case("checkpoints", f"{kind}: {name}", command[0] if command else FILL, damaged("bert", damage), reason)
 
 
 def _config(**fields: object) -> Damage:
@@ -122,14 +112,6 @@ def _loop(file: Path) -> None:
     file.symlink_to(file)
 
 
-def _socket(file: Path) -> None:
-    here = Path.cwd()
-    os.chdir(file.parent)  # the name of a socket has at most 108 characters
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(file.name)
-    os.chdir(here)
-
-
 def _gone(bert: Path) -> None:
     shutil.rmtree(bert)
     bert.symlink_to("nowhere")
@@ -148,24 +130,24 @@ CUT = r"model\.safetensors.*(complete|damaged|size|header|safetensors)"
 NOT_JSON = r"bert/config\.json"
 KINDS: dict[str, dict[str, tuple[Damage, str | None] | tuple[Damage, str | None, str]]] = {
     "no files": {
-        "a folder for the weights": (_instead(WEIGHTS, Path.mkdir), r"bert.*(no weights|has no|model\.safetensors)"),
-        "a folder for the config": (_instead(CONFIG, Path.mkdir), r"bert.*config\.json"),
-        "a folder for the tokenizer": (_instead("tokenizer.json", Path.mkdir), None),
-        "a link to itself as weights": (_instead(WEIGHTS, _loop), r"bert.*(no weights|has no|model\.safetensors)"),
-        "a link to itself as config": (_instead(CONFIG, _loop), r"bert.*config\.json"),
-        "a link without a target": (_instead(CONFIG, lambda file: file.symlink_to("nowhere")), r"bert.*config\.json"),
-        "a pipe as config": (_instead(CONFIG, os.mkfifo), r"bert.*config\.json"),
-        "a pipe as weights": (_instead(WEIGHTS, os.mkfifo), r"bert.*(no weights|has no|model\.safetensors)"),
-        "a socket as weights": (_instead(WEIGHTS, _socket), r"bert.*(no weights|has no|model\.safetensors)"),
-        "a device as weights": (_instead(WEIGHTS, lambda file: file.symlink_to("/dev/zero")), r"model\.safetensors|has no"),
-        "a device as config": (_instead(CONFIG, lambda file: file.symlink_to("/dev/null")), r"config\.json"),
-        "an endless device as config": (_instead(CONFIG, lambda file: file.symlink_to("/dev/zero")), r"config\.json"),
+        "a folder for the weights": (instead(WEIGHTS, Path.mkdir), r"bert.*(no weights|has no|model\.safetensors)"),
+        "a folder for the config": (instead(CONFIG, Path.mkdir), r"bert.*config\.json"),
+        "a folder for the tokenizer": (instead("tokenizer.json", Path.mkdir), None),
+        "a link to itself as weights": (instead(WEIGHTS, _loop), r"bert.*(no weights|has no|model\.safetensors)"),
+        "a link to itself as config": (instead(CONFIG, _loop), r"bert.*config\.json"),
+        "a link without a target": (instead(CONFIG, lambda file: file.symlink_to("nowhere")), r"bert.*config\.json"),
+        "a pipe as config": (instead(CONFIG, os.mkfifo), r"bert.*config\.json"),
+        "a pipe as weights": (instead(WEIGHTS, os.mkfifo), r"bert.*(no weights|has no|model\.safetensors)"),
+        "a socket as weights": (instead(WEIGHTS, make_socket), r"bert.*(no weights|has no|model\.safetensors)"),
+        "a device as weights": (instead(WEIGHTS, lambda file: file.symlink_to("/dev/zero")), r"model\.safetensors|has no"),
+        "a device as config": (instead(CONFIG, lambda file: file.symlink_to("/dev/null")), r"config\.json"),
+        "an endless device as config": (instead(CONFIG, lambda file: file.symlink_to("/dev/zero")), r"config\.json"),
         "a checkpoint that is a link without a target": (_gone, "bert: no such folder or file"),
         "a pipe as checkpoint": (lambda bert: (shutil.rmtree(bert), os.mkfifo(bert)), r"bert.*config\.json"),
         "a file as checkpoint": (lambda bert: (shutil.rmtree(bert), bert.write_text("x")), r"bert|config\.json"),
         "an empty folder": (lambda bert: (shutil.rmtree(bert), bert.mkdir()), r"bert.*(config\.json|tokenizer)"),
-        "a tokenizer that is a pipe": (_instead("tokenizer.json", os.mkfifo), None),
-        "a vocabulary that is a folder": (_instead("vocab.txt", Path.mkdir), None),
+        "a tokenizer that is a pipe": (instead("tokenizer.json", os.mkfifo), None),
+        "a vocabulary that is a folder": (instead("vocab.txt", Path.mkdir), None),
     },
     "config": {
         "the same key twice": (_raw_config("hidden_size", "8"), r"model\.safetensors|hidden_size"),
@@ -186,14 +168,14 @@ KINDS: dict[str, dict[str, tuple[Damage, str | None] | tuple[Damage, str | None,
         "hostile activation": (_config(hidden_act=ESCAPES), r"config\.json.*hidden_act"),
         "hostile model type": (_config(model_type=ESCAPES), r"config\.json.*model_type"),
         "hostile key": (_raw_config("position_embedding_type", json.dumps(MARKUP)), r"config\.json.*position_embedding_type"),
-        "a list of configs": (_text(CONFIG, "[{}]"), NOT_JSON),
+        "a list of configs": (written(CONFIG, "[{}]"), NOT_JSON),
         "a cut file": (lambda bert: (bert / CONFIG).write_text((bert / CONFIG).read_text()[:-9]), NOT_JSON),
         "UTF-16": (lambda bert: (bert / CONFIG).write_text((bert / CONFIG).read_text(), "utf-16"), NOT_JSON),
         "a byte-order mark": (lambda bert: (bert / CONFIG).write_text((bert / CONFIG).read_text(), "utf-8-sig"), None),
         "comments": (lambda bert: (bert / CONFIG).write_text("// bert\n" + (bert / CONFIG).read_text()), NOT_JSON),
-        "a page of an error": (_text(CONFIG, "<!doctype html><title>404</title>"), NOT_JSON + ".*HTML"),
+        "a page of an error": (written(CONFIG, "<!doctype html><title>404</title>"), NOT_JSON + ".*HTML"),
         "a nested bomb": (_raw_config("note", '{"a":' * 5000 + "1" + "}" * 5000), NOT_JSON),
-        "a megabyte of spaces": (_text(CONFIG, " " * 2**20), NOT_JSON),
+        "a megabyte of spaces": (written(CONFIG, " " * 2**20), NOT_JSON),
         "lone surrogates": (_raw_config("hidden_act", r'"\ud800"'), r"config\.json.*hidden_act"),
         "padding outside the vocabulary": (_config(pad_token_id=10**6), r"config\.json.*pad_token_id"),
         "a string as padding": (_config(pad_token_id="0"), r"config\.json.*pad_token_id"),
@@ -204,7 +186,7 @@ KINDS: dict[str, dict[str, tuple[Damage, str | None] | tuple[Damage, str | None,
         "one byte more": (lambda bert: (bert / WEIGHTS).write_bytes((bert / WEIGHTS).read_bytes() + b"x"), CUT),
         "overlapping tensors": (_header(_overlapping), CUT),
         "the same name twice": (_header(_duplicate_names), None),
-        "a header of 2^63 bytes": (_text(WEIGHTS, (2**63 - 1).to_bytes(8, "little") + b"{}"), CUT),
+        "a header of 2^63 bytes": (written(WEIGHTS, (2**63 - 1).to_bytes(8, "little") + b"{}"), CUT),
         "a header that is a list": (_header(lambda header: [header]), CUT),
         "another data type": (
             _header(lambda header: [part.update(dtype="F64") for part in header.values() if "dtype" in part] and None),
@@ -228,14 +210,14 @@ KINDS: dict[str, dict[str, tuple[Damage, str | None] | tuple[Damage, str | None,
             r"(NaN|finite)",
         ),
         "hostile names": (_tensors(lambda all_: {f"{ESCAPES}{name}": tensor for name, tensor in all_.items()}), r"bert"),
-        "a PNG": (_text(WEIGHTS, b"\x89PNG\r\n\x1a\n" + bytes(99)), r"model\.safetensors.*PNG"),
+        "a PNG": (written(WEIGHTS, b"\x89PNG\r\n\x1a\n" + bytes(99)), r"model\.safetensors.*PNG"),
         "a pointer of Git LFS": (
-            _text(WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+            written(WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
             r"model\.safetensors.*Git LFS",
         ),
-        "a page of an error": (_text(WEIGHTS, "<html><title>404</title>"), r"model\.safetensors.*HTML"),
-        "a pickle": (_instead(WEIGHTS, lambda file: file.write_bytes(pickle.dumps(Runs()))), r"model\.safetensors"),
-        "a zip with code": (_instead(WEIGHTS, _zip_with_code), r"model\.safetensors"),
+        "a page of an error": (written(WEIGHTS, "<html><title>404</title>"), r"model\.safetensors.*HTML"),
+        "a pickle": (instead(WEIGHTS, lambda file: file.write_bytes(pickle.dumps(Runs()))), r"model\.safetensors"),
+        "a zip with code": (instead(WEIGHTS, _zip_with_code), r"model\.safetensors"),
     },
     "pickles": {
         "code as pickle": (_pickled(lambda file: file.write_bytes(pickle.dumps({"a": Runs()}))), r"pytorch_model\.bin"),

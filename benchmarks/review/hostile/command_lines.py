@@ -56,7 +56,7 @@ BASES = {
     "class nbgrader": f"nb --course {COURSE}",
     "class new": "own_norm",
 }
-"""Words that make each command valid and quick. The word \\x1f separates words of an argument with spaces."""
+"""Words that make each command valid and quick. In an argument, \\x1f stands for a space."""
 SLOW = ("quickstart", "docs build")
 """Commands that take minutes. The last of their words is a file where a folder is needed."""
 NUMBERS = [
@@ -87,7 +87,7 @@ def cases(seed: int) -> Iterator[Case]:
     """Yield the cases of all commands: a wrong value for each option, and odd lists of words."""
     generator = random.Random(seed)
     for name, (kind, _) in COMMANDS.items():
-        base = [word.replace("\x1f", " ") for word in BASES[name].split(" ") if word]
+        base = base_words(name)
         for option, hint in options_of(kind):
             for value in generator.sample(values := values_of(hint), min(PER_OPTION, len(values))):
                 words = re.findall(r"[ -Z^-~]+", value)  # without characters that a message has to escape
@@ -107,11 +107,16 @@ def cases(seed: int) -> Iterator[Case]:
         yield _case(name, [*base, "a\0b"], "a null character", "null character", passes=False)
 
 
+def base_words(name: str) -> list[str]:
+    """Return the words of a command in `BASES`."""
+    return [word.replace("\x1f", " ") for word in BASES[name].split(" ") if word]
+
+
 def _case(name: str, words: list[str], what: str, named: str, passes: bool = True) -> Case:
     return Case("command lines", f"{name}: {what}", [*name.split(), *words], write_files, f"(?i){named}", may_pass=passes)
 
 
-def options_of(kind: type[Any], hints: dict[str, Any] | None = None) -> Iterator[tuple[str, Any]]:
+def options_of(kind: type[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the names and types of the options of a command that are no positional arguments and no switches."""
     hints = typing.get_type_hints(kind, include_extras=True)
     for each in fields(kind):

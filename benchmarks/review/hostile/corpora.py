@@ -2,11 +2,11 @@
 
 import gzip
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case
+from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, make_socket, written
 
 PRETRAIN = "pretrain --text text{} --out out --steps 1 --batch-size 2 --max-length 16 --vocab-size 80 --pairs none --device cpu"
 EMBED = "embed ../stock/bert text{} --out vectors.npy"
@@ -22,26 +22,7 @@ def cases(seed: int) -> Iterator[Case]:
             for command, expected in zip(commands, (reason, *others), strict=True):
                 code = 1 if expected is not None and command == PREDICT and "line" in expected else 2
                 which = f"{kind}: {name} ({command.split()[0]})"
-                yield Case("corpora", which, command.format(suffix), _writer(suffix, content), expected, code)
-
-
-def _writer(suffix: str, content: object) -> Callable[[Path], object]:
-    def write(here: Path) -> None:
-        file = here / f"text{suffix}"
-        if callable(content):
-            content(file)
-        else:
-            file.write_bytes(content.encode() if isinstance(content, str) else content)  # type: ignore[attr-defined]
-
-    return write
-
-
-def _socket(file: Path) -> None:
-    here = Path.cwd()
-    os.chdir(file.parent)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(file.name)
-    os.chdir(here)
+                yield Case("corpora", which, command.format(suffix), written(f"text{suffix}", content), expected, code)
 
 
 def _folder(*names: str) -> Callable[[Path], object]:
@@ -66,11 +47,11 @@ def _pipe_inside(folder: Path) -> None:
 
 
 TEXT = r"text\.txt"
-KINDS: dict[str, dict[str, tuple[object, ...]]] = {
+KINDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "no text": {
         "a folder named like a file": (".txt", _folder(), r"text\.txt", r"text\.txt", r"text\.txt"),
         "a pipe": (".txt", os.mkfifo, TEXT),
-        "a socket": (".txt", _socket, TEXT, TEXT, TEXT),
+        "a socket": (".txt", make_socket, TEXT, TEXT, TEXT),
         "an endless device": (".txt", lambda file: file.symlink_to("/dev/zero"), TEXT),
         "an empty device": (".txt", lambda file: file.symlink_to("/dev/null"), TEXT),
         "a link to itself": (".txt", lambda file: file.symlink_to(file), TEXT, TEXT, TEXT),

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case
+from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, written
 
 TINY = "--from ../stock/bert --out out --steps 1 --batch-size 2 --max-length 16 --device cpu"
 CHECK = f"finetune {{}} --train {{}} --check {TINY}"
@@ -31,17 +32,7 @@ def cases(seed: int) -> Iterator[Case]:
                 which = f"{kind}: {name} ({command.split()[0]})"
                 code = None if "--check" in command else 2  # 1 for faults in rows
                 expected = hostile[0] if hostile and command not in commands[:2] and "--check" not in command else reason
-                yield Case("labeled files", which, command, _writer(file, content), expected, code, may_pass=bool(hostile))
-
-
-def _writer(name: str, content: object) -> Callable[[Path], object]:
-    def write(here: Path) -> None:
-        if callable(content):
-            content(here / name)
-        else:
-            (here / name).write_bytes(content.encode() if isinstance(content, str) else content)  # type: ignore[attr-defined]
-
-    return write
+                yield Case("labeled files", which, command, written(file, content), expected, code, may_pass=bool(hostile))
 
 
 def _tsv(*more: str, header: str = "text\tlabel") -> str:
@@ -74,7 +65,7 @@ def _squad(*more: object, title: str = "", **fields: object) -> str:
 
 DATA = r"data\.\w+"
 PLAIN = ESCAPES.replace("\u2028", "")  # some readers take a line separator for the end of a line
-KINDS: dict[str, tuple[str, dict[str, tuple[object, ...]]]] = {
+KINDS: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
     "TSV and CSV": (
         "classify",
         {

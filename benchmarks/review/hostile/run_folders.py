@@ -3,13 +3,15 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, take
+import torch
 
-Damage = Callable[[Path], object]
+from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, Damage, damaged, instead, written
+from benchmarks.review.hostile.checkpoints import Runs
+
 RUNS, DRAW = "runs run", "runs run --figure figure.svg"
 RESUME = "pretrain --resume --out run --steps 3"
 PREDICT, EVALUATE = (
@@ -26,23 +28,7 @@ def cases(seed: int) -> Iterator[Case]:
         for name, (damage, *reasons) in table.items():
             for command, reason in zip(commands, reasons * len(commands), strict=False):
                 which = f"{kind}: {name} ({command.split()[0]})"
-                yield Case("run folders", which, command, _with(folder, damage), reason)
-
-
-def _with(folder: str, damage: Damage) -> Callable[[Path], object]:
-    return lambda here: damage(take(here, folder))
-
-
-def _instead(name: str, make: Callable[[Path], object]) -> Damage:
-    def damage(run: Path) -> None:
-        (run / name).unlink()
-        make(run / name)
-
-    return damage
-
-
-def _text(name: str, content: str | bytes) -> Damage:
-    return lambda run: (run / name).write_bytes(content.encode() if isinstance(content, str) else content)
+                yield Case("run folders", which, command, damaged(folder, damage), reason)
 
 
 def _lines(*lines: object) -> Damage:
@@ -84,12 +70,8 @@ def _no_permission(name: str) -> Damage:
 
 
 def _evil_state(run: Path) -> None:
-    import torch
-
-    from benchmarks.review.hostile.checkpoints import Runs
-
     torch.save({"step": Runs()}, run / CHECKPOINT / "training-state.pt")
-    shutil.os.remove(run / CHECKPOINT / "checksums.json")  # type: ignore[attr-defined]
+    (run / CHECKPOINT / "checksums.json").unlink()
 
 
 DAMAGED = "run: every checkpoint of this run is damaged"
@@ -98,12 +80,12 @@ KINDS: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[Any, ...]]]] = {
         "run",
         (RUNS, DRAW),
         {
-            "a folder": (_instead(METRICS, Path.mkdir), r"metrics\.jsonl.*folder"),
-            "a pipe": (_instead(METRICS, os.mkfifo), r"metrics\.jsonl"),
+            "a folder": (instead(METRICS, Path.mkdir), r"metrics\.jsonl.*folder"),
+            "a pipe": (instead(METRICS, os.mkfifo), r"metrics\.jsonl"),
             "missing": (lambda run: (run / METRICS).unlink(), None),
-            "empty": (_text(METRICS, ""), None),
-            "binary": (_text(METRICS, bytes(range(256)) * 9), None),
-            "UTF-16": (_text(METRICS, '{"step": 1}\n'.encode("utf-16")), None),
+            "empty": (written(METRICS, ""), None),
+            "binary": (written(METRICS, bytes(range(256)) * 9), None),
+            "UTF-16": (written(METRICS, '{"step": 1}\n'.encode("utf-16")), None),
             "a line of a megabyte": (_lines("x" * 2**20), None),
             "no speed": (_step(seconds=None, tokens=None), None),
             "a list for the seconds": (_step(seconds=[1, 2]), None),
@@ -124,12 +106,12 @@ KINDS: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[Any, ...]]]] = {
         "run",
         (RUNS, RESUME),
         {
-            "a folder": (_instead(SETTINGS, Path.mkdir), r"run\.json"),
-            "a pipe": (_instead(SETTINGS, os.mkfifo), r"run\.json|no run", r"run\.json|no run"),
-            "a list": (_text(SETTINGS, "[]"), r"run\.json"),
-            "cut": (_text(SETTINGS, '{"task": "pretraining", '), r"run\.json"),
-            "a deep nest": (_text(SETTINGS, '{"a":' * 9000 + "1" + "}" * 9000), r"run\.json"),
-            "no task": (_text(SETTINGS, "{}"), r"run\.json.*task", r"run\.json.*task"),
+            "a folder": (instead(SETTINGS, Path.mkdir), r"run\.json"),
+            "a pipe": (instead(SETTINGS, os.mkfifo), r"run\.json|no run", r"run\.json|no run"),
+            "a list": (written(SETTINGS, "[]"), r"run\.json"),
+            "cut": (written(SETTINGS, '{"task": "pretraining", '), r"run\.json"),
+            "a deep nest": (written(SETTINGS, '{"a":' * 9000 + "1" + "}" * 9000), r"run\.json"),
+            "no task": (written(SETTINGS, "{}"), r"run\.json.*task", r"run\.json.*task"),
             "an unknown task": (_settings(SETTINGS, "task", value=ESCAPES), "task", "task|run"),
             "a list for a task": (_settings(SETTINGS, "task", value=[1]), "task", "task|run"),
             "training is a number": (_settings(SETTINGS, "training", value=5), r"run\.json.*training", r"run\.json.*training"),
@@ -165,13 +147,13 @@ KINDS: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[Any, ...]]]] = {
         "run",
         (RESUME,),
         {
-            "a folder for the state": (_instead(f"{CHECKPOINT}/training-state.pt", Path.mkdir), DAMAGED),
-            "an empty state": (_text(f"{CHECKPOINT}/training-state.pt", ""), DAMAGED),
+            "a folder for the state": (instead(f"{CHECKPOINT}/training-state.pt", Path.mkdir), DAMAGED),
+            "an empty state": (written(f"{CHECKPOINT}/training-state.pt", ""), DAMAGED),
             "code in the state": (_evil_state, DAMAGED),
             "no checksums": (lambda run: (run / CHECKPOINT / "checksums.json").unlink(), DAMAGED),
-            "checksums are a list": (_text(f"{CHECKPOINT}/checksums.json", "[]"), DAMAGED),
-            "checksums of other files": (_text(f"{CHECKPOINT}/checksums.json", '{"../../../secret": "0"}'), DAMAGED),
-            "another model": (_text(f"{CHECKPOINT}/model.safetensors", b"x"), DAMAGED),
+            "checksums are a list": (written(f"{CHECKPOINT}/checksums.json", "[]"), DAMAGED),
+            "checksums of other files": (written(f"{CHECKPOINT}/checksums.json", '{"../../../secret": "0"}'), DAMAGED),
+            "another model": (written(f"{CHECKPOINT}/model.safetensors", b"x"), DAMAGED),
             "a file for the folder": (
                 lambda run: (shutil.rmtree(run / "checkpoints"), (run / "checkpoints").write_text("x")),
                 "run holds a model, but no checkpoint",
@@ -190,11 +172,11 @@ KINDS: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[Any, ...]]]] = {
         "classifier-run",
         (PREDICT, EVALUATE),
         {
-            "a folder": (_instead(TASK, Path.mkdir), None),
-            "a list": (_text(TASK, "[]"), r"task\.json"),
-            "empty": (_text(TASK, ""), r"task\.json"),
+            "a folder": (instead(TASK, Path.mkdir), None),
+            "a list": (written(TASK, "[]"), r"task\.json"),
+            "empty": (written(TASK, ""), r"task\.json"),
             "an unknown task": (_settings(TASK, "task", value=ESCAPES), r"task\.json"),
-            "no settings": (_text(TASK, '{"task": "classification"}'), r"task\.json"),
+            "no settings": (written(TASK, '{"task": "classification"}'), r"task\.json"),
             "settings are text": (_settings(TASK, "settings", value="x"), r"task\.json"),
             "one label": (_settings(TASK, "settings", "labels", value=["bad"]), r"task\.json|label"),
             "the same label twice": (_settings(TASK, "settings", "labels", value=["bad", "bad"]), r"task\.json|label|twice"),

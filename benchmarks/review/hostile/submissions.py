@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.review.hostile.case import ESCAPES, MARKUP, STOCK, Case, take
+from benchmarks.review.hostile.case import ESCAPES, MARKUP, STOCK, Case, take, write, written
 from benchmarks.review.hostile.judge import CANARY
 
 GRADE = f"class grade submissions --course {STOCK}/course/course.toml --jobs 1 --time-limit 2 --out results"
@@ -45,33 +45,33 @@ def _function(body: str, before: str = "") -> str:
 
 
 def _file(content: str | bytes) -> Callable[[Path], object]:
-    return lambda here: (here / "softmax.py").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return written("softmax.py", content)
 
 
-def _submission(content: str | bytes, name: str = "ada") -> Callable[[Path], object]:
-    def write(here: Path) -> None:
-        (here / "submissions" / name).mkdir(parents=True)
-        _file(content)(here / "submissions" / name)
+def _submission(content: str | bytes) -> Callable[[Path], object]:
+    def submit(here: Path) -> None:
+        (here / "submissions/ada").mkdir(parents=True)
+        write(here / "submissions/ada/softmax.py", content)
 
-    return write
+    return submit
 
 
 def _course(content: str | bytes) -> Callable[[Path], object]:
-    def write(here: Path) -> None:
+    def submit(here: Path) -> None:
         _submission(STUDENT + RIGHT)(here)
-        (here / "course.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+        write(here / "course.toml", content)
 
-    return write
+    return submit
 
 
 def _submitted(make: Callable[[Path], object]) -> Callable[[Path], object]:
     """Add something to a folder with one good submission."""
 
-    def write(here: Path) -> None:
+    def submit(here: Path) -> None:
         _submission(STUDENT + RIGHT)(here)
         make(here / "submissions")
 
-    return write
+    return submit
 
 
 def _notebook(*cells: object, **fields: object) -> str:
@@ -83,16 +83,16 @@ def _cell(source: object, kind: str = "code") -> dict[str, object]:
 
 
 def _write(name: str, content: str | bytes) -> Callable[[Path], object]:
-    return _submitted(lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode()))
+    return _submitted(written(name, content))
 
 
 def _damaged_progress(content: str) -> Callable[[Path], object]:
-    def write(here: Path) -> None:
+    def damage(here: Path) -> None:
         folder = take(here, "exercises")
         for file in [*folder.glob("*.json"), folder / "progress.json", folder / ".progress.json"]:
             file.write_text(content, encoding="utf-8")
 
-    return write
+    return damage
 
 
 TOUCH = f"(Path(os.environ.get('HOME', '/tmp')) / '{CANARY}').touch()"
@@ -194,7 +194,7 @@ COURSES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", r"course\.toml"),
     "no TOML": ("{", r"course\.toml"),
     "binary": (bytes(range(256)), r"course\.toml"),
-    "a list of exercises": ("exercises = [1]\ntitle = 'x'\nsecret = '0123456789'\n", r"course\.toml"),
+    "a list of exercises": (f"exercises = [1]\n{TITLE}", r"course\.toml"),
     "an unknown exercise": (f"{TITLE}[exercises.evil]\npoints = 1\n", r"course\.toml.*evil"),
     "NaN points": (f"{TITLE}[exercises.softmax]\npoints = nan\n", r"course\.toml.*points"),
     "negative points": (f"{TITLE}[exercises.softmax]\npoints = -1\n", r"course\.toml.*points"),

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, change_json, take
+from benchmarks.review.hostile.case import ESCAPES, MARKUP, Case, Damage, change_json, damaged, write
 
-Damage = Callable[[Path], object]
 TOKENIZE = "tokenize bert film"
 SPECIAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
 
@@ -17,11 +16,7 @@ def cases(seed: int) -> Iterator[Case]:
     for kind, table in KINDS.items():
         for name, (damage, reason, *command) in table.items():
             words = command[0] if command else TOKENIZE
-            yield Case("tokenizers", f"{kind}: {name}", words, _with(damage), reason)
-
-
-def _with(damage: Damage) -> Callable[[Path], object]:
-    return lambda here: damage(take(here, "bert"))
+            yield Case("tokenizers", f"{kind}: {name}", words, damaged("bert", damage), reason)
 
 
 def _vocabulary(content: str | bytes) -> Damage:
@@ -30,7 +25,7 @@ def _vocabulary(content: str | bytes) -> Damage:
     def damage(bert: Path) -> None:
         for file in bert.glob("*token*"):
             file.unlink()
-        (bert / "vocab.txt").write_bytes(content.encode() if isinstance(content, str) else content)
+        write(bert / "vocab.txt", content)
 
     return damage
 
@@ -45,6 +40,13 @@ def _stored(change: Callable[[dict[str, Any]], object]) -> Damage:
         file.write_text(json.dumps(fields), encoding="utf-8")
 
     return damage
+
+
+def _added(number: int, content: str) -> Damage:
+    """Add a special token to tokenizer.json."""
+    token = {"id": number, "content": content, "special": True}
+    token |= dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return _stored(lambda fields: fields["added_tokens"].append(token))
 
 
 def _settings(**fields: object) -> Damage:
@@ -107,54 +109,9 @@ KINDS: dict[str, dict[str, tuple[Damage, str | None] | tuple[Damage, str | None,
         "another unknown piece": (_stored(lambda fields: fields["model"].update(unk_token="[nothing]")), None),
         "an endless prefix": (_stored(lambda fields: fields["model"].update(continuing_subword_prefix="x" * 10**6)), None),
         "words of no length": (_stored(lambda fields: fields["model"].update(max_input_chars_per_word=0)), None),
-        "an empty added token": (
-            _stored(
-                lambda fields: fields["added_tokens"].append(
-                    {
-                        "id": 7,
-                        "content": "",
-                        "special": True,
-                        "single_word": False,
-                        "lstrip": False,
-                        "rstrip": False,
-                        "normalized": False,
-                    }
-                )
-            ),
-            None,
-        ),
-        "an added token with another id": (
-            _stored(
-                lambda fields: fields["added_tokens"].append(
-                    {
-                        "id": 10**9,
-                        "content": "film",
-                        "special": True,
-                        "single_word": False,
-                        "lstrip": False,
-                        "rstrip": False,
-                        "normalized": False,
-                    }
-                )
-            ),
-            None,
-        ),
-        "hostile added tokens": (
-            _stored(
-                lambda fields: fields["added_tokens"].append(
-                    {
-                        "id": 25,
-                        "content": ESCAPES,
-                        "special": True,
-                        "single_word": False,
-                        "lstrip": False,
-                        "rstrip": False,
-                        "normalized": False,
-                    }
-                )
-            ),
-            None,
-        ),
+        "an empty added token": (_added(7, ""), None),
+        "an added token with another id": (_added(10**9, "film"), None),
+        "hostile added tokens": (_added(25, ESCAPES), None),
         "NaN": (lambda bert: (bert / "tokenizer.json").write_text('{"model": NaN}'), FILE),
         "the same key twice": (lambda bert: (bert / "tokenizer.json").write_text('{"model": 1, "model": {}}'), FILE),
         "cut": (lambda bert: (bert / "tokenizer.json").write_text((bert / "tokenizer.json").read_text()[:-30]), FILE),

@@ -21,7 +21,7 @@ class Case:
     """equal: it works, with the results of normal surroundings; refused: it ends with a clear message, and nothing is damaged;
     differing: another result, or files that should not be there; crashed: a traceback, or no end."""
     note: str = ""
-    """What was done and printed."""
+    """The situation, and the output of the command."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.review.interruptions import Area, Trial
 from benchmarks.review.surroundings.cases import Case, finished, resumed, run, run_trial, shortened
+from benchmarks.review.surroundings.disks import WRITES
 
 HOME = """
 import errno, os, pwd
@@ -17,7 +18,6 @@ os.chdir({work!r})
 for name in ("MINIBERT_CACHE", "XDG_CACHE_HOME", "MPLCONFIGDIR", "HF_HOME", "HOME"):
     os.environ.pop(name, None)
 """
-WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir")
 READ_ONLY = f"Disk({{home!r}}, None, fail_at(1, errno.EROFS, {WRITES}, forever=True))\n"
 HOMES = {
     "read-only home": f"os.environ['HOME'] = {{home!r}}\n{READ_ONLY}",
@@ -31,10 +31,11 @@ CLOCKS = {
     "going back": "1e6 - 5 * real()",
     "jumping": "draw.choice([0.0, 1e9, 1000.0, -1e9])",
 }
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ENCODINGS = {
-    "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    "Latin-1": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"},
-    "GBK": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "gbk"},
+    "ASCII": ASCII,
+    "Latin-1": {**ASCII, "PYTHONIOENCODING": "latin-1"},
+    "GBK": {**ASCII, "PYTHONIOENCODING": "gbk"},
 }
 CHINESE = "中文 电影 很 好 。"
 COMPARED = ("vocab.txt", "tokenizer.json", "config.json", "model.safetensors", "page.html", "vectors.npy", "task.json")
