@@ -69,7 +69,7 @@ def main() -> None:
         print(f"{row['kind']:70} {row['cases']:4} files, {row['differing']} differ")
     if not options.only:
         write(options.seed, rows)
-    sys.exit(1 if any(row["differing"] for row in rows) else 0)
+    sys.exit(1 if any(row["differing"] or row["crashed"] for row in rows) else 0)
 
 
 def write(seed: int, rows: list[dict[str, Any]]) -> None:
@@ -147,10 +147,13 @@ def compare(name: str, folders: list[Path], show: bool) -> dict[str, Any]:
         print(f"differs: {name}: {each}")
         if show:
             print_difference(*(content(folder / each) for folder in folders))
-    if (code := (folders[0] / "code.txt").read_text()) not in ("0", "1"):
+    code = (folders[0] / "code.txt").read_text()
+    has_failed = code not in ("0", "1")  # 1: the command has done its work, and a check did not pass
+    if has_failed:
         print(f"{name}: exit code {code}: {(folders[0] / 'output.txt').read_text()[-300:]}")
-    row: dict[str, Any] = {"area": "determinism", "kind": name, "cases": len(names), "equal": len(names) - len(different)}
-    return row | {"refused": 0, "differing": len(different), "crashed": 0}
+    crashed, differing = (len(names), 0) if has_failed else (0, len(different))
+    row: dict[str, Any] = {"area": "determinism", "kind": name, "cases": len(names)}
+    return row | {"equal": len(names) - differing - crashed, "refused": 0, "differing": differing, "crashed": crashed}
 
 
 def content(file: Path) -> bytes:

@@ -48,8 +48,8 @@ def second_run_cases(areas: list[Area], folder: Path, generator: random.Random, 
             outcomes = sorted(each.outcome(partial(_same, trial, whole)) for each in ended)
             is_right = outcomes in (["equal", "refused"], ["equal", "equal"] if resume else [])  # resumed after its end
             note = f"{outcomes}: " + " | ".join(each.shown[-200:] for each in ended)
-            outcome = "crashed" if "crashed" in outcomes else "refused" if "refused" in outcomes else "equal"
-            yield Case("two commands in a folder", area.name, outcome if is_right else "differing", note)
+            outcome = outcomes[-1] if is_right else "crashed" if "crashed" in outcomes else "differing"
+            yield Case("two commands in a folder", area.name, outcome, note)
 
 
 def _same(trial: Trial, whole: Trial) -> bool:
