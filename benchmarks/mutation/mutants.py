@@ -115,9 +115,11 @@ def mutants_of(file: str, seed: int) -> list[Mutant]:
     of_statements: dict[tuple[int, int], dict[str, list[Mutant]]] = defaultdict(lambda: defaultdict(list))
     for mutant in dict.fromkeys(_candidates(file)):
         of_statements[mutant.line, mutant.last_line][mutant.kind].append(mutant)
-    generator = random.Random(f"{file} {seed}")
+    source = source_of(file).splitlines()
     found: list[Mutant] = []
-    for kinds in of_statements.values():
+    for (first, last), kinds in of_statements.items():
+        statement = "".join(source[first - 1 : last]).strip()  # so that changes elsewhere in the file make no other mutants
+        generator = random.Random(f"{seed} {file} {statement}")
         for each in kinds.values():
             generator.shuffle(each)
         order = sorted(kinds, key=lambda kind: generator.random())
