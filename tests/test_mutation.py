@@ -107,6 +107,14 @@ def test_a_method_can_lose_the_call_of_its_base_class(file: str) -> None:
     assert box(1) == []
 
 
+def test_a_default_value_that_is_left_out_is_no_change() -> None:
+    """The last axis is the default of `sort`."""
+    file = "minibert/equations/generation.py"
+    assert ".sort(dim=-1, descending=True, stable=True)" in mutants.source_of(file)
+    changes = {mutant.new for mutant in mutants_of(file, 0) if mutant.new.startswith("logits.sort(")}
+    assert changes == {"logits.sort(dim=-1, stable=True)", "logits.sort(dim=-1, descending=True)"}
+
+
 def test_a_mutant_without_a_reason_is_shown() -> None:
     mutant = mutants_of("minibert/equations/layers.py", 0)[0]
     page = report([(mutant, {"test": None}), (mutant, {"test": "tests/a.py::test_b"})], 1.0, "python -m a")

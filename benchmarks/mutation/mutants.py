@@ -218,7 +218,7 @@ def _has_no_effect(statement: ast.stmt) -> bool:
 
 
 def _is_equivalent(place: ast.AST, new: str) -> bool:
-    """Return True if a change cannot change a result: an order that does not matter, or a value without a gradient."""
+    """Return True if a change cannot change a result: an order that does not matter, a default value, or no gradient."""
     if new.endswith(".detach()") and _has_no_gradient(place):
         return True
     match place:
@@ -228,6 +228,9 @@ def _is_equivalent(place: ast.AST, new: str) -> bool:
             exchanged = ast.parse(new, mode="eval").body
             same = isinstance(exchanged, ast.Call) and len(exchanged.args) == len(arguments)
             return same and sorted(map(ast.dump, exchanged.args)) == sorted(map(ast.dump, arguments))
+        case ast.Call(ast.Attribute(_, "sort" | "topk") as called, arguments, keywords):
+            others = [each for each in keywords if ast.unparse(each) != "dim=-1"]
+            return len(others) < len(keywords) and new == ast.unparse(ast.Call(called, arguments, others))
         case ast.Call(ast.Name("observe"), [_, _]) | ast.Call(ast.Name("cast"), [_, _]):
             return True
     return False

@@ -65,4 +65,4 @@ def top_p_filter(logits: Float[Tensor, "*batch vocabulary"], p: float) -> Float[
     probabilities = sorted_logits.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     sum_before = probabilities.cumsum(dim=-1) - probabilities
     removed = (sum_before >= p) & (p < 1)  # a rounded sum may reach 1 before the last token
-    return logits.masked_fill(torch.zeros_like(removed).scatter(-1, token_ids, removed), -math.inf)
+    return logits.masked_fill(removed.scatter(-1, token_ids, removed), -math.inf)

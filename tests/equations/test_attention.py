@@ -26,6 +26,16 @@ from tests import reference
 from tests.strategies import AttentionInputs, attention_inputs, half_precisions, masks, normal, seeds, tensors
 
 
+def names_in_graph(result: Tensor) -> set[str]:
+    """Return the names of the operations that the gradient of a result goes through."""
+    found, waiting = set(), [result.grad_fn]
+    while waiting:
+        if (node := waiting.pop()) is not None:
+            found.add(node.name())
+            waiting += [each for each, _ in node.next_functions]
+    return found
+
+
 class TestSoftmax:
     @given(tensors(axes=2, smallest=0))
     def test_value(self, x: Tensor) -> None:
@@ -37,6 +47,12 @@ class TestSoftmax:
         x = normal(0, 2, 5).requires_grad_()
         assert gradcheck(softmax, x)
         assert gradgradcheck(softmax, x)
+
+    def test_gradient_does_not_go_through_the_maximum(self) -> None:
+        """The maximum cancels, so nothing is computed for its gradient."""
+        names = names_in_graph(softmax(normal(0, 2, 5).requires_grad_()))
+        assert "ExpBackward0" in names
+        assert "AmaxBackward0" not in names
 
     @given(tensors(axes=3, magnitude=1e4, smallest=0))
     def test_weights_are_a_distribution(self, x: Tensor) -> None:
@@ -483,10 +499,17 @@ class TestOnlineSoftmaxAttention:
     @settings(max_examples=20)
     @given(attention_inputs(largest=3), st.integers(1, 4))
     def test_gradient(self, inputs: AttentionInputs, block_size: int) -> None:
-        """The derivative is that of the formula. The maximum cancels, so it needs no gradient."""
+        """The derivative is that of the formula."""
         query, key, value, keep = inputs
         leaves = [x.clone().requires_grad_() for x in (query, key, value)]
         assert gradcheck(lambda q, k, v: online_softmax_attention(q, k, v, keep, block_size), leaves)
+
+    def test_gradient_does_not_go_through_the_maximum(self) -> None:
+        """The maximum cancels, so nothing is computed for its gradient."""
+        query, key, value = (normal(seed, 3, 2).requires_grad_() for seed in range(3))
+        names = names_in_graph(online_softmax_attention(query, key, value, block_size=2))
+        assert "ExpBackward0" in names
+        assert "AmaxBackward0" not in names
 
     def test_gradient_of_the_gradient(self) -> None:
         """The second derivative is that of the formula, over two blocks, with a row in which every key is masked."""
