@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", default=["tests", "minibert"], help="files or folders with tests that may run")
     parser.add_argument("--at-least", type=float, help="exit with 1 if a smaller share is noticed; reasons are not asked for")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at the same time")
-    parser.add_argument("--folder", type=Path, help="where the lines that the tests reach are kept, and read if they exist")
+    parser.add_argument("--folder", type=Path, help="keeps what a run finds, for more runs")
     parser.add_argument("--out", type=Path, help="file for the page, such as benchmarks/mutation.md")
     options = parser.parse_args()
     began = time.monotonic()
@@ -43,7 +43,8 @@ def main() -> int:
             run_pytest("reach", folder, options.tests, ["-n", str(options.jobs), "--dist", "loadfile"])
             print(f"reach: {time.monotonic() - began:.0f} s", flush=True)
         pairs = judged(mutants, folder, options.tests, options.jobs)
-    minutes = (time.monotonic() - began) / 60
+    seconds_before = sum(each["seconds"] for _, each in pairs if each.get("is_kept")) / options.jobs
+    minutes = (time.monotonic() - began + seconds_before) / 60
     print(summary(pairs, minutes))
     if options.out:
         command = shlex.join(["python", "-m", "benchmarks.mutation", *sys.argv[1:]])
@@ -55,18 +56,25 @@ def main() -> int:
 
 def judged(mutants: list[Mutant], folder: Path, tests: list[str], jobs: int) -> list[Pair]:
     """Return what the tests say of each mutant: first those of the same folder, in a small process, and then all others."""
-    results: dict[Mutant, dict[str, Any]] = {}
+    results = noticed_before(mutants, folder)
     groups: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         groups[folder_of(mutant)].append(mutant)
     near = {name: [each for each in (f"tests/{name}", f"minibert/{name}") if is_among(each, tests)] for name in groups}
     for name, group in groups.items():
         if near[name]:
-            results |= zip(group, ask([(mutant, []) for mutant in group], folder, near[name], jobs), strict=True)
+            results |= ask([(mutant, []) for mutant in group if mutant not in results], folder, near[name], jobs)
     rest = [(mutant, near[folder_of(mutant)]) for mutant in mutants if not results.get(mutant, {}).get("test")]
     if any({*without} != {*tests} for _, without in rest):
-        results |= zip((mutant for mutant, _ in rest), ask(rest, folder, tests, jobs), strict=True)
+        results |= ask(rest, folder, tests, jobs)
     return [(mutant, results[mutant]) for mutant in mutants]
+
+
+def noticed_before(mutants: list[Mutant], folder: Path) -> dict[Mutant, dict[str, Any]]:
+    """Return the results of the mutants that an earlier run has noticed, of files that have not changed since."""
+    file = folder / "noticed.jsonl"
+    kept = dict(map(json.loads, file.read_text(encoding="utf-8").splitlines())) if file.exists() else {}
+    return {mutant: kept[mutant.key()] | {"is_kept": True} for mutant in mutants if mutant.key() in kept}
 
 
 def is_among(name: str, folders: list[str]) -> bool:
@@ -74,15 +82,20 @@ def is_among(name: str, folders: list[str]) -> bool:
     return any(name == each or name.startswith(f"{each}/") for each in folders)
 
 
-def ask(mutants: list[tuple[Mutant, list[str]]], folder: Path, tests: list[str], jobs: int) -> list[dict[str, Any]]:
+def ask(mutants: list[tuple[Mutant, list[str]]], folder: Path, tests: list[str], jobs: int) -> dict[Mutant, dict[str, Any]]:
     """Run the second plugin for some mutants, for each without the tests of some folders."""
+    if not mutants:
+        return {}
     known = reasons()
     asked = [{"mutant": vars(mutant), "without": without, "is_known": mutant.name() in known} for mutant, without in mutants]
     (folder / "mutants.json").write_text(json.dumps(asked), encoding="utf-8")
     (folder / "results.jsonl").unlink(missing_ok=True)
     run_pytest("judge", folder, tests, ["-n", "0"], {"MINIBERT_JOBS": str(jobs)})
-    results = [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
-    return sorted(results, key=lambda each: each["number"])
+    lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    results = {mutants[each["number"]][0]: each for each in map(json.loads, lines)}
+    with (folder / "noticed.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps([mutant.key(), each]) + "\n" for mutant, each in results.items() if each["test"])
+    return results
 
 
 def sampled(paths: list[Path], seed: int, count: int | None) -> list[Mutant]:

@@ -32,7 +32,7 @@ from benchmarks.mutation.copies import processes_are_copies
 from benchmarks.mutation.mutants import ROOT, Mutant, defaults_of, functions_in
 from benchmarks.mutation.reach import FOLDER, ReachMap
 
-FIRST_SECONDS, ALL_SECONDS = 2.0, 8.0
+FIRST_SECONDS, ALL_SECONDS = 2.0, 5.0
 """Time of the processor for the tests of a mutant, as they take it without: for the first, fastest tests, and for all."""
 FAST = 0.3
 """A test that takes fewer seconds runs before the others if it has noticed the last mutants of the file."""

@@ -1,6 +1,7 @@
 """The mutants of a file: the rules of the classroom for small changes, applied to one place of one function at a time."""
 
 import ast
+import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -58,6 +59,10 @@ class Mutant:
     def name(self) -> str:
         """Return where the change is, and what it is."""
         return f"{self.file} {self.function} {self.words()}"
+
+    def key(self) -> str:
+        """Return a name that is also another one when something else in the file has changed."""
+        return f"{self.name()} at {self.start} of {hashlib.sha256(source_of(self.file).encode()).hexdigest()}"
 
     def is_change(self) -> bool:
         """Return True if the new code can be compiled and is not the old code in another form."""
