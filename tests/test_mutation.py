@@ -40,6 +40,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / name).write_text(CODE, encoding="utf-8")
     mutants.source_of.cache_clear()
     mutants._tree.cache_clear()
+    mutants._dump.cache_clear()
     return name
 
 

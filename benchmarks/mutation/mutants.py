@@ -24,6 +24,11 @@ TENSORS = (EQUATIONS, "minibert/kernels/", "minibert/model/")
 SYMMETRIC = {"max", "min", "maximum", "minimum", "promote_types", "isclose", "allclose", "equal", "transpose"}
 """Functions whose result does not depend on the order of their arguments."""
 
+GENERIC = {"dict", "list", "set", "tuple", "Counter", "defaultdict", "deque"}
+"""Types whose `[...]` is for the type checker."""
+REDUNDANT = {"sort": "dim=-1", "topk": "dim=-1", "zip": "strict=True", "to": "non_blocking=True"}
+"""Arguments that change no result: a default value, a check, and one that only saves time."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -67,9 +72,10 @@ class Mutant:
     def is_change(self) -> bool:
         """Return True if the new code can be compiled and is not the old code in another form."""
         try:
-            return ast.dump(ast.parse(self.source())) != ast.dump(_tree(self.file))
+            changed = dict(functions_in(ast.parse(self.source())))[self.function]
         except SyntaxError:
             return False
+        return ast.dump(changed) != _dump(self.file, self.function)
 
 
 @cache
@@ -80,6 +86,11 @@ def source_of(file: str) -> str:
 @cache
 def _tree(file: str) -> ast.Module:
     return ast.parse(source_of(file))
+
+
+@cache
+def _dump(file: str, function: str) -> str:
+    return ast.dump(dict(functions_in(_tree(file)))[function])
 
 
 Found = tuple[ast.AST, str]
@@ -152,10 +163,11 @@ def _changes(
     function: Function, statements: dict[ast.AST, ast.stmt], of_tensors: bool
 ) -> Iterator[tuple[str, ast.AST, str, ast.stmt]]:
     """Yield kind, node, new code and statement of each change."""
+    ignored = {value for node in function.nodes for value in _checks(node)}
     for kind, rule in RULES.items():
         for node in function.nodes:
             statement = statements.get(node)
-            if statement is None or _has_no_effect(statement):
+            if statement is None or _has_no_effect(statement) or node in ignored:
                 continue
             found = [(place, new) for place, new, *_ in rule(node, function) if not _is_equivalent(place, new)]
             if not of_tensors:
@@ -233,12 +245,21 @@ def _is_equivalent(place: ast.AST, new: str) -> bool:
             exchanged = ast.parse(new, mode="eval").body
             same = isinstance(exchanged, ast.Call) and len(exchanged.args) == len(arguments)
             return same and sorted(map(ast.dump, exchanged.args)) == sorted(map(ast.dump, arguments))
-        case ast.Call(ast.Attribute(_, "sort" | "topk") as called, arguments, keywords):
-            others = [each for each in keywords if ast.unparse(each) != "dim=-1"]
+        case ast.Call(ast.Name(name) | ast.Attribute(_, name) as called, arguments, keywords) if name in REDUNDANT:
+            others = [each for each in keywords if ast.unparse(each) != REDUNDANT[name]]
             return len(others) < len(keywords) and new == ast.unparse(ast.Call(called, arguments, others))
+        case ast.Subscript(ast.Name(name)) if name in GENERIC:
+            return new == name
         case ast.Call(ast.Name("observe"), [_, _]) | ast.Call(ast.Name("cast"), [_, _]):
             return True
     return False
+
+
+def _checks(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the arguments of a call that change no result, whatever their value is."""
+    match node:
+        case ast.Call(ast.Name("zip" | "to" as name) | ast.Attribute(_, "zip" | "to" as name), _, keywords):
+            yield from (each.value for each in keywords if ast.unparse(each) == REDUNDANT[name])
 
 
 def _has_no_gradient(value: ast.AST) -> bool:
