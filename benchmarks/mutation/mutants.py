@@ -274,10 +274,15 @@ def _order_matters(exchanged: str) -> bool:
     second, first = (ast.parse(line.strip()) for line in exchanged.split("\n", 1))
     stored, used = [], []
     for each in (first, second):
-        names = [node for node in ast.walk(each) if isinstance(node, ast.Name)]
+        own = {node.id for part in ast.walk(each) if isinstance(part, ast.comprehension) for node in _names(part.target)}
+        names = [node for node in _names(each) if node.id not in own]
         stored.append({node.id for node in names if isinstance(node.ctx, ast.Store)})
         used.append({node.id for node in names if isinstance(node.ctx, ast.Load)})
     return bool(stored[0] & (used[1] | stored[1]) or stored[1] & used[0])
+
+
+def _names(node: ast.AST) -> Iterator[ast.Name]:
+    yield from (each for each in ast.walk(node) if isinstance(each, ast.Name))
 
 
 def defaults_of(mutant: Mutant) -> tuple[list[str], dict[str, str]]:
