@@ -29,7 +29,7 @@ class AdaptedLinear(nn.Linear):
     """
 
     def __init__(self, linear: nn.Linear, size: int, std: float) -> None:
-        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+        super().__init__(linear.in_features, linear.out_features, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
         self.bottleneck_down = nn.Linear(linear.out_features, size)
         self.bottleneck_up = nn.Linear(size, linear.out_features)

@@ -40,9 +40,8 @@ def load_adapter(model: "PretrainedModel", source: str | Path) -> None:
                 f"requires {tuple(parameters[name].shape)}. Has its head the same classes?"
             )
     stored.apply(model)
-    with torch.no_grad():
-        for name in found.keys() & parameters.keys():
-            parameters[name].copy_(found[name])
+    for name in found.keys() & parameters.keys():
+        parameters[name].copy_(found[name])
 
 
 def read_adapted_checkpoint(folder: Path) -> Checkpoint:

@@ -33,7 +33,7 @@ class LoRALinear(nn.Linear):
     merged_weight: Tensor | None
 
     def __init__(self, linear: nn.Linear, rank: int, alpha: float, dropout: float = 0.0, rank_stabilized: bool = False) -> None:
-        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+        super().__init__(linear.in_features, linear.out_features, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
         self.rank, self.alpha, self.scale = rank, alpha, lora_scale(alpha, rank, rank_stabilized)
         self.dropout = nn.Dropout(dropout)

@@ -91,6 +91,10 @@ def _layer(name: str) -> int | None:
 
 
 def _parts(name: str) -> list[str]:
-    """Return the parts of a name that a target can be, without the layer: "attention.query", "attention" and "query"."""
+    """Return the parts of a name that a target can be, without the layer.
+
+    >>> _parts(".layers.0.attention.query.")
+    ['attention', 'attention.query', 'query']
+    """
     words = split_number(name.strip("."))[0].rpartition("N.")[2].split(".")
     return [".".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1)]

@@ -39,6 +39,18 @@ class TestAdaptedLinear:
         assert ((adapted(x) - hidden).abs() <= limit).all()
         assert not torch.equal(adapted(x), hidden)
 
+    def test_initial_weights_are_normal_and_cut_off_at_two_standard_deviations(self) -> None:
+        """On both sides."""
+        torch.manual_seed(0)
+        adapted = AdaptedLinear(nn.Linear(3, 100), 100, std=0.5)
+        for projection in (adapted.bottleneck_down, adapted.bottleneck_up):
+            weight = projection.weight
+            assert -1.0 <= weight.min() < -0.9
+            assert 0.9 < weight.max() <= 1.0
+
+    def test_layer_without_a_bias_has_none(self) -> None:
+        assert AdaptedLinear(nn.Linear(3, 4, bias=False), 2, std=0.5).bias is None
+
 
 def test_place_in_the_layer(tmp_path: Path) -> None:
     """Figure 2: after the projection of each sublayer, before the residual connection and layer normalization."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minibert import BertForMaskedLM, load
 from minibert.commands import main
-from minibert.model.adapters import BitFit, LoRA, load_adapter
+from minibert.model.adapters import BitFit, Bottleneck, LoRA, load_adapter
 from tests.model.adapters.networks import CONFIG as BASE_CONFIG
 from tests.model.adapters.networks import base_checkpoint, move, new_network, outputs
 
@@ -156,6 +156,26 @@ def test_settings_of_own_format(changes: dict[str, Any], message: str, tmp_path:
     with pytest.raises(ValueError, match=message) as raised:
         load(path.parent)
     assert str(path.parent) in str(raised.value)
+
+
+def test_a_parameter_that_the_network_has_no_place_for(tmp_path: Path) -> None:
+    """It is not dropped without a word."""
+    folder = written(tmp_path, Bottleneck(size=2))
+    name = "layers.9.attention.output.bottleneck_up.weight"
+    tensors = safetensors.torch.load_file(folder / "adapter.safetensors")
+    safetensors.torch.save_file(tensors | {name: torch.ones(2)}, folder / "adapter.safetensors")
+    with pytest.raises(ValueError, match=f"adapter.safetensors: has {name}, which the network has no place for"):
+        load(folder)
+
+
+def test_the_config_next_to_an_adapter_is_named_if_it_is_damaged(tmp_path: Path) -> None:
+    """Not that of the base model."""
+    folder = written(tmp_path)
+    path = folder / "model_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_attention_heads": 3}))
+    with pytest.raises(ValueError, match="num_attention_heads") as raised:
+        load(folder)
+    assert str(path) in str(raised.value)
 
 
 def test_missing_files(tmp_path: Path) -> None:

@@ -93,6 +93,28 @@ class TestLoRALinear:
         unmerge(adapted)
         assert torch.equal(adapted(x), before)
 
+    def test_a_seed_determines_the_initial_matrices(self) -> None:
+        """A is the first thing that is drawn, as the weights of a new linear layer in PyTorch."""
+        frozen = nn.Linear(5, 4).double()
+        torch.manual_seed(0)
+        adapted = LoRALinear(frozen, 3, alpha=3.0)
+        torch.manual_seed(0)
+        drawn = nn.init.kaiming_uniform_(torch.empty(3, 5, dtype=torch.float64), a=math.sqrt(5))
+        assert torch.equal(adapted.lora_a, drawn)
+
+    def test_representation(self) -> None:
+        """It shows the settings, and whether the update is merged."""
+        adapted = layer(0, 5, 4, 2)
+        assert repr(adapted) == (
+            "LoRALinear(\n  in_features=5, out_features=4, bias=True, rank=2, alpha=3, merged=False\n"
+            "  (dropout): Dropout(p=0.0, inplace=False)\n)"
+        )
+        merge(adapted)
+        assert "merged=True" in repr(adapted)
+
+    def test_layer_without_a_bias_has_none(self) -> None:
+        assert LoRALinear(nn.Linear(3, 4, bias=False), 2, alpha=3.0).bias is None
+
 
 def network(tmp_path: Path, adapter: LoRA | None = None) -> BertForSequenceClassification:
     model = new_network(base_checkpoint(tmp_path))
@@ -138,11 +160,27 @@ def test_rank_of_the_update(tmp_path: Path) -> None:
 
 
 def test_merged_model_cannot_be_trained(tmp_path: Path) -> None:
+    """Until every layer is unmerged."""
     model = network(tmp_path)
     merge(model)
     model.eval()(**inputs())
     with pytest.raises(RuntimeError, match=r"call `unmerge\(model\)` first"):
         model.train()(**inputs())
+    unmerge(model)
+    model.train()(**inputs())
+
+
+def test_weights_for_use_without_the_adapter(tmp_path: Path) -> None:
+    """`merged` gives the weights of a plain network that computes the same, from the weights of another step too."""
+    model = network(tmp_path)
+    move(model)
+    assert model.adapter is not None
+    plain = new_network(base_checkpoint(tmp_path))
+    plain.load_state_dict(model.adapter.merged(model, model.state_dict()))
+    for one, other in zip(outputs(plain), outputs(model), strict=True):
+        torch.testing.assert_close(one, other)
+    before = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
+    assert not any(tensor.any() for tensor in model.adapter.merged(model, before).values())
 
 
 def test_pooler_of_the_checkpoint_is_frozen_unless_named(tmp_path: Path) -> None:
