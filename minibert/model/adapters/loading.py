@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from minibert.files import read_json
 from minibert.model.adapters.files import MODEL_CONFIG_FILE, StoredAdapter, base_model_of, find_adapter, read_adapter
 from minibert.model.adapters.peft_config import PEFT_CONFIG_FILE
