@@ -1,5 +1,6 @@
 """Error messages about checkpoints: what is wrong, in which file, and what to do."""
 
+import json
 import re
 from pathlib import Path
 
@@ -45,6 +46,59 @@ def test_a_prefix_that_all_tensors_have_is_named(tmp_path: Path) -> None:
     safetensors.torch.save_file({f"student.net.{name}": weights[name] for name in weights}, folder / "model.safetensors")
     with pytest.raises(ValueError, match=r"Its tensors begin with 'student.net.': is it another architecture"):
         load(folder)
+
+
+def test_models_in_subfolders_are_listed_up_to_five(tmp_path: Path) -> None:
+    """Checkpoints of one run are not listed; the newest of them is named."""
+    names = [f"seed_{number}" for number in range(6)]
+    for count, end in (
+        (1, "is a model in its subfolders: {}$"),
+        (5, "are models in its subfolders: {}$"),
+        (6, "{} and 1 more$"),
+    ):
+        for name in names[:count]:
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "config.json").touch()
+        listed = ", ".join(re.escape(str(tmp_path / name)) for name in names[: min(count, 5)])
+        with pytest.raises(FileNotFoundError, match=end.format(listed)):
+            load(tmp_path)
+
+
+def test_of_a_run_that_is_not_finished_the_newest_checkpoint_is_named(tmp_path: Path) -> None:
+    """The one with the largest step, not the last name."""
+    for step in (900, 1000, 20):
+        (tmp_path / f"checkpoints/step-{step}").mkdir(parents=True)
+        (tmp_path / f"checkpoints/step-{step}/config.json").touch()
+    with pytest.raises(FileNotFoundError, match=r"is not finished: continue its training, or use .*checkpoints/step-1000$"):
+        load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"the newest checkpoint in it is .*checkpoints/step-1000$"):
+        load(tmp_path / "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model_type": 50 * "x"}, r"'x{40}'"),
+        ({"architectures": ["RobertaModel", "Other"]}, "has no model_type, and RobertaModel, Other is no BERT"),
+    ],
+)
+def test_models_that_are_not_supported(fields: dict[str, object], message: str, tmp_path: Path) -> None:
+    folder = base_checkpoint(tmp_path)
+    stored = json.loads((folder / "config.json").read_text())
+    del stored["model_type"], stored["architectures"]
+    (folder / "config.json").write_text(json.dumps(stored | fields))
+    with pytest.raises(ValueError, match=message):
+        load(folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*newly initialized")
+def test_the_oldest_checkpoints_have_no_model_type(tmp_path: Path) -> None:
+    """One of the named networks is a BERT."""
+    folder = base_checkpoint(tmp_path)
+    stored = json.loads((folder / "config.json").read_text())
+    del stored["model_type"]
+    (folder / "config.json").write_text(json.dumps(stored | {"architectures": ["Other", "BertModel"]}))
+    assert load(folder).architecture == "BertModel"
 
 
 @pytest.mark.filterwarnings("ignore:.*newly initialized")
