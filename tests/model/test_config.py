@@ -38,6 +38,10 @@ def test_invalid_values_are_rejected(changed: dict[str, object], message: str) -
         BertConfig(**changed)
 
 
+def test_only_probabilities_are_below_one() -> None:
+    assert BertConfig(initializer_range=2.0).initializer_range == 2.0
+
+
 @pytest.mark.usefixtures("without_shape_checks")
 def test_wrong_type_is_rejected() -> None:
     with pytest.raises(TypeError, match="num_hidden_layers must be a whole number, not '12'"):

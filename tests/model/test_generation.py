@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from minibert.equations import softmax
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS
-from minibert.model.generation import GeneratedSequence, beam_search, greedy_search, most_likely, sampler
+from minibert.model.generation import (
+    GeneratedSequence,
+    Hypotheses,
+    beam_search,
+    greedy_search,
+    most_likely,
+    sampler,
+    without_ended,
+)
 from tests.model.test_transformer import KEEP, SOURCE, random_model
 from tests.strategies import normal, seeds
 
@@ -179,6 +187,15 @@ class TestBeamSearch:
         for search in (greedy_search, partial(beam_search, beams=3)):
             both, alone = search(step, PROMPT, EOS, limits), search(second_row, PROMPT[1:], EOS, limit)
             assert both[1] == alone[0]
+
+    @pytest.mark.parametrize(
+        ("tokens", "scores"), [([4, 5, EOS], [-1.0, -2.0]), ([EOS, 5, EOS], [-2.0, -math.inf]), ([EOS, EOS], 2 * [-math.inf])]
+    )
+    def test_hypotheses_that_have_ended_are_impossible(self, tokens: list[int], scores: list[float]) -> None:
+        """They are taken only if there are no others."""
+        count = len(tokens)
+        extended = Hypotheses(-1.0 - torch.arange(count)[None], torch.arange(count)[None], torch.tensor([tokens]))
+        assert without_ended(extended, EOS, beams=2).scores.tolist() == [scores]
 
     def test_hypotheses_of_probability_zero_do_not_end_the_search(self) -> None:
         """Of 4 beams only one is possible. The end token of the others has probability 0 and does not count as finished."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from minibert import GPT2Config, GPT2LMHeadModel, record
 from minibert.equations import IGNORE_INDEX
+from minibert.model.cache import KeyValueCache
 from tests.strategies import seeds
 
 NAMES = GPT2LMHeadModel.names
@@ -181,6 +182,10 @@ class TestGPT2LMHeadModel:
     def test_invalid_arguments_are_rejected(self, tmp_path: Path) -> None:
         """Too many tokens, an empty text, padding on the right, and unsupported values in config.json."""
         model = random_model()
+        cache = KeyValueCache()
+        model(torch.zeros(1, 10, dtype=torch.long), cache=cache)
+        with pytest.raises(ValueError, match="there are 17 tokens, max_position_embeddings is 16"):
+            model(torch.zeros(1, 7, dtype=torch.long), cache=cache)
         with pytest.raises(ValueError, match="there are 17 tokens, max_position_embeddings is 16"):
             model(torch.ones(1, 17, dtype=torch.long))
         with pytest.raises(ValueError, match="max_new_tokens is 13, but this model has positions for 12 new tokens only"):

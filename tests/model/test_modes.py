@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from minibert.model.adapters import LoRA
 from minibert.model.modes import evaluation_mode, training_mode
 
 
@@ -40,6 +41,19 @@ class TestTrainingMode:
         assert {name for name, training in modes.items() if not training} == {
             "frozen", "frozen.0", "frozen.1", "frozen.2", "frozen.2.0",
         }  # fmt: skip
+
+    def test_the_last_module_can_be_the_frozen_one(self) -> None:
+        model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        model[1].requires_grad_(False)
+        training_mode(model)
+        assert [module.training for module in model] == [True, False]
+
+    def test_with_an_adapter_frozen_modules_are_in_training_mode_too(self) -> None:
+        model = nn.Sequential(nn.Linear(1, 1), nn.Dropout())
+        model.requires_grad_(False)
+        model[0].adapter = LoRA()
+        training_mode(model)
+        assert all(module.training for module in model.modules())
 
     def test_modules_that_are_trained_again_leave_it(self) -> None:
         model = nn.Sequential(nn.Linear(1, 1), nn.Dropout())

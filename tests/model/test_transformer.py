@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from minibert import TRANSFORMERS, Transformer, TransformerConfig, adamw, record
 from minibert.equations import IGNORE_INDEX
+from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS
 from minibert.model.inputs import keep_mask
 from minibert.model.layers import DecoderLayer, EncoderLayer
@@ -303,6 +304,10 @@ class TestTransformer:
         assert all(len(sequence.tokens) <= 5 for sequence in model.generate(SOURCE, KEEP, max_new_tokens=5))
         with pytest.raises(ValueError, match="max_new_tokens is 6, but this model has positions for 5 new tokens only"):
             model.generate(SOURCE, KEEP, 1, max_new_tokens=6)
+        memory, cache = model.encode(SOURCE, KEEP), KeyValueCache()
+        model.decode(SOURCE[:, :3], memory, KEEP, cache=cache)
+        with pytest.raises(ValueError, match="decoder_input_ids has 6 tokens, max_position_embeddings is 5"):
+            model.decode(SOURCE[:, :3], memory, KEEP, cache=cache)
         with pytest.raises(ValueError, match="decoder_input_ids has 6 tokens, max_position_embeddings is 5"):
             model(SOURCE, KEEP, SOURCE[:1].expand(2, 5).repeat(1, 2)[:, :6])
         with pytest.raises(ValueError, match="input_ids has 10 tokens, max_position_embeddings is 5"):
