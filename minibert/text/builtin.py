@@ -167,12 +167,12 @@ def _scan(worker: int, workers: int) -> None:
 
 def _source_files() -> Iterator[tuple[str, Path]]:
     """Yield the module name and path of each file of the standard library and torch, without tests and vendored packages."""
-    roots = {"": sysconfig.get_path("stdlib")}
+    roots = {"": Path(sysconfig.get_path("stdlib"))}
     torch = importlib.util.find_spec("torch")
     if torch and torch.origin:
-        roots["torch."] = str(Path(torch.origin).parent)
+        roots["torch."] = Path(torch.origin).parent
     for prefix, root in roots.items():
-        for path in sorted(Path(root).rglob("*.py")):
+        for path in sorted(root.rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
             if EXCLUDED_FOLDERS.isdisjoint(parts):
                 yield prefix + ".".join(parts).removesuffix(".__init__"), path

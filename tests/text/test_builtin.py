@@ -1,10 +1,16 @@
 """The built-in corpus: prose without code or duplicates, split by module."""
 
+import ast
+import gc
+import json
+import os
 from collections import Counter
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
+import minibert
 from minibert.text import builtin
 from minibert.text.builtin import builtin_corpus, docstring_sentences
 from minibert.text.corpus import Document
@@ -88,3 +94,114 @@ def test_split_keeps_modules_together(documents: list[Document]) -> None:
     modules = {d.source for d in documents}
     assert 0.10 < len({d.source for d in validation}) / len(modules) < 0.20
     assert split_documents(validation[:10], 0.15) == ([], validation[:10])
+
+
+def test_the_indentation_of_the_source_does_not_matter() -> None:
+    """The lines after the first one are indented as the code; only what is indented more below "::" is code."""
+    docstring = "Adds two numbers as below::\n\n        here is code like words\n\n    The text goes on here.\n    "
+    assert docstring_sentences(docstring)[1:] == ["The text goes on here."]
+
+
+SOURCE = '''
+"""module"""
+if True:
+    class Outer:
+        """class"""
+        value = "no docstring"
+        def method(self):
+            """method"""
+            def inner():
+                """inner"""
+try:
+    with open("x"):
+        async def coroutine():
+            """coroutine"""
+except OSError:
+    pass
+def without(): "one" + "two"
+add_docstr(torch.add, "added " + tail, ["listed", 5])
+torch._C.add_docstr_all("name", "all")
+other("call", "argument")
+add_docstr
+result = add_docstr(torch.add, "assigned")
+'''
+
+
+def test_docstrings_of_modules_classes_functions_and_calls() -> None:
+    """In the order of the source. The first argument of `add_docstr` is an object or a name."""
+    found = [*builtin._docstrings(ast.parse(SOURCE))]
+    assert [text for text in found if text] == [
+        "module", "class", "method", "inner", "coroutine", "added ", "listed", "all",
+    ]  # fmt: skip
+    assert [*builtin._docstrings(ast.parse('"""  first\\n    second\\n"""'))] == ["  first\n    second\n"]
+
+
+def test_source_files_have_no_tests_and_no_vendored_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are sorted, first those of the standard library. torch may be missing, or a folder without code."""
+    names = ("b.py", "A.py", "a/__init__.py", "a/c.py", "a/test/d.py", "site-packages/e.py", "_vendor/x/f.py", "g.txt")
+    for root in ("stdlib", "torch"):
+        for name in names:
+            (tmp_path / root / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / root / name).touch()
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / name))
+    files = [("A", "A.py"), ("a", "a/__init__.py"), ("a.c", "a/c.py"), ("b", "b.py")]
+    stdlib = [(module, tmp_path / "stdlib" / name) for module, name in files]
+    torch = [(f"torch.{module}", tmp_path / "torch" / name) for module, name in files]
+    for origin, found in ((tmp_path / "torch" / "__init__.py", stdlib + torch), (None, stdlib)):
+        spec = ModuleSpec("torch", None, origin=origin and str(origin))
+        monkeypatch.setattr("importlib.util.find_spec", {"torch": spec}.get)
+        assert [*builtin._source_files()] == found
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert [*builtin._source_files()] == stdlib
+
+
+def test_workers_scan_different_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Docstrings are numbered in each file; those without prose are left out. Files that cannot be parsed are skipped."""
+    monkeypatch.setattr(gc, "disable", lambda: None)
+    contents = {
+        "a": '"""No prose."""\ndef f():\n    """Adds two numbers to it."""\ndef g():\n    """Adds three numbers to it."""',
+        "b": '"""The second file has é."""',
+        "c": "not Python",
+        "d": "null \0 bytes",
+        "f": '"""The last file stands here."""',
+    }
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(builtin, "_source_files", lambda: ((name, tmp_path / name) for name in "abcdef"))
+    expected = [
+        [["a", 1, ["Adds two numbers to it."]], ["a", 2, ["Adds three numbers to it."]]],
+        [["b", 0, ["The second file has é."]], ["f", 0, ["The last file stands here."]]],
+    ]
+    for worker, lines in enumerate(expected):
+        builtin._scan(worker, 2)
+        assert [*map(json.loads, capsys.readouterr().out.splitlines())] == lines
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(None, 1), (1, 1), (2, 2), (100, 8)])
+def test_documents_are_sorted_and_only_the_first_occurrence_of_a_sentence_is_kept(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, workers: int
+) -> None:
+    """The number of workers does not matter. A document without a new sentence is left out."""
+    found = [["c", 0, ["Three.", "Öne."]], ["a", 10, ["Two.", "Öne."]], ["a", 9, ["Öne.", "Öne."]], ["b", 0, ["Öne.", "Two."]]]
+
+    def scan(worker: int, count: int) -> bytes:
+        assert count == workers
+        return "".join(json.dumps(line) + "\n" for line in found[worker::count]).encode()
+
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(builtin, "_scan_in_subprocess", scan)
+    assert builtin._extract() == ['["a", ["Öne."]]', '["a", ["Two."]]', '["c", ["Three."]]']
+
+
+def test_a_subprocess_imports_this_package_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder comes before those of PYTHONPATH. The script in place of Python prints what it is given."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s|" "$PYTHONPATH" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    path, *arguments = builtin._scan_in_subprocess(1, 2).decode().split("|")[:-1]
+    assert path.split(os.pathsep) == [str(Path(minibert.__file__).parents[1]), "elsewhere"]
+    assert arguments == ["-c", "from minibert.text.builtin import _scan; _scan(1, 2)"]
