@@ -12,7 +12,7 @@ from minibert.text.columns import TABLES, JsonlTable, ParquetTable
 from minibert.text.corpus import load_split
 from minibert.text.delimited_tables import CsvTable, TsvTable
 from minibert.text.file_formats import CorpusError
-from minibert.text.table import TextTable
+from minibert.text.table import TextTable, text_fault
 
 
 def test_a_fault_in_a_row_does_not_hide_the_rows_after_it(tmp_path: Path) -> None:
@@ -113,3 +113,25 @@ def test_json_numbers_keep_their_type(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"a": 1, "b": 1.0, "c": True, "d": None}) + "\n")
     [record] = JsonlTable(tmp_path / "a.jsonl").records()
     assert [type(value) for value in record.values.values()] == [int, float, bool, type(None)]
+
+
+def test_the_columns_of_a_jsonl_file_are_those_of_its_first_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later rows do not change them, so that a large file is opened quickly."""
+    monkeypatch.setattr("minibert.text.columns.ROWS_FOR_NAMES", 2)
+    (tmp_path / "a.jsonl").write_text('{"a": 1, "c": 1}\n{"a": 2}\n' + '{"b": 1}\n' * 9)
+    assert JsonlTable(tmp_path / "a.jsonl").names == ["a", "c"]
+
+
+def test_a_value_that_is_not_text_is_shortened_in_the_message(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": [*range(99)]}) + "\n")
+    [record] = JsonlTable(tmp_path / "a.jsonl").records()
+    assert text_fault(record.values, "text") == f"column 'text' does not contain text but {str([*range(99)])[:40]!r}"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_file_without_a_header_has_no_columns_and_no_fault(tmp_path: Path, name: str) -> None:
+    """It is empty, and the reader says so."""
+    (tmp_path / name).touch()
+    table = TABLES[Path(name).suffix](tmp_path / name)
+    assert not table.names
+    table.check_column("text")

@@ -135,6 +135,7 @@ def test_unusual_characters(tmp_path: Path) -> None:
         ("a.csv", b"text;id\nHello;1\n", r"its columns: text;id \(they seem to be separated by ';'\)"),
         ("a.csv", b"text,text\na,b\n", r"a\.csv, line 1: has 2 columns 'text'; rename them"),
         ("a.csv", b"text\n", r"a\.csv: contains no text"),
+        ("a.csv", b"", r"a\.csv: contains no text"),
         ("a.tsv", b"id\ttext\n1\tone\ttwo\n", r"a\.tsv, line 2: has 3 columns instead of 2; a TSV has one row per line"),
         ("a.tsv", b"id\ttext\n1\n", r"a\.tsv, line 2: has 1 column instead of 2"),
         ("a.tsv", b"id,text\n1,one\n", r"its columns: id,text \(they seem to be separated by ','\)"),
@@ -184,8 +185,9 @@ def test_many_files_are_read_in_parallel(tmp_path: Path, monkeypatch: pytest.Mon
         read_corpus(tmp_path)
 
 
-def test_dataset_of_the_hub(tmp_path: Path) -> None:
-    """A dataset can be a local folder. Rows are documents, and empty rows are skipped."""
+def test_dataset_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset can be a local folder. Rows are documents, and empty rows are skipped. The number of cores does not matter."""
+    monkeypatch.setattr("os.cpu_count", lambda: None)
     (tmp_path / "train.jsonl").write_text('{"body": "First. Second."}\n{"body": ""}\n{"body": "Third."}\n')
     name = str(tmp_path)
     read = read_dataset(name, column="body")
@@ -225,7 +227,7 @@ def test_documents_can_be_iterated_repeatedly(tmp_path: Path) -> None:
 
 def test_ten_documents_give_at_least_two_validation_documents() -> None:
     """The fraction is only increased if it is too small. Fewer than ten documents give no validation documents."""
-    for count in (10, 17, 40):
+    for count in (*range(10, 20), 40):
         documents = [Document(f"{n}", (f"{count} {n}", "b")) for n in range(count)]
         fraction = sufficient_validation_fraction(documents, 0.05)
         assert fraction >= 0.05
@@ -270,6 +272,9 @@ def test_long_lines_of_text_are_yielded_in_parts(tmp_path: Path, monkeypatch: py
     assert "".join(parts) == text
     assert max(map(len, parts)) <= 40
     assert {word for part in parts for word in part.split()} == {"twelve", "words", "short", "x" * 20, "x" * 10}
+    assert all(parts)
+    (tmp_path / "a.txt").write_text("one two three four x")
+    assert [*text_lines(tmp_path / "a.txt")] == ["one two three four ", "x"]
     (tmp_path / "a.jsonl").write_text('{"text": "' + "x" * 50 + '"}\n')
     with pytest.raises(CorpusError, match=r"a\.jsonl, line 1: is longer than 50 characters"):
         sentences_in([tmp_path / "a.jsonl"])
@@ -335,8 +340,56 @@ def test_json_is_not_plain_text(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
+    """Also under another name: a link, or a path with "..". The first name counts."""
     (tmp_path / "a.txt").write_text(TEXT)
     assert sentences_in([tmp_path, tmp_path / "a.txt"]) == TWO
+    (tmp_path / "b.txt").symlink_to(tmp_path / "a.txt")
+    assert sentences_in([tmp_path]) == TWO
+    assert sentences_in([tmp_path / "a.txt", tmp_path / ".." / tmp_path.name / "a.txt"]) == TWO
+
+
+@pytest.mark.parametrize(("count", "name"), [(1, "0.txt"), (3, "0.txt, 1.txt, 2.txt"), (4, "0.txt, 1.txt, 2.txt and 1 more")])
+def test_a_corpus_has_the_names_of_its_first_files(tmp_path: Path, count: int, name: str) -> None:
+    for number in range(count):
+        (tmp_path / f"{number}.txt").write_text(TEXT)
+    assert read_corpus(tmp_path).name == name
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(None, 1), (1, 1), (2, 2), (9, 3)])
+def test_large_files_are_read_by_as_many_processes_as_there_are_cores_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int | None, processes: int
+) -> None:
+    """If reading in processes fails, this process reads. Here it always fails."""
+    import datasets
+
+    asked: list[int | None] = []
+    read = datasets.Dataset.from_generator
+
+    def from_generator(*arguments: object, num_proc: int | None = None, **settings: object) -> datasets.Dataset:
+        asked.append(num_proc)
+        if num_proc is not None:
+            raise RuntimeError("a process has ended")
+        return read(*arguments, **settings)
+
+    monkeypatch.setattr(datasets.Dataset, "from_generator", from_generator)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(corpus, "PARALLEL_BYTES", 10)
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"{cores}.\n\n{number}.\n")
+    assert sentences_in([tmp_path]) == [(f"{cores if part == 0 else number}.",) for number in range(3) for part in range(2)]
+    assert asked[:2] == [processes, None]
+
+
+def test_an_error_of_the_system_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a full disk, while the documents are written."""
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(corpus, "_file_documents", fail)
+    (tmp_path / "a.txt").write_text("Any text.\n")
+    with pytest.raises(OSError, match="no space left on this disk"):
+        read_corpus(tmp_path)
 
 
 def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:

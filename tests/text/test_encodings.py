@@ -96,3 +96,46 @@ def test_a_line_of_a_single_byte_is_described(tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_bytes(bytes([byte]) + b"\n")
         with pytest.raises(CorpusError, match="line 1: is not UTF-8"):
             list(numbered_lines(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16le", "utf-16be"])
+def test_latin_letters_decide_between_two_plausible_orders_of_bytes(encoding: str) -> None:
+    """Without line ends, the letters with exchanged bytes are Chinese characters."""
+    head = "An English line".encode(encoding)
+    assert str(describe_binary(head, "a.txt")).startswith(f"is not UTF-8 but {encoding.upper()}; ")
+
+
+@pytest.mark.parametrize(("common", "is_listed"), [("ï", False), ("ïn", False), ("ïna", True)])
+def test_a_reading_is_listed_if_it_has_more_than_half_of_the_frequent_characters_of_the_best(
+    monkeypatch: pytest.MonkeyPatch, common: str, is_listed: bool
+) -> None:
+    monkeypatch.setattr("minibert.text.encodings.COMMON", frozenset(common))
+    assert ("'naďve' as cp1250" in describe_encoding("naïve".encode("cp1252"), "a.txt")) == is_listed
+
+
+@pytest.mark.parametrize(("text", "is_listed"), [("ab ж", True), ("abc ж", False)])
+def test_at_least_a_third_of_the_letters_are_of_the_script_of_an_encoding(text: str, is_listed: bool) -> None:
+    assert ("'ж' as cp1251" in describe_encoding(text.encode("cp1251"), "a.txt")) == is_listed
+
+
+@pytest.mark.parametrize(("text", "encoding", "example"), [("naïve", "cp1252", "cp1252"), ("Łódź jest", "cp1250", "ENCODING")])
+def test_the_example_of_a_conversion_is_for_cp1252_if_that_is_likely(text: str, encoding: str, example: str) -> None:
+    assert f"for example: iconv -f {example} -t utf-8" in describe_encoding(text.encode(encoding), "a.txt")
+
+
+def test_the_encoding_is_estimated_from_the_text_around_the_first_byte(tmp_path: Path) -> None:
+    """The line may be long, with the byte in the middle or at the end."""
+    for after in ("", " and more" * 1000):
+        (tmp_path / "a.txt").write_bytes(("one line, " * 1000 + "fácil" + after).encode("cp1252"))
+        with pytest.raises(CorpusError, match=r"byte 0xe1 in column 10002\)\. It reads 'fácil' as cp1252"):
+            list(numbered_lines(tmp_path / "a.txt"))
+
+
+def test_a_file_is_binary_by_its_first_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control characters after them are text."""
+    monkeypatch.setattr("minibert.text.file_formats.HEAD_BYTES", 10)
+    (tmp_path / "a.txt").write_bytes(b"some text\n" + bytes(50))
+    assert len([*numbered_lines(tmp_path / "a.txt")]) == 2
+    (tmp_path / "a.txt").write_bytes(b"some \0\0\0\0\n")
+    with pytest.raises(CorpusError, match="a binary file"):
+        list(numbered_lines(tmp_path / "a.txt"))

@@ -91,6 +91,12 @@ def test_json_is_parsed_line_by_line() -> None:
     assert "is not a JSON object" in bad.fault
 
 
+def test_a_line_that_cannot_be_read_keeps_its_fault() -> None:
+    (record,) = next(line_blocks(io.BufferedReader(io.BytesIO(b"\xff")), "stream"))
+    assert "is not UTF-8" in record.fault
+    assert parse_json(record) == split_fields(record, ("text",)) == record
+
+
 class TestFiles:
     def test_a_compressed_file_is_read(self, tmp_path: Path) -> None:
         (tmp_path / "lines.txt.gz").write_bytes(gzip.compress(b"a\nb\n", mtime=0))
