@@ -138,9 +138,9 @@ class PretrainingEpoch:
 def masked_sentence(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> str:
     """Return a short sentence of a corpus with [MASK] in place of one word, to try a model with; "[MASK]" if none is short.
 
-    The word is one token, and the sentence has no [UNK].
+    The word is one token, and the sentence has no [UNK]. The first thousand sentences are searched.
     """
-    starts = corpus.sentence_starts[:1000].tolist()
+    starts = corpus.sentence_starts[:1001].tolist()
     mask, unknown = (special_token(tokenizer, name) for name in (MASK, UNK))
     for start, end in pairwise(starts):
         tokens = [tokenizer.id_to_token(index) or unknown for index in corpus.ids[start:end].tolist()]

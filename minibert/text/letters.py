@@ -33,7 +33,7 @@ class LettersExamples:
 
     def texts(self, number: int) -> ParallelText:
         """Return the sequences of an epoch, with spaces between the letters."""
-        generator = np.random.default_rng((self.seed, SEQUENCE_SEED, number, int(self.validation)))
+        generator = np.random.default_rng((self.seed, SEQUENCE_SEED, number, self.validation))
         text = ParallelText([], [])
         while len(text) < self.size:
             letters = generator.choice(ALPHABET, generator.integers(1, self.max_length + 1)).tolist()

@@ -51,7 +51,7 @@ def read_parallel(paths: Sequence[Path]) -> ParallelText:
 def _read_one_file(path: Path) -> Iterable[tuple[str, str]]:
     check_plain_text(path)
     for number, line in numbered_lines(path):
-        columns = line.rstrip("\r\n").split("\t")
+        columns = line.split("\t")
         if len(columns) == 1 and line.strip():
             raise CorpusError(f"{path}, line {number}: has no tab between source and target; add it, or give two files")
         if len(columns) > 2:

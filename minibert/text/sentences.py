@@ -161,7 +161,7 @@ def _has_blank_lines_between_paragraphs(sample: Sequence[str]) -> bool:
     runs = [(bool(is_text), len([*run])) for is_text, run in groupby(sample, key=bool)]
     gaps = [length for is_text, length in runs[1:-1] if not is_text]
     wide = sum(length > 1 for length in gaps)
-    return 0 < 2 * wide < len(gaps) and all(length == 1 for is_text, length in runs if is_text)
+    return 0 < wide < len(gaps) / 2 and all(length == 1 for is_text, length in runs if is_text)
 
 
 def parse_documents(lines: Iterable[str], layout: Layout) -> Iterator[list[str]]:
@@ -184,7 +184,7 @@ def parse_documents(lines: Iterable[str], layout: Layout) -> Iterator[list[str]]
             sentences += _paragraph_sentences(line)
         elif layout == "wrapped" and line:
             paragraph.append(line)
-        elif paragraph:
+        else:
             sentences += _paragraph_sentences(" ".join(paragraph))
             paragraph = []
     sentences += _paragraph_sentences(" ".join(paragraph))

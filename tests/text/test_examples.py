@@ -70,6 +70,23 @@ def test_batches_have_the_form_cls_a_sep_b_sep(pairs: str) -> None:
             assert (labels[labels != IGNORE_INDEX] >= FIRST_ID).all()
 
 
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+@pytest.mark.parametrize("pairs", ["nsp", "sop", "none"])
+def test_batches_contain_the_text_of_both_segments(pairs: str, probability: float) -> None:
+    """Without masking the text is in the ids; if everything is masked, it is in the labels. Special tokens are not."""
+    epoch = make_epoch(pairs=pairs, mlm_probability=probability)
+    text, drawn = epoch.examples.corpus.ids, epoch.pairs
+    batch = epoch.batch(np.arange(len(epoch.lengths)))
+    found = torch.where(batch.labels == IGNORE_INDEX, batch.input_ids, batch.labels)
+    spans = (drawn.a_start, drawn.a_end, drawn.b_start, drawn.b_end)
+    for ids, mask, labels, a_start, a_end, b_start, b_end in zip(
+        found, batch.attention_mask, batch.labels, *(column.tolist() for column in spans), strict=True
+    ):
+        b = [*text[b_start:b_end].tolist(), 3] if b_end > b_start else []
+        assert ids[mask].tolist() == [2, *text[a_start:a_end].tolist(), 3, *b]
+        assert torch.equal(labels != IGNORE_INDEX, (ids >= FIRST_ID) & bool(probability))
+
+
 @given(seeds, st.integers(1, 30))
 def test_an_example_does_not_depend_on_its_batch(seed: int, size: int) -> None:
     """An example has the same tokens and masks alone, with others, and in any order."""
@@ -218,6 +235,14 @@ def test_masked_sentence(sentences: list[str], expected: str) -> None:
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *WORDS, "x", "##y"])
     corpus = TokenizedCorpus.from_documents([Document("d", tuple(sentences))], tokenizer)
     assert masked_sentence(corpus, tokenizer) == expected
+
+
+def test_masked_sentence_is_one_of_the_first_thousand() -> None:
+    """A large corpus is not searched as a whole."""
+    for before, expected in ((999, "w1 w2 [MASK] w4 w5"), (1000, "[MASK]")):
+        texts = ["w1 w2"] * before + ["w1 w2 w3 w4 w5"]
+        corpus = TokenizedCorpus.from_documents([Document("d", tuple(texts))], TOKENIZER)
+        assert masked_sentence(corpus, TOKENIZER) == expected
 
 
 def test_masked_sentence_is_of_the_language_of_the_text() -> None:

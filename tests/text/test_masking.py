@@ -48,6 +48,10 @@ class TestMaskTokens:
             )
             assert list(zip(new[row].tolist(), labels[row].tolist(), strict=True)) == expected
 
+    def test_no_examples_need_no_random_numbers(self) -> None:
+        none = np.zeros(0, dtype=np.int64)
+        assert draw_random_numbers(none, none, (0,)).shape == (0, 0, NUMBERS_PER_TOKEN)
+
     @given(seeds)
     def test_only_maskable_tokens_are_selected(self, seed: int) -> None:
         """Special tokens and padding are never selected, and never drawn as replacements. Labels are the original ids."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text import pairs as pairs_module
-from minibert.text.pairs import IN_ORDER, IS_NEXT, NOT_NEXT, SWAPPED, Pairs, draw_pairs
+from minibert.text.options import ExampleConfig, PairTask
+from minibert.text.pairs import IN_ORDER, IS_NEXT, NOT_NEXT, SWAPPED, Pairs, draw_epoch, draw_pairs
 from minibert.text.tokenized import TokenizedCorpus
+from minibert.text.unknown import UnknownText
 from tests import reference
 from tests.strategies import seeds
 
@@ -241,6 +244,22 @@ class TestDrawPairs:
             assert SEPARATOR not in (corpus.ids[a_start], corpus.ids[a_end - 1])
             following = starts[starts > a_end]
             assert not len(following) or following[0] - a_start > max_tokens or corpus.ids[a_end] == SEPARATOR
+
+    @pytest.mark.parametrize("task", ["nsp", "sop", "none"])
+    def test_the_longest_example_of_an_epoch_has_exactly_the_maximum_length(self, task: PairTask) -> None:
+        """With its special tokens. A sentence that is longer than an example is truncated."""
+        config = ExampleConfig(max_length=12, pairs=task)
+        lengths = draw_epoch(corpus_of([5, 5], [5, 5, 5], [30]), config, np.random.default_rng(0)).lengths
+        assert lengths.max() == 12
+
+    def test_text_that_is_missing_or_unknown_is_refused(self) -> None:
+        """For every task. Without text there is no document, and no sentence."""
+        unknown = replace(corpus_of([2, 2], [3, 3]), unknown=UnknownText(characters=9, unknown=9))
+        for task in ("nsp", "sop", "none"):
+            with pytest.raises(ValueError, match="there is no text"):
+                draw_pairs(corpus_of(), 20, np.random.default_rng(0), task)
+            with pytest.raises(ValueError, match="all of the characters become"):
+                draw_pairs(unknown, 20, np.random.default_rng(0), task)
 
     def test_long_documents_are_split_into_runs_without_loss(self) -> None:
         """All sentences of a document that is longer than a run are used."""

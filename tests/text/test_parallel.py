@@ -48,6 +48,15 @@ class TestReadParallel:
         assert read_parallel([one, other]) == expected
         assert read_parallel([tabs]) == replace(expected, skipped=1)
 
+    @pytest.mark.parametrize("names", [["a.json"], ["a.json", "b.txt"], ["b.txt", "a.json"], ["b.txt", "c.json.gz"]])
+    def test_json_is_not_parallel_text(self, tmp_path: Path, names: list[str]) -> None:
+        """Its lines could have tabs, and as many as another file."""
+        for name in ("a.json", "b.txt"):
+            written(tmp_path / name, "one\ttwo\n")
+        (tmp_path / "c.json.gz").write_bytes(gzip.compress(b"one\n"))
+        with pytest.raises(CorpusError, match=r"[ac]\.json(\.gz)?: is JSON, not plain text"):
+            read_parallel([tmp_path / name for name in names])
+
     def test_errors_contain_file_and_line(self, tmp_path: Path) -> None:
         """Different numbers of lines, missing or extra tabs, a missing file, invalid UTF-8, no pairs."""
         one, other = written(tmp_path / "a", "x\ny\nz\n"), written(tmp_path / "b", "x\ny\n")
@@ -147,6 +156,12 @@ class TestParallelExamples:
         epoch = ParallelExamples(text, TOKENIZER, seed, max_length=40).epoch(0)
         for batch in epoch_batches(epoch, partial(batches_by_length, max_tokens=max_tokens)):
             assert batch.input_ids.numel() + batch.decoder_input_ids.numel() <= max_tokens
+
+    def test_lengths_of_sources_and_of_targets_without_their_last_token(self) -> None:
+        """The label of the last token but one is the last token, so a target is one shorter."""
+        epoch = ParallelExamples(ParallelText(["a b c", "d"], ["e", "f g"]), TOKENIZER, seed=0, max_length=9).epoch(0)
+        assert epoch.lengths_by_side.tolist() == [[5, 2], [3, 3]]
+        assert epoch.lengths.tolist() == [7, 6]
 
     def test_batch_without_indices_has_no_labels(self) -> None:
         """A process without examples in a step gets such a batch."""

@@ -9,7 +9,16 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.text.sentences import MAX_SENTENCE_CHARACTERS, detect_layout, parse_documents, split_sentences
+from minibert.text.sentences import (
+    MAX_SENTENCE_CHARACTERS,
+    _begins_with_capital,
+    _first_word,
+    _has_blank_lines_between_paragraphs,
+    _split_long,
+    detect_layout,
+    parse_documents,
+    split_sentences,
+)
 
 GOLD = Path(__file__).parents[2] / "benchmarks" / "sentences.txt"
 GOOGLE = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
@@ -101,6 +110,50 @@ def test_sentences_contain_all_characters(paragraph: str) -> None:
 )
 def test_layout_detection(text: str, layout: str) -> None:
     assert detect_layout(text.splitlines())[0] == layout
+
+
+@pytest.mark.parametrize(
+    ("line", "word"), [("One two", "One"), ("One", "One"), ("中文 two", "中"), ("two中", "two中"), ("(中) two", "(中)")]
+)
+def test_first_word_of_a_line(line: str, word: str) -> None:
+    """A script without spaces between words can break a line after each character."""
+    assert _first_word(line) == word
+
+
+@pytest.mark.parametrize(
+    ("line", "begins"),
+    [("The", True), ("the", False), ("“The", True), ("- the", False), ("7 the", False), ("7.", False), ("中文", False)],
+)
+def test_the_first_letter_that_has_a_case_decides_whether_a_line_begins_with_a_capital(line: str, begins: bool) -> None:
+    assert _begins_with_capital(line) == begins
+
+
+@pytest.mark.parametrize(
+    ("gaps", "is_wrapped"),
+    [
+        ([1, 1, 2], True),
+        ([2, 1, 1], True),
+        ([1, 1, 1], False),
+        ([1, 2], False),
+        ([1, 1, 2, 2], False),
+        ([1, 1, 1, 2, 2], True),
+        ([0, 1, 1, 2], False),
+        ([], False),
+    ],
+)
+def test_gaps_of_several_blank_lines_are_fewer_than_half_of_the_gaps(gaps: list[int], is_wrapped: bool) -> None:
+    """Blank lines at the begin and the end are no gaps. All paragraphs are single lines."""
+    lines = ["x", *(line for gap in gaps for line in [*[""] * gap, "x"])]
+    for before, after in ((0, 0), (3, 0), (0, 3), (1, 1)):
+        assert _has_blank_lines_between_paragraphs([*[""] * before, *lines, *[""] * after]) == is_wrapped
+
+
+def test_no_part_of_a_long_sentence_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if there are several spaces where it is split."""
+    monkeypatch.setattr("minibert.text.sentences.MAX_SENTENCE_CHARACTERS", 5)
+    assert _split_long("abcd  efghijk") == ["abcd", " efgh", "ijk"]
+    assert _split_long("abcde") == ["abcde"]
+    assert _split_long("ab cde") == ["ab", "cde"]
 
 
 def test_documents_of_each_layout() -> None:

@@ -48,6 +48,18 @@ class TestSpacing:
         ):
             assert Spacing.learn(texts, tokenizer).join(["b", "-", "a"]) == expected
 
+    def test_a_word_of_an_unknown_shape_is_written_as_others_after_its_left_one(self) -> None:
+        """After an opening parenthesis there is no space, whatever follows."""
+        texts = ["a (b) c"]
+        assert Spacing.learn(texts, tokenizer_for(texts)).join(["a", "(", "7", ")"]) == "a (7)"
+
+    def test_a_context_of_four_words_is_stored_only_if_it_differs_from_that_of_the_inner_two(self) -> None:
+        texts = ["a-b", "a-b", "b - 1"]
+        glued = Spacing.learn(texts, tokenizer_for(texts)).glued
+        assert glued["a -"] is True
+        assert glued[" a - 0"] is False
+        assert " a - a" not in glued
+
     def test_longer_contexts_decide_first(self) -> None:
         """Four shapes, then two, then the right one, then the left one, then a space."""
         words = ["a", ".", "b", "c"]

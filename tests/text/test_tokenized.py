@@ -55,6 +55,39 @@ def test_files_contain_the_same_corpus(tmp_path: Path) -> None:
     assert len(empty.ids) == 0
 
 
+def test_the_digest_identifies_the_ids(tmp_path: Path) -> None:
+    corpora = [[["a b", "c"]], [["a b"], ["c"]], [["a b", "d"]], [["a b", "c"]]]
+    first, split, other, again = (
+        TokenizedCorpus.write(tmp_path / str(number), make_documents(documents), TOKENIZER).digest
+        for number, documents in enumerate(corpora)
+    )
+    assert first == again
+    assert len({first, split, other}) == 3
+
+
+def test_ids_have_two_bytes_if_the_vocabulary_allows_it() -> None:
+    for size, dtype in ((2**16, np.uint16), (2**16 + 1, np.uint32)):
+        tokenizer = build_tokenizer([*SPECIAL_TOKENS, *(f"w{number}" for number in range(5, size))])
+        corpus = TokenizedCorpus.from_documents(make_documents([[f"w{size - 1}"]]), tokenizer)
+        assert corpus.ids.tolist() == [size - 1, SEP]
+        assert corpus.ids.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("documents", "sizes"),
+    [([], []), (["abcde"], [1]), (["abcd", "e"], [2]), (["abcdef", "a", "b", "cde", "f"], [1, 3, 1]), (["", ""], [2])],
+)
+def test_a_chunk_ends_with_the_document_that_completes_it(
+    monkeypatch: pytest.MonkeyPatch, documents: list[str], sizes: list[int]
+) -> None:
+    """No chunk is empty."""
+    monkeypatch.setattr(tokenized, "CHARACTERS_PER_CHUNK", 5)
+    given_documents = make_documents([[text] for text in documents])
+    chunks = [*tokenized._chunks(given_documents)]
+    assert [document for chunk in chunks for document in chunk] == given_documents
+    assert [len(chunk) for chunk in chunks] == sizes
+
+
 def test_copies_of_a_document_have_the_same_content_number() -> None:
     """The division into sentences does not matter; the order of the words does."""
     documents = [["a b", "c"], ["c"], ["a", "b c"], ["c", "a b"], ["c"], ["", "c"]]
