@@ -174,8 +174,7 @@ class TokenizerFiles:
                 f"{path}: begins with a byte-order mark, which is a part of the first token for transformers; "
                 "save the file as UTF-8 without it"
             )
-        with tokenizer_errors(f"{path}: is not a vocabulary"):
-            return models.WordPiece.read_file(path)
+        return models.WordPiece.read_file(path)
 
     @property
     def settings(self) -> dict[str, Any]:

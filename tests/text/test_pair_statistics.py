@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from minibert.equations import IGNORE_INDEX
+from minibert.text import pair_statistics
 from minibert.text.options import ExampleConfig
 from minibert.text.pair_statistics import check_labels, labeled_fraction, length_accuracy
-from minibert.text.pairs import draw_epoch
+from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
 
 CONFIG = ExampleConfig(max_length=103, short_seq_probability=0.0)
@@ -74,3 +76,59 @@ def test_a_sample_of_the_first_documents() -> None:
         pairs, expected = (vars(draw_epoch(part, CONFIG, np.random.default_rng(1))) for part in (sample, alone))
         assert all(np.array_equal(pairs[name], expected[name]) for name in pairs)
     assert len(corpus.first_documents(0).document_digests) == 2
+
+
+def test_statistics_are_those_of_the_first_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large corpus is not used as a whole. The documents after the first ones are other ones here."""
+    monkeypatch.setattr(pair_statistics, "SAMPLE_TOKENS", 1100)
+    corpus = corpus_of([[5, 5]] * 100 + [[20]] * 3000)
+    assert labeled_fraction(corpus, CONFIG) > 0.5
+    lengths, _ = pair_statistics._lengths_and_labels(corpus, CONFIG, count=1)
+    assert lengths.max() == 18
+    assert len(lengths) > 50
+
+
+@pytest.mark.parametrize(("count", "epochs"), [(1, 1), (3, 1), (4, 2), (6, 2), (59, 20), (1000, 20)])
+def test_a_small_corpus_is_used_for_several_epochs(monkeypatch: pytest.MonkeyPatch, count: int, epochs: int) -> None:
+    """Until there are enough labeled pairs, but for at most 20 epochs. Each epoch has three labeled pairs here."""
+
+    def draw(corpus: TokenizedCorpus, config: ExampleConfig, generator: np.random.Generator) -> Pairs:
+        column = generator.integers(1, 10**9, 4)
+        return Pairs(0 * column, column, column, column, np.array([0, 1, IGNORE_INDEX, 1]))
+
+    monkeypatch.setattr(pair_statistics, "draw_epoch", draw)
+    lengths, labels = pair_statistics._lengths_and_labels(corpus_of([[5, 5]] * 2), CONFIG, count)
+    assert labels.tolist() == [0, 1, 1] * epochs
+    assert len({*lengths[:, 1].tolist()}) == 3 * epochs
+
+
+def test_value_of_the_accuracy_of_known_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prediction is the more frequent label of the same lengths: 0 in a tie, and for lengths that no training pair has."""
+    train = {(10, 5): [0, 0, 0, 1], (10, 6): [0, 1, 1], (20, 5): [0, 1], (30, 5): [1]}
+    validation = {(10, 5): [0], (10, 6): [1, 1, 1, 0], (20, 5): [0, 0, 1], (30, 5): [1], (30, 6): [0, 0], (9, 4): [0]}
+
+    def pairs(labels: dict[tuple[int, int], list[int]]) -> tuple[np.ndarray, np.ndarray]:
+        rows = [(lengths, label) for lengths, found in labels.items() for label in found]
+        return np.array([lengths for lengths, _ in rows]), np.array([label for _, label in rows])
+
+    monkeypatch.setattr(
+        pair_statistics, "_lengths_and_labels", lambda corpus, config, count: pairs(train if count == 50_000 else validation)
+    )
+    corpus = corpus_of([[5, 5]] * 2)
+    assert length_accuracy(corpus, corpus, CONFIG) == pytest.approx(10 / 12)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "limits"),
+    [
+        ([5, 5], []),
+        ([3, 9, 3, 4], [4, 9]),
+        ([1, 2, 3, 4, 5, 6, 7, 80], [2, 3, 4, 5, 6, 7, 80]),
+        ([*range(9)], [1, 2, 3, 4, 5, 6, 7]),
+        ([*range(17)], [2, 4, 6, 8, 10, 12, 14]),
+        ([*range(9), *[4] * 99], [4]),
+    ],
+)
+def test_limits_of_at_most_eight_intervals(lengths: list[int], limits: list[float]) -> None:
+    """Few lengths have an interval each; many are divided into intervals with about as many pairs."""
+    assert pair_statistics._limits(np.array(lengths)).tolist() == limits

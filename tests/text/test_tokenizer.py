@@ -14,9 +14,12 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from minibert.text import tokenizer_files
 from minibert.text.tokenizer import (
     SPECIAL_TOKENS,
+    bert_difference,
     build_tokenizer,
+    check_id,
     load_tokenizer,
     save_tokenizer,
     special_token,
@@ -24,6 +27,7 @@ from minibert.text.tokenizer import (
     vocabulary_size,
     without_special_tokens,
 )
+from minibert.text.tokenizer_files import UNSUPPORTED, TokenizerFiles
 from tests.text.tokenizer_folders import STRINGS, booleans, folders, write
 
 transformers = pytest.importorskip("transformers")
@@ -122,6 +126,7 @@ def test_capital_letters_in_a_lowercased_vocabulary_are_a_warning(tmp_path: Path
         load_tokenizer(write_files(tmp_path, [*PIECES, "Hugs"]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        load_tokenizer(write_files(tmp_path, [piece for piece in PIECES if piece != "A"]))
         load_tokenizer(write_files(tmp_path, [*PIECES, "Hugs"], tokenizer_config={"do_lower_case": True}))
 
 
@@ -207,7 +212,7 @@ def test_gpt2(tmp_path: Path) -> None:
 REFUSED: list[tuple[dict[str, object], str]] = [
     ({"tokenizer_config": {"tokenizer_class": "BertJapaneseTokenizer"}}, "tokenizer_class 'BertJapaneseTokenizer' is not supp"),
     ({"config": {"tokenizer_class": "RobertaTokenizer"}}, r"config\.json: tokenizer_class 'RobertaTokenizer'"),
-    ({"tokenizer_config": {"auto_map": {"AutoTokenizer": ["x.Y", None]}}}, "auto_map is not supported"),
+    *(({"tokenizer_config": {name: ["x", None]}}, f"{name} is not supported") for name in UNSUPPORTED),
     ({"tokenizer_config": {"do_lower_case": "false"}}, "do_lower_case must be true or false, not 'false'"),
     ({"tokenizer_config": {"strip_accents": 1}}, "strip_accents must be true or false, not 1"),
     ({"tokenizer_config": {"tokenize_chinese_chars": None}}, "tokenize_chinese_chars must be true or false"),
@@ -215,7 +220,10 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"tokenizer_config": {"extra_special_tokens": [3]}}, "3 is not a token"),
     ({"tokenizer_config": {"mask_token": {"content": ["a"]}}}, "is not a token"),
     ({"tokenizer_config": {"mask_token": ""}}, "must not be empty"),
+    ({"tokenizer_config": {"unk_token": None}}, "unk_token must not be null"),
     ({"tokenizer_config": {"cls_token": None}}, "cls_token must not be null"),
+    ({"tokenizer_config": {"sep_token": None}}, "sep_token must not be null"),
+    ({"tokenizer_config": {"tokenizer_class": 5}}, r"config\.json: tokenizer_class 5 is not supported"),
     ({"tokenizer_config": {"mask_token": 4}}, "4 is not a token"),
     ({"tokenizer_config": {"unk_token": "<unk>"}}, r"vocab\.txt: has no <unk>, the token for unknown words"),
     ({"tokenizer_config": {"added_tokens_decoder": [1]}}, "added_tokens_decoder must contain"),
@@ -333,6 +341,114 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> N
 def test_a_vocabulary_that_is_no_text_is_described(tmp_path: Path, content: bytes, message: str) -> None:
     (write_files(tmp_path) / "vocab.txt").write_bytes(content)
     assert f"vocab.txt{'' if message[0] == ',' else ': '}{message}" in str(error_of(tmp_path))
+
+
+def test_a_tokenizer_that_fails_on_an_unknown_word_is_refused(tmp_path: Path) -> None:
+    """The library would fail only when it meets such a word: here its model has no token for it."""
+    fields = json.loads(build_tokenizer(PIECES).to_str())
+    fields["model"]["unk_token"] = "<unk>"
+    folder = write_files(tmp_path, tokenizer=fields, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast"})
+    with pytest.raises(ValueError, match=r"tokenizer\.json: cannot encode a text"):
+        load_tokenizer(folder)
+
+
+def test_an_id_without_an_embedding_is_refused() -> None:
+    check_id(build_tokenizer(PIECES), 5, 6)
+    with pytest.raises(ValueError, match=r"gives 'a' the id 5, but the model has only 5 embeddings"):
+        check_id(build_tokenizer(PIECES), 5, 5)
+
+
+def test_the_written_vocabulary_has_no_added_tokens(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(PIECES)
+    tokenizer.add_tokens(["added"])
+    save_tokenizer(tokenizer, tmp_path)
+    assert (tmp_path / "vocab.txt").read_text().split() == PIECES
+    assert load_tokenizer(tmp_path).encode("added").ids == [2, len(PIECES), 3]
+
+
+@pytest.mark.parametrize(("config", "decoded"), [({}, "a b"), ({"pad_token": "a"}, "pad b"), ({"pad_token": None}, "a pad b")])
+def test_the_token_of_the_stored_padding_is_special_unless_a_setting_names_another(
+    tmp_path: Path, config: dict[str, object], decoded: str
+) -> None:
+    """As for transformers: it is found in text, and it is not decoded."""
+    stored = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "b": 2, "pad": 3}, unk_token="[UNK]"))
+    stored.pre_tokenizer = pre_tokenizers.Whitespace()
+    stored.enable_padding(pad_id=3, pad_token="pad")
+    stored.save(str(tmp_path / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]"} | config
+    write({"tokenizer_config.json": json.dumps(config)}, tmp_path)
+    tokenizer, theirs = load_tokenizer(tmp_path), transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in ("a pad b", "apadb"):
+        assert tokenizer.encode(text).ids == theirs(text)["input_ids"]
+    assert tokenizer.decode([1, 3, 2]) == decoded
+    assert ("pad" in theirs.all_special_tokens) == ("pad_token" not in config)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_special"),
+    [
+        ({"extra_special_tokens": ["NEW"]}, True),
+        ({"mask_token": "NEW"}, True),
+        ({"additional_special_tokens": ["NEW"]}, False),
+        ({}, False),
+    ],
+)
+def test_tokens_with_ids_are_special_if_a_setting_names_them(
+    tmp_path: Path, fields: dict[str, object], is_special: bool
+) -> None:
+    """Special ones are found as they are written, others in lowercased text too. The old name counts only in the other file."""
+    folder = write_files(tmp_path, added_tokens={"NEW": 14}, special_tokens_map=fields)
+    tokenizer = load_tokenizer(folder)
+    token = tokenizer.get_added_tokens_decoder()[14]
+    assert (token.special, token.normalized) == (is_special, not is_special)
+    for text in ("aNEW", "anew"):
+        assert tokenizer.encode(text).ids == transformers.AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+
+
+def test_the_settings_do_not_change_the_fields_of_the_files(tmp_path: Path) -> None:
+    config = {"additional_special_tokens": ["[E1]"], "mask_token": "[MASK]"}
+    special = {"additional_special_tokens": ["[E2]"], "mask_token": "<mask>"}
+    files = TokenizerFiles.read(write_files(tmp_path, tokenizer_config=config, special_tokens_map=special))
+    for _ in range(2):
+        assert files.settings["mask_token"] == "<mask>"
+    assert (files.config, files.special_tokens_map) == (config, special)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_without_a_class_and_a_model_the_stages_are_stored_or_those_of_bert(tmp_path: Path, stored: bool) -> None:
+    folder = write_files(tmp_path, config={})
+    if stored:
+        build_tokenizer(PIECES, lowercase=False).save(str(folder / "tokenizer.json"))
+    assert TokenizerFiles.read(folder).kind == ("stored" if stored else "bert")
+    assert load_tokenizer(folder).encode("A").ids == [2, 7 if stored else 5, 3]
+
+
+def test_a_file_in_the_cache_of_the_hub_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is missing is named by its checkpoint."""
+    (cached := tmp_path / "vocab.txt").write_text("")
+    monkeypatch.setattr(tokenizer_files, "fetch", lambda source, name: cached if name == "vocab.txt" else None)
+    files = TokenizerFiles.read("some/model")
+    assert (files.path("vocab.txt"), files.path("config.json")) == (str(cached), str(Path("some/model/config.json")))
+
+
+@pytest.mark.parametrize(
+    ("part", "difference"),
+    [
+        ({"model": {"max_input_chars_per_word": 5}}, "model.max_input_chars_per_word 100; this tokenizer has 5"),
+        ({"model": {"continuing_subword_prefix": "@@"}}, 'model.continuing_subword_prefix "##"; this tokenizer has "@@"'),
+        ({"normalizer": {"clean_text": False}}, "normalizer.clean_text true; this tokenizer has false"),
+        ({"normalizer": None}, 'normalizer.type "BertNormalizer"; this tokenizer has null'),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, 'pre_tokenizer.type "BertPreTokenizer"; this tokenizer has "Whitespace"'),
+        ({"post_processor": None}, "[CLS] A [SEP] B [SEP]; this tokenizer has a [UNK]"),
+        ({"normalizer": {"lowercase": False}}, None),
+        ({}, None),
+    ],
+)
+def test_the_first_difference_to_bert_is_described(part: dict[str, Any], difference: str | None) -> None:
+    """In JSON, as in tokenizer.json."""
+    fields = json.loads(build_tokenizer(PIECES).to_str())
+    changed = {name: value and fields[name] | value for name, value in part.items()}
+    assert bert_difference(Tokenizer.from_str(json.dumps(fields | changed))) == difference
 
 
 def test_an_id_of_a_billion_is_refused_at_once(tmp_path: Path) -> None:
