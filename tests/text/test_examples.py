@@ -15,7 +15,7 @@ from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import batches_by_count, batches_by_length, epoch_batches, iterate_batches, split_micro_batches
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingEpoch, PretrainingExamples, format_examples, masked_sentence
-from minibert.text.options import ExampleConfig, InvalidOption
+from minibert.text.options import ExampleConfig
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from tests.strategies import seeds
@@ -168,20 +168,6 @@ def test_formatted_examples() -> None:
         f"{unmasked}\nsentence_order_label: -100 (no second segment)",
     ]
     assert format_examples([batch], TOKENIZER, "none") == [masked, unmasked]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"max_length": 4}, "max_length 4: must be at least 5"),
-        ({"mlm_probability": 1.5}, "mlm_probability 1.5: must be from 0 to 1"),
-        ({"max_predictions": 0}, "max_predictions 0: must be at least 1"),
-        ({"dupe_factor": 0}, "dupe_factor 0: must be at least 1"),
-    ],
-)
-def test_invalid_options_are_named(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(InvalidOption, match=message):
-        ExampleConfig(**settings)
 
 
 @given(st.lists(st.integers(1, 40), max_size=80), st.integers(40, 200), seeds)

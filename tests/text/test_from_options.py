@@ -1,0 +1,68 @@
+"""Corpora and tokenizers from the options of the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minibert.text import from_options
+from minibert.text.corpus import Corpus, Document
+from minibert.text.from_options import make_tokenizer, open_corpus, tokenizer_in
+from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+
+TEXTS = ["The cats sat. The cats ran.", "THE CATS, the dogs and Él."] * 3
+SMALL = VocabularyOptions(vocab_size=60)
+
+
+def test_the_corpus_is_files_or_a_dataset_or_the_built_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and datasets are read with the layout, the column and the split of the options."""
+    builtin = Corpus("built-in", "fingerprint", [])
+    monkeypatch.setattr(from_options, "builtin_corpus", lambda: builtin)
+    assert open_corpus(TextOptions()) is builtin
+    (tmp_path / "test.jsonl").write_text(json.dumps({"body": "One\ntwo. Three."}) + "\n")
+    for layout, sentences in (("auto", ("One", "two.", "Three.")), ("wrapped", ("One two.", "Three."))):
+        files = open_corpus(TextOptions(text=(tmp_path / "test.jsonl",), column="body", layout=layout))
+        assert [*files.documents] == [Document("test.jsonl#1", sentences)]
+        dataset = open_corpus(TextOptions(dataset=str(tmp_path), split="test", column="body", layout=layout))
+        assert [*dataset.documents] == [Document(f"{tmp_path}#0", sentences)]
+
+
+@pytest.mark.parametrize(("trainer", "other"), [("minibert", "train_with_tokenizers"), ("tokenizers", "train_wordpiece")])
+def test_a_tokenizer_is_trained_with_the_options(monkeypatch: pytest.MonkeyPatch, trainer: str, other: str) -> None:
+    """The trainer, the size of the vocabulary and of the alphabet, and the case of the letters."""
+    monkeypatch.setattr(from_options, other, lambda *_: pytest.fail("the other trainer"))
+    tokenizer = make_tokenizer(VocabularyOptions(vocab_size=36, trainer=trainer), iter(TEXTS))
+    assert tokenizer.get_vocab_size() == 36
+    assert tokenizer.encode("THE el", add_special_tokens=False).tokens[0] == "the"
+    cased = make_tokenizer(VocabularyOptions(vocab_size=60, trainer=trainer, cased=True), iter(TEXTS))
+    assert ["É" in "".join(trained.get_vocab()) for trained in (tokenizer, cased)] == [False, True]
+    few = make_tokenizer(VocabularyOptions(vocab_size=60, trainer=trainer, alphabet_size=5), iter(TEXTS))
+    assert len({*"".join(few.get_vocab()).replace("#", "")} - {*"".join(SPECIAL_TOKENS)}) == 5
+
+
+def test_a_tokenizer_that_is_named_is_loaded(tmp_path: Path) -> None:
+    save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, "some", "words"]), tmp_path)
+    tokenizer = make_tokenizer(VocabularyOptions(tokenizer=str(tmp_path)), [])
+    assert tokenizer.encode("some words").ids == [2, 5, 6, 3]
+
+
+def test_the_tokenizer_of_a_run_is_made_once(tmp_path: Path) -> None:
+    """It is trained and saved if the folder has none, or on request, and otherwise loaded."""
+    first = tokenizer_in(tmp_path, SMALL, TEXTS, create=False).to_str()
+    assert json.loads((tmp_path / "tokenizer.json").read_text()) == json.loads(first)
+    assert tokenizer_in(tmp_path, SMALL, ["other text"] * 9, create=False).to_str() == first
+    assert tokenizer_in(tmp_path, VocabularyOptions(vocab_size=20), ["other text"] * 9, create=True).to_str() != first
+
+
+@pytest.mark.parametrize("missing", ["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
+def test_a_tokenizer_without_a_special_token_is_refused(tmp_path: Path, missing: str) -> None:
+    fields = json.loads(build_tokenizer([*SPECIAL_TOKENS, "a"]).to_str())
+    vocabulary = fields["model"]["vocab"]
+    vocabulary["other"] = vocabulary.pop(missing)
+    fields |= {"added_tokens": [], "post_processor": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fields))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=rf"has no \{missing}"):
+        tokenizer_in(tmp_path, SMALL, [], create=False)
