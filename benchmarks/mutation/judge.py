@@ -33,11 +33,11 @@ from benchmarks.mutation.mutants import ROOT, Mutant, defaults_of, functions_in
 from benchmarks.mutation.reach import FOLDER, ReachMap
 
 FIRST_SECONDS, ALL_SECONDS = 2.0, 5.0
-"""Time of the processor for the tests of a mutant, as they take it without: for the first, fastest tests, and for all."""
+"""Seconds for the tests of a mutant, as they take without it: for the first, fastest tests, and for all."""
 FAST = 0.3
 """A test that takes fewer seconds runs before the others if it has noticed the last mutants of the file."""
-LONGER = 20
-"""A test that takes ten seconds and so many times its time of the processor counts as failed."""
+LIMIT, LONGER = 5.0, 20
+"""A test that takes so many seconds and so many times its usual time counts as failed."""
 IN_OTHER_PROCESSES = ("minibert/sandbox/session.py", "tests/processes.py")
 """Files that start processes. Their tests may reach lines that no test reaches in its own process."""
 
@@ -189,7 +189,7 @@ class Judge:
             item = self.items[test]
             item.config._tmp_path_factory._basetemp = temporary  # type: ignore[attr-defined]
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, 10 + LONGER * self.reach.cost(test))
+            signal.setitimer(signal.ITIMER_REAL, LIMIT + LONGER * self.reach.cost(test))
             reports = runtestprotocol(item, log=False, nextitem=self.items.get(following))
             signal.setitimer(signal.ITIMER_REAL, 0)
             if failed := any(report.failed for report in reports):
