@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
@@ -118,7 +118,11 @@ class Judge:
         return {"test": None, "how": "", "ran": ran, "reaching": len(tests), "seconds": round(time.monotonic() - began, 3)}
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Return the tests that reach the changed statement: those that noticed the last mutants, then the fastest."""
+        """Return the tests that reach the changed statement.
+
+        First come those that noticed the last mutants, then the fastest of each file of tests, then the second of each: many
+        kinds of tests in little time.
+        """
         if mutant.file not in self.lines:
             self.lines[mutant.file] = self.reach.lines(ROOT / mutant.file)
         lines = self.lines[mutant.file]
@@ -131,6 +135,12 @@ class Judge:
         fast = [test for test in self.killers[mutant.file] if test in reaching and self.reach.cost(test) < FAST]
         known = fast[:5]
         others = sorted((each for each in reaching if each in self.items and each not in known), key=self.reach.cost)
+        places: dict[str, int] = Counter()
+        order: dict[str, int] = {}
+        for test in others:
+            places[file := test.partition("::")[0]] += 1
+            order[test] = places[file]
+        others.sort(key=order.__getitem__)
         return [test for test in (*known, *others) if self.sound.get(test, True)]
 
     def starting_processes(self) -> set[str]:
