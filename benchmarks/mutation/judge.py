@@ -38,6 +38,8 @@ FAST = 0.3
 """A test that takes fewer seconds runs before the others if it has noticed the last mutants of the file."""
 LIMIT, LONGER = 5.0, 20
 """A test that takes so many seconds and so many times its usual time counts as failed."""
+DEFAULTS = "test_defaults.py"
+"""Name of the files whose tests look at default values without a call."""
 IN_OTHER_PROCESSES = ("minibert/sandbox/session.py", "tests/processes.py")
 """Files that start processes. Their tests may reach lines that no test reaches in its own process."""
 
@@ -128,8 +130,8 @@ class Judge:
         lines = self.lines[mutant.file]
         reaching: set[str] = set().union(*(lines.get(line, ()) for line in range(mutant.line, mutant.last_line + 1)))
         if mutant.kind == "default":  # a test may look at a default value without a call, next to tests that call the function
-            files = tuple({test.partition("::")[0] + "::" for test in reaching})
-            reaching = {test for test in self.items if test.startswith(files)}
+            files = {test.partition("::")[0] for test in reaching}
+            reaching = {test for test in self.items if (file := test.partition("::")[0]) in files or file.endswith(DEFAULTS)}
         if not reaching:
             reaching = self.starting_processes()
         fast = [test for test in self.killers[mutant.file] if test in reaching and self.reach.cost(test) < FAST]

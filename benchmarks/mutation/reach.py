@@ -129,4 +129,4 @@ class ReachMap:
 
     def cost(self, test: str) -> float:
         """Return the seconds of a test alone, with the fixtures that it shares."""
-        return self.seconds[test] + sum(self.seconds[fixture] for fixture in self.fixtures[test])
+        return self.seconds[test] + sum(self.seconds[fixture] for fixture in self.fixtures.get(test, ()))
