@@ -66,16 +66,15 @@ def find_answer(context: str, answer: str, answer_start: object) -> Place:
     notes = ["blanks at the ends of an answer were removed"] if kept != answer else []
     given = () if start is None else (start + lead, start)
     chosen, reason = next((Place(at, kept) for at in given if at >= 0 and context.startswith(kept, at)), None), ""
-    candidates = [Place(at, kept) for at in _occurrences(context, kept)] if chosen is None else [chosen]
     if chosen is None:
         similar = _similar(context, kept)
         chosen = next((place for at in given for place in similar if place.start == at), None)
-        candidates = candidates or similar
-    if not candidates:
-        is_inside = start is not None and 0 <= start < len(context)
-        found = f"; at answer_start {start} stands {shorten(context[start:][: len(answer)])}" if is_inside else ""
-        raise ValueError(f"the answer {shorten(kept)} is not in the context{found}")
     if chosen is None:
+        candidates = [Place(at, kept) for at in _occurrences(context, kept)] or similar
+        if not candidates:
+            is_inside = start is not None and 0 <= start < len(context)
+            found = f"; at answer_start {start} stands {shorten(context[start:][: len(answer)])}" if is_inside else ""
+            raise ValueError(f"the answer {shorten(kept)} is not in the context{found}")
         chosen, reason = _choose(context, candidates, given, _describe(answer_start))
     if chosen.text != kept:
         notes.append(f"{shorten(kept)} is written {shorten(chosen.text)} in the context: its text was taken")

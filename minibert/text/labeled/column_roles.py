@@ -167,13 +167,15 @@ class _Chooser:
         """Choose the columns with known names of one text or a pair, else the only column that is left."""
         lower = {name.lower(): name for name in self.free}
         pairs = [] if is_single else [(lower[a], lower[b]) for a, b in PAIRS if a in lower and b in lower]
-        singles = [name for name in self.free if name.lower() in TEXTS and not any(name in pair for pair in pairs)]
-        if len(pairs) + len(singles) > 1:
-            found = dict.fromkeys([*(name for pair in pairs for name in pair), *singles])
+        singles = [(name,) for name in self.free if name.lower() in TEXTS and not any(name in pair for pair in pairs)]
+        choices = [*pairs, *singles]
+        if len(choices) > 1:
+            found = dict.fromkeys(name for choice in choices for name in choice)
             raise self.error(f"has several columns that may be the text: {listed([*found])}", "--text-column")
-        if pairs:
-            return self._choose(pairs[0], "text", "known names")
-        return self._choose(singles, "text", "known name") or self.only_other("text", "--text-column")
+        if not choices:
+            return self.only_other("text", "--text-column")
+        [choice] = choices
+        return self._choose(choice, "text", "known names" if pairs else "known name")
 
     def only_other(self, role: str, option: str) -> tuple[str, ...]:
         """Choose the only column that is left."""
@@ -203,6 +205,10 @@ class _Chooser:
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return names for display, shortened."""
+    """Return names for display, shortened.
+
+    >>> listed(["text", "label", "id", "x" * 41], most=2)
+    "'text', 'label' and 2 more"
+    """
     shown = ", ".join(repr(name if len(name) <= 40 else f"{name[:37]}...") for name in names[:most])
     return shown + (f" and {len(names) - most} more" if names[most:] else "")

@@ -123,7 +123,8 @@ class ConllFile:
     def _read_lines(self) -> list[Line]:
         """Read the lines, and find faults of their ends and byte-order marks."""
         lines: list[Line] = []
-        before, first_ends = "", dict[str, int]()
+        before = ""
+        first_ends: dict[str, int] = {}
         for _, raw in numbered_lines(self.path, raw=True):
             text = raw.rstrip("\r\n") if raw.endswith("\n") else raw.removesuffix("\r")
             end = raw[len(text) :]
@@ -257,7 +258,8 @@ class ConllFile:
 
     def _groups(self) -> Iterator[list[Line]]:
         """Yield the lines of the words of each sentence."""
-        words, group = {line.number for line in self.words}, list[Line]()
+        words = {line.number for line in self.words}
+        group: list[Line] = []
         for line in self.lines:
             if line.columns:
                 group.append(line)

@@ -74,8 +74,7 @@ def _stack(targets: Sequence[Target], length: int) -> Tensor:
     is_per_token = isinstance(targets[0], Sequence) and all(isinstance(value, int) for value in targets[0])
     if is_per_token:
         return pad_rows(targets, IGNORE_INDEX, length)[0]  # type: ignore[arg-type]
-    stacked = torch.tensor(targets)
-    return stacked.double() if stacked.is_floating_point() else stacked
+    return torch.from_numpy(np.array(targets))  # numbers with a fraction are in double precision, as they are in the data
 
 
 def _without_targets(example: Example) -> Example:
@@ -147,7 +146,7 @@ def sorted_batches(
 
     Returns: the indices of the examples of each batch, and the batch.
     """
-    lengths = np.array([len(example.input_ids) for example in examples], dtype=np.int64)
+    lengths = np.array([len(example.input_ids) for example in examples])
     order = np.argsort(lengths, kind="stable")
     groups = split_by_tokens(order, lengths[:, None].clip(min=length), max_tokens) if len(order) else []
     return [(indices, make_batch([examples[index] for index in indices], pad_id, length)) for indices in groups]

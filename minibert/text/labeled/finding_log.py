@@ -17,9 +17,8 @@ class FindingLog:
         self.file = file
         self.unit: Literal["line", "row"] = unit
         self.errors: list[Finding] = []
-        self.repairs: dict[str, list[int]] = defaultdict(list)
-        self.oddities: dict[str, list[int]] = defaultdict(list)
-        self.whole: list[Finding] = []
+        self.repairs: dict[str, list[int | None]] = defaultdict(list)
+        self.oddities: dict[str, list[int | None]] = defaultdict(list)
 
     def error(self, line: int | None, message: str) -> None:
         """Add a fault because of which a row cannot be used."""
@@ -31,10 +30,7 @@ class FindingLog:
 
     def oddity(self, line: int | None, message: str) -> None:
         """Add something unusual, of one line or of the whole file."""
-        if line is None:
-            self.whole.append(Finding(self.file, None, message, unit=self.unit))
-        else:
-            self.oddities[message].append(line)
+        self.oddities[message].append(line)
 
     @property
     def findings(self) -> list[Finding]:
@@ -45,4 +41,4 @@ class FindingLog:
             for message, lines in messages.items()
             for line in lines
         ]
-        return self.whole + sorted(self.errors + group_findings(located), key=lambda finding: finding.line or 0)
+        return sorted(self.errors + group_findings(located), key=lambda finding: finding.line or 0)

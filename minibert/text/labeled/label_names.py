@@ -158,7 +158,8 @@ def find_similar(rows: Iterable[TextRow]) -> list[Finding]:
         for label in labels_of(row):
             first.setdefault(label, row)
     are_scores = any(number(label) is not None and "." in label for label in first)
-    findings, spellings = [], dict[str, str]()
+    findings = []
+    spellings: dict[str, str] = {}
     for label, row in first.items():
         if are_scores and number(label) is not None:
             continue
@@ -185,8 +186,9 @@ def check_pairs(train: LabeledData[TextRow], validation: LabeledData[TextRow]) -
 def _check_validation(known: Collection[str], validation: LabeledData[TextRow]) -> list[Finding]:
     unknown: dict[str, list[TextRow]] = {}
     for row in validation.rows:
-        for label in {*labels_of(row)} - {*known}:
-            unknown.setdefault(label, []).append(row)
+        for label in labels_of(row):
+            if label not in known:
+                unknown.setdefault(label, []).append(row)
     alike = {skeleton(label): label for label in known}
     findings = []
     for label, found in unknown.items():

@@ -47,10 +47,10 @@ class LabelReader:
 
     def read(self, record: Record) -> Label:
         """Return the label or labels of a record. Raises: LabelError if it has none."""
-        for column in self.columns:
-            if column not in record.values:
-                columns = ", ".join(map(repr, record.values))[:300]
-                raise LabelError(f"has no column {column!r}, which contains the label; its columns: {columns}")
+        missing = next((column for column in self.columns if column not in record.values), None)
+        if missing is not None:
+            columns = ", ".join(map(repr, record.values))[:300]
+            raise LabelError(f"has no column {missing!r}, which contains the label; its columns: {columns}")
         if len(self.columns) > 1:
             return tuple(column for column in self.columns if _is_one(column, record.values[column]))
         [column] = self.columns
@@ -102,8 +102,9 @@ class LabelReader:
         names = self.options.names_by_label
         if names:
             for row in rows:
-                for label in {*labels_of(row)} - {*names, *names.values()}:
-                    self.log.error(row.line, f"has the label {label!r}, which has no name in --label-names")
+                for label in labels_of(row):
+                    if label not in names and label not in names.values():
+                        self.log.error(row.line, f"has the label {label!r}, which has no name in --label-names")
         self._check_separator(rows)
         rows = self._rename(rows, names, "")
         self._check_names(rows)

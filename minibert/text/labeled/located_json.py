@@ -44,7 +44,7 @@ class LocatingDecoder(json.JSONDecoder):
         base: position of the text in a larger one, in which the objects are located.
     """
 
-    def __init__(self, base: int = 0) -> None:
+    def __init__(self, base: int) -> None:
         super().__init__()
         self.base = base
         self.parse_object, self.parse_array = self._parse_object, self._parse_array

@@ -187,10 +187,10 @@ class SquadChecks:
         if isinstance(value, str) and value.strip() and not SURROGATE.search(value):
             return value
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        fields["id"] = str(value) if is_number else f"question-{len(self.questions) + 1}"
+        identifier = fields["id"] = str(value) if is_number else f"question-{len(self.questions) + 1}"
         problem = "a question has no 'id'" if value is None else f"'id' of a question is {_as_json(value)}, which is not text"
-        self._report(fields, "id", f"{problem}: it is now {fields['id']!r}", is_repaired=True)
-        return str(fields["id"])
+        self._report(fields, "id", f"{problem}: it is now {identifier!r}", is_repaired=True)
+        return identifier
 
     def _rename(self, fields: dict[str, Any], row: Question, earlier: Question) -> Question:
         number = next(number for number in range(2, len(self.by_id) + 3) if f"{row.id}-{number}" not in self.by_id)

@@ -48,7 +48,7 @@ class TableReader:
 
     def records(self) -> Iterator[Record]:
         """Yield the records that are neither blank nor headers. After a header in another order there are none."""
-        is_first = self.table.header_line is None and self.options.header is not None
+        is_first = self.options.header is not None
         blank: list[int] = []
         for record in self.table.records(self.roles.used):
             if _is_blank(record):

@@ -11,10 +11,10 @@ SHAPE = re.compile(r"[^\s\0\xad\u200b-\u200f\u2060\ufeff]")
 LOST = "\ufffd"
 
 
-def oddities(text: str, is_tsv: bool = False) -> list[str]:
+def oddities(text: str, is_tsv: bool) -> list[str]:
     """Describe what is unusual in a text, each in the form of a message of a finding.
 
-    >>> oddities("a\\0b")
+    >>> oddities("a\\0b", is_tsv=False)
     ['the text contains control characters; the tokenizer leaves them out']
     """
     found = []

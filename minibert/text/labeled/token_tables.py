@@ -28,7 +28,7 @@ class TokenTable:
     Raises: LabeledDataError if it is not clear which columns to use.
     """
 
-    def __init__(self, table: Table, columns: WordColumns, labeled: bool = True) -> None:
+    def __init__(self, table: Table, columns: WordColumns, labeled: bool) -> None:
         self.table, self.name = table, table.name
         self.log = FindingLog(table.name, table.unit)
         if not table.names:
@@ -106,9 +106,9 @@ class TokenTable:
             changes.append(tags if sentence.tags != tags else None)
         if not isinstance(self.table, TextTable):
             return self._parquet(changes)
-        column = self.tag_column or ""
+        assert self.tag_column is not None
         lines = [
-            record.source.removesuffix("\n") + "\n" if tags is None else self.table.rewrite(record, {column: tags})
+            record.source.removesuffix("\n") + "\n" if tags is None else self.table.rewrite(record, {self.tag_column: tags})
             for record, tags in zip(records, changes, strict=True)
         ]
         return "".join(lines).encode()

@@ -106,13 +106,18 @@ def test_the_nearest_place(context: str, answer: str, offset: int, start: int) -
         ("x 12 12", "12", 4),  # between two places: 2 and 5
         ("12 and 12 and 12", "12", 40),  # too far away
         ("a 12 yyyyyyyyyyyyyyyyyy 12", "12", 0),  # 0 is written for an unknown offset
+        ("a 12 yyyyyyyyyyyyyyyyyy 12", " 12", 0),
         ("a 12 yyyyyyyyyyyyyyyyyy 12", "12", -1),
         ("a 12 yyyyyyyyyyyyyyyyyy 12", "12", None),
+        ("a 1212 1212", "1212", None),
+        ("a 12121 b", "121", None),  # places that overlap
     ],
 )
 def test_several_places_are_refused(context: str, answer: str, offset: int | None) -> None:
-    places = ", ".join(str(index) for index in range(len(context)) if context.startswith(answer, index))
-    with pytest.raises(ValueError, match=f"'12' stands at {places}: write the right one"):
+    kept = answer.strip()
+    places = ", ".join(str(index) for index in range(len(context)) if context.startswith(kept, index))
+    described = "there is no answer_start" if offset is None else f"answer_start is {offset}"
+    with pytest.raises(ValueError, match=f"^{described}, and the answer '{kept}' stands at {places}: write the right one"):
         find_answer(context, answer, offset)
 
 
@@ -148,12 +153,21 @@ def test_other_texts_are_not_the_answer(context: str, answer: str) -> None:
         find_answer(context, answer, 0)
 
 
+@pytest.mark.parametrize(
+    ("offset", "found"),
+    [(0, "; at answer_start 0 stands 'a b'"), (4, "; at answer_start 4 stands 'c'"), (5, ""), (-1, ""), (None, "")],
+)
+def test_the_text_at_a_wrong_offset_is_shown_if_there_is_one(offset: int | None, found: str) -> None:
+    with pytest.raises(ValueError, match=f"^the answer 'xyz' is not in the context{found}$"):
+        find_answer("a b c", "xyz", offset)
+
+
 def test_the_text_at_the_offset_counts_more_than_an_equal_one_elsewhere() -> None:
     assert find_answer("US troops, us", "us", 0) == Place(0, "US", "'us' is written 'US' in the context: its text was taken")
 
 
 def test_a_long_context_with_many_places_is_fast() -> None:
-    with pytest.raises(ValueError, match="and 19995 more places: write the right one"):
+    with pytest.raises(ValueError, match="stands at 0, 1, 2, 3, 4 and 19995 more places: write the right one"):
         find_answer("a" * 20_000, "a", -1)
 
 

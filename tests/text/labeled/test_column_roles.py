@@ -72,12 +72,17 @@ def test_chosen_columns(options: dict[str, str], used: str) -> None:
         ("text score label", {}, r"line 1: has several columns that may be the label: 'score', 'label'; .*--label-column"),
         ("title text label", {}, r"several columns that may be the text: 'title', 'text'; .*--text-column"),
         ("sentence1 sentence2 premise hypothesis label", {}, "several columns that may be the text"),
+        ("question sentence passage label", {}, "may be the text: 'question', 'sentence', 'passage'; its"),  # of two pairs
         ("a b c", {}, r"no column with a known name of a text; its columns: 'a', 'b', 'c'\. .*--text-column; .*--columns"),
         ("text a b", {}, "no column with a known name of a label; .*--label-column"),
-        ("text label", {"text_column": "txt"}, "has no column 'txt' for the text; its columns: 'text', 'label'"),
+        ("text label", {"text_column": "txt"}, "has no column 'txt' for the text; its columns: 'text', 'label'$"),
         ("text label", {"label_column": "text", "text_column": "text"}, "has no column 'text' for the text"),
+        ("text a b", {"label_column": "a,b", "text_column": "b"}, "has no column 'b' for the text"),
         ("text a a", {"label_column": "a"}, "has 2 columns 'a'"),
+        ("text a b b", {"label_column": "a,b"}, "has 2 columns 'b'"),
         ("text;label", {}, r"seem to be separated by ';'\); save it with commas as CSV"),
+        ("text;mood", {}, "seem to be separated by ';'"),
+        ("id;label", {}, "seem to be separated by ';'"),
         ('"text" "label"', {}, "A TSV has no quoted cells; save it as CSV"),
     ],
 )
@@ -159,6 +164,18 @@ def test_headers_between_the_rows(row: dict[str, str | None], kind: str) -> None
 def test_headers_of_pairs_between_the_rows(row: dict[str, str | None], kind: str) -> None:
     """The texts of a pair have an order."""
     assert header_kind(row, ColumnRoles("text1", "text2", ("label",)), is_first=False) == kind
+
+
+def test_the_names_of_all_columns_are_a_header_in_any_case() -> None:
+    assert header_kind({"ID": "ID", "Text": "Text"}, ColumnRoles("Text"), is_first=False) == "header"
+    assert header_kind({"ID": "id", "Text": "TEXT"}, ColumnRoles("Text"), is_first=False) == "header"
+
+
+def test_the_names_of_the_texts_in_another_order_are_a_header_in_another_order() -> None:
+    """Also if they are not those of a known pair, and other columns have other names."""
+    roles = ColumnRoles("Title", "Body", ("label",))
+    assert header_kind({"id": "x", "Title": "title", "Body": "body", "label": "label"}, roles, is_first=False) == "header"
+    assert header_kind({"id": "x", "Title": "body", "Body": "title", "label": "label"}, roles, is_first=False) == "other order"
 
 
 def test_a_single_word_is_a_header_only_in_the_first_line() -> None:

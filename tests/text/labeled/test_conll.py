@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert.text.file_formats import CorpusError
-from minibert.text.labeled.conll import ConllFile
+from minibert.text.labeled.conll import ConllFile, has_conll_columns
 from minibert.text.labeled.tag_schemes import SCHEMES, entities_of, parse_tag, write_tags
+from minibert.text.labeled.tagged import MAX_WORDS, MIN_SENTENCES
 
 GOOD = "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\nBlackburn NNP I-PER\n"
 SENTENCES = [(("EU", "rejects"), ("B-ORG", "O")), (("Peter", "Blackburn"), ("B-PER", "I-PER"))]
@@ -118,6 +119,8 @@ def test_a_header_in_another_order_is_kept_in_a_repaired_copy(tmp_path: Path) ->
     """It says where the tags are. A second one is left out."""
     columns = re.sub(r"(?m)^(\S+) (\S+) (\S+)$", r"\3 \1 \2", GOOD)
     file = read(tmp_path, "tag word pos\r\n" + columns + "\ntag word pos\n")
+    kept, left_out = [finding for finding in file.log.findings if "is a header" in finding.message]
+    assert (kept.line, kept.is_repaired, left_out.line, left_out.is_repaired) == (1, False, 8, True)
     copy = read(tmp_path, file.repaired(), "copy.conll")
     assert sentences(file) == sentences(copy) == SENTENCES
     assert copy.repaired().decode().strip() == "tag word pos\n" + columns.strip()
@@ -168,7 +171,32 @@ def test_errors_have_a_line(tmp_path: Path, content, line, message) -> None:
     file = read(tmp_path, content)
     assert [(error.line, message in error.message) for error in file.log.errors][:1] == [(line, True)]
     assert not [row for row in sentences(file) if row not in SENTENCES], "the sentences without errors are right"
-    assert not file.note.startswith("error")
+    assert file.read.rows or file.note == f"{file.path}: 0 sentences, 0 words"
+
+
+@pytest.mark.parametrize(
+    ("content", "end"),
+    [
+        ("EU\nrejects\n\nPeter\n", "but a word and its tag are needed"),
+        (GOOD.replace(" ", ","), "are needed. They seem to be separated by ','; use a tab or a space"),
+        (GOOD.replace("rejects VBZ O", "rejects"), "has 1 column instead of 3, as most lines have"),
+        (
+            GOOD.replace("VBZ O", "VBZ\u3000O"),
+            "as most lines have; some are separated by another character than a tab or a space",
+        ),
+    ],
+)
+def test_another_separator_is_named_only_where_there_is_one(tmp_path: Path, content: str, end: str) -> None:
+    assert read(tmp_path, content).log.errors[0].message.endswith(end)
+
+
+def test_no_sentence_is_read_if_the_tags_are_in_another_column(tmp_path: Path) -> None:
+    file = read(tmp_path, "B-ORG NNP EU\nO VBZ rejects\n\nO UH Yes\n")
+    advice = "give --tag-column 1 --word-column 2"
+    assert [error.message for error in file.log.errors] == [
+        f"has no tag in the last column but 'EU', and a tag in another: {advice}"
+    ]
+    assert not file.read.rows
 
 
 UNREADABLE = {
@@ -240,6 +268,16 @@ def test_words_with_spaces_are_kept_between_tabs_and_named(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("content", [" New York \tB-LOC \nis\tO\n", " New York \t\tB-LOC \nis\tO\n"], ids=["a tab", "tabs"])
+def test_blanks_at_the_ends_of_a_cell_are_not_in_the_word(tmp_path: Path, content: str) -> None:
+    assert sentences(read(tmp_path, content)) == [(("New York", "is"), ("B-LOC", "O"))]
+
+
+def test_a_line_with_a_number_sign_and_a_tag_of_the_file_is_a_word(tmp_path: Path) -> None:
+    """Also if the tags have no prefixes."""
+    assert sentences(read(tmp_path, "Ann NNP PER\n# NN PER\n# NN ORG\nis VBZ O\n"))[0][0] == ("Ann", "#", "is")
+
+
 def test_comments_are_left_out_where_they_cannot_be_words(tmp_path: Path) -> None:
     content = "# newdoc id = 1\n# text = EU rejects\n" + GOOD.replace("\n\n", "\n# NN O\n\n#begin document (x);\n")
     file = read(tmp_path, content)
@@ -259,11 +297,21 @@ def test_numbers_of_words_are_no_words(tmp_path: Path) -> None:
     file = read(tmp_path, content)
     assert sentences(file) == SENTENCES
     assert "the first column has the numbers of the words" in str(file.log.findings[0])
-    assert sentences(read(tmp_path, content, word_column=1))[0][0] == ("1", "2")
+    file = read(tmp_path, content, word_column=1)
+    assert sentences(file)[0][0] == ("1", "2")
+    assert not [finding for finding in file.log.findings if "first column" in finding.message]
 
 
-def test_numbers_as_words_are_words(tmp_path: Path) -> None:
-    assert sentences(read(tmp_path, "1 CD O\n2 CD O\n4 CD O\n\n2 CD O\n1 CD O\n"))[0][0] == ("1", "2", "4")
+def test_words_are_in_the_column_that_a_header_names_also_next_to_numbers_of_words(tmp_path: Path) -> None:
+    file = read(tmp_path, "id\tpos\tword\ttag\n1\tNNP\tEU\tB-ORG\n2\tVBZ\trejects\tO\n")
+    assert sentences(file) == SENTENCES[:1]
+    assert not [finding for finding in file.log.findings if "first column" in finding.message]
+
+
+@pytest.mark.parametrize(("words", "others"), [("1 2 4", "2 1"), ("1 may 4", "1 2")])
+def test_numbers_as_words_are_words(tmp_path: Path, words: str, others: str) -> None:
+    content = "\n\n".join("".join(f"{word}\tX\tO\n" for word in line.split()) for line in (words, others))
+    assert sentences(read(tmp_path, content))[0][0] == tuple(words.split())
 
 
 def test_columns_are_named_in_a_header_or_given(tmp_path: Path) -> None:
@@ -290,8 +338,9 @@ def test_numbers_of_tags_can_be_named(tmp_path: Path) -> None:
     assert sentences(read(tmp_path, content, tag_names=names)) == SENTENCES
 
 
-def test_invalid_sequences_are_findings_with_lines(tmp_path: Path) -> None:
-    content = GOOD * 1 + "\n" + GOOD + "\nLondon NNP I-LOC\nand CC O\nRome NNP I-LOC\n"
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_invalid_sequences_are_findings_with_lines(tmp_path: Path, separator: str) -> None:
+    content = (GOOD + "\n" + GOOD + "\nLondon NNP I-LOC\nand CC O\nRome NNP I-LOC\n").replace(" ", separator)
     file = read(tmp_path, content)
     assert sentences(file)[-1][1] == ("B-LOC", "O", "B-LOC")
     [finding] = [finding for finding in file.log.findings if finding.is_repaired]
@@ -314,9 +363,11 @@ ODDITIES = {
     "types in two cases": ("a B-PER\nb B-Per\nc O\n", "the types PER and Per differ only in upper and lower case"),
     "one entity": ("a B-PER\nb B-PER\nc B-LOC\nd O\n", "only one entity has the type LOC"),
     "a blank line after each word": ("a O\n\nb B-X\n\nc O\n\nd O\n\ne O\n", "every sentence has one word"),
-    "a giant sentence": ("a O\nb B-X\n" * 600, "a sentence of 1,200 words begins here"),
+    "a giant sentence": ("a B-X\n" * (MAX_WORDS + 1), "a sentence of 1,001 words begins here"),
     "numbers of sentences": ("s1 a O\ns1 b B-X\ns1 c O\ns2 d B-X\ns2 e O\n", "the same values in successive lines"),
     "another column": ("".join(f"a{n} X{n}\n" for n in range(300)), "has 300 types of entities"),
+    "ten entities": ("".join(f"a B-{n}\n" for n in "abcdefghij"), "only one entity has the type a, b, c, d, e, f, g, h, i, j"),
+    "more": ("".join(f"a B-{n}\n" for n in "abcdefghijk"), "only one entity has the type a, b, c, d, e, f, g, h, i, j, …"),
 }
 
 
@@ -325,6 +376,33 @@ def test_oddities_are_named(tmp_path: Path, content, message) -> None:
     file = read(tmp_path, content)
     assert [finding for finding in file.log.findings if message in finding.message and not finding.is_error]
     assert file.repaired().decode() == content
+
+
+@pytest.mark.parametrize("content", ["a B-X\n" * MAX_WORDS, "a O\n\n" * (MIN_SENTENCES - 1) + "a B-X\n\nb B-X\nc O\n"])
+def test_long_sentences_and_short_ones_may_be_right(tmp_path: Path, content: str) -> None:
+    findings = read(tmp_path, content).log.findings
+    assert not [finding for finding in findings if "blank lines" in finding.message]
+
+
+@pytest.mark.parametrize(
+    ("content", "has_columns"),
+    [
+        (GOOD, True),
+        (GOOD.replace(" ", "\t"), True),
+        ("-DOCSTART-\n\n" + GOOD, True),
+        ("a O\n" * 100 + "The first lines are enough.\n", True),
+        ("a O\n" * 99 + "The first lines are enough.\n", False),
+        ("a O\nb c O\n", False),
+        ("a O\nb c\n", False),
+        ("a b\nc d\n", False),
+        ("O\nO\n", False),
+        ("\n \n", False),
+        ("", False),
+    ],
+)
+def test_a_file_has_conll_columns_if_its_first_lines_have(tmp_path: Path, content: str, has_columns: bool) -> None:
+    (tmp_path / "data.txt").write_text(content)
+    assert has_conll_columns(tmp_path / "data.txt") == has_columns
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=" \ufeff#-"), min_size=1, max_size=3)
