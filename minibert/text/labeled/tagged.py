@@ -104,7 +104,7 @@ def name_of(tag: str, names: Sequence[str]) -> str:
     return names[int(tag)] if tag.isdecimal() and int(tag) < len(names) else tag
 
 
-def read_tags(sentences: Sequence[RawSentence], log: FindingLog, labeled: bool = True) -> ReadTags:
+def read_tags(sentences: Sequence[RawSentence], log: FindingLog, labeled: bool) -> ReadTags:
     """Interpret the tags of a file, and convert them to BIO. With `labeled` false, the rows have no tags."""
     if not labeled:
         rows = [sentence.row(None, log) for sentence in sentences if sentence.is_usable]

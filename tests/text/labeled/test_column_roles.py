@@ -31,6 +31,7 @@ def roles(names: str, is_labeled: bool = True, **options: str) -> ColumnRoles:
         ),
         ("text label", "text label"),
         ("Label Text", "Text Label"),
+        ("Label Id TEXT", "TEXT Label"),
         ("phrase label", "phrase label"),  # the only other column
         ("text mood", "text mood"),
         ("question label", "question label"),

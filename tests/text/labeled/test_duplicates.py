@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from minibert.text.labeled.duplicates import drop_shared, find_duplicates, find_shared, text_key
 from minibert.text.labeled.findings import LabeledData
 from minibert.text.labeled.tables import row_key
@@ -49,6 +51,15 @@ def test_rows_that_are_in_both_files_are_found_and_dropped_from_the_training_dat
     assert "--drop-shared" in finding.message
     assert [row.text for row in drop_shared(train, validation, row_key)] == ["y"]
     assert find_shared(train, data("v", name="v.tsv"), row_key) == []
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (5, ""), (6, " and 1 more"), (8, " and 3 more")])
+def test_the_first_rows_that_are_in_both_files_are_listed(count: int, more: str) -> None:
+    texts = "abcdefgh"[:count]
+    [finding] = find_shared(data(*texts), data("z", *texts, name="v.tsv"), row_key)
+    listed = ", ".join(f"{line + 1} (train.tsv, line {line})" for line in range(2, 2 + min(count, 5)))
+    share = f"{count} of {count + 1} rows are also in the training data"
+    assert finding.message == f"{share}: lines {listed}{more}; --drop-shared leaves them out of the training data"
 
 
 def test_the_training_data_given_as_validation_data_are_an_error() -> None:

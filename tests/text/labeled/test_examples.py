@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,18 +85,51 @@ def test_special_tokens_in_a_text_are_text() -> None:
 def test_targets_of_all_kinds_are_stacked() -> None:
     """One class per token is padded with -100, one number per class is not. No target: -100 or NaN everywhere."""
     examples = [
-        Example([1, 2, 3], [0, 0, 0], {"tags": [4, -100, 5], "labels": [0.5, 1.0], "start": 2}),
-        Example([1], [0], {"tags": [6], "labels": [0.0, math.nan], "start": 0}),
+        Example([1, 2, 3], [0, 0, 1], {"tags": [4, -100, 5], "labels": [0.5, 1.0], "start": 2}),
+        Example([1], [1], {"tags": [6], "labels": [0.0, math.nan], "start": 0}),
     ]
     batch = make_batch(examples, pad_id=9)
     assert batch.input_ids.tolist() == [[1, 2, 3], [1, 9, 9]]
+    assert batch.token_type_ids.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert batch.targets["tags"].tolist() == [[4, -100, 5], [6, -100, -100]]
     assert batch.targets["start"].tolist() == [2, 0]
     np.testing.assert_array_equal(batch.targets["labels"].numpy(), [[0.5, 1.0], [0.0, math.nan]])
     empty = LabeledExamples(examples, 9, 0).epoch(0).batch(NO_ROWS)
+    assert (empty.input_ids.tolist(), empty.token_type_ids.tolist()) == ([[1, 2, 3]], [[0, 0, 1]])
     assert empty.targets["tags"].tolist() == [[-100] * 3]
     assert empty.targets["start"].tolist() == [-100]
     assert empty.targets["labels"].isnan().all()
+
+
+def test_numbers_are_as_exact_as_in_the_data() -> None:
+    examples = [Example([1], [0], {"labels": number}) for number in (4.4, 0.1)]
+    assert make_batch(examples, pad_id=0).targets["labels"].tolist() == [4.4, 0.1]
+
+
+def test_all_of_a_batch_is_copied_to_a_device() -> None:
+    batch = make_batch([Example([1, 2], [0, 1], {"labels": 0.5}), Example([3], [0], {"labels": 1.5})], pad_id=0)
+    copy = batch.to(torch.device("meta"))
+    for tensor, copied in zip((*batch.inputs, *batch.targets.values()), (*copy.inputs, *copy.targets.values()), strict=True):
+        assert (copied.device.type, copied.dtype, copied.shape) == ("meta", tensor.dtype, tensor.shape)
+    assert copy.targets.keys() == {"labels"}
+
+
+class SharingPadding(Example):
+    """An example whose loss depends on the padding of its batch."""
+
+    shares_padding = True
+
+
+@pytest.mark.parametrize(("kind", "is_shared"), [(SharingPadding, True), (Example, False)])
+def test_parts_of_a_batch_are_as_long_as_the_batch_if_the_loss_depends_on_padding(kind, is_shared: bool) -> None:
+    examples = [kind([1] * length, [0] * length, {"labels": length}) for length in (5, 1, 9, 3, 2, 4)]
+    epoch = LabeledExamples(examples, pad_id=0, seed=0).epoch(0)
+    batches = epoch.batch_indices(lambda lengths, _: np.split(np.arange(len(lengths)), 3))
+    for batch, longest in zip(batches, (5, 9, 4), strict=True):
+        for index in batch:
+            length = epoch.batch(np.array([index])).input_ids.shape[1]
+            assert length == (longest if is_shared else len(examples[index].input_ids))
+    assert epoch.batch(np.array([1, 4])).input_ids.shape[1] == (5 if is_shared else 2), "the longest of their batches"
 
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 1000])
@@ -107,6 +141,15 @@ def test_evaluation_batches_have_every_example_once(max_tokens: int) -> None:
         assert batch.targets["labels"].tolist() == [len(examples[index].input_ids) for index in indices]
         assert batch.input_ids.numel() <= max_tokens or len(indices) == 1
     assert sorted_batches([], 0, 7) == []
+
+
+def test_evaluation_batches_are_in_order_and_padded_as_asked() -> None:
+    """Examples of one length are in the order of the data."""
+    examples = [Example([1] * (1 + index % 2), [0] * (1 + index % 2), {"labels": index}) for index in range(100)]
+    batches = sorted_batches(examples, pad_id=9, max_tokens=100, length=4)
+    assert [index for indices, _ in batches for index in indices] == [*range(0, 100, 2), *range(1, 100, 2)]
+    assert {tuple(batch.input_ids.shape) for _, batch in batches} == {(25, 4)}
+    assert batches[0][1].input_ids[0].tolist() == [1, 9, 9, 9]
 
 
 @given(st.lists(st.integers(1, 50), max_size=200), st.integers(1, 9))

@@ -62,6 +62,21 @@ def test_findings_that_differ_in_their_line_alone_are_one() -> None:
     assert not grouped[2].is_error
 
 
+@pytest.mark.parametrize(
+    ("count", "also"),
+    [
+        (1, ""),
+        (2, " (also in line 2)"),
+        (3, " (also in 2 lines: 2, 3)"),
+        (6, " (also in 5 lines: 2, 3, 4, 5, 6)"),
+        (7, " (also in 6 lines: 2, 3, 4, 5, 6, …)"),
+    ],
+)
+def test_up_to_five_further_lines_are_named(count: int, also: str) -> None:
+    [finding] = group_findings(Finding("a.tsv", line, "is odd") for line in range(1, count + 1))
+    assert str(finding) == f"a.tsv, line 1: is odd{also}"
+
+
 def test_equal_errors_are_counted_one_by_one_and_listed_once() -> None:
     errors = [Finding("a.tsv", line, "has no label", is_error=True) for line in (3, 4, 9)]
     with pytest.raises(LabeledDataError) as caught:

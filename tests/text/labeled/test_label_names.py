@@ -1,11 +1,13 @@
 """Names of classes: their order, the names of a checkpoint, and classes without examples."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
-from minibert.text.labeled.label_names import check_labels, label_order, labels_to_score, labels_to_train
+from minibert.text.labeled.label_names import check_labels, check_pairs, label_order, labels_to_score, labels_to_train
 from minibert.text.labeled.text_rows import TextRow
 
 MNLI = ("contradiction", "entailment", "neutral")
@@ -32,7 +34,7 @@ def test_labels_of_a_checkpoint_are_matched_by_name_and_keep_their_order() -> No
     match = labels_to_train({*MNLI}, HUGGING_FACE)
     assert match.labels == HUGGING_FACE
     assert not match.names
-    assert "order of the checkpoint" in match.note
+    assert match.note == "labels: 'entailment', 'neutral', 'contradiction', in the order of the checkpoint"
     assert labels_to_train({"neutral", "entailment"}, HUGGING_FACE).labels == HUGGING_FACE
     assert labels_to_score({"neutral"}, HUGGING_FACE).labels == HUGGING_FACE
 
@@ -44,6 +46,18 @@ def test_names_that_differ_in_case_are_the_same_if_that_is_clear() -> None:
     assert "'positive' is 'POSITIVE'" in match.note
     assert match.rename(TextRow("x", label="positive")) == TextRow("x", label="POSITIVE")
     assert match.rename(TextRow("x", label=("positive", "other"))) == TextRow("x", label=("POSITIVE", "other"))
+
+
+def test_up_to_five_labels_with_other_names_are_listed() -> None:
+    match = labels_to_score([*"abcdef"], [*"ABCDEF"])
+    assert match.note == "labels of the model: 'a' is 'A', 'b' is 'B', 'c' is 'C', 'd' is 'D', 'e' is 'E'"
+    assert len(match.names) == 6
+
+
+def test_labels_that_a_model_does_not_have_are_wrong_predictions() -> None:
+    """They are no error, also if some of them are numbers and there are as many as in the model."""
+    match = labels_to_score({"a", "b", "7"}, ("a", "b", "c"))
+    assert (match.labels, match.names, match.note) == (("a", "b", "c"), {}, "")
 
 
 @pytest.mark.parametrize(("found", "stored"), [({"Pos", "pos"}, ("POS", "NEG")), ({"pos"}, ("POS", "Pos"))])
@@ -131,13 +145,49 @@ def test_independent_classes_of_which_no_text_has_one_are_an_error() -> None:
 
 def test_a_class_with_one_example() -> None:
     assert messages(data("a", "b", "a"), data()) == ["train.tsv, line 3: is the only training text with the label 'b'"]
+    header = TextRow("text", label="label", line=1, file="train.tsv")
+    for row, hint in (
+        (header, "; delete it if it is a header"),
+        (replace(header, unit="row"), ""),
+        (replace(header, line=2), ""),
+    ):
+        [message] = messages(LabeledData([row, *data("a", "a").rows]), data())
+        assert message.endswith(f"is the only training text with the label 'label'{hint}")
     many = messages(data("a", "a", *map(str, range(30))), data())
     assert len(many) == 6
     assert "25 more labels have only one text" in many[-1]
 
 
 def test_a_label_that_is_only_in_the_validation_data() -> None:
-    [message] = messages(data("a", "b", "a", "b"), data("a", "c", "c", name="v.tsv"))
-    assert message == "v.tsv, line 3: the label 'c' is not in the training data; predictions for it count as wrong (2 rows)"
-    [message] = messages(data("a", "b", "a", "b"), data("a", "B", name="v.tsv"))
-    assert "the training data have 'b'" in message
+    [message] = messages(data("a", "b", "a", "b"), data("c", "a", "c", name="v.tsv"))
+    assert message == "v.tsv, line 2: the label 'c' is not in the training data; predictions for it count as wrong (2 rows)"
+    [message] = messages(data("a", "B", "a", "B"), data("a", "b", name="v.tsv"))
+    assert "the training data have 'B'" in message
+
+
+def test_several_labels_of_a_text_that_are_only_in_the_validation_data() -> None:
+    """They are in the order of the text."""
+    names = "fedcbazyxwvu"
+    found = messages(data(("k", "l"), ("k", "l")), data(("k", *names), ("l",), name="v.tsv"))
+    assert [message.partition(": the label ")[2][1] for message in found] == [*names]
+
+
+ONE, PAIR = TextRow("x", line=1, file="a.tsv"), TextRow("x", "y", line=2, file="b.tsv")
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "messages"),
+    [
+        ([ONE, ONE], [ONE], []),
+        ([PAIR, PAIR], [PAIR], []),
+        ([], [], []),
+        ([ONE, PAIR, ONE], [PAIR], ["b.tsv, line 2: has a pair of texts, where other rows have one text"]),
+        ([PAIR], [PAIR, ONE], ["a.tsv, line 1: has one text, where other rows have pairs"]),
+    ],
+)
+def test_single_texts_among_pairs_are_an_error(train: list[TextRow], validation: list[TextRow], messages: list[str]) -> None:
+    """It names the first row that differs from the first one."""
+    findings = check_pairs(LabeledData(train), LabeledData(validation))
+    advice = "; choose the same columns with --text-column and --pair-column"
+    assert [*map(str, findings)] == [f"{message}{advice}" for message in messages]
+    assert all(finding.is_error for finding in findings)

@@ -65,6 +65,12 @@ def test_blanks_at_the_ends_and_unicode_forms() -> None:
     assert tidy("❤\ufe0f") == "❤\ufe0f"  # a variation selector belongs to an emoji
 
 
+def test_digits_and_signs_of_names_stay_as_they_are() -> None:
+    """Only those of numbers become those of ASCII."""
+    assert [tidy(label) for label in ("v\uff14", "\u2212x", "1\u22122")] == ["v\uff14", "\u2212x", "1\u22122"]
+    assert [tidy(label) for label in ("\uff14", "\u22122")] == ["4", "-2"]
+
+
 def test_labels_that_look_alike() -> None:
     assert skeleton("Ｐｏｓ ") == skeleton("pos") == skeleton("P\u00a0os")
     assert skeleton("not_entailment") == skeleton("Not-Entailment") == skeleton("not entailment")

@@ -93,6 +93,13 @@ def test_an_answer_is_extended_to_whole_pieces(tokenizer, data) -> None:
     assert all(any(low <= index < high for low, high in window.spans) for index in visible)
 
 
+def test_the_parts_of_tokens_do_not_overlap_if_an_accent_is_a_token() -> None:
+    """A token includes the accents after it, up to the next token."""
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "a", "e", "##\u0301", "##b"], lowercase=False)
+    [window] = encode_questions([row("e\u0301b")], tokenizer, 16, 0)
+    assert window.spans == [(0, 1), (1, 2), (2, 3)]
+
+
 @given(st.integers(16, 40), st.integers(0, 30), st.integers(0, 30), st.integers(0, 120))
 def test_windows(max_length: int, overlap: int, question_length: int, length: int) -> None:
     """They fit, cover the context in order, and share exactly `overlap` tokens. An answer is in the windows that it fits in."""
