@@ -108,6 +108,47 @@ def test_a_method_can_lose_the_call_of_its_base_class(file: str) -> None:
     assert box(1) == []
 
 
+GUARDED = """
+import os, shutil, sys
+from pathlib import Path
+from benchmarks.mutation.guard import stay_in
+inside, outside, repository = map(Path, sys.argv[1:])
+stay_in(inside)
+(inside / "new").mkdir()
+(inside / "new/file").write_text("x")
+(inside / "new/file").rename(inside / "moved")
+shutil.rmtree(inside / "new")
+(outside / "new").write_text("tests may write files, but not delete them")
+for change in (
+    lambda: shutil.rmtree(outside),
+    lambda: shutil.rmtree(inside / ".."),
+    lambda: (outside / "kept").unlink(),
+    lambda: (inside / "moved").rename(outside / "kept"),
+    lambda: (outside / "folder").rmdir(),
+    lambda: (repository / "README.md").open("a"),
+    lambda: (repository / "new").write_text("x"),
+):
+    try:
+        change()
+    except PermissionError as error:
+        assert "a mutant may not" in str(error)
+    else:
+        sys.exit("it changes a file")
+"""
+
+
+def test_a_mutant_can_delete_in_its_folder_only(tmp_path: Path) -> None:
+    """Code that deletes a run's old checkpoints is one change away from deleting the folder around them."""
+    for name in ("inside", "outside/folder"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "outside/kept").write_text("x")
+    command = [sys.executable, "-c", GUARDED, tmp_path / "inside", tmp_path / "outside", mutants.ROOT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=mutants.ROOT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "outside/kept").read_text() == "x"
+    assert not (mutants.ROOT / "new").exists()
+
+
 def test_a_default_value_that_is_left_out_is_no_change() -> None:
     """The last axis is the default of `sort`."""
     file = "minibert/equations/generation.py"

@@ -29,6 +29,7 @@ from hypothesis import Phase, settings
 
 import minibert
 from benchmarks.mutation.copies import processes_are_copies
+from benchmarks.mutation.guard import stay_in
 from benchmarks.mutation.mutants import ROOT, Mutant, defaults_of, functions_in
 from benchmarks.mutation.reach import FOLDER, ReachMap
 
@@ -193,6 +194,7 @@ class Judge:
         os.environ["MINIBERT_CACHE"] = str(temporary / "cache")
         os.chdir(ROOT)
         processes_are_copies()
+        stay_in(temporary)
         if mutant:
             install(mutant, self.functions)
         failed = False
