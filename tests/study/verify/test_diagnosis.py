@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from minibert import Bert
 from minibert.equations import layer_norm, relu
 from minibert.model.layers import LayerNorm
-from minibert.study.verify.comparison import Comparison, StageComparison, compare, difference
+from minibert.study.verify.comparison import compare, difference
 from minibert.study.verify.diagnosis import (
     DEFAULT_NAMES,
     _not_finite,
@@ -23,7 +23,6 @@ from minibert.study.verify.diagnosis import (
     likely_cause,
 )
 from minibert.study.verify.inputs import without_padding
-from minibert.study.verify.report import stage_lines, verdict_lines
 from tests.model.adapters.networks import CONFIG, inputs
 from tests.strategies import normal
 
@@ -201,21 +200,3 @@ def test_only_tokens_that_are_not_padding_are_compared() -> None:
     shared = torch.arange(3.0).view(1, 3, 1)
     assert without_padding(shared, arguments).flatten().tolist() == [0, 1, 2, 0]
     assert without_padding(torch.ones(2, 5), arguments).shape == (2, 5)
-
-
-def test_the_table_of_stages_and_the_verdict() -> None:
-    """As wide as the longest name; the smallest number of columns is that of the heading."""
-    stages = [StageComparison("pooler", 0.0, 0.0, 1.0, True), StageComparison("a.long.name", 0.25, 0.125, 0.5, False)]
-    lines = [*stage_lines(Comparison(stages, 1e-5, ["x.y"], "the weights"))]
-    assert lines[:3] == [
-        "stage        largest difference   relative  1 - cosine",
-        "pooler                 0.00e+00    0.0e+00     0.0e+00",
-        "a.long.name            2.50e-01    1.2e-01     5.0e-01  differs",
-    ]
-    assert lines[3] == "\nNot compared, because only one side has them: 1 stages, such as x.y"
-    assert [*verdict_lines(Comparison(stages, 1e-5, [], "the weights"))] == [
-        "\nThe first stage that differs from transformers is a.long.name.",
-        "Largest difference: 2.50e-01, relative 1.2e-01.",
-        "Likely cause: the weights.",
-    ]
-    assert [*stage_lines(Comparison([], 1e-5, [], None))] == ["stage  largest difference   relative  1 - cosine"]

@@ -15,7 +15,7 @@ from minibert.model import load, read_checkpoint
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import minibert_stages, transformers_stages
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 
 transformers = pytest.importorskip("transformers")
 CONFIG = TransformerConfig(
@@ -72,6 +72,8 @@ def test_the_default_text_is_truncated_to_the_positions(tmp_path: Path) -> None:
     save_tokenizer(build_tokenizer([*SPECIAL_TOKENS, *"abcdefghijklmnopqrstuvwxyz"]), folder)
     inputs = make_inputs(load(folder), folder)
     assert inputs["input_ids"].shape == (2, 6)
+    whole = load_tokenizer(folder).encode("What you see is what you get").ids
+    assert inputs["input_ids"][0].tolist() == whole[:6]
     assert main(["verify", str(folder), "--dtype", "float64"]) == 0
 
 
