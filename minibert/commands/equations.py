@@ -116,7 +116,8 @@ def _show_all(entries: "dict[str, Equation]") -> None:
 def _show_one(equation: "Equation", example: "WorkedExample") -> None:
     from minibert import equations
     from minibert.study.equations.formulas import plain
-    from minibert.study.equations.registry import without_docstring
+    from minibert.study.equations.javascript import SCRIPT
+    from minibert.study.equations.registry import REPOSITORY, without_docstring
     from minibert.study.equations.worked_example import called_functions
 
     say(styled(equation.name, "bold"), equation.purpose, "", f"    {plain(equation.formula)}", "", f"Source: {equation.source}")
@@ -125,6 +126,9 @@ def _show_one(equation: "Equation", example: "WorkedExample") -> None:
     say_code(equation.code)
     for function in called_functions(getattr(equations, equation.name)).values():
         say_code(without_docstring(inspect.getsource(function)))
+    if equation.javascript is not None:
+        say(f"The same in JavaScript: {SCRIPT.relative_to(REPOSITORY).as_posix()}", "")
+        say_code(equation.javascript, "javascript")
     say(styled("Worked example", "bold"), indent(example.example, "    "))
     for number, call in enumerate(example.calls, start=1):
         suffix = f" (call {number} of {len(example.calls)})" if len(example.calls) > 1 else ""

@@ -102,10 +102,10 @@ def full_screen() -> Iterator[Callable[[Sequence[Renderable]], None]]:
         yield lambda parts: screen.update(Group(*parts))
 
 
-def say_code(code: str) -> None:
-    """Print Python code with the colors of the terminal's palette."""
+def say_code(code: str, language: str = "python") -> None:
+    """Print code with the colors of the terminal's palette."""
     say(
-        Syntax(code, "python", theme=ANSISyntaxTheme(CODE_STYLES), background_color="default").highlight(
+        Syntax(code, language, theme=ANSISyntaxTheme(CODE_STYLES), background_color="default").highlight(
             printable(code, lines=True)
         )
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from minibert import equations
 from minibert.display import Shown
+from minibert.study.equations.javascript import SCRIPT, javascript_functions
 
 FIELDS = ("Eq", "Source", "Differs", "Steps", "Tests", "Lesson", "Args", "Returns", "Raises")
 REPOSITORY = Path(inspect.getfile(equations)).parents[2]
@@ -38,6 +39,8 @@ class Equation(Shown):
     """Source code of the function without its decorators and docstring."""
     example: str
     """Code of the doctest, without prompts and output."""
+    javascript: str | None
+    """The same function in JavaScript, for the equations that a live page computes."""
 
     def _text(self) -> str:
         from minibert.study.equations.representation import equation_text
@@ -94,6 +97,7 @@ def read_equation(function: Callable[..., Any]) -> Equation:
         line=first + decorators,
         code=without_docstring("".join(lines[decorators:])),
         example="\n".join(re.findall(r"^(?:>>>|\.\.\.) ?(.*)$", text, re.MULTILINE)),
+        javascript=javascript_functions().get(function.__name__),
     )
 
 
@@ -136,6 +140,7 @@ def markdown_section(equation: Equation) -> str:
     lines = [f"## {e.name}", "", e.purpose, "", f"$${e.formula}$$", "", f"- Source: {e.source}"]
     lines += [f"- Differs: {e.differs}"] if e.differs else []
     lines += [f"- Code: [`{e.file}`](../{e.file}); tests: `pytest {e.tests}`"]
+    lines += [f"- In JavaScript: `{SCRIPT.relative_to(REPOSITORY).as_posix()}`"] if e.javascript else []
     files = e.lesson.split(", ") if e.lesson else []
     lines += ["- Lesson: " + ", ".join(f"[`{file}`](../{file})" for file in files)] if files else []
     return "\n".join(lines) + "\n"

@@ -180,6 +180,19 @@ def test_the_command_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hidden.mean(dim=-1, keepdim=True)  # (1,)\n    [2.]" in shown
 
 
+def test_the_javascript_is_shown_below_the_python(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an equation that a live page computes, its function there; of others, nothing."""
+    assert main(["equations", "split_heads"]) == 0
+    python, found, rest = capsys.readouterr().out.partition("The same in JavaScript: minibert/study/page/equations.js\n\n")
+    assert found
+    assert "def split_heads(" in python
+    assert rest.startswith("function split_heads(hidden, heads) {\n  const width = hidden.width / heads;\n")
+    assert "}\n\nWorked example\n" in rest
+    assert ENTRIES["split_heads"].javascript == rest[: rest.index("\nWorked example")]
+    assert main(["equations", "perplexity"]) == 0
+    assert "JavaScript" not in capsys.readouterr().out
+
+
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     """The list is JSON, and so is one equation with the values of its steps."""
     assert main(["equations", "--json"]) == 0

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from minibert.study.page.page import step_through_page
+from minibert.study.page.live import LIVE_SCRIPTS
+from minibert.study.page.page import FOLDER, step_through_page
 from minibert.study.stepthrough.step import Walk
 from minibert.study.stepthrough.walk import walk
 from minibert.study.subject import load_subject
 from tests.browser import CHROMIUM, Tab, chromium
+from tests.study.page.packing import PACKING
 
 TEXT = "the cat sat on the [MASK] ."
 
@@ -65,3 +67,13 @@ def tiny(steps: Walk, write: Callable[..., Path]) -> Path:
     path = "layers.0.attention.scores"
     mistake = SimpleNamespace(name="unscaled", message="You left out √d_k.", output=steps[path].output * 8)
     return write(steps, {"Model": "tiny"}, mistakes={path: [mistake]})
+
+
+@pytest.fixture(scope="package")
+def live(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Evaluate JavaScript that uses the scripts of a live page."""
+    page = browser.new_page()
+    page.add_script_tag(content="\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in LIVE_SCRIPTS))
+    page.add_script_tag(content=PACKING)
+    yield page.evaluate
+    page.close()

@@ -1,0 +1,74 @@
+"""The network and the tokenizer of a live page as JSON, for the scripts `bert.js` and `wordpiece.js`."""
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from minibert.model.bert import PretrainedBert
+from minibert.study.stepthrough.predictions import problem_type
+from minibert.text.tokenizer import CLS, MASK, SEP, bert_difference, special_token, token_id
+
+LIVE_SCRIPTS = ("data", "arithmetic", "tensors", "recording", "equations", "bert", "wordpiece")
+"""The scripts that compute, in an order in which each one uses classes of earlier ones only."""
+
+
+def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return a BERT with its weights in half precision.
+
+    Raises: ValueError for a weight that is too large for half precision.
+    """
+    config, kind = model.config, problem_type(model.config)
+    return {
+        "architecture": model.architecture,
+        "heads": config.num_attention_heads,
+        "layers": config.num_hidden_layers,
+        "activation": config.hidden_act,
+        "eps": config.layer_norm_eps,
+        "segments": config.type_vocab_size,
+        "maxTokens": config.max_position_embeddings,
+        "predictsClasses": kind != "regression",
+        "isMultiLabel": kind == "multi_label_classification",
+        "mask": tokenizer.token_to_id(special_token(tokenizer, MASK)),
+        "weights": {name.removeprefix("bert."): _half_precision(name, tensor) for name, tensor in model.state_dict().items()},
+    }
+
+
+def _half_precision(name: str, tensor: Tensor) -> dict[str, Any]:
+    half = tensor.detach().to("cpu", torch.float16)
+    if not half.isfinite().all():
+        raise ValueError(f"{name} has the value {tensor.abs().max():g}, which is too large for half precision")
+    data = half.numpy().astype(np.dtype("<f2")).tobytes()
+    return {"shape": [*tensor.shape], "data": base64.b64encode(data).decode()}
+
+
+def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return a tokenizer of BERT.
+
+    Raises: ValueError for a tokenizer that differs from BERT's, or has added tokens that are not found as they are.
+    """
+    if difference := bert_difference(tokenizer):
+        raise ValueError(f"a live page needs BERT's tokenizer, {difference}")
+    fields = json.loads(tokenizer.to_str())
+    added = [token for token in fields["added_tokens"] if not (token["special"] and tokenizer.encode_special_tokens)]
+    for token in added:
+        if options := [name for name in ("normalized", "single_word", "lstrip", "rstrip") if token[name]]:
+            raise ValueError(f"a live page has no added token with {options[0]}, as {token['content']} has")
+    vocabulary = tokenizer.get_vocab()
+    pieces: list[str | None] = [None] * (max(vocabulary.values()) + 1)
+    for piece, index in vocabulary.items():
+        pieces[index] = piece
+    return {
+        "pieces": pieces,
+        "added": [token["content"] for token in added],
+        "normalizer": {name: value for name, value in fields["normalizer"].items() if name != "type"},
+        "model": {
+            name: fields["model"][name] for name in ("unk_token", "continuing_subword_prefix", "max_input_chars_per_word")
+        },
+        "cls": token_id(tokenizer, CLS),
+        "sep": token_id(tokenizer, SEP),
+    }
