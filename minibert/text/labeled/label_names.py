@@ -174,10 +174,9 @@ def find_similar(rows: Iterable[TextRow]) -> list[Finding]:
 def check_pairs(train: LabeledData[TextRow], validation: LabeledData[TextRow]) -> list[Finding]:
     """Return an error if some rows are pairs of texts and others are single texts."""
     rows = [*train.rows, *validation.rows]
-    single = [row for row in rows if row.pair is None]
-    if len(single) in (0, len(rows)):
+    row = next((row for row in rows if (row.pair is None) != (rows[0].pair is None)), None)
+    if row is None:
         return []
-    row = next(row for row in rows if (row.pair is None) != (rows[0].pair is None))
     texts = ("one text", "pairs") if row.pair is None else ("a pair of texts", "one text")
     message = f"has {texts[0]}, where other rows have {texts[1]}; choose the same columns with --text-column and --pair-column"
     return [finding_at(row, message, is_error=True)]

@@ -86,7 +86,8 @@ def test_names_of_labels_are_written(tmp_path: Path) -> None:
         assert cells(read(copy)) == [["x", "positive"], ["y", "negative"]]
 
 
-def test_class_names_in_the_schema_of_parquet_stay(tmp_path: Path) -> None:
+def test_class_names_in_the_schema_of_parquet_stay_if_the_labels_do(tmp_path: Path) -> None:
+    """Labels with other names are text, and datasets cannot read them with the old names in the schema."""
     feature = {"names": ["neg", "pos"], "_type": "ClassLabel"}
     metadata = {"huggingface": json.dumps({"info": {"features": {"label": feature}}})}
     rows = pyarrow.table({"text": ["x", "\ufeffy"], "label": [1, 0]}).replace_schema_metadata(metadata)
@@ -94,6 +95,15 @@ def test_class_names_in_the_schema_of_parquet_stay(tmp_path: Path) -> None:
     copy = repair(tmp_path / "data.parquet")
     assert cells(read(copy)) == [["x", "pos"], ["y", "neg"]]
     assert parquet.read_table(copy)["label"].to_pylist() == [1, 0]
+    copy = repair(tmp_path / "data.parquet", label_names="neg=bad,pos=good")
+    assert parquet.read_table(copy)["label"].to_pylist() == ["good", "bad"]
+    assert parquet.read_schema(copy).metadata is None
+
+
+def test_without_options_columns_have_known_names_and_a_text_has_one_label(tmp_path: Path) -> None:
+    (tmp_path / "data.tsv").write_text("text\tlabel\nx\ta,  b\n")
+    write_repaired(LabeledSource((tmp_path / "data.tsv",)), tmp_path / "copy.tsv")
+    assert (tmp_path / "copy.tsv").read_text() == "text\tlabel\nx\ta, b\n"
 
 
 def test_parquet_without_rows(tmp_path: Path) -> None:

@@ -121,6 +121,10 @@ UNUSABLE = {
     "question as a number": (with_answer({"text": "Ada", "answer_start": 0}, question=3), "is not text but 3"),
     "half a surrogate pair": (with_answer({"text": "Ada", "answer_start": 0}, question="\ud83d"), "half a surrogate pair"),
     "a name twice": ('{"id": "b", "question": "?", "answers": [], "answers": []}', "'answers' stands twice"),
+    "a name of an answer twice": (
+        '{"id": "b", "question": "?", "answers": [{"text": "Ada", "text": "Ada", "answer_start": 0}]}',
+        "'text' stands twice",
+    ),
     "question as text": ('"What?"', "where an object is expected"),
     "null instead of a question": ("null", "where an object is expected"),
     "comma missing": ('{"id": "b" "question": "?"}', "is not JSON: Expecting ',' delimiter in column 12"),
@@ -168,6 +172,8 @@ STRUCTURES = {
     "XML": ("<data>\n</data>", 1, "is not JSON: "),
     "too many brackets": ("[" * 100_000, 1, "is not JSON: "),
     "text after the end": ('{"data": []}\n}', 2, "is not JSON: "),
+    "a name of the file twice": ('{"data": [],\n"data": []}', 2, "'data' stands twice in an object: delete one of them"),
+    "a name of a paragraph twice": ('{"data": [{"paragraphs": [{"context": "c", "qas": [],\n"qas": []}]}]}', 2, "'qas' stands"),
 }
 """Damaged files: contents, line and part of the message of the first error."""
 
@@ -177,6 +183,36 @@ def test_wrong_structure(tmp_path: Path, content: str, line: int | None, message
     error = read(tmp_path, content).errors[0]
     assert error.line == line
     assert message in error.message
+
+
+def test_a_paragraph_without_a_context_is_one_error(tmp_path: Path) -> None:
+    data = read(tmp_path, '{"data": [{"paragraphs": [\n{"qas": [{"id": "a", "question": "?", "answers": []}]}]}]}')
+    assert [(error.line, error.message) for error in data.errors] == [(2, "a paragraph has no 'context'; it has 'qas'")]
+    assert not data.rows
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("id", None, "a question has no 'id': it is now 'question-2'"),
+        ("id", 7, "'id' of a question is 7, which is not text: it is now '7'"),
+        ("id", "a", "question 'a' has the id of another question, in line 3: its id is now 'a-2'"),
+        ("is_impossible", 0, "'is_impossible' of question 'b' is 0: it is now false"),
+        ("answers", {"text": "compiler", "answer_start": 39}, "'answers' of question 'b' is one object: it is now a list"),
+    ],
+)
+def test_repaired_fields_are_described_with_their_own_line(tmp_path: Path, name: str, value: object, message: str) -> None:
+    fields = json.loads(with_answer({"text": "compiler", "answer_start": 39})) | {name: value}
+    question = json.dumps(dict(sorted(fields.items())), indent=0)
+    good = GOOD.replace("}]}", '}], "is_impossible": false}')
+    data = read(tmp_path, squad_file(question).replace(GOOD, good))
+    line = LINE + [line.startswith(f'"{name}"') for line in question.splitlines()].index(True)
+    assert [(finding.line, finding.message, finding.is_repaired) for finding in data.findings] == [(line, message, True)]
+
+
+def test_a_name_that_stands_twice_is_an_error_in_the_line_of_its_last_value(tmp_path: Path) -> None:
+    data = read(tmp_path, squad_file('{"id": "b", "question": "?",\n"answers": [],\n"answers": []}'))
+    assert [error.line for error in data.errors if "'answers' stands twice" in error.message] == [LINE + 2]
 
 
 @pytest.mark.parametrize(
@@ -265,6 +301,9 @@ class TestUnanswerable:
     def test_rows_have_no_mark(self) -> None:
         rows = [{"id": "a", "context": CONTEXT, "question": "?", "answers": {"text": [], "answer_start": []}}]
         assert read_squad_rows(rows, "squad_v2", "").rows[0].answers == ()
+        assert read_squad_rows([rows[0] | {"is_impossible": True}], "squad_v2", "").rows[0].answers == ()
+        [error] = read_squad_rows([rows[0] | {"is_impossible": False}], "squad_v2", "").errors
+        assert "question 'a' has no answer: add one" in error.message
 
 
 class TestRows:
@@ -296,9 +335,13 @@ class TestRows:
 
     def test_a_damaged_line_does_not_hide_the_next_ones(self, tmp_path: Path) -> None:
         lines = [json.dumps(self.ROWS[0]), '{"id": "x"', "", "[", json.dumps(self.ROWS[1]), "null", '{"id": "y"}']
-        data = read(tmp_path, "\n".join(lines), "data.jsonl")
-        assert [row.id for row in data.rows] == ["a", "b"]
-        assert [error.line for error in data.errors] == [2, 4, 6, 7]
+        for name in ("data.jsonl", "data.json"):
+            data = read(tmp_path, "\n".join(lines), name)
+            assert [row.id for row in data.rows] == ["a", "b"]
+            assert [error.line for error in data.errors] == [2, 4, 6, 7]
+        data = read(tmp_path, "\n".join(lines[1:]), "data.jsonl")
+        assert [row.id for row in data.rows] == ["b"]
+        assert [error.line for error in data.errors] == [1, 3, 5, 6]
 
     def test_answers_as_a_list_of_objects(self, tmp_path: Path) -> None:
         row = self.ROWS[0] | {"answers": [{"text": "Ada", "answer_start": 0}]}
@@ -325,6 +368,15 @@ def test_a_question_in_two_files(tmp_path: Path) -> None:
     assert [row.id for row in data.rows] == ["a", "b", "b-2"]
     assert [finding.file for finding in data.findings] == [str(files[1])] * 2
     assert f"is a copy of that in {files[0]}, line 3" in data.findings[0].message
+
+
+def test_the_digest_is_that_of_the_contents_of_all_files(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.json", "two.json", "copy.json")]
+    for file, start in zip(files, (39, 38, 39), strict=True):
+        file.write_text(squad_file(answer("compiler", start)))
+    assert read_squad(files[0]).digest == read_squad(files[2]).digest
+    orders = ([files[0]], [files[1]], files[:2], files[1::-1])
+    assert len({read_squad(order).digest for order in orders}) == 4
 
 
 def test_paths_of_every_kind(tmp_path: Path) -> None:
@@ -359,7 +411,8 @@ class TestWriteRepaired:
         read(tmp_path, json.dumps(document))
         write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
         document["data"][0]["paragraphs"][0]["qas"][1]["answers"][0]["answer_start"] = 39
-        assert json.loads((tmp_path / "copy.json").read_text(encoding="utf-8")) == document
+        written = (tmp_path / "copy.json").read_text(encoding="utf-8")
+        assert written == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     def test_other_formats(self, tmp_path: Path) -> None:
         rows = list(TestRows.ROWS)

@@ -55,6 +55,27 @@ def test_texts_without_labels(tmp_path: Path, kind: str) -> None:
     assert data.findings == []
 
 
+def test_byte_order_marks_at_the_start_of_a_text_are_removed(tmp_path: Path) -> None:
+    """In JSON they are in the text, not at the start of the line."""
+    data = read(
+        write(tmp_path, ".jsonl", [["\ufeffx", "y\ufeff", "a"], ["u", "\ufeff\ufeffv", "b"]], ["text1", "text2", "label"])
+    )
+    assert cells(data) == [["x", "y\ufeff", "a"], ["u", "v", "b"]]
+    assert [(finding.line, finding.message, finding.is_repaired) for finding in data.findings] == [
+        (1, "the 'text1' begins with a byte-order mark; it was removed", True),
+        (2, "the 'text2' begins with a byte-order mark; it was removed", True),
+    ]
+
+
+def test_the_name_of_a_single_column_is_a_header_if_it_is_the_first_line(tmp_path: Path) -> None:
+    """Also if the column was named with an option. In a later line it is a text."""
+    (tmp_path / "data.tsv").write_text("text\none\ntext\n")
+    for columns in (None, "text"):
+        assert [row.text for row in read(tmp_path / "data.tsv", is_labeled=False, columns=columns).rows] == ["one", "text"]
+    (tmp_path / "data.tsv").write_text("text\ntext\none\n")
+    assert [row.text for row in read(tmp_path / "data.tsv", is_labeled=False).rows] == ["text", "one"]
+
+
 def test_a_single_column_of_texts(tmp_path: Path) -> None:
     """pandas writes an empty text in a single column as two quotation marks, so that it is a row."""
     (tmp_path / "data.csv").write_text('text\none\n""\ntext\n')

@@ -109,8 +109,15 @@ def test_few_invalid_tags_do_not_change_the_scheme_and_are_located() -> None:
 
 
 def test_letters_of_iobes_variants_are_named() -> None:
-    assert detect_scheme([["U-PER", "B-PER", "L-PER"]]).description.startswith("BILOU (IOBES):")
-    assert detect_scheme([["S-PER", "B-PER", "M-PER", "E-PER"]]).description.startswith("BMES (IOBES):")
+    """No other scheme has these letters."""
+    end = "tags of entities are invalid in it"
+    assert detect_scheme([["U-PER", "B-PER", "L-PER"]]).description == f"BILOU (IOBES): 0 of 3 {end}"
+    assert detect_scheme([["S-PER", "B-PER", "M-PER", "E-PER"]]).description == f"BMES (IOBES): 0 of 4 {end}"
+
+
+def test_the_letters_of_a_scheme_do_not_depend_on_the_order_of_the_tags() -> None:
+    tags = ["U-PER", "B-PER", "L-PER", "W-PER"]
+    assert detect_scheme([tags]).letters == detect_scheme([tags[::-1]]).letters == "BLUW"
 
 
 def test_an_ambiguous_scheme_is_said_to_be_so() -> None:
@@ -121,5 +128,6 @@ def test_an_ambiguous_scheme_is_said_to_be_so() -> None:
 
 def test_types_without_prefixes_are_never_invalid() -> None:
     scheme = detect_scheme([["I-PER", "I-PER"]], has_prefixes=False)
-    assert scheme.name == "IO"
+    assert (scheme.name, scheme.letters) == ("IO", "I")
+    assert scheme.description.startswith("IO: there are types without prefixes")
     assert not scheme.invalid_tags([Tag("I", "PER"), Tag("I", "LOC")])

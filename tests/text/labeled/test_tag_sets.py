@@ -36,6 +36,11 @@ def test_targets_in_the_scheme_and_spelling_of_the_labels(labels, expected) -> N
     assert tag_set.covers(GOLD)
 
 
+def test_types_are_in_the_order_of_the_labels() -> None:
+    assert TagSet(("O", "I-PER", "B-ORG", "B-PER", "[PAD]", "U-geo-loc")).types == ["PER", "ORG", "geo-loc"]
+    assert TagSet(("O",)).types == []
+
+
 def test_a_tag_without_a_label_has_no_target() -> None:
     tag_set = TagSet(("O", "B-PER", "I-PER"))
     assert tag_set.targets(["B-ORG", "O", "B-PER"]) == [IGNORE_INDEX, 0, 1]

@@ -16,6 +16,8 @@ def meanings(*tags: str) -> list[str | None]:
         (["O", "PER", "LOC"], ["O", "I-PER", "I-LOC"]),
         (["O", "B_PER", "I_PER"], ["O", "B-PER", "I-PER"]),
         (["O", "PER-B", "geo-loc-I"], ["O", "B-PER", "I-geo-loc"]),
+        (["O", "B-vitamin-B", "I-vitamin-B"], ["O", "B-vitamin-B", "I-vitamin-B"]),
+        (["O", "B-vitamin-B", "B-PER"], ["O", "B-vitamin-B", "B-PER"]),
         (["o", "b-per", "i-per"], ["O", "B-per", "I-per"]),
         (["B", "I", "O"], ["B", "I", "O"]),
         (["U-PER", "L-PER"], ["U-PER", "L-PER"]),
@@ -48,6 +50,7 @@ def test_every_repair_is_described_and_nothing_else() -> None:
         ("7", "the tag '7' is a number without a name"),
         ("-1", "the tag '-1' is a number without a name"),
         ('"O"', "is in quotation marks"),
+        ('"', "has no prefix"),
     ],
 )
 def test_a_tag_without_a_meaning_among_tags_with_prefixes(tag, problem) -> None:

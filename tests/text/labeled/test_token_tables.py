@@ -151,6 +151,21 @@ def test_folders_missing_files_and_columns(tmp_path: Path) -> None:
         read(tmp_path / "a.conll", word_column="tokens")
 
 
+def test_line_ends_and_byte_order_marks_are_repaired(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_bytes(b"\xef\xbb\xbf" + b"".join(f"{json.dumps(row)}\r\n".encode() for row in ROWS))
+    data = read(tmp_path / "data.jsonl")
+    assert sentences(data) == SENTENCES
+    repaired = [(finding.line, finding.message.partition(",")[0]) for finding in data.findings if finding.is_repaired]
+    assert repaired == [(1, "begins with a byte-order mark; it was removed"), (1, "this line")]
+    write_repaired(LabeledSource((tmp_path / "data.jsonl",)), tmp_path / "copy.jsonl")
+    assert (tmp_path / "copy.jsonl").read_text() == jsonl(tmp_path, ROWS).read_text()
+
+
+def test_parquet_without_rows_is_an_error(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS).slice(0, 0), tmp_path / "data.parquet")
+    assert [str(error) for error in read(tmp_path / "data.parquet").errors] == [f"{tmp_path / 'data.parquet'}: has no rows"]
+
+
 def test_words_without_tags_are_read_for_predictions(tmp_path: Path) -> None:
     path = jsonl(tmp_path, [{"tokens": ["a", "b"]}, {"tokens": []}])
     assert sentences(read(path, labeled=False)) == [(("a", "b"), None), ((), None)]
@@ -201,6 +216,17 @@ def test_names_in_the_schema_stay_numbers_without_repairs(tmp_path: Path) -> Non
     numbered().to_parquet(tmp_path / "data.parquet")
     write_repaired(LabeledSource((tmp_path / "data.parquet",)), tmp_path / "copy.parquet")
     assert parquet.read_table(tmp_path / "copy.parquet").equals(parquet.read_table(tmp_path / "data.parquet"))
+
+
+def test_repaired_tags_are_names_in_the_column_and_not_in_the_schema(tmp_path: Path) -> None:
+    """datasets could not read them with the names of numbers in the schema."""
+    rows = numbered().to_list()
+    features = numbered().features
+    rows[1]["ner_tags"] = [NAMES.index("I-PER"), NAMES.index("I-PER")]
+    datasets.Dataset.from_list(rows, features).to_parquet(tmp_path / "data.parquet")
+    write_repaired(LabeledSource((tmp_path / "data.parquet",)), tmp_path / "copy.parquet")
+    assert parquet.read_table(tmp_path / "copy.parquet")["ner_tags"].to_pylist() == [["B-ORG", "O"], ["B-PER", "I-PER"]]
+    assert parquet.read_schema(tmp_path / "copy.parquet").metadata is None
 
 
 def test_rows_with_errors_are_written_as_they_are(tmp_path: Path) -> None:
