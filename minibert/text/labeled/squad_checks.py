@@ -117,10 +117,12 @@ class SquadChecks:
         is_version_2 = is_marked or str(document.get("version", "")).lstrip("v").startswith("2")
         for paragraph, questions in with_questions:
             context = self._text(paragraph, "context", "a paragraph")
-            if context is not None:
-                kept = [fields for fields in questions if self._check_question(fields, context, is_version_2)]
-                if len(kept) < len(questions):
-                    paragraph["qas"] = kept
+            if context is not None and questions:
+                paragraph["qas"] = [
+                    fields
+                    for fields in paragraph["qas"]
+                    if not isinstance(fields, dict) or self._check_question(fields, context, is_version_2)
+                ]
 
     def _objects(self, parent: dict[str, Any], name: str, owner: str) -> list[dict[str, Any]]:
         """Return the objects in a list."""

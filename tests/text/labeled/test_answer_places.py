@@ -94,6 +94,7 @@ def test_explanation_of_an_offset(name: str, context: str, answer: str) -> None:
         ("x 12 y 12 z 12", "12", 3, 2),
         ("x 12 yyyyyyy 12 z 12", "12", 12, 13),
         ("12 yyyyyyyyyyyy 12", "12", 15, 16),
+        ("x 1", "1", -1, 2),  # not counted from the end
     ],
 )
 def test_the_nearest_place(context: str, answer: str, offset: int, start: int) -> None:

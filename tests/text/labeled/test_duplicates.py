@@ -23,6 +23,7 @@ def test_equal_texts_may_differ_in_blanks_and_in_the_form_of_accents() -> None:
 def test_the_texts_of_a_pair_have_an_order_and_a_boundary() -> None:
     assert row_key(TextRow("a", "b")) != row_key(TextRow("b", "a"))
     assert row_key(TextRow("a b", "c")) != row_key(TextRow("a", "b c"))
+    assert row_key(TextRow(" a  b", "c ")) == row_key(TextRow("a b", "c"))
 
 
 def test_repeated_rows_are_counted_and_contradictions_are_listed() -> None:

@@ -12,8 +12,8 @@ from pyarrow import parquet
 
 from minibert.text.file_formats import CorpusError
 from minibert.text.labeled.findings import LabeledDataError
-from minibert.text.labeled.squad import read_squad, read_squad_rows, write_repaired
-from minibert.text.labeled.squad_checks import Answer
+from minibert.text.labeled.squad import find_repeated, read_squad, read_squad_rows, write_repaired
+from minibert.text.labeled.squad_checks import Answer, Question
 
 CONTEXT = "Ada met Grace in Zürich. Grace wrote a compiler; Ada wrote notes."
 HEAD = '{"version": "1.1", "data": [{"title": "T", "paragraphs": [\n{"context": %s, "qas": [\n'
@@ -339,9 +339,11 @@ class TestRows:
             data = read(tmp_path, "\n".join(lines), name)
             assert [row.id for row in data.rows] == ["a", "b"]
             assert [error.line for error in data.errors] == [2, 4, 6, 7]
-        data = read(tmp_path, "\n".join(lines[1:]), "data.jsonl")
-        assert [row.id for row in data.rows] == ["b"]
-        assert [error.line for error in data.errors] == [1, 3, 5, 6]
+
+    def test_a_damaged_first_line_does_not_hide_the_next_ones(self, tmp_path: Path) -> None:
+        data = read(tmp_path, f'{{"id": "x"\n5\n6\n{json.dumps(self.ROWS[0])}', "data.jsonl")
+        assert [(row.id, row.line) for row in data.rows] == [("a", 4)]
+        assert [error.line for error in data.errors] == [1, 2, 3]
 
     def test_answers_as_a_list_of_objects(self, tmp_path: Path) -> None:
         row = self.ROWS[0] | {"answers": [{"text": "Ada", "answer_start": 0}]}
@@ -358,6 +360,7 @@ def test_several_files_in_one(tmp_path: Path) -> None:
         (8, "question 'a' is a copy "),
         (6, "2 JSON files in one: th"),
     ]
+    assert all(finding.is_repaired for finding in data.findings)
 
 
 def test_a_question_in_two_files(tmp_path: Path) -> None:
@@ -372,8 +375,8 @@ def test_a_question_in_two_files(tmp_path: Path) -> None:
 
 def test_the_digest_is_that_of_the_contents_of_all_files(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one.json", "two.json", "copy.json")]
-    for file, start in zip(files, (39, 38, 39), strict=True):
-        file.write_text(squad_file(answer("compiler", start)))
+    for file, content in zip(files, ("[]", "{}", "[]"), strict=True):
+        file.write_text(content)
     assert read_squad(files[0]).digest == read_squad(files[2]).digest
     orders = ([files[0]], [files[1]], files[:2], files[1::-1])
     assert len({read_squad(order).digest for order in orders}) == 4
@@ -438,6 +441,13 @@ class TestWriteRepaired:
         data = read_squad([tmp_path / "copy.json"])
         assert [finding.message[:33] for finding in data.findings] == ["question 'b': the answer 'Babbage"]
 
+    def test_only_the_copy_of_a_question_is_left_out_of_a_list(self, tmp_path: Path) -> None:
+        """Also if there is something in it that is no question."""
+        read(tmp_path, squad_file(f'"Who?", {GOOD}null'))
+        write_repaired([tmp_path / "data.json"], tmp_path / "copy.json")
+        [paragraph] = json.loads((tmp_path / "copy.json").read_text())["data"][0]["paragraphs"]
+        assert paragraph["qas"] == [json.loads(GOOD.rstrip(",\n")), "Who?", None]
+
     def test_lines_that_are_not_json_are_kept(self, tmp_path: Path) -> None:
         lines = [json.dumps(TestRows.ROWS[1]), '{"id": "x"', json.dumps(TestRows.ROWS[0]) + " }", "null", '{"id": "\\ud800"}']
         before = read(tmp_path, "\n".join(lines), "data.jsonl")
@@ -480,6 +490,12 @@ def test_nothing_that_is_damaged_by_chance_raises(tmp_path_factory, data) -> Non
     assert result.rows or result.errors
     for row in result.rows:
         assert all(row.context.startswith(found.text, found.start) for found in row.answers)
+
+
+def test_the_first_question_is_the_one_that_is_repeated() -> None:
+    first = Question("a", "Who?", CONTEXT, (), 1, "a.json")
+    [finding] = find_repeated([first, replace(first, id="b", line=2), replace(first, id="c", question="What?", line=3)])
+    assert str(finding) == "a.json, line 2: question b is that of a, in line 1, about the same context, with the same answers"
 
 
 def test_a_question_with_two_ids_is_reported(tmp_path: Path) -> None:
