@@ -252,8 +252,7 @@ def _add_tokens(
     names = {token.content for token in named}
     for token in added.values():
         token.special = token.special or token.content in names
-    present = {index: repr(token) for index, token in tokenizer.get_added_tokens_decoder().items()}
-    new = [token for index, token in sorted(added.items()) if present.get(index) != repr(token)]
+    new = [token for _, token in sorted(added.items())]
     known = {token.content for token in (*tokenizer.get_added_tokens_decoder().values(), *new)}
     tokenizer.add_tokens(new + [token for token in (*named, *extra) if token.content not in known])
     for index, token in added.items():
