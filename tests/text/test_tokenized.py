@@ -75,7 +75,14 @@ def test_ids_have_two_bytes_if_the_vocabulary_allows_it() -> None:
 
 @pytest.mark.parametrize(
     ("documents", "sizes"),
-    [([], []), (["abcde"], [1]), (["abcd", "e"], [2]), (["abcdef", "a", "b", "cde", "f"], [1, 3, 1]), (["", ""], [2])],
+    [
+        ([], []),
+        (["abcde"], [1]),
+        (["abcde", "f"], [1, 1]),
+        (["abcd", "e"], [2]),
+        (["abcdef", "a", "b", "cde", "f"], [1, 3, 1]),
+        (["", ""], [2]),
+    ],
 )
 def test_a_chunk_ends_with_the_document_that_completes_it(
     monkeypatch: pytest.MonkeyPatch, documents: list[str], sizes: list[int]
