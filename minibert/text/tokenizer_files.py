@@ -182,6 +182,9 @@ class TokenizerFiles:
         settings = dict(self.config)
         if not settings.get(EXTRA_TOKENS) and ADDITIONAL_TOKENS in settings:
             settings[EXTRA_TOKENS] = settings.pop(ADDITIONAL_TOKENS)
+        extra = settings.get(EXTRA_TOKENS)
+        if (isinstance(extra, dict) and extra) or any(isinstance(settings[name], str) for name in _other_names(settings)):
+            settings.pop(OTHER_TOKENS, None)  # transformers replaces this setting by the tokens that are named elsewhere
         self._name_extra_tokens(settings)
         known, found = settings.get(EXTRA_TOKENS) or [], self.special_tokens_map.get(EXTRA_TOKENS)
         settings |= self.special_tokens_map
@@ -204,9 +207,9 @@ class TokenizerFiles:
         """Return the special tokens by the names of their settings, in the order in which missing ones are added."""
         settings = self.settings
         named = {name: settings[name] for name in NAMED_TOKENS if settings.get(name) is not None}
-        for fields, kinds in ((self.config, dict), (self.special_tokens_map, (str, dict)), (self.config, str)):
-            others = [name for name in fields if name.endswith("_token") and name not in NAMED_TOKENS]
-            named |= {name: fields[name] for name in others if isinstance(fields[name], kinds)}
+        typed = {name: value for name, value in self.config.items() if isinstance(value, dict) and "__type" in value}
+        for fields, kinds in ((typed, dict), (self.special_tokens_map, (str, dict)), (self.config, str)):
+            named |= {name: fields[name] for name in _other_names(fields) if isinstance(fields[name], kinds)}
         named |= settings.get(OTHER_TOKENS) or {}
         return {name: self._token(value, special=True) for name, value in named.items()}
 
@@ -252,6 +255,11 @@ class TokenizerFiles:
         return token
 
 
+def _other_names(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of settings of special tokens that not every tokenizer has, such as image_token."""
+    return [name for name in settings if name.endswith("_token") and name not in NAMED_TOKENS]
+
+
 def fetch_json(source: str | Path, name: str) -> dict[str, Any] | None:
     """Read a file with a JSON object, or return None if there is no such file. Raises: ValueError, naming the file."""
     path = fetch(source, name)
@@ -287,7 +295,7 @@ def _types(stage: Any, sequence: str) -> list[str]:
         return []
     if not isinstance(stage, dict):  # there are short forms without a type
         return [str(stage)]
-    parts = stage.get(sequence) or []
+    parts = stage.get(sequence)
     inner = [name for part in parts for name in _types(part, sequence)] if isinstance(parts, list) else []
     return [str(stage.get("type")), *inner]
 

@@ -201,7 +201,7 @@ def test_gpt2(tmp_path: Path) -> None:
     stored.save(str(tmp_path / "tokenizer.json"))
     for config in ({}, {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}, {"unk_token": "<|unk|>"}):
         folder = write({"config.json": '{"model_type": "gpt2"}', "tokenizer_config.json": json.dumps(config)}, tmp_path)
-        texts = [text for text in STRINGS if text]
+        texts = [*filter(None, STRINGS), "a<|endoftext|> he"]
         theirs = transformers.AutoTokenizer.from_pretrained(folder)
         expected = [theirs(text)["input_ids"] for text in texts]
         assert [encoding.ids for encoding in load_tokenizer(folder).encode_batch(texts)] == expected
@@ -403,6 +403,80 @@ def test_tokens_with_ids_are_special_if_a_setting_names_them(
     assert (token.special, token.normalized) == (is_special, not is_special)
     for text in ("aNEW", "anew"):
         assert tokenizer.encode(text).ids == transformers.AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+
+
+E1, E2 = ["[E1]"], ["[E2]"]
+
+
+@pytest.mark.parametrize(
+    ("config", "special"),
+    [
+        ({"extra_special_tokens": [*E1, *E2]}, {}),
+        ({"extra_special_tokens": E1}, {"extra_special_tokens": E2}),
+        ({"additional_special_tokens": E1}, {"extra_special_tokens": E2}),
+        ({"extra_special_tokens": {"entity": "[E1]"}}, {"extra_special_tokens": E2}),
+        ({"model_specific_special_tokens": {"entity": "[E1]"}}, {"extra_special_tokens": {"other": "[E2]"}}),
+        ({"entity_token": "[E1]", "extra_special_tokens": E2}, {}),
+        ({"entity_token": {"content": "[E1]", "__type": "AddedToken"}}, {"other_token": "[E2]"}),
+        ({"entity_token": "[E1]"}, {"other_token": {"content": "[E2]"}}),
+    ],
+)
+def test_special_tokens_of_several_settings_are_added(
+    tmp_path: Path, config: dict[str, object], special: dict[str, object]
+) -> None:
+    folder = write_files(tmp_path, tokenizer_config=config, special_tokens_map=special)
+    tokenizer = load_tokenizer(folder)
+    found = [tokenizer.get_added_tokens_decoder()[index] for index in (14, 15)]
+    assert {token.content for token in found} == {"[E1]", "[E2]"}
+    assert all(token.special for token in found)
+    ids = tokenizer.encode("a[E1] [E2]").ids
+    assert ids == transformers.AutoTokenizer.from_pretrained(folder)("a[E1] [E2]")["input_ids"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"entity_token": {"content": "[E1]"}},
+        {"entity_token": "[E2]", "model_specific_special_tokens": {"other": "[E1]"}},
+        {"extra_special_tokens": {"entity": "[E2]"}, "model_specific_special_tokens": {"other": "[E1]"}},
+    ],
+)
+def test_special_tokens_that_transformers_does_not_see_are_not_added(tmp_path: Path, config: dict[str, object]) -> None:
+    """Fields without their type, and those that it replaces."""
+    folder = write_files(tmp_path, tokenizer_config=config)
+    ids = load_tokenizer(folder).encode("a[E1] [E2]").ids
+    assert ids[:5] == [2, 5, 1, 1, 1]
+    assert ids == transformers.AutoTokenizer.from_pretrained(folder)("a[E1] [E2]")["input_ids"]
+
+
+def test_added_tokens_may_be_listed_in_any_order(tmp_path: Path) -> None:
+    """Each has its id, and is special if a setting says so."""
+    decoder = {"15": {"content": "[E2]"}, "14": {"content": "[E1]"}}
+    names = {"entity_token": "[E1]", "eos_token": "[E2]"}
+    folder = write_files(tmp_path, tokenizer_config={"added_tokens_decoder": decoder} | names)
+    found = load_tokenizer(folder).get_added_tokens_decoder()
+    assert [(found[index].content, found[index].special) for index in (14, 15)] == [("[E1]", True), ("[E2]", True)]
+
+
+def test_added_tokens_of_tokenizer_json_are_used_for_berts_class(tmp_path: Path) -> None:
+    """All of them, with their ids."""
+    stored = Tokenizer(models.WordPiece({piece: index for index, piece in enumerate(PIECES)}, unk_token="[UNK]"))
+    stored.add_tokens(["[E1]", "[E2]"])
+    stored.save(str(tmp_path / "tokenizer.json"))
+    folder = write_files(tmp_path, tokenizer_config={"tokenizer_class": "BertTokenizer"})
+    ids = load_tokenizer(folder).encode("[E2]a[E1]").ids
+    assert ids == [2, 15, 5, 14, 3] == transformers.AutoTokenizer.from_pretrained(folder)("[E2]a[E1]")["input_ids"]
+
+
+@pytest.mark.parametrize("are_text", [True, False])
+def test_a_copy_for_text_finds_other_added_tokens_as_before(are_text: bool) -> None:
+    """If special tokens are text already, they all stay text."""
+    tokenizer = build_tokenizer([*PIECES, "[E1]"])
+    tokenizer.add_special_tokens(["[E1]"])
+    tokenizer.encode_special_tokens = are_text
+    copy = without_special_tokens(tokenizer)
+    assert copy.encode("a[E1]").ids == tokenizer.encode("a[E1]").ids
+    assert (copy.encode("a[E1]").ids == [2, 5, 14, 3]) == (not are_text)
 
 
 def test_the_settings_do_not_change_the_fields_of_the_files(tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def folders(draw: st.DrawFn) -> dict[str, str]:
                 "mask_token": st.none(),
                 "pad_token": st.none(),
                 "eos_token": st.sampled_from(["</s>", "[E2]"]),
-                "entity_token": st.sampled_from(WORDS),
+                "entity_token": st.sampled_from([*WORDS, {"content": "[E1]"}, {"content": "[E1]", "__type": "AddedToken"}]),
+                "model_specific_special_tokens": st.sampled_from([{}, {"image_token": "[E2]"}, {"other_token": "New"}]),
             },
         )
     )
