@@ -9,6 +9,8 @@ class FloatTensor {
   constructor(shape, data = new Float32Array(productOf(shape))) {
     this.shape = shape;
     this.data = data;
+    /** @type {FloatTensor | null} */
+    this.transposed = null;
   }
 
   /** The size of the last axis. */
@@ -49,9 +51,13 @@ class FloatTensor {
     return result;
   }
 
-  /** The transpose of each matrix: the last two axes are exchanged. */
+  /** The transpose of each matrix: the last two axes are exchanged. It is computed once. */
   get mT() {
-    return this.transpose(-2, -1);
+    if (this.transposed === null) {
+      this.transposed = this.transpose(-2, -1);
+      this.transposed.transposed = this;
+    }
+    return this.transposed;
   }
 
   /**
@@ -59,7 +65,12 @@ class FloatTensor {
    * @param {(value: number) => number} compute
    */
   map(compute) {
-    return new FloatTensor(this.shape, this.data.map(compute));
+    const { data } = this;
+    const result = new FloatTensor(this.shape);
+    for (let place = 0; place < data.length; place++) {
+      result.data[place] = compute(data[place]);
+    }
+    return result;
   }
 
   exp() {
@@ -86,10 +97,11 @@ class FloatTensor {
     }
     const shape = broadcastShape(this.shape, other.shape);
     const result = new FloatTensor(shape);
+    const [data, otherData, results] = [this.data, other.data, result.data];
     const strides = [broadcastStrides(this.shape, shape), broadcastStrides(other.shape, shape)];
     forEachRow(shape, strides, (place, width, [start, otherStart], [step, otherStep]) => {
       for (let column = 0; column < width; column++) {
-        result.data[place + column] = compute(this.data[start + column * step], other.data[otherStart + column * otherStep]);
+        results[place + column] = compute(data[start + column * step], otherData[otherStart + column * otherStep]);
       }
     });
     return result;
@@ -135,9 +147,14 @@ class FloatTensor {
    * @param {number} start
    */
   reduce(combine, start) {
+    const { data, width } = this;
     const result = new FloatTensor([...this.shape.slice(0, -1), 1]);
     for (let row = 0; row < result.data.length; row++) {
-      result.data[row] = this.data.subarray(row * this.width, (row + 1) * this.width).reduce(combine, start);
+      let total = start;
+      for (let place = row * width; place < (row + 1) * width; place++) {
+        total = combine(total, data[place]);
+      }
+      result.data[row] = total;
     }
     return result;
   }
@@ -162,14 +179,12 @@ class FloatTensor {
     const [rows, inner] = this.shape.slice(-2);
     const columns = other.width;
     const result = new FloatTensor([...this.shape.slice(0, -1), columns]);
-    const matrices = result.data.length / (rows * columns) || 0;
-    const otherStep = other.shape.length > 2 ? inner * columns : 0;
-    for (let matrix = 0; matrix < matrices; matrix++) {
-      const otherData = other.data.subarray(matrix * otherStep);
-      for (let row = matrix * rows; row < (matrix + 1) * rows; row++) {
-        const left = this.data.subarray(row * inner, (row + 1) * inner);
-        addWeightedRows(left, otherData, result.data.subarray(row * columns, (row + 1) * columns));
-      }
+    const isOne = other.shape.length === 2;
+    const height = isOne ? result.data.length / (columns || 1) : rows; // one matrix multiplies all rows at once
+    for (let row = 0; row * columns < result.data.length; row += height) {
+      const left = this.data.subarray(row * inner, (row + height) * inner);
+      const right = other.mT.data.subarray(isOne ? 0 : (row / height) * columns * inner);
+      multiply(left, right, result.data.subarray(row * columns, (row + height) * columns), inner, columns);
     }
     return result;
   }
@@ -188,25 +203,42 @@ class FloatTensor {
 }
 
 /**
- * Multiply a row vector and a matrix: the sum of the rows of the matrix, each times a weight. Four rows are added at a time.
- * @param {Float32Array} weights
- * @param {Float32Array} matrix - Its rows, one after another.
- * @param {Float32Array} sums - The result, zeros before.
+ * Multiply two matrices: the dot product of each row and each column. Each column is used for four rows at a time, because
+ * memory is slower than arithmetic.
+ * @param {Float32Array} left - Its rows, one after another.
+ * @param {Float32Array} right - Its columns, one after another.
+ * @param {Float32Array} result
+ * @param {number} inner - Size of the axis that is summed over.
+ * @param {number} columns
  */
-function addWeightedRows(weights, matrix, sums) {
-  const width = sums.length;
-  const whole = weights.length - (weights.length % 4);
-  for (let row = 0; row < whole; row += 4) {
-    const [a, b, c, d] = [weights[row], weights[row + 1], weights[row + 2], weights[row + 3]];
-    const start = row * width;
-    for (let i = 0; i < width; i++) {
-      const place = start + i;
-      sums[i] += a * matrix[place] + b * matrix[place + width] + c * matrix[place + 2 * width] + d * matrix[place + 3 * width];
-    }
-  }
-  for (let row = whole; row < weights.length; row++) {
-    for (let i = 0; i < width; i++) {
-      sums[i] += weights[row] * matrix[row * width + i];
+function multiply(left, right, result, inner, columns) {
+  const rows = result.length / columns;
+  for (let row = 0; row < rows; row += 4) {
+    const a = row;
+    const b = Math.min(row + 1, rows - 1); // at the end, the last row is computed again
+    const c = Math.min(row + 2, rows - 1);
+    const d = Math.min(row + 3, rows - 1);
+    const startA = a * inner;
+    const startB = b * inner;
+    const startC = c * inner;
+    const startD = d * inner;
+    for (let column = 0; column < columns; column++) {
+      const start = column * inner;
+      let sumA = 0;
+      let sumB = 0;
+      let sumC = 0;
+      let sumD = 0;
+      for (let term = 0; term < inner; term++) {
+        const factor = right[start + term];
+        sumA += left[startA + term] * factor;
+        sumB += left[startB + term] * factor;
+        sumC += left[startC + term] * factor;
+        sumD += left[startD + term] * factor;
+      }
+      result[a * columns + column] = sumA;
+      result[b * columns + column] = sumB;
+      result[c * columns + column] = sumC;
+      result[d * columns + column] = sumD;
     }
   }
 }
