@@ -13,7 +13,7 @@ from pyarrow import parquet
 from minibert.text.file_formats import CorpusError
 from minibert.text.labeled.findings import LabeledDataError
 from minibert.text.labeled.squad import find_repeated, read_squad, read_squad_rows, write_repaired
-from minibert.text.labeled.squad_checks import Answer, Question
+from minibert.text.labeled.squad_checks import Answer, Question, SquadChecks
 
 CONTEXT = "Ada met Grace in Zürich. Grace wrote a compiler; Ada wrote notes."
 HEAD = '{"version": "1.1", "data": [{"title": "T", "paragraphs": [\n{"context": %s, "qas": [\n'
@@ -490,6 +490,24 @@ def test_nothing_that_is_damaged_by_chance_raises(tmp_path_factory, data) -> Non
     assert result.rows or result.errors
     for row in result.rows:
         assert all(row.context.startswith(found.text, found.start) for found in row.answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "repaired"),
+    [
+        ({"text": ["compiler"], "answer_start": [3]}, {"text": ["compiler"], "answer_start": [39]}),
+        ([{"text": "compiler", "answer_start": 3}], [{"text": "compiler", "answer_start": 39}]),
+    ],
+)
+def test_repaired_answers_have_the_form_of_the_data(answers: object, repaired: object) -> None:
+    fields = {"id": "a", "question": "What?", "context": CONTEXT}
+    assert SquadChecks(labeled=True).check_document(fields | {"answers": answers}, 1) == [fields | {"answers": repaired}]
+
+
+def test_an_impossible_question_without_answers_needs_no_repair() -> None:
+    checks = SquadChecks(labeled=True)
+    checks.check_document({"id": "a", "question": "?", "context": "c", "answers": [], "is_impossible": True}, 1)
+    assert (len(checks.questions), checks.findings) == (1, [])
 
 
 def test_the_first_question_is_the_one_that_is_repeated() -> None:
