@@ -92,10 +92,7 @@ def ask(mutants: list[tuple[Mutant, list[str]]], folder: Path, tests: list[str],
     (folder / "results.jsonl").unlink(missing_ok=True)
     run_pytest("judge", folder, tests, ["-n", "0"], {"MINIBERT_JOBS": str(jobs)})
     lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    results = {mutants[each["number"]][0]: each for each in map(json.loads, lines)}
-    with (folder / "noticed.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps([mutant.key(), each]) + "\n" for mutant, each in results.items() if each["test"])
-    return results
+    return {mutants[each["number"]][0]: each for each in map(json.loads, lines)}
 
 
 def sampled(paths: list[Path], seed: int, count: int | None) -> list[Mutant]:

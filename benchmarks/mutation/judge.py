@@ -93,9 +93,15 @@ class Judge:
     def _judge(self, numbers: list[int], asked: list[dict[str, Any]]) -> None:
         for number in numbers:
             each = asked[number]
-            result = self.judged(Mutant(**each["mutant"]), tuple(f"{folder}/" for folder in each["without"]), each["is_known"])
-            with (self.folder / "results.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"number": number} | result) + "\n")
+            mutant = Mutant(**each["mutant"])
+            result = self.judged(mutant, tuple(f"{folder}/" for folder in each["without"]), each["is_known"])
+            self._note("results.jsonl", {"number": number} | result)
+            if result["test"]:
+                self._note("noticed.jsonl", [mutant.key(), result])
+
+    def _note(self, name: str, result: object) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
 
     def judged(self, mutant: Mutant, without: tuple[str, ...], is_known: bool) -> dict[str, Any]:
         """Return which test notices a mutant, how many tests ran, and how long it took.
