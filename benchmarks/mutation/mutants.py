@@ -167,9 +167,10 @@ def _changes(
     for kind, rule in RULES.items():
         for node in function.nodes:
             statement = statements.get(node)
-            if statement is None or _has_no_effect(statement) or node in ignored:
+            if statement is None or _has_no_effect(statement):
                 continue
-            found = [(place, new) for place, new, *_ in rule(node, function) if not _is_equivalent(place, new)]
+            changes_here = [(place, new) for place, new, *_ in rule(node, function) if place not in ignored]
+            found = [each for each in changes_here if not _is_equivalent(*each)]
             if not of_tensors:
                 found = [each for each in found if not each[1].endswith(".detach()") and " return " not in each[1]]
             yield from ((kind, place, new, statement) for place, new in _some(found))
