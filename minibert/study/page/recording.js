@@ -97,9 +97,7 @@ class Recording {
     }
     const changed = tensor.map((value) => value);
     for (const [index, value] of cells) {
-      if (Number(index) < changed.data.length) {
-        changed.data[Number(index)] = value;
-      }
+      changed.data[Number(index)] = value; // no effect outside of the tensor
     }
     return changed;
   }

@@ -244,8 +244,20 @@ def test_change(live, name):
 
 
 def test_too_many_tokens(live):
-    with pytest.raises(Exception, match=r"The input has 77 tokens, but the network has 70 positions\."):
-        in_javascript(live, network(BertForMaskedLM, SMALL), [{"text": "cat " * 75}])
+    model = network(Bert, SMALL)
+    (found,) = in_javascript(live, model, [{"text": "cat " * 68}])
+    assert found["embeddings.output"].shape == (1, 70, 24)
+    with pytest.raises(Exception, match=r"The input has 71 tokens, but the network has 70 positions\."):
+        in_javascript(live, model, [{"text": "cat " * 69}])
+
+
+def test_no_recording_remains(live):
+    """After a forward pass, also one that fails, the equations record nothing."""
+    in_javascript(live, network(Bert, SMALL), [{"text": "cat"}])
+    assert live("() => recording") is None
+    with pytest.raises(Exception, match="stop"):
+        live("() => record({}, () => { throw new Error('stop'); })")
+    assert live("() => recording") is None
 
 
 def test_weight_that_is_too_large_for_half_precision():

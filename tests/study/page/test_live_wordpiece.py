@@ -137,6 +137,12 @@ def test_text_in_which_special_tokens_are_words(live):
     check(live, without_special_tokens(tokenizer_for(texts)), pairs_of(texts))
 
 
+def test_longest_word(live):
+    """A word of one more character than `max_input_chars_per_word` is unknown."""
+    texts = ["a" * 100, "a" * 101, "à" * 100, "à" * 101]
+    check(live, tokenizer_for(["aaaa"]), pairs_of(texts))
+
+
 def test_longer_added_token_and_other_names(live):
     """Of two added tokens at a place the longer one is found; one may have signs of regular expressions."""
     texts = ["a [MASK][MASK]+ b", "c.d .* [x]"]
