@@ -33,7 +33,7 @@ class CachedBert(Bert):
             the number of padding tokens, to which no token attends.
     """
 
-    def __init__(self, bert: Bert, first_token_only: bool, keeps_padding: bool = False) -> None:
+    def __init__(self, bert: Bert, first_token_only: bool, keeps_padding: bool) -> None:
         nn.Module.__init__(self)
         self.config, self.first_token_only, self.keeps_padding = bert.config, first_token_only, keeps_padding
         self.embeddings, self.layers, self.pooler = bert.embeddings, bert.layers, bert.pooler
@@ -95,7 +95,6 @@ def cache_features(model: BertWithHead, examples: Sequence[Example], pad_id: int
             f"({limit / 1e9:,.0f} GB): use --freeze encoder, which computes them in every epoch"
         )
     model.bert = CachedBert(model.bert, model.pooled, keeps_padding)
-    with torch.no_grad():
-        for _, batch in sorted_batches(examples, pad_id, FEATURE_TOKENS, length):
-            model.bert(*batch.to(processes.device).inputs)
+    for _, batch in sorted_batches(examples, pad_id, FEATURE_TOKENS, length):
+        model.bert(*batch.to(processes.device).inputs)
     return f"The encoder has computed {len(examples):,} texts once. Their features take {size / 1e6:,.1f} MB of memory."

@@ -43,7 +43,7 @@ class CollectLogits(HeadObjective):
 
     def in_order(self, indices: Sequence[IntArray]) -> list[Logits]:
         """Return the logits in the order of the examples, of which each batch had these indices."""
-        order = np.argsort(np.concatenate([np.array([], dtype=np.int64), *indices]))
+        order = np.argsort([index for batch in indices for index in batch.tolist()])
         return [self.collected[position] for position in order]
 
 

@@ -1,11 +1,14 @@
 """Translation of lines with a trained Transformer, and the scores of the outputs."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu import corpus_bleu
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from minibert import Transformer, TransformerConfig
 from minibert.text.letters import ALPHABET
@@ -29,7 +32,45 @@ def random_model(seed: int = 0, **changed: object) -> Transformer:
     return model
 
 
+class Requests(Transformer):
+    """A model on a device without memory. It records what it has to generate, and generates nothing."""
+
+    def __init__(self) -> None:
+        with torch.device("meta"):
+            super().__init__(random_model().config)
+        self.shapes: list[tuple[int, ...]] = []
+        self.options: list[tuple[int, float]] = []
+
+    def generate(self, input_ids: Tensor, attention_mask: Tensor, beams: int, alpha: float) -> list[SimpleNamespace]:
+        assert input_ids.device == attention_mask.device == torch.device("meta")
+        self.shapes.append(tuple(input_ids.shape))
+        self.options.append((beams, alpha))
+        return [SimpleNamespace(tokens=[])] * len(input_ids)
+
+
 class TestTranslate:
+    def test_the_search_is_that_of_the_paper_unless_another_is_asked_for(self) -> None:
+        """Four beams and α = 0.6 (Vaswani et al. 2017, section 6.1)."""
+        model = Requests()
+        translate(model, TOKENIZER, ["a"])
+        translate(model, TOKENIZER, ["a"], 2, 0.1)
+        assert model.options == [(4, 0.6), (2, 0.1)]
+
+    @pytest.mark.parametrize(("beams", "shapes"), [(1, [(4, 5)]), (2, [(2, 3), (2, 5)]), (5, [(1, 3), (1, 3), (1, 5), (1, 5)])])
+    def test_batches_have_lines_of_similar_lengths(
+        self, monkeypatch: pytest.MonkeyPatch, beams: int, shapes: list[tuple[int, int]]
+    ) -> None:
+        """Each beam is a row of a batch. A line whose beams are too many is computed by itself."""
+        monkeypatch.setattr(decoding, "BATCH_SIZE", 4)
+        model = Requests()
+        translate(model, TOKENIZER, ["a", "a b c", "", "b", "c b a"], beams)
+        assert model.shapes == shapes
+
+    @pytest.mark.parametrize("beams", [0, -1])
+    def test_a_search_without_beams_is_refused(self, beams: int) -> None:
+        with pytest.raises(ValueError, match=f"beams is {beams}, but must be from 1"):
+            translate(random_model(), TOKENIZER, ["a"], beams)
+
     @settings(max_examples=3, deadline=None)
     @given(seeds, st.lists(st.text("abc .", max_size=12), min_size=2, max_size=3), st.sampled_from([1, 2]))
     def test_a_line_alone_and_in_a_batch_have_the_same_translation(self, seed: int, lines: list[str], beams: int) -> None:
@@ -54,13 +95,17 @@ class TestTranslate:
         assert translate(model, TOKENIZER, ["[SEP]"], 1) == translate(model, TOKENIZER, ["学 学 学"], 1) != [""]
 
     def test_lines_that_are_too_long_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The message has the number of the line. Without learned positions there is a maximum too, that memory sets."""
+        """The message has the number of the line. Without learned positions there is a maximum too, that memory sets.
+
+        A line of exactly the maximum is translated.
+        """
         lines = ["a", "a " * 9]
         with pytest.raises(ValueError, match="line 2 has 11 tokens; this model has learned positions for 10: split it"):
             translate(random_model(positions="learned", max_position_embeddings=10), TOKENIZER, lines)
         monkeypatch.setattr(decoding, "MAX_LINE_TOKENS", 10)
         with pytest.raises(ValueError, match="line 2 has 11 tokens; the maximum is 10: split it into sentences"):
             translate(random_model(), TOKENIZER, lines)
+        assert len(translate(random_model(), TOKENIZER, ["a", "a " * 8], beams=1)) == 2
 
     def test_spacing_joins_the_words(self) -> None:
         """Without it, the tokenizer's decoder does."""
@@ -84,7 +129,7 @@ def test_batches_of_similar_lengths_are_limited(lengths: list[tuple[int, int]]) 
 class TestScores:
     def test_values(self) -> None:
         """BLEU is that of sacrebleu; exact match compares whole outputs."""
-        assert exact_match(["a b", "c"], ["a b", "d"]) == 0.5
+        assert exact_match(["a b", "c", "c d"], ["a b", "d", "cd"]) == pytest.approx(1 / 3)
         assert exact_match([], []) is None
         targets = ["a small dog runs over the green grass", "two men are here"]
         assert bleu(targets, targets) == pytest.approx(100)
@@ -95,6 +140,12 @@ class TestScores:
         targets = ["我们学习机器翻译很多年了。", "今天的天气非常好。"]
         assert bleu(targets, targets) == pytest.approx(100)
         assert bleu(["我们学习机器翻译很多年。", "今天的天气很好。"], targets) > 50
+
+    @pytest.mark.parametrize(("target", "tokenizer"), [("北京 大学 学习 a b c", "13a"), ("北京 大学 学习班 a b c", "zh")])
+    def test_text_is_chinese_if_it_has_more_characters_than_words(self, target: str, tokenizer: str) -> None:
+        """As many characters as words are not enough: they may be names in another language."""
+        outputs = [target.replace("京", "方")]
+        assert bleu(outputs, [target]) == pytest.approx(corpus_bleu(outputs, [[target]], tokenize=tokenizer).score)
 
     def test_round_trip_shows_what_the_tokenizer_loses(self) -> None:
         """Unknown words and spaces between punctuation marks."""

@@ -24,13 +24,14 @@ from minibert.model.outputs import TokenClassifierOutput
 from minibert.text.labeled.examples import Example, make_batch
 from minibert.text.labeled.question_windows import QuestionWindow
 from minibert.text.labeled.text_rows import TextRow
-from minibert.text.options import InvalidOption
+from minibert.text.options import MAX_LENGTH, MIN_LENGTH, InvalidOption
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.classification import Classification, ClassificationObjective
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.events import Finished, Saved
 from minibert.training.features import CachedBert, cache_features
 from minibert.training.finetuning import FineTuning, with_dropout
+from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions, TagOptions
 from minibert.training.job import Job, JobError
 from minibert.training.objective import balanced_class_weights
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
@@ -162,6 +163,21 @@ class TestOptionsAreObeyed:
             model = make_task(**options).make_run(CPU, SINGLE_PROCESS).model
             assert model.dropout.p == expected
             assert model.bert.layers[0].dropout.p == options.get("dropout", 0.1)
+
+
+class TestOptionsOfTasks:
+    @pytest.mark.parametrize("options", [ClassifyOptions, AnswerOptions, TagOptions])
+    @pytest.mark.parametrize("length", [MIN_LENGTH - 1, MAX_LENGTH + 1])
+    def test_lengths_out_of_range(self, options: type[Any], length: int) -> None:
+        """The longest and, without windows, the shortest one are allowed."""
+        with pytest.raises(InvalidOption, match=f"max_length {length}: must be from {MIN_LENGTH} to {MAX_LENGTH}"):
+            options(max_length=length)
+        assert options(max_length=MAX_LENGTH).max_length == MAX_LENGTH
+        assert ClassifyOptions(max_length=MIN_LENGTH).max_length == MIN_LENGTH
+
+    def test_a_label_is_a_number_or_several_classes(self) -> None:
+        with pytest.raises(InvalidOption, match="--multi-label and --regression: give only one"):
+            ClassifyOptions(multi_label=True, regression=True)
 
 
 class TestCombinations:
