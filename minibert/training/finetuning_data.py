@@ -15,7 +15,7 @@ from minibert.text.labeled.duplicates import drop_shared, find_shared
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, group_findings, refuse_errors
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.splits import validation_keys
-from minibert.text.tokenizer import CLS, PAD, SEP, load_tokenizer, token_id, vocabulary_size
+from minibert.text.tokenizer import load_tokenizer, vocabulary_size
 from minibert.text.tokenizer_files import has_tokenizer
 from minibert.training.adapting import check_adapter
 from minibert.training.finetuning import FineTuning, start_model
@@ -148,8 +148,6 @@ def prepare_finetuning(
 def _load_tokenizer(start_from: str, checkpoint: Checkpoint, stored: BertConfig) -> Tokenizer:
     """Load the tokenizer of the checkpoint, or of its base model if it is an adapter, and compare it with the model."""
     tokenizer = load_tokenizer(start_from if has_tokenizer(start_from) else checkpoint.source)
-    for token in (PAD, CLS, SEP):
-        token_id(tokenizer, token)
     if (size := vocabulary_size(tokenizer)) > stored.vocab_size:
         raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {stored.vocab_size:,} of its model")
     return tokenizer
