@@ -4,13 +4,15 @@ import errno
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from minibert.training.checkpoints import CHECKSUMS_FILE, Checkpoints, random_states, set_random_state
+from minibert.training import checkpoints as module
+from minibert.training.checkpoints import CHECKSUMS_FILE, Checkpoints, random_states, set_random_state, set_seed
 from minibert.training.distributed import SINGLE_PROCESS
 
 
@@ -131,3 +133,85 @@ def test_random_states_are_restored() -> None:
         set_random_state(torch.load(path, weights_only=True), SINGLE_PROCESS)
         assert torch.equal(draw(3), expected)
     set_random_state([], SINGLE_PROCESS)  # a process without a stored state keeps its own
+
+
+def test_a_process_that_is_new_keeps_its_state() -> None:
+    """A run that goes on with more processes has no state for the others."""
+    states = random_states(SINGLE_PROCESS)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    set_random_state(states, replace(SINGLE_PROCESS, rank=1, world_size=2))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 2**32 + 3])
+def test_a_seed_is_that_of_every_generator(seed: int) -> None:
+    """numpy has 32 bits for it."""
+    drawn = []
+    for _ in range(2):
+        set_seed(seed)
+        drawn.append((torch.rand(1).item(), np.random.rand(), random.random()))  # noqa: NPY002
+    torch.manual_seed(seed)
+    random.seed(seed)
+    expected = torch.rand(1).item(), np.random.RandomState(seed % 2**32).rand(), random.random()
+    assert drawn == [expected, expected]
+
+
+def test_everything_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each folder of the checkpoint is flushed before it is renamed, and the folder around it after that."""
+    flushed: list[tuple[str, bool]] = []
+
+    def flush(folder: Path) -> None:
+        flushed.append((folder.relative_to(tmp_path).as_posix(), (tmp_path / "step-000005").exists()))
+
+    def write(folder: Path) -> None:
+        (folder / "a/b").mkdir(parents=True)
+        (folder / "a/b/model").touch()
+        (folder / "c").mkdir()
+        (folder / "c/model").touch()
+
+    monkeypatch.setattr(module, "flush_folder", flush)
+    Checkpoints(tmp_path).save(5, write)
+    partial = ".step-000005.partial"
+    assert sorted(flushed[:-1]) == [(partial, False), (f"{partial}/a/b", False), (f"{partial}/c", False)]
+    assert flushed[-1] == (".", True)
+
+
+def test_damaged_checkpoints_of_later_steps_are_deleted(tmp_path: Path) -> None:
+    """The run has gone on before them. They are no checkpoints to keep."""
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (5, 20, 30):
+        checkpoints.save(step, writer("x"))
+        (tmp_path / f"step-{step:06d}/model").write_text("y" if step > 5 else "x")
+    checkpoints.save(10, writer("x"))
+    assert names(checkpoints) == ["step-000010"]
+    for step in (11, 12):
+        checkpoints.save(step, writer("x"))
+    assert names(checkpoints) == ["step-000011", "step-000012"]
+
+
+def test_other_folders_are_left_alone(tmp_path: Path) -> None:
+    """Also those whose names begin in the same way."""
+    for name in ("step-notes", "step-", "best", ".hidden"):
+        (tmp_path / name).mkdir()
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step in (1, 2):
+        checkpoints.save(step, writer("x"))
+    assert names(checkpoints) == [".hidden", "best", "step-", "step-000002", "step-notes"]
+    assert checkpoints.newest() == tmp_path / "step-000002"
+
+
+def test_the_checkpoint_of_a_step(tmp_path: Path) -> None:
+    """An undamaged one. That of the best evaluation is not deleted."""
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(1, writer("x"))
+    checkpoints.kept_step = 1
+    for step in (2, 3):
+        checkpoints.save(step, writer("x"))
+    assert names(checkpoints) == ["step-000001", "step-000003"]
+    assert checkpoints.of_step(1) == tmp_path / "step-000001"
+    assert checkpoints.of_step(2) is None
+    (tmp_path / "step-000003/state").write_text("damaged")
+    assert checkpoints.of_step(3) is None
+    assert checkpoints.newest() == tmp_path / "step-000001"

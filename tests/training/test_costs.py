@@ -25,6 +25,7 @@ BATCH = make_batch([Example([2, 5, 6, 3], [0] * 4, {"labels": 1}, 0), Example([2
         (("bert.embeddings", "bert.layers.0"), 7),
         (("bert.embeddings", "bert.layers.0", "bert.layers.1", "bert.layers.2"), 3),
         (("bert.layers.2",), 8),
+        (("bert.embeddings.words", "bert.layers.0"), 8),
     ],
 )
 def test_frozen_layers_have_no_gradients_of_their_weights(frozen: tuple[str, ...], passes: int) -> None:
