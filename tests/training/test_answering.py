@@ -312,6 +312,7 @@ class TestSettings:
         config = Answering().model_config(MODEL.with_labels(["contradiction", "neutral", "entailment"]))
         assert config.num_labels == 2
         assert Answering().model_config(config) == config
+        assert Answering().model_config(replace(MODEL, problem_type="regression")).problem_type is None
 
     def test_options_for_reading(self) -> None:
         assert Answering(100, 20, 5, 10, 0.5).reading_options == AnswerOptions(100, 20, 5, 10)

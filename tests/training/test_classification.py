@@ -11,6 +11,7 @@ from minibert.model import BertConfig
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
 from minibert.text.labeled.options import TableColumns
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.options import MIN_LENGTH
 from minibert.training.classification import Classification
 
 SINGLE = Classification(("bad", "good"), pairs=False)
@@ -30,6 +31,13 @@ NUMBER = Classification(("score",), "regression")
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Classification(**settings)
+
+
+def test_a_length_has_room_for_two_texts() -> None:
+    """And no more is asked for."""
+    assert Classification(("a", "b"), max_length=MIN_LENGTH).max_length == MIN_LENGTH
+    with pytest.raises(ValueError, match="must be at least"):
+        Classification(("a", "b"), max_length=MIN_LENGTH - 1)
 
 
 def test_the_second_of_two_classes_is_positive_unless_another_is_named() -> None:
@@ -81,6 +89,15 @@ class TestDataToScore:
         scored = SINGLE.to_score(LabeledData([TextRow("a", label="good"), TextRow("b", label="bad")], name="t.tsv"))
         assert [row.label for row in scored.rows] == ["good", "bad"]
         assert [SINGLE.target(row) for row in scored.rows] == [1, 0]
+
+    def test_a_note_says_which_labels_got_other_names(self) -> None:
+        """It comes after the notes that are there."""
+        data = LabeledData([TextRow("a", label="GOOD"), TextRow("b", label="bad")], name="t.tsv", notes=["read"])
+        scored = SINGLE.to_score(data)
+        assert [row.label for row in scored.rows] == ["good", "bad"]
+        assert scored.notes[0] == "read"
+        assert scored.notes[1].startswith("labels of the model: ")
+        assert SINGLE.to_score(replace(data, rows=[TextRow("a", label="good")])).notes == ["read"]
 
     def test_a_single_label_is_a_set_of_one(self) -> None:
         rows = [TextRow("a", label=("red", "soft")), TextRow("b", label="round")]

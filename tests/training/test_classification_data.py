@@ -44,6 +44,13 @@ def test_classes_are_in_order_and_described(tmp_path: Path) -> None:
     assert checked.findings == []
 
 
+def test_the_length_is_at_most_that_of_the_model(tmp_path: Path) -> None:
+    short = replace(START, max_position_embeddings=32)
+    assert check(tmp_path, "a,x b,y", max_length=40).type.max_length == 40
+    assert check(tmp_path, "a,x b,y", start=short, max_length=40).type.max_length == 32
+    assert check(tmp_path, "a,x b,y", start=short, max_length=20).type.max_length == 20
+
+
 def test_labels_from_1_to_k_are_classes(tmp_path: Path) -> None:
     checked = check(tmp_path, "a,1 b,2 c,3 d,1 e,2 f,3", "g,2")
     assert checked.type.labels == ("1", "2", "3")
