@@ -1,19 +1,22 @@
 """Where an adapter is found, and which modules it needs in the network that loads it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from minibert import load
-from minibert.model.adapters import LoRA, files, load_adapter
+from minibert import BertForMaskedLM, load
+from minibert.model.adapters import BitFit, Bottleneck, LoRA, files, load_adapter
+from minibert.model.adapters.adapter import Adapter
 from minibert.model.adapters.files import find_adapter
-from tests.model.adapters.networks import base_checkpoint, move, new_network, outputs
+from minibert.model.checkpoints.weights import read_tensors
+from tests.model.adapters.networks import CONFIG, base_checkpoint, move, new_network, outputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*newly initialized")
 
 
-def trained(tmp_path: Path, adapter: LoRA) -> Path:
+def trained(tmp_path: Path, adapter: Adapter) -> Path:
     """Write the merged network and, in a folder of it, the moved adapter; return the folder of the network."""
     model = new_network(base_checkpoint(tmp_path))
     adapter.apply(model)
@@ -86,3 +89,22 @@ def test_trained_modules_that_the_network_does_not_have_are_left_out(tmp_path: P
     ids = torch.arange(1, 7)[None]
     assert torch.equal(encoder.eval()(ids).last_hidden_state, expected.eval()(ids).last_hidden_state)
     assert len(outputs(encoder)) == 1
+
+
+@pytest.mark.parametrize("adapter", [BitFit(targets=("query", "key")), Bottleneck(size=2)], ids=lambda each: each.kind)
+def test_an_adapter_is_loaded_with_its_settings(adapter: Adapter, tmp_path: Path) -> None:
+    run = trained(tmp_path, adapter)
+    loaded = load(run / "adapter").adapter
+    assert loaded is not None
+    assert loaded.train == ("bert.pooler.dense", "classifier")
+    assert replace(loaded, train=adapter.train) == adapter
+
+
+def test_a_tied_matrix_is_not_written_with_the_head(tmp_path: Path) -> None:
+    """The word embeddings are frozen, so the output matrix that is the same tensor is no part of the adapter."""
+    model = BertForMaskedLM(CONFIG)
+    BitFit(train=("mlm",)).apply(model)
+    model.save_pretrained(tmp_path)
+    names = read_tensors(tmp_path / "adapter/adapter.safetensors").keys()
+    assert "cls.predictions.transform.dense.weight" in names
+    assert not [name for name in names if "decoder.weight" in name or "word_embeddings" in name]

@@ -67,6 +67,7 @@ def test_names_in_transformers() -> None:
         (LoRA(alpha_pattern={"qery": 2}), "target 'qery' matches no module; similar names: query"),
         (LoRA(train=("poller",)), r"target 'poller' matches no module; similar names: .*pooler"),
         (BitFit(targets=("bias",)), "target 'bias' matches no module"),
+        (BitFit(targets=("words",)), "target 'words' matches bert.embeddings.words, which cannot have this adapter .Embedding"),
         (Bottleneck(targets=("output.dense", "intermedate")), "similar names: .*intermediate"),
     ],
 )
