@@ -273,7 +273,7 @@ class Job:
         return extended_from
 
     def _stop_requested_anywhere(self) -> bool:
-        return bool(self.processes.sum_numbers({"stop": float(self._stop_requested)})["stop"])
+        return bool(self.processes.sum_numbers({"stop": self._stop_requested})["stop"])
 
 
 def _extended_from(before: Mapping[str, Any], now: Mapping[str, Any]) -> int | None:
