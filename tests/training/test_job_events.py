@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from minibert.files import describe
 from minibert.training import job as job_module
 from minibert.training.best import BestEvaluation
 from minibert.training.checkpoints import Checkpoints
@@ -154,6 +155,17 @@ class TestFolder:
     def test_a_run_is_extended_by_more_steps(self, before: int | None, now: int, expected: int | None) -> None:
         assert _extended_from({"training": {"steps": before}}, {"training": {"steps": now}}) == expected
 
+    @pytest.mark.parametrize("error", [ValueError("x.tsv, line 3: no label"), FileNotFoundError(2, "No such file", "x.tsv")])
+    def test_data_that_cannot_be_used(self, tmp_path: Path, error: Exception) -> None:
+        """The message is that for users."""
+
+        def prepare(*_: Any) -> FastTask:
+            raise error
+
+        with pytest.raises(JobError) as refused:
+            next(Job(prepare, OutputOptions(tmp_path)).events())
+        assert str(refused.value) == describe(error)
+
 
 class TestBest:
     VALUES: Mapping[int, float | None] = {1: 3.0, 2: 1.0, 3: None, 4: 2.0, 5: 1.0}
@@ -184,8 +196,8 @@ class TestBest:
 
 class TestSeveralProcesses:
     def test_metrics_are_those_of_all(self, tmp_path: Path) -> None:
-        events(FastTask(), tmp_path, WithAnother(other={"tokens": 10, "operations": 20}))
-        assert {(entry["tokens"], entry["operations"]) for entry in read_metrics(tmp_path)} == {(11, 21)}
+        events(FastTask(), tmp_path, WithAnother(other={"tokens": 10.0, "operations": 20.0}))
+        assert {f"{entry['tokens']} {entry['operations']}" for entry in read_metrics(tmp_path)} == {"11 21"}
 
     def test_each_may_interrupt_all(self, tmp_path: Path) -> None:
         assert kinds(events(FastTask(), tmp_path, WithAnother(other={"stop": 1.0})))[-1] == (Interrupted, 1)
@@ -197,11 +209,11 @@ class TestSeveralProcesses:
 
     @pytest.mark.parametrize("options", [{}, {"restore_best": True, "checkpoint_every": 1}])
     def test_only_the_main_process_writes(self, tmp_path: Path, options: Mapping[str, Any]) -> None:
-        """Checkpoints apart, which the run writes."""
+        """Checkpoints apart, which the run writes. No lock, even while it runs: the main process has it."""
         task = FastTask(values={1: 1.0, 2: 2.0})
-        *_, finished = events(task, tmp_path, WithAnother(rank=1, other={"value": 0.0}), **options)
-        assert isinstance(finished, Finished)
-        assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+        for event in make_job(task, tmp_path, WithAnother(rank=1, other={"value": 0.0}), **options).events():
+            assert {path.name for path in tmp_path.iterdir()} <= {"checkpoints"}
+        assert isinstance(event, Finished)
 
     def test_an_error_in_the_evaluation_of_another_one_ends_all(self, tmp_path: Path) -> None:
         """After a checkpoint, and without metrics of this evaluation."""
