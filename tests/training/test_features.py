@@ -52,6 +52,17 @@ class TestInputs:
             assert not features.requires_grad
             assert features.untyped_storage().nbytes() == CONFIG.hidden_size * ONE_NUMBER
 
+    @pytest.mark.parametrize(("first_token_only", "keeps_padding"), [(True, False), (False, False), (False, True)])
+    def test_a_known_text_is_not_computed_again(self, first_token_only: bool, keeps_padding: bool) -> None:
+        """Neither in another order, nor with less padding."""
+        cached = CachedBert(encoder(), first_token_only, keeps_padding)
+        mask = INPUTS["attention_mask"]
+        expected = cached(IDS, mask).last_hidden_state
+        del cached.embeddings
+        assert torch.equal(cached(IDS.flip(0), mask.flip(0)).last_hidden_state, expected.flip(0))
+        alone = cached(IDS[1:, :3], mask[1:, :3]).last_hidden_state
+        assert torch.equal(alone, expected[1:, : alone.shape[1]])
+
 
 class TestMemory:
     @pytest.mark.parametrize(

@@ -211,9 +211,11 @@ class TestSeveralProcesses:
     def test_only_the_main_process_writes(self, tmp_path: Path, options: Mapping[str, Any]) -> None:
         """Checkpoints apart, which the run writes. No lock, even while it runs: the main process has it."""
         task = FastTask(values={1: 1.0, 2: 2.0})
+        found = []
         for event in make_job(task, tmp_path, WithAnother(rank=1, other={"value": 0.0}), **options).events():
             assert {path.name for path in tmp_path.iterdir()} <= {"checkpoints"}
-        assert isinstance(event, Finished)
+            found.append(event)
+        assert isinstance(found[-1], Finished)
 
     def test_an_error_in_the_evaluation_of_another_one_ends_all(self, tmp_path: Path) -> None:
         """After a checkpoint, and without metrics of this evaluation."""
