@@ -41,8 +41,7 @@ class Bert {
     this.weights = new Map(
       Object.entries(data.weights).map(([name, { shape, data }]) => {
         const weight = new FloatTensor(shape, decodeFloat16(data));
-        const isTable = name.startsWith("embeddings.") || shape.length < 2;
-        return [name, isTable ? weight : weight.mT]; // PyTorch keeps the matrices of linear maps transposed
+        return [name, isLinearMap(name, shape) ? weight.mT : weight];
       }),
     );
     this.outputMatrix = this.weights.get("mlm.decoder.weight") ?? this.weight("embeddings.words.weight").mT;
@@ -185,9 +184,17 @@ class Bert {
    * @param {(name: string, logits: FloatTensor) => void} predict
    */
   predictWords(logits, ids, predict) {
+    predict("mlm", observe("mlm.predicted_logits", logits.rows(this.predictedTokens(ids))));
+  }
+
+  /**
+   * Return the tokens whose words are predicted.
+   * @param {number[]} ids
+   */
+  predictedTokens(ids) {
     const all = [...ids.keys()];
     const masked = all.filter((token) => ids[token] === this.data.mask);
-    predict("mlm", observe("mlm.predicted_logits", logits.rows(masked.length > 0 ? masked : all)));
+    return masked.length > 0 ? masked : all;
   }
 
   /**
@@ -239,4 +246,22 @@ class Bert {
   weight(name) {
     return /** @type {FloatTensor} */ (this.weights.get(name));
   }
+
+  /**
+   * Return a weight as PyTorch keeps it.
+   * @param {string} name
+   */
+  parameter(name) {
+    const weight = this.weight(name);
+    return isLinearMap(name, weight.shape) ? weight.mT : weight;
+  }
+}
+
+/**
+ * Return whether a weight is the matrix of a linear map. PyTorch keeps it transposed.
+ * @param {string} name
+ * @param {number[]} shape
+ */
+function isLinearMap(name, shape) {
+  return shape.length === 2 && !name.startsWith("embeddings.");
 }

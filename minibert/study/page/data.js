@@ -12,8 +12,10 @@
  * @typedef {[string, Record<string, string>, (MathTree | string)[]]} MathTree
  *
  * `rows`: the page has only these rows of the tensor. A row is an index into all axes but the last, flattened; the rows of a
- * vector are its numbers. `data` is null for a view of an earlier step: its expression has the numbers.
- * @typedef {{shape: number[], dtype: string, data: string | null, rows?: number[]}} TensorRecord
+ * vector are its numbers. `data` is base64, or the numbers themselves, or null for a view of an earlier step: its expression
+ * has the numbers.
+ * @typedef {Float32Array | Float64Array | Int32Array | Uint8Array} Numbers
+ * @typedef {{shape: number[], dtype: string, data: string | Numbers | null, rows?: number[]}} TensorRecord
  *
  * `labels` is a key of `PageData.labels`, or null if the positions of the axis have no names.
  * @typedef {{name: string, size: number, labels: string | null}} Axis
@@ -102,7 +104,7 @@ class Tensor {
     this.rowPositions = record.rows ? new Map(record.rows.map((row, position) => [row, position])) : null;
     /** @type {Expression | null} */
     this.view = null;
-    /** @type {Float32Array | Float64Array | Int32Array | Uint8Array | null} */
+    /** @type {Numbers | null} */
     this.decoded = null;
     /** @type {Map<number, {largest: number, isSigned: boolean}>} */
     this.ranges = new Map();
@@ -110,7 +112,10 @@ class Tensor {
 
   /** All numbers that the page has, in row-major order. They are decoded when they are first used. */
   get values() {
-    this.decoded ??= this.record.data === null ? this.viewedValues() : decode(this.record.data, this.record.dtype);
+    if (this.decoded === null) {
+      const { data, dtype } = this.record;
+      this.decoded = data === null ? this.viewedValues() : typeof data === "string" ? decode(data, dtype) : data;
+    }
     return this.decoded;
   }
 

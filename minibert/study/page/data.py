@@ -274,7 +274,7 @@ class PageData:
         if rows is not None:
             kept = (kept if kept.ndim == 1 else kept.reshape(-1, kept.shape[-1]))[[*rows]]
         data = None if is_view else base64.b64encode(_bytes(kept)).decode("ascii")
-        self.tensors[key] = {"shape": [*value.shape], "dtype": _dtype(value), "data": data}
+        self.tensors[key] = {"shape": [*value.shape], "dtype": dtype_name(value), "data": data}
         if rows is not None:
             self.tensors[key]["rows"] = [*rows]
 
@@ -410,7 +410,8 @@ def _listed(numbers: Iterable[int], separator: str = ", ") -> str:
     return separator.join(map(str, sorted(numbers)))
 
 
-def _dtype(value: Tensor) -> str:
+def dtype_name(value: Tensor) -> str:
+    """Return the name of the type that the numbers of a tensor have in the page."""
     if value.dtype == torch.bool:
         return "bool"
     if value.is_floating_point():
@@ -421,7 +422,7 @@ def _dtype(value: Tensor) -> str:
 def _bytes(value: Tensor) -> bytes:
     kept = value.detach().cpu()
     array = (kept.float() if kept.dtype in (torch.float16, torch.bfloat16) else kept).numpy()
-    return np.ascontiguousarray(array, dtype=TYPES[_dtype(value)]).tobytes()
+    return np.ascontiguousarray(array, dtype=TYPES[dtype_name(value)]).tobytes()
 
 
 def _plain(symbol: str) -> str:

@@ -13,7 +13,10 @@ from minibert.model.bert import PretrainedBert
 from minibert.study.stepthrough.predictions import problem_type
 from minibert.text.tokenizer import CLS, MASK, SEP, bert_difference, special_token, token_id
 
-LIVE_SCRIPTS = ("data", "arithmetic", "tensors", "recording", "equations", "bert", "wordpiece")
+LIVE_SCRIPTS = (
+    "data", "arithmetic", "tensors", "recording", "equations", "bert", "wordpiece",
+    "live_predictions", "live_changes", "live_walk",
+)  # fmt: skip
 """The scripts that compute, in an order in which each one uses classes of earlier ones only."""
 
 

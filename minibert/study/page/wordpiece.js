@@ -105,7 +105,7 @@ class WordPiece {
    * @param {Letter[]} letters
    */
   tokens(letters) {
-    const text = joined(letters);
+    const text = textOf(letters);
     /** @type {{piece: string, id: number, span: [number, number]}[]} */
     const tokens = [];
     let start = 0;
@@ -155,14 +155,14 @@ class WordPiece {
     for (let start = 0; start < word.length; ) {
       const prefix = start > 0 ? continuing_subword_prefix : "";
       let end = word.length;
-      while (end > start && !this.ids.has(prefix + joined(word.slice(start, end)))) {
+      while (end > start && !this.ids.has(prefix + textOf(word.slice(start, end)))) {
         end--;
       }
       if (end === start) {
         return unknown;
       }
       const letters = word.slice(start, end);
-      pieces.push(this.token(prefix + joined(letters), letters));
+      pieces.push(this.token(prefix + textOf(letters), letters));
       start = end;
     }
     return pieces;
@@ -189,7 +189,7 @@ function lettersOf(text, start) {
 }
 
 /** @param {Letter[]} letters */
-function joined(letters) {
+function textOf(letters) {
   return letters.map(({ character }) => character).join("");
 }
 
@@ -230,7 +230,7 @@ function decomposed(letters) {
     });
   }
   let place = 0;
-  return [...normalFormD(joined(letters))].map((character) => {
+  return [...normalFormD(textOf(letters))].map((character) => {
     place += isNew.get(character)?.shift() ? 0 : 1;
     return { character, span: letters[Math.max(0, place - 1)].span };
   });

@@ -185,7 +185,7 @@ class StepBuilder:
         if SCALE in text.formula and isinstance(expression, Operation) and isinstance(expression.arguments[-1], int | float):
             scale = float(expression.arguments[-1])
             yield f"Here √d_k = √{scale**2:.6g} = {scale:.6g}."
-        if "next_sentence" in self.axes[path] and not self.arguments["token_type_ids"].any():
+        if "next_sentence" in self.axes[path] and not any(self.source.segments):
             yield NO_PAIR
 
     def _with_own_symbols(self, path: str, text: StepText, expression: Node) -> StepText:

@@ -41,6 +41,19 @@ SENTENCES: tuple[tuple[str, str | None], ...] = (
     ("猫坐在垫子上。中文 [MASK]", "中文!"),
     ("quixotic zebras xylophone", None),  # nothing is in the vocabulary
 )
+HEADS: list[tuple[type[Any], dict[str, Any]]] = [
+    (Bert, {}),
+    (BertForMaskedLM, {}),
+    (BertForMaskedLM, {"tie_word_embeddings": False}),
+    (BertForNextSentencePrediction, {}),
+    (BertForNextSentencePrediction, {"type_vocab_size": 1}),
+    (BertForPreTraining, {}),
+    (BertForSequenceClassification, {}),
+    (BertForSequenceClassification, {"problem_type": "multi_label_classification"}),
+    (BertForSequenceClassification, {"id2label": {0: "score"}}),
+    (BertForTokenClassification, {"id2label": {0: "a", 1: "b", 2: "c"}, "type_vocab_size": 1}),
+    (BertForQuestionAnswering, {"layer_norm_eps": 0.1, "num_hidden_layers": 1}),
+]
 RUN = """([network, tokenizer, runs]) => {
   const [bert, wordpiece] = [new Bert(network), new WordPiece(tokenizer)];
   return runs.map(({ text, pair, length, changes }) => {
@@ -83,21 +96,7 @@ def check_walks(live: Callable[..., Any], model: Any, sentences: Sequence[tuple[
         check(tensors, walk(model, TOKENIZER, text, pair).recording)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        (Bert, {}),
-        (BertForMaskedLM, {}),
-        (BertForMaskedLM, {"tie_word_embeddings": False}),
-        (BertForNextSentencePrediction, {}),
-        (BertForPreTraining, {}),
-        (BertForSequenceClassification, {}),
-        (BertForSequenceClassification, {"problem_type": "multi_label_classification"}),
-        (BertForSequenceClassification, {"id2label": {0: "score"}}),
-        (BertForTokenClassification, {"id2label": {0: "a", 1: "b", 2: "c"}, "type_vocab_size": 1}),
-        (BertForQuestionAnswering, {"layer_norm_eps": 0.1, "num_hidden_layers": 1}),
-    ],
-)
+@pytest.mark.parametrize(("kind", "options"), HEADS)
 def test_every_tensor_of_every_head(live, kind, options):
     check_walks(live, network(kind, replace(SMALL, **options)), SENTENCES[2:4])
 

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,6 +83,16 @@ def test_no_script_parses_text_as_html():
         source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(|new Function", source)
     assert {path.stem for path in FOLDER.glob("*.js")} == {*SCRIPTS, *LIVE_SCRIPTS}
+
+
+def test_no_two_scripts_have_a_name_in_common():
+    """All scripts of a page are one program, in which a second function of a name would replace the first one."""
+    names = [
+        re.findall(r"^(?:function|class|const|let) (\w+)", (FOLDER / f"{name}.js").read_text(encoding="utf-8"), re.MULTILINE)
+        for name in {*SCRIPTS, *LIVE_SCRIPTS}
+    ]
+    counts = Counter(name for each in names for name in each)
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def test_hostile_text_is_data():

@@ -124,9 +124,10 @@ def test_each_output_follows_from_the_inputs_of_its_step(make) -> None:
     assert not model.training
 
 
-def test_a_step_says_what_only_this_forward_pass_can_say() -> None:
-    """The width of a head as a number, and that a text has no sentence B."""
-    model = random_network(BertForPreTraining, BERT, TOKENIZER)
+@pytest.mark.parametrize("segments", [1, 2])
+def test_a_step_says_what_only_this_forward_pass_can_say(segments: int) -> None:
+    """The width of a head as a number, and that a text has no sentence B, also if the network has one segment only."""
+    model = random_network(BertForPreTraining, replace(BERT, type_vocab_size=segments), TOKENIZER)
     alone, pair = (walk(model, TOKENIZER, TEXT, other) for other in (None, PAIR))
     width = BERT.hidden_size // BERT.num_attention_heads
     assert f"Here √d_k = √{width} = " in alone["layers.0.attention.scores"].explanation
