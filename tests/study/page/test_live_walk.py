@@ -312,3 +312,10 @@ def test_network_that_a_live_page_cannot_show(kind, message):
     model = network(kind, replace(SMALL, num_hidden_layers=1))
     with torch.no_grad(), pytest.raises(ValueError, match=message):
         step_templates(model, TOKENIZER)
+
+
+def test_number_of_positions():
+    config = replace(SMALL, num_hidden_layers=1)
+    step_templates(network(Bert, replace(config, max_position_embeddings=9)), TOKENIZER)
+    with pytest.raises(ValueError, match="a live page needs a network with at least 9 positions; this one has 8"):
+        step_templates(network(Bert, replace(config, max_position_embeddings=8)), TOKENIZER)
