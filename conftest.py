@@ -17,6 +17,7 @@ from tests import shapes
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits the folder of the main process
     os.environ["MINIBERT_CACHE"] = tempfile.mkdtemp(prefix="minibert-test-cache-")
+    os.environ["HF_HOME"] = os.environ["MINIBERT_CACHE"] + "/huggingface"  # of datasets
 os.environ["OMP_NUM_THREADS"] = "1"  # two tests run in parallel; more threads than cores would slow them down
 
 import torch

@@ -198,6 +198,7 @@ class Judge:
             os.dup2(nothing, descriptor)
         os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
         os.environ["MINIBERT_CACHE"] = str(temporary / "cache")
+        os.environ["HF_HOME"] = str(temporary / "huggingface")
         os.chdir(ROOT)
         processes_are_copies()
         stay_in(temporary)
