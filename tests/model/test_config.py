@@ -38,6 +38,13 @@ def test_invalid_values_are_rejected(changed: dict[str, object], message: str) -
         BertConfig(**changed)
 
 
+def test_every_architecture_checks_what_all_have() -> None:
+    with pytest.raises(ValueError, match="hidden_size must be at least 1"):
+        TransformerConfig(hidden_size=0)
+    with pytest.raises(ValueError, match="num_attention_heads"):
+        TransformerConfig(hidden_size=8, num_attention_heads=3)
+
+
 def test_only_probabilities_are_below_one() -> None:
     assert BertConfig(initializer_range=2.0).initializer_range == 2.0
 

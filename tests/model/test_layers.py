@@ -10,7 +10,7 @@ from torch.autograd import gradcheck
 from minibert import BertConfig
 from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
 from minibert.equations import add_and_norm, feed_forward, gelu
-from minibert.model.layers import DecoderLayer, EncoderLayer
+from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from tests import reference
 from tests.strategies import normal, seeds
 
@@ -31,6 +31,13 @@ def randomize(layer: LayerT, seed: int, std: float = 1.0) -> LayerT:
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=std)
     return layer
+
+
+def test_a_new_normalization_changes_no_scale() -> None:
+    """Its gain is one and its bias zero."""
+    norm = LayerNorm(3, 1e-12)
+    assert norm.weight.tolist() == [1, 1, 1]
+    assert norm.bias.tolist() == [0, 0, 0]
 
 
 class TestFeedForward:

@@ -159,6 +159,18 @@ def test_a_missing_id_at_the_end_is_a_difference() -> None:
     assert compare_token_ids({"a": [1, 2], "b": [3]}, lambda texts: [[1, 2], [3]]).agrees
 
 
+def test_the_texts_up_to_the_first_difference_are_counted() -> None:
+    reference = {"a": [1], "b": [2], "c": [3]}
+    assert [compare_token_ids(reference, lambda texts, n=n: [[n], [2], [3]]).texts for n in (0, 1)] == [1, 3]
+    assert compare_token_ids(reference, lambda texts: [[1], [2], [0]]).texts == 3
+
+
+def test_each_text_is_compared_once_and_added_tokens_in_other_letters_too() -> None:
+    texts = strings_to_compare(changed("added word"))
+    assert len(set(texts)) == len(texts)
+    assert {"zq", "azqb", " zq ", "ZQ", "[mask]"} <= {*texts}
+
+
 def test_both_libraries_agree_on_the_ids_of_our_own_tokenizer(checkpoint: Path) -> None:
     texts = strings_to_compare(load_tokenizer(checkpoint))
     assert encode_with(load_tokenizer(checkpoint))(texts) == encode_with_transformers(checkpoint, transformers.BertModel)(texts)
