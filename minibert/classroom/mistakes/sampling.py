@@ -178,7 +178,7 @@ SAMPLING_MISTAKES = [
     Mistake(
         "nucleus in sorted order",
         top_p_filter,
-        (("torch.zeros_like(removed).scatter(-1, token_ids, removed)", "removed"),),
+        (("removed.scatter(-1, token_ids, removed)", "removed"),),
         "The tokens to remove are not mapped back to the order of the vocabulary.",
         "The wrong tokens are removed.",
         "learners; an old bug of a widely copied gist",
@@ -253,7 +253,7 @@ SAMPLING_MISTAKES = [
         top_p_filter,
         (
             (
-                "return logits.masked_fill(torch.zeros_like(removed).scatter(-1, token_ids, removed), -math.inf)",
+                "return logits.masked_fill(removed.scatter(-1, token_ids, removed), -math.inf)",
                 "return sorted_logits.masked_fill(removed, -math.inf)",
             ),
         ),
