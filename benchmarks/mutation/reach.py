@@ -86,9 +86,9 @@ class _Noted:
 
 
 def seconds() -> float:
-    """Return a clock for work and waits: other work on the machine changes less than the half of what it shows.
+    """Return the time of the processor for this process and its children, plus a third of the time that has passed.
 
-    It is the time of the processor for this process and its children, and a third of the time that has passed.
+    So tests that wait have a cost too, and other work on the machine changes the cost of the others little.
     """
     return sum(os.times()[:4]) + time.monotonic() / 3
 
