@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minibert import equations, kernels, record
 from minibert.kernels import choose_attention, fused_attention
-from tests.strategies import attention_inputs, seeds, tensors
+from tests.strategies import attention_inputs, normal, seeds, tensors
 
 KERNELS = ("layer_norm", "gelu", "gelu_tanh", "label_smoothing_loss")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
@@ -46,6 +46,21 @@ def test_fused_attention_equals_the_equation(device: str, inputs, dtype: torch.d
         scale = max(1.0, one.abs().max().item() if one.numel() else 0.0)
         assert one.isfinite().all()
         torch.testing.assert_close(other / scale, one / scale, rtol=0, atol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("masked", [False, True])
+def test_fused_attention_with_a_bias_equals_the_equation(device: str, masked: bool) -> None:
+    """The output and the four gradients agree, with and without a mask that has an empty row."""
+    query, key, value, bias = (normal(seed, 2, 3, 3).to(device) for seed in range(4))
+    keep = torch.tensor([[True, True, False], [False, False, False], [True, True, True]], device=device)
+    mask = keep.expand(2, 3, 3) if masked else None
+    explicit, fused = (
+        value_and_gradients(lambda q, k, v, b, f=function: f(q, k, v, mask, bias=b), query, key, value, bias)
+        for function in (equations.scaled_dot_product_attention, fused_attention)
+    )
+    for one, other in zip(explicit, fused, strict=True):
+        torch.testing.assert_close(other, one)
 
 
 @pytest.mark.parametrize("device", DEVICES)
