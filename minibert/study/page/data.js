@@ -38,7 +38,8 @@
  *   before that it was made from.
  * @property {string | null} omitted - Why the page has no numbers for this step.
  * @property {string | null} failure - The error that ended the forward pass at this step.
- * @property {{label: string, tensor: string} | null} other - A second tensor to compare with, such as a learner's own.
+ * @property {{label: string, tensor: string, isBefore?: boolean} | null} other - A second tensor to compare with, such as a
+ *   learner's own. `isBefore`: it is that of before a change.
  * @property {{message: string, tensor: string}[]} mistakes - The output that known mistakes would give.
  * @property {Omission[]} omissions - What a reader can leave out of the expression.
  *

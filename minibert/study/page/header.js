@@ -19,7 +19,7 @@ function showHeader(walk, address) {
   const list = predictions.map((prediction) => {
     const links = prediction.best.map(({ text: name, value, cell: [row, column] }) => {
       const link = element("a", { href: address(prediction.step, row, column) }, element("bdi", {}, name));
-      return element("li", {}, link, ` ${short(value)}`);
+      return element("li", {}, link, ` ${short(value)}`, ...earlierValue(walk, prediction.step, row, column));
     });
     return element(
       "div",
@@ -28,5 +28,18 @@ function showHeader(walk, address) {
       element("ol", {}, ...links),
     );
   });
-  byId("predictions").append(...list, element("p", { id: "start" }, start));
+  byId("predictions").replaceChildren(...list, element("p", { id: "start" }, start));
+}
+
+/**
+ * Return the probability of a prediction before a change, if there was one.
+ * @param {Walk} walk
+ * @param {string} path
+ * @param {number} row
+ * @param {number} column
+ */
+function earlierValue(walk, path, row, column) {
+  const other = walk.step(path)?.other;
+  const tensor = other?.isBefore ? walk.tensor(other.tensor) : null;
+  return tensor ? [element("span", { class: "shape" }, ` (before ${short(tensor.at(tensor.index(0, row, column)))})`)] : [];
 }

@@ -16,6 +16,19 @@ class Heads {
     this.paintings = [];
   }
 
+  /**
+   * Draw the maps of another walk when they are shown next.
+   * @param {Walk} walk
+   */
+  replaceWalk(walk) {
+    this.walk = walk;
+    this.isDrawn = false;
+    this.paintings = [];
+    this.container.querySelectorAll("h3, ul").forEach((part) => {
+      part.remove();
+    });
+  }
+
   /** Draw the heat maps, once. */
   show() {
     if (this.isDrawn) {

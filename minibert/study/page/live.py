@@ -1,7 +1,11 @@
-"""The network and the tokenizer of a live page as JSON, for the scripts `bert.js` and `wordpiece.js`."""
+"""A live page: a step-through whose numbers the browser computes, of any text and after any change.
+
+The page has the network and the tokenizer as JSON, for the scripts `bert.js` and `wordpiece.js`.
+"""
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.model.bert import PretrainedBert
+from minibert.study.page.page import SCRIPTS, heading, page_html, read
+from minibert.study.page.templates import step_templates
 from minibert.study.stepthrough.predictions import problem_type
+from minibert.study.stepthrough.selection import Selection
 from minibert.text.tokenizer import CLS, MASK, SEP, bert_difference, special_token, token_id
 
 LIVE_SCRIPTS = (
@@ -18,6 +25,44 @@ LIVE_SCRIPTS = (
     "live_predictions", "live_changes", "live_walk",
 )  # fmt: skip
 """The scripts that compute, in an order in which each one uses classes of earlier ones only."""
+PAGE_SCRIPTS = (
+    *SCRIPTS[:-1],
+    *(name for name in LIVE_SCRIPTS if name not in SCRIPTS),
+    "experiment", "controls", "live_page",
+    SCRIPTS[-1],
+)  # fmt: skip
+"""The scripts of the page. The last one of a step-through starts both pages."""
+
+
+def live_page(
+    model: PretrainedBert,
+    tokenizer: Tokenizer,
+    text: str,
+    pair: str | None = None,
+    facts: Mapping[str, str] | None = None,
+    *,
+    start: Selection | None = None,
+) -> str:
+    """Return a live page as HTML.
+
+    Args:
+        text: the text that the page opens with.
+        pair: sentence B.
+        facts: what is run, such as {"Model": "bert-base-uncased"}. The page shows it under the title.
+        start: the step and the cell that the page opens at. Default: the first step.
+
+    Raises: ValueError for a network or a tokenizer that the page cannot compute.
+    """
+    content = {
+        **heading(facts, start),
+        "text": text,
+        "pair": pair,
+        "network": network_json(model, tokenizer),
+        "tokenizer": tokenizer_json(tokenizer),
+        "templates": step_templates(model, tokenizer),
+    }
+    title = text if pair is None else f"{text} / {pair}"
+    return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))
 
 
 def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -81,8 +81,10 @@ function overwrites(step, path, changes, tensors) {
   const size = productOf(shape);
   const heads = headsOff(step, path, shape, changes);
   const zeros = heads.flatMap((head) => cellsOfHead(head, shape)).map((cell) => [cell, 0]);
-  const written = Object.entries(changes.cells?.[path] ?? {}).map(([cell, number]) => [Number(cell), number]);
-  const inside = written.filter(([cell]) => cell < size);
+  const inside = Object.entries(changes.cells?.[path] ?? {}).flatMap(([cell, number]) => {
+    const place = placeOf(cell, shape);
+    return place === null ? [] : [[place, number]];
+  });
   /** @type {[string, number[][], string][]} */
   const found = [
     [`zeros in ${path}`, zeros, `the context of each head that is off is zero. Heads that are off: ${heads.join(", ")}.`],

@@ -164,7 +164,7 @@ class LiveWalk {
     for (const step of steps.filter(isComputed)) {
       const other = this.tensor(before, step.path);
       if (other.shape.join() === tensors[step.path].shape.join()) {
-        step.other = { label: "before", tensor: `${step.path}: before` };
+        step.other = { label: "before", tensor: `${step.path}: before`, isBefore: true };
         tensors[step.other.tensor] = recordOf(other);
       }
     }

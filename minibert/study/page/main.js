@@ -107,6 +107,7 @@ function decodeAhead(walk, paths) {
   }
 }
 
-const walk = new Walk(JSON.parse(byId("data").textContent ?? ""));
-listen(new Page(walk));
-decodeAhead(walk, Object.keys(walk.data.tensors));
+const content = JSON.parse(byId("data").textContent ?? "");
+const page = "network" in content ? new LivePage(content) : new Page(new Walk(content));
+listen(page);
+decodeAhead(page.walk, Object.keys(page.walk.data.tensors));

@@ -1,9 +1,13 @@
 // The state of the page, what it shows, and what a key does.
 
 class Page {
-  /** @param {Walk} walk */
-  constructor(walk) {
+  /**
+   * @param {Walk} walk
+   * @param {string} fields - What stands at the end of the hash of every address, after the state.
+   */
+  constructor(walk, fields = "") {
     this.walk = walk;
+    this.fields = fields;
     this.address = new Address();
     this.state = parseHash(window.location.hash || walk.data.start, walk);
     /** @type {[number, number] | null} The cell under the pointer. */
@@ -15,18 +19,49 @@ class Page {
     /** @type {{key: string, order: Int32Array} | null} */
     this.sorted = null;
     this.announcementTimer = 0;
-    const label = walk.label.bind(walk);
+    /** @type {(axis: Axis | undefined, position: number) => string} */
+    const label = (axis, position) => this.walk.label(axis, position);
     this.grid = new Grid(byId("matrix"), label);
     this.otherGrid = new Grid(byId("other"), label);
     this.differenceGrid = new Grid(byId("difference"), label);
-    this.details = new Details(walk, (step, slice, row, column) => this.hash({ view: "step", step, slice, row, column }));
-    this.heads = new Heads(byId("heads"), walk, (step, slice, row, column) =>
-      this.hash({ view: "step", step, slice, row, column }),
-    );
-    this.steps = new StepList(byId("step-list"), walk, (step) => this.hash({ view: "step", step: step.path }));
-    showHeader(walk, (step, row, column) => this.hash({ view: "step", step, slice: 0, row, column, sortedBy: row }));
+    /** @type {(step: string, slice: number, row: number, column: number) => string} */
+    const address = (step, slice, row, column) => this.hash({ view: "step", step, slice, row, column });
+    this.details = new Details(walk, address);
+    this.heads = new Heads(byId("heads"), walk, address);
+    this.steps = new StepList(byId("step-list"), (step) => this.hash({ view: "step", step: step.path }));
+    this.showWalk();
     byId("heads-button").hidden = walk.data.overview.length === 0;
     this.showUnknownStep();
+  }
+
+  /** Show what is the same for all steps of a walk. */
+  showWalk() {
+    this.steps.showWalk(this.walk);
+    showHeader(this.walk, (step, row, column) => this.hash({ view: "step", step, slice: 0, row, column, sortedBy: row }));
+  }
+
+  /**
+   * Show another walk at the same step and cell.
+   * @param {Walk} walk
+   * @param {string} fields
+   */
+  replaceWalk(walk, fields) {
+    this.walk = walk;
+    this.fields = fields;
+    this.hovered = null;
+    this.shownStep = null;
+    this.sorted = null;
+    this.predicted.clear();
+    this.details.walk = walk;
+    this.state = possible(this.state, walk);
+    this.heads.replaceWalk(walk);
+    this.showWalk();
+    this.show();
+  }
+
+  /** @param {State} state */
+  format(state) {
+    return formatHash(state) + this.fields;
   }
 
   /** Say that the page does not have the step of the address. */
@@ -38,7 +73,7 @@ class Page {
 
   /** @param {Partial<State>} change */
   hash(change) {
-    return formatHash({ ...this.state, pin: null, sortedBy: null, predict: false, ...change });
+    return this.format({ ...this.state, pin: null, sortedBy: null, predict: false, ...change });
   }
 
   get step() {
@@ -57,7 +92,7 @@ class Page {
     const before = this.state;
     this.state = possible({ ...before, ...change }, this.walk);
     const isEntry = /** @type {(keyof State)[]} */ (["view", "step", "slice"]).some((key) => this.state[key] !== before[key]);
-    this.address.write(formatHash(this.state), isEntry);
+    this.address.write(this.format(this.state), isEntry);
     setText(byId("unknown"), "");
     this.show();
   }
@@ -192,11 +227,15 @@ class Page {
     byId("other").hidden = !other;
     byId("difference").hidden = !other;
     if (step.other && other) {
-      this.otherGrid.show({ ...matrix, caption: step.other.label, tensor: other });
+      const { label, tensor, isBefore } = step.other;
+      const [name, path, reference, referencePath] = isBefore
+        ? [step.name, step.path, label, tensor]
+        : [label, tensor, step.name, step.path];
+      this.otherGrid.show({ ...matrix, caption: label, tensor: other });
       this.differenceGrid.show({
         ...matrix,
-        caption: `${step.other.label} minus ${step.name}`,
-        tensor: this.walk.difference(step.other.tensor, step.path),
+        caption: `${name} minus ${reference}`,
+        tensor: this.walk.difference(path, referencePath),
       });
     }
   }

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -62,19 +63,35 @@ def step_through_page(
     layer = None if start is None else start.step.layer
     if layers is None and layer is not None and layer not in data.layers:
         data = PageData(walk, [layer], mistakes, others)
-    content = {
+    content = {**heading(facts, start), "text": printable(walk.title), **data.to_json()}
+    return page_html(walk.title, content, SCRIPTS, "page.css")
+
+
+def heading(facts: Mapping[str, str] | None, start: Selection | None) -> dict[str, Any]:
+    """Return the title of a page, what was run, and the address of the step that it opens at."""
+    return {
         "title": "Step through a forward pass",
-        "text": printable(walk.title),
         "facts": [[name, printable(value)] for name, value in (facts or {}).items()],
         "start": "" if start is None else _address(start),
-        **data.to_json(),
     }
-    style = _read("page.css")
-    script = '(() => {\n"use strict";\n' + "\n".join(COMMENT.sub("", _read(f"{name}.js")) for name in SCRIPTS) + "})();\n"
+
+
+def page_html(title: str, content: object, scripts: Sequence[str], *styles: str, controls: str = "") -> str:
+    """Return a page as HTML.
+
+    Args:
+        content: the data of the scripts.
+        scripts: their names, in an order in which each one uses classes of earlier ones only.
+        styles: the files of the style sheets.
+        controls: HTML that stands under the header.
+    """
+    style = "".join(map(read, styles))
+    script = '(() => {\n"use strict";\n' + "\n".join(COMMENT.sub("", read(f"{name}.js")) for name in scripts) + "})();\n"
     policy = {**POLICY, "script-src": content_hash(script), "style-src": content_hash(style)}
-    return Template(_read("page.html")).substitute(
+    return Template(read("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-        title=escape(f"Step through: {walk.title}"),
+        title=escape(f"Step through: {title}"),
+        controls=controls,
         style=style,
         script=script,
         data=script_json(content),
@@ -101,7 +118,8 @@ def script_json(content: object) -> str:
     return text
 
 
-def _read(name: str) -> str:
+def read(name: str) -> str:
+    """Return a file of the page."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 

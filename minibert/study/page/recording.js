@@ -11,8 +11,8 @@
  * @property {boolean} [noPositions] - The position embeddings become zero.
  * @property {number} [attentionTemperature] - The scores of attention are divided by it.
  * @property {number} [temperature] - The logits of the predictions are divided by it.
- * @property {Record<string, Record<number, number>>} [cells] - Numbers by path and by index into the flattened tensor. An index
- *   that the tensor of a shorter sentence does not have is left out.
+ * @property {Record<string, Record<string, number>>} [cells] - Numbers by path and by the indices along each axis, such as
+ *   "0,1,2". A cell that the tensor of a shorter sentence does not have is left out.
  */
 
 /** The tensors of one forward pass by path, in order. */
@@ -96,8 +96,11 @@ class Recording {
       return tensor;
     }
     const changed = tensor.map((value) => value);
-    for (const [index, value] of cells) {
-      changed.data[Number(index)] = value; // no effect outside of the tensor
+    for (const [cell, value] of cells) {
+      const place = placeOf(cell, tensor.shape);
+      if (place !== null) {
+        changed.data[place] = value;
+      }
     }
     return changed;
   }
@@ -109,6 +112,17 @@ class Recording {
   at(path) {
     return /** @type {FloatTensor} */ (this.tensors.get(path));
   }
+}
+
+/**
+ * Return the index of a cell into the flattened tensor, or null if the tensor does not have the cell.
+ * @param {string} cell - Its indices along each axis, such as "0,1,2".
+ * @param {number[]} shape
+ */
+function placeOf(cell, shape) {
+  const indices = cell.split(",").map(Number);
+  const isInside = indices.length === shape.length && indices.every((index, axis) => index >= 0 && index < shape[axis]);
+  return isInside ? indices.reduce((place, index, axis) => place * shape[axis] + index, 0) : null;
 }
 
 /** @type {Recording | null} The recording of the forward pass that is running. */

@@ -10,14 +10,29 @@ const GROUP_TITLES = {
 class StepList {
   /**
    * @param {HTMLElement} container
-   * @param {Walk} walk
    * @param {(step: Step) => string} address - Hash of the address of a step.
    */
-  constructor(container, walk, address) {
+  constructor(container, address) {
+    this.container = container;
     this.address = address;
+    /** @type {HTMLDetailsElement[]} */
+    this.groups = [];
     /** @type {Map<string, {link: HTMLAnchorElement, group: HTMLDetailsElement}>} */
     this.entries = new Map();
     /** @type {HTMLAnchorElement | null} */
+    this.current = null;
+  }
+
+  /**
+   * Show the steps of a walk. A group that was open stays open.
+   * @param {Walk} walk
+   */
+  showWalk(walk) {
+    const isOpen = this.groups.map((group) => group.open);
+    this.container.querySelectorAll("details").forEach((group) => {
+      group.remove();
+    });
+    this.entries.clear();
     this.current = null;
     /** @type {Map<string, HTMLDetailsElement>} */
     const groups = new Map();
@@ -30,7 +45,11 @@ class StepList {
       group.lastElementChild?.append(element("li", {}, link));
       this.entries.set(step.path, { link, group });
     }
-    container.append(...groups.values());
+    this.groups = [...groups.values()];
+    this.groups.forEach((group, number) => {
+      group.open = isOpen[number] ?? false;
+    });
+    this.container.append(...this.groups);
   }
 
   /** @param {Step} step */

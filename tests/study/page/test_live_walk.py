@@ -131,7 +131,7 @@ EVALUATE = """
         change: explanation.split(" Changed: ").slice(1),
         differs: tensor.values.some((value, cell) => value !== other.values[cell]),
         omissions: step.omissions.length,
-        sources: Object.keys(changes.cells?.[path] ?? {}).map((cell) => expression.source(Number(cell))?.leaf.leaf),
+        sources: Object.keys(changes.cells?.[path] ?? {}).map((cell) => expression.source(placeOf(cell, tensor.shape))?.leaf.leaf),
       };
     });
   });
@@ -211,7 +211,7 @@ def test_the_page_shows_changed_steps(live, tab, write):
         "attentionTemperature": 2,
         "residualsOff": ["attention", "feed_forward"],
         "temperature": 3,
-        "cells": {"layers.0.attention.weights": {"1": 0.5}},
+        "cells": {"layers.0.attention.weights": {"0,0,0,1": 0.5}},
     }
     run = f"live.run(text, pair, {json.dumps(changes)}), live.run(text, pair)"
     (data,) = in_javascript(live, DATA.replace("live.run(text, pair)", run), model, [["the cat [MASK]", None]])
