@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from minibert.commands.errors import UsageError
+from minibert.commands.errors import UsageError, WorkFailed
 from minibert.commands.subject import SubjectOptions, load_model
 from minibert.commands.terminal import input_lines, report_lines, say, say_parts, screen_size
 from minibert.printable import printable
@@ -81,6 +81,11 @@ class Study(SubjectOptions):
     layers: Annotated[tuple[str, ...] | None, arg(metavar="N,N|all")] = None
     """Layers that the page shows in full, such as 0,3, or all. Default: all layers of a small model; of a large model, the
     layer of --step, or else the first one. Of the other layers, the page has the attention weights."""
+    live: bool = False
+    """The page of --out computes its numbers: of any text, and with changes in the network. Default for a BERT that is small
+    enough. If the page cannot compute the network, the exit code is 1."""
+    recorded: bool = False
+    """The page of --out shows the numbers of this forward pass only."""
     keys: bool = True
     """On a terminal, wait for keys that lead from step to step."""
 
@@ -95,14 +100,15 @@ def run(options: Study) -> int:
     try:
         if options.diff is not None:
             return _show_differences(options, options.diff, is_plain)
-        walk, *_ = _walk(options)
+        walk, model, tokenizer, text = _walk(options)
         if options.against is not None:
             return _show_against(options, walk, options.against)
         selection = None
         if options.step is not None:
             selection = select(walk, options.step, options.layer, options.head, options.cell)
         if options.out is not None:
-            _write_page(options, walk, options.out, start=selection)
+            if not _writes_live_page(options, model, tokenizer, text, selection):
+                _write_page(options, walk, options.out, start=selection)
         elif selection is None and is_plain:
             say(*map(printable, plain_steps(walk, options.top)))
         elif selection is None:
@@ -134,6 +140,7 @@ def _check_options(options: Study) -> None:
         raise UsageError(f"--out {options.out}: is a folder, where a file is needed")
     if options.out is None and (options.open or options.layers is not None):
         raise UsageError(f"{'--open' if options.open else '--layers'} is for a page: give --out FILE.html, too")
+    _check_page_options(options)
     of_model: dict[str, object] = {"--checkpoint": options.checkpoint, "--preset": options.preset, "--against": options.against}
     chosen = {"--layer": options.layer, "--head": options.head, "--cell": options.cell}
     of_step: dict[str, object] = {
@@ -155,6 +162,26 @@ def _check_options(options: Study) -> None:
         raise UsageError(f"--predict asks for a number of one step: {missing}")
     if options.step is None and (given := _given(chosen)):
         raise UsageError(f"{given}: give --step, too, such as --step scores")
+
+
+def _check_page_options(options: Study) -> None:
+    kinds = [name for name, is_given in (("--live", options.live), ("--recorded", options.recorded)) if is_given]
+    if kinds and options.out is None:
+        raise UsageError(f"{kinds[0]} is for a page: give --out FILE.html, too")
+    if len(kinds) > 1:
+        raise UsageError("--live and --recorded are two kinds of page: give one of them")
+    if options.live and (given := _given(_recorded_only(options))):
+        raise UsageError(f"--live computes the forward pass of one network, in full: leave out {given}")
+
+
+def _recorded_only(options: Study) -> dict[str, object]:
+    """Return the options that need a page with recorded numbers."""
+    return {
+        "--backward": options.backward or None,
+        "--against": options.against,
+        "--diff": options.diff,
+        "--layers": options.layers,
+    }
 
 
 def _given(options: "Mapping[str, object]") -> str:
@@ -213,6 +240,27 @@ def _show_differences(options: Study, names: tuple[str, str], is_plain: bool) ->
     return 0
 
 
+def _writes_live_page(
+    options: Study, model: "PretrainedModel", tokenizer: "Tokenizer", text: str, start: "Selection | None"
+) -> bool:
+    """Write a live page. Without --live, return False if that is not possible, and print the reason."""
+    if options.recorded or _given(_recorded_only(options)) or options.out is None:
+        return False
+    from minibert.commands.study_page import check_size, write_live_page
+
+    try:
+        if not options.live:
+            check_size(model)
+        write_live_page(model, tokenizer, text, options.pair, options.out, _model_name(options), options.open, start)
+    except ValueError as error:
+        if options.live:
+            raise WorkFailed(f"--live: {error}") from error
+        say(f"the page shows recorded numbers: {printable(str(error))}")
+        return False
+    say(f"page: {printable(options.out)}")
+    return True
+
+
 def _write_page(
     options: Study,
     walk: "Walk",
@@ -223,9 +271,12 @@ def _write_page(
 ) -> None:
     from minibert.commands.study_page import write_page
 
-    model = model or options.checkpoint or f"{options.preset}, with random weights"
-    write_page(walk, out, model, options.layers, options.open, others, start)
+    write_page(walk, out, model or _model_name(options), options.layers, options.open, others, start)
     say(f"page: {printable(out)}")
+
+
+def _model_name(options: Study) -> str:
+    return options.checkpoint or f"{options.preset}, with random weights"
 
 
 def _with_keys(options: Study, selection: "Selection") -> "Selection":

@@ -5,16 +5,24 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.classroom.step_mistakes import mistakes_of
 from minibert.commands.errors import UsageError
 from minibert.files import write_atomically
+from minibert.model.bert import PretrainedBert
+from minibert.model.pretrained import PretrainedModel
+from minibert.study.page.live import live_page
 from minibert.study.page.page import step_through_page
 from minibert.study.stepthrough.selection import Selection
 from minibert.study.stepthrough.step import Walk
 
 ALL = "all"
+MAX_LIVE = 5_000_000
+"""Largest size of the weights in a live page that is written without being asked for, in characters."""
+CHARACTERS_PER_WEIGHT = 2 * 4 / 3
+"""Of two bytes in half precision, as base64."""
 
 
 def page_layers(walk: Walk, words: Sequence[str]) -> list[int]:
@@ -28,6 +36,35 @@ def page_layers(walk: Walk, words: Sequence[str]) -> list[int]:
             existing = f"the model has the layers {layers[0]} to {layers[-1]}" if layers else "the model has no layers"
             raise UsageError(f"--layers {number}: {existing}; give numbers such as 0,1, or {ALL}")
     return sorted({int(number) for number in numbers})
+
+
+def check_size(model: PretrainedModel) -> None:
+    """Raise ValueError for a network that is too large for a live page that nobody asked for."""
+    size = CHARACTERS_PER_WEIGHT * sum(tensor.numel() for tensor in model.state_dict().values())
+    if size > MAX_LIVE:
+        raise ValueError(
+            f"the weights would take {size / 1e6:.1f} MB of a page that computes, and the limit is {MAX_LIVE / 1e6:g} MB; "
+            "--live writes it all the same"
+        )
+
+
+def write_live_page(
+    model: PretrainedModel,
+    tokenizer: Tokenizer,
+    text: str,
+    pair: str | None,
+    out: Path,
+    name: str,
+    is_opened: bool,
+    start: Selection | None = None,
+) -> None:
+    """Write a live page, and show it in the browser if asked.
+
+    Raises: ValueError for a network or a tokenizer that the page cannot compute.
+    """
+    if not isinstance(model, PretrainedBert):
+        raise ValueError(f"a live page needs a BERT, and this model is {model.architecture}")
+    _write(out, live_page(model, tokenizer, text, pair, {"Model": name}, start=start), is_opened)
 
 
 def write_page(
@@ -48,6 +85,10 @@ def write_page(
     shown = None if layers is None else page_layers(walk, layers)
     mistakes = {path: mistakes_of(walk, path) for path in walk}
     page = step_through_page(walk, {"Model": model}, layers=shown, mistakes=mistakes, others=others, start=start)
+    _write(out, page, is_opened)
+
+
+def _write(out: Path, page: str, is_opened: bool) -> None:
     write_atomically(out, page)
     if is_opened:
         webbrowser.open(out.resolve().as_uri())

@@ -29,7 +29,7 @@ class Controls {
     byId("heads-on").append(
       ...heads.map((count, layer) => {
         const ofHeads = Array.from({ length: count }, (_, head) => toggle(`${layer}.${head}`, String(head)));
-        return element("div", { class: "layer" }, toggle(String(layer), `Layer ${layer}, heads`), ...ofHeads);
+        return element("div", { class: "layer" }, toggle(String(layer), `Layer ${layer}`), ...ofHeads);
       }),
     );
     this.listen();
@@ -85,7 +85,7 @@ class Controls {
   /**
    * Show an experiment.
    * @param {Experiment} experiment
-   * @param {(path: string) => string} nameOf - The name of a step.
+   * @param {(path: string, cell: number[]) => string} nameOf - The name of a cell.
    */
   show(experiment, nameOf) {
     window.clearTimeout(this.typingTimer);
@@ -112,7 +112,7 @@ class Controls {
 
   /**
    * List the changes as buttons that take each one back.
-   * @param {(path: string) => string} nameOf
+   * @param {(path: string, cell: number[]) => string} nameOf
    */
   showChanges(nameOf) {
     const list = byId("changes");
@@ -229,12 +229,13 @@ function showTemperature(slider, temperature) {
 }
 
 /**
- * Show a text in a field. The cursor stays where it is if the field has the text.
+ * Show a text in a field, which has no line ends. The cursor stays where it is if the field has the text.
  * @param {HTMLInputElement} field
  * @param {string} text
  */
 function showText(field, text) {
-  if (field.value !== text) {
-    field.value = text;
+  const line = text.replace(/[\r\n]/g, " ");
+  if (field.value !== line) {
+    field.value = line;
   }
 }

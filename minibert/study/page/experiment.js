@@ -13,7 +13,7 @@
  * @property {Record<string, number>} cells
  */
 
-const MAX_TEXT = 2000;
+const MAX_TEXT = 10000;
 const MAX_CELLS = 100;
 const MAX_NUMBER = 1e6;
 const TEMPERATURES = [1 / 8, 8];
@@ -22,8 +22,8 @@ const TEMPERATURES = [1 / 8, 8];
 const PARTS = {
   scale: "Scale 1/√d_k",
   positions: "Positions",
-  attention_residual: "Residual connection around attention",
-  feed_forward_residual: "Residual connection around the feed-forward network",
+  attention_residual: "Residual of attention",
+  feed_forward_residual: "Residual of the feed-forward network",
 };
 
 /**
@@ -165,7 +165,7 @@ function changesOf({ off, attention, temperature, cells }) {
 /**
  * Return each change of an experiment in words, and the experiment without it.
  * @param {Experiment} experiment
- * @param {(path: string) => string} nameOf - The name of a step.
+ * @param {(path: string, cell: number[]) => string} nameOf - The name of a cell.
  * @returns {{text: string, without: Experiment}[]}
  */
 function changesInWords(experiment, nameOf) {
@@ -183,8 +183,8 @@ function changesInWords(experiment, nameOf) {
   for (const [place, number] of Object.entries(cells)) {
     const [path, cell] = place.split(":");
     const { [place]: _, ...others } = cells;
-    const where = cell.split(",").slice(1).join(", ") || cell; // the first index is that of the batch
-    list.push({ text: `${nameOf(path)} at ${where}: ${short(number)}`, without: { ...experiment, cells: others } });
+    const name = nameOf(path, cell.split(",").map(Number));
+    list.push({ text: `${name}: ${short(number)}`, without: { ...experiment, cells: others } });
   }
   return list;
 }

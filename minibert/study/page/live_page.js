@@ -28,11 +28,11 @@ class Laboratory {
    */
   walk(experiment) {
     const { text, pair } = experiment;
-    if (text.trim() === "") {
+    const isOpenedText = text === this.content.text && pair === this.content.pair;
+    if (text.trim() === "" && !isOpenedText) {
       throw new RangeError("Type a text: one word is enough.");
     }
     const fields = this.experiments.format(experiment);
-    const isOpenedText = text === this.content.text && pair === this.content.pair;
     const run = this.live.run(text, pair, changesOf(experiment));
     const isChanged = fields !== this.experiments.format({ ...this.experiments.opened, text, pair });
     const other = isChanged && !isOpenedText ? this.live.run(text, pair) : this.openedRun;
@@ -104,18 +104,23 @@ class LivePage extends Page {
 
   /** @param {string} problem */
   showControls(problem) {
-    this.controls.show(this.experiment, (path) => this.nameOf(path));
+    this.controls.show(this.experiment, (path, cell) => this.nameOf(path, cell));
     this.controls.showProblem(problem);
   }
 
   /**
-   * Return the name of the step that has a tensor.
+   * Return the name of a cell, with its step.
    * @param {string} path
+   * @param {number[]} cell
    */
-  nameOf(path) {
+  nameOf(path, cell) {
     const { aliases } = this.laboratory.content.templates;
     const step = this.walk.steps.find((each) => each.path === path || aliases[each.path]?.includes(path));
-    return step ? stepTitle(step) : path;
+    if (!step) {
+      return path;
+    }
+    const places = step.axes.map((axis, n) => (axis.size > 1 ? positionText(this.walk, axis, cell[n]) : ""));
+    return [stepTitle(step), ...places].filter(Boolean).join(", ");
   }
 
   /** Show the experiment and the state of the address. */

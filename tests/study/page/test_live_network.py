@@ -178,9 +178,11 @@ CHANGES = {
             "layers.1.output": with_cell(30, 1e3),
         },
     ),
-    "a cell that the sentence does not have": Change({"cells": {"embeddings.sum": {"0,0,24": 3.5, "0,99,0": 1, "0,5": 1, "0,-1,0": 1}, "pooler": {}}}),
+    "a cell that the sentence does not have": Change(
+        {"cells": {"embeddings.sum": {"0,0,24": 3.5, "0,99,0": 1, "0,5": 1, "0,-1,0": 1}, "pooler": {}}}
+    ),
     "everything at once": Change(
-        {"headsOff": [[0, 1]], "noPositions": True, "noMask": True, "temperature": 0.5, "cells": {"pooler": {"0,0,0": 9}}},
+        {"headsOff": [[0, 1]], "noPositions": True, "noMask": True, "temperature": 0.5, "cells": {"pooler": {"0,0": 9}}},
         lambda _: {
             "layers.0.attention.context": without_heads(1),
             "embeddings.positions": torch.zeros_like,

@@ -131,7 +131,9 @@ EVALUATE = """
         change: explanation.split(" Changed: ").slice(1),
         differs: tensor.values.some((value, cell) => value !== other.values[cell]),
         omissions: step.omissions.length,
-        sources: Object.keys(changes.cells?.[path] ?? {}).map((cell) => expression.source(placeOf(cell, tensor.shape))?.leaf.leaf),
+        sources: Object.keys(changes.cells?.[path] ?? {}).map(
+          (cell) => expression.source(placeOf(cell, tensor.shape))?.leaf.leaf,
+        ),
       };
     });
   });
