@@ -66,7 +66,9 @@ class LivePage extends Page {
     super(walk, laboratory.experiments.format(experiment));
     this.laboratory = laboratory;
     this.experiment = experiment;
-    this.controls = new Controls(laboratory.experiments, laboratory.heads, (changed, isTyping) => this.change(changed, isTyping));
+    this.controls = new Controls(laboratory.experiments, laboratory.heads, (changed, isTyping) =>
+      this.change(changed, isTyping),
+    );
     byId("calculation").append(byId("overwrite"));
     byId("overwrite").addEventListener("submit", (event) => {
       event.preventDefault();
