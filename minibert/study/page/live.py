@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.model.bert import PretrainedBert
+from minibert.study.page.experiments import experiments_json
 from minibert.study.page.page import SCRIPTS, heading, page_html, read
 from minibert.study.page.templates import step_templates
 from minibert.study.stepthrough.predictions import problem_type
@@ -22,13 +23,13 @@ from minibert.text.tokenizer import CLS, MASK, SEP, bert_difference, special_tok
 
 LIVE_SCRIPTS = (
     "data", "arithmetic", "tensors", "recording", "equations", "bert", "wordpiece",
-    "live_predictions", "live_changes", "live_walk",
+    "live_predictions", "live_changes", "live_walk", "experiment", "laboratory",
 )  # fmt: skip
 """The scripts that compute, in an order in which each one uses classes of earlier ones only."""
 PAGE_SCRIPTS = (
     *SCRIPTS[:-1],
     *(name for name in LIVE_SCRIPTS if name not in SCRIPTS),
-    "experiment", "controls", "live_page",
+    "experiment_choice", "controls", "live_page",
     SCRIPTS[-1],
 )  # fmt: skip
 """The scripts of the page. The last one of a step-through starts both pages."""
@@ -53,13 +54,16 @@ def live_page(
 
     Raises: ValueError for a network or a tokenizer that the page cannot compute.
     """
+    templates = step_templates(model, tokenizer)
+    paths = [step["path"] for step in templates["steps"] if step["equation"] == "softmax"]
     content = {
         **heading(facts, start),
         "text": text,
         "pair": pair,
         "network": network_json(model, tokenizer),
         "tokenizer": tokenizer_json(tokenizer),
-        "templates": step_templates(model, tokenizer),
+        "templates": templates,
+        "experiments": experiments_json(model.config, [path for path in paths if path.endswith(".probabilities")]),
     }
     title = text if pair is None else f"{text} / {pair}"
     return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))

@@ -1,63 +1,5 @@
 // The live page: it computes the numbers that the page of a step-through shows.
 
-/**
- * `text` and `pair`: what the page was opened with.
- * @typedef {Pick<PageData, "title" | "text" | "start" | "facts"> & {pair: string | null, network: NetworkData,
- *   tokenizer: TokenizerData, templates: Templates}} LiveContent
- */
-
-/** Computes the walks of a live page. */
-class Laboratory {
-  /** @param {LiveContent} content */
-  constructor(content) {
-    this.content = content;
-    const { network, tokenizer, templates, text, pair } = content;
-    this.live = new LiveWalk(templates, new Bert(network), new WordPiece(tokenizer));
-    this.openedRun = this.live.run(text, pair);
-    this.heads = Array.from({ length: network.layers }, () => network.heads);
-    const opened = { text, pair, off: [], attention: 1, temperature: 1, cells: {} };
-    const hasPair = pair !== null || this.openedRun.tensors.has("nsp.logits");
-    this.experiments = new Experiments(opened, this.heads, this.openedRun.tensors.keys(), hasPair);
-  }
-
-  /**
-   * Compute an experiment. It is compared with the same text without changes, or else with the text of the opened page.
-   * @param {Experiment} experiment
-   * @returns {Walk}
-   * @throws {RangeError} If the text has no word, or more tokens than the network has positions.
-   */
-  walk(experiment) {
-    const { text, pair } = experiment;
-    const isOpenedText = text === this.content.text && pair === this.content.pair;
-    if (text.trim() === "" && !isOpenedText) {
-      throw new RangeError("Type a text: one word is enough.");
-    }
-    const fields = this.experiments.format(experiment);
-    const run = this.live.run(text, pair, changesOf(experiment));
-    const isChanged = fields !== this.experiments.format({ ...this.experiments.opened, text, pair });
-    const other = isChanged && !isOpenedText ? this.live.run(text, pair) : this.openedRun;
-    const { title, facts, start } = this.content;
-    const shown = printable(pair === null ? text : `${text} / ${pair}`);
-    return new Walk({ title, facts, start, text: shown, ...this.live.data(run, fields ? other : null) });
-  }
-
-  /**
-   * Compute the experiment of an address, or the opened one if that is not possible.
-   * @param {string} hash
-   * @returns {{experiment: Experiment, walk: Walk, problem: string}}
-   */
-  open(hash) {
-    const experiment = this.experiments.parse(hash);
-    try {
-      return { experiment, walk: this.walk(experiment), problem: "" };
-    } catch (error) {
-      const { text, pair } = this.content;
-      const possible = { ...experiment, text, pair };
-      return { experiment: possible, walk: this.walk(possible), problem: messageOf(error) };
-    }
-  }
-}
-
 class LivePage extends Page {
   /** @param {LiveContent} content */
   constructor(content) {
@@ -69,6 +11,7 @@ class LivePage extends Page {
     this.controls = new Controls(laboratory.experiments, laboratory.heads, (changed, isTyping) =>
       this.change(changed, isTyping),
     );
+    this.choice = new ExperimentChoice(content.experiments, (address) => this.openAt(address));
     byId("calculation").append(byId("overwrite"));
     byId("overwrite").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -108,6 +51,19 @@ class LivePage extends Page {
   showControls(problem) {
     this.controls.show(this.experiment, (path, cell) => this.nameOf(path, cell));
     this.controls.showProblem(problem);
+    const { experiments } = this.laboratory;
+    this.choice.show((address) => experiments.format(experiments.parse(address)) === this.fields);
+  }
+
+  /**
+   * Show the experiment and the state of an address.
+   * @param {string} hash
+   */
+  openAt(hash) {
+    const { experiment, walk, problem } = this.laboratory.open(hash);
+    this.state = parseHash(hash, walk);
+    this.showExperiment(experiment, walk, problem);
+    this.address.write(this.format(this.state), true);
   }
 
   /**
@@ -164,12 +120,4 @@ class LivePage extends Page {
     super.show();
     byId("overwrite").hidden = !isComputed(this.step);
   }
-}
-
-/** @param {unknown} error */
-function messageOf(error) {
-  if (error instanceof RangeError) {
-    return error.message;
-  }
-  throw error;
 }

@@ -32,7 +32,8 @@ function cellOfMap(event) {
 function listen(page) {
   document.addEventListener("keydown", (event) => {
     const target = /** @type {Element} */ (event.target);
-    const isTyping = target.closest("dialog[open]") !== null || (target.closest("input") !== null && event.key !== "Escape");
+    const isTyping =
+      target.closest("dialog[open]") !== null || (target.closest("input, select") !== null && event.key !== "Escape");
     const isInGrid = cellOfEvent(event) !== null;
     if (isTyping || event.altKey || event.metaKey || (event.ctrlKey && !isInGrid)) {
       return;
@@ -88,7 +89,11 @@ function listen(page) {
     window.addEventListener(name, () => page.readAddress());
   }
   const narrow = window.matchMedia("(max-width: 45rem)");
-  const fold = () => setAttributes(byId("step-list"), { open: !narrow.matches });
+  const fold = () => {
+    for (const part of document.querySelectorAll("#step-list, #controls")) {
+      setAttributes(part, { open: !narrow.matches });
+    }
+  };
   narrow.addEventListener("change", fold);
   fold();
   new ResizeObserver(([entry]) => page.fit(entry.contentRect.width)).observe(byId("main"));

@@ -1,0 +1,43 @@
+// The choice of a ready experiment: a question, and an answer that the reader reveals.
+
+/**
+ * `address`: the hash of its address.
+ * @typedef {{name: string, question: string, answer: string, address: string}} ReadyExperiment
+ */
+
+class ExperimentChoice {
+  /**
+   * @param {ReadyExperiment[]} list
+   * @param {(address: string) => void} open
+   */
+  constructor(list, open) {
+    this.list = list;
+    byId("choice").append(...list.map(({ name }, number) => element("option", { value: number }, `${number + 1}. ${name}`)));
+    byId("choice").addEventListener("change", () => {
+      const chosen = list[Number(this.field.value || -1)];
+      if (chosen) {
+        open(chosen.address);
+      }
+    });
+  }
+
+  get field() {
+    return /** @type {HTMLSelectElement} */ (byId("choice"));
+  }
+
+  /**
+   * Show the question of the experiment that the page shows, if it is one of the list.
+   * @param {(address: string) => boolean} isShown
+   */
+  show(isShown) {
+    const number = this.list.findIndex(({ address }) => isShown(address));
+    const { question = "", answer = "" } = this.list[number] ?? {};
+    this.field.value = number < 0 ? "" : String(number);
+    const box = byId("answer");
+    if (byId("question").textContent !== question) {
+      setText(byId("question"), question);
+      setAttributes(box, { open: false, hidden: number < 0 });
+      setText(/** @type {HTMLElement} */ (box.lastElementChild), answer);
+    }
+  }
+}

@@ -1,0 +1,159 @@
+"""Experiments of one click on a live page: a question, and an answer that is true for every BERT.
+
+Every claim is about the steps up to the first layer's output, or about all layers without positions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from minibert.model.config import BertConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A text with changes, and a step that shows what they do; see `experiment.js`."""
+
+    name: str
+    question: str
+    answer: str
+    """Shown when the reader asks for it."""
+    text: str
+    step: str
+    """The path of a step. PREDICTION: that of the first prediction."""
+    cell: str = "0,0"
+    off: tuple[str, ...] = ()
+    """Parts that are off. "0.*" are all heads of layer 0."""
+    temperature: float | None = None
+    cells: Mapping[str, float] = field(default_factory=dict)
+
+
+PREDICTION = "probabilities"
+SENTENCE = "a dog bites a man ."
+LAYER = "layers.0"
+EXPERIMENTS = (
+    Experiment(
+        name="Word order",
+        question="The positions are removed. Why do “dog bites man” and “man bites dog” now get the same vectors?",
+        answer="Only the position embeddings say where a word stands. Without them, attention sums over a set of words: every "
+        "word gets the same vector in each order. Choose a word and move it: its row moves, and the numbers stay the same.",
+        text="man bites dog",
+        off=("positions",),
+        step=f"{LAYER}.feed_forward_norm",
+        cell="1,0",
+    ),
+    Experiment(
+        name="Scale",
+        question="The dot products are no longer divided by √d_k. What happens to the largest weight of each row?",
+        answer="It grows: the scores are √d_k times as far apart, and the softmax puts more weight on the largest one.",
+        text=SENTENCE,
+        off=("scale",),
+        step=f"{LAYER}.attention.weights",
+        cell="2,2",
+    ),
+    Experiment(
+        name="One head off",
+        question="Head 0 of layer 0 is off. Which columns of the merged heads are zero, and which have changed?",
+        answer="The first d_k columns are zero: they are those of head 0. The other columns are the same as before: a "
+        "head does not use the numbers of another head of its layer.",
+        text=SENTENCE,
+        off=("0.0",),
+        step=f"{LAYER}.attention.merged",
+    ),
+    Experiment(
+        name="All heads off",
+        question="All heads of layer 0 are off. Why are all rows of the output of attention the same?",
+        answer="The merged heads are zero, so that only the bias of the output matrix is left. It is the same for every token: "
+        "no token gets anything from another one in this layer.",
+        text=SENTENCE,
+        off=("0.*",),
+        step=f"{LAYER}.attention.output",
+    ),
+    Experiment(
+        name="A layer off",
+        question="Layer 0 is off. Which step has the same numbers as its output?",
+        answer="The output of the embeddings: the input of the layer. The layers have inputs and outputs of the same shape, so "
+        "that each one can be left out.",
+        text=SENTENCE,
+        off=("0",),
+        step=f"{LAYER}.feed_forward_norm",
+    ),
+    Experiment(
+        name="Residual connection",
+        question="The residual connection around attention is removed. What is missing in the sum?",
+        answer="The token's own vector, which is the input of the layer. What is left is the output of attention: averages "
+        "over the tokens.",
+        text=SENTENCE,
+        off=("attention_residual",),
+        step=f"{LAYER}.attention_residual",
+    ),
+    Experiment(
+        name="Two masks",
+        question="Two words are masked, and the positions are removed. Why do both masks get the same vector?",
+        answer="Both have the same word embedding, and without positions nothing else tells them apart. Switch the positions "
+        "on: now their vectors differ.",
+        text="a [MASK] [MASK] .",
+        off=("positions",),
+        step=f"{LAYER}.feed_forward_norm",
+        cell="2,0",
+    ),
+    Experiment(
+        name="A repeated word",
+        question="The text is one word three times. In which step do the three vectors differ for the first time?",
+        answer="Not in the word embeddings, which are the same for all three. They differ in the position embeddings, and so "
+        "in the sum.",
+        text="a a a",
+        step="embeddings.words",
+        cell="1,0",
+    ),
+    Experiment(
+        name="Temperature",
+        question="The scores of the prediction are divided by the temperature 4. Does the best prediction change?",
+        answer="No: the order of the scores stays the same. The probabilities come closer to each other, so that the largest "
+        "one becomes smaller.",
+        text="a [MASK] bites a man .",
+        temperature=4,
+        step=PREDICTION,
+    ),
+    Experiment(
+        name="A score of −10000",
+        question="In head 0, the score of query 1 and key 2 is overwritten by −10000. What happens to the weights of this row?",
+        answer="The weight of key 2 is zero, because e^−10000 is as good as zero. The other weights of the row grow by one "
+        "common factor, so that the row sums to one. The other rows stay the same. A mask does the same.",
+        text=SENTENCE,
+        cells={f"{LAYER}.attention.scores:0,0,1,2": -10000},
+        step=f"{LAYER}.attention.weights",
+        cell="1,2",
+    ),
+)
+
+
+def experiments_json(config: BertConfig, predictions: list[str]) -> list[dict[str, str]]:
+    """Return the experiments of a network, with the hashes of their addresses; see `experiment.js`.
+
+    Args:
+        predictions: the paths of the steps with probabilities that sum to one. Without such a step, the experiments that need
+            one are left out.
+    """
+    found = []
+    for each in EXPERIMENTS:
+        steps = predictions[:1] if each.step == PREDICTION else [each.step]
+        found += [
+            {"name": each.name, "question": each.question, "answer": each.answer, "address": _address(each, config, step)}
+            for step in steps
+        ]
+    return found
+
+
+def _address(experiment: Experiment, config: BertConfig, step: str) -> str:
+    heads = ",".join(f"0.{head}" for head in range(config.num_attention_heads))
+    fields = {
+        "step": step,
+        "slice": "0",
+        "cell": experiment.cell,
+        "text": experiment.text,
+        "off": ",".join(heads if part == "0.*" else part for part in experiment.off),
+        "temperature": "" if experiment.temperature is None else f"{experiment.temperature:g}",
+        "cells": ";".join(f"{place}:{number:g}" for place, number in experiment.cells.items()),
+    }
+    return "#" + urlencode({name: value for name, value in fields.items() if value}, safe=",:;")
