@@ -37,9 +37,10 @@ class Controls {
 
   listen() {
     byId("texts").addEventListener("input", () => this.typed());
-    byId("texts").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.applyTexts(false);
+    byId("texts").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target instanceof HTMLInputElement) {
+        this.applyTexts();
+      }
     });
     byId("experiment").addEventListener("click", (event) => {
       const button = event.target instanceof Element ? event.target.closest("button") : null;
@@ -64,7 +65,7 @@ class Controls {
 
   /**
    * @param {Partial<Experiment>} change
-   * @param {boolean} [isTyping] - More changes follow: no entry is made that the back button returns to.
+   * @param {boolean} [isTyping] - More changes of the same kind follow.
    */
   set(change, isTyping = false) {
     this.change({ ...this.experiment, ...change }, isTyping);
@@ -73,13 +74,12 @@ class Controls {
   /** Compute what was typed, once the reader pauses. */
   typed() {
     window.clearTimeout(this.typingTimer);
-    this.typingTimer = window.setTimeout(() => this.applyTexts(true), TYPING_PAUSE);
+    this.typingTimer = window.setTimeout(() => this.applyTexts(), TYPING_PAUSE);
   }
 
-  /** @param {boolean} isTyping */
-  applyTexts(isTyping) {
+  applyTexts() {
     window.clearTimeout(this.typingTimer);
-    this.set({ text: inputById("sentence").value, pair: inputById("pair").value || null }, isTyping);
+    this.set({ text: inputById("sentence").value, pair: inputById("pair").value || null }, true);
   }
 
   /**

@@ -8,6 +8,7 @@ class LivePage extends Page {
     super(walk, laboratory.experiments.format(experiment));
     this.laboratory = laboratory;
     this.experiment = experiment;
+    this.wasTyping = false;
     this.controls = new Controls(laboratory.experiments, laboratory.heads, (changed, isTyping) =>
       this.change(changed, isTyping),
     );
@@ -23,7 +24,7 @@ class LivePage extends Page {
   /**
    * Compute a changed experiment and show it at the same step and cell.
    * @param {Experiment} changed
-   * @param {boolean} isTyping - More changes follow: no entry is made that the back button returns to.
+   * @param {boolean} isTyping - More changes of the same kind follow. The back button takes all of them back together.
    */
   change(changed, isTyping) {
     const experiment = this.laboratory.experiments.possible(changed);
@@ -33,7 +34,8 @@ class LivePage extends Page {
       this.controls.showProblem(messageOf(error));
       return;
     }
-    this.address.write(this.format(this.state), !isTyping);
+    this.address.write(this.format(this.state), !(isTyping && this.wasTyping));
+    this.wasTyping = isTyping;
   }
 
   /**

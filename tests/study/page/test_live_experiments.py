@@ -1,0 +1,170 @@
+"""What the answers of the ready experiments claim is true: in a network with random weights, and in a trained one."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from minibert import Bert, BertForPreTraining, BertForSequenceClassification
+from minibert.study.page.experiments import EXPERIMENTS, experiments_json
+from minibert.study.page.live import live_page
+from tests.study.page.packing import unpacked
+from tests.study.page.test_live_network import SMALL, TOKENIZER, network
+from tests.study.page.test_page import data_of
+
+ATTENTION, OUTPUT = "layers.0.attention", "layers.0.feed_forward_norm"
+PLACES = ["layers.0.output", "layers.1.output"]
+Tensors = dict[str, Tensor]
+RUN = """(made) => {
+  const content = JSON.parse(made);
+  const { experiments, live } = new Laboratory(content);
+  return content.experiments.map(({ name, address }) => {
+    const experiment = experiments.parse(address);
+    const orders = [experiment.text, experiment.text.split(" ").reverse().join(" ")];
+    const changes = changesOf(experiment);
+    const runs = [[orders[0], changes], [orders[0], {}], [orders[1], changes]].map(([text, changes]) => {
+      const { tensors } = live.run(text, null, changes);
+      return [...tensors].map(([path, tensor]) => [path, packed(tensor)]);
+    });
+    return [name, runs];
+  });
+}"""
+
+
+def trained() -> BertForPreTraining:
+    """Return a network that has learned to copy words."""
+    model = network(BertForPreTraining, SMALL, spread=0.05)
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for _ in range(40):
+        ids = torch.randint(5, TOKENIZER.get_vocab_size(), (16, 8), generator=generator)
+        logits = model(ids).prediction_logits
+        loss = functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    return model.eval()
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, atol=2e-5)
+
+
+def word_order(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    """Of three words in reverse order, the vectors are in reverse order. With positions they are not."""
+    moved = [0, 3, 2, 1, 4]
+    return all(same(now[path][:, moved], other[path]) and not same(now[path], before[path]) for path in PLACES)
+
+
+def scale(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    largest, earlier = (tensors[f"{ATTENTION}.weights"].amax(-1) for tensors in (now, before))
+    return bool((largest > earlier).all())
+
+
+def one_head(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    width = SMALL.hidden_size // SMALL.num_attention_heads
+    merged, earlier = (tensors[f"{ATTENTION}.merged"] for tensors in (now, before))
+    return (
+        not merged[..., :width].any() and bool(earlier[..., :width].all()) and same(merged[..., width:], earlier[..., width:])
+    )
+
+
+def all_heads(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    output, earlier = (tensors[f"{ATTENTION}.output"] for tensors in (now, before))
+    return same(output, output[:, :1].expand_as(output)) and not same(earlier, earlier[:, :1].expand_as(earlier))
+
+
+def layer(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    return same(now["layers.0.output"], now["embeddings.output"]) and not same(
+        before["layers.0.output"], now["embeddings.output"]
+    )
+
+
+def residual(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    output = now[f"{ATTENTION}.output"]
+    earlier = before["embeddings.output"] + before[f"{ATTENTION}.output"]
+    return same(now["layers.0.attention_residual"], output) and same(before["layers.0.attention_residual"], earlier)
+
+
+def two_masks(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    same_now = [same(now[path][0, 2], now[path][0, 3]) for path in PLACES]
+    return all(same_now) and not any(same(before[path][0, 2], before[path][0, 3]) for path in PLACES)
+
+
+def repeated_word(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    words, sums = now["embeddings.words"][0], now["embeddings.sum"][0]
+    return same(words[1], words[2]) and same(words[2], words[3]) and not same(sums[1], sums[2]) and not same(sums[2], sums[3])
+
+
+def temperature(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    one, earlier = now["mlm.probabilities"], before["mlm.probabilities"]
+    return bool((one.argsort() == earlier.argsort()).all() and (one.amax(-1) < earlier.amax(-1)).all())
+
+
+def score(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    """The row of query 1 has no weight at key 2, and is otherwise one factor larger. The other rows are the same."""
+    weights, earlier = (tensors[f"{ATTENTION}.weights"][0] for tensors in (now, before))
+    factors = (weights[0, 1] / earlier[0, 1])[[0, 1, *range(3, weights.shape[-1])]]
+    rows = [row for row in range(weights.shape[1]) if row != 1]
+    is_row_true = weights[0, 1, 2] == 0 and same(factors, factors[:1].expand_as(factors)) and bool(factors[0] > 1)
+    return is_row_true and same(weights[0, rows], earlier[0, rows]) and same(weights[1:], earlier[1:])
+
+
+CLAIMS: dict[str, Callable[[Tensors, Tensors, Tensors], bool]] = dict(
+    zip(
+        [each.name for each in EXPERIMENTS],
+        [word_order, scale, one_head, all_heads, layer, residual, two_masks, repeated_word, temperature, score],
+        strict=True,
+    )
+)
+
+
+@pytest.fixture(scope="module", params=["random", "trained"])
+def runs(request: Any, live: Callable[..., Any]) -> dict[str, list[Tensors]]:
+    """Of each experiment, the tensors with the changes, without them, and with them of the words in reverse order."""
+    model = trained() if request.param == "trained" else network(BertForPreTraining, SMALL)
+    content = data_of(live_page(model, TOKENIZER, "the cat"))
+    return {
+        name: [{path: unpacked(tensor) for path, tensor in run} for run in found]
+        for name, found in live(RUN, json.dumps(content))
+    }
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_answer(runs, name):
+    assert CLAIMS[name](*runs[name])
+
+
+def test_each_question_is_about_a_step_of_the_page(runs):
+    for each in experiments_json(SMALL, ["mlm.probabilities"]):
+        assert each["address"].split("&")[0].removeprefix("#step=") in {*runs[each["name"]][0], OUTPUT}
+
+
+def test_network_without_predictions():
+    names = [each["name"] for each in experiments_json(SMALL, [])]
+    assert len(names) == 9
+    assert "Temperature" not in names
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "step"),
+    [
+        (Bert, {}, None),
+        (BertForSequenceClassification, {}, "classifier.probabilities"),
+        (BertForSequenceClassification, {"problem_type": "multi_label_classification"}, None),
+    ],
+)
+def test_the_temperature_is_for_a_softmax(kind, options, step):
+    model = network(kind, replace(SMALL, num_hidden_layers=1, **options))
+    experiments = data_of(live_page(model, TOKENIZER, "the cat"))["experiments"]
+    found = [each["address"] for each in experiments if each["name"] == "Temperature"]
+    assert found == ([] if step is None else [f"#step={step}&slice=0&cell=0,0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"])
