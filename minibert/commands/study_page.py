@@ -64,7 +64,7 @@ def write_live_page(
     """
     if not isinstance(model, PretrainedBert):
         raise ValueError(f"a live page needs a BERT, and this model is {model.architecture}")
-    _write(out, live_page(model, tokenizer, text, pair, {"Model": name}, start=start), is_opened)
+    _write(out, live_page(model, tokenizer, text, pair, {"Model": name, "Weights": "float16"}, start=start), is_opened)
 
 
 def write_page(

@@ -140,6 +140,73 @@ def test_a_page_is_written_and_opened(
     assert "layers.1.attention.scores" in file.read_text(encoding="utf-8")
 
 
+def is_live(file: Path) -> bool:
+    return '"network":' in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), True),
+        (("--live",), True),
+        (("--recorded",), False),
+        (("--layers", "0"), False),
+        (("--backward",), False),
+        (("--live", "--pair", "the mat", "--step", "scores"), True),
+    ],
+)
+def test_kind_of_page(study: Run, tmp_path: Path, arguments: tuple[str, ...], expected: bool) -> None:
+    """A small BERT gets a page that computes, unless recorded numbers are asked for."""
+    file = tmp_path / "page.html"
+    out, err = study(TEXT, "--out", str(file), *arguments)
+    assert out.splitlines()[0] == f"page: {file}"
+    assert err == ""
+    assert is_live(file) is expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--live",), "--live is for a page: give --out FILE.html, too"),
+        (("--recorded",), "--recorded is for a page: give --out FILE.html, too"),
+        (("--live", "--recorded", "--out", "page.html"), "--live and --recorded are two kinds of page: give one of them"),
+        (("--live", "--backward", "--out", "page.html"), "in full: leave out --backward"),
+        (("--live", "--layers", "0", "--out", "page.html"), "in full: leave out --layers"),
+        (("--live", "--against", "my.py", "--out", "page.html"), "in full: leave out --against"),
+    ],
+)
+def test_kinds_of_page_that_do_not_fit(study: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert message in study(TEXT, *arguments, code=2)[1]
+
+
+def test_network_that_a_live_page_cannot_compute(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With --live, the work fails. Without it, the page has recorded numbers, and one line says why."""
+    checkpoint = str(write_checkpoint(tmp_path / "bert", ["the"], max_position_embeddings=8))
+    file = tmp_path / "page.html"
+    command = ["study", "the", "--checkpoint", checkpoint, "--out", str(file)]
+    assert main([*command, "--live"]) == 1
+    reason = "a live page needs a network with at least 9 positions; this one has 8"
+    assert capfd.readouterr() == ("", f"minibert: --live: {reason}\n")
+    assert not file.exists()
+    assert main(command) == 0
+    assert capfd.readouterr() == (f"the page shows recorded numbers: {reason}\npage: {file}\n", "")
+    assert not is_live(file)
+
+
+def test_other_networks_and_large_ones_get_recorded_numbers(
+    study: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "page.html"
+    assert main(["study", "the cat", "--preset", "transformer-tiny", "--out", str(file)]) == 0
+    assert "recorded numbers: a live page needs a BERT, and this model is Transformer\n" in capfd.readouterr().out
+    monkeypatch.setattr("minibert.commands.study_page.MAX_LIVE", 50_000)
+    out, _ = study(TEXT, "--out", str(file))
+    assert re.search(r"recorded numbers: the weights would take 0\.\d MB .* and the limit is 0\.05 MB; --live writes it", out)
+    assert not is_live(file)
+    study(TEXT, "--out", str(file), "--live")
+    assert is_live(file)
+
+
 def test_every_fact_is_one_line(study: Run) -> None:
     """A text with line ends cannot look like other facts."""
     for arguments in ((), ("--step", "characters")):

@@ -353,7 +353,7 @@ class Page {
     this.show();
     setText(
       byId("verdict"),
-      `${message} The recorded number is ${exact(this.tensor?.at(this.tensor.index(slice, row, column)))}.`,
+      `${message} The number is ${exact(this.tensor?.at(this.tensor.index(slice, row, column)))}.`,
     );
     setAttribute(byId("verdict"), "data-verdict", null);
     this.grid.focus();

@@ -80,7 +80,11 @@ class StepList {
     entry.link.setAttribute("aria-current", "step");
     entry.group.open = true;
     this.current = entry.link;
-    window.requestAnimationFrame(() => reveal(entry.link));
+    window.requestAnimationFrame(() => {
+      if (entry.link === this.current) {
+        reveal(entry.link);
+      }
+    });
   }
 }
 

@@ -279,7 +279,7 @@ class TestPrediction:
     def test_a_right_number(self, tab, tiny, steps):
         value = self.open(tab, tiny, steps)
         here = self.check(tab, f"{value:.5f}")
-        assert here["verdict"] == f"Right. The recorded number is {exact(value)}."
+        assert here["verdict"] == f"Right. The number is {exact(value)}."
         assert tab.cell(3, 5).text_content() != "?"
 
     def test_the_number_of_a_known_mistake(self, tab, tiny, steps):
@@ -326,7 +326,7 @@ class TestPrediction:
         tab.page.click("#reveal")
         here = tab.where()
         assert here["result"] == exact(steps[SCORES].output[0, 1, 3, 4].item())
-        assert here["verdict"].endswith(f"The recorded number is {here['result']}.")
+        assert here["verdict"].endswith(f"The number is {here['result']}.")
         assert (here["focus"], tab.page.locator("#typed").is_visible()) == ("matrix", False)
 
     def test_a_key_opens_the_field(self, tab, tiny):
