@@ -63,7 +63,7 @@ def write_live_page(
     Raises: ValueError for a network or a tokenizer that the page cannot compute.
     """
     if not isinstance(model, PretrainedBert):
-        raise ValueError(f"a live page needs a BERT, and this model is {model.architecture}")
+        raise ValueError(f"a live page needs a BERT, and this model is a {type(model).__name__}")
     _write(out, live_page(model, tokenizer, text, pair, {"Model": name, "Weights": "float16"}, start=start), is_opened)
 
 

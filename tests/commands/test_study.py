@@ -198,7 +198,7 @@ def test_other_networks_and_large_ones_get_recorded_numbers(
 ) -> None:
     file = tmp_path / "page.html"
     assert main(["study", "the cat", "--preset", "transformer-tiny", "--out", str(file)]) == 0
-    assert "recorded numbers: a live page needs a BERT, and this model is Transformer\n" in capfd.readouterr().out
+    assert "recorded numbers: a live page needs a BERT, and this model is a Transformer\n" in capfd.readouterr().out
     monkeypatch.setattr("minibert.commands.study_page.MAX_LIVE", 50_000)
     out, _ = study(TEXT, "--out", str(file))
     assert re.search(r"recorded numbers: the weights would take 0\.\d MB .* and the limit is 0\.05 MB; --live writes it", out)
