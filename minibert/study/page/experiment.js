@@ -22,8 +22,8 @@ const TEMPERATURES = [1 / 8, 8];
 const PARTS = {
   scale: "Scale 1/√d_k",
   positions: "Positions",
-  attention_residual: "Residual of attention",
-  feed_forward_residual: "Residual of the feed-forward network",
+  attention_residual: "Attention residual",
+  feed_forward_residual: "Feed-forward residual",
 };
 
 /**

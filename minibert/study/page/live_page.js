@@ -80,7 +80,7 @@ class LivePage extends Page {
       return path;
     }
     const places = step.axes.map((axis, n) => (axis.size > 1 ? positionText(this.walk, axis, cell[n]) : ""));
-    return [stepTitle(step), ...places].filter(Boolean).join(", ");
+    return [`${step.group}: ${step.name}`, ...places].filter(Boolean).join(", ");
   }
 
   /** Show the experiment and the state of the address. */

@@ -351,10 +351,7 @@ class Page {
     const { slice, row, column } = this.state;
     this.predicted.add(this.cellKey(row, column));
     this.show();
-    setText(
-      byId("verdict"),
-      `${message} The number is ${exact(this.tensor?.at(this.tensor.index(slice, row, column)))}.`,
-    );
+    setText(byId("verdict"), `${message} The number is ${exact(this.tensor?.at(this.tensor.index(slice, row, column)))}.`);
     setAttribute(byId("verdict"), "data-verdict", null);
     this.grid.focus();
   }
