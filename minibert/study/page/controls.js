@@ -1,8 +1,7 @@
 // The controls of a live page: they show an experiment, and tell what a reader makes of it.
 
-/** Words of a text: a special token, a Chinese character, a word, or a sign. */
-const WORD = /\[[A-Z]+\]|\p{Script=Han}|[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}]/gu;
-const MASK_TOKEN = "[MASK]";
+/** Words of a text besides [MASK]: a special token, a Chinese character, a word, or a sign. */
+const WORD = /\[[A-Z]+\]|\p{Script=Han}|[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}]/u;
 /** Time between a key and the new numbers, in milliseconds. */
 const TYPING_PAUSE = 120;
 
@@ -15,15 +14,21 @@ class Controls {
   /**
    * @param {Experiments} experiments
    * @param {number[]} heads - Of each layer.
+   * @param {string | null} mask - The token [MASK], which can have another name.
    * @param {(experiment: Experiment, isTyping: boolean) => void} change
    */
-  constructor(experiments, heads, change) {
+  constructor(experiments, heads, mask, change) {
     this.change = change;
+    this.mask = mask;
+    const escaped = mask?.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+    this.words = new RegExp([...(escaped ? [escaped] : []), WORD.source].join("|"), "gu");
     this.experiment = experiments.opened;
     this.opened = experiments.opened;
     /** @type {{field: "text" | "pair", number: number}} */
     this.word = { field: "text", number: 0 };
     this.typingTimer = 0;
+    byId("word-mask").hidden = mask === null;
+    setText(byId("word-mask"), `Replace by ${mask}`);
     byId("pair-field").hidden = !experiments.hasPair;
     byId("parts").append(...Object.entries(PARTS).map(([part, name]) => toggle(part, name, name)));
     byId("heads-on").append(
@@ -58,7 +63,7 @@ class Controls {
     });
     byId("word-before").addEventListener("click", () => this.moveWord(-1));
     byId("word-after").addEventListener("click", () => this.moveWord(1));
-    byId("word-mask").addEventListener("click", () => this.replaceWords(new Map([[this.word.number, MASK_TOKEN]])));
+    byId("word-mask").addEventListener("click", () => this.replaceWords(new Map([[this.word.number, this.mask ?? ""]])));
     byId("attention-temperature").addEventListener("input", (event) => this.set({ attention: temperatureOf(event) }, true));
     byId("prediction-temperature").addEventListener("input", (event) => this.set({ temperature: temperatureOf(event) }, true));
   }
@@ -147,7 +152,9 @@ class Controls {
     const list = byId("words");
     const hadFocus = list.contains(document.activeElement);
     const fields = /** @type {const} */ (["text", "pair"]);
-    const words = fields.flatMap((field) => wordsOf(this.experiment[field]).map((word, number) => ({ field, word, number })));
+    const words = fields.flatMap((field) =>
+      this.wordsOf(this.experiment[field]).map((word, number) => ({ field, word, number })),
+    );
     const chosen = words.find(({ field, number }) => field === this.word.field && number === this.word.number) ?? words[0];
     this.word = { field: chosen?.field ?? "text", number: chosen?.number ?? 0 };
     list.replaceChildren(
@@ -167,13 +174,18 @@ class Controls {
     }
   }
 
+  /** @param {string | null} text */
+  wordsOf(text) {
+    return (text ?? "").match(this.words) ?? [];
+  }
+
   /**
    * Let the chosen word change places with a neighbor.
    * @param {number} distance
    */
   moveWord(distance) {
     const { field, number } = this.word;
-    const words = wordsOf(this.experiment[field]);
+    const words = this.wordsOf(this.experiment[field]);
     const other = number + distance;
     this.word = { field, number: other };
     this.replaceWords(
@@ -191,13 +203,8 @@ class Controls {
    */
   replaceWords(words, field = this.word.field) {
     let number = 0;
-    this.set({ [field]: (this.experiment[field] ?? "").replace(WORD, (word) => words.get(number++) ?? word) });
+    this.set({ [field]: (this.experiment[field] ?? "").replace(this.words, (word) => words.get(number++) ?? word) });
   }
-}
-
-/** @param {string | null} text */
-function wordsOf(text) {
-  return (text ?? "").match(WORD) ?? [];
 }
 
 /**

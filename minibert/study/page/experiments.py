@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from minibert.model.config import BertConfig
+from minibert.text.tokenizer import MASK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,30 +129,31 @@ EXPERIMENTS = (
 )
 
 
-def experiments_json(config: BertConfig, predictions: list[str]) -> list[dict[str, str]]:
+def experiments_json(config: BertConfig, predictions: list[str], mask: str = MASK) -> list[dict[str, str]]:
     """Return the experiments of a network, with the hashes of their addresses; see `experiment.js`.
 
     Args:
         predictions: the paths of the steps with probabilities that sum to one. Without such a step, the experiments that need
             one are left out.
+        mask: the token [MASK], which can have another name.
     """
     found = []
     for each in EXPERIMENTS:
         steps = predictions[:1] if each.step == PREDICTION else [each.step]
         found += [
-            {"name": each.name, "question": each.question, "answer": each.answer, "address": _address(each, config, step)}
+            {"name": each.name, "question": each.question, "answer": each.answer, "address": _address(each, config, step, mask)}
             for step in steps
         ]
     return found
 
 
-def _address(experiment: Experiment, config: BertConfig, step: str) -> str:
+def _address(experiment: Experiment, config: BertConfig, step: str, mask: str) -> str:
     heads = ",".join(f"0.{head}" for head in range(config.num_attention_heads))
     fields = {
         "step": step,
         "slice": "0",
         "cell": experiment.cell,
-        "text": experiment.text,
+        "text": experiment.text.replace(MASK, mask),
         "off": ",".join(heads if part == "0.*" else part for part in experiment.off),
         "temperature": "" if experiment.temperature is None else f"{experiment.temperature:g}",
         "cells": ";".join(f"{place}:{number:g}" for place, number in experiment.cells.items()),

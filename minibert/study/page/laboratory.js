@@ -15,6 +15,7 @@ class Laboratory {
     this.live = new LiveWalk(templates, new Bert(network), new WordPiece(tokenizer));
     this.openedRun = this.live.run(text, pair);
     this.heads = Array.from({ length: network.layers }, () => network.heads);
+    this.mask = network.mask === null ? null : tokenizer.pieces[network.mask];
     const opened = { text, pair, off: [], attention: 1, temperature: 1, cells: {} };
     const hasPair = pair !== null || this.openedRun.tensors.has("nsp.logits");
     this.experiments = new Experiments(opened, this.heads, this.openedRun.tensors.keys(), hasPair);

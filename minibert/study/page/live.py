@@ -55,7 +55,8 @@ def live_page(
     Raises: ValueError for a network or a tokenizer that the page cannot compute.
     """
     templates = step_templates(model, tokenizer)
-    paths = [step["path"] for step in templates["steps"] if step["equation"] == "softmax"]
+    softmaxes = [step["path"] for step in templates["steps"] if step["equation"] == "softmax"]
+    predictions = [path for path in softmaxes if path.endswith(".probabilities")]
     content = {
         **heading(facts, start),
         "text": text,
@@ -63,7 +64,7 @@ def live_page(
         "network": network_json(model, tokenizer),
         "tokenizer": tokenizer_json(tokenizer),
         "templates": templates,
-        "experiments": experiments_json(model.config, [path for path in paths if path.endswith(".probabilities")]),
+        "experiments": experiments_json(model.config, predictions, special_token(tokenizer, MASK)),
     }
     title = text if pair is None else f"{text} / {pair}"
     return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))

@@ -9,9 +9,8 @@ class LivePage extends Page {
     this.laboratory = laboratory;
     this.experiment = experiment;
     this.wasTyping = false;
-    this.controls = new Controls(laboratory.experiments, laboratory.heads, (changed, isTyping) =>
-      this.change(changed, isTyping),
-    );
+    const { experiments, heads, mask } = laboratory;
+    this.controls = new Controls(experiments, heads, mask, (changed, isTyping) => this.change(changed, isTyping));
     this.choice = new ExperimentChoice(content.experiments, (address) => this.openAt(address));
     byId("calculation").append(byId("overwrite"));
     byId("overwrite").addEventListener("submit", (event) => {

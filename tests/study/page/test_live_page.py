@@ -12,9 +12,11 @@ from minibert import Bert, BertForPreTraining
 from minibert.study.page.live import live_page
 from minibert.study.stepthrough.selection import select
 from minibert.study.stepthrough.walk import walk
+from minibert.text.tokenizer import load_tokenizer
 from tests.browser import Tab
 from tests.study.page.test_accessibility import LOOKS, OVERFLOW
 from tests.study.page.test_live_network import SMALL, TOKENIZER, Change, in_python, network, without_heads
+from tests.text.test_tokenizer import write_files
 
 TEXT = "the cat sat on the [MASK] ."
 WEIGHTS = "layers.0.attention.weights"
@@ -189,6 +191,20 @@ def test_words_are_moved_and_masked(page):
     page.page.click("#word-before")
     assert page.text("#text") == "[MASK] the sat on the [MASK] ."
     assert page.page.locator("#word-before").is_disabled()
+
+
+def test_mask_with_another_name(tab, write_live, tmp_path):
+    """The button, the words and the experiments have the name of the tokenizer."""
+    names = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
+    pieces = sorted(TOKENIZER.get_vocab(), key=TOKENIZER.token_to_id)
+    folder = write_files(tmp_path, [*names.values(), *pieces[len(names) :]], special_tokens_map=names)
+    tokenizer = load_tokenizer(folder)
+    tab.open(write_live(network(BertForPreTraining, SMALL), tokenizer, "the cat <mask> ."))
+    tab.page.click("#word-mask")
+    assert tab.text("#word-mask") == "Replace by <mask>"
+    assert tab.page.locator("#words button").all_text_contents() == ["<mask>", "cat", "<mask>", "."]
+    tab.page.select_option("#choice", "6")
+    assert tab.text("#text") == "a <mask> <mask> ."
 
 
 @pytest.mark.parametrize(("text", "message"), [("  ", "Type a text"), ("cat " * 80, "has 82 tokens, but the network has 70")])
