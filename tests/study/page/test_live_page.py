@@ -28,6 +28,18 @@ CHANGES = {
     "pair": "sat .",
 }
 
+OVERWRITE_EACH = """() => {
+  const links = [...document.querySelectorAll("#steps [data-step]")].map((link) => link.dataset.step);
+  return links.filter((path) => !path.startsWith("text.")).map((path, number) => {
+    document.querySelector(`#steps [data-step='${path}']`).click();
+    document.getElementById("number").value = number + 1;
+    document.getElementById("overwrite").requestSubmit();
+    const changes = document.querySelectorAll("#changes button").length;
+    return { path, result: document.getElementById("result").dataset.value, changes };
+  });
+}"""
+"""Overwrite a number of each step that the network computed, one after the other. All changes stay."""
+
 
 @pytest.fixture(scope="module")
 def model() -> BertForPreTraining:
@@ -170,6 +182,15 @@ def test_a_number_is_overwritten(page):
         assert number(page) == -0.25
     page.show(step="text.ids", cell="0,1")
     assert page.page.locator("#overwrite").is_hidden()
+
+
+def test_a_number_of_each_step_is_overwritten(tab, write_live):
+    """The step has the number then, and the list has one change more, and the button that takes back everything."""
+    tab.open(write_live(network(BertForPreTraining, replace(SMALL, num_hidden_layers=1)), TOKENIZER, "the [MASK]"))
+    found = tab.page.evaluate(OVERWRITE_EACH)
+    assert len(found) > 30
+    assert [each["result"] for each in found] == [str(number) for number in range(1, len(found) + 1)]
+    assert [each["changes"] for each in found] == [number + 1 for number in range(1, len(found) + 1)]
 
 
 def test_an_overwritten_output_of_a_layer_that_is_off(page):
