@@ -1,9 +1,11 @@
 """What the answers of the ready experiments claim is true: in a network with random weights, and in a trained one."""
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import torch
@@ -168,3 +170,49 @@ def test_the_temperature_is_for_a_softmax(kind, options, step):
     experiments = data_of(live_page(model, TOKENIZER, "the cat"))["experiments"]
     found = [each["address"] for each in experiments if each["name"] == "Temperature"]
     assert found == ([] if step is None else [f"#step={step}&slice=0&cell=0,0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"])
+
+
+OPENED = {"text": "the cat", "pair": None, "off": [], "attention": 1, "temperature": 1, "cells": {}}
+PARSE = """(hashes) => {
+  const opened = { text: "the cat", pair: null, off: [], attention: 1, temperature: 1, cells: {} };
+  const experiments = new Experiments(opened, [2, 2], ["embeddings.sum", "pooler"], true);
+  return hashes.map((hash) => {
+    const experiment = experiments.parse(hash);
+    const written = experiments.format(experiment);
+    return { experiment, written, again: experiments.parse(written), possible: experiments.possible(experiment) };
+  });
+}"""
+
+
+def hashes(count: int) -> list[str]:
+    """Return hashes with fields and values that are possible, almost possible, and hostile."""
+    generator = random.Random(0)
+    parts = ["0", "1", "0.0", "1.1", "1.2", "2", "scale", "positions", "attention_residual", "toString", "__proto__", ""]
+    values = ["1", "0.5", "-1e400", "1e-9", "NaN", "8", "8.1", "", "0x10", " 2 ", "Infinity", "٣"]
+    texts = ["the cat", "a&b=c#d", "猫 [MASK]", "\ud800", "%", "x" * 20_000, "", "\n\t", "<b>"]
+    places = ["embeddings.sum:0,1,2", "pooler:0,1", "pooler:0", "pooler:", "sum:0", "__proto__:0", "pooler:0,-1", "pooler:0:0"]
+    found = []
+    for _ in range(count):
+        fields = {
+            "text": generator.choice(texts),
+            "pair": generator.choice(texts),
+            "off": ",".join(generator.choices(parts, k=3)),
+            "attention": generator.choice(values),
+            "temperature": generator.choice(values),
+            "cells": ";".join(f"{generator.choice(places)}:{generator.choice(values)}" for _ in range(3)),
+        }
+        chosen = {name: value for name, value in fields.items() if generator.random() < 0.6}
+        found.append(generator.choice(["", "#"]) + urlencode(chosen, errors="replace"))
+    return [*found, *("".join(generator.choices("#&=%;:,.-0123offcellstext[]\x00", k=40)) for _ in range(count))]
+
+
+def test_hashes(live):
+    """Every hash gives a possible experiment, and its own hash gives the same one."""
+    for each in live(PARSE, hashes(1000)):
+        assert each["again"] == each["experiment"] == each["possible"]
+        experiment = each["experiment"]
+        assert {*experiment["off"]} < {"scale", "positions", "attention_residual", "0", "1", "0.0", "1.1"} | {""}
+        assert all(1 / 8 <= experiment[name] <= 8 for name in ("attention", "temperature"))
+        assert all(abs(value) <= 1e6 for value in experiment["cells"].values())
+        assert {place.split(":")[0] for place in experiment["cells"]} <= {"embeddings.sum", "pooler"}
+        assert (each["written"] == "") is (experiment == OPENED)

@@ -131,6 +131,22 @@ def test_a_head_that_is_off(page, model):
     assert number(page) == before
 
 
+def test_another_text_is_compared_with_the_opened_one(page):
+    """Steps of the same shape are compared. With a change, it is the same text without the change."""
+    page.show(step="embeddings.words", cell="2,0")
+    opened = number(page)
+    assert page.page.locator("#other").is_hidden()
+    type_text(page, "the dog sat on the [MASK] .")
+    cell = "#other [data-row='2'][data-column='0']"
+    assert float(page.text(cell).replace("−", "-")) == pytest.approx(opened, abs=0.01)
+    assert number(page) != opened
+    page.page.click("[data-part='scale']")
+    assert float(page.text(cell).replace("−", "-")) == pytest.approx(number(page), abs=0.01)
+    page.page.click("[data-part='scale']")
+    type_text(page, "the dog")
+    assert page.page.locator("#other").is_hidden()
+
+
 def test_each_switch(page):
     page.show(step="mlm.probabilities", slice=0, cell="0,3")
     before = number(page)
