@@ -14,6 +14,7 @@ from minibert.study.stepthrough.selection import select
 from minibert.study.stepthrough.walk import walk
 from minibert.text.tokenizer import load_tokenizer
 from tests.browser import Tab
+from tests.study.page import test_page
 from tests.study.page.test_accessibility import LOOKS, OVERFLOW
 from tests.study.page.test_live_network import SMALL, TOKENIZER, Change, in_python, network, without_heads
 from tests.text.test_tokenizer import write_files
@@ -298,6 +299,13 @@ def test_the_page_opens_at_a_step(tab, model, write_live):
     tab.open(write_live(model, TOKENIZER, TEXT, "a pair", start=start))
     assert tab.where()["cell"] == "head 2, query 3 sat, key 4 on"
     assert tab.page.input_value("#pair") == "a pair"
+
+
+def test_what_is_in_the_file(file):
+    """The same as in the page of a step-through: a policy for its own scripts and styles, and no address outside."""
+    html = file.read_text(encoding="utf-8")
+    test_page.test_the_policy_allows_only_the_scripts_and_styles_of_the_page(html)
+    test_page.test_nothing_in_the_page_leads_outside(html)
 
 
 @pytest.mark.parametrize("text", ["", "the\ncat\r\nsat", "</script><b> \u2028 \u202e $data"])

@@ -20,7 +20,7 @@ from minibert.printable import printable
 from minibert.study.page import data as data_module
 from minibert.study.page.data import PageData
 from minibert.study.page.expressions import expression_tree
-from minibert.study.page.live import LIVE_SCRIPTS
+from minibert.study.page.live import PAGE_SCRIPTS
 from minibert.study.page.page import FOLDER, SCRIPTS, script_json, step_through_page
 from minibert.study.stepthrough.backward import backward_walk
 from minibert.study.stepthrough.walk import walk
@@ -79,17 +79,17 @@ def test_nothing_in_the_page_leads_outside(page):
 
 
 def test_no_script_parses_text_as_html():
-    for name in {*SCRIPTS, *LIVE_SCRIPTS}:
+    for name in PAGE_SCRIPTS:
         source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(|new Function", source)
-    assert {path.stem for path in FOLDER.glob("*.js")} == {*SCRIPTS, *LIVE_SCRIPTS}
+    assert {path.stem for path in FOLDER.glob("*.js")} == {*PAGE_SCRIPTS}
 
 
 def test_no_two_scripts_have_a_name_in_common():
     """All scripts of a page are one program, in which a second function of a name would replace the first one."""
     names = [
         re.findall(r"^(?:function|class|const|let) (\w+)", (FOLDER / f"{name}.js").read_text(encoding="utf-8"), re.MULTILINE)
-        for name in {*SCRIPTS, *LIVE_SCRIPTS}
+        for name in PAGE_SCRIPTS
     ]
     counts = Counter(name for each in names for name in each)
     assert [name for name, count in counts.items() if count > 1] == []
