@@ -102,6 +102,7 @@ class LivePage extends Page {
     setText(byId("overwrite-problem"), isNumber ? "" : `Type a number from −${MAX_NUMBER} to ${MAX_NUMBER}.`);
     const place = this.placeOfCell();
     if (isNumber && place) {
+      inputById("number").value = "";
       this.change({ ...this.experiment, cells: { ...this.experiment.cells, [place]: number } }, false);
     }
   }

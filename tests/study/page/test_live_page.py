@@ -190,6 +190,7 @@ def test_a_number_is_overwritten(page):
     page.page.fill("#number", "−0,25")
     page.page.press("#number", "Enter")
     assert number(page) == -0.25
+    assert page.page.input_value("#number") == ""
     assert changes(page)[0] == "Layer 0: attention weights, head 1, query 1 the, key 2 cat: −0.250 ×"
     assert page.state()["cells"] == f"{WEIGHTS}:0,1,1,2:-0.25"
     for wrong in ("", "a", "1e7", "Infinity"):
