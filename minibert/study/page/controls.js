@@ -232,7 +232,7 @@ function temperatureOf(event) {
 function showTemperature(slider, temperature) {
   slider.value = String(Math.log2(temperature));
   setAttribute(slider, "aria-valuetext", short(temperature));
-  setText(/** @type {HTMLElement} */ (slider.nextElementSibling), short(temperature));
+  setText(/** @type {HTMLElement} */ (slider.previousElementSibling), short(temperature));
 }
 
 /**
