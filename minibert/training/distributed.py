@@ -46,7 +46,7 @@ class Processes:
             totals[position] = value
         if self.world_size > 1:
             distributed.all_reduce(totals)
-        return dict(zip(values, totals.unbind(), strict=True))
+        return dict(zip(values, totals, strict=True))
 
     def sum_numbers(self, values: Mapping[str, float]) -> dict[str, float]:
         """Sum numbers of the host over all processes. A single process does not wait for its device."""
