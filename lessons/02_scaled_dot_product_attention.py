@@ -142,6 +142,9 @@ show_table(["width", "√width", "standard deviation of the dot products", "afte
 # **difference** of two independent scores is the sum of their variances, 512 + 512 = 1,024. So two scores typically differ by
 # √1,024 = 32. A difference of 32 between two scores is a factor of $e^{32}$ between their weights, a number with 14 digits.
 # The softmax becomes a maximum: the largest score gets the weight 1, all others get 0.
+#
+# **Try it.** [The scale is off](../docs/live_page.html#experiment=Scale) in this small trained BERT, which computes on a
+# page. How do the largest weights of the rows change? Switch the scale on and off.
 
 # %%
 difference = math.sqrt(512 + 512)
@@ -280,6 +283,9 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # A query that may attend to no key has no weights at all: every score is minus infinity, and the softmax would be 0/0. The
 # paper does not define this case. In minibert the weights are then zero, and the context is zero. (This needs a second
 # `masked_fill`, after the softmax.)
+#
+# **Try it.** [One score is overwritten by −10000](../docs/live_page.html#experiment=Large+negative+score), as Google's BERT
+# does with padding. Which weights change, and which stay the same?
 
 # %% [markdown]
 # ## One gradient, step by step

@@ -423,6 +423,9 @@ assert all(row[3] == 64 for row in rows)
 # as "it" to its noun. Not all heads are needed: Michel et al. 2019 removed many heads of trained networks, and the results
 # hardly became worse.
 #
+# **Try it.** [One head is off](../docs/live_page.html#experiment=One+head+off) in a small trained BERT, which computes on a
+# page. Which columns of the merged heads are zero? Does the first prediction change? Find a head that the prediction needs.
+#
 # ## Exercises
 #
 # Write the three functions of this lesson. For the last one you may call the other two, and

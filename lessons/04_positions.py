@@ -101,6 +101,9 @@ torch.testing.assert_close(forward, backward.flip(0))
 # The outputs are the same vectors in the opposite order. One says: attention is **equivariant** under permutations. If the
 # inputs change places, the outputs change places with them, and nothing else happens.
 #
+# **Try it.** [The positions are off](../docs/live_page.html#experiment=Word+order) in a small trained BERT, which computes on
+# a page. Choose a word and move it. Which numbers change? Now switch the positions on.
+#
 # There are two places where a position can be put in: into the **vector** of a token before the first layer, or into the
 # **score** of a pair of tokens. We look at two ways for each.
 

@@ -483,6 +483,10 @@ show_code(EncoderLayer.forward)
 #
 # </details>
 #
+# **Try it.** [The residual connection around attention is off](../docs/live_page.html#experiment=Residual+connection) in a
+# small trained BERT, which computes on a page. What is missing in the sum? And [a whole layer is
+# off](../docs/live_page.html#experiment=A+layer+off): which step has the same numbers as its output?
+#
 # ## Exercises
 #
 # Write the parts of the layer, and then the layer. The variance divides by $d$; note that `torch.var` divides by $d - 1$ if

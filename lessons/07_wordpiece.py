@@ -217,6 +217,9 @@ assert split_word("unaffable", small | {"una"}) == ("[UNK]",)
 # and `##affable` would be two. The rule is fast, and it does not always find the shortest solution.
 #
 # </details>
+#
+# **Try it.** [A page with a small BERT](../docs/live_page.html#step=text.pieces) splits what you type into pieces, with a
+# vocabulary of 2,000. Which words of yours are one piece, and which need many?
 
 # %%
 greedy = {"una", "##f", "##fable", "un", "##affable"}

@@ -132,6 +132,9 @@ print(f"no error; largest difference of the outputs: {(forgotten - given).abs().
 assert not torch.allclose(forgotten, given)
 
 # %% [markdown]
+# **Try it.** [A pair of texts](../docs/live_page.html#step=embeddings.segments&text=how+old+are+you+?&pair=i+am+six+.) on a
+# page with a small BERT. Which rows of the segments are equal? Type one word more into sentence B.
+#
 # ## Where the padding gets in
 #
 # Padding tokens are tokens: they have a row in the table of words, a position and a segment. The embeddings of the real tokens

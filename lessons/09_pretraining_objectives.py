@@ -296,6 +296,9 @@ assert rows[1][1] > 0.95 > min(rows[1][2:]) + 0.1
 #
 # </details>
 #
+# **Try it.** [A small pretrained BERT on a page](../docs/live_page.html#step=mlm.probabilities) predicts a masked word. It
+# was trained on the docstrings of Python. Move the mask to another word: which words are easy?
+#
 # ## Is this the next sentence?
 #
 # BERT has a second objective. It gets two pieces of text, A and B, and predicts if B follows A in the original text (label 0),

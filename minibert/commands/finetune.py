@@ -32,7 +32,8 @@ class Finetune(OutputOptions):
     """Options of fine-tuning for every task."""
 
     out: Path = Path("runs/finetune")
-    """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
+    """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model and study.html, a page that computes
+    its predictions of any text."""
     evaluate_every: int | None = None
     """Steps between evaluations on validation data. None: at the end of every epoch."""
     start_from: Annotated[str, arg(name="from", metavar="CHECKPOINT")] = BUILT_IN_START
@@ -125,9 +126,14 @@ def run(options: Finetune) -> int:
     def example_command(task: "Task") -> str:
         return shell_command("minibert", "predict", options.out, "FILE")
 
+    def write_page(task: "FineTuning[Any]") -> str:
+        from minibert.commands.study_page import page_of_trained_model
+
+        return page_of_trained_model(options.out, *task.short_texts)
+
     if options.seeds > 1 or options.learning_curve is not None:
         return run_several(options, prepare)
-    return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate")
+    return run_training(prepare, options, options.hardware, "Fine-tuning", example_command, "--learning-rate", write_page)
 
 
 def check_start(start_from: str) -> None:

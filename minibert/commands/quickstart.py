@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from minibert.model import BertForPreTraining
     from minibert.study.quickstart import QuickstartData
     from minibert.study.quickstart_plan import Plan
+    from minibert.study.quickstart_report import QuickstartReport
     from minibert.text.corpus import Document
     from minibert.text.examples import PretrainingBatch
     from minibert.training.run import TrainingRun
@@ -41,7 +42,8 @@ EVALUATIONS = 8
 class Quickstart:
     """Pretrain a small BERT on the docstrings of Python and torch, fine-tune it, and compare it with training from scratch.
 
-    Needs no network. Everything is written to one folder: a checkpoint that transformers can load, figures and report.html.
+    Needs no network. Everything is written to one folder: a checkpoint that transformers can load, figures, report.html, and
+    study.html, a page in which every number of the model can be looked at and changed.
     """
 
     seconds: float = 150
@@ -64,6 +66,8 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
         raise UsageError(f"--seconds {options.seconds:g}: must be {limits}; {reason}")
     if not 0 <= options.seed < 2**63:
         raise UsageError(f"--seed {options.seed}: must be at least 0 and below 2^63")
+    from minibert.commands.study_page import page_of_trained_model
+
     create_folder(options.out)
     began = time.monotonic()
     plan = _unfinished_plan(options)
@@ -77,7 +81,8 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
             seconds = FIXED_SECONDS + plan.pretraining_share * (options.seconds - FIXED_SECONDS)
             pretraining = _pretrain(options, data, plan, stop, late=began + seconds)
             accuracies = _fine_tune_all(options, pretraining.model, data, plan, stop)
-            _report(options, pretraining, data, accuracies)
+            report = _report(options, pretraining, data, accuracies)
+            page = page_of_trained_model(options.out, report.predictions[0][0])
         except Stopped as stopped:
             saved = f"Stopped. All finished work is saved in {printable(options.out)}. To continue:"
             raise Stopped(stopped.number, f"{saved}\n  {_resume_command(options)}") from None
@@ -87,6 +92,7 @@ def run(options: Quickstart, documents: "Sequence[Document] | None" = None) -> i
     report_file = printable(options.out / "report.html")
     say(f"\nDone in {time.monotonic() - began:.0f} s. The results are in {report_file}. To use the model:")
     say(f'  {shell_command("minibert", "fill-mask", options.out)} "returns a new [MASK] with the same shape"')
+    say(page)
     return 0
 
 
@@ -240,8 +246,8 @@ def _report(
     pretraining: "TrainingRun[BertForPreTraining, PretrainingBatch]",
     data: "QuickstartData",
     accuracies: dict[str, dict[int, list[float]]],
-) -> None:
-    """Evaluate on all validation documents, and write predictions, figures and the page."""
+) -> "QuickstartReport":
+    """Evaluate on all validation documents, and write predictions, figures and the report."""
     from minibert.study.quickstart import quickstart_validation_batches
     from minibert.study.quickstart_report import QuickstartReport
     from minibert.training.records import RunRecord
@@ -251,6 +257,7 @@ def _report(
     report = QuickstartReport.create(pretraining.model, scores, data, accuracies, RunRecord.read(options.out))
     report.write(options.out)
     say(report.summary())
+    return report
 
 
 def _resume_command(options: Quickstart) -> str:

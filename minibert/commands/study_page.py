@@ -1,4 +1,4 @@
-"""The page that `minibert study --out` writes."""
+"""The page that `minibert study --out` writes, and the one that a training writes of its model."""
 
 import re
 import webbrowser
@@ -13,10 +13,14 @@ from minibert.commands.errors import UsageError
 from minibert.files import write_atomically
 from minibert.model.bert import PretrainedBert
 from minibert.model.pretrained import PretrainedModel
-from minibert.study.page.live import live_page
+from minibert.printable import printable
+from minibert.study.page.live import STUDY_FILE, live_page
 from minibert.study.page.page import step_through_page
-from minibert.study.stepthrough.selection import Selection
+from minibert.study.stepthrough.ranking import predictions
+from minibert.study.stepthrough.selection import Selection, select
 from minibert.study.stepthrough.step import Walk
+from minibert.study.stepthrough.walk import walk
+from minibert.study.subject import load_subject
 
 ALL = "all"
 MAX_LIVE = 5_000_000
@@ -65,6 +69,32 @@ def write_live_page(
     if not isinstance(model, PretrainedBert):
         raise ValueError(f"a live page needs a BERT, and this model is a {type(model).__name__}")
     _write(out, live_page(model, tokenizer, text, pair, {"Model": name, "Weights": "float16"}, start=start), is_opened)
+
+
+def page_of_trained_model(folder: Path, text: str, pair: str | None = None) -> str:
+    """Write the page of a model that was just trained next to it: a live page, or else one with recorded numbers.
+
+    Args:
+        folder: the folder of the checkpoint.
+        text: the text that the page opens with. It opens at the prediction.
+
+    Returns: a line for the reader. The model is not lost if there can be no page.
+    """
+    file = folder / STUDY_FILE
+    try:
+        model, tokenizer = load_subject(folder)
+        steps = walk(model, tokenizer, text, pair)
+        found = predictions(steps, top=1)
+        start = select(steps, found[0].step.path if found else steps.steps[-1].path)
+        try:
+            check_size(model)
+            write_live_page(model, tokenizer, text, pair, file, str(folder), is_opened=False, start=start)
+        except ValueError:
+            write_page(steps, file, str(folder), layers=None, is_opened=False, start=start)
+            return f"To look inside, open {printable(file)} in a browser."
+    except (ValueError, OSError) as error:
+        return f"There is no page to look inside: {printable(str(error))}"
+    return f"To look inside and change the text and parts of the model, open {printable(file)} in a browser."
 
 
 def write_page(

@@ -36,6 +36,7 @@ def run_training(
     title: str,
     example_command: "Callable[[Task], str]",
     learning_rate_option: str,
+    write_page: "Callable[[Any], str] | None" = None,
 ) -> int:
     """Run a training job in this process, or its part of it under torchrun, and return the exit code.
 
@@ -44,6 +45,7 @@ def run_training(
         title: text in front of the progress bar.
         example_command: a function that returns a command that uses the trained model.
         learning_rate_option: name of the option to lower if the loss diverges.
+        write_page: a function that writes a page of the trained model, and returns a line about it.
     """
     processes = join_processes(output, device_options)
     from minibert.training.job import Job
@@ -52,7 +54,7 @@ def run_training(
     # Signals stay deferred until a failure is explained: torchrun sends SIGTERM to the processes that outlive a lost one.
     with ExitStack() as stack, explained_failures(job, learning_rate_option):
         if processes.is_main:
-            _show(job, title, example_command, stack)
+            _show(job, title, example_command, write_page, stack)
         else:
             _follow(job, stack)
     processes.close()
@@ -109,7 +111,13 @@ def create_folder(folder: Path) -> None:
         raise UsageError(f"--out {folder}: cannot create this folder ({reason_of(error)})") from error
 
 
-def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stack: ExitStack) -> None:
+def _show(
+    job: "Job",
+    title: str,
+    example_command: "Callable[[Task], str]",
+    write_page: "Callable[[Any], str] | None",
+    stack: ExitStack,
+) -> None:
     """Run the job in the main process and print its events. From the first step on, signals are deferred by the stack."""
     from minibert.training.events import Finished, Interrupted, Prepared, Saved, Started, StepDone
 
@@ -146,6 +154,8 @@ def _show(job: "Job", title: str, example_command: "Callable[[Task], str]", stac
                 stack.close()
                 _say_which_model(event, run.steps, task.main_metric)
                 _show_results(event.folder, example_command(task))
+                if write_page is not None:
+                    say(write_page(task))
 
 
 def _say_how_it_starts(run: "TrainingRun[Any, Any]", extended_from: int | None, lost_metrics: int, is_done: bool) -> None:

@@ -14,6 +14,7 @@ from minibert.study import figures, report
 from minibert.study.drawing import Draw, figure, save
 from minibert.study.fill_mask import Prediction, fill_mask
 from minibert.study.introspection import AttentionHead, masked_sentences, sharpest_head
+from minibert.study.page.live import STUDY_FILE
 from minibert.study.plots.attention import attention_head
 from minibert.study.quickstart import QuickstartData, majority_accuracy, test_texts
 from minibert.text.module_families import MODULE_FAMILIES
@@ -170,6 +171,12 @@ class QuickstartReport:
                     "Masked words", "Randomly chosen validation sentences. Correct predictions are highlighted."
                 ),
                 report.predictions_table(self.predictions),
+                report.link_section(
+                    "Look inside",
+                    "The next page computes this model in your browser: type a text, switch off a head or a layer, overwrite a "
+                    "number, and see every step and the prediction change.",
+                    STUDY_FILE,
+                ),
             ],
         )
 

@@ -38,6 +38,11 @@ def text_section(heading: str, *paragraphs: str) -> str:
     return f"<h2>{escape(heading)}</h2>\n" + "\n".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
 
 
+def link_section(heading: str, paragraph: str, file: str) -> str:
+    """Return a heading, a paragraph of plain text, and a link to a file in the folder of the page."""
+    return f'{text_section(heading, paragraph)}\n<p><a href="{escape(file)}">{escape(file)}</a></p>'
+
+
 def figure_section(heading: str, fig: Figure, caption: str) -> str:
     """Return a heading, a figure as inline SVG, and its caption."""
     return f"<h2>{escape(heading)}</h2>\n{svg(fig)}\n<p>{escape(caption)}</p>"

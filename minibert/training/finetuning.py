@@ -37,6 +37,8 @@ from minibert.training.transfer_report import TransferReport
 RowT = TypeVar("RowT")
 ModelT = TypeVar("ModelT", bound=PretrainedModel)
 SCHEDULES = {"linear": warmup_linear, "constant": warmup_constant}
+SHORT = 16
+"""Number of tokens of an example that is long enough to be of interest and fits on a screen."""
 RunEvaluation = Callable[[Sequence[LabeledBatch], Objective[LabeledBatch]], dict[str, Score]]
 
 
@@ -78,6 +80,14 @@ class FineTuning(Generic[RowT]):
     def validation(self) -> list[Example]:
         """The validation examples."""
         return self.type.encode(self.validation_rows, self.tokenizer)
+
+    @property
+    def short_texts(self) -> tuple[str, str | None]:
+        """The text or the two texts of a short example, as the network reads it, for display."""
+        example = min(self.validation or self.train.examples, key=lambda each: abs(len(each.input_ids) - SHORT))
+        tokens = [*zip(example.input_ids, example.token_type_ids, strict=True)]
+        first, second = ([number for number, segment in tokens if segment == part] for part in (0, 1))
+        return self.tokenizer.decode(first), self.tokenizer.decode(second) or None
 
     @property
     def summary(self) -> str:

@@ -28,7 +28,7 @@ from minibert.text.tokenizer import load_tokenizer
 
 WRITTEN = {
     *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
-    *("run.json", "metrics.jsonl", "fine-tuning", "transfer.json", "results.json", "report.html"),
+    *("run.json", "metrics.jsonl", "fine-tuning", "transfer.json", "results.json", "report.html", "study.html"),
     *("loss.png", "attention.png", "transfer.png", "quickstart.png"),
 }
 

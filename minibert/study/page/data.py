@@ -18,6 +18,7 @@ from minibert.study.page.chain import rows_along_chains
 from minibert.study.page.expressions import VIEWS, Tree, expression_tree
 from minibert.study.stepthrough.arithmetic import UnknownOperation
 from minibert.study.stepthrough.omissions import omissions, symbols_of
+from minibert.study.stepthrough.ranking import predictions
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.study.stepthrough.symbols import parameter_letters
 from minibert.study.stepthrough.walk import NO_PAIR
@@ -331,21 +332,16 @@ class PageData:
         return used
 
     def _predictions(self) -> Iterator[dict[str, Any]]:
-        """Yield the best entries of each row of probabilities."""
-        for step in self.walk.steps:
-            if step.path.rpartition(".")[2] != "probabilities" or step.axes[-1].labels is None:
-                continue
-            rows = step.output.reshape(-1, step.output.shape[-1])
-            values, indices = rows.topk(min(TOP, rows.shape[-1]))
-            row_labels = step.axes[-2].labels if len(step.axes) > 1 else None
-            for row, (some, places) in enumerate(zip(values.tolist(), indices.tolist(), strict=True)):
-                best = [
-                    {"text": printable(step.axes[-1].labels[place]), "value": value, "cell": [row, place]}
-                    for value, place in zip(some, places, strict=True)
-                ]
-                label = printable(row_labels[row]) if row_labels else ""
-                label = "(the text has no sentence B)" if step.explanation.endswith(NO_PAIR) else label
-                yield {"step": step.path, "name": group_and_name(step.path)[0], "label": label, "best": best}
+        """Yield the best entries of each prediction."""
+        for prediction in predictions(self.walk, TOP):
+            path = prediction.step.path
+            best = [
+                {"text": printable(entry.label), "value": entry.value, "cell": [prediction.row, entry.number]}
+                for entry in prediction.ranked
+            ]
+            has_no_pair = prediction.step.explanation.endswith(NO_PAIR)
+            label = "(the text has no sentence B)" if has_no_pair else printable(prediction.title)
+            yield {"step": path, "name": group_and_name(path)[0], "label": label, "best": best}
 
 
 def is_attention_weights(step: Step) -> bool:

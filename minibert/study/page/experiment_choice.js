@@ -5,6 +5,18 @@
  * @typedef {{name: string, question: string, answer: string, address: string}} ReadyExperiment
  */
 
+/**
+ * If the address names a ready experiment, such as #experiment=Scale, replace it by the address of that experiment.
+ * @param {ReadyExperiment[]} list
+ */
+function openNamedExperiment(list) {
+  const name = new URLSearchParams(window.location.hash.slice(1)).get("experiment");
+  const named = list.find((each) => each.name === name);
+  if (named) {
+    window.history.replaceState(null, "", named.address);
+  }
+}
+
 class ExperimentChoice {
   /**
    * @param {ReadyExperiment[]} list

@@ -117,7 +117,7 @@ EXPERIMENTS = (
         step=PREDICTION,
     ),
     Experiment(
-        name="A score of −10000",
+        name="Large negative score",
         question="In head 0, the score of query 1 and key 2 is overwritten by −10000. What happens to the weights of this row?",
         answer="The weight of key 2 is zero, because e⁻¹⁰⁰⁰⁰ is as good as zero. The other weights of the row grow by one "
         "common factor, so that the row sums to one. The other rows stay the same. A mask does the same.",

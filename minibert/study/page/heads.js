@@ -153,5 +153,5 @@ function positionText(walk, axis, position) {
 
 /** @param {string} name */
 function singular(name) {
-  return name.replace(/ies$/, "y").replace(/([^s])s$/, "$1");
+  return name.replace(/ies$/, "y").replace(/(?<=ss)es$|(?<!s)s$/, "");
 }

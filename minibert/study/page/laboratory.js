@@ -14,6 +14,8 @@ class Laboratory {
     const { network, tokenizer, templates, text, pair } = content;
     this.live = new LiveWalk(templates, new Bert(network), new WordPiece(tokenizer));
     this.openedRun = this.live.run(text, pair);
+    /** The last text without changes. */
+    this.plain = { text, pair, run: this.openedRun };
     this.heads = Array.from({ length: network.layers }, () => network.heads);
     this.mask = network.mask === null ? null : tokenizer.pieces[network.mask];
     const opened = { text, pair, off: [], attention: 1, temperature: 1, cells: {} };
@@ -34,12 +36,24 @@ class Laboratory {
       throw new RangeError("Type a text: one word is enough.");
     }
     const fields = this.experiments.format(experiment);
-    const run = this.live.run(text, pair, changesOf(experiment));
     const isChanged = fields !== this.experiments.format({ ...this.experiments.opened, text, pair });
-    const other = isChanged && !isOpenedText ? this.live.run(text, pair) : this.openedRun;
+    const plain = this.runOf(text, pair);
+    const [run, other] = isChanged ? [this.live.run(text, pair, changesOf(experiment)), plain] : [plain, this.openedRun];
     const { title, facts, start } = this.content;
     const shown = printable(pair === null ? text : `${text} / ${pair}`);
     return new Walk({ title, facts, start, text: shown, ...this.live.data(run, fields ? other : null) });
+  }
+
+  /**
+   * Return the forward pass of a text without changes. The last one is kept: most changes leave the text as it is.
+   * @param {string} text
+   * @param {string | null} pair
+   */
+  runOf(text, pair) {
+    if (text !== this.plain.text || pair !== this.plain.pair) {
+      this.plain = { text, pair, run: this.live.run(text, pair) };
+    }
+    return this.plain.run;
   }
 
   /**

@@ -21,6 +21,8 @@ from minibert.study.stepthrough.predictions import problem_type
 from minibert.study.stepthrough.selection import Selection
 from minibert.text.tokenizer import CLS, MASK, SEP, bert_difference, special_token, token_id
 
+STUDY_FILE = "study.html"
+"""The live page of a model that was trained, next to the model."""
 LIVE_SCRIPTS = (
     "data", "arithmetic", "tensors", "recording", "equations", "bert", "wordpiece",
     "live_predictions", "live_changes", "live_walk", "experiment", "laboratory",
@@ -73,9 +75,13 @@ def live_page(
 def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return a BERT with its weights in half precision.
 
-    Raises: ValueError for a weight that is too large for half precision.
+    Raises: ValueError for a weight that is too large for half precision, and for parameters of added modules.
     """
     config, kind = model.config, problem_type(model.config)
+    with torch.device("meta"):
+        known = type(model)(config).state_dict()
+    if added := next((name for name in model.state_dict() if name not in known), None):
+        raise ValueError(f"a live page does not compute {added}, which was added to the network, as adapters are")
     return {
         "architecture": model.architecture,
         "heads": config.num_attention_heads,

@@ -3,6 +3,7 @@
 class LivePage extends Page {
   /** @param {LiveContent} content */
   constructor(content) {
+    openNamedExperiment(content.experiments);
     const laboratory = new Laboratory(content);
     const { experiment, walk, problem } = laboratory.open(window.location.hash || content.start);
     super(walk, laboratory.experiments.format(experiment));
@@ -84,6 +85,7 @@ class LivePage extends Page {
 
   /** Show the experiment and the state of the address. */
   readAddress() {
+    openNamedExperiment(this.laboratory.content.experiments);
     const hash = window.location.hash || this.walk.data.start;
     if (this.laboratory.experiments.format(this.laboratory.experiments.parse(hash)) !== this.fields) {
       const { experiment, walk, problem } = this.laboratory.open(hash);

@@ -3,13 +3,17 @@
 /** Number of predictions that the page lists for each token. */
 const TOP = 5;
 
-/** @param {Step} step */
-function isPrediction({ path, axes }) {
-  return path.endsWith(".probabilities") && axes.at(-1)?.labels !== null;
+/**
+ * Return the steps with predictions. Without probabilities, as in a regression, they are the scores.
+ * @param {Step[]} steps
+ */
+function predictionSteps(steps) {
+  const found = steps.filter(({ path }) => path.endsWith(".probabilities"));
+  return found.length > 0 ? found : steps.filter(({ path }) => path.endsWith(".logits"));
 }
 
 /**
- * Return the best entries of each row of probabilities.
+ * Return the best entries of each row of a step.
  * @param {Step} step
  * @param {Record<string, string[]>} labels
  * @param {Record<string, TensorRecord>} tensors
@@ -27,7 +31,7 @@ function predictionsOf({ path, group, axes }, labels, tensors, hasPair) {
       name: group,
       label: axis.labels === "next_sentence" && !hasPair ? "(the text has no sentence B)" : label,
       best: largest(numbers, TOP).map((place) => ({
-        text: labels[axis.labels ?? ""][place],
+        text: axis.labels ? labels[axis.labels][place] : String(place),
         value: numbers[place],
         cell: [row, place],
       })),

@@ -78,7 +78,7 @@ class LiveWalk {
     if (before) {
       this.compare(steps, tensors, before);
     }
-    const predictions = steps.filter(isPrediction).flatMap((step) => predictionsOf(step, labels, tensors, hasPair(run)));
+    const predictions = predictionSteps(steps).flatMap((step) => predictionsOf(step, labels, tensors, hasPair(run)));
     return { labels, tensors, formulas, steps, overview, predictions, letters };
   }
 

@@ -124,7 +124,7 @@ class FloatTensor {
 
   /** @param {FloatTensor | number} other */
   div(other) {
-    return this.zip(other, (a, b) => a / b);
+    return other === 1 ? this : this.zip(other, (a, b) => a / b);
   }
 
   /**

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from minibert import Bert, BertForPreTraining
+from minibert import Bert, BertForPreTraining, BertForSequenceClassification
 from minibert.study.page.live import live_page
 from minibert.study.stepthrough.selection import select
 from minibert.study.stepthrough.walk import walk
@@ -293,6 +293,29 @@ def test_an_address_opens_an_experiment(tab, file):
     assert "text=the+dog" in first
     tab.show(step=WEIGHTS, slice=0, cell="1,2")
     assert (changes(tab), tab.text("#text")) == ([], TEXT)
+
+
+def test_an_address_names_an_experiment(tab, file):
+    """A lesson links to it by its name. The name of no experiment opens the page as it is."""
+    tab.open(file, experiment="Word order")
+    assert tab.text("#text") == "man bites dog"
+    assert tab.state()["off"] == "positions"
+    assert tab.text("#question").startswith("The positions are removed.")
+    tab.show(experiment="Scale")
+    assert tab.state()["off"] == "scale"
+    tab.show(experiment="None of them")
+    assert (changes(tab), tab.text("#text")) == ([], TEXT)
+
+
+def test_a_class_and_a_score(tab, write_live):
+    """A regression predicts its score."""
+    cases = (["bad", "good"], "classifier.probabilities", "class 1 good"), (["score"], "classifier.logits", "")
+    for names, step, cell in cases:
+        model = network(BertForSequenceClassification, replace(SMALL, id2label=dict(enumerate(names))))
+        tab.open(write_live(model, TOKENIZER, TEXT), step=step, slice=0, cell="0,1")
+        assert tab.where()["cell"].endswith(cell)
+        best = tab.page.locator("#predictions a").all_text_contents()
+        assert sorted(best) == sorted(names)
 
 
 def test_the_page_opens_at_a_step(tab, model, write_live):
