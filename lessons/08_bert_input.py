@@ -211,6 +211,9 @@ show_figure(
 # mask hides them as keys, not as queries. Their vectors are never used by other tokens. But your own code could use them by
 # mistake.
 #
+# **Try it.** [Padding without its mask](../docs/live_page.html#experiment=Mask) in a small trained BERT, which computes on a
+# page. Which numbers of the other tokens change? Switch the mask on and off.
+#
 # **Change it.** A popular vector for a sentence is the mean of all its token vectors. Compute it with `bert(batch,
 # attention_mask=mask).last_hidden_state[0].mean(dim=0)`, and the same for `alone`. Are they equal? Repair it.
 #

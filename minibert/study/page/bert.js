@@ -65,7 +65,7 @@ class Bert {
       for (let layer = 0; layer < this.data.layers; layer++) {
         hidden = within(`layers.${layer}`, () => this.encoderLayer(`layers.${layer}`, hidden, keep));
       }
-      this.head(hidden, input.ids, changes.temperature ?? 1);
+      this.head(hidden, input.ids.slice(0, input.length), changes.temperature ?? 1);
     });
   }
 
@@ -119,7 +119,7 @@ class Bert {
   /**
    * The pooler, the scores of the heads, and the probabilities of their predictions.
    * @param {FloatTensor} hidden
-   * @param {number[]} ids
+   * @param {number[]} ids - Without those of the padding.
    * @param {number} temperature
    */
   head(hidden, ids, temperature) {

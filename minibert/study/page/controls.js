@@ -30,6 +30,7 @@ class Controls {
     byId("word-mask").hidden = mask === null;
     setText(byId("word-mask"), `Replace by ${mask}`);
     byId("pair-field").hidden = !experiments.hasPair;
+    byId("padding-field").hidden = !experiments.hasPadding;
     byId("parts").append(...Object.entries(PARTS).map(([part, name]) => toggle(part, name, name)));
     byId("heads-on").append(
       ...heads.map((count, layer) => {
@@ -84,7 +85,8 @@ class Controls {
 
   applyTexts() {
     window.clearTimeout(this.typingTimer);
-    this.set({ text: inputById("sentence").value, pair: inputById("pair").value || null }, true);
+    const [text, pair, padding] = ["sentence", "pair", "padding"].map((id) => inputById(id).value);
+    this.set({ text, pair: pair || null, padding: Number(padding) }, true);
   }
 
   /**
@@ -97,8 +99,13 @@ class Controls {
     this.experiment = experiment;
     showText(inputById("sentence"), experiment.text);
     showText(inputById("pair"), experiment.pair ?? "");
+    showText(inputById("padding"), String(experiment.padding));
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (byId("controls").querySelectorAll("[data-part]"))) {
-      setAttribute(button, "aria-pressed", String(!experiment.off.includes(button.dataset.part ?? "")));
+      const part = button.dataset.part ?? "";
+      setAttributes(button, {
+        "aria-pressed": String(!experiment.off.includes(part)),
+        disabled: part === "mask" && experiment.padding === 0,
+      });
     }
     showTemperature(inputById("attention-temperature"), experiment.attention);
     showTemperature(inputById("prediction-temperature"), experiment.temperature);

@@ -2,11 +2,12 @@
 
 /**
  * `off`: "scale", "positions", the residual connections "attention_residual" and "feed_forward_residual", a layer such as "1",
- * or a head such as "1.3": head 3 of layer 1. `attention` and `temperature`: the temperatures of attention and of the
+ * or a head such as "1.3": head 3 of layer 1; or the "mask" of the padding. `padding`: number of tokens. `attention` and `temperature`: the temperatures of attention and of the
  * predictions. `cells`: numbers by their place, such as "layers.0.attention.weights:0,1,2,3".
  * @typedef {object} Experiment
  * @property {string} text
  * @property {string | null} pair
+ * @property {number} padding
  * @property {string[]} off
  * @property {number} attention
  * @property {number} temperature
@@ -14,6 +15,7 @@
  */
 
 const MAX_TEXT = 10000;
+const MAX_PADDING = 8;
 const MAX_CELLS = 100;
 const MAX_NUMBER = 1e6;
 const TEMPERATURES = [1 / 8, 8];
@@ -21,6 +23,7 @@ const TEMPERATURES = [1 / 8, 8];
 /** @type {Record<string, string>} Parts of every network that can be off, and how the page calls them. */
 const PARTS = {
   scale: "Scale 1/√d_k",
+  mask: "Mask of the padding",
   positions: "Positions",
   attention_residual: "Attention residual",
   feed_forward_residual: "Feed-forward residual",
@@ -35,10 +38,12 @@ class Experiments {
    * @param {number[]} heads - Of each layer.
    * @param {Iterable<string>} paths - Of all tensors.
    * @param {boolean} hasPair - The network can have a sentence B.
+   * @param {boolean} hasPadding - The tokenizer has a token for it.
    */
-  constructor(opened, heads, paths, hasPair) {
+  constructor(opened, heads, paths, hasPair, hasPadding) {
     this.opened = opened;
     this.hasPair = hasPair;
+    this.hasPadding = hasPadding;
     this.paths = new Set(paths);
     const layers = heads.flatMap((count, layer) => [
       `${layer}`,
@@ -58,6 +63,7 @@ class Experiments {
     return this.possible({
       text: text ?? this.opened.text,
       pair: text === null ? this.opened.pair : fields.get("pair"),
+      padding: Number(fields.get("padding") ?? 0),
       off: (fields.get("off") ?? "").split(","),
       attention: Number(fields.get("attention") ?? 1),
       temperature: Number(fields.get("temperature") ?? 1),
@@ -69,12 +75,14 @@ class Experiments {
    * @param {Experiment} experiment
    * @returns {Experiment}
    */
-  possible({ text, pair, off, attention, temperature, cells }) {
+  possible({ text, pair, padding, off, attention, temperature, cells }) {
+    const count = this.hasPadding ? Math.trunc(nearest(padding || 0, [0, MAX_PADDING])) : 0;
     const known = Object.entries(cells).filter(([place, number]) => this.isCell(place) && Number.isFinite(number));
     return {
       text: text.slice(0, MAX_TEXT),
       pair: this.hasPair && pair ? pair.slice(0, MAX_TEXT) : null,
-      off: [...this.parts].filter((part) => off.includes(part)),
+      padding: count,
+      off: [...this.parts].filter((part) => off.includes(part) && (part !== "mask" || count > 0)),
       attention: nearest(attention, TEMPERATURES),
       temperature: nearest(temperature, TEMPERATURES),
       cells: Object.fromEntries(
@@ -93,7 +101,7 @@ class Experiments {
    * Write an experiment as fields of the hash of an address. What is as the page was opened is left out.
    * @param {Experiment} experiment
    */
-  format({ text, pair, off, attention, temperature, cells }) {
+  format({ text, pair, padding, off, attention, temperature, cells }) {
     const fields = new URLSearchParams();
     if (text !== this.opened.text || pair !== this.opened.pair) {
       fields.set("text", text);
@@ -103,6 +111,7 @@ class Experiments {
     }
     const places = Object.entries(cells).map(([place, number]) => `${place}:${number}`);
     const changed = {
+      padding: padding === 0 ? "" : String(padding),
       off: off.join(","),
       attention: attention === 1 ? "" : String(attention),
       temperature: temperature === 1 ? "" : String(temperature),
@@ -155,6 +164,7 @@ function changesOf({ off, attention, temperature, cells }) {
       ...(off.includes("feed_forward_residual") ? [/** @type {const} */ ("feed_forward")] : []),
     ],
     noScale: off.includes("scale"),
+    noMask: off.includes("mask"),
     noPositions: off.includes("positions"),
     attentionTemperature: attention,
     temperature,
@@ -169,11 +179,14 @@ function changesOf({ off, attention, temperature, cells }) {
  * @returns {{text: string, without: Experiment}[]}
  */
 function changesInWords(experiment, nameOf) {
-  const { off, attention, temperature, cells } = experiment;
+  const { padding, off, attention, temperature, cells } = experiment;
   const list = off.map((part) => ({
     text: `${partName(part)} off`,
     without: { ...experiment, off: off.filter((other) => other !== part) },
   }));
+  if (padding > 0) {
+    list.unshift({ text: `Padding ${padding}`, without: { ...experiment, padding: 0 } });
+  }
   if (attention !== 1) {
     list.push({ text: `Temperature of attention ${short(attention)}`, without: { ...experiment, attention: 1 } });
   }

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from minibert.model.config import BertConfig
 from minibert.text.tokenizer import MASK
 
 
@@ -24,7 +23,8 @@ class Experiment:
     """The path of a step. PREDICTION: that of the first prediction."""
     cell: str = "0,0"
     off: tuple[str, ...] = ()
-    """Parts that are off. "0.*" are all heads of layer 0."""
+    """Parts that are off."""
+    padding: int = 0
     temperature: float | None = None
     cells: Mapping[str, float] = field(default_factory=dict)
 
@@ -62,13 +62,15 @@ EXPERIMENTS = (
         step=f"{LAYER}.attention.merged",
     ),
     Experiment(
-        name="All heads off",
-        question="All heads of layer 0 are off. Why are all rows of the output of attention the same?",
-        answer="The merged heads are zero, so that only the bias of the output matrix is left. It is the same for every token: "
-        "no token gets anything from another one in this layer.",
+        name="Mask",
+        question="Two tokens of padding stand behind the text, and the mask is off. What do the other tokens lose?",
+        answer="Weight: each row gives a part of it to the padding, and the vectors of all words change. Switch the mask on: "
+        "the columns of the padding are zero, and the words get the same vectors as without padding.",
         text=SENTENCE,
-        off=("0.*",),
-        step=f"{LAYER}.attention.output",
+        padding=2,
+        off=("mask",),
+        step=f"{LAYER}.attention.weights",
+        cell="2,99",  # the last column there is
     ),
     Experiment(
         name="A layer off",
@@ -129,7 +131,7 @@ EXPERIMENTS = (
 )
 
 
-def experiments_json(config: BertConfig, predictions: list[str], mask: str = MASK) -> list[dict[str, str]]:
+def experiments_json(predictions: list[str], mask: str = MASK) -> list[dict[str, str]]:
     """Return the experiments of a network, with the hashes of their addresses; see `experiment.js`.
 
     Args:
@@ -141,20 +143,20 @@ def experiments_json(config: BertConfig, predictions: list[str], mask: str = MAS
     for each in EXPERIMENTS:
         steps = predictions[:1] if each.step == PREDICTION else [each.step]
         found += [
-            {"name": each.name, "question": each.question, "answer": each.answer, "address": _address(each, config, step, mask)}
+            {"name": each.name, "question": each.question, "answer": each.answer, "address": _address(each, step, mask)}
             for step in steps
         ]
     return found
 
 
-def _address(experiment: Experiment, config: BertConfig, step: str, mask: str) -> str:
-    heads = ",".join(f"0.{head}" for head in range(config.num_attention_heads))
+def _address(experiment: Experiment, step: str, mask: str) -> str:
     fields = {
         "step": step,
         "slice": "0",
         "cell": experiment.cell,
         "text": experiment.text.replace(MASK, mask),
-        "off": ",".join(heads if part == "0.*" else part for part in experiment.off),
+        "padding": str(experiment.padding or ""),
+        "off": ",".join(experiment.off),
         "temperature": "" if experiment.temperature is None else f"{experiment.temperature:g}",
         "cells": ";".join(f"{place}:{number:g}" for place, number in experiment.cells.items()),
     }

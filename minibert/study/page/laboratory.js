@@ -15,12 +15,12 @@ class Laboratory {
     this.live = new LiveWalk(templates, new Bert(network), new WordPiece(tokenizer));
     this.openedRun = this.live.run(text, pair);
     /** The last text without changes. */
-    this.plain = { text, pair, run: this.openedRun };
+    this.plain = { text, pair, padding: 0, run: this.openedRun };
     this.heads = Array.from({ length: network.layers }, () => network.heads);
     this.mask = network.mask === null ? null : tokenizer.pieces[network.mask];
-    const opened = { text, pair, off: [], attention: 1, temperature: 1, cells: {} };
+    const opened = { text, pair, padding: 0, off: [], attention: 1, temperature: 1, cells: {} };
     const hasPair = pair !== null || this.openedRun.tensors.has("nsp.logits");
-    this.experiments = new Experiments(opened, this.heads, this.openedRun.tensors.keys(), hasPair);
+    this.experiments = new Experiments(opened, this.heads, this.openedRun.tensors.keys(), hasPair, tokenizer.pad !== null);
   }
 
   /**
@@ -30,15 +30,16 @@ class Laboratory {
    * @throws {RangeError} If the text has no word, or more tokens than the network has positions.
    */
   walk(experiment) {
-    const { text, pair } = experiment;
+    const { text, pair, padding } = experiment;
     const isOpenedText = text === this.content.text && pair === this.content.pair;
     if (text.trim() === "" && !isOpenedText) {
       throw new RangeError("Type a text: one word is enough.");
     }
     const fields = this.experiments.format(experiment);
-    const isChanged = fields !== this.experiments.format({ ...this.experiments.opened, text, pair });
-    const plain = this.runOf(text, pair);
-    const [run, other] = isChanged ? [this.live.run(text, pair, changesOf(experiment)), plain] : [plain, this.openedRun];
+    const isChanged = fields !== this.experiments.format({ ...this.experiments.opened, text, pair, padding });
+    const plain = this.runOf(text, pair, padding);
+    const changed = isChanged ? this.live.run(text, pair, changesOf(experiment), padding) : null;
+    const [run, other] = changed ? [changed, plain] : [plain, this.openedRun];
     const { title, facts, start } = this.content;
     const shown = printable(pair === null ? text : `${text} / ${pair}`);
     return new Walk({ title, facts, start, text: shown, ...this.live.data(run, fields ? other : null) });
@@ -48,10 +49,11 @@ class Laboratory {
    * Return the forward pass of a text without changes. The last one is kept: most changes leave the text as it is.
    * @param {string} text
    * @param {string | null} pair
+   * @param {number} padding
    */
-  runOf(text, pair) {
-    if (text !== this.plain.text || pair !== this.plain.pair) {
-      this.plain = { text, pair, run: this.live.run(text, pair) };
+  runOf(text, pair, padding) {
+    if (text !== this.plain.text || pair !== this.plain.pair || padding !== this.plain.padding) {
+      this.plain = { text, pair, padding, run: this.live.run(text, pair, {}, padding) };
     }
     return this.plain.run;
   }

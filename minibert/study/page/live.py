@@ -19,7 +19,7 @@ from minibert.study.page.page import SCRIPTS, heading, page_html, read
 from minibert.study.page.templates import step_templates
 from minibert.study.stepthrough.predictions import problem_type
 from minibert.study.stepthrough.selection import Selection
-from minibert.text.tokenizer import CLS, MASK, SEP, bert_difference, special_token, token_id
+from minibert.text.tokenizer import CLS, MASK, PAD, SEP, bert_difference, special_token, token_id
 
 STUDY_FILE = "study.html"
 """The live page of a model that was trained, next to the model."""
@@ -66,7 +66,7 @@ def live_page(
         "network": network_json(model, tokenizer),
         "tokenizer": tokenizer_json(tokenizer),
         "templates": templates,
-        "experiments": experiments_json(model.config, predictions, special_token(tokenizer, MASK)),
+        "experiments": experiments_json(predictions, special_token(tokenizer, MASK)),
     }
     title = text if pair is None else f"{text} / {pair}"
     return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))
@@ -130,4 +130,5 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
         },
         "cls": token_id(tokenizer, CLS),
         "sep": token_id(tokenizer, SEP),
+        "pad": tokenizer.token_to_id(special_token(tokenizer, PAD)),
     }

@@ -33,7 +33,7 @@ function change(step, changes, aliases, tensors) {
  */
 function switchesOf(step, path, changes) {
   const { layer } = step;
-  const { noPositions, noScale, attentionTemperature = 1, residualsOff, layersOff, temperature = 1 } = changes;
+  const { noPositions, noMask, noScale, attentionTemperature = 1, residualsOff, layersOff, temperature = 1 } = changes;
   const name = layer === null ? path : path.slice(`layers.${layer}.`.length);
   /** @type {(message: string, apply: (tree: Tree) => Tree) => StepChange} */
   const made = (message, apply) => ({ message, apply });
@@ -50,6 +50,7 @@ function switchesOf(step, path, changes) {
     name === "attention.scores" &&
       attentionTemperature !== 1 &&
       made(`the scores are divided by the temperature ${attentionTemperature}.`, dividedBy(attentionTemperature)),
+    name === "attention.masked_scores" && noMask && made("the padding may be attended to.", (tree) => tree),
     name === "attention_residual" &&
       residualsOff?.includes("attention") &&
       made("the input of attention is not added.", only(`layers.${layer}.attention.output`)),

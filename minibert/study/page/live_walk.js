@@ -17,6 +17,7 @@
  * @typedef {object} LiveRun
  * @property {string[]} characters
  * @property {Token[]} tokens
+ * @property {number} length - Number of tokens before the padding.
  * @property {Changes} changes
  * @property {Map<string, FloatTensor>} tensors
  *
@@ -32,6 +33,8 @@ class LiveWalk {
    */
   constructor(templates, bert, wordpiece) {
     this.templates = templates;
+    /** The same where the mask hides padding: it is not false everywhere. @type {Templates} */
+    this.maskedTemplates = JSON.parse(JSON.stringify(templates).replaceAll(", false in every cell", ""));
     this.bert = bert;
     this.wordpiece = wordpiece;
     this.parameters = Object.fromEntries(
@@ -48,13 +51,15 @@ class LiveWalk {
    * @param {string} text
    * @param {string | null} pair
    * @param {Changes} changes
+   * @param {number} padding - Number of tokens behind the text.
    * @returns {LiveRun}
    * @throws {RangeError} If the text has more tokens than the network has positions.
    */
-  run(text, pair = null, changes = {}) {
-    const tokens = this.wordpiece.encode(text, pair);
-    const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment) };
-    return { characters: [...text, ...(pair ?? "")], tokens, changes, tensors: this.bert.run(input, changes) };
+  run(text, pair = null, changes = {}, padding = 0) {
+    const tokens = this.wordpiece.encode(text, pair, padding);
+    const length = tokens.length - padding;
+    const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment), length };
+    return { characters: [...text, ...(pair ?? "")], tokens, length, changes, tensors: this.bert.run(input, changes) };
   }
 
   /**
@@ -65,12 +70,14 @@ class LiveWalk {
    */
   data(run, before = null) {
     const { formulas, overview, letters } = this.templates;
-    const positions = this.bert.predictedTokens(run.tokens.map(({ id }) => id));
+    const isMasked = run.length < run.tokens.length && !run.changes.noMask;
+    const templates = isMasked ? this.maskedTemplates : this.templates;
+    const positions = this.bert.predictedTokens(run.tokens.slice(0, run.length).map(({ id }) => id));
     const [n, p] = [run.tokens.length, positions.length];
     const terms = [1, n, n * n, p, n * p];
     const labels = this.labels(run, positions);
-    const tensors = { ...textTensors(run), ...this.parameters, ...this.constants(run, terms) };
-    const steps = this.templates.steps.map((template) => this.step(filled(template, terms), run, positions));
+    const tensors = { ...textTensors(run), ...this.parameters, ...this.constants(run, terms, templates) };
+    const steps = templates.steps.map((template) => this.step(filled(template, terms), run, positions));
     for (const step of steps.filter(isComputed)) {
       tensors[step.path] = recordOf(this.tensor(run, step.path));
       change(step, run.changes, this.templates.aliases[step.path] ?? [], tensors);
@@ -134,12 +141,16 @@ class LiveWalk {
    * Return the inputs of expressions that are no steps.
    * @param {LiveRun} run
    * @param {number[]} terms
+   * @param {Templates} templates
    * @returns {Record<string, TensorRecord>}
    */
-  constants({ tokens }, terms) {
+  constants({ tokens, length, changes }, terms, templates) {
     return Object.fromEntries(
-      filled(this.templates.constants, terms).map((/** @type {any} */ { name, shape, dtype, values }) => {
+      filled(templates.constants, terms).map((/** @type {any} */ { name, shape, dtype, values }) => {
         const numbers = Array.from({ length: productOf(shape) }, (_, place) => {
+          if (dtype === "bool") {
+            return Number(!changes.noMask && place % shape.at(-1) >= length); // the mask: true for padding
+          }
           switch (values) {
             case "positions":
               return place;

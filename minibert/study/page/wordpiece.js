@@ -11,6 +11,7 @@
  * @property {{unk_token: string, continuing_subword_prefix: string, max_input_chars_per_word: number}} model
  * @property {number} cls - The id of [CLS].
  * @property {number} sep - The id of [SEP].
+ * @property {number | null} pad - The id of [PAD].
  *
  * A character, and the range of characters of the text that it comes from.
  * @typedef {{character: string, span: [number, number]}} Letter
@@ -77,9 +78,10 @@ class WordPiece {
    * Tokenize a text or a pair of texts.
    * @param {string} text
    * @param {string | null} pair
+   * @param {number} padding - Number of tokens [PAD] at the end.
    * @returns {Token[]}
    */
-  encode(text, pair = null) {
+  encode(text, pair = null, padding = 0) {
     const texts = pair === null ? [text] : [text, pair];
     let start = 0;
     const tokens = [this.special(this.data.cls, 0)];
@@ -88,7 +90,7 @@ class WordPiece {
       tokens.push(...this.tokens(letters).map((token) => ({ ...token, segment })), this.special(this.data.sep, segment));
       start += letters.length;
     });
-    return tokens;
+    return [...tokens, ...Array.from({ length: padding }, () => this.special(this.data.pad ?? 0, 0))];
   }
 
   /**

@@ -30,7 +30,7 @@ RUN = """(made) => {
     const orders = [experiment.text, experiment.text.split(" ").reverse().join(" ")];
     const changes = changesOf(experiment);
     const runs = [[orders[0], changes], [orders[0], {}], [orders[1], changes]].map(([text, changes]) => {
-      const { tensors } = live.run(text, null, changes);
+      const { tensors } = live.run(text, null, changes, experiment.padding);
       return [...tensors].map(([path, tensor]) => [path, packed(tensor)]);
     });
     return [name, runs];
@@ -80,9 +80,11 @@ def one_head(now: Tensors, before: Tensors, other: Tensors) -> bool:
     )
 
 
-def all_heads(now: Tensors, before: Tensors, other: Tensors) -> bool:
-    output, earlier = (tensors[f"{ATTENTION}.output"] for tensors in (now, before))
-    return same(output, output[:, :1].expand_as(output)) and not same(earlier, earlier[:, :1].expand_as(earlier))
+def mask(now: Tensors, before: Tensors, other: Tensors) -> bool:
+    """Each query gives some weight to the padding, and each vector changes. With the mask, the padding has no weight."""
+    weights, earlier = (tensors[f"{ATTENTION}.weights"][..., -2:] for tensors in (now, before))
+    changed = [not same(one, two) for one, two in zip(now[PLACES[0]][0], before[PLACES[0]][0], strict=True)]
+    return bool((weights > 0).all()) and not earlier.any() and all(changed)
 
 
 def layer(now: Tensors, before: Tensors, other: Tensors) -> bool:
@@ -124,7 +126,7 @@ def score(now: Tensors, before: Tensors, other: Tensors) -> bool:
 CLAIMS: dict[str, Callable[[Tensors, Tensors, Tensors], bool]] = dict(
     zip(
         [each.name for each in EXPERIMENTS],
-        [word_order, scale, one_head, all_heads, layer, residual, two_masks, repeated_word, temperature, score],
+        [word_order, scale, one_head, mask, layer, residual, two_masks, repeated_word, temperature, score],
         strict=True,
     )
 )
@@ -147,12 +149,12 @@ def test_answer(runs, name):
 
 
 def test_each_question_is_about_a_step_of_the_page(runs):
-    for each in experiments_json(SMALL, ["mlm.probabilities"]):
+    for each in experiments_json(["mlm.probabilities"]):
         assert each["address"].split("&")[0].removeprefix("#step=") in {*runs[each["name"]][0], OUTPUT}
 
 
 def test_network_without_predictions():
-    names = [each["name"] for each in experiments_json(SMALL, [])]
+    names = [each["name"] for each in experiments_json([])]
     assert len(names) == 9
     assert "Temperature" not in names
 
@@ -172,10 +174,10 @@ def test_the_temperature_is_for_a_softmax(kind, options, step):
     assert found == ([] if step is None else [f"#step={step}&slice=0&cell=0,0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"])
 
 
-OPENED = {"text": "the cat", "pair": None, "off": [], "attention": 1, "temperature": 1, "cells": {}}
+OPENED = {"text": "the cat", "pair": None, "padding": 0, "off": [], "attention": 1, "temperature": 1, "cells": {}}
 PARSE = """(hashes) => {
-  const opened = { text: "the cat", pair: null, off: [], attention: 1, temperature: 1, cells: {} };
-  const experiments = new Experiments(opened, [2, 2], ["embeddings.sum", "pooler"], true);
+  const opened = { text: "the cat", pair: null, padding: 0, off: [], attention: 1, temperature: 1, cells: {} };
+  const experiments = new Experiments(opened, [2, 2], ["embeddings.sum", "pooler"], true, true);
   return hashes.map((hash) => {
     const experiment = experiments.parse(hash);
     const written = experiments.format(experiment);
@@ -187,7 +189,7 @@ PARSE = """(hashes) => {
 def hashes(count: int) -> list[str]:
     """Return hashes with fields and values that are possible, almost possible, and hostile."""
     generator = random.Random(0)
-    parts = ["0", "1", "0.0", "1.1", "1.2", "2", "scale", "positions", "attention_residual", "toString", "__proto__", ""]
+    parts = ["", "0", "1", "0.0", "1.1", "1.2", "scale", "mask", "positions", "attention_residual", "toString", "__proto__"]
     values = ["1", "0.5", "-1e400", "1e-9", "NaN", "8", "8.1", "", "0x10", " 2 ", "Infinity", "٣"]
     texts = ["the cat", "a&b=c#d", "猫 [MASK]", "\ud800", "%", "x" * 20_000, "", "\n\t", "<b>"]
     places = ["embeddings.sum:0,1,2", "pooler:0,1", "pooler:0", "pooler:", "sum:0", "__proto__:0", "pooler:0,-1", "pooler:0:0"]
@@ -196,6 +198,7 @@ def hashes(count: int) -> list[str]:
         fields = {
             "text": generator.choice(texts),
             "pair": generator.choice(texts),
+            "padding": generator.choice(["0", "2", "8", "9", "1.5", "-1", "1e9", "NaN", "Infinity", "", "x"]),
             "off": ",".join(generator.choices(parts, k=3)),
             "attention": generator.choice(values),
             "temperature": generator.choice(values),
@@ -211,7 +214,9 @@ def test_hashes(live):
     for each in live(PARSE, hashes(1000)):
         assert each["again"] == each["experiment"] == each["possible"]
         experiment = each["experiment"]
-        assert {*experiment["off"]} < {"scale", "positions", "attention_residual", "0", "1", "0.0", "1.1"} | {""}
+        assert experiment["padding"] in range(9)
+        assert experiment["padding"] or "mask" not in experiment["off"]
+        assert {*experiment["off"]} < {"scale", "mask", "positions", "attention_residual", "0", "1", "0.0", "1.1"} | {""}
         assert all(1 / 8 <= experiment[name] <= 8 for name in ("attention", "temperature"))
         assert all(abs(value) <= 1e6 for value in experiment["cells"].values())
         assert {place.split(":")[0] for place in experiment["cells"]} <= {"embeddings.sum", "pooler"}

@@ -1,5 +1,6 @@
 """The forward pass in JavaScript: every tensor that Python records, for every head, sentence and change."""
 
+import json
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -22,10 +23,11 @@ from minibert import (
 from minibert.equations import softmax
 from minibert.model.config import ACTIVATIONS, PRESETS, BertConfig
 from minibert.observe import Recording, record
-from minibert.study.page.live import network_json, tokenizer_json
+from minibert.study.page.live import live_page, network_json, tokenizer_json
 from minibert.study.stepthrough.walk import walk
 from minibert.study.subject import random_network, tokenizer_of
 from tests.study.page.packing import unpacked
+from tests.study.page.test_page import data_of
 
 TOLERANCE = 1e-4
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "bites", "man", "and", "running", *",.!中文猫坐垫"]
@@ -248,6 +250,35 @@ def test_change(live, name):
     check(found, in_python(model, text, padding, change))
     differs = any(not torch.equal(tensor, before[path]) for path, tensor in found.items())
     assert differs is (name != "a cell that the sentence does not have")
+
+
+PADDED = """([made, padding]) => {
+  const { live } = new Laboratory(JSON.parse(made));
+  const run = live.run("the cat [MASK] on 中 mat .", "the dog", {}, padding);
+  return [...run.tensors].map(([path, tensor]) => [path, packed(tensor)]);
+}"""
+
+
+@pytest.mark.parametrize("kind", [BertForPreTraining, BertForSequenceClassification, BertForTokenClassification])
+def test_padding_is_hidden_by_the_mask(live, kind):
+    """The tokens of the text get the same numbers with and without padding, which no token attends to."""
+    made = json.dumps(data_of(live_page(network(kind, SMALL), TOKENIZER, "the cat")))
+    plain, padded = ({path: unpacked(each) for path, each in live(PADDED, [made, count])} for count in (0, 3))
+    assert [*plain] == [*padded]
+    for path, tensor in plain.items():
+        part = padded[path][tuple(slice(size) for size in tensor.shape)]
+        torch.testing.assert_close(part, tensor, rtol=1e-6, atol=TOLERANCE, msg=lambda m, p=path: f"{p}: {m}")
+    weights = padded["layers.1.attention.weights"]
+    assert weights.shape[-1] == plain["layers.1.attention.weights"].shape[-1] + 3
+    assert not weights[..., -3:].any()
+    assert padded["layers.1.attention.masked_scores"][..., -3:].isneginf().all()
+
+
+def test_without_a_mask_every_word_is_predicted_but_no_padding(live):
+    made = json.dumps(data_of(live_page(network(BertForMaskedLM, SMALL), TOKENIZER, "the cat")))
+    script = PADDED.replace("[MASK]", "sat")
+    shapes = [{path: unpacked(each).shape for path, each in live(script, [made, count])} for count in (0, 3)]
+    assert shapes[0]["mlm.probabilities"] == shapes[1]["mlm.probabilities"]
 
 
 def test_too_many_tokens(live):

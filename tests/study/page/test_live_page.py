@@ -167,6 +167,29 @@ def test_each_switch(page):
     assert page.where()["focus"] == "sentence"  # the list of changes is empty
 
 
+def test_padding_and_its_mask(page):
+    """Padding is hidden by the mask, until that is switched off. Both are part of the address."""
+    button = page.page.locator("[data-part='mask']")
+    assert button.is_disabled()
+    page.page.fill("#padding", "2")
+    page.page.press("#padding", "Enter")
+    page.show(**{**page.state(), "step": WEIGHTS, "cell": "1,9"})
+    assert page.where()["cell"].endswith("[PAD]")
+    assert number(page) == 0
+    assert "mask (not keep)" in page.text("#inputs")
+    assert "false in every cell" not in page.text("#inputs")
+    button.click()
+    assert number(page) > 0
+    assert "false in every cell" in page.text("#inputs")
+    assert page.state()["padding"] == "2"
+    assert page.state()["off"] == "mask"
+    page.show(**{**page.state(), "step": "layers.0.attention.masked_scores"})
+    assert "Changed: the padding may be attended to." in page.text("#explanation")
+    page.page.click("#changes button >> nth=0")
+    assert button.is_disabled()
+    assert {"padding", "off"}.isdisjoint(page.state())
+
+
 def test_take_back_everything_and_the_back_button(page):
     page.page.click("[data-part='scale']")
     page.page.click("[data-part='positions']")
