@@ -212,15 +212,15 @@ function coordinates(index, shape) {
 }
 
 /**
- * Return the names of all leaves of an expression.
+ * Return all leaves of an expression.
  * @param {Tree | null} tree
- * @returns {string[]}
+ * @returns {Leaf[]}
  */
 function leavesOf(tree) {
   if (tree === null || typeof tree !== "object") {
     return [];
   }
-  return "leaf" in tree ? [tree.leaf] : tree.args.flatMap(leavesOf);
+  return "leaf" in tree ? [tree] : tree.args.flatMap(leavesOf);
 }
 
 /** The steps, their tensors and the labels of their axes. */
@@ -237,7 +237,8 @@ class Walk {
     /** @type {Map<string, Step[]>} */
     this.users = new Map();
     for (const step of data.steps) {
-      for (const input of step.sources ? [step.sources.step] : new Set([...step.inputs, ...leavesOf(step.expression)])) {
+      const leaves = leavesOf(step.expression).map(({ leaf }) => leaf);
+      for (const input of step.sources ? [step.sources.step] : new Set([...step.inputs, ...leaves])) {
         this.users.set(input, [...(this.users.get(input) ?? []), step]);
       }
     }

@@ -95,7 +95,7 @@ class Details {
    * @param {Step} step
    */
   leaves(step) {
-    const paths = new Set(leavesOf(step.expression));
+    const paths = new Set(leavesOf(step.expression).map(({ leaf }) => leaf));
     return paths.size > 0 ? [...paths] : step.sources ? [step.sources.step] : step.inputs;
   }
 

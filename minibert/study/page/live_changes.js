@@ -18,7 +18,8 @@ function change(step, changes, aliases, tensors) {
     for (const { message, apply } of [...switchesOf(step, path, changes), ...overwrites(step, path, changes, tensors)]) {
       step.explanation += ` Changed: ${message}`;
       step.expression = step.expression && apply(step.expression);
-      step.inputs = [...new Set(stepsOf(step.expression))];
+      const used = leavesOf(step.expression).filter(({ kind }) => kind === "step");
+      step.inputs = [...new Set(used.map(({ leaf }) => leaf))];
       step.omissions = [];
     }
   }
@@ -178,18 +179,6 @@ function ofSteps(tree, apply) {
     return tree.kind === "step" ? apply(tree) : tree;
   }
   return { ...tree, args: tree.args.map((part) => ofSteps(part, apply)) };
-}
-
-/**
- * Return the paths of the steps that an expression uses.
- * @param {Tree | null} tree
- * @returns {string[]}
- */
-function stepsOf(tree) {
-  if (tree === null || typeof tree !== "object") {
-    return [];
-  }
-  return "leaf" in tree ? (tree.kind === "step" ? [tree.leaf] : []) : tree.args.flatMap(stepsOf);
 }
 
 /**
