@@ -1,6 +1,7 @@
 """Multi-task learning: one encoder, a head for each task, one loop."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from minibert.model import BertConfig, BertForSequenceClassification, load
 from minibert.model.multitask import MultiTaskBert
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.training.adapter_options import AdapterConfig
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
@@ -20,6 +22,7 @@ from minibert.training.job import Job
 from minibert.training.logits import predict
 from minibert.training.multitask import MultiTask
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
+from minibert.training.transfer_options import TransferConfig
 
 WORDS = "abcdefgh"
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *WORDS])
@@ -47,8 +50,10 @@ def make_rows(count: int, numbers: bool, seed: int) -> list[TextRow]:
     return rows
 
 
-def make_task(epochs: float = 1, batch_size: int = 8, sizes: tuple[int, int] = (96, 32)) -> MultiTask:
-    config = FineTuningConfig(epochs=epochs, batch_size=batch_size, learning_rate=1e-2)
+def make_task(
+    epochs: float = 1, batch_size: int = 8, sizes: tuple[int, int] = (96, 32), validation: int = 20, **settings: Any
+) -> MultiTask:
+    config = FineTuningConfig(epochs=epochs, batch_size=batch_size, learning_rate=1e-2, **settings)
     types = {"first": Classification(("a", "b", "c", "d")), "number": Classification(("number",), "regression")}
 
     def new_model(task_type: Classification):
@@ -61,7 +66,7 @@ def make_task(epochs: float = 1, batch_size: int = 8, sizes: tuple[int, int] = (
             new_model(task_type),
             TOKENIZER,
             make_rows(size, name == "number", 0),
-            make_rows(20, name == "number", 1),
+            make_rows(validation, name == "number", 1),
         )
         for (name, task_type), size in zip(types.items(), sizes, strict=True)
     }
@@ -80,6 +85,14 @@ def test_batches_are_drawn_in_proportion_to_the_sizes() -> None:
     assert all(batch.batch.targets["labels"].is_floating_point() == (batch.task == "number") for batch in batches)
     lengths = [len(epoch.batch(np.array([index])).batch.input_ids[0]) for index in range(128)]
     assert lengths == epoch.lengths.tolist()
+
+
+def test_a_batch_without_indices_has_no_targets() -> None:
+    """It is for a process that has no examples in a step."""
+    task = make_task()
+    batch = task.make_run(CPU, SINGLE_PROCESS).examples.epoch(0).batch(np.array([], dtype=np.int64))
+    assert (batch.task, len(batch.batch.input_ids)) == ("first", 1)
+    assert task.tasks["first"].type.objective.target_counts(batch.batch) == {"classification": 0}
 
 
 def test_a_step_trains_the_encoder_and_one_head() -> None:
@@ -167,3 +180,56 @@ def test_parameters_that_the_checkpoint_did_not_have_are_known() -> None:
 def test_several_processes_are_refused() -> None:
     with pytest.raises(ValueError, match="runs in one process"):
         make_task().make_run(CPU, Processes(world_size=2))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"transfer": TransferConfig(feature_extraction=True)}, {"adapter": AdapterConfig("lora")}]
+)
+def test_ways_to_train_a_single_task_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="--feature-extraction and --adapter are for one task"):
+        make_task(**settings).make_run(CPU, SINGLE_PROCESS)
+
+
+def test_the_config_determines_the_run() -> None:
+    """The type of the weights, their initial values, and the random numbers of dropout."""
+    run = make_task(seed=3, precision="float64").make_run(CPU, SINGLE_PROCESS)
+    assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float64}
+    assert torch.initial_seed() == 3
+    for seed in (3, 4):
+        torch.manual_seed(99)
+        weight = make_task(seed=seed, precision="float64").make_run(CPU, SINGLE_PROCESS).model.bert.embeddings.words.weight
+        assert torch.equal(weight, run.model.bert.embeddings.words.weight) == (seed == 3)
+
+
+def test_the_summary_has_the_data_of_each_task_and_the_steps_of_all() -> None:
+    """The last batch of a task may be smaller than the others."""
+    task = make_task(epochs=2, sizes=(97, 32))
+    assert (task.steps_per_epoch, task.steps) == (17, 34)
+    first, number, together = task.summary.split(":\n")[1:]
+    assert first.strip().startswith("training: 97 rows")
+    assert number.strip().startswith("training: 32 rows")
+    assert together.strip().startswith("run: 34 steps (2 epochs of 17 steps), batch size 8")
+
+
+def test_without_validation_rows_there_is_no_evaluation() -> None:
+    task = make_task(validation=0)
+    assert task.main_metric is None
+    assert task.evaluate(task.make_run(CPU, SINGLE_PROCESS)) is None
+    assert make_task().main_metric.heading == "mean score"
+
+
+def test_an_evaluation_that_is_not_finite_has_the_name_of_its_task() -> None:
+    task = make_task()
+    run = task.make_run(CPU, SINGLE_PROCESS)
+    with torch.no_grad():
+        run.model.heads["number"].classifier.weight.fill_(torch.nan)
+    assert task.evaluate(run) == ({}, "number: the loss is not finite")
+
+
+def test_each_batch_is_described_with_its_task() -> None:
+    task = make_task()
+    run = task.make_run(CPU, SINGLE_PROCESS)
+    batches = [run.examples.epoch(0).batch(np.array([index])) for index in (0, 96)]
+    first, number = task.describe(batches)
+    assert first.startswith("first: tokens: [CLS] ")
+    assert number.startswith("number: tokens: [CLS] ")

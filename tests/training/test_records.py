@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from minibert.training.records import (
     append_metrics,
     compare_runs,
     differences,
+    drop_metrics_after,
+    flush_metrics,
     read_metrics,
     step_entry,
     validation_entry,
 )
-from minibert.training.reference_runs import Reference
+from minibert.training.reference_runs import FILE, Reference, comparable_settings, reference_for
 
 STEP = Step(1, {"mlm": 3.44, "nsp": None}, {"mlm": 0.25, "nsp": None}, 1.0, 0.1, skipped=False)
 SETTINGS = {"task": "pretraining", "training": {"seed": 0, "steps": 9}, "vocabulary": {}, "corpus": {}}
@@ -76,6 +79,68 @@ class TestTermsWithoutTargets:
         without_loss = Reference.from_runs([RunRecord("r", SETTINGS, [entry | {"validation_mlm_loss": None}])])
         assert without_loss.loss_band == []
 
+    def test_bands_are_as_wide_as_the_range_on_each_side(self) -> None:
+        """A value outside of them is named, with its side."""
+        entries = [{"step": 5, "validation_mlm_loss": loss} for loss in (3.0, 3.4, 3.1)]
+        band = Reference.from_runs([RunRecord("r", SETTINGS, [entry]) for entry in entries])
+        assert band.loss_band == [(5, 2.6, 3.8)]
+        sides = {2.6: "on track", 3.8: "on track", 2.5: "off track: MLM loss 2.50 is below 2.60 to 3.80"}
+        for loss, verdict in (sides | {3.9: "off track: MLM loss 3.90 is above 2.60 to 3.80"}).items():
+            assert band.verdict(5, {"validation_mlm_loss": loss}) == verdict
+        assert band.verdict(6, {}) == ""
+
+
+class TestReferenceSettings:
+    def test_what_differs_between_seeds_and_machines_is_left_out(self) -> None:
+        settings = {
+            "task": "a",
+            "training": {"seed": 1, "steps": 2},
+            "corpus": {"name": "b", "digest": "c"},
+            "options": {"d": 1},
+        }
+        assert comparable_settings(settings) == {"task": "a", "training": {"steps": 2}, "corpus": {"name": "b"}}
+        assert comparable_settings({"task": "a"}) == {"task": "a"}
+
+    def test_each_reference_is_found_for_any_seed_and_only_with_its_settings(self) -> None:
+        for stored in json.loads(FILE.read_text()).values():
+            settings = stored["settings"]
+            training = settings["training"] | {"seed": 99}
+            assert reference_for(settings | {"training": training}) == Reference(**stored)
+            assert reference_for(settings | {"training": training | {"steps": 1}}) is None
+
+
+class TestMetricsFile:
+    def test_it_has_no_numbers_that_are_not_finite(self) -> None:
+        assert entry_of(replace(STEP, gradient_norm=math.inf))["gradient_norm"] is None
+
+    def test_it_is_flushed_and_so_is_its_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        flushed: list[Path] = []
+        monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(Path(f"/proc/self/fd/{handle}").readlink()))
+        append_metrics(tmp_path, entry_of(STEP))
+        flush_metrics(tmp_path)
+        assert flushed == [tmp_path / "metrics.jsonl", tmp_path]
+
+    def test_steps_after_a_checkpoint_are_dropped(self, tmp_path: Path) -> None:
+        """The others are in order, and those without metrics are counted."""
+        for number in (4, 1, 3, 5):
+            append_metrics(tmp_path, entry_of(replace(STEP, number=number)))
+        assert drop_metrics_after(tmp_path, 4) == 1
+        assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()] == [1, 3, 4]
+
+
+def test_speed_is_that_of_all_steps() -> None:
+    """An entry may lack the number of tokens, or the time."""
+    metrics = [{"step": 1, "seconds": 2.0}, {"step": 2, "tokens": 10, "seconds": 3.0}, {"step": 3, "tokens": 10}]
+    record = RunRecord("r", SETTINGS, metrics)
+    assert (record.seconds, record.tokens_per_second) == (5.0, 4.0)
+
+
+def test_rows_of_all_runs_have_the_same_columns() -> None:
+    metrics = [entry_of(STEP) | {"validation_mlm_loss": 3.0}]
+    one, other = compare_runs([RunRecord(name, SETTINGS, metrics) for name in ("one", "other")])
+    assert {**one, "run": "other"} == other
+    assert other["MLM loss"] == "3.000"
+
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_an_evaluation_that_is_not_finite_has_no_metrics(bad: float) -> None:
@@ -114,3 +179,8 @@ def test_data_with_another_name_and_the_same_digest_are_the_same() -> None:
     assert differences(before, now) == []
     now["corpus"]["digest"] = ["2"]
     assert differences(before, now) == ["corpus.digest: ['1'], now ['2']"]
+
+
+def test_of_digests_only_the_beginnings_are_shown() -> None:
+    before, now = ({"start": {"digest": digit * 64}} for digit in "ab")
+    assert differences(before, now) == [f"start.digest: {'a' * 12}…, now {'b' * 12}…"]
