@@ -1,5 +1,6 @@
 // The equations of a BERT. Each has the name, the arguments and the lines of its function in minibert/equations, in the same
-// order; `minibert equations NAME` shows the two together. Shapes are those of the Python code.
+// order; `minibert equations NAME` shows the two together. Shapes are those of the Python code. At the end is the rule of
+// WordPiece, as in minibert/text/wordpiece_encoding.py.
 
 /**
  * Compute the softmax over the last axis: positive numbers that sum to one.
@@ -173,4 +174,32 @@ function gelu_tanh(x) {
 function feed_forward(hidden, weight_1, bias_1, weight_2, bias_2, activation = relu) {
   const intermediate = observe("intermediate", hidden.matmul(weight_1).add(bias_1));
   return observe("feed_forward", observe("activation", activation(intermediate)).matmul(weight_2).add(bias_2));
+}
+
+/**
+ * Split a word into pieces of a vocabulary, longest match first. A word that cannot be split, or that is too long, becomes
+ * `unk_token`.
+ * @param {string} word
+ * @param {{has: (piece: string) => boolean}} vocabulary
+ * @param {string} unk_token
+ * @param {string} prefix - In front of each piece but the first.
+ * @param {number} max_characters - Of a word.
+ * @returns {string[]}
+ */
+function split_word(word, vocabulary, unk_token = "[UNK]", prefix = "##", max_characters = 100) {
+  const characters = [...word];
+  const pieces = [];
+  for (let start = 0, end; start < characters.length; start = end) {
+    /** @param {number} end */
+    const piece = (end) => (start > 0 ? prefix : "") + characters.slice(start, end).join("");
+    end = characters.length;
+    while (end > start && !vocabulary.has(piece(end))) {
+      end--;
+    }
+    if (end === start || characters.length > max_characters) {
+      return [unk_token];
+    }
+    pieces.push(piece(end));
+  }
+  return pieces;
 }

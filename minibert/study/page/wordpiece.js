@@ -144,30 +144,21 @@ class WordPiece {
   }
 
   /**
-   * Split a word into pieces of the vocabulary: the longest piece that the rest of the word begins with, again and again.
+   * Split a word into pieces of the vocabulary.
    * @param {Letter[]} word
    */
   pieces(word) {
     const { unk_token, continuing_subword_prefix, max_input_chars_per_word } = this.data.model;
-    const unknown = [this.token(unk_token, word)];
-    if (word.length > max_input_chars_per_word) {
-      return unknown;
+    const pieces = split_word(textOf(word), this.ids, unk_token, continuing_subword_prefix, max_input_chars_per_word);
+    if (pieces.length === 1) {
+      return [this.token(pieces[0], word)];
     }
-    const pieces = [];
-    for (let start = 0; start < word.length; ) {
-      const prefix = start > 0 ? continuing_subword_prefix : "";
-      let end = word.length;
-      while (end > start && !this.ids.has(prefix + textOf(word.slice(start, end)))) {
-        end--;
-      }
-      if (end === start) {
-        return unknown;
-      }
-      const letters = word.slice(start, end);
-      pieces.push(this.token(prefix + textOf(letters), letters));
-      start = end;
-    }
-    return pieces;
+    let end = 0;
+    return pieces.map((piece) => {
+      const start = end;
+      end += [...piece].length - (start > 0 ? [...continuing_subword_prefix].length : 0);
+      return this.token(piece, word.slice(start, end));
+    });
   }
 
   /**

@@ -13,9 +13,10 @@ from torch import Tensor
 from minibert import equations
 from minibert.study.equations.javascript import javascript_functions
 from minibert.study.equations.registry import registry
+from minibert.text.wordpiece_encoding import split_word
 from tests.study.page.packing import unpacked
 
-FUNCTIONS = javascript_functions()
+FUNCTIONS = {name: code for name, code in javascript_functions().items() if name != "split_word"}
 LAYOUTS = [(), (1,), (2,), (2, 3)]
 
 
@@ -99,6 +100,16 @@ def test_arguments_are_those_of_python(name):
 def test_functions_are_in_the_order_of_the_registry():
     assert [*FUNCTIONS] == [name for name in registry() if name in FUNCTIONS]
     assert len(FUNCTIONS) == 13
+
+
+WORDS = ["", "unaffable", "unaffablex", "aff", "un##aff", "猫un", "x" * 101, "un" + "aff" * 33, "un" + "aff" * 32]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_are_split_as_in_python(live, word):
+    vocabulary = ["un", "unaf", "##aff", "##able", "猫", "##un", "x", "##x"]
+    script = "([word, vocabulary]) => split_word(word, new Set(vocabulary))"
+    assert live(script, [word, vocabulary]) == [*split_word(word, vocabulary)]
 
 
 def test_half_precision_is_decoded_exactly(live):
