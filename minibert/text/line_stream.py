@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from io import BufferedIOBase
 from pathlib import Path
@@ -36,7 +37,7 @@ def line_blocks(stream: BufferedIOBase, name: str) -> Iterator[list[Record]]:
         if lines:
             yield [_decode(number + index, line) for index, line in enumerate(lines)]
         number += len(lines)
-    if rest:
+    if rest and (number, rest) != (1, BOM_UTF8):  # a file with a mark and nothing else is empty
         yield [_decode(number, rest)]
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def test_json_is_parsed_line_by_line() -> None:
     good, bad = map(parse_json, block)
     assert good.values == {"text": "a"}
     assert "is not a JSON object" in bad.fault
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(BOM_UTF8, []), (BOM_UTF8 + b"\n", [""]), (b"a\n" + BOM_UTF8, ["a", "\ufeff"])]
+)
+def test_a_file_with_a_byte_order_mark_alone_is_empty(content: bytes, expected: list[str]) -> None:
+    blocks = line_blocks(io.BufferedReader(io.BytesIO(content)), "stream")
+    assert [record.values["line"] for block in blocks for record in block] == expected
 
 
 def test_a_line_that_cannot_be_read_keeps_its_fault() -> None:
