@@ -106,7 +106,7 @@ def train(
         is_finite = all(math.isfinite(value) for value in (gradient["norm"], *means.values()))
         if not is_finite:
             optimizer.zero_grad()  # a parameter without a gradient is not updated
-        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        rates = [group["lr"] for group in optimizer.param_groups]
         optimizer.step()
         schedule.step()  # also in a skipped step: the learning rate depends on the step number alone
         optimizer.zero_grad()

@@ -131,9 +131,7 @@ def shorten_numbers(names: Iterable[str]) -> list[str]:
 def fingerprints(weights: Mapping[str, Tensor]) -> dict[str, str]:
     """Compute a checksum of the bytes of each tensor. Two tensors of one type are equal in every bit if their checksums are."""
     return {
-        without_wrappers(name): hashlib.sha256(
-            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-        ).hexdigest()
+        without_wrappers(name): hashlib.sha256(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data).hexdigest()
         for name, tensor in weights.items()
     }
 

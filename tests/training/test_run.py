@@ -1,6 +1,6 @@
 """Pretraining runs: data order, saving and resuming, hyperparameters, cost."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training import pretraining
+from minibert.training import run as run_module
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.costs import pretraining_cost
-from minibert.training.distributed import start_processes
+from minibert.training.distributed import Processes, start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import pretraining_run, validation_batches
 from minibert.training.run import STATE_FILE, DataPosition, TrainingRun
@@ -54,6 +55,75 @@ def test_the_weights_of_the_model_to_begin_with_are_in_memory_once() -> None:
     for one, other in zip(start.parameters(), run.model.parameters(), strict=True):
         assert one.data_ptr() == other.data_ptr()
         assert other.requires_grad
+
+
+def test_model_and_batches_are_on_the_device_of_the_process() -> None:
+    run = pretraining_run(SMALL, DeviceOptions(device="cpu"), corpus(), TOKENIZER, Processes(device=torch.device("meta")))
+    assert {parameter.device.type for parameter in run.model.parameters()} == {"meta"}
+    _, batches, on_device = next(run._copied_batches())
+    assert (batches[0].input_ids.device.type, on_device[0].input_ids.device.type) == ("cpu", "meta")
+
+
+def test_a_sharded_model_cannot_train_other_parameters_in_each_epoch() -> None:
+    run = make()
+    settings = {"batch_sampler": run.batch_sampler, "optimizer": lambda _: None, "schedule": lambda _: None, "steps": 1}
+    with pytest.raises(ValueError, match="cannot change between epochs: use ddp"):
+        TrainingRun(
+            *(run.model, run.examples, run.objective),
+            **settings,
+            start_epoch=lambda _: None,
+            sharding="fsdp",
+            processes=Processes(world_size=2),
+        )
+    alone = TrainingRun(run.model, run.examples, run.objective, **settings, start_epoch=lambda _: None, sharding="fsdp")
+    assert (alone.max_grad_norm, alone.skipped_in_a_row) == (1.0, 0)
+
+
+def test_gathered_weights_are_freed_after_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, freed = make(), []
+    monkeypatch.setattr(run_module, "reshard", freed.append)
+    run.evaluate(validation_batches(SMALL, corpus(), TOKENIZER, limit=2))
+    assert freed == [run.model]
+
+
+@dataclass(frozen=True)
+class Waiting(Processes):
+    """A process that notes which files of a folder exist when it waits for the others."""
+
+    folder: Path = Path()
+    seen: list[list[str]] = field(default_factory=list)
+
+    def barrier(self) -> None:
+        self.seen.append(sorted(path.name for path in self.folder.glob("step-*/*")))
+
+
+def test_processes_go_on_when_the_checkpoint_is_complete(tmp_path: Path) -> None:
+    """So that none of them ends before, which would end the others."""
+    processes = Waiting(folder=tmp_path)
+    pretraining_run(SMALL, DeviceOptions(device="cpu"), corpus(), TOKENIZER, processes).save(Checkpoints(tmp_path))
+    assert processes.seen == [["checksums.json", "config.json", "model.safetensors", STATE_FILE]]
+
+
+def test_extra_files_are_those_of_the_checkpoint(tmp_path: Path) -> None:
+    """One that the checkpoint does not have stays as it is."""
+    run, other = make(), make()
+    run.extra_files |= {"a.json": "1", "b.json": "2"}
+    run.save(Checkpoints(tmp_path))
+    for read in (other.resume, other.restore_weights):
+        other.extra_files = {"a.json": "0", "b.json": "0", "c.json": "0"}
+        read(Checkpoints(tmp_path).newest())
+        assert other.extra_files == {"a.json": "1", "b.json": "2", "c.json": "0"}
+
+
+def test_skipped_steps_are_counted_until_a_step_is_not() -> None:
+    run = make()
+    counts = []
+    for step in run.run():
+        with torch.no_grad():
+            bias = run.model.mlm.bias
+            bias[0] = torch.nan if step.number <= 2 else 0.0
+        counts.append(run.skipped_in_a_row)
+    assert counts == [0, 1, 2, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 4], [4], [7]])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from minibert import BertForMaskedLM, BertForPreTraining
 from minibert.text.labeled.text_rows import TextRow
@@ -112,9 +113,26 @@ def test_a_run_without_a_model_names_its_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match="has not ended, so it has no model yet; and no checkpoint either"):
         load_trained(tmp_path)
-    trained_model(tmp_path / "checkpoints" / "step-20")
-    with pytest.raises(FileNotFoundError, match=r"use its last checkpoint, .*step-20"):
-        load_trained(tmp_path)
+    for step in (20, 10):
+        trained_model(tmp_path / "checkpoints" / f"step-{step}")
+    for source in (tmp_path, str(tmp_path)):
+        with pytest.raises(FileNotFoundError, match=r"use its last checkpoint, \S*step-20, or continue it"):
+            load_trained(source)
+
+
+def test_a_head_is_never_new(tmp_path: Path) -> None:
+    """Its predictions would be random."""
+    folder = trained_model(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: weight for name, weight in weights.items() if "classifier" not in name}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="has no sequence-classification head"):
+        load_trained(folder)
+
+
+def test_a_file_next_to_the_folder_of_a_model_is_not_read(tmp_path: Path) -> None:
+    folder = trained_model(tmp_path / "model", with_task=False)
+    (tmp_path / TASK_FILE).write_text("damaged", encoding="utf-8")
+    assert load_trained(folder).type.max_length == 64
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.run import TrainingRun
 from minibert.training.transfer import (
     GradualUnfreezing,
+    Transfer,
     freeze,
     layer_decay_factors,
     parse_parts,
@@ -30,6 +31,7 @@ from minibert.training.transfer import (
     parts_of,
     reinitialize,
 )
+from minibert.training.transfer_options import TransferConfig
 
 CONFIG = BertConfig(
     vocab_size=20, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=12, max_position_embeddings=6
@@ -143,6 +145,11 @@ class TestFreezing:
         list(make_run(model).run())
         assert moved_parts(model, before) == {"pooler", "head"}
 
+    def test_feature_extraction_trains_the_head_alone(self) -> None:
+        model = make_model()
+        Transfer(model, TransferConfig(feature_extraction=True))
+        assert {part_of(model, name) for name, each in model.named_parameters() if each.requires_grad} == {"head"}
+
     def test_the_optimizer_has_no_frozen_parameters(self) -> None:
         model = make_model()
         freeze(model, ["embeddings", 0, 1, 2, "pooler"])
@@ -228,6 +235,11 @@ class TestReinitialization:
         with pytest.raises(ValueError, match=f"top {layers} layers again: the network has 3"):
             reinitialize(make_model(), layers)
 
+    def test_every_new_parameter_is_named_once(self) -> None:
+        model = make_model(new=("pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"))
+        reinitialize(model, 0)
+        assert model.initialized == ("pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias")
+
     def test_nothing_to_initialize(self) -> None:
         with pytest.raises(ValueError, match="has no pooler to initialize again"):
             reinitialize(BertForTokenClassification(CONFIG), 0)
@@ -267,6 +279,20 @@ class TestGradualUnfreezing:
         before = copy_of(model)
         list(make_run(model, 5, unfreezing).run())
         assert moved_parts(model, before) == {0, 2, "pooler", "head"}
+
+    def test_resuming_forgets_the_optimizer_states_of_layers_that_wait_again(self, tmp_path: Path) -> None:
+        """For a run that has trained all layers before it goes back to an earlier checkpoint."""
+        model = make_model()
+        run = make_run(model, 5, GradualUnfreezing(model))
+        steps = run.run()
+        next(steps)
+        expected = set(run.optimizer.state)
+        run.save(Checkpoints(tmp_path))
+        list(steps)
+        assert len(run.optimizer.state) > len(expected)
+        run.resume(Checkpoints(tmp_path).newest())
+        assert {*run.optimizer.state} == expected
+        assert all(parameter.requires_grad for parameter in model.parameters())
 
     @pytest.mark.parametrize("stop", [1, 2, 3, 4, 7])
     def test_a_resumed_run_ends_bit_for_bit_the_same(self, tmp_path: Path, stop: int) -> None:

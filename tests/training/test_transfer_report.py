@@ -5,8 +5,16 @@ from itertools import islice
 import pytest
 import torch
 
-from minibert.training.transfer import freeze, reinitialize
-from minibert.training.transfer_report import describe_moved, describe_parts, describe_trained, fingerprints
+from minibert.training.transfer import GradualUnfreezing, Transfer, freeze, reinitialize
+from minibert.training.transfer_options import TransferConfig
+from minibert.training.transfer_report import (
+    TransferReport,
+    describe_moved,
+    describe_parts,
+    describe_trained,
+    describe_unfreezing,
+    fingerprints,
+)
 from tests.training.test_transfer import make_model, make_run
 
 
@@ -39,6 +47,44 @@ class TestTrained:
         model = make_model()
         reinitialize(model, 1)
         assert "Newly initialized, and trained: layer 2, pooler, head." in describe_trained(model)
+
+    def test_a_frozen_encoder_and_the_share_of_the_rest(self) -> None:
+        model = make_model()
+        freeze(model, ["embeddings", 0, 1, 2, "pooler"])
+        head, total = 8 * 2 + 2, sum(parameter.numel() for parameter in model.parameters())
+        first, _, modes = describe_trained(model)
+        assert first.startswith(f"18 of {total:,} parameters are trained ({head / total:.1%}). Trained: head; frozen: ")
+        assert modes == "In evaluation mode, without dropout: encoder."
+
+
+class TestBefore:
+    def test_all_of_a_run_with_unfreezing_and_decay(self) -> None:
+        """The first epoch trains the head alone. Two epochs are too few."""
+        transfer = Transfer(make_model(), TransferConfig(unfreeze_per_epoch=1, layer_decay=0.5))
+        lines = TransferReport(transfer, epochs=2).before()
+        assert lines[0].endswith("Trained: pooler, head; frozen: embeddings, layers 0-2.")
+        assert lines[-3:] == [
+            "Gradual unfreezing, 1 in each epoch after the first: layer 2, layer 1, layer 0, embeddings.",
+            "In 2 epochs, these are never trained: embeddings, layers 0-1. It takes 5 epochs.",
+            "Learning rates: times 0.5 for each layer below the top layer, down to 0.12.",
+        ]
+        assert (
+            TransferReport(transfer, epochs=2)
+            .before(2)[0]
+            .endswith("Trained: layers 1-2, pooler, head; frozen: embeddings, layer 0.")
+        )
+
+    def test_an_ordinary_run(self) -> None:
+        transfer = Transfer(make_model(), TransferConfig())
+        assert TransferReport(transfer, epochs=2).before() == describe_trained(transfer.model)
+
+    @pytest.mark.parametrize(("per_epoch", "needed"), [(1, 5), (2, 3), (3, 3), (4, 2)])
+    def test_enough_epochs(self, per_epoch: int, needed: int) -> None:
+        unfreezing = GradualUnfreezing(make_model(), per_epoch)
+        assert unfreezing.epochs == needed
+        assert len(describe_unfreezing(unfreezing, needed)) == 1
+        assert len(describe_unfreezing(unfreezing, needed - 0.5)) == 1  # the last epoch is not whole
+        assert len(describe_unfreezing(unfreezing, needed - 1)) == 2
 
 
 def test_parts_in_other_orders() -> None:

@@ -18,7 +18,7 @@ from minibert.text.letters import ALPHABET, LettersExamples
 from minibert.text.options import ExampleConfig
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
-from minibert.training import pretraining, translation
+from minibert.training import loop, pretraining, translation
 from minibert.training.loop import DivergenceError, Score, Step, evaluate, train
 from minibert.training.objective import LossSum
 from minibert.training.optimizer import adamw, warmup_linear
@@ -254,6 +254,12 @@ class TestMicroBatches:
         assert step.losses == pytest.approx(expected, rel=1e-14)
         assert step.gradient_norm == pytest.approx(math.hypot(*gradient_one.tolist(), gradient_other.item()), rel=1e-14)
 
+    def test_gradients_are_exchanged_with_other_processes_after_the_last_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        exchanged: list[bool] = []
+        monkeypatch.setattr(loop, "set_gradient_sync", lambda model, enabled: exchanged.append(enabled))
+        list(run(Weights(), [[1.0, 2.0, 3.0], [4.0]], Scripted()))
+        assert exchanged == [False, False, True, True]
+
     def test_they_equal_one_batch_of_all_targets(self) -> None:
         """Losses, accuracies, gradient norm and weights are the same, in any order of the micro-batches."""
         models = [Weights() for _ in range(3)]
@@ -363,6 +369,16 @@ class TestEvaluate:
         assert objective.modes == [(False, False)] * 3
         assert model.training == model.dropout.training == training
         assert torch.is_grad_enabled()
+
+    def test_a_model_without_parameters_is_on_the_cpu(self) -> None:
+        class Fixed:
+            def target_counts(self, batch: float) -> dict[str, int]:
+                return {"loss": 1}
+
+            def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
+                return {"loss": LossSum(torch.tensor(batch))}
+
+        assert evaluate(nn.Identity(), [1.0, 2.0], Fixed(), torch.bfloat16) == {"loss": Score(1.5, None, 2)}
 
     def test_it_changes_no_weight_and_leaves_no_gradient(self) -> None:
         model = Weights()
