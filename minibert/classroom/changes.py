@@ -66,14 +66,14 @@ def changes_in(tree: ast.Module) -> Iterator[Change]:
 
 
 @cache
-def related() -> dict[str, list[str]]:
-    """Return the functions that may be written instead of each one."""
-    table: dict[str, list[str]] = defaultdict(list)
+def related() -> dict[str, dict[str, None]]:
+    """Return the functions that may be written instead of each one, each once."""
+    table: dict[str, dict[str, None]] = defaultdict(dict)
     for names in RELATED.strip().replace("\n", " | ").split("|"):
         first, *others = names.split()
-        table[first] += others
+        table[first] |= dict.fromkeys(others)
         if len(others) == 1:
-            table[others[0]].append(first)
+            table[others[0]][first] = None
     return table
 
 
