@@ -94,7 +94,8 @@ class _Simplified(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
         self.generic_visit(node)
-        return None if isinstance(node.body[-1], ast.Raise) and not node.orelse else node
+        checks = not node.body or isinstance(node.body[-1], ast.Raise)
+        return None if checks and not node.orelse else node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         self.generic_visit(node)
