@@ -97,7 +97,7 @@ class Answering(TaskType[Question]):
         if source.dataset is None:
             return read_squad(source.files)
         rows = load_split(source.dataset, source.dataset_config, source.split)
-        return read_squad_rows(rows, f"{source.dataset}, {source.split}", str(rows._fingerprint))
+        return read_squad_rows(rows, f"{source.dataset}, {source.split}", rows._fingerprint)
 
     @classmethod
     def read_inputs(cls, source: LabeledSource, options: AnswerOptions) -> LabeledData[Question]:

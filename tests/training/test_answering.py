@@ -253,6 +253,16 @@ class TestCalibration:
         calibrated = TYPE.calibrate(rows, TYPE.predict(rows, windows, logits))
         assert [each["answer"] for each in calibrated.predict(rows, windows, logits)] == ["", ""]
 
+    def test_a_question_without_candidates_is_never_answered(self) -> None:
+        """It has no score, and no influence on the threshold."""
+        rows = [question(1, "a", LONG, None), question(2, "a", LONG, LONG[2:7]), question(3, "a", "", None)]
+        scored = [{"null_difference": difference, "n_best": [{"answer": LONG[2:7]}]} for difference in (3.0, -2.0)]
+        without = {"null_difference": None, "n_best": []}
+        expected = TYPE.calibrate(rows[:2], scored).threshold
+        assert -2 <= expected < 3
+        assert TYPE.calibrate(rows, [*scored, without]).threshold == expected
+        assert TYPE.calibrate(rows[2:], [without]).threshold == -1
+
     def test_it_is_kept_without_unanswerable_questions(self) -> None:
         rows = [ROWS[0]]
         windows = TYPE.encode(rows, TOKENIZER)
@@ -285,7 +295,9 @@ class TestSettings:
             (ROWS[:3], ROWS[3:4], "dev.json: no validation question is unanswerable"),
             (ROWS[:2], ROWS[4:], "train.json: the training data have no unanswerable questions"),
         ):
-            [finding] = self.infer(train, validation).findings
+            inferred = self.infer(train, validation)
+            assert inferred.type.threshold == 0.0
+            [finding] = inferred.findings
             assert str(finding).startswith(message)
             assert not finding.is_error
 

@@ -135,6 +135,19 @@ def test_random_states_are_restored() -> None:
     set_random_state([], SINGLE_PROCESS)  # a process without a stored state keeps its own
 
 
+def test_the_state_of_a_gpu_is_restored_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run can go on without it."""
+    restored = []
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda *arguments: restored.append(arguments))
+    [state] = random_states(SINGLE_PROCESS)
+    gpu = replace(SINGLE_PROCESS, device=torch.device("cuda", 1))
+    set_random_state([state], gpu)
+    set_random_state([state | {"cuda": torch.ones(1)}], SINGLE_PROCESS)
+    assert restored == []
+    set_random_state([state | {"cuda": torch.ones(1)}], gpu)
+    assert restored == [(torch.ones(1), gpu.device)]
+
+
 def test_a_process_that_is_new_keeps_its_state() -> None:
     """A run that goes on with more processes has no state for the others."""
     states = random_states(SINGLE_PROCESS)
@@ -176,6 +189,18 @@ def test_everything_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkey
     partial = ".step-000005.partial"
     assert sorted(flushed[:-1]) == [(partial, False), (f"{partial}/a/b", False), (f"{partial}/c", False)]
     assert flushed[-1] == (".", True)
+
+
+def test_an_error_after_the_checkpoint_has_its_name_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not another one, of files that are gone."""
+
+    def flush(folder: Path) -> None:
+        if folder == tmp_path:
+            raise OSError("the disk is gone")
+
+    monkeypatch.setattr(module, "flush_folder", flush)
+    with pytest.raises(OSError, match="the disk is gone"):
+        Checkpoints(tmp_path).save(5, writer("x"))
 
 
 def test_damaged_checkpoints_of_later_steps_are_deleted(tmp_path: Path) -> None:

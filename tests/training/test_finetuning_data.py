@@ -94,6 +94,20 @@ class TestHoldingOut:
         data = read_data(WithData, LabeledDataOptions(), ClassifyOptions())
         assert (data.train, data.validation) == WithData.data
 
+    @pytest.mark.parametrize("drop", [False, True])
+    def test_rows_of_both_files_are_found(self, tmp_path: Path, drop: bool) -> None:
+        """They can be left out of the training data. Rows that are held out are in one part only."""
+        file, same = (write_rows(tmp_path / name, "a\tyes\nb\tno\nc\tyes\nd\tno\n") for name in ("one", "other"))
+        same.write_text("text\tlabel\na\tyes\nz\tno\n")
+        found = check_data(
+            Classification, LabeledDataOptions((file,), validation=(same,), drop_shared=drop), ClassifyOptions(), CONFIG
+        )
+        [finding] = (finding.message for finding in found.findings if "also in the" in finding.message)
+        assert ("; they were left out" in finding, "--drop-shared leaves them out" in finding) == (drop, not drop)
+        assert len(found.data.train.rows) == 4 - drop
+        held_out = check_data(Classification, LabeledDataOptions((file,), validation_fraction=0.5), ClassifyOptions(), CONFIG)
+        assert not any("also in the" in finding.message for finding in held_out.findings)
+
     def test_what_is_found_in_one_file_is_told_once(self, tmp_path: Path) -> None:
         """Though its rows are in both parts."""
         file = write_rows(tmp_path, "a\tyes\nb\tno\nc\n d\tno\ne\tyes\nf\tno\n")

@@ -303,6 +303,7 @@ def test_operations_equal_pytorchs_count() -> None:
         (loss_sums["mlm"].loss + loss_sums["nsp"].loss).backward()
     tokens, operations = pretraining_cost(run.model.config, [batch])
     assert tokens == 48
+    assert pretraining_cost(run.model.config, [batch, batch]) == (2 * tokens, 2 * operations)
     heads = 3 * 3 * (2 * 16 * 16 + 2 * 16 * 2)  # pooler and NSP head, which are not counted: one token per example
     assert operations + heads == pytest.approx(counter.get_total_flops(), rel=0.01)
 

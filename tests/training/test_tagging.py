@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokeni
 from minibert.training.finetuning_options import TagOptions
 from minibert.training.logits import predict
 from minibert.training.tagging import Tagging
-from minibert.training.task_type import TaskData
+from minibert.training.task_type import Prediction, TaskData
 from minibert.training.trained import load_trained
 
 WORDS = ("anna", "ben", "york", "new", "paris", "lives", "in", "and", ".", "北", "京", "在", "我", "##s", "an", "##na")
@@ -251,6 +253,26 @@ class TestLabels:
         ).findings
         assert finding.is_error
 
+    def test_what_is_printed_about_them(self) -> None:
+        """A text has a fourth of a window in common with the next one, or as much as the option says."""
+        for options, windows in (
+            (TagOptions(), "windows of 32 tokens, of which 8 overlap"),
+            (TagOptions(max_length=16, overlap=3), "16 tokens, of which 3 "),
+        ):
+            labels, window = Tagging.from_data(self.data, options, CONFIG).notes
+            assert labels == "labels (sorted): B-LOC, B-PER, I-LOC, O"
+            assert windows in window
+
+    @pytest.mark.parametrize(("positions", "length", "overlap"), [(32, 32, 8), (512, 128, 32)])
+    def test_a_model_without_task_json_has_the_usual_windows(self, positions: int, length: int, overlap: int) -> None:
+        config = replace(CONFIG.with_labels(["O", "B-PER"]), max_position_embeddings=positions)
+        assert Tagging.of_model(config) == Tagging(("O", "B-PER"), length, overlap)
+
+    def test_the_loss_of_a_model_is_that_of_classes(self) -> None:
+        """Whatever the head of the checkpoint was for."""
+        config = replace(CONFIG.with_labels(["number"]), problem_type="regression")
+        assert Tagging(("O", "B-PER")).model_config(config).problem_type is None
+
     def test_a_model_without_the_tag_o_is_no_tagger(self) -> None:
         with pytest.raises(ValueError, match=r"none is O\. Give them the names of the tags"):
             Tagging.of_model(CONFIG)
@@ -267,6 +289,55 @@ def test_a_perfect_model_with_labels_of_its_own_scores_one(names) -> None:
     logits = [np.eye(len(names))[np.maximum(example.targets["labels"], 0)] * 9 for example in examples]
     values = tagging.results(rows, tagging.predict(rows, examples, logits)).values
     assert values["entity_f1"] == values["strict_entity_f1"] == values["tag_accuracy"] == 1
+
+
+class TestPredictions:
+    TAGGING = Tagging(("O", "B-PER", "B-LOC"), max_length=8, overlap=2)
+    ROWS = (
+        TaggedSentence(("anna", "\u00ad", "paris"), ("B-PER", "O", "B-LOC"), 3),
+        TaggedSentence(("\u00ad",), ("B-PER",), 7),
+    )
+
+    def predict(self) -> tuple[list[Any], list[Prediction]]:
+        """Predict a person for both words that have tokens, with another probability for each."""
+        examples = self.TAGGING.encode(self.ROWS, TOKENIZER)
+        logits = [np.zeros((len(each.input_ids), 3)) for each in examples]
+        logits[0][1:3] = np.log([[1, 7, 2], [3, 6, 1]])
+        return examples, self.TAGGING.predict(self.ROWS, examples, logits)
+
+    def test_scores_are_probabilities_of_the_tags(self) -> None:
+        """The score of an entity is their mean. A word without tokens is O, without a score."""
+        _, (first, second) = self.predict()
+        assert (first["tags"], second["tags"]) == (["B-PER", "O", "B-PER"], ["O"])
+        assert first["scores"] == [pytest.approx(0.7), None, pytest.approx(0.6)]
+        assert [entity["score"] for entity in first["entities"]] == pytest.approx([0.7, 0.6])
+        assert second["scores"] == [None]
+
+    def test_outcomes_have_the_lowest_score_of_a_word(self) -> None:
+        """1 if no word has a score."""
+        _, predictions = self.predict()
+        results = self.TAGGING.results(self.ROWS, predictions)
+        assert [outcome.confidence for outcome in results.outcomes] == pytest.approx([0.6, 1.0])
+        assert [(outcome.is_correct, outcome.line) for outcome in results.outcomes] == [(False, 3), (False, 7)]
+        assert results.pairs == [("PER", "PER"), ("O", "O"), ("LOC", "PER"), ("PER", "O")]
+
+    def test_words_without_tokens_are_counted_in_the_summary(self) -> None:
+        examples, _ = self.predict()
+        assert self.TAGGING.describe_examples(self.ROWS, examples) == "; 2 words give no token and are predicted as O"
+        rows = [TaggedSentence(("anna",))]
+        assert self.TAGGING.describe_examples(rows, self.TAGGING.encode(rows, TOKENIZER)) == ""
+
+
+def test_sentences_with_entities_are_held_out_in_proportion() -> None:
+    """And those without."""
+    tagging = Tagging(("O", "B-PER"))
+    assert tagging.stratum(TaggedSentence(("anna", "is"), ("B-PER", "O")))
+    assert not tagging.stratum(TaggedSentence(("he", "is"), ("O", "O")))
+
+
+def test_windows_must_move_on() -> None:
+    with pytest.raises(ValueError, match="overlap 6: must be at least 0 and below 6"):
+        Tagging(("O",), max_length=8, overlap=6)
 
 
 def test_gold_types_that_the_model_does_not_have_are_missed() -> None:
