@@ -40,9 +40,11 @@ class ExperimentChoice {
   /**
    * Show the question of the experiment that the page shows, if it is one of the list.
    * @param {(address: string) => boolean} isShown
+   * @param {boolean} keeps - Otherwise the question that is shown stays: the reader has gone on from there.
    */
-  show(isShown) {
-    const number = this.list.findIndex(({ address }) => isShown(address));
+  show(isShown, keeps) {
+    const found = this.list.findIndex(({ address }) => isShown(address));
+    const number = found < 0 && keeps ? Number(this.field.value || -1) : found;
     const { question = "", answer = "" } = this.list[number] ?? {};
     this.field.value = number < 0 ? "" : String(number);
     const box = byId("answer");

@@ -25,11 +25,14 @@ class Experiment:
     off: tuple[str, ...] = ()
     """Parts that are off."""
     padding: int = 0
+    is_sorted: bool = False
+    """The columns are shown in the order of their numbers."""
     temperature: float | None = None
     cells: Mapping[str, float] = field(default_factory=dict)
 
 
 PREDICTION = "probabilities"
+HEAD_WIDTH = "d_k"
 SENTENCE = "a dog bites a man ."
 LAYER = "layers.0"
 EXPERIMENTS = (
@@ -55,11 +58,12 @@ EXPERIMENTS = (
     Experiment(
         name="One head off",
         question="Head 0 of layer 0 is off. Which columns of the merged heads are zero, and which have changed?",
-        answer="The first d_k columns are zero: they are those of head 0. The other columns are the same as before: a "
-        "head does not use the numbers of another head of its layer.",
+        answer=f"The first {HEAD_WIDTH} columns are zero: they are those of head 0. The other columns are the same as before: "
+        "a head does not use the numbers of another head of its layer.",
         text=SENTENCE,
         off=("0.0",),
         step=f"{LAYER}.attention.merged",
+        cell=f"1,{HEAD_WIDTH}",
     ),
     Experiment(
         name="Mask",
@@ -117,6 +121,7 @@ EXPERIMENTS = (
         text="a [MASK] bites a man .",
         temperature=4,
         step=PREDICTION,
+        is_sorted=True,
     ),
     Experiment(
         name="Large negative score",
@@ -131,29 +136,30 @@ EXPERIMENTS = (
 )
 
 
-def experiments_json(predictions: list[str], mask: str = MASK) -> list[dict[str, str]]:
+def experiments_json(predictions: list[str], head_width: int, mask: str = MASK) -> list[dict[str, str]]:
     """Return the experiments of a network, with the hashes of their addresses; see `experiment.js`.
 
     Args:
         predictions: the paths of the steps with probabilities that sum to one. Without such a step, the experiments that need
             one are left out.
+        head_width: d_k, the number of columns of a head.
         mask: the token [MASK], which can have another name.
     """
     found = []
     for each in EXPERIMENTS:
-        steps = predictions[:1] if each.step == PREDICTION else [each.step]
-        found += [
-            {"name": each.name, "question": each.question, "answer": each.answer, "address": _address(each, step, mask)}
-            for step in steps
-        ]
+        answer = each.answer.replace(f"first {HEAD_WIDTH} columns", f"first {head_width} columns")
+        for step in predictions[:1] if each.step == PREDICTION else [each.step]:
+            address = _address(each, step, head_width, mask)
+            found.append({"name": each.name, "question": each.question, "answer": answer, "address": address})
     return found
 
 
-def _address(experiment: Experiment, step: str, mask: str) -> str:
+def _address(experiment: Experiment, step: str, head_width: int, mask: str) -> str:
     fields = {
         "step": step,
         "slice": "0",
-        "cell": experiment.cell,
+        "cell": experiment.cell.replace(HEAD_WIDTH, str(head_width)),
+        "sort": "0" if experiment.is_sorted else "",
         "text": experiment.text.replace(MASK, mask),
         "padding": str(experiment.padding or ""),
         "off": ",".join(experiment.off),

@@ -41,5 +41,7 @@ function showHeader(walk, address) {
 function earlierValue(walk, path, row, column) {
   const other = walk.step(path)?.other;
   const tensor = other?.isBefore ? walk.tensor(other.tensor) : null;
-  return tensor ? [element("span", { class: "shape" }, ` (before ${short(tensor.at(tensor.index(0, row, column)))})`)] : [];
+  return tensor
+    ? [element("span", { class: "shape" }, ` (${other?.label} ${short(tensor.at(tensor.index(0, row, column)))})`)]
+    : [];
 }

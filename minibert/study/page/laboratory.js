@@ -39,10 +39,10 @@ class Laboratory {
     const isChanged = fields !== this.experiments.format({ ...this.experiments.opened, text, pair, padding });
     const plain = this.runOf(text, pair, padding);
     const changed = isChanged ? this.live.run(text, pair, changesOf(experiment), padding) : null;
-    const [run, other] = changed ? [changed, plain] : [plain, this.openedRun];
+    const [run, other, label] = changed ? [changed, plain, "before"] : [plain, this.openedRun, "first text"];
     const { title, facts, start } = this.content;
     const shown = printable(pair === null ? text : `${text} / ${pair}`);
-    return new Walk({ title, facts, start, text: shown, ...this.live.data(run, fields ? other : null) });
+    return new Walk({ title, facts, start, text: shown, ...this.live.data(run, fields ? other : null, label) });
   }
 
   /**

@@ -59,6 +59,7 @@ def live_page(
     templates = step_templates(model, tokenizer)
     softmaxes = [step["path"] for step in templates["steps"] if step["equation"] == "softmax"]
     predictions = [path for path in softmaxes if path.endswith(".probabilities")]
+    head_width = model.config.hidden_size // model.config.num_attention_heads
     content = {
         **heading(facts, start),
         "text": text,
@@ -66,7 +67,7 @@ def live_page(
         "network": network_json(model, tokenizer),
         "tokenizer": tokenizer_json(tokenizer),
         "templates": templates,
-        "experiments": experiments_json(predictions, special_token(tokenizer, MASK)),
+        "experiments": experiments_json(predictions, head_width, special_token(tokenizer, MASK)),
     }
     title = text if pair is None else f"{text} / {pair}"
     return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))

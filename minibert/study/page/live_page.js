@@ -28,8 +28,9 @@ class LivePage extends Page {
    */
   change(changed, isTyping) {
     const experiment = this.laboratory.experiments.possible(changed);
+    const isOpened = this.laboratory.experiments.format(experiment) === "";
     try {
-      this.showExperiment(experiment, this.laboratory.walk(experiment));
+      this.showExperiment(experiment, this.laboratory.walk(experiment), "", !isOpened);
     } catch (error) {
       this.controls.showProblem(messageOf(error));
       return;
@@ -42,19 +43,23 @@ class LivePage extends Page {
    * @param {Experiment} experiment
    * @param {Walk} walk
    * @param {string} [problem]
+   * @param {boolean} [keepsQuestion] - That of the experiment that the reader began with.
    */
-  showExperiment(experiment, walk, problem = "") {
+  showExperiment(experiment, walk, problem = "", keepsQuestion = false) {
     this.experiment = experiment;
     this.replaceWalk(walk, this.laboratory.experiments.format(experiment));
-    this.showControls(problem);
+    this.showControls(problem, keepsQuestion);
   }
 
-  /** @param {string} problem */
-  showControls(problem) {
+  /**
+   * @param {string} problem
+   * @param {boolean} [keepsQuestion]
+   */
+  showControls(problem, keepsQuestion = false) {
     this.controls.show(this.experiment, (path, cell) => this.nameOf(path, cell));
     this.controls.showProblem(problem);
     const { experiments } = this.laboratory;
-    this.choice.show((address) => experiments.format(experiments.parse(address)) === this.fields);
+    this.choice.show((address) => experiments.format(experiments.parse(address)) === this.fields, keepsQuestion);
   }
 
   /**

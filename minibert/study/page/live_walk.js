@@ -66,9 +66,10 @@ class LiveWalk {
    * Return the data of the page of a forward pass.
    * @param {LiveRun} run
    * @param {LiveRun | null} before - Another one to compare with. A step is compared if its two tensors have the same shape.
+   * @param {string} label - What the page calls the other one.
    * @returns {LiveData}
    */
-  data(run, before = null) {
+  data(run, before = null, label = "before") {
     const { formulas, overview, letters } = this.templates;
     const isMasked = run.length < run.tokens.length && !run.changes.noMask;
     const templates = isMasked ? this.maskedTemplates : this.templates;
@@ -83,7 +84,7 @@ class LiveWalk {
       change(step, run.changes, this.templates.aliases[step.path] ?? [], tensors);
     }
     if (before) {
-      this.compare(steps, tensors, before);
+      this.compare(steps, tensors, before, label);
     }
     const predictions = predictionSteps(steps).flatMap((step) => predictionsOf(step, labels, tensors, hasPair(run)));
     return { labels, tensors, formulas, steps, overview, predictions, letters };
@@ -170,12 +171,13 @@ class LiveWalk {
    * @param {Step[]} steps
    * @param {Record<string, TensorRecord>} tensors
    * @param {LiveRun} before
+   * @param {string} label
    */
-  compare(steps, tensors, before) {
+  compare(steps, tensors, before, label) {
     for (const step of steps.filter(isComputed)) {
       const other = this.tensor(before, step.path);
       if (other.shape.join() === tensors[step.path].shape.join()) {
-        step.other = { label: "before", tensor: `${step.path}: before`, isBefore: true };
+        step.other = { label, tensor: `${step.path}: ${label}`, isBefore: true };
         tensors[step.other.tensor] = recordOf(other);
       }
     }

@@ -68,10 +68,10 @@ function listen(page) {
     }
   });
   let place = "";
-  matrix.addEventListener("mousemove", (event) => {
+  document.addEventListener("mousemove", (event) => {
     const before = place;
     place = `${event.screenX},${event.screenY}`;
-    if (place !== before) {
+    if (place !== before && event.target instanceof Node && matrix.contains(event.target)) {
       page.hover(cellOfEvent(event)); // a page that changes under a resting pointer has events, too
     }
   });

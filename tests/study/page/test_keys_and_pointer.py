@@ -239,6 +239,19 @@ class TestOverview:
         here = tab.where()
         assert (here["step"], here["place"], here["cursor"]) == (WEIGHTS, "head 1", [2, 5])
 
+    def test_a_matrix_that_appears_under_a_resting_pointer_keeps_the_chosen_cell(self, tab, tiny):
+        """The browser tells a cell that it is under the pointer now, although nobody has moved it."""
+        tab.open(tiny, step=SCORES, view="heads")
+        tab.page.evaluate("addEventListener('mousemove', (event) => { window.last = event; }, true)")
+        tab.page.click("#heads a[data-step='layers.1.attention.weights'][data-slice='1'] small")
+        chosen = tab.where()["cell"]
+        move = """distance => document.querySelector("#matrix td[data-row='3'][data-column='0']").dispatchEvent(
+            new MouseEvent("mousemove", { bubbles: true, screenX: last.screenX + distance, screenY: last.screenY }))"""
+        tab.page.evaluate(move, 0)
+        assert tab.where()["cell"] == chosen
+        tab.page.evaluate(move, 1)
+        assert "query 3 " in tab.where()["cell"]
+
     def test_all_maps_have_one_scale_of_color(self, tab, tiny, steps):
         tab.open(tiny, step=SCORES, view="heads")
         opacity = "c => c.getContext('2d').getImageData(5, 2, 1, 1).data[3]"

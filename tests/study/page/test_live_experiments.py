@@ -149,12 +149,12 @@ def test_answer(runs, name):
 
 
 def test_each_question_is_about_a_step_of_the_page(runs):
-    for each in experiments_json(["mlm.probabilities"]):
+    for each in experiments_json(["mlm.probabilities"], 8):
         assert each["address"].split("&")[0].removeprefix("#step=") in {*runs[each["name"]][0], OUTPUT}
 
 
 def test_network_without_predictions():
-    names = [each["name"] for each in experiments_json([])]
+    names = [each["name"] for each in experiments_json([], 8)]
     assert len(names) == 9
     assert "Temperature" not in names
 
@@ -171,7 +171,9 @@ def test_the_temperature_is_for_a_softmax(kind, options, step):
     model = network(kind, replace(SMALL, num_hidden_layers=1, **options))
     experiments = data_of(live_page(model, TOKENIZER, "the cat"))["experiments"]
     found = [each["address"] for each in experiments if each["name"] == "Temperature"]
-    assert found == ([] if step is None else [f"#step={step}&slice=0&cell=0,0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"])
+    assert found == (
+        [] if step is None else [f"#step={step}&slice=0&cell=0,0&sort=0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"]
+    )
 
 
 OPENED = {"text": "the cat", "pair": None, "padding": 0, "off": [], "attention": 1, "temperature": 1, "cells": {}}

@@ -379,9 +379,12 @@ def test_an_experiment_is_chosen(page):
     page.page.click("#answer summary")
     assert page.text("#answer p").startswith("It grows")
     assert page.page.locator("#answer p").is_visible()
-    page.page.click("[data-part='positions']")
+    page.page.click("[data-part='positions']")  # the answer stays while the reader goes on from here
+    assert page.page.locator("#answer p").is_visible()
+    page.page.click("#changes button >> nth=-1")
     assert (page.text("#question"), page.page.locator("#answer").is_hidden()) == ("", True)
-    page.page.click("[data-part='positions']")
+    page.page.click("[data-part='scale']")
+    type_text(page, "a dog bites a man .")
     assert page.page.input_value("#choice") == "1"
     assert not page.page.locator("#answer p").is_visible()
 
