@@ -33,8 +33,9 @@ from benchmarks.mutation.guard import stay_in
 from benchmarks.mutation.mutants import ROOT, Mutant, defaults_of, functions_in
 from benchmarks.mutation.reach import FOLDER, ReachMap
 
-FIRST_SECONDS, ALL_SECONDS = 2.0, 5.0
-"""Seconds for the tests of a mutant, as they take without it: for the first, fastest tests, and for all."""
+KNOWN_SECONDS, FIRST_SECONDS, ALL_SECONDS = 1.0, 2.0, 5.0
+"""Seconds for the tests of a mutant, as they take without it: if there is a reason why none can notice it; else for the first,
+fastest tests, and for all."""
 FAST = 0.3
 """A test that takes fewer seconds runs before the others if it has noticed the last mutants of the file."""
 LIMIT, LONGER = 5.0, 20
@@ -112,7 +113,8 @@ class Judge:
         """
         began, ran = time.monotonic(), 0
         tests = [test for test in self.tests_of(mutant) if not test.startswith(without)]
-        for some in _first_and_rest(tests, self.reach.cost)[: 1 if is_known else 2]:
+        first = KNOWN_SECONDS if is_known else FIRST_SECONDS
+        for some in _first_and_rest(tests, self.reach.cost, first)[: 1 if is_known else 2]:
             while some:
                 failed, count, how = self.in_copy(mutant, some)
                 ran += count
@@ -265,13 +267,13 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _first_and_rest(tests: Iterable[str], cost: Any) -> list[list[str]]:
+def _first_and_rest(tests: Iterable[str], cost: Any, first_seconds: float) -> list[list[str]]:
     """Return the tests that fit into the first seconds, and those that fit into the rest of the time."""
     first: list[str] = []
     rest: list[str] = []
     total = 0.0
     for test in tests:
-        if total + cost(test) <= FIRST_SECONDS or not first:
+        if total + cost(test) <= first_seconds or not first:
             first.append(test)
         elif total + cost(test) <= ALL_SECONDS:
             rest.append(test)
