@@ -1,18 +1,25 @@
 """A classification task: its settings, the rows that it accepts, and its predictions and results."""
 
 import math
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minibert.model import BertConfig
+from minibert.text.corpus import Document
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
 from minibert.text.labeled.options import TableColumns
 from minibert.text.labeled.text_rows import TextRow
+from minibert.text.module_families import MODULE_FAMILIES
 from minibert.text.options import MIN_LENGTH
+from minibert.training import classification
 from minibert.training.classification import Classification
+from minibert.training.finetuning_options import ClassifyOptions
+from minibert.training.task_type import TaskData
 
 SINGLE = Classification(("bad", "good"), pairs=False)
 PAIR = replace(SINGLE, pairs=True)
@@ -51,6 +58,30 @@ def test_a_model_without_a_task_file_has_the_type_of_its_config() -> None:
     assert (two.labels, two.problem_type, two.max_length) == (("a", "b"), "single_label_classification", 512)
     several = replace(config.with_labels(["a", "b"]), problem_type="multi_label_classification")
     assert Classification.of_model(several).problem_type == "multi_label_classification"
+
+
+def test_notes_are_sentences() -> None:
+    """Without a stored class, nothing is said about the order of the classes."""
+    rows = [TextRow("a", None, "x"), TextRow("b", None, "y")]
+    config = BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    data = TaskData(LabeledData(rows), LabeledData(rows))
+    for start in (config, config.with_labels(["y", "x"]), config.with_labels(["number"])):
+        assert all(Classification.from_data(data, ClassifyOptions(), start).notes)
+
+
+def test_texts_of_the_built_in_validation_data_are_of_other_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are as many of each class as its limit allows, the same every time."""
+    modules = [f"{packages[0]}.m{number}" for packages in MODULE_FAMILIES.values() for number in range(20)]
+    documents = [Document(module, (f"{module} {part}", "more"), module) for module in modules for part in range(2)]
+    monkeypatch.setattr(classification, "builtin_corpus", lambda: SimpleNamespace(documents=documents))
+    monkeypatch.setattr(classification, "BUILT_IN_TRAIN_LIMIT", 7)
+    monkeypatch.setattr(classification, "BUILT_IN_VALIDATION_LIMIT", 1)
+    train, validation = Classification.built_in()
+    for data, count in ((train, 7), (validation, 1)):
+        assert Counter(row.label for row in data.rows) == dict.fromkeys(MODULE_FAMILIES, count)
+    assert validation.name == f"{train.name} (other modules)"
+    assert not {row.text.split()[0] for row in train.rows} & {row.text.split()[0] for row in validation.rows}
+    assert Classification.built_in()[0].rows == train.rows
 
 
 class TestInputs:

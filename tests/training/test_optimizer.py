@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD
 
 from minibert.equations import noam_schedule
-from minibert.training.optimizer import noam
+from minibert.training.optimizer import adamw, noam, warmup_constant, warmup_linear
 
 
 def rates(steps: int, linear_decay_steps: int | None) -> list[float]:
@@ -21,6 +21,15 @@ def rates(steps: int, linear_decay_steps: int | None) -> list[float]:
         optimizer.step()
         schedule.step()
     return found
+
+
+def test_defaults() -> None:
+    """Those of Kingma and Ba, and of BERT: a tenth of the steps is warm-up."""
+    optimizer = adamw(nn.Linear(2, 2), 0.1)
+    assert (optimizer.defaults["betas"], optimizer.defaults["eps"]) == ((0.9, 0.999), 1e-8)
+    for schedule in (warmup_linear, warmup_constant):
+        factor, *_ = schedule(optimizer, 100).lr_lambdas
+        assert [factor(done) for done in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
 
 
 class TestNoam:

@@ -121,8 +121,9 @@ class TestPreparation:
     def test_too_few_labels_are_refused(self, tmp_path: Path) -> None:
         """With the name of the text."""
         file = tmp_path / "short.txt"
-        file.write_text("\n\n".join(each.sentences[0] for each in documents(40, 1)))
-        with pytest.raises(ValueError, match=r"^short\.txt: "):
+        several = "\n".join(documents(1)[0].sentences)
+        file.write_text("\n\n".join([several, several, *(each.sentences[0] for each in documents(300, 1))]))
+        with pytest.raises(ValueError, match=r"^short\.txt: only .* of the examples have a label for --pairs nsp"):
             prepare_pretraining(TextOptions((file,), layout="lines"), VocabularyOptions(vocab_size=90), CONFIG, tmp_path)
 
     def test_a_new_run_has_a_new_tokenizer(self, text: TextOptions, tmp_path: Path) -> None:

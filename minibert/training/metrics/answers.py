@@ -132,7 +132,7 @@ def best_threshold(
         no_answers: the threshold that is returned if it is best to answer no question. In the script it is 0, because its null
             scores are probabilities.
     """
-    order = np.argsort(np.asarray(null_scores, dtype=np.float64), kind="stable")
+    order = np.argsort(null_scores, kind="stable")
     current = best = float(len(order) - np.count_nonzero(has_answer))
     threshold = no_answers
     for index in order:

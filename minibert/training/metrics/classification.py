@@ -104,7 +104,7 @@ def measure_class_sets(gold: BoolArray, predicted: BoolArray, classes: Sequence[
     counts, occurs = set_counts(gold, predicted), np.any(gold | predicted, axis=0)
     micro = f1_score(gold.ravel(), predicted.ravel(), zero_division=math.nan)
     per_class = [f1_score(gold[:, column], predicted[:, column]) for column in np.flatnonzero(occurs)]
-    absent = [name for name, found in zip(classes, occurs.tolist(), strict=True) if not found]
+    absent = [name for name, found in zip(classes, occurs, strict=True) if not found]
     left_out = f"left out, because no row has them and none was predicted: {', '.join(absent)}" if absent else ""
     undefined = "no row has a class, and none was predicted"
     return [
@@ -123,8 +123,6 @@ def measure_calibration(correct: BoolArray, confidence: FloatArray) -> Measureme
         correct: True for the rows whose predicted class is the gold class.
         confidence: probability of the predicted class of each row.
     """
-    if not np.isfinite(confidence).all():
-        return measure(CALIBRATION_ERROR, math.nan, lambda times: np.full(len(times), math.nan))
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)  # bin m is ((m-1)/M, m/M]
     gaps = (bins[:, None] == np.arange(CALIBRATION_BINS)) * (correct - confidence)[:, None]
 
@@ -132,4 +130,4 @@ def measure_calibration(correct: BoolArray, confidence: FloatArray) -> Measureme
         return np.asarray(np.abs(times @ gaps).sum(axis=-1) / times.sum(axis=-1))
 
     value = float(error(np.ones(len(correct)))) if len(correct) else math.nan
-    return measure(CALIBRATION_ERROR, value, error, undefined="there are no rows")
+    return measure(CALIBRATION_ERROR, value, error, undefined="" if len(correct) else "there are no rows")

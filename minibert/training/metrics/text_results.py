@@ -31,7 +31,7 @@ def class_results(
         labels: the classes of the model. A gold class that is not one of them counts as an error.
         positive: the class whose F1 is measured.
     """
-    gold, predicted = [str(row.label) for row in rows], [str(each["label"]) for each in predictions]
+    gold, predicted = [str(row.label) for row in rows], [each["label"] for each in predictions]
     classes = [*labels, *sorted({*gold} - {*labels})]
     numbers = {name: number for number, name in enumerate(classes)}
     gold_numbers, predicted_numbers = (

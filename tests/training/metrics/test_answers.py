@@ -198,6 +198,15 @@ def test_threshold_if_no_question_should_be_answered() -> None:
     assert best_threshold([0.0, 0.0], [True, False], [True, True], [-3.0, -2.0], no_answers=-4.0) == (50.0, -4.0)
 
 
+def test_without_questions_there_is_no_best_threshold() -> None:
+    assert best_threshold([], [], [], []) == (0.0, 0.0)
+
+
+def test_the_threshold_of_the_script_is_one() -> None:
+    rows = (["a", "b"], [["a"], ["b"]], [0.5, 1.5])
+    assert squad_v2(*rows) == squad_v2(*rows, threshold=1.0) != squad_v2(*rows, threshold=0.4)
+
+
 def test_results_without_null_scores() -> None:
     results = squad_v2(["Denver", "", "x"], [["Denver Broncos", "Broncos"], [], []])
     assert results == pytest.approx(

@@ -1,6 +1,7 @@
 """Metrics of classification, compared with loops over the definitions."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -169,6 +170,11 @@ class TestCalibrationError:
         found = measure_calibration(np.ones(len(confidence), dtype=bool), np.array(confidence))
         assert found.value is None
         assert found.note
+
+    def test_without_rows_it_is_undefined(self) -> None:
+        with warnings.catch_warnings(action="error"):
+            found = measure_calibration(np.empty(0, dtype=np.bool_), np.empty(0))
+        assert (found.value, found.note) == (None, "there are no rows")
 
     def test_lower_is_better(self) -> None:
         metric = measure_calibration(np.array([True]), np.array([1.0])).metric

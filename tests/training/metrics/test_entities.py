@@ -160,7 +160,11 @@ def test_metrics_without_entities_are_undefined() -> None:
     values = {each.metric.name: each.value for each in measure_entities([["O", "O"]], [["O", "O"]])}
     assert values["entity_f1"] is None
     assert values["tag_accuracy"] == 1
-    assert all(each.value is None and each.note for each in measure_entities([], []))
+    notes = {each.metric.name: each.note for each in measure_entities([], [])}
+    assert all(each.value is None for each in measure_entities([], []))
+    assert notes.pop("entity_precision") == "no entity is predicted"
+    assert {notes.pop("tag_accuracy"), notes.pop("always_o_tag_accuracy")} == {"there are no words"}
+    assert {*notes.values()} == {"there are no entities"}
 
 
 def test_predictions_in_iobes_are_compared_strictly_in_iobes() -> None:

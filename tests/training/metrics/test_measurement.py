@@ -25,6 +25,17 @@ def test_the_seed_determines_the_interval() -> None:
     assert bootstrap(found, 50, seed=1) == bootstrap(found, 50, seed=1) != bootstrap(found, 50, seed=2)
 
 
+def test_the_default_seed_is_0() -> None:
+    found = [measure_mean(ACCURACY, np.arange(50) / 50)]
+    assert bootstrap(found, 50) == bootstrap(found, 50, seed=0)
+
+
+@pytest.mark.parametrize(("values", "note"), [([], "there are no rows"), ([1.0, math.nan], "the value is not finite")])
+def test_an_undefined_mean_has_a_reason(values: list[float], note: str) -> None:
+    found = measure_mean(ACCURACY, np.array(values))
+    assert (found.value, found.note) == (None, note)
+
+
 def test_chunks_do_not_change_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     """The matrix of counts is computed in parts, of which the last one is smaller."""
     sizes = []

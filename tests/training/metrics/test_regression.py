@@ -1,6 +1,7 @@
 """Metrics of regression, compared with loops over the definitions."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -57,6 +58,26 @@ def test_a_resample_is_measured_as_its_rows_are(rows: list[tuple[int, int]], dat
             (value,) = each.resampled(np.array([times], dtype=np.float64))
             wanted = math.nan if expected[name] is None else expected[name]
             assert value == pytest.approx(wanted, abs=1e-9, nan_ok=True)
+
+
+def test_each_resample_is_measured_by_itself() -> None:
+    gold, predicted = [1.0, 2.0, 3.0, 5.0], [2.0, 1.0, 3.0, 9.0]
+    times = [[1, 1, 1, 1], [2, 1, 3, 0], [0, 0, 4, 5]]
+    for each in measured(gold, predicted).values():
+        together = each.resampled(np.array(times, dtype=np.float64))
+        alone = [each.resampled(np.array([row], dtype=np.float64))[0] for row in times]
+        assert together.tolist() == pytest.approx(alone, abs=1e-12)
+
+
+def test_numbers_that_differ_by_rounding_only_have_no_correlation_in_any_number() -> None:
+    """The deviation is that of one number, not the sum of all. No warning is shown."""
+    small = np.array([0.5 - 1e-12 / 2, 0.5 + 1e-12 / 2] * 50)
+    numbers = np.array([0.0, 1.0, *small])
+    with warnings.catch_warnings(action="error"):
+        found = measure_numbers(numbers, numbers)[0]
+        measure_numbers(small, np.arange(100.0))
+    assert found.value == pytest.approx(1)
+    assert np.isnan(found.resampled(np.array([[0.0, 0.0] + [1.0] * 100]))).all()
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=12))

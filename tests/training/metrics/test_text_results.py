@@ -44,7 +44,8 @@ class TestClasses:
         assert (outcome.is_correct, outcome.confidence, outcome.line) == (False, 0.8, 3)
 
     def test_f1_names_its_class(self) -> None:
-        results = class_results(ROWS, PREDICTIONS, ["bad", "good"], "bad")
+        rows = [*ROWS, TextRow("great", None, "good", 5)]
+        results = class_results(rows, [*PREDICTIONS, PREDICTIONS[0]], ["bad", "good"], "bad")
         f1 = next(each for each in results.measurements if each.metric.name == "f1")
         assert (f1.value, f1.note) == (pytest.approx(2 / 3), "of the class 'bad'")
 
@@ -67,6 +68,17 @@ class TestClassSets:
         first, second = results.outcomes
         assert (first.gold, first.predicted, second.gold, second.predicted) == ("new, x", "x", "(none)", "y")
 
+    def test_no_row_is_no_error(self) -> None:
+        results = class_set_results([], [], ["x", "y"])
+        assert results.values == {"subset_accuracy": None}
+        assert results.counts is not None
+        assert [column.tolist() for column in results.counts] == [[0, 0]] * 3
+
+    def test_counts_are_those_of_all_rows(self) -> None:
+        rows = [TextRow("a", None, ("x", "y")), TextRow("b", None, ("x",))]
+        results = class_set_results(rows, [{"labels": ["x"], "scores": {"x": 0.9, "y": 0.4}}] * 2, ["x", "y"])
+        assert [column.tolist() for column in results.counts] == [[2, 0], [2, 0], [2, 1]]
+
     def test_errors_are_sorted_by_the_most_confident_wrong_decision(self) -> None:
         """Class x was wrongly predicted with 0.9; y was wrongly not predicted, with 1 - 0.2."""
         rows = [TextRow("a", None, ("y",))]
@@ -77,6 +89,9 @@ class TestClassSets:
 def test_errors_of_numbers_are_sorted_by_their_size() -> None:
     results = number_results([TextRow("a", None, "1.5"), TextRow("b", "c", "3")], [{"score": 2.0}, {"score": 3.0}])
     assert [each.confidence for each in results.outcomes] == [0.5, 0.0]
-    assert [each.is_correct for each in results.outcomes] == [False, True]
+    assert [(each.gold, each.predicted, each.is_correct) for each in results.outcomes] == [
+        ("1.5", "2", False),
+        ("3", "3", True),
+    ]
     assert results.values["mean_squared_error"] == pytest.approx(0.125)
     assert np.isclose(results.values["pearson"], 1)
