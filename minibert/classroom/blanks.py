@@ -16,6 +16,8 @@ COMPUTATIONS = (ast.BinOp, ast.Call, ast.Compare, ast.IfExp, ast.Tuple)
 WORD = r"\b(?:\d[\d.]*(?:e[-+]?\d+)?|[^\W\d]\w*)"
 TOKEN = re.compile(rf"{WORD}|\*\*|//|[<>=!]=|\s+|.")
 OBSERVED = re.compile(r'\bobserve\(\s*"\w+",\s*')
+ASSIGNED = re.compile(r"\s*(?:[-+*/@%&|^]|//|\*\*)?=(?!=)")
+"""Follows a variable or a keyword that gets a value."""
 Span = tuple[int, int]
 """Beginning and end of a piece of text."""
 
@@ -75,7 +77,7 @@ class Statement:
     @property
     def step(self) -> str:
         """The name of the step that is observed here; empty if there is none."""
-        found = re.search(r'observe\("(\w+)"', self.code)
+        found = re.search(r'observe\(\s*"(\w+)"', self.code)
         return found[1] if found else ""
 
     @property
@@ -95,7 +97,8 @@ class Statement:
         """Return the statement on one line with blanks for what the mistake changes, or else for a part of the result."""
         for spans in (self.changed, [(self.changed[0][0], self.changed[-1][1])] if self.changed else []):
             line = self._blanked(spans) if len(spans) <= MOST_BLANKS else ""
-            if BLANK in line and "observe(" not in line and not re.fullmatch(rf"(?:return |[^=]+ [^ ]?= )?{BLANK}", line):
+            is_all = re.fullmatch(rf"(?:return |[^=]+ [^ ]?= )?{BLANK}" if self.node else BLANK, line)
+            if BLANK in line and "observe(" not in line and not is_all:
                 return line
         return _with_blank_part(_one_line(self.code)) if self.node else _one_line(self.code)
 
@@ -138,8 +141,12 @@ def _statement_at(code: str, place: int) -> tuple[ast.stmt | None, Span]:
 
 
 def _word_before(code: str, place: int) -> Span:
-    """Return the name or number before a place at which a mistake adds code; the first one after it if there is none."""
-    words = [found.span() for found in re.finditer(rf"(?!return\b){WORD}", code) if "=" not in code[found.end() :].lstrip()[:1]]
+    """Return the name or number before a place at which a mistake adds code; the first one after it if there is none.
+
+    Variables that get a value are left out, and so are `return`, `observe` and text in quotes.
+    """
+    found = re.finditer(rf"\"\w*\"|(?!(?:return|observe)\b){WORD}", code)
+    words = [each.span() for each in found if each[0][0] != '"' and not ASSIGNED.match(code, each.end())]
     return next((span for span in reversed(words) if span[1] <= place), words[0] if words else (place, place))
 
 
@@ -160,8 +167,8 @@ def _one_line(code: str) -> str:
     while found := OBSERVED.search(code):
         depths = itertools.accumulate((char in "([{") - (char in ")]}") for char in code[found.end() :])
         end = found.end() + next(place for place, depth in enumerate(depths) if depth < 0)
-        code = code[: found.start()] + code[found.end() : end] + code[end + 1 :]
-    line = re.sub(r"\s+", " ", code).strip()
+        code = code[: found.start()] + code[found.end() : end].rstrip().removesuffix(",") + code[end + 1 :]
+    line = re.sub(r"\s+", " ", code).strip().removesuffix(",")
     return re.sub(r",? (?=[)\]])", "", re.sub(r"(?<=[(\[]) ", "", line))
 
 

@@ -124,7 +124,7 @@ def test_values_of_the_reference_are_described_by_their_last_operation(code: str
         ("scaled_dot_product_attention", "sum over all rows", "In softmax: Along which axis", "exponentials.sum(____)"),
         ("greedy_decoding", "stop with the first finished text", "the line `if finished.all():`", "if finished.____():"),
         ("training_steps", "schedule forgotten", "the line `schedule.step()`", "schedule.____()"),
-        ("layer_norm", "eps of PyTorch", "the line `eps: float = 1e-12,`", "eps: float = ____,"),
+        ("layer_norm", "eps of PyTorch", "the line `eps: float = 1e-12,`", "eps: float = ____"),
     ],
 )
 def test_the_question_and_the_blank_are_about_the_mistake(exercise, name, question, line) -> None:
