@@ -182,6 +182,12 @@ class TestRun:
         pretraining_run(replace(CONFIG, seed=5), DeviceOptions(device="cpu"), corpus(), TOKENIZER, processes)
         assert torch.initial_seed() == expected
 
+    def test_the_encoder_is_compiled_for_sequences_of_any_length(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiled = []
+        monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+        run = pretraining_run(CONFIG, DeviceOptions(device="cpu", compile=True), corpus(), TOKENIZER)
+        assert compiled == [(run.model.bert, {"dynamic": True})]
+
     def test_the_preset_is_the_size_of_the_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for number, name in enumerate(("tiny", "mini"), start=1):
             small = replace(PRESETS["tiny"], hidden_size=4 * number, num_attention_heads=1, intermediate_size=4)

@@ -1,5 +1,7 @@
 """The translation objective, and the preparation of parallel text."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,10 @@ from minibert.text.file_formats import CorpusError
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch
 from minibert.text.spacing import SPACING_FILE, Spacing
+from minibert.text.tokenizer import vocabulary_size
+from minibert.training import translation
 from minibert.training.decoding import bleu
-from minibert.training.distributed import SINGLE_PROCESS
+from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.translation import TranslationObjective, TranslationTask, prepare_translation
 from tests import reference
@@ -185,6 +189,85 @@ class TestPrepareTranslation:
         evaluation = task.evaluate(task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS))
         assert f"of at most {task.bleu_ceiling:.1f} (greedy)" in evaluation.line
         assert evaluation.entry["validation_bleu_ceiling"] == task.bleu_ceiling
+
+    def test_what_is_compared(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Outputs with targets. Gathered weights are freed afterwards. Without sacrebleu, there is no score."""
+        compared, freed = [], []
+        monkeypatch.setattr(translation, "reshard", freed.append)
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        run = task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
+        entry, line = replace(task, score_outputs=lambda *texts: compared.append(texts)).evaluate(run)
+        [(outputs, targets)] = compared
+        assert targets == task.validation_text.targets != outputs
+        assert freed == [run.model]
+        assert line.endswith(" (no BLEU: pip install 'minibert[translation]')")
+        assert {*entry} == {"validation_target_loss", "validation_target_accuracy"}
+
+    def test_what_a_task_says_about_its_data(self, tmp_path: Path) -> None:
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        assert task.baselines == {"ln V": math.log(vocabulary_size(task.tokenizer))}
+        assert task.main_metric.name == "target_loss"
+        assert prepared(tmp_path, PAIRS, validation_fraction=0).main_metric is None
+        [text] = task.describe(
+            [
+                ParallelBatch(
+                    torch.tensor([[2, 3, 0]]),
+                    torch.tensor([[True, True, False]]),
+                    torch.tensor([[2, 3, 0]]),
+                    torch.tensor([[3, 2, IGNORE_INDEX]]),
+                )
+            ]
+        )
+        assert text == "source: [CLS] [SEP]\ntarget: [SEP] [CLS]"
+
+    def test_a_new_run_has_a_new_tokenizer(self, tmp_path: Path) -> None:
+        """A resumed one has that of its folder."""
+        (tmp_path / "text.tsv").write_text("\n".join(PAIRS) + "\n")
+        text, sizes = ParallelTextOptions(text=(tmp_path / "text.tsv",)), []
+        for vocab_size, create in ((80, {}), (75, {}), (70, {"create_tokenizer": False})):
+            task = prepare_translation(text, VocabularyOptions(vocab_size=vocab_size), CONFIG, tmp_path, **create)
+            sizes.append(vocabulary_size(task.tokenizer))
+        assert sizes == [80, 75, 75]
+
+    def test_pairs_that_are_held_out_leave_some_for_training(self, tmp_path: Path) -> None:
+        """Those that were skipped before are counted."""
+        task = prepared(tmp_path, [*PAIRS, "ein Hund\t"], validation_fraction=0.1)
+        assert "Skipped in training: 1 pairs with an empty side." in task.summary
+        with pytest.raises(CorpusError, match=r"text\.tsv: no pair is left for training, all are used for validation"):
+            prepared(tmp_path, PAIRS[:1], validation_fraction=0.999999)
+
+    def test_two_files_have_two_names(self, tmp_path: Path) -> None:
+        """Also in an error, which names that of its side."""
+        for name, side in (("a.de", 0), ("a.en", 1)):
+            (tmp_path / name).write_text("\n".join(pair.split("\t")[side] for pair in PAIRS) + "\n")
+        text = ParallelTextOptions(text=(tmp_path / "a.de", tmp_path / "a.en"))
+        task = prepare_translation(text, VocabularyOptions(vocab_size=80), CONFIG, tmp_path / "run")
+        assert task.summary.startswith("Text: a.de and a.en\n")
+        assert (task.settings["corpus"]["name"], len(task.settings["corpus"]["digest"])) == ("a.de and a.en", 16)
+        for name in ("a.de", "a.en"):
+            before = (tmp_path / name).read_text()
+            (tmp_path / name).write_text("学 校\n" * len(PAIRS))
+            with pytest.raises(CorpusError, match=rf"{name}: "):
+                prepare_translation(text, VocabularyOptions(tokenizer=str(tmp_path / "run")), CONFIG, tmp_path / "other")
+            (tmp_path / name).write_text(before)
+
+    @pytest.mark.parametrize(("rank", "expected"), [(0, 5), (1, 6)])
+    def test_each_process_has_dropout_of_its_own(self, tmp_path: Path, rank: int, expected: int) -> None:
+        task = prepared(tmp_path, PAIRS, PAIRS[:3], replace(CONFIG, seed=5))
+        task.make_run(DeviceOptions(device="cpu"), Processes(rank=rank))
+        assert torch.initial_seed() == expected
+
+    def test_options_of_the_device(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Both sides are compiled, for sequences of any length."""
+        compiled = []
+        monkeypatch.setattr(nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        plain = task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS).model
+        assert not compiled
+        assert not any(getattr(module, "recompute", False) for module in plain.modules())
+        model = task.make_run(DeviceOptions(device="cpu", compile=True, recompute=True), SINGLE_PROCESS).model
+        assert compiled == [(model.encoder, {"dynamic": True}), (model.decoder, {"dynamic": True})]
+        assert sum(getattr(module, "recompute", False) for module in model.modules()) == 2
 
     def test_a_model_of_nan_is_not_translated_with(self, tmp_path: Path) -> None:
         """The evaluation says that the loss is not finite, as for other tasks."""
