@@ -26,7 +26,7 @@ class Experiment:
     """Parts that are off."""
     padding: int = 0
     is_sorted: bool = False
-    """The columns are shown in the order of their numbers."""
+    """The columns are in the order of their numbers, and the largest one is chosen."""
     temperature: float | None = None
     cells: Mapping[str, float] = field(default_factory=dict)
 
@@ -121,6 +121,7 @@ EXPERIMENTS = (
         text="a [MASK] bites a man .",
         temperature=4,
         step=PREDICTION,
+        cell="",
         is_sorted=True,
     ),
     Experiment(

@@ -69,7 +69,7 @@ class Grid {
     const column = headers.reduce((sum, width) => sum + width, 0) / headers.length;
     const digits = String(tensor.rows - 1).length;
     const space = this.width - Math.min(Math.max(...this.widthsOf(rowAxis)) + digits * CHARACTER_WIDTH, 7) - 0.9;
-    if (tensor.columns <= FEW_COLUMNS && tensor.columns * column < space + CELL_WIDTH / 2) {
+    if (tensor.columns <= FEW_COLUMNS && tensor.columns * column < space + CELL_WIDTH) {
       return tensor.columns;
     }
     return Math.min(Math.max(Math.floor(space / column), MIN_COLUMNS), MAX_COLUMNS);

@@ -90,16 +90,34 @@ function possible(state, walk) {
     index === undefined || !Number.isInteger(index) ? start : Math.min(Math.max(index, 0), Math.max(size - 1, 0));
   const first = tensor.firstCell();
   const { rows, columns } = tensor;
+  const slice = inside(state.slice, tensor.slices, first.slice);
+  const sortedBy = state.sortedBy === null ? null : inside(state.sortedBy, rows, first.row);
   return {
     view,
     step: step.path,
-    slice: inside(state.slice, tensor.slices, first.slice),
+    slice,
     row: inside(state.row, rows, first.row),
-    column: inside(state.column, columns, 0),
+    column: inside(state.column, columns, sortedBy === null ? 0 : largestColumn(tensor, slice, sortedBy)),
     pin: state.pin && [inside(state.pin[0], rows, first.row), inside(state.pin[1], columns, 0)],
-    sortedBy: state.sortedBy === null ? null : inside(state.sortedBy, rows, first.row),
+    sortedBy,
     predict: state.predict,
   };
+}
+
+/**
+ * Return the column with the largest number of a row.
+ * @param {Tensor} tensor
+ * @param {number} slice
+ * @param {number} row
+ */
+function largestColumn(tensor, slice, row) {
+  /** @param {number} column */
+  const value = (column) => tensor.at(tensor.index(slice, row, column)) ?? Number.NEGATIVE_INFINITY;
+  let largest = 0;
+  for (let column = 1; column < tensor.columns; column++) {
+    largest = value(column) > value(largest) ? column : largest;
+  }
+  return largest;
 }
 
 /** Writes states to the address. Browsers allow only some writes a second, so quick changes are written together. */

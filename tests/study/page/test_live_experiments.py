@@ -172,7 +172,7 @@ def test_the_temperature_is_for_a_softmax(kind, options, step):
     experiments = data_of(live_page(model, TOKENIZER, "the cat"))["experiments"]
     found = [each["address"] for each in experiments if each["name"] == "Temperature"]
     assert found == (
-        [] if step is None else [f"#step={step}&slice=0&cell=0,0&sort=0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"]
+        [] if step is None else [f"#step={step}&slice=0&sort=0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"]
     )
 
 

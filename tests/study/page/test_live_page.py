@@ -326,6 +326,9 @@ def test_an_address_names_an_experiment(tab, file):
     assert tab.text("#question").startswith("The positions are removed.")
     tab.show(experiment="Scale")
     assert tab.state()["off"] == "scale"
+    tab.show(experiment="Temperature")
+    best = tab.page.locator("#predictions a").first.text_content()
+    assert tab.where()["cell"].endswith(f" {best}")  # sorted by a row, and no cell is named: the largest number
     tab.show(experiment="None of them")
     assert (changes(tab), tab.text("#text")) == ([], TEXT)
 
