@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,10 @@ def test_limits(kind: type[Any], name: str) -> None:
 
 @pytest.mark.parametrize("kind", LIMITS)
 def test_of_several_errors_the_first_one_is_named(kind: type[Any]) -> None:
-    """In the order in which the checks are listed above."""
-    first, *_ = LIMITS[kind]
-    with pytest.raises(InvalidOption, match=f"^{first} "):
-        kind(**{name: refused for name, (refused, _) in LIMITS[kind].items()})
+    """In the order in which the options are listed above."""
+    for first, second in pairwise(LIMITS[kind]):
+        with pytest.raises(InvalidOption, match=f"^{first} "):
+            kind(**{name: LIMITS[kind][name][0] for name in (second, first)})
 
 
 @pytest.mark.parametrize("name", ["warmup_fraction", "dropout", "weight_decay", "learning_rate"])

@@ -206,6 +206,10 @@ class TestPrepareTranslation:
     def test_what_a_task_says_about_its_data(self, tmp_path: Path) -> None:
         task = prepared(tmp_path, PAIRS, PAIRS[:3])
         assert task.baselines == {"ln V": math.log(vocabulary_size(task.tokenizer))}
+        assert (
+            f"\n  Training: 50 pairs, {sum(map(len, task.train.sources)) + sum(map(len, task.train.targets)):,} tokens; "
+            in task.summary
+        )
         assert task.main_metric.name == "target_loss"
         assert prepared(tmp_path, PAIRS, validation_fraction=0).main_metric is None
         [text] = task.describe(
