@@ -131,8 +131,8 @@ class Judge:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach the changed statement.
 
-        First come those that noticed the last mutants, then those of the file with the name of the module, then the fastest of
-        each other file, then the second of each: many kinds of tests in little time.
+        First come those that noticed the last mutants, then those of the files whose names begin with that of the module, then
+        the fastest of each other file, then the second of each: many kinds of tests in little time.
         """
         if mutant.file not in self.lines:
             self.lines[mutant.file] = self.reach.lines(ROOT / mutant.file)
@@ -150,7 +150,7 @@ class Judge:
         order: dict[str, int] = {}
         for test in others:
             places[file := test.partition("::")[0]] += 1
-            order[test] = 0 if file.endswith(f"/test_{Path(mutant.file).name}") else places[file]
+            order[test] = 0 if Path(file).name.startswith(f"test_{Path(mutant.file).stem}") else places[file]
         others.sort(key=order.__getitem__)
         return [test for test in (*known, *others) if self.sound.get(test, True)]
 
