@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import permutations
+from itertools import combinations, permutations
 
 import torch
 from torch import Tensor
@@ -138,8 +138,7 @@ def _holds(pairs: Sequence[Pair], compute: Callable[[Tensor], Tensor]) -> bool:
             return False
         if not relative_difference(pair.mine, computed) <= EXACT:
             return False
-        different = computed[computed.isfinite()].round(decimals=6).unique()  # type: ignore[no-untyped-call]
-        values |= {*different[:FEWEST_VALUES].tolist()}
+        values |= {*computed[computed.isfinite()].round(decimals=6).tolist()}
     enough = FEWEST_VALUES if pairs[0].dtype != torch.bool else 2
     return len(values) >= enough
 
@@ -147,7 +146,7 @@ def _holds(pairs: Sequence[Pair], compute: Callable[[Tensor], Tensor]) -> bool:
 def _factor(exercise: Exercise, pairs: Sequence[Pair]) -> str:
     factors = [_constant_factor(pair) for pair in pairs]
     known = [(factor, pair) for factor, pair in zip(factors, pairs, strict=True) if factor is not None]
-    numbers = {value for pair in pairs for value in pair.expected[pair.expected != 0][:FEWEST_VALUES].tolist()}
+    numbers = {value for pair in pairs for value in pair.expected[pair.expected != 0].tolist()}
     if any(math.isnan(factor) for factor, _ in known) or len(numbers) < FEWEST_VALUES:
         return ""
     ratios, sizes = [factor for factor, _ in known], [sizes_of(exercise.reference, pair.arguments) for _, pair in known]
@@ -186,11 +185,7 @@ def _as_sizes(ratios: Sequence[float], sizes: Sequence[dict[str, int]]) -> str:
     """Return the factors as a function of a size that is not the same for all inputs."""
     names = [name for name in sizes[0] if all(name in each for each in sizes)]
     numbers = {name: [each[name] for each in sizes] for name in names}
-    numbers |= {
-        f"({one} · {other})": [each[one] * each[other] for each in sizes]
-        for number, one in enumerate(names)
-        for other in names[number + 1 :]
-    }
+    numbers |= {f"({a} · {b})": [each[a] * each[b] for each in sizes] for a, b in combinations(names, 2)}
     for name, values in numbers.items():
         if len(set(values)) > 1 and min(values) > 1:
             for form, compute in FACTORS_OF_SIZES.items():
@@ -231,7 +226,7 @@ def _power(exercise: Exercise, pairs: Sequence[Pair]) -> str:
         return ""
     place = first.expected.log().abs().argmax()
     exponent = (first.mine.flatten()[place].log() / first.expected.flatten()[place].log()).item()
-    named = any(math.isclose(abs(exponent), number) for number in (0.5, 1, 2))
+    named = any(math.isclose(abs(exponent), number, rel_tol=EXACT) for number in (0.5, 1, 2))
     if named or not math.isfinite(exponent) or not _holds(pairs, lambda x: x**exponent):
         return ""
     return f"Your numbers are the expected ones to the power {exponent:.6g}."
@@ -377,7 +372,7 @@ def _equals_with(exercise: Exercise, outcomes: Sequence[Outcome], name: str, num
 
 
 def _repeated(x: Tensor, axis: int, place: int) -> Tensor:
-    return x.narrow(axis, place % x.shape[axis], 1).expand_as(x)
+    return x.narrow(axis, place, 1).expand_as(x)
 
 
 def _axes(pairs: Sequence[Pair]) -> int:

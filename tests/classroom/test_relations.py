@@ -1,139 +1,216 @@
-"""A relation to the expected numbers is reported if it holds for every input."""
+"""Relations of a few numbers: what each one needs, and where it ends."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from minibert import equations
-from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.naming import explain
-from minibert.classroom.probes import call_all, probes
 from minibert.classroom.relations import find_relation
-from minibert.classroom.running import LocalRunner
+from tests.classroom.toys import outcomes_of, toy
 
 
-def relation(name: str, function) -> str:
-    exercise = EXERCISES[name]
-    return find_relation(exercise, call_all(probes(exercise), LocalRunner(exercise, function)))
+def identity(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    return x
 
 
-def changed_attention(change):
-    return lambda query, key, value, keep=None: change(
-        equations.scaled_dot_product_attention(query, key, value, keep), query, value
-    )
+def relation(change: Callable, *inputs: list | Tensor, last: list | None = None, reference: Callable = identity) -> str:
+    """Return the relation of `change(x)` to `reference(x)`."""
+    exercise = toy(reference, [{"x": torch.as_tensor(x)} for x in inputs], last and {"x": torch.tensor(last)})
+    return find_relation(exercise, outcomes_of(exercise, change))
+
+
+ROW = [1.0, 2.0, 5.0, -4.0, 0.5]
+TABLE = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda x, query, value: 2 * x, "Your numbers are 2 times the expected ones."),
-        (lambda x, query, value: x / math.sqrt(2), "Your numbers are 1/√2 times the expected ones."),
-        (lambda x, query, value: -x, "Your numbers have the opposite sign."),
-        (lambda x, query, value: 0.37 * x, "Your numbers are 0.37 times the expected ones."),
-        (lambda x, query, value: x * query.shape[-1] ** 0.5, "Your numbers are √width times the expected ones."),
-        (lambda x, query, value: x / value.shape[-2], "Your numbers are 1/keys times the expected ones."),
-        (lambda x, query, value: x + 1, "Your numbers are the expected ones plus 1."),
-        (lambda x, query, value: 1 - x, "Your numbers are 1 minus the expected ones."),
-        (lambda x, query, value: 1 / x, "Your numbers are 1 divided by the expected ones."),
-        (lambda x, query, value: x.exp(), "Your numbers are the exponentials of the expected ones."),
-        (
-            lambda x, query, value: x.mT,
-            'Your result is transposed: the axis "queries" and the axis "value_width" are exchanged.',
-        ),
-        (lambda x, query, value: x.permute(2, 0, 1, 3), "The axes of your result are in another order"),
-        (lambda x, query, value: x.flip(-2), 'The order along the axis "queries" is reversed.'),
-        (lambda x, query, value: x.roll(1, -1), 'Your numbers are one place too late along the axis "value_width".'),
-        (lambda x, query, value: x.roll(-1, -2), 'Your numbers are one place too early along the axis "queries".'),
-        (
-            lambda x, query, value: x.softmax(-1),
-            'Your numbers are the softmax of the expected ones along the axis "value_width".',
-        ),
-        (
-            lambda x, query, value: x.cumsum(-2),
-            'Your numbers are the cumulative sums of the expected ones along the axis "queries".',
-        ),
-        (lambda x, query, value: x.sort(-1).values, 'Your numbers are the expected ones, sorted along the axis "value_width".'),
-        (
-            lambda x, query, value: x[..., :1, :].expand_as(x),
-            "Your result has the expected numbers of the first place everywhere",
-        ),
-        (lambda x, query, value: x.sum(-2), 'Your result is the sum of the expected one along the axis "queries".'),
-        (lambda x, query, value: x.flatten(-2), "Your numbers are right and in the right order, but the shape is another one."),
-        (lambda x, query, value: x.half().float(), "Your numbers have only the precision of float16."),
-        (lambda x, query, value: x.bfloat16(), "Your numbers have only the precision of bfloat16."),
+        (lambda x: -2 * x, "Your numbers are -2 times the expected ones."),
+        (lambda x: -x / 3, "Your numbers are -1/3 times the expected ones."),
+        (lambda x: -0.123 * x, "Your numbers are -0.123 times the expected ones."),
+        (lambda x: -math.pi * x, "Your numbers are -π times the expected ones."),
+        (lambda x: x - 0.25, "Your numbers are the expected ones minus 0.25."),
+        (lambda x: x * (x > 0), "Your numbers are the expected ones with 0 instead of every negative number."),
+        (lambda x: x.abs(), "Your numbers are the expected ones without their signs."),
+        (lambda x: x + torch.tensor([0, 0, 0, 0, 2]), "Your numbers are wrong only at the last place along axis 0."),
+        (lambda x: x.roll(1), "Your numbers are one place too late along axis 0."),
+        (lambda x: x[[4, 2, 0, 1, 3]], ""),
+        (lambda x: x, ""),
     ],
 )
-def test_relations_are_described(change, sentence) -> None:
-    assert relation("scaled_dot_product_attention", changed_attention(change)).startswith(sentence)
-
-
-def test_a_factor_of_numbers_of_which_many_are_zero() -> None:
-    assert relation("relu", lambda x: 3 * x.clamp(min=0)) == "Your numbers are 3 times the expected ones."
-
-
-def test_a_constant_in_the_logarithm_of_a_loss() -> None:
-    def loss(logits, labels):
-        right = equations.cross_entropy(logits, labels)
-        return torch.where(labels == equations.IGNORE_INDEX, right, -torch.log(torch.exp(-right) + 0.01))
-
-    assert relation("cross_entropy", loss).startswith("Your numbers are -log(p + 0.01) of the right probabilities p.")
-
-
-def test_the_order_of_rows() -> None:
-    def permuted(hidden, gain, bias):
-        right = equations.layer_norm(hidden, gain, bias)
-        return right[:, torch.tensor([1, 0, *range(2, right.shape[1])])]
-
-    assert "the right parts in another order along axis 1" in relation("layer_norm", permuted)
-
-
-def test_an_argument_that_is_not_used() -> None:
-    ones = relation("layer_norm", lambda hidden, gain, bias: equations.layer_norm(hidden, torch.ones_like(gain), bias))
-    assert ones == "Your numbers are the expected ones for gain = 1: gain is not used."
-
-
-def test_a_number_that_is_not_used() -> None:
-    ignored = relation(
-        "label_smoothing_loss", lambda logits, labels, ε=0.1: equations.label_smoothing_loss(logits, labels, 0.1)
-    )
-    assert ignored == "Your numbers are the expected ones for label_smoothing = 0.1: label_smoothing is not used."
-
-
-def test_another_default_value() -> None:
-    other = relation("length_penalty", lambda length, alpha=1.0: equations.length_penalty(length, alpha))
-    assert other == "Your numbers are wrong only where the default of the stub is used: alpha = 0.6."
-
-
-def test_a_power() -> None:
-    assert relation("perplexity", lambda loss: 3.0**loss) == "Your numbers are the expected ones to the power 1.09861."
-
-
-@pytest.mark.parametrize("name", [name for name in EXERCISES if name != "training_steps"])
-def test_every_default_value_is_used_by_a_case(name) -> None:
-    """Only then is another one found. One more case of training would take too long."""
-    exercise = EXERCISES[name]
-    given = [probe.arguments for probe in probes(exercise)]
-    numbers = [key for key, value in exercise.defaults.items() if isinstance(value, float | tuple)]
-    assert [key for key in numbers if all(key in arguments for arguments in given)] == []
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_the_reference_has_no_relation_to_itself(name) -> None:
-    assert relation(name, EXERCISES[name].reference) == ""
+def test_relations_of_a_row(change: Callable, sentence: str) -> None:
+    assert relation(change, ROW) == sentence
 
 
 @pytest.mark.parametrize(
-    "function",
+    ("change", "sentence"),
     [
-        lambda query, key, value, keep=None: torch.zeros(*query.shape[:-1], value.shape[-1]),
-        lambda query, key, value, keep=None: query.sum(-1, keepdim=True) * value[..., :1, :],
-        lambda query, key, value, keep=None: (
-            equations.scaled_dot_product_attention(query, key, value, keep) * (1.0 if keep is None else 2.0)
-        ),
+        (lambda x: x**-1, "Your numbers are 1 divided by the expected ones."),
+        (lambda x: x**2, "Your numbers are the squares of the expected ones."),
+        (lambda x: x**0.5, "Your numbers are the square roots of the expected ones."),
+        (lambda x: x**3, "Your numbers are the expected ones to the power 3."),
+        (lambda x: x.log(), "Your numbers are the logarithms of the expected ones."),
+        (lambda x: x.log2(), "Your numbers are the logarithms to base 2 of the expected ones."),
+        (lambda x: -x.log(), "Your numbers are the negative logarithms of the expected ones."),
     ],
 )
-def test_what_does_not_hold_for_all_inputs_is_no_relation(function) -> None:
-    exercise = EXERCISES["scaled_dot_product_attention"]
-    explanation = explain(exercise, call_all(probes(exercise), LocalRunner(exercise, function)))
-    assert (explanation.mistakes, explanation.relation) == ((), "")
+def test_relations_of_positive_numbers(change: Callable, sentence: str) -> None:
+    """The second input has only ones, which any power fits."""
+    assert relation(change, [0.5, 2.0, 3.0, 7.0], [1.0, 1.0, 1.0]) == sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x: x.mT, 'Your result is transposed: the axis "rows" and the axis "columns" are exchanged.'),
+        (lambda x: x.sum(0), 'Your result is the sum of the expected one along the axis "rows".'),
+        (lambda x: x.cumsum(1), 'Your numbers are the cumulative sums of the expected ones along the axis "columns".'),
+        (lambda x: x.roll(1, 1), 'Your numbers are one place too late along the axis "columns".'),
+        (lambda x: x[:, [1, 0, 2]], 'Your result has the right parts in another order along the axis "columns".'),
+        (
+            lambda x: x[-1:].expand_as(x),
+            'Your result has the expected numbers of the last place everywhere along the axis "rows".',
+        ),
+        (lambda x: x.flatten(), "Your numbers are right and in the right order, but the shape is another one."),
+    ],
+)
+def test_relations_along_the_axes_of_a_table(change: Callable, sentence: str) -> None:
+    assert relation(change, TABLE) == sentence
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x + 1, lambda x: 2 * x, lambda x: x**3, lambda x: x[:, [2, 1, 0]], lambda x: x[:, [1, 0, 2]]],
+)
+def test_a_relation_holds_for_the_last_input_too(change: Callable) -> None:
+    last = [[1.0, 2.0, 3.0]]
+    other_in_the_last = relation(lambda x: x.exp() + 7 if x.shape == (1, 3) else change(x), TABLE, last=last)
+    assert (bool(relation(change, TABLE, last=last)), other_in_the_last) == (True, "")
+
+
+def test_true_and_false_are_exchanged() -> None:
+    assert relation(lambda x: ~x, [True, False, False], [True, True]) == "True and False are exchanged."
+
+
+def test_axes_are_exchanged_in_results_with_up_to_four_axes() -> None:
+    x = torch.arange(120.0).reshape(2, 3, 4, 5)
+    assert relation(lambda x: x.transpose(0, 1), x).startswith("Your result is transposed: axis 0 and axis 1")
+    assert "in another order" not in relation(lambda x: x.transpose(0, 1), x[None])
+    assert "transposed" not in relation(lambda x: x.transpose(1, 2), x[None])
+
+
+def test_two_different_numbers_show_no_factor() -> None:
+    assert relation(lambda x: 2 * x, [1.0, 3.0]) == ""
+
+
+def test_a_result_of_zeros_fits_any_factor_if_the_learners_numbers_are_zero_too() -> None:
+    zeros = [0.0, 0.0, 0.0]
+    assert relation(lambda x: 2 * x, zeros, last=[1.0, 2.0, 4.0]) == "Your numbers are 2 times the expected ones."
+    assert relation(lambda x: 2 * x + (x.cumsum(0) == 0).cumsum(0) // 3, [1.0, 2.0, 4.0], zeros) == ""
+
+
+def scaled(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    return x / x.shape[-1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ((2, 3), "Your numbers are columns times the expected ones."),
+        ((2, 2), "Your numbers are 2 times the expected ones."),
+        ((1, 2), ""),
+    ],
+)
+def test_a_factor_depends_on_a_size_if_the_size_differs(sizes: tuple[int, int], sentence: str) -> None:
+    assert relation(identity, *(torch.rand(5, size) + 1 for size in sizes), reference=scaled) == sentence
+
+
+def test_a_factor_of_two_sizes() -> None:
+    tables = torch.rand(2, 3) + 1, torch.rand(5, 4) + 1
+    both = relation(lambda x: x * x.shape[0] * x.shape[1], *tables)
+    assert both == "Your numbers are (rows · columns) times the expected ones."
+
+
+def test_a_size_that_some_inputs_lack_is_no_factor() -> None:
+    def optional(x: Float[Tensor, " rows"], y: Float[Tensor, " columns"] | None = None) -> Tensor:
+        return x
+
+    exercise = toy(optional, [{"x": torch.rand(4) + 1, "y": torch.ones(3)}, {"x": torch.rand(5) + 1}])
+    found = find_relation(exercise, outcomes_of(exercise, lambda x, y=None: len(x) * x))
+    assert found == "Your numbers are rows times the expected ones."
+
+
+@pytest.mark.parametrize(
+    ("mine", "sentence"),
+    [
+        ([501.0, 1.1, 2.1], "Your numbers are close to the expected ones: the largest difference is 0.2%."),
+        ([501.5, 1.1, 2.1], ""),
+        ([500.25, 1.0, 2.25], "Your numbers have only the precision of float16."),
+    ],
+)
+def test_numbers_are_close_up_to_the_rounding_of_half_precision(mine: list[float], sentence: str) -> None:
+    assert relation(lambda x: torch.tensor(mine), [500.0, 1.0, 2.0]) == sentence
+
+
+def test_a_constant_was_added_to_the_probabilities_of_a_loss() -> None:
+    """Losses of zero belong to ignored labels."""
+    sentence = "Your numbers are -log(p + 0.1) of the right probabilities p. Add nothing inside the logarithm."
+    losses = [0.5, 1.0, 2.0, 0.0]
+    assert relation(lambda x: torch.where(x == 0, 0, -torch.log(torch.exp(-x) + 0.1)), losses) == sentence
+    assert relation(lambda x: -torch.log(torch.exp(-x) + 0.1), losses) == ""
+
+
+def pair(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x, x > 0
+
+
+def test_a_relation_holds_for_all_parts_of_a_result() -> None:
+    """Both parts have only two different numbers, which is enough for a mask."""
+    assert relation(lambda x: (1 - x, x <= 0), [0.0, 1.0], reference=pair) == ""
+    assert relation(lambda x: (x * 1.0007, x > 0), [3.0, 2.0, 9.0], reference=pair) == ""
+
+
+def test_a_result_without_numbers_has_no_relation() -> None:
+    assert relation(lambda x: torch.ones(1, 3), torch.ones(0, 3), [[1.0, 2.0, 3.0]]) == ""
+
+
+def divided(x: Tensor, n: float = 5.0) -> Tensor:
+    return x / n
+
+
+def shifted(x: Tensor, y: Tensor) -> Tensor:
+    return x + y
+
+
+def test_an_argument_is_ignored() -> None:
+    exercise = toy(shifted, [{"x": torch.tensor(ROW), "y": torch.rand(5)}, {"x": torch.rand(3), "y": torch.rand(3)}])
+    assert find_relation(exercise, outcomes_of(exercise, lambda x, y: x)).endswith("for y = 0: y is not used.")
+    exercise = toy(divided, [{"x": torch.tensor(ROW), "n": n} for n in (2.0, 3.0)])
+    assert find_relation(exercise, outcomes_of(exercise, lambda x, n: x)).endswith("for n = 1: n is not used.")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "default", "tolerance", "is_found"),
+    [
+        ([{"n": 2.0}, {}], 10.0, 0.1, True),
+        ([{"n": 2.0}, {}], 2.5, 1.0, False),
+        ([{"n": 2.0}, {}], None, 0.1, False),
+        ([{"n": 2.0}], 10.0, 0.1, False),
+        ([{"n": 2.0}, {"n": 5.0}], 10.0, 0.1, False),
+    ],
+)
+def test_a_default_value_is_used_wherever_the_numbers_are_wrong(inputs, default, tolerance, is_found: bool) -> None:
+    """A difference is relative to the expected numbers, and an error is no number."""
+    exercise = toy(divided, [{"x": torch.tensor(ROW), **each} for each in inputs], tolerance=tolerance)
+    found = find_relation(exercise, outcomes_of(exercise, lambda x, n=default: x / n))
+    assert (found == "Your numbers are wrong only where the default of the stub is used: n = 5.0.") == is_found
+
+
+def test_a_default_value_is_not_to_blame_if_it_gives_right_numbers_elsewhere() -> None:
+    exercise = toy(divided, [{"x": torch.tensor(ROW), "n": 2.0}, {"x": torch.rand(3)}, {"x": torch.rand(4)}])
+    found = find_relation(exercise, outcomes_of(exercise, lambda x, n=5.0: x / n + (len(x) == 4)))
+    assert found == ""
