@@ -81,10 +81,10 @@ class _Reducer(ast.NodeTransformer):
         parameters = {each: parameter for each, parameter in signature.parameters.items() if each not in self.known}
         lines = [f"@{code}" for code in map(ast.unparse, self.tree.decorator_list) if code.startswith("torch.")]
         lines.append(definition(name, parameters, signature.return_annotation))
-        has_docstring = ast.get_docstring(self.tree) is not None
-        end = self.tree.body[0].end_lineno if has_docstring else self.tree.body[0].lineno - 1
+        first = self.tree.body[0]
+        end = first.lineno - 1 if ast.get_docstring(self.tree) is None else first.end_lineno
         header, written = len(lines), self.source.split("\n")
-        for statement in self.tree.body[has_docstring:]:
+        for statement in self.tree.body:
             reduced = self._reduced(statement)
             if reduced == ast.unparse(statement):
                 lines += written[end : statement.end_lineno]
@@ -197,7 +197,6 @@ class _Reducer(ast.NodeTransformer):
         if _is_known(node.value) and all(self.stored[each.id] == 1 for each in names):
             values = _value(node.value) if isinstance(target, ast.Tuple) else [_value(node.value)]
             self.known.update(zip((each.id for each in names), values, strict=True))
-            self.stored.subtract(each.id for each in names)
             return None
         return None if ast.unparse(target) == ast.unparse(node.value) else node
 

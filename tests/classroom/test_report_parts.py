@@ -11,12 +11,15 @@ from markdown_it import MarkdownIt
 
 from minibert.classroom.report import Comparison, Named, Report, Stage, Verdict
 from minibert.classroom.report_parts import (
+    CALLS,
     COLUMNS,
+    MAX_AFTER,
     Part,
     escaped_markdown,
     html,
     is_marked,
     markdown,
+    markdown_of,
     message,
     parts,
     plain_text,
@@ -79,6 +82,81 @@ def test_a_problem_that_explains_itself_is_not_called_unknown(explained) -> None
     assert ("Not a known mistake" in text) is not explained
 
 
+def test_the_message_is_made_of_sentences() -> None:
+    """A warning that repeats the message of one of the mistakes is left out."""
+    two = [NAMED, Named("no mask", "bug", "You left out the mask", "", "")]
+    warnings = ["rows: You left out the mask", "large scores: infinite."]
+    assert message(report(mistakes=two, warnings=warnings)) == (
+        "softmax: not correct. The numbers differ. You left out √d_k. You left out the mask. large scores: infinite."
+    )
+
+
+def test_the_parts_of_a_property() -> None:
+    """There are two calls to compare, and no expected numbers."""
+    example = Comparison({"x": "[1.,\n 2.]"}, "[1.]", "", "", {"x": "[3.]"}, "[4.]", "They differ.")
+    wrong = Report("softmax", Verdict.WRONG, Stage.INVARIANTS, example=example, line=3, cell=2, line_text=" ")
+    assert list(parts(wrong)) == [
+        Part("✗ softmax: not correct (properties)"),
+        Part("The smallest failing input that was found", ("x = [1.,", "     2.]"), "code"),
+        Part("The second call", ("They differ.",)),
+        Part("", ("x = [3.]",), "code"),
+        Part("", ("[1.]", "[4.]"), "columns", CALLS),
+        Part("Not a known mistake"),
+        Part("Line 3 of code cell 2 of your notebook", (), "code"),
+    ]
+
+
+def test_the_parts_of_an_error() -> None:
+    """The stage is in the verdict then, and an error has no difference."""
+    example = Comparison({}, "ValueError", "[4.]", "")
+    assert list(parts(Report("softmax", Verdict.ERROR, Stage.RUNS, mistakes=[NAMED], example=example))) == [
+        Part("✗ softmax: does not run"),
+        Part("The smallest failing input that was found", (), "code"),
+        Part("", ("ValueError", "[4.]"), "columns", ("mine", "expected")),
+        Part("Mistake: no scale", ("You left out √d_k.", "Why it matters: The softmax saturates.", "Seen in: learners")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "shown"),
+    [
+        ("  x = 1  ", None, ("  x = 1", "  ^^^^^")),
+        ("x = 1", 0, ("x = 1", "^")),
+        ("x" * MAX_AFTER, None, ("x" * MAX_AFTER, "^" * MAX_AFTER)),
+        ("x" * (MAX_AFTER + 1), None, ("x" * MAX_AFTER + "…", "^" * (MAX_AFTER + 1))),
+        ("y" * 60 + "x", 61, ("y" * 60 + "x", " " * 60 + "^")),
+        ("y" * 61 + "x", 62, ("…" + "y" * 60 + "x", " " * 61 + "^")),
+    ],
+)
+def test_a_long_line_is_cut_off(line: str, column: int | None, shown: tuple[str, str]) -> None:
+    assert list(parts(Report("f", Verdict.ERROR, line=1, line_text=line, column=column)))[1].lines == shown
+
+
+def test_markdown_has_headings_of_two_levels_and_code_in_fences() -> None:
+    some = [
+        Part("a", ("b *c*",)),
+        Part("d", (), "code"),
+        Part("", ("e```",), "code"),
+        Part("f", ("1", "2"), "columns", COLUMNS[:2]),
+    ]
+    assert markdown_of(some, 2) == (
+        "## a\n\nb \\*c\\*\n\n### d\n\n````text\ne```\n````\n\n### f\n\n```text\nmine   expected\n1      2\n```\n"
+    )
+    assert escaped_markdown("  a ") == "a"
+
+
+def test_html_has_one_large_title_and_the_color_of_the_verdict() -> None:
+    shown = html(Report("f", Verdict.ERROR, line=2, line_text=" "))
+    assert shown.splitlines() == [
+        '<div role="group" aria-label="f: does not run" style="border-left:4px solid #cf222e;padding:2px 12px">',
+        '<p style="font-size:1.1em;margin:.6em 0 .2em"><b>✗ f: does not run</b></p>',
+        '<p style="font-size:1em;margin:.6em 0 .2em"><b>Line 2 of your code</b></p>',
+        "</div>",
+    ]
+    colors = {verdict: html(Report("f", verdict)).partition("solid ")[2][:7] for verdict in Verdict}
+    assert (colors[Verdict.PASSED], colors[Verdict.UNKNOWN], colors[Verdict.STOPPED]) == ("#1a7f37", "#9a6700", "#cf222e")
+
+
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_verdict_is_in_words(verdict) -> None:
     """The sign is not in a color or a symbol only."""
@@ -113,6 +191,11 @@ def test_the_last_right_value_is_not_called_a_difference() -> None:
     assert "First difference" not in text
 
 
+def test_of_a_mistake_with_a_name_the_place_is_a_part_of_its_own() -> None:
+    wrong = Report("softmax", Verdict.WRONG, mistakes=[NAMED], first_difference="scores, line 7")
+    assert [part.title for part in parts(wrong)] == ["✗ softmax: not correct", "Mistake: no scale", "Where it differs"]
+
+
 def test_two_mistakes_are_counted() -> None:
     text = plain_text(report(mistakes=[NAMED, NAMED]))
     assert "Mistake 1 of 2: no scale" in text
@@ -131,6 +214,8 @@ def test_columns_stand_side_by_side_if_they_fit() -> None:
 def test_text_is_wrapped_to_the_width(width) -> None:
     long = report(reason="word " * 60, hint="hint " * 60, example=None, printed="", line=None)
     assert max(map(len, plain_text(long, width).splitlines())) <= width
+    assert plain_text(long) == plain_text(long, 80)
+    assert plain_text(report(reason="x" * 38 + " " + "x" * 39)).splitlines()[1] == f"  {'x' * 38} {'x' * 39}"
 
 
 def hostile_report(text: str) -> Report:
