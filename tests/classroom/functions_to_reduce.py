@@ -81,7 +81,7 @@ def raises_or_returns(x, n=2):
         raise ValueError("two")
     if x.ndim < 2:
         raise ValueError("two")
-    if x.ndim > 2:
+    elif x.ndim > 2:  # noqa: RET506
         x = x[0]
     return x
 

@@ -92,9 +92,9 @@ CODE = [
         x.add_(y)
         return x"""),
     (raises_or_returns, {"n": 2}, """
-        if x.ndim < 2:  # noqa: RET506
+        if x.ndim < 2:
             raise ValueError("two")
-        elif x.ndim > 2:
+        elif x.ndim > 2:  # noqa: RET506
             x = x[0]
         return x"""),
     (loops, {"hook": None}, """
