@@ -151,11 +151,13 @@ def test_resumed_run_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int])
 
 def test_a_run_is_resumed_before_its_first_step(tmp_path: Path) -> None:
     """No parameter has a state of the optimizer then, and all are trained."""
-    run, resumed = make(), make()
+    run = make()
     run.save(Checkpoints(tmp_path))
+    expected = [*run.run()]
+    resumed = make()
     resumed.resume(Checkpoints(tmp_path).newest())
     assert all(parameter.requires_grad for parameter in resumed.model.parameters())
-    assert [*resumed.run()] == [*run.run()]
+    assert [*resumed.run()] == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x80\x02nonsense"])
