@@ -103,6 +103,12 @@ class TestParts:
         with pytest.raises(ValueError, match=r"has no part '.*'; parts: embeddings, pooler, the layers 0-2, or encoder"):
             parse_parts(text, PARTS)
 
+    @pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+    def test_names_inside_wrappers(self, wrapper: str) -> None:
+        model = make_model()
+        for name, _ in model.named_parameters():
+            assert part_of(model, f"{wrapper}{name}") == part_of(model, name)
+
     def test_the_head_cannot_be_frozen(self) -> None:
         with pytest.raises(ValueError, match="the head is always trained"):
             parse_parts("0,head", PARTS)
