@@ -171,9 +171,7 @@ def test_the_temperature_is_for_a_softmax(kind, options, step):
     model = network(kind, replace(SMALL, num_hidden_layers=1, **options))
     experiments = data_of(live_page(model, TOKENIZER, "the cat"))["experiments"]
     found = [each["address"] for each in experiments if each["name"] == "Temperature"]
-    assert found == (
-        [] if step is None else [f"#step={step}&slice=0&sort=0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"]
-    )
+    assert found == ([] if step is None else [f"#step={step}&slice=0&sort=0&text=a+%5BMASK%5D+bites+a+man+.&temperature=4"])
 
 
 OPENED = {"text": "the cat", "pair": None, "padding": 0, "off": [], "attention": 1, "temperature": 1, "cells": {}}
