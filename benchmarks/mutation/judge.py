@@ -37,7 +37,7 @@ KNOWN_SECONDS, FIRST_SECONDS, ALL_SECONDS = 1.0, 2.0, 5.0
 """Seconds for the tests of a mutant, as they take without it: if there is a reason why none can notice it; else for the first,
 fastest tests, and for all."""
 FAST = 0.3
-"""A test that takes fewer seconds runs before the others if it has noticed the last mutants of the file."""
+"""A test that takes fewer seconds can run before the others."""
 LIMIT, LONGER = 5.0, 20
 """A test that takes so many seconds and so many times its usual time counts as failed."""
 DEFAULTS = "test_defaults.py"
@@ -131,7 +131,7 @@ class Judge:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach the changed statement.
 
-        First come those that noticed the last mutants, then those of the files whose names begin with that of the module, then
+        First come those that noticed the last mutants, then fast ones of files whose names begin with that of the module, then
         the fastest of each other file, then the second of each: many kinds of tests in little time.
         """
         if mutant.file not in self.lines:
@@ -150,7 +150,8 @@ class Judge:
         order: dict[str, int] = {}
         for test in others:
             places[file := test.partition("::")[0]] += 1
-            order[test] = 0 if Path(file).name.startswith(f"test_{Path(mutant.file).stem}") else places[file]
+            is_near = Path(file).name.startswith(f"test_{Path(mutant.file).stem}") and self.reach.cost(test) < FAST
+            order[test] = 0 if is_near else places[file]
         others.sort(key=order.__getitem__)
         return [test for test in (*known, *others) if self.sound.get(test, True)]
 
