@@ -207,7 +207,7 @@ class _RecordedAttention:
         self.paths: dict[nn.Module, str] = {}
 
     def __call__(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
-        eager_attention_forward = sys.modules[type(module).__module__].eager_attention_forward
+        eager_attention_forward = sys.modules[module.__module__].eager_attention_forward
         with _SoftmaxInput() as softmax:
             context, weights = eager_attention_forward(module, query, key, value, *args, **kwargs)
         steps = (query, key, value, softmax.scores, weights, context.transpose(1, 2))

@@ -169,7 +169,7 @@ def test_equal_checkpoints_agree(folders: Path, capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     assert "stages agree with B, to 0.0e+00" in shown
     assert "All 46 parameters agree." in shown
-    assert "hidden_dropout_prob (0.3 in B, 0.1 in A)" in shown
+    assert "Settings that differ: hidden_dropout_prob (0.3 in B, 0.1 in A)\n" in shown
     assert main(["verify", "A", "--against", "B", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["agrees"]
 

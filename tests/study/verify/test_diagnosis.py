@@ -33,6 +33,7 @@ class TestDifference:
         assert difference(torch.tensor([8.0, 0.0]), torch.tensor([8.0, 6.0])) == (6.0, 0.75, pytest.approx(0.8))
         assert difference(torch.tensor([0.5, 0.0]), torch.tensor([0.0, 0.5])) == (0.5, 0.5, 0.0)
         assert difference(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 0.5])) == (0.5, 0.5, 0.0)
+        assert difference(torch.ones(2), torch.ones(2)) == (0.0, 0.0, 1.0)
 
     def test_very_small_numbers_have_a_direction(self) -> None:
         """Only zeros have none."""
@@ -51,6 +52,13 @@ def test_values_that_are_not_finite_are_counted() -> None:
     stage = torch.tensor([math.nan, math.inf, -math.inf, 1.0])
     assert _not_finite(stage) == "1 of 4 values are NaN and 2 of 4 values are infinite"
     assert _not_finite(stage[1:]) == "2 of 3 values are infinite"
+
+
+def test_a_stage_that_no_layer_computes_has_no_cause() -> None:
+    """Only for logits it must be the matrix that gives them."""
+    model, stages = Bert(CONFIG), {"x": torch.zeros(2), "x.logits": torch.zeros(2)}
+    assert likely_cause("x", stages, stages, inputs(), model) is None
+    assert "output matrix" in str(likely_cause("x.logits", stages, stages, inputs(), model))
 
 
 def test_causes_of_stages_inside_cross_attention() -> None:
@@ -87,6 +95,10 @@ class TestInput:
         assert torch.equal(_same_input(merged, STAGES, reference), 2 * merged)
         both = STAGES["a"] + merged
         assert torch.equal(_same_input(both, STAGES, reference), 2 * STAGES["a"] + 2 * merged)
+
+    def test_stages_that_cannot_be_added_are_no_input(self) -> None:
+        stages = {"short": torch.ones(1, 2, 4), "long": torch.ones(1, 5, 4), "row": torch.ones(4)}
+        assert _same_input(torch.full((1, 2, 4), 2.0), stages, stages) is None
 
     def test_of_a_stage_that_the_reference_lacks(self) -> None:
         assert _same_input(STAGES["a"], STAGES, {"b": STAGES["b"]}) is None
@@ -153,6 +165,11 @@ class TestScores:
     def test_scale(self, scale: float) -> None:
         cause = self.cause(scale * SCORES)
         assert cause == f"the scale: the scores of transformers are {scale:.4g} times as large"
+
+    def test_scale_of_small_scores(self) -> None:
+        small = 1e-5 * SCORES
+        cause = _wrong_scores(2 * small, small, small, DEFAULT_NAMES)
+        assert cause == "the scale: the scores of transformers are 2 times as large"
 
     def test_scale_with_rounding(self) -> None:
         """The mean of the ratios is shown."""

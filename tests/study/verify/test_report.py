@@ -26,6 +26,12 @@ def test_the_table_of_stages_and_the_verdict() -> None:
         "Largest difference: 2.50e-01, relative 1.2e-01.",
         "Likely cause: the weights.",
     ]
+    assert [*verdict_lines(Comparison(stages[:1], 1e-5, [], None))] == [
+        "\nAll 1 stages agree with transformers, to 0.0e+00 (pooler)."
+    ]
+    assert [*verdict_lines(Comparison(stages[:1], 1e-5, ["x.y"], None))] == [
+        "\nThe compared stages agree, but others are missing."
+    ]
     assert [*stage_lines(Comparison([], 1e-5, [], None))] == ["stage  largest difference   relative  1 - cosine"]
 
 

@@ -20,9 +20,9 @@ from minibert.model.checkpoints import loading, weights
 from minibert.study import figures
 from minibert.study.drawing import figure
 from minibert.study.verify.comparison import Comparison, compare
-from minibert.study.verify.inputs import RANDOM_TOKENS, make_inputs
+from minibert.study.verify.inputs import DEFAULT_TEXT, RANDOM_TOKENS, make_inputs
 from minibert.study.verify.stages import ReferenceStages, Stages, minibert_stages, transformers_stages
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 from tests.model.random_checkpoints import CLASSES, configs, inputs_for
 from tests.strategies import seeds
 
@@ -209,6 +209,8 @@ def test_the_input_has_padding_and_two_segments(checkpoint: Path) -> None:
     assert inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert inputs["token_type_ids"].tolist() == [[0, 0, 1], [0, 0, 0]]
     assert make_inputs(model, checkpoint, text="w1 w2")["input_ids"][0].tolist() == [2, 6, 7, 3]
+    ids = load_tokenizer(checkpoint).encode(DEFAULT_TEXT).ids
+    assert make_inputs(model, checkpoint)["input_ids"][0].tolist() == ids[: CONFIG.max_position_embeddings]
     without_tokenizer = [make_inputs(model, checkpoint.parent)["input_ids"] for _ in range(2)]
     assert torch.equal(*without_tokenizer)
     assert without_tokenizer[0].shape == (2, min(RANDOM_TOKENS, CONFIG.max_position_embeddings))
