@@ -107,7 +107,8 @@ def _report(calls: Sequence[Answered], problems: Sequence[tuple[Answered, Proble
     report = Report(exercise.name, Verdict.PASSED, credit=_credit(calls, serious))
     report.printed = next((call.own.printed for call in calls if call.own.printed and not call.probe.hidden), "")
     report.notes = [OUTSIDE] if any(call.own.leaves_torch and call.other.gradients for call in calls) else []
-    lists = [LIST] if any(call.own.is_list and not call.other.is_list for call in calls) else []
+    is_list = any(call.own.is_list and not call.other.is_list and "output" in call.other.outputs for call in calls)
+    lists = [LIST] if is_list else []
     if not problems:
         return replace(report, verdict=Verdict.WARNING, warnings=lists) if lists else report
     explanation = explain(exercise, [call.own for call in calls[: len(probes(exercise))]])

@@ -3,7 +3,7 @@
 import re
 
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.folder import ExerciseFolder
+from minibert.classroom.folder import README, ExerciseFolder, backup_name
 from minibert.classroom.stubs import stub
 
 
@@ -65,3 +65,57 @@ def test_a_reset_of_an_empty_file_makes_no_copy(tmp_path) -> None:
     with folder.file("softmax").open("a") as file:
         file.write("# a note\n")
     assert folder.reset("softmax") is not None
+
+
+def test_every_new_file_is_a_stub_and_they_are_in_the_order_of_the_exercises(tmp_path) -> None:
+    folder = ExerciseFolder(tmp_path)
+    assert folder.files() == ExerciseFolder(tmp_path / "none").files() == {}
+    created = folder.install()
+    assert [path.name for path in created] == [f"{number:02}_{name}.py" for number, name in enumerate(EXERCISES, start=1)]
+    assert all(path.read_text("utf-8") == stub(exercise) for path, exercise in zip(created, EXERCISES.values(), strict=True))
+    assert (tmp_path / "README.md").read_text("utf-8") == README
+    assert [folder.file(name) for name in EXERCISES] == list(folder.files().values()) == created
+    assert folder.files().keys() == EXERCISES.keys()
+
+
+def test_files_with_other_names_are_none_of_an_exercise(tmp_path) -> None:
+    for name in ("notes.py", "01_unknown.py", "softmax.txt", "x_softmax.py", "softmax.py.bak"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "01_relu.py").mkdir()
+    folder = ExerciseFolder(tmp_path)
+    assert folder.files() == {}
+    assert folder.file("softmax") == folder.new_file(EXERCISES["softmax"])
+    for name in ("gelu.py", "9_softmax.py", "2_softmax.py"):
+        (tmp_path / name).write_text("")
+    assert {name: path.name for name, path in folder.files().items()} == {"softmax": "2_softmax.py", "gelu": "gelu.py"}
+    assert folder.file("softmax") == tmp_path / "2_softmax.py"
+
+
+def test_a_missing_file_is_neither_begun_nor_empty(tmp_path) -> None:
+    folder = ExerciseFolder(tmp_path)
+    assert (folder.is_started("softmax"), folder.is_empty("softmax")) == (False, False)
+    assert folder.reset("softmax") is None
+    assert folder.is_empty("softmax")
+    folder.file("softmax").write_bytes(folder.file("softmax").read_bytes().replace(b"\n", b"\r\n"))
+    assert folder.is_empty("softmax")
+
+
+def test_a_copy_has_the_first_number_that_is_free(tmp_path) -> None:
+    path = tmp_path / "a.py"
+    for number in (1, 2, 4):
+        assert backup_name(path).name == f"a.py.{min(number, 3)}.bak"
+        (tmp_path / f"a.py.{number}.bak").write_text("")
+    assert backup_name(path).name == "a.py.3.bak"
+
+
+def test_a_folder_with_progress_or_with_two_exercises_is_in_use(tmp_path) -> None:
+    folder = ExerciseFolder(tmp_path)
+    assert folder.progress == tmp_path / "progress.json"
+    assert not folder.is_in_use
+    (tmp_path / "softmax.py").write_text("")
+    assert not folder.is_in_use
+    folder.progress.write_text("")
+    assert folder.is_in_use
+    folder.progress.unlink()
+    (tmp_path / "relu.py").write_text("")
+    assert folder.is_in_use

@@ -5,34 +5,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from minibert.classroom import checking
 from minibert.classroom.checking import LIST, ONLY_HIDDEN, OUTSIDE, STATE, check, check_function
-from minibert.classroom.exercise import Case, Exercise, Role
+from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.probes import Probe, probes
 from minibert.classroom.questions import Answered, Problem
 from minibert.classroom.report import Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
-
-
-def scaled(x: Float[Tensor, "rows columns"], factor: float | None = None, shift: float = 0.0) -> Float[Tensor, "rows columns"]:
-    """Multiply by a factor, and add a number."""
-    product = x * (2.0 if factor is None else factor)
-    return product + shift
-
-
-def case(role: Role = Role.TYPICAL, name: str = "usual numbers", **more) -> Case:
-    return Case(name, lambda draw: {"x": draw.numbers(draw.size(2), draw.size(3)), **more}, role)
-
-
-def exercise(*cases: Case, mistakes: tuple[Mistake, ...] = ()) -> Exercise:
-    made = Exercise("scaled", scaled, cases or (case(),))
-    made.__dict__["mistakes"] = mistakes  # there are none in the catalogue
-    return made
-
+from tests.classroom.small_exercise import case, exercise, scaled
 
 USUAL = exercise()
 
@@ -188,6 +171,7 @@ def test_the_first_line_with_other_values_is_the_place() -> None:
         return product.sin()
 
     report = check(wrong, USUAL)
+    assert (report.first_difference, report.agreement) == ("", "")
     assert (report.line_text, report.line) == ("product = x * 3.0 + 1", wrong.__code__.co_firstlineno + 1)
     assert check_function(USUAL, LocalRunner(USUAL, wrong), find=None).example is None
 
