@@ -122,8 +122,7 @@ def _input(task_type: TaskType[RowT], record: Record, values: Mapping[str, Any])
         return Input(record.line, None, str(error))
 
 
-def _blocks(items: Iterable[ItemT]) -> Iterator[list[ItemT]]:
+def _blocks(items: Iterator[ItemT]) -> Iterator[list[ItemT]]:
     """Split items into blocks of `ROWS_PER_BLOCK`."""
-    remaining = iter(items)
-    while block := list(islice(remaining, ROWS_PER_BLOCK)):
+    while block := list(islice(items, ROWS_PER_BLOCK)):
         yield block

@@ -121,13 +121,13 @@ def test_partial_checkpoint_of_a_killed_process(tmp_path: Path) -> None:
     assert names(checkpoints) == ["step-000001", "step-000003"]
 
 
-def test_random_states_are_restored() -> None:
+def test_random_states_are_restored(tmp_path: Path) -> None:
     """torch, numpy and Python draw the same numbers again, after a round trip through a weights-only file."""
     for draw in (torch.rand, lambda n: torch.tensor(np.random.rand(n)), lambda n: torch.tensor([random.random()] * n)):  # noqa: NPY002
         draw(3)
         random.gauss()
         states = random_states(SINGLE_PROCESS)
-        torch.save(states, path := Path(os.environ["MINIBERT_CACHE"]) / "states.pt")
+        torch.save(states, path := tmp_path / "states.pt")
         expected = draw(3)
         draw(7)
         set_random_state(torch.load(path, weights_only=True), SINGLE_PROCESS)

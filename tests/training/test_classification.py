@@ -61,12 +61,14 @@ def test_a_model_without_a_task_file_has_the_type_of_its_config() -> None:
 
 
 def test_notes_are_sentences() -> None:
-    """Without a stored class, nothing is said about the order of the classes."""
-    rows = [TextRow("a", None, "x"), TextRow("b", None, "y")]
+    """Where the order of the classes is not known, nothing is said about it."""
+    rows, numbers = ([TextRow("a", None, one), TextRow("b", None, other)] for one, other in ("xy", "01"))
     config = BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
-    data = TaskData(LabeledData(rows), LabeledData(rows))
-    for start in (config, config.with_labels(["y", "x"]), config.with_labels(["number"])):
-        assert all(Classification.from_data(data, ClassifyOptions(), start).notes)
+    for found, start in ((rows, config), (rows, config.with_labels(["y", "x"])), (numbers, config.with_labels(["y", "x"]))):
+        data = TaskData(LabeledData(found), LabeledData(found))
+        inferred = Classification.from_data(data, ClassifyOptions(), start)
+        assert all(inferred.notes)
+        assert any(finding.is_error for finding in inferred.findings) == (found is numbers)
 
 
 def test_texts_of_the_built_in_validation_data_are_of_other_modules(monkeypatch: pytest.MonkeyPatch) -> None:
