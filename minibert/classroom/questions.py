@@ -94,7 +94,8 @@ def _described(name: str, value: object) -> str:
             return f"{name} of shape {tuple(value.shape)}"
         case tuple() | list() if 0 < len(value) <= MOST_NAMED and all(isinstance(part, Tensor) for part in value):
             shapes = " and ".join(str(tuple(part.shape)) for part in value)
-            return f"{name} a {type(value).__name__} of {len(value)} tensors of shapes {shapes}"
+            plural = "s" if len(value) > 1 else ""
+            return f"{name} a {type(value).__name__} of {len(value)} tensor{plural} of shape{plural} {shapes}"
     return ""
 
 

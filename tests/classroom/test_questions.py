@@ -1,312 +1,289 @@
-"""The verdicts about functions that return something else, fail, print, keep state or change settings; and their sentences."""
+"""The questions about one call, and the sentences of their problems."""
 
-import json
 import math
-import random
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from minibert import equations
-from minibert.classroom.checking import check, check_function
-from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.probes import probes
-from minibert.classroom.report import Report, Stage, Verdict
-from minibert.classroom.running import LocalRunner, Outcome
-from tests.classroom.students.fourth import multi_head_attention_layer
-from tests.classroom.students.third import mask_tokens
-
-SOFTMAX, ATTENTION = EXERCISES["softmax"], EXERCISES["scaled_dot_product_attention"]
-
-
-def report_of(function, exercise=SOFTMAX) -> Report:
-    return check_function(exercise, LocalRunner(exercise, function), find=None)
-
-
-def attention(value, key, query, keep=None):
-    scores = query @ key.mT / math.sqrt(key.shape[-1])
-    scores = scores if keep is None else scores.masked_fill(~keep, -math.inf)
-    return scores.softmax(-1).nan_to_num() @ value
-
-
-def with_lists(scores):
-    def rows(values):
-        if isinstance(values[0], list):
-            return [rows(row) for row in values]
-        exponentials = [math.exp(value - max(values)) for value in values]
-        return [value / sum(exponentials) for value in exponentials]
-
-    return rows(scores.tolist())
-
-
-def with_arrays(scores):
-    scores = np.asarray(scores, dtype=np.float64)
-    exponentials = np.exp(scores - scores.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
-
-
-def with_other_settings(scores):
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(3)
-    random.seed(1)
-    torch.use_deterministic_algorithms(mode=False)
-    return scores.softmax(-1)
-
-
-RIGHT = {
-    "other order by name": (attention, ATTENTION),
-    "other names": (lambda q, k, v, mask=None: attention(v, k, q, mask), ATTENTION),
-    "some other names": (lambda q, key, value, mask=None: attention(value, key, q, mask), ATTENTION),
-    "any arguments": (lambda *args: args[0].softmax(-1), SOFTMAX),
-    "any names": (lambda **given: given["scores"].softmax(-1), SOFTMAX),
-    "the rest in order": (
-        lambda parameter, *others: EXERCISES["adamw_step"].reference(parameter, *others),
-        EXERCISES["adamw_step"],
-    ),
-    "by name only": (lambda *, scores: scores.softmax(-1), SOFTMAX),
-    "one more parameter": (lambda x, dim=-1: x.softmax(dim), SOFTMAX),
-    "a module": (torch.nn.Softmax(dim=-1), SOFTMAX),
-    "float64": (lambda scores: scores.double().softmax(-1), SOFTMAX),
-    "arrays": (with_arrays, SOFTMAX),
-    "settings": (with_other_settings, SOFTMAX),
-}
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_functions_pass_in_every_form(name: str) -> None:
-    report = report_of(*RIGHT[name])
-    assert report.passed, report
-    assert torch.get_default_dtype() is torch.float32
-    assert (report.mistakes, report.reason, report.warnings) == ([], "", [])
-
-
-@pytest.mark.parametrize(
-    ("function", "name"),
-    [
-        (with_lists, "softmax"),
-        (lambda tokens: [[key <= query for key in range(tokens)] for query in range(tokens)], "causal_mask"),
-        (lambda lengths, tokens: tuple(equations.padding_mask(lengths, tokens).tolist()), "padding_mask"),
-    ],
+from minibert.classroom.exercise import Exercise, Invariant, Role
+from minibert.classroom.probes import Probe
+from minibert.classroom.questions import (
+    BOOLEAN_ADVICE,
+    Answered,
+    Problem,
+    SecondCall,
+    aligned,
+    changed_inputs,
+    input_of,
+    kind_of,
+    problem_of,
 )
-def test_a_list_in_place_of_a_tensor_passes_with_a_warning(function, name: str) -> None:
-    report = report_of(function, EXERCISES[name])
-    assert report.verdict is Verdict.WARNING
-    assert report.warnings[-1].startswith("The function returns a list, the stub a tensor")
+from minibert.classroom.report import Stage
+from minibert.classroom.running import Outcome
+from tests.classroom.toys import CASE, X, answered, identity, text_of
 
 
-def test_functions_without_gradients_pass_with_a_note_if_they_do_not_use_torch() -> None:
-    for function in (with_lists, with_arrays, lambda scores: torch.from_numpy(with_arrays(scores.detach().numpy())).float()):
-        assert "gradients were not checked" in report_of(function).notes[0]
-    assert not report_of(lambda scores: scores.softmax(-1)).notes
+def losses(x: Tensor) -> tuple[Float[Tensor, "rows columns"], Bool[Tensor, "rows"]]:  # noqa: F821
+    """Text.
+
+    Returns: losses and labels.
+    """
+    return x, x[0] > 1
 
 
-def test_gradients_are_checked_if_only_labels_and_counts_become_numbers() -> None:
-    def loss(logits, labels):
-        losses = equations.cross_entropy(logits, labels)
-        return losses.sum() / max((labels != equations.IGNORE_INDEX).sum().item(), 1)
-
-    assert not report_of(loss, EXERCISES["masked_lm_loss"]).notes
-    detached = report_of(lambda logits, labels: loss(logits.detach(), labels), EXERCISES["masked_lm_loss"])
-    assert detached.failed is Stage.GRADIENTS
-
-
-def test_a_changed_array_is_copied_as_arrays_are() -> None:
-    report = report_of(mask_tokens.answer_06, EXERCISES["mask_tokens"])
-    assert (report.failed, "input_ids.copy()" in report.reason) == (Stage.INPUTS, True)
-
-
-def test_a_gradient_at_a_limit_is_a_warning() -> None:
-    report = report_of(lambda x: x.clamp(min=0), EXERCISES["relu"])
-    assert (report.verdict, report.mistakes[0].name) == (Verdict.WARNING, "gradient of one at zero")
-
-
-def in_place(scores):
-    scores -= scores.amax(-1, keepdim=True)
-    return scores.exp() / scores.exp().sum(-1, keepdim=True)
-
-
-def with_nan(scores):
-    result = scores.softmax(-1).clone()
-    result[..., 0] = math.nan
-    return result
-
-
-def without_graph(scores):
-    torch.set_grad_enabled(False)
-    return scores.softmax(-1)
-
-
-def generator(scores):
-    yield scores
-
-
-class TextFails(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError
-
-
-def fails(error: BaseException):
-    def function(scores):
-        raise error
+def with_nan(*places: tuple[int, int], value: float = math.nan) -> Callable:
+    def function(x: Tensor) -> Tensor:
+        result = x.clone()
+        for place in places:
+            result[place] = value
+        return result
 
     return function
 
 
-WRONG = {
-    "None": (lambda scores: None, Stage.RUNS, "the function returned None; does it end with `return`?"),
-    "generator": (generator, Stage.RUNS, "an object of type generator, which has no numbers"),
-    "text": (lambda scores: "hello", Stage.RUNS, "an object of type str"),
-    "missing parameter": (lambda: 1, Stage.RUNS, "no parameter for scores; its parameters: none"),
-    "exit": (lambda scores: sys.exit(3), Stage.RUNS, "SystemExit: 3"),
-    "error without a text": (fails(TextFails()), Stage.RUNS, "TextFails"),
-    "tuple of one": (lambda scores: (scores.softmax(-1),), Stage.SHAPE, "a comma at the end of the `return` line"),
-    "list of tensors": (
-        lambda scores: [row.softmax(-1) for row in scores],
-        Stage.SHAPE,
-        "tensors in a tuple, list or dictionary",
-    ),
-    "dictionary": (lambda scores: {"weights": scores.softmax(-1)}, Stage.SHAPE, "returned 1 tensor in a"),
-    "shape": (lambda scores: scores.softmax(-1).mT, Stage.SHAPE, "choices) = ("),
-    "whole numbers": (lambda scores: scores.softmax(-1).round().int(), Stage.DTYPE, "int32, expected float32"),
-    "complex": (lambda scores: scores.softmax(-1).to(torch.complex64), Stage.DTYPE, "complex64, expected float32"),
-    "NaN": (with_nan, Stage.FINITE, "numbers are NaN, the first at [0, 0, 0], expected 0."),
-    "in place": (in_place, Stage.INPUTS, "changes its argument `scores`"),
-    "no graph": (without_graph, Stage.GRADIENTS, "no gradient flows"),
-    "detached": (lambda scores: scores.detach().softmax(-1), Stage.GRADIENTS, "no gradient flows"),
-}
+def total(x: Tensor) -> Tensor:
+    return x.sum()
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_functions_fail_in_the_first_part_with_a_sentence(name: str) -> None:
-    function, stage, sentence = WRONG[name]
-    report = report_of(function)
-    assert not report.passed
-    assert (report.failed, torch.is_grad_enabled()) == (stage, True)
-    assert sentence in report.reason
+COMMA = "The function returned a tuple of one tensor, not the tensor. Is there a comma at the end of the `return` line?"
+SHAPES = [
+    (lambda x: x[0], identity, "The result has the shape (2,), expected (rows, columns) = (2, 2)."),
+    (lambda x: x.sum()[None], total, "The result has the shape (1,), expected ()."),
+    (lambda x: (x,), identity, COMMA),
+    (lambda x: (x, x), identity, "The function returned 2 tensors in a tuple, list or dictionary, expected one tensor."),
+    (lambda x: {"a": x}, identity, "The function returned 1 tensor in a tuple, list or dictionary, expected one tensor."),
+    (lambda x: x, losses, "The function returned 1 tensor, expected 2: losses, labels."),
+    (lambda x: (x, x, x), losses, "The function returned 3 tensors, expected 2: losses, labels."),
+    (lambda x: {"a": x, "b": x}, losses, "The parts of the result are a, b, expected losses, labels."),
+    (lambda x: (x, x), losses, "The labels has the shape (2, 2), expected (rows) = (2,)."),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_what_a_question_explains_is_not_called_an_unknown_mistake(name: str) -> None:
-    shown = repr(report_of(WRONG[name][0]))
-    assert "Not a known mistake" not in shown
+@pytest.mark.parametrize(("own", "reference", "text"), SHAPES)
+def test_another_shape_or_number_of_parts(own: Callable, reference: Callable, text: str) -> None:
+    assert text_of(own, reference) == (Stage.SHAPE, text, True)
 
 
-def test_an_error_that_only_some_inputs_raise_names_the_input() -> None:
-    report = report_of(multi_head_attention_layer.answer_03, EXERCISES["multi_head_attention_layer"])
-    assert "must be Tensor, not tuple. The input: given keys and values." in report.reason
-    assert "keys_from a tuple of 2 tensors of shapes (" in report.reason
+def test_a_result_that_is_no_tensor_has_the_name_of_its_type() -> None:
+    def words(x: Tensor) -> list[float]:
+        return [1.0, 2.0]
+
+    sentence = "The function returned 2 tensors in a tuple, list or dictionary, expected list[float]."
+    assert text_of(lambda x: (X, X), words) == (Stage.SHAPE, sentence, True)
 
 
-def test_an_error_that_every_input_raises_names_none() -> None:
-    reason = report_of(lambda scores: 1 / 0).reason
-    assert reason == "ZeroDivisionError: division by zero"
+def test_a_result_in_words_is_shown_in_words() -> None:
+    """The numbers of such an exercise say nothing."""
+    write = lambda tensor, arguments: "\n".join(map(str, tensor.flatten().int().tolist()))  # noqa: E731
+    assert text_of(lambda x: x[0], write=write) == (Stage.SHAPE, "The result is 1 2, expected 1 2 3 4.", False)
+    assert text_of(lambda x: x + 1, write=write) == (Stage.VALUES, "The result is 2 3 4 5, expected 1 2 3 4.", False)
 
 
-def test_the_expected_kind_of_result_is_that_of_the_exercise() -> None:
-    def many_parts(model, batches, optimizer, schedule, max_grad_norm=1.0):
-        return [1.0], [2.0, 3.0]
-
-    assert report_of(many_parts, EXERCISES["training_steps"]).reason.endswith("expected list[float].")
-
-
-def test_a_parameter_that_is_added_to_the_module_changes_an_input() -> None:
-    exercise = EXERCISES["encoder_layer"]
-
-    def encoder_layer(self, *arguments):
-        self.added = torch.nn.Parameter(torch.ones(2))
-        return exercise.reference(self, *arguments)
-
-    report = check(encoder_layer, exercise)
-    assert report.failed is Stage.INPUTS
-    assert "`self.added`" in report.reason
+@pytest.mark.parametrize(
+    ("own", "reference", "text"),
+    [
+        (lambda x: x.int(), identity, "The result has the data type int32, expected float32."),
+        (lambda x: x > 1, identity, "The result has the data type bool, expected float32."),
+        (lambda x: x + 0j, identity, "The result has the data type complex64, expected float32."),
+        (lambda x: (x, 1 * (x[0] > 1)), losses, f"The labels has the data type int64, expected bool. {BOOLEAN_ADVICE}"),
+    ],
+)
+def test_other_kinds_of_numbers(own: Callable, reference: Callable, text: str) -> None:
+    assert text_of(own, reference) == (Stage.DTYPE, text, True)
 
 
-def test_a_mask_of_ones_and_zeros_gets_advice() -> None:
-    name = next(name for name in EXERCISES if "mask" in name)
-    exercise = EXERCISES[name]
-    report = report_of(lambda *args: exercise.reference(*args) * 1, exercise)
-    assert report.failed is Stage.DTYPE
-    assert "expected bool" in report.reason
-    assert "mask.bool()" in report.reason
+def test_data_types_of_one_kind_are_interchangeable() -> None:
+    kinds = [kind_of(each) for each in (torch.bool, torch.uint8, torch.int64, torch.complex64, torch.float16, torch.float64)]
+    assert kinds == ["Boolean", "whole", "whole", "complex", "real", "real"]
+    assert text_of(lambda x: x.double()) is None
 
 
-def test_values_have_numbers_and_a_place() -> None:
-    report = report_of(lambda query, key, value, keep=None: 2 * attention(value, key, query, keep), ATTENTION)
-    assert (report.failed, report.verdict) == (Stage.VALUES, Verdict.WRONG)
-    assert "numbers differ, most at [" in report.reason
+@pytest.mark.parametrize(
+    ("own", "text"),
+    [
+        (with_nan((0, 1), (1, 1)), "The result: 2 of 4 numbers are NaN, the first at [0, 1], expected 2."),
+        (with_nan((1, 0), value=-math.inf), "The result: 1 of 4 numbers are infinite, the first at [1, 0], expected 3."),
+    ],
+)
+def test_numbers_that_are_not_finite(own: Callable, text: str) -> None:
+    assert text_of(own) == (Stage.FINITE, text, False)
 
 
-def test_a_result_that_is_kept_between_calls_fails() -> None:
-    kept = {}
-
-    def cached(scores):
-        return kept.setdefault(scores.shape, with_arrays(scores))
-
-    count = iter(range(10**6))
-    reports = report_of(cached), report_of(lambda scores: with_arrays(scores) * (1 + (next(count) > 11)))
-    assert not any(report.passed for report in reports)
-    assert "Does it keep something from an earlier call" in reports[0].reason
+def test_a_single_number_that_is_not_finite_has_no_place() -> None:
+    assert text_of(lambda x: x.sum() * math.nan, total) == (Stage.FINITE, "The result is NaN, expected 10.", False)
 
 
-def test_what_a_function_prints_is_kept_and_not_printed(capfd) -> None:
-    def prints(scores):
-        print("\x1b[31mhello" * 1000)
-        return scores.softmax(-1)
+def test_where_right_results_are_infinite_one_more_is_a_wrong_value() -> None:
+    def filtered(x: Tensor) -> Tensor:
+        return x.masked_fill(x < 2, -math.inf)
 
-    report = report_of(prints)
-    assert report.passed
-    assert 0 < len(report.printed) <= 2_000
-    assert capfd.readouterr().out == ""
+    problem = text_of(lambda x: x.masked_fill(x < 3, -math.inf), filtered)
+    assert problem == (Stage.VALUES, "The result: 1 of 4 numbers differ, most at [0, 1]: -inf, expected 2.", False)
+    assert text_of(lambda x: x.masked_fill(x < 2, math.nan), filtered)[0] is Stage.VALUES
 
 
-def test_a_check_leaves_the_random_generator_alone() -> None:
-    before = torch.get_rng_state()
-    report_of(with_other_settings)
-    assert torch.equal(torch.get_rng_state(), before)
+NAMES = ["a", "b", "c", "d", "e"]
 
 
-def test_a_stopped_process_ends_the_check() -> None:
-    calls = []
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [
+        (1, "argument `a`"),
+        (2, "arguments `a` and `b`"),
+        (3, "arguments `a`, `b` and `c`"),
+        (4, "arguments `a`, `b`, `c` and 1 more"),
+        (5, "arguments `a`, `b`, `c` and 2 more"),
+    ],
+)
+def test_arguments_that_are_changed_are_named(count: int, names: str) -> None:
+    def reference(a: Tensor, b: Tensor, c: Tensor, d: Tensor, e: Tensor) -> Tensor:
+        return a * 2
 
-    def runner(arguments, gradients, trail=False):
-        calls.append(arguments)
-        return Outcome(stopped="It ran longer than 10 s.", line=7)
+    def own(*given: Tensor) -> Tensor:
+        result = given[0] * 2
+        for tensor in given[:count]:
+            tensor.data.add_(1)
+        return result
 
-    report = check_function(SOFTMAX, runner)
-    assert (report.verdict, report.reason, report.line, len(calls)) == (Verdict.STOPPED, "It ran longer than 10 s.", 7, 1)
-
-
-def stopped_if(condition: Callable[[torch.Tensor, int], bool], function) -> Callable[..., Outcome]:
-    """Return a runner that is stopped if the condition holds for the scores and the number of the call."""
-    local, calls = LocalRunner(SOFTMAX, function), []
-
-    def runner(arguments, gradients, trail=False):
-        calls.append(arguments)
-        is_stopped = condition(arguments["scores"], len(calls))
-        return Outcome(stopped="It ran longer than 10 s.") if is_stopped else local(arguments, gradients, trail)
-
-    return runner
-
-
-def test_a_process_that_is_stopped_in_the_search_gives_the_known_input() -> None:
-    report = check_function(SOFTMAX, stopped_if(lambda scores, _: scores.numel() < 4, lambda scores: scores.softmax(-1)[None]))
-    assert (report.verdict, report.failed) == (Verdict.WRONG, Stage.SHAPE)
-    assert report.example.arguments["scores"] == "4 × 3 × 6 numbers"
-
-
-def test_a_process_that_is_stopped_after_the_known_inputs_ends_the_check() -> None:
-    known = len(probes(SOFTMAX))
-    report = check_function(SOFTMAX, stopped_if(lambda _, number: number > known, lambda scores: scores.softmax(-1)))
-    assert (report.verdict, report.reason) == (Verdict.STOPPED, "It ran longer than 10 s.")
+    text = (
+        f"The function changes its {names}, which the caller may still need. "
+        "Use a copy (`a.clone()`), or operations that return a new tensor."
+    )
+    arguments = {name: torch.ones(2) + number for number, name in enumerate(NAMES)}
+    assert text_of(own, reference, arguments=arguments) == (Stage.INPUTS, text, True)
+    changes = frozenset(NAMES[: count - 1])
+    assert [*changed_inputs(answered(own, reference, arguments, changes=changes))] == [NAMES[count - 1]]
 
 
-def test_a_report_survives_json_and_is_the_same_for_the_same_code() -> None:
-    def wrong(scores):
-        return 3 * scores.softmax(-1)
+def test_an_array_is_copied_in_its_own_way() -> None:
+    def own(x: np.ndarray) -> np.ndarray:
+        x += 1
+        return x - 1
 
-    reports = [check(wrong, SOFTMAX).as_json() for _ in range(2)]
-    assert reports[0] == reports[1]
-    assert Report.from_json(json.loads(json.dumps(reports[0]))).as_json() == reports[0]
+    advice = "Use a copy (`x.copy()`), or operations that return a new array."
+    assert text_of(own, lambda x: x * 1, arguments={"x": np.ones(2)})[1].endswith(advice)
+
+
+def property_of(holds: bool, changed: Callable) -> Invariant:
+    return Invariant("it is so", changed, lambda one, other, arguments: holds, "They differ.")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_property_is_checked_with_a_second_call(role: Role) -> None:
+    """Not at limits, and not for other axes."""
+    broken = property_of(False, lambda arguments: {"x": arguments["x"] + 1})
+    call = answered(lambda x: x, case=replace(CASE, role=role), invariants=(property_of(False, lambda arguments: None), broken))
+    problem = problem_of(call)
+    if role in (Role.LIMIT, Role.AXES):
+        assert problem is None
+        return
+    assert (problem.stage, problem.text) == (Stage.INVARIANTS, "This property does not hold: it is so.")
+    second = problem.second
+    assert isinstance(second, SecondCall)
+    assert (second.arguments["x"].tolist(), second.outcome.outputs["output"].tolist()) == ((X + 1).tolist(), (X + 1).tolist())
+    assert second.relation == "They differ."
+
+
+def test_a_property_that_holds_is_no_problem_and_an_error_is() -> None:
+    assert text_of(lambda x: x, invariants=(property_of(True, lambda arguments: {"x": X + 1}),)) is None
+    same = problem_of(answered(lambda x: x, invariants=(property_of(False, dict),)))
+    assert same == Problem(Stage.INVARIANTS, "This property does not hold: it is so.")
+    problem = text_of(lambda x: 6 / (x.sum() < 11) * x / 6, invariants=(property_of(True, lambda arguments: {"x": "text"}),))
+    assert problem[1].startswith("This property cannot be checked: it is so. AttributeError: ")
+
+
+def test_a_function_that_keeps_something() -> None:
+    calls: list[int] = []
+
+    def own(x: Tensor) -> Tensor:
+        calls.append(1)
+        return x * len(calls)
+
+    assert text_of(own)[0] is Stage.VALUES
+    assert "when it is called again with the same arguments" in text_of(lambda x: own(x))[1]
+
+
+@pytest.mark.parametrize(("difference", "tolerance", "is_wrong"), [(0.5, 0.125, False), (0.625, 0.125, True), (0.5, 0.1, True)])
+def test_values_may_differ_by_the_tolerance(difference: float, tolerance: float, is_wrong: bool) -> None:
+    """It is relative to the largest expected number."""
+    problem = text_of(lambda x: x + torch.tensor([[0.0, 0.0], [0.0, difference]]), case=replace(CASE, tolerance=tolerance))
+    text = f"The result: 1 of 4 numbers differ, most at [1, 1]: {4 + difference:g}, expected 4."
+    assert problem == ((Stage.VALUES, text, False) if is_wrong else None)
+
+
+def test_of_several_parts_the_one_that_differs_most_is_described() -> None:
+    def parts(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x * 2
+
+    assert text_of(lambda x: (x * 1.5, x * 2), parts)[1].startswith("`result[0]`: 4 of 4 numbers differ")
+    assert text_of(lambda x: (x * 1.5, x * 4), parts)[1].startswith("`result[1]`: 4 of 4 numbers differ")
+
+
+def test_arguments_that_must_change_are_compared() -> None:
+    def step(x: Tensor) -> Tensor:
+        total = x.detach().sum()
+        x.data.mul_(2)
+        return total
+
+    problem = text_of(lambda x: x.detach().sum(), step, changes=frozenset({"x"}))
+    assert problem == (Stage.VALUES, "After the call, `x`: 4 of 4 numbers differ, most at [1, 1]: 4, expected 8.", False)
+    call = answered(step, step, changes=frozenset({"x"}))
+    assert problem_of(call) is None
+    call.own.after.clear()
+    assert problem_of(call) == Problem(Stage.VALUES, "After the call, x is missing.")
+
+
+def test_gradients_are_compared() -> None:
+    def product(x: Tensor, y: Tensor) -> Tensor:
+        return x * y
+
+    arguments = {"x": X, "y": X + 1}
+
+    def gradient_of(own: Callable) -> tuple[Stage, str, bool] | None:
+        return text_of(own, product, arguments=arguments)
+
+    zero = "The result is right, but the gradient with respect to `y` is zero: the graph is cut on the way to it."
+    assert gradient_of(lambda x, y: x * y.detach()) == (Stage.GRADIENTS, zero, True)
+    stage, text, explains = gradient_of(lambda x, y: 2 * x * y - x.detach() * y)
+    assert (stage, explains) == (Stage.GRADIENTS, False)
+    assert text.startswith("The result is right, but the gradient with respect to `x`: 4 of 4 numbers differ")
+    stage, text, explains = gradient_of(lambda x, y: (x * y).detach())
+    assert (stage, explains, "no gradient flows through it" in text) == (Stage.GRADIENTS, True, True)
+    assert gradient_of(lambda x, y: torch.from_numpy((x * y).detach().numpy())) is None
+
+    def fails(x: Tensor, y: Tensor) -> Tensor:
+        if x.requires_grad:
+            raise ValueError("no graph")
+        return x * y
+
+    failed = "The result is right, but its gradient cannot be computed: ValueError: no graph"
+    assert gradient_of(fails) == (Stage.GRADIENTS, failed, True)
+
+
+def test_an_error_is_the_first_problem() -> None:
+    assert text_of(lambda x: 1 / 0) == (Stage.RUNS, "ZeroDivisionError: division by zero", False)
+
+
+def test_the_input_of_a_call_in_words() -> None:
+    arguments = {
+        "x": X, "n": 2, "p": 0.5, "flag": True, "mask": None, "array": np.ones(3), "pair": (X, X[0]), "list": [X],
+        "many": [X] * 4, "empty": (), "text": "a", "mixed": [X, 1],
+    }  # fmt: skip
+    call = Answered(Exercise("f", identity, ()), Probe(CASE, 0, arguments), Outcome(), Outcome(), lambda *given: Outcome())
+    assert input_of(call) == (
+        "The input: usual. Called with x of shape (2, 2); n = 2; p = 0.5; flag = True; mask = None; array of shape (3,); "
+        "pair a tuple of 2 tensors of shapes (2, 2) and (2,); list a list of 1 tensor of shape (2, 2)."
+    )
+    assert input_of(replace(call, probe=Probe(CASE, 0, {"text": "a"}))) == "The input: usual."
+
+
+def test_the_parts_of_a_tuple_get_the_names_of_the_reference() -> None:
+    named = Outcome({"output.total": X, "output.mask": X})
+    assert [*aligned(Outcome({"output.0": X, "output.1": X}), named).outputs] == ["output.total", "output.mask"]
+    assert [*aligned(Outcome({"output.1": X, "output.0": X}), named).outputs] == ["output.1", "output.0"]
+    assert [*aligned(Outcome({"output.0": X}), Outcome({"output": X})).outputs] == ["output.0"]

@@ -9,11 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minibert.classroom.relations import find_relation
-from tests.classroom.toys import outcomes_of, toy
-
-
-def identity(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    return x
+from tests.classroom.toys import identity, outcomes_of, toy
 
 
 def relation(change: Callable, *inputs: list | Tensor, last: list | None = None, reference: Callable = identity) -> str:
