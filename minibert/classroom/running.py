@@ -186,26 +186,24 @@ class _Departures(TorchFunctionMode):
 @contextmanager
 def settings_kept() -> Iterator[None]:
     """Restore the random generators and the settings of PyTorch that a function may change."""
-    dtype, graph = torch.get_default_dtype(), torch.is_grad_enabled()
+    dtype = torch.get_default_dtype()
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             yield
     finally:
         torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(graph)
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
 
 
 def _gradients(outputs: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the gradients of a weighted sum of all outputs. The weights are fixed and all different."""
-    parts = [(output.double() * _weights(output)).sum() for output in outputs.values() if output.requires_grad]
+    with torch.enable_grad():  # the function may have disabled it
+        parts = [(output.double() * _weights(output)).sum() for output in outputs.values() if output.requires_grad]
     if not parts or not leaves:
         return {}
-    with torch.enable_grad():
-        total = torch.stack(parts).sum()
-    gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(parts, list(leaves.values()), allow_unused=True, materialize_grads=True)
     return dict(zip(leaves, gradients, strict=True))
 
 

@@ -59,6 +59,16 @@ def test_a_result_without_a_graph_has_no_gradients(function: Callable) -> None:
     assert (outcome.gradients, outcome.gradient_error) == ({}, None)
 
 
+def test_a_function_that_disables_gradients_at_its_end_has_those_of_its_result() -> None:
+    def function(x: Tensor) -> Tensor:
+        result = 2 * x
+        torch.set_grad_enabled(False)
+        return result
+
+    assert outcome_of(function).gradients["x"].tolist() == outcome_of(lambda x: 2 * x).gradients["x"].tolist()
+    assert outcome_of(function).gradient_error is None
+
+
 def test_gradients_are_computed_only_if_they_are_asked_for() -> None:
     calls: list[bool] = []
 
@@ -140,6 +150,11 @@ def test_random_numbers_are_the_same_in_every_call() -> None:
     assert torch.equal(*(outcome_of(lambda x: torch.rand(2), False).outputs["output"] for _ in range(2)))
 
 
+def test_no_trail_is_recorded_unless_it_is_asked_for() -> None:
+    runner = LocalRunner(CallForm({"x": REQUIRED}), lambda x: x + 1)
+    assert runner({"x": X}, False).trail == []
+
+
 def test_a_trail_has_the_values_of_the_lines() -> None:
     def function(x: Tensor) -> Tensor:
         y = x + 1
@@ -159,7 +174,16 @@ def test_what_a_function_prints_is_kept_up_to_a_limit(capsys: pytest.CaptureFixt
         warnings.simplefilter("error")
         assert outcome_of(function).printed == "a\n" + "b" * (MAX_PRINTED - 2)
     assert capsys.readouterr() == ("", "")
-    assert Printed().write("text") == 4
+    stream = Printed()
+    assert [stream.write(text) for text in ("a" * MAX_PRINTED, "text")] == [MAX_PRINTED, 4]
+    assert stream.getvalue() == "a" * MAX_PRINTED
+
+
+def test_warnings_of_a_function_are_not_shown() -> None:
+    """Also if they were errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert outcome_of(lambda x: warnings.warn("a warning", stacklevel=2) or x).error is None
 
 
 def change_everything() -> tuple[Any, ...]:
@@ -223,4 +247,5 @@ def test_a_stopped_process_ends_what_is_done_with_its_function() -> None:
     with pytest.raises(Stopped, match="too long") as error:
         watched(runner)({"x": 1}, True, True)
     assert error.value.outcome.stopped == "too long"
+    assert str(error.value) == "too long"
     assert given == [({"x": 1}, False, False), ({"x": 1}, True, True)]

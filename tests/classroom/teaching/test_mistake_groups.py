@@ -1,7 +1,10 @@
 """Groups of students with the same mistake."""
 
+from dataclasses import replace
+
 import pytest
 
+from minibert.classroom.report import Stage
 from minibert.classroom.teaching.mistake_groups import GroupKind, groups, same_fingerprint
 from tests.classroom.teaching.synthetic_results import failed, named, right, unknown
 
@@ -16,12 +19,18 @@ def grouped(kind, *results):
 
 @pytest.mark.parametrize(("numbers", "same"), [
     ((1.0, 100.0), True), ((1.005, 100.0), True), ((1.02, 100.0), False), ((1.0, None), False), ((1.0,), False),
-    ((1.0, -100.0), False),
+    ((1.0, -100.0), False), ((-1.0, 100.0), False), ((1.0, 100.0, 1.0), False),
 ])  # fmt: skip
 def test_fingerprints_are_equal_up_to_one_in_ten_thousand(numbers, same):
     one, other = (unknown("ann", "softmax", *each).fingerprint for each in ((1.0, 100.0), numbers))
     assert same_fingerprint(one, other) is same
     assert same_fingerprint(other, one) is same
+
+
+def test_the_scale_of_negative_numbers_is_their_size():
+    one, other = (unknown("ann", "softmax", *each).fingerprint for each in ((-100.0, 1.0, None), (-100.005, 1.005, None)))
+    assert same_fingerprint(one, other)
+    assert not same_fingerprint(one, replace(other, numbers=(-100.0, None, 1.0)))
 
 
 def test_infinite_numbers_are_equal_at_the_same_places():
@@ -57,7 +66,37 @@ def test_two_mistakes_of_a_student_are_in_two_groups():
     assert grouped(GroupKind.NAMED, named("ann", "softmax", 0, 1), named("bob", "softmax", 1)) == [["ann", "bob"], ["ann"]]
 
 
+def test_results_without_numbers_are_equal_if_the_same_check_fails():
+    """A result with numbers is another one."""
+
+    def without(student, reason, **changes):
+        report = replace(unknown(student, "gelu", 1.0).report, reason=reason, **changes)
+        return replace(unknown(student, "gelu", 1.0), fingerprint=None, report=report)
+
+    results = [
+        without("ann", "Shape."), without("bob", "Shape."), without("cem", "Other."),
+        without("dan", "Shape.", failed=Stage.SHAPE),
+        replace(unknown("eve", "gelu", 1.0), report=without("eve", "Shape.").report),
+        without("fay", "Values.", relation="Two times."),
+    ]  # fmt: skip
+    found = {}
+    for each in results:
+        found[each.student] = [each]
+    titles = {group.title: [] for group in groups(found)[GroupKind.UNKNOWN]}
+    for group in groups(found)[GroupKind.UNKNOWN]:
+        titles[group.title].append(group.students)
+    assert titles == {"Shape.": [["ann", "bob"], ["dan"], ["eve"]], "Other.": [["cem"]], "Two times.": [["fay"]]}
+
+
+def test_a_group_has_the_exercises_in_alphabetical_order_with_their_numbers():
+    group = groups({"ann": [named("ann", "softmax", 0)], "bob": [named("bob", "softmax", 0)]})[GroupKind.NAMED][0]
+    both = replace(group, results=(*group.results, unknown("cem", "gelu", 1.0)))
+    assert list(both.exercises.items()) == [("gelu", 1), ("softmax", 2)]
+    assert (group.mark, both.students) == ("M1", ["ann", "bob", "cem"])
+
+
 def test_the_example_is_the_first_one_with_a_line():
     without, with_line = unknown("ann", "gelu", 1.0, line=""), unknown("bob", "gelu", 1.0)
     group = groups({"ann": [without], "bob": [with_line]})[GroupKind.UNKNOWN][0]
     assert group.example is with_line.report
+    assert replace(group, results=(without, replace(without, student="bob"))).example is without.report

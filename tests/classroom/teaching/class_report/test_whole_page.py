@@ -1,10 +1,14 @@
 """The whole text of a report, and the code of two of its tables."""
 
+import base64
+import hashlib
 import re
+from dataclasses import replace
 
 import minibert
 from minibert.classroom.teaching.class_report.page import class_report
 from tests.classroom.teaching.small_class import COURSE, RESULTS
+from tests.classroom.teaching.synthetic_results import failed
 
 TEXT = """\
 Report: A *course* &amp; more
@@ -138,6 +142,21 @@ def test_the_text_of_a_report() -> None:
     page = class_report(COURSE, RESULTS)
     assert text_of(page).replace(minibert.__version__, "VERSION") == TEXT
     assert "<title>Report: A *course* &amp; more</title>" in page
+
+
+def test_the_style_of_a_page_is_allowed_by_its_hash() -> None:
+    page = class_report(COURSE, {})
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in page
+
+
+def test_of_an_error_without_a_line_only_the_reason_is_shown() -> None:
+    result = failed("ann", "gelu", "It ran longer than 10 s.")
+    for line, text in ((None, "return x"), (7, " ")):
+        report = replace(result.report, line=line, line_text=text)
+        page = class_report(replace(COURSE, assignments=COURSE.assignments[1:2]), {"ann": [replace(result, report=report)]})
+        assert ("It ran longer than 10 s." in page, "of one of them:" in page) == (True, False)
 
 
 def test_the_points_have_colors_and_links_to_the_mistakes() -> None:
