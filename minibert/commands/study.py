@@ -1,5 +1,6 @@
 """`minibert study`: every number of a forward pass, with its formula and the numbers that it was computed from."""
 
+import math
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -246,12 +247,11 @@ def _writes_live_page(
     """Write a live page. Without --live, return False if that is not possible, and print the reason."""
     if options.recorded or _given(_recorded_only(options)) or options.out is None:
         return False
-    from minibert.commands.study_page import check_size, write_live_page
+    from minibert.commands.study_page import MAX_LIVE, write_live_page
 
+    limit = math.inf if options.live else MAX_LIVE
     try:
-        if not options.live:
-            check_size(model)
-        write_live_page(model, tokenizer, text, options.pair, options.out, _model_name(options), options.open, start)
+        write_live_page(model, tokenizer, text, options.pair, options.out, _model_name(options), options.open, start, limit)
     except ValueError as error:
         if options.live:
             raise WorkFailed(f"--live: {error}") from error

@@ -1,5 +1,6 @@
 """The page that `minibert study --out` writes, and the one that a training writes of its model."""
 
+import math
 import re
 import webbrowser
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,8 @@ from minibert.study.subject import load_subject
 
 ALL = "all"
 MAX_LIVE = 5_000_000
-"""Largest size of the weights in a live page that is written without being asked for, in characters."""
-CHARACTERS_PER_WEIGHT = 2 * 4 / 3
+"""Largest size of a live page that is written without being asked for, in bytes."""
+BYTES_PER_WEIGHT = 2 * 4 / 3
 """Of two bytes in half precision, as base64."""
 
 
@@ -42,16 +43,6 @@ def page_layers(walk: Walk, words: Sequence[str]) -> list[int]:
     return sorted({int(number) for number in numbers})
 
 
-def check_size(model: PretrainedModel) -> None:
-    """Raise ValueError for a network that is too large for a live page that nobody asked for."""
-    size = CHARACTERS_PER_WEIGHT * sum(tensor.numel() for tensor in model.state_dict().values())
-    if size > MAX_LIVE:
-        raise ValueError(
-            f"the weights would take {size / 1e6:.1f} MB of a page that computes, and the limit is {MAX_LIVE / 1e6:g} MB; "
-            "--live writes it all the same"
-        )
-
-
 def write_live_page(
     model: PretrainedModel,
     tokenizer: Tokenizer,
@@ -61,14 +52,29 @@ def write_live_page(
     name: str,
     is_opened: bool,
     start: Selection | None = None,
+    max_size: float = math.inf,
 ) -> None:
     """Write a live page, and show it in the browser if asked.
 
-    Raises: ValueError for a network or a tokenizer that the page cannot compute.
+    Args:
+        start: the step and the cell that the page opens at.
+        max_size: largest size of the page, in bytes.
+
+    Raises: ValueError for a network or a tokenizer that the page cannot compute, and for a page that is too large.
     """
     if not isinstance(model, PretrainedBert):
         raise ValueError(f"a live page needs a BERT, and this model is a {type(model).__name__}")
-    _write(out, live_page(model, tokenizer, text, pair, {"Model": name, "Weights": "float16"}, start=start), is_opened)
+    size = BYTES_PER_WEIGHT * sum(tensor.numel() for tensor in model.state_dict().values())
+    page = ""
+    if size <= max_size:
+        page = live_page(model, tokenizer, text, pair, {"Model": name, "Weights": "float16"}, start=start)
+        size = len(page.encode())
+    if size > max_size:
+        raise ValueError(
+            f"a page that computes would have {size / 1e6:.1f} MB, and the limit is {max_size / 1e6:g} MB; --live writes it "
+            "all the same"
+        )
+    _write(out, page, is_opened)
 
 
 def page_of_trained_model(folder: Path, text: str, pair: str | None = None) -> str:
@@ -87,8 +93,7 @@ def page_of_trained_model(folder: Path, text: str, pair: str | None = None) -> s
         found = predictions(steps, top=1)
         start = select(steps, found[0].step.path if found else steps.steps[-1].path)
         try:
-            check_size(model)
-            write_live_page(model, tokenizer, text, pair, file, str(folder), is_opened=False, start=start)
+            write_live_page(model, tokenizer, text, pair, file, str(folder), is_opened=False, start=start, max_size=MAX_LIVE)
         except ValueError:
             write_page(steps, file, str(folder), layers=None, is_opened=False, start=start)
             return f"To look inside, open {printable(file)} in a browser."

@@ -199,12 +199,15 @@ def test_other_networks_and_large_ones_get_recorded_numbers(
     file = tmp_path / "page.html"
     assert main(["study", "the cat", "--preset", "transformer-tiny", "--out", str(file)]) == 0
     assert "recorded numbers: a live page needs a BERT, and this model is a Transformer\n" in capfd.readouterr().out
-    monkeypatch.setattr("minibert.commands.study_page.MAX_LIVE", 50_000)
-    out, _ = study(TEXT, "--out", str(file))
-    assert re.search(r"recorded numbers: the weights would take 0\.\d MB .* and the limit is 0\.05 MB; --live writes it", out)
-    assert not is_live(file)
     study(TEXT, "--out", str(file), "--live")
     assert is_live(file)
+    size = file.stat().st_size
+    for limit, expected in ((50_000, False), (size - 1, False), (size, True)):
+        monkeypatch.setattr("minibert.commands.study_page.MAX_LIVE", limit)
+        out, _ = study(TEXT, "--out", str(file))
+        assert is_live(file) is expected
+        shown = re.escape(f"and the limit is {limit / 1e6:g} MB; --live writes it all the same")
+        assert bool(re.search(rf"recorded numbers: a page that computes would have 0\.\d MB, {shown}", out)) is not expected
 
 
 def test_every_fact_is_one_line(study: Run) -> None:
