@@ -40,7 +40,6 @@ class ExerciseFolder:
 
         Returns: the new files of exercises.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         present = self.files()
         missing = {name: self.new_file(exercise) for name, exercise in EXERCISES.items() if name not in present}
         missing = {name: path for name, path in missing.items() if not os.path.lexists(path)}

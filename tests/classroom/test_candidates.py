@@ -1,5 +1,7 @@
 """The wrong functions that a learner's function is compared with, for a small exercise."""
 
+import functools
+import itertools
 import sys
 import warnings
 from dataclasses import replace
@@ -106,6 +108,7 @@ def test_variants_are_near_if_no_number_is_farther_than_the_distance_times_their
     assert near(family, 3 * x[:1], 100.0) == near(family, x.T, 100.0) == []
     assert near(family, 3 * probes(USUAL)[1].arguments["x"], 1e-6, number=1) == [THREE.name]
     assert near(Family([]), x, 100.0) == []
+    assert family.near(0, Outcome(), 100.0) == []
 
 
 def test_nan_and_both_infinities_are_different_numbers() -> None:
@@ -149,6 +152,14 @@ def test_families_of_the_catalogue() -> None:
     assert found[:3] == [[each.name for each in pair] for pair in ((SUBTRACTED, NO_SHIFT), (THREE, NO_SHIFT), pairs[0])]
     assert len(found) == 6
     assert names(candidates.parts_left_out(of)) == []
+
+
+def test_pairs_of_the_first_entries_come_first() -> None:
+    several = [mistake("2.0 if", f"{number}.0 if") for number in range(3, 8)]
+    several[1] = replace(several[1], function=functools.wraps(scaled)(lambda *given: scaled(*given)))
+    found = names(candidates.pairs_of_mistakes(exercise(mistakes=tuple(several))))
+    order = [tuple(int(name[-6]) - 3 for name in pair) for pair in found]
+    assert order == sorted(itertools.combinations(range(5), 2), key=sum)
 
 
 def test_parts_are_left_out_three_at_a_time() -> None:

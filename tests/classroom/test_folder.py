@@ -85,7 +85,7 @@ def test_files_with_other_names_are_none_of_an_exercise(tmp_path) -> None:
     folder = ExerciseFolder(tmp_path)
     assert folder.files() == {}
     assert folder.file("softmax") == folder.new_file(EXERCISES["softmax"])
-    for name in ("gelu.py", "9_softmax.py", "2_softmax.py"):
+    for name in ("gelu.py", *(f"{number}_softmax.py" for number in range(2, 10))):
         (tmp_path / name).write_text("")
     assert {name: path.name for name, path in folder.files().items()} == {"softmax": "2_softmax.py", "gelu": "gelu.py"}
     assert folder.file("softmax") == tmp_path / "2_softmax.py"

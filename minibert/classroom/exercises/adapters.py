@@ -87,8 +87,11 @@ def bottleneck_with_another_activation(draw: Draw) -> Arguments:
 
 
 def lora_layer(draw: Draw) -> Arguments:
-    """A new LoRA layer. Its update has numbers of another training, and the frozen map has as large ones."""
-    layer = LoRALinear(nn.Linear(draw.size(40, least=2), draw.size(4, least=2)), rank=draw.size(8), alpha=8)
+    """A new LoRA layer. Its update has numbers of another training, and the frozen map has as large ones.
+
+    Also the smallest one has so many numbers that they show their distribution.
+    """
+    layer = LoRALinear(nn.Linear(draw.size(40, least=16), draw.size(4, least=2)), rank=draw.size(8, least=6), alpha=8)
     with torch.no_grad():
         for matrix in (layer.lora_a, layer.lora_b, layer.weight):
             matrix.copy_(OLD + draw.numbers(*matrix.shape).abs())
@@ -116,16 +119,23 @@ def distribution_of_numbers(matrix: Tensor) -> Tensor:
     return torch.stack(answers).float()
 
 
-def kind_of_numbers(sizes: Tensor, arguments: Arguments) -> str:
-    """Describe what `size_of_numbers` returns, in words."""
-    if sizes.shape != (3,):  # the learner's matrix has no numbers
+def kind_of_numbers(answers: Tensor, arguments: Arguments) -> str:
+    """Describe what `distribution_of_numbers` returns, in words."""
+    if answers.shape != (7,):  # the learner's matrix has no numbers
         return "no numbers"
-    is_not_zero, is_old, differ = sizes.tolist()
+    is_not_zero, is_old, differ, some_are_negative, is_peaked, is_larger, is_smaller = answers.bool().tolist()
     if is_old:
         return "the numbers of before"
     if not is_not_zero:
         return "zeros"
-    return "random numbers" if differ else "equal numbers"
+    if not differ:
+        return "equal numbers"
+    kind = "random numbers" if some_are_negative else "random numbers without a negative one"
+    if is_peaked:
+        return f"{kind} that are not uniform"
+    if is_larger or is_smaller:
+        return f"{kind} that are {'larger' if is_larger else 'smaller'} than those of a linear layer"
+    return kind
 
 
 def no_result(result: object) -> float:
