@@ -1,5 +1,7 @@
 """A learner's file: its encoding, its line ends, and the function in it."""
 
+import json
+
 import pytest
 
 from minibert.classroom.learner_file import MAX_BYTES, BadFile, LearnerFile
@@ -56,6 +58,25 @@ def test_other_files_are_described(tmp_path, content, reason, line) -> None:
         read(tmp_path, content)
     if line:
         assert caught.value.line == line
+
+
+def test_a_notebook_is_one_text_with_the_cells_that_are_python(tmp_path) -> None:
+    """Also one with capital letters in its suffix. A cell that is no Python is empty, and the lines are counted in it."""
+    sources = ["import a\n\nx = 1", "def f(:\n    pass", "def softmax(x):\n    return a"]
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    path = tmp_path / "learner.IPYNB"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    file = LearnerFile.read(path)
+    assert file.lines == ("import a", "", "x = 1", "", "", "def softmax(x):", "    return a")
+    assert (file.cells, [cell.text for cell in file.broken]) == ((1, 4, 6, 8), sources[1:2])
+    assert [file.place(number) for number in (1, 3, 4, 7, 8)] == [(1, 1), (1, 3), (2, 1), (3, 2), (None, 8)]
+    assert file.needed("softmax").split("\n") == ["import a", "", "", "", "", "def softmax(x):", "    return a"]
+
+
+def test_lines_and_places_of_a_file(tmp_path) -> None:
+    file = read(tmp_path, "x = 1\ny = 2")
+    assert [file.line(number) for number in (None, 0, 1, 2, 3)] == ["", "", "x = 1", "y = 2", ""]
+    assert file.place(2) == (None, 2)
 
 
 def test_a_huge_file_is_not_read(tmp_path) -> None:

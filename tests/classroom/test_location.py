@@ -1,183 +1,165 @@
-"""The line of a learner's code that causes a mistake, and the first intermediate result that differs."""
+"""The first wrong value of a trail, from a few values of each line."""
 
-import inspect
-import re
+import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from minibert.classroom.checking import check_function
-from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.location import Values
-from minibert.classroom.report import Report, Stage
-from minibert.classroom.running import LocalRunner
-from minibert.classroom.trail import MAX_ENTRIES, MAX_EVENTS, Trail
-from tests.classroom import learner_functions as learner
-from tests.classroom.students.fourth import (
-    adamw_step,
-    layer_norm,
-    lora,
-    multi_head_attention_layer,
-    scaled_dot_product_attention,
+from minibert.classroom.location import NUMBERS_SHOWN, Trails, Values, is_number
+from minibert.classroom.trail import Entry
+
+X = torch.tensor([1.0, 2.0, 4.0, 7.0])
+A, B, C = X + 1, (X + 1) * 3, ((X + 1) * 3) ** 2
+WRONG_B, WRONG_C = (X + 1) * 5, ((X + 1) * 5) ** 2
+
+
+def trail(*values: tuple[str, Tensor], first: int = 1, repeated: str = "") -> list[Entry]:
+    """Return a trail with a line for each value. `return` is on the line of the last value."""
+    lines = [first + number - (label == "return") for number, (label, _) in enumerate(values)]
+    return [Entry(line, "", label, value, label == repeated) for line, (label, value) in zip(lines, values, strict=True)]
+
+
+REFERENCE = trail(("a", A), ("b", B), ("c", C), ("return", C))
+VARIANT = trail(("a", A), ("b", WRONG_B), ("c", WRONG_C), ("return", WRONG_C))
+WRONG = trail(("p", A), ("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C), first=11)
+OTHER = (("a * 3", "a * 5"),)
+AGREE = "Up to `a` (your line 11) your numbers agree with the reference. "
+
+
+def trails(
+    own: list[Entry], variant: list[Entry] = (), edits=(), reference=REFERENCE, arguments=None, names="abc", **more
+) -> Trails:
+    return Trails(own, reference, {"x": X} if arguments is None else arguments, variant, edits, names=frozenset(names), **more)
+
+
+def found(each: Trails) -> tuple[int | None, str]:
+    suspect = each.suspect()
+    return suspect and suspect.line, each.first_difference()
+
+
+RETURN = "Up to `{}` (your line {}) your numbers agree with the reference. The result is the first value that differs."
+LEFT_OUT, MOVED = (("a * 3", "a"),), (("(a + e) * 3", "(a * 3) + e"),)
+WITHOUT = trail(("a", A), ("b", A), ("c", A**2), ("return", A**2))
+OWN_WITHOUT = trail(("p", A), ("q", A**2), ("return", A**2), first=11)
+SPREAD = trail(("a", A * 8), ("b", B + 1), ("c", WRONG_C), ("return", WRONG_C))
+FIRST = "Line 12 computes the first value that the reference does not have: 10, 15, 25, …. The mistake is there or after it."
+UNKNOWN = AGREE + FIRST
+KNOWN = f"{AGREE}The first that differs is `b`: 6, 9, 15, …. Your value (line 12): 10, 15, 25, …."
+CASES = {
+    "all values are right": (trails(trail(("p", A), ("q", B), ("r", C), ("return", C))), None, ""),
+    "unknown mistake": (trails(WRONG), 12, UNKNOWN),
+    "known mistake": (trails(WRONG, VARIANT, OTHER), 12, KNOWN),
+    "names that the learner does not know": (
+        trails(WRONG, VARIANT, OTHER, names=""),
+        12,
+        KNOWN.replace("`a` (your line 11)", "your line 11").replace("`b`", "the next value"),
+    ),
+    "a right value after the wrong one": (
+        trails(trail(("p", A), ("q", WRONG_B), ("r", B), ("s", WRONG_C), ("return", WRONG_C))), None, "",
+    ),
+    "another wrong value in the line": (
+        trails([*trail(("p", A), ("q", WRONG_B)), Entry(2, "", "", A * 7), *trail(("", WRONG_C), ("return", C * 9), first=3)]),
+        2,
+        UNKNOWN.replace("ine 11", "ine 1").replace("ine 12", "ine 2").replace("10, 15, 25", "14, 21, 35"),
+    ),
+    "a loop": (trails(trail(("p", A), ("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C), repeated="q")), None, ""),
+    "another value is returned": (trails(trail(("p", A), ("q", B), ("r", C), ("return", B))), 3, RETURN.format("c", 3)),
+    "only the result is wrong": (trails(trail(("p", A), ("return", A * 9))), 1, RETURN.format("a", 1)),
+    "nothing is equal": (trails(trail(("return", A * 9), first=2)), 1, ""),
+    "something is missing": (
+        trails(OWN_WITHOUT, WITHOUT, LEFT_OUT), 11,
+        "The first that differs is `b`: 6, 9, 15, …. Your value (line 11): 2, 3, 5, ….",
+    ),
+    "something else in its place": (trails(OWN_WITHOUT, WITHOUT, OTHER), None, ""),
+    "a part that moved to another line": (
+        trails(trail(("p", A * 8), ("q", A * 8), ("r", WRONG_C), ("return", WRONG_C)), SPREAD, MOVED), None, ""
+    ),
+    "a part that moved in a line": (
+        trails(trail(("p", A * 8), ("r", WRONG_C), ("return", WRONG_C)), SPREAD, MOVED),
+        1,
+        "The first that differs is `a`: 2, 3, 5, …. Your value (line 1): 16, 24, 40, ….",
+    ),
+    "an argument that got another value": (
+        trails(trail(("x", A), ("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C)), VARIANT, (("x * 3", "5"),)), None, ""
+    ),
+    "a value that the learner does not have": (
+        trails(trail(("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C)), VARIANT, (("a * 3", "5"),)), None, ""
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_line_and_the_first_difference(name: str) -> None:
+    """Both are left out if the values leave a doubt."""
+    each, line, text = CASES[name]
+    assert found(each) == (line, text)
+
+
+def test_the_last_agreement_is_shown_for_an_unknown_mistake() -> None:
+    assert trails(WRONG).last_agreement() == "Your line 11 computes `a` as the reference does."
+    assert trails(WRONG, names="").last_agreement() == "Your line 11 computes a value as the reference does."
+    assert trails(WRONG, VARIANT, OTHER).last_agreement() == ""
+    assert trails(trail(("return", A * 9), first=2)).last_agreement() == ""
+
+
+def test_values_that_are_no_evidence_do_not_count() -> None:
+    """Arguments, equal numbers, empty tensors, and numbers of Python where the reference has none."""
+    number = torch.tensor(3.0, dtype=torch.float64)
+    own = trail(("p", torch.zeros(4)), ("q", torch.ones(0)), ("r", number), ("s", A), ("return", WRONG_B))
+    assert [entry.label for entry in trails(own).own] == ["s", "return"]
+    with_number = trail(("a", number), ("b", A), ("return", A))
+    assert [entry.label for entry in trails(own, reference=with_number).own] == ["r", "s", "return"]
+    assert trails(trail(("p", X), ("return", WRONG_B))).last_agreement() == ""
+    assert not is_number(torch.tensor(3.0))
+    assert not is_number(X.double())
+
+
+def test_the_first_value_among_some_is_found() -> None:
+    first = trails(WRONG).first_of([WRONG_C, WRONG_B])
+    assert first is not None
+    assert first.line == 12
+    assert trails(WRONG).first_of([C]) is None
+
+
+def test_the_numbers_begin_where_they_differ() -> None:
+    """A difference by rounding does not count, relative to the largest number."""
+    right = torch.arange(12.0).reshape(3, 4) + 1
+    own = right.clone()
+    own[0, 1] += 1e-5
+    own[1, 2:] = -1
+    own[2] = math.inf
+    reference = trail(("a", A), ("b", right), ("return", right.cumsum(0)))
+    variant = trail(("a", A), ("b", own), ("return", own.cumsum(0)))
+    each = trails(trail(("p", A), ("q", own), ("return", own.cumsum(0))), variant, OTHER, reference)
+    assert each.first_difference().endswith(
+        "The first that differs is `b` from [1, 2] on: 7, 8, 9, …. Your value (line 2): -1, -1, inf, …."
+    )
+    assert NUMBERS_SHOWN == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "reshaped", "is_found"),
+    [
+        (A, False, True),
+        (A * (1 + 1e-6), False, True),
+        (A * 1.001, False, False),
+        (A[None, :, None], False, True),
+        (A.reshape(2, 2), False, False),
+        (A.reshape(2, 2), True, True),
+        (A.flip(0), True, False),
+        (torch.complex(A[:2], A[2:]), False, False),
+        (torch.complex(A[::2], A[1::2]), True, True),
+        (A[:3], True, False),
+    ],
 )
+def test_a_value_is_looked_up(value: Tensor, reshaped: bool, is_found: bool) -> None:
+    """Axes of size 1 do not count, and complex numbers are pairs."""
+    assert Values.of([B, A]).has(value, reshaped) is is_found
 
 
-def report_of(function, exercise: str) -> Report:
-    return check_function(EXERCISES[exercise], LocalRunner(EXERCISES[exercise], function), find=None)
-
-
-WRONG = [
-    (learner.no_scale, "scaled_dot_product_attention"),
-    (learner.shifted_and_stretched, "scaled_dot_product_attention"),
-    (learner.zero_instead_of_infinity, "scaled_dot_product_attention"),
-    (learner.sample_deviation, "layer_norm"),
-    (learner.no_bias, "layer_norm"),
-    (learner.in_place, "softmax"),
-    (learner.sum_of_all_rows, "softmax"),
-    (learner.mask_transposed_with_a_large_number, "scaled_dot_product_attention"),
-    (learner.positions_from_zero, "bert_embeddings"),
-    (learner.special_tokens_selected, "mask_tokens"),
-]
-NOT_SURE = [
-    (learner.scale_after_the_softmax, "scaled_dot_product_attention"),
-    (learner.label_with_its_full_weight, "label_smoothing_loss"),
-    (learner.labels_of_all_tokens, "mask_tokens"),
-    (multi_head_attention_layer.answer_01, "multi_head_attention_layer"),  # an earlier line computes the wrong value
-    (layer_norm.answer_02, "layer_norm"),  # a part of the formula moved from one line to another
-    (scaled_dot_product_attention.answer_02, "scaled_dot_product_attention"),  # a line is missing, and one too many
-    (lora.answer_02, "lora"),  # an argument was replaced
-]
-
-
-@pytest.mark.parametrize(("function", "exercise"), WRONG, ids=lambda value: getattr(value, "__name__", value))
-def test_the_line_is_the_one_that_causes_the_mistake(function, exercise: str) -> None:
-    report = report_of(function, exercise)
-    assert not report.passed
-    assert report.line_text.endswith("# the line"), report
-    assert report.line_text == inspect.getsource(learner).splitlines()[report.line - 1].strip()
-
-
-@pytest.mark.parametrize(("function", "exercise"), NOT_SURE, ids=lambda value: getattr(value, "__name__", value))
-def test_neither_a_line_nor_a_difference_is_shown_that_is_not_sure(function, exercise: str) -> None:
-    report = report_of(function, exercise)
-    assert report.mistakes
-    assert (report.line, report.first_difference) == (None, "")
-
-
-def test_no_line_is_shown_for_lines_that_run_several_times() -> None:
-    assert report_of(learner.recursive, "softmax").line is None
-    assert report_of(learner.wrong_end_of_a_loop, "greedy_decoding").line is None
-
-
-@pytest.mark.parametrize("function", [learner.loops, learner.arrays])
-def test_right_solutions_in_other_forms_pass_without_a_line(function) -> None:
-    report = report_of(function, "scaled_dot_product_attention")
-    assert report.passed, report
-    assert (report.line, report.first_difference) == (None, "")
-
-
-def test_the_first_difference_has_names_lines_and_numbers() -> None:
-    report = report_of(learner.zero_instead_of_infinity, "scaled_dot_product_attention")
-    assert "Up to `scores` (your line" in report.first_difference
-    assert "The first that differs is" in report.first_difference
-    assert "-inf" in report.first_difference
-    assert f"(line {report.line})" in report.first_difference
-
-
-def test_of_an_omission_the_step_that_is_missing_is_named() -> None:
-    report = report_of(adamw_step.answer_02, "adamw_step")
-    assert report.first_difference.startswith("Up to `second_moment` (your line")
-    assert "A step is missing after it: its result is" in report.first_difference
-
-
-def test_of_an_unknown_mistake_the_first_value_that_the_reference_does_not_have_is_shown() -> None:
-    report = report_of(learner.shifted_and_stretched, "scaled_dot_product_attention")
-    assert not report.mistakes
-    assert report.first_difference.startswith("Up to `scores` (your line ")
-    assert f"Line {report.line} computes the first value that the reference does not have: " in report.first_difference
-
-
-def test_values_of_loops_are_no_evidence() -> None:
-    """A loop of the learner or of the reference has many values; what is equal before it is certain."""
-    report = report_of(learner.heads_in_a_loop, "multi_head_attention")
-    assert (report.mistakes, report.line, report.first_difference) == ([], None, "")
-    report = report_of(learner.loop_after_the_scores, "scaled_dot_product_attention")
-    assert report.line is None
-    assert report.first_difference == ""
-    assert report.agreement.endswith(" computes `scores` as the reference does.")
-    report = report_of(learner.shifted_and_stretched, "online_softmax_attention")
-    assert "_max" not in report.first_difference
-
-
-def test_of_a_result_of_another_shape_and_an_unknown_mistake_no_line_is_blamed() -> None:
-    """Its values may be right in another shape."""
-    report = report_of(lambda scores: torch.stack([scores.softmax(-1) * 1.1, scores]), "softmax")
-    assert report.failed is Stage.SHAPE
-    assert (report.line, report.first_difference, report.agreement) == (None, "", "")
-
-
-def test_a_trail_does_not_change_the_result_and_is_bounded() -> None:
-    def many(x):
-        values = [x * number for number in range(3 * MAX_ENTRIES)]
-        exec("\n".join(f"v{number} = values[{number}] + 1" for number in range(100)))
-        return sum(values)
-
-    exercise = EXERCISES["gelu"]
-    plain, recorded = (LocalRunner(exercise, many)({"x": torch.arange(3.0)}, False, trail) for trail in (False, True))
-    assert torch.equal(plain.outputs["output"], recorded.outputs["output"])
-    assert not plain.trail
-    assert 0 < len(recorded.trail) <= MAX_ENTRIES
-
-
-def test_long_lists_are_not_converted_again_and_again() -> None:
-    """A list that grows is recorded while it is short, and not copied after every line."""
-
-    def growing(x):
-        rows = []
-        for number in range(5_000):
-            rows += [(number, 0.5)]
-        return x * len(rows)
-
-    trail = Trail(growing)
-    with trail:
-        growing(torch.ones(2))
-    assert len([entry for entry in trail.entries if entry.label == "rows"]) == 1
-    assert trail.events > MAX_EVENTS
-
-
-def test_values_are_equal_up_to_the_order_of_axes() -> None:
-    value = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
-    values = Values.of([value])
-    assert values.has(value.permute(2, 0, 1)[None])
-    assert not values.has(value.reshape(4, 3, 2))
-    assert values.has(value.reshape(6, 4), reshaped=True)
-    assert not values.has(value.flip(0).clone(), reshaped=True)
-
-
-def test_heads_that_are_split_without_a_transposition_are_no_right_value() -> None:
-    tokens = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
-    right = Values.of([tokens, tokens.reshape(5, 2, 3).transpose(0, 1)])
-    assert not right.has(tokens.reshape(2, 5, 3), reshaped=True)
-
-
-def test_the_numbers_of_the_first_difference_are_not_equal() -> None:
-    """The angles at position 0 are right, whatever the formula."""
-
-    report = report_of(angles_multiplied, "sinusoidal_positions")
-    found = re.search(r"from \[1, \d+\] on: ([^,]+), .* Your value \(line \d+\): ([^,]+),", report.first_difference)
-    assert found, report.first_difference
-    assert found[1] != found[2]
-
-
-def angles_multiplied(positions, width):
-    exponents = torch.arange(0, width, 2) / width
-    angles = positions[:, None] * 10000**exponents
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-
-
-def test_a_value_is_named_only_if_the_learner_knows_the_name() -> None:
-    def softmax(scores):
-        exponentials = torch.exp(scores - scores.amax(dim=-1, keepdim=True))
-        return exponentials / exponentials.sum(dim=-2, keepdim=True)
-
-    assert "`exponentials`" not in report_of(softmax, "softmax").first_difference
+def test_axes_may_be_exchanged_up_to_four() -> None:
+    value = torch.arange(32.0).reshape(2, 2, 2, 2, 2)
+    assert Values.of([value[0]]).has(value[0].permute(3, 1, 0, 2))
+    assert not Values.of([value]).has(value.permute(4, 1, 2, 3, 0))
+    assert Values.of([value]).has(value)

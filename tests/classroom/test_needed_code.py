@@ -44,10 +44,20 @@ def needed(code: str, name: str = "f") -> list[str]:
         ("def f(x):\n    def g(): return K\n    return g\nK = 1", ALL),
         ("K = 1\nf = lambda x: [K for _ in x]", ALL),
         ("s = '''\na\n'''\ndef f(x): return s", ALL),
+        ("print(1)\n(lambda: 1)()\n[1][0].a()\ndef f(x): return 1", "def f(x): return 1"),
+        ("if a:\n    pass\nelse:\n    K = 1\ndef f(x): return K\na = 1", ALL),
     ],
 )
 def test_only_what_a_function_needs_is_kept(code, kept) -> None:
     assert needed(code) == (kept or code).split("\n")
+
+
+def test_an_import_of_the_future_on_several_lines_is_moved_to_the_first_line() -> None:
+    """It stays where it is below a docstring or a comment that is kept."""
+    several = "\n\nimport a\nfrom __future__ import (\n    annotations,\n)\ndef f(x: A): return a"
+    assert needed(several) == ["from __future__ import annotations", "import a", "def f(x: A): return a"]
+    text = needed_code(ast.parse(several), several.split("\n"), "f")
+    assert text.split("\n") == ["from __future__ import annotations", "", "import a", "", "", "", "def f(x: A): return a"]
 
 
 def test_imports_of_the_future_come_first() -> None:
