@@ -197,7 +197,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
             "position": (self.position.epoch, self.position.step),
             "best": astuple(self.best),
             "model": weights,
-            "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=COMPLETE),
+            "optimizer": self._optimizer_state(),
             "schedule": self.schedule.state_dict(),
             "random": random_states(self.processes),
         }
@@ -267,8 +267,20 @@ class TrainingRun(Generic[ModelT, BatchT]):
             if (folder / name).is_file():
                 self.extra_files[name] = (folder / name).read_text(encoding="utf-8")
 
+    def _optimizer_state(self) -> dict[str, Any]:
+        """Collect the state of the optimizer. Before the first update there is none: PyTorch would add one of one step."""
+        has_none = not self.optimizer.state
+        saved: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=COMPLETE)
+        if has_none:
+            self.optimizer.state.clear()
+            saved["state"] = {}
+        return saved
+
     def _load_optimizer(self, saved: dict[str, Any]) -> None:
         """Restore the optimizer. A parameter that had no step yet has no saved state, and has none afterwards."""
+        if not saved["state"]:
+            self.optimizer.state.clear()
+            return
         waiting = [each for name, each in self.model.named_parameters() if each.requires_grad and name not in saved["state"]]
         for parameter in waiting:
             self.optimizer.state.pop(parameter, None)

@@ -15,7 +15,7 @@ from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training import pretraining
 from minibert.training import run as run_module
-from minibert.training.checkpoints import Checkpoints
+from minibert.training.checkpoints import Checkpoints, set_seed
 from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import Processes, start_processes
 from minibert.training.options import DeviceOptions, PretrainingConfig
@@ -150,14 +150,18 @@ def test_resumed_run_ends_bit_for_bit_the_same(tmp_path: Path, stops: list[int])
 
 
 def test_a_run_is_resumed_before_its_first_step(tmp_path: Path) -> None:
-    """No parameter has a state of the optimizer then, and all are trained."""
-    run = make()
+    """No parameter has a state of the optimizer then, also after a step of the resumed run, and all are trained."""
+    expected = [*make().run()]
+    run, resumed = make(), make()
     run.save(Checkpoints(tmp_path))
-    expected = [*run.run()]
-    resumed = make()
+    assert not run.optimizer.state
+    next(resumed.run())
     resumed.resume(Checkpoints(tmp_path).newest())
+    assert not resumed.optimizer.state
     assert all(parameter.requires_grad for parameter in resumed.model.parameters())
     assert [*resumed.run()] == expected
+    set_seed(SMALL.seed)
+    assert [*run.run()] == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x80\x02nonsense"])

@@ -75,7 +75,7 @@ def test_numbers_that_differ_by_rounding_only_have_no_correlation_in_any_number(
     numbers = np.array([0.0, 1.0, *small])
     with warnings.catch_warnings(action="error"):
         found = measure_numbers(numbers, numbers)[0]
-        measure_numbers(small, np.arange(100.0))
+        measure_numbers(np.array([0.5, np.nextafter(0.5, 1)] * 50), np.arange(100.0))
     assert found.value == pytest.approx(1)
     assert np.isnan(found.resampled(np.array([[0.0, 0.0] + [1.0] * 100]))).all()
 
