@@ -1,4 +1,4 @@
-"""The inputs of every exercise, with the sizes that its recipe names and with the least ones.
+"""The inputs of every exercise, with the sizes that its recipe names and with the least ones, and those that properties change.
 
 exercise_inputs.txt has the shape of each tensor, and a sum of its numbers in which each place has its own weight. If inputs
 change on purpose, `python -m tests.classroom.test_exercise_inputs` writes the file again: look at the difference.
@@ -75,10 +75,17 @@ def described(name: str, value: Any) -> Iterator[str]:
 
 
 def lines_of(exercise: Exercise) -> Iterator[str]:
-    """Yield the lines of an exercise: its parts, and the inputs of each case with both kinds of sizes."""
-    properties = "; ".join(invariant.name for invariant in exercise.invariants)
+    """Yield the lines of an exercise: the arguments that a property changes, and the inputs of each case."""
     more = [*exercise.needs, *sorted(exercise.changes), *(form.__name__ for form in exercise.other_forms)]
-    yield f"{exercise.name} ({inspect.unwrap(exercise.reference).__qualname__}) | {properties} | {', '.join(more)}"
+    yield f"{exercise.name} ({inspect.unwrap(exercise.reference).__qualname__}) {', '.join(more)}"
+    for invariant in exercise.invariants:
+        yield f"  {invariant.name}: {invariant.relation}"
+        for case in exercise.cases:
+            arguments = case.recipe(UsualSizes())
+            changed = invariant.changed(arguments)
+            values = {name: value for name, value in (changed or {}).items() if value is not arguments.get(name)}
+            words = "; ".join(part for each in values.items() for part in described(*each)) or "the same"
+            yield f"    {words if changed else 'says nothing'}"
     for case in exercise.cases:
         compared = ", gradients" * case.gradients + ", statistic" * bool(case.summary)
         yield f"  {case.name}: {case.role}, {case.tolerance:g}{compared}"

@@ -88,7 +88,7 @@ def without_mask(inputs: Callable[[Draw], Arguments], mask: str) -> Case:
 def attention_layer(draw: Draw) -> Arguments:
     """Self-attention with padding."""
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(4, least=2)
-    layer = randomized(MultiHeadAttention(config.hidden_size, config.num_attention_heads, attention="explicit"), draw)
+    layer = randomized(MultiHeadAttention(config.hidden_size, config.num_attention_heads, attention="explicit"), draw).eval()
     hidden = draw.numbers(batch, tokens, config.hidden_size)
     return {"self": layer, "queries_from": hidden, "keys_from": hidden.clone(), "keep": padding_mask(draw, batch, tokens)}
 
@@ -167,7 +167,7 @@ def masked_lm_head(draw: Draw) -> Arguments:
     config, batch, tokens = small_config(draw), draw.size(2), draw.size(3)
     hidden = draw.numbers(batch, tokens, config.hidden_size)
     embeddings = draw.numbers(config.vocab_size, config.hidden_size)
-    return {"self": randomized(MaskedLMHead(config), draw), "hidden": hidden, "embeddings": embeddings}
+    return {"self": randomized(MaskedLMHead(config), draw).eval(), "hidden": hidden, "embeddings": embeddings}
 
 
 def training(draw: Draw, max_grad_norm: float) -> Arguments:
