@@ -3,12 +3,15 @@
 import collections
 import re
 import string
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minibert.text.labeled.squad_checks import Question
+from minibert.training.metrics.answer_results import gold_texts
 from minibert.training.metrics.answers import (
     answer_f1,
     best_threshold,
@@ -205,6 +208,12 @@ def test_without_questions_there_is_no_best_threshold() -> None:
 def test_the_threshold_of_the_script_is_one() -> None:
     rows = (["a", "b"], [["a"], ["b"]], [0.5, 1.5])
     assert squad_v2(*rows) == squad_v2(*rows, threshold=1.0) != squad_v2(*rows, threshold=0.4)
+
+
+def test_a_question_without_gold_answers_has_no_correct_text() -> None:
+    """Whether it is unanswerable, or its answers are not known."""
+    question = Question("1", "who?", "a text")
+    assert gold_texts(question) == gold_texts(replace(question, answers=())) == []
 
 
 def test_results_without_null_scores() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2, IOBES
 
-from minibert.training.metrics.counts import Counts, f1, macro_f1, total
+from minibert.training.metrics.counts import Counts, f1, macro_f1, ratio, total
 from minibert.training.metrics.entities import entity_counts, measure_entities
 
 TYPES = ["PER", "LOC", "geo-loc", "I", "B-PER", "o", "人名"]
@@ -153,6 +153,11 @@ def test_metrics_of_resampled_sentences_equal_those_of_repeated_ones() -> None:
     repeated = [[each[0], each[0], each[2]] for each in (GOLD, PREDICTED)]
     for resampled, again in zip(measure_entities(GOLD, PREDICTED), measure_entities(*repeated), strict=True):
         assert resampled.resampled(times[None])[0] == pytest.approx(again.value)
+
+
+def test_nothing_of_nothing_is_undefined_without_a_warning() -> None:
+    with warnings.catch_warnings(action="error"):
+        assert np.isnan(ratio(np.array([0.0, 1.0]), np.array([0.0, 2.0]))).tolist() == [True, False]
 
 
 def test_metrics_without_entities_are_undefined() -> None:
