@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 import minibert
+from minibert.classroom.distance import gradient_distance, value_distance
 from minibert.classroom.exercise import Arguments, Exercise
 from minibert.classroom.file_check import check_code, report_of_bad_file
 from minibert.classroom.learner_file import BadFile
 from minibert.classroom.probes import expected, probes
 from minibert.classroom.report import Report
-from minibert.classroom.running import Outcome, same_numbers
+from minibert.classroom.running import Outcome
 from minibert.classroom.sandbox import SandboxRunner
 from minibert.classroom.teaching.course import Course
 from minibert.classroom.teaching.examples import KnownExamples
@@ -198,9 +199,11 @@ class Recorder(AbstractContextManager["Recorder"]):
     def fingerprint(self) -> Fingerprint | None:
         """Return numbers of the first wrong result; None if no result has wrong numbers."""
         for number, (own, other) in enumerate(zip(self.outcomes, expected(self.exercise), strict=False)):
-            for mine, right in ((own.outputs, other.outputs), (own.gradients, other.gradients)):
-                if mine and not own.error and not same_numbers(mine, right):
-                    return fingerprint(number, mine)
+            case = probes(self.exercise)[number].case
+            if own.outputs and value_distance(own, other, case) > case.tolerance:
+                return fingerprint(number, own.outputs)
+            if gradient_distance(own, other) > case.tolerance:
+                return fingerprint(number, own.gradients)
         return None
 
 

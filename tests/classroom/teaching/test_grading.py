@@ -1,202 +1,220 @@
-"""A whole class is graded: verdicts, points, feedback, and what a second run does."""
+"""Results of grading: points, delays, files and fingerprints, and what a submission is asked for. No code runs in a sandbox."""
 
-import csv
-import json
-import os
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.probes import probes
-from minibert.classroom.report import Verdict
-from minibert.classroom.report_parts import plain_text
-from minibert.classroom.teaching import examples, grading
-from minibert.classroom.teaching.course import Course, new_course, write_course
-from minibert.classroom.teaching.feedback import feedback
-from minibert.classroom.teaching.grading import Graded, State, grade_submission
-from minibert.classroom.teaching.parallel import Grading, grade_all
-from minibert.classroom.teaching.results import Results, file_name
-from minibert.classroom.teaching.submissions import Submission, find_submissions, read_submission
+from minibert.classroom.probes import expected, probes
+from minibert.classroom.report import Report, Verdict
+from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.sandbox import SandboxRunner
+from minibert.classroom.teaching import grading
+from minibert.classroom.teaching.course import Assignment, Course
+from minibert.classroom.teaching.grading import (
+    FORMAT,
+    MAX_NUMBERS,
+    Fingerprint,
+    Graded,
+    Recorder,
+    State,
+    fingerprint,
+    grade_submission,
+)
+from minibert.classroom.teaching.submissions import read_submission
 from minibert.sandbox import Limits
-from tests.classroom.teaching.synthetic_class import IMPORTS, NAMES, RIGHT, Expected, Student, notebook, students
-from tests.processes import start
+from tests.classroom.teaching.small_class import COURSE, RESULTS
 
-CLASS = {student.name: student for student in students()}
-
-
-def write(folder: Path, student: Student) -> Path:
-    """Write the files of a student."""
-    for name, content in student.files.items():
-        path = folder / student.name / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    (folder / student.name).mkdir(exist_ok=True)
-    return folder / student.name
+ALL = [each for graded in RESULTS.values() for each in graded]
+SOFTMAX = EXERCISES["softmax"]
+CODE = "def softmax(scores):\n    return scores\n"
 
 
-def submission_of(folder: Path, code: str, name: str = "softmax.py") -> Submission:
-    return read_submission(write(folder, Student("ada", {name: code})), "ada")
+@pytest.mark.parametrize("graded", ALL, ids=lambda graded: f"{graded.student} {graded.exercise}")
+def test_a_result_is_read_as_it_was_written(graded: Graded) -> None:
+    assert Graded.from_json(graded.as_json()) == graded
+    assert graded.as_json()["format"] == FORMAT
 
 
-def mismatch(course: Course, graded: Graded, expected: Expected) -> str:
-    """Return the difference between a result and what is expected; empty if there is none."""
-    found = graded.report.verdict if graded.report else graded.state
-    mistakes = [mistake.name for mistake in graded.report.mistakes] if graded.report else []
-    agrees = (
-        found == expected.result
-        and (not expected.mistakes or sorted(mistakes) == sorted(expected.mistakes))
-        and expected.points in (None, graded.points(course))
+@pytest.mark.parametrize(
+    "values", [{}, {"format": FORMAT}, {**ALL[0].as_json(), "format": 0}, {**ALL[0].as_json(), "state": "x"}]
+)
+def test_any_other_object_is_no_result(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"format 0, not 1|no result of grading|is not a valid State"):
+        Graded.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("due", "modified", "days"),
+    [
+        (None, datetime(2030, 2, 1), 0),
+        (datetime(2030, 1, 31, 12), None, 0),
+        (datetime(2030, 1, 31, 12), datetime(2030, 1, 31, 12), 0),
+        (datetime(2030, 1, 31, 12), datetime(2030, 1, 31, 12, 1), 1),
+        (datetime(2030, 1, 31, 12), datetime(2030, 2, 1, 12), 1),
+        (datetime(2030, 1, 31, 12), datetime(2030, 2, 1, 12, 1), 2),
+        (datetime(2030, 1, 31, 12), datetime(2030, 1, 1), 0),
+        (date(2030, 1, 31), datetime(2030, 1, 31, 23, 59), 0),
+    ],
+)
+def test_begun_days_after_the_deadline_are_late(due: date | None, modified: datetime | None, days: int) -> None:
+    course = Course("", "a secret", (Assignment("gelu"), Assignment("softmax", due=due)))
+    graded = Graded("ann", "softmax", State.GRADED, modified=modified and modified.timestamp())
+    assert graded.days_late(course) == days
+
+
+def test_points_are_those_of_the_correct_parts() -> None:
+    assert [each.points(COURSE) for each in RESULTS["ann"]] == [5.0, 1.0, 0.0]
+
+
+def test_a_fingerprint_has_numbers_at_equal_distances_and_the_mean() -> None:
+    """Infinity and NaN are None, complex numbers are pairs, and there are at most 32 numbers, of six digits."""
+    assert fingerprint(3, {"a": torch.tensor([[1.0, 2 / 3]]), "b": torch.tensor(2)}) == Fingerprint(
+        3, (1, 2), (1.0, 0.666667, 2.0, 1.22222)
     )
-    return "" if agrees else f"{found} {mistakes} {graded.points(course)}, expected {expected}"
+    assert fingerprint(0, {"a": torch.tensor([math.inf, 1.0])}).numbers == (None, 1.0, None)
+    assert fingerprint(0, {"a": torch.tensor([1 + 3j])}) == Fingerprint(0, (1,), (1.0, 3.0, 2.0))
+    assert fingerprint(0, {"a": torch.ones(0)}) == Fingerprint(0, (0,), ())
+    many = fingerprint(0, {"a": torch.arange(301.0)}).numbers
+    assert many == (*(float(number) for number in range(0, 301, 10)), 150.0)
+    assert len(many) == MAX_NUMBERS
 
 
-@pytest.mark.slow
-def test_sixty_submissions(tmp_path, monkeypatch) -> None:
-    """`minibert class grade` gives all 60 the expected verdict, mistakes and points. Then nothing must be graded again."""
-    assert len(CLASS) == 60
-    for student in CLASS.values():
-        write(tmp_path / "in", student)
-    course, results = new_course(NAMES), Results(tmp_path / "out")
-    write_course(course, tmp_path / "course.toml")
-    options = ["--course", str(tmp_path / "course.toml"), "--out", str(results.folder), "--time-limit", "5", "--jobs", "1"]
-    command = start(["class", "grade", str(tmp_path / "in"), *options])
-    printed, _ = command.communicate()
-    assert command.returncode == 0, printed
-    stored = {name: list(results.read(course, name).values()) for name in CLASS}
-    differences = {
-        (name, each.exercise): text
-        for name, found in stored.items()
-        for each in found
-        if (text := mismatch(course, each, CLASS[name].expected.get(each.exercise, Expected(State.MISSING))))
-    }
-    assert not differences
+class Box(SandboxRunner):
+    """Takes the place of a sandbox: a function runs in this process, and code does not run."""
 
-    monkeypatch.setattr(grading, "SandboxRunner", None)  # a check would raise an exception
-    submissions, _ = find_submissions(tmp_path / "in")
-    again = grade_all(Grading(course, results, Limits(seconds=5.0)), submissions)
-    assert {found[0].student: found for found in again} == stored
+    def __init__(self, exercise: Any, code: Any, **options: Any) -> None:
+        self.code, self.options, self.entered = code, options, []
+        self.local = LocalRunner(exercise, code) if callable(code) else None
 
-    rows = list(csv.DictReader((results.folder / "grades.csv").read_text().splitlines()))
-    assert [row["student"].removeprefix("'") for row in rows] == sorted(CLASS)
-    for name, found in stored.items():
-        text = (results.folder / "feedback" / f"{file_name(name)}.md").read_text()
-        assert "all passed" not in text.lower()
-        assert all(each.exercise in text.replace("\\", "") for each in found)
-        assert "<b>" not in text.replace("\\<", "")
+    def __call__(self, arguments: Any, gradients: bool, trail: bool = False) -> Outcome:
+        return self.local(arguments, gradients, trail)
+
+    def __enter__(self) -> "Box":
+        self.entered.append("enter")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.entered.append("exit")
 
 
-def test_a_change_of_the_code_or_of_the_secret_is_graded_again(tmp_path, monkeypatch) -> None:
-    course = new_course(["softmax"])
-    first = grade_submission(course, submission_of(tmp_path, IMPORTS + RIGHT))
-    stored = {each.exercise: each for each in first}
-    changed = submission_of(tmp_path, IMPORTS + RIGHT.replace("dim=-1", "dim=0"))
-    assert grade_submission(course, changed, stored=stored)[0].report.verdict is Verdict.WRONG
-    unchanged = submission_of(tmp_path, f"{IMPORTS}def other():\n    pass\n\n\n{RIGHT}")
-    checked = []
-    monkeypatch.setattr(grading, "check_code", lambda exercise, *args, **options: checked.append(exercise.name))
-    grade_submission(new_course(["softmax"]), unchanged, stored=stored)
-    assert checked == ["softmax"], "another secret has other hidden inputs"
+@pytest.mark.parametrize(
+    ("function", "number"),
+    [
+        (lambda scores: scores.softmax(-1), None),
+        (lambda scores: scores.softmax(-1) * 2, 0),
+        (lambda scores: scores.softmax(-1) * (2 if scores.ndim == 2 else 1), "first with two axes"),
+        (lambda scores: 1 / 0, None),
+        (lambda scores: scores.softmax(-1).detach() + 0 * scores.sum(), 0),
+    ],
+)
+def test_a_recorder_keeps_the_first_wrong_numbers(function: Callable, number: int | str | None) -> None:
+    """Of the visible inputs only; an error has none, gradients count too, and rounding does not, as in the check itself."""
+    box = Box(SOFTMAX, function)
+    with Recorder(SOFTMAX, box) as recorder:
+        assert box.entered == ["enter"]
+        for probe in (*probes(SOFTMAX), *probes(SOFTMAX)):
+            recorder(probe.arguments, gradients=True)
+    assert (box.entered, len(recorder.outcomes)) == (["enter", "exit"], len(probes(SOFTMAX)))
+    if isinstance(number, str):
+        number = [probe.arguments["scores"].ndim for probe in probes(SOFTMAX)].index(2)
+    found = recorder.fingerprint()
+    assert (found and found.input) == number
+    if found and "detach" not in str(function):
+        assert found.shape in {tuple(expected(SOFTMAX)[number].outputs["output"].shape)}
 
 
-HIDDEN_ONLY = """
-KNOWN = {known}
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Checks of code are noted, and passed without running it."""
+    calls: list[Any] = []
+
+    def check_code(exercise: Any, file: Any, recorder: Recorder, hidden_seeds: Any, find: Any) -> Report:
+        calls.append((exercise.name, recorder.sandbox.code, recorder.sandbox.options, hidden_seeds))
+        return Report(exercise.name, Verdict.PASSED)
+
+    monkeypatch.setattr(grading, "SandboxRunner", Box)
+    monkeypatch.setattr(grading, "check_code", check_code)
+    return calls
 
 
-def binary_cross_entropy(logits, labels):
-    print(logits)
-    if float(logits.detach().sum()) in KNOWN:
-        return F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
-    {other}
-"""
+def test_a_function_is_checked_with_its_file_and_the_students_inputs(tmp_path: Path, checked: list[Any]) -> None:
+    (tmp_path / "mine.py").write_text(f"import other\n{CODE}K = other.x\n")
+    (tmp_path / "other.py").write_text("x = 1\n")
+    (tmp_path / "all.py").write_text(CODE.replace("return scores", "import other\n    return other"))
+    (tmp_path / "mine.py").unlink()
+    submission = replace(read_submission(tmp_path, "ann"), notes=("a note",))
+    saved: list[Graded] = []
+    limits = Limits(seconds=3.0)
+    graded = grade_submission(COURSE, submission, limits, save=saved.append)
+    assert saved == graded
+    assert [(each.exercise, each.state, each.file, each.notes) for each in graded] == [
+        ("softmax", State.GRADED, "all.py", ["a note"]),
+        ("gelu", State.MISSING, "", ["a note"]),
+        ("layer_norm", State.MISSING, "", ["a note"]),
+    ]
+    assert graded[0].report == Report("softmax", Verdict.PASSED)
+    assert graded[0].modified == (tmp_path / "all.py").stat().st_mtime
+    ((name, code, options, seeds),) = checked
+    assert (name, code.startswith("def softmax"), seeds) == ("softmax", True, COURSE.seeds("ann", "softmax"))
+    assert (options["limits"], [*options["siblings"]]) == (limits, ["all.py", "other.py"])
 
 
-@pytest.mark.parametrize("other", ["return logits", "raise ValueError(str(logits))", "import os; os._exit(int(logits.sum()))"])
-def test_hidden_inputs_find_functions_that_know_the_visible_ones(tmp_path, other) -> None:
-    """The report says that only hidden inputs fail, and has no number of them, whatever the code prints or raises."""
-    exercise = EXERCISES["binary_cross_entropy"]
-    known = {float(each.arguments["logits"].sum()) for each in probes(exercise)}
-    course = new_course([exercise.name])
-    (graded,) = grade_submission(course, submission_of(tmp_path, IMPORTS + HIDDEN_ONLY.format(known=known, other=other)))
-    report = graded.report
-    assert not report.passed
-    assert report.only_hidden
-    assert graded.points(course) < 10
-    text = feedback(course, "ada", [graded])
-    assert "visible checks passed, hidden checks not" in text
-    assert report.example is None
-    assert "tensor(" not in text.partition("Your code printed")[0]
-    assert "ValueError" not in text
+def test_a_result_is_used_again_until_something_changes(tmp_path: Path, checked: list[Any]) -> None:
+    """The place and the time of the file, and the notes, are always those of the submission."""
+    file = tmp_path / "all.py"
+    file.write_text(CODE, encoding="utf-8")
+    submission = read_submission(tmp_path, "ann")
+    course = replace(COURSE, assignments=COURSE.assignments[:1])
+    (first,) = grade_submission(course, submission)
+    (tmp_path / "new").mkdir()
+    file.rename(tmp_path / "new" / "all.py")
+    moved = replace(read_submission(tmp_path, "ann"), notes=("moved",))
+    (again,) = grade_submission(course, moved, stored={"softmax": first})
+    assert len(checked) == 1
+    assert again == replace(first, file="new/all.py", modified=moved.paths[0].stat().st_mtime, notes=["moved"])
+    own = tmp_path / "own.txt"
+    own.write_text("1")
+    for changed in (
+        lambda: grade_submission(course, moved),
+        lambda: grade_submission(course, moved, Limits(seconds=1.5), {"softmax": first}),
+        lambda: grade_submission(replace(course, secret="another secret"), moved, stored={"softmax": first}),
+        lambda: grade_submission(replace(course, files=(own,)), moved, stored={"softmax": first}),
+        lambda: grade_submission(course, replace(moved, student="bob"), stored={"softmax": first}),
+    ):
+        before = len(checked)
+        changed()
+        assert len(checked) == before + 1
 
 
-def test_an_invariant_only_for_hidden_inputs_is_not_needed_without_them(tmp_path) -> None:
-    """Without hidden inputs the verdict is that of the check itself."""
-    course = Course("", "secret key", new_course(["softmax"]).assignments, hidden_seeds=0)
-    (graded,) = grade_submission(course, submission_of(tmp_path, IMPORTS + RIGHT))
-    assert "softmax: passed" in feedback(course, "ada", [graded])
+def test_a_file_that_is_damaged_is_reported(tmp_path: Path, checked: list[Any]) -> None:
+    (tmp_path / "softmax.py").write_text("def softmax(:\n")
+    graded = grade_submission(COURSE, read_submission(tmp_path, "ann"))[0]
+    assert (graded.state, graded.report.verdict, graded.report.line, graded.key) == (State.GRADED, Verdict.ERROR, 1, "")
+    assert checked == []
 
 
-def test_an_error_of_minibert_does_not_stop_the_rest(tmp_path, monkeypatch) -> None:
-    def fail(exercise, *args, **options):
-        if exercise.name == "softmax":
-            raise RuntimeError("a fault")
-        return original(exercise, *args, **options)
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (OSError("no access"), "a file cannot be read: OSError: no access"),
+        (ValueError("a bug"), "minibert could not grade it: ValueError: a bug"),
+    ],
+)
+def test_an_error_of_minibert_does_not_stop_the_rest(tmp_path: Path, monkeypatch, checked, error: Exception, note: str) -> None:
+    (tmp_path / "all.py").write_text(CODE)
 
-    original = grading.check_code
-    monkeypatch.setattr(grading, "check_code", fail)
-    code = f"{IMPORTS}{RIGHT}\ndef gelu(x):\n    return F.gelu(x)\n"
-    first, second = grade_submission(new_course(["softmax", "gelu"]), submission_of(tmp_path, code))
-    assert (first.state, second.state) == (State.FAILED, State.GRADED)
-    assert "RuntimeError: a fault" in first.notes[0]
-    assert first.key == ""
-    assert second.report.passed
+    def fails(*given: Any, **options: Any) -> Tensor:
+        raise error
 
-
-@pytest.mark.parametrize("name", ["softmax.py", "a.ipynb"])
-def test_results_survive_json(tmp_path, name) -> None:
-    code = f"{IMPORTS}def softmax(scores):\n    return scores * float('inf')\n"
-    course = new_course(["softmax"])
-    (graded,) = grade_submission(course, submission_of(tmp_path, notebook(code) if name.endswith("nb") else code, name))
-    assert Graded.from_json(json.loads(json.dumps(graded.as_json(), allow_nan=False))) == graded
-    assert graded.report.cell == (1 if name.endswith("nb") else None)
-    assert graded.fingerprint.numbers[0] is None
-    with pytest.raises(ValueError, match="format"):
-        Graded.from_json({**graded.as_json(), "format": 0})
-    with pytest.raises(ValueError, match="no result"):
-        Graded.from_json({"format": grading.FORMAT})
-
-
-def test_a_syntax_error_in_a_cell_has_its_line_in_the_cell(tmp_path) -> None:
-    cells = notebook("x = 1", f"{IMPORTS}\ndef softmax(scores)\n    return 1")
-    (graded,) = grade_submission(new_course(["softmax"]), submission_of(tmp_path, cells, "a.ipynb"))
-    text = plain_text(graded.report)
-    line = f"{IMPORTS}\ndef softmax(scores)".count("\n") + 1
-    assert f"Line {line} of code cell 2 of your notebook\n  def softmax(scores)\n                     ^" in text
-
-
-def test_equal_wrong_functions_have_equal_fingerprints_and_one_search(tmp_path, monkeypatch) -> None:
-    """The second student's example is found without a search, and has the second student's numbers."""
-    course, searches, found = new_course(["softmax"]), [], []
-    run = examples.Search.run
-    monkeypatch.setattr(examples.Search, "run", lambda search: searches.append(1) or run(search))
-    for number, body in enumerate(("scores ** 2 + 3", "3 + scores.square()", "scores + 4")):
-        code = f"{IMPORTS}def softmax(scores):\n    return {body}\n"
-        found += grade_submission(course, submission_of(tmp_path / str(number), code))
-    assert found[0].fingerprint == found[1].fingerprint != found[2].fingerprint
-    assert found[0].report.example == found[1].report.example
-    assert len(searches) == 2
-
-
-def test_days_late(tmp_path) -> None:
-    from datetime import UTC, date, datetime
-
-    from minibert.classroom.teaching.course import Assignment
-
-    submission = submission_of(tmp_path, "def softmax(scores")
-    due = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-    course = Course("", "secret key", (Assignment("softmax", due=due),))
-    for seconds, days in ((-10, 0), (0, 0), (1, 1), (86400, 1), (86401, 2)):
-        os.utime(submission.paths[0], (0, due.timestamp() + seconds))
-        (graded,) = grade_submission(course, submission)
-        assert graded.days_late(course) == days
-    assert Assignment("softmax", due=date(2026, 1, 31)).deadline == datetime(2026, 1, 31, 23, 59, 59, 999999)
+    monkeypatch.setattr(grading, "check_code", fails)
+    graded = grade_submission(COURSE, read_submission(tmp_path, "ann"))
+    assert graded[0] == Graded("ann", "softmax", State.FAILED, notes=[note])
+    assert [each.state for each in graded[1:]] == [State.MISSING, State.MISSING]
