@@ -1,9 +1,10 @@
-"""The inputs of every exercise, with the sizes that its recipe names and with the least ones, and those that properties change.
+"""The inputs of every exercise, with larger sizes than usual and with the least ones, and those that properties change.
 
 exercise_inputs.txt has the shape of each tensor, and a sum of its numbers in which each place has its own weight. If inputs
 change on purpose, `python -m tests.classroom.test_exercise_inputs` writes the file again: look at the difference.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +22,14 @@ from minibert.classroom.results import tensors_in
 FILE = Path(__file__).with_name("exercise_inputs.txt")
 
 
-class UsualSizes:
+class LargerSizes:
     """A draw without chance: numbers and choices that count up."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def size(self, usual: int, least: int = 1) -> int:
-        return usual
+        return usual + 1
 
     def numbers(self, *shape: int, spread: float = 1.0, mean: float = 0.0) -> Tensor:
         self.calls += 1
@@ -45,12 +46,15 @@ class UsualSizes:
         return mask
 
     def choice(self, options: Any) -> Any:
-        return options[-1]
+        return options[len(options) // 2]
 
 
-class LeastSizes(UsualSizes):
+class LeastSizes(LargerSizes):
     def size(self, usual: int, least: int = 1) -> int:
         return least
+
+    def choice(self, options: Any) -> Any:
+        return options[-1]
 
 
 def checksum(tensor: Tensor) -> str:
@@ -66,9 +70,16 @@ def described(name: str, value: Any) -> Iterator[str]:
         fixed = sum(type(module).__name__ == "FixedDropout" for module in value.modules())
         kind = f"{type(value).__name__}{' in training' * value.training}{f' with {fixed} fixed dropouts' * bool(fixed)}"
         yield f"{name} {kind} {checksum(torch.cat([*map(torch.flatten, sums)]))}"
+    elif isinstance(value, torch.optim.Optimizer):
+        yield f"{name} {type(value).__name__} {value.param_groups[0]['lr']}"
+    elif isinstance(value, np.random.Generator):
+        yield f"{name} {value.integers(1000)}"
+    elif dataclasses.is_dataclass(value):
+        for part, each in vars(value).items():
+            yield from described(f"{name}.{part}", each)
     elif tensors:
         yield ", ".join(f"{part} {checksum(tensor)}" for part, tensor in tensors.items())
-    elif isinstance(value, bool | int | float | str | set | frozenset | None):
+    elif isinstance(value, bool | int | float | str | tuple | set | frozenset | None):
         yield f"{name} {sorted(value) if isinstance(value, set | frozenset) else value}"
     else:
         yield f"{name} {getattr(value, '__name__', type(value).__name__)}"
@@ -81,7 +92,7 @@ def lines_of(exercise: Exercise) -> Iterator[str]:
     for invariant in exercise.invariants:
         yield f"  {invariant.name}: {invariant.relation}"
         for case in exercise.cases:
-            arguments = case.recipe(UsualSizes())
+            arguments = case.recipe(LargerSizes())
             changed = invariant.changed(arguments)
             values = {name: value for name, value in (changed or {}).items() if value is not arguments.get(name)}
             words = "; ".join(part for each in values.items() for part in described(*each)) or "the same"
@@ -89,7 +100,7 @@ def lines_of(exercise: Exercise) -> Iterator[str]:
     for case in exercise.cases:
         compared = ", gradients" * case.gradients + ", statistic" * bool(case.summary)
         yield f"  {case.name}: {case.role}, {case.tolerance:g}{compared}"
-        for draw in (UsualSizes(), LeastSizes()):
+        for draw in (LargerSizes(), LeastSizes()):
             arguments = case.recipe(draw)
             yield "    " + "; ".join(part for name, value in arguments.items() for part in described(name, value))
 

@@ -12,7 +12,7 @@ from minibert.classroom.exercises import EXERCISES, adapters, data, generation, 
 from minibert.classroom.probes import expected, probes
 from minibert.equations import IGNORE_INDEX
 from minibert.text.pairs import Pairs
-from tests.classroom.test_exercise_inputs import UsualSizes
+from tests.classroom.test_exercise_inputs import LargerSizes
 
 WITH_WORDS = [exercise for exercise in EXERCISES.values() if exercise.write]
 
@@ -76,6 +76,7 @@ def test_tokens_are_compared_and_written_without_padding_at_the_end() -> None:
     tokens = generation.without_padding(rows)
     assert tokens.tolist() == [[3, 0, 1], [4, 1, 0]]
     assert generation.rows_of_tokens(tokens, {}) == "[3 0 1]\n[4 1 0]"
+    assert generation.without_padding([[3, 0], [4]]).tolist() == [[3], [4]]
     assert generation.without_padding([torch.zeros(3)]).shape == (1, 0)
     assert generation.rows_of_tokens(torch.tensor(3), {}) == ""
     assert generation.rows_of_tokens(torch.zeros(2, 1, 2), {}) == "[0.0 0.0]\n[0.0 0.0]"
@@ -90,13 +91,13 @@ def test_a_scripted_model_ends_a_text_after_the_number_of_tokens_that_it_begins_
 
 def test_a_nucleus_has_so_many_tokens() -> None:
     for size in (1, 2, 3):
-        inputs = generation.nucleus(UsualSizes(), size)
+        inputs = generation.nucleus(LargerSizes(), size)
         sums = inputs["logits"][0].sort(descending=True).values.softmax(0).cumsum(0)
         assert int((sums < inputs["p"]).sum()) + 1 == size
 
 
 def test_equal_logits_are_the_second_and_the_third() -> None:
-    inputs = generation.equal_logits(UsualSizes())
+    inputs = generation.equal_logits(LargerSizes())
     ordered = inputs["logits"].sort(descending=True).values
     assert (ordered[:, 1] == ordered[:, 2]).all()
     assert (ordered[:, 0] > ordered[:, 1]).all()
@@ -115,12 +116,12 @@ def test_a_fixed_dropout_drops_every_third_number_in_training() -> None:
 
 
 def test_the_dropout_of_an_adapter_keeps_every_second_feature() -> None:
-    dropout = adapters.low_rank_update_with_dropout(UsualSizes())["dropout"]
-    assert dropout(torch.ones(5)).tolist() == [0, 2, 0, 2, 0]
+    dropout = adapters.low_rank_update_with_dropout(LargerSizes())["dropout"]
+    assert dropout(torch.ones(6)).tolist() == [0, 2, 0, 2, 0, 2]
 
 
 def test_parameters_get_numbers_of_the_size_of_a_trained_network() -> None:
-    class Ones(UsualSizes):
+    class Ones(LargerSizes):
         def numbers(self, *shape, spread=1.0, mean=0.0):
             return torch.ones(shape)
 
@@ -168,7 +169,7 @@ def without_self(arguments):
 
 def test_one_text_is_the_first_of_every_tensor_of_a_batch() -> None:
     for recipe in (networks.encoder_layer, networks.decoder_layer, networks.masked_lm_head):
-        arguments = recipe(UsualSizes())
+        arguments = recipe(LargerSizes())
         arguments["self"].eval()
         one = networks.one_text(arguments)
         for name, value in without_self(arguments).items():
@@ -176,7 +177,7 @@ def test_one_text_is_the_first_of_every_tensor_of_a_batch() -> None:
             assert torch.equal(one[name], value if is_whole else value[:1])
         arguments["self"].train()
         assert networks.one_text(arguments) is None
-    assert networks.one_text(networks.attention_to_given_keys(UsualSizes())) is None
+    assert networks.one_text(networks.attention_to_given_keys(LargerSizes())) is None
 
 
 def pairs(a_start, a_end, b_start, b_end, label) -> Pairs:
@@ -198,6 +199,9 @@ OTHER, BEFORE = "A pair of label 0 is from two documents", "B does not follow A 
         ({"b_end": [6, SECOND + 5]}, ["B ends inside a sentence", "B has one token"]),
         ({"b_end": [15, SECOND + 5], "a_end": [10, 5], "b_start": [10, SECOND]}, []),
         ({"b_end": [20, SECOND + 5]}, ["An example is too long"]),
+        ({"b_end": [16, SECOND + 5]}, ["B ends inside a sentence"]),
+        ({"b_end": [17, SECOND + 5]}, ["An example is too long", "B ends inside a sentence"]),
+        ({"b_start": [9, SECOND]}, ["B begins inside a sentence", "B has one token"]),
         ({"b_start": [SECOND, SECOND], "b_end": [SECOND + 5] * 2}, [OTHER, BEFORE]),
         ({"b_start": [5, 10], "b_end": [10, 15]}, ["A pair of label 1 is from one document"]),
         ({"b_start": [10, SECOND], "b_end": [15, SECOND + 5]}, [BEFORE]),

@@ -6,7 +6,7 @@ import torch
 from minibert.classroom.exercises import EXERCISES, adapters, attention
 from minibert.classroom.exercises.invariants import equal, first_rows_equal, independent, reordered, unchanged_by_shift
 from minibert.classroom.running import LocalRunner
-from tests.classroom.test_exercise_inputs import UsualSizes
+from tests.classroom.test_exercise_inputs import LargerSizes
 
 ROWS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -67,7 +67,7 @@ def test_weights_are_positive_and_sum_to_one() -> None:
 
 
 def test_a_frozen_map_is_the_result_without_an_update() -> None:
-    inputs = adapters.low_rank_update(UsualSizes())
+    inputs = adapters.low_rank_update(LargerSizes())
     right = inputs["frozen"](inputs["x"])
     assert adapters.is_frozen(right + 1, right, inputs)
     assert not adapters.is_frozen(right, right + 1, inputs)
@@ -84,7 +84,7 @@ CASES = [
 def test_a_property_holds_for_the_reference_and_not_for_another_result(exercise, invariant) -> None:
     said = 0
     for case in exercise.cases:
-        arguments = case.recipe(UsualSizes())
+        arguments = case.recipe(LargerSizes())
         changed = invariant.changed(dict(arguments))
         if changed is not None and case.role in ("typical input", "edge case"):
             runner = LocalRunner(exercise, exercise.reference)

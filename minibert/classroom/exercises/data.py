@@ -29,7 +29,7 @@ LONGEST = 20
 
 def letters(draw: Draw, count: int) -> str:
     """Different letters in random order, so that no two pieces are equal by chance."""
-    order = [int(number) for number in draw.numbers(len(string.ascii_lowercase)).argsort()]
+    order = draw.numbers(len(string.ascii_lowercase)).argsort().tolist()
     return "".join(string.ascii_lowercase[number] for number in order[:count])
 
 
@@ -39,7 +39,7 @@ def word_of_pieces(draw: Draw) -> Arguments:
     word = letters(draw, sum(sizes))
     first, second = word[: sizes[0]], word[sizes[0] : sizes[0] + sizes[1]]
     third = word[sizes[0] + sizes[1] :]
-    pieces = {first, first[:1], f"##{second}", f"##{second[:1]}", f"##{third}", *(f"##{letter}" for letter in word), *word}
+    pieces = {first, f"##{second}", f"##{third}", *(f"##{letter}" for letter in word), *word}
     return {"word": word, "vocabulary": pieces | {second, f"##{word}"}}
 
 
