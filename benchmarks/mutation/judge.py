@@ -141,8 +141,8 @@ class Judge:
         if mutant.kind == "default":  # a test may look at a default value without a call, next to tests that call the function
             files = {test.partition("::")[0] for test in reaching}
             reaching = {test for test in self.items if (file := test.partition("::")[0]) in files or file.endswith(DEFAULTS)}
-        if not reaching:
-            reaching = self.starting_processes()
+        if not reaching:  # it runs in another process, or in a trace function, whose lines nothing can note
+            reaching = self.starting_processes().union(*lines.values())
         fast = [test for test in self.killers[mutant.file] if test in reaching and self.reach.cost(test) < FAST]
         known = fast[:5]
         others = sorted((each for each in reaching if each in self.items and each not in known), key=self.reach.cost)

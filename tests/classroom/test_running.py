@@ -129,6 +129,7 @@ def test_a_function_that_fails_is_not_called_again() -> None:
         (lambda x: x * float(x[0]), True),
         (lambda x: x * torch.tensor([2]).item(), False),
         (lambda x: x.softmax(dim=0), False),
+        (lambda x: torch.add(x, x, alpha=2.0), False),
     ],
 )
 def test_numbers_that_leave_pytorch_are_noticed(function: Callable, leaves: bool) -> None:

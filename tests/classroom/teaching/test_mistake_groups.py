@@ -91,6 +91,7 @@ def test_results_without_numbers_are_equal_if_the_same_check_fails():
 def test_a_group_has_the_exercises_in_alphabetical_order_with_their_numbers():
     group = groups({"ann": [named("ann", "softmax", 0)], "bob": [named("bob", "softmax", 0)]})[GroupKind.NAMED][0]
     both = replace(group, results=(*group.results, unknown("cem", "gelu", 1.0)))
+    assert list(replace(both, results=both.results[::-1]).exercises) == ["gelu", "softmax"]
     assert list(both.exercises.items()) == [("gelu", 1), ("softmax", 2)]
     assert (group.mark, both.students) == ("M1", ["ann", "bob", "cem"])
 
