@@ -1,166 +1,108 @@
-"""Every number of axes that a stub allows is tried. Wrong numbers and errors are a warning."""
+"""The arguments of each case with other axes."""
 
-import math
+from typing import Any
 
 import pytest
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from minibert import equations
-from minibert.classroom.checking import check, check_function
-from minibert.classroom.exercise import Role
-from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.other_axes import Axes, axes_of_annotation
-from minibert.classroom.probes import expected, probes
-from minibert.classroom.report import Report, Verdict
-from minibert.classroom.running import LocalRunner
-
-ARGUMENTS = [
-    (exercise.name, name)
-    for exercise in EXERCISES.values()
-    for name, parameter in exercise.parameters.items()
-    if axes_of_annotation(parameter.annotation)
-]
+from minibert.classroom.draws import RandomDraw
+from minibert.classroom.exercise import Case, Exercise, Role
+from minibert.classroom.other_axes import CHANGES, CLEAR, Axes, axes_of_annotation, cases_of_other_axes
 
 
-def report_of(function, name: str) -> Report:
-    return check_function(EXERCISES[name], LocalRunner(EXERCISES[name], function), find=None)
+def scores(
+    x: Float[Tensor, "*batch queries width"],
+    keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
+    weight: Float[Tensor, "width keys"] | None = None,
+    n: int = 1,
+) -> Float[Tensor, "*batch queries keys"]:
+    return x @ weight
 
 
-def tensors_of(exercise: str, name: str) -> list[Tensor]:
-    values = [probe.arguments.get(name) for probe in probes(EXERCISES[exercise])]
-    return [value for value in values if isinstance(value, Tensor)]
+def losses(logits: Float[Tensor, "*batch vocab"], labels: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    return logits.sum(-1) + labels
 
 
-def has_single_numbers(exercise: str) -> bool:
-    """Return True if an argument without a batch would be a single number, such as a label."""
-    found = [axes_of_annotation(parameter.annotation) for parameter in EXERCISES[exercise].parameters.values()]
-    return any(axes and axes.front and not axes.names for axes in found)
+X = torch.arange(12.0).reshape(2, 3, 2)
+KEEP = torch.arange(8).reshape(2, 1, 4) % 3 > 0
+USUAL = {"x": X, "keep": KEEP, "weight": torch.ones(2, 4), "n": 2}
+LABELS = {"logits": torch.arange(12.0).reshape(3, 2, 2), "labels": torch.arange(6).reshape(3, 2)}
 
 
-@pytest.mark.parametrize(("exercise", "name"), ARGUMENTS)
-def test_every_argument_has_the_axes_that_its_annotation_allows(exercise: str, name: str) -> None:
-    """`*` is several numbers of axes, with none among them (or one), and `#` is the size 1 and another one."""
-    axes = axes_of_annotation(EXERCISES[exercise].parameters[name].annotation)
-    tensors = tensors_of(exercise, name)
-    numbers = {axes.in_front(tensor) for tensor in tensors}
-    if axes.front:
-        assert len(numbers) > 1
-        assert min(numbers) <= 1 if not axes.names else min(numbers) == 0 or has_single_numbers(exercise)
-    for place, axis in enumerate(axes.names):
-        sizes = {tensor.shape[axes.in_front(tensor) + place] for tensor in tensors}
-        assert "#" not in axis or (1 in sizes and len(sizes) > 1)
-    if "#" in axes.front and max(numbers) > 0 and exercise != "rotary_positions":
-        assert {tensor.shape[0] == 1 for tensor in tensors if axes.in_front(tensor)} == {True, False}
+def cases_of(reference: Any, *arguments: dict[str, Any], **options: Any) -> dict[str, Case]:
+    cases = tuple(Case(f"case {number}", lambda draw, each=each: each, **options) for number, each in enumerate(arguments))
+    return {case.name: case for case in cases_of_other_axes(Exercise(reference.__name__, reference, cases))}
 
 
-@pytest.mark.parametrize("name", EXERCISES)
-def test_the_reference_has_finite_results_for_all_axes(name: str) -> None:
-    pairs = zip(probes(EXERCISES[name]), expected(EXERCISES[name]), strict=True)
-    outcomes = [outcome for probe, outcome in pairs if probe.case.role is Role.AXES]
-    assert [outcome.error for outcome in outcomes if outcome.error] == []
-    assert not any(output.isnan().any() for outcome in outcomes for output in outcome.outputs.values())
+def arguments_of(case: Case) -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in case.recipe(RandomDraw(0)).items()}
 
 
-def with_mask_at_axis(axis: int):
-    def multi_head_attention(queries_from, keys_from, w_q, w_k, w_v, w_o, heads, keep=None):
-        split = [equations.split_heads(each, heads) for each in (queries_from @ w_q, keys_from @ w_k, keys_from @ w_v)]
-        scores = split[0] @ split[1].mT / math.sqrt(split[0].shape[-1])
-        scores = scores if keep is None else scores.masked_fill(~keep.unsqueeze(axis), -torch.inf)
-        return equations.merge_heads(scores.softmax(-1).nan_to_num() @ split[2]) @ w_o
-
-    return multi_head_attention
-
-
-def test_a_mask_at_a_wrong_axis_of_inputs_without_a_batch_is_a_warning() -> None:
-    report = check(with_mask_at_axis(1), EXERCISES["multi_head_attention"])
-    assert report.verdict is Verdict.WARNING
-    assert "The input: without a batch." in report.warnings[0]
-    assert "differ" in report.warnings[0]
-    assert report.mistakes == []
-    assert report_of(with_mask_at_axis(-3), "multi_head_attention").verdict is Verdict.PASSED
+def test_the_arguments_of_each_case() -> None:
+    """The other arguments stay as they are. The case with most arguments is changed."""
+    cases = cases_of(scores, {"x": X, "weight": torch.ones(2, 4)}, USUAL)
+    kept = {"weight": torch.ones(2, 4).tolist(), "n": 2}
+    rows = [[row.roll(number).tolist() for number in range(3)] for row in KEEP[:, 0]]
+    full = [[row.roll(number + 3 * batch).tolist() for number in range(3)] for batch, row in enumerate(KEEP[:, 0])]
+    assert rows[0] == full[0]
+    assert {name: arguments_of(case) for name, case in cases.items()} == {
+        "without a batch": {"x": X[0].tolist(), "keep": KEEP[0].tolist(), **kept},
+        "one more batch axis": {"x": [X.tolist(), X.flip(0).tolist()], "keep": [KEEP.tolist(), KEEP.flip(0).tolist()], **kept},
+        "batch axes of size 1": {"x": X.tolist(), "keep": KEEP[:1].tolist(), **kept},
+        "fewer batch axes": {"x": X.tolist(), "keep": KEEP[0].tolist(), **kept},
+        "all axes of full size": {"x": X.tolist(), "keep": full, **kept},
+    }
+    assert {(case.role, case.tolerance, case.gradients) for case in cases.values()} == {(Role.AXES, CLEAR, False)}
 
 
-def rotary(vectors, positions):
-    angles = positions[:, None] / 10000 ** (torch.arange(0, vectors.shape[-1], 2) / vectors.shape[-1])
-    even, odd = vectors[..., 0::2], vectors[..., 1::2]
-    cosine, sine = angles.cos(), angles.sin()
-    return torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)
+def test_an_axis_of_full_size_becomes_one_of_size_1() -> None:
+    cases = cases_of(scores, {**USUAL, "keep": KEEP.expand(2, 3, 4)})
+    assert arguments_of(cases["other axes of size 1"])["keep"] == KEEP.tolist()
+    assert "all axes of full size" not in cases
 
 
-def top_k(logits, k):
-    return logits.masked_fill(logits < logits.topk(k, 1).values[:, -1:], -torch.inf)
+def test_no_argument_becomes_a_single_number() -> None:
+    """Labels have no axis but those in front. One of these stays in all arguments."""
+    cases = cases_of(losses, LABELS)
+    assert {name: arguments_of(case) for name, case in cases.items()} == {
+        "without a batch": {"logits": LABELS["logits"][0].tolist(), "labels": [0, 1]},
+        "one more batch axis": {name: [value.tolist(), value.flip(0).tolist()] for name, value in LABELS.items()},
+    }
 
 
-WRONG = {
-    "positions of one text": (rotary, "rotary_positions"),
-    "the third axis": (lambda scores: scores.softmax(dim=2), "softmax"),
-    "the second axis": (top_k, "top_k_filter"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_numbers_for_other_axes_are_a_warning(name: str) -> None:
-    function, exercise = WRONG[name]
-    report = report_of(function, exercise)
-    assert report.verdict is Verdict.WARNING
-    warning = next(each for each in report.warnings if "`*` means any number of axes" in each)
-    assert "differ" in warning
-
-
-def split_heads(hidden, heads):
-    batch, tokens, width = hidden.shape
-    return hidden.reshape(batch, tokens, heads, width // heads).transpose(1, 2)
-
-
-def alibi(query_positions, key_positions, heads):
-    slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
-    return -slopes[:, None, None] * (query_positions[:, None] - key_positions[None]).abs()
-
-
-def alibi_without_heads(query_positions, key_positions, heads):
-    slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
-    return -slopes[:, None, None] * (query_positions[..., None] - key_positions[..., None, :]).abs()
+def test_only_usual_cases_are_changed() -> None:
+    assert cases_of(scores, USUAL, role=Role.EDGE) == {}
+    assert cases_of(scores, USUAL, summary=torch.sum) == {}
+    assert cases_of(lambda x, y: x, {"x": X, "y": X}) == {}
+    assert [*cases_of(scores, {"x": X, "keep": None, "weight": torch.ones(2, 4)})] == ["without a batch", "one more batch axis"]
+    assert [*cases_of(scores, USUAL)] == [name for name in CHANGES if name != "other axes of size 1"]
 
 
 @pytest.mark.parametrize(
-    ("function", "name"),
-    [(split_heads, "split_heads"), (alibi, "alibi_bias"), (alibi_without_heads, "alibi_bias")],
+    ("annotation", "axes"),
+    [
+        (Float[Tensor, "*batch queries width"], Axes("*batch", ("queries", "width"))),
+        (Float[Tensor, "*#batch #queries"] | None, Axes("*#batch", ("#queries",))),
+        (Float[Tensor, "width keys"], Axes("", ("width", "keys"))),
+        (Float[Tensor, "width *rest"], None),
+        (Float[Tensor, "width ..."], None),
+        (Float[Tensor, ""], None),
+        (Tensor, None),
+        (int | None, None),
+    ],
 )
-def test_an_error_for_other_axes_is_one_warning(function, name: str) -> None:
-    report = report_of(function, name)
-    assert report.verdict is Verdict.WARNING
-    assert len(report.warnings) == 1
-    assert "does not work for all axes that the stub allows" in report.warnings[0]
-    assert "batch" in report.warnings[0]
-    assert all(report.credit.values())
+def test_the_axes_of_an_annotation(annotation: Any, axes: Axes | None) -> None:
+    assert axes_of_annotation(annotation) == axes
 
 
-def test_a_mistake_keeps_its_name_in_a_function_for_one_number_of_axes() -> None:
-    def attention(query, key, value, keep=None):
-        assert query.dim() == 4
-        scores = query @ key.transpose(2, 3)
-        scores = scores if keep is None else scores.masked_fill(~keep, -torch.inf)
-        return scores.softmax(-1).nan_to_num() @ value
-
-    report = report_of(attention, "scaled_dot_product_attention")
-    assert [mistake.name for mistake in report.mistakes] == ["no scale"]
-    assert "batch" not in report.reason
-
-
-def test_axes_are_read_from_annotations() -> None:
-    parameters = EXERCISES["multi_head_attention"].parameters
-    assert axes_of_annotation(parameters["keep"].annotation) == Axes("*#batch", ("#queries", "keys"))
-    assert axes_of_annotation(parameters["w_q"].annotation) == Axes("", ("query_width", "all_heads"))
-    assert axes_of_annotation(parameters["heads"].annotation) is None
-
-
-def test_the_last_row_of_a_batch_is_not_called_the_lowest_threshold() -> None:
-    def last_row(logits, k):
-        return logits.masked_fill(logits < logits.topk(k).values[-1], -torch.inf)
-
-    def lowest(logits, k):
-        return logits.masked_fill(logits < logits.topk(k).values[..., -1].min(), -torch.inf)
-
-    assert report_of(last_row, "top_k_filter").mistakes == []
-    assert [mistake.name for mistake in report_of(lowest, "top_k_filter").mistakes] == ["lowest threshold of the batch"]
+def test_the_sizes_of_axes() -> None:
+    axes = Axes("*#batch", ("#queries", "keys"))
+    assert axes.sizes(torch.ones(5, 2, 3, 4)) == {"*#batch": (5, 2), "#queries": (3,), "keys": (4,)}
+    assert axes.sizes(torch.ones(3, 4)) == {"*#batch": (), "#queries": (3,), "keys": (4,)}
+    assert Axes("", ("a",)).sizes(torch.ones(2)) == {"a": (2,)}
+    assert (axes.in_front(torch.ones(5, 2, 3, 4)), axes.may_differ) == (2, True)
+    assert [Axes(front, names).may_differ for front, names in (("*batch", ("a",)), ("*#batch", ()), ("", ("#a",)))] == [
+        False, True, True,
+    ]  # fmt: skip
