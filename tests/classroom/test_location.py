@@ -111,8 +111,36 @@ def test_values_that_are_no_evidence_do_not_count() -> None:
     with_number = trail(("a", number), ("b", A), ("return", A))
     assert [entry.label for entry in trails(own, reference=with_number).own] == ["r", "s", "return"]
     assert trails(trail(("p", X), ("return", WRONG_B))).last_agreement() == ""
+    below_zero = trail(("p", torch.tensor([0.0, 0.0, 0.0, 1.0])), ("return", WRONG_B))
+    assert [entry.label for entry in trails(below_zero).own] == ["p", "return"]
     assert not is_number(torch.tensor(3.0))
     assert not is_number(X.double())
+
+
+def test_a_name_that_is_used_again_is_replaced_in_part_only() -> None:
+    """The mistake has `a` once instead of twice: no value is missing."""
+    edits = (("a * a", "a * 5"),)
+    own = trail(("p", A), ("q", WRONG_B), ("a", WRONG_C), ("return", WRONG_C))
+    assert found(trails(own, VARIANT, (("x + x", "x + 5"),)))[0] == 2
+    assert found(trails(own, VARIANT, edits))[0] == 2
+
+
+def test_an_argument_that_gets_another_value_later_leaves_no_doubt() -> None:
+    own = trail(("p", A), ("q", WRONG_B), ("x", WRONG_C), ("return", WRONG_C))
+    assert found(trails(own, VARIANT, (("x * 3", "a * 5"),)))[0] == 2
+
+
+def test_as_many_words_are_no_omission() -> None:
+    assert not trails(WRONG, VARIANT, (("a * 3", "a * 5"),)).omission
+    assert trails(WRONG, VARIANT, LEFT_OUT).omission
+
+
+def test_a_line_that_the_mistake_does_not_have_is_suspected_at_the_end_only() -> None:
+    """The learner has computed two steps in one."""
+    last = trail(("p", A), ("return", WRONG_C), first=5)
+    assert found(trails(last, VARIANT, OTHER))[0] == 5
+    middle = trail(("p", A), ("q", A * 9), ("r", WRONG_C), ("return", WRONG_C))
+    assert found(trails(middle, VARIANT, OTHER)) == (None, "")
 
 
 def test_the_first_value_among_some_is_found() -> None:
@@ -127,13 +155,13 @@ def test_the_numbers_begin_where_they_differ() -> None:
     right = torch.arange(12.0).reshape(3, 4) + 1
     own = right.clone()
     own[0, 1] += 1e-5
-    own[1, 2:] = -1
+    own[1, 2:] = 6.5
     own[2] = math.inf
     reference = trail(("a", A), ("b", right), ("return", right.cumsum(0)))
     variant = trail(("a", A), ("b", own), ("return", own.cumsum(0)))
     each = trails(trail(("p", A), ("q", own), ("return", own.cumsum(0))), variant, OTHER, reference)
     assert each.first_difference().endswith(
-        "The first that differs is `b` from [1, 2] on: 7, 8, 9, …. Your value (line 2): -1, -1, inf, …."
+        "The first that differs is `b` from [1, 2] on: 7, 8, 9, …. Your value (line 2): 6.5, 6.5, inf, …."
     )
     assert NUMBERS_SHOWN == 3
 
