@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from minibert.classroom.exercise import Case, Exercise, Role
+from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.stubs import formulas, known_names, purpose, stub
 from minibert.equations import gelu
 
@@ -208,6 +209,41 @@ def test_a_stub_has_all_that_a_docstring_says() -> None:
     """Limits are named once; nothing is said of a parameter that no input has; the constants of the module are there."""
     assert stub(LOSS) == LOSS_STUB
     assert formulas(LOSS) == [r"L = -\log p", "p = e^{x}"]
+
+
+def test_a_function_without_a_docstring_has_a_stub() -> None:
+    def bare(x):
+        return torch.exp(x)
+
+    def decorated(x):
+        return bare(x)
+
+    decorated.__wrapped__ = bare
+    for reference in (bare, decorated):
+        text = stub(Exercise("bare", reference, (Case("usual", lambda draw: {"x": X}),)))
+        assert text.endswith('def bare(x):\n    r"""Args:\n        x\n    """\n    raise NotImplementedError\n')
+    assert purpose(exercise_of(Layer.other, self=Layer(), x=X)) == "One layer."
+
+
+def test_the_steps_of_a_layer_are_in_its_stub() -> None:
+    """Formulas are plain text there, and LaTeX at the end."""
+    exercise = EXERCISES["masked_lm_head"]
+    text = stub(exercise)
+    assert formulas(exercise)[0] == r"h = \mathrm{hidden}\, W^\top + b_h"
+    assert "    Steps:\n" in text
+    assert ": h = hidden Wᵀ + b_h. " in text
+    assert "    In LaTeX:\n        h = " in text
+    assert all("=" in formula for formula in formulas(exercise))
+
+
+def test_a_part_is_called_with_the_inputs_that_it_needs() -> None:
+    class Part(nn.Module):
+        def forward(self, x, keep=None, scale=1.0):
+            return x
+
+    module = Layer()
+    module.part = Part()
+    assert "self.part: Part(); call self.part(x, keep)\n" in stub(exercise_of(Layer.forward, self=module, x=X))
 
 
 def test_a_short_stub() -> None:
