@@ -110,7 +110,7 @@ def test_a_gradient_is_compared_if_both_have_one() -> None:
 
 
 def test_differences_are_infinite_where_infinite_numbers_differ() -> None:
-    own = numbers(1, NAN, NAN, INF, INF, 2, 3)
-    other = numbers(3, NAN, 1, INF, -INF, INF, -INF)
-    assert differences(own, other).tolist() == [-2, 0, INF, 0, INF, -INF, INF]
+    own = numbers(1, NAN, NAN, INF, INF, 2, 3, 4)
+    other = numbers(3, NAN, 1, INF, -INF, INF, -INF, NAN)
+    assert differences(own, other).tolist() == [-2, 0, INF, 0, INF, -INF, INF, INF]
     assert differences(torch.tensor([True]), torch.tensor([False])).tolist() == [1]

@@ -8,7 +8,7 @@ from torch import nn
 from minibert.classroom.candidates import single_mistakes
 from minibert.classroom.distance import changed_arguments, summarized, value_distance
 from minibert.classroom.draws import RandomDraw
-from minibert.classroom.exercises import EXERCISES, adapters, data, generation, networks
+from minibert.classroom.exercises import EXERCISES, adapters, attention, data, generation, networks
 from minibert.classroom.probes import expected, probes
 from minibert.equations import IGNORE_INDEX
 from minibert.text.pairs import Pairs
@@ -118,6 +118,11 @@ def test_a_fixed_dropout_drops_every_third_number_in_training() -> None:
 def test_the_dropout_of_an_adapter_keeps_every_second_feature() -> None:
     dropout = adapters.low_rank_update_with_dropout(LargerSizes())["dropout"]
     assert dropout(torch.ones(6)).tolist() == [0, 2, 0, 2, 0, 2]
+
+
+def test_equal_sizes_make_square_projections_of_all_heads() -> None:
+    inputs = attention.multi_head_inputs(LargerSizes(), (3,) * 6)
+    assert {tuple(inputs[name].shape) for name in ("w_q", "w_k", "w_v", "w_o")} == {(9, 9)}
 
 
 def test_parameters_get_numbers_of_the_size_of_a_trained_network() -> None:

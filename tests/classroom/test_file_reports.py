@@ -67,6 +67,7 @@ def test_each_hint_follows_the_last_one_and_a_right_function_has_none(tmp_path, 
     hints = [check_file(SOFTMAX, tmp_path / "a.py", hints=given, example=False).hint for given in range(4)]
     assert len({*hints}) == 3
     assert hints[2] == hints[3]
+    assert check_file(SOFTMAX, tmp_path / "a.py", example=False).hint == hints[0]
     sandbox.function = staticmethod(SOFTMAX.reference)
     report = check_file(SOFTMAX, tmp_path / "a.py", hints=1)
     assert (report.verdict, report.hint) == (Verdict.PASSED, "")

@@ -43,6 +43,8 @@ def requests() -> list[tuple[Exercise, Report | None]]:
     found += [(EXERCISES["softmax"], Report("softmax", Verdict.WRONG, stage)) for stage in Stage]
     found.append((EXERCISES["softmax"], Report("softmax", Verdict.STOPPED, Stage.RUNS)))
     placed = [Report("softmax", Verdict.WRONG, line=line, line_text=text) for line, text in ((3, ""), (4, "  x = 1 "))]
+    two = [Named.of(MISTAKES[name]) for name in MISTAKEN[0][1:]]
+    found.append((EXERCISES[MISTAKEN[0][0]], Report(MISTAKEN[0][0], Verdict.WRONG, mistakes=two, line=5)))
     return found + [(EXERCISES["softmax"], report) for report in placed]
 
 
