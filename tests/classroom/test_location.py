@@ -186,6 +186,20 @@ def test_a_value_is_looked_up(value: Tensor, reshaped: bool, is_found: bool) -> 
     assert Values.of([B, A]).has(value, reshaped) is is_found
 
 
+def test_the_values_that_are_looked_up_may_have_axes_of_size_1() -> None:
+    values = Values.of([A[:, None]])
+    assert values.has(A)
+    assert not values.has(A.reshape(2, 2))
+
+
+def test_the_same_numbers_in_another_order_are_not_found() -> None:
+    """Heads that are split without a transposition have the numbers of the tokens in a row."""
+    tokens = torch.tensor([[5.0, 1.0, 4.0, 2.0], [0.0, 7.0, 3.0, 6.0]])
+    heads = tokens.reshape(2, 2, 2).transpose(0, 1)
+    assert Values.of([tokens]).has(tokens.reshape(2, 2, 2), reshaped=True)
+    assert not Values.of([tokens, heads]).has(tokens.reshape(2, 2, 2), reshaped=True)
+
+
 def test_axes_may_be_exchanged_up_to_four() -> None:
     value = torch.arange(32.0).reshape(2, 2, 2, 2, 2)
     assert Values.of([value[0]]).has(value[0].permute(3, 1, 0, 2))
