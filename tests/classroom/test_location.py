@@ -194,10 +194,10 @@ def test_the_values_that_are_looked_up_may_have_axes_of_size_1() -> None:
 
 def test_the_same_numbers_in_another_order_are_not_found() -> None:
     """Heads that are split without a transposition have the numbers of the tokens in a row."""
-    tokens = torch.tensor([[5.0, 1.0, 4.0, 2.0], [0.0, 7.0, 3.0, 6.0]])
-    heads = tokens.reshape(2, 2, 2).transpose(0, 1)
-    assert Values.of([tokens]).has(tokens.reshape(2, 2, 2), reshaped=True)
-    assert not Values.of([tokens, heads]).has(tokens.reshape(2, 2, 2), reshaped=True)
+    tokens = torch.tensor([[5.0, 1.0, 4.0, 2.0], [0.0, 7.0, 3.0, 6.0], [9.0, 8.0, 11.0, 10.0]])
+    heads = tokens.reshape(3, 2, 2).transpose(0, 1)
+    assert Values.of([tokens]).has(tokens.reshape(2, 3, 2), reshaped=True)
+    assert not Values.of([tokens, heads]).has(tokens.reshape(2, 3, 2), reshaped=True)
 
 
 def test_axes_may_be_exchanged_up_to_four() -> None:
