@@ -177,7 +177,10 @@ def test_the_policy_refuses_every_request(browser, tiny, tmp_path, server):
         for name, attempt in ATTEMPTS.items():
             code = f"(() => {{ const address = '{server.address}/{name}'; {attempt}; }})()"
             tab.page.evaluate(OUTSIDE_OF_EVALUATE % code)
-        tab.page.wait_for_timeout(300)
+        for _ in range(1 if file == tiny else 20):  # a busy machine needs time for requests that are possible
+            tab.page.wait_for_timeout(300)
+            if len(server.paths) >= len(ATTEMPTS):
+                break
         reached[file] = {path.removeprefix("/") for path in server.paths}
         server.paths.clear()
         tab.close()
