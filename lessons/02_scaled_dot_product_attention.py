@@ -284,8 +284,9 @@ show_table(["", "key 1", "key 2", "key 3", "sum"], rows)
 # paper does not define this case. In minibert the weights are then zero, and the context is zero. (This needs a second
 # `masked_fill`, after the softmax.)
 #
-# **Try it.** [One score is overwritten by a large negative number](../docs/live_page.html#experiment=Large+negative+score), as Google's BERT
-# does with padding. Which weights change, and which stay the same?
+# **Try it.** [One score is overwritten by a large negative
+# number](../docs/live_page.html#experiment=Large+negative+score), as Google's BERT does with padding. Which weights change, and
+# which stay the same?
 
 # %% [markdown]
 # ## One gradient, step by step
