@@ -27,7 +27,7 @@ ALL = "all"
 MAX_LIVE = 5_000_000
 """Largest size of a live page that is written without being asked for, in bytes."""
 BYTES_PER_WEIGHT = 2 * 4 / 3
-"""Of two bytes in half precision, as base64."""
+"""A weight in half precision has two bytes, and base64 takes four characters for three bytes."""
 
 
 def page_layers(walk: Walk, words: Sequence[str]) -> list[int]:

@@ -119,6 +119,13 @@ def test_nan_and_both_infinities_are_different_numbers() -> None:
         assert near(family, torch.full_like(x, value), 1e-5) == [family.variants[number].mistakes[0].name]
 
 
+def test_zeros_up_to_rounding_are_near_zeros() -> None:
+    zeros = mistake("return product", "return 0 * product")
+    family, x = Family([Variant(USUAL, (zeros,))]), probes(USUAL)[0].arguments["x"]
+    assert near(family, torch.full_like(x, 1e-7), 1e-5) == [zeros.name]
+    assert near(family, torch.full_like(x, 1e-4), 1e-5) == []
+
+
 def test_arguments_count_if_the_function_should_change_them() -> None:
     x = probes(USUAL)[0].arguments["x"]
     in_place = mistake("return product", "return x.mul_(0) + 1")

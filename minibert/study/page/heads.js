@@ -153,5 +153,5 @@ function positionText(walk, axis, position) {
 
 /** @param {string} name */
 function singular(name) {
-  return name.replace(/ies$/, "y").replace(/(?<=ss)es$|(?<!s)s$/, "");
+  return name.replace(/ies$/, "y").replace(/(ss)es$|([^s])s$/, "$1$2");
 }
