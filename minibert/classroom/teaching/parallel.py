@@ -94,7 +94,7 @@ def _in_pool(
         running = set(futures)
         while running:
             done, running = wait(running, INTERVAL, FIRST_COMPLETED)
-            for future in done:
+            for future in sorted(done, key=lambda each: each.exception() is not None):  # a crash must lose no results
                 yield futures[future], future.result()
             check()
     finally:

@@ -1,4 +1,4 @@
-"""The files of results: names, tables, feedback; and grading in several processes."""
+"""The files of results: names, tables, feedback."""
 
 import csv
 import os
@@ -11,10 +11,7 @@ from minibert.classroom.teaching.course import new_course
 from minibert.classroom.teaching.feedback import feedback, result_of
 from minibert.classroom.teaching.grades import grades
 from minibert.classroom.teaching.grading import Graded, State
-from minibert.classroom.teaching.parallel import Canceled, Grading, grade_all
 from minibert.classroom.teaching.results import LONGEST, Results, file_name
-from minibert.classroom.teaching.submissions import find_submissions
-from minibert.sandbox import Limits
 
 HOSTILE = [
     "..",
@@ -100,67 +97,3 @@ def test_results_in_words() -> None:
     hidden = Graded("ada", "softmax", State.GRADED, Report("softmax", Verdict.WRONG, only_hidden=True))
     assert result_of(course, hidden) == "visible checks passed, hidden checks not"
     assert result_of(course, Graded("ada", "softmax", State.MISSING)) == "not submitted"
-
-
-class Deadly:
-    """A limit that ends the process that receives it."""
-
-    def __reduce__(self) -> object:
-        return os._exit, (1,)
-
-
-def submissions_of(tmp_path, count: int):
-    for number in range(count):
-        (tmp_path / "in" / f"student{number}").mkdir(parents=True)
-        (tmp_path / "in" / f"student{number}" / "a.py").write_text("def softmax(scores\n")
-    return find_submissions(tmp_path / "in")[0]
-
-
-def test_all_are_graded(tmp_path) -> None:
-    grading_ = Grading(new_course(["softmax", "gelu"]), Results(tmp_path / "out"), Limits())
-    found = {each[0].student: each for each in grade_all(grading_, submissions_of(tmp_path, 3))}
-    assert sorted(found) == ["student0", "student1", "student2"]
-    assert all([each.state for each in results] == [State.GRADED, State.MISSING] for results in found.values())
-    for student, results in found.items():
-        assert list(grading_.results.read(grading_.course, student).values()) == results
-
-
-@pytest.mark.slow
-def test_a_process_that_crashes_ends_one_submission(tmp_path) -> None:
-    """Of several processes, one ends. Its submission is reported, and the others are graded."""
-    submissions = submissions_of(tmp_path, 3)
-    object.__setattr__(submissions[1], "notes", Deadly())
-    grading_ = Grading(new_course(["softmax"]), Results(tmp_path / "out"), Limits())
-    found = {each[0].student: each[0] for each in grade_all(grading_, submissions, 2)}
-    assert {student: graded.state for student, graded in found.items()} == {
-        "student0": State.GRADED,
-        "student1": State.FAILED,
-        "student2": State.GRADED,
-    }
-    assert found["student1"].notes == ["the process that graded it crashed"]
-
-
-def test_grading_can_be_stopped(tmp_path) -> None:
-    """What was graded is stored."""
-    calls = []
-
-    def check() -> None:
-        calls.append(1)
-        if len(calls) > 2:
-            raise Canceled
-
-    grading_ = Grading(new_course(["softmax", "gelu"]), Results(tmp_path / "out"), Limits())
-    with pytest.raises(Canceled):
-        list(grade_all(grading_, submissions_of(tmp_path, 3), check=check))
-    assert len(list((tmp_path / "out").rglob("*.json"))) == 3
-
-
-def test_everything_can_be_graded_again(tmp_path, monkeypatch) -> None:
-    stored = []
-    monkeypatch.setattr("minibert.classroom.teaching.parallel.grade_submission", lambda *args: stored.append(args[3]) or [])
-    course, results = new_course(["softmax"]), Results(tmp_path / "out")
-    results.save(passed("student0"))
-    submissions = submissions_of(tmp_path, 1)
-    for again in (False, True):
-        list(grade_all(Grading(course, results, Limits(), again), submissions))
-    assert [len(each) for each in stored] == [1, 0]
