@@ -34,7 +34,7 @@ def _symbol(name: str) -> str:
 
 def _documented(exercise: Exercise) -> Iterator[Any]:
     """Yield the reference, and, if it is a method, the classes that describe its steps."""
-    reference = inspect.unwrap(exercise.reference)
+    reference = exercise.reference
     owner: Any = sys.modules[reference.__module__]
     for name in reference.__qualname__.partition(".<locals>")[0].split(".")[:-1]:
         owner = getattr(owner, name)
@@ -75,8 +75,7 @@ class _Inputs(ast.NodeVisitor):
             return first
         step = self.documented[name]
         left, equals, right = step.formula.partition("=")
-        if equals:
-            right = re.sub(r"(?<=\}) (?=[A-Z])", r"\\, ", INPUT.sub(lambda _: first, right))  # a space in a product of words
-            step = dataclasses.replace(step, formula=left + equals + right)
-        self.steps[name] = step
+        right = re.sub(r"(?<=\}) (?=[A-Z])", r"\\, ", INPUT.sub(lambda _: first, right))  # a space in a product of words
+        self.steps.pop(name, None)  # of two branches, the last one has all steps before it
+        self.steps[name] = dataclasses.replace(step, formula=left + equals + right)
         return step.symbol

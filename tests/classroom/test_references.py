@@ -1,6 +1,7 @@
 """The short functions of the classroom equal the longer ones of minibert: training steps, a decoder, and greedy decoding."""
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -13,8 +14,17 @@ from minibert import BertConfig, BertForMaskedLM
 from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercises.generation import END, PADDING, ScriptedModel, texts_to_continue
 from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
-from minibert.classroom.references import Batch, Schedule, decoder, greedy_decoding, training_steps
-from minibert.equations import IGNORE_INDEX
+from minibert.classroom.references import (
+    Batch,
+    Schedule,
+    attention_in_one_block,
+    attention_layer_of_equations,
+    decoder,
+    greedy_decoding,
+    training_steps,
+)
+from minibert.equations import IGNORE_INDEX, online_softmax_attention, split_heads
+from minibert.model.attention import MultiHeadAttention
 from minibert.model.generation import greedy_search
 from minibert.model.stacks import Decoder
 from minibert.training.loop import train
@@ -149,6 +159,14 @@ class TestTrainingSteps:
         many = training_steps(model, batches * 20, optimizer, Schedule(optimizer, [0.01] * 21), 1.0)
         assert many[-1] < many[0]
 
+    def test_gradients_have_at_most_the_length_1_if_no_other_is_given(self) -> None:
+        model, batches = new_model(0), new_batches(0, 2)
+        copied = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(copied.parameters(), lr=RATES[0])
+        losses, expected = run(model, batches, 1.0)
+        assert training_steps(copied, batches, optimizer, Schedule(optimizer, RATES)) == losses
+        assert all(torch.equal(*pair) for pair in zip(copied.parameters(), expected.parameters(), strict=True))
+
 
 def decode(model: ScriptedModel, prompt: Tensor, max_new_tokens: int = 6) -> Tensor:
     return greedy_decoding(model, prompt, END, max_new_tokens, PADDING)
@@ -208,6 +226,16 @@ class TestGreedyDecoding:
             running = ~(tokens[:, prompt.shape[1] : position] == END).any(dim=1)
             best = model(tokens[:, :position]).argmax(dim=-1)
             assert torch.equal(tokens[running, position], best[running])
+
+    def test_padding_follows_the_end_token_although_the_model_goes_on(self) -> None:
+        """The model predicts the next number. The first text ends long before the last one, and its padding is 0."""
+
+        def next_logits(tokens: Tensor) -> Tensor:
+            return torch.eye(9)[tokens[:, -1] + 1]
+
+        prompt = torch.tensor([[4], [1]])
+        assert greedy_decoding(next_logits, prompt, 5, 6).tolist() == [[5, 0, 0, 0], [2, 3, 4, 5]]
+        assert greedy_decoding(next_logits, prompt, 5, 2, 7).tolist() == [[5, 7], [2, 3]]
 
     def test_prompt_is_not_changed(self) -> None:
         model, prompt = drawn(0, (3, 9))
@@ -271,3 +299,32 @@ def test_numbers_of_the_fixed_dropout() -> None:
     dropout = FixedDropout()
     torch.testing.assert_close(dropout(x), x * torch.tensor([1.5, 1.5, 0.0]))
     assert dropout.eval()(x) is x
+
+
+KEEP_OF_QUERIES = torch.tensor([[True, True, False], [True, False, True]])
+
+
+@pytest.mark.parametrize("keep", [None, KEEP_OF_QUERIES], ids=["all", "masked"])
+def test_attention_in_one_block(keep: Tensor | None) -> None:
+    """It is another form of the exercise: the results are equal for every block size, and so are the parameters."""
+    query, key, value = normal(0, 2, 4), normal(1, 3, 4), normal(2, 3, 5)
+    for size in (1, 2, 64):
+        expected = online_softmax_attention(query, key, value, keep, size)
+        torch.testing.assert_close(attention_in_one_block(query, key, value, keep, size), expected)
+    parameters = [inspect.signature(each).parameters for each in (attention_in_one_block, online_softmax_attention)]
+    assert [(each.name, each.default) for each in parameters[0].values()] == [
+        (each.name, each.default) for each in parameters[1].values()
+    ]
+
+
+@pytest.mark.parametrize("keep", [None, KEEP_OF_QUERIES], ids=["all", "masked"])
+def test_attention_layer_of_equations(keep: Tensor | None) -> None:
+    """It equals the layer, from tokens and from the keys and values of earlier tokens."""
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(4, 2, attention="explicit").double().eval()
+    queries, keys = normal(0, 1, 2, 4), normal(1, 1, 3, 4)
+    cache = split_heads(layer.key(keys), 2), split_heads(layer.value(keys), 2)
+    for keys_from in (keys, cache):
+        torch.testing.assert_close(
+            attention_layer_of_equations(layer, queries, keys_from, keep), layer(queries, keys_from, keep)
+        )

@@ -39,6 +39,10 @@ def test_a_symbol_has_one_meaning(exercise) -> None:
                 "O = HW_Oᵀ + b_O",
             ],
         ),
+        (
+            "scaled_dot_product_attention",
+            ["P = QKᵀ", "S = P/√d_k", "M_{ij} = S_{ij} if keep_{ij}, else −∞", "A = softmax(M)", "C = AV"],
+        ),
         ("masked_lm_head", ["h = hidden Wᵀ + b_h", "a = f(h)", "n = LayerNorm(a)", "z = nEᵀ + b_z"]),
     ],
 )
