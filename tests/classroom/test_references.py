@@ -324,7 +324,7 @@ def test_attention_layer_of_equations(keep: Tensor | None) -> None:
     layer = MultiHeadAttention(4, 2, attention="explicit").double().eval()
     queries, keys = normal(0, 1, 2, 4), normal(1, 1, 3, 4)
     cache = split_heads(layer.key(keys), 2), split_heads(layer.value(keys), 2)
+    mask = None if keep is None else keep[None, None]
     for keys_from in (keys, cache):
-        torch.testing.assert_close(
-            attention_layer_of_equations(layer, queries, keys_from, keep), layer(queries, keys_from, keep)
-        )
+        found = attention_layer_of_equations(layer, queries, keys_from, mask)
+        torch.testing.assert_close(found, layer(queries, keys_from, mask))
