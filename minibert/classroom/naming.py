@@ -195,6 +195,13 @@ def distance_in(exercise: Exercise, number: int, outcome: Outcome, variant: Vari
     return 0.0 if far <= case.tolerance else 2 * MATCH if far <= 3 * case.tolerance else NO_MATCH
 
 
+def gradient_distance_in(exercise: Exercise, number: int, outcome: Outcome, variant: Variant) -> float:
+    """Return the distance of the gradients in one probe, in which `MATCH` is rounding; 0 if the outcome has none."""
+    if not outcome.gradients:
+        return 0.0
+    return gradient_distance(outcome, variant.gradients(number)) * MATCH / probes(exercise)[number].case.tolerance
+
+
 def distance_of_values(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
     """Return the largest distance over all cases but limits, or a number above `FAR`.
 
@@ -211,14 +218,8 @@ def distance_of_values(exercise: Exercise, outcomes: Sequence[Outcome], variant:
 
 def distance_of_gradients(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
     """Return the largest distance of the gradients; 0 for functions without gradients, such as those written with NumPy."""
-    return max(
-        (
-            gradient_distance(outcome, variant.gradients(number)) * MATCH / probes(exercise)[number].case.tolerance
-            for number, outcome in compared(exercise, outcomes)
-            if outcome.gradients
-        ),
-        default=0.0,
-    )
+    pairs = compared(exercise, outcomes)
+    return max((gradient_distance_in(exercise, number, outcome, variant) for number, outcome in pairs), default=0.0)
 
 
 def distance_of_errors(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
@@ -246,10 +247,9 @@ def limit_warnings(exercise: Exercise, outcomes: Sequence[Outcome], mistakes: tu
     explained = [(each, _limits(exercise, outcomes, each)) for each in _unsafe_variants(exercise, base.mistakes)]
     warnings = []
     for name in differ:
-        matching = [(sum(far <= MATCH for far in limits.values()), each) for each, limits in explained if limits[name] <= MATCH]
-        most = max((count for count, _ in matching), default=0)
-        causes = " Or: ".join(sentence(each.mistakes[-1]) for count, each in matching if count == most)
-        warnings += [f"{name}: {causes}"] if causes else []
+        matching = {each: sum(far <= MATCH for far in limits.values()) for each, limits in explained if limits[name] <= MATCH}
+        causes = [sentence(each.mistakes[-1]) for each, count in matching.items() if count == max(matching.values())]
+        warnings += [f"{name}: {' Or: '.join(causes)}"] if causes else []
     return tuple(warnings)
 
 
@@ -258,9 +258,7 @@ def _limits(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -
     limits: dict[str, float] = {}
     for number, outcome in compared(exercise, outcomes, limits=True):
         name = probes(exercise)[number].case.name
-        far = distance_in(exercise, number, outcome, variant)
-        if outcome.gradients:
-            far = max(far, gradient_distance(outcome, variant.gradients(number)))
+        far = max(distance_in(exercise, number, outcome, variant), gradient_distance_in(exercise, number, outcome, variant))
         limits[name] = max(limits.get(name, 0.0), far)
     return limits
 
