@@ -233,11 +233,11 @@ def test_a_limit_at_which_the_numbers_differ_has_a_warning_with_the_likely_cause
 
 
 def test_at_a_limit_too_a_difference_of_rounding_is_none() -> None:
-    """Neither from the reference nor from the cause that is named, whose last number is 3e-5."""
-    cause = replace(mistake(SHIFT, "product.where(x > 0, 3e-5)", Kind.UNSAFE), message="You did.")
+    """Neither from the reference nor from the cause that is named."""
+    cause = replace(mistake(SHIFT, "product.where(x > 0, 1.5e-5)", Kind.UNSAFE), message="You did.")
     own = exercise(fixed([[1.0, 2.0]]), fixed([[0.5, 0.0]], Role.LIMIT, "limit"), mistakes=(cause,))
-    named, three = ("limit: You did.",), torch.tensor(3e-5).item()
-    for number, warnings in ((1e-5, ()), (three - 1.0001e-5, ()), (three - 1e-5, named), (3e-5, named)):
+    named, last = ("limit: You did.",), torch.tensor(1.5e-5).item()
+    for number, warnings in ((1e-5, ()), (1.0001e-5, named), (last + 1e-5, named), (last + 1.0001e-5, ())):
         outcomes = changed(shown(own), lambda output, number=number: output.where(output > 0, number))
         assert limit_warnings(own, outcomes, ()) == warnings
 
@@ -276,6 +276,7 @@ def test_a_function_is_explained_by_its_mistake_or_by_a_relation() -> None:
     assert explain(own, shown(own, three)) == Explanation((three,))
     assert explain(own, shown(own, large)) == Explanation((large,), (), "", (lost,))
     assert explain(own, shown(own, three, large)) == Explanation((three,), (), "", (lost,))
+    own = exercise(fixed([[1.0, -0.5, 2.0]]))
     larger = explain(own, shown(own, mistake("2.0 if", "2.7 if")))
     assert larger.relation == "Your numbers are 1.35 times the expected ones."
 
