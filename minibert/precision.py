@@ -1,6 +1,7 @@
 """Half precision (float16 and bfloat16): the equations compute in single precision, as PyTorch's kernels do."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,10 +24,13 @@ def in_single_precision(equation: Callable[ParametersT, ResultT]) -> Callable[Pa
     float16 ends at 65504. Autocast, which would convert products to half precision, is off.
     """
 
+    name = next(iter(inspect.signature(equation).parameters))
+
     @functools.wraps(equation)
     def computed(*args: ParametersT.args, **kwargs: ParametersT.kwargs) -> ResultT:
-        first = args[0] if args else next(iter(kwargs.values()))
-        assert isinstance(first, Tensor)
+        first = args[0] if args else kwargs.get(name)
+        if not isinstance(first, Tensor):  # the equation raises the error
+            return equation(*args, **kwargs)
         device = first.device.type
         with torch.autocast(device if torch.amp.is_autocast_available(device) else "cpu", enabled=False):
             result = equation(
