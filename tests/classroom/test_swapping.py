@@ -2,7 +2,9 @@
 
 import inspect
 import pickle
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from unittest import mock
 
 import pytest
@@ -138,7 +140,7 @@ def test_functions_that_the_original_calls_are_not_replaced_while_it_runs() -> N
     """A kernel calls the equation, which is replaced too."""
     swap = Swap(SOFTMAX, lambda given: given["scores"])
     inner = swap.replacement_of(softmax)
-    outer = swap.replacement_of(lambda scores: inner(scores))
+    outer = swap.replacement_of(lambda scores: inner(scores=scores))
     assert torch.equal(outer(SCORES), SCORES)
     assert swap.calls == 1
     assert swap.is_active
@@ -210,8 +212,9 @@ def test_arguments_have_no_hooks_until_the_block_ends() -> None:
 
 def test_every_name_of_a_function_is_replaced_until_the_block_ends() -> None:
     """Also that of its kernel, and the entries of tables, but not those of the classroom."""
-    gelu, table = kernels.gelu, {"a": equations.gelu, "b": 3}
-    with mock.patch.object(kernels_of_layers, "table", table, create=True):
+    gelu, table, module = kernels.gelu, {"a": equations.gelu, "b": 3}, ModuleType("minibert.last")
+    module.table = table
+    with mock.patch.dict(sys.modules, {module.__name__: module}):
         with swapped(EXERCISES["gelu"], lambda given: given["x"]):
             for function in (equations.gelu, kernels.gelu, kernels_of_layers.gelu, table["a"]):
                 assert torch.equal(function(SCORES), SCORES)
