@@ -1,303 +1,283 @@
-"""A learner's function inside a real model."""
+"""A learner's function inside a real model: the cases that are compared, and the result."""
 
-import json
-import pickle
+import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
+from unittest import mock
 
 import pytest
 import torch
+from torch import Tensor
 
-from minibert import BertConfig, BertForMaskedLM
+import minibert.classroom.swap as module
+from minibert import (
+    Bert,
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    Transformer,
+    TransformerConfig,
+)
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.report import Verdict
-from minibert.classroom.running import Arguments
-from minibert.classroom.small_pretraining import Curve
-from minibert.classroom.solution import solution
-from minibert.classroom.swap import TEXTS, case_scores, layers_of, make_cases, swap, top_predictions
-from minibert.classroom.swapping import swapped, without_hooks
-from minibert.classroom.training_effect import TrainingEffect, effect_figure
-from minibert.commands import main
-from minibert.equations import softmax
+from minibert.classroom.report import Report, Verdict
+from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.sandbox import SandboxRunner
+from minibert.classroom.swap import TEXTS, Cases, SwapResult, case_scores, layers_of, make_cases, swap, top_predictions
+from minibert.model import load
+from minibert.model.pretrained import PretrainedModel
 from minibert.study.checked_attention import UserCodeError
 from minibert.study.subject import random_network, tokenizer_of
+from minibert.study.user_code import limits_of
+from minibert.study.verify.comparison import Comparison
+from minibert.study.verify.diagnosis import Names
 from minibert.study.verify.stages import minibert_stages
 from minibert.text.tokenizer import save_tokenizer
 
 TEXT = "the cat sat on the [MASK] ."
-SIZES = {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 16, "max_position_embeddings": 16}
-CODE = """
-import torch
-
-def scaled_dot_product_attention(query, key, value, keep=None):
-    scores = query @ key.mT
-    if keep is not None:
-        scores = scores.masked_fill(~keep, -torch.inf)
-    return torch.softmax(scores, -1) @ value
-
-def softmax(scores):
-    return torch.softmax(scores, -1)
-
-def layer_norm(hidden, gain, bias, eps=1e-12):
-    raise ValueError("\\x1b[31m not finished")
-"""
+TOKENIZER = tokenizer_of([TEXT])
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "max_position_embeddings": 16}
+SOFTMAX, REPORT = EXERCISES["softmax"], Report("softmax", Verdict.WRONG)
 
 
-def model_of(words=TEXTS) -> BertForMaskedLM:
-    """A model whose attention is far from uniform. It is made inside `swapped`, because it keeps its activation function."""
-    model = random_network(BertForMaskedLM, BertConfig(**SIZES, num_hidden_layers=2), tokenizer_of(words))
+def model_of(network: type[PretrainedModel] = BertForMaskedLM, layers: int = 2, **options) -> PretrainedModel:
+    """A model whose attention is far from uniform."""
+    model = random_network(network, BertConfig(**SIZES, num_hidden_layers=layers, **options), TOKENIZER)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter *= 10
-    return model.set_attention("explicit")
+    return model
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("swap")
-    (path / "my.py").write_text(CODE)
-    (path / "one.py").write_text("def any_name(scores):\n    return scores.exp()\n")
-    model_of([TEXT]).save_pretrained(path / "model")
-    save_tokenizer(tokenizer_of([TEXT]), path / "model")
-    return path
-
-
-def stages(model) -> dict[str, torch.Tensor]:
-    return minibert_stages(model, {"input_ids": torch.tensor([[2, 5, 6, 7, 3]])})
-
-
-@pytest.mark.parametrize(
-    ("name", "calls"),
-    [
-        ("softmax", 2),
-        ("scaled_dot_product_attention", 2),
-        ("layer_norm", 6),
-        ("gelu", 3),
-        ("encoder_layer", 2),
-        ("bert_embeddings", 1),
-    ],
-)
-def test_the_reference_in_its_own_place_changes_nothing(name: str, calls: int) -> None:
-    """It is called once at each place, with arguments that can be sent, and every stage stays the same."""
-    expected = stages(model_of())
-    reference = EXERCISES[name].reference
-
-    def called(given: Arguments) -> torch.Tensor:
-        with without_hooks(given):
-            pickle.dumps(given)
-        return reference(**given)
-
-    with swapped(EXERCISES[name], called) as replaced:
-        found = stages(model_of())
-    assert replaced.calls == calls
-    assert all(torch.equal(expected[path], found[path]) for path in found)
-    assert found["layers.0.attention.context"].shape == expected["layers.0.attention.context"].shape
-
-
-def test_a_mistake_shows_from_its_stage_on_and_is_gone_after_the_block() -> None:
-    expected = stages(model_of())
-    with swapped(EXERCISES["softmax"], lambda given: softmax(2 * given["scores"])):
-        found = stages(model_of())
-    different = [path for path in found if not torch.equal(expected[path], found[path])]
-    assert different[0] == "layers.0.attention.weights"
-    assert all(torch.equal(expected[path], value) for path, value in stages(model_of()).items())
-
-
-def test_one_layer_only() -> None:
-    expected = stages(model_of())
-    with swapped(EXERCISES["softmax"], lambda given: softmax(2 * given["scores"])) as replaced:
-        model = model_of()
-        replaced.only_inside = layers_of(model, 1)
-        found = stages(model)
-    assert replaced.calls == 1
-    assert next(path for path in found if not torch.equal(expected[path], found[path])) == "layers.1.attention.weights"
-    with pytest.raises(ValueError, match="layers 0 to 1"):
-        layers_of(model, 2)
-
-
-def test_an_argument_that_the_exercise_lacks_is_an_error() -> None:
-    with swapped(EXERCISES["layer_norm"], lambda given: given["hidden"]) as replaced:
-        replacement = replaced.replacement_of(EXERCISES["scaled_dot_product_attention"].reference)
-    ones = torch.ones(1, 1)
-    with pytest.raises(UserCodeError, match="argument query"):
-        replacement(ones, ones, ones)
-
-
-def test_cases_have_one_mask_each() -> None:
-    tokenizer = tokenizer_of(TEXTS)
-    cases = make_cases(model_of(), tokenizer, TEXTS[1:2])
-    scores = case_scores(model_of(), cases.inputs, cases.positions)
-    mask = tokenizer.token_to_id("[MASK]")
-    assert cases.inputs["input_ids"].eq(mask).sum(dim=1).tolist() == [1] * len(cases.labels)
-    assert scores.shape == (len(cases.labels), tokenizer.get_vocab_size())
-    assert cases.labels[1] == "[CLS] the [MASK] sat on the mat"
+def pieces(ids: Tensor) -> list[str]:
+    return [" ".join(TOKENIZER.id_to_token(index) for index in row) for row in ids.tolist()]
 
 
 def test_the_masks_of_a_text_are_its_cases() -> None:
-    cases = make_cases(model_of([TEXT]), tokenizer_of([TEXT]), [TEXT])
-    assert cases.labels == ["cat sat on the [MASK] . [SEP]"]
+    cases = make_cases(model_of(), TOKENIZER, ["the [MASK] sat on the [MASK] .", "the [MASK]"])
+    assert pieces(cases.inputs["input_ids"]) == [
+        "[CLS] the [MASK] sat on the [MASK] . [SEP]",
+        "[CLS] the [MASK] sat on the [MASK] . [SEP]",
+        "[CLS] the [MASK] [SEP] [PAD] [PAD] [PAD] [PAD] [PAD]",
+    ]
+    assert cases.inputs["attention_mask"].tolist() == [[1] * 9, [1] * 9, [1] * 4 + [0] * 5]
+    assert cases.positions.tolist() == [[0, 2], [1, 6], [2, 2]]
+    assert cases.labels == ["[CLS] the [MASK] sat on the [MASK]", "[MASK] sat on the [MASK] . [SEP]", "[CLS] the [MASK] [SEP]"]
+    assert cases.texts == ["the [MASK] sat on the [MASK] .", "the [MASK]"]
 
 
-def test_steps_inside_the_replaced_function_are_not_those_of_minibert() -> None:
-    """A learner's function has no such steps, and minibert's own would agree with themselves."""
-
-    def attention(given: Arguments) -> torch.Tensor:
-        return torch.nn.functional.scaled_dot_product_attention(given["query"], given["key"], given["value"])
-
-    with swapped(EXERCISES["scaled_dot_product_attention"], attention) as replaced:
-        found = stages(model_of())
-    assert replaced.calls == 2
-    assert "layers.0.attention.context" in found
-    inside = [path for path in found if path.endswith((".weights", ".scores", ".dot_products"))]
-    assert inside == []
+def test_without_a_mask_each_token_is_masked_once() -> None:
+    cases = make_cases(model_of(), TOKENIZER, ["the cat sat"])
+    assert cases.labels == ["[CLS] [MASK] cat sat [SEP]", "[CLS] the [MASK] sat [SEP]", "[CLS] the cat [MASK] [SEP]"]
+    assert pieces(cases.inputs["input_ids"]) == cases.labels
+    assert cases.positions.tolist() == [[0, 1], [1, 2], [2, 3]]
 
 
-def test_scores_that_are_not_finite_have_no_predictions() -> None:
+def test_without_a_masked_lm_head_each_token_is_a_case() -> None:
+    cases = make_cases(model_of(BertForTokenClassification), TOKENIZER, ["the cat", "cat"])
+    assert pieces(cases.inputs["input_ids"]) == ["[CLS] the cat [SEP]", "[CLS] cat [SEP] [PAD]"]
+    assert cases.positions.tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [1, 1], [1, 2]]
+    assert cases.labels[:2] == ["[[CLS]] the cat [SEP]", "[CLS] [the] cat [SEP]"]
+    assert cases.labels[4:] == ["[[CLS]] cat [SEP]", "[CLS] [cat] [SEP]", "[CLS] cat [[SEP]]"]
+
+
+def test_a_case_ends_where_the_positions_of_the_model_end() -> None:
+    cases = make_cases(model_of(), TOKENIZER, ["cat " * 20])
+    assert cases.inputs["input_ids"].shape == (15, 16)
+    assert make_cases(model_of(), TOKENIZER, ["cat " * 20 + "[MASK]"]).inputs["input_ids"].shape == (15, 16)
+    assert make_cases(model_of(), TOKENIZER, [""]) is None
+
+
+def encoder_and_decoder() -> Transformer:
+    """A network with one layer in the encoder and two in the decoder."""
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+    return Transformer(TransformerConfig(vocab_size=20, encoder_layers=1, decoder_layers=2, **sizes))
+
+
+def test_a_network_with_a_decoder_has_no_cases() -> None:
+    assert make_cases(encoder_and_decoder(), TOKENIZER, [TEXT]) is None
+
+
+def test_scores_of_each_case() -> None:
+    """The model computes without dropout, and is left as it was."""
+    model = model_of(hidden_dropout_prob=0.5).train()
+    cases = make_cases(model, TOKENIZER, ["the cat sat"])
+    scores = case_scores(model, cases.inputs, cases.positions)
+    assert scores.shape == (3, TOKENIZER.get_vocab_size())
+    assert torch.equal(scores, case_scores(model, cases.inputs, cases.positions))
+    assert torch.equal(scores, model.eval()(**cases.inputs).logits[range(3), range(1, 4)])
+    assert not scores.requires_grad
+    both = model_of(BertForPreTraining)
+    assert torch.equal(
+        case_scores(both, cases.inputs, cases.positions), both(**cases.inputs).prediction_logits[range(3), range(1, 4)]
+    )
+    texts = model_of(BertForSequenceClassification)
+    assert case_scores(texts, cases.inputs, cases.positions).shape == (3, 2)
+    assert case_scores(model_of(Bert), cases.inputs, cases.positions) is None
+
+
+def test_the_most_probable_classes_come_first() -> None:
+    scores = torch.tensor([0.25, 0.5, 0.125]).log()
+    best = top_predictions(scores, ["a", "b", "c"])
+    assert [name for name, _ in best] == ["b", "a", "c"]
+    assert [value for _, value in best] == pytest.approx([4 / 7, 2 / 7, 1 / 7])
+    assert len(top_predictions(torch.zeros(9), [*"abcdefghi"])) == 5
     assert top_predictions(torch.tensor([0.0, torch.nan]), ["a", "b"]) == []
-    assert top_predictions(torch.tensor([0.0, 1.0]), ["a", "b"])[0][0] == "b"
 
 
-def test_the_command_compares_stages_and_predictions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["swap", folder / "my.py", "--exercise", "attention", "--checkpoint", folder / "model", "--text", TEXT]
-    assert main([*map(str, words)]) == 1
-    printed = capsys.readouterr().out
-    assert "differs from transformers is layers.0.attention.context" in printed
-    assert "Mistake: no scale." in printed
-    assert "With this mistake the top prediction changes in" in printed
-    assert main([*map(str, words[:3]), "softmax", *map(str, words[4:]), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["agrees"], found["changed"], found["cases"]) == (True, 0, 1)
+def result(before: list | None, after: list | None, cases: bool = True) -> SwapResult:
+    scores = [None if each is None else torch.tensor(each) for each in (before, after)]
+    shown = Cases({}, torch.zeros(2, 2), ["one", "two", "three"], ["text", "other"])
+    return SwapResult(Comparison([], 0.0, [], None), shown if cases else None, *scores, ["a", "b"], 1, REPORT)
 
 
-@pytest.mark.parametrize("name", ["multi_head_attention_layer", "encoder_layer", "bert_embeddings", "masked_lm_head"])
-def test_right_layers_agree_with_transformers(tmp_path: Path, folder: Path, name: str) -> None:
-    """Steps inside the replaced function are no stages that are missing."""
-    result = swap(EXERCISES[name], f"{layer_file(tmp_path, name)}:{name}", folder / "model", print, TEXT)
-    assert result.comparison.agrees
-    assert (result.comparison.not_compared, result.changed, result.report.passed) == ([], 0, True)
+def test_the_cases_with_another_top_prediction_are_counted_and_shown() -> None:
+    before = [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    found = result(before, [[0.0, 1.0], [0.0, 9.0], [1.0, torch.nan]])
+    assert (found.changed, found.labels) == (2, ["one", "two", "three"])
+    assert [found.examples(count) for count in (1, 2, 3)] == [[0], [0, 2], [0, 2]]
+    assert [[name for name, _ in side] for side in found.predictions(0)] == [["a", "b"], ["b", "a"]]
+    assert found.predictions(2)[1] == []
+    same = result(before, before)
+    assert (same.changed, same.examples(3)) == (0, [0])
 
 
-def layer_file(folder: Path, name: str) -> Path:
-    (folder / "layer.py").write_text(solution(EXERCISES[name]))
-    return folder / "layer.py"
+def test_a_classifier_of_texts_has_a_case_for_each_text() -> None:
+    assert result([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]).labels == ["text", "other"]
 
 
-def test_errors_of_the_command_say_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = ["--checkpoint", str(folder / "model"), "--text", TEXT]
-    for words, message in (
-        (["my.py", "--exercise", "layer_norm", *model], "line 14: ValueError: \\u001b[31m not finished"),
-        (["my.py", "--exercise", "gelu", *model], "has no function gelu"),
-        (["my.py", "--exercise", "softmaxx", *model], "similar names: softmax"),
-        (["none.py", "--exercise", "softmax", *model], "cannot be read"),
-        (["one.py", "--exercise", "softmax"], "give a model"),
-        (["one.py", "--exercise", "softmax", *model, "--figure", "a.svg"], "add --train"),
-        (["one.py", "--exercise", "softmax", "--train", "--layer", "1"], "add --checkpoint"),
-    ):
-        assert main(["swap", str(folder / words[0]), *words[1:]]) == 2
-        assert message in capsys.readouterr().err
+@pytest.mark.parametrize("found", [result(None, None), result([[1.0]], None, cases=False), result(None, None, cases=False)])
+def test_without_a_head_there_are_no_cases(found: SwapResult) -> None:
+    assert (found.labels, found.changed, found.examples(3)) == ([], 0, [])
+
+
+def test_classes_have_the_labels_of_the_config_or_are_pieces() -> None:
+    names, scores = module._class_names, torch.zeros(3, 2)
+    labeled = model_of(BertForSequenceClassification)
+    assert names(labeled, TOKENIZER, scores) == [labeled.config.id2label[0], labeled.config.id2label[1]]
+    assert names(labeled, TOKENIZER, torch.zeros(3, 6))[4:] == [TOKENIZER.id_to_token(4), TOKENIZER.id_to_token(5)]
+    assert names(encoder_and_decoder(), TOKENIZER, scores) == [TOKENIZER.id_to_token(0), TOKENIZER.id_to_token(1)]
+    assert names(labeled, None, scores) == names(labeled, TOKENIZER, None) == []
+
+
+def test_a_layer_has_a_number() -> None:
+    model = model_of(layers=3)
+    assert layers_of(model, 0) == [model.bert.layers[0]]
+    assert layers_of(model, 2) == [model.bert.layers[2]]
+    for number in (-1, 3):
+        with pytest.raises(ValueError, match=rf"^--layer {number}: the model has layers 0 to 2$"):
+            layers_of(model, number)
+    both = encoder_and_decoder()
+    assert layers_of(both, 0) == [both.encoder.layers[0], both.decoder.layers[0]]
+    assert layers_of(both, 1) == [both.decoder.layers[1]]
+
+
+class Runner(SandboxRunner):
+    """Stands for the process of a learner's function, and calls it here. It keeps the arguments of all that are made."""
+
+    made: ClassVar[list] = []
+    function: ClassVar[Callable] = torch.softmax
+    printed = "seen\n"
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+        self.made.append(arguments)
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __call__(self, arguments: dict, gradients: bool) -> Outcome:
+        assert not gradients
+        return LocalRunner(self.arguments[0], type(self).function)(arguments, gradients)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model. Learners' functions run in this process, and their check takes no time."""
+    model_of().save_pretrained(tmp_path)
+    save_tokenizer(TOKENIZER, tmp_path)
+    monkeypatch.setattr(module, "SandboxRunner", Runner)
+    monkeypatch.setattr(Runner, "made", [])
+    monkeypatch.setattr(module, "check_function", lambda exercise, runner, find: REPORT)
+    return tmp_path
+
+
+def swapped(folder: Path, function: Callable, *options: object, **more: object) -> SwapResult:
+    Runner.function = staticmethod(function)
+    return swap(SOFTMAX, "a:b/my.py:mine", folder, print, *options, **{"against_transformers": False, **more})
+
+
+def wrong(scores: Tensor) -> Tensor:
+    return torch.softmax(-scores, -1)
+
+
+def test_a_right_function_changes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = swapped(folder, lambda scores: torch.softmax(scores, -1), TEXT, time_limit=7.0)
+    assert (found.comparison.agrees, found.comparison.not_compared, found.changed, found.calls) == (True, [], 0, 4)
+    assert found.comparison.names == Names("minibert", "a:b/my.py:mine")
+    assert found.cases.labels == ["cat sat on the [MASK] . [SEP]"]
+    assert torch.allclose(found.before, found.after)
+    assert found.names == [TOKENIZER.id_to_token(index) for index in range(TOKENIZER.get_vocab_size())]
+    assert found.report is REPORT
+    assert capsys.readouterr().out == "seen\n\n"
+    assert Runner.made == [(SOFTMAX, Path("a:b/my.py"), "mine", limits_of(7.0)), (SOFTMAX, Path("a:b/my.py"), "mine")]
+
+
+def test_a_wrong_function_shows_in_stages_and_scores(folder: Path) -> None:
+    found = swapped(folder, wrong)
+    assert found.comparison.first_difference.name == "layers.0.attention.weights"
+    assert found.cases.texts == [*TEXTS]
+    model = load(folder, attention="explicit")
+    assert torch.equal(found.before, case_scores(model, found.cases.inputs, found.cases.positions))
+    assert not torch.allclose(found.before, found.after)
+    second = swapped(folder, wrong, TEXT, 1)
+    assert (second.comparison.first_difference.name, second.calls) == ("layers.1.attention.weights", 2)
+
+
+def test_nothing_printed_is_not_shown(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(Runner, "printed", "")
+    swapped(folder, wrong, TEXT)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_model_that_does_not_call_the_function_is_an_error(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"this model does not compute relu, so my\.py:relu was never called$"):
+        swap(EXERCISES["relu"], "my.py:relu", folder, print, TEXT)
+
+
+def test_a_model_without_a_head_or_without_a_tokenizer_has_stages_only(folder: Path) -> None:
+    model_of(Bert).save_pretrained(folder / "encoder")
+    save_tokenizer(TOKENIZER, folder / "encoder")
+    model_of().save_pretrained(folder / "no tokenizer")
+    for name, text in (("encoder", TEXT), ("no tokenizer", None)):
+        found = swapped(folder / name, wrong, text)
+        assert (found.cases, found.before, found.after, found.names) == (None, None, None, [])
+        assert found.comparison.first_difference.name == "layers.0.attention.weights"
+
+
+def test_transformers_is_the_reference_if_it_has_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "transformers_stages", lambda checkpoint, model, inputs: minibert_stages(model, inputs))
+    assert swapped(folder, wrong, TEXT, against_transformers=True).comparison.names.reference == "transformers"
+    for error in (ImportError, ValueError):
+        monkeypatch.setattr(module, "transformers_stages", mock.Mock(side_effect=error))
+        assert swapped(folder, wrong, TEXT, against_transformers=True).comparison.names.reference == "minibert"
 
 
 @pytest.mark.parametrize(
-    ("loss", "verdict", "words"),
+    ("outcome", "message"),
     [
-        (5.31, Verdict.WRONG, "This bug costs 0.31 nats: the losses differ by 0.310 nats after 50 steps"),
-        (5.05, Verdict.WRONG, "This bug does not show in the loss, which is why it survives: the losses differ by 0.050 nats"),
-        (5.0, Verdict.PASSED, "This function does not change the loss: the losses differ by 0.000 nats"),
-        (5.2, Verdict.CONVENTION, "This convention costs 0.2 nats"),
-        (4.5, Verdict.WRONG, "This bug saves 0.5 nats"),
-        (float("nan"), Verdict.WRONG, "With this bug the loss is not finite after 50 steps."),
+        (Outcome(error="ValueError: no", line=3), "a:b/my.py, line 3: ValueError: no"),
+        (Outcome(error="ValueError: no"), "a:b/my.py: ValueError: no"),
+        (Outcome(stopped="It is too slow.", line=2), "a:b/my.py, line 2: It is too slow."),
     ],
 )
-def test_the_effect_on_training_is_a_sentence(loss: float, verdict: Verdict, words: str) -> None:
-    """A difference that is less than twice that of two seeds is no difference."""
-    right, other = Curve([25, 50], [6.0, 5.0]), Curve([25, 50], [6.3, 5.03])
-    effect = TrainingEffect(right, Curve([25, 50], [6.0, loss]), other, verdict)
-    assert effect.sentence.startswith(words)
-    axes = effect_figure(effect, EXERCISES["softmax"]).axes[0]
-    assert axes.get_title("left").startswith(words.partition(":")[0].partition(" after")[0])
-    assert [text.get_text() for text in axes.texts if "seed" in text.get_text()] == ["minibert, other seed"]
-    assert "nats" in axes.get_ylabel()
-
-
-HOSTILE = {
-    "an endless loop": ("while True: pass", "did not finish in"),
-    "os._exit": ("os._exit(0)", "ends its process, with exit code 0"),
-    "a fork bomb": ("[os.fork() for _ in range(64)]", "starts a process"),
-    "10 GB": ("torch.ones(10 * 2**30, dtype=torch.uint8)", "of memory"),
-    "a flood": ("while True: os.write(1, b'x' * 1000)", "printed more than 8 MB"),
-    "its own folder": ("shutil.rmtree(pathlib.Path(__file__).parent); raise ValueError('deleted')", "ValueError: deleted"),
-}
-
-
-def hostile_file(folder: Path, body: str) -> Path:
-    file = folder / "hostile.py"
-    file.write_text(
-        f"import os, pathlib, shutil, torch\ndef softmax(scores):\n    {body}\n    return torch.softmax(scores, -1)\n"
-    )
-    return file
-
-
-@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile_code_ends_with_a_sentence(
-    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], body: str, message: str
-) -> None:
-    """In a model, in the check before the training, and next to the steps of a model."""
-    file = hostile_file(tmp_path, body)
-    model, own = ["--checkpoint", str(folder / "model"), "--text", TEXT], ["swap", str(file), "--exercise", "softmax"]
-    study = ["study", TEXT, *model[:2], "--against", str(file)]
-    for words in ([*own, *model], [*own, "--train"], study):
-        expected = 1 if words is study and "ValueError" in message else 2  # an exception is the first difference
-        assert main([*words, "--time-limit", "2"]) == expected
-        printed = capsys.readouterr()
-        assert message in printed.err + printed.out
-        assert "Traceback" not in printed.err + printed.out
-        assert file.is_file()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile_code_that_passes_the_check_ends_the_training(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, body: str, message: str
-) -> None:
-    monkeypatch.setattr("minibert.classroom.training_effect.SOME_SECONDS", 5)
-    file = hostile_file(tmp_path, f"if scores.numel() > 20000:\n        {body}")
-    assert main(["swap", str(file), "--exercise", "softmax", "--train", "--seconds", "1"]) == 2
-    printed = capsys.readouterr()
-    assert message in printed.err
-    assert file.is_file()
-
-
-def test_exercises_that_are_no_stage_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before any training."""
-    for name, message in (
-        ("greedy_decoding", "pretraining does not compute greedy_decoding"),
-        ("mask_tokens", "mask_tokens is no stage of a model"),
-    ):
-        (tmp_path / "my.py").write_text(solution(EXERCISES[name]))
-        assert main(["swap", str(tmp_path / "my.py"), "--exercise", name, "--train", "--seconds", "1"]) == 2
-        assert message in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_training_with_and_without_a_mistake(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    figure = folder / "curves.svg"
-    words = ["--exercise", "softmax", "--train", "--seconds", "4", "--figure", str(figure), "--json"]
-    assert main(["swap", str(folder / "one.py"), *words]) == 0
-    training = json.loads(capsys.readouterr().out)["training"]
-    assert training["mine"]["steps"] == training["right"]["steps"]
-    assert training["cost"] != 0
-    assert figure.is_file()
-
-
-@pytest.mark.slow
-def test_the_code_sees_no_secrets_of_the_environment(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither in the sandbox of a check nor in the subprocess that trains."""
-    monkeypatch.setenv("API_TOKEN", "secret")
-    (folder / "spy.py").write_text("import os\ndef softmax(scores):\n    raise ValueError(sorted(os.environ))\n")
-    for words in (["--checkpoint", str(folder / "model"), "--text", TEXT], ["--train", "--seconds", "1"]):
-        assert main(["swap", str(folder / "spy.py"), "--exercise", "softmax", *words]) == 2
-        error = capsys.readouterr().err
-        assert "PATH" in error
-        assert "API_TOKEN" not in error
+def test_an_error_of_the_function_has_its_place(outcome: Outcome, message: str) -> None:
+    with pytest.raises(UserCodeError) as error:
+        inspect.unwrap(module._call)(lambda arguments, gradients: outcome, "a:b/my.py:softmax", {})
+    assert str(error.value) == message

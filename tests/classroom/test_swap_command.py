@@ -1,4 +1,4 @@
-"""A learner's function inside a real model."""
+"""The command that puts a learner's function inside a real model, with code that ends, and that does not."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from minibert import BertConfig, BertForMaskedLM
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.solution import solution
-from minibert.classroom.swap import TEXTS, swap
+from minibert.classroom.swap import swap
 from minibert.commands import main
 from minibert.study.subject import random_network, tokenizer_of
 from minibert.text.tokenizer import save_tokenizer
@@ -33,9 +33,9 @@ def layer_norm(hidden, gain, bias, eps=1e-12):
 """
 
 
-def model_of(words=TEXTS) -> BertForMaskedLM:
-    """A model whose attention is far from uniform. It is made inside `swapped`, because it keeps its activation function."""
-    model = random_network(BertForMaskedLM, BertConfig(**SIZES, num_hidden_layers=2), tokenizer_of(words))
+def model_of(text: str) -> BertForMaskedLM:
+    """Return a model whose attention is far from uniform."""
+    model = random_network(BertForMaskedLM, BertConfig(**SIZES, num_hidden_layers=2), tokenizer_of([text]))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("swap")
     (path / "my.py").write_text(CODE)
     (path / "one.py").write_text("def any_name(scores):\n    return scores.exp()\n")
-    model_of([TEXT]).save_pretrained(path / "model")
+    model_of(TEXT).save_pretrained(path / "model")
     save_tokenizer(tokenizer_of([TEXT]), path / "model")
     return path
 
@@ -121,7 +121,7 @@ def test_hostile_code_ends_with_a_sentence(
     study = ["study", TEXT, *model[:2], "--against", str(file)]
     for words in ([*own, *model], [*own, "--train"], study):
         expected = 1 if words is study and "ValueError" in message else 2  # an exception is the first difference
-        assert main([*words, "--time-limit", "2"]) == expected
+        assert main([*words, "--time-limit", "0.5" if "did not finish" in message else "20"]) == expected
         printed = capsys.readouterr()
         assert message in printed.err + printed.out
         assert "Traceback" not in printed.err + printed.out
