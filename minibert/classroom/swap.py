@@ -20,6 +20,7 @@ from minibert.equations import softmax
 from minibert.model import load, read_checkpoint
 from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
+from minibert.model.stacks import LayerStack
 from minibert.printable import printable
 from minibert.study.checked_attention import UserCodeError
 from minibert.study.fill_mask import piece_of
@@ -167,11 +168,10 @@ def _call(runner: SandboxRunner, location: str, arguments: Arguments) -> Any:
 
 def layers_of(model: PretrainedModel, number: int) -> list[nn.Module]:
     """Return the layers with this number, of the encoder and of the decoder. Raises: ValueError if there are none."""
-    stacks = [module for path, module in model.named_modules() if path.rpartition(".")[2] == "layers"]
-    chosen = [stack[number] for stack in stacks if isinstance(stack, nn.ModuleList) and 0 <= number < len(stack)]
+    stacks = [module for module in model.modules() if isinstance(module, LayerStack)]
+    chosen = [stack[number] for stack in stacks if 0 <= number < len(stack)]
     if not chosen:
-        sizes = [len(stack) for stack in stacks if isinstance(stack, nn.ModuleList)]
-        raise ValueError(f"--layer {number}: the model has layers 0 to {max(sizes, default=0) - 1}")
+        raise ValueError(f"--layer {number}: the model has layers 0 to {max(map(len, stacks)) - 1}")
     return chosen
 
 

@@ -149,7 +149,9 @@ def test_a_classifier_of_texts_has_a_case_for_each_text() -> None:
     assert result([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]).labels == ["text", "other"]
 
 
-@pytest.mark.parametrize("found", [result(None, None), result([[1.0]], None, cases=False), result(None, None, cases=False)])
+@pytest.mark.parametrize(
+    "found", [result(None, None), result(None, [[1.0]]), result([[1.0]], None, cases=False), result(None, None, cases=False)]
+)
 def test_without_a_head_there_are_no_cases(found: SwapResult) -> None:
     assert (found.labels, found.changed, found.examples(3)) == ([], 0, [])
 
@@ -246,6 +248,16 @@ def test_nothing_printed_is_not_shown(folder: Path, monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().out == ""
 
 
+def test_steps_of_the_replaced_function_are_no_stages(folder: Path) -> None:
+    """A learner's function has other steps, or none."""
+    Runner.function = staticmethod(torch.nn.functional.scaled_dot_product_attention)
+    found = swap(EXERCISES["scaled_dot_product_attention"], "my.py:mine", folder, print, TEXT, against_transformers=False)
+    names = [stage.name.rpartition(".")[2] for stage in found.comparison.stages]
+    assert found.comparison.not_compared == []
+    assert "context" in names
+    assert "weights" not in names
+
+
 def test_a_model_that_does_not_call_the_function_is_an_error(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"this model does not compute relu, so my\.py:relu was never called$"):
         swap(EXERCISES["relu"], "my.py:relu", folder, print, TEXT)
@@ -263,7 +275,8 @@ def test_a_model_without_a_head_or_without_a_tokenizer_has_stages_only(folder: P
 
 def test_transformers_is_the_reference_if_it_has_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "transformers_stages", lambda checkpoint, model, inputs: minibert_stages(model, inputs))
-    assert swapped(folder, wrong, TEXT, against_transformers=True).comparison.names.reference == "transformers"
+    Runner.function = staticmethod(wrong)
+    assert swap(SOFTMAX, "my.py:softmax", folder, print, TEXT).comparison.names.reference == "transformers"
     for error in (ImportError, ValueError):
         monkeypatch.setattr(module, "transformers_stages", mock.Mock(side_effect=error))
         assert swapped(folder, wrong, TEXT, against_transformers=True).comparison.names.reference == "minibert"
