@@ -148,7 +148,21 @@ def test_a_function_that_keeps_something_is_not_repeatable() -> None:
 
 
 def test_random_numbers_are_the_same_in_every_call() -> None:
-    assert torch.equal(*(outcome_of(lambda x: torch.rand(2), False).outputs["output"] for _ in range(2)))
+    """They do not depend on those that were drawn before."""
+    drawn = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        drawn.append(outcome_of(lambda x: torch.rand(2), False).outputs["output"])
+    assert torch.equal(*drawn)
+
+
+def test_the_call_with_gradients_gets_the_keyword_arguments_of_pytorch() -> None:
+    outcome = outcome_of(lambda x: torch.stack([x, 2 * x], dim=1).sum(dim=0, keepdim=True))
+    assert outcome.outputs["output"].tolist() == [[3.0, 6.0]]
+    assert outcome.repeatable
+    torch.testing.assert_close(
+        outcome.gradients["x"], (torch.tensor([0.0, 1.0]).cos() + 0.5).dot(torch.tensor([1.0, 2.0])).expand(2)
+    )
 
 
 def test_no_trail_is_recorded_unless_it_is_asked_for() -> None:
@@ -177,6 +191,9 @@ def test_what_a_function_prints_is_kept_up_to_a_limit(capsys: pytest.CaptureFixt
     assert capsys.readouterr() == ("", "")
     stream = Printed()
     assert [stream.write(text) for text in ("a" * MAX_PRINTED, "text")] == [MAX_PRINTED, 4]
+    assert stream.getvalue() == "a" * MAX_PRINTED
+    stream.seek(MAX_PRINTED + 5)
+    assert stream.write("text") == 4
     assert stream.getvalue() == "a" * MAX_PRINTED
 
 
