@@ -1,5 +1,6 @@
 """The trap in place of the reference, and the modules that learners' code may use."""
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
@@ -52,6 +53,14 @@ def test_functions_that_compute_the_same(name: str, same: list[Any]) -> None:
     if name == "relu":
         same = [equations.relu]
     assert [*reference._implementations(own)] == [each for one in (own, *same) for each in inside(one)]
+
+
+def test_only_functions_have_a_code_that_can_be_replaced() -> None:
+    """A cache is none, but there is one inside."""
+
+    def function() -> None: ...
+
+    assert [*reference._implementations(functools.cache(function))] == [function]
 
 
 @pytest.fixture
