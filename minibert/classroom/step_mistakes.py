@@ -191,9 +191,10 @@ class _Typed:
         return cls(float(plain), unit, len((parts[1] + parts[2]).lstrip("0")))
 
     def agrees(self, value: float) -> bool:
-        """Return True if the typed number is `value`, rounded to the digits that were typed. Zero is not a rounded number."""
-        if self.value == value or (math.isnan(self.value) and math.isnan(value)):
-            return True
+        """Return True for a finite `value` that is the typed number when it is rounded to the digits that were typed.
+
+        Zero is not a rounded number.
+        """
         if self.value == 0:
             return abs(value) < ROUNDING
         return abs(self.value - value) <= self.unit * (0.5 + 1e-6) + 1e-6 * abs(value) < math.inf

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from minibert.classroom import step_mistakes
 from minibert.classroom.mistakes import MISTAKES, Kind
 from minibert.classroom.step_mistakes import StepMistake, judge, mistakes_of, predictions_at
 from minibert.equations import gelu, layer_norm, scaled_dot_product_attention, softmax
@@ -198,6 +199,28 @@ def test_number_with_enough_digits_is_the_nearest_of_the_right_one_and_those_of_
 def test_a_mistake_that_rounding_hides_is_none() -> None:
     assert judge("1.7033", 1.7032864, [("You left out ε.", 1.7032866)]).verdict == "right"
     assert judge("1.70329", 1.7032864, [("You left out ε.", 1.7032866)]).verdict == "right"
+
+
+@pytest.mark.parametrize(("typed", "is_named"), [("2.0", True), ("2.", False), ("2", False), ("0.02e2", False)])
+def test_two_digits_are_enough_to_name_a_mistake(typed: str, is_named: bool) -> None:
+    """Zeros at the beginning are no digits that count."""
+    assert judge(typed, 0.25, [("You left out √d_k.", 2.01)]).message.endswith("You left out √d_k.") is is_named
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "mistakes"),
+    [("5e-10", 0.0, []), ("5e-10", 1.0, [("You masked it.", 0.0)]), ("5", 1.0, [("You add.", 4.0)])],
+)
+def test_a_small_number_is_not_near_to_zero(typed: str, value: float, mistakes: list[tuple[str, float]]) -> None:
+    assert judge(typed, value, mistakes).message == "Not right, and not the number of a known mistake."
+
+
+def test_the_difference_of_two_mistakes_is_more_than_rounding() -> None:
+    """It is larger than a millionth for numbers near zero."""
+    zero = torch.zeros(2)
+    assert [step_mistakes._equal(zero, zero + difference) for difference in (0.95e-6, 1.05e-6)] == [True, False]
+    large = torch.full((2,), 1000.0)
+    assert [step_mistakes._equal(large, large + difference) for difference in (0.009, 0.011)] == [True, False]
 
 
 def test_a_lost_sign_is_named() -> None:
