@@ -236,3 +236,8 @@ def test_half_of_all_tokens_is_in_the_first_segments() -> None:
     assert not data.statistics(pairs(**columns, a_end=[45, 102]))[name]  # 47 of 101
     assert data.statistics(pairs(**columns, a_end=[45, 103]))[name]
     assert not data.statistics(pairs(**columns, a_end=[45, 45]))[name]
+
+
+def test_pairs_are_drawn_with_other_random_numbers_for_other_inputs() -> None:
+    drawn = [data.documents(RandomDraw(seed))["generator"].random() for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
