@@ -1,5 +1,6 @@
 """The parts of the search for a small input: small numbers, what counts as the same failure, and where it ends."""
 
+import warnings
 from collections.abc import Callable
 from random import Random
 from types import SimpleNamespace
@@ -36,7 +37,8 @@ quickly = settings(max_examples=60, deadline=None, database=None, derandomize=Tr
 def simplest(make: Callable[[HypothesisDraw], object], condition: Callable[[object], bool] = lambda made: True) -> object:
     """Return the simplest value that a recipe draws for which a condition is true."""
     strategy = strategies.composite(lambda draw: make(HypothesisDraw(draw, 2)))()
-    return find(strategy, condition, settings=settings(quickly, max_examples=300), random=Random(0))
+    with warnings.catch_warnings(action="ignore"):  # the checks of annotations draw random numbers
+        return find(strategy, condition, settings=settings(quickly, max_examples=300), random=Random(0))
 
 
 @quickly
@@ -55,6 +57,7 @@ def test_whole_numbers_are_small(data) -> None:
 
 def test_the_simplest_input_has_zeros_and_masks_nothing() -> None:
     assert simplest(lambda draw: draw.size(9, 3)) == 3
+    assert simplest(lambda draw: draw.size(9)) == 1
     assert simplest(lambda draw: draw.numbers(2)).tolist() == [0.0, 0.0]
     assert simplest(lambda draw: draw.mask(2, 2)).tolist() == [[True, True], [True, True]]
     assert simplest(lambda draw: draw.choice("abc")) == "a"
@@ -88,6 +91,7 @@ def test_numbers_that_are_large_or_small_on_purpose_stay_so(spread: float, mean:
 
 def test_small_random_sizes_are_at_most_two_larger_than_the_least() -> None:
     assert {SmallDraw(seed).size(usual=9, least=4) for seed in range(50)} == {4, 5, 6}
+    assert {SmallDraw(seed).size(usual=9) for seed in range(50)} == {1, 2, 3}
 
 
 def row(draw: Draw) -> dict[str, Tensor]:
@@ -148,7 +152,7 @@ def test_another_problem_is_no_failure() -> None:
     assert [search.fails(given_numbers(*[1.0] * size)) for size in (1, 2, 3, 4)] == [False, False, True, True]
 
 
-@pytest.mark.parametrize(("own", "is_visible"), [(0.9901, False), (1.0099, False), (0.98, True), (1.02, True)])
+@pytest.mark.parametrize(("own", "is_visible"), [(0.99005, False), (1.0099, False), (0.98, True), (1.02, True)])
 def test_a_difference_must_be_visible_at_first(own: float, is_visible: bool) -> None:
     """Relative to the right numbers."""
     search = search_for(lambda x: own * x)
