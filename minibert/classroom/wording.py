@@ -14,7 +14,7 @@ from minibert.study.equations.registry import docstring_fields
 
 def axes_of(exercise: Exercise, name: str, axes: int) -> str:
     """Return the names of the axes of a result, such as "(batch, heads, queries, value_width)"; empty if they are not known."""
-    annotation = inspect.signature(inspect.unwrap(exercise.reference)).return_annotation
+    annotation = inspect.signature(exercise.reference).return_annotation
     part = name.rpartition(".")[2]
     if part.isdecimal() and int(part) < len(get_args(annotation)):
         annotation = get_args(annotation)[int(part)]
@@ -74,7 +74,7 @@ def _names_of_parts(exercise: Exercise) -> tuple[str, ...]:
     reference = inspect.unwrap(exercise.reference)
     parts = get_args(inspect.signature(reference).return_annotation)
     text = docstring_fields(inspect.getdoc(reference) or "").get("Returns", "")
-    names = re.split(r",? and |, ", re.split(r"[.:]", text, maxsplit=1)[0])
+    names = re.split(r",? and |, ", re.split(r"[.:]", text)[0])
     return tuple(name.removeprefix("the ") for name in names) if len(names) == len(parts) > 1 else ()
 
 

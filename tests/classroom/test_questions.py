@@ -59,6 +59,8 @@ SHAPES = [
     (lambda x: x, losses, "The function returned 1 tensor, expected 2: losses, labels."),
     (lambda x: (x, x, x), losses, "The function returned 3 tensors, expected 2: losses, labels."),
     (lambda x: {"a": x, "b": x}, losses, "The parts of the result are a, b, expected losses, labels."),
+    (lambda x: x[0], lambda x: x, "The result has the shape (2,), expected (2, 2)."),
+    (lambda x: (x, x), total, "The function returned 2 tensors in a tuple, list or dictionary, expected Tensor."),
     (lambda x: (x, x), losses, "The labels has the shape (2, 2), expected (rows) = (2,)."),
 ]  # fmt: skip
 

@@ -142,6 +142,14 @@ def test_every_mistake_that_a_step_can_show_has_a_message() -> None:
             assert all(each.mistake.message.endswith(".") for each in mistakes)
 
 
+def test_numbers_at_a_cell_are_those_of_the_catalogue_and_then_those_of_omissions() -> None:
+    walked, path, index = walks()[0], "layers.0.attention.scores", (0, 1, 3, 5)
+    found, omitted = mistakes_of(walked, path), [*omitted_numbers(walked[path], symbols_of(walked.steps), index)]
+    assert found
+    assert omitted
+    assert [*step_mistakes.numbers_at(walked, path, index)] == [*predictions_at(found, index), *omitted]
+
+
 def test_step_without_an_equation_has_no_mistakes() -> None:
     encoder, _ = walks()
     assert mistakes_of(encoder, "text.ids") == mistakes_of(encoder, "layers.0.attention_residual") == ()
@@ -199,6 +207,13 @@ def test_number_with_enough_digits_is_the_nearest_of_the_right_one_and_those_of_
 def test_a_mistake_that_rounding_hides_is_none() -> None:
     assert judge("1.7033", 1.7032864, [("You left out ε.", 1.7032866)]).verdict == "right"
     assert judge("1.70329", 1.7032864, [("You left out ε.", 1.7032866)]).verdict == "right"
+
+
+def test_a_batch_of_one_is_left_out_of_arguments_with_more_axes() -> None:
+    shapes = [(1, 3), (1, 2, 3), (2, 3), (1,), (3,), ()]
+    found = [tuple(step_mistakes._without_batch(torch.zeros(shape)).shape) for shape in shapes]
+    assert found == [(3,), (2, 3), (2, 3), (1,), (3,), ()]
+    assert [step_mistakes._without_batch(value) for value in (0.5, None, [1])] == [0.5, None, [1]]
 
 
 @pytest.mark.parametrize(("typed", "is_named"), [("2.0", True), ("2.", False), ("2", False), ("0.02e2", False)])

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from minibert.classroom.learner_file import LearnerFile
+from minibert.classroom.teaching import submissions
 from minibert.classroom.teaching.submissions import MAX_DEPTH, MAX_FILES, find_submissions, read_submission, sibling_files
+from minibert.files import reason_of
 from tests.classroom.teaching.synthetic_class import notebook
 
 CODE = "def softmax(scores):\n    return scores\n"
@@ -74,8 +77,27 @@ def test_very_deep_and_very_full_folders_end(tmp_path) -> None:
     submission = read_submission(tmp_path, "ada")
     assert submission.paths == ()
     assert "too many folders" in submission.notes[0]
-    write(tmp_path, {f"{number}.py": "" for number in range(MAX_FILES + 1)})
-    assert len(read_submission(tmp_path, "ada").paths) == MAX_FILES
+    write(tmp_path, {f"{number}.py": "" for number in range(MAX_FILES)})
+    submission = read_submission(tmp_path, "ada")
+    assert (len(submission.paths), len(submission.notes)) == (MAX_FILES, 1)
+    write(tmp_path, {"z.py": ""})
+    submission = read_submission(tmp_path, "ada")
+    assert len(submission.paths) == MAX_FILES
+    assert submission.notes[1:] == (f"only {MAX_FILES} of {MAX_FILES + 1} files were read",)
+
+
+def test_what_the_system_does_not_open_is_a_remark(tmp_path, monkeypatch) -> None:
+    """A folder for the teacher, and a file with a function, which counts as damaged."""
+
+    def refuse(path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    submission = read_submission(write(tmp_path / "ada", {"softmax.py": CODE}), "ada")
+    monkeypatch.setattr(LearnerFile, "read", refuse)
+    reason = reason_of(PermissionError(13, ""))
+    assert str(submission.find("softmax").problem) == f"The file cannot be read: {reason}"
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert read_submission(tmp_path / "ada", "ada").notes == (f"ada: {reason}",)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +115,7 @@ def test_very_deep_and_very_full_folders_end(tmp_path) -> None:
         ({"a.py": "class A:\n    def softmax(self): pass"}, None),
         ({"a.py": "class softmax: pass"}, "a.py"),
         ({"A.PY": CODE}, "A.PY"),
+        ({"my homework.py": CODE, "b.py": STUB}, "my homework.py"),
         ({"a.ipynb": notebook("x = 1", "def softmax(x):\n  return (")}, "a.ipynb"),
         ({"deep/er/b.ipynb": notebook(CODE)}, "deep/er/b.ipynb"),
         ({"a.ipynb": notebook(CODE)[:110]}, "a.ipynb"),
@@ -114,8 +137,20 @@ def test_a_line_of_a_notebook_is_counted_in_its_cell(tmp_path) -> None:
     assert [found.file.place(number) for number in (1, 2, 3, 4, 5)] == [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)]
 
 
+def test_of_cells_that_are_no_python_the_last_one_with_the_function_counts(tmp_path) -> None:
+    cells = ["x = 1\ny = 2", "def softmax(a:", "z = (", "\ndef softmax(b:", "w ="]
+    found = read_submission(write(tmp_path, {"a.ipynb": notebook(*cells)}), "ada").find("softmax")
+    assert found.file.place(found.problem.line) == (4, 2)
+
+
 def test_files_beside_are_given_if_they_are_imported(tmp_path) -> None:
     submission = read_submission(write(tmp_path, {"a.py": CODE, "helper.py": "x = 1", "other/b.py": ""}), "ada")
     path = tmp_path / "a.py"
     assert sibling_files(submission, path, "import torch") == {}
     assert sibling_files(submission, path, "from helper import x") == {"a.py": CODE.encode(), "helper.py": b"x = 1"}
+
+
+def test_large_files_beside_are_not_given(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(submissions, "MAX_BYTES", 5)
+    submission = read_submission(write(tmp_path, {"a.py": "", "b.py": "55555", "c.py": "666666"}), "ada")
+    assert sibling_files(submission, tmp_path / "a.py", "import b, c") == {"a.py": b"", "b.py": b"55555"}
