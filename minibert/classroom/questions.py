@@ -15,7 +15,18 @@ from minibert.classroom.probes import Probe, expected
 from minibert.classroom.report import Stage
 from minibert.classroom.running import Arguments, Outcome, Runner
 from minibert.classroom.signatures import annotation_text
-from minibert.classroom.wording import as_code, at, axes_of, difference_of, first_place, index_name, part_name, shown, words_for
+from minibert.classroom.wording import (
+    as_code,
+    at,
+    axes_of,
+    difference_of,
+    first_place,
+    index_name,
+    part_name,
+    shown,
+    with_verb,
+    words_for,
+)
 
 KINDS_OF_NUMBERS = {
     "Boolean": (torch.bool,),
@@ -110,7 +121,7 @@ def _shapes(call: Answered) -> Problem | None:
             words = words_for(call.exercise, name)
             problem = _written(call, Stage.SHAPE, words, output, other[name])
             return problem or Problem(
-                Stage.SHAPE, f"{words} has the shape {tuple(output.shape)}, expected {text}.", explains=True
+                Stage.SHAPE, f"{with_verb(words, 'has')} the shape {tuple(output.shape)}, expected {text}.", explains=True
             )
     return None
 
@@ -119,7 +130,7 @@ def _written(call: Answered, stage: Stage, words: str, own: Tensor, other: Tenso
     """Return a problem in words, if the numbers of the exercise say nothing."""
     if write := call.exercise.write:
         mine, wanted = (" ".join(write(tensor, call.probe.arguments).split("\n")) for tensor in (own, other))
-        return Problem(stage, f"{words} is {mine}, expected {wanted}.")
+        return Problem(stage, f"{with_verb(words, 'is')} {mine}, expected {wanted}.")
     return None
 
 
@@ -143,7 +154,8 @@ def _kinds(call: Answered) -> Problem | None:
         dtype, wanted = output.dtype, call.other.outputs[name].dtype
         if kind_of(dtype) != kind_of(wanted):
             advice = f" {BOOLEAN_ADVICE}" if wanted is torch.bool else ""
-            text = f"{words_for(call.exercise, name)} has the data type {_name(dtype)}, expected {_name(wanted)}.{advice}"
+            words = with_verb(words_for(call.exercise, name), "has")
+            text = f"{words} the data type {_name(dtype)}, expected {_name(wanted)}.{advice}"
             return Problem(Stage.DTYPE, text, explains=True)
     return None
 
@@ -164,7 +176,7 @@ def _finite(call: Answered) -> Problem | None:
             if (places := wrong & wanted.isfinite()).any():
                 words, place = words_for(call.exercise, name), first_place(places)
                 count = f"{int(places.sum())} of {output.numel()} numbers are {word}, the first{at(place)}"
-                found = f"{words} is {word}" if output.numel() == 1 else f"{words}: {count}"
+                found = f"{with_verb(words, 'is')} {word}" if output.numel() == 1 else f"{words}: {count}"
                 return Problem(Stage.FINITE, f"{found}, expected {shown(wanted[place].item())}.")
     return None
 

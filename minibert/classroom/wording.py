@@ -3,13 +3,15 @@
 import inspect
 import re
 from functools import cache
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
 from minibert.classroom.distance import differences
 from minibert.classroom.exercise import Exercise
 from minibert.study.equations.registry import docstring_fields
+
+PLURALS = {"has": "have", "is": "are"}
 
 
 def axes_of(exercise: Exercise, name: str, axes: int) -> str:
@@ -33,12 +35,12 @@ def axes_of(exercise: Exercise, name: str, axes: int) -> str:
 def difference_of(words: str, own: Tensor, other: Tensor, tolerance: float) -> str:
     """Describe where a tensor differs, such as "the result: 3 of 8 numbers differ, most at [0, 1]: 0.5, expected 0.25."."""
     if own.shape != other.shape:
-        return f"{words} has the shape {tuple(own.shape)}, expected {tuple(other.shape)}."
+        return f"{with_verb(words, 'has')} the shape {tuple(own.shape)}, expected {tuple(other.shape)}."
     far = differences(own, other).abs()
     finite = other.double().abs()[other.isfinite()]
     scale = (finite.max().item() if finite.numel() else 0.0) or 1.0
     if own.numel() == 1:
-        return f"{words} is {shown(own.item())}, expected {shown(other.item())}."
+        return f"{with_verb(words, 'is')} {shown(own.item())}, expected {shown(other.item())}."
     place = first_place(far == far.max())
     count = f"{int((far > tolerance * scale).sum()) or 1} of {own.numel()} numbers differ"
     return f"{words}: {count}, most{at(place)}: {shown(own[place].item())}, expected {shown(other[place].item())}."
@@ -48,6 +50,11 @@ def words_for(exercise: Exercise, name: str) -> str:
     """Return words for a part of the result, to begin a sentence with: "The result" for "output"."""
     part = part_name(exercise, name)
     return f"The {part}" if part in _names_of_parts(exercise) else f"`{part}`" if part else "The result"
+
+
+def with_verb(words: str, verb: Literal["has", "is"]) -> str:
+    """Begin a sentence about a part of the result, such as "The labels have". A name in the plural ends with an s."""
+    return f"{words} {PLURALS[verb] if words.endswith('s') else verb}"
 
 
 def part_name(exercise: Exercise, name: str) -> str:

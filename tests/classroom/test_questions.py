@@ -61,7 +61,7 @@ SHAPES = [
     (lambda x: {"a": x, "b": x}, losses, "The parts of the result are a, b, expected losses, labels."),
     (lambda x: x[0], lambda x: x, "The result has the shape (2,), expected (2, 2)."),
     (lambda x: (x, x), total, "The function returned 2 tensors in a tuple, list or dictionary, expected Tensor."),
-    (lambda x: (x, x), losses, "The labels has the shape (2, 2), expected (rows) = (2,)."),
+    (lambda x: (x, x), losses, "The labels have the shape (2, 2), expected (rows) = (2,)."),
 ]  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_a_result_in_words_is_shown_in_words() -> None:
         (lambda x: x.int(), identity, "The result has the data type int32, expected float32."),
         (lambda x: x > 1, identity, "The result has the data type bool, expected float32."),
         (lambda x: x + 0j, identity, "The result has the data type complex64, expected float32."),
-        (lambda x: (x, 1 * (x[0] > 1)), losses, f"The labels has the data type int64, expected bool. {BOOLEAN_ADVICE}"),
+        (lambda x: (x, 1 * (x[0] > 1)), losses, f"The labels have the data type int64, expected bool. {BOOLEAN_ADVICE}"),
     ],
 )
 def test_other_kinds_of_numbers(own: Callable, reference: Callable, text: str) -> None:

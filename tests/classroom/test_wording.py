@@ -20,6 +20,7 @@ from minibert.classroom.wording import (
     part_name,
     shown,
     value_as_code,
+    with_verb,
     words_for,
 )
 
@@ -115,6 +116,21 @@ def test_a_decorated_reference_has_the_words_of_the_function_inside() -> None:
 def test_a_difference_has_a_count_and_the_largest_place(own: list, other: list, text: str) -> None:
     """Small differences, relative to the largest expected number, do not count; the largest one always does."""
     assert difference_of("the x", torch.tensor(own), torch.tensor(other), 0.01) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "has", "is_"),
+    [
+        ("The result", "The result has", "The result is"),
+        ("The new ids", "The new ids have", "The new ids are"),
+        ("`labels[0]`", "`labels[0]` has", "`labels[0]` is"),
+    ],
+)
+def test_a_part_in_the_plural_has_a_verb_in_the_plural(words: str, has: str, is_: str) -> None:
+    assert (with_verb(words, "has"), with_verb(words, "is")) == (has, is_)
+    one, two = torch.zeros(1), torch.zeros(2)
+    assert difference_of(words, one, two, 0.1) == f"{has} the shape (1,), expected (2,)."
+    assert difference_of(words, one, one + 1, 0.1) == f"{is_} 0, expected 1."
 
 
 def test_names_become_code() -> None:
