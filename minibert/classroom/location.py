@@ -103,7 +103,7 @@ class Trails:
         names: Set[str] = frozenset(),
     ) -> None:
         self.names = names
-        inputs = [tensor.detach() for _, tensor in tensors_in(arguments)]
+        inputs = [tensor for _, tensor in tensors_in(arguments)]
         self.has_numbers = any(is_number(entry.value) for entry in reference)
         self.own, self.reference, self.variant, self.harmless = (
             [entry for entry in trail if self._counts(entry.value)] for trail in (own, reference, variant, harmless)

@@ -86,6 +86,25 @@ CASES = {
     "a value that the learner does not have": (
         trails(trail(("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C)), VARIANT, (("a * 3", "5"),)), None, ""
     ),
+    "an argument whose value is used": (
+        trails(trail(("x", A), ("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C)), VARIANT, (("x * 3", "x * 5"),)),
+        2,
+        KNOWN.replace("ine 11", "ine 1").replace("ine 12", "ine 2"),
+    ),
+    "a value that the learner has in another shape": (
+        trails(trail(("p", A.reshape(2, 2)), ("q", WRONG_B), ("return", WRONG_B)), VARIANT, (("a * 3", "5"),)), 2, "",
+    ),
+    "a step is missing after a copy": (
+        trails(trail(("p", A), ("q", A), ("r", A**2), ("return", A**2)), WITHOUT, LEFT_OUT), 2,
+        "Up to `a` (your line 1) your numbers agree with the reference. A step is missing after it: `b` is 6, 9, 15, ….",
+    ),
+    "a name that the reference does not have": (
+        trails(WRONG, trail(("a", A), ("z", WRONG_B), ("c", WRONG_C), ("return", WRONG_C)), OTHER), 12, ""
+    ),
+    "a value that comes later in the reference": (
+        trails(trail(("p", A), ("k", C), ("q", WRONG_B), ("r", WRONG_C), ("return", WRONG_C)), VARIANT, OTHER), 3,
+        KNOWN.replace("ine 11", "ine 1").replace("ine 12", "ine 3"),
+    ),
 }  # fmt: skip
 
 
@@ -99,6 +118,11 @@ def test_the_line_and_the_first_difference(name: str) -> None:
 def test_the_last_agreement_is_shown_for_an_unknown_mistake() -> None:
     assert trails(WRONG).last_agreement() == "Your line 11 computes `a` as the reference does."
     assert trails(WRONG, names="").last_agreement() == "Your line 11 computes a value as the reference does."
+    assert (
+        trails(trail(("", A), ("q", A * 7), ("return", A * 9))).last_agreement()
+        == "Your line 1 computes `a` as the reference does."
+    )
+    assert trails(trail(("", A), ("return", A * 9))).last_agreement() == ""  # inside of a line
     assert trails(WRONG, VARIANT, OTHER).last_agreement() == ""
     assert trails(trail(("return", A * 9), first=2)).last_agreement() == ""
 
@@ -164,6 +188,29 @@ def test_the_numbers_begin_where_they_differ() -> None:
         "The first that differs is `b` from [1, 2] on: 7, 8, 9, …. Your value (line 2): 6.5, 6.5, inf, …."
     )
     assert NUMBERS_SHOWN == 3
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (1e-3, "`b`: 1, 20, 0. Your value (line 2): 1.001, 20, 1."),
+        (1e-4, "`b` from [2] on: 0. Your value (line 2): 1."),
+    ],
+)
+def test_a_first_small_difference_is_one_if_it_is_more_than_rounding(difference: float, text: str) -> None:
+    """Relative to the largest number, here 20."""
+    right = torch.tensor([1.0, 20.0, 0.0])
+    own = right + torch.tensor([difference, 0.0, 1.0])
+    reference, variant = (trail(("a", A), ("b", b), ("return", b.cumsum(0))) for b in (right, own))
+    each = trails(trail(("p", A), ("q", own), ("return", own.cumsum(0))), variant, OTHER, reference)
+    assert each.first_difference().endswith(f"The first that differs is {text}")
+
+
+def test_values_are_equal_up_to_rounding() -> None:
+    """Relative to the largest number, here 1."""
+    values = Values.of([torch.tensor([1.0, 0.0], dtype=torch.float64)])
+    assert values.has(torch.tensor([1.0, 1e-5], dtype=torch.float64))
+    assert not values.has(torch.tensor([1.0, 1.0001e-5], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
