@@ -38,7 +38,7 @@ KNOWN_SECONDS, FIRST_SECONDS, ALL_SECONDS = 1.0, 2.0, 5.0
 fastest tests, and for all."""
 FAST = 0.3
 """A test that takes fewer seconds can run before the others."""
-LIMIT, LONGER = 5.0, 20
+LIMIT, LONGER = 2.0, 20
 """A test that takes so many seconds and so many times its usual time counts as failed."""
 DEFAULTS = "test_defaults.py"
 """Name of the files whose tests look at default values without a call."""
