@@ -108,6 +108,7 @@ def test_model_is_downloaded_once_and_cached(hub: tuple[str, list[str]], folder:
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
 
 
+@pytest.mark.slow
 def test_missing_files_are_remembered_offline(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
     """Weights in the older format load again offline. After an incomplete download, the error says that the hub is needed."""
     tensors = safetensors.torch.load_file(folder / "model.safetensors")

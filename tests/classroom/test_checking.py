@@ -74,6 +74,7 @@ def test_an_error_is_explained_and_the_smallest_input_raises_the_same() -> None:
     assert report.example.mine in report.reason
 
 
+@pytest.mark.slow
 def test_the_smallest_input_of_an_error_raises_it_in_the_same_line() -> None:
     def multi_head_attention(queries_from, keys_from, w_q, w_k, w_v, w_o, heads, keep=None):
         query, key, value = (

@@ -129,6 +129,7 @@ def test_a_trail_does_not_change_the_result_and_is_bounded() -> None:
     assert 0 < len(recorded.trail) <= MAX_ENTRIES
 
 
+@pytest.mark.slow
 def test_long_lists_are_not_converted_again_and_again() -> None:
     """A list that grows is recorded while it is short, and not copied after every line."""
 

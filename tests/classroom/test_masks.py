@@ -115,6 +115,7 @@ def test_a_mask_used_in_a_wrong_way_is_named(wrong: tuple[str, str]) -> None:
     assert [mistake.name for mistake in report.mistakes] == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", sampled(product(["multi_head_attention", "multi_head_attention_layer"], [1, -1]), 2), ids=str)
 def test_another_number_for_masked_scores_is_said_in_every_exercise(wrong: tuple[str, float]) -> None:
     """The formula has zeros for rows without a key in a called function, and learners do not write them."""

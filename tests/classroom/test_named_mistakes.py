@@ -117,6 +117,7 @@ def test_two_mistakes_are_named() -> None:
     assert sorted(found) == ["mask inverted", "no scale"]
 
 
+@pytest.mark.slow
 def test_three_parts_left_out_are_named() -> None:
     def embeddings(self, input_ids, token_type_ids, position_ids):
         return self.words(input_ids) + self.positions(position_ids)
@@ -184,6 +185,7 @@ def test_random_numbers_are_compared_by_their_distribution() -> None:
     assert (report.verdict, [mistake.name for mistake in report.mistakes]) == (Verdict.CONVENTION, ["A normally distributed"])
 
 
+@pytest.mark.slow
 def test_as_many_variants_are_compared_with_checks_of_annotations_as_without() -> None:
     """The tests check the annotations of minibert, and learners do not: both must see the same names."""
     names = ["softmax", "adamw_step", "training_steps"]

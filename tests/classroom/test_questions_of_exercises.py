@@ -205,6 +205,7 @@ def test_an_error_that_every_input_raises_names_none() -> None:
     assert reason == "ZeroDivisionError: division by zero"
 
 
+@pytest.mark.slow
 def test_the_expected_kind_of_result_is_that_of_the_exercise() -> None:
     def many_parts(model, batches, optimizer, schedule, max_grad_norm=1.0):
         return [1.0], [2.0, 3.0]
@@ -212,6 +213,7 @@ def test_the_expected_kind_of_result_is_that_of_the_exercise() -> None:
     assert report_of(many_parts, EXERCISES["training_steps"]).reason.endswith("expected list[float].")
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_added_to_the_module_changes_an_input() -> None:
     exercise = EXERCISES["encoder_layer"]
 

@@ -13,6 +13,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_course_is_released_and_its_stubs_are_graded(folder, capsys) -> None:
     """The released stubs are a valid submission: nothing is started. A wrong student does not change the exit code."""
     release = ["class", "release", "course", "--exercises", "softmax", "gelu", "--points", "5", "--due", "2030-01-31"]

@@ -31,6 +31,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): content(file).replace(str(folder).encode(), b"FOLDER") for file in found}
 
 
+@pytest.mark.slow
 def test_the_hash_seed_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the vocabulary, the model, the metrics and the figure. The other hash seed is that of a new Python."""
     here, there = prepare(tmp_path / "here"), prepare(tmp_path / "there")

@@ -48,6 +48,7 @@ def test_an_impossible_build_says_what_to_do(
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.md"]
 
 
+@pytest.mark.slow
 def test_a_fault_of_a_page_fails_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_documentation(start: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A fault is repaired and named, the model learns to answer and not to answer, and is evaluated with its threshold."""
     questions = json.loads(data.read_text(encoding="utf-8"))

@@ -51,6 +51,7 @@ def test_seeds(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("out/seed-4/model.safetensors").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_learning_curve_is_resumed_with_the_same_results(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_chinese_reviews(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The model learns the labels, predicts them by name, and predicts the same in transformers."""
     transformers = pytest.importorskip("transformers")

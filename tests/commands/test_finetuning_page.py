@@ -90,6 +90,7 @@ def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFi
     assert Path("runs/script/task.json").read_text() == Path("runs/again/task.json").read_text()
 
 
+@pytest.mark.slow
 def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The run is a whole model, the adapter in it gives the same predictions, and the Python lines print what is trained."""
     (block,) = blocks("finetuning", "sh", "Adapters")
@@ -107,6 +108,7 @@ def test_adapters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 tensors are trained: bert.layers.0.attention.query.lora_a, …" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_seeds_and_learning_curve(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minibert.study.learning_curve.MIN_STEPS", 3)
     (block,) = blocks("finetuning", "sh", "Several seeds, and learning curves")
@@ -143,6 +145,7 @@ def entities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_named_entities(entities: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = blocks("finetuning", "sh", "Named entities")
     shown = []
@@ -156,6 +159,7 @@ def test_named_entities(entities: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [(each["type"], each["text"]) for each in prediction["entities"]] == [("PER", "Ben"), ("LOC", "New York")]
 
 
+@pytest.mark.slow
 def test_ways_to_transfer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands of the section, with little data, and its lines of Python."""
     lines = Path("train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)

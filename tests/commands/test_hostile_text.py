@@ -147,6 +147,7 @@ def test_evaluations_and_predictions(
     shown("predict", model, tmp_path / "lines", "--format", "jsonl", code=1)
 
 
+@pytest.mark.slow
 def test_names_of_files_and_options(folder: Path, shown: Callable[..., str]) -> None:
     """Files that are missing, damaged or of the wrong kind; words that are no option, command or equation."""
     file = folder / "file"
@@ -229,6 +230,7 @@ def test_a_run_and_its_record(folder: Path, shown: Callable[..., str], monkeypat
     json.loads(shown("runs", folder, "--json"))
 
 
+@pytest.mark.slow
 def test_output_of_a_student(bert: Path, folder: Path, shown: Callable[..., str]) -> None:
     """What a student's file prints and raises."""
     pytest.importorskip("transformers")

@@ -76,6 +76,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
     os.close(stream)
 
 
+@pytest.mark.slow
 def test_from_the_first_save_to_the_next_exercise(terminal: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "exercises" / f"01_{FIRST}.py"
     terminal.press("s")

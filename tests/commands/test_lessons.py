@@ -59,6 +59,7 @@ def test_a_lesson_that_fails_has_an_exit_code(tiny: Path) -> None:
     assert main(["lessons", "7"]) == 1  # the script has not imported `exercise`
 
 
+@pytest.mark.slow
 def test_notebooks_are_the_same_every_time_and_have_no_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("a", "b"):
         assert main(["lessons", "--notebooks", str(tmp_path / folder)]) == 0

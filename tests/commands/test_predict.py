@@ -215,6 +215,7 @@ class TestStreaming:
         assert [next(results)[1] for _ in range(3)] == [{"line": number, "error": "broken"} for number in range(3)]
         assert taken == [0, 1, 2]
 
+    @pytest.mark.slow
     def test_a_line_is_answered_while_the_input_is_open(self, model: Path) -> None:
         process = start(["predict", str(model)], stdin=subprocess.PIPE)
         assert process.stdin is not None

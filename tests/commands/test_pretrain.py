@@ -402,6 +402,7 @@ def test_a_run_that_cannot_be_compared_does_not_hide_the_others(
     assert "left out: " in shown.err
 
 
+@pytest.mark.slow
 def test_resume_alone_continues_with_the_options_of_the_run(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,6 +468,7 @@ def kill_at_random_moments(command: list[str], out: Path, steps: list[int], seed
     return killed
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_change_no_result(text: Path, tmp_path: Path) -> None:
     """After five SIGKILLs, in steps or while a checkpoint is written, metrics and model are the same, bit for bit."""
     more = ("--steps", "60", "--checkpoint-every", "2", "--evaluate-every", "60")
@@ -512,6 +514,7 @@ def test_two_processes_equal_one(text: Path, exact: Path, tmp_path: Path, shardi
     assert_close(tmp_path, exact)
 
 
+@pytest.mark.slow
 def test_lost_process_ends_the_job_and_it_can_be_resumed(text: Path, tmp_path: Path) -> None:
     """The remaining process prints the reason and the last good checkpoint. Two processes can resume the job."""
     command = arguments(text, tmp_path, *EXACT, "--steps", "2000", "--checkpoint-every", "3")
@@ -536,6 +539,7 @@ def test_lost_process_ends_the_job_and_it_can_be_resumed(text: Path, tmp_path: P
     assert newest.name == f"step-{RunRecord.read(tmp_path).metrics[-1]['step']:06d}"
 
 
+@pytest.mark.slow
 def test_two_processes_resume_a_run_of_one(text: Path, exact: Path, tmp_path: Path) -> None:
     """A run is stopped with one process and finished with two."""
     command = arguments(text, tmp_path, *EXACT)

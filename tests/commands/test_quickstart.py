@@ -134,6 +134,7 @@ def test_another_seed_gives_other_results(
     assert all(loss != same for loss, same in zip(other, one, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["pretraining", "fine-tuning"])
 def test_resumed_quickstart_has_the_same_results(
     whole: Path,

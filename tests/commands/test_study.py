@@ -193,6 +193,7 @@ def test_network_that_a_live_page_cannot_compute(tmp_path: Path, capfd: pytest.C
     assert not is_live(file)
 
 
+@pytest.mark.slow
 def test_other_networks_and_large_ones_get_recorded_numbers(
     study: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_hostile_labels_are_data(width: int) -> None:
             check_safe(shown((*plain_step(selection, 8), *plain_steps(steps, 16)), 10_000))
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_walked() -> None:
     for text in (*HOSTILE_TEXTS[::8], *SIZES):
         steps = walk(MODEL, TOKENIZER, text)

@@ -134,6 +134,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             torch.testing.assert_close(weights[name][tensor], value, rtol=0, atol=1e-10, msg=tensor)
 
 
+@pytest.mark.slow
 def test_translator_is_resumed_bit_for_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run of 7 steps is resumed from step 4 and ends like a run without interruption."""
     one, other = tmp_path / "a.de", tmp_path / "a.en"

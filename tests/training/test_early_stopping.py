@@ -130,6 +130,7 @@ def test_the_table_of_runs_has_the_evaluation_of_the_written_model(tmp_path: Pat
 
 
 class TestResuming:
+    @pytest.mark.slow
     def test_from_every_checkpoint(self, tmp_path: Path) -> None:
         """A run that is killed continues from any of its checkpoints with the same best evaluation."""
         expected = finished(events(NumberTask(14, values=VALUES), tmp_path / "whole", patience=3))

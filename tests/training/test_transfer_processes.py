@@ -30,6 +30,7 @@ def write_data(folder: Path) -> list[str]:
     return options
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     """Layers that join in later epochs are found by both processes, and both stop after the same evaluation."""
     words = ["finetune", "classify", *write_data(tmp_path), *OPTIONS.split(), *TRANSFER.split()]

@@ -64,6 +64,7 @@ def test_the_largest_terms_lead_from_a_prediction_to_the_embeddings(seed, rank):
     assert [missing_rows(steps, data, start, generator) for _ in range(2)] == [set()] * 2
 
 
+@pytest.mark.slow
 def test_a_table_that_is_also_the_output_matrix_has_the_rows_of_the_predictions():
     """Of a vocabulary too large to have all of its rows, and smaller than those that count as wide."""
     words = " ".join(f"w{number}" for number in range(1_000))

@@ -101,6 +101,7 @@ def test_every_head(live, kind, options):
     check_texts(live, kind, {"num_hidden_layers": 1, **options}, SENTENCES[2:4])
 
 
+@pytest.mark.slow
 def test_every_text(live):
     check_texts(live, BertForPreTraining, {"num_hidden_layers": 1}, TEXTS)
 

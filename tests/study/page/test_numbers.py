@@ -197,6 +197,7 @@ def test_numbers_of_a_learners_attention(tab, write):
         check_step(tab, step, np.random.default_rng(1))
 
 
+@pytest.mark.slow
 def test_numbers_of_a_backward_pass(tab, write):
     config = replace(BERT, id2label={0: "bad", 1: "good"})
     steps = backward_walk(random_network(BertForSequenceClassification, config, TOKENIZER), TOKENIZER, TEXT, truth=["good"])

@@ -113,6 +113,7 @@ def test_every_network_can_be_shown(network: type, config: object, steps_of_laye
     assert shown(shown_walk).elements == ["p", "code", "iframe"]
 
 
+@pytest.mark.slow
 def test_a_notebook_has_html_and_text_of_every_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The notebook runs in a kernel of its own, without a network connection to anything but the kernel."""
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (pip install minibert[lessons])")
@@ -134,6 +135,7 @@ def test_a_notebook_has_html_and_text_of_every_object(tmp_path: Path, monkeypatc
     assert in_a_list["text/plain"] == "[text.ids  tokens 6, pooler  v = tanh(c)  width 128]"
 
 
+@pytest.mark.slow
 def test_the_frame_works_under_the_policies_of_notebooks(steps: Walk, tmp_path: Path) -> None:
     """Its scripts run, keys change the step, nothing is requested, and the scripts do not reach the notebook."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -146,6 +146,7 @@ def test_each_output_follows_from_its_inputs_in_every_preset(preset: str) -> Non
     check(walk(*load_subject(preset=preset, texts=[TEXT]), TEXT))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("MINIBERT_DATA" not in os.environ, reason="MINIBERT_DATA is not set")
 def test_each_output_follows_from_its_inputs_in_a_real_checkpoint() -> None:
     folder = Path(os.environ["MINIBERT_DATA"], "models/rxnfp_bert_pretrained")

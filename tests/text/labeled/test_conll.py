@@ -236,6 +236,7 @@ def test_compressed_files(tmp_path: Path) -> None:
     assert sentences(read(tmp_path, gzip.compress(GOOD.encode()), "data.conll.gz")) == SENTENCES
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("MINIBERT_DATA"), reason="MINIBERT_DATA is not set")
 def test_conll_2003() -> None:
     """Numbers of sentences, words and entities as in Tjong Kim Sang and De Meulder 2003, tables 1 and 2; without the 216 lines

@@ -174,6 +174,7 @@ def test_sizes_that_are_used_often() -> None:
         check_windows(15, 4)
 
 
+@pytest.mark.slow
 def test_real_questions_have_the_windows_of_transformers() -> None:
     """XQuAD with BERT's vocabulary: tokens, segments and targets are those of transformers' run_qa.py.
 
