@@ -23,7 +23,7 @@ from minibert.study.equations.registry import registry
 LESSONS = {lesson.name: lesson for lesson in lessons()}
 SECONDS = 120
 """Time limit of a lesson on a busy machine. Alone, it takes at most a minute on two cores."""
-RUN_AS_NOTEBOOK = ("01", "02", "08")
+RUN_AS_NOTEBOOK = ("01",)
 """Lessons that every run of the tests also runs as notebooks."""
 SMALL = 20
 """Whole numbers up to this one are words: three heads, lesson 10."""

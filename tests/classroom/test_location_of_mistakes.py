@@ -20,6 +20,7 @@ from tests.classroom.students.fourth import (
     multi_head_attention_layer,
     scaled_dot_product_attention,
 )
+from tests.sampling import slow
 
 
 def report_of(function, exercise: str) -> Report:
@@ -42,7 +43,7 @@ NOT_SURE = [
     (learner.scale_after_the_softmax, "scaled_dot_product_attention"),
     (learner.label_with_its_full_weight, "label_smoothing_loss"),
     (learner.labels_of_all_tokens, "mask_tokens"),
-    (multi_head_attention_layer.answer_01, "multi_head_attention_layer"),  # an earlier line computes the wrong value
+    slow(multi_head_attention_layer.answer_01, "multi_head_attention_layer"),  # an earlier line computes the wrong value
     (layer_norm.answer_02, "layer_norm"),  # a part of the formula moved from one line to another
     (scaled_dot_product_attention.answer_02, "scaled_dot_product_attention"),  # a line is missing, and one too many
     (lora.answer_02, "lora"),  # an argument was replaced

@@ -11,6 +11,7 @@ from minibert.classroom.naming import explain
 from minibert.classroom.probes import call_all, probes
 from minibert.classroom.relations import find_relation
 from minibert.classroom.running import LocalRunner
+from tests.sampling import slow
 
 
 def relation(name: str, function) -> str:
@@ -127,7 +128,7 @@ def test_the_reference_has_no_relation_to_itself(name) -> None:
     "function",
     [
         lambda query, key, value, keep=None: torch.zeros(*query.shape[:-1], value.shape[-1]),
-        lambda query, key, value, keep=None: query.sum(-1, keepdim=True) * value[..., :1, :],
+        slow(lambda query, key, value, keep=None: query.sum(-1, keepdim=True) * value[..., :1, :]),
         lambda query, key, value, keep=None: (
             equations.scaled_dot_product_attention(query, key, value, keep) * (1.0 if keep is None else 2.0)
         ),

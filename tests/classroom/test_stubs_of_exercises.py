@@ -20,6 +20,7 @@ from minibert.commands.exercises import SHOWN
 from minibert.commands.learn import key_line
 from minibert.equations import feed_forward, masked_lm_loss
 from tests.processes import ROOT
+from tests.sampling import sampled
 
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
 
@@ -35,7 +36,7 @@ def test_the_empty_stub_is_rejected(exercise) -> None:
     assert check(function_in(stub(exercise), exercise.name), exercise).verdict is Verdict.EMPTY
 
 
-@every_exercise
+@pytest.mark.parametrize("exercise", sampled(EXERCISES.values(), 4), ids=lambda exercise: exercise.name)
 def test_the_reference_in_place_of_the_stub_passes(exercise) -> None:
     """The solution can replace the file, and can be added at its end."""
     for source in (solution(exercise), stub(exercise) + "\n\n" + solution(exercise)):

@@ -9,6 +9,7 @@ import pytest
 
 from minibert import BertForPreTraining
 from minibert.commands import main
+from tests.sampling import slow
 from tests.trained_models import write_checkpoint
 
 TEXT = "the cat sat on the [MASK] ."
@@ -148,10 +149,10 @@ def is_live(file: Path) -> bool:
     ("arguments", "expected"),
     [
         ((), True),
-        (("--live",), True),
+        slow(("--live",), True),
         (("--recorded",), False),
-        (("--layers", "0"), False),
-        (("--backward",), False),
+        slow(("--layers", "0"), False),
+        slow(("--backward",), False),
         (("--live", "--pair", "the mat", "--step", "scores"), True),
     ],
 )

@@ -14,6 +14,7 @@ from minibert.commands import COMMANDS, main
 from minibert.docs.layout import REPOSITORY
 from tests.docs.guides import CONSOLE, PAGES, PYTHON, SHOWN, Block, blocks_in, overview, programs, text_of
 from tests.docs.reader import OWN_ATTENTION, run_line, small_corpus, write_files
+from tests.sampling import slow
 
 NOT_RUN = {
     "pip install": "packages are downloaded; `.ci/run` runs the command of the README",
@@ -43,6 +44,8 @@ SHORTER = {
     "swap": ["--seconds", "0.1"],
 }
 """Options that are added to long commands."""
+LONG = ("classroom", "study", "transformer", "verify")
+"""Pages whose commands take seconds."""
 CONTINUES = {"recording": "start"}
 """Pages that use the variables of another one."""
 NAMES = {"classroom": "from minibert.equations import softmax\nmy_function = softmax", "study": OWN_ATTENTION}
@@ -80,7 +83,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != CHECKS and any(block.steps() for block in blocks_of(page))])
+@pytest.mark.parametrize(
+    "page",
+    [
+        slow(page) if page in LONG else page
+        for page in PAGES
+        if page != CHECKS and any(block.steps() for block in blocks_of(page))
+    ],
+)
 def test_a_guide_runs_from_the_top_to_the_bottom(folder: None, page: str) -> None:
     names: dict[str, Any] = {"torch": torch}
     exec(NAMES.get(page, ""), names)

@@ -13,6 +13,7 @@ from minibert.text import corpus, file_formats
 from minibert.text.corpus import Corpus, Document, read_corpus, read_dataset
 from minibert.text.file_formats import CorpusError, numbered_lines, text_lines
 from minibert.text.splits import is_validation, split_documents, split_key, sufficient_validation_fraction
+from tests.sampling import slow
 
 TEXT = "One sentence a line.\nAnother one.\n\nA second document.\nIts end.\n"
 TWO = [("One sentence a line.", "Another one."), ("A second document.", "Its end.")]
@@ -280,7 +281,7 @@ def test_long_lines_of_text_are_yielded_in_parts(tmp_path: Path, monkeypatch: py
         sentences_in([tmp_path / "a.jsonl"])
 
 
-@pytest.mark.parametrize("content", [b"x" * 40_000_000, b"A line of text.\n" * 3_000_000])
+@pytest.mark.parametrize("content", [b"x" * 40_000_000, slow(b"A line of text.\n" * 3_000_000)])
 def test_compressed_files_that_expand_too_much_are_refused(tmp_path: Path, content: bytes) -> None:
     (file := tmp_path / "a.txt.gz").write_bytes(gzip.compress(content))
     with pytest.raises(CorpusError, match=r"a\.txt\.gz: expands to more than 100 times its size.* gunzip -k a\.txt\.gz"):

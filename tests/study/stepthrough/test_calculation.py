@@ -10,6 +10,7 @@ import torch
 from minibert.study import walk
 from minibert.study.stepthrough.calculation import Calculation, Listing, calculation, cell_name, number
 from minibert.study.stepthrough.step import TextStep, Walk
+from tests.sampling import slow
 from tests.study.stepthrough.test_walk import NETWORKS, PAIR, TEXT, TOKENIZER, adapted
 
 FUNCTIONS = {name: getattr(math, name) for name in ("exp", "sqrt", "erf", "tanh", "sin", "cos")} | {
@@ -60,7 +61,14 @@ def check(steps: Walk) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["BertForPreTraining", "quick_gelu", "silu", "GPT-2", "Transformer, rotary, pre-norm", "Transformer, alibi, post-norm"],
+    [
+        "BertForPreTraining",
+        "quick_gelu",
+        "silu",
+        "GPT-2",
+        slow("Transformer, rotary, pre-norm"),
+        slow("Transformer, alibi, post-norm"),
+    ],
 )
 def test_the_displayed_arithmetic_gives_the_recorded_number(name: str) -> None:
     check(walk(NETWORKS[name](), TOKENIZER, TEXT, PAIR))

@@ -21,6 +21,7 @@ from minibert.study.user_code import UserCode, describe_error
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import ReferenceStages, minibert_stages
 from minibert.study.verify.user_attention import call_attention, probes, run_user_attention
+from tests.sampling import slow
 
 CONFIG = BertConfig(
     vocab_size=40,
@@ -184,8 +185,8 @@ def test_a_mistake_is_named_and_printed_text_is_passed_on(folder: Path, capsys: 
         ("mask_after", ["mask after the softmax"]),
         ("mask_transposed", ["mask transposed"]),
         ("two_mistakes", ["no scale", "mask after the softmax"]),
-        ("another_formula", []),
-        ("one_nan", []),
+        slow("another_formula", []),
+        slow("one_nan", []),
     ],
 )
 def test_the_mistake_in_learners_code_is_recognized(functions: dict[str, Any], function: str, mistakes: list[str]) -> None:
