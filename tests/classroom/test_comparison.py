@@ -12,6 +12,7 @@ from minibert.classroom.comparison import MAX_SHOWN, number_text, text_of
 from minibert.classroom.counterexample import SmallDraw
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.report import Report, Stage
+from tests.sampling import slow
 
 
 def test_numbers_are_readable() -> None:
@@ -71,7 +72,7 @@ def first_head_sharper(queries_from, keys_from, w_q, w_k, w_v, w_o, heads, keep=
         (batch_mean, "layer_norm", {"hidden"}, "the last of the sequences of a batch (axis 0)"),
         (one_threshold, "top_k_filter", {"logits"}, "first row of the first result"),
         (masked_with_zero, "scaled_dot_product_attention", {"key", "value"}, "Both results must be equal"),
-        (first_head_sharper, "multi_head_attention", {"w_q", "w_k", "w_v", "w_o"}, "the heads are in reverse order"),
+        slow(first_head_sharper, "multi_head_attention", {"w_q", "w_k", "w_v", "w_o"}, "the heads are in reverse order"),
     ],
 )
 def test_a_property_shows_both_calls(function, name, changed, relation) -> None:
@@ -122,6 +123,7 @@ def adamw(parameter, gradient, first_moment, second_moment, *others):
     return result[0], result[1], result[2] + 0.1
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_tuple_have_the_names_of_the_docstring() -> None:
     report = check(adamw, EXERCISES["adamw_step"])
     assert report.reason.startswith("The second moment: 11 of 11 numbers differ")

@@ -28,7 +28,7 @@ from tests.sampling import sampled
 
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
-some_exercises = pytest.mark.parametrize("exercise", sampled(EXERCISES.values(), 4), ids=lambda exercise: exercise.name)
+some_exercises = pytest.mark.parametrize("exercise", sampled(EXERCISES.values(), 5), ids=lambda exercise: exercise.name)
 HALF_PRECISION = "learners are not asked for code that converts half precision"
 ATTENTION = (
     "scaled_dot_product_attention",

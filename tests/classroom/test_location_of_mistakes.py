@@ -29,7 +29,7 @@ def report_of(function, exercise: str) -> Report:
 
 WRONG = [
     (learner.no_scale, "scaled_dot_product_attention"),
-    (learner.shifted_and_stretched, "scaled_dot_product_attention"),
+    slow(learner.shifted_and_stretched, "scaled_dot_product_attention"),
     (learner.zero_instead_of_infinity, "scaled_dot_product_attention"),
     (learner.sample_deviation, "layer_norm"),
     (learner.no_bias, "layer_norm"),

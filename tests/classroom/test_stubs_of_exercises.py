@@ -106,6 +106,7 @@ def test_the_example_of_a_stub_is_that_of_the_solution(exercise) -> None:
     assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 
+@pytest.mark.slow
 def test_stubs_import_torch_and_the_standard_library_only(tmp_path) -> None:
     """All stubs are imported without minibert."""
     allowed = {*sys.stdlib_module_names, "torch", "numpy"}

@@ -76,6 +76,7 @@ def test_each_task(capsys: pytest.CaptureFixture[str], task: str, file: str, tex
     assert ["Model", "out"] in content["facts"]
 
 
+@pytest.mark.slow
 def test_an_adapter_that_the_page_cannot_compute(capsys: pytest.CaptureFixture[str]) -> None:
     """The page has recorded numbers. An adapter that is merged into the weights is no obstacle."""
     assert finetune("classify", "classes.tsv", "--adapter", "bottleneck") == 0

@@ -226,6 +226,7 @@ def test_recording_has_the_updates(tmp_path: Path) -> None:
         assert torch.equal(outputs(model)[0], outputs(plain)[0])
 
 
+@pytest.mark.slow
 def test_network_compiles_without_graph_breaks() -> None:
     """`fullgraph=True` works, and gives the same values. Runs without shape checks."""
     code = """
