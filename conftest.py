@@ -59,10 +59,11 @@ def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Skip slow tests unless requested, and CUDA tests without a CUDA device."""
+    """Skip slow and long tests unless requested, and CUDA tests without a CUDA device."""
     for item in items:
-        if item.get_closest_marker("slow") and "slow" not in (config.option.markexpr or ""):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: run with -m slow"))
+        for name in ("slow", "long"):
+            if item.get_closest_marker(name) and name not in (config.option.markexpr or ""):
+                item.add_marker(pytest.mark.skip(reason=f"is {name}: run with -m {name}"))
         if item.get_closest_marker("cuda") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 

@@ -18,8 +18,6 @@ from benchmarks.mutation.reach import FOLDER
 from benchmarks.mutation.report import Pair, folder_of, reasons, report, summary, unexplained
 
 FOLDERS = ("equations", "model", "kernels", "text", "training", "study/verify", "classroom")
-
-
 LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
 """Memory in larger pages, so that a copy of a process has fewer of them to copy: it starts in 5 ms instead of 20."""
 
@@ -114,7 +112,8 @@ def sampled(paths: list[Path], seed: int, count: int | None) -> list[Mutant]:
 
 def run_pytest(plugin: str, folder: Path, tests: list[str], more: list[str], environment: dict[str, str] | None = None) -> None:
     """Run the tests with one of the two plugins."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", f"benchmarks.mutation.{plugin}", "-m", "not slow and not cuda"]
+    chosen = "not slow and not long and not cuda"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", f"benchmarks.mutation.{plugin}", "-m", chosen]
     more_environment = {FOLDER: str(folder), "CI": "1", "PYTHONPATH": str(ROOT), **LARGE_PAGES} | (environment or {})
     log = folder / f"{plugin}.log"
     with log.open("w", encoding="utf-8") as output:

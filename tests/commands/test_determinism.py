@@ -52,7 +52,7 @@ def test_every_command_is_compared() -> None:
     assert compared == {*COMMANDS} - {"docs build", "docs open", "class release"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_hash_seed_changes_no_byte_of_any_command() -> None:
     rows = compare_all(command_lines(0), seed=0, only="")
     assert [row["kind"] for row in rows if row["differing"] or row["crashed"]] == []

@@ -291,7 +291,7 @@ def test_nothing_is_overwritten(text: Path, whole: Path, tmp_path: Path, capsys:
     assert measured(tmp_path / "a") == measured(whole)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_with_dropout_resume_bit_for_bit(text: Path, tmp_path: Path) -> None:
     """Each process has its own random state, which is saved. Stopped by SIGTERM and resumed, the results are the same."""
     commands = {name: arguments(text, tmp_path / name, "--steps", "150", "--checkpoint-every", "50") for name in ("a", "b")}

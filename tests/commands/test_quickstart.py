@@ -189,7 +189,7 @@ def test_unfinished_quickstart_is_not_overwritten(
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_signal_to_the_real_command(tmp_path: Path) -> None:
     """After SIGTERM, the command on the built-in corpus ends soon, with exit code 143 and without a traceback."""
     command = [sys.executable, "-m", "minibert", "quickstart", "--seconds", "60", "--out", str(tmp_path / "out")]

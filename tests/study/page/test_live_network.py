@@ -230,7 +230,7 @@ def random_sentences(count: int) -> list[str]:
 
 @pytest.mark.parametrize(
     ("config", "spread", "count"),
-    [(SMALL, 0.2, 40), *(pytest.param(PRESETS["tiny"], spread, 200, marks=pytest.mark.slow) for spread in (0.02, 0.1))],
+    [(SMALL, 0.2, 40), *(pytest.param(PRESETS["tiny"], spread, 200, marks=pytest.mark.long) for spread in (0.02, 0.1))],
     ids=["small", "tiny, as initialized", "tiny, larger weights"],
 )
 def test_random_sentences(live, config, spread, count):

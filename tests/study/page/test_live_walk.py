@@ -107,7 +107,7 @@ def test_every_text(live):
     check_texts(live, BertForPreTraining, {"num_hidden_layers": 1}, TEXTS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "options"), HEADS)
 def test_every_text_and_head(live, kind, options):
     check_texts(live, kind, options, TEXTS)

@@ -102,7 +102,7 @@ def error(step: Step) -> float:
     return float(np.abs(evaluate(step.expression) - output).max() / max([*sizes, np.abs(output).max()]))
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NETWORKS])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.long] * (name in SLOW)) for name in NETWORKS])
 def walk(request: pytest.FixtureRequest) -> Walk:
     return walk_of(request.param)
 

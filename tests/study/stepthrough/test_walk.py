@@ -140,7 +140,7 @@ def test_each_output_follows_from_its_inputs_in_a_preset() -> None:
     check(walk(*load_subject(preset="tiny", texts=[TEXT]), TEXT))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("preset", [*PRESETS, "gpt2", "transformer-base"])
 def test_each_output_follows_from_its_inputs_in_every_preset(preset: str) -> None:
     check(walk(*load_subject(preset=preset, texts=[TEXT]), TEXT))
