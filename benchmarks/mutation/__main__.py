@@ -18,6 +18,8 @@ from benchmarks.mutation.reach import FOLDER
 from benchmarks.mutation.report import Pair, folder_of, reasons, report, summary, unexplained
 
 FOLDERS = ("equations", "model", "kernels", "text", "training", "study/verify", "classroom")
+LEFT_OUT = ("tests/docs", "tests/study/page")
+"""Tests of documents and of pages in a browser: many seconds, and their code is not measured."""
 LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
 """Memory in larger pages, so that a copy of a process has fewer of them to copy: it starts in 5 ms instead of 20."""
 
@@ -112,8 +114,8 @@ def sampled(paths: list[Path], seed: int, count: int | None) -> list[Mutant]:
 
 def run_pytest(plugin: str, folder: Path, tests: list[str], more: list[str], environment: dict[str, str] | None = None) -> None:
     """Run the tests with one of the two plugins."""
-    chosen = "not slow and not long and not cuda"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", f"benchmarks.mutation.{plugin}", "-m", chosen]
+    chosen = ["-m", "not slow and not long and not cuda", *(f"--ignore={folder}" for folder in LEFT_OUT)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", f"benchmarks.mutation.{plugin}", *chosen]
     more_environment = {FOLDER: str(folder), "CI": "1", "PYTHONPATH": str(ROOT), **LARGE_PAGES} | (environment or {})
     log = folder / f"{plugin}.log"
     with log.open("w", encoding="utf-8") as output:

@@ -108,18 +108,20 @@ def grade_submission(
     limits: Limits | None = None,
     stored: Mapping[str, Graded] | None = None,
     save: Callable[[Graded], None] = lambda graded: None,
+    has_crashed: bool = False,
 ) -> list[Graded]:
     """Grade all exercises of a course. What a student submits raises no exception.
 
     Args:
         stored: earlier results by exercise. One is used again if nothing has changed that it depends on.
         save: is called with each result.
+        has_crashed: whether a process crashed that graded this submission. Then no function is checked again.
     """
     results = []
     for assignment in course.assignments:
         earlier = (stored or {}).get(assignment.name)
         try:
-            graded = _grade(course, assignment.name, submission, limits or Limits(), earlier)
+            graded = _grade(course, assignment.name, submission, limits or Limits(), earlier, has_crashed)
         except Exception as error:  # an error of minibert must not stop the rest
             what = "a file cannot be read" if isinstance(error, OSError) else "minibert could not grade it"
             note = f"{what}: {type(error).__name__}: {error}"
@@ -129,7 +131,9 @@ def grade_submission(
     return results
 
 
-def _grade(course: Course, name: str, submission: Submission, limits: Limits, earlier: Graded | None) -> Graded:
+def _grade(
+    course: Course, name: str, submission: Submission, limits: Limits, earlier: Graded | None, has_crashed: bool
+) -> Graded:
     exercise = course.exercise(name)
     found = submission.find(name)
     if found is None:
@@ -153,6 +157,8 @@ def _grade(course: Course, name: str, submission: Submission, limits: Limits, ea
     key = _key([code, *siblings.items(), seeds, limits, *(path.read_bytes() for path in course.files)])
     if earlier and earlier.key == key:
         return replace(earlier, file=graded.file, modified=graded.modified, notes=graded.notes)
+    if has_crashed:
+        return replace(graded, state=State.FAILED, notes=[*graded.notes, "the process that graded it crashed"])
     recorder = Recorder(exercise, SandboxRunner(exercise, code, limits=limits, siblings=siblings))
     report = check_code(exercise, found.file, recorder, hidden_seeds=seeds, find=_known_examples)
     return replace(graded, report=report, fingerprint=recorder.fingerprint(), key=key)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from minibert.classroom.teaching.course import Course
-from minibert.classroom.teaching.grading import Graded, State, grade_submission
+from minibert.classroom.teaching.grading import Graded, grade_submission
 from minibert.classroom.teaching.results import Results
 from minibert.classroom.teaching.submissions import Submission
 from minibert.sandbox import Limits, linux
@@ -45,16 +45,9 @@ class Grading:
         return grade_submission(self.course, submission, self.limits, stored, save)
 
     def failed(self, submission: Submission) -> list[Graded]:
-        """Save that a submission could not be graded, but for the exercises that were graded before."""
+        """Save that a submission could not be graded, except for exercises with a result of the same code."""
         stored = self.results.read(self.course, submission.student)
-        note = "the process that graded it crashed"
-        graded = [
-            stored.get(each.name) or Graded(submission.student, each.name, State.FAILED, notes=[note])
-            for each in self.course.assignments
-        ]
-        for each in graded:
-            self.results.save(each)
-        return graded
+        return grade_submission(self.course, submission, self.limits, stored, self.results.save, has_crashed=True)
 
 
 def grade_all(

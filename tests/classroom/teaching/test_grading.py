@@ -194,6 +194,20 @@ def test_a_result_is_used_again_until_something_changes(tmp_path: Path, checked:
         assert len(checked) == before + 1
 
 
+def test_after_a_crash_nothing_is_checked_again(tmp_path: Path, checked: list[Any]) -> None:
+    """A result of the same code is used."""
+    (tmp_path / "all.py").write_text(CODE, encoding="utf-8")
+    submission = replace(read_submission(tmp_path, "ann"), notes=("a note",))
+    known = grade_submission(COURSE, submission)
+    stored = {each.exercise: each for each in known}
+    assert grade_submission(COURSE, submission, stored=stored, has_crashed=True) == known
+    stored["softmax"] = replace(known[0], key="of other code")
+    failed = grade_submission(COURSE, submission, stored=stored, has_crashed=True)
+    notes = ["a note", "the process that graded it crashed"]
+    assert failed == [replace(known[0], state=State.FAILED, report=None, notes=notes, key=""), *known[1:]]
+    assert len(checked) == 1
+
+
 def test_a_file_that_is_damaged_is_reported(tmp_path: Path, checked: list[Any]) -> None:
     (tmp_path / "softmax.py").write_text("def softmax(:\n")
     graded = grade_submission(COURSE, read_submission(tmp_path, "ann"))[0]

@@ -19,7 +19,7 @@ from minibert.classroom.teaching.course import Course, new_course
 from minibert.classroom.teaching.grading import Graded, State
 from minibert.classroom.teaching.parallel import Canceled, Grading, grade_all
 from minibert.classroom.teaching.results import Results
-from minibert.classroom.teaching.submissions import Submission, find_submissions
+from minibert.classroom.teaching.submissions import Submission, find_submissions, read_submission
 from minibert.sandbox import Limits
 
 CRASHED = ["the process that graded it crashed"]
@@ -158,17 +158,20 @@ def test_a_process_of_the_pool_ends_after_the_current_check(monkeypatch: pytest.
 
 
 def test_results_of_a_submission_that_crashed(tmp_path: Path) -> None:
-    """Exercises that were graded before keep their results, and each of the others is stored as failed."""
-    grading = Grading(new_course(["softmax", "gelu", "relu"]), Results(tmp_path), Limits())
-    known = Graded("ada", "gelu", State.GRADED, Report("gelu", Verdict.WRONG))
-    grading.results.save(known)
-    softmax, relu = (Graded("ada", name, State.FAILED, notes=CRASHED) for name in ("softmax", "relu"))
-    assert grading.failed(named("ada")) == [softmax, known, relu]
-    assert grading.results.read(grading.course, "ada") == {"softmax": softmax, "gelu": known, "relu": relu}
+    """What needed a check has failed, and results of another version of the code are not used."""
+    grading = Grading(new_course(["softmax", "gelu"]), Results(tmp_path / "out"), Limits())
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "a.py").write_text("def softmax(scores):\n    return scores\n")
+    submission = read_submission(tmp_path / "ada", "ada")
+    grading.results.save(Graded("ada", "softmax", State.GRADED, Report("softmax", Verdict.PASSED), key="of another version"))
+    softmax, gelu = grading.failed(submission)
+    assert (softmax.state, softmax.report, softmax.notes, softmax.file) == (State.FAILED, None, CRASHED, "a.py")
+    assert gelu == Graded("ada", "gelu", State.MISSING)
+    assert grading.results.read(grading.course, "ada") == {"softmax": softmax, "gelu": gelu}
 
 
-class Deadly:
-    """A limit that ends the process that receives it."""
+class Deadly(tuple[str, ...]):
+    """Notes that end the process that receives them."""
 
     def __reduce__(self) -> object:
         return os._exit, (1,)
@@ -194,6 +197,7 @@ def test_all_are_graded(tmp_path) -> None:
 def test_a_process_that_crashes_ends_one_submission(tmp_path) -> None:
     """Of several processes, one ends. Its submission is reported, and the others are graded."""
     submissions = submissions_of(tmp_path, 3)
+    submissions[1].paths[0].write_text("def softmax(scores):\n    return scores\n")
     object.__setattr__(submissions[1], "notes", Deadly())
     grading_ = Grading(new_course(["softmax"]), Results(tmp_path / "out"), Limits())
     found = {each[0].student: each[0] for each in grade_all(grading_, submissions, 2)}
