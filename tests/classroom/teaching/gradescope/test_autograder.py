@@ -7,19 +7,16 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import pytest
 
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.solution import solution
 from minibert.classroom.stubs import stub
-from minibert.classroom.teaching.course import Assignment, Course, read_course
+from minibert.classroom.teaching.course import Assignment, Course
 from minibert.classroom.teaching.gradescope import grade as grading
 from minibert.classroom.teaching.gradescope.package import SCRIPTS, requirements, write_autograder
-from minibert.classroom.teaching.own_exercise import write_template
 
 pytestmark = pytest.mark.slow
 
@@ -152,42 +149,6 @@ def test_there_are_results_without_python_or_if_the_script_itself_is_ended(sourc
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
     assert results(tmp_path)["score"] == 0
-
-
-def test_exercises_that_were_graded_in_time_count(tmp_path, monkeypatch):
-    def slow(course, submission, save):
-        save(replace(grading.Graded("", "softmax", grading.State.GRADED), report=None))
-        raise grading.OutOfTime
-
-    monkeypatch.setattr(grading, "grade_submission", slow)
-    found = grading.grade(COURSE, tmp_path, "")
-    assert [each["name"] for each in found["tests"]] == ["softmax", "relu"]
-    assert found["output"] == grading.OUT_OF_TIME
-
-
-@pytest.mark.parametrize(("text", "student"), [
-    ('{"users": [{"email": "b@x.org", "id": 2}, {"email": "a@x.org"}]}', "a@x.org b@x.org"), ('{"users": [{"id": 7}]}', "7"),
-    ('{"users": [7]}', ""), ('{"users": null}', ""), ("{", ""), ("[]", ""),
-])  # fmt: skip
-def test_the_student_is_read_from_the_metadata(tmp_path, text, student):
-    (tmp_path / "metadata.json").write_text(text, encoding="utf-8")
-    assert grading.student_of(tmp_path / "metadata.json") == student
-    assert grading.student_of(tmp_path / "missing.json") == ""
-
-
-def test_the_zip_has_a_course_that_can_be_read_and_no_deadlines(source):
-    course = read_course(source / "course.toml")
-    assert [(each.name, each.points, each.due) for each in course.assignments] == [("softmax", 10.0, None), ("relu", 5.0, None)]
-    assert course.secret == COURSE.secret
-
-
-def test_the_zip_has_own_exercises_with_the_course(tmp_path):
-    write_template(tmp_path / "own_norm_of_the_zip.py")
-    course = replace(COURSE, files=(tmp_path / "own_norm_of_the_zip.py",))
-    write_autograder(course, tmp_path / "a.zip")
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert 'files = ["own_exercises/own_norm_of_the_zip.py"]' in archive.read("course.toml").decode()
-        assert archive.read("own_exercises/own_norm_of_the_zip.py") == Path(course.files[0]).read_bytes()
 
 
 def test_equal_courses_give_equal_zips(source, tmp_path):
