@@ -97,7 +97,7 @@ class Exercise:
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """Parameters of the learner's function: those of the reference that occur in a case."""
         used = {name for case in self.cases for name in case.recipe(RandomDraw(0))}
-        signature = inspect.signature(inspect.unwrap(self.reference))
+        signature = inspect.signature(self.reference)
         return {name: parameter for name, parameter in signature.parameters.items() if name in used}
 
     @cached_property

@@ -22,7 +22,7 @@ def imports(function: Callable[..., Any], names: Iterable[str], packages: frozen
     Args:
         packages: if given, only these are imported.
     """
-    module = inspect.unwrap(function).__module__
+    module = function.__module__
     own = {name: (module, name) for name in vars(sys.modules[module])}
     origins = own | {name: (name, "") for name in ALWAYS} | _imported(module)
     found = {origins[name] for name in names if name in origins and not name.startswith("__")}

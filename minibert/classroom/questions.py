@@ -140,7 +140,7 @@ def _parts(exercise: Exercise, own: Mapping[str, Tensor], other: Mapping[str, Te
         return "The function returned a tuple of one tensor, not the tensor. Is there a comma at the end of the `return` line?"
     count = f"{len(own)} {'tensor' if len(own) == 1 else 'tensors'}"
     if list(other) == ["output"]:
-        returned = inspect.signature(inspect.unwrap(exercise.reference)).return_annotation
+        returned = inspect.signature(exercise.reference).return_annotation
         one = "one tensor" if hasattr(returned, "dim_str") else annotation_text(returned) or "one result"
         return f"The function returned {count} in a tuple, list or dictionary, expected {one}."
     wanted = ", ".join(part_name(exercise, name) for name in other)

@@ -26,7 +26,7 @@ def names_of_axes(annotation: Any, axes: int) -> list[str]:
 def sizes_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, int]:
     """Return the sizes of the named axes of the arguments, and the arguments that are whole numbers, by name."""
     sizes: dict[str, int] = {}
-    for name, parameter in inspect.signature(inspect.unwrap(function)).parameters.items():
+    for name, parameter in inspect.signature(function).parameters.items():
         value = arguments.get(name)
         if isinstance(value, Tensor):
             names = names_of_axes(parameter.annotation, value.dim())
@@ -38,5 +38,5 @@ def sizes_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict
 
 def name_of_axis(function: Callable[..., Any], axis: int, axes: int) -> str:
     """Return an axis of the result in words, such as `the axis "tokens"` or "axis 0"."""
-    name = names_of_axes(inspect.signature(inspect.unwrap(function)).return_annotation, axes)[axis]
+    name = names_of_axes(inspect.signature(function).return_annotation, axes)[axis]
     return f'the axis "{name}"' if name else f"axis {axis}"

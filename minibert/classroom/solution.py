@@ -37,9 +37,10 @@ def _notes(lines: list[str]) -> Iterator[str]:
     numbers = {name: number for number, name in enumerate(EXERCISES, start=1)}
     for line in lines:
         _, module, _, names = line.split(maxsplit=3) if line.startswith(f"from {PACKAGE}") else ("", "", "", "")
-        for name in filter(None, names.split(", ")):
-            value = getattr(sys.modules[module], name)
-            if name in numbers:
-                yield f"# {name}: exercise {numbers[name]}"
+        for imported in filter(None, names.split(", ")):
+            original, _, renamed = imported.partition(" as ")
+            name, value = renamed or original, getattr(sys.modules[module], original)
+            if original in numbers:
+                yield f"# {name}: exercise {numbers[original]}"
             elif callable(value) and (text := inspect.getdoc(value)):
-                yield f"# {name}: {text.partition(chr(10))[0]}"
+                yield f"# {name}: {text.splitlines()[0]}"

@@ -91,7 +91,7 @@ def _output(step: Step, function: Callable[..., Any], call: Call) -> Tensor | No
     A walk has a batch of one. It is left out: the reader sees one text, whose first axis is that of the heads or tokens.
     """
     has_batch = bool(step.axes) and step.axes[0].name == "batch"
-    defaults = inspect.signature(inspect.unwrap(getattr(equations, call.equation))).parameters
+    defaults = inspect.signature(getattr(equations, call.equation)).parameters
     arguments = {
         name: _without_batch(value) if has_batch else value
         for name, value in call.arguments.items()

@@ -87,7 +87,7 @@ def _field(exercise: Exercise, name: str) -> str:
 
 
 def _source(exercise: Exercise) -> str:
-    return textwrap.dedent(inspect.getsource(inspect.unwrap(exercise.reference)))
+    return textwrap.dedent(inspect.getsource(exercise.reference))
 
 
 def _documentation(exercise: Exercise) -> str:
@@ -117,7 +117,7 @@ def _limits(exercise: Exercise) -> str:
 
 def _differs(exercise: Exercise) -> str:
     """Return the sentences of the field `Differs` that do not speak of a parameter of the reference that the stub lacks."""
-    absent = {*inspect.signature(inspect.unwrap(exercise.reference)).parameters} - {*exercise.parameters}
+    absent = {*inspect.signature(exercise.reference).parameters} - {*exercise.parameters}
     sentences = re.split(r"(?<=\.) (?=[A-Z`])", _field(exercise, "Differs"))
     return " ".join(text for text in sentences if absent.isdisjoint(re.findall(r"`(\w+)`", text)))
 
@@ -145,13 +145,13 @@ def _argument_lines(exercise: Exercise) -> Iterator[str]:
 
 def _described_arguments(exercise: Exercise) -> dict[str, str]:
     """Return the texts in the field `Args:` of the reference by name of the argument."""
-    field = re.search(r"^Args:\n((?: +.*\n?)+)", inspect.getdoc(inspect.unwrap(exercise.reference)) or "", re.MULTILINE)
+    field = re.search(r"^Args:\n((?: +.*\n?)+)", inspect.getdoc(exercise.reference) or "", re.MULTILINE)
     lines = textwrap.dedent(field[1]) if field else ""
     return {name: " ".join(text.split()) for name, text in re.findall(r"^(\w+): *(.*(?:\n +.*)*)", lines, re.MULTILINE)}
 
 
 def _returned(exercise: Exercise) -> Any:
-    return inspect.signature(inspect.unwrap(exercise.reference)).return_annotation
+    return inspect.signature(exercise.reference).return_annotation
 
 
 def _returned_lines(exercise: Exercise) -> Iterator[str]:
@@ -204,16 +204,16 @@ def _example(exercise: Exercise) -> str:
     others = needed - {exercise.name, *(name for name, _ in _constants(exercise, needed))}
     if exercise.name not in needed or any(line.startswith("from minibert") for line in imports(exercise.reference, others)):
         return ""
-    text = inspect.getdoc(inspect.unwrap(exercise.reference)) or ""
+    text = inspect.getdoc(exercise.reference) or ""
     return "Example:\n\n" + text[text.index("\n>>> ") :].strip()
 
 
 def _example_code(exercise: Exercise) -> str:
-    text = inspect.getdoc(inspect.unwrap(exercise.reference)) or ""
+    text = inspect.getdoc(exercise.reference) or ""
     return "\n".join(re.findall(r"^(?:>>>|\.\.\.) ?(.*)$", text, re.MULTILINE))
 
 
 def _constants(exercise: Exercise, names: Iterable[str]) -> list[tuple[str, Any]]:
     """Return the names that are numbers or texts in the module of the reference, such as IGNORE_INDEX."""
-    scope = vars(sys.modules[inspect.unwrap(exercise.reference).__module__])
+    scope = vars(sys.modules[exercise.reference.__module__])
     return [(name, scope[name]) for name in sorted(names) if isinstance(scope.get(name), int | float | str) and name.isupper()]

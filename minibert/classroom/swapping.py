@@ -55,7 +55,7 @@ class Swap:
     def replacement_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that calls the learner's with the arguments that `original` gets."""
         signature = inspect.signature(original)
-        observed = re.search(r'return observe\("(\w+)"', inspect.getsource(inspect.unwrap(self.exercise.reference)))
+        observed = re.search(r'return observe\("(\w+)"', inspect.getsource(self.exercise.reference))
 
         @wraps(original)
         def replacement(*args: Any, **kwargs: Any) -> Any:
@@ -91,7 +91,7 @@ class Swap:
 
     def _given(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments without those that the exercise does not have. Raises: UserCodeError if one is needed."""
-        parameters = inspect.signature(inspect.unwrap(self.exercise.reference)).parameters
+        parameters = inspect.signature(self.exercise.reference).parameters
         given = {}
         for name, value in arguments.items():
             if name in self.exercise.parameters:

@@ -13,11 +13,8 @@ from pathlib import Path
 import pytest
 
 import minibert
-from minibert import equations, record
-from minibert.classroom import lesson as parts
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.lesson_files import Lesson, lessons, notebook
-from minibert.model.layers import EncoderLayer
 from minibert.study.equations.registry import registry
 
 LESSONS = {lesson.name: lesson for lesson in lessons()}
@@ -125,28 +122,6 @@ def test_every_equation_has_a_lesson_that_computes_it(name: str) -> None:
 
 def test_no_two_lessons_have_the_same_number() -> None:
     assert [lesson.number for lesson in LESSONS.values()] == sorted({lesson.number for lesson in LESSONS.values()})
-
-
-def test_a_table_is_aligned_text_and_escaped_html() -> None:
-    table = parts.Table(("width", "<b>"), (("8", "0.5"), ("512", "a")))
-    assert repr(table) == "width  <b>\n    8  0.5\n  512    a"
-    assert "&lt;b&gt;" in table._repr_html_()
-
-
-def test_the_code_of_an_exercise_is_folded_in_a_notebook_under_the_name_of_the_exercise(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shown: list[parts.Code] = []
-    monkeypatch.setattr(parts, "show", shown.append)
-    parts.show_code(equations.layer_norm, EncoderLayer.forward, record)
-    parts.show_code(equations.layer_norm, folded=False)
-    exercise, method, other, of_another_lesson = shown
-    assert exercise._repr_markdown_().startswith("<details><summary>Code of <code>layer_norm</code>: an exercise.")
-    assert "```python\n# minibert.equations.layers.layer_norm\n" in exercise._repr_markdown_()
-    assert "Code of <code>encoder_layer</code>" in method._repr_markdown_()
-    assert "details" not in repr(exercise)
-    for code in (other, of_another_lesson):
-        assert code._repr_markdown_().startswith("```python\n")
 
 
 @every_lesson

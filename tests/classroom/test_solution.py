@@ -143,3 +143,32 @@ def layer(self, x: Tensor) -> Tensor:
     return x
 """
     )
+
+
+def test_a_solution_without_imports_begins_with_its_code() -> None:
+    exercise = Exercise("power", double, (Case("a", lambda draw: {"x": 2, "times": 3}),))
+    assert solution(exercise).startswith("from torch import Tensor\n\n\ndef power(x: Tensor, times: int) -> Tensor:\n")
+    exercise = Exercise("one", one, (Case("a", dict),))
+    assert solution(exercise) == "def one():\n    return 1\n"
+
+
+def one():
+    return 1
+
+
+def test_a_note_is_the_number_of_an_exercise_or_the_first_line_of_a_docstring() -> None:
+    """A constant has no note. A name that was chosen in the import is the name in the note."""
+    number = [*EXERCISES].index("softmax") + 1
+    lines = [
+        "import math",
+        "from torch import Tensor",
+        "from minibert.classroom.counterexample import LARGEST_NUMBER, HypothesisDraw",
+        "from minibert.equations import softmax, softmax as sm",
+    ]
+    assert [*solutions._notes(lines)] == [
+        "# HypothesisDraw: Small whole numbers that Hypothesis chooses and makes simpler.",
+        f"# softmax: exercise {number}",
+        f"# sm: exercise {number}",
+    ]
+    first = next(iter(EXERCISES.values()))
+    assert [*solutions._notes([f"from {first.reference.__module__} import {first.name}"])] == [f"# {first.name}: exercise 1"]

@@ -18,7 +18,7 @@ from minibert.classroom.questions import Problem
 from minibert.classroom.report import Named, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
 from tests.classroom.small_exercise import case, exercise, scaled
-from tests.classroom.test_verdicts import COUNT, USUAL, Changed, answered, report_of, three_times
+from tests.classroom.test_checking import COUNT, USUAL, Changed, answered, report_of, three_times
 
 X = torch.tensor([[1.0, 2.0]])
 

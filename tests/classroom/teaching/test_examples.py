@@ -51,7 +51,7 @@ def times(factor: float) -> Callable[..., torch.Tensor]:
     return lambda x: factor * x
 
 
-def call(function: Callable[..., Any] = times(2.0)) -> Answered:
+def call(function: Callable[..., Any] = lambda x: 2 * x) -> Answered:
     return answered(function, arguments={"x": X})
 
 
