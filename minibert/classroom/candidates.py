@@ -134,7 +134,7 @@ class Family:
             return []
         variants, matrix = self._numbers[number][signature]
         scale = matrix.masked_fill(matrix.abs() >= INFINITE, 0.0).abs().amax(dim=1)
-        close = (matrix - mine).abs().amax(dim=1) <= distance * scale.masked_fill(scale == 0, 1.0)
+        close = (matrix - mine).abs().amax(dim=1) <= distance * scale
         return [variant for variant, is_close in zip(variants, close.tolist(), strict=True) if is_close]
 
     def _computed(self, exercise: Exercise, number: int) -> "dict[Signature, tuple[list[Variant], Tensor]]":

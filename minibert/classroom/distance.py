@@ -76,7 +76,7 @@ def relative_difference(one: Tensor, other: Tensor, scale: float | None = None) 
 
 
 def _size(tensors: Mapping[str, Tensor]) -> float:
-    finite = (tensor[tensor.isfinite()].abs().double() for tensor in tensors.values())
+    finite = (tensor[tensor.isfinite()].abs() for tensor in tensors.values())
     return max((tensor.max().item() for tensor in finite if tensor.numel()), default=0.0) or 1.0
 
 

@@ -32,7 +32,11 @@ def imports(function: Callable[..., Any], names: Iterable[str], packages: frozen
     for source, what in sorted(wanted):
         parts.setdefault(source, []).extend([what] if what else [])
     lines += [f"from {source} import {', '.join(names)}" for source, names in parts.items() if names]
-    return sorted(lines, key=lambda line: (line.split()[1] not in sys.stdlib_module_names, line.startswith("from"), line))
+    return sorted(lines, key=lambda line: (not _is_standard(line.split()[1]), line.startswith("from"), line))
+
+
+def _is_standard(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 @cache

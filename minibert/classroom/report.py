@@ -51,9 +51,7 @@ class Named:
 
     @classmethod
     def of(cls, mistake: Mistake) -> "Named":
-        return cls(
-            mistake.name, str(mistake.kind), mistake.message or mistake.description, mistake.consequence, mistake.seen_in
-        )
+        return cls(mistake.name, mistake.kind, mistake.message or mistake.description, mistake.consequence, mistake.seen_in)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Results and arguments of a learner's function, as tensors by name."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,9 @@ def outputs_of(result: Any, name: str = "output") -> dict[str, Tensor]:
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         result = {each.name: getattr(result, each.name) for each in dataclasses.fields(result)}
     if isinstance(result, Mapping):
-        parts = [(str(key), value) for key, value in result.items()]
+        parts: Iterable[tuple[Any, Any]] = result.items()
     elif isinstance(result, list | tuple):
-        parts = [(str(number), part) for number, part in enumerate(result)]
+        parts = enumerate(result)
     else:
         raise Unusable(f"the function returned {_kind(result)}")
     return {key: tensor for part, value in parts for key, tensor in outputs_of(value, f"{name}.{part}").items()}

@@ -51,7 +51,7 @@ def annotation_code(kind: Any) -> str:
         return ""
     if issubclass(kind, AbstractArray):
         return "Tensor"
-    name = str(getattr(kind, "__name__", ""))
+    name = kind.__name__
     if kind.__module__ == "builtins":
         return name
     if kind is torch.Tensor:

@@ -23,6 +23,7 @@ def needed(code: str, name: str = "f") -> list[str]:
     ("code", "kept"),
     [
         ("import a\nimport b\ndef f(x): return a.y(x)", "import a\ndef f(x): return a.y(x)"),
+        ("k = make()\nk(3)\ndef f(x): return k(x)", "k = make()\ndef f(x): return k(x)"),
         ("x = load()\ndef f(x): return x", "def f(x): return x"),
         ("y = load()\ndef f(x):\n    y = x\n    return y", "def f(x):\n    y = x\n    return y"),
         ("K = 3\ndef g(x): return K\ndef f(x): return g(x)", ALL),

@@ -47,3 +47,25 @@ def test_places_by_the_sign_of_the_expected_numbers(value: float, sign: str) -> 
     expected = torch.tensor([0.0, -1.0, 2.0, 0.0, 0.0, -1.0, -1.0, 2.0])
     mine = torch.where(expected == value, 9.0, expected)
     assert wrong_places([(mine, expected)], 1e-5, str) == f"Your numbers are wrong only where the expected ones are {sign}."
+
+
+def test_the_last_axis_is_named_if_it_could_be_two() -> None:
+    expected = torch.arange(1.0, 26.0).reshape(5, 5)
+    mine = expected.clone()
+    mine[0, 0] = 0
+    assert wrong_places([(mine, expected)], 1e-5, lambda axis, axes: f"axis {axis}").endswith(
+        "at the first place along axis 1."
+    )
+
+
+def test_results_with_different_numbers_of_axes_have_no_places() -> None:
+    pairs = [(torch.zeros(4), torch.tensor([1.0, 0, 0, 0])), (torch.zeros(4, 1), torch.tensor([[1.0], [0], [0], [0]]))]
+    assert wrong_places(pairs[:1], 1e-5, lambda axis, axes: f"axis {axis}")
+    assert wrong_places(pairs, 1e-5, lambda axis, axes: f"axis {axis}") == ""
+
+
+def test_a_part_is_wrong_if_any_of_its_numbers_is() -> None:
+    expected = torch.arange(1.0, 11.0).reshape(2, 5)
+    mine = expected.clone()
+    mine[1, 0] = 0
+    assert "at the first place along axis 1" in wrong_places([(mine, expected)], 1e-5, lambda axis, axes: f"axis {axis}")

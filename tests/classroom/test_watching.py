@@ -53,3 +53,18 @@ def test_new_files_are_reported(tmp_path) -> None:
     watcher = watched(tmp_path)
     (tmp_path / "b.py").write_text("new")
     assert looks(watcher) == ["b"]
+
+
+def test_a_change_that_was_undone_does_not_count(tmp_path) -> None:
+    """The same change must stay for as many looks as any other one."""
+    watcher = watched(tmp_path)
+    path = tmp_path / "a.py"
+    for time in (5, 5, 0):
+        before = path.stat().st_mtime_ns
+        os.utime(path, ns=(before, before + time))
+        if not time:
+            os.utime(path, ns=(before, before - 10))
+        assert looks(watcher, SETTLED - 1) == []
+    os.utime(path, ns=(path.stat().st_mtime_ns, path.stat().st_mtime_ns + 10))
+    assert looks(watcher, SETTLED) == []
+    assert looks(watcher, 1) == ["a"]

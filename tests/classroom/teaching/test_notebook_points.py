@@ -40,6 +40,18 @@ def test_a_cell_displays_its_points_and_a_report_of_what_is_wrong(shown, monkeyp
     assert capsys.readouterr().err == ""
 
 
+def test_without_a_key_there_are_no_hidden_inputs_by_default(shown, monkeypatch) -> None:
+    given: list[object] = []
+
+    def fake(*arguments: object) -> tuple[grading.Graded, str, float]:
+        given.extend(arguments)
+        return right("", "softmax"), "passed", 5.0
+
+    monkeypatch.setattr(notebook_points, "grade_cells", fake)
+    assert notebook_points.points("softmax", 5.0) == 5.0
+    assert given == [CELLS, "softmax", 5.0, "", 0, None]
+
+
 def test_points_are_for_notebooks() -> None:
     with pytest.raises(RuntimeError, match="points is for test cells in a notebook; `minibert check` checks a file"):
         notebook_points.points("softmax", 5.0)
