@@ -154,3 +154,34 @@ def test_parts_of_a_mistake_that_change_nothing_are_known(edits, are_known) -> N
     harmless = checking._harmless(call, [known])
     assert any(torch.equal(entry.value, 2 * X) for entry in harmless) is are_known
     assert bool(harmless) is are_known
+
+
+def test_unsafe_numerics_are_named_if_the_function_fails_on_another_input() -> None:
+    def fails(x, factor=None):
+        if factor is not None:
+            raise ValueError("no factor")
+        return (3 * x).clamp(max=9)
+
+    large = Case("large numbers", lambda draw: {"x": 9 + draw.numbers(draw.size(2), 3).abs()}, Role.EDGE)
+    of = exercise(case(), large, case(Role.EDGE, factor=5.0), mistakes=(UNSAFE, three_times(Kind.BUG)))
+    report = check(fails, of)
+    assert (report.verdict, report.failed) == (Verdict.ERROR, Stage.RUNS)
+    assert [each.name for each in report.mistakes] == ["three times"]
+    assert report.warnings == ["Cut off."]
+
+
+def test_the_last_agreement_is_not_described_for_a_wrong_gradient_or_next_to_a_difference() -> None:
+    def other_gradient(x):
+        product = x.detach() * 2
+        return product + 0.3 * (x - x.detach())
+
+    def another_factor(x):
+        product = x * 2
+        return product * 0.123
+
+    report = check(other_gradient, USUAL)
+    assert (report.failed, report.line, report.first_difference, report.agreement) == (Stage.GRADIENTS, None, "", "")
+    report = check(another_factor, USUAL)
+    assert report.relation == "Your numbers are 0.123 times the expected ones."
+    assert report.first_difference.endswith("The result is the first value that differs.")
+    assert report.agreement == ""

@@ -104,3 +104,30 @@ def test_an_unknown_function_has_no_diagnosis(monkeypatch) -> None:
     assert len([*diagnosis._pairs_of_mistakes()]) == 3
     monkeypatch.setattr(diagnosis, "_attention_mistakes", lambda: [*few, few[0]])
     assert len([*diagnosis._pairs_of_mistakes()]) == 5  # "no scale" cannot be combined with itself
+
+
+def test_all_masks_are_compared_before_the_first_one_alone(monkeypatch) -> None:
+    """Two mistakes may compute the same with the first mask."""
+    first = probes(torch.float32)[next(iter(RIGHT))]
+    no_scale = variant_of(scaled_dot_product_attention, MISTAKES["no scale"])
+
+    def only_with_others(*inputs):
+        return no_scale(*inputs) + (not all(map(torch.equal, inputs, first)))
+
+    one, other = MISTAKES["no scale"], MISTAKES["sum over all rows"]
+    monkeypatch.setattr(diagnosis, "_single_mistakes", lambda: iter([((one,), no_scale), ((other,), only_with_others)]))
+    assert names_of(outputs_of(only_with_others)) == [other.name]
+
+
+def test_queries_that_attend_to_no_key_are_not_compared() -> None:
+    """Each row of zeros is one, in one head alone, too."""
+
+    def with_an_empty_row(*inputs):
+        result = scaled_dot_product_attention(*inputs).clone()
+        result.view(-1, result.shape[-1])[0] = 0
+        return result
+
+    outputs = outputs_of(with_an_empty_row)
+    for output in outputs.values():
+        output.view(-1, output.shape[-1])[0] = math.nan
+    assert diagnosis._difference(with_an_empty_row, outputs) == 0.0

@@ -1,6 +1,7 @@
 """Small edits of a function are made from its syntax tree."""
 
 import ast
+import functools
 import inspect
 import re
 
@@ -9,7 +10,7 @@ import torch
 
 from minibert import equations
 from minibert.classroom.edit_wording import Wording
-from minibert.classroom.edits import edits_of
+from minibert.classroom.edits import _quote, edits_of
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import variant_of
 from minibert.classroom.mistakes.variants import called_functions, source_of
@@ -186,3 +187,25 @@ def test_a_statement_left_out_comes_early() -> None:
     first = phrases(EXERCISES["training_steps"].reference)[:40]
     assert "left out: `optimizer.zero_grad()`" in first
     assert "left out: `model.train()`" in first
+
+
+def two_parts(self, x):
+    return self.first(x) - self.second(2 * x)
+
+
+@functools.wraps(two_parts)
+def wrapped(*arguments):
+    return two_parts(*arguments)
+
+
+def test_parts_with_parameters_are_exchanged() -> None:
+    """A wrapped function has the edits of the function inside, which is its own caller."""
+    edits = [*edits_of(two_parts)]
+    assert edits[1].edits[0][1].endswith("return self.second(x) - self.first(2 * x)")
+    assert edits[1].message == "You used `self.first` in the place of `self.second`, and `self.second` in that of `self.first`."
+    assert [*edits_of(wrapped, wrapped)] == edits
+    assert {edit.function for edit in edits_of(wrapped)} == {two_parts}
+
+
+def test_an_expression_is_quoted_in_its_normal_form_and_a_statement_is_not() -> None:
+    assert [_quote(code) for code in (" (x+y)", "x = 3", "return x", "x +")] == ["x + y", "", "", ""]

@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
-from minibert.classroom import check
+from minibert.classroom import check, file_check
 from minibert.classroom.exercises import EXERCISES
-from minibert.classroom.file_check import check_file
+from minibert.classroom.file_check import check_code, check_file
+from minibert.classroom.hints import hints
+from minibert.classroom.learner_file import LearnerFile
 from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.solution import solution
 from minibert.classroom.stubs import stub
@@ -172,3 +174,35 @@ class TestCheckInANotebook:
         report = check(value)
         assert not report.passed
         assert f"This is {kind}, not a function" in report.message
+
+
+class FakeSandbox:
+    """A sandbox in which the function is never called, and whose process has printed something."""
+
+    printed = "printed while the file was read"
+
+    def __init__(self, *given, **named) -> None:
+        pass
+
+    def __enter__(self) -> "FakeSandbox":
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+
+@pytest.mark.parametrize("printed", ["", "printed by the function"])
+def test_what_the_file_prints_is_shown_if_the_function_prints_nothing(tmp_path, monkeypatch, printed) -> None:
+    monkeypatch.setattr(file_check, "SandboxRunner", FakeSandbox)
+    monkeypatch.setattr(
+        file_check, "check_function", lambda *given, **named: Report("softmax", Verdict.PASSED, printed=printed)
+    )
+    assert checked(tmp_path, RIGHT).printed == (printed or FakeSandbox.printed)
+
+
+def test_the_first_hint_is_given_by_default(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(file_check, "check_function", lambda *given, **named: Report("softmax", Verdict.WRONG))
+    (tmp_path / "a.py").write_text(WRONG)
+    file = LearnerFile.read(tmp_path / "a.py")
+    found = [check_code(SOFTMAX, file, FakeSandbox(), *given).hint for given in ((), (0,), (1,))]
+    assert found == [str(hint) for hint in (*hints(SOFTMAX)[:1], *hints(SOFTMAX)[:2])]

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from minibert.classroom.draws import RandomDraw
 from minibert.classroom.exercise import Case, Exercise, Role
-from minibert.classroom.other_axes import CHANGES, CLEAR, Axes, axes_of_annotation, cases_of_other_axes
+from minibert.classroom.other_axes import (
+    CHANGES,
+    CLEAR,
+    Axes,
+    axes_of_annotation,
+    cases_of_other_axes,
+    full_size,
+    without_front,
+)
 
 
 def scores(
@@ -106,3 +114,21 @@ def test_the_sizes_of_axes() -> None:
     assert [Axes(front, names).may_differ for front, names in (("*batch", ("a",)), ("*#batch", ()), ("", ("#a",)))] == [
         False, True, True,
     ]  # fmt: skip
+
+
+def test_the_axes_in_front_are_kept_or_left_out_by_their_kind() -> None:
+    """Axes such as `*#batch` are no reason for a case without a batch: their number depends on other arguments."""
+    shared = {"keep": Axes("*#batch", ("keys",))}
+    assert without_front(shared, {"keep": KEEP}) == {}
+    one = {**shared, "x": Axes("*batch", ())}
+    assert {name: tuple(value.shape) for name, value in without_front(one, {"keep": KEEP, "x": X[0]}).items()} == {
+        "keep": (1, 4),
+        "x": (2,),
+    }
+
+
+def test_an_axis_in_front_gets_the_full_size_of_another_argument() -> None:
+    axes = {"x": Axes("*batch", ("width",)), "y": Axes("*#batch", ("width",)), "z": Axes("", ("#width",))}
+    y = torch.tensor([[1.0, 2.0]])
+    full = full_size(axes, {"x": torch.zeros(3, 2), "y": y, "z": torch.tensor([4.0, 5.0])})
+    assert {name: value.tolist() for name, value in full.items()} == {"y": [[1, 2], [2, 1], [1, 2]], "z": [4, 5]}

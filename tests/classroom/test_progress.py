@@ -21,6 +21,7 @@ def test_a_check_is_entered(tmp_path) -> None:
             progress.entry("softmax").add(report)
     assert read_progress(path)["softmax"] == Attempts(4, True, "does not run", 0, False, ["no scale"])
     assert str(tmp_path) not in path.read_text()
+    assert path.read_text().endswith("}\n")
 
 
 def test_nothing_is_written_if_nothing_changed(tmp_path) -> None:

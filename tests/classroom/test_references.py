@@ -328,3 +328,12 @@ def test_attention_layer_of_equations(keep: Tensor | None) -> None:
     for keys_from in (keys, cache):
         found = attention_layer_of_equations(layer, queries, keys_from, mask)
         torch.testing.assert_close(found, layer(queries, keys_from, mask))
+
+
+def test_a_schedule_sets_the_learning_rate_of_the_next_step_in_every_group() -> None:
+    groups = [{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(2)]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    schedule = Schedule(optimizer, (0.1, 0.2, 0.3))
+    for rate in (0.2, 0.3):
+        schedule.step()
+        assert [group["lr"] for group in optimizer.param_groups] == [rate, rate]

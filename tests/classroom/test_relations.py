@@ -210,3 +210,13 @@ def test_a_default_value_is_not_to_blame_if_it_gives_right_numbers_elsewhere() -
     exercise = toy(divided, [{"x": torch.tensor(ROW), "n": 2.0}, {"x": torch.rand(3)}, {"x": torch.rand(4)}])
     found = find_relation(exercise, outcomes_of(exercise, lambda x, n=5.0: x / n + (len(x) == 4)))
     assert found == ""
+
+
+def test_two_numbers_and_zero_show_no_factor() -> None:
+    assert "times" not in relation(lambda x: 3 * x, [0.0, 2.0, 4.0])
+    assert relation(lambda x: 3 * x, [0.0, 1.0, 2.0, 4.0]) == "Your numbers are 3 times the expected ones."
+
+
+def test_whole_numbers_are_not_replaced_to_find_an_argument_that_is_not_used() -> None:
+    whole = torch.tensor([3, 1, 4, 1, 5])
+    assert relation(lambda x: x[[4, 2, 0, 1, 3]] ** 3, whole) == ""

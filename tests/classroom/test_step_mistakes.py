@@ -1,8 +1,10 @@
 """The numbers that known mistakes give at a step, and the judgment of a predicted number."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -278,3 +280,27 @@ def recomputed(part: Cell) -> float:
     if part.operation in ("matmul", "linear"):
         return sum(numbers)
     return float({**ELEMENTWISE, **REDUCTIONS}[part.operation](*([numbers] if part.operation in REDUCTIONS else numbers)))
+
+
+@pytest.mark.parametrize(("axes", "shape"), [((), (1, 2, 2)), (("batch", "rows"), (2, 2)), (("rows", "columns"), (1, 2, 2))])
+def test_the_batch_of_one_is_left_out_if_it_is_the_first_axis_of_the_step(axes: tuple[str, ...], shape) -> None:
+    scores = torch.tensor([[[1.0, 2.0], [3.0, 5.0]]])
+    given = []
+
+    def function(scores: torch.Tensor) -> torch.Tensor:
+        given.append(tuple(scores.shape))
+        return 2 * softmax(scores)
+
+    step = SimpleNamespace(name="weights", axes=tuple(SimpleNamespace(name=name) for name in axes), output=softmax(scores))
+    call = SimpleNamespace(equation="softmax", arguments={"scores": scores})
+    output = inspect.unwrap(step_mistakes._output)(step, function, call)
+    torch.testing.assert_close(output, 2 * step.output)
+    assert given == [shape]
+
+
+def test_a_mistake_with_the_numbers_of_an_earlier_one_is_left_out(monkeypatch) -> None:
+    walked, path = walks()[0], "layers.0.attention.weights"
+    variants = [(MISTAKES[name], lambda number=number: number) for name, number in (("no scale", 2), ("mask inverted", 2))]
+    monkeypatch.setattr(step_mistakes, "_variants", lambda equation: (*variants, (MISTAKES["sum over all rows"], lambda: 3)))
+    monkeypatch.setattr(step_mistakes, "_output", lambda step, function, call: function() * step.output)
+    assert [each.name for each in mistakes_of(walked, path)] == ["no scale", "sum over all rows"]

@@ -260,3 +260,18 @@ def test_the_stub_of_a_method_describes_the_module() -> None:
     assert stub(LAYER) == LAYER_STUB
     assert purpose(LAYER) == "One layer. Scale the input."
     assert formulas(LAYER) == [r"y = \frac{g \quad x}{1}"]
+
+
+class Backwards:
+    """Z is the purpose of the class.
+
+    More.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A is that of the method. Eq: $x$."""
+        return x
+
+
+def test_the_purpose_is_that_of_the_class_and_then_that_of_the_method_up_to_the_first_field() -> None:
+    assert purpose(exercise_of(Backwards.forward, self=1, x=2)) == "Z is the purpose of the class. A is that of the method."

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from minibert.classroom import trail
 from minibert.classroom.trail import MAX_ENTRIES, MAX_NUMBERS, Entry, Trail, code_of
 from minibert.equations import softmax
+from minibert.observe import observe
 
 X = torch.tensor([1.0, 2.0])
 
@@ -186,3 +187,23 @@ def test_the_code_of_anything_that_can_be_called() -> None:
     assert code_of(torch.exp) is None
     assert code_of(nn.ReLU()) is not None
     assert entries_of(torch.exp, X) == []
+
+
+def observing(x: Tensor) -> Tensor:
+    return observe("double", 2 * x) + 1
+
+
+def test_an_observed_value_has_its_name_and_the_line_of_the_call() -> None:
+    assert shown(observing, X) == [
+        (1, "", [2.0, 4.0]), (1, "double", [2.0, 4.0]), (1, "", [3.0, 5.0]), (1, "return", [3.0, 5.0]),
+    ]  # fmt: skip
+
+
+def test_after_many_events_no_observed_value_is_recorded(monkeypatch) -> None:
+    recorded = []
+    for number in range(events_of(observing, X) + 1):
+        monkeypatch.setattr(trail, "MAX_EVENTS", number)
+        recorded.append(len(entries_of(observing, X)))
+    assert recorded == sorted(recorded)
+    assert recorded[:3] == [0, 0, 0]
+    assert recorded[-1] == 4

@@ -169,7 +169,7 @@ _known_examples = KnownExamples()
 
 def _key(parts: list[object]) -> str:
     text = repr([FORMAT, _code_of_minibert(), torch.__version__, parts])
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache

@@ -41,7 +41,7 @@ class Group:
     def exercises(self) -> dict[str, int]:
         """The exercises, with the number of results."""
         names = [each.exercise for each in self.results]
-        return {name: names.count(name) for name in sorted(set(names))}
+        return {name: names.count(name) for name in sorted(names)}
 
     @property
     def example(self) -> Report:
@@ -120,5 +120,5 @@ def same_fingerprint(one: Fingerprint, other: Fingerprint) -> bool:
     if any((a is None) != (b is None) for a, b in pairs):
         return False
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    scale = max((max(abs(a), abs(b)) for a, b in known), default=0.0)
+    scale = max((abs(number) for pair in known for number in pair), default=0.0)
     return all(abs(a - b) <= SAME * scale for a, b in known)

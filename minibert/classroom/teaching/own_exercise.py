@@ -3,6 +3,7 @@
 import importlib
 import keyword
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def load_exercise(path: Path) -> Exercise:
     return exercise
 
 
-def _contents(module: Any, path: Path) -> tuple[Exercise, list[Mistake]]:
+def _contents(module: Any, path: Path) -> tuple[Exercise, Sequence[Mistake]]:
     """Return the exercise and the mistakes of a module. Raises: ValueError that says what is missing."""
     exercise, mistakes = getattr(module, "EXERCISE", None), getattr(module, "MISTAKES", [])
     if not isinstance(exercise, Exercise):
@@ -149,4 +150,4 @@ def _contents(module: Any, path: Path) -> tuple[Exercise, list[Mistake]]:
         raise ValueError(f"{path}: MISTAKES contains {wrong[0]!r}, expected Mistake(…)")
     if known := [mistake.name for mistake in mistakes if mistake.name in MISTAKES]:
         raise ValueError(f"{path}: the catalogue has a mistake named {known[0]!r} already; choose another name")
-    return exercise, list(mistakes)
+    return exercise, mistakes

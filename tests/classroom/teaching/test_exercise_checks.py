@@ -129,6 +129,7 @@ def test_no_two_mistakes_compute_the_same() -> None:
 def test_each_mistake_is_recognized() -> None:
     exercise = exercise_of(WHOLE, mistake("a product", "1.0 * y"))
     assert list(problems_of_names(variants(exercise))) == ["Mistake 'a product' is not recognized; it is named ['no half']."]
+    assert "Mistake 'a product' is not recognized; it is named ['no half']." in problems(exercise)
     unknown = Variant(exercise_of(), (ROOT,))
     assert list(problems_of_names([unknown, Variant(exercise_of(ROOT), (ROOT,))])) == [
         "Mistake 'a root' is not recognized; it is named nothing."
@@ -152,7 +153,7 @@ def test_the_reference_passes_and_the_stub_does_not() -> None:
 
     counts: list[int] = []
     (found,) = problems_of_reference(Exercise("random", random, (USUAL,)))
-    assert found.startswith("The reference is judged not correct: ")
+    assert found.startswith("The reference is judged not correct: The function returns other numbers")
 
 
 def test_gradients_and_limits_make_a_difference() -> None:

@@ -232,3 +232,17 @@ def test_an_error_of_minibert_does_not_stop_the_rest(tmp_path: Path, monkeypatch
     graded = grade_submission(COURSE, read_submission(tmp_path, "ann"))
     assert graded[0] == Graded("ann", "softmax", State.FAILED, notes=[note])
     assert [each.state for each in graded[1:]] == [State.MISSING, State.MISSING]
+
+
+def test_a_recorder_asks_for_no_trail_by_default() -> None:
+    asked: list[tuple[bool, bool]] = []
+
+    class Asked(Box):
+        def __call__(self, arguments: Any, gradients: bool, trail: bool = True) -> Outcome:
+            asked.append((gradients, trail))
+            return Outcome()
+
+    recorder = Recorder(SOFTMAX, Asked(SOFTMAX, torch.exp))
+    recorder({}, gradients=True)
+    recorder({}, gradients=False, trail=True)
+    assert asked == [(True, False), (False, True)]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from minibert.classroom.report import Stage
-from minibert.classroom.teaching.mistake_groups import GroupKind, groups, same_fingerprint
+from minibert.classroom.teaching.mistake_groups import Group, GroupKind, groups, same_fingerprint
 from tests.classroom.teaching.synthetic_results import failed, named, right, unknown
 
 
@@ -101,3 +101,11 @@ def test_the_example_is_the_first_one_with_a_line():
     group = groups({"ann": [without], "bob": [with_line]})[GroupKind.UNKNOWN][0]
     assert group.example is with_line.report
     assert replace(group, results=(without, replace(without, student="bob"))).example is without.report
+
+
+def test_the_example_is_the_first_report_with_a_line_or_the_first_one():
+    results = [named("ann", "softmax", 0), named("bob", "softmax", 0), named("cem", "softmax", 0)]
+    without = [replace(each, report=replace(each.report, line_text="", reason=each.student)) for each in results]
+    assert Group("M1", "", tuple(without)).example.reason == "ann"
+    assert Group("M1", "", (without[0], results[1], results[2])).example is results[1].report
+    assert Group("M1", "", (results[0], named("ann", "gelu", 0), results[1])).exercises == {"gelu": 1, "softmax": 2}

@@ -97,3 +97,12 @@ def test_a_file_that_is_no_exercise_is_refused(
         Path(f"{name}.py").write_text(text)
     assert main(["class", "new", name]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_file_is_not_written_over_and_a_name_in_use_is_refused() -> None:
+    write_template(Path("an_own_norm.py"))
+    with pytest.raises(FileExistsError, match=r"^an_own_norm\.py: exists already$"):
+        write_template(Path("an_own_norm.py"))
+    Path("softmax.py").touch()
+    with pytest.raises(ValueError, match=r"softmax\.py: the name softmax is in use; choose another$"):
+        load_exercise(Path("softmax.py"))

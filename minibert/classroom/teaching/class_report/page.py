@@ -66,7 +66,7 @@ def _facts(course: Course, results: Results) -> str:
 
 
 def _section(title: str, explanation: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n<p>{explanation}</p>\n{content}\n</section>"
+    return f"<section>\n<h2>{title}</h2>\n<p>{explanation}</p>\n{content}\n</section>"
 
 
 def _points(course: Course, results: Results, found: Groups) -> str:
@@ -99,7 +99,7 @@ def _cell(course: Course, graded: Graded, marks: Iterable[str]) -> str:
     points, most = graded.points(course), course.assignment(graded.exercise).points
     links = " ".join(f'<a href="#{mark}">{mark}</a>' for mark in marks)
     sign, meaning = _sign(graded)
-    note = f'<span aria-hidden="true">{sign}</span><span class="unseen">{escape(meaning)}</span>' if sign else ""
+    note = f'<span aria-hidden="true">{sign}</span><span class="unseen">{meaning}</span>' if sign else ""
     return data(" ".join(filter(None, [f"{points:g}", links, note])), f"number level{level(points, most)}")
 
 

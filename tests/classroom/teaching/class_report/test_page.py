@@ -70,3 +70,8 @@ def test_a_class_without_students_points_or_mistakes_has_a_report():
 def test_names_of_files_that_are_not_utf_8_can_be_written():
     page = class_report(course(["softmax"]), {"\udcff": [right("\udcff", "softmax")]})
     assert r"\udcff" in page.encode("utf-8").decode()
+
+
+def test_the_colors_of_the_legend_are_those_of_no_half_and_all_points():
+    legend = class_report(course(NAMES), {}).partition('<span class="scale">')[2].partition("</span>.")[0]
+    assert re.findall(r'class="level(\d)">(\w+)', legend) == [("0", "none"), ("3", "half"), ("5", "all")]

@@ -1,7 +1,7 @@
 """The hints of every exercise, and those after some checks, as a learner reads them.
 
-They are in hint_texts.txt. If they change on purpose, `python -m tests.classroom.test_hint_texts` writes the file again: look
-at the difference.
+They are in hint_texts.txt. If they change on purpose, `python -m tests.classroom.test_hints_as_text` writes the file again:
+look at the difference.
 """
 
 from collections.abc import Iterator
@@ -78,6 +78,20 @@ def test_after_the_last_hint_comes_the_last_one_again() -> None:
 def test_a_mistake_that_is_none_of_the_exercise_gives_the_usual_hints() -> None:
     report = Report("scaled", Verdict.WRONG, mistakes=[Named.of(mistake("2.0 if", "3.0 if"))])
     assert hints(exercise(), report) == hints(exercise())
+
+
+def test_the_hints_of_a_mistake_are_about_its_line(monkeypatch) -> None:
+    """A mistake in the default of an argument that the stub does not have gives the usual hints."""
+    three, default = mistake("2.0 if", "3.0 if"), mistake("shift: float = 0.0", "shift: float = 1.0")
+    of = exercise(mistakes=(three, default))
+    for each in (three, default):
+        monkeypatch.setitem(MISTAKES, each.name, each)
+    assert [str(hint) for hint in hints(of, Report("scaled", Verdict.WRONG, mistakes=[Named.of(three)]))] == [
+        "From which values is the product computed, and by which operations? Compare each of them with your code.",
+        "The reference computes, in this order: the product, the result. Look at the product.",
+        "Fill the blank: product = x * (____ if factor is None else factor)",
+    ]
+    assert hints(of, Report("scaled", Verdict.WRONG, mistakes=[Named.of(default)])) == hints(of)
 
 
 if __name__ == "__main__":
