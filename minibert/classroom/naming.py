@@ -196,10 +196,16 @@ def distance_in(exercise: Exercise, number: int, outcome: Outcome, variant: Vari
 
 
 def gradient_distance_in(exercise: Exercise, number: int, outcome: Outcome, variant: Variant) -> float:
-    """Return the distance of the gradients in one probe, in which `MATCH` is rounding; 0 if the outcome has none."""
+    """Return the distance of the gradients in one probe, in which `MATCH` is rounding; 0 if the outcome has none.
+
+    A variant that cuts the graph has none either: it does not match an outcome with gradients.
+    """
     if not outcome.gradients:
         return 0.0
-    return gradient_distance(outcome, variant.gradients(number)) * MATCH / probes(exercise)[number].case.tolerance
+    other = variant.gradients(number)
+    if not other.gradients and reference(exercise).gradients(number).gradients:
+        return NO_MATCH
+    return gradient_distance(outcome, other) * MATCH / probes(exercise)[number].case.tolerance
 
 
 def distance_of_values(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:
