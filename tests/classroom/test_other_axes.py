@@ -128,7 +128,10 @@ def test_the_axes_in_front_are_kept_or_left_out_by_their_kind() -> None:
 
 
 def test_an_axis_in_front_gets_the_full_size_of_another_argument() -> None:
-    axes = {"x": Axes("*batch", ("width",)), "y": Axes("*#batch", ("width",)), "z": Axes("", ("#width",))}
+    axes = {"x": Axes("*batch", ("width",)), "y": Axes("*#batch", ("width",)), "z": Axes("*#batch", ("#width",))}
     y = torch.tensor([[1.0, 2.0]])
-    full = full_size(axes, {"x": torch.zeros(3, 2), "y": y, "z": torch.tensor([4.0, 5.0])})
-    assert {name: value.tolist() for name, value in full.items()} == {"y": [[1, 2], [2, 1], [1, 2]], "z": [4, 5]}
+    full = full_size(axes, {"x": torch.zeros(3, 2), "y": y, "z": torch.arange(6.0).reshape(3, 2)})
+    assert {name: value.tolist() for name, value in full.items()} == {
+        "y": [[1, 2], [2, 1], [1, 2]],
+        "z": [[0, 1], [2, 3], [4, 5]],
+    }
