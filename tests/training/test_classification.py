@@ -60,6 +60,15 @@ def test_a_model_without_a_task_file_has_the_type_of_its_config() -> None:
     assert Classification.of_model(several).problem_type == "multi_label_classification"
 
 
+@pytest.mark.parametrize("task", [SINGLE, SEVERAL, NUMBER])
+def test_the_config_of_a_model_says_what_it_is_for(task: Classification) -> None:
+    """Whatever the model to begin with was for."""
+    start = BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    for config in (start, replace(start, problem_type="regression")):
+        found = task.model_config(config)
+        assert ((*found.id2label.values(),), found.problem_type) == (task.labels, task.problem_type)
+
+
 def test_notes_are_sentences() -> None:
     """Where the order of the classes is not known, nothing is said about it."""
     rows, numbers = ([TextRow("a", None, one), TextRow("b", None, other)] for one, other in ("xy", "01"))

@@ -17,6 +17,7 @@ from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSeq
 from minibert.equations import IGNORE_INDEX
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
+from minibert.training import loop
 from minibert.training.classification import ClassificationObjective
 from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, _autocast, evaluate, train
 from minibert.training.objective import LossSum
@@ -275,6 +276,42 @@ def test_several_skipped_steps_in_a_row_raise() -> None:
     assert [next(steps).skipped for _ in range(2 * MAX_SKIPPED_STEPS)] == [not math.isfinite(loss) for loss in losses[:-1]]
     with pytest.raises(DivergenceError, match=f"in steps {MAX_SKIPPED_STEPS + 1} to {2 * MAX_SKIPPED_STEPS}"):
         next(steps)
+
+
+def test_a_run_that_begins_has_skipped_no_step() -> None:
+    """It ends when the maximum number of them has been skipped. A resumed run has the count that it is given."""
+    for skipped, more in (({}, MAX_SKIPPED_STEPS), ({"skipped_in_a_row": MAX_SKIPPED_STEPS - 1}, 1)):
+        model = nn.Linear(1, 1, bias=False)
+        optimizer = adamw(model, 0.1)
+        steps = train(model, repeat([math.nan]), Scripted(), optimizer, warmup_linear(optimizer, 99), **skipped)
+        assert all(next(steps).skipped for _ in range(more))
+        with pytest.raises(DivergenceError):
+            next(steps)
+
+
+def test_gradients_are_exchanged_with_the_last_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchanged = []
+    monkeypatch.setattr(loop, "set_gradient_sync", lambda _, enabled: exchanged.append(enabled))
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = adamw(model, 0.1)
+    list(train(model, [[1.0, 2.0, 3.0], [1.0]], Scripted(), optimizer, warmup_linear(optimizer, 2)))
+    assert exchanged == [False, False, True, True]
+
+
+class Counted(Scripted):
+    """It has four targets in each batch, of which the batch says how many are predicted correctly."""
+
+    def target_counts(self, batch: float) -> dict[str, int]:
+        return {"loss": 4}
+
+    def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
+        return {"loss": LossSum(torch.tensor(batch), torch.tensor(batch))}
+
+
+def test_scores_are_shares_of_the_targets() -> None:
+    """Of all batches. Without batches there is no score."""
+    assert evaluate(nn.Linear(1, 1), [3.0, 2.0], Counted()) == {"loss": loop.Score(5 / 8, 5 / 8, 8)}
+    assert evaluate(nn.Linear(1, 1), [], Counted()) == {}
 
 
 def test_bfloat16_autocast_keeps_float32_weights_and_losses() -> None:

@@ -64,6 +64,17 @@ def test_model_and_batches_are_on_the_device_of_the_process() -> None:
     assert (batches[0].input_ids.device.type, on_device[0].input_ids.device.type) == ("cpu", "meta")
 
 
+def test_the_states_that_are_saved_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process has those of all, in the memory of the CPU."""
+    asked = []
+    monkeypatch.setattr(run_module, "get_optimizer_state_dict", lambda *_, options: asked.append(options) or {"state": {}})
+    monkeypatch.setattr(run_module, "get_model_state_dict", lambda *_, options: asked.append(options) or {})
+    run = make()
+    run._optimizer_state()
+    run.weights()
+    assert [(options.full_state_dict, options.cpu_offload) for options in asked] == [(True, True)] * 2
+
+
 def test_a_sharded_model_cannot_train_other_parameters_in_each_epoch() -> None:
     run = make()
     settings = {"batch_sampler": run.batch_sampler, "optimizer": lambda _: None, "schedule": lambda _: None, "steps": 1}

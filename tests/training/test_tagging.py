@@ -291,6 +291,15 @@ def test_a_perfect_model_with_labels_of_its_own_scores_one(names) -> None:
     assert values["entity_f1"] == values["strict_entity_f1"] == values["tag_accuracy"] == 1
 
 
+def test_an_entity_has_its_words_and_their_mean_probability() -> None:
+    """Words without tokens have none."""
+    tagging = Tagging(("O", "B-LOC", "I-LOC"))
+    numbers = [tagging.tag_set.numbers[tag] for tag in ("O", "B-LOC", "I-LOC", "I-LOC", "O")]
+    row = TaggedSentence(("in", "new", "york", "city", "."), None)
+    [entity] = tagging._predict(row, numbers, [0.1, 0.5, 0.75, None, 0.2])["entities"]
+    assert entity == {"type": "LOC", "text": "new york city", "start": 1, "end": 4, "score": 0.625}
+
+
 class TestPredictions:
     TAGGING = Tagging(("O", "B-PER", "B-LOC"), max_length=8, overlap=2)
     ROWS = (

@@ -35,6 +35,13 @@ def test_other_settings() -> None:
         TEXTS.with_settings(max_length=9, z=1, a=1, b=None)
 
 
+def test_settings_of_another_task_are_an_error() -> None:
+    """The message has the name, also for values of a wrong type."""
+    for settings, message in (({"labels": ["a"], "other": 1}, "argument 'other'"), ({"labels": 3}, "labels cannot be 3")):
+        with pytest.raises(TypeError, match=message):
+            Classification.from_settings(settings)
+
+
 def test_inputs_are_read_as_rows_with_labels_are(tmp_path: Path) -> None:
     """Unless a task does it in another way."""
     (tmp_path / "a.csv").write_text("text,label\na,x\nb,y\n")

@@ -189,6 +189,13 @@ class TestLayerDecay:
         for name, parameter in model.named_parameters():
             assert found[id(parameter)] == (pytest.approx(0.1 * factors[name]), 0.3 if parameter.ndim > 1 else 0.0)
 
+    def test_it_needs_a_layer_that_is_trained(self) -> None:
+        """One is enough."""
+        factors = Transfer(make_model(), TransferConfig(freeze="embeddings", layer_decay=0.5)).learning_rate_factors
+        assert set(factors.values()) > {1.0, 0.5}
+        with pytest.raises(ValueError, match="--layer-decay has no effect: all layers are frozen"):
+            Transfer(make_model(), TransferConfig(freeze="encoder", layer_decay=0.5))
+
     def test_a_decay_of_one_changes_nothing(self) -> None:
         assert set(layer_decay_factors(make_model(), 1.0).values()) == {1.0}
 

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -221,6 +222,14 @@ class TestPrepareTranslation:
             ]
         )
         assert text == "source: [CLS] [SEP]\ntarget: [SEP] [CLS]"
+
+    def test_a_described_batch_has_the_tokens_of_both_sides(self) -> None:
+        """Without padding, in lines of their own."""
+        tokenizer = SimpleNamespace(id_to_token=dict(enumerate("abc")).get)
+        ids, labels = torch.tensor([[1, 2, 0], [0, 0, 0]]), torch.tensor([[2, 1], [2, IGNORE_INDEX]])
+        batch = ParallelBatch(ids, torch.tensor([[True, True, False], [True, False, False]]), labels, labels)
+        described = TranslationTask.describe(SimpleNamespace(tokenizer=tokenizer), [batch])
+        assert described == ["source: b c\ntarget: c b", "source: a\ntarget: c"]
 
     def test_a_new_run_has_a_new_tokenizer(self, tmp_path: Path) -> None:
         """A resumed one has that of its folder."""
