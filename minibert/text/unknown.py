@@ -52,7 +52,7 @@ class UnknownText:
 def count_unknown(texts: Iterable[str], tokenizer: Tokenizer) -> UnknownText:
     """Count the characters of texts that become [UNK]. A literal [UNK] in a text is text."""
     texts = list(texts)
-    encodings = without_special_tokens(tokenizer).encode_batch(texts, add_special_tokens=False)
+    encodings = without_special_tokens(tokenizer).encode_batch(texts)
     return unknown_in(texts, encodings, token_id(tokenizer, UNK))
 
 

@@ -163,7 +163,7 @@ def _spell(word_counts: Mapping[str, int], alphabet: set[str]) -> list[tuple[Pie
     """Split every word into characters. Words that need a character outside the alphabet are skipped."""
     return [
         ((word[0], *(CONTINUATION_PREFIX + character for character in word[1:])), count)
-        for word, count in sorted(word_counts.items())
+        for word, count in word_counts.items()
         if alphabet.issuperset(word)
     ]
 
@@ -192,13 +192,13 @@ class _PairCounts:
             count = self.counts[pair]
             if count == -negative_count:
                 return pair if count >= 2 else None
-            if count >= 2:  # earlier merges have reduced the count
-                heapq.heappush(self.queue, (-count, pair))
+            heapq.heappush(self.queue, (-count, pair))  # earlier merges have reduced the count
         return None
 
     def merge(self, pair: Pair) -> str:
         """Merge a pair in every word that contains it, and return the merged token."""
-        merged = pair[0] + pair[1].removeprefix(CONTINUATION_PREFIX)
+        first, second = pair
+        merged = first + second.removeprefix(CONTINUATION_PREFIX)
         new_pairs = set[Pair]()
         for index in self.words_with.pop(pair):
             before, count = self.spelled[index]

@@ -4,7 +4,11 @@ import csv
 import gzip
 import json
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,6 +188,95 @@ def test_many_files_are_read_in_parallel(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "3.txt").write_bytes(b"fine\nna\xefve\n")
     with pytest.raises(CorpusError, match=r"3\.txt, line 2: is not UTF-8"):
         read_corpus(tmp_path)
+
+
+class Rows:
+    """A split of a dataset in memory, without the library `datasets`."""
+
+    _fingerprint = "contents"
+
+    def __init__(self, columns: dict[str, list[Any]]) -> None:
+        self.columns = columns
+        self.column_names = [*columns]
+        self.processes: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns[self.column_names[0]])
+
+    def map(self, parse: Callable[..., dict[str, list[Any]]], input_columns: str, **settings: Any) -> "Rows":
+        assert settings["batched"] is settings["with_indices"] is True
+        assert settings["remove_columns"] == self.column_names
+        self.processes = settings["num_proc"]
+        return Rows(parse(self.columns[input_columns], [*range(len(self))]))
+
+    def iter(self, batch_size: int) -> Iterator[dict[str, list[Any]]]:
+        yield {name: values[:batch_size] for name, values in self.columns.items()}
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> Rows:
+    """The rows of every dataset."""
+    rows = Rows({"body": ["One. Two\nlines.", " ", "Three."], "id": [7, 8, 9]})
+    monkeypatch.setattr(corpus, "load_split", lambda *_: rows)
+    monkeypatch.setattr(corpus, "_table_features", lambda: None)
+    return rows
+
+
+def test_a_row_of_a_dataset_is_a_document(rows: Rows) -> None:
+    """With its number as the source. Rows without text are left out."""
+    read = read_dataset("name", column="body")
+    assert (read.name, read.layout) == ("name (train)", ("one document per row, in the column 'body'",))
+    assert [*read.documents] == [Document("name#0", ("One.", "Two", "lines.")), Document("name#2", ("Three.",))]
+    (document, _) = read_dataset("name", layout="wrapped", column="body").documents
+    assert document.sentences == ("One.", "Two lines.")
+
+
+def test_errors_name_the_row_and_the_columns_of_a_dataset(rows: Rows) -> None:
+    with pytest.raises(CorpusError, match=r"^dataset 'name': has no column 'text'; its columns: body, id$"):
+        read_dataset("name")
+    rows.columns["body"][2] = 5
+    with pytest.raises(CorpusError, match=r"^name, row 2: column 'body' does not contain text but '5'"):
+        read_dataset("name", column="body")
+
+
+def test_the_fingerprint_of_a_dataset_depends_on_everything_that_changes_its_documents(rows: Rows) -> None:
+    rows.columns["text"] = rows.columns["body"]
+    rows.column_names.append("text")
+    first = {"name": "name", "config": None, "split": "train", "layout": None, "column": "text"}
+    others = {"name": "other", "config": "small", "split": "test", "layout": "lines", "column": "body"}
+    found = [read_dataset(**first | {name: value}).fingerprint for name, value in [*first.items(), *others.items()]]
+    rows._fingerprint = "other contents"
+    assert len({*found, read_dataset(**first).fingerprint}) == 7
+    assert all(isinstance(each, str) for each in found)
+
+
+@pytest.mark.parametrize(("cores", "share", "processes"), [(None, 1, 1), (2, 1, 2), (8, 1, 3), (8, 4, None)])
+def test_a_dataset_is_parsed_by_as_many_processes_as_there_are_cores_and_shares_of_rows(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch, cores: int | None, share: int, processes: int | None
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(corpus, "ROWS_PER_PROCESS", share)
+    read_dataset("name", column="body")
+    assert rows.processes == processes
+
+
+def test_a_split_is_loaded_from_a_saved_dataset_or_otherwise_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: Any = {"train": "saved rows", "test": "others"}
+    library = SimpleNamespace(
+        disable_progress_bars=lambda: None,
+        load_dataset=lambda name, config, split: (name, config, split),
+        load_from_disk=lambda name: saved,
+    )
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    assert corpus.load_split(str(tmp_path), "small", "test") == (str(tmp_path), "small", "test")
+    (tmp_path / "dataset_dict.json").touch()
+    assert corpus.load_split(str(tmp_path), None, "train") == "saved rows"
+    with pytest.raises(CorpusError, match=r"split 'x': there is no such split; its splits: train, test$"):
+        corpus.load_split(str(tmp_path), None, "x")
+    saved = SimpleNamespace(split=None)
+    assert corpus.load_split(str(tmp_path), None, "x") is saved
 
 
 def test_dataset_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,10 @@ def test_the_example_of_a_conversion_is_for_cp1252_if_that_is_likely(text: str, 
     assert f"for example: iconv -f {example} -t utf-8" in describe_encoding(text.encode(encoding), "a.txt")
 
 
+def test_a_long_word_is_shown_by_its_first_twenty_characters() -> None:
+    assert "reads 'ошибкаошибкаошибкаош' as" in describe_encoding(("ошибка" * 5).encode("cp1251"), "a.txt")
+
+
 def test_the_encoding_is_estimated_from_the_text_around_the_first_byte(tmp_path: Path) -> None:
     """The line may be long, with the byte in the middle or at the end."""
     for after in ("", " and more" * 1000):

@@ -15,6 +15,12 @@ TEXTS = ["The cats sat. The cats ran.", "THE CATS, the dogs and Él."] * 3
 SMALL = VocabularyOptions(vocab_size=60)
 
 
+def test_a_dataset_comes_before_the_built_in_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_options, "read_dataset", lambda *settings: Corpus(repr(settings), "fingerprint", []))
+    options = TextOptions(dataset="name", dataset_config="small", split="test", layout="lines", column="body")
+    assert open_corpus(options).name == repr(("name", "small", "test", "lines", "body"))
+
+
 def test_the_corpus_is_files_or_a_dataset_or_the_built_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files and datasets are read with the layout, the column and the split of the options."""
     builtin = Corpus("built-in", "fingerprint", [])

@@ -112,6 +112,13 @@ def test_layout_detection(text: str, layout: str) -> None:
     assert detect_layout(text.splitlines())[0] == layout
 
 
+def test_lines_that_the_next_word_would_fit_into_are_not_wrapped() -> None:
+    """Such as short lines between long ones. Lines are wrapped if more than 0.6 of them are full."""
+    full, short = "of words. And the line ends where it is full", "of words. And no more"
+    assert detect_layout([full, short, short] * 6)[0] == "paragraphs"
+    assert detect_layout([full, full, short] * 6)[0] == "wrapped"
+
+
 @pytest.mark.parametrize(
     ("line", "word"), [("One two", "One"), ("One", "One"), ("中文 two", "中"), ("two中", "two中"), ("(中) two", "(中)")]
 )

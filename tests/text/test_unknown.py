@@ -16,13 +16,14 @@ TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, "a", "##b", "e", "中"])
         (["É 中国中"], UnknownText(4, 1)),
         (["[UNK] a"], UnknownText(6, 5)),
         (["a" * 101, "x"], UnknownText(102, 102, 101)),
+        (["x" * 100], UnknownText(100, 100, 0)),
         (["", " \n"], UnknownText(0, 0)),
         ([], UnknownText(0, 0)),
     ],
 )
 def test_characters_of_unknown_words(texts: list[str], expected: UnknownText) -> None:
     """Characters of the original text, without white space. A literal [UNK] is text, whose letters are unknown here."""
-    assert count_unknown(texts, TOKENIZER) == expected
+    assert count_unknown(texts, TOKENIZER) == count_unknown(iter(texts), TOKENIZER) == expected
 
 
 def test_share_and_sum() -> None:

@@ -232,6 +232,17 @@ def test_other_special_tokens() -> None:
     assert encode("x[E1]Y", {"x": 0, "y": 1}, added={2: AddedToken("[E1]", special=True)}).ids == (0, 2, 1)
 
 
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("right", [False, True])
+def test_an_added_token_may_include_the_spaces_next_to_it(left: bool, right: bool) -> None:
+    """Spaces between two tokens belong to the first one that includes them."""
+    found = split_added_tokens("a  [E]  [E] b", {"[E]": AddedToken("[E]", lstrip=left, rstrip=right)})
+    first, second = ("  " * left + "[E]" + "  " * right, "  " * (left and not right) + "[E]" + " " * right)
+    between, before, after = ("" if left or right else "  ", "" if left else "  ", "" if right else " ")
+    expected = ["a" + before, first, between, second, after + "b"]
+    assert [part.text for part in found] == [text for text in expected if text]
+
+
 @given(st.data(), added_tokens(len(VOCABULARY)), st.booleans(), st.sampled_from([None, True, False]), st.booleans())
 def test_added_tokens_and_settings(
     data: st.DataObject, added: dict[int, AddedToken], lowercase: bool, strip_accents: bool | None, chinese: bool

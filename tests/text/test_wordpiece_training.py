@@ -189,6 +189,22 @@ def test_the_alphabet_grows_with_the_vocabulary() -> None:
     assert len(set("".join(train_wordpiece(syllables, 8000)[5:])) - {"#"}) == 2000  # each with two tokens
 
 
+@pytest.mark.parametrize(("vocab_size", "expected"), [(1, ""), (2, "a"), (4, "ab"), (7, "ab"), (8, "abc")])
+def test_the_tokens_of_the_alphabet_are_at_most_half_of_the_vocabulary(
+    monkeypatch: pytest.MonkeyPatch, vocab_size: int, expected: str
+) -> None:
+    """A character that begins words and continues others is two tokens, such as the third here."""
+    monkeypatch.setattr(wordpiece_training, "MIN_ALPHABET_SIZE", 0)
+    assert wordpiece_training._alphabet({"ab": 9, "ac": 3, "cb": 1}, vocab_size, None) == {*expected}
+
+
+def test_the_alphabet_covers_a_share_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Characters are added until 99.95% of the text is covered, and not one more."""
+    monkeypatch.setattr(wordpiece_training, "MIN_ALPHABET_SIZE", 0)
+    assert wordpiece_training._alphabet({"a": 9995, "b": 5}, 100, None) == {"a"}
+    assert wordpiece_training._alphabet({"a": 9994, "b": 6}, 100, None) == {"a", "b"}
+
+
 def test_characters_that_hardly_occur_are_not_in_the_alphabet() -> None:
     """With 99.95% of the text covered, characters that occur once do not use up the vocabulary."""
     counts = {chr(0x4E00 + number): 9000 for number in range(1100)} | {chr(0xAC00 + number): 1 for number in range(2000)}

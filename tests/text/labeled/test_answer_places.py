@@ -167,6 +167,10 @@ def test_the_text_at_the_offset_counts_more_than_an_equal_one_elsewhere() -> Non
     assert find_answer("US troops, us", "us", 0) == Place(0, "US", "'us' is written 'US' in the context: its text was taken")
 
 
+def test_an_exact_place_counts_more_than_similar_ones() -> None:
+    assert find_answer("paris, PARIS, Paris", "Paris", None)[:2] == (14, "Paris")
+
+
 def test_a_long_context_with_many_places_is_fast() -> None:
     with pytest.raises(ValueError, match="stands at 0, 1, 2, 3, 4 and 19995 more places: write the right one"):
         find_answer("a" * 20_000, "a", -1)
