@@ -185,7 +185,7 @@ class Bert(PretrainedBert):
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
-            position_ids = torch.arange(length, device=input_ids.device).unsqueeze(0)
+            position_ids = torch.arange(length, device=input_ids.device)[None]
         check_tensor("token_type_ids", token_type_ids, *ID_TYPES, shape=input_ids.shape)
         check_tensor("position_ids", position_ids, *ID_TYPES)
         if position_ids.shape not in (input_ids.shape, (1, length), (length,)):

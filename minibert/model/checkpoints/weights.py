@@ -174,9 +174,9 @@ def _load_pickled(file: IO[bytes], path: Path) -> Any:
 
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     stored = load_pickled(path)
-    if not isinstance(stored, Mapping):
+    if not isinstance(stored, dict):
         raise ValueError(f"{path}: contains a {type(stored).__name__} instead of named tensors; {SAVE_WEIGHTS}")
     for name, value in stored.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ValueError(f"{path}: its entry {name!r} ({type(value).__name__}) is not a named tensor; {SAVE_WEIGHTS}")
-    return dict(stored)
+    return stored

@@ -1,5 +1,7 @@
 """Where an adapter is found, and which modules it needs in the network that loads it."""
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from minibert import BertForMaskedLM, load
 from minibert.model.adapters import BitFit, Bottleneck, LoRA, files, load_adapter
 from minibert.model.adapters.adapter import Adapter
 from minibert.model.adapters.files import find_adapter
-from minibert.model.checkpoints.weights import read_tensors
+from minibert.model.checkpoints.weights import read_tensors, write_weights
 from tests.model.adapters.networks import CONFIG, base_checkpoint, move, new_network, outputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*newly initialized")
@@ -108,3 +110,24 @@ def test_a_tied_matrix_is_not_written_with_the_head(tmp_path: Path) -> None:
     names = read_tensors(tmp_path / "adapter/adapter.safetensors").keys()
     assert "cls.predictions.transform.dense.weight" in names
     assert not [name for name in names if "decoder.weight" in name or "word_embeddings" in name]
+
+
+@pytest.mark.parametrize("module", ["mlm", "mlm.norm"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_tied_matrix_is_a_part_of_its_head_on_request(module: str, tied: bool) -> None:
+    """It is the output matrix, whether it is the one of the word embeddings or not."""
+    model = BertForMaskedLM(replace(CONFIG, tie_word_embeddings=tied))
+    BitFit(train=(module,)).apply(model)
+    found = files.whole_tensors(model, model.state_dict(), with_tied=True)
+    if tied or module == "mlm":
+        output = model.bert.embeddings.words if tied else model.mlm.decoder
+        assert torch.equal(found["cls.predictions.decoder.weight"], output.weight)
+    else:
+        assert "cls.predictions.decoder.weight" not in found
+
+
+def test_tensors_of_an_adapter_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / files.SETTINGS_FILE).write_text(json.dumps({"kind": "bitfit", "settings": {}}))
+    write_weights({"bert.x.bias": torch.tensor([0.0, math.nan])}, tmp_path / files.WEIGHTS_FILE)
+    with pytest.raises(ValueError, match=rf"{files.WEIGHTS_FILE}: tensor bert.x.bias has infinite or NaN values"):
+        files._read_own(tmp_path)

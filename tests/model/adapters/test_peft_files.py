@@ -1,5 +1,8 @@
 """LoRA in the format of peft: peft loads what minibert writes, and the other way round, with equal logits."""
 
+import json
+import math
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -8,8 +11,11 @@ import peft
 import pytest
 import torch
 
-from minibert import load
+from minibert import Bert, load
 from minibert.model.adapters import LoRA, load_adapter
+from minibert.model.adapters.files import StoredAdapter
+from minibert.model.adapters.peft_files import PREFIX, read_peft
+from minibert.model.checkpoints.weights import write_weights
 from tests.model.adapters.networks import HEADS, base_checkpoint, move, new_network, outputs, their_network
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -108,3 +114,50 @@ def test_an_adapter_without_a_trained_head(head: str, on_head: bool, tmp_path: P
     check_equal(model, theirs)
     model.save_pretrained(tmp_path / "again")
     check_equal(model, peft.PeftModel.from_pretrained(their_network(base, head), str(tmp_path / "again/adapter")).eval())
+
+
+QUERY = "bert.encoder.layer.1.attention.self.query"
+SMALL = {
+    f"{PREFIX}{QUERY}.lora_A.weight": torch.ones(2, 8),
+    f"{PREFIX}{QUERY}.lora_B.weight": torch.ones(8, 2),
+    f"{PREFIX}bert.embeddings.LayerNorm.bias": torch.ones(8),
+}
+
+
+def small(folder: Path, tensors: dict[str, torch.Tensor], **settings: Any) -> StoredAdapter:
+    """Write an adapter with few settings and read it."""
+    fields = {"peft_type": "LORA", "r": 2, "target_modules": ["query"], **settings}
+    (folder / "adapter_config.json").write_text(json.dumps(fields))
+    if tensors:
+        write_weights(tensors, folder / "adapter_model.safetensors")
+    return read_peft(folder, Bert.names)
+
+
+def test_settings_that_are_missing_have_the_defaults_of_peft(tmp_path: Path) -> None:
+    read = small(tmp_path, SMALL)
+    expected = LoRA(rank=2, alpha=8, targets=("layers.1.attention.query",), train=("embeddings.norm",))
+    assert read.adapter == replace(expected, dropout=0.0, rank_stabilized=False, bias="none")
+    assert read.whole.keys() == {"bert.embeddings.LayerNorm.bias"}
+
+
+@pytest.mark.parametrize(("bias", "train"), [("none", ("embeddings.norm",)), ("all", ())])
+def test_a_module_of_which_only_the_bias_is_stored_is_trained_whole_unless_biases_are_trained(
+    bias: str, train: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert small(tmp_path, SMALL, bias=bias).adapter.train == train
+
+
+@pytest.mark.parametrize(
+    ("tensors", "settings", "message"),
+    [
+        ({}, {}, "has adapter_config.json, but no adapter_model.safetensors"),
+        (SMALL | {f"{PREFIX}bert.pooler.dense.bias": torch.tensor([math.inf])}, {}, "pooler.dense.bias has infinite or NaN"),
+        (SMALL | {f"{PREFIX}bert.other.bias": torch.ones(8)}, {}, "tensor base_model.model.bert.other.bias is not supported"),
+        (SMALL, {"target_modules": ["key"]}, f"has LoRA for {QUERY}, which the target_modules of .* do not name"),
+    ],
+)
+def test_files_that_cannot_be_used(
+    tensors: dict[str, torch.Tensor], settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        small(tmp_path, tensors, **settings)

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 
 from minibert import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification
-from minibert.model import read_checkpoint
+from minibert.model import load, read_checkpoint
 from tests.model.random_checkpoints import CLASSES, configs, inputs_for, largest_difference
 from tests.strategies import seeds
 
@@ -302,3 +302,9 @@ def test_saved_config_has_the_fields_of_hugging_face(tmp_path: Path) -> None:
     assert stored["model_type"] == "bert"
     assert stored["architectures"] == ["BertForSequenceClassification"]
     assert stored["id2label"] == {"0": "no", "1": "yes"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_parameters_have_the_type_that_is_asked_for(dtype: torch.dtype, tmp_path: Path) -> None:
+    Bert(CONFIG).save_pretrained(tmp_path)
+    assert {parameter.dtype for parameter in load(tmp_path, dtype=dtype).parameters()} == {dtype}

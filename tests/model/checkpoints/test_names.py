@@ -9,7 +9,7 @@ from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, GPT2Config, GPT2LMHeadModel
 from minibert.model import load
-from minibert.model.checkpoints.names import NameTable, insert_number, split_number
+from minibert.model.checkpoints.names import NameTable, _prefixes, insert_number, split_number
 
 CONFIG = BertConfig(
     vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12, max_position_embeddings=9
@@ -134,3 +134,23 @@ def test_number_of_a_layer(name: str) -> None:
     pattern, number = split_number(name)
     assert not any(part.isdigit() for part in pattern.split("."))
     assert insert_number(pattern, number) == name
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("", ""), ("model.", ""), ("0.auto_model.", ""), ("theirs.", "theirs."), ("model.theirs.", "theirs.")]
+)
+def test_names_of_outer_modules_are_removed(before: str, after: str) -> None:
+    """Also of tensors that the table does not have."""
+    names = ("wte.weight", "h.0.c_attn.weight", "other.weight")
+    unwrapped = TABLE.unwrap({before + name: torch.ones(1) for name in names})
+    assert [*unwrapped] == [after + name for name in names]
+
+
+def test_only_a_base_model_alone_is_written_without_its_prefix() -> None:
+    assert TABLE.write({"words.weight": torch.ones(1)}).keys() == {"wte.weight"}
+    assert TABLE.write({"base.words.weight": torch.ones(1)}).keys() == {"theirs.wte.weight"}
+
+
+def test_prefixes_are_at_most_four_modules_long() -> None:
+    assert [*_prefixes("a.b.weight")] == ["", "a.", "a.b."]
+    assert [*_prefixes("a.b.c.d.e.weight")] == ["", "a.", "a.b.", "a.b.c.", "a.b.c.d."]

@@ -61,6 +61,13 @@ def test_the_format_is_that_of_the_content_not_of_the_name(tmp_path: Path) -> No
         assert read_tensors(tmp_path / name)["w"].tolist() == [1, 1]
 
 
+def test_a_file_of_no_format_is_judged_by_its_name(tmp_path: Path) -> None:
+    for name, message in (("a.safetensors", "not a complete safetensors file"), ("a.bin", "not a complete file of PyTorch")):
+        (tmp_path / name).write_bytes(bytes(range(160, 190)))
+        with pytest.raises(ValueError, match=message):
+            read_tensors(tmp_path / name)
+
+
 def test_only_tensors_that_share_memory_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written has both; what shares nothing is not copied, which would need its memory twice."""
     whole, alone = torch.arange(4.0), torch.ones(2)
