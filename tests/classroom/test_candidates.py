@@ -107,6 +107,7 @@ def test_variants_are_near_if_no_number_is_farther_than_the_distance_times_their
     assert near(family, 4 * x, 0.34) == [THREE.name, FOUR.name]
     assert near(family, 3 * x[:1], 100.0) == near(family, x.T, 100.0) == []
     assert near(family, 3 * probes(USUAL)[1].arguments["x"], 1e-6, number=1) == [THREE.name]
+    assert near(Family([Variant(USUAL, (FOUR,))]), 4 * x, 1e-6) == [FOUR.name]
     assert near(Family([]), x, 100.0) == []
     assert family.near(0, Outcome(), 100.0) == []
 

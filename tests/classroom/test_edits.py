@@ -116,6 +116,20 @@ def test_a_template_is_filled_whichever_code_it_quotes(title) -> None:
     assert "{" not in words.title
 
 
+def test_no_wrong_formula_comes_twice_under_two_titles() -> None:
+    """`1 - targets * x` can be another order, or parentheses left out."""
+    formulas = [name.partition(": ")[2] for name in phrases(equations.binary_cross_entropy)]
+    assert any(formula.startswith("`1 - targets * ") for formula in formulas)
+    assert len({*formulas}) == len(formulas)
+
+
+def test_every_edit_quotes_some_code() -> None:
+    """Also where the code around a change is equal in its normal form."""
+    messages = [edit.message for edit in edits_of(EXERCISES["noam_schedule"].reference)]
+    assert messages
+    assert not [message for message in messages if "``" in message]
+
+
 def test_two_numbers_are_exchanged() -> None:
     exchanged = next(edit for edit in edits_of(equations.length_penalty) if edit.name == "exchanged: `6` and `5`")
     assert variant_of(equations.length_penalty, exchanged)(4, 1.0) == 2.0
