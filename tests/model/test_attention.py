@@ -115,3 +115,16 @@ class TestMultiHeadAttention:
         torch.testing.assert_close(module(x, x), module(x, x), rtol=0, atol=0)
         module.train()
         assert (module(x, x) != module(x, x)).any()
+
+
+def test_a_new_layer_has_no_dropout_and_chooses_its_implementation() -> None:
+    layer = MultiHeadAttention(4, 2)
+    assert (layer.dropout_probability, layer.implementation) == (0, "auto")
+
+
+def test_an_unknown_implementation_is_refused() -> None:
+    """When it is chosen, not when it is used."""
+    layer = MultiHeadAttention(4, 2)
+    with pytest.raises(ValueError, match="flash"):
+        layer.set_attention("flash")
+    assert layer.implementation == "auto"

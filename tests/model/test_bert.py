@@ -215,3 +215,22 @@ def test_cuda_and_cpu_agree(model: BertForPreTraining, ids: Tensor) -> None:
         on_cuda = outputs(model.set_attention(attention), ids.cuda())
         for one, other in zip(on_cpu, on_cuda, strict=True):
             torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-10)
+
+
+SMALL = Bert(BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"input_ids": torch.ones(3).long()}, ValueError, "input_ids has"),
+        ({"input_ids": [[1, 2]]}, TypeError, "input_ids is a list"),
+        ({"token_type_ids": torch.zeros(2, 1).long()}, ValueError, r"token_type_ids has shape \(2, 1\), expected \(1, 2\)"),
+        ({"position_ids": torch.zeros(1, 2)}, TypeError, "position_ids has the type float32"),
+        ({"position_ids": [0, 1]}, TypeError, "position_ids is a list"),
+    ],
+)
+def test_each_argument_is_checked_by_name(wrong: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        SMALL(**{"input_ids": torch.ones(1, 2).long(), **wrong})

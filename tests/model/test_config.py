@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from minibert import PRESETS, Bert, BertConfig, GPT2Config, TransformerConfig
-from minibert.model.config import ACTIVATION_ALIASES, ModelConfig
+from minibert.model.config import ACTIVATION_ALIASES, ModelConfig, _preset
 from minibert.model.transformer_config import REQUIRED
 
 MILLIONS = {"tiny": 4.4, "mini": 11.2, "small": 28.8, "medium": 41.4, "base": 109.5, "large": 335.1}
@@ -191,3 +191,25 @@ def test_defaults_of_missing_fields_are_those_of_transformers(
 def test_padding_piece_of_gpt2_is_ignored(tmp_path: Path, number: object) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "pad_token_id": number}))
     assert GPT2Config.load_json(tmp_path / "config.json") == GPT2Config()
+
+
+def test_a_config_is_written_as_transformers_writes_it(tmp_path: Path) -> None:
+    """With two spaces before each field."""
+    BertConfig().save_json(tmp_path / "config.json", "BertModel")
+    assert (
+        (tmp_path / "config.json").read_text().startswith('{\n  "model_type": "bert",\n  "architectures": [\n    "BertModel"')
+    )
+
+
+def test_sizes_of_a_preset() -> None:
+    """Heads of size 64; the feed-forward network is four times as wide."""
+    config = _preset(layers=3, width=192)
+    assert (config.num_hidden_layers, config.hidden_size) == (3, 192)
+    assert (config.num_attention_heads, config.intermediate_size) == (3, 768)
+
+
+def test_the_width_that_is_not_even_is_named() -> None:
+    """With rotary positions, it is the width of a head."""
+    for positions, width in (("sinusoidal", 9), ("rotary", 3)):
+        with pytest.raises(ValueError, match=f"positions '{positions}' need an even width, not {width}$"):
+            TransformerConfig(positions=positions, hidden_size=9, num_attention_heads=3)

@@ -17,6 +17,8 @@ from minibert.model.config import POSITIONS
 from minibert.model.generation import (
     GeneratedSequence,
     Hypotheses,
+    Hypothesis,
+    _sequences,
     beam_search,
     greedy_search,
     most_likely,
@@ -204,6 +206,18 @@ class TestBeamSearch:
         count = len(tokens)
         extended = Hypotheses(-1.0 - torch.arange(count)[None], torch.arange(count)[None], torch.tensor([tokens]))
         assert without_ended(extended, EOS, beams=2).scores.tolist() == [scores]
+
+    def test_many_sentences_are_searched_as_one(self) -> None:
+        """A sentence is done by its own finished hypotheses, however many other sentences there are."""
+        step = bigram_model(1)
+        for beams in (1, 2, 3):
+            alone = [beam_search(step, PROMPT, EOS, 5, beams)[0], beam_search(step, PROMPT, EOS, 5, beams)[1]]
+            many = beam_search(lambda tokens, cache, rows: step(tokens, cache, rows % 2), PROMPT.repeat(4, 1), EOS, 5, beams)
+            assert many == alone * 4
+
+    def test_a_hypothesis_of_probability_zero_is_no_sequence(self) -> None:
+        hypotheses = [Hypothesis(-1.0, 1, 7), Hypothesis(-math.inf, 0, EOS)]
+        assert _sequences(hypotheses, [[4], [5, 6]]) == [GeneratedSequence([5, 6, 7], -1.0)]
 
     def test_hypotheses_of_probability_zero_do_not_end_the_search(self) -> None:
         """Of 4 beams only one is possible. The end token of the others has probability 0 and does not count as finished."""

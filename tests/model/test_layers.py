@@ -10,7 +10,9 @@ from torch.autograd import gradcheck
 from minibert import BertConfig
 from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
 from minibert.equations import add_and_norm, feed_forward, gelu
+from minibert.model.cache import KeyValueCache
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
+from minibert.model.positions import NO_RELATIVE_POSITIONS
 from tests import reference
 from tests.strategies import normal, seeds
 
@@ -248,3 +250,14 @@ class TestDecoderLayer:
         layer = randomize(DecoderLayer(CONFIG, "explicit"), seed)
         x, memory = normal(seed, 1, 3, 6), normal(seed + 1, 1, 4, 6)
         torch.testing.assert_close(layer(x, memory=memory), layer(x, memory=memory.flip(1)))
+
+
+def test_self_attention_has_the_same_gradient_with_a_new_cache() -> None:
+    layer = random_layer(0)
+    gradients = []
+    for cache in (None, KeyValueCache()):
+        x = normal(1, 1, 3, 6).requires_grad_()
+        layer.self_attend(x, None, NO_RELATIVE_POSITIONS, cache).square().sum().backward()
+        gradients.append(x.grad)
+    assert gradients[0].any()
+    torch.testing.assert_close(*gradients)

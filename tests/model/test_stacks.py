@@ -215,3 +215,10 @@ class TestRecompute:
             assert calls == layers
             loss.backward()
             assert [calls.count(layer) for layer in layers] == [2 if recompute else 1] * len(layers)
+
+
+@pytest.mark.parametrize("stack", [Encoder, Decoder])
+def test_a_stack_normalizes_after_the_sum_unless_it_is_told_to_do_so_before(stack: type[LayerStack]) -> None:
+    """Normalization before each sublayer needs another one after the last layer."""
+    names = [stack(CONFIG, 1, "sinusoidal", *pre_norm).state_dict().keys() for pre_norm in ((), (False,), (True,))]
+    assert names[0] == names[1] < names[2]

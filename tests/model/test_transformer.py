@@ -547,3 +547,12 @@ class TestMarian:
             config.write_text(text.replace(field, changed))
             with pytest.raises(ValueError, match=message):
                 Transformer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("positions", "kept"), [("sinusoidal", False), ("learned", True)])
+def test_one_position_table_of_a_file_is_kept_if_it_is_learned(positions: str, kept: bool) -> None:
+    """The other one is then missing, which is an error later. Sinusoids are computed."""
+    config = TransformerConfig(vocab_size=9, hidden_size=4, num_attention_heads=1, intermediate_size=4, positions=positions)
+    tensors = {"model.encoder.embed_positions.weight": torch.ones(2, 4)}
+    found, _ = Transformer.convert_weights(tensors, config, Path("file"))
+    assert found.keys() == ({"encoder.positions.table.weight"} if kept else set())

@@ -217,3 +217,8 @@ def test_only_tokens_that_are_not_padding_are_compared() -> None:
     shared = torch.arange(3.0).view(1, 3, 1)
     assert without_padding(shared, arguments).flatten().tolist() == [0, 1, 2, 0]
     assert without_padding(torch.ones(2, 5), arguments).shape == (2, 5)
+
+
+def test_a_difference_of_shapes_is_the_first_cause() -> None:
+    cause = likely_cause("x", {"x": torch.zeros(2)}, {"x": torch.full((3,), math.nan)}, inputs(), Bert(CONFIG))
+    assert cause == "the shapes differ: (2,) in transformers, (3,) in minibert"
