@@ -114,7 +114,7 @@ def test_layout_detection(text: str, layout: str) -> None:
 
 def test_lines_that_the_next_word_would_fit_into_are_not_wrapped() -> None:
     """Such as short lines between long ones. Lines are wrapped if more than 0.6 of them are full."""
-    full, short = "of words. And the line ends where it is full", "of words. And no more"
+    full, short = "of words. And the line ends where it is full", "of words. And no more than this"
     assert detect_layout([full, short, short] * 6)[0] == "paragraphs"
     assert detect_layout([full, full, short] * 6)[0] == "wrapped"
 
