@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minibert.classroom.relations import find_relation
+from minibert.classroom.probes import probes
+from minibert.classroom.relations import _equals_with, find_relation
+from minibert.classroom.running import Outcome
 from tests.classroom.toys import identity, outcomes_of, toy
 
 
@@ -220,3 +222,9 @@ def test_two_numbers_and_zero_show_no_factor() -> None:
 def test_whole_numbers_are_not_replaced_to_find_an_argument_that_is_not_used() -> None:
     whole = torch.tensor([3, 1, 4, 1, 5])
     assert relation(lambda x: x[[4, 2, 0, 1, 3]] ** 3, whole) == ""
+
+
+def test_calls_with_errors_are_no_sign_of_another_argument() -> None:
+    exercise = toy(identity, [{"x": torch.ones(2)}])
+    outcomes = [Outcome(error="ValueError")] * len(probes(exercise))
+    assert not _equals_with(exercise, outcomes, "x", 1.0)

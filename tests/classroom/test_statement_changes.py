@@ -72,8 +72,10 @@ def test_a_rule_makes_these_changes_and_no_others(rule: str, body: str) -> None:
     """Each is a piece of the code, the code in its place, and a message for the learner."""
     code = f"def f(x, y):\n{indent(body, '    ')}"
     function = Function(ast.parse(code))
+    before = ast.dump(function.definition, include_attributes=True)
     change = getattr(statement_changes, rule)
     of_function = rule == "statements_exchanged"
     made = change(function) if of_function else (each for node in function.nodes for each in change(node, function))
     found = [(ast.get_source_segment(code, old), new, words.filled("", new).message) for old, new, words in made]
     assert found == RULES[rule][body]
+    assert ast.dump(function.definition, include_attributes=True) == before  # other rules read the same tree

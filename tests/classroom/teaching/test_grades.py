@@ -19,6 +19,11 @@ def test_the_whole_table() -> None:
     )
 
 
+def test_a_note_that_begins_as_a_formula_is_text_in_the_table() -> None:
+    gelu = replace(RESULTS["ann"][1], notes=["=A1"])
+    assert grades(COURSE, {"ann": [gelu]}).splitlines()[1] == "ann,1,1,0,'=A1 (all)"
+
+
 def test_days_late_are_those_of_the_latest_exercise() -> None:
     assert days_late(COURSE, RESULTS["ann"]) == 2
     assert days_late(COURSE, RESULTS["ann"][1:]) == days_late(COURSE, []) == 0
