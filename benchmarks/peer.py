@@ -90,7 +90,9 @@ def main() -> None:
         seconds["minibert"].append(seconds_since(began))
         began = time.perf_counter()
         with torch.autocast(options.device, torch.bfloat16, enabled=options.precision == "bfloat16"):
-            columns = {name: column.long() for name, column in vars(batch.to(processes.device)).items() if name != "predict_at"}
+            columns = {
+                name: column.long() for name, column in vars(batch.to(processes.device)).items() if not name.endswith("_at")
+            }
             loss = theirs(**columns).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), config.max_grad_norm)

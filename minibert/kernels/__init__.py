@@ -10,6 +10,7 @@ from minibert.kernels.attention import (
     check_attention,
     choose_attention,
     fused_attention,
+    unfused_attention,
 )
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss
@@ -24,4 +25,5 @@ __all__ = [
     "gelu_tanh",
     "label_smoothing_loss",
     "layer_norm",
+    "unfused_attention",
 ]

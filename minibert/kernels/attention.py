@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,6 +40,30 @@ def fused_attention(
     return observe("context", context.masked_fill(empty, 0.0))
 
 
+def unfused_attention(
+    query: Float[Tensor, "*batch queries width"],
+    key: Float[Tensor, "*batch keys width"],
+    value: Float[Tensor, "*batch keys value_width"],
+    keep: Bool[Tensor, "*#batch #queries keys"] | None = None,
+    dropout: float = 0.0,
+    bias: Float[Tensor, "*#batch #queries keys"] | None = None,
+) -> Float[Tensor, "*batch queries value_width"]:
+    """Compute `equations.scaled_dot_product_attention` step by step, in few passes over the stored weights.
+
+    On a CPU, PyTorch's fused kernels have no dropout: with it they take five times as long as this. The queries are scaled
+    instead of the scores, and the mask is added, because both are smaller.
+    """
+    scores = (query / math.sqrt(query.shape[-1])) @ key.mT
+    if bias is not None:
+        scores = scores + bias
+    if keep is None:
+        return observe("context", F.dropout(scores.softmax(dim=-1), dropout) @ value)
+    empty = ~keep.any(dim=-1, keepdim=True)  # as in `fused_attention`
+    scores = scores + torch.zeros_like(keep, dtype=scores.dtype).masked_fill(~(keep | empty), -math.inf)
+    context = F.dropout(scores.softmax(dim=-1), dropout) @ value
+    return observe("context", context.masked_fill(empty, 0.0))
+
+
 AttentionImplementation = str | AttentionFunction
 """One of `ATTENTIONS`, or a function of the user."""
 
@@ -49,10 +74,16 @@ def check_attention(requested: AttentionImplementation) -> None:
         raise ValueError(f"attention {requested!r} is unknown; choose one of {', '.join(ATTENTIONS)}, or pass a function")
 
 
-def choose_attention(requested: AttentionImplementation) -> tuple[AttentionFunction, str]:
+def choose_attention(
+    requested: AttentionImplementation, device: torch.device | None = None, dropout: float = 0.0
+) -> tuple[AttentionFunction, str]:
     """Return the function that computes attention now, and the reason for the choice.
 
-    An explicit request is always followed. "auto" is fused, or explicit during a recording.
+    An explicit request is always followed. "auto" is fused; explicit during a recording; unfused on a CPU with dropout.
+
+    Args:
+        device: the device of the tensors; None for one with all kernels.
+        dropout: probability of dropping an attention weight.
     """
     if callable(requested):
         return requested, f"{getattr(requested, '__name__', 'a function')}: passed by the user"
@@ -65,4 +96,6 @@ def choose_attention(requested: AttentionImplementation) -> tuple[AttentionFunct
             scaled_dot_product_attention,
             "explicit: a recording is active, and only the formula has intermediate tensors",
         )
+    if dropout and device is not None and device.type == "cpu":
+        return unfused_attention, "unfused: on a CPU, the fused kernels have no dropout"
     return fused_attention, "fused: it computes the same values faster"

@@ -102,7 +102,8 @@ class MultiHeadAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, relative_positions: RelativePositions
     ) -> Tensor:
-        attend, _ = choose_attention(self.implementation)
+        dropout = self.dropout_probability if self.training else 0.0
+        attend, _ = choose_attention(self.implementation, query.device, dropout)
         if relative_positions.score_bias is not None:  # only for ALiBi: a user's function might not have this argument
             attend = partial(attend, bias=relative_positions.score_bias)
-        return attend(query, key, value, keep, self.dropout_probability if self.training else 0.0)
+        return attend(query, key, value, keep, dropout)

@@ -34,6 +34,8 @@ class BertOutput(ModelOutput):
     """One vector per token."""
     pooler_output: Float[Tensor, "batch width"] | None
     """One vector per sequence; None without a pooler."""
+    output_at: Int[Tensor, "batch tokens"] | None = None
+    """The positions of these tokens, if they are not all."""
 
 
 class PretrainedBert(PretrainedModel):
@@ -167,13 +169,17 @@ class Bert(PretrainedBert):
         attention_mask: Mask | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        output_at: Int[Tensor, "batch outputs"] | None = None,
     ) -> BertOutput:
-        """Encode a batch. The arguments are those of transformers' BertModel.
+        """Encode a batch. All arguments but the last are those of transformers' BertModel.
 
         Args:
             attention_mask: 1 or True for tokens, 0 or False for padding. Default: no padding.
             token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
             position_ids: default 0, 1, 2, …
+            output_at: positions of the tokens whose vectors are wanted, in ascending order, for each sequence first that of
+                [CLS] (`first_and_masked` makes them). Those of the first sequence are 0, 1, 2, …, and those of the next one
+                follow. The last layer computes no others. Default: all.
 
         Raises: TypeError for an argument that is not a tensor of whole numbers; ValueError for a wrong shape, a value outside
         its table (checked on the CPU only), or more tokens than `max_position_embeddings`.
@@ -193,5 +199,5 @@ class Bert(PretrainedBert):
         keep = None  # without padding, attention needs no mask and is faster
         if attention_mask is not None:
             keep = keep_mask(attention_mask, input_ids)[:, None, None, :]  # (batch, 1, 1, keys), for all heads and queries
-        hidden = self.layers(self.embeddings(input_ids, token_type_ids, position_ids), keep)
-        return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))
+        hidden = self.layers(self.embeddings(input_ids, token_type_ids, position_ids), keep, output_at=output_at)
+        return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)), output_at)

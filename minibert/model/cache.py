@@ -1,10 +1,11 @@
-"""The key-value cache of autoregressive decoding."""
+"""Keys and values of other tokens than those whose output a layer computes: the earlier ones, in decoding, or all."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from minibert.model.attention import KeysAndValues, MultiHeadAttention
+from minibert.model.positions import RelativePositions
 
 AllKeysAndValues = tuple[Float[Tensor, "batch heads all_keys head_width"], Float[Tensor, "batch heads all_keys head_width"]]
 """The projected keys and values of earlier and new tokens."""
@@ -35,9 +36,11 @@ class KeyValueCache:
         self.keep = keep if self.keep is None else torch.cat([self.keep, keep], dim=1)
         return self.keep
 
-    def update(self, attention: MultiHeadAttention, new: KeysAndValues) -> AllKeysAndValues:
+    def keys_and_values(
+        self, attention: MultiHeadAttention, hidden: Float[Tensor, "batch tokens width"], relative_positions: RelativePositions
+    ) -> AllKeysAndValues:
         """Store the keys and values of new tokens after those of earlier ones, and return all of them."""
-        key, value = new
+        key, value = attention.keys_and_values(hidden, relative_positions)
         if attention in self._stored:
             past_key, past_value = self._stored[attention]
             key, value = torch.cat([past_key, key], dim=-2), torch.cat([past_value, value], dim=-2)
@@ -56,3 +59,20 @@ class KeyValueCache:
         """Keep these sequences of the batch, in this order. A sequence may be selected several times."""
         self._stored = {attention: (key[rows], value[rows]) for attention, (key, value) in self._stored.items()}
         self.keep = None if self.keep is None else self.keep[rows]
+
+
+class AllTokens:
+    """In place of a cache, for a layer that computes the output of some tokens only: they attend to all of these.
+
+    Args:
+        hidden: the input of the layer for all tokens.
+    """
+
+    def __init__(self, hidden: Float[Tensor, "batch all_tokens width"]) -> None:
+        self.hidden = hidden
+
+    def keys_and_values(
+        self, attention: MultiHeadAttention, hidden: Float[Tensor, "batch tokens width"], relative_positions: RelativePositions
+    ) -> AllKeysAndValues:
+        """Return the keys and values of all tokens, among which are those of `hidden`."""
+        return attention.keys_and_values(self.hidden, relative_positions)

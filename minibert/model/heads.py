@@ -27,7 +27,7 @@ from minibert.model.outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
-from minibert.observe import observe
+from minibert.observe import is_recording, observe
 
 
 class MaskedLMHead(nn.Module):
@@ -88,6 +88,8 @@ class BertWithHead(PretrainedBert):
 
     pooled: ClassVar[bool]
     """True if the head uses the pooled vector, so that the encoder needs a pooler."""
+    first_token_only: ClassVar[bool] = False
+    """True if the head uses nothing but the pooled vector."""
     apply_head: Callable[..., Any]
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
@@ -100,14 +102,20 @@ class BertWithHead(PretrainedBert):
         attention_mask: Mask | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        output_at: Int[Tensor, "batch outputs"] | None = None,
         **targets: Tensor | None,
     ) -> Any:
         """Encode a batch as `Bert` does and apply the head.
 
         Args:
+            output_at: as in `Bert`: the tokens whose vectors the head needs. Default: all; if it needs the pooled vector only,
+                the first one, except during a recording.
             targets: the keyword arguments of the class's `apply_head`, such as `labels`.
         """
-        return self.apply_head(self.bert(input_ids, attention_mask, token_type_ids, position_ids), **targets)
+        if output_at is None and self.first_token_only and not is_recording():
+            batch, tokens = input_ids.shape
+            output_at = tokens * torch.arange(batch, device=input_ids.device)[:, None]
+        return self.apply_head(self.bert(input_ids, attention_mask, token_type_ids, position_ids, output_at), **targets)
 
 
 class BertForPreTraining(BertWithHead):
@@ -143,7 +151,7 @@ class BertForPreTraining(BertWithHead):
         Raises: TypeError and ValueError for labels of a wrong type or shape, and for a number that is not a class (checked on
             the CPU only); so in every head below.
         """
-        hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at)
+        hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
         prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         seq_relationship_logits = self.nsp(encoded.pooler_output)
         losses = []
@@ -175,7 +183,7 @@ class BertForMaskedLM(BertWithHead):
         predict_at: Int[Tensor, " positions"] | None = None,
     ) -> MaskedLMOutput:
         """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
-        hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at)
+        hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
 
@@ -186,7 +194,7 @@ class BertForNextSentencePrediction(BertWithHead):
     architecture = "BertForNextSentencePrediction"
     head = "nsp"
     head_modules = ("nsp",)
-    pooled = True
+    pooled = first_token_only = True
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
@@ -210,7 +218,7 @@ class BertForSequenceClassification(BertWithHead):
     head = "sequence-classification"
     head_modules = ("classifier",)
     has_classes = True
-    pooled = True
+    pooled = first_token_only = True
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)

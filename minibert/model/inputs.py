@@ -56,18 +56,25 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor, name: str = "attentio
 
 
 def select_positions(
-    hidden: Tensor, labels: Tensor | None, predict_at: Int[Tensor, " positions"] | None
+    hidden: Tensor, labels: Tensor | None, predict_at: Int[Tensor, " positions"] | None, output_at: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """Return the hidden states and labels at the positions of `predict_at`; without it, all of them.
 
     A Boolean mask would not do: a GPU would have to count its positions before the host knows the shape of the result.
+
+    Args:
+        output_at: the positions of the hidden states, in ascending order, if they are not those of all tokens.
     """
     if predict_at is None:
         return hidden, labels
-    check_positions(predict_at, hidden.shape[:2])
-    if labels is not None:
-        check_tensor("labels", labels, torch.int64, shape=hidden.shape[:2])
-    return hidden.flatten(0, 1)[predict_at], None if labels is None else labels.flatten()[predict_at]
+    places = predict_at
+    if output_at is None:
+        check_positions(predict_at, hidden.shape[:2])
+        if labels is not None:
+            check_tensor("labels", labels, torch.int64, shape=hidden.shape[:2])
+    else:
+        places = torch.searchsorted(output_at.flatten(), predict_at)
+    return hidden.flatten(0, 1)[places], None if labels is None else labels.flatten()[predict_at]
 
 
 def check_positions(predict_at: Tensor, shape: torch.Size) -> None:

@@ -14,7 +14,7 @@ from minibert import kernels
 from minibert.equations import relu
 from minibert.kernels import AttentionImplementation
 from minibert.model.attention import MultiHeadAttention
-from minibert.model.cache import KeyValueCache
+from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
@@ -125,7 +125,7 @@ class EncoderLayer(nn.Module):
         hidden: Float[Tensor, "batch tokens width"],
         keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
         relative_positions: RelativePositions = NO_RELATIVE_POSITIONS,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | AllTokens | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """Compute the layer's output for every token.
 
@@ -134,7 +134,7 @@ class EncoderLayer(nn.Module):
             relative_positions: rotary positions or ALiBi. Models that add position vectors to the embeddings, such as BERT,
                 leave the default, which has no effect.
             cache: keys and values of earlier tokens. If given, `hidden` has the new tokens only, and their keys and values
-                are appended to the cache.
+                are appended to the cache. Or `AllTokens`, if the output of some tokens is not wanted.
         """
         if self.pre_norm:
             normalized = observe("attention_norm", self.attention_norm(hidden))
@@ -151,13 +151,17 @@ class EncoderLayer(nn.Module):
         return observe("output", observe("feed_forward_norm", self.feed_forward_norm(summed)))
 
     def self_attend(
-        self, hidden: Tensor, keep: Tensor | None, relative_positions: RelativePositions, cache: KeyValueCache | None
+        self,
+        hidden: Tensor,
+        keep: Tensor | None,
+        relative_positions: RelativePositions,
+        cache: KeyValueCache | AllTokens | None,
     ) -> Tensor:
-        """Compute self-attention. With a cache, the keys and values of earlier tokens come from it."""
+        """Compute self-attention. With a cache, the keys and values of other tokens come from it."""
         if cache is None:
             attended: Tensor = self.attention(hidden, hidden, keep, relative_positions)
         else:
-            keys_and_values = cache.update(self.attention, self.attention.keys_and_values(hidden, relative_positions))
+            keys_and_values = cache.keys_and_values(self.attention, hidden, relative_positions)
             attended = self.attention(hidden, keys_and_values, keep, relative_positions)
         return attended
 

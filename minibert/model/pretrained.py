@@ -93,8 +93,9 @@ class PretrainedModel(nn.Module):
 
     def attention_in_use(self) -> str:
         """Return the name of the attention path that would be used now, and the reason."""
-        requested = next(module.implementation for module in self.modules() if isinstance(module, MultiHeadAttention))
-        return choose_attention(requested)[1]
+        first = next(module for module in self.modules() if isinstance(module, MultiHeadAttention))
+        dropout = first.dropout_probability if first.training else 0.0
+        return choose_attention(first.implementation, first.output.weight.device, dropout)[1]
 
     def freeze_constants(self) -> None:
         """Turn off the training of loaded parameters that are constants. `load` calls this; most networks have none."""

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from minibert.equations import causal_mask
 from minibert.kernels import AttentionImplementation
-from minibert.model.cache import KeyValueCache
+from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from minibert.model.positions import make_positions
@@ -25,10 +25,23 @@ class LayerStack(nn.ModuleList):
     saves memory and costs about a third more computation (Chen et al. 2016)."""
 
     def forward(
-        self, hidden: Float[Tensor, "batch tokens width"], *args: Any, **kwargs: Any
-    ) -> Float[Tensor, "batch tokens width"]:
-        """Run all layers; the other arguments are passed to each of them."""
-        for layer in self:
+        self,
+        hidden: Float[Tensor, "batch tokens width"],
+        *args: Any,
+        output_at: Int[Tensor, "batch outputs"] | None = None,
+        **kwargs: Any,
+    ) -> Float[Tensor, "batch outputs width"]:
+        """Run all layers; the other arguments are passed to each of them.
+
+        Args:
+            output_at: positions of the tokens whose output is wanted, as in `Bert`; by default all. The last layer computes
+                no others. This is exact, because nobody reads its other outputs. All tokens of a sequence must have the same
+                mask.
+        """
+        for number, layer in enumerate(self, start=1):
+            if output_at is not None and number == len(self):
+                kwargs["cache"] = AllTokens(hidden)
+                hidden = hidden.flatten(0, 1).index_select(0, output_at.flatten()).view(*output_at.shape, -1)
             if self.recompute and not is_recording():  # a recording keeps the intermediate tensors anyway
                 hidden = checkpoint(layer, hidden, *args, use_reentrant=False, **kwargs)
             else:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
-from minibert.text.masking import draw_random_numbers, mask_tokens, masked_positions
+from minibert.text.masking import draw_random_numbers, first_and_masked, mask_tokens, masked_positions
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
@@ -35,6 +35,8 @@ class PretrainingBatch:
     next_sentence_label: Int[Tensor, " batch"]
     predict_at: Int[Tensor, " positions"]
     """Positions of the labels, as `BertForPreTraining` expects them."""
+    output_at: Int[Tensor, "batch outputs"]
+    """Positions of [CLS] and of the labels, as `Bert` expects them."""
 
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
@@ -100,7 +102,7 @@ class PretrainingEpoch:
             no_labels = {
                 name: torch.full_like(getattr(first, name), IGNORE_INDEX) for name in ("labels", "next_sentence_label")
             }
-            return replace(first, **no_labels, predict_at=first.predict_at[:0])
+            return replace(first, **no_labels, predict_at=first.predict_at[:0], output_at=first.output_at[:, :1])
         examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
         lengths = pairs.lengths[:, None]
         ids, is_text = self._gather(pairs)
@@ -117,7 +119,9 @@ class PretrainingEpoch:
         )
         b_column = (pairs.a_end - pairs.a_start)[:, None] + 2
         token_type_ids = ((column >= b_column) & (column < lengths)).astype(np.int64)
-        arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label, masked_positions(labels))
+        predict_at = masked_positions(labels)
+        output_at = first_and_masked(predict_at, labels.shape)
+        arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label, predict_at, output_at)
         return PretrainingBatch(*map(torch.from_numpy, arrays))
 
     def _gather(self, pairs: Pairs) -> tuple[IntArray, NDArray[np.bool_]]:

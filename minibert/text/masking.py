@@ -64,6 +64,28 @@ def masked_positions(labels: IntArray) -> IntArray:
     return np.flatnonzero(labels != IGNORE_INDEX)
 
 
+def first_and_masked(masked: IntArray, shape: tuple[int, ...]) -> IntArray:
+    """Return the positions of the first token and of the masked ones in each example, in reading order.
+
+    All rows are as long as the longest one: they begin with the first token as often as necessary.
+
+    Args:
+        masked: positions of masked tokens, as from `masked_positions`.
+        shape: examples and tokens of the batch.
+
+    >>> first_and_masked(np.array([1, 3, 6]), (2, 4)).tolist()
+    [[0, 1, 3], [4, 4, 6]]
+    """
+    examples, tokens = shape
+    example = masked // tokens
+    counts = np.bincount(example, minlength=examples)
+    columns = 1 + counts.max(initial=0)
+    found = np.repeat(tokens * np.arange(examples), columns).reshape(examples, columns)
+    number_in_example = np.arange(len(masked)) - (counts.cumsum() - counts)[example]
+    found[example, columns - counts[example] + number_in_example] = masked
+    return found
+
+
 def draw_random_numbers(examples: IntArray, lengths: IntArray, seed: tuple[int, ...]) -> NDArray[np.float64]:
     """Draw the random numbers of each example. They depend only on `seed` and the example's index, not on its batch.
 

@@ -46,10 +46,14 @@ class CachedBert(Bert):
         attention_mask: Mask | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
+        output_at: Int[Tensor, "batch outputs"] | None = None,
     ) -> BertOutput:
-        """Look up a batch. Texts that are not known yet are computed first. Padding is on the right."""
+        """Look up a batch. Texts that are not known yet are computed first. Padding is on the right.
+
+        A head that needs the first token only asks for it with `output_at`; nothing else is kept for such a head.
+        """
         if position_ids is not None:
-            return super().forward(input_ids, attention_mask, token_type_ids, position_ids)
+            return super().forward(input_ids, attention_mask, token_type_ids, position_ids, output_at)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         if token_type_ids is None:

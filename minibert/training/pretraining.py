@@ -65,7 +65,8 @@ class MaskedLMObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=batch.predict_at)
+        places = {"predict_at": batch.predict_at, "output_at": batch.output_at}
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **places)
         logits, labels = output.logits, batch.labels.flatten()[batch.predict_at]
         return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
 
@@ -86,7 +87,8 @@ class PretrainingObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, predict_at=batch.predict_at)
+        places = {"predict_at": batch.predict_at, "output_at": batch.output_at}
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **places)
         mlm_logits, mlm_labels = output.prediction_logits, batch.labels.flatten()[batch.predict_at]
         logits, labels = output.seq_relationship_logits, batch.next_sentence_label
         return {
