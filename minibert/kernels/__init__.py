@@ -13,7 +13,7 @@ from minibert.kernels.attention import (
     unfused_attention,
 )
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
-from minibert.kernels.objectives import label_smoothing_loss
+from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy
 
 __all__ = [
     "AttentionFunction",
@@ -25,5 +25,6 @@ __all__ = [
     "gelu_tanh",
     "label_smoothing_loss",
     "layer_norm",
+    "linear_cross_entropy",
     "unfused_attention",
 ]

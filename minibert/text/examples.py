@@ -35,12 +35,13 @@ class PretrainingBatch:
     next_sentence_label: Int[Tensor, " batch"]
     predict_at: Int[Tensor, " positions"]
     """Positions of the labels, as `BertForPreTraining` expects them."""
-    output_at: Int[Tensor, "batch outputs"]
-    """Positions of [CLS] and of the labels, as `Bert` expects them."""
+    output_at: Int[Tensor, "batch outputs"] | None = None
+    """Positions of [CLS] and of the labels, as `Bert` expects them; None for all positions."""
 
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
-        return PretrainingBatch(*(column.to(device, non_blocking=True) for column in vars(self).values()))
+        columns = (None if column is None else column.to(device, non_blocking=True) for column in vars(self).values())
+        return PretrainingBatch(*columns)
 
 
 class PretrainingExamples:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minibert import equations, kernels, record
-from minibert.kernels import choose_attention, fused_attention
+from minibert.kernels import choose_attention, fused_attention, linear_cross_entropy, unfused_attention
+from minibert.kernels import objectives as kernel_objectives
 from tests.strategies import attention_inputs, normal, seeds, tensors
 
+ATTENTIONS = (fused_attention, unfused_attention)
 KERNELS = ("layer_norm", "gelu", "gelu_tanh", "label_smoothing_loss")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -29,9 +31,10 @@ def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kernel", ATTENTIONS)
 @settings(max_examples=100)
 @given(inputs=attention_inputs(largest=9, smallest=0), dtype=st.sampled_from(list(TOLERANCES)), masked=st.booleans())
-def test_fused_attention_equals_the_equation(device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
+def test_attention_equals_the_equation(kernel, device: str, inputs, dtype: torch.dtype, masked: bool) -> None:
     """The output and the three gradients agree, for all shapes, dtypes and masks, including masks with empty rows."""
     *tensors_, keep = (x.to(device) for x in inputs)
     if dtype in (torch.float16, torch.bfloat16):  # low precision: large scores would differ by rounding
@@ -40,7 +43,7 @@ def test_fused_attention_equals_the_equation(device: str, inputs, dtype: torch.d
     mask = keep if masked else None
     explicit, fused = (
         value_and_gradients(lambda q, k, v, f=function: f(q, k, v, mask), query, key, value)
-        for function in (equations.scaled_dot_product_attention, fused_attention)
+        for function in (equations.scaled_dot_product_attention, kernel)
     )
     for one, other in zip(explicit, fused, strict=True):
         scale = max(1.0, one.abs().max().item() if one.numel() else 0.0)
@@ -50,14 +53,15 @@ def test_fused_attention_equals_the_equation(device: str, inputs, dtype: torch.d
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("masked", [False, True])
-def test_fused_attention_with_a_bias_equals_the_equation(device: str, masked: bool) -> None:
+@pytest.mark.parametrize("kernel", ATTENTIONS)
+def test_attention_with_a_bias_equals_the_equation(kernel, device: str, masked: bool) -> None:
     """The output and the four gradients agree, with and without a mask that has an empty row."""
     query, key, value, bias = (normal(seed, 2, 3, 3).to(device) for seed in range(4))
     keep = torch.tensor([[True, True, False], [False, False, False], [True, True, True]], device=device)
     mask = keep.expand(2, 3, 3) if masked else None
     explicit, fused = (
         value_and_gradients(lambda q, k, v, b, f=function: f(q, k, v, mask, bias=b), query, key, value, bias)
-        for function in (equations.scaled_dot_product_attention, fused_attention)
+        for function in (equations.scaled_dot_product_attention, kernel)
     )
     for one, other in zip(explicit, fused, strict=True):
         torch.testing.assert_close(other, one)
@@ -65,7 +69,7 @@ def test_fused_attention_with_a_bias_equals_the_equation(device: str, masked: bo
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("attention", [equations.scaled_dot_product_attention, fused_attention])
+@pytest.mark.parametrize("attention", [equations.scaled_dot_product_attention, *ATTENTIONS])
 def test_query_without_keys_has_output_zero(attention, device: str, dtype: torch.dtype) -> None:
     """Its output and its gradient are zero and never NaN, for every path and dtype."""
     x = torch.randn(1, 2, 3, 8, device=device, dtype=dtype)
@@ -78,11 +82,12 @@ def test_query_without_keys_has_output_zero(attention, device: str, dtype: torch
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_fused_dropout_preserves_the_mean() -> None:
+@pytest.mark.parametrize("kernel", ATTENTIONS)
+def test_dropout_preserves_the_mean(kernel) -> None:
     """Dropout of attention weights does not change the mean of the output."""
     torch.manual_seed(0)
     query, key, value = torch.zeros(20000, 2), torch.zeros(8, 2), torch.ones(8, 1)
-    out = fused_attention(query, key, value, dropout=0.5)
+    out = kernel(query, key, value, dropout=0.5)
     assert abs(out.mean().item() - 1) < 0.02
     assert out.std() > 0.1
 
@@ -117,6 +122,78 @@ def test_label_smoothing_equals_the_equation(
     torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
+def losses_and_correct(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    scores = torch.nn.functional.linear(hidden, weight, bias)
+    return equations.masked_lm_loss(scores, labels, "sum"), (scores.argmax(dim=-1) == labels).sum()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@settings(max_examples=100)
+@given(st.integers(0, 9), st.integers(1, 5), st.integers(1, 4), st.sampled_from(list(TOLERANCES)), seeds)
+def test_linear_cross_entropy_equals_the_equation(
+    device: str, rows: int, classes: int, width: int, dtype: torch.dtype, seed: int
+) -> None:
+    """Loss, number of correct predictions and gradients agree, in chunks of any number of rows, with ignored labels."""
+    random = torch.Generator().manual_seed(seed)
+    hidden, weight, bias = (
+        torch.randn(*shape, generator=random).to(device, dtype) for shape in ((rows, width), (classes, width), (classes,))
+    )
+    labels = torch.randint(-1, classes, (rows,), generator=random).to(device)
+    labels[labels < 0] = equations.IGNORE_INDEX
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel_objectives, "ROWS", 1 + seed % 4)
+        own, correct = linear_cross_entropy(hidden, weight, bias, labels)
+        one, other = (
+            value_and_gradients(lambda *x, f=function: 3 * f(*x, labels)[0], hidden, weight, bias)
+            for function in (losses_and_correct, linear_cross_entropy)
+        )
+    assert not own.requires_grad
+    assert correct == losses_and_correct(hidden, weight, bias, labels)[1]
+    for left, right in zip(one, other, strict=True):
+        scale = max(1.0, left.abs().max().item() if left.numel() else 0.0)
+        torch.testing.assert_close(right / scale, left / scale, rtol=0, atol=TOLERANCES[dtype], check_dtype=False)
+
+
+def test_linear_cross_entropy_of_large_scores_is_finite() -> None:
+    hidden = torch.tensor([[1e4]], requires_grad=True)
+    loss, _ = linear_cross_entropy(hidden, torch.tensor([[1.0], [-1.0]]), torch.zeros(2), torch.tensor([1]))
+    loss.backward()
+    assert (loss, hidden.grad) == (2e4, 2)
+
+
+def test_linear_cross_entropy_uses_the_type_of_autocast() -> None:
+    """Its loss is that of scores in this type, and its gradients have the type of the weights."""
+    inputs = [normal(seed, 8, 8).float() for seed in range(3)]
+    hidden, weight, bias = inputs[0], inputs[1], inputs[2][0]
+    labels = torch.arange(8)
+    with torch.autocast("cpu", torch.bfloat16):
+        one, other = (
+            value_and_gradients(lambda *x, f=function: f(*x, labels)[0], hidden, weight, bias)
+            for function in (losses_and_correct, linear_cross_entropy)
+        )
+    assert [each.dtype for each in other] == [torch.float32] * 4
+    for left, right in zip(one, other, strict=True):
+        torch.testing.assert_close(right, left, rtol=0.02, atol=0.02)
+
+
+def test_linear_cross_entropy_is_observed_in_a_recording() -> None:
+    hidden, weight, bias = (normal(seed, 3, 3) for seed in range(3))
+    with record():
+        value, correct = linear_cross_entropy(hidden, weight, bias[0], torch.tensor([0, 1, 2]))
+    expected = losses_and_correct(hidden, weight, bias[0], torch.tensor([0, 1, 2]))
+    assert (value, correct) == expected
+
+
+def test_on_a_cpu_attention_with_dropout_is_unfused() -> None:
+    """There, the fused kernels have no dropout."""
+    cpu, meta = torch.device("cpu"), torch.device("meta")
+    assert choose_attention("auto", cpu, 0.1) == (unfused_attention, "unfused: on a CPU, the fused kernels have no dropout")
+    others = [choose_attention("auto", cpu, 0.0), choose_attention("auto", meta, 0.1), choose_attention("fused", cpu, 0.1)]
+    assert {function for function, _ in others} == {fused_attention}
+    with record():
+        assert choose_attention("auto", cpu, 0.1)[0] is equations.scaled_dot_product_attention
+
+
 def test_requested_attention_is_chosen() -> None:
     """Explicit and fused are always followed. Auto is fused, or explicit during a recording."""
     explicit, fused = equations.scaled_dot_product_attention, fused_attention
@@ -129,7 +206,7 @@ def test_requested_attention_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("kernel", "equation"),
     [
-        (fused_attention, equations.scaled_dot_product_attention),
+        *((attention, equations.scaled_dot_product_attention) for attention in ATTENTIONS),
         *((getattr(kernels, name), getattr(equations, name)) for name in KERNELS),
     ],
     ids=lambda function: function.__name__,

@@ -49,6 +49,8 @@ def test_batches_have_the_form_cls_a_sep_b_sep(pairs: str) -> None:
         assert batch.input_ids.shape[1] <= 24
         assert (batch.labels.flatten()[batch.predict_at] != IGNORE_INDEX).all()
         assert len(batch.predict_at) == (batch.labels != IGNORE_INDEX).sum()
+        first = batch.labels.shape[1] * torch.arange(len(batch.labels))
+        assert batch.output_at.unique().tolist() == sorted({*first.tolist(), *batch.predict_at.tolist()})
         columns = (batch.input_ids, batch.attention_mask, batch.token_type_ids, batch.labels, batch.next_sentence_label)
         for ids, mask, segments, labels, pair in zip(*columns, strict=True):
             length = int(mask.sum())

@@ -54,7 +54,7 @@ def positions_of(labels: Tensor) -> Tensor:
 
 def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
     """Concatenate several batches."""
-    columns = {name: torch.cat([vars(batch)[name] for batch in batches]) for name in vars(batches[0])}
+    columns = {name: torch.cat([vars(batch)[name] for batch in batches]) for name in vars(batches[0]) if name != "output_at"}
     return PretrainingBatch(**columns | {"predict_at": positions_of(columns["labels"])})
 
 

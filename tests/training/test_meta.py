@@ -59,7 +59,7 @@ def labeled(**targets: Tensor) -> LabeledBatch:
     return LabeledBatch(*INPUTS, targets)
 
 
-PRETRAINING = PretrainingBatch(*INPUTS, IDS, PER_TEXT, torch.tensor([1, 4, 9]))
+PRETRAINING = PretrainingBatch(*INPUTS, IDS, PER_TEXT, torch.tensor([1, 4, 9]), torch.tensor([[0, 1, 4], [7, 7, 9]]))
 TEXTS, TAGS, WEIGHTS = labeled(labels=PER_TEXT), labeled(labels=IDS % 2), (0.5, 2.0)
 TRANSFORMER = TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1)
 CLASSIFICATION = partial(BertForSequenceClassification, CONFIG)
