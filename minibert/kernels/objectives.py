@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
-from minibert.observe import is_recording
+from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32
 
 
@@ -49,14 +49,14 @@ def linear_cross_entropy(
     The scores of all positions are never stored: a chunk of rows is computed, and with it what the gradients need of it.
     """
     if is_recording():
-        scores = F.linear(hidden, weight, bias)
+        scores = observe("logits", F.linear(hidden, weight, bias))
         return equations.masked_lm_loss(scores, labels, "sum"), (scores.argmax(dim=-1) == labels).sum()
     check_labels(bias.expand(len(hidden), -1), labels)
     if torch.is_autocast_enabled(hidden.device.type):
         dtype = torch.get_autocast_dtype(hidden.device.type)
         hidden, weight, bias = (each.to(dtype) for each in (hidden, weight, bias))
     needs_gradient = torch.is_grad_enabled() and any(each.requires_grad for each in (hidden, weight, bias))
-    loss, correct = _LinearCrossEntropy.apply(hidden, weight, bias, labels, needs_gradient)
+    loss, correct = _LinearCrossEntropy.apply(hidden, weight, bias, labels, needs_gradient)  # type: ignore[no-untyped-call]
     return loss, correct
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minibert.checks import check_tensor, value_outside
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import check_labels, check_numbers, reduce_losses
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, linear_cross_entropy
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask, select_positions
@@ -57,11 +57,20 @@ class MaskedLMHead(nn.Module):
         return f"vocabulary={len(self.bias)}, activation={self.activation.__name__}, tied={self.decoder is None}"
 
     def forward(
-        self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
-    ) -> Float[Tensor, "*positions vocabulary"]:
+        self,
+        hidden: Float[Tensor, "*positions width"],
+        embeddings: Float[Tensor, "vocabulary width"],
+        labels: Int[Tensor, " positions"] | None = None,
+    ) -> Any:
+        """Compute the scores; with labels, the sum of the losses and the number of correct predictions instead.
+
+        The sum is computed without storing the scores of all positions (`kernels.linear_cross_entropy`).
+        """
         activation = observe("activation", self.activation(observe("linear", self.transform(hidden))))
         transformed = observe("transform", self.norm(activation))
         output_matrix = embeddings if self.decoder is None else self.decoder.weight
+        if labels is not None:
+            return linear_cross_entropy(transformed, output_matrix, self.bias, labels)
         return observe("logits", nn.functional.linear(transformed, output_matrix, self.bias))
 
 
@@ -138,6 +147,7 @@ class BertForPreTraining(BertWithHead):
         labels: Int[Tensor, "batch tokens"] | None = None,
         next_sentence_label: Int[Tensor, " batch"] | None = None,
         predict_at: Int[Tensor, " positions"] | None = None,
+        labels_at: Int[Tensor, " positions"] | None = None,
     ) -> PretrainingOutput:
         """Compute both predictions. The loss is the sum of the mean losses whose labels are given (section A.2).
 
@@ -147,13 +157,18 @@ class BertForPreTraining(BertWithHead):
             predict_at: the positions to predict, such as `(labels != -100).flatten().nonzero()[:, 0]`: those of the first
                 sequence are 0, 1, 2, …, and those of the next one follow. `prediction_logits` then has one row for each.
                 Default: all positions.
+            labels_at: the labels at these positions, for training: `mlm_loss_sum` and `mlm_correct` are computed instead of
+                `prediction_logits`.
 
         Raises: TypeError and ValueError for labels of a wrong type or shape, and for a number that is not a class (checked on
             the CPU only); so in every head below.
         """
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
-        prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         seq_relationship_logits = self.nsp(encoded.pooler_output)
+        if labels_at is not None:
+            sums = self.mlm(hidden, self.bert.embeddings.words.weight, labels_at)
+            return PretrainingOutput(None, seq_relationship_logits, None, *sums)
+        prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         losses = []
         if labels is not None:
             losses.append(masked_lm_loss(prediction_logits, labels))
@@ -181,9 +196,12 @@ class BertForMaskedLM(BertWithHead):
         encoded: BertOutput,
         labels: Int[Tensor, "batch tokens"] | None = None,
         predict_at: Int[Tensor, " positions"] | None = None,
+        labels_at: Int[Tensor, " positions"] | None = None,
     ) -> MaskedLMOutput:
         """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
+        if labels_at is not None:
+            return MaskedLMOutput(None, None, *self.mlm(hidden, self.bert.embeddings.words.weight, labels_at))
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
 

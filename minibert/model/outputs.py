@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from minibert.display import Shown, data_type, first_values, shape, table
@@ -39,12 +39,16 @@ class ModelOutput(Shown):
 class PretrainingOutput(ModelOutput):
     """Output of `BertForPreTraining`."""
 
-    prediction_logits: Float[Tensor, "*positions vocabulary"]
+    prediction_logits: Float[Tensor, "*positions vocabulary"] | None
     """One score for each piece of the vocabulary."""
     seq_relationship_logits: Float[Tensor, "batch 2"]
     """Two scores for each pair: "B is next" and "B is from another document"."""
     loss: Float[Tensor, ""] | None = None
     """The loss in nats, if labels were passed; so in every output below."""
+    mlm_loss_sum: Float[Tensor, ""] | None = None
+    """The sum of the losses of masked language modeling, if `labels_at` was passed."""
+    mlm_correct: Int[Tensor, ""] | None = None
+    """The number of correct predictions, likewise."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,8 +63,10 @@ class SequenceClassifierOutput(ModelOutput):
 class MaskedLMOutput(ModelOutput):
     """Output of `BertForMaskedLM`: one score for each piece of the vocabulary at each position."""
 
-    logits: Float[Tensor, "*positions vocabulary"]
+    logits: Float[Tensor, "*positions vocabulary"] | None
     loss: Float[Tensor, ""] | None = None
+    mlm_loss_sum: Float[Tensor, ""] | None = None
+    mlm_correct: Int[Tensor, ""] | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -40,8 +40,8 @@ class PretrainingBatch:
 
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
-        columns = (None if column is None else column.to(device, non_blocking=True) for column in vars(self).values())
-        return PretrainingBatch(*columns)
+        columns = {name: column for name, column in vars(self).items() if column is not None}
+        return replace(self, **{name: column.to(device, non_blocking=True) for name, column in columns.items()})
 
 
 class PretrainingExamples:
@@ -103,7 +103,7 @@ class PretrainingEpoch:
             no_labels = {
                 name: torch.full_like(getattr(first, name), IGNORE_INDEX) for name in ("labels", "next_sentence_label")
             }
-            return replace(first, **no_labels, predict_at=first.predict_at[:0], output_at=first.output_at[:, :1])
+            return replace(first, **no_labels, predict_at=first.predict_at[:0], output_at=torch.zeros(1, 1, dtype=torch.int64))
         examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
         lengths = pairs.lengths[:, None]
         ids, is_text = self._gather(pairs)

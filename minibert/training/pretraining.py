@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from minibert.equations import masked_lm_loss, next_sentence_loss
+from minibert.equations import next_sentence_loss
 from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
@@ -55,6 +55,11 @@ MAX_EXPONENT = 700.0
 """Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
 
 
+def _targets(batch: PretrainingBatch) -> dict[str, Tensor | None]:
+    labels_at = batch.labels.flatten()[batch.predict_at]
+    return {"predict_at": batch.predict_at, "output_at": batch.output_at, "labels_at": labels_at}
+
+
 @dataclass(frozen=True)
 class MaskedLMObjective:
     """Masked language modeling alone, as RoBERTa is pretrained (Liu et al. 2019). For `BertForMaskedLM`."""
@@ -65,10 +70,8 @@ class MaskedLMObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        places = {"predict_at": batch.predict_at, "output_at": batch.output_at}
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **places)
-        logits, labels = output.logits, batch.labels.flatten()[batch.predict_at]
-        return {"mlm": LossSum(masked_lm_loss(logits, labels, reduction="sum"), count_correct(logits, labels))}
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **_targets(batch))
+        return {"mlm": LossSum(output.mlm_loss_sum, output.mlm_correct)}
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,10 @@ class PretrainingObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        places = {"predict_at": batch.predict_at, "output_at": batch.output_at}
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **places)
-        mlm_logits, mlm_labels = output.prediction_logits, batch.labels.flatten()[batch.predict_at]
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **_targets(batch))
         logits, labels = output.seq_relationship_logits, batch.next_sentence_label
         return {
-            "mlm": LossSum(masked_lm_loss(mlm_logits, mlm_labels, reduction="sum"), count_correct(mlm_logits, mlm_labels)),
+            "mlm": LossSum(output.mlm_loss_sum, output.mlm_correct),
             self.pairs: LossSum(next_sentence_loss(logits, labels, reduction="sum"), count_correct(logits, labels)),
         }
 
