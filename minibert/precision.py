@@ -17,6 +17,12 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Return the type of matrix products inside of autocast; None outside of it, and for a device that does not have it."""
+    is_on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if is_on else None
+
+
 def in_single_precision(equation: Callable[ParametersT, ResultT]) -> Callable[ParametersT, ResultT]:
     """Make an equation compute in at least single precision, and round its results to the type of its first argument.
 

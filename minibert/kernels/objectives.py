@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
 from minibert.observe import is_recording, observe
-from minibert.precision import at_least_float32
+from minibert.precision import at_least_float32, autocast_dtype
 
 
 def label_smoothing_loss(
@@ -52,8 +52,7 @@ def linear_cross_entropy(
         scores = observe("logits", F.linear(hidden, weight, bias))
         return equations.masked_lm_loss(scores, labels, "sum"), (scores.argmax(dim=-1) == labels).sum()
     check_labels(bias.expand(len(hidden), -1), labels)
-    if torch.is_autocast_enabled(hidden.device.type):
-        dtype = torch.get_autocast_dtype(hidden.device.type)
+    if dtype := autocast_dtype(hidden.device):
         hidden, weight, bias = (each.to(dtype) for each in (hidden, weight, bias))
     needs_gradient = torch.is_grad_enabled() and any(each.requires_grad for each in (hidden, weight, bias))
     loss, correct = _LinearCrossEntropy.apply(hidden, weight, bias, labels, needs_gradient)  # type: ignore[no-untyped-call]
@@ -71,7 +70,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, needs_gradient: bool
     ) -> tuple[Tensor, Tensor]:
-        loss, correct = torch.zeros((), device=hidden.device), torch.zeros((), dtype=torch.int64, device=hidden.device)
+        loss, correct = at_least_float32(hidden.new_zeros(())), labels.new_zeros(())
         gradients = [at_least_float32(torch.zeros_like(each)) for each in (hidden, weight, bias)] if needs_gradient else []
         for first in range(0, len(hidden), ROWS):
             rows, targets = hidden[first : first + ROWS], labels[first : first + ROWS]

@@ -17,7 +17,7 @@ from minibert.equations.objectives import check_labels, check_numbers, reduce_lo
 from minibert.kernels import AttentionImplementation, linear_cross_entropy
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
-from minibert.model.inputs import Mask, select_positions
+from minibert.model.inputs import Mask, check_batch, select_positions
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
 from minibert.model.outputs import (
     MaskedLMOutput,
@@ -121,10 +121,17 @@ class BertWithHead(PretrainedBert):
                 the first one, except during a recording.
             targets: the keyword arguments of the class's `apply_head`, such as `labels`.
         """
-        if output_at is None and self.first_token_only and not is_recording():
-            batch, tokens = input_ids.shape
-            output_at = tokens * torch.arange(batch, device=input_ids.device)[:, None]
+        if output_at is None:
+            output_at = self.needed_outputs(input_ids)
         return self.apply_head(self.bert(input_ids, attention_mask, token_type_ids, position_ids, output_at), **targets)
+
+    def needed_outputs(self, input_ids: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch 1"] | None:
+        """Return the positions of the tokens whose vectors the head needs, as `output_at` of `Bert`; None for all."""
+        if not self.first_token_only or is_recording():
+            return None
+        check_batch("input_ids", input_ids)
+        batch, tokens = input_ids.shape
+        return tokens * torch.arange(batch, device=input_ids.device)[:, None]
 
 
 class BertForPreTraining(BertWithHead):

@@ -29,10 +29,10 @@ class MultiTaskBert(PretrainedBert):
         for network in networks.values():
             del network.bert
 
-    def forward(self, task: str, *inputs: Tensor) -> Any:
+    def forward(self, task: str, input_ids: Tensor, *inputs: Tensor) -> Any:
         """Encode a batch and apply the head of one task."""
         head = cast("BertWithHead", self.heads[task])
-        return head.apply_head(self.bert(*inputs))
+        return head.apply_head(self.bert(input_ids, *inputs, output_at=head.needed_outputs(input_ids)))
 
     def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
         """Write one checkpoint for each task, in the format of transformers, to the subfolder with the name of the task."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
@@ -18,7 +19,7 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
     """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
 
     A multiplication and an addition per pair of numbers in each matrix product, and twice that in the backward pass. Only
-    matrix products are counted, and no padding.
+    matrix products are counted, no padding, and in the last layer the tokens only whose output is read.
 
     Source: Kaplan et al. 2020, section 2.1, with attention and the masked-LM head added.
     """
@@ -26,40 +27,44 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
     for batch in batches:
         if not (len(batch.predict_at) or count_targets(batch.next_sentence_label)):
             continue  # the empty batch of a process without examples in this step
-        lengths = batch.attention_mask.sum(dim=1)
+        lengths = outputs = batch.attention_mask.sum(dim=1)
+        if batch.output_at is not None:
+            sequences = batch.predict_at // batch.input_ids.shape[1]
+            outputs = 1 + sequences.bincount(minlength=len(lengths))  # [CLS] and the masked tokens
         tokens += int(lengths.sum())
-        products += encoder_products(config, lengths)
+        products += (config.num_hidden_layers - 1) * layer_products(config, lengths, lengths)
+        products += layer_products(config, lengths, outputs)
         products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * len(batch.predict_at)
     return tokens, 3 * 2 * products
 
 
-def encoder_products(config: BertConfig, lengths: Tensor) -> int:
-    """Count the multiplications in the encoder layers of BERT for sequences of these lengths."""
-    return config.num_hidden_layers * layer_products(config, lengths)
+def layer_products(config: BertConfig, lengths: Tensor, outputs: Tensor) -> int:
+    """Count the multiplications in one encoder layer of BERT for sequences of these lengths.
 
-
-def layer_products(config: BertConfig, lengths: Tensor) -> int:
-    """Count the multiplications in one encoder layer of BERT for sequences of these lengths."""
+    Args:
+        outputs: number of tokens of each sequence whose output is computed.
+    """
     width = config.hidden_size
-    per_token = 4 * width**2 + 2 * width * config.intermediate_size  # four attention projections, feed-forward network
-    attention = 2 * width * int(lengths.square().sum())  # scores, and weighted values
-    return per_token * int(lengths.sum()) + attention
+    per_output = 2 * width**2 + 2 * width * config.intermediate_size  # queries, output projection, feed-forward network
+    per_token = 2 * width**2  # keys and values
+    attention = 2 * width * int((outputs * lengths).sum())  # scores, and weighted values
+    return per_output * int(outputs.sum()) + per_token * int(lengths.sum()) + attention
 
 
-def layer_passes(model: BertWithHead | MultiTaskBert) -> float:
-    """Return how many times a training step computes the matrix products of an encoder layer, added up over the layers.
+def layer_passes(model: BertWithHead | MultiTaskBert) -> list[float]:
+    """Return how many times a training step computes the matrix products of each encoder layer.
 
     Forward, once. Backward, once for the gradients of the activations, if the layer or a part below it is trained; and once
     for those of the weights, as far as they are trained.
     """
-    passes = 0.0
+    passes = []
     has_gradient = any(parameter.requires_grad for parameter in model.bert.embeddings.parameters())
     for layer in model.bert.layers:
         parameters = [*layer.parameters()]
         has_gradient = has_gradient or any(each.requires_grad for each in parameters)
         matrices = [each for each in parameters if each.ndim == 2]
         trained = sum(each.numel() for each in matrices if each.requires_grad) / sum(each.numel() for each in matrices)
-        passes += 1 + has_gradient + trained
+        passes.append(1 + has_gradient + trained)
     return passes
 
 
@@ -68,13 +73,17 @@ def finetuning_cost(model: BertWithHead | MultiTaskBert, batches: Iterable[Label
 
     Counted in the same way as `pretraining_cost`, without the heads. Frozen layers have no gradients of their weights.
     """
-    tokens = products = 0
+    tokens, products = 0, 0.0
+    *lower, last = layer_passes(model)
+    first_token_only = isinstance(model, BertWithHead) and model.first_token_only
     for batch in batches:
         if any(count_targets(target) for target in batch.targets.values()):
             lengths = batch.attention_mask.sum(dim=1)
+            outputs = torch.ones_like(lengths) if first_token_only else lengths
             tokens += int(lengths.sum())
-            products += layer_products(model.config, lengths)
-    return tokens, round(layer_passes(model) * 2 * products)
+            products += sum(lower) * layer_products(model.config, lengths, lengths)
+            products += last * layer_products(model.config, lengths, outputs)
+    return tokens, round(2 * products)
 
 
 def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:

@@ -219,11 +219,19 @@ class TestTraining:
     @rates_of_both_kinds
     @pytest.mark.parametrize("kind", HEAD_MODELS)
     def test_heads_equal_their_formulas_with_the_same_dropout(self, kind: type[nn.Module], rates: dict[str, float]) -> None:
-        """Before the classifiers there is dropout at the rate of the hidden states; the other heads have none."""
+        """Before the classifiers there is dropout at the rate of the hidden states; the other heads have none.
+
+        A recording computes all tokens of the last layer, as the formulas do.
+        """
         model = randomized(kind(bert_config(rates)))
         field, head = HEAD_MODELS[kind]
         reference = Reference(model, rates)
-        found, expected = both(4, lambda: getattr(model(IDS, KEEP), field), lambda: head(reference, reference.bert()))
+
+        def recorded() -> Tensor:
+            with record(model):
+                return getattr(model(IDS, KEEP), field)
+
+        found, expected = both(4, recorded, lambda: head(reference, reference.bert()))
         torch.testing.assert_close(found, expected)
 
     @rates_of_both_kinds

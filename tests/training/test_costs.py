@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from minibert import BertConfig, BertForSequenceClassification, Transformer, TransformerConfig
+from minibert import BertConfig, BertForSequenceClassification, BertForTokenClassification, Transformer, TransformerConfig
 from minibert.equations import IGNORE_INDEX
 from minibert.model.adapters import BitFit
-from minibert.text.labeled.examples import Example, make_batch
+from minibert.text.labeled.examples import Example, LabeledBatch, make_batch
 from minibert.text.parallel import ParallelBatch
 from minibert.training.costs import finetuning_cost, layer_products, translation_cost
 
@@ -31,17 +31,29 @@ BATCH = make_batch([Example([2, 5, 6, 3], [0] * 4, {"labels": 1}, 0), Example([2
 def test_frozen_layers_have_no_gradients_of_their_weights(frozen: tuple[str, ...], passes: int) -> None:
     """Forward, gradients of activations, and gradients of weights: three passes of a layer that is trained. A frozen layer
     has one, or two if a part below it is trained."""
-    model = BertForSequenceClassification(CONFIG)
+    model = BertForTokenClassification(CONFIG)
     for name in frozen:
         model.get_submodule(name).requires_grad_(False)
     lengths = torch.tensor([4, 3])
-    assert finetuning_cost(model, [BATCH]) == (7, passes * 2 * layer_products(CONFIG, lengths))
+    assert finetuning_cost(model, [BATCH]) == (7, passes * 2 * layer_products(CONFIG, lengths, lengths))
 
 
 def test_the_biases_alone_have_no_products_of_weights() -> None:
-    model = BertForSequenceClassification(CONFIG)
+    model = BertForTokenClassification(CONFIG)
     BitFit().apply(model)
-    assert finetuning_cost(model, [BATCH])[1] == 6 * 2 * layer_products(CONFIG, torch.tensor([4, 3]))
+    lengths = torch.tensor([4, 3])
+    assert finetuning_cost(model, [BATCH])[1] == 6 * 2 * layer_products(CONFIG, lengths, lengths)
+
+
+def test_of_the_last_layer_only_what_is_read_is_counted() -> None:
+    """The products of a network whose head reads the first token, as torch counts them."""
+    model = BertForSequenceClassification(CONFIG, attention="explicit").eval()
+    ids = torch.full((3, 5), 5)
+    batch = LabeledBatch(ids, ids > 0, torch.zeros_like(ids), {"labels": torch.tensor([0, 1, 0])})
+    with FlopCounterMode(display=False) as counter:
+        model(*batch.inputs)
+    heads = 2 * 3 * (CONFIG.hidden_size**2 + CONFIG.hidden_size * CONFIG.num_labels)  # pooler and classifier
+    assert finetuning_cost(model, [batch]) == (15, 3 * (counter.get_total_flops() - heads))
 
 
 class TestTranslation:
