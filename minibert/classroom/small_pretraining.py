@@ -103,7 +103,7 @@ def training_run(data: Data, seed: int) -> TrainingRun[BertForPreTraining, Pretr
     return TrainingRun(
         model=model,
         examples=data.train,
-        objective=PretrainingObjective(),
+        objective=PretrainingObjective(stores_scores=True),
         batch_sampler=SAMPLER,
         optimizer=partial(
             adamw, learning_rate=LEARNING_RATE, betas=(0.9, 0.98), learning_rate_factors={"mlm.bias": BIAS_LEARNING_RATE_FACTOR}

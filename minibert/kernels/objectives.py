@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
-from minibert.observe import is_recording, observe
+from minibert.observe import is_recording
 from minibert.precision import at_least_float32, autocast_dtype
 
 
@@ -49,7 +49,7 @@ def linear_cross_entropy(
     The scores of all positions are never stored: a chunk of rows is computed, and with it what the gradients need of it.
     """
     if is_recording():
-        scores = observe("logits", F.linear(hidden, weight, bias))
+        scores = F.linear(hidden, weight, bias)
         return equations.masked_lm_loss(scores, labels, "sum"), (scores.argmax(dim=-1) == labels).sum()
     check_labels(bias.expand(len(hidden), -1), labels)
     if dtype := autocast_dtype(hidden.device):

@@ -57,21 +57,26 @@ class MaskedLMHead(nn.Module):
         return f"vocabulary={len(self.bias)}, activation={self.activation.__name__}, tied={self.decoder is None}"
 
     def forward(
-        self,
-        hidden: Float[Tensor, "*positions width"],
-        embeddings: Float[Tensor, "vocabulary width"],
-        labels: Int[Tensor, " positions"] | None = None,
-    ) -> Any:
-        """Compute the scores; with labels, the sum of the losses and the number of correct predictions instead.
-
-        The sum is computed without storing the scores of all positions (`kernels.linear_cross_entropy`).
-        """
+        self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
+    ) -> Float[Tensor, "*positions vocabulary"]:
         activation = observe("activation", self.activation(observe("linear", self.transform(hidden))))
         transformed = observe("transform", self.norm(activation))
         output_matrix = embeddings if self.decoder is None else self.decoder.weight
-        if labels is not None:
-            return linear_cross_entropy(transformed, output_matrix, self.bias, labels)
         return observe("logits", nn.functional.linear(transformed, output_matrix, self.bias))
+
+    def loss_sum(
+        self,
+        hidden: Float[Tensor, "positions width"],
+        embeddings: Float[Tensor, "vocabulary width"],
+        labels: Int[Tensor, " positions"],
+    ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+        """Compute the sum of `equations.masked_lm_loss`, and the number of correct predictions, without storing all scores."""
+        if is_recording():
+            logits = self(hidden, embeddings)
+            return masked_lm_loss(logits, labels, "sum"), (logits.argmax(dim=-1) == labels).sum()
+        transformed = self.norm(self.activation(self.transform(hidden)))
+        output_matrix = embeddings if self.decoder is None else self.decoder.weight
+        return linear_cross_entropy(transformed, output_matrix, self.bias, labels)
 
 
 class NextSentenceHead(nn.Linear):
@@ -171,18 +176,21 @@ class BertForPreTraining(BertWithHead):
             the CPU only); so in every head below.
         """
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
+        prediction_logits: Tensor | None = None
+        sums: tuple[Tensor | None, Tensor | None] = None, None
+        if labels_at is None:
+            prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
+        else:
+            sums = self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at)
         seq_relationship_logits = self.nsp(encoded.pooler_output)
-        if labels_at is not None:
-            sums = self.mlm(hidden, self.bert.embeddings.words.weight, labels_at)
-            return PretrainingOutput(None, seq_relationship_logits, None, *sums)
-        prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         losses = []
-        if labels is not None:
+        if labels is not None and prediction_logits is not None:
             losses.append(masked_lm_loss(prediction_logits, labels))
         if next_sentence_label is not None:
             check_labels(seq_relationship_logits, next_sentence_label, "next_sentence_label")
             losses.append(next_sentence_loss(seq_relationship_logits, next_sentence_label))
-        return PretrainingOutput(prediction_logits, seq_relationship_logits, torch.stack(losses).sum() if losses else None)
+        loss = torch.stack(losses).sum() if losses else None
+        return PretrainingOutput(prediction_logits, seq_relationship_logits, loss, *sums)
 
 
 class BertForMaskedLM(BertWithHead):
@@ -208,7 +216,7 @@ class BertForMaskedLM(BertWithHead):
         """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
         if labels_at is not None:
-            return MaskedLMOutput(None, None, *self.mlm(hidden, self.bert.embeddings.words.weight, labels_at))
+            return MaskedLMOutput(None, None, *self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at))
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
 

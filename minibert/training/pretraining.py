@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from minibert.equations import next_sentence_loss
+from minibert.equations import masked_lm_loss, next_sentence_loss
 from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
@@ -78,11 +78,13 @@ class MaskedLMObjective:
 class PretrainingObjective:
     """Masked language modeling plus next-sentence prediction, as BERT is pretrained. For `BertForPreTraining`.
 
-    Logits over the vocabulary are computed only for the masked tokens.
+    The scores of the vocabulary are computed for the masked tokens only, and not stored.
     """
 
     pairs: Literal["nsp", "sop"] = "nsp"
     """Name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped segments."""
+    stores_scores: bool = False
+    """True to store the scores, and to compute the loss with its equation: slower, for a head or a loss of a learner."""
 
     def target_counts(self, batch: PretrainingBatch) -> dict[str, float | Tensor]:
         """Count the targets of each term."""
@@ -90,10 +92,17 @@ class PretrainingObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **_targets(batch))
+        targets = _targets(batch)
+        labels_at = targets.pop("labels_at") if self.stores_scores else None
+        output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **targets)
         logits, labels = output.seq_relationship_logits, batch.next_sentence_label
+        if labels_at is None:
+            mlm = LossSum(output.mlm_loss_sum, output.mlm_correct)
+        else:
+            scores = output.prediction_logits
+            mlm = LossSum(masked_lm_loss(scores, labels_at, reduction="sum"), count_correct(scores, labels_at))
         return {
-            "mlm": LossSum(output.mlm_loss_sum, output.mlm_correct),
+            "mlm": mlm,
             self.pairs: LossSum(next_sentence_loss(logits, labels, reduction="sum"), count_correct(logits, labels)),
         }
 

@@ -116,6 +116,20 @@ def test_classification_uses_the_same_loop() -> None:
     assert evaluate(model, [batch, wrong], ClassificationObjective())["classification"].accuracy == 0.5
 
 
+def test_stored_scores_have_the_same_losses() -> None:
+    """In chunks or from stored scores: the same sums, numbers of correct predictions, and gradients."""
+    model, batch = BertForPreTraining(CONFIG).double().eval(), make_batch(9, 0.4, 3)
+    found = []
+    for objective in (PretrainingObjective(), PretrainingObjective(stores_scores=True)):
+        model.zero_grad()
+        sums = objective.loss_sums(model, batch)
+        sum(each.loss for each in sums.values()).backward()
+        numbers = [number for term in ("mlm", "nsp") for number in sums[term]]
+        found.append([*numbers, *(parameter.grad.clone() for parameter in model.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
 def test_evaluation_averages_over_targets_not_batches() -> None:
     """The scores of uneven batches equal those of one joint batch. The model stays in training mode."""
     torch.manual_seed(0)
