@@ -22,7 +22,8 @@ ON_HOST = {
     ),
 }
 """Equations that do not compute with tensors of the device, and the reason."""
-KERNELS = {name: name for name in kernels.__all__ if name in REGISTRY} | {"fused_attention": "scaled_dot_product_attention"}
+ATTENTIONS = dict.fromkeys(("fused_attention", "unfused_attention"), "scaled_dot_product_attention")
+KERNELS = {name: name for name in kernels.__all__ if name in REGISTRY} | ATTENTIONS
 """For each kernel, its equation."""
 
 
@@ -69,6 +70,12 @@ def test_kernels(kernel: str) -> None:
         run(getattr(kernels, kernel), args, kwargs)
 
 
+def test_linear_cross_entropy() -> None:
+    """It is a linear map and an equation."""
+    hidden, weight, bias, labels = torch.zeros(3, 4), torch.zeros(5, 4), torch.zeros(5), torch.tensor([0, 4, 2])
+    run(kernels.linear_cross_entropy, (hidden, weight, bias, labels), {})
+
+
 def test_every_kernel_has_an_equation() -> None:
     functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
-    assert functions - KERNELS.keys() == {"check_attention", "choose_attention"}
+    assert functions - KERNELS.keys() == {"check_attention", "choose_attention", "linear_cross_entropy"}
