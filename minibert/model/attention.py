@@ -27,8 +27,8 @@ class MultiHeadAttention(nn.Module):
         width: size of the token vectors. Each head has size `width / heads`.
         heads: number of attention heads; must divide `width`.
         dropout: probability of dropping an attention weight during training.
-        attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "auto" (fused, but explicit inside
-            `record`, which needs the scores and weights); or a function of query, key, value, keep and dropout like
+        attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "auto" (a fast kernel, but
+            explicit inside `record`, which needs the scores and weights); or a function of query, key, value, keep and dropout like
             `equations.scaled_dot_product_attention`, for ALiBi also of bias.
 
     Steps:

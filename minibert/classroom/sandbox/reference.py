@@ -20,8 +20,8 @@ PACKAGE = Path(minibert.__file__).parent
 PRELOADED = ("equations", "kernels", "model", "text", "classroom.exercises", "classroom.report_parts")
 """Parts of minibert that learners' code may use. Their files cannot be read later."""
 SAME = {
-    "scaled_dot_product_attention": ("online_softmax_attention", "fused_attention"),
-    "online_softmax_attention": ("scaled_dot_product_attention", "fused_attention"),
+    "scaled_dot_product_attention": ("online_softmax_attention", "fused_attention", "unfused_attention"),
+    "online_softmax_attention": ("scaled_dot_product_attention", "fused_attention", "unfused_attention"),
     "greedy_decoding": ("greedy_search",),
 }
 """Functions that compute the same as a reference, under other names. Fast ones usually have the name of the equation."""

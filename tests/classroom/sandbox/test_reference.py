@@ -39,8 +39,14 @@ def inside(function: Any) -> list[Any]:
         ("relu", []),
         ("gelu", [equations.gelu, kernels.gelu]),
         ("greedy_decoding", [generation.greedy_search]),
-        ("scaled_dot_product_attention", [equations.online_softmax_attention, kernels.fused_attention]),
-        ("online_softmax_attention", [equations.scaled_dot_product_attention, kernels.fused_attention]),
+        (
+            "scaled_dot_product_attention",
+            [equations.online_softmax_attention, kernels.fused_attention, kernels.unfused_attention],
+        ),
+        (
+            "online_softmax_attention",
+            [equations.scaled_dot_product_attention, kernels.fused_attention, kernels.unfused_attention],
+        ),
     ],
 )
 def test_functions_that_compute_the_same(name: str, same: list[Any]) -> None:
