@@ -19,6 +19,8 @@ from minibert.model import generation
 
 SENTENCE = "The code calls the function of minibert that it should replace."
 
+KERNELS = (kernels.fused_attention, kernels.unfused_attention)
+
 
 def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
@@ -41,11 +43,11 @@ def inside(function: Any) -> list[Any]:
         ("greedy_decoding", [generation.greedy_search]),
         (
             "scaled_dot_product_attention",
-            [equations.online_softmax_attention, kernels.fused_attention, kernels.unfused_attention],
+            [equations.online_softmax_attention, *KERNELS],
         ),
         (
             "online_softmax_attention",
-            [equations.scaled_dot_product_attention, kernels.fused_attention, kernels.unfused_attention],
+            [equations.scaled_dot_product_attention, *KERNELS],
         ),
     ],
 )
