@@ -93,12 +93,12 @@ def test_other_objects_show_their_arguments() -> None:
     )
     shown = {
         repr(MaskedLMObjective()): "MaskedLMObjective()",
-        repr(PretrainingObjective("sop")): "PretrainingObjective(pairs='sop')",
+        repr(PretrainingObjective("sop")): "PretrainingObjective(pairs='sop', stores_scores=False)",
         repr(ClassificationObjective("regression")): "ClassificationObjective(problem_type='regression', class_weights=None)",
         repr(TranslationObjective(0.2)): "TranslationObjective(label_smoothing=0.2)",
         repr(Checkpoints(Path("runs") / "x", keep=3)): "Checkpoints('runs/x', keep=3)",
         repr(KeyValueCache()): "KeyValueCache(0 tokens, 0 attention modules)",
-        repr(run): "TrainingRun(BertForPreTraining, PretrainingObjective(pairs='nsp'), step 0 of 9)",
+        repr(run): "TrainingRun(BertForPreTraining, PretrainingObjective(pairs='nsp', stores_scores=False), step 0 of 9)",
     }
     assert list(shown) == list(shown.values())
     assert " at 0x" not in repr(MISTAKES["no scale"])
