@@ -176,6 +176,12 @@ def test_a_result_without_numbers_has_no_relation() -> None:
     assert relation(lambda x: torch.ones(1, 3), torch.ones(0, 3), [[1.0, 2.0, 3.0]]) == ""
 
 
+def below_one(x: Tensor) -> Tensor:
+    if x >= 1:
+        raise ValueError("too large")
+    return 2 * x
+
+
 def divided(x: Tensor, n: float = 5.0) -> Tensor:
     return x / n
 
@@ -228,3 +234,9 @@ def test_calls_with_errors_are_no_sign_of_another_argument() -> None:
     exercise = toy(identity, [{"x": torch.ones(2)}])
     outcomes = [Outcome(error="ValueError")] * len(probes(exercise))
     assert not _equals_with(exercise, outcomes, "x", 1.0)
+
+
+def test_a_number_that_the_formula_refuses_is_no_sign_of_another_argument() -> None:
+    exercise = toy(below_one, [{"x": torch.tensor(0.5)}])
+    assert not _equals_with(exercise, outcomes_of(exercise, below_one), "x", 1.0)
+    assert _equals_with(exercise, outcomes_of(exercise, below_one), "x", 0.5)
