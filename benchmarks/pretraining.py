@@ -132,7 +132,7 @@ def check_equality(case: Case) -> dict[str, float]:
     own = {name: parameter.grad for name, parameter in ours.named_parameters()}
     gradients = BertForPreTraining.export_weights(own, config)
     largest = max(float((gradients[name] - grad).abs().max()) for name, grad in peer_gradients.items() if name in gradients)
-    found = {"loss": abs(float(our_loss - peer_loss)), "gradients": largest}
+    found = {"loss": abs(our_loss.item() - peer_loss.item()), "gradients": largest}
     assert max(found.values()) < 1e-9, found
     return found
 

@@ -30,11 +30,11 @@ def in_single_precision(equation: Callable[ParametersT, ResultT]) -> Callable[Pa
     float16 ends at 65504. Autocast, which would convert products to half precision, is off.
     """
 
-    name = next(iter(inspect.signature(equation).parameters))
+    first_parameter = next(iter(inspect.signature(equation).parameters))
 
     @functools.wraps(equation)
     def computed(*args: ParametersT.args, **kwargs: ParametersT.kwargs) -> ResultT:
-        first = args[0] if args else kwargs.get(name)
+        first = args[0] if args else kwargs.get(first_parameter)
         if not isinstance(first, Tensor):  # the equation raises the error
             return equation(*args, **kwargs)
         device = first.device.type

@@ -32,8 +32,8 @@ class Finetune(OutputOptions):
     """Options of fine-tuning for every task."""
 
     out: Path = Path("runs/finetune")
-    """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model and study.html, a page that shows it
-    from the inside. With --seeds and --learning-curve, there is no page."""
+    """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model. Also study.html, a page that
+    shows the model from the inside; not with --seeds or --learning-curve."""
     evaluate_every: int | None = None
     """Steps between evaluations on validation data. None: at the end of every epoch."""
     start_from: Annotated[str, arg(name="from", metavar="CHECKPOINT")] = BUILT_IN_START

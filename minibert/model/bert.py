@@ -14,7 +14,7 @@ from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.embeddings import BertEmbeddings
-from minibert.model.inputs import ID_TYPES, Mask, check_batch, keep_mask
+from minibert.model.inputs import ID_TYPES, Mask, check_batch, check_outputs, keep_mask
 from minibert.model.layers import EncoderLayer
 from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
@@ -185,6 +185,8 @@ class Bert(PretrainedBert):
         its table (checked on the CPU only), or more tokens than `max_position_embeddings`.
         """
         check_batch("input_ids", input_ids)
+        if output_at is not None:
+            check_outputs(output_at, input_ids.shape)
         length, max_length = input_ids.shape[1], self.config.max_position_embeddings
         if length > max_length:
             raise ValueError(f"input_ids has {length} tokens, max_position_embeddings is {max_length}: truncate the text")

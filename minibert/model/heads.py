@@ -21,6 +21,7 @@ from minibert.model.inputs import Mask, check_batch, select_positions
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
 from minibert.model.outputs import (
     MaskedLMOutput,
+    MaskedLMSums,
     NextSentenceOutput,
     PretrainingOutput,
     QuestionAnsweringOutput,
@@ -103,7 +104,7 @@ class BertWithHead(PretrainedBert):
     pooled: ClassVar[bool]
     """True if the head uses the pooled vector, so that the encoder needs a pooler."""
     first_token_only: ClassVar[bool] = False
-    """True if the head uses nothing but the pooled vector."""
+    """True if the head uses the pooled vector only."""
     apply_head: Callable[..., Any]
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
@@ -160,7 +161,7 @@ class BertForPreTraining(BertWithHead):
         next_sentence_label: Int[Tensor, " batch"] | None = None,
         predict_at: Int[Tensor, " positions"] | None = None,
         labels_at: Int[Tensor, " positions"] | None = None,
-    ) -> PretrainingOutput:
+    ) -> PretrainingOutput | MaskedLMSums:
         """Compute both predictions. The loss is the sum of the mean losses whose labels are given (section A.2).
 
         Args:
@@ -169,28 +170,25 @@ class BertForPreTraining(BertWithHead):
             predict_at: the positions to predict, such as `(labels != -100).flatten().nonzero()[:, 0]`: those of the first
                 sequence are 0, 1, 2, …, and those of the next one follow. `prediction_logits` then has one row for each.
                 Default: all positions.
-            labels_at: the labels at these positions, for training: `mlm_loss_sum` and `mlm_correct` are computed instead of
-                `prediction_logits`.
+            labels_at: the labels at these positions, for training: the output is `MaskedLMSums`, and the scores of the
+                vocabulary are never stored.
 
         Raises: TypeError and ValueError for labels of a wrong type or shape, and for a number that is not a class (checked on
             the CPU only); so in every head below.
         """
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
-        prediction_logits: Tensor | None = None
-        sums: tuple[Tensor | None, Tensor | None] = None, None
-        if labels_at is None:
-            prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
-        else:
+        if labels_at is not None:
             sums = self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at)
+            return MaskedLMSums(*sums, self.nsp(encoded.pooler_output))
+        prediction_logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         seq_relationship_logits = self.nsp(encoded.pooler_output)
         losses = []
-        if labels is not None and prediction_logits is not None:
+        if labels is not None:
             losses.append(masked_lm_loss(prediction_logits, labels))
         if next_sentence_label is not None:
             check_labels(seq_relationship_logits, next_sentence_label, "next_sentence_label")
             losses.append(next_sentence_loss(seq_relationship_logits, next_sentence_label))
-        loss = torch.stack(losses).sum() if losses else None
-        return PretrainingOutput(prediction_logits, seq_relationship_logits, loss, *sums)
+        return PretrainingOutput(prediction_logits, seq_relationship_logits, torch.stack(losses).sum() if losses else None)
 
 
 class BertForMaskedLM(BertWithHead):
@@ -212,11 +210,11 @@ class BertForMaskedLM(BertWithHead):
         labels: Int[Tensor, "batch tokens"] | None = None,
         predict_at: Int[Tensor, " positions"] | None = None,
         labels_at: Int[Tensor, " positions"] | None = None,
-    ) -> MaskedLMOutput:
+    ) -> MaskedLMOutput | MaskedLMSums:
         """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
         if labels_at is not None:
-            return MaskedLMOutput(None, None, *self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at))
+            return MaskedLMSums(*self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at))
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
 

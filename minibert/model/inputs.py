@@ -73,18 +73,40 @@ def select_positions(
         if labels is not None:
             check_tensor("labels", labels, torch.int64, shape=hidden.shape[:2])
     else:
-        places = torch.searchsorted(output_at.flatten(), predict_at)
+        check_positions(predict_at)
+        computed = output_at.flatten()
+        places = torch.searchsorted(computed, predict_at).clamp(max=len(computed) - 1)
+        if value_outside(computed[places] - predict_at, 0, 0) is not None:
+            raise ValueError("predict_at has a position that is not in output_at: make both from the same labels")
     return hidden.flatten(0, 1)[places], None if labels is None else labels.flatten()[predict_at]
 
 
-def check_positions(predict_at: Tensor, shape: torch.Size) -> None:
+def check_positions(predict_at: Tensor, shape: torch.Size | None = None) -> None:
     """Raise TypeError or ValueError for positions of a wrong type or shape, or outside the batch (checked on the CPU only)."""
     if isinstance(predict_at, Tensor) and predict_at.dtype == torch.bool:
         raise TypeError("predict_at is a Boolean mask, expected positions: pass predict_at.flatten().nonzero()[:, 0]")
     check_tensor("predict_at", predict_at, torch.int64)
     if predict_at.ndim != 1:
         raise ValueError(f"predict_at has shape {tuple(predict_at.shape)}, expected one axis")
-    if (wrong := value_outside(predict_at, 0, shape.numel() - 1)) is not None:
+    if shape is not None and (wrong := value_outside(predict_at, 0, shape.numel() - 1)) is not None:
         raise ValueError(
             f"predict_at has the position {wrong}, but a batch of shape {tuple(shape)} has {shape.numel()} positions"
+        )
+
+
+def check_outputs(output_at: Tensor, shape: torch.Size) -> None:
+    """Check the positions of the tokens whose output is wanted, in a batch of this shape.
+
+    Raises: TypeError unless they are an int64 tensor; ValueError for another shape, a position of another sequence, or
+        another order (checked on the CPU only).
+    """
+    check_tensor("output_at", output_at, torch.int64)
+    if output_at.ndim != 2 or len(output_at) != shape[0] or not output_at.numel():
+        raise ValueError(f"output_at has shape {tuple(output_at.shape)}, expected ({shape[0]}, outputs), at least 1 output")
+    first = shape[1] * torch.arange(shape[0], device=output_at.device)[:, None]
+    is_outside = value_outside(output_at - first, 0, shape[1] - 1) is not None
+    if is_outside or value_outside(output_at.diff(dim=1), 0, shape[1]) is not None:
+        raise ValueError(
+            "output_at must have, in each row, positions of this sequence in ascending order: "
+            "make them with minibert.text.masking.first_and_masked"
         )

@@ -39,16 +39,12 @@ class ModelOutput(Shown):
 class PretrainingOutput(ModelOutput):
     """Output of `BertForPreTraining`."""
 
-    prediction_logits: Float[Tensor, "*positions vocabulary"] | None
+    prediction_logits: Float[Tensor, "*positions vocabulary"]
     """One score for each piece of the vocabulary."""
     seq_relationship_logits: Float[Tensor, "batch 2"]
     """Two scores for each pair: "B is next" and "B is from another document"."""
     loss: Float[Tensor, ""] | None = None
     """The loss in nats, if labels were passed; so in every output below."""
-    mlm_loss_sum: Float[Tensor, ""] | None = None
-    """The sum of the losses of masked language modeling, if `labels_at` was passed."""
-    mlm_correct: Int[Tensor, ""] | None = None
-    """The number of correct predictions, likewise."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,10 +59,20 @@ class SequenceClassifierOutput(ModelOutput):
 class MaskedLMOutput(ModelOutput):
     """Output of `BertForMaskedLM`: one score for each piece of the vocabulary at each position."""
 
-    logits: Float[Tensor, "*positions vocabulary"] | None
+    logits: Float[Tensor, "*positions vocabulary"]
     loss: Float[Tensor, ""] | None = None
-    mlm_loss_sum: Float[Tensor, ""] | None = None
-    mlm_correct: Int[Tensor, ""] | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class MaskedLMSums(ModelOutput):
+    """Output of a network with a masked-LM head for `labels_at`: sums over the labels, in place of the scores."""
+
+    loss_sum: Float[Tensor, ""]
+    """Sum of the losses of all labels, in nats."""
+    correct: Int[Tensor, ""]
+    """Number of correct predictions."""
+    seq_relationship_logits: Float[Tensor, "batch 2"] | None = None
+    """The scores of `PretrainingOutput`; None without the next-sentence head."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -71,7 +71,7 @@ class MaskedLMObjective:
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **_targets(batch))
-        return {"mlm": LossSum(output.mlm_loss_sum, output.mlm_correct)}
+        return {"mlm": LossSum(output.loss_sum, output.correct)}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class PretrainingObjective:
         output = model(batch.input_ids, batch.attention_mask, batch.token_type_ids, **targets)
         logits, labels = output.seq_relationship_logits, batch.next_sentence_label
         if labels_at is None:
-            mlm = LossSum(output.mlm_loss_sum, output.mlm_correct)
+            mlm = LossSum(output.loss_sum, output.correct)
         else:
             scores = output.prediction_logits
             mlm = LossSum(masked_lm_loss(scores, labels_at, reduction="sum"), count_correct(scores, labels_at))
