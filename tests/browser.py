@@ -12,12 +12,13 @@ from urllib.parse import parse_qs, urlencode
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CURRENT_STEP = "#steps [aria-current='step']"
 WHERE = r"""() => {
   const text = (id) => document.getElementById(id).textContent.replace(/[\u2068\u2069]/g, ""); // of the direction of text
   const cell = document.querySelector("#matrix td[aria-selected='true']");
   const focused = document.activeElement;
   return {
-    step: document.querySelector("#steps [aria-current='step']").dataset.step,
+    step: document.querySelector(CURRENT_STEP).dataset.step,
     place: text("place"),
     cursor: cell && [Number(cell.dataset.row), Number(cell.dataset.column)],
     cell: text("cell"),
@@ -27,7 +28,7 @@ WHERE = r"""() => {
     verdict: text("verdict"),
     focus: focused.dataset.row ? "matrix" : focused.id,
   };
-}"""
+}""".replace("CURRENT_STEP", f'"{CURRENT_STEP}"')
 AXE = {"preload": False, "resultTypes": ["violations"]}
 """Options of axe-core: no request of style sheets, and no details of the thousands of elements without a violation."""
 SHOW = """(hash) => { // the browser itself fires the event later, and none if the address stays the same
@@ -81,6 +82,7 @@ class Tab:
 
     def where(self) -> dict[str, Any]:
         """Return the step, the cell and so on that the page shows."""
+        self.page.wait_for_selector(CURRENT_STEP, state="attached")  # on a busy machine a page is drawn late
         found: dict[str, Any] = self.page.evaluate(WHERE)
         return found
 

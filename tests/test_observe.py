@@ -329,6 +329,7 @@ def test_an_equation_can_be_recorded_without_a_model() -> None:
     assert list(recording) == ["dot_products", "scores", "weights", "context"]
 
 
+@pytest.mark.slow
 def test_models_compile_without_graph_breaks() -> None:
     """`fullgraph=True` works, so `observe` costs nothing without a recording. Runs without shape checks."""
     code = """

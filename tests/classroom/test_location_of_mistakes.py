@@ -91,6 +91,7 @@ def test_of_an_omission_the_step_that_is_missing_is_named() -> None:
     assert "A step is missing after it: its result is" in report.first_difference
 
 
+@pytest.mark.slow
 def test_of_an_unknown_mistake_the_first_value_that_the_reference_does_not_have_is_shown() -> None:
     report = report_of(learner.shifted_and_stretched, "scaled_dot_product_attention")
     assert not report.mistakes
@@ -98,6 +99,7 @@ def test_of_an_unknown_mistake_the_first_value_that_the_reference_does_not_have_
     assert f"Line {report.line} computes the first value that the reference does not have: " in report.first_difference
 
 
+@pytest.mark.slow
 def test_values_of_loops_are_no_evidence() -> None:
     """A loop of the learner or of the reference has many values; what is equal before it is certain."""
     report = report_of(learner.heads_in_a_loop, "multi_head_attention")

@@ -111,6 +111,7 @@ def hostile_file(folder: Path, body: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_code_ends_with_a_sentence(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], body: str, message: str

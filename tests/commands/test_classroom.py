@@ -146,6 +146,7 @@ def test_hints_are_counted_and_the_last_one_has_a_blank(folder, capsys) -> None:
     assert capsys.readouterr().out.count("hint ") >= 3
 
 
+@pytest.mark.slow
 def test_a_hint_is_that_of_the_mistake(folder, capsys) -> None:
     write(
         folder,

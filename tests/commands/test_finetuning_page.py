@@ -73,6 +73,7 @@ def test_script_has_at_most_25_lines() -> None:
     assert len(script.splitlines()) <= 25
 
 
+@pytest.mark.slow
 def test_script_trains_scores_and_exports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The loss and the scores are printed, the commands can use the model, and `minibert finetune` trains the same model."""
     (script,) = blocks("finetuning", "python", "Fine-tuning from a Python script")
@@ -189,6 +190,7 @@ def test_faults_are_listed_and_repaired(folder: Path, capsys: pytest.CaptureFixt
     assert Path("repaired.tsv").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_scores_and_a_receipt(folder: Path, forked_processes: None) -> None:
     """The receipt has no difference, and the predictions are in the file."""
     pytest.importorskip("transformers")

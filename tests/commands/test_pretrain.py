@@ -499,6 +499,7 @@ def assert_close(one: Path, other: Path) -> None:
         torch.testing.assert_close(tensor, weights[1][name], rtol=0, atol=1e-10, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
 def test_two_processes_equal_one(text: Path, exact: Path, tmp_path: Path, sharding: str) -> None:
     """Losses and weights are the same, and one process can resume a checkpoint of two, with every example used once."""

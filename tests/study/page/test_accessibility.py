@@ -4,6 +4,8 @@ import pytest
 
 from tests.browser import Tab
 
+pytestmark = pytest.mark.slow
+
 SCORES = "layers.0.attention.scores"
 STATES = {
     "first step": {},

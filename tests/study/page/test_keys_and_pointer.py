@@ -12,6 +12,8 @@ from minibert.study.stepthrough.omissions import magnitude, omitted_numbers, sym
 from minibert.study.stepthrough.selection import select
 from tests.browser import Tab
 
+pytestmark = pytest.mark.slow
+
 SCORES = "layers.0.attention.scores"
 MASKED = "layers.0.attention.masked_scores"
 WEIGHTS = "layers.0.attention.weights"

@@ -19,6 +19,8 @@ from tests.study.page.packing import unpacked
 from tests.study.page.test_live_network import SMALL, TOKENIZER, network
 from tests.study.page.test_page import data_of
 
+pytestmark = pytest.mark.slow
+
 ATTENTION, OUTPUT = "layers.0.attention", "layers.0.feed_forward_norm"
 PLACES = ["layers.0.output", "layers.1.output"]
 Tensors = dict[str, Tensor]

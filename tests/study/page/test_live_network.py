@@ -29,6 +29,8 @@ from minibert.study.subject import random_network, tokenizer_of
 from tests.study.page.packing import unpacked
 from tests.study.page.test_page import data_of
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "bites", "man", "and", "running", *",.!中文猫坐垫"]
 TOKENIZER = tokenizer_of([" ".join(WORDS)])

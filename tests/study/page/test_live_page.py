@@ -19,6 +19,8 @@ from tests.study.page.test_accessibility import LOOKS, OVERFLOW
 from tests.study.page.test_live_network import SMALL, TOKENIZER, Change, in_python, network, without_heads
 from tests.text.test_tokenizer import write_files
 
+pytestmark = pytest.mark.slow
+
 TEXT = "the cat sat on the [MASK] ."
 WEIGHTS = "layers.0.attention.weights"
 CHANGES = {

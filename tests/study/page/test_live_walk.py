@@ -23,6 +23,8 @@ from tests.sampling import slow
 from tests.study.page.test_live_network import CHANGES, HEADS, SENTENCES, SMALL, TOKENIZER, network, random_sentences
 from tests.study.page.test_page import data_of
 
+pytestmark = pytest.mark.slow
+
 TEXTS = (
     *SENTENCES,
     ("the\x07 cat\x9f \u202e sat\u2028 \x7f café ﬁne 😀", None),

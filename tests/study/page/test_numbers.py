@@ -28,6 +28,8 @@ from minibert.study.stepthrough.walk import walk
 from minibert.study.subject import random_network, tokenizer_of
 from tests.sampling import sampled
 
+pytestmark = pytest.mark.slow
+
 TEXT, PAIR = "The cat sat on the [MASK] .", "It was 中文 !"
 TOKENIZER = tokenizer_of([TEXT, PAIR])
 SIZES = {"hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 20}
