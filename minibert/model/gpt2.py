@@ -184,7 +184,8 @@ class GPT2LMHeadModel(PretrainedModel):
         if tokens > max_length:
             raise ValueError(f"there are {tokens} tokens, max_position_embeddings is {max_length}: truncate the text")
         check_ids("input_ids", input_ids, self.words, "vocab_size")
-        hidden = self.decoder(self.words(input_ids), keep_mask(attention_mask, input_ids), cache=cache)
+        keep = None if attention_mask is None else keep_mask(attention_mask, input_ids)
+        hidden = self.decoder(self.words(input_ids), keep, cache=cache)
         output_matrix = self.words.weight if self.output is None else self.output.weight
         logits = observe("logits", nn.functional.linear(hidden, output_matrix))
         if labels is None:
@@ -217,12 +218,13 @@ class GPT2LMHeadModel(PretrainedModel):
         keep = keep_mask(attention_mask, input_ids)
         if not all(keep[:, -1].tolist()):
             raise ValueError("a text ends with padding: pad on the left")
+        has_padding = not keep.all()
         check_max_new_tokens(max_new_tokens, self.config.max_position_embeddings - input_ids.shape[1] + 1)
         if eos_token_id is not None and eos_token_id not in range(self.config.vocab_size):
             raise ValueError(f"eos_token_id is {eos_token_id}, but must be None or an id below {self.config.vocab_size}")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            logits: Tensor = self(tokens, keep if cache.keep is None else None, cache=cache).logits
+            logits: Tensor = self(tokens, None if cache.tokens or not has_padding else keep, cache=cache).logits
             return logits[:, -1]
 
         return greedy_search(step, input_ids, eos_token_id, max_new_tokens, sampler(temperature, top_k, top_p, seed))

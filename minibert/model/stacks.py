@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from minibert.equations import causal_mask
@@ -141,7 +142,7 @@ class Decoder(Stack):
     def forward(
         self,
         words: Float[Tensor, "batch tokens width"],
-        keep: Bool[Tensor, "batch tokens"],
+        keep: Bool[Tensor, "batch tokens"] | None,
         memory: Float[Tensor, "batch sources width"] | None = None,
         memory_keep: Bool[Tensor, "batch sources"] | None = None,
         cache: KeyValueCache | None = None,
@@ -150,7 +151,7 @@ class Decoder(Stack):
 
         Args:
             words: word embeddings; with a `cache`, those of the new tokens only.
-            keep: Boolean mask of the same tokens; False for padding.
+            keep: Boolean mask of the same tokens; False for padding. None without padding.
             memory: the encoder output; None for a decoder without encoder.
             memory_keep: Boolean mask of `memory`.
             cache: keys and values of earlier tokens.
@@ -158,15 +159,35 @@ class Decoder(Stack):
         Tests: tests/model/test_stacks.py::TestDecoder
         """
         new = words.shape[1]
-        keep = keep if cache is None else cache.update_mask(keep)
-        past = causal_mask(keep.shape[1], words.device)[-new:]
-        positions = token_positions(keep if self.skip_padding else torch.ones_like(keep))
+        keep = keep if cache is None else cache.add_tokens(new, keep)
+        tokens = new if cache is None else cache.tokens
+        if keep is not None and self.skip_padding:
+            positions = token_positions(keep)
+        else:
+            positions = torch.arange(tokens, device=words.device)[None]
+        mask = decoder_mask(new, tokens, keep, words.device)
         hidden = self.embed(words, positions[:, -new:])
         relative = self.positions.relative(positions[:, -new:], positions, words.dtype)
         sources = {}
         if memory is not None:
             sources = {"memory": memory, "memory_keep": None if memory_keep is None else memory_keep[:, None, None, :]}
-        return self.final_norm(self.layers(hidden, past & keep[:, None, None, :], relative, cache, **sources))
+        return self.final_norm(self.layers(hidden, mask, relative, cache, **sources))
+
+
+def decoder_mask(
+    new: int, tokens: int, keep: Bool[Tensor, "batch {tokens}"] | None, device: torch.device
+) -> Bool[Tensor, "#batch 1 {new} {tokens}"] | None:
+    """Return the last `new` rows of `causal_mask(tokens)`, without padding; None if a token may attend to all.
+
+    New tokens may attend to all earlier ones, so that only the square of the new tokens is computed. To generate one token
+    after 1,000 others, the whole mask of a million entries would be built. Without a mask, attention is faster too.
+
+    Tests: tests/model/test_stacks.py::TestDecoderMask
+    """
+    if new == 1 and keep is None and not is_recording():
+        return None
+    past = pad(causal_mask(new, device), (tokens - new, 0), value=True)[None, None]
+    return past if keep is None else past & keep[:, None, None, :]
 
 
 def token_positions(counted: Bool[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:

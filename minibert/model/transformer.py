@@ -206,9 +206,10 @@ class Transformer(PretrainedModel):
     ) -> Float[Tensor, "batch targets vocabulary"]:
         """Compute the scores of the next token at each target position. With a cache, pass the new target tokens only."""
         self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
+        keep = decoder_attention_mask
         hidden = self.decoder(
             self._embed(decoder_input_ids),
-            keep_mask(decoder_attention_mask, decoder_input_ids, "decoder_attention_mask"),
+            None if keep is None else keep_mask(keep, decoder_input_ids, "decoder_attention_mask"),
             memory,
             keep_mask(attention_mask, memory[:, :, 0]),
             cache,

@@ -16,10 +16,12 @@ from minibert import (
     Transformer,
     TransformerConfig,
 )
+from minibert.equations import causal_mask
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS, ModelConfig
 from minibert.model.pretrained import PretrainedModel
-from minibert.model.stacks import Decoder, Encoder, LayerStack
+from minibert.model.stacks import Decoder, Encoder, LayerStack, decoder_mask
+from minibert.observe import record
 from tests.strategies import normal, seeds
 
 CONFIG = ModelConfig(
@@ -137,6 +139,22 @@ class TestDecoder:
             relative = decoder.positions.relative
             decoder.positions.relative = lambda one, other, dtype, f=relative: f(one + 7, other + 7, dtype)
             torch.testing.assert_close(decoder(words, keep, memory, keep), expected)
+
+
+class TestDecoderMask:
+    @given(st.integers(1, 5), st.integers(0, 4), st.booleans(), seeds)
+    def test_value(self, new: int, earlier: int, padded: bool, seed: int) -> None:
+        """It equals the last rows of the causal mask, without the columns of padding. If nothing is masked, there is none."""
+        tokens = earlier + new
+        keep = normal(seed, 2, tokens) > 0 if padded else None
+        expected = causal_mask(tokens)[-new:] if keep is None else causal_mask(tokens)[-new:] & keep[:, None, None]
+        mask = decoder_mask(new, tokens, keep, torch.device("cpu"))
+        assert expected.all() if mask is None else torch.equal(mask, expected.view(mask.shape))
+        assert (mask is None) == (new == 1 and keep is None)
+
+    def test_a_recording_shows_the_mask(self) -> None:
+        with record():
+            assert decoder_mask(1, 3, None, torch.device("cpu")).tolist() == [[[[True, True, True]]]]
 
 
 class TestEncoder:
