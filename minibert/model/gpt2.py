@@ -216,15 +216,16 @@ class GPT2LMHeadModel(PretrainedModel):
         """
         check_batch("input_ids", input_ids)
         keep = keep_mask(attention_mask, input_ids)
-        if not all(keep[:, -1].tolist()):
+        rows_of_mask = keep.tolist()
+        if not all(row[-1] for row in rows_of_mask):
             raise ValueError("a text ends with padding: pad on the left")
-        has_padding = not keep.all()
+        has_padding = not all(map(all, rows_of_mask))
         check_max_new_tokens(max_new_tokens, self.config.max_position_embeddings - input_ids.shape[1] + 1)
         if eos_token_id is not None and eos_token_id not in range(self.config.vocab_size):
             raise ValueError(f"eos_token_id is {eos_token_id}, but must be None or an id below {self.config.vocab_size}")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            logits: Tensor = self(tokens, None if cache.tokens or not has_padding else keep, cache=cache).logits
+            logits: Tensor = self(tokens, keep if has_padding and not cache.tokens else None, cache=cache).logits
             return logits[:, -1]
 
         return greedy_search(step, input_ids, eos_token_id, max_new_tokens, sampler(temperature, top_k, top_p, seed))
