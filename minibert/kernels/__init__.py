@@ -12,6 +12,7 @@ from minibert.kernels.attention import (
     fused_attention,
     unfused_attention,
 )
+from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy
 
@@ -20,11 +21,13 @@ __all__ = [
     "AttentionImplementation",
     "check_attention",
     "choose_attention",
+    "flash_attention",
     "fused_attention",
     "gelu",
     "gelu_tanh",
     "label_smoothing_loss",
     "layer_norm",
     "linear_cross_entropy",
+    "ragged_flash_attention",
     "unfused_attention",
 ]

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert.equations import scaled_dot_product_attention
+from minibert.kernels.flash import flash_attention, triton_kernels
 from minibert.observe import is_recording, observe
 
-ATTENTIONS = ("auto", "explicit", "fused")
+ATTENTIONS = ("auto", "explicit", "fused", "triton")
 
 AttentionFunction = Callable[..., Tensor]
 """A function with the arguments of `equations.scaled_dot_product_attention`: query, key, value, keep and dropout. Models with
@@ -69,9 +70,11 @@ AttentionImplementation = str | AttentionFunction
 
 
 def check_attention(requested: AttentionImplementation) -> None:
-    """Raise ValueError for a name that is not in `ATTENTIONS`."""
+    """Raise ValueError for a name that is not in `ATTENTIONS`, and ImportError for "triton" if Triton is not installed."""
     if not callable(requested) and requested not in ATTENTIONS:
         raise ValueError(f"attention {requested!r} is unknown; choose one of {', '.join(ATTENTIONS)}, or pass a function")
+    if requested == "triton":
+        triton_kernels()
 
 
 def choose_attention(
@@ -91,6 +94,8 @@ def choose_attention(
         return scaled_dot_product_attention, "explicit: as requested"
     if requested == "fused":
         return fused_attention, "fused: as requested"
+    if requested == "triton":
+        return flash_attention, "triton: as requested"
     if is_recording():
         return (
             scaled_dot_product_attention,

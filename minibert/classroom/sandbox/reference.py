@@ -19,9 +19,12 @@ from minibert.sandbox import guard
 PACKAGE = Path(minibert.__file__).parent
 PRELOADED = ("equations", "kernels", "model", "text", "classroom.exercises", "classroom.report_parts")
 """Parts of minibert that learners' code may use. Their files cannot be read later."""
+OPTIONAL = ("minibert.kernels.triton_attention",)
+"""Modules that learners' code may not use. They need a library that is slow to import, and that may not be installed."""
+KERNELS = ("fused_attention", "unfused_attention", "flash_attention")
 SAME = {
-    "scaled_dot_product_attention": ("online_softmax_attention", "fused_attention", "unfused_attention"),
-    "online_softmax_attention": ("scaled_dot_product_attention", "fused_attention", "unfused_attention"),
+    "scaled_dot_product_attention": ("online_softmax_attention", *KERNELS),
+    "online_softmax_attention": ("scaled_dot_product_attention", *KERNELS),
     "greedy_decoding": ("greedy_search",),
 }
 """Functions that compute the same as a reference, under other names. Fast ones usually have the name of the equation."""
@@ -32,7 +35,8 @@ def preload() -> None:
     for part in PRELOADED:
         package = importlib.import_module(f"minibert.{part}")
         for each in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}."):
-            importlib.import_module(each.name)
+            if each.name not in OPTIONAL:
+                importlib.import_module(each.name)
     for name in minibert.__all__:
         getattr(minibert, name)
 

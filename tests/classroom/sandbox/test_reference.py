@@ -19,7 +19,7 @@ from minibert.model import generation
 
 SENTENCE = "The code calls the function of minibert that it should replace."
 
-KERNELS = (kernels.fused_attention, kernels.unfused_attention)
+KERNELS = (kernels.fused_attention, kernels.unfused_attention, kernels.flash_attention)
 
 
 def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,5 +128,6 @@ def test_all_modules_of_the_preloaded_parts_are_imported(monkeypatch: pytest.Mon
         path = root / part.replace(".", "/")
         files = [path.with_suffix(".py")] if path.with_suffix(".py").exists() else [*path.rglob("*.py")]
         names = {".".join(("minibert", *file.relative_to(root).with_suffix("").parts)) for file in files}
-        assert {name.removesuffix(".__init__") for name in names} <= {*imported}
+        assert {name.removesuffix(".__init__") for name in names} - {*reference.OPTIONAL} <= {*imported}
+    assert set(imported).isdisjoint(reference.OPTIONAL)
     assert used == ["one", "two"]
