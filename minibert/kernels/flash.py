@@ -1,4 +1,4 @@
-"""Attention with the Triton kernels of `triton_attention`, for batches with padding and for sequences without it.
+"""FlashAttention with the kernels of `triton_attention`, for batches with padding and for sequences without it.
 
 Triton is an optional dependency. It is imported when it is first used.
 """
@@ -30,7 +30,7 @@ def flash_attention(
     dropout: float = 0.0,
     bias: Float[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*batch queries value_width"]:
-    """Compute `equations.scaled_dot_product_attention` with these kernels. Only `context` can be observed.
+    """Compute `equations.scaled_dot_product_attention` by FlashAttention, written by hand. Only `context` can be observed.
 
     Raises: ValueError for a bias that needs a gradient, for tensors that are not on a CUDA device, and for bfloat16 in
         Triton's interpreter.
@@ -62,6 +62,8 @@ def ragged_flash_attention(
     longest: int | None = None,
 ) -> Float[Tensor, "1 heads tokens value_width"]:
     """Compute the attention of sequences without padding: each token attends to the tokens of its own sequence.
+
+    The kernels are those of `flash_attention`, and so are the errors.
 
     Args:
         offsets: the number of the first token of each sequence, and last the number of all tokens.

@@ -27,9 +27,9 @@ class MultiHeadAttention(nn.Module):
         width: size of the token vectors. Each head has size `width / heads`.
         heads: number of attention heads; must divide `width`.
         dropout: probability of dropping an attention weight during training.
-        attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "auto" (a fast kernel, but
-            explicit inside `record`, which needs the scores and weights); or a function of query, key, value, keep and
-            dropout like `equations.scaled_dot_product_attention`, for ALiBi also of bias.
+        attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "triton" (FlashAttention by hand, for
+            CUDA); "auto" (a fast kernel, but explicit inside `record`, which needs the scores and weights); or a function
+            of query, key, value, keep and dropout like `equations.scaled_dot_product_attention`, for ALiBi also of bias.
 
     Steps:
         query (batch heads queries head_width): $$Q = x W_Q^\top + b_Q$$ The query of each token in each head: the vector that

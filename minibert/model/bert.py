@@ -141,7 +141,7 @@ class Bert(PretrainedBert):
 
     Args:
         config: the sizes; `minibert.PRESETS` has the published ones.
-        attention: "auto", "explicit", "fused" or a function; see `set_attention`.
+        attention: "auto", "explicit", "fused", "triton" or a function; see `set_attention`.
         pooler: whether to build the pooler. Heads that use the vector of every token do not need it.
 
     Steps:

@@ -93,7 +93,7 @@ class GPT2LMHeadModel(PretrainedModel):
 
     Args:
         config: the sizes.
-        attention: "auto", "explicit", "fused" or a function; see `set_attention`.
+        attention: "auto", "explicit", "fused", "triton" or a function; see `set_attention`.
 
     Source: Radford et al. 2019, section 2.3.
     Differs: padding is never counted in the position of a token. In transformers this holds for `generate` only; its

@@ -90,7 +90,7 @@ class EncoderLayer(nn.Module):
 
     Args:
         config: sizes, activation function and dropout probabilities.
-        attention: how attention is computed: "auto", "fused", "explicit" or a function; see `MultiHeadAttention`.
+        attention: how attention is computed: "auto", "explicit", "fused", "triton" or a function; see `MultiHeadAttention`.
         pre_norm: if True, x + Sublayer(LayerNorm(x)), as in GPT-2; if False, LayerNorm(x + Sublayer(x)), as in Vaswani et
             al. 2017 and BERT (`equations.add_and_norm`).
 

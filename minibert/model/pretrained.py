@@ -83,8 +83,8 @@ class PretrainedModel(nn.Module):
         """Choose how attention is computed.
 
         Args:
-            attention: "auto", "explicit" or "fused", which compute the same values up to rounding; or a function with the
-                signature of `equations.scaled_dot_product_attention`.
+            attention: "auto", "explicit", "fused" or "triton", which compute the same values up to rounding; or a function with
+                the signature of `equations.scaled_dot_product_attention`.
         """
         for module in self.modules():
             if isinstance(module, MultiHeadAttention):

@@ -63,7 +63,7 @@ class Transformer(PretrainedModel):
 
     Args:
         config: the sizes; `TRANSFORMERS` has the published ones.
-        attention: "auto", "explicit", "fused" or a function; see `set_attention`.
+        attention: "auto", "explicit", "fused", "triton" or a function; see `set_attention`.
 
     Differs: `config.pre_norm` moves normalization before the sublayers (see `EncoderLayer`). Linear layers are initialized
         as in PyTorch's `nn.Transformer` (Glorot and Bengio 2010), embeddings with variance 1/d_model as in tensor2tensor;

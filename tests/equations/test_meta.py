@@ -78,4 +78,5 @@ def test_linear_cross_entropy() -> None:
 
 def test_every_kernel_has_an_equation() -> None:
     functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
-    assert functions - KERNELS.keys() == {"check_attention", "choose_attention", "linear_cross_entropy"}
+    without_meta = {"flash_attention", "ragged_flash_attention"}  # Triton's kernels need the numbers of the tensors
+    assert functions - KERNELS.keys() - without_meta == {"check_attention", "choose_attention", "linear_cross_entropy"}

@@ -87,7 +87,7 @@ def test_values_and_gradients_equal_the_equation(drawn: tuple[Inputs, Tensor | N
 
 @interpreted
 @pytest.mark.slow
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     flash_inputs(longest=50, widest=70), st.sampled_from([(torch.float64, 1e-10), (torch.float32, 2e-5), (torch.float16, 5e-3)])
 )
@@ -118,7 +118,7 @@ def test_ragged_sequences_attend_to_themselves_only(lengths: list[int], heads: i
 
 @interpreted
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 50), max_size=8), st.integers(1, 3), st.booleans(), seeds)
 def test_many_ragged_sequences(lengths: list[int], heads: int, causal: bool, seed: int) -> None:
     check_ragged(lengths, heads, causal, seed)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minibert import equations, kernels, record
-from minibert.kernels import choose_attention, fused_attention, linear_cross_entropy, unfused_attention
+from minibert.kernels import choose_attention, flash_attention, fused_attention, linear_cross_entropy, unfused_attention
 from minibert.kernels import objectives as kernel_objectives
 from tests.strategies import attention_inputs, normal, seeds, tensors
 
@@ -206,7 +206,7 @@ def test_requested_attention_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("kernel", "equation"),
     [
-        *((attention, equations.scaled_dot_product_attention) for attention in ATTENTIONS),
+        *((attention, equations.scaled_dot_product_attention) for attention in (*ATTENTIONS, flash_attention)),
         *((getattr(kernels, name), getattr(equations, name)) for name in KERNELS),
     ],
     ids=lambda function: function.__name__,
