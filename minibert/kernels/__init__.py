@@ -15,10 +15,12 @@ from minibert.kernels.attention import (
 from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy
+from minibert.kernels.products import FewTokens
 
 __all__ = [
     "AttentionFunction",
     "AttentionImplementation",
+    "FewTokens",
     "check_attention",
     "choose_attention",
     "flash_attention",

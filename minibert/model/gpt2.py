@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX, masked_lm_loss
 from minibert.equations.objectives import check_labels
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, FewTokens
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -225,7 +225,8 @@ class GPT2LMHeadModel(PretrainedModel):
             raise ValueError(f"eos_token_id is {eos_token_id}, but must be None or an id below {self.config.vocab_size}")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            logits: Tensor = self(tokens, keep if has_padding and not cache.tokens else None, cache=cache).logits
+            with FewTokens():
+                logits: Tensor = self(tokens, keep if has_padding and not cache.tokens else None, cache=cache).logits
             return logits[:, -1]
 
         return greedy_search(step, input_ids, eos_token_id, max_new_tokens, sampler(temperature, top_k, top_p, seed))

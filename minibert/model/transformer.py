@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minibert.checks import can_check_values
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, FewTokens
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -246,7 +246,8 @@ class Transformer(PretrainedModel):
             limits = max_new_tokens
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
+            with FewTokens():
+                return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
         if beams == 1:
