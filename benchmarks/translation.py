@@ -78,7 +78,8 @@ class TorchTransformer(nn.Module):
         return Seq2SeqLMOutput(nn.functional.linear(hidden, self.words.weight), hidden)
 
     def _embedded(self, ids: Tensor) -> Tensor:
-        positions = sinusoidal_positions(torch.arange(float(ids.shape[1])), self.config.hidden_size)
+        places = torch.arange(ids.shape[1], dtype=self.words.weight.dtype)
+        positions = sinusoidal_positions(places, self.config.hidden_size)
         embedded: Tensor = self.dropout(self.words(ids) * self.config.hidden_size**0.5 + positions)
         return embedded
 
@@ -102,9 +103,9 @@ def _layer(ours: EncoderLayer, theirs: nn.Module) -> list[tuple[Tensor, Tensor]]
     ]
     if isinstance(ours, DecoderLayer):
         pairs += _attention(ours.cross_attention, theirs.multihead_attn)
-        modules += [(ours.cross_attention_norm, theirs.norm2), (ours.norm, theirs.norm3)]
+        modules += [(ours.cross_attention_norm, theirs.norm2), (ours.feed_forward_norm, theirs.norm3)]
     else:
-        modules.append((ours.norm, theirs.norm2))
+        modules.append((ours.feed_forward_norm, theirs.norm2))
     return pairs + [(getattr(one, leaf), getattr(other, leaf)) for one, other in modules for leaf in ("weight", "bias")]
 
 
