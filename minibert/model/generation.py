@@ -74,7 +74,10 @@ def sampler(
             generator = generators[logits.device] = torch.Generator(logits.device)
             generator.seed() if seed is None else generator.manual_seed(seed)
         smallest = torch.finfo(logits.dtype).tiny  # in the type of the logits, a smaller temperature may be 0
-        logits = (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, smallest)
+        below_largest = logits - logits.amax(dim=-1, keepdim=True)
+        # Without a softmax there are differences that are NaN. Such a token is chosen, so that its probability shows the error.
+        below_largest = below_largest.nan_to_num(nan=0.0, neginf=-math.inf)
+        logits = below_largest / max(temperature, smallest)
         logits = logits if top_k is None else top_k_filter(logits, top_k)
         logits = logits if top_p is None else top_p_filter(logits, top_p)
         return torch.multinomial(softmax(logits), 1, generator=generators[logits.device]).squeeze(-1)
@@ -133,10 +136,8 @@ def choose_tokens(
 
     Tests: tests/model/test_generation.py::TestGreedySearch
     """
-    log_probabilities = logits.log_softmax(dim=-1)
-    is_undefined = log_probabilities.isnan().any(dim=-1, keepdim=True)
-    chosen = choose(logits.masked_fill(is_undefined, 0.0))
-    return chosen, log_probabilities.gather(-1, chosen[:, None]).squeeze(-1)
+    chosen = choose(logits)
+    return chosen, logits.log_softmax(dim=-1).gather(-1, chosen[:, None]).squeeze(-1)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from minibert.model.generation import (
     Hypothesis,
     _sequences,
     beam_search,
+    choose_tokens,
     greedy_search,
     most_likely,
     sampler,
@@ -111,6 +112,22 @@ class TestGreedySearch:
         logits[1, 2] = math.nan
         with pytest.raises(ValueError, match="the model computes NaN instead of logits"):
             search(lambda tokens, cache, rows: logits[rows], PROMPT, EOS, 1)
+
+    @given(seeds, st.sampled_from([math.nan, math.inf, None]), st.booleans())
+    def test_the_probability_is_nan_exactly_where_there_is_no_softmax(
+        self, seed: int, wrong: float | None, sampled: bool
+    ) -> None:
+        """One logit is NaN or infinite, or all are minus infinity; other rows keep their tokens and probabilities."""
+        logits = normal(seed, 3, 5)
+        logits[0, 1:3] = -math.inf
+        expected = choose_tokens(logits, sampler(seed=0) if sampled else most_likely)
+        assert expected[1].isfinite().all()
+        assert torch.equal(expected[1], logits.log_softmax(dim=-1)[range(3), expected[0]])
+        logits[2, 3 if wrong is not None else slice(None)] = -math.inf if wrong is None else wrong
+        chosen, found = choose_tokens(logits, sampler(seed=0) if sampled else most_likely)
+        assert found[2].isnan()
+        assert torch.equal(chosen[:2], expected[0][:2])
+        assert torch.equal(found[:2], expected[1][:2])
 
     def test_without_end_token_the_output_has_the_maximum_length(self) -> None:
         assert all(len(output.tokens) == 7 for output in greedy_search(bigram_model(0), PROMPT, None, 7))
