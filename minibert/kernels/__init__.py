@@ -16,11 +16,13 @@ from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy
 from minibert.kernels.products import FewTokens
+from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad
 
 __all__ = [
     "AttentionFunction",
     "AttentionImplementation",
     "FewTokens",
+    "Sequences",
     "check_attention",
     "choose_attention",
     "flash_attention",
@@ -30,6 +32,10 @@ __all__ = [
     "label_smoothing_loss",
     "layer_norm",
     "linear_cross_entropy",
+    "pad",
+    "ragged_attention",
     "ragged_flash_attention",
+    "select_outputs",
     "unfused_attention",
+    "unpad",
 ]

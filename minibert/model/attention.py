@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
-from minibert.kernels import AttentionImplementation, check_attention, choose_attention
+from minibert.kernels import AttentionImplementation, Sequences, check_attention, choose_attention, ragged_attention
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
 
@@ -67,7 +67,7 @@ class MultiHeadAttention(nn.Module):
         self,
         queries_from: Float[Tensor, "batch queries width"],
         keys_from: Float[Tensor, "batch keys width"] | KeysAndValues,
-        keep: Bool[Tensor, "#batch 1 #queries keys"] | None = None,
+        keep: Bool[Tensor, "#batch 1 #queries keys"] | Sequences | None = None,
         relative_positions: RelativePositions = NO_RELATIVE_POSITIONS,
     ) -> Float[Tensor, "batch queries width"]:
         """Compute the attention of every query token to the key tokens.
@@ -77,7 +77,7 @@ class MultiHeadAttention(nn.Module):
             keys_from: vectors of the tokens that they attend to: the same tensor in self-attention, the encoder output in
                 cross-attention. When decoding with a `KeyValueCache`, the tuple of their projected keys and values.
             keep: Boolean mask; True where a query may attend to a key. The context vectors of a query that may attend to no
-                key are zeros.
+                key are zeros. For the tokens of a ragged batch in one row, `Sequences`.
             relative_positions: rotary positions or ALiBi. The default has no effect, and `rotate` returns its argument.
         """
         query = split_heads(self.query(queries_from), self.heads)
@@ -100,10 +100,12 @@ class MultiHeadAttention(nn.Module):
         return relative_positions.rotate(key), value
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, relative_positions: RelativePositions
+        self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | Sequences | None, relative_positions: RelativePositions
     ) -> Tensor:
         dropout = self.dropout_probability if self.training else 0.0
         attend, _ = choose_attention(self.implementation, query.device, dropout)
+        if isinstance(keep, Sequences):
+            return ragged_attention(attend, query, key, value, keep, dropout)
         if relative_positions.score_bias is not None:  # only for ALiBi: a user's function might not have this argument
             attend = partial(attend, bias=relative_positions.score_bias)
         return attend(query, key, value, keep, dropout)

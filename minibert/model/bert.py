@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.checks import check_tensor
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, Sequences, pad, unpad
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.embeddings import BertEmbeddings
-from minibert.model.inputs import ID_TYPES, Mask, check_batch, check_outputs, keep_mask
+from minibert.model.inputs import ID_TYPES, Mask, attention_keep, check_batch, check_outputs
 from minibert.model.layers import EncoderLayer
 from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
@@ -166,7 +166,7 @@ class Bert(PretrainedBert):
     def forward(
         self,
         input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
+        attention_mask: Mask | Sequences | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
         output_at: Int[Tensor, "batch outputs"] | None = None,
@@ -174,7 +174,8 @@ class Bert(PretrainedBert):
         """Encode a batch. All arguments but the last are those of transformers' BertModel.
 
         Args:
-            attention_mask: 1 or True for tokens, 0 or False for padding. Default: no padding.
+            attention_mask: 1 or True for tokens, 0 or False for padding. Default: no padding. Or `Sequences`: nobody reads the
+                vectors of padding, so they are zeros and take no time.
             token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
             position_ids: default 0, 1, 2, …
             output_at: positions of the tokens whose vectors are wanted, in ascending order, for each sequence first that of
@@ -198,8 +199,11 @@ class Bert(PretrainedBert):
         check_tensor("position_ids", position_ids, *ID_TYPES)
         if position_ids.shape not in (input_ids.shape, (1, length), (length,)):
             raise ValueError(f"position_ids has shape {tuple(position_ids.shape)}, expected {tuple(input_ids.shape)}")
-        keep = None  # without padding, attention needs no mask and is faster
-        if attention_mask is not None:
-            keep = keep_mask(attention_mask, input_ids)[:, None, None, :]  # (batch, 1, 1, keys), for all heads and queries
-        hidden = self.layers(self.embeddings(input_ids, token_type_ids, position_ids), keep, output_at=output_at)
+        keep = attention_keep(attention_mask, input_ids, output_at)
+        ids = [input_ids, token_type_ids, position_ids]
+        if isinstance(keep, Sequences):
+            ids = [unpad(each.expand(input_ids.shape), keep) for each in ids]
+        hidden = self.layers(self.embeddings(*ids), keep, output_at=output_at)
+        if isinstance(attention_mask, Sequences) and output_at is None:
+            hidden = pad(hidden, keep) if isinstance(keep, Sequences) else hidden * attention_mask.mask[..., None]
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)), output_at)

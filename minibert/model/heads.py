@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minibert.checks import check_tensor, value_outside
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import check_labels, check_numbers, reduce_losses
-from minibert.kernels import AttentionImplementation, linear_cross_entropy
+from minibert.kernels import AttentionImplementation, Sequences, linear_cross_entropy
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask, check_batch, select_positions
@@ -114,7 +114,7 @@ class BertWithHead(PretrainedBert):
     def forward(
         self,
         input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
+        attention_mask: Mask | Sequences | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
         output_at: Int[Tensor, "batch outputs"] | None = None,

@@ -4,10 +4,14 @@ import torch
 from jaxtyping import Bool, Int, Integer
 from torch import Tensor, nn
 
-from minibert.checks import check_tensor, value_outside
+from minibert.checks import can_check_values, check_tensor, value_outside
+from minibert.kernels import Sequences
+from minibert.observe import is_recording
 
 Mask = Bool[Tensor, "batch tokens"] | Integer[Tensor, "batch tokens"]
 """Hugging Face's attention_mask: True or 1 where a token may be attended to, False or 0 for padding."""
+MIN_PADDING = 0.1
+"""Share of padding from which on it saves time to leave it out."""
 ID_TYPES = (torch.int32, torch.int64)
 """Types of ids that `nn.Embedding` accepts."""
 
@@ -53,6 +57,29 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor, name: str = "attentio
     if (wrong := value_outside(attention_mask.to(torch.int64), 0, 1)) is not None:
         raise ValueError(f"{name} has the value {wrong}: pass {meaning}")
     return attention_mask.bool()
+
+
+def attention_keep(
+    attention_mask: Mask | Sequences | None, tokens: Tensor, output_at: Int[Tensor, "batch outputs"] | None
+) -> Bool[Tensor, "batch 1 1 keys"] | Sequences | None:
+    """Return what self-attention needs: None without padding, a mask for all heads and queries, or `Sequences`.
+
+    `Sequences` leave the padding out. A mask becomes them on the CPU, if no vector of padding is wanted and that saves time. A
+    GPU would have to count the tokens before the host knows the shape of the result. A recording has the steps of all tokens.
+    """
+    if attention_mask is None:
+        return None
+    if isinstance(attention_mask, Sequences):
+        if tuple(tokens.shape) != attention_mask.shape:
+            raise ValueError(f"attention_mask has sequences of shape {attention_mask.shape}, expected {tuple(tokens.shape)}")
+        sequences = attention_mask.to(tokens.device)
+        return sequences.mask[:, None, None, :] if is_recording() else sequences
+    keep = keep_mask(attention_mask, tokens)
+    if output_at is not None and can_check_values(keep) and not is_recording():
+        padding = keep.numel() - int(keep.sum())
+        if padding >= MIN_PADDING * keep.numel() and bool(keep.flatten()[output_at].all()):
+            return Sequences.of(keep)
+    return keep[:, None, None, :]
 
 
 def select_positions(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minibert import kernels
 from minibert.equations import relu
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, Sequences
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
@@ -123,14 +123,14 @@ class EncoderLayer(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "batch tokens width"],
-        keep: Bool[Tensor, "#batch 1 #tokens keys"] | None = None,
+        keep: Bool[Tensor, "#batch 1 #tokens keys"] | Sequences | None = None,
         relative_positions: RelativePositions = NO_RELATIVE_POSITIONS,
         cache: KeyValueCache | AllTokens | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """Compute the layer's output for every token.
 
         Args:
-            keep: Boolean mask; True where a token may attend to a key.
+            keep: Boolean mask; True where a token may attend to a key. For a ragged batch in one row, `Sequences`.
             relative_positions: rotary positions or ALiBi. Models that add position vectors to the embeddings, such as BERT,
                 leave the default, which has no effect.
             cache: keys and values of earlier tokens. If given, `hidden` has the new tokens only, and their keys and values
@@ -153,7 +153,7 @@ class EncoderLayer(nn.Module):
     def self_attend(
         self,
         hidden: Tensor,
-        keep: Tensor | None,
+        keep: Tensor | Sequences | None,
         relative_positions: RelativePositions,
         cache: KeyValueCache | AllTokens | None,
     ) -> Tensor:

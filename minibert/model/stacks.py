@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from minibert.equations import causal_mask
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, Sequences, select_outputs
 from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
@@ -28,10 +28,11 @@ class LayerStack(nn.ModuleList):
     def forward(
         self,
         hidden: Float[Tensor, "batch tokens width"],
+        keep: Bool[Tensor, "#batch 1 #tokens keys"] | Sequences | None = None,
         *args: Any,
-        output_at: Int[Tensor, "batch outputs"] | None = None,
+        output_at: Int[Tensor, "sequences outputs"] | None = None,
         **kwargs: Any,
-    ) -> Float[Tensor, "batch outputs width"]:
+    ) -> Float[Tensor, "outputs_batch outputs width"]:
         """Run all layers; the other arguments are passed to each of them.
 
         Args:
@@ -42,12 +43,15 @@ class LayerStack(nn.ModuleList):
         for number, layer in enumerate(self, start=1):
             if output_at is not None and number == len(self):
                 kwargs["cache"] = AllTokens(hidden)
-                hidden = hidden.flatten(0, 1).index_select(0, output_at.flatten()).view(*output_at.shape, -1)
+                if isinstance(keep, Sequences):
+                    hidden, keep = select_outputs(hidden, keep, output_at)
+                else:
+                    hidden = hidden.flatten(0, 1).index_select(0, output_at.flatten()).view(*output_at.shape, -1)
             if self.recompute and not is_recording():  # a recording keeps the intermediate tensors anyway
-                hidden = checkpoint(layer, hidden, *args, use_reentrant=False, **kwargs)
+                hidden = checkpoint(layer, hidden, keep, *args, use_reentrant=False, **kwargs)
             else:
-                hidden = layer(hidden, *args, **kwargs)
-        return hidden
+                hidden = layer(hidden, keep, *args, **kwargs)
+        return hidden if output_at is None else hidden.view(*output_at.shape, -1)
 
 
 class Stack(nn.Module):

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from minibert.kernels import Sequences
 from minibert.model.bert import Bert, BertOutput
 from minibert.model.heads import BertWithHead
 from minibert.model.inputs import Mask
@@ -43,7 +44,7 @@ class CachedBert(Bert):
     def forward(
         self,
         input_ids: Int[Tensor, "batch tokens"],
-        attention_mask: Mask | None = None,
+        attention_mask: Mask | Sequences | None = None,
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
         output_at: Int[Tensor, "batch outputs"] | None = None,
@@ -54,6 +55,8 @@ class CachedBert(Bert):
         """
         if position_ids is not None:
             return super().forward(input_ids, attention_mask, token_type_ids, position_ids, output_at)
+        if isinstance(attention_mask, Sequences):
+            attention_mask = attention_mask.mask
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         if token_type_ids is None:

@@ -1,0 +1,155 @@
+"""Ragged batches: sequences of different lengths, computed without their padding.
+
+Everything but attention computes each token on its own. `unpad` therefore puts the real tokens of all sequences into one row,
+and `pad` puts them back into a rectangle. In between, attention needs to know where the sequences begin: `Sequences`. With
+lengths that are uniform from 16 to 128, a training step takes two thirds of the time.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.util import find_spec
+from itertools import accumulate
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from minibert.checks import check_tensor, value_outside
+from minibert.kernels.attention import AttentionFunction, fused_attention
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Where the sequences of a batch are once its padding is left out: one after another, in one row.
+
+    Layers accept it in place of a mask. It then means that each token may attend to the tokens of its own sequence.
+    """
+
+    lengths: tuple[int, ...]
+    """Number of tokens of each sequence; 0 for one that is padding only."""
+    places: Int[Tensor, " tokens"]
+    """Position of each token in the rectangle: those of the first sequence are 0, 1, 2, …, and those of the next one follow."""
+    shape: tuple[int, int]
+    """Sequences and tokens of the rectangle."""
+    queries: int | None = None
+    """Number of tokens of each sequence whose output is wanted; None for all of them. Their keys are all tokens."""
+
+    @classmethod
+    def of(cls, mask: Bool[Tensor, "batch tokens"]) -> "Sequences":
+        """Read a mask whose True means a token and whose False means padding, anywhere. Make it on the CPU: a GPU would wait.
+
+        >>> Sequences.of(torch.tensor([[True, True], [True, False]])).lengths
+        (2, 1)
+        """
+        check_tensor("mask", mask, torch.bool)
+        if mask.ndim != 2:
+            raise ValueError(f"mask has shape {tuple(mask.shape)}, expected (batch, tokens)")
+        batch, tokens = mask.shape
+        return cls(tuple(mask.sum(dim=1).tolist()), mask.flatten().nonzero()[:, 0], (batch, tokens))
+
+    @cached_property
+    def mask(self) -> Bool[Tensor, "batch tokens"]:
+        """The mask: True for a token, False for padding."""
+        flat = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.bool, device=self.places.device)
+        return flat.index_fill(0, self.places, value=True).view(self.shape)
+
+    def to(self, device: torch.device) -> "Sequences":
+        """Copy the positions to a device."""
+        return replace(self, places=self.places.to(device, non_blocking=True))
+
+    @property
+    def query_lengths(self) -> tuple[int, ...]:
+        """Number of queries of each sequence."""
+        return self.lengths if self.queries is None else (self.queries,) * len(self.lengths)
+
+    def offsets(self, lengths: tuple[int, ...]) -> Int[Tensor, " batch_and_one"]:
+        """Return where sequences of these lengths begin, and where the last one ends."""
+        return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.places.device)
+
+
+def unpad(padded: Shaped[Tensor, "batch tokens *rest"], sequences: Sequences) -> Shaped[Tensor, "1 real *rest"]:
+    """Put the tokens of all sequences into one row, without padding.
+
+    Raises: ValueError for a batch of another shape than that of the mask of `sequences`.
+    """
+    if tuple(padded.shape[:2]) != sequences.shape:
+        raise ValueError(f"the batch has shape {tuple(padded.shape[:2])}, but its sequences are those of {sequences.shape}")
+    return padded.flatten(0, 1).index_select(0, sequences.places)[None]
+
+
+def pad(real: Shaped[Tensor, "1 real *rest"], sequences: Sequences) -> Shaped[Tensor, "batch tokens *rest"]:
+    """Put tokens back to their places in the rectangle, with zeros as padding: the inverse of `unpad`."""
+    batch, tokens = sequences.shape
+    flat = real.new_zeros(batch * tokens, *real.shape[2:])
+    return flat.index_copy(0, sequences.places, real[0]).view(batch, tokens, *real.shape[2:])
+
+
+def select_outputs(
+    hidden: Float[Tensor, "1 real width"], sequences: Sequences, output_at: Int[Tensor, "batch outputs"]
+) -> tuple[Float[Tensor, "1 queries width"], Sequences]:
+    """Select the tokens at some places of the rectangle, as many of each sequence, and note their number in `sequences`.
+
+    Raises: ValueError for the place of padding (checked on the CPU only).
+    """
+    wanted = output_at.flatten()
+    index = torch.searchsorted(sequences.places, wanted).clamp(max=len(sequences.places) - 1)
+    if value_outside(sequences.places[index] - wanted, 0, 0) is not None:
+        raise ValueError("output_at has the position of padding, which has no vector here: leave out such sequences")
+    return hidden[0].index_select(0, index)[None], replace(sequences, queries=output_at.shape[1])
+
+
+def ragged_attention(
+    attend: AttentionFunction,
+    query: Float[Tensor, "1 heads queries width"],
+    key: Float[Tensor, "1 heads keys width"],
+    value: Float[Tensor, "1 heads keys value_width"],
+    sequences: Sequences,
+    dropout: float = 0.0,
+) -> Float[Tensor, "1 heads queries value_width"]:
+    """Compute attention within each sequence with the function `attend`.
+
+    On a CPU, one sequence at a time. A GPU computes all at once: fused attention has a kernel for it, which has no dropout and
+    needs half precision; other functions get the rectangle and its mask.
+    """
+    if query.device.type == "cpu":
+        queries = torch.split(query, [*sequences.query_lengths], dim=2)
+        keys, values = (torch.split(each, [*sequences.lengths], dim=2) for each in (key, value))
+        contexts = [attend(*heads, None, dropout) for heads in zip(queries, keys, values, strict=True)]
+        return torch.cat(contexts, dim=2)
+    if attend is fused_attention and has_varlen_kernel(query.dtype, dropout):
+        return varlen_attention(query, key, value, sequences)
+    return padded_attention(attend, query, key, value, sequences, dropout)
+
+
+def has_varlen_kernel(dtype: torch.dtype, dropout: float) -> bool:
+    """Return whether PyTorch's kernel for ragged batches on a GPU, of 2.10 and later, can compute this."""
+    return not dropout and dtype in (torch.float16, torch.bfloat16) and find_spec("torch.nn.attention.varlen") is not None
+
+
+def varlen_attention(query: Tensor, key: Tensor, value: Tensor, sequences: Sequences) -> Tensor:
+    """Compute attention within each sequence with PyTorch's kernel; the arguments are those of `ragged_attention`."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
+    queries, keys = sequences.query_lengths, sequences.lengths
+    offsets = sequences.offsets(queries), sequences.offsets(keys)
+    context = cast("Tensor", varlen_attn(query, key, value, *offsets, max(queries), max(keys)))
+    return context.transpose(0, 1)[None]
+
+
+def padded_attention(
+    attend: AttentionFunction, query: Tensor, key: Tensor, value: Tensor, sequences: Sequences, dropout: float = 0.0
+) -> Tensor:
+    """Compute attention in the rectangle; the arguments are those of `ragged_attention`."""
+
+    def rectangle(heads: Tensor) -> Tensor:
+        return pad(heads.transpose(1, 2), sequences).transpose(1, 2)
+
+    keep = sequences.mask[:, None, None, :]
+    if sequences.queries is None:
+        context = attend(rectangle(query), rectangle(key), rectangle(value), keep, dropout)
+        return unpad(context.transpose(1, 2), sequences).transpose(1, 2)
+    selected = query[0].reshape(query.shape[1], -1, sequences.queries, query.shape[-1]).transpose(0, 1)
+    context = attend(selected, rectangle(key), rectangle(value), keep, dropout)
+    return context.transpose(0, 1).flatten(1, 2)[None]

@@ -1,0 +1,127 @@
+"""Ragged batches: what is computed without padding equals what the rectangle gives at every token, in values and gradients."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from minibert import equations
+from minibert.kernels import Sequences, fused_attention, pad, ragged_attention, select_outputs, unfused_attention, unpad
+from minibert.kernels.ragged import has_varlen_kernel, padded_attention
+from tests.strategies import normal, seeds
+
+masks = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4).map(torch.tensor)
+"""Masks of up to four sequences of six tokens, with holes, and with sequences of one token and of none."""
+FUNCTIONS = (equations.scaled_dot_product_attention, fused_attention, unfused_attention)
+
+
+def heads_of(mask: Tensor, seed: int) -> list[Tensor]:
+    """Draw queries, keys and values of two heads for all tokens of the rectangle."""
+    return [normal(seed + number, len(mask), 6, 2, 3).requires_grad_() for number in range(3)]
+
+
+def in_one_row(function: Callable[..., Tensor], rectangles: list[Tensor], sequences: Sequences) -> Tensor:
+    """Call a function of queries, keys and values in one row."""
+    return function(*(unpad(each, sequences).transpose(1, 2) for each in rectangles), sequences).transpose(1, 2)
+
+
+@given(masks, seeds)
+def test_pad_is_the_inverse_of_unpad(mask: Tensor, seed: int) -> None:
+    """Padding becomes zero and has no gradient."""
+    padded, sequences = normal(seed, *mask.shape, 3).requires_grad_(), Sequences.of(mask)
+    again = pad(unpad(padded, sequences), sequences)
+    assert torch.equal(again, padded * mask[..., None])
+    again.sum().backward()
+    assert torch.equal(padded.grad, mask[..., None].expand_as(padded).double())
+
+
+@given(masks)
+def test_sequences_say_where_the_tokens_are(mask: Tensor) -> None:
+    sequences = Sequences.of(mask)
+    assert torch.equal(sequences.mask, mask)
+    assert sequences.lengths == sequences.query_lengths == tuple(map(sum, mask.tolist()))
+    offsets = sequences.offsets(sequences.lengths).tolist()
+    numbers = unpad(torch.arange(len(mask))[:, None].expand_as(mask), sequences)[0].tolist()
+    assert [numbers[start:end] for start, end in pairwise(offsets)] == [
+        [row] * length for row, length in enumerate(sequences.lengths)
+    ]
+
+
+@pytest.mark.parametrize("attend", FUNCTIONS)
+@pytest.mark.parametrize("ragged", [ragged_attention, padded_attention])
+@given(mask=masks, seed=seeds)
+def test_attention_within_sequences_equals_that_of_the_rectangle(ragged, attend, mask: Tensor, seed: int) -> None:
+    sequences, keep = Sequences.of(mask), mask[:, None, None, :]
+    rectangles, weights = heads_of(mask, seed), normal(seed + 9, *mask.shape, 2, 3) * mask[..., None, None]
+    whole = equations.scaled_dot_product_attention(*(each.transpose(1, 2) for each in rectangles), keep).transpose(1, 2)
+    expected = torch.autograd.grad((whole * weights).sum(), rectangles)
+    context = in_one_row(partial(ragged, attend), rectangles, sequences)
+    found = torch.autograd.grad((pad(context, sequences) * weights).sum(), rectangles)
+    torch.testing.assert_close(context, unpad(whole, sequences))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("ragged", [ragged_attention, padded_attention])
+@given(mask=masks.filter(lambda mask: bool(mask.any(dim=1).all())), seed=seeds)
+def test_some_queries_attend_to_all_tokens_of_their_sequence(ragged, mask: Tensor, seed: int) -> None:
+    """Two places of each sequence are wanted, perhaps the same."""
+    sequences = Sequences.of(mask)
+    rectangles = heads_of(mask, seed)
+    columns = [row.nonzero()[:, 0].tolist() for row in mask]
+    output_at = torch.tensor([[6 * row + each[0], 6 * row + each[-1]] for row, each in enumerate(columns)])
+    attend = partial(ragged, equations.scaled_dot_product_attention)
+    query, key, value = (unpad(each, sequences).transpose(1, 2) for each in rectangles)
+    flat, selected = select_outputs(query.transpose(1, 2).flatten(2), sequences, output_at)
+    context = attend(flat.unflatten(2, (2, 3)).transpose(1, 2), key, value, selected).transpose(1, 2)
+    whole = pad(in_one_row(attend, rectangles, sequences), sequences).flatten(0, 1)
+    torch.testing.assert_close(context[0], whole[output_at.flatten()])
+
+
+def test_dropout_and_no_mask_are_passed_to_each_sequence() -> None:
+    """Each sequence has no padding, so its attention needs no mask."""
+    calls = []
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropout: float) -> Tensor:
+        calls.append((query.shape[2], key.shape[2], keep, dropout))
+        return value
+
+    mask = torch.arange(6) < torch.tensor([[2], [0], [6]])
+    in_one_row(partial(ragged_attention, attend, dropout=0.3), heads_of(mask, 0), Sequences.of(mask))
+    assert calls == [(2, 2, None, 0.3), (0, 0, None, 0.3), (6, 6, None, 0.3)]
+
+
+@pytest.mark.cuda
+@given(mask=masks, seed=seeds)
+def test_the_kernel_of_a_gpu_equals_the_rectangle(mask: Tensor, seed: int) -> None:
+    sequences = Sequences.of(mask).to(torch.device("cuda"))
+    heads = [normal(seed + each, len(mask), 6, 2, 16).cuda().half().requires_grad_() for each in range(3)]
+    contexts = [
+        pad(in_one_row(partial(function, fused_attention), heads, sequences), sequences)
+        for function in (ragged_attention, padded_attention)
+    ]
+    gradients = [torch.autograd.grad(context.float().sum(), heads) for context in contexts]
+    torch.testing.assert_close(*contexts, rtol=0, atol=1e-2)
+    torch.testing.assert_close(*gradients, rtol=0, atol=3e-2)
+
+
+def test_the_kernel_of_a_gpu_has_no_dropout_and_needs_half_precision() -> None:
+    assert has_varlen_kernel(torch.bfloat16, 0.0)
+    assert not has_varlen_kernel(torch.bfloat16, 0.1)
+    assert not has_varlen_kernel(torch.float32, 0.0)
+
+
+def test_batches_and_places_of_other_sequences_are_refused(without_shape_checks: None) -> None:
+    sequences = Sequences.of(torch.tensor([[True, True, False]]))
+    with pytest.raises(ValueError, match=r"the batch has shape \(1, 2\), but its sequences are those of \(1, 3\)"):
+        unpad(torch.zeros(1, 2, 4), sequences)
+    with pytest.raises(ValueError, match="output_at has the position of padding"):
+        select_outputs(torch.zeros(1, 2, 4), sequences, torch.tensor([[0, 2]]))
+    with pytest.raises(TypeError, match="mask has the type int64, expected bool"):
+        Sequences.of(torch.ones(1, 2, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"mask has shape \(2,\), expected \(batch, tokens\)"):
+        Sequences.of(torch.ones(2, dtype=torch.bool))
