@@ -38,13 +38,16 @@ def meta(value: Any) -> Any:
 
 @contextmanager
 def read_as_ones() -> Iterator[list[Tensor]]:
-    """Replace `Tensor.tolist`: all numbers are 1. Return the list of the tensors that are read in this block.
+    """Replace `Tensor.tolist` on the meta device: all numbers are 1. Return the list of the tensors that are read here.
 
-    It is the only function with which a training step and a search read numbers.
+    It is the only function with which a training step and a search read numbers. A batch is made on the CPU.
     """
     read: list[Tensor] = []
+    tolist = Tensor.tolist
 
     def ones(tensor: Tensor) -> Any:
+        if tensor.device.type == "cpu":
+            return tolist(tensor)
         read.append(tensor)
         return np.ones(tensor.shape, dtype=np.int64).tolist()
 

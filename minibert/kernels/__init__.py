@@ -16,7 +16,7 @@ from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy
 from minibert.kernels.products import FewTokens
-from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad
+from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad, worthwhile_sequences
 
 __all__ = [
     "AttentionFunction",
@@ -38,4 +38,5 @@ __all__ = [
     "select_outputs",
     "unfused_attention",
     "unpad",
+    "worthwhile_sequences",
 ]

@@ -18,8 +18,11 @@ from torch import Tensor
 from minibert.checks import check_tensor, value_outside
 from minibert.kernels.attention import AttentionFunction, fused_attention
 
+MIN_PADDING = 0.1
+"""Share of padding in a batch from which on it saves time to leave it out."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Sequences:
     """Where the sequences of a batch are once its padding is left out: one after another, in one row.
 
@@ -54,9 +57,9 @@ class Sequences:
         flat = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.bool, device=self.places.device)
         return flat.index_fill(0, self.places, value=True).view(self.shape)
 
-    def to(self, device: torch.device) -> "Sequences":
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Sequences":
         """Copy the positions to a device."""
-        return replace(self, places=self.places.to(device, non_blocking=True))
+        return replace(self, places=self.places.to(device, non_blocking=non_blocking))
 
     @property
     def query_lengths(self) -> tuple[int, ...]:
@@ -66,6 +69,12 @@ class Sequences:
     def offsets(self, lengths: tuple[int, ...]) -> Int[Tensor, " batch_and_one"]:
         """Return where sequences of these lengths begin, and where the last one ends."""
         return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.places.device)
+
+
+def worthwhile_sequences(mask: Bool[Tensor, "batch tokens"]) -> Sequences | None:
+    """Return the `Sequences` of a mask; None if it has so little padding that leaving it out would not save time."""
+    sequences = Sequences.of(mask)
+    return sequences if len(sequences.places) <= (1 - MIN_PADDING) * mask.numel() else None
 
 
 def unpad(padded: Shaped[Tensor, "batch tokens *rest"], sequences: Sequences) -> Shaped[Tensor, "1 real *rest"]:

@@ -5,13 +5,11 @@ from jaxtyping import Bool, Int, Integer
 from torch import Tensor, nn
 
 from minibert.checks import can_check_values, check_tensor, value_outside
-from minibert.kernels import Sequences
+from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.observe import is_recording
 
 Mask = Bool[Tensor, "batch tokens"] | Integer[Tensor, "batch tokens"]
 """Hugging Face's attention_mask: True or 1 where a token may be attended to, False or 0 for padding."""
-MIN_PADDING = 0.1
-"""Share of padding from which on it saves time to leave it out."""
 ID_TYPES = (torch.int32, torch.int64)
 """Types of ids that `nn.Embedding` accepts."""
 
@@ -65,20 +63,22 @@ def attention_keep(
     """Return what self-attention needs: None without padding, a mask for all heads and queries, or `Sequences`.
 
     `Sequences` leave the padding out. A mask becomes them on the CPU, if no vector of padding is wanted and that saves time. A
-    GPU would have to count the tokens before the host knows the shape of the result. A recording has the steps of all tokens.
+    GPU would have to count the tokens before the host knows the shape of the result. A recording has the steps of all tokens,
+    and a compiled network would be compiled anew for other lengths.
     """
     if attention_mask is None:
         return None
     if isinstance(attention_mask, Sequences):
         if tuple(tokens.shape) != attention_mask.shape:
             raise ValueError(f"attention_mask has sequences of shape {attention_mask.shape}, expected {tuple(tokens.shape)}")
-        sequences = attention_mask.to(tokens.device)
-        return sequences.mask[:, None, None, :] if is_recording() else sequences
+        moved = attention_mask.to(tokens.device)
+        needs_rectangle = is_recording() or torch.compiler.is_compiling()
+        return moved.mask[:, None, None, :] if needs_rectangle else moved
     keep = keep_mask(attention_mask, tokens)
     if output_at is not None and can_check_values(keep) and not is_recording():
-        padding = keep.numel() - int(keep.sum())
-        if padding >= MIN_PADDING * keep.numel() and bool(keep.flatten()[output_at].all()):
-            return Sequences.of(keep)
+        sequences = worthwhile_sequences(keep)
+        if sequences is not None and bool(keep.flatten()[output_at].all()):
+            return sequences
     return keep[:, None, None, :]
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from minibert.kernels import Sequences
 from minibert.model.bert import Bert, PretrainedBert
 from minibert.model.heads import BertWithHead
 
@@ -29,7 +30,7 @@ class MultiTaskBert(PretrainedBert):
         for network in networks.values():
             del network.bert
 
-    def forward(self, task: str, input_ids: Tensor, *inputs: Tensor) -> Any:
+    def forward(self, task: str, input_ids: Tensor, *inputs: Tensor | Sequences) -> Any:
         """Encode a batch and apply the head of one task."""
         head = cast("BertWithHead", self.heads[task])
         return head.apply_head(self.bert(input_ids, *inputs, output_at=head.needed_outputs(input_ids)))
@@ -52,7 +53,7 @@ class OneTask(nn.Module):
         super().__init__()
         self.model, self.task = model, task
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor | Sequences) -> Any:
         """Encode a batch and apply the head of the task."""
         return self.model(self.task, *inputs)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
+from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.text.masking import draw_random_numbers, first_and_masked, mask_tokens, masked_positions
 from minibert.text.options import ExampleConfig, PairTask
@@ -37,6 +39,8 @@ class PretrainingBatch:
     """Positions of the labels, as `BertForPreTraining` expects them."""
     output_at: Int[Tensor, "batch outputs"] | None = None
     """Positions of [CLS] and of the labels, as `Bert` expects them; None for all positions."""
+    sequences: Sequences | None = None
+    """The tokens of `attention_mask`, if it saves time to leave the padding out."""
 
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
@@ -100,7 +104,7 @@ class PretrainingEpoch:
         """Return a batch of examples, padded and masked. Without indices, return one example that has no labels."""
         if not len(indices):
             first = self.batch(np.zeros(1, dtype=np.int64))
-            no_labels = {
+            no_labels: dict[str, Any] = {
                 name: torch.full_like(getattr(first, name), IGNORE_INDEX) for name in ("labels", "next_sentence_label")
             }
             return replace(first, **no_labels, predict_at=first.predict_at[:0], output_at=torch.zeros(1, 1, dtype=torch.int64))
@@ -123,7 +127,9 @@ class PretrainingEpoch:
         predict_at = masked_positions(labels)
         output_at = first_and_masked(predict_at, labels.shape)
         arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label, predict_at, output_at)
-        return PretrainingBatch(*map(torch.from_numpy, arrays))
+        columns: list[Any] = [*map(torch.from_numpy, arrays)]
+        columns.append(worthwhile_sequences(columns[1]))
+        return PretrainingBatch(*columns)
 
     def _gather(self, pairs: Pairs) -> tuple[IntArray, NDArray[np.bool_]]:
         """Return the ids of [CLS] A [SEP] B [SEP] and padding, and a mask that is True in A and B."""

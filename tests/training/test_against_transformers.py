@@ -196,7 +196,7 @@ def arguments(batch: LabeledBatch) -> dict[str, Tensor]:
 
 
 def split(batch: LabeledBatch, size: int) -> list[LabeledBatch]:
-    columns = [column.split(size) for column in batch.inputs]
+    columns = [column.split(size) for column in (batch.input_ids, batch.attention_mask, batch.token_type_ids)]
     targets = {name: target.split(size) for name, target in batch.targets.items()}
     return [
         LabeledBatch(*inputs, {name: target[number] for name, target in targets.items()})

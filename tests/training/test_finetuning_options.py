@@ -265,7 +265,7 @@ class TestFeatureExtraction:
         layers_forward = nn.ModuleList.__call__
         monkeypatch.setattr(
             "minibert.model.stacks.LayerStack.__call__",
-            lambda self, hidden, *others, **more: computed.append(len(hidden)) or layers_forward(self, hidden, *others, **more),
+            lambda self, hidden, keep, **more: computed.append(len(keep.lengths)) or layers_forward(self, hidden, keep, **more),
         )
         task = make_task(TransferConfig(feature_extraction=True))
         run = task.make_run(CPU, SINGLE_PROCESS)

@@ -54,7 +54,11 @@ def positions_of(labels: Tensor) -> Tensor:
 
 def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
     """Concatenate several batches."""
-    columns = {name: torch.cat([vars(batch)[name] for batch in batches]) for name in vars(batches[0]) if name != "output_at"}
+    columns = {
+        name: torch.cat([vars(batch)[name] for batch in batches])
+        for name in vars(batches[0])
+        if name not in ("output_at", "sequences")
+    }
     return PretrainingBatch(**columns | {"predict_at": positions_of(columns["labels"])})
 
 

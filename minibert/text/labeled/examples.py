@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
+from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray, pad_rows, split_by_tokens
 
 Target = int | float | Sequence[int] | Sequence[float]
@@ -44,17 +45,21 @@ class LabeledBatch:
     attention_mask: Bool[Tensor, "batch tokens"]
     token_type_ids: Int[Tensor, "batch tokens"]
     targets: Mapping[str, Tensor]
+    sequences: Sequences | None = None
+    """The tokens of `attention_mask`, if nobody reads the vectors of padding and it saves time to leave it out."""
 
     def to(self, device: torch.device) -> "LabeledBatch":
         """Copy the batch to a device."""
-        input_ids, attention_mask, token_type_ids = (tensor.to(device, non_blocking=True) for tensor in self.inputs)
+        columns = (self.input_ids, self.attention_mask, self.token_type_ids)
+        input_ids, attention_mask, token_type_ids = (column.to(device, non_blocking=True) for column in columns)
         targets = {name: target.to(device, non_blocking=True) for name, target in self.targets.items()}
-        return LabeledBatch(input_ids, attention_mask, token_type_ids, targets)
+        sequences = None if self.sequences is None else self.sequences.to(device, non_blocking=True)
+        return LabeledBatch(input_ids, attention_mask, token_type_ids, targets, sequences)
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+    def inputs(self) -> tuple[Tensor, Tensor | Sequences, Tensor]:
         """The arguments of the encoder."""
-        return self.input_ids, self.attention_mask, self.token_type_ids
+        return self.input_ids, self.attention_mask if self.sequences is None else self.sequences, self.token_type_ids
 
 
 def make_batch(examples: Sequence[Example], pad_id: int, length: int = 0) -> LabeledBatch:
@@ -67,7 +72,8 @@ def make_batch(examples: Sequence[Example], pad_id: int, length: int = 0) -> Lab
     token_type_ids, _ = pad_rows([example.token_type_ids for example in examples], 0, length)
     names = examples[0].targets
     targets = {name: _stack([example.targets[name] for example in examples], length) for name in names}
-    return LabeledBatch(input_ids, attention_mask, token_type_ids, targets)
+    sequences = None if examples[0].shares_padding else worthwhile_sequences(attention_mask)
+    return LabeledBatch(input_ids, attention_mask, token_type_ids, targets, sequences)
 
 
 def _stack(targets: Sequence[Target], length: int) -> Tensor:
