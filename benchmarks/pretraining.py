@@ -15,27 +15,24 @@ and a vocabulary V:  6 · [L · Σ (12 d² s + 2 d s²) + n · (d² + d V)]  flo
 import argparse
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from itertools import repeat
 from pathlib import Path
 
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.paired import Seconds, matrix_product_peak, ratio, time_in_turn
+from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertConfig, BertForPreTraining
+from minibert.kernels import worthwhile_sequences
 from minibert.text.examples import PretrainingBatch
 from minibert.text.masking import first_and_masked
 from minibert.training.costs import pretraining_cost
-from minibert.training.loop import train
-from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.pretraining import PretrainingObjective
 
 LENGTH, SHARE_OF_MASKS, IGNORE = 128, 0.15, -100
-DTYPES = {"float32": None, "bfloat16": torch.bfloat16}
-"""The dtype of autocast."""
 
 
 @dataclass(frozen=True)
@@ -68,83 +65,33 @@ def make_batch(case: Case, config: BertConfig, seed: int) -> PretrainingBatch:
         next_sentence_label=torch.randint(0, 2, (case.batch_size,), generator=generator),
         predict_at=(predict_at := masked.flatten().nonzero()[:, 0]),
         output_at=torch.from_numpy(first_and_masked(predict_at.numpy(), tuple(masked.shape))),
+        sequences=worthwhile_sequences(keep),
     )
 
 
-def both_models(config: BertConfig, attention: str = "sdpa") -> tuple[BertForPreTraining, nn.Module]:
-    """Return the same network twice: minibert's, and transformers' with one of its implementations of attention."""
-    torch.manual_seed(0)
-    ours = BertForPreTraining(config)
-    theirs = transformers.BertForPreTraining._from_config(
-        transformers.BertConfig(**config.hub_fields()), attn_implementation=attention
-    )
-    theirs.load_state_dict(BertForPreTraining.export_weights(ours.state_dict(), config), strict=False)
-    return ours, theirs
+def columns_of(batch: PretrainingBatch) -> dict[str, Tensor]:
+    """Return the arguments of transformers' model."""
+    names = ("input_ids", "attention_mask", "token_type_ids", "labels", "next_sentence_label")
+    return {name: vars(batch)[name].long() for name in names}
 
 
-def our_steps(model: nn.Module, batch: PretrainingBatch, dtype: torch.dtype | None) -> Callable[[], object]:
-    """Return a function that trains minibert's model for one step."""
-    optimizer = adamw(model, 1e-4)
-    schedule = warmup_linear(optimizer, 10_000)
-    steps = train(model, repeat([batch]), PretrainingObjective(), optimizer, schedule, autocast_dtype=dtype)
-    return lambda: next(steps)
-
-
-def their_loss(model: nn.Module, batch: PretrainingBatch) -> Tensor:
-    """Compute the loss of transformers' model."""
-    columns = {name: column.long() for name, column in vars(batch).items() if not name.endswith("_at")}
-    loss: Tensor = model(**columns).loss
-    return loss
-
-
-def their_steps(model: nn.Module, batch: PretrainingBatch, dtype: torch.dtype | None) -> Callable[[], object]:
-    """Return a function that trains transformers' model for one step, in the usual way."""
-
-    def steps() -> Iterator[float]:
-        model.train()
-        optimizer = adamw(model, 1e-4)
-        schedule = warmup_linear(optimizer, 10_000)
-        while True:
-            with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None):
-                loss = their_loss(model, batch)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            yield loss.item()
-
-    running = steps()
-    return lambda: next(running)
-
-
-def check_equality(case: Case) -> dict[str, float]:
-    """Compare loss and gradients in float64 without dropout. Raises: AssertionError if they differ."""
-    config = replace(PRESETS[case.preset], hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    batch = make_batch(replace(case, batch_size=4), config, 0)
-    ours, theirs = (model.double().train() for model in both_models(config))
-    our_loss = ours(**vars(batch)).loss
-    peer_loss = their_loss(theirs, batch)
-    our_loss.backward()
-    peer_loss.backward()
-    names = {parameter: name for name, parameter in theirs.named_parameters()}
-    peer_gradients = {name: parameter.grad for parameter, name in names.items()}
-    own = {name: parameter.grad for name, parameter in ours.named_parameters()}
-    gradients = BertForPreTraining.export_weights(own, config)
-    largest = max(float((gradients[name] - grad).abs().max()) for name, grad in peer_gradients.items() if name in gradients)
-    found = {"loss": abs(our_loss.item() - peer_loss.item()), "gradients": largest}
-    assert max(found.values()) < 1e-9, found
-    return found
+def difference(case: Case) -> dict[str, float]:
+    """Return how much loss and gradients differ in float64, for a part of a batch."""
+    batch = make_batch(replace(case, batch_size=4), PRESETS[case.preset], 0)
+    models = both_models(BertForPreTraining, PRESETS[case.preset])
+    return check_equality(*models, batch, PretrainingObjective(), columns_of(batch))
 
 
 def measure(case: Case, precision: str, rounds: int) -> tuple[Seconds, int]:
     """Time the steps of minibert, of the same again, and of transformers with two implementations of attention."""
     config, dtype = PRESETS[case.preset], DTYPES[precision]
     batch = make_batch(case, config, 0)
-    models = {"minibert": both_models(config)[0], "minibert again": both_models(config)[0]}
-    ways = {name: our_steps(model, batch, dtype) for name, model in models.items()}
+    ways: dict[str, Callable[[], object]] = {}
+    for name in ("minibert", "minibert again"):
+        ways[name] = our_steps(both_models(BertForPreTraining, config)[0], [batch], PretrainingObjective(), dtype)
     for attention in ("sdpa", "eager"):
-        ways[f"transformers {attention}"] = their_steps(both_models(config, attention)[1], batch, dtype)
+        model = both_models(BertForPreTraining, config, attention)[1]
+        ways[f"transformers {attention}"] = their_steps(model, [columns_of(batch)], dtype)
     _, operations = pretraining_cost(config, [batch])
     return time_in_turn(ways, rounds), operations
 
@@ -158,10 +105,14 @@ def added_memory(case: Case, precision: str, is_ours: bool) -> float:
 def _added_memory(case: Case, precision: str, is_ours: bool) -> float:
     config = PRESETS[case.preset]
     batch = make_batch(case, config, 0)
-    model = both_models(config)[0 if is_ours else 1]
+    ours, theirs = both_models(BertForPreTraining, config)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak begins anew
     before = _memory("VmRSS")
-    step = (our_steps if is_ours else their_steps)(model, batch, DTYPES[precision])
+    dtype = DTYPES[precision]
+    if is_ours:
+        step = our_steps(ours, [batch], PretrainingObjective(), dtype)
+    else:
+        step = their_steps(theirs, [columns_of(batch)], dtype)
     for _ in range(2):
         step()
     return (_memory("VmHWM") - before) / 1024
@@ -185,7 +136,7 @@ def main() -> None:
     rows = []
     for name in options.cases:
         case = CASES[name]
-        difference = check_equality(case)
+        largest = difference(case)
         for precision in options.precision:
             seconds, operations = measure(case, precision, options.rounds)
             ours = sorted(seconds["minibert"])
@@ -197,7 +148,7 @@ def main() -> None:
                 "times faster than eager": asdict(ratio(seconds["transformers eager"], seconds["minibert"])),
                 "A/A": asdict(ratio(seconds["minibert again"], seconds["minibert"])),
                 "gigaflops": round(operations / 1e9, 2),
-                "largest difference in float64": difference,
+                "largest difference in float64": largest,
             }
             peak = matrix_product_peak(DTYPES[precision] or torch.float32)
             row["share of the matrix-product peak"] = round(operations / ours[len(ours) // 2] / peak, 3)
