@@ -97,7 +97,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * d_loss for gradient in ctx.gradients), None, None
+        if ctx.gradients is None:
+            raise RuntimeError("linear_cross_entropy has given its gradients away: compute it again for another backward pass")
+        gradients, ctx.gradients = ctx.gradients, None  # a second copy of the largest one would be as large as the vocabulary
+        return *(gradient.mul_(d_loss) for gradient in gradients), None, None
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:

@@ -19,6 +19,7 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.normalizers import Sequence as Normalizers
 from torch import Tensor, nn
 
+from minibert.kernels import worthwhile_sequences
 from minibert.model import Bert, load
 from minibert.model.modes import evaluation_mode
 from minibert.model.pooling import POOLING
@@ -168,8 +169,9 @@ class TextEmbedder:
         """Encode one batch and pool the vectors of its tokens."""
         input_ids, keep = pad_rows([encoding.ids for encoding in encodings], token_id(self.tokenizer, PAD))
         check_id(self.tokenizer, int(input_ids.max()), self.model.config.vocab_size)
-        input_ids, keep = input_ids.to(device), keep.to(device)
-        hidden = self.model(input_ids, keep).last_hidden_state
+        mask = worthwhile_sequences(keep) or keep  # pooling does not read padding
+        hidden = self.model(input_ids.to(device), mask.to(device)).last_hidden_state
+        keep = keep.to(device)
         vectors = torch.cat([POOLING[name](hidden, keep) for name in self.pooling], dim=-1)
         for module in self.after:
             vectors = module.to(device)(vectors)

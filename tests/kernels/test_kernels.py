@@ -161,6 +161,17 @@ def test_linear_cross_entropy_of_large_scores_is_finite() -> None:
     assert (loss, hidden.grad) == (2e4, 2)
 
 
+def test_linear_cross_entropy_has_one_backward_pass() -> None:
+    """Its gradients are handed over, not copied, and scaled with that of the loss."""
+    hidden = normal(0, 3, 2).requires_grad_()
+    loss, _ = linear_cross_entropy(hidden, normal(1, 4, 2), torch.zeros(4, dtype=torch.float64), torch.tensor([0, 1, 2]))
+    (gradient,) = torch.autograd.grad(3 * loss, hidden, retain_graph=True)
+    with pytest.raises(RuntimeError, match="compute it again for another backward pass"):
+        loss.backward()
+    again, _ = linear_cross_entropy(hidden, normal(1, 4, 2), torch.zeros(4, dtype=torch.float64), torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(gradient, 3 * torch.autograd.grad(again, hidden)[0])
+
+
 def test_linear_cross_entropy_uses_the_type_of_autocast() -> None:
     """Its loss is that of scores in this type, and its gradients have the type of the weights."""
     inputs = [normal(seed, 8, 8).float() for seed in range(3)]
