@@ -17,6 +17,7 @@ from torch import Tensor
 
 from minibert.checks import check_tensor, value_outside
 from minibert.kernels.attention import AttentionFunction, fused_attention
+from minibert.kernels.flash import flash_attention, ragged_flash_attention
 
 MIN_PADDING = 0.1
 """Share of padding in a batch from which on it saves time to leave it out."""
@@ -119,8 +120,11 @@ def ragged_attention(
     """Compute attention within each sequence with the function `attend`.
 
     On a CPU, one sequence at a time. A GPU computes all at once: fused attention has a kernel for it, which has no dropout and
-    needs half precision; other functions get the rectangle and its mask.
+    needs half precision; the one in Triton has all; other functions get the rectangle and its mask.
     """
+    if attend is flash_attention and sequences.queries is None:
+        offsets, longest = sequences.offsets(sequences.lengths), max(sequences.lengths)
+        return ragged_flash_attention(query, key, value, offsets, dropout=dropout, longest=longest)
     if query.device.type == "cpu":
         queries = torch.split(query, [*sequences.query_lengths], dim=2)
         keys, values = (torch.split(each, [*sequences.lengths], dim=2) for each in (key, value))

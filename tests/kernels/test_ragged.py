@@ -11,13 +11,23 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minibert import equations
-from minibert.kernels import Sequences, fused_attention, pad, ragged_attention, select_outputs, unfused_attention, unpad
+from minibert.kernels import (
+    Sequences,
+    flash_attention,
+    fused_attention,
+    pad,
+    ragged_attention,
+    select_outputs,
+    unfused_attention,
+    unpad,
+)
 from minibert.kernels.ragged import has_varlen_kernel, padded_attention
+from tests.sampling import slow
 from tests.strategies import normal, seeds
 
 masks = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4).map(torch.tensor)
 """Masks of up to four sequences of six tokens, with holes, and with sequences of one token and of none."""
-FUNCTIONS = (equations.scaled_dot_product_attention, fused_attention, unfused_attention)
+FUNCTIONS = [equations.scaled_dot_product_attention, fused_attention, unfused_attention, slow(flash_attention)]
 
 
 def heads_of(mask: Tensor, seed: int) -> list[Tensor]:

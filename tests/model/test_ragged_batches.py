@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from minibert import Bert, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, record
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences
-from minibert.model.inputs import MIN_PADDING
+from minibert.kernels.ragged import MIN_PADDING
 from minibert.text.masking import first_and_masked, masked_positions
 from tests.model.test_output_at import CONFIG, gradients
 from tests.strategies import seeds
