@@ -25,16 +25,28 @@ from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.study import figures
 from minibert.study.drawing import figure, save
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
-from minibert.text.parallel import read_parallel
+from minibert.text.parallel import ParallelBatch, read_parallel
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.decoding import bleu, round_trip, translate
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.loop import evaluate, train
+from minibert.training.objective import LossSum, count_correct
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.translation import TranslationObjective, prepare_translation
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+class LogitsObjective(TranslationObjective):
+    """The same loss from the scores of torch's model, with PyTorch's cross-entropy."""
+
+    def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:
+        logits = model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits
+        loss = nn.functional.cross_entropy(
+            logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=self.label_smoothing, reduction="sum"
+        )
+        return {"target": LossSum(loss, count_correct(logits, batch.labels))}
 
 
 class TorchTransformer(nn.Module):
@@ -147,7 +159,7 @@ def main() -> None:
     their_steps = train(
         theirs,
         (micro_batches for _, micro_batches in same_run.batches()),
-        TranslationObjective(config.label_smoothing),
+        LogitsObjective(config.label_smoothing),
         optimizer,
         noam(optimizer, model_config.hidden_size, config.warmup_steps),
         config.max_grad_norm,
@@ -163,7 +175,8 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - began)
         if number % options.evaluate_every == 0 or number == config.steps:
             for name, model in models.items():
-                loss = evaluate(model, task.validation, TranslationObjective(0.0))["target"].loss
+                objective = TranslationObjective(0.0) if name == "minibert" else LogitsObjective(0.0)
+                loss = evaluate(model, task.validation, objective)["target"].loss
                 _fill(decoded, run.model, theirs, name)
                 outputs = translate(decoded, task.tokenizer, validation.sources, beams=1, spacing=task.spacing)
                 score = bleu(outputs, validation.targets)

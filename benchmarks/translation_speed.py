@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.paired import Seconds, ratio, time_in_turn
-from benchmarks.translation import TorchTransformer, counterparts
+from benchmarks.translation import LogitsObjective, TorchTransformer, counterparts
 from minibert.model import Transformer
 from minibert.text.batching import pad_rows
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
@@ -52,9 +52,9 @@ def check_equality(model: Transformer, batch: ParallelBatch) -> dict[str, float]
     """Compare loss and gradients in float64 without dropout. Raises: AssertionError if they differ."""
     ours = Transformer(replace(model.config, hidden_dropout_prob=0.0)).double()
     theirs = copied(ours).double()
-    objective = TranslationObjective()
-    count = objective.target_counts(batch)["target"]
-    losses = [objective.loss_sums(each, batch)["target"].loss / count for each in (ours, theirs)]
+    ways = ((TranslationObjective(), ours), (LogitsObjective(), theirs))
+    count = TranslationObjective().target_counts(batch)["target"]
+    losses = [objective.loss_sums(model, batch)["target"].loss / count for objective, model in ways]
     for loss in losses:
         loss.backward()
     for parameter in (*ours.parameters(), *theirs.parameters()):
@@ -74,7 +74,7 @@ def time_training(task: TranslationTask, steps: int) -> tuple[Seconds, Transform
     their_steps = train(
         theirs,
         (micro_batches for _, micro_batches in runs[2].batches()),
-        TranslationObjective(config.label_smoothing),
+        LogitsObjective(config.label_smoothing),
         optimizer,
         noam(optimizer, theirs.config.hidden_size, config.warmup_steps),
         config.max_grad_norm,

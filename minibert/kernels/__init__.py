@@ -14,7 +14,7 @@ from minibert.kernels.attention import (
 )
 from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
-from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy
+from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy, linear_label_smoothing_loss
 from minibert.kernels.products import FewTokens
 from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad, worthwhile_sequences
 
@@ -32,6 +32,7 @@ __all__ = [
     "label_smoothing_loss",
     "layer_norm",
     "linear_cross_entropy",
+    "linear_label_smoothing_loss",
     "pad",
     "ragged_attention",
     "ragged_flash_attention",

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
-from minibert.observe import is_recording
+from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32, autocast_dtype
 
 
@@ -59,6 +59,32 @@ def linear_cross_entropy(
     return loss, correct
 
 
+def linear_label_smoothing_loss(
+    hidden: Float[Tensor, "positions width"],
+    weight: Float[Tensor, "vocabulary width"],
+    bias: Float[Tensor, " vocabulary"],
+    labels: Int[Tensor, " positions"],
+    label_smoothing: float = 0.1,
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """Compute the sum of `equations.label_smoothing_loss` for the scores x Wᵀ + b, and the number of correct predictions.
+
+    It is the cross-entropy plus ε Σ (z_y - mean_k z_k). The mean of the scores is the score of the mean of all weights, so that
+    label smoothing needs no scores: the chunks of `linear_cross_entropy` are all that is computed of the vocabulary.
+    """
+    check_label_smoothing(label_smoothing)
+    if is_recording():
+        scores = observe("logits", F.linear(hidden, weight, bias))
+        loss = equations.label_smoothing_loss(scores, labels, label_smoothing, "sum")
+        return loss, (scores.argmax(dim=-1) == labels).sum()
+    loss, correct = linear_cross_entropy(hidden, weight, bias, labels)
+    if not label_smoothing:
+        return loss, correct
+    hidden, weight, bias = (at_least_float32(each) for each in (hidden, weight, bias))
+    ids = labels.clamp(min=0)
+    above_mean = (hidden * (F.embedding(ids, weight) - weight.mean(dim=0))).sum(dim=-1) + bias[ids] - bias.mean()
+    return loss + label_smoothing * above_mean.masked_fill(labels == IGNORE_INDEX, 0.0).sum(), correct
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """The loss and its gradients, computed together from the scores of some rows at a time.
 
@@ -89,8 +115,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 d_hidden[first : first + ROWS] = shares * (exponentials @ weight) - is_target * weight[ids]
                 _add_product(d_weight, exponentials.mT, shares * rows)
                 d_weight.index_add_(0, ids, (is_target * rows).to(d_weight.dtype), alpha=-1)
-                d_bias += (exponentials.mT @ shares)[:, 0]
-                d_bias.index_add_(0, ids, is_target[:, 0].to(d_bias.dtype), alpha=-1)
+                if ctx.needs_input_grad[2]:
+                    d_bias += (exponentials.mT @ shares)[:, 0]
+                    d_bias.index_add_(0, ids, is_target[:, 0].to(d_bias.dtype), alpha=-1)
         ctx.gradients = gradients
         ctx.mark_non_differentiable(correct)
         return loss, correct

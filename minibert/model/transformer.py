@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
-from minibert.checks import can_check_values
+from minibert.checks import can_check_values, check_tensor
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss
-from minibert.kernels import AttentionImplementation, FewTokens
+from minibert.kernels import AttentionImplementation, FewTokens, linear_label_smoothing_loss
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -39,6 +39,16 @@ class Seq2SeqLMOutput(ModelOutput):
     encoder_last_hidden_state: Float[Tensor, "batch sources width"]
     loss: Float[Tensor, ""] | None = None
     """Mean loss in nats, if labels were passed."""
+
+
+@dataclass(frozen=True, repr=False)
+class Seq2SeqLMSums(ModelOutput):
+    """Output of `Transformer` for training: sums over the labels, in place of the scores."""
+
+    loss_sum: Float[Tensor, ""]
+    """Sum of the losses of all labels, in nats."""
+    correct: Int[Tensor, ""]
+    """Number of correct predictions."""
 
 
 def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) -> Int[Tensor, "batch targets"]:
@@ -164,12 +174,15 @@ class Transformer(PretrainedModel):
         decoder_input_ids: Int[Tensor, "batch targets"] | None = None,
         decoder_attention_mask: TargetMask | None = None,
         labels: Int[Tensor, "batch targets"] | None = None,
-    ) -> Seq2SeqLMOutput:
+        label_smoothing: float | None = None,
+    ) -> Seq2SeqLMOutput | Seq2SeqLMSums:
         """Predict the next target token at every position. The arguments are those of transformers' MarianMT.
 
         Args:
             decoder_input_ids: the decoder input. Default: the labels, shifted right.
-            labels: the expected token at each target position, -100 for none. The loss has no label smoothing.
+            labels: the expected token at each target position, -100 for none.
+            label_smoothing: for training: the output is `Seq2SeqLMSums` with smoothed labels, and the scores of the
+                vocabulary are never stored. By default the loss is the mean, without label smoothing.
 
         Raises: ValueError for an empty source, a different number of sources and targets, more tokens than learned
             positions, and if there is no decoder input.
@@ -182,6 +195,14 @@ class Transformer(PretrainedModel):
         memory = self.encode(input_ids, attention_mask)
         if len(decoder_input_ids) != len(input_ids):
             raise ValueError(f"there are {len(input_ids)} sources but {len(decoder_input_ids)} targets")
+        if label_smoothing is not None:
+            if labels is None:
+                raise ValueError("label_smoothing is for the loss: pass labels")
+            check_tensor("labels", labels, torch.int64, shape=decoder_input_ids.shape)
+            hidden = self._decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask).flatten(0, 1)
+            weight = self.words.weight
+            zeros = weight.new_zeros(len(weight))  # the output has no bias
+            return Seq2SeqLMSums(*linear_label_smoothing_loss(hidden, weight, zeros, labels.flatten(), label_smoothing))
         logits = self.decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask)
         return Seq2SeqLMOutput(logits, memory, None if labels is None else masked_lm_loss(logits, labels))
 
@@ -205,16 +226,28 @@ class Transformer(PretrainedModel):
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch targets vocabulary"]:
         """Compute the scores of the next token at each target position. With a cache, pass the new target tokens only."""
+        hidden = self._decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask, cache)
+        return observe("logits", nn.functional.linear(hidden, self.words.weight))
+
+    def _decode(
+        self,
+        decoder_input_ids: Tensor,
+        memory: Tensor,
+        attention_mask: Tensor | None,
+        decoder_attention_mask: Tensor | None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Compute the hidden states of the decoder."""
         self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
         keep = decoder_attention_mask
-        hidden = self.decoder(
+        hidden: Tensor = self.decoder(
             self._embed(decoder_input_ids),
             None if keep is None else keep_mask(keep, decoder_input_ids, "decoder_attention_mask"),
             memory,
             keep_mask(attention_mask, memory[:, :, 0]),
             cache,
         )
-        return observe("logits", nn.functional.linear(hidden, self.words.weight))
+        return hidden
 
     @torch.no_grad()
     def generate(

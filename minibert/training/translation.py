@@ -13,7 +13,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from minibert import kernels
 from minibert.equations import IGNORE_INDEX
 from minibert.model import TRANSFORMERS, Transformer
 from minibert.model.modes import evaluation_mode
@@ -49,7 +48,7 @@ from minibert.training.decoding import (
     translate,
 )
 from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
-from minibert.training.objective import LossSum, count_correct, count_targets
+from minibert.training.objective import LossSum, count_targets
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
@@ -79,9 +78,14 @@ class TranslationObjective:
         return {"target": count_targets(batch.labels)}
 
     def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:
-        logits = model(batch.input_ids, batch.attention_mask, batch.decoder_input_ids).logits
-        loss = kernels.label_smoothing_loss(logits, batch.labels, self.label_smoothing, reduction="sum")
-        return {"target": LossSum(loss, count_correct(logits, batch.labels))}
+        output = model(
+            batch.input_ids,
+            batch.attention_mask,
+            batch.decoder_input_ids,
+            labels=batch.labels,
+            label_smoothing=self.label_smoothing,
+        )
+        return {"target": LossSum(output.loss_sum, output.correct)}
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,12 @@ def test_kernels(kernel: str) -> None:
 def test_linear_cross_entropy() -> None:
     """It is a linear map and an equation."""
     hidden, weight, bias, labels = torch.zeros(3, 4), torch.zeros(5, 4), torch.zeros(5), torch.tensor([0, 4, 2])
-    run(kernels.linear_cross_entropy, (hidden, weight, bias, labels), {})
+    for kernel in (kernels.linear_cross_entropy, kernels.linear_label_smoothing_loss):
+        run(kernel, (hidden, weight, bias, labels), {})
 
 
 def test_every_kernel_has_an_equation() -> None:
     functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
     without_meta = {"flash_attention", "ragged_flash_attention"}  # Triton's kernels need the numbers of the tensors
-    assert functions - KERNELS.keys() - without_meta == {"check_attention", "choose_attention", "linear_cross_entropy"}
+    linear = {"linear_cross_entropy", "linear_label_smoothing_loss"}
+    assert functions - KERNELS.keys() - without_meta - linear == {"check_attention", "choose_attention"}

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minibert import equations, kernels, record
-from minibert.kernels import choose_attention, flash_attention, fused_attention, linear_cross_entropy, unfused_attention
+from minibert.kernels import (
+    choose_attention,
+    flash_attention,
+    fused_attention,
+    linear_cross_entropy,
+    linear_label_smoothing_loss,
+    unfused_attention,
+)
 from minibert.kernels import objectives as kernel_objectives
 from tests.strategies import attention_inputs, normal, seeds, tensors
 
@@ -149,6 +156,31 @@ def test_linear_cross_entropy_equals_the_equation(
         )
     assert not own.requires_grad
     assert correct == losses_and_correct(hidden, weight, bias, labels)[1]
+    for left, right in zip(one, other, strict=True):
+        scale = max(1.0, left.abs().max().item() if left.numel() else 0.0)
+        torch.testing.assert_close(right / scale, left / scale, rtol=0, atol=TOLERANCES[dtype], check_dtype=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@given(st.integers(0, 9), st.integers(1, 5), st.integers(1, 4), st.floats(0, 1), st.booleans(), seeds)
+def test_linear_label_smoothing_equals_the_equation(
+    dtype: torch.dtype, rows: int, classes: int, width: int, label_smoothing: float, has_bias: bool, seed: int
+) -> None:
+    """Loss, number of correct predictions and gradients agree, with ignored labels and for the ends of the range."""
+    inputs = [normal(seed, rows, width).to(dtype), normal(seed + 1, classes, width).to(dtype)]
+    inputs += [normal(seed + 2, classes).to(dtype)] if has_bias else []
+    labels = torch.randint(-1, classes, (rows,), generator=torch.Generator().manual_seed(seed))
+    labels[labels < 0] = equations.IGNORE_INDEX
+
+    def loss_of_scores(hidden: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:
+        scores = torch.nn.functional.linear(hidden, weight, *bias)
+        return equations.label_smoothing_loss(scores, labels, label_smoothing, "sum")
+
+    def loss_without_scores(hidden: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:
+        bias = bias or (weight.new_zeros(classes),)
+        return linear_label_smoothing_loss(hidden, weight, *bias, labels, label_smoothing)[0]
+
+    one, other = (value_and_gradients(function, *inputs) for function in (loss_of_scores, loss_without_scores))
     for left, right in zip(one, other, strict=True):
         scale = max(1.0, left.abs().max().item() if left.numel() else 0.0)
         torch.testing.assert_close(right / scale, left / scale, rtol=0, atol=TOLERANCES[dtype], check_dtype=False)

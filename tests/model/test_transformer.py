@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from minibert import TRANSFORMERS, Transformer, TransformerConfig, adamw, record
-from minibert.equations import IGNORE_INDEX
+from minibert.equations import IGNORE_INDEX, label_smoothing_loss
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS
 from minibert.model.inputs import keep_mask
@@ -312,6 +312,26 @@ class TestTransformer:
             model(SOURCE, KEEP, SOURCE[:1].expand(2, 5).repeat(1, 2)[:, :6])
         with pytest.raises(ValueError, match="input_ids has 10 tokens, max_position_embeddings is 5"):
             model(torch.cat([SOURCE, SOURCE], dim=1), None, TARGET)
+
+    @settings(max_examples=5, deadline=None)
+    @given(seeds, st.floats(0, 1))
+    def test_sums_with_label_smoothing_are_those_of_the_logits(self, seed: int, label_smoothing: float) -> None:
+        """The sum of the losses, its gradients and the number of correct predictions, also inside of a recording."""
+        model = random_model(seed)
+        labels = TARGET.masked_fill(TARGET == 0, IGNORE_INDEX)
+        logits = model(SOURCE, KEEP, labels=labels).logits
+        expected = label_smoothing_loss(logits, labels, label_smoothing, "sum")
+        gradients = torch.autograd.grad(expected, [*model.parameters()])
+        sums = model(SOURCE, KEEP, labels=labels, label_smoothing=label_smoothing)
+        torch.testing.assert_close(sums.loss_sum, expected)
+        torch.testing.assert_close(torch.autograd.grad(sums.loss_sum, [*model.parameters()]), gradients)
+        assert sums.correct == (logits.argmax(dim=-1) == labels).sum()
+        with record(model) as recording:
+            recorded = model(SOURCE, KEEP, labels=labels, label_smoothing=label_smoothing)
+        torch.testing.assert_close(recorded.loss_sum, expected)
+        torch.testing.assert_close(recording["logits"], logits.flatten(0, 1))
+        with pytest.raises(ValueError, match="label_smoothing is for the loss: pass labels"):
+            model(SOURCE, KEEP, decoder_input_ids=TARGET, label_smoothing=0.1)
 
     def test_loss_is_the_cross_entropy_of_the_next_token(self) -> None:
         """Without decoder input, the decoder input is the labels, shifted right. Labels of -100 are ignored."""

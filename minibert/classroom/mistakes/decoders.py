@@ -150,7 +150,12 @@ DECODER_MISTAKES = [
     Mistake(
         "first rows of the mask with a cache",
         Decoder.forward,
-        ((", words.device)[-new:]", ", words.device)[:new]"),),
+        (
+            (
+                "decoder_mask(new, tokens, keep, words.device)",
+                "decoder_mask(tokens, tokens, keep, words.device)[..., :new, :]",
+            ),
+        ),
         "New tokens get the rows of the mask for the first tokens.",
         "Without a cache nothing changes. With a cache, a new token attends to the first tokens only.",
         "learners who add a cache later",
@@ -177,7 +182,7 @@ DECODER_MISTAKES = [
     Mistake(
         "loss on padding",
         TranslationObjective.loss_sums,
-        (("label_smoothing_loss(logits, batch.labels,", "label_smoothing_loss(logits, batch.labels.clamp(min=0),"),),
+        (("labels=batch.labels,", "labels=batch.labels.clamp(min=0),"),),
         "Padding has a target: token 0.",
         "Short targets count less, and the loss looks better than it is.",
         "learners",
@@ -186,7 +191,7 @@ DECODER_MISTAKES = [
     Mistake(
         "accuracy on padding",
         TranslationObjective.loss_sums,
-        (("count_correct(logits, batch.labels)", "count_correct(logits, batch.labels.clamp(min=0))"),),
+        (("output.correct", "output.correct + (batch.labels < 0).sum()"),),
         "Padding counts as a correct prediction.",
         "The accuracy looks better than it is.",
         "learners",

@@ -190,7 +190,7 @@ DECODING_MISTAKES = [
     Mistake(
         "least likely token",
         choose_tokens,
-        (("choose(logits.masked_fill", "choose(-logits.masked_fill"),),
+        (("choose(logits)", "choose(-logits)"),),
         "The sign of the scores is wrong.",
         "The output is made of the least likely tokens.",
         "learners who rank by losses",
