@@ -77,16 +77,22 @@ def check_attention(requested: AttentionImplementation) -> None:
         triton_kernels()
 
 
+LONGEST_UNFUSED = {torch.bfloat16: 128, torch.float16: 128}
+"""Number of keys up to which a training step on a CPU is faster unfused, in these types. `minibert bench` measures it."""
+
+
 def choose_attention(
-    requested: AttentionImplementation, device: torch.device | None = None, dropout: float = 0.0
+    requested: AttentionImplementation, query: Tensor | None = None, dropout: float = 0.0, keys: int | None = None
 ) -> tuple[AttentionFunction, str]:
     """Return the function that computes attention now, and the reason for the choice.
 
-    An explicit request is always followed. "auto" is fused; explicit during a recording; unfused on a CPU with dropout.
+    An explicit request is always followed. "auto" is explicit during a recording, and otherwise what is faster: fused, or on a
+    CPU sometimes unfused.
 
     Args:
-        device: the device of the tensors; None for one with all kernels.
+        query: the queries, of which device, type and need of a gradient count. None: those for which all kernels are fast.
         dropout: probability of dropping an attention weight.
+        keys: number of keys; None for that of the queries.
     """
     if callable(requested):
         return requested, f"{getattr(requested, '__name__', 'a function')}: passed by the user"
@@ -101,6 +107,10 @@ def choose_attention(
             scaled_dot_product_attention,
             "explicit: a recording is active, and only the formula has intermediate tensors",
         )
-    if dropout and device is not None and device.type == "cpu":
-        return unfused_attention, "unfused: on a CPU, the fused kernels have no dropout"
+    if query is not None and query.device.type == "cpu":
+        if dropout:
+            return unfused_attention, "unfused: on a CPU, the fused kernels have no dropout"
+        limit = LONGEST_UNFUSED.get(query.dtype, 0)
+        if torch.is_grad_enabled() and query.requires_grad and (query.shape[-2] if keys is None else keys) <= limit:
+            return unfused_attention, f"unfused: in half precision on a CPU, training with up to {limit} tokens is faster so"
     return fused_attention, "fused: it computes the same values faster"

@@ -91,11 +91,12 @@ class PretrainedModel(nn.Module):
                 module.set_attention(attention)
         return self
 
-    def attention_in_use(self) -> str:
-        """Return the name of the attention path that would be used now, and the reason."""
+    def attention_in_use(self, tokens: int = 128) -> str:
+        """Return the name of the attention path that would be used now for texts of so many tokens, and the reason."""
         first = next(module for module in self.modules() if isinstance(module, MultiHeadAttention))
         dropout = first.dropout_probability if first.training else 0.0
-        return choose_attention(first.implementation, first.output.weight.device, dropout)[1]
+        weight = first.query.weight  # its device, type and need of a gradient are those of the queries
+        return choose_attention(first.implementation, weight, dropout, tokens)[1]
 
     def freeze_constants(self) -> None:
         """Turn off the training of loaded parameters that are constants. `load` calls this; most networks have none."""

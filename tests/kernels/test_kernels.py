@@ -229,12 +229,30 @@ def test_linear_cross_entropy_is_observed_in_a_recording() -> None:
 
 def test_on_a_cpu_attention_with_dropout_is_unfused() -> None:
     """There, the fused kernels have no dropout."""
-    cpu, meta = torch.device("cpu"), torch.device("meta")
-    assert choose_attention("auto", cpu, 0.1) == (unfused_attention, "unfused: on a CPU, the fused kernels have no dropout")
-    others = [choose_attention("auto", cpu, 0.0), choose_attention("auto", meta, 0.1), choose_attention("fused", cpu, 0.1)]
+    query = torch.empty(2, 3, 4)
+    assert choose_attention("auto", query, 0.1) == (unfused_attention, "unfused: on a CPU, the fused kernels have no dropout")
+    others = [
+        choose_attention("auto", query),
+        choose_attention("auto", query.to("meta"), 0.1),
+        choose_attention("fused", query, 0.1),
+    ]
     assert {function for function, _ in others} == {fused_attention}
     with record():
-        assert choose_attention("auto", cpu, 0.1)[0] is equations.scaled_dot_product_attention
+        assert choose_attention("auto", query, 0.1)[0] is equations.scaled_dot_product_attention
+
+
+def test_on_a_cpu_training_with_short_sequences_in_half_precision_is_unfused() -> None:
+    """Not in inference, with long sequences, in single precision, or on another device."""
+    query = torch.empty(2, 128, 4, dtype=torch.bfloat16, requires_grad=True)
+    function, reason = choose_attention("auto", query)
+    assert function is unfused_attention
+    assert reason == "unfused: in half precision on a CPU, training with up to 128 tokens is faster so"
+    assert choose_attention("auto", torch.empty(2, 500, 4).bfloat16().requires_grad_(), keys=128)[0] is unfused_attention
+    with torch.no_grad():
+        assert choose_attention("auto", query)[0] is fused_attention
+    for other in (query.detach(), query.detach().float().requires_grad_(), query.detach().to("meta").requires_grad_()):
+        assert choose_attention("auto", other)[0] is fused_attention
+    assert choose_attention("auto", query, keys=129)[0] is fused_attention
 
 
 def test_requested_attention_is_chosen() -> None:
