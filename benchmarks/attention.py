@@ -36,10 +36,10 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 from torch import Tensor
 
 from benchmarks.memory import added_mebibytes
-from benchmarks.paired import ratio, time_in_turn
 from minibert.equations import online_softmax_attention, scaled_dot_product_attention
 from minibert.kernels import flash_attention, fused_attention
 from minibert.study.drawing import figure, save
+from minibert.timing import ratio, time_in_turn
 
 HEADS, WIDTH = 4, 64
 ON_CUDA = torch.cuda.is_available()

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 import transformers
 
-from benchmarks.paired import ratio, time_in_turn
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertForSequenceClassification
 from minibert.text.labeled.examples import Example, LabeledBatch, make_batch
+from minibert.timing import ratio, time_in_turn
 from minibert.training.classification import ClassificationObjective
 
 BATCHES = 8

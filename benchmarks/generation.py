@@ -21,8 +21,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from benchmarks.paired import ratio, time_in_turn
 from minibert import PRESETS, GPT2Config, GPT2LMHeadModel
+from minibert.timing import ratio, time_in_turn
 
 PROMPT = 16
 SIZES = {

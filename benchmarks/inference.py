@@ -17,11 +17,11 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from benchmarks.paired import ratio, time_in_turn
 from benchmarks.steps import both_models
 from minibert import Bert, BertConfig
 from minibert.kernels import worthwhile_sequences
 from minibert.model.pooling import POOLING
+from minibert.timing import ratio, time_in_turn
 
 CONFIG = BertConfig(num_hidden_layers=6, hidden_size=384, num_attention_heads=12, intermediate_size=1536)
 CASES = {"one": (1, 128, 128), "batch": (32, 128, 128), "ragged": (32, 16, 128)}

@@ -23,12 +23,12 @@ import torch
 import transformers
 from torch import Tensor
 
-from benchmarks.paired import Seconds, matrix_product_peak, ratio, time_in_turn
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertConfig, BertForPreTraining
 from minibert.kernels import worthwhile_sequences
 from minibert.text.examples import PretrainingBatch
 from minibert.text.masking import first_and_masked
+from minibert.timing import Seconds, matrix_product_peak, ratio, time_in_turn
 from minibert.training.costs import pretraining_cost
 from minibert.training.pretraining import PretrainingObjective
 

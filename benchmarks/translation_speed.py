@@ -22,12 +22,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.paired import Seconds, ratio, time_in_turn
 from benchmarks.translation import LogitsObjective, TorchTransformer, counterparts
 from minibert.model import Transformer
 from minibert.text.batching import pad_rows
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch, read_parallel, tokenize_lines
+from minibert.timing import Seconds, ratio, time_in_turn
 from minibert.training.decoding import similar_lengths
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.loop import train

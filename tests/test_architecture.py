@@ -18,7 +18,7 @@ PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
     {"printable", "trace"},
     {"display"},
-    {"__version__", "checks", "files", "hub", "observe", "precision", "sandbox"},
+    {"__version__", "checks", "files", "hub", "observe", "precision", "sandbox", "timing"},
     {"equations"},
     {"kernels"},
     {"model", "text"},

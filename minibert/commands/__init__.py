@@ -13,6 +13,7 @@ import tyro
 
 from minibert import __version__
 from minibert.commands import (
+    bench,
     check,
     class_grade,
     class_gradescope,
@@ -72,6 +73,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     **{f"plot {name}": command for name, command in plot.FIGURES.items()},
     "study": (study.Study, study.run),
     "verify": (verify.Verify, verify.run),
+    "bench": (bench.Bench, bench.run),
     "equations": (equations.Equations, equations.run),
     "learn": (learn.Learn, learn.run),
     "check": (check.Check, check.run),
