@@ -34,6 +34,8 @@ class Sequences:
     """Number of tokens of each sequence; 0 for one that is padding only."""
     places: Int[Tensor, " tokens"]
     """Position of each token in the rectangle: those of the first sequence are 0, 1, 2, …, and those of the next one follow."""
+    offsets: Int[Tensor, " batch_and_one"]
+    """Where each sequence begins in the row, and where the last one ends."""
     shape: tuple[int, int]
     """Sequences and tokens of the rectangle."""
     queries: int | None = None
@@ -50,7 +52,9 @@ class Sequences:
         if mask.ndim != 2:
             raise ValueError(f"mask has shape {tuple(mask.shape)}, expected (batch, tokens)")
         batch, tokens = mask.shape
-        return cls(tuple(mask.sum(dim=1).tolist()), mask.flatten().nonzero()[:, 0], (batch, tokens))
+        lengths = tuple(mask.sum(dim=1).tolist())
+        offsets = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+        return cls(lengths, mask.flatten().nonzero()[:, 0], offsets, (batch, tokens))
 
     @cached_property
     def mask(self) -> Bool[Tensor, "batch tokens"]:
@@ -59,17 +63,21 @@ class Sequences:
         return flat.index_fill(0, self.places, value=True).view(self.shape)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Sequences":
-        """Copy the positions to a device."""
-        return replace(self, places=self.places.to(device, non_blocking=non_blocking))
+        """Copy the positions and offsets to a device."""
+        places, offsets = (each.to(device, non_blocking=non_blocking) for each in (self.places, self.offsets))
+        return replace(self, places=places, offsets=offsets)
 
     @property
     def query_lengths(self) -> tuple[int, ...]:
         """Number of queries of each sequence."""
         return self.lengths if self.queries is None else (self.queries,) * len(self.lengths)
 
-    def offsets(self, lengths: tuple[int, ...]) -> Int[Tensor, " batch_and_one"]:
-        """Return where sequences of these lengths begin, and where the last one ends."""
-        return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.places.device)
+    @property
+    def query_offsets(self) -> Int[Tensor, " batch_and_one"]:
+        """Where the queries of each sequence begin in their row, and where the last ones end."""
+        if self.queries is None:
+            return self.offsets
+        return self.queries * torch.arange(len(self.offsets), dtype=torch.int32, device=self.offsets.device)
 
 
 def worthwhile_sequences(mask: Bool[Tensor, "batch tokens"]) -> Sequences | None:
@@ -123,8 +131,8 @@ def ragged_attention(
     needs half precision; the one in Triton has all; other functions get the rectangle and its mask.
     """
     if attend is flash_attention and sequences.queries is None:
-        offsets, longest = sequences.offsets(sequences.lengths), max(sequences.lengths)
-        return ragged_flash_attention(query, key, value, offsets, dropout=dropout, longest=longest)
+        longest = max(sequences.lengths)
+        return ragged_flash_attention(query, key, value, sequences.offsets, dropout=dropout, longest=longest)
     if query.device.type == "cpu":
         queries = torch.split(query, [*sequences.query_lengths], dim=2)
         keys, values = (torch.split(each, [*sequences.lengths], dim=2) for each in (key, value))
@@ -145,9 +153,8 @@ def varlen_attention(query: Tensor, key: Tensor, value: Tensor, sequences: Seque
     from torch.nn.attention.varlen import varlen_attn
 
     query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
-    queries, keys = sequences.query_lengths, sequences.lengths
-    offsets = sequences.offsets(queries), sequences.offsets(keys)
-    context = cast("Tensor", varlen_attn(query, key, value, *offsets, max(queries), max(keys)))
+    offsets, longest = (sequences.query_offsets, sequences.offsets), (max(sequences.query_lengths), max(sequences.lengths))
+    context = cast("Tensor", varlen_attn(query, key, value, *offsets, *longest))
     return context.transpose(0, 1)[None]
 
 

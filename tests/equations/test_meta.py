@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -77,8 +78,29 @@ def test_linear_cross_entropy() -> None:
         run(kernel, (hidden, weight, bias, labels), {})
 
 
+def ragged(
+    attend: Callable[..., Tensor], padded: Tensor, sequences: kernels.Sequences, output_at: Tensor
+) -> tuple[Tensor, ...]:
+    """Compute attention without padding, of all tokens and of some."""
+    real = kernels.unpad(padded, sequences)
+    some, selected = kernels.select_outputs(real, sequences, output_at)
+    whole = kernels.ragged_attention(attend, *([real[:, None]] * 3), sequences)
+    return kernels.pad(whole[:, 0], sequences), kernels.ragged_attention(
+        attend, some[:, None], real[:, None], real[:, None], selected
+    )
+
+
+@pytest.mark.parametrize("attend", [equations.scaled_dot_product_attention, kernels.fused_attention])
+def test_ragged_batches(attend: Callable[..., Tensor]) -> None:
+    """The lengths are read when a batch is made."""
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    sequences = kernels.worthwhile_sequences(mask).to(META)
+    run(partial(ragged, attend, sequences=sequences), (torch.zeros(2, 3, 4),), {"output_at": torch.tensor([[0], [3]])})
+
+
 def test_every_kernel_has_an_equation() -> None:
     functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
     without_meta = {"flash_attention", "ragged_flash_attention"}  # Triton's kernels need the numbers of the tensors
     linear = {"linear_cross_entropy", "linear_label_smoothing_loss"}
-    assert functions - KERNELS.keys() - without_meta - linear == {"check_attention", "choose_attention"}
+    ragged = {"pad", "ragged_attention", "select_outputs", "unpad", "worthwhile_sequences"}
+    assert functions - KERNELS.keys() - without_meta - linear - ragged == {"check_attention", "choose_attention"}

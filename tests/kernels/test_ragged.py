@@ -55,7 +55,7 @@ def test_sequences_say_where_the_tokens_are(mask: Tensor) -> None:
     sequences = Sequences.of(mask)
     assert torch.equal(sequences.mask, mask)
     assert sequences.lengths == sequences.query_lengths == tuple(map(sum, mask.tolist()))
-    offsets = sequences.offsets(sequences.lengths).tolist()
+    offsets = sequences.query_offsets.tolist()
     numbers = unpad(torch.arange(len(mask))[:, None].expand_as(mask), sequences)[0].tolist()
     assert [numbers[start:end] for start, end in pairwise(offsets)] == [
         [row] * length for row, length in enumerate(sequences.lengths)
@@ -87,6 +87,7 @@ def test_some_queries_attend_to_all_tokens_of_their_sequence(ragged, mask: Tenso
     attend = partial(ragged, equations.scaled_dot_product_attention)
     query, key, value = (unpad(each, sequences).transpose(1, 2) for each in rectangles)
     flat, selected = select_outputs(query.transpose(1, 2).flatten(2), sequences, output_at)
+    assert selected.query_offsets.tolist() == [2 * row for row in range(len(mask) + 1)]
     context = attend(flat.unflatten(2, (2, 3)).transpose(1, 2), key, value, selected).transpose(1, 2)
     whole = pad(in_one_row(attend, rectangles, sequences), sequences).flatten(0, 1)
     torch.testing.assert_close(context[0], whole[output_at.flatten()])
