@@ -145,6 +145,23 @@ class TestCrossEntropy:
         torch.testing.assert_close(loss.item(), math.log(classes))
 
 
+HALF = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+HALF_LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "label_smoothing_loss": label_smoothing_loss,
+    "mostly smoothed": lambda logits, labels: label_smoothing_loss(logits, labels, 0.9, "sum"),
+}
+
+
+@HALF
+@pytest.mark.parametrize("name", HALF_LOSSES)
+def test_losses_of_half_precision_logits_are_in_single_precision(name: str, dtype: torch.dtype) -> None:
+    """They are those of the same logits in double precision, up to the rounding of single precision."""
+    logits, labels = (5 * normal(1, 4, 30)).to(dtype), torch.tensor([3, IGNORE_INDEX, 0, 29])
+    expected = HALF_LOSSES[name](logits.double(), labels).float()
+    torch.testing.assert_close(HALF_LOSSES[name](logits, labels), expected, rtol=1e-5, atol=1e-6)
+
+
 class TestMaskedLMLoss:
     @given(predictions())
     @example((normal(0, 4, 3), LABELS))
@@ -370,7 +387,7 @@ class TestBinaryCrossEntropy:
         expected = [reference.binary_cross_entropy(z, y) for z, y in drawn]
         np.testing.assert_allclose(binary_cross_entropy(logits, targets).numpy(), np.array(expected), atol=1e-6)
 
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    @HALF
     def test_half_precision_inputs_are_computed_with_in_single_precision(self, dtype: torch.dtype) -> None:
         """Also targets between 0 and 1, of which 1 - y would be rounded."""
         logits, targets = torch.linspace(-9, 9, 19).to(dtype), torch.linspace(0, 1, 19).to(dtype)

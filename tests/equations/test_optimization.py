@@ -245,6 +245,16 @@ class TestClipByGlobalNorm:
         for ours, parameter in zip(clipped, parameters, strict=True):
             torch.testing.assert_close(ours, parameter.grad, rtol=1e-4, atol=1e-9)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_the_norm_of_half_precision_gradients_is_in_single_precision(self, dtype: torch.dtype) -> None:
+        """Squares would be rounded, and in float16 be infinite above 256."""
+        gradients = [(500 * normal(seed, 3, 4)).to(dtype) for seed in range(2)]
+        clipped, norm = clip_by_global_norm(gradients, 10.0)
+        exact, exact_norm = clip_by_global_norm([gradient.double() for gradient in gradients], 10.0)
+        torch.testing.assert_close(norm, exact_norm.float(), rtol=1e-6, atol=0)
+        for found, expected in zip(clipped, exact, strict=True):
+            torch.testing.assert_close(found, expected.to(dtype))
+
     def test_zero_gradients_stay_zero(self) -> None:
         """Zero gradients cause no division by zero."""
         (clipped,), norm = clip_by_global_norm([torch.zeros(3)])

@@ -196,6 +196,13 @@ class TestAlibiBias:
         assert (bias.diff(dim=-1) < 0).all()
         torch.testing.assert_close(bias, bias[..., 1:2] * (there - here))
 
+    @given(seeds, st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+    def test_texts_of_a_batch_are_independent(self, seed: int, texts: int, queries: int, keys: int, heads: int) -> None:
+        """Texts with other positions, such as those after padding, have other biases."""
+        query_positions, key_positions = normal(seed, texts, queries), normal(seed + 1, texts, keys)
+        expected = [alibi_bias(*each, heads) for each in zip(query_positions, key_positions, strict=True)]
+        torch.testing.assert_close(alibi_bias(query_positions, key_positions, heads), torch.stack(expected))
+
     @given(st.integers(2, 16))
     def test_slopes_are_a_geometric_sequence(self, heads: int) -> None:
         """From 2^(-8/H) down to 2^-8, with a constant ratio."""
