@@ -240,3 +240,9 @@ def test_the_checkpoint_of_a_step(tmp_path: Path) -> None:
     (tmp_path / "step-000003/state").write_text("damaged")
     assert checkpoints.of_step(3) is None
     assert checkpoints.newest() == tmp_path / "step-000001"
+
+
+def test_the_folder_can_be_a_text(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), keep=3)
+    assert checkpoints.save(1, writer("x")) == checkpoints.newest() == tmp_path / "step-000001"
+    assert repr(checkpoints) == f"Checkpoints('{tmp_path}', keep=3)"

@@ -74,6 +74,11 @@ def test_nothing_is_negative(name: str) -> None:
         PretrainingConfig(**{name: -0.5})
 
 
+def test_an_integer_that_is_too_large_is_shown_whole() -> None:
+    with pytest.raises(InvalidOption, match=f"^seed {10**400}: must be at least 0 and below 2\\^63$"):
+        PretrainingConfig(seed=10**400)
+
+
 def test_the_limits_of_a_subclass_are_those_of_its_class() -> None:
     with pytest.raises(InvalidOption, match="warmup_steps 0: must be at least 1"):
         LettersConfig(warmup_steps=0)

@@ -11,9 +11,11 @@ import pytest
 from minibert.commands.training import describe_step
 from minibert.training.loop import Score, Step
 from minibert.training.records import (
+    Column,
     RunRecord,
     append_metrics,
     compare_runs,
+    different_settings,
     differences,
     drop_metrics_after,
     flush_metrics,
@@ -184,3 +186,43 @@ def test_data_with_another_name_and_the_same_digest_are_the_same() -> None:
 def test_of_digests_only_the_beginnings_are_shown() -> None:
     before, now = ({"start": {"digest": digit * 64}} for digit in "ab")
     assert differences(before, now) == [f"start.digest: {'a' * 12}…, now {'b' * 12}…"]
+
+
+def test_settings_that_are_not_equal_in_all_runs_are_listed_with_the_value_of_each() -> None:
+    """A setting that a run does not have is None."""
+    first = {"task": "a", "training": {"seed": 0, "steps": 9}, "corpus": {"digest": "a" * 64}}
+    second = {"task": "a", "training": {"seed": 1, "steps": 9, "dropout": 0.1}, "corpus": {"digest": "b" * 64}}
+    assert different_settings([RunRecord("r", settings, []) for settings in (first, second, first)]) == [
+        "training.seed: 0, 1, 0",
+        f"corpus.digest: {'a' * 12}…, {'b' * 12}…, {'a' * 12}…",
+        "training.dropout: None, 0.1, None",
+    ]
+
+
+def test_the_kind_of_a_run_is_its_task_and_its_problem() -> None:
+    settings = [
+        {"task": "a"},
+        {"task": "a", "task_settings": {}},
+        {"task": "a", "task_settings": {"problem_type": "regression"}},
+    ]
+    assert [RunRecord("r", each, []).kind for each in settings] == ["a", "a", "a, regression"]
+
+
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_a_value_that_is_no_number_is_worse_than_every_number(higher_is_better: bool) -> None:
+    """And not better than another one of its kind."""
+    column = Column("a", "b", ".1f", higher_is_better)
+    for odd in (None, math.nan, math.inf, -math.inf):
+        assert column.is_better(1.0, odd)
+        assert not column.is_better(odd, 1.0)
+        assert not column.is_better(odd, odd)
+    assert column.is_better(2.0, 1.0) is higher_is_better
+    assert column.is_better(1.0, 2.0) is not higher_is_better
+    assert not column.is_better(1.0, 1.0)
+
+
+def test_the_evaluation_of_the_written_model_is_the_last_one_or_that_of_its_step() -> None:
+    metrics = [{"step": step, "validation_mlm_loss": 1.0 * step} for step in (1, 2, 3)] + [{"step": 4}]
+    for settings, step in ((SETTINGS, 3), (SETTINGS | {"model_of_step": 2}, 2), (SETTINGS | {"model_of_step": 9}, 3)):
+        record = RunRecord("r", settings, metrics)
+        assert (record.model_evaluation["step"], record.last_evaluation["step"]) == (step, 3)

@@ -300,6 +300,31 @@ def test_an_entity_has_its_words_and_their_mean_probability() -> None:
     assert entity == {"type": "LOC", "text": "new york city", "start": 1, "end": 4, "score": 0.625}
 
 
+class TestInputRow:
+    """The sentence of a request, such as a line of a JSON file."""
+
+    @pytest.mark.parametrize(
+        ("values", "words"),
+        [
+            ({"words": ["anna", "is", "in new york"]}, ("anna", "is", "in new york")),
+            ({"tokens": ["anna"]}, ("anna",)),
+            ({"words": ["a"], "tokens": ["b"]}, ("a",)),
+            ({"words": "anna  is in 北京"}, ("anna", "is", "in", "北", "京")),
+            ({"words": []}, ()),
+        ],
+    )
+    def test_words_are_a_list_or_a_text(self, values: dict[str, Any], words: tuple[str, ...]) -> None:
+        assert Tagging.input_row(values) == TaggedSentence(words)
+
+    @pytest.mark.parametrize("words", [None, 3, ["a", 3], {"a": "b"}])
+    def test_others_are_refused(self, words: Any) -> None:
+        with pytest.raises(
+            ValueError, match="needs 'words': a list of words, or a text with spaces between them, not "
+        ) as error:
+            Tagging.input_row({"words": words})
+        assert str(error.value).endswith(f"not {str(words)!r}")
+
+
 class TestPredictions:
     TAGGING = Tagging(("O", "B-PER", "B-LOC"), max_length=8, overlap=2)
     ROWS = (

@@ -24,6 +24,10 @@ def test_a_model_with_task_json_has_its_settings(tmp_path: Path) -> None:
     assert load_trained(trained_model(tmp_path, task_type)).type == task_type
 
 
+def test_the_folder_can_be_a_text(tmp_path: Path) -> None:
+    assert load_trained(str(trained_model(tmp_path))).source == str(tmp_path)
+
+
 def test_a_checkpoint_without_task_json_has_the_task_of_its_head(tmp_path: Path) -> None:
     """As those that transformers writes: the classes, the problem type and the maximum length are those of config.json."""
     task_type = Classification(("a", "b"), "multi_label_classification")
