@@ -219,6 +219,33 @@ def test_linear_cross_entropy_uses_the_type_of_autocast() -> None:
         torch.testing.assert_close(right, left, rtol=0.02, atol=0.02)
 
 
+def test_in_autocast_linear_cross_entropy_is_that_of_converted_inputs() -> None:
+    """Loss and gradients are the same, bit for bit: all products are computed in the type of autocast."""
+    labels, inputs = torch.arange(8), [normal(0, 8, 16).float(), normal(1, 20, 16).float(), normal(2, 20).float()]
+    expected = value_and_gradients(lambda *x: linear_cross_entropy(*(each.bfloat16() for each in x), labels)[0], *inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = value_and_gradients(lambda *x: linear_cross_entropy(*x, labels)[0], *inputs)
+    for left, right in zip(found, expected, strict=True):
+        assert torch.equal(left, right)
+
+
+def test_linear_cross_entropy_stores_no_scores() -> None:
+    """Nothing that is kept for the backward pass has a number for each row and class, except in a recording."""
+    shapes: list[tuple[int, ...]] = []
+
+    def seen(tensor: Tensor) -> Tensor:
+        shapes.append(tuple(tensor.shape))
+        return tensor
+
+    inputs = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate([(7, 3), (20, 3), (20,)])]
+    with torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
+        linear_cross_entropy(*inputs, torch.arange(7))
+        assert (7, 20) not in shapes
+        with record():
+            linear_cross_entropy(*inputs, torch.arange(7))
+    assert (7, 20) in shapes
+
+
 def test_linear_cross_entropy_is_observed_in_a_recording() -> None:
     hidden, weight, bias = (normal(seed, 3, 3) for seed in range(3))
     with record():

@@ -10,6 +10,8 @@ from torch.autograd import gradcheck
 
 from minibert.equations import multi_head_attention, scaled_dot_product_attention
 from minibert.model.attention import MultiHeadAttention
+from minibert.model.positions import AlibiPositions
+from minibert.observe import record
 from tests import reference
 from tests.strategies import masks, normal, seeds
 
@@ -128,3 +130,39 @@ def test_an_unknown_implementation_is_refused() -> None:
     with pytest.raises(ValueError, match="flash"):
         layer.set_attention("flash")
     assert layer.implementation == "auto"
+
+
+@pytest.mark.parametrize("step", ["query", "key", "value", "merged", "output"])
+def test_what_an_edit_replaces_is_used_in_the_next_steps(step: str) -> None:
+    module, x = random_attention(0, 2, 3, "explicit"), normal(1, 2, 4, 6)
+    before = module(x, x)
+    with record(module, edit={step: lambda tensor: tensor * torch.linspace(0, 1, tensor.shape[-1]).double()}):
+        after = module(x, x)
+    assert not torch.isclose(after, before).all()
+
+
+def test_only_with_alibi_a_function_of_the_user_has_a_bias() -> None:
+    """Without it, the function needs no such argument. With it, the bias is that of the positions."""
+    x, positions = normal(1, 2, 4, 6), torch.arange(4)[None]
+    module = random_attention(0, 2, 3, "explicit")
+    expected = module(x, x)
+    module.set_attention(lambda query, key, value, keep, dropout: scaled_dot_product_attention(query, key, value, keep))
+    torch.testing.assert_close(module(x, x), expected)
+    biases = []
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropout: float, bias: Tensor) -> Tensor:
+        biases.append(bias)
+        return scaled_dot_product_attention(query, key, value, keep, bias=bias)
+
+    module.set_attention(attend)
+    relative = AlibiPositions(2).relative(positions, positions, torch.float64)
+    assert not torch.isclose(module(x, x, relative_positions=relative), expected).all()
+    assert biases[0] is relative.score_bias
+
+
+def test_the_text_has_the_name_of_the_implementation() -> None:
+    """That of a function, if it has a name."""
+    module = MultiHeadAttention(4, 2, 0.25, "fused")
+    assert module.extra_repr() == "heads=2, dropout=0.25, attention=fused"
+    module.set_attention(torch.add)
+    assert module.extra_repr() == "heads=2, dropout=0.25, attention=add"

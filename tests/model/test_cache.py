@@ -6,7 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minibert.model.attention import MultiHeadAttention
 from minibert.model.cache import GrowingTensor, KeyValueCache
+from minibert.model.positions import NO_RELATIVE_POSITIONS
 from tests.strategies import normal, seeds
 
 steps = st.lists(st.one_of(st.integers(1, 4), st.lists(st.integers(0, 1), min_size=2, max_size=2)), min_size=1, max_size=12)
@@ -56,3 +58,13 @@ class TestMask:
             )
             assert expected.all() if found is None else torch.equal(found, expected)
             assert (found is None) == (not any(padded[:number]))
+
+
+def test_the_text_has_the_numbers_of_tokens_and_modules() -> None:
+    """The modules of self-attention and of cross-attention."""
+    cache, attentions = KeyValueCache(), [MultiHeadAttention(4, 2) for _ in range(3)]
+    cache.add_tokens(5, None)
+    for attention in attentions:
+        cache.keys_and_values(attention, torch.ones(1, 5, 4), NO_RELATIVE_POSITIONS)
+    cache.memory_keys_and_values(attentions[0], torch.ones(1, 2, 4))
+    assert repr(cache) == "KeyValueCache(5 tokens, 4 attention modules)"

@@ -38,6 +38,15 @@ def test_invalid_values_are_rejected(changed: dict[str, object], message: str) -
         BertConfig(**changed)
 
 
+def test_a_single_label_problem_has_at_least_two_classes() -> None:
+    """Of one class there is nothing to learn. The loss of other problems has a meaning for one class."""
+    for names, problem_type in ((["a", "b"], "single_label_classification"), (["a"], "regression"), (["a"], None)):
+        config = BertConfig(problem_type=problem_type).with_labels(names)
+        assert (config.problem_type, config.num_labels) == (problem_type, len(names))
+    with pytest.raises(ValueError, match="'single_label_classification' needs at least two classes, id2label has one"):
+        BertConfig(problem_type="single_label_classification", id2label={0: "a"})
+
+
 def test_every_architecture_checks_what_all_have() -> None:
     with pytest.raises(ValueError, match="hidden_size must be at least 1"):
         TransformerConfig(hidden_size=0)

@@ -335,3 +335,17 @@ def test_classifier_dropout_of_the_config_is_obeyed(
 def test_unknown_problem_types_and_dropouts_are_rejected(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **fields)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("kind", [BertForSequenceClassification, BertForNextSentencePrediction, BertForMaskedLM])
+def test_a_text_that_is_no_batch_is_rejected_with_a_hint(kind: type[nn.Module]) -> None:
+    """Also by a head that needs the first token of each text only."""
+    with pytest.raises(ValueError, match=r"input_ids has shape \(7,\), .*for one text, pass input_ids\[None\]"):
+        model_of(kind)(IDS[0])
+
+
+def test_the_text_of_a_head_has_its_settings() -> None:
+    expected = "vocabulary=30, activation=gelu, tied=True"
+    assert MaskedLMHead(CONFIG).extra_repr() == expected
+    assert MaskedLMHead(replace(CONFIG, tie_word_embeddings=False)).extra_repr() == expected.replace("True", "False")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from minibert import Bert, BertConfig
 from minibert.equations import padding_mask
-from minibert.model.inputs import check_batch, check_ids, keep_mask
+from minibert.model.inputs import check_batch, check_ids, check_outputs, keep_mask, select_positions
 
 TOKENS = torch.zeros(2, 3, dtype=torch.long)
 INTEGERS = [torch.uint8, torch.uint16, torch.int8, torch.int16, torch.int32, torch.int64]
@@ -173,3 +173,59 @@ def test_wrong_segments_and_positions_are_rejected(arguments: dict[str, object],
 def test_positions_may_be_given_once_for_all_texts(positions: Tensor) -> None:
     outputs = [BERT.eval()(TOKENS, position_ids=given).last_hidden_state for given in (positions, None)]
     torch.testing.assert_close(*outputs)
+
+
+@pytest.mark.parametrize(
+    ("output_at", "error", "message"),
+    [
+        (torch.tensor([[0.0], [5.0]]), TypeError, "output_at has the type float32, expected int64"),
+        (torch.tensor([0, 5]), ValueError, r"output_at has shape \(2,\), expected \(2, outputs\)"),
+        (torch.tensor([[0], [5], [9]]), ValueError, r"output_at has shape \(3, 1\), expected \(2, outputs\)"),
+        (torch.zeros(2, 0, dtype=torch.int64), ValueError, "at least 1 output"),
+        (torch.tensor([[0], [4]]), ValueError, "positions of this sequence in ascending order"),
+        (torch.tensor([[0], [10]]), ValueError, "positions of this sequence in ascending order"),
+        (torch.tensor([[0, 3], [7, 6]]), ValueError, "positions of this sequence in ascending order"),
+    ],
+)
+def test_outputs_that_cannot_be_computed(
+    without_shape_checks: None, output_at: Tensor, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        check_outputs(output_at, torch.Size([2, 5]))
+
+
+@pytest.mark.parametrize("position", [2, 4, 9, -1, 10])
+def test_predictions_are_among_the_outputs(position: int) -> None:
+    output_at = torch.tensor([[0, 3], [5, 8]])
+    with pytest.raises(ValueError, match="predict_at has a position that is not in output_at"):
+        select_positions(torch.zeros(2, 2, 4), None, torch.tensor([3, position]), output_at)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("output_at", [None, torch.tensor([[0, 2], [3, 5]])])
+@pytest.mark.parametrize(
+    ("predict_at", "error", "message"),
+    [
+        (torch.tensor([True, False]), TypeError, "predict_at is a Boolean mask, expected positions"),
+        (torch.tensor([0, 2], dtype=torch.int32), TypeError, "predict_at has the type int32, expected int64"),
+        (torch.tensor([[0], [3]]), ValueError, r"predict_at has shape \(2, 1\), expected one axis"),
+    ],
+)
+def test_positions_have_one_axis_and_are_numbers(
+    output_at: Tensor | None, predict_at: Tensor, error: type[Exception], message: str
+) -> None:
+    hidden = torch.zeros(2, 3 if output_at is None else 2, 4)
+    with pytest.raises(error, match=message):
+        select_positions(hidden, None, predict_at, output_at)
+
+
+@given(st.lists(st.booleans(), min_size=6, max_size=6), st.lists(st.integers(0, 5), max_size=6))
+def test_positions_are_selected_from_the_outputs(more: list[bool], predict_at: list[int]) -> None:
+    """In any order, also twice: the vectors are those of the positions of the batch, and so are the labels."""
+    hidden, labels = torch.arange(12.0).view(2, 3, 2), torch.arange(6).view(2, 3)
+    positions = torch.tensor(predict_at, dtype=torch.int64)
+    expected = hidden.flatten(0, 1)[positions], positions
+    torch.testing.assert_close(select_positions(hidden, labels, positions), expected)
+    output_at = torch.arange(6)[torch.tensor(more) | torch.isin(torch.arange(6), positions)][None]
+    computed = hidden.flatten(0, 1)[output_at]
+    torch.testing.assert_close(select_positions(computed, labels, positions, output_at), expected)

@@ -109,29 +109,3 @@ def test_a_head_for_the_pooled_vector_asks_for_the_first_token(network) -> None:
     model.bert.layers[-1].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
     model(**batch)
     assert seen == [(3, 1, 12)]
-
-
-@pytest.mark.parametrize(
-    ("output_at", "error", "message"),
-    [
-        (torch.tensor([[0.0], [5.0]]), TypeError, "output_at has the type float32, expected int64"),
-        (torch.tensor([0, 5]), ValueError, r"output_at has shape \(2,\), expected \(2, outputs\)"),
-        (torch.tensor([[0], [5], [9]]), ValueError, r"output_at has shape \(3, 1\), expected \(2, outputs\)"),
-        (torch.zeros(2, 0, dtype=torch.int64), ValueError, "at least 1 output"),
-        (torch.tensor([[0], [4]]), ValueError, "positions of this sequence in ascending order"),
-        (torch.tensor([[0], [10]]), ValueError, "positions of this sequence in ascending order"),
-        (torch.tensor([[0, 3], [7, 6]]), ValueError, "positions of this sequence in ascending order"),
-    ],
-)
-def test_positions_that_cannot_be_computed(
-    without_shape_checks: None, output_at: Tensor, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        Bert(CONFIG)(batch_of(2, 5, 1)["input_ids"], output_at=output_at)
-
-
-@pytest.mark.parametrize("position", [2, 4, 9, -1, 10])
-def test_predictions_are_among_the_outputs(position: int) -> None:
-    output_at = torch.tensor([[0, 3], [5, 8]])
-    with pytest.raises(ValueError, match="predict_at has a position that is not in output_at"):
-        BertForMaskedLM(CONFIG)(batch_of(2, 5, 1)["input_ids"], predict_at=torch.tensor([3, position]), output_at=output_at)

@@ -1,9 +1,12 @@
 """What all networks have in common."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from minibert import Bert
+from minibert import Bert, BertForSequenceClassification
 from minibert.model import pretrained
 from minibert.model.layers import LayerNorm
 from tests.model.adapters.networks import CONFIG
@@ -29,3 +32,11 @@ def test_initialization_does_not_depend_on_earlier_values() -> None:
     torch.nn.init.constant_(norm.bias, 7.0)
     Bert(CONFIG).initialize(norm)
     assert (norm.weight.tolist(), norm.bias.tolist()) == ([1, 1, 1], [0, 0, 0])
+
+
+def test_a_network_is_loaded_with_the_settings_that_are_given(tmp_path: Path) -> None:
+    BertForSequenceClassification(replace(CONFIG, id2label={0: "a", 1: "b"})).save_pretrained(tmp_path)
+    model = BertForSequenceClassification.from_pretrained(tmp_path, "explicit", torch.float64, ["b", "a"])
+    assert model.attention_in_use() == "explicit: as requested"
+    assert model.classifier.weight.dtype == torch.float64
+    assert model.config.id2label == {0: "b", 1: "a"}

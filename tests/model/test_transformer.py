@@ -297,6 +297,22 @@ class TestTransformer:
         with pytest.raises(ValueError, match=r"^decoder_attention_mask has shape"):
             model(SOURCE, KEEP, TARGET, torch.ones_like(TARGET[:, 1:]))
 
+    def test_texts_may_be_as_long_as_the_table_of_learned_positions(self) -> None:
+        """Source and target, the latter also with a cache; a text with one more token is rejected. Sinusoids have no end."""
+        model, longest = random_model(positions="learned", max_position_embeddings=5), SOURCE[:1, :1].expand(1, 5)
+        assert model(longest, None, longest).logits.shape[1] == 5
+        longer = SOURCE[:1, :1].expand(1, 6)
+        for source, target, name in ((longer, longest, "input_ids"), (longest, longer, "decoder_input_ids")):
+            with pytest.raises(ValueError, match=f"^{name} has 6 tokens, max_position_embeddings is 5: truncate the text"):
+                model(source, None, target)
+        memory, cache = model.encode(longest), KeyValueCache()
+        for _ in range(5):
+            model.decode(longest[:, :1], memory, cache=cache)
+        with pytest.raises(ValueError, match=r"^decoder_input_ids has 6 tokens"):
+            model.decode(longest[:, :1], memory, cache=cache)
+        without_table = random_model(positions="sinusoidal", max_position_embeddings=5)
+        assert without_table(longer, None, longer).logits.shape[1] == 6
+
     def test_learned_positions_limit_the_length(self) -> None:
         """Longer inputs and requests for more tokens are rejected. Generation stops at the last position."""
         model = random_model(positions="learned", max_position_embeddings=5)

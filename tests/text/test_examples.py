@@ -150,6 +150,19 @@ def test_batch_without_indices_has_no_labels() -> None:
     assert (batch.labels == IGNORE_INDEX).all()
     assert (batch.next_sentence_label == IGNORE_INDEX).all()
     assert not len(batch.predict_at)
+    assert batch.output_at.tolist() == [[0]]
+
+
+def test_all_columns_of_a_batch_are_copied_to_a_device() -> None:
+    """What a batch does not have stays so."""
+    batch = make_epoch().batch(np.arange(3))
+    moved = batch.to(torch.device("meta"))
+    assert vars(moved).keys() == vars(batch).keys()
+    for name, column in vars(batch).items():
+        if isinstance(column, Tensor):
+            assert getattr(moved, name).shape == column.shape
+            assert getattr(moved, name).is_meta
+    assert replace(batch, output_at=None, sequences=None).to(torch.device("meta")).output_at is None
 
 
 def test_formatted_examples() -> None:

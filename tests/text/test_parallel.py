@@ -168,6 +168,13 @@ class TestParallelExamples:
         epoch = ParallelExamples(ParallelText(["a b"], ["b"]), TOKENIZER, seed=0, max_length=9).epoch(0)
         assert (epoch.batch(np.zeros(0, dtype=np.int64)).labels == IGNORE_INDEX).all()
 
+    def test_all_columns_of_a_batch_are_copied_to_a_device(self) -> None:
+        batch = ParallelExamples(ParallelText(["a b"], ["b"]), TOKENIZER, seed=0, max_length=9).epoch(0).batch(np.arange(1))
+        moved = batch.to(torch.device("meta"))
+        for name, column in vars(batch).items():
+            assert getattr(moved, name).is_meta
+            assert getattr(moved, name).shape == column.shape
+
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), seeds, st.integers(0, 3))
     def test_every_pair_is_in_one_batch_and_the_order_is_reproducible(self, lengths: list[int], seed: int, number: int) -> None:
         """The order depends only on the seed, which contains the epoch."""

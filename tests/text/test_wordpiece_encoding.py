@@ -256,3 +256,20 @@ def test_added_tokens_and_settings(
     added = tokenizer.get_added_tokens_decoder()
     found = encode(text, VOCABULARY, lowercase, added, strip_accents, chinese)
     assert list(found.ids) == tokenizer.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize(
+    ("lowercase", "strip_accents", "expected"),
+    [
+        (True, None, "de"),
+        (True, True, "de"),
+        (True, False, "dé"),
+        (False, None, "Dé"),
+        (False, False, "Dé"),
+        (False, True, "De"),
+    ],
+)
+def test_accents_are_stripped_as_asked_for_and_otherwise_with_the_case(
+    lowercase: bool, strip_accents: bool | None, expected: str
+) -> None:
+    assert normalize("Dé", lowercase, strip_accents) == expected

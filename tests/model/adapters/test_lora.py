@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from minibert import BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, Transformer, load, record
+from minibert import Bert, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, Transformer, load, record
 from minibert.equations import lora
 from minibert.model.adapters import BitFit, LoRA, merge, unmerge
 from minibert.model.adapters.lora import LoRALinear, lora_modules
@@ -145,6 +145,18 @@ def test_only_the_named_parameters_move(tmp_path: Path) -> None:
     new = {f"{module}.{leaf}" for module in ("pooler.dense", "classifier") for leaf in ("weight", "bias")}
     assert {name.removeprefix("bert.") for name in moved} == matrices | new
     assert moved == {*model.adapter_parameters}
+
+
+@pytest.mark.parametrize("bias", ["none", "lora_only", "all"])
+def test_biases_that_are_trained(bias: str) -> None:
+    """None, those of the targets, or all, also of normalizations."""
+    model = Bert(CONFIG)
+    targets = [f"layers.{layer}.attention.query" for layer in range(3)]
+    all_biases = [name for name, _ in model.named_parameters() if name.endswith("bias")]
+    expected = {"none": [], "lora_only": [f"{target}.bias" for target in targets], "all": all_biases}[bias]
+    matrices = [f"{target}.{matrix}" for target in targets for matrix in ("lora_a", "lora_b")]
+    assert sorted(LoRA(targets=("query",), bias=bias).apply(model)) == sorted(matrices + expected)
+    assert len(all_biases) > 3 * 6
 
 
 def test_rank_of_the_update(tmp_path: Path) -> None:

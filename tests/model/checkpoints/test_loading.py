@@ -6,6 +6,7 @@ import pickle
 import re
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 
 from minibert import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.model import load, read_checkpoint
+from minibert.model.checkpoints.loading import _widest
 from tests.model.random_checkpoints import CLASSES, configs, inputs_for, largest_difference
 from tests.strategies import seeds
 
@@ -308,3 +310,45 @@ def test_saved_config_has_the_fields_of_hugging_face(tmp_path: Path) -> None:
 def test_parameters_have_the_type_that_is_asked_for(dtype: torch.dtype, tmp_path: Path) -> None:
     Bert(CONFIG).save_pretrained(tmp_path)
     assert {parameter.dtype for parameter in load(tmp_path, dtype=dtype).parameters()} == {dtype}
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "widest"),
+    [
+        ([], torch.float32),
+        ([torch.bfloat16, torch.float16], torch.float32),
+        ([torch.float32, torch.float64, torch.float16], torch.float64),
+        ([torch.float16, torch.float32, torch.float64], torch.float64),
+    ],
+)
+def test_no_tensor_loses_precision(dtypes: list[torch.dtype], widest: torch.dtype) -> None:
+    """The type of a network is at least float32, and that of the most precise tensor, wherever it stands."""
+    assert _widest(torch.ones(1, dtype=dtype) for dtype in dtypes) == widest
+
+
+def test_a_head_has_the_classes_of_the_labels(tmp_path: Path) -> None:
+    """A head of another size is initialized. Without labels, its size must be that of the config."""
+    BertForSequenceClassification(CONFIG).save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match=r"newly initialized .*: classifier.weight, classifier.bias$"):
+        model = load(tmp_path, labels=["a", "b", "c"])
+    assert model.classifier.weight.shape == (3, 8)
+    stored = json.loads((tmp_path / "config.json").read_text()) | {"id2label": {str(n): str(n) for n in range(3)}}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=r"classifier.* has shape \(2, 8\)"):
+        load(tmp_path)
+
+
+def test_a_config_can_be_adjusted(tmp_path: Path) -> None:
+    """After the labels are known. The weights are those of the file."""
+    saved = BertForSequenceClassification(CONFIG)
+    saved.save_pretrained(tmp_path)
+    seen = []
+
+    def without_dropout(config: BertConfig) -> BertConfig:
+        seen.append(config)
+        return replace(config, hidden_dropout_prob=0.0)
+
+    model = read_checkpoint(tmp_path).load(labels=["LABEL_1", "LABEL_0"], adjust=without_dropout)
+    assert model.config == replace(seen[0], hidden_dropout_prob=0.0)
+    assert [*seen[0].id2label.values()] == ["LABEL_1", "LABEL_0"]
+    torch.testing.assert_close(model.classifier.weight, saved.classifier.weight.flip(0), rtol=0, atol=0)

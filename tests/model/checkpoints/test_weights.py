@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from minibert import BertForMaskedLM
-from minibert.model.checkpoints.loading import _widest, read_checkpoint
+from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.checkpoints.names import same_values
 from minibert.model.checkpoints.weights import FORMS, find_weights, read_tensors, read_weights, write_weights
 from tests.model.adapters.networks import CONFIG, base_checkpoint
@@ -81,20 +81,6 @@ def test_only_tensors_that_share_memory_are_copied(tmp_path: Path, monkeypatch: 
         "b": [2, 3],
         "c": [1, 1],
     }
-
-
-@pytest.mark.parametrize(
-    ("dtypes", "widest"),
-    [
-        ([], torch.float32),
-        ([torch.bfloat16, torch.float16], torch.float32),
-        ([torch.float32, torch.float64, torch.float16], torch.float64),
-        ([torch.float16, torch.float32, torch.float64], torch.float64),
-    ],
-)
-def test_no_tensor_loses_precision(dtypes: list[torch.dtype], widest: torch.dtype) -> None:
-    """The type of a network is at least float32, and that of the most precise tensor, wherever it stands."""
-    assert _widest(torch.ones(1, dtype=dtype) for dtype in dtypes) == widest
 
 
 def test_same_values_have_the_same_shape() -> None:
