@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from minibert.model import BertConfig
 from minibert.text.corpus import Document
 from minibert.text.labeled.findings import LabeledData, LabeledDataError
-from minibert.text.labeled.options import TableColumns
+from minibert.text.labeled.options import LabeledSource, TableColumns
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.module_families import MODULE_FAMILIES
 from minibert.text.options import MIN_LENGTH
@@ -109,6 +110,13 @@ class TestInputs:
         message = r"has a second text, .* single texts \(columns 'premise' and 'hypothesis'\); choose with --text-column"
         with pytest.raises(ValueError, match=message):
             SINGLE.input_columns(["premise", "hypothesis"], columns, "t.tsv")
+
+    def test_a_repaired_copy_has_the_columns_and_the_labels_of_the_options(self, tmp_path: Path) -> None:
+        source, target = tmp_path / "a.csv", tmp_path / "b.csv"
+        source.write_text("review,tags\r\nfine,x|y\r\n")
+        options = ClassifyOptions(table=TableColumns(text_column="review", label_column="tags"), multi_label=True)
+        Classification.write_repaired(LabeledSource((source,)), options, target)
+        assert target.read_text() == "review,tags\nfine,x|y\n"
 
     def test_faults_of_a_row(self) -> None:
         one, two = TextRow("a"), TextRow("a", "b")

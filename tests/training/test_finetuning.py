@@ -16,6 +16,7 @@ from minibert import BertConfig, BertForSequenceClassification
 from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.stacks import LayerStack
 from minibert.text.labeled.examples import Example, LabeledBatch
+from minibert.text.labeled.text_rows import TextRow
 from minibert.training.checkpoints import set_seed
 from minibert.training.classification import CLASSIFICATION, Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
@@ -143,6 +144,13 @@ class TestSummary:
         assert _describe("test", [1, 2, 3], examples[:1] * 3, 8) == "test: 3 rows, 9 tokens"
         assert _describe("test", [1, 2, 3], examples, 8) == "test: 3 rows, 9 tokens; too long for 8 tokens, and cut: 2"
         assert _describe("test", [1], examples[:1] * 3, 8) == "test: 1 rows, 9 tokens, 3 windows"
+
+    def test_the_example_whose_length_is_nearest_to_16_tokens_is_shown(self) -> None:
+        """One of the validation data, or without them of the training data. A single text has no second one."""
+        rows = [TextRow(" ".join(["a"] * letters), label="a") for letters in (1, 12, 30)]
+        task = replace(make_task(), type=Classification(("a", "b"), max_length=64), train_rows=rows)
+        assert replace(task, validation_rows=[]).short_texts == (rows[1].text, None)
+        assert replace(task, validation_rows=[TextRow("b c", "d", label="a")]).short_texts == ("b c", "d")
 
     def test_a_batch_is_described_without_padding(self) -> None:
         """Each example with its tokens and targets, in order."""

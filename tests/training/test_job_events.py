@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.events import Event, Finished, Interrupted, Prepared, Saved, Started, StepDone
 from minibert.training.job import LOCK_FILE, EvaluationError, Job, JobError, _extended_from
 from minibert.training.loop import Step
-from minibert.training.options import OutputOptions
+from minibert.training.options import DeviceOptions, OutputOptions
 from minibert.training.records import MODEL_OF_STEP, Evaluation, read_metrics, read_settings
 from minibert.training.run import DataPosition, TrainingRun
 from tests.training.test_job import NumberTask
@@ -138,6 +138,27 @@ class TestOrder:
             assert text.count("\n") > 10
 
 
+class TestTask:
+    def test_its_run_is_made_for_the_device_and_the_processes_of_the_job(self, tmp_path: Path) -> None:
+        given: list[Any] = []
+
+        class Asked(FastTask):
+            def make_run(self, *arguments: Any) -> FastRun:
+                given.append(arguments)
+                return super().make_run(*arguments)
+
+        options, processes = DeviceOptions(device="cpu", micro_batch_size=3), replace(SINGLE_PROCESS, local_rank=0)
+        [*Job(lambda *_: Asked(), OutputOptions(tmp_path), options, processes).events()]
+        assert given == [(options, processes)]
+
+    @pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (5, [5]), (9, [5]), (None, [5])])
+    def test_it_is_evaluated_regularly_and_after_the_last_step(
+        self, tmp_path: Path, every: int | None, expected: list[int]
+    ) -> None:
+        found = events(FastTask(), tmp_path, evaluate_every=every)
+        assert [event.entry["step"] for event in found if isinstance(event, StepDone) and event.evaluation] == expected
+
+
 class TestFolder:
     def test_it_is_locked_until_the_end(self, tmp_path: Path) -> None:
         """In a folder that the job makes."""
@@ -184,6 +205,27 @@ class TestBest:
         *_, finished = events(task, tmp_path, checkpoint_every=1, keep=1)
         assert (finished.best.step, finished.model_of_step, task.runs[0].did[-2:]) == (2, 5, ["save 5", "export"])
         assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000005"]
+
+    @pytest.mark.parametrize("options", [{"patience": 3}, {"restore_best": True}])
+    def test_there_is_none_without_validation_data(self, tmp_path: Path, options: dict[str, Any]) -> None:
+        """That is said before the first step."""
+        task = FastTask(main_metric=None)
+        with pytest.raises(JobError, match="the best evaluation needs validation data: leave out --patience"):
+            events(task, tmp_path, **options)
+        assert task.runs[0].steps_done == 0
+
+    def test_a_run_without_its_checkpoint_cannot_go_on_with_the_option(self, tmp_path: Path) -> None:
+        """Without the option, it can."""
+        events(FastTask(values=self.VALUES), tmp_path, checkpoint_every=1, keep=1)
+        with pytest.raises(JobError, match="the best evaluation of this run was after step 2, whose checkpoint is damaged"):
+            events(FastTask(8, values=self.VALUES), tmp_path, restore_best=True)
+        assert kinds(events(FastTask(8, values=self.VALUES), tmp_path))[-1] == (Finished, 8)
+
+    def test_its_checkpoint_is_kept_by_a_run_that_goes_on(self, tmp_path: Path) -> None:
+        """Also if nothing better is found."""
+        for steps in (3, 5):
+            events(FastTask(steps, values={1: 1.0} | dict.fromkeys(range(2, 6), 2.0)), tmp_path, keep=1, restore_best=True)
+        assert (tmp_path / "checkpoints" / "step-000001").is_dir()
 
     def test_a_run_that_has_stopped_early_does_no_further_step(self, tmp_path: Path) -> None:
         """When it is resumed, it is finished again."""

@@ -10,17 +10,19 @@ import torch
 from minibert.files import read_json
 from minibert.model import BertConfig, BertForSequenceClassification, load
 from minibert.model.multitask import MultiTaskBert
+from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.labeled.text_rows import TextRow
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
 from minibert.training.adapter_options import AdapterConfig
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.events import Finished, StepDone
 from minibert.training.finetuning import FineTuning
+from minibert.training.finetuning_options import ClassifyOptions
 from minibert.training.job import Job
 from minibert.training.logits import predict
-from minibert.training.multitask import MultiTask
+from minibert.training.multitask import MultiTask, prepare_multitask
 from minibert.training.options import DeviceOptions, FineTuningConfig, OutputOptions
 from minibert.training.transfer_options import TransferConfig
 
@@ -233,3 +235,47 @@ def test_each_batch_is_described_with_its_task() -> None:
     first, number = task.describe(batches)
     assert first.startswith("first: tokens: [CLS] ")
     assert number.startswith("number: tokens: [CLS] ")
+
+
+class TestPreparation:
+    """From files and a checkpoint."""
+
+    def prepare(self, folder: Path, start: str = "start", **settings: Any) -> MultiTask:
+        torch.manual_seed(0)
+        BertForSequenceClassification(CONFIG).save_pretrained(folder / "start")
+        save_tokenizer(TOKENIZER, folder / "start", CONFIG.max_position_embeddings)
+        tasks = {}
+        for name, labels in (("one", "xy"), ("two", "uvw")):
+            rows = [f"{WORDS[each]}\t{labels[each % len(labels)]}\n" for each in range(8)]
+            (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(rows))
+            tasks[name] = "classify", LabeledDataOptions((folder / f"{name}.tsv",), validation_fraction=0.3), ClassifyOptions()
+        return prepare_multitask(tasks, FineTuningConfig(batch_size=2, epochs=2, **settings), str(folder / start))
+
+    def test_each_task_has_its_data_and_the_settings_are_those_of_all(self, tmp_path: Path) -> None:
+        task = self.prepare(tmp_path)
+        labels = {name: each.type.labels for name, each in task.tasks.items()}
+        assert labels == {"one": ("x", "y"), "two": ("u", "v", "w")}
+        own = {name: each.settings for name, each in task.tasks.items()}
+        assert task.settings == {
+            "task": "multi-task",
+            "training": {**own["one"]["training"], "steps": task.steps},
+            "start": own["one"]["start"],
+            "task_settings": {name: settings["task_settings"] for name, settings in own.items()},
+            "corpus": {name: settings["corpus"] for name, settings in own.items()},
+        }
+        assert task.config == task.tasks["one"].config
+        assert task.steps > own["one"]["training"]["steps"] > 0
+
+    def test_an_error_has_the_name_of_its_task(self, tmp_path: Path) -> None:
+        self.prepare(tmp_path)
+        (tmp_path / "odd.tsv").write_text("text\tlabel\na\tx\n")
+        data = {name: LabeledDataOptions((tmp_path / f"{name}.tsv",), validation_fraction=0.3) for name in ("one", "odd")}
+        tasks = {name: ("classify", each, ClassifyOptions()) for name, each in data.items()}
+        with pytest.raises(ValueError, match=r"^odd: "):
+            prepare_multitask(tasks, FineTuningConfig(), str(tmp_path / "start"))
+
+    def test_they_do_not_begin_with_an_adapter(self, tmp_path: Path) -> None:
+        (tmp_path / "adapter").mkdir()
+        (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+        with pytest.raises(ValueError, match="several tasks at once cannot have an adapter: give no --adapter, and begin with"):
+            self.prepare(tmp_path, "adapter")

@@ -12,21 +12,24 @@ import torch
 
 from minibert.model import PRESETS, BertConfig, BertForPreTraining
 from minibert.text.corpus import Document
-from minibert.text.examples import PretrainingBatch
+from minibert.text.examples import PretrainingBatch, format_examples
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer, vocabulary_size
 from minibert.training import pretraining
+from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import Processes
 from minibert.training.loop import Score
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import (
     MAX_EXPONENT,
+    PretrainingObjective,
     PretrainingTask,
     prepare_pretraining,
     pretraining_run,
     pretraining_settings,
     validation_batches,
+    validation_config,
 )
 from minibert.training.pretraining_start import load_start
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
@@ -107,7 +110,50 @@ class TestEvaluation:
         assert "; off track: MLM loss 1.00 is below " in task.evaluate(Scored(off)).line
 
 
+class TestTask:
+    def test_its_run_has_its_hyperparameters_and_begins_with_its_model(self, tmp_path: Path) -> None:
+        start = write_model(tmp_path, 0)
+        run = make_task(start=start).make_run(DeviceOptions(device="cpu"), Processes())
+        assert run.steps == CONFIG.steps
+        assert torch.equal(run.model.nsp.weight, start.nsp.weight)
+
+    def test_the_cost_of_a_step_is_that_of_its_batches(self) -> None:
+        task = make_task()
+        run = task.make_run(DeviceOptions(device="cpu"), Processes())
+        run.last_batches = task.validation
+        assert task.cost(run) == pretraining_cost(run.model.config, task.validation)
+
+    def test_its_main_metric_is_the_mlm_loss(self) -> None:
+        assert make_task().main_metric.name == "mlm_loss"
+
+    def test_batches_are_described_as_examples(self) -> None:
+        task = make_task()
+        assert task.describe(task.validation) == format_examples(task.validation, TOKENIZER, "nsp")
+
+    def test_the_loss_of_stored_scores_is_that_of_the_equation(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is the loss that is computed without storing them. A learner's equation takes the place of that of minibert."""
+        [batch, *_], model = make_task().validation, network_of(CONFIG)
+        usual, stored = (PretrainingObjective(stores_scores=stores).loss_sums(model, batch)["mlm"] for stores in (False, True))
+        assert stored.loss.item() == pytest.approx(usual.loss.item(), rel=1e-5)
+        assert stored.correct == usual.correct
+        monkeypatch.setattr(pretraining, "masked_lm_loss", lambda scores, *_, **__: 0 * scores.sum() + 7)
+        assert PretrainingObjective(stores_scores=True).loss_sums(model, batch)["mlm"].loss == 7
+        assert PretrainingObjective().loss_sums(model, batch)["mlm"].loss == usual.loss
+
+    @pytest.mark.parametrize("recompute", [False, True])
+    def test_activations_are_recomputed_if_the_options_say_so(self, recompute: bool) -> None:
+        run = make_task().make_run(DeviceOptions(device="cpu", recompute=recompute), Processes())
+        assert any(getattr(module, "recompute", False) for module in run.model.modules()) is recompute
+
+
 class TestPreparation:
+    def test_without_validation_documents_there_is_no_evaluation(self, text: TextOptions, tmp_path: Path) -> None:
+        """The reason is printed."""
+        whole = replace(text, validation_fraction=0.0)
+        task = prepare_pretraining(whole, VocabularyOptions(vocab_size=90), CONFIG, tmp_path)
+        assert (task.validation, task.length_accuracy) == ([], None)
+        assert "There will be no evaluation: --validation-fraction is 0." in task.summary.split("\n  ")
+
     def test_what_is_printed(self, text: TextOptions, tmp_path: Path) -> None:
         task = prepare_pretraining(text, VocabularyOptions(vocab_size=90), CONFIG, tmp_path)
         lines = task.summary.split("\n  ")
@@ -155,6 +201,10 @@ class TestPreparation:
         assert settings["training"] == asdict(replace(CONFIG, preset="tiny", learning_rate=1e-3)) | {"start_from": None}
 
 
+def network_of(config: PretrainingConfig) -> BertForPreTraining:
+    return pretraining_run(config, DeviceOptions(device="cpu"), corpus(), TOKENIZER).model.eval()
+
+
 def write_model(folder: Path, seed: int) -> BertForPreTraining:
     torch.manual_seed(seed)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
@@ -195,6 +245,10 @@ class TestRun:
         for preset, size in ((None, 4), ("tiny", 4), ("mini", 8)):
             run = pretraining_run(replace(CONFIG, preset=preset), DeviceOptions(device="cpu"), corpus(), TOKENIZER)
             assert run.model.config.hidden_size == size
+
+    def test_validation_examples_depend_on_the_length_and_the_pairs_alone(self) -> None:
+        examples = ExampleConfig(max_length=24, pairs="sop", mlm_probability=0.5)
+        assert validation_config(replace(CONFIG, examples=examples)) == ExampleConfig(max_length=24, pairs="sop")
 
     def test_validation_batches_have_every_example_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The short ones are together."""

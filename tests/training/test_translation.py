@@ -21,6 +21,7 @@ from minibert.text.parallel import ParallelBatch
 from minibert.text.spacing import SPACING_FILE, Spacing
 from minibert.text.tokenizer import vocabulary_size
 from minibert.training import translation
+from minibert.training.costs import translation_cost
 from minibert.training.decoding import bleu
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.options import DeviceOptions, TranslationConfig
@@ -239,6 +240,12 @@ class TestPrepareTranslation:
         batch = ParallelBatch(ids, torch.tensor([[True, True, False], [True, False, False]]), labels, labels)
         described = TranslationTask.describe(SimpleNamespace(tokenizer=tokenizer), [batch])
         assert described == ["source: b c\ntarget: c b", "source: a\ntarget: c"]
+
+    def test_the_cost_of_a_step_is_that_of_its_batches(self, tmp_path: Path) -> None:
+        task = prepared(tmp_path, PAIRS, PAIRS[:3])
+        run = task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS)
+        run.last_batches = task.validation
+        assert task.cost(run) == translation_cost(run.model.config, task.validation)
 
     def test_a_new_run_has_a_new_tokenizer(self, tmp_path: Path) -> None:
         """A resumed one has that of its folder."""
