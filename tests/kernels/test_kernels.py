@@ -229,7 +229,8 @@ def test_in_autocast_linear_cross_entropy_is_that_of_converted_inputs() -> None:
         assert torch.equal(left, right)
 
 
-def test_linear_cross_entropy_stores_no_scores() -> None:
+@pytest.mark.parametrize("loss", [linear_cross_entropy, linear_label_smoothing_loss], ids=lambda loss: loss.__name__)
+def test_losses_of_a_linear_layer_store_no_scores(loss: Callable[..., tuple[Tensor, Tensor]]) -> None:
     """Nothing that is kept for the backward pass has a number for each row and class, except in a recording."""
     shapes: list[tuple[int, ...]] = []
 
@@ -239,11 +240,36 @@ def test_linear_cross_entropy_stores_no_scores() -> None:
 
     inputs = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate([(7, 3), (20, 3), (20,)])]
     with torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
-        linear_cross_entropy(*inputs, torch.arange(7))
+        loss(*inputs, torch.arange(7))
         assert (7, 20) not in shapes
         with record():
-            linear_cross_entropy(*inputs, torch.arange(7))
+            loss(*inputs, torch.arange(7))
     assert (7, 20) in shapes
+
+
+def test_linear_label_smoothing_is_observed_in_a_recording() -> None:
+    """Its scores are recorded, and the results are the same. By default, a tenth of the probability is shared."""
+    hidden, weight, bias = normal(0, 4, 3), normal(1, 5, 3), normal(2, 5)
+    labels = torch.tensor([0, equations.IGNORE_INDEX, 4, 0])
+    labels[3] = torch.nn.functional.linear(hidden, weight, bias)[3].argmax()
+    with record() as recording:
+        recorded = linear_label_smoothing_loss(hidden, weight, bias, labels)
+    torch.testing.assert_close(recording["logits"], torch.nn.functional.linear(hidden, weight, bias))
+    torch.testing.assert_close(linear_label_smoothing_loss(hidden, weight, bias, labels), recorded)
+    torch.testing.assert_close(linear_label_smoothing_loss(hidden, weight, bias, labels, 0.1), recorded)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_what_smoothing_adds_is_computed_in_single_precision(dtype: torch.dtype) -> None:
+    """It is that of the same numbers in double precision."""
+    inputs = [normal(seed, *shape).to(dtype) for seed, shape in enumerate([(9, 8), (30, 8), (30,)])]
+    labels = torch.arange(9)
+
+    def added(*inputs: Tensor) -> Tensor:
+        return linear_label_smoothing_loss(*inputs, labels, 1.0)[0] - linear_cross_entropy(*inputs, labels)[0]
+
+    expected = added(*(each.double() for each in inputs)).float()
+    torch.testing.assert_close(added(*inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_linear_cross_entropy_is_observed_in_a_recording() -> None:
@@ -329,6 +355,10 @@ def test_during_a_recording_the_equation_is_computed(name: str) -> None:
 
 
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.1])
-def test_label_smoothing_outside_its_range_is_refused_by_the_kernel(label_smoothing: float) -> None:
-    with pytest.raises(ValueError, match="label_smoothing"):
-        kernels.label_smoothing_loss(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), label_smoothing)
+def test_label_smoothing_outside_its_range_is_refused_by_the_kernels(label_smoothing: float) -> None:
+    message = f"label_smoothing is {label_smoothing}, but must be from 0 to 1"
+    labels = torch.zeros(1, dtype=torch.int64)
+    with pytest.raises(ValueError, match=message):
+        kernels.label_smoothing_loss(torch.zeros(1, 2), labels, label_smoothing)
+    with pytest.raises(ValueError, match=message):
+        linear_label_smoothing_loss(torch.zeros(1, 3), torch.zeros(2, 3), torch.zeros(2), labels, label_smoothing)
