@@ -230,7 +230,8 @@ def tables() -> list[tuple[str, str, list[str]]]:
 
 def test_a_pair_of_functions_is_confused_in_both_directions_and_a_longer_list_in_one() -> None:
     names = ("min", "max", "sum", "mean", "sqrt", "sorted", "reversed", "no_such_function")
-    assert [[*related()[name]] for name in names] == [
+    table = related.__wrapped__()  # without the cache
+    assert [[*table[name]] for name in names] == [
         ["max"],
         ["min"],
         ["mean"],

@@ -13,7 +13,7 @@ from minibert.classroom.exercise import Exercise, Role
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.probes import Probe, probes
 from minibert.classroom.questions import Answered, Problem
-from minibert.classroom.report import Stage, Verdict
+from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
 from tests.classroom.small_exercise import case, exercise, scaled
 
@@ -183,6 +183,30 @@ def test_the_line_that_changes_an_argument_is_the_place() -> None:
 
     report = check(in_place, USUAL)
     assert (report.failed, report.line_text, report.first_difference) == (Stage.INPUTS, "x *= 2", "")
+
+
+def other_factor(x):
+    product = x * 2
+    return product * 3
+
+
+@pytest.mark.parametrize(
+    ("failed", "relation", "line", "is_described"),
+    [
+        (Stage.VALUES, "", "return product * 3", True),
+        (Stage.VALUES, "Three times.", "return product * 3", True),
+        (Stage.GRADIENTS, "", "", False),
+        (Stage.SHAPE, "", "", False),
+        (Stage.RUNS, "", "", False),
+    ],
+)
+def test_a_place_is_searched_where_values_can_be_compared(failed, relation, line, is_described) -> None:
+    """Not for a wrong gradient, and not for a result of another shape without a known mistake."""
+    report = Report("scaled", Verdict.WRONG, failed, relation=relation)
+    x = torch.tensor([[1.0, 2.0]])
+    call = replace(answered(Role.TYPICAL, x=x), runner=LocalRunner(USUAL, other_factor))
+    checking._locate(report, call, ())
+    assert (report.line_text, bool(report.first_difference), report.agreement) == (line, is_described, "")
 
 
 def answered(role: Role, number: int = 0, error: str = "", **arguments) -> Answered:

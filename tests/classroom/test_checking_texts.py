@@ -30,6 +30,10 @@ def in_parts(x: Float[Tensor, "rows columns"]) -> dict[str, Tensor]:
 def test_the_parts_of_a_tuple_stand_for_those_of_a_dictionary_also_in_repeated_calls() -> None:
     of = replace(exercise(), reference=in_parts)
     assert check(lambda x: (x.sum(), x.mean()), of).verdict is Verdict.PASSED
+
+
+def test_the_parts_of_a_tuple_have_the_order_of_those_of_a_dictionary() -> None:
+    of = replace(exercise(), reference=in_parts)
     assert check(lambda x: (x.mean(), x.sum()), of).failed is Stage.VALUES
 
 

@@ -10,7 +10,7 @@ import torch
 
 from minibert import equations
 from minibert.classroom.edit_wording import Wording
-from minibert.classroom.edits import _quote, edits_of
+from minibert.classroom.edits import LONGEST_QUOTE, _quote, _quotes, edits_of
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import variant_of
 from minibert.classroom.mistakes.variants import called_functions, source_of
@@ -223,3 +223,27 @@ def test_parts_with_parameters_are_exchanged() -> None:
 
 def test_an_expression_is_quoted_in_its_normal_form_and_a_statement_is_not() -> None:
     assert [_quote(code) for code in (" (x+y)", "x = 3", "return x", "x +")] == ["x + y", "", "", ""]
+
+
+def twice(x):
+    return x + x
+
+
+def test_an_edit_that_gives_the_same_code_as_an_earlier_one_is_left_out() -> None:
+    sources = [edit.edits[0][1] for edit in edits_of(twice)]
+    assert "def twice(x):\n    return x" in map(str.strip, sources)
+    assert len({*sources}) == len(sources)
+
+
+def test_a_short_piece_is_quoted_with_its_surroundings() -> None:
+    tree = ast.parse("f(x, a)")
+    assert _quotes(tree.body[0].value.args[0], "y", tree, "f(x, a)") == ("f(x, a)", "f(y, a)")
+
+
+@pytest.mark.parametrize(("long", "short"), [("a", "b" * LONGEST_QUOTE), ("a" * LONGEST_QUOTE, "b")])
+def test_both_codes_of_a_quote_are_short(long: str, short: str) -> None:
+    """A piece whose surroundings are long, before the edit or after it, is quoted alone."""
+    source = f"f(x, {long})"
+    tree = ast.parse(source)
+    name = tree.body[0].value.args[1]
+    assert _quotes(name, short, tree, source) == (long, short)

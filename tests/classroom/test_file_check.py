@@ -206,3 +206,6 @@ def test_the_first_hint_is_given_by_default(tmp_path, monkeypatch) -> None:
     file = LearnerFile.read(tmp_path / "a.py")
     found = [check_code(SOFTMAX, file, FakeSandbox(), *given).hint for given in ((), (0,), (1,))]
     assert found == [str(hint) for hint in (*hints(SOFTMAX)[:1], *hints(SOFTMAX)[:2])]
+    monkeypatch.setattr(file_check, "SandboxRunner", FakeSandbox)
+    found = [check_file(SOFTMAX, tmp_path / "a.py", *given).hint for given in ((), (0,), (1,))]
+    assert found == [str(hint) for hint in (*hints(SOFTMAX)[:1], *hints(SOFTMAX)[:2])]

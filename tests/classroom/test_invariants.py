@@ -34,6 +34,15 @@ def test_another_last_part_changes_the_last_part_of_the_output_only() -> None:
     assert not invariant.holds(X, X + last.flip(0), {})
 
 
+@pytest.mark.parametrize("axis", [1, -1])
+def test_the_last_part_is_that_of_its_axis(axis: int) -> None:
+    invariant = independent("columns", ("x",), axis)
+    assert invariant.changed({"x": X})["x"].tolist() == [[0, -1], [2, -5], [4, -9]]
+    last = torch.tensor([0.0, 1.0])
+    assert invariant.holds(X, X + last, {})
+    assert not invariant.holds(X, X + last.flip(0), {})
+
+
 def test_equal_is_equal_up_to_rounding() -> None:
     assert equal(X, X + 5e-5)
     assert not equal(X, X + 2e-3)

@@ -1,5 +1,7 @@
 """The places at which a learner's numbers are wrong, along one axis or by the sign of the expected numbers."""
 
+import math
+
 import pytest
 import torch
 
@@ -69,3 +71,11 @@ def test_a_part_is_wrong_if_any_of_its_numbers_is() -> None:
     mine = expected.clone()
     mine[1, 0] = 0
     assert "at the first place along axis 1" in wrong_places([(mine, expected)], 1e-5, lambda axis, axes: f"axis {axis}")
+
+
+def test_rounding_is_relative_to_the_largest_number_of_either_sign() -> None:
+    """A difference of rounding is at no wrong place."""
+    expected = torch.tensor([1.0, 2.0, 3.0, -1000.0, math.inf])
+    for error, words in ((0.005, ""), (0.05, "Your numbers are wrong only at the first place along axis 0.")):
+        mine = expected + torch.tensor([error, 0, 0, 0, 0])
+        assert wrong_places([(mine, expected)], 1e-5, lambda axis, axes: f"axis {axis}") == words

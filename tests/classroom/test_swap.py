@@ -263,14 +263,14 @@ def test_a_model_that_does_not_call_the_function_is_an_error(folder: Path) -> No
         swap(EXERCISES["relu"], "my.py:relu", folder, print, TEXT)
 
 
-def test_a_model_without_a_head_or_without_a_tokenizer_has_stages_only(folder: Path) -> None:
-    model_of(Bert).save_pretrained(folder / "encoder")
-    save_tokenizer(TOKENIZER, folder / "encoder")
-    model_of().save_pretrained(folder / "no tokenizer")
-    for name, text in (("encoder", TEXT), ("no tokenizer", None)):
-        found = swapped(folder / name, wrong, text)
-        assert (found.cases, found.before, found.after, found.names) == (None, None, None, [])
-        assert found.comparison.first_difference.name == "layers.0.attention.weights"
+@pytest.mark.parametrize(("network", "has_tokenizer", "text"), [(Bert, True, TEXT), (BertForMaskedLM, False, None)])
+def test_a_model_without_a_head_or_without_a_tokenizer_has_stages_only(folder: Path, network, has_tokenizer, text) -> None:
+    model_of(network).save_pretrained(folder / "model")
+    if has_tokenizer:
+        save_tokenizer(TOKENIZER, folder / "model")
+    found = swapped(folder / "model", wrong, text)
+    assert (found.cases, found.before, found.after, found.names) == (None, None, None, [])
+    assert found.comparison.first_difference.name == "layers.0.attention.weights"
 
 
 def test_transformers_is_the_reference_if_it_has_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
 from minibert.training import loop
 from minibert.training.classification import ClassificationObjective
-from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, _autocast, evaluate, train
+from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, _autocast, _device, evaluate, train
 from minibert.training.objective import LossSum
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective
@@ -380,6 +380,7 @@ def test_autocast_is_on_the_device_of_the_parameters() -> None:
         on_gpu = nn.ParameterList([nn.Parameter(torch.empty(1, device="cuda"))])
     assert _autocast(on_gpu, torch.bfloat16).device == "cuda"
     assert _autocast(nn.Linear(1, 1), torch.bfloat16).device == "cpu"
+    assert _device(nn.Identity()) == torch.device("cpu")  # a model without parameters
 
 
 @pytest.mark.cuda

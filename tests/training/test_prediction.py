@@ -75,6 +75,11 @@ def test_faults_have_their_lines(tmp_path: Path) -> None:
     assert "1 value" in error or "column" in error
 
 
+def test_a_row_that_the_task_cannot_use_has_its_message(tmp_path: Path) -> None:
+    [(line, error)] = read(TAGS, tmp_path / "a", '{"words": 3}\n', "jsonl")
+    assert (line, error) == (1, "needs 'words': a list of words, or a text with spaces between them, not '3'")
+
+
 def test_files_of_many_rows_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each row is in one of them."""
     monkeypatch.setattr(prediction, "ROWS_PER_BLOCK", 3)

@@ -57,6 +57,11 @@ def test_the_weights_of_the_model_to_begin_with_are_in_memory_once() -> None:
         assert other.requires_grad
 
 
+def test_a_run_is_shown_with_its_network_and_its_steps() -> None:
+    run = make()
+    assert repr(run) == f"TrainingRun(BertForPreTraining, {run.objective}, step 0 of 8)"
+
+
 def test_model_and_batches_are_on_the_device_of_the_process() -> None:
     run = pretraining_run(SMALL, DeviceOptions(device="cpu"), corpus(), TOKENIZER, Processes(device=torch.device("meta")))
     assert {parameter.device.type for parameter in run.model.parameters()} == {"meta"}

@@ -10,6 +10,8 @@ from torch import Tensor
 from minibert.classroom.candidates import Variant
 from minibert.classroom.exercise import Case, Exercise, Role
 from minibert.classroom.mistakes import Kind, Mistake
+from minibert.classroom.report import Report, Verdict
+from minibert.classroom.teaching import exercise_checks
 from minibert.classroom.teaching.exercise_checks import (
     differ,
     problems,
@@ -154,6 +156,12 @@ def test_the_reference_passes_and_the_stub_does_not() -> None:
     counts: list[int] = []
     (found,) = problems_of_reference(Exercise("random", random, (USUAL,)))
     assert found.startswith("The reference is judged not correct: The function returns other numbers")
+
+
+def test_a_reference_with_warnings_is_described_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Report("a", Verdict.WARNING, reason="No.", warnings=["One.", "Two."])
+    monkeypatch.setattr(exercise_checks, "check_function", lambda *_: report)
+    assert [*problems_of_reference(exercise_of())] == [f"The reference is judged {Verdict.WARNING}: No. One. Two."]
 
 
 def test_gradients_and_limits_make_a_difference() -> None:

@@ -14,6 +14,8 @@ from minibert import Bert, BertConfig, BertForPreTraining, Transformer, Transfor
 from minibert.commands import main
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.pretrained import PretrainedModel
+from minibert.study.verify.checkpoints import compare_checkpoints
+from minibert.study.verify.diagnosis import Names
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
 CONFIG = BertConfig(
@@ -221,3 +223,20 @@ def test_transformers_is_not_needed(folders: Path, monkeypatch: pytest.MonkeyPat
 def test_options_for_transformers_are_refused(folders: Path, capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
     assert main(["verify", "A", "--against", "A", *option]) == 2
     assert "leave out" in capsys.readouterr().err
+
+
+def test_each_parameter_that_differs_is_named_once() -> None:
+    """Those of both networks, and those that only one has."""
+    ours, reference = BertForPreTraining(CONFIG), BertForPreTraining(CONFIG)
+    ours.load_state_dict(reference.state_dict())
+    with torch.no_grad():
+        ours.bert.embeddings.norm.bias.add_(1)
+        ours.nsp.bias.add_(1)
+    found = compare_checkpoints(reference, ours, Names("a", "b"))
+    assert len(found.parameters) == 2
+    assert found.settings == {}
+    both = len(dict(ours.named_parameters()))
+    assert found.parameters_compared == both
+    fewer = compare_checkpoints(reference, Bert(CONFIG).requires_grad_(False), Names("a", "b"))
+    names = [each.name for each in fewer.parameters]
+    assert len({*names}) == len(names)

@@ -343,3 +343,12 @@ def test_a_network_accepts_an_attention_function(folder: Path) -> None:
     torch.testing.assert_close(
         model(ids).prediction_logits, model.set_attention("explicit")(ids).prediction_logits, rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_every_row_and_every_column_of_a_mask_has_kept_and_masked_entries(axis: int) -> None:
+    """So that a mask that is transposed, or not used, shows in each of them."""
+    keep = probes(torch.float32)["rows"][-1]
+    assert keep.any(dim=axis).all()
+    assert not keep.all(dim=axis).any()
+    assert not torch.equal(keep, keep.mT)
