@@ -153,6 +153,14 @@ def test_batch_without_indices_has_no_labels() -> None:
     assert batch.output_at.tolist() == [[0]]
 
 
+def test_a_batch_with_much_padding_has_its_sequences() -> None:
+    """They are those of its mask. One text has no padding to leave out."""
+    batch = make_epoch().batch(np.arange(30))
+    assert batch.sequences is not None
+    assert torch.equal(batch.sequences.mask, batch.attention_mask)
+    assert make_epoch().batch(np.arange(1)).sequences is None
+
+
 def test_all_columns_of_a_batch_are_copied_to_a_device() -> None:
     """What a batch does not have stays so."""
     batch = make_epoch().batch(np.arange(3))
