@@ -15,13 +15,12 @@ from minibert.kernels.attention import (
 from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
 from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy, linear_label_smoothing_loss
-from minibert.kernels.products import FewTokens
+from minibert.kernels.products import linear
 from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad, worthwhile_sequences
 
 __all__ = [
     "AttentionFunction",
     "AttentionImplementation",
-    "FewTokens",
     "Sequences",
     "check_attention",
     "choose_attention",
@@ -31,6 +30,7 @@ __all__ = [
     "gelu_tanh",
     "label_smoothing_loss",
     "layer_norm",
+    "linear",
     "linear_cross_entropy",
     "linear_label_smoothing_loss",
     "pad",

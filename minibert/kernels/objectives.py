@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from minibert import equations
 from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
+from minibert.kernels.products import linear, matrix_product
 from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32, autocast_dtype
 
@@ -102,7 +103,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             rows, targets = hidden[first : first + ROWS], labels[first : first + ROWS]
             is_target = (targets != IGNORE_INDEX)[:, None]
             ids = targets.clamp(min=0)
-            scores = at_least_float32(F.linear(rows, weight, bias))
+            scores = at_least_float32(linear(rows, weight, bias))
             highest, best = scores.max(dim=-1, keepdim=True)
             at_label = scores.gather(-1, ids[:, None])
             exponentials = scores.sub_(highest).exp_()
@@ -112,8 +113,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if needs_gradient:
                 d_hidden, d_weight, d_bias = gradients
                 exponentials, shares = exponentials.to(rows.dtype), (is_target / totals).to(rows.dtype)
-                d_hidden[first : first + ROWS] = shares * (exponentials @ weight) - is_target * weight[ids]
-                _add_product(d_weight, exponentials.mT, shares * rows)
+                d_hidden[first : first + ROWS] = shares * matrix_product(exponentials, weight) - is_target * weight[ids]
+                d_weight += matrix_product(exponentials.mT, shares * rows)
                 d_weight.index_add_(0, ids, (is_target * rows).to(d_weight.dtype), alpha=-1)
                 if ctx.needs_input_grad[2]:
                     d_bias += (exponentials.mT @ shares)[:, 0]
@@ -128,11 +129,3 @@ class _LinearCrossEntropy(torch.autograd.Function):
             raise RuntimeError("linear_cross_entropy has given its gradients away: compute it again for another backward pass")
         gradients, ctx.gradients = ctx.gradients, None  # a second copy of the largest one would be as large as the vocabulary
         return *(gradient.mul_(d_loss) for gradient in gradients), None, None
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add a matrix product, of half precision or not, to a matrix in single or double precision."""
-    if a.dtype == total.dtype:
-        total.addmm_(a, b)
-    else:
-        total += a @ b

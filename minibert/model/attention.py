@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from minibert.equations import merge_heads, split_heads
 from minibert.kernels import AttentionImplementation, Sequences, check_attention, choose_attention, ragged_attention
+from minibert.model.linear import Linear
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
 
@@ -48,10 +49,10 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout_probability = dropout
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
+        self.output = Linear(width, width)
         self.set_attention(attention)
 
     def extra_repr(self) -> str:

@@ -16,6 +16,7 @@ from minibert.model.config import BertConfig, ModelConfig
 from minibert.model.embeddings import BertEmbeddings
 from minibert.model.inputs import ID_TYPES, Mask, attention_keep, check_batch, check_outputs
 from minibert.model.layers import EncoderLayer
+from minibert.model.linear import Linear
 from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import LayerStack
@@ -130,7 +131,7 @@ class Pooler(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, width)
+        self.dense = Linear(width, width)
 
     def forward(self, hidden: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
         return torch.tanh(observe("linear", self.dense(hidden[:, 0])))

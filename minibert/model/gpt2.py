@@ -9,14 +9,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from minibert import kernels
 from minibert.equations import IGNORE_INDEX, masked_lm_loss
 from minibert.equations.objectives import check_labels
-from minibert.kernels import AttentionImplementation, FewTokens
+from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
 from minibert.model.generation import GeneratedSequence, check_max_new_tokens, greedy_search, sampler
 from minibert.model.inputs import Mask, check_batch, check_ids, keep_mask
+from minibert.model.linear import Linear
 from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
@@ -157,7 +159,7 @@ class GPT2LMHeadModel(PretrainedModel):
             cross_attention=False,
             skip_padding=True,
         )
-        self.output = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.output = None if config.tie_word_embeddings else Linear(config.hidden_size, config.vocab_size, bias=False)
         self.initialize(self)
         for name, parameter in self.named_parameters():
             if name.endswith(("attention.output.weight", "feed_forward.output.weight")):
@@ -187,7 +189,7 @@ class GPT2LMHeadModel(PretrainedModel):
         keep = None if attention_mask is None else keep_mask(attention_mask, input_ids)
         hidden = self.decoder(self.words(input_ids), keep, cache=cache)
         output_matrix = self.words.weight if self.output is None else self.output.weight
-        logits = observe("logits", nn.functional.linear(hidden, output_matrix))
+        logits = observe("logits", kernels.linear(hidden, output_matrix))
         if labels is None:
             return CausalLMOutput(logits)
         check_labels(logits, labels)
@@ -225,8 +227,7 @@ class GPT2LMHeadModel(PretrainedModel):
             raise ValueError(f"eos_token_id is {eos_token_id}, but must be None or an id below {self.config.vocab_size}")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            with FewTokens():
-                logits: Tensor = self(tokens, keep if has_padding and not cache.tokens else None, cache=cache).logits
+            logits: Tensor = self(tokens, keep if has_padding and not cache.tokens else None, cache=cache).logits
             return logits[:, -1]
 
         return greedy_search(step, input_ids, eos_token_id, max_new_tokens, sampler(temperature, top_k, top_p, seed))

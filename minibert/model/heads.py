@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from minibert import kernels
 from minibert.checks import check_tensor, value_outside
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import check_labels, check_numbers, reduce_losses
@@ -19,6 +20,7 @@ from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask, check_batch, select_positions
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
+from minibert.model.linear import Linear
 from minibert.model.outputs import (
     MaskedLMOutput,
     MaskedLMSums,
@@ -48,10 +50,10 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
+        self.transform = Linear(config.hidden_size, config.hidden_size)
         self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.decoder = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.decoder = None if config.tie_word_embeddings else Linear(config.hidden_size, config.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def extra_repr(self) -> str:
@@ -63,7 +65,7 @@ class MaskedLMHead(nn.Module):
         activation = observe("activation", self.activation(observe("linear", self.transform(hidden))))
         transformed = observe("transform", self.norm(activation))
         output_matrix = embeddings if self.decoder is None else self.decoder.weight
-        return observe("logits", nn.functional.linear(transformed, output_matrix, self.bias))
+        return observe("logits", kernels.linear(transformed, output_matrix, self.bias))
 
     def loss_sum(
         self,
@@ -80,7 +82,7 @@ class MaskedLMHead(nn.Module):
         return linear_cross_entropy(transformed, output_matrix, self.bias, labels)
 
 
-class NextSentenceHead(nn.Linear):
+class NextSentenceHead(Linear):
     r"""The next-sentence head: from the pooled vector to the scores of "B is next" and "B is from another document".
 
     Steps:
@@ -254,7 +256,7 @@ class BertForSequenceClassification(BertWithHead):
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.dropout = nn.Dropout(config.head_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
     def apply_head(
@@ -309,7 +311,7 @@ class BertForTokenClassification(BertWithHead):
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
         self.dropout = nn.Dropout(config.head_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
     def apply_head(self, encoded: BertOutput, labels: Int[Tensor, "batch tokens"] | None = None) -> TokenClassifierOutput:
@@ -334,7 +336,7 @@ class BertForQuestionAnswering(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
-        self.span = nn.Linear(config.hidden_size, 2)
+        self.span = Linear(config.hidden_size, 2)
         self.initialize(self.span)
 
     def apply_head(

@@ -62,9 +62,9 @@ def attention_keep(
 ) -> Bool[Tensor, "batch 1 1 keys"] | Sequences | None:
     """Return what self-attention needs: None without padding, a mask for all heads and queries, or `Sequences`.
 
-    `Sequences` leave the padding out. A mask becomes them on the CPU, if no vector of padding is wanted and that saves time. A
-    GPU would have to count the tokens before the host knows the shape of the result. A recording has the steps of all tokens,
-    and a compiled network would be compiled anew for other lengths.
+    On the CPU, a mask that keeps everything becomes None. `Sequences` leave the padding out; a mask becomes them if no vector
+    of padding is wanted and that saves time. A GPU would have to count the tokens before the host knows the shape of the
+    result. A recording has the steps of all tokens, and a compiled network would be compiled anew for other lengths.
     """
     if attention_mask is None:
         return None
@@ -75,8 +75,10 @@ def attention_keep(
         needs_rectangle = is_recording() or torch.compiler.is_compiling()
         return moved.mask[:, None, None, :] if needs_rectangle else moved
     keep = keep_mask(attention_mask, tokens)
-    if output_at is not None and can_check_values(keep) and not is_recording():
-        sequences = worthwhile_sequences(keep)
+    if can_check_values(keep) and not is_recording():
+        if bool(keep.all()):
+            return None
+        sequences = None if output_at is None else worthwhile_sequences(keep)
         if sequences is not None and bool(keep.flatten()[output_at].all()):
             return sequences
     return keep[:, None, None, :]

@@ -16,6 +16,7 @@ from minibert.kernels import AttentionImplementation, Sequences
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
+from minibert.model.linear import Linear
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
 from minibert.observe import observe
 
@@ -69,9 +70,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.intermediate = Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
-        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.output = Linear(config.intermediate_size, config.hidden_size)
 
     def extra_repr(self) -> str:
         return f"activation={self.activation.__name__}"

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
+from minibert import kernels
 from minibert.checks import can_check_values, check_tensor
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss
-from minibert.kernels import AttentionImplementation, FewTokens, linear_label_smoothing_loss
+from minibert.kernels import AttentionImplementation, linear_label_smoothing_loss
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -227,7 +228,7 @@ class Transformer(PretrainedModel):
     ) -> Float[Tensor, "batch targets vocabulary"]:
         """Compute the scores of the next token at each target position. With a cache, pass the new target tokens only."""
         hidden = self._decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask, cache)
-        return observe("logits", nn.functional.linear(hidden, self.words.weight))
+        return observe("logits", kernels.linear(hidden, self.words.weight))
 
     def _decode(
         self,
@@ -279,8 +280,7 @@ class Transformer(PretrainedModel):
             limits = max_new_tokens
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            with FewTokens():
-                return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
+            return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
         if beams == 1:

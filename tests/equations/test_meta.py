@@ -76,6 +76,7 @@ def test_linear_cross_entropy() -> None:
     hidden, weight, bias, labels = torch.zeros(3, 4), torch.zeros(5, 4), torch.zeros(5), torch.tensor([0, 4, 2])
     for kernel in (kernels.linear_cross_entropy, kernels.linear_label_smoothing_loss):
         run(kernel, (hidden, weight, bias, labels), {})
+    run(kernels.linear, (hidden, weight, bias), {})
 
 
 def ragged(
@@ -101,6 +102,6 @@ def test_ragged_batches(attend: Callable[..., Tensor]) -> None:
 def test_every_kernel_has_an_equation() -> None:
     functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
     without_meta = {"flash_attention", "ragged_flash_attention"}  # Triton's kernels need the numbers of the tensors
-    linear = {"linear_cross_entropy", "linear_label_smoothing_loss"}
+    linear = {"linear", "linear_cross_entropy", "linear_label_smoothing_loss"}
     ragged = {"pad", "ragged_attention", "select_outputs", "unpad", "worthwhile_sequences"}
     assert functions - KERNELS.keys() - without_meta - linear - ragged == {"check_attention", "choose_attention"}

@@ -25,7 +25,7 @@ from tests.strategies import attention_inputs, normal, seeds, tensors
 ATTENTIONS = (fused_attention, unfused_attention)
 KERNELS = ("layer_norm", "gelu", "gelu_tanh", "label_smoothing_loss")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 5e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
@@ -299,12 +299,14 @@ def test_on_a_cpu_training_with_short_sequences_in_half_precision_is_unfused() -
     query = torch.empty(2, 128, 4, dtype=torch.bfloat16, requires_grad=True)
     function, reason = choose_attention("auto", query)
     assert function is unfused_attention
-    assert reason == "unfused: in half precision on a CPU, training with up to 128 tokens is faster so"
+    assert reason == "unfused: on a CPU in bfloat16, it trains faster on up to 128 tokens"
     assert choose_attention("auto", torch.empty(2, 500, 4).bfloat16().requires_grad_(), keys=128)[0] is unfused_attention
     with torch.no_grad():
         assert choose_attention("auto", query)[0] is fused_attention
-    for other in (query.detach(), query.detach().float().requires_grad_(), query.detach().to("meta").requires_grad_()):
+    others = [query.detach(), *(query.detach().to(each).requires_grad_() for each in (torch.float32, torch.float16, "meta"))]
+    for other in others:
         assert choose_attention("auto", other)[0] is fused_attention
+    assert choose_attention("auto", others[2], 0.1)[0] is fused_attention  # in float16, unfused scores might overflow
     assert choose_attention("auto", query, keys=129)[0] is fused_attention
 
 

@@ -13,13 +13,14 @@ from minibert.model.adapters.adapter import ADAPTER_FOLDER, Adapter, replace_mod
 from minibert.model.adapters.targets import find_modules
 from minibert.model.checkpoints.config_file import CONFIG_FILE
 from minibert.model.layers import LayerNorm
+from minibert.model.linear import LINEAR, Linear
 from minibert.observe import observe
 
 if TYPE_CHECKING:
     from minibert.model.pretrained import PretrainedModel
 
 
-class AdaptedLinear(nn.Linear):
+class AdaptedLinear(Linear):
     r"""A frozen linear layer, followed by a bottleneck adapter. The formula is `equations.bottleneck_adapter`.
 
     Steps:
@@ -31,8 +32,8 @@ class AdaptedLinear(nn.Linear):
     def __init__(self, linear: nn.Linear, size: int, std: float) -> None:
         super().__init__(linear.in_features, linear.out_features, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
-        self.bottleneck_down = nn.Linear(linear.out_features, size)
-        self.bottleneck_up = nn.Linear(size, linear.out_features)
+        self.bottleneck_down = Linear(linear.out_features, size)
+        self.bottleneck_up = Linear(size, linear.out_features)
         for projection in (self.bottleneck_down, self.bottleneck_up):
             nn.init.trunc_normal_(projection.weight, std=std, a=-2 * std, b=2 * std)
             nn.init.zeros_(projection.bias)
@@ -72,7 +73,7 @@ class Bottleneck(Adapter):
             raise ValueError(f"initial_std must be between 0 and 1, not {self.initial_std!r}")
 
     def insert(self, model: "PretrainedModel", whole: Collection[str]) -> list[str]:
-        targets = find_modules(model, self.targets, lambda module: type(module) is nn.Linear, whole=whole)
+        targets = find_modules(model, self.targets, lambda module: type(module) in LINEAR, whole=whole)
         for name in targets:
             linear = model.get_submodule(name)
             assert isinstance(linear, nn.Linear)

@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from minibert import kernels
 from minibert.equations import lora, lora_merged_weight, lora_scale
 from minibert.model.adapters.adapter import Adapter, replace_module
 from minibert.model.adapters.targets import find_modules
+from minibert.model.linear import LINEAR, Linear
 
 if TYPE_CHECKING:
     from minibert.model.pretrained import PretrainedModel
@@ -21,7 +23,7 @@ Biases = Literal["none", "lora_only", "all"]
 ValueT = TypeVar("ValueT")
 
 
-class LoRALinear(nn.Linear):
+class LoRALinear(Linear):
     """A frozen linear layer with a trained update of low rank. The formula is `equations.lora`.
 
     Source: Hu et al. 2021, section 4.1.
@@ -55,7 +57,7 @@ class LoRALinear(nn.Linear):
             return lora(x, super().forward, self.lora_a, self.lora_b, self.scale, self.dropout)
         if self.training:
             raise RuntimeError("LoRA is merged, so its matrices cannot be trained: call `unmerge(model)` first")
-        return nn.functional.linear(x, self.merged_weight, self.bias)
+        return kernels.linear(x, self.merged_weight, self.bias)
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -117,7 +119,7 @@ class LoRA(Adapter):
             raise ValueError(f"bias must be one of {', '.join(get_args(Biases))}, not {self.bias!r}")
 
     def insert(self, model: "PretrainedModel", whole: Collection[str]) -> list[str]:
-        targets = find_modules(model, self.targets, lambda module: type(module) is nn.Linear, self.layers, whole)
+        targets = find_modules(model, self.targets, lambda module: type(module) in LINEAR, self.layers, whole)
         ranks = _by_module(model, targets, self.rank, self.rank_pattern)
         alphas = _by_module(model, targets, self.alpha, self.alpha_pattern)
         for name in targets:

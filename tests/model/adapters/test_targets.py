@@ -8,6 +8,7 @@ from torch import nn
 from minibert import Bert, BertForSequenceClassification
 from minibert.model.adapters import BitFit, Bottleneck, LoRA
 from minibert.model.adapters.targets import find_modules, their_name
+from minibert.model.linear import LINEAR
 from tests.model.adapters.networks import CONFIG
 
 PARTS = [f"attention.{part}" for part in ("query", "key", "value", "output")] + [
@@ -17,7 +18,7 @@ MODEL = BertForSequenceClassification(CONFIG)
 
 
 def linear(module: nn.Module) -> bool:
-    return type(module) is nn.Linear
+    return type(module) in LINEAR
 
 
 @pytest.mark.parametrize(

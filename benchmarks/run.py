@@ -1,0 +1,120 @@
+"""Run all benchmarks of speed, and print one table of the ratios next to what they should be. About 25 minutes on two cores.
+
+python -m benchmarks.run [--only pretraining inference …] [--table]
+
+Each benchmark runs in a process of its own and writes its JSON file next to this one. That of translation needs Multi30k:
+MINIBERT_DATA=FOLDER. With --table nothing runs, and the table is that of the files. It is also written to docs/speed.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parent / "docs" / "speed.md"
+BEGIN, END = "<!-- table: python -m benchmarks.run --table -->", "<!-- end of the table -->"
+BENCHMARKS = ("pretraining", "finetuning", "inference", "generation", "translation_speed", "attention", "data")
+
+
+FASTER, PEAK, MEMORY = "times faster than sdpa", "share of the matrix-product peak", "added MiB"
+HALF = "bfloat16 times faster than float32"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A number of a benchmark, and what it should be."""
+
+    what: str
+    file: str
+    row: dict[str, str]
+    """Values of the row in the file; empty if it has one result."""
+    fields: tuple[str, ...]
+    floor: float
+    goal: float
+    is_upper: bool = False
+    """True if smaller is better."""
+
+    def line(self) -> str:
+        """Return the line of the table. A number that misses its floor is bold."""
+        found = json.loads((FOLDER / f"{self.file}.json").read_text(encoding="utf-8"))
+        value = next(row for row in found.get("rows", [found]) if self.row.items() <= row.items())
+        for field in self.fields:
+            value = value[field]
+        spread = ""
+        if isinstance(value, dict):
+            value, spread = value["median"], f" ({value['lower']:.2f} to {value['upper']:.2f})"
+        elif isinstance(value, list):
+            value = value[0] / value[1]
+        number = f"{value:.2f}" if (value <= self.floor if self.is_upper else value >= self.floor) else f"**{value:.2f}**"
+        return f"| {self.what} | {number}{spread} | {'at most ' if self.is_upper else ''}{self.floor:g} / {self.goal:g} |"
+
+
+def step(case: str, precision: str, field: str, floor: float, goal: float) -> Target:
+    """Return a target of a pretraining step."""
+    kind = {FASTER: "pretraining step", PEAK: "the same, share of the peak", MEMORY: "the same, added memory"}[field]
+    what = f"{kind}, {'mini, lengths 16 to 128' if case == 'ragged' else case}, {precision}"
+    return Target(what, "pretraining", {"case": case, "precision": precision}, (field,), floor, goal, field == MEMORY)
+
+
+TARGETS = [
+    step("tiny", "float32", FASTER, 4.6, 5),
+    step("mini", "float32", FASTER, 2.8, 3),
+    step("small", "float32", FASTER, 2.3, 2.5),
+    step("ragged", "float32", FASTER, 3.8, 4.5),
+    step("tiny", "bfloat16", FASTER, 4.5, 5),
+    step("mini", "bfloat16", FASTER, 3.2, 3.5),
+    step("small", "bfloat16", FASTER, 2.4, 2.9),
+    step("tiny", "float32", PEAK, 0.3, 0.45),
+    step("mini", "float32", PEAK, 0.65, 0.8),
+    step("small", "float32", PEAK, 0.85, 0.95),
+    step("tiny", "float32", MEMORY, 0.3, 0.1),
+    step("mini", "float32", MEMORY, 0.4, 0.2),
+    step("small", "float32", MEMORY, 0.5, 0.35),
+    Target("fine-tuning step, lengths of SST-2", "finetuning", {"precision": "float32"}, (FASTER,), 1.5, 2.5),
+    Target("inference, one text", "inference", {"case": "one"}, (FASTER,), 1.1, 1.25),
+    Target("inference, 32 texts", "inference", {"case": "batch"}, (FASTER,), 1.0, 1.1),
+    Target("inference, 32 texts, lengths 16 to 128", "inference", {"case": "ragged"}, (FASTER,), 1.5, 1.8),
+    Target("one text, bfloat16 against float32", "inference", {"case": "one"}, (HALF,), 1.7, 2),
+    Target("32 texts, bfloat16 against float32", "inference", {"case": "batch"}, (HALF,), 3.3, 4),
+    Target("generation, GPT-2 tiny", "generation", {"size": "tiny"}, ("times faster than transformers",), 2, 4),
+    Target("generation, GPT-2 mini", "generation", {"size": "mini"}, ("times faster than transformers",), 2, 4),
+    Target("generation, GPT-2 small", "generation", {"size": "small"}, ("times faster than transformers",), 2, 4),
+    Target("translation, training step", "translation_speed", {}, ("training step", "times faster than torch"), 1.2, 1.5),
+    Target("translation, greedy decoding", "translation_speed", {}, ("greedy decoding", "times faster than torch"), 3, 8),
+]
+
+
+def table() -> str:
+    """Return the table of all ratios that have been measured."""
+    rows = [target.line() for target in TARGETS if (FOLDER / f"{target.file}.json").is_file()]
+    return "\n".join(["| | ratio (quartiles) | at least / goal |", "|---|---|---|", *rows])
+
+
+def main() -> None:
+    """Run the benchmarks and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS)
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    for name in () if options.table else options.only:
+        words: list[str] = []
+        if name == "translation_speed":
+            if (data := os.environ.get("MINIBERT_DATA")) is None:
+                print("translation_speed: set MINIBERT_DATA to the folder with data/multi30k")
+                continue
+            files = Path(data) / "data" / "multi30k"
+            words += ["--text", *(str(files / f"train.{language}.gz") for language in ("de", "en"))]
+            words += ["--test", *(str(files / f"test_2016_flickr.{language}.gz") for language in ("de", "en"))]
+        print(f"{name}:", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *words], check=True)
+    print(shown := table())
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{shown}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
