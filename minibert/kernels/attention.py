@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from minibert.checks import can_check_values
 from minibert.equations import scaled_dot_product_attention
 from minibert.kernels.flash import flash_attention, triton_kernels
 from minibert.observe import is_recording, observe
@@ -58,11 +61,45 @@ def unfused_attention(
     if bias is not None:
         scores = scores + bias
     if keep is None:
-        return observe("context", F.dropout(scores.softmax(dim=-1), dropout) @ value)
+        return observe("context", weighted_mean(scores, value, dropout))
     empty = ~keep.any(dim=-1, keepdim=True)  # as in `fused_attention`
     scores = scores + torch.zeros_like(keep, dtype=scores.dtype).masked_fill(~(keep | empty), -math.inf)
-    context = F.dropout(scores.softmax(dim=-1), dropout) @ value
-    return observe("context", context.masked_fill(empty, 0.0))
+    return observe("context", weighted_mean(scores, value, dropout).masked_fill(empty, 0.0))
+
+
+def weighted_mean(
+    scores: Float[Tensor, "*batch queries keys"], value: Float[Tensor, "*batch keys value_width"], dropout: float
+) -> Float[Tensor, "*batch queries value_width"]:
+    """Compute the softmax of the scores, drop some weights, and average the values with the others."""
+    if 0 < dropout < 1 and can_check_values(scores):
+        context: Tensor = _DroppedWeights.apply(scores, value, dropout)  # type: ignore[no-untyped-call]
+        return context
+    return F.dropout(scores.softmax(dim=-1), dropout) @ value
+
+
+class _DroppedWeights(torch.autograd.Function):
+    """The weighted mean with dropout, which stores the weights and one byte for each: less than half of what autograd stores.
+
+    The small values are scaled by 1 / (1 - dropout), not the weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, value: Tensor, dropout: float) -> Tensor:
+        weights = scores.softmax(dim=-1)
+        stays = torch.empty_like(weights, dtype=torch.bool).bernoulli_(1 - dropout)
+        ctx.save_for_backward(weights, stays, value)
+        ctx.scale = 1 / (1 - dropout)
+        context: Tensor = (weights * stays) @ (ctx.scale * value)
+        return context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_context: Tensor) -> tuple[Tensor | None, ...]:
+        weights, stays, value = ctx.saved_tensors
+        d_value = ctx.scale * ((weights * stays).mT @ d_context)
+        d_weights = (d_context @ (ctx.scale * value).mT).mul_(stays)
+        d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
+        return d_scores, d_value, None
 
 
 AttentionImplementation = str | AttentionFunction

@@ -20,6 +20,7 @@ from minibert.kernels import (
     unfused_attention,
 )
 from minibert.kernels import objectives as kernel_objectives
+from minibert.kernels.attention import weighted_mean
 from tests.strategies import attention_inputs, normal, seeds, tensors
 
 ATTENTIONS = (fused_attention, unfused_attention)
@@ -278,6 +279,34 @@ def test_linear_cross_entropy_is_observed_in_a_recording() -> None:
         value, correct = linear_cross_entropy(hidden, weight, bias[0], torch.tensor([0, 1, 2]))
     expected = losses_and_correct(hidden, weight, bias[0], torch.tensor([0, 1, 2]))
     assert (value, correct) == expected
+
+
+@given(seed=seeds, dropout=st.floats(0.01, 0.99), strided=st.booleans())
+def test_dropped_weights_have_the_values_and_gradients_of_their_formula(seed: int, dropout: float, strided: bool) -> None:
+    scores, value, weights = normal(seed, 2, 3, 5, 7), normal(seed + 1, 2, 3, 7, 4), normal(seed + 2, 2, 3, 5, 4)
+    leaves = [(each.mT.contiguous().mT if strided else each).requires_grad_() for each in (scores, value)]
+    torch.manual_seed(seed)
+    context = weighted_mean(*leaves, dropout)
+    torch.manual_seed(seed)
+    stays = torch.empty(2, 3, 5, 7, dtype=torch.bool).bernoulli_(1 - dropout)
+    expected = (leaves[0].softmax(dim=-1) * stays / (1 - dropout)) @ leaves[1]
+    torch.testing.assert_close(context, expected)
+    for one, other in zip(*(torch.autograd.grad((each * weights).sum(), leaves) for each in (context, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_dropped_weights_store_one_byte_for_each_weight_besides_the_weights() -> None:
+    scores, value = (normal(seed, 2, 8, 16, 16).requires_grad_() for seed in range(2))
+    stored: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: stored.append(x.nbytes) or x, lambda x: x):
+        weighted_mean(scores, value, 0.1)
+    assert sum(stored) <= scores.nbytes + scores.numel() + value.nbytes
+
+
+@pytest.mark.parametrize("dropout", [0.0, 1.0])
+def test_dropout_of_nothing_and_of_everything(dropout: float) -> None:
+    scores, value = normal(0, 2, 3), normal(1, 3, 4)
+    torch.testing.assert_close(weighted_mean(scores, value, dropout), (1 - dropout) * scores.softmax(dim=-1) @ value)
 
 
 def test_on_a_cpu_attention_with_dropout_is_unfused() -> None:
