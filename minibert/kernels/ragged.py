@@ -25,7 +25,7 @@ MIN_PADDING = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Where the sequences of a batch are once its padding is left out: one after another, in one row.
+    """The places of the sequences of a batch whose padding is left out: they stand one after another, in one row.
 
     Layers accept it in place of a mask. It then means that each token may attend to the tokens of its own sequence.
     """
@@ -35,7 +35,7 @@ class Sequences:
     places: Int[Tensor, " tokens"]
     """Position of each token in the rectangle: those of the first sequence are 0, 1, 2, …, and those of the next one follow."""
     offsets: Int[Tensor, " batch_and_one"]
-    """Where each sequence begins in the row, and where the last one ends."""
+    """Number of tokens before each sequence in the row, and of all tokens."""
     shape: tuple[int, int]
     """Sequences and tokens of the rectangle."""
     queries: int | None = None
@@ -74,7 +74,7 @@ class Sequences:
 
     @property
     def query_offsets(self) -> Int[Tensor, " batch_and_one"]:
-        """Where the queries of each sequence begin in their row, and where the last ones end."""
+        """Number of queries before those of each sequence in their row, and of all queries."""
         if self.queries is None:
             return self.offsets
         return self.queries * torch.arange(len(self.offsets), dtype=torch.int32, device=self.offsets.device)

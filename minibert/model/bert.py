@@ -175,8 +175,8 @@ class Bert(PretrainedBert):
         """Encode a batch. All arguments but the last are those of transformers' BertModel.
 
         Args:
-            attention_mask: 1 or True for tokens, 0 or False for padding. Default: no padding. Or `Sequences`: nobody reads the
-                vectors of padding, so they are zeros and take no time.
+            attention_mask: 1 or True for tokens, 0 or False for padding. Default: no padding. Or `Sequences`, if the
+                vectors of padding are not read: they are zeros and take no time.
             token_type_ids: segment of each token, 0 for sentence A, 1 for sentence B. Default: all 0.
             position_ids: default 0, 1, 2, …
             output_at: positions of the tokens whose vectors are wanted, in ascending order, for each sequence first that of

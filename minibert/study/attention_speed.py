@@ -41,7 +41,7 @@ class AttentionTimes:
 
     @property
     def loss(self) -> float:
-        """How many times as long as the fastest way the choice takes."""
+        """Time of the choice, divided by that of the fastest way."""
         return self.seconds[self.chosen] / self.seconds[self.fastest]
 
 
