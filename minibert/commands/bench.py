@@ -66,10 +66,10 @@ def run(options: Bench) -> int:
 
 
 def _table(times: "list[AttentionTimes]") -> "Table":
-    from rich import box
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("type")
     table.add_column("use", no_wrap=True)
     for name in ("length", *times[0].seconds):

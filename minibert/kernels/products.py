@@ -34,6 +34,8 @@ def linear(
     bias: Float[Tensor, " features"] | None = None,
 ) -> Float[Tensor, "*batch features"]:
     """Compute x Wᵀ + b, as `nn.functional.linear` does."""
+    if not isinstance(hidden, Tensor):
+        return F.linear(hidden, weight, bias)  # its error says what was expected
     tokens = hidden.numel() // weight.shape[1] if weight.shape[1] else 0
     if 0 < tokens <= FEW_TOKENS and weight.numel() >= LARGE and _has_fast_blocks(weight):
         return _linear_in_blocks(hidden, weight, bias)

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert import kernels
 from minibert.checks import check_tensor, value_outside
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy, masked_lm_loss, next_sentence_loss
 from minibert.equations.objectives import check_labels, check_numbers, reduce_losses
@@ -65,7 +64,7 @@ class MaskedLMHead(nn.Module):
         activation = observe("activation", self.activation(observe("linear", self.transform(hidden))))
         transformed = observe("transform", self.norm(activation))
         output_matrix = embeddings if self.decoder is None else self.decoder.weight
-        return observe("logits", kernels.linear(transformed, output_matrix, self.bias))
+        return observe("logits", nn.functional.linear(transformed, output_matrix, self.bias))
 
     def loss_sum(
         self,

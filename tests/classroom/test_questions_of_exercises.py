@@ -194,7 +194,7 @@ def test_what_a_question_explains_is_not_called_an_unknown_mistake(name: str) ->
     assert "Not a known mistake" not in shown
 
 
-def test_an_error_that_only_some_inputs_raise_names_the_input() -> None:
+def test_an_error_that_only_some_inputs_raise_names_the_input(without_shape_checks: None) -> None:
     report = report_of(multi_head_attention_layer.answer_03, EXERCISES["multi_head_attention_layer"])
     assert "must be Tensor, not tuple. The input: given keys and values." in report.reason
     assert "keys_from a tuple of 2 tensors of shapes (" in report.reason

@@ -11,6 +11,8 @@ from minibert.commands import main
 from minibert.commands.study_page import page_of_trained_model
 from tests.trained_models import WORDS, trained_model, write_checkpoint
 
+pytestmark = pytest.mark.slow
+
 SQUAD = {
     "data": [
         {

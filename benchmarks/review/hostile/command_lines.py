@@ -24,6 +24,7 @@ BASES = {
     "finetune answer": f"--train squad.json --from {BERT} --overlap 4 {TINY}",
     "finetune multi": f"{MULTI.format('a')} {MULTI.format('b')} --from {BERT} --steps 1 --batch-size 2 --device cpu",
     "runs": f"{STOCK}/run",
+    "bench": "--tokens 16 --rounds 1 --device cpu",
     "train-letters": "--batch-tokens 32 --device cpu --steps 1",
     "train-translator": "--text pairs.tsv --batch-tokens 64 --vocab-size 40 --device cpu --steps 1",
     "translate": f"{STOCK}/translator",

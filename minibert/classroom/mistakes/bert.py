@@ -222,8 +222,8 @@ BERT_MISTAKES = [
         MaskedLMHead.forward,
         (
             (
-                "kernels.linear(transformed, output_matrix, self.bias)",
-                "kernels.linear(transformed, output_matrix) / hidden.shape[-1] ** 0.5 + self.bias",
+                "nn.functional.linear(transformed, output_matrix, self.bias)",
+                "nn.functional.linear(transformed, output_matrix) / hidden.shape[-1] ** 0.5 + self.bias",
             ),
         ),
         "The dot products are divided by √d.",
@@ -293,8 +293,8 @@ BERT_MISTAKES = [
         MaskedLMHead.forward,
         (
             (
-                "kernels.linear(transformed, output_matrix, self.bias)",
-                "kernels.linear(transformed, output_matrix, self.bias).softmax(dim=-1)",
+                "nn.functional.linear(transformed, output_matrix, self.bias)",
+                "nn.functional.linear(transformed, output_matrix, self.bias).softmax(dim=-1)",
             ),
         ),
         "The softmax of the logits is returned.",
@@ -307,8 +307,8 @@ BERT_MISTAKES = [
         MaskedLMHead.forward,
         (
             (
-                "kernels.linear(transformed, output_matrix, self.bias)",
-                "kernels.linear(transformed, output_matrix, self.bias).log_softmax(dim=-1)",
+                "nn.functional.linear(transformed, output_matrix, self.bias)",
+                "nn.functional.linear(transformed, output_matrix, self.bias).log_softmax(dim=-1)",
             ),
         ),
         "The logarithm of the softmax is returned.",

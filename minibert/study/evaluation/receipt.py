@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from minibert.files import write_atomically
+from minibert.kernels import Sequences
 from minibert.model.adapters.adapter import ADAPTER_FOLDER
 from minibert.model.checkpoints.weights import WEIGHTS_FILE
 from minibert.study.evaluation.two_processes import logits_in_two_processes
@@ -227,11 +228,12 @@ def _transformers_model(trained: TrainedModel[Any], folder: Path) -> nn.Module:
 
 
 class _WithBooleanMask(nn.Module):
-    """A network of transformers, which gets the mask as 0 and 1."""
+    """A network of transformers, which gets the mask of all tokens as 0 and 1."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Any:
-        return self.model(input_ids, attention_mask.long(), token_type_ids)
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | Sequences, token_type_ids: Tensor) -> Any:
+        mask = attention_mask.mask if isinstance(attention_mask, Sequences) else attention_mask
+        return self.model(input_ids, mask.long(), token_type_ids)

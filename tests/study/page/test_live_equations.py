@@ -16,6 +16,8 @@ from minibert.study.equations.registry import registry
 from minibert.text.wordpiece_encoding import split_word
 from tests.study.page.packing import unpacked
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = {name: code for name, code in javascript_functions().items() if name != "split_word"}
 LAYOUTS = [(), (1,), (2,), (2, 3)]
 

@@ -14,6 +14,8 @@ from minibert.study.tokenized_text import tokenize
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, without_special_tokens
 from tests.hostile_text import HOSTILE_TEXTS
 
+pytestmark = pytest.mark.slow
+
 ENCODE = """json => {
   const [tokenizer, pairs] = JSON.parse(json);
   const wordpiece = new WordPiece(tokenizer);

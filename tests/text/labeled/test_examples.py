@@ -109,7 +109,11 @@ def test_numbers_are_as_exact_as_in_the_data() -> None:
 def test_all_of_a_batch_is_copied_to_a_device() -> None:
     batch = make_batch([Example([1, 2], [0, 1], {"labels": 0.5}), Example([3], [0], {"labels": 1.5})], pad_id=0)
     copy = batch.to(torch.device("meta"))
-    for tensor, copied in zip((*batch.inputs, *batch.targets.values()), (*copy.inputs, *copy.targets.values()), strict=True):
+    columns = [
+        (each.input_ids, each.attention_mask, each.token_type_ids, each.sequences.places, *each.targets.values())
+        for each in (batch, copy)
+    ]
+    for tensor, copied in zip(*columns, strict=True):
         assert (copied.device.type, copied.dtype, copied.shape) == ("meta", tensor.dtype, tensor.shape)
     assert copy.targets.keys() == {"labels"}
 
