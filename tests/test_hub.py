@@ -91,6 +91,7 @@ def load_in_a_new_process(words: list[str], home: Path, **environment: str) -> "
     return subprocess.run([sys.executable, "-c", LOAD, *words], capture_output=True, text=True, env=variables, timeout=120)
 
 
+@pytest.mark.slow
 def test_model_is_downloaded_once_and_cached(hub: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
     """Only the needed files are downloaded. Later they are loaded without the hub. The error for an unknown model names it."""
     address, requests = hub
