@@ -23,6 +23,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from benchmarks.memory import added_mebibytes
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertConfig, BertForPreTraining
 from minibert.kernels import worthwhile_sequences
@@ -106,22 +107,17 @@ def _added_memory(case: Case, precision: str, is_ours: bool) -> float:
     config = PRESETS[case.preset]
     batch = make_batch(case, config, 0)
     ours, theirs = both_models(BertForPreTraining, config)
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak begins anew
-    before = _memory("VmRSS")
     dtype = DTYPES[precision]
-    if is_ours:
-        step = our_steps(ours, [batch], PretrainingObjective(), dtype)
-    else:
-        step = their_steps(theirs, [columns_of(batch)], dtype)
-    for _ in range(2):
-        step()
-    return (_memory("VmHWM") - before) / 1024
 
+    def two_steps() -> None:
+        if is_ours:
+            step = our_steps(ours, [batch], PretrainingObjective(), dtype)
+        else:
+            step = their_steps(theirs, [columns_of(batch)], dtype)
+        for _ in range(2):
+            step()
 
-def _memory(name: str) -> int:
-    """Return a number of kibibytes that Linux has about this process."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1])
+    return added_mebibytes(two_steps)
 
 
 def main() -> None:

@@ -55,8 +55,8 @@ class Target:
 
 def step(case: str, precision: str, field: str, floor: float, goal: float) -> Target:
     """Return a target of a pretraining step."""
-    kind = {FASTER: "pretraining step", PEAK: "the same, share of the peak", MEMORY: "the same, added memory"}[field]
-    what = f"{kind}, {'mini, lengths 16 to 128' if case == 'ragged' else case}, {precision}"
+    number = {FASTER: "", PEAK: ": share of the peak", MEMORY: ": added memory"}[field]
+    what = f"pretraining step, {'mini, lengths 16 to 128' if case == 'ragged' else case}, {precision}{number}"
     return Target(what, "pretraining", {"case": case, "precision": precision}, (field,), floor, goal, field == MEMORY)
 
 
@@ -78,8 +78,8 @@ TARGETS = [
     Target("inference, one text", "inference", {"case": "one"}, (FASTER,), 1.1, 1.25),
     Target("inference, 32 texts", "inference", {"case": "batch"}, (FASTER,), 1.0, 1.1),
     Target("inference, 32 texts, lengths 16 to 128", "inference", {"case": "ragged"}, (FASTER,), 1.5, 1.8),
-    Target("one text, bfloat16 against float32", "inference", {"case": "one"}, (HALF,), 1.7, 2),
-    Target("32 texts, bfloat16 against float32", "inference", {"case": "batch"}, (HALF,), 3.3, 4),
+    Target("inference, one text: bfloat16 against float32", "inference", {"case": "one"}, (HALF,), 1.7, 2),
+    Target("inference, 32 texts: bfloat16 against float32", "inference", {"case": "batch"}, (HALF,), 3.3, 4),
     Target("generation, GPT-2 tiny", "generation", {"size": "tiny"}, ("times faster than transformers",), 2, 4),
     Target("generation, GPT-2 mini", "generation", {"size": "mini"}, ("times faster than transformers",), 2, 4),
     Target("generation, GPT-2 small", "generation", {"size": "small"}, ("times faster than transformers",), 2, 4),

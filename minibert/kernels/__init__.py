@@ -14,7 +14,7 @@ from minibert.kernels.attention import (
 )
 from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
-from minibert.kernels.objectives import label_smoothing_loss, linear_cross_entropy, linear_label_smoothing_loss
+from minibert.kernels.objectives import linear_cross_entropy, linear_label_smoothing_loss
 from minibert.kernels.products import linear
 from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad, worthwhile_sequences
 
@@ -28,7 +28,6 @@ __all__ = [
     "fused_attention",
     "gelu",
     "gelu_tanh",
-    "label_smoothing_loss",
     "layer_norm",
     "linear",
     "linear_cross_entropy",

@@ -1,4 +1,4 @@
-"""Fused attention, which never stores the scores, and the choice between it and the explicit formula."""
+"""Fast attention, fused and unfused, and the choice between them and the explicit formula."""
 
 import math
 from collections.abc import Callable

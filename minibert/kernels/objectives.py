@@ -8,32 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minibert import equations
-from minibert.equations.objectives import IGNORE_INDEX, Reduction, check_label_smoothing, check_labels, reduce_losses
+from minibert.equations.objectives import IGNORE_INDEX, check_label_smoothing, check_labels
 from minibert.kernels.products import linear, matrix_product
 from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32, autocast_dtype
-
-
-def label_smoothing_loss(
-    logits: Float[Tensor, "*batch classes"],
-    labels: Int[Tensor, "*batch"],
-    label_smoothing: float = 0.1,
-    reduction: Reduction = "mean",
-) -> Float[Tensor, ""]:
-    """Compute `equations.label_smoothing_loss` with PyTorch's kernel, which computes the log-probabilities only once."""
-    check_label_smoothing(label_smoothing)
-    check_labels(logits, labels)
-    if is_recording():
-        return equations.label_smoothing_loss(logits, labels, label_smoothing, reduction)
-    losses = F.cross_entropy(
-        at_least_float32(logits).flatten(0, -2),
-        labels.flatten(),
-        label_smoothing=label_smoothing,
-        ignore_index=IGNORE_INDEX,
-        reduction="none",
-    )
-    return reduce_losses(losses, labels.flatten(), reduction)
-
 
 ROWS, PIECES = 128, 8192
 """Rows whose scores `linear_cross_entropy` holds at the same time (with 30,000 pieces, 16 MB in single precision), and pieces

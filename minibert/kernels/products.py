@@ -2,7 +2,7 @@
 
 PyTorch has two libraries for products on a CPU. In single precision it uses MKL, which does not use the widest instructions
 (AVX-512) of processors that are not made by Intel; oneDNN does. On an AMD EPYC with two cores, the products of a training step
-run at 450 instead of 200 billion operations per second, and a step takes half of the time.
+run at 450 instead of 200 billion operations per second, and a step of BERT-mini takes a third less time.
 """
 
 from functools import cache

@@ -42,6 +42,11 @@ class PretrainingBatch:
     sequences: Sequences | None = None
     """The tokens of `attention_mask`, if it saves time to leave the padding out."""
 
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor | Sequences, Tensor]:
+        """The arguments of the encoder."""
+        return self.input_ids, self.sequences or self.attention_mask, self.token_type_ids
+
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
         columns = {name: column for name, column in vars(self).items() if column is not None}

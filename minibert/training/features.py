@@ -65,11 +65,10 @@ class CachedBert(Bert):
         needed = tokens if self.keeps_padding else 1
         unknown = {key: position for position, key in enumerate(keys) if len(self.features.get(key, ())) < needed}
         if unknown:
-            ids, mask, segments = (each[[*unknown.values()]] for each in (input_ids, attention_mask, token_type_ids))
+            ids, keep, segments = (each[[*unknown.values()]] for each in (input_ids, attention_mask, token_type_ids))
+            mask = keep if self.keeps_padding else Sequences.of(keep.bool())
             with torch.no_grad(), evaluation_mode(self):
-                computed = (
-                    super().forward(ids, mask if self.keeps_padding else Sequences.of(mask.bool()), segments).last_hidden_state
-                )
+                computed = super().forward(ids, mask, segments).last_hidden_state
             for (key, position), hidden in zip(unknown.items(), computed.cpu(), strict=True):
                 length = 1 if self.first_token_only else max(needed, int(attention_mask[position].sum()))
                 self.features[key] = hidden[:length].clone()

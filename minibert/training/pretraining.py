@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from minibert.equations import masked_lm_loss, next_sentence_loss
-from minibert.kernels import Sequences
 from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
@@ -56,10 +55,6 @@ MAX_EXPONENT = 700.0
 """Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
 
 
-def _inputs(batch: PretrainingBatch) -> tuple[Tensor, Tensor | Sequences, Tensor]:
-    return batch.input_ids, batch.attention_mask if batch.sequences is None else batch.sequences, batch.token_type_ids
-
-
 def _targets(batch: PretrainingBatch) -> dict[str, Tensor | None]:
     labels_at = batch.labels.flatten()[batch.predict_at]
     return {"predict_at": batch.predict_at, "output_at": batch.output_at, "labels_at": labels_at}
@@ -75,7 +70,7 @@ class MaskedLMObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses and the number of correct predictions."""
-        output = model(*_inputs(batch), **_targets(batch))
+        output = model(*batch.inputs, **_targets(batch))
         return {"mlm": LossSum(output.loss_sum, output.correct)}
 
 
@@ -99,7 +94,7 @@ class PretrainingObjective:
         """Compute each term: the sum of its losses and the number of correct predictions."""
         targets = _targets(batch)
         labels_at = targets.pop("labels_at") if self.stores_scores else None
-        output = model(*_inputs(batch), **targets)
+        output = model(*batch.inputs, **targets)
         logits, labels = output.seq_relationship_logits, batch.next_sentence_label
         if labels_at is None:
             mlm = LossSum(output.loss_sum, output.correct)

@@ -52,7 +52,6 @@ PAIRS: dict[str, tuple[Function, Function, int]] = {
         labeled(lambda logits, labels: F.cross_entropy(logits.float(), labels)),
         1,
     ),
-    "label_smoothing_loss": (labeled(equations.label_smoothing_loss), labeled(kernels.label_smoothing_loss), 1),
     "binary_cross_entropy": (
         lambda x: equations.binary_cross_entropy(x, (x > 0).to(x.dtype)),
         lambda x: F.binary_cross_entropy_with_logits(x.float(), (x > 0).float(), reduction="none"),

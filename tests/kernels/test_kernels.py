@@ -24,9 +24,9 @@ from minibert.kernels.attention import weighted_mean
 from tests.strategies import attention_inputs, normal, seeds, tensors
 
 ATTENTIONS = (fused_attention, unfused_attention)
-KERNELS = ("layer_norm", "gelu", "gelu_tanh", "label_smoothing_loss")
+KERNELS = ("layer_norm", "gelu", "gelu_tanh")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 5e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
@@ -49,6 +49,8 @@ def test_attention_equals_the_equation(kernel, device: str, inputs, dtype: torch
         tensors_ = [x / max(1.0, x.abs().max().item() if x.numel() else 0.0) for x in tensors_]
     query, key, value = (x.to(dtype) for x in tensors_)
     mask = keep if masked else None
+    scores = query @ key.mT
+    rounding = max(1.0, scores.abs().max().item() / 16 if scores.numel() else 0.0)  # that of the scores grows with them
     explicit, fused = (
         value_and_gradients(lambda q, k, v, f=function: f(q, k, v, mask), query, key, value)
         for function in (equations.scaled_dot_product_attention, kernel)
@@ -56,7 +58,7 @@ def test_attention_equals_the_equation(kernel, device: str, inputs, dtype: torch
     for one, other in zip(explicit, fused, strict=True):
         scale = max(1.0, one.abs().max().item() if one.numel() else 0.0)
         assert one.isfinite().all()
-        torch.testing.assert_close(other / scale, one / scale, rtol=0, atol=TOLERANCES[dtype])
+        torch.testing.assert_close(other / scale, one / scale, rtol=0, atol=rounding * TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -112,22 +114,6 @@ def test_layer_norm_and_gelu_equal_the_equations(x: Tensor, seed: int) -> None:
         for one, other in zip(*pairs, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6 * max(1.0, one.abs().max().item()))
     torch.testing.assert_close(*(value_and_gradients(function, x) for function in (equations.gelu, kernels.gelu)))
-
-
-@given(st.integers(0, 5), st.integers(1, 6), st.floats(0, 1), st.sampled_from(["mean", "sum"]), seeds)
-def test_label_smoothing_equals_the_equation(
-    rows: int, classes: int, label_smoothing: float, reduction: str, seed: int
-) -> None:
-    """Values and gradients agree, also with ignored labels and without any label."""
-    random = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(2, rows, classes, generator=random, dtype=torch.float64)
-    labels = torch.randint(-1, classes, (2, rows), generator=random)
-    labels[labels < 0] = equations.IGNORE_INDEX
-    one, other = (
-        value_and_gradients(lambda z, f=function: f(z, labels, label_smoothing, reduction), logits)
-        for function in (equations.label_smoothing_loss, kernels.label_smoothing_loss)
-    )
-    torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 def losses_and_correct(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -376,7 +362,6 @@ def test_during_a_recording_the_equation_is_computed(name: str) -> None:
     x = torch.linspace(-2, 2, 6).view(2, 3).double()
     more = {
         "layer_norm": (torch.tensor([1.0, 2.0, 3.0]).double(), torch.tensor([0.1, 0.2, 0.3]).double(), 0.5),
-        "label_smoothing_loss": (torch.tensor([2, equations.IGNORE_INDEX]), 0.3, "sum"),
     }.get(name, ())
     with record() as expected:
         value = getattr(equations, name)(x, *more)
@@ -389,7 +374,5 @@ def test_during_a_recording_the_equation_is_computed(name: str) -> None:
 def test_label_smoothing_outside_its_range_is_refused_by_the_kernels(label_smoothing: float) -> None:
     message = f"label_smoothing is {label_smoothing}, but must be from 0 to 1"
     labels = torch.zeros(1, dtype=torch.int64)
-    with pytest.raises(ValueError, match=message):
-        kernels.label_smoothing_loss(torch.zeros(1, 2), labels, label_smoothing)
     with pytest.raises(ValueError, match=message):
         linear_label_smoothing_loss(torch.zeros(1, 3), torch.zeros(2, 3), torch.zeros(2), labels, label_smoothing)

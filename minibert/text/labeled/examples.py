@@ -59,7 +59,7 @@ class LabeledBatch:
     @property
     def inputs(self) -> tuple[Tensor, Tensor | Sequences, Tensor]:
         """The arguments of the encoder."""
-        return self.input_ids, self.attention_mask if self.sequences is None else self.sequences, self.token_type_ids
+        return self.input_ids, self.sequences or self.attention_mask, self.token_type_ids
 
 
 def make_batch(examples: Sequence[Example], pad_id: int, length: int = 0) -> LabeledBatch:
