@@ -14,6 +14,7 @@ from minibert.kernels.attention import (
 )
 from minibert.kernels.flash import flash_attention, ragged_flash_attention
 from minibert.kernels.layers import gelu, gelu_tanh, layer_norm
+from minibert.kernels.memory import activated_linear, dropout
 from minibert.kernels.objectives import linear_cross_entropy, linear_label_smoothing_loss
 from minibert.kernels.products import linear
 from minibert.kernels.ragged import Sequences, pad, ragged_attention, select_outputs, unpad, worthwhile_sequences
@@ -22,8 +23,10 @@ __all__ = [
     "AttentionFunction",
     "AttentionImplementation",
     "Sequences",
+    "activated_linear",
     "check_attention",
     "choose_attention",
+    "dropout",
     "flash_attention",
     "fused_attention",
     "gelu",

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from minibert.model.config import BertConfig
 from minibert.model.inputs import check_ids
 from minibert.model.layers import LayerNorm
+from minibert.model.linear import Dropout
 from minibert.observe import observe
 
 
@@ -34,7 +35,7 @@ class BertEmbeddings(nn.Module):
         self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,

@@ -19,7 +19,7 @@ from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask, check_batch, select_positions
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
-from minibert.model.linear import Linear
+from minibert.model.linear import Dropout, Linear
 from minibert.model.outputs import (
     MaskedLMOutput,
     MaskedLMSums,
@@ -254,7 +254,7 @@ class BertForSequenceClassification(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
-        self.dropout = nn.Dropout(config.head_dropout_prob)
+        self.dropout = Dropout(config.head_dropout_prob)
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
@@ -309,7 +309,7 @@ class BertForTokenClassification(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
-        self.dropout = nn.Dropout(config.head_dropout_prob)
+        self.dropout = Dropout(config.head_dropout_prob)
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 

@@ -16,9 +16,9 @@ from minibert.kernels import AttentionImplementation, Sequences
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
-from minibert.model.linear import Linear
+from minibert.model.linear import ActivatedLinear, Dropout, Linear
 from minibert.model.positions import NO_RELATIVE_POSITIONS, RelativePositions
-from minibert.observe import observe
+from minibert.observe import is_recording, observe
 
 
 def quick_gelu(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -72,13 +72,16 @@ class FeedForward(nn.Module):
         super().__init__()
         self.intermediate = Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
-        self.output = Linear(config.intermediate_size, config.hidden_size)
+        self.output = ActivatedLinear(config.intermediate_size, config.hidden_size)
 
     def extra_repr(self) -> str:
         return f"activation={self.activation.__name__}"
 
     def forward(self, hidden: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
         intermediate = observe("intermediate", self.intermediate(hidden))
+        if type(self.output) is ActivatedLinear and not is_recording():  # without an adapter
+            transformed: Tensor = self.output(intermediate, self.activation)
+            return transformed
         activation = observe("activation", self.activation(intermediate))
         return observe("feed_forward", self.output(activation))
 
@@ -116,7 +119,7 @@ class EncoderLayer(nn.Module):
         self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def extra_repr(self) -> str:
         return f"pre_norm={self.pre_norm}"

@@ -1,4 +1,6 @@
-"""The linear layer of all networks."""
+"""The linear layer and the dropout of all networks."""
+
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,5 +15,23 @@ class Linear(nn.Linear):
         return kernels.linear(hidden, self.weight, self.bias)
 
 
-LINEAR = (nn.Linear, Linear)
+class ActivatedLinear(Linear):
+    """A linear map after an activation function f: of x if x is f(x) already, or of f(x), for which training stores less."""
+
+    def forward(
+        self, hidden: Float[Tensor, "*batch width"], activation: Callable[[Tensor], Tensor] | None = None
+    ) -> Float[Tensor, "*batch features"]:
+        if activation is None:
+            return super().forward(hidden)
+        return kernels.activated_linear(hidden, activation, self.weight, self.bias)
+
+
+class Dropout(nn.Dropout):
+    """Dropout, as `nn.Dropout`, by `kernels.dropout`."""
+
+    def forward(self, hidden: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return kernels.dropout(hidden, self.p, self.training)
+
+
+LINEAR = (nn.Linear, Linear, ActivatedLinear)
 """Types of linear layers without an adapter."""

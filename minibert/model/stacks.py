@@ -14,6 +14,7 @@ from minibert.kernels import AttentionImplementation, Sequences, select_outputs
 from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
+from minibert.model.linear import Dropout
 from minibert.model.positions import make_positions
 from minibert.observe import is_recording, observe
 
@@ -69,7 +70,7 @@ class Stack(nn.Module):
         self.positions = make_positions(
             positions, config.max_position_embeddings, config.hidden_size, config.num_attention_heads
         )
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.layers = LayerStack(layers)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps) if pre_norm else None
 

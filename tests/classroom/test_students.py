@@ -24,6 +24,7 @@ def is_quick(answer: Answer) -> bool:
     "answer",
     [pytest.param(answer, marks=[] if is_quick(answer) else [pytest.mark.slow], id=answer.name) for answer in ANSWERS],
 )
+@pytest.mark.usefixtures("without_shape_checks")  # a learner meets the error messages of torch
 def test_the_check_agrees_with_the_teacher(answer) -> None:
     """Every wrong answer fails, every right one passes, and the named mistakes are those in the words of the teacher."""
     report = judge(answer)
