@@ -64,6 +64,7 @@ def test_outcomes_are_those_of_a_call_in_this_process(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_shape_checks")  # the other process has none
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda exercise: exercise.name)
 def test_outcomes_of_all_mistakes_are_those_of_a_call_in_this_process(exercise: Exercise) -> None:
     functions = [inspect.unwrap(exercise.reference), *called_functions(exercise.reference)]
