@@ -102,6 +102,6 @@ def test_ragged_batches(attend: Callable[..., Tensor]) -> None:
 def test_every_kernel_has_an_equation() -> None:
     functions = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
     without_meta = {"flash_attention", "ragged_flash_attention"}  # Triton's kernels need the numbers of the tensors
-    linear = {"linear", "linear_cross_entropy", "linear_label_smoothing_loss"}
+    linear = {"activated_linear", "dropout", "linear", "linear_cross_entropy", "linear_label_smoothing_loss"}
     ragged = {"pad", "ragged_attention", "select_outputs", "unpad", "worthwhile_sequences"}
     assert functions - KERNELS.keys() - without_meta - linear - ragged == {"check_attention", "choose_attention"}

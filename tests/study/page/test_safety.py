@@ -17,6 +17,8 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from tests.browser import Tab
 from tests.hostile_text import HOSTILE_TEXTS
 
+pytestmark = pytest.mark.slow  # they need a browser
+
 SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
 LABELS = [
     *HOSTILE_TEXTS,

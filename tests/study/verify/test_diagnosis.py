@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from minibert import Bert
 from minibert.equations import layer_norm, relu
 from minibert.model.layers import LayerNorm
-from minibert.model.linear import Linear
+from minibert.model.linear import ActivatedLinear, Linear
 from minibert.study.verify.comparison import compare, difference
 from minibert.study.verify.diagnosis import (
     DEFAULT_NAMES,
@@ -74,7 +74,7 @@ def test_the_diagnosis_runs_a_copy_with_explicit_attention() -> None:
     model = Bert(CONFIG).set_attention("fused").eval()
     stages, applications = _run(model, inputs())
     assert "layers.0.attention.weights" in stages
-    assert {type(each.layer) for each in applications} == {Linear, LayerNorm}
+    assert {type(each.layer) for each in applications} == {Linear, ActivatedLinear, LayerNorm}
     assert model.layers[0].attention.implementation == "fused"
     assert not any(module._forward_hooks for module in model.modules())
 
