@@ -113,16 +113,16 @@ def swap(
     text: str | None = None,
     layer: int | None = None,
     time_limit: float = 60.0,
-    against_transformers: bool = True,
 ) -> SwapResult:
     """Run a checkpoint with a learner's function, in a subprocess with limits.
+
+    Its stages are compared with those of transformers, if it is installed and has this network, or else of minibert.
 
     Args:
         location: file and function, such as `my.py:softmax`.
         text: the text of the cases. Default: `TEXTS`.
         layer: number of the only layer in which the function is replaced. Default: all.
         show: receives what the learner's code prints.
-        against_transformers: compare with transformers if it is installed and has this network.
 
     Raises: UserCodeError for errors of the learner's code; ValueError and FileNotFoundError for a checkpoint or a text that
         cannot be used.
@@ -148,7 +148,7 @@ def swap(
     if not swap.calls:
         raise ValueError(f"{source}: this model does not compute {exercise.name}, so {location} was never called")
     before = case_scores(model, cases.inputs, cases.positions) if cases is not None else None
-    reference, library = _reference(source, model, inputs, against_transformers)
+    reference, library = _reference(source, model, inputs)
     inside = minibert_stages(model, inputs).keys() - stages.keys()  # steps of minibert's function: the learner's has others
     reference = {name: stage for name, stage in reference.items() if name not in inside}
     comparison = compare(reference, stages, inputs, model, Names(library, printable(location)))
@@ -192,14 +192,12 @@ def _tokenizer(source: str | Path) -> Tokenizer | None:
         return None
 
 
-def _reference(source: str | Path, model: PretrainedModel, inputs: Inputs, with_transformers: bool) -> tuple[Stages, str]:
+def _reference(source: str | Path, model: PretrainedModel, inputs: Inputs) -> tuple[Stages, str]:
     """Return the stages of transformers, or else of minibert, and the name of the library."""
-    if with_transformers:
-        try:
-            return transformers_stages(read_checkpoint(source), model, inputs), "transformers"
-        except (ImportError, ValueError):
-            pass
-    return minibert_stages(model, inputs), "minibert"
+    try:
+        return transformers_stages(read_checkpoint(source), model, inputs), "transformers"
+    except (ImportError, ValueError):
+        return minibert_stages(model, inputs), "minibert"
 
 
 def make_cases(model: PretrainedModel, tokenizer: Tokenizer, texts: Sequence[str]) -> Cases | None:

@@ -201,10 +201,11 @@ class Runner(SandboxRunner):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model. Learners' functions run in this process, and their check takes no time."""
+    """A folder with a model. Learners' functions run in this process, their check takes no time, and minibert is compared."""
     model_of().save_pretrained(tmp_path)
     save_tokenizer(TOKENIZER, tmp_path)
     monkeypatch.setattr(module, "SandboxRunner", Runner)
+    monkeypatch.setattr(module, "transformers_stages", mock.Mock(side_effect=ImportError))
     monkeypatch.setattr(Runner, "made", [])
     monkeypatch.setattr(module, "check_function", lambda exercise, runner, find: REPORT)
     return tmp_path
@@ -212,7 +213,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def swapped(folder: Path, function: Callable, *options: object, **more: object) -> SwapResult:
     Runner.function = staticmethod(function)
-    return swap(SOFTMAX, "a:b/my.py:mine", folder, print, *options, **{"against_transformers": False, **more})
+    return swap(SOFTMAX, "a:b/my.py:mine", folder, print, *options, **more)
 
 
 def wrong(scores: Tensor) -> Tensor:
@@ -251,7 +252,7 @@ def test_nothing_printed_is_not_shown(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_steps_of_the_replaced_function_are_no_stages(folder: Path) -> None:
     """A learner's function has other steps, or none."""
     Runner.function = staticmethod(torch.nn.functional.scaled_dot_product_attention)
-    found = swap(EXERCISES["scaled_dot_product_attention"], "my.py:mine", folder, print, TEXT, against_transformers=False)
+    found = swap(EXERCISES["scaled_dot_product_attention"], "my.py:mine", folder, print, TEXT)
     names = [stage.name.rpartition(".")[2] for stage in found.comparison.stages]
     assert found.comparison.not_compared == []
     assert "context" in names
@@ -275,11 +276,10 @@ def test_a_model_without_a_head_or_without_a_tokenizer_has_stages_only(folder: P
 
 def test_transformers_is_the_reference_if_it_has_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "transformers_stages", lambda checkpoint, model, inputs: minibert_stages(model, inputs))
-    Runner.function = staticmethod(wrong)
-    assert swap(SOFTMAX, "my.py:softmax", folder, print, TEXT).comparison.names.reference == "transformers"
+    assert swapped(folder, wrong, TEXT).comparison.names.reference == "transformers"
     for error in (ImportError, ValueError):
         monkeypatch.setattr(module, "transformers_stages", mock.Mock(side_effect=error))
-        assert swapped(folder, wrong, TEXT, against_transformers=True).comparison.names.reference == "minibert"
+        assert swapped(folder, wrong, TEXT).comparison.names.reference == "minibert"
 
 
 @pytest.mark.parametrize(
