@@ -17,6 +17,7 @@ from minibert.classroom.probes import Probe, probes
 from minibert.classroom.questions import Problem
 from minibert.classroom.report import Named, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
+from minibert.classroom.trail import Entry
 from tests.classroom.small_exercise import case, exercise, scaled
 from tests.classroom.test_checking import COUNT, USUAL, Changed, answered, report_of, three_times
 
@@ -158,6 +159,16 @@ def test_parts_of_a_mistake_that_change_nothing_are_known(edits, are_known) -> N
     harmless = checking._harmless(call, [known])
     assert any(torch.equal(entry.value, 2 * X) for entry in harmless) is are_known
     assert bool(harmless) is are_known
+
+
+@pytest.mark.parametrize(("distance", "is_known"), [(0.25, True), (0.5, True), (0.75, False)])
+def test_a_part_of_a_mistake_changes_nothing_up_to_the_tolerance(monkeypatch, distance: float, is_known: bool) -> None:
+    trail = [Entry(1, "", "", X)]
+    monkeypatch.setattr(checking, "LocalRunner", lambda *_: lambda *_, **__: Outcome({"output": X}, trail=trail))
+    monkeypatch.setattr(checking, "value_distance", lambda *_: distance)
+    call = replace(answered(Role.TYPICAL), probe=Probe(replace(case(), tolerance=0.5), 0, {"x": X}))
+    two_parts = replace(three_times(Kind.BUG), edits=(("2.0 if", "3.0 if"), ("return product", "return 1 * product")))
+    assert checking._harmless(call, [two_parts]) == (2 * trail if is_known else [])
 
 
 def test_unsafe_numerics_are_named_if_the_function_fails_on_another_input() -> None:

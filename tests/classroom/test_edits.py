@@ -241,6 +241,13 @@ def test_a_short_piece_is_quoted_with_its_surroundings() -> None:
     assert _quotes(tree.body[0].value.args[0], "y", tree, "f(x, a)") == ("f(x, a)", "f(y, a)")
 
 
+@pytest.mark.parametrize(("code", "new"), [("a", "(a)"), ("a + b", "c = 1"), ("x", "")])
+def test_the_same_code_and_code_that_is_no_expression_are_not_quoted(code: str, new: str) -> None:
+    tree = ast.parse(code)
+    first = next(each for each in ast.walk(tree) if isinstance(each, ast.Name))
+    assert _quotes(first, new, tree, code) == ("", "")
+
+
 @pytest.mark.parametrize(("long", "short"), [("a", "b" * LONGEST_QUOTE), ("a" * LONGEST_QUOTE, "b")])
 def test_both_codes_of_a_quote_are_short(long: str, short: str) -> None:
     """A piece whose surroundings are long, before the edit or after it, is quoted alone."""

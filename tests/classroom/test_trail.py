@@ -207,3 +207,10 @@ def test_after_many_events_no_observed_value_is_recorded(monkeypatch) -> None:
     assert recorded == sorted(recorded)
     assert recorded[:3] == [0, 0, 0]
     assert recorded[-1] == 4
+
+
+def test_functions_that_begin_after_many_events_are_not_followed(monkeypatch) -> None:
+    monkeypatch.setattr(trail, "MAX_EVENTS", 2)
+    recorder = Trail(lines)
+    followed = [recorder._enter(sys._getframe(), "call", None) for _ in range(4)]
+    assert followed == [recorder._step, recorder._step, None, None]
