@@ -232,6 +232,20 @@ class TestBeamSearch:
             many = beam_search(lambda tokens, cache, rows: step(tokens, cache, rows % 2), PROMPT.repeat(4, 1), EOS, 5, beams)
             assert many == alone * 4
 
+    def test_at_the_limit_of_its_prompt_a_hypothesis_counts_without_an_end_token(self) -> None:
+        """Greedy search begins with token 4, after which all tokens are equally likely. After 5 there is only one.
+
+        Another prompt has a higher limit. The end token is impossible.
+        """
+        table = torch.zeros(6, 6)
+        table[:, EOS] = -math.inf
+        table[2] = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.6, 0.4]).log()
+        table[5, :5] = -math.inf
+        limits = torch.tensor([3, 5])
+        outputs = beam_search(lambda tokens, cache, rows: table[tokens[:, -1]], PROMPT, EOS, limits, beams=2, alpha=0.0)
+        assert [output.tokens for output in outputs] == [[5] * 3, [5] * 5]
+        assert [output.log_probability for output in outputs] == pytest.approx([math.log(0.4)] * 2)
+
     def test_a_hypothesis_of_probability_zero_is_no_sequence(self) -> None:
         hypotheses = [Hypothesis(-1.0, 1, 7), Hypothesis(-math.inf, 0, EOS)]
         assert _sequences(hypotheses, [[4], [5, 6]]) == [GeneratedSequence([5, 6, 7], -1.0)]

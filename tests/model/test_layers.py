@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from torch.autograd import gradcheck
 
-from minibert import BertConfig
+from minibert import BertConfig, record
 from minibert.classroom.exercises.networks import FixedDropout, with_fixed_dropout
 from minibert.equations import add_and_norm, feed_forward, gelu
 from minibert.model.cache import KeyValueCache
-from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
+from minibert.model.layers import DecoderLayer, EncoderLayer, FeedForward, LayerNorm
 from minibert.model.positions import NO_RELATIVE_POSITIONS
 from tests import reference
 from tests.strategies import normal, seeds
@@ -50,6 +50,20 @@ class TestFeedForward:
         inner, outer = network.intermediate, network.output
         expected = feed_forward(x, inner.weight.T, inner.bias, outer.weight.T, outer.bias, gelu)
         torch.testing.assert_close(network(x), expected)
+
+    def test_with_another_output_layer_it_computes_the_same(self) -> None:
+        """Adapters replace the linear layers: these get the activations."""
+        network, hidden = FeedForward(CONFIG), torch.randn(2, 3, 6, requires_grad=True)
+        expected = network(hidden)
+        with record() as steps:
+            network(hidden)
+        seen: list[torch.Tensor] = []
+        replaced = torch.nn.Linear(8, 6)
+        replaced.load_state_dict(network.output.state_dict())
+        replaced.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        network.output = replaced
+        torch.testing.assert_close(network(hidden), expected)
+        torch.testing.assert_close(seen[0], steps["activation"])
 
 
 class _Every(torch.nn.Module):

@@ -349,6 +349,15 @@ class TestTransformer:
         with pytest.raises(ValueError, match="label_smoothing is for the loss: pass labels"):
             model(SOURCE, KEEP, decoder_input_ids=TARGET, label_smoothing=0.1)
 
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_labels_with_label_smoothing_belong_to_the_tokens_of_the_decoder(self) -> None:
+        model = random_model()
+        given = partial(model, SOURCE, KEEP, decoder_input_ids=TARGET, label_smoothing=0.1)
+        with pytest.raises(ValueError, match=r"^labels has shape \(2, 3\), expected \(2, 4\)$"):
+            given(labels=TARGET[:, :3])
+        with pytest.raises(TypeError, match=r"^labels has the type int32, expected int64"):
+            given(labels=TARGET.int())
+
     def test_loss_is_the_cross_entropy_of_the_next_token(self) -> None:
         """Without decoder input, the decoder input is the labels, shifted right. Labels of -100 are ignored."""
         model = random_model()
