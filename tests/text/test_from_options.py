@@ -21,11 +21,14 @@ def test_a_dataset_comes_before_the_built_in_corpus(monkeypatch: pytest.MonkeyPa
     assert open_corpus(options).name == repr(("name", "small", "test", "lines", "body"))
 
 
-def test_the_corpus_is_files_or_a_dataset_or_the_built_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files and datasets are read with the layout, the column and the split of the options."""
+def test_without_files_and_a_dataset_the_corpus_is_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     builtin = Corpus("built-in", "fingerprint", [])
     monkeypatch.setattr(from_options, "builtin_corpus", lambda: builtin)
     assert open_corpus(TextOptions()) is builtin
+
+
+def test_files_and_datasets_are_read_with_the_options(tmp_path: Path) -> None:
+    """With the layout, the column and the split."""
     (tmp_path / "test.jsonl").write_text(json.dumps({"body": "One\ntwo. Three."}) + "\n")
     for layout, sentences in (("auto", ("One", "two.", "Three.")), ("wrapped", ("One two.", "Three."))):
         files = open_corpus(TextOptions(text=(tmp_path / "test.jsonl",), column="body", layout=layout))

@@ -20,7 +20,7 @@ from minibert.training.events import Event, Finished, Interrupted, Prepared, Sav
 from minibert.training.job import LOCK_FILE, EvaluationError, Job, JobError, _extended_from
 from minibert.training.loop import Step
 from minibert.training.options import DeviceOptions, OutputOptions
-from minibert.training.records import MODEL_OF_STEP, Evaluation, read_metrics, read_settings
+from minibert.training.records import EXTENDED_FROM, MODEL_OF_STEP, Evaluation, read_metrics, read_settings
 from minibert.training.run import DataPosition, TrainingRun
 from tests.training.test_job import NumberTask
 
@@ -175,6 +175,12 @@ class TestFolder:
     @pytest.mark.parametrize(("before", "now", "expected"), [(4, 5, 4), (4, 4, None), (5, 4, None), (None, 4, None)])
     def test_a_run_is_extended_by_more_steps(self, before: int | None, now: int, expected: int | None) -> None:
         assert _extended_from({"training": {"steps": before}}, {"training": {"steps": now}}) == expected
+
+    def test_all_earlier_lengths_of_a_run_stay_in_its_settings(self, tmp_path: Path) -> None:
+        """Also if it is resumed without more steps."""
+        for steps in (2, 4, 5, 5):
+            events(FastTask(steps), tmp_path)
+        assert read_settings(tmp_path)[EXTENDED_FROM] == [2, 4]
 
     @pytest.mark.parametrize("error", [ValueError("x.tsv, line 3: no label"), FileNotFoundError(2, "No such file", "x.tsv")])
     def test_data_that_cannot_be_used(self, tmp_path: Path, error: Exception) -> None:

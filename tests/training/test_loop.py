@@ -323,13 +323,21 @@ class Counted(Scripted):
         return {"loss": 4}
 
     def loss_sums(self, model: nn.Module, batch: float) -> dict[str, LossSum]:
-        return {"loss": LossSum(torch.tensor(batch), torch.tensor(batch))}
+        return {"loss": LossSum(batch + 0 * model.weight.sum(), torch.tensor(batch))}
 
 
 def test_scores_are_shares_of_the_targets() -> None:
     """Of all batches. Without batches there is no score."""
     assert evaluate(nn.Linear(1, 1), [3.0, 2.0], Counted()) == {"loss": loop.Score(5 / 8, 5 / 8, 8)}
     assert evaluate(nn.Linear(1, 1), [], Counted()) == {}
+
+
+def test_loss_and_accuracy_of_a_step_are_shares_of_its_targets() -> None:
+    """Of those of all micro-batches."""
+    model = nn.Linear(1, 1)
+    optimizer = adamw(model, 0.1)
+    (step,) = train(model, [[3.0, 2.0]], Counted(), optimizer, warmup_linear(optimizer, 1))
+    assert (step.losses, step.accuracies) == ({"loss": 5 / 8}, {"loss": 5 / 8})
 
 
 def test_bfloat16_autocast_keeps_float32_weights_and_losses() -> None:

@@ -18,6 +18,7 @@ from minibert.training import run as run_module
 from minibert.training.checkpoints import Checkpoints, set_seed
 from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import Processes, start_processes
+from minibert.training.loop import Step
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import pretraining_run, validation_batches
 from minibert.training.run import STATE_FILE, DataPosition, TrainingRun
@@ -140,6 +141,15 @@ def test_skipped_steps_are_counted_until_a_step_is_not() -> None:
             bias[0] = torch.nan if step.number <= 2 else 0.0
         counts.append(run.skipped_in_a_row)
     assert counts == [0, 1, 2, 0, 0, 0, 0, 0]
+
+
+def test_a_step_that_is_not_skipped_sets_the_count_to_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    skipped = [True, True, False, True, False]
+    steps = [Step(number, {}, {}, 1.0, 0.1, each) for number, each in enumerate(skipped, start=1)]
+    monkeypatch.setattr(run_module, "train", lambda *_, **__: iter(steps))
+    run = make()
+    assert [run.skipped_in_a_row for _ in run.run()] == [1, 2, 0, 1, 0]
+    assert run.steps_done == 5
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 4], [4], [7]])

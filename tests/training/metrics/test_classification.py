@@ -76,6 +76,12 @@ class TestOneClassPerRow:
             (value,) = each.resampled(np.array([times], dtype=np.float64))
             assert value == pytest.approx(math.nan if expected[name].value is None else expected[name].value, nan_ok=True)
 
+    def test_f1_of_resamples_counts_each_row_as_often_as_it_was_drawn(self) -> None:
+        """A true positive, a false positive, a false negative, and a row of another class."""
+        f1 = measured([(1, 1), (0, 1), (1, 0), (0, 0)])["f1"]
+        times = np.array([[1, 1, 1, 1], [3, 1, 0, 0], [1, 0, 2, 1], [0, 2, 2, 0]], dtype=np.float64)
+        assert f1.resampled(times).tolist() == pytest.approx([2 / 4, 6 / 7, 2 / 4, 0])
+
     def test_a_gold_class_that_the_model_lacks_is_missed(self) -> None:
         """Rows of class 2, which is never predicted, are errors, and count in macro F1."""
         found = values(measured([(0, 0), (1, 1), (2, 0), (2, 1)]))
