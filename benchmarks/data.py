@@ -1,6 +1,6 @@
 """Speed of data preparation compared with training, in tokens per second on one core.
 
-python benchmarks/data.py [--text PATH …]
+python -m benchmarks.data [--text PATH …]
 
 The benchmark prints a table and writes data.json. Each number is the median of seven runs, with the range of the middle five.
 torch, numpy and tokenizers use one thread.
@@ -12,9 +12,12 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 os.environ["RAYON_NUM_THREADS"] = "1"
 
@@ -23,15 +26,18 @@ import torch
 from minibert.files import cache_directory
 from minibert.text.batching import batches_by_count
 from minibert.text.corpus import find_files, read_corpus
-from minibert.text.examples import PretrainingExamples
+from minibert.text.examples import PretrainingBatch, PretrainingExamples
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.prefetch import prefetch
 from minibert.text.splits import training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import pretraining_run
+from minibert.training.run import TrainingRun
 
 RUNS = 7
+STEPS_WITH_WAITING = 10
 CORES = 16
 
 
@@ -44,6 +50,32 @@ def measure(tokens: int, work: Callable[[], object]) -> tuple[float, float, floa
         rates.append(tokens / (time.perf_counter() - start))
     rates.sort()
     return statistics.median(rates), rates[1], rates[-2]
+
+
+def waiting_share(run: TrainingRun[Any, PretrainingBatch]) -> float:
+    """Return the share of the steps' time that they wait for their batches, which another thread prepares."""
+    waited = 0.0
+
+    def timed(items: Iterator[Any]) -> Iterator[Any]:
+        nonlocal waited
+        with closing(prefetch(items)) as batches:
+            while True:
+                began = time.perf_counter()
+                batch = next(batches, None)
+                waited += time.perf_counter() - began
+                if batch is None:
+                    return
+                yield batch
+
+    with mock.patch("minibert.training.run.prefetch", timed):
+        steps = run.run()
+        next(steps)  # the first one waits for the first batch
+        waited, began = 0.0, time.perf_counter()
+        for _ in range(STEPS_WITH_WAITING):
+            next(steps)
+        share = waited / (time.perf_counter() - began)
+        steps.close()
+    return share
 
 
 def main() -> None:
@@ -96,13 +128,23 @@ def main() -> None:
             rates.append(sum(int(batch.attention_mask.sum()) for batch in run.last_batches) / (time.perf_counter() - start))
         rates.sort()
         rows[f"training: {preset}"] = statistics.median(rates), rates[1], rates[-2]
+        steps.close()
+    waiting = {}
+    for preset in ("tiny", "mini"):
+        config = PretrainingConfig(preset=preset, steps=2 * STEPS_WITH_WAITING)
+        shares = sorted(
+            waiting_share(pretraining_run(config, DeviceOptions(device="cpu"), train, tokenizer)) for _ in range(RUNS)
+        )
+        middle = {"lower": shares[1], "median": statistics.median(shares), "upper": shares[-2]}
+        waiting[f"waiting: {preset}"] = {name: round(share, 4) for name, share in middle.items()}
+        print(f"{preset}: a step waits for its batch for {statistics.median(shares):.2%} of its time")
     width = max(map(len, rows))
     print(f"{'':<{width}}  tokens/s on one core")
     for name, (median, low, high) in rows.items():
         print(f"{name:<{width}}  {median:>12,.0f}   {low:,.0f} to {high:,.0f}")
     slowest = min(median for name, (median, _, _) in rows.items() if name.startswith("batches"))
     print(f"\nThe slowest batches on {CORES} such cores, one process each: {CORES * slowest:,.0f} tokens/s (computed)")
-    Path(__file__).with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    Path(__file__).with_suffix(".json").write_text(json.dumps(rows | waiting, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

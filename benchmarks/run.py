@@ -1,23 +1,30 @@
-"""Run all benchmarks of speed, and print one table of the ratios next to what they should be. About 25 minutes on two cores.
+"""Run all benchmarks of speed, and print one table of the ratios next to what they should be. About 40 minutes on two cores.
 
 python -m benchmarks.run [--only pretraining inference …] [--table]
 
 Each benchmark runs in a process of its own and writes its JSON file next to this one. That of translation needs Multi30k:
-MINIBERT_DATA=FOLDER. With --table nothing runs, and the table is that of the files. It is also written to docs/speed.md.
+MINIBERT_DATA=FOLDER. With --table nothing runs, and the table is that of the files. It is also written to docs/speed.md, with
+that of the optimizations (benchmarks/ablation.py). All results of this machine together are in results/MACHINE.json.
 """
 
 import argparse
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "speed.md"
-BEGIN, END = "<!-- table: python -m benchmarks.run --table -->", "<!-- end of the table -->"
-BENCHMARKS = ("pretraining", "finetuning", "inference", "generation", "translation_speed", "attention", "data")
+BEGIN, END = "<!-- {}: python -m benchmarks.run --table -->", "<!-- end of the {} -->"
+"""Where the tables of docs/speed.md begin and end."""
+BENCHMARKS = ("pretraining", "finetuning", "inference", "generation", "translation_speed", "attention", "data", "ablation")
 
 
 FASTER, PEAK, MEMORY = "times faster than sdpa", "share of the matrix-product peak", "added MiB"
@@ -85,7 +92,54 @@ TARGETS = [
     Target("generation, GPT-2 small", "generation", {"size": "small"}, ("times faster than transformers",), 2, 4),
     Target("translation, training step", "translation_speed", {}, ("training step", "times faster than torch"), 1.2, 1.5),
     Target("translation, greedy decoding", "translation_speed", {}, ("greedy decoding", "times faster than torch"), 3, 8),
+    Target("share of a step spent waiting for its batch, tiny", "data", {}, ("waiting: tiny",), 0.02, 0.01, is_upper=True),
+    Target("share of a step spent waiting for its batch, mini", "data", {}, ("waiting: mini",), 0.02, 0.01, is_upper=True),
 ]
+
+
+def ablation() -> str:
+    """Return the table of what a step takes without each optimization."""
+    rows = json.loads((FOLDER / "ablation.json").read_text(encoding="utf-8"))["rows"]
+    cases = [*dict.fromkeys(row["case"] for row in rows)]
+    lines = ["| without | " + " | ".join(cases) + " |", "|---|" + "---|" * len(cases)]
+    for name in dict.fromkeys(row["without"] for row in rows):
+        cells = {row["case"]: row for row in rows if row["without"] == name}
+        lines.append(f"| {name} | " + " | ".join(_cell(cells.get(case)) for case in cases) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    memory = f", memory {row['times the memory']:.2f}" if "times the memory" in row else ""
+    return f"{row['times']['median']:.2f}{memory}"
+
+
+def machine() -> str:
+    """Return a name of this machine for files: its GPU, or its processor and the number of threads."""
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+    else:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
+        model = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.machine())
+        name = f"{model} {torch.get_num_threads()} threads"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def save_results() -> None:
+    """Write the results of all benchmarks to one file with the name of this machine."""
+    files = {name: FOLDER / f"{name}.json" for name in BENCHMARKS}
+    results = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
+    (FOLDER / "results").mkdir(exist_ok=True)
+    target = FOLDER / "results" / f"{machine()}.json"
+    target.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n", encoding="utf-8")
+
+
+def fill(page: str, name: str, content: str) -> str:
+    """Replace a table of the page."""
+    begin, end = BEGIN.format(name), END.format(name)
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{content}\n\n{end}{rest.partition(end)[2]}"
 
 
 def table() -> str:
@@ -111,9 +165,12 @@ def main() -> None:
             words += ["--test", *(str(files / f"test_2016_flickr.{language}.gz") for language in ("de", "en"))]
         print(f"{name}:", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *words], check=True)
+    if not options.table:
+        save_results()
     print(shown := table())
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{shown}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print(effects := ablation())
+    page = fill(PAGE.read_text(encoding="utf-8"), "table", shown)
+    PAGE.write_text(fill(page, "ablation", effects), encoding="utf-8")
 
 
 if __name__ == "__main__":

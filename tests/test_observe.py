@@ -330,6 +330,40 @@ def test_an_equation_can_be_recorded_without_a_model() -> None:
 
 
 @pytest.mark.slow
+def test_a_compiled_model_takes_texts_of_all_lengths() -> None:
+    """One compiled program, without a graph break, for every batch size and length: in training and in evaluation."""
+    code = """
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+from minibert import BertConfig, BertForPreTraining, BertForSequenceClassification
+sizes = dict(vocab_size=60, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+config = BertConfig(**sizes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+for network in (BertForPreTraining, BertForSequenceClassification):
+    for is_training in (True, False):
+        model = network(config).train(is_training)
+        counter = CompileCounterWithBackend("aot_eager")
+        compiled, counts = torch.compile(model, fullgraph=True, dynamic=True, backend=counter), []
+        for rows, tokens in ((2, 4), (3, 7), (5, 12), (4, 30)):
+            ids = torch.randint(1, 60, (rows, tokens))
+            mask = (torch.arange(tokens) < torch.randint(1, tokens + 1, (rows, 1))).long()
+            gradients = []
+            for each in (compiled, model):
+                model.zero_grad()
+                with torch.set_grad_enabled(is_training):
+                    output = each(ids, mask)
+                    loss = sum(value.pow(2).sum() for value in vars(output).values() if value is not None)
+                    if is_training:
+                        loss.backward()
+                gradients.append([loss, *(p.grad for p in model.parameters() if p.grad is not None)])
+            torch.testing.assert_close(*gradients)
+            counts.append(counter.frame_count)
+        assert 0 < counts[0] == counts[-1], (network, is_training, counts)  # the first batch may be traced twice
+"""
+    exit_code, output = run_forked(code)
+    assert exit_code == 0, output
+
+
+@pytest.mark.slow
 def test_models_compile_without_graph_breaks() -> None:
     """`fullgraph=True` works, so `observe` costs nothing without a recording. Runs without shape checks."""
     code = """

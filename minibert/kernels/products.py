@@ -34,8 +34,9 @@ def linear(
     bias: Float[Tensor, " features"] | None = None,
 ) -> Float[Tensor, "*batch features"]:
     """Compute x Wᵀ + b, as `nn.functional.linear` does."""
-    if not isinstance(hidden, Tensor):
-        return F.linear(hidden, weight, bias)  # its error says what was expected
+    # The error of PyTorch says what was expected. A compiled program would be compiled anew where the number of tokens decides.
+    if not isinstance(hidden, Tensor) or torch.compiler.is_compiling():
+        return F.linear(hidden, weight, bias)
     tokens = hidden.numel() // weight.shape[1] if weight.shape[1] else 0
     if 0 < tokens <= FEW_TOKENS and weight.numel() >= LARGE and _has_fast_blocks(weight):
         return _linear_in_blocks(hidden, weight, bias)
@@ -91,8 +92,7 @@ def _onednn(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
 def _is_for_onednn(tensor: Tensor) -> bool:
     """Return False for other devices, types and processors, and where the plain operation is wanted."""
     return (
-        not torch.compiler.is_compiling()
-        and not is_recording()
+        not is_recording()
         and tensor.dtype == torch.float32
         and type(tensor) in (Tensor, nn.Parameter)
         and can_check_values(tensor)
@@ -136,8 +136,7 @@ def _linear_in_blocks(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 def _has_fast_blocks(weight: Tensor) -> bool:
     """Return False for other devices, types and memory layouts, and where the plain operation is wanted."""
     return (
-        not torch.compiler.is_compiling()
-        and not is_recording()
+        not is_recording()
         and weight.dtype in (torch.float32, torch.float64)
         and type(weight) in (Tensor, nn.Parameter)
         and can_check_values(weight)
