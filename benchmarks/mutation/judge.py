@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
@@ -244,6 +244,21 @@ def install(mutant: Mutant, functions: dict[tuple[str, str], list[FunctionType]]
                     function.__code__ = code
     if mutant.kind == "default":
         _install_defaults(mutant, functions)
+    definition = dict(functions_in(tree))[mutant.function]
+    if any(ast.unparse(decorator).startswith("triton.jit") for decorator in definition.decorator_list):
+        _install_kernel(mutant, definition, changed)
+
+
+def _install_kernel(mutant: Mutant, definition: ast.FunctionDef, kernels: Sequence[FunctionType]) -> None:
+    """Give Triton's interpreter the code of a mutant. It keeps its own version of a kernel, made of the source in the file."""
+    from triton.runtime.interpreter import FunctionRewriter, InterpretedFunction
+
+    definition.decorator_list = []
+    for kernel in kernels:
+        rewriter = FunctionRewriter(kernel)
+        rewriter.filename = str(ROOT / mutant.file)
+        new = rewriter._compile_and_exec(rewriter._transform_ast(ast.unparse(definition)))
+        InterpretedFunction.rewritten_fn[kernel] = new
 
 
 def _keep_names(definition: ast.FunctionDef, names: set[str]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from minibert import equations, kernels, record
 from minibert.kernels import (
+    check_attention,
     choose_attention,
     flash_attention,
     fused_attention,
@@ -376,3 +377,14 @@ def test_label_smoothing_outside_its_range_is_refused_by_the_kernels(label_smoot
     labels = torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match=message):
         linear_label_smoothing_loss(torch.zeros(1, 3), torch.zeros(2, 3), torch.zeros(2), labels, label_smoothing)
+
+
+def test_only_triton_needs_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ImportError("Triton is not installed")
+
+    monkeypatch.setattr("minibert.kernels.attention.triton_kernels", missing)
+    for name in ("auto", "explicit", "fused"):
+        check_attention(name)
+    with pytest.raises(ImportError, match="Triton is not installed"):
+        check_attention("triton")

@@ -67,6 +67,18 @@ def test_a_linear_map_of_an_activation_equals_that_of_torch(
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.skipif(not products.onednn_is_faster(), reason="oneDNN is not faster on this processor")
+def test_second_derivatives_in_single_precision_are_those_of_torch() -> None:
+    """The products of oneDNN have no derivative of their own."""
+    inputs, found = [normal(0, 6, 5).float(), normal(1, 4, 5).float()], []
+    with mock.patch.multiple(products, MANY=1, FEW_TOKENS=0):
+        for function in (kernels.activated_linear, plain):
+            hidden, weight = (each.clone().requires_grad_() for each in inputs)
+            first = torch.autograd.grad(function(hidden, kernels.gelu, weight, None).pow(3).sum(), hidden, create_graph=True)
+            found.append(torch.autograd.grad(first[0].pow(2).sum(), (hidden, weight)))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
 def test_its_products_are_the_fast_ones() -> None:
     """In training, the map and both gradients are products of `kernels.products`."""
     hidden, weight = normal(0, 3, 4).float().requires_grad_(), normal(1, 5, 4).float().requires_grad_()

@@ -1,5 +1,6 @@
 """Tests of the products with the weights of a model."""
 
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -138,6 +139,22 @@ def test_without_the_operation_of_onednn_the_products_are_those_of_pytorch(monke
     for replacement in (missing, lambda *arguments: torch.zeros(2, 2)):
         monkeypatch.setattr(products, "_onednn", replacement)
         assert not products.onednn_is_faster.__wrapped__()
+
+
+@pytest.mark.parametrize(("maker", "is_faster"), [("AuthenticAMD", True), ("GenuineIntel", False)])
+def test_processors_of_intel_use_the_products_of_pytorch(maker: str, is_faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the maker of the processor differs."""
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(products, "_onednn", nn.functional.linear)
+    monkeypatch.setattr(products, "Path", lambda name: SimpleNamespace(is_file=lambda: True, read_text=lambda encoding: maker))
+    assert products.onednn_is_faster.__wrapped__() is is_faster
+
+
+def test_an_unknown_processor_uses_the_products_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(products, "_onednn", nn.functional.linear)
+    monkeypatch.setattr(products, "Path", lambda name: SimpleNamespace(is_file=lambda: False))
+    assert products.onednn_is_faster.__wrapped__() is False
 
 
 def test_processors_without_wide_instructions_use_the_products_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 """Ragged batches: what is computed without padding equals what the rectangle gives at every token, in values and gradients."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from minibert.kernels import (
     unfused_attention,
     unpad,
 )
-from minibert.kernels.ragged import has_varlen_kernel, padded_attention
+from minibert.kernels.ragged import has_varlen_kernel, padded_attention, varlen_attention, worthwhile_sequences
 from tests.sampling import slow
 from tests.strategies import normal, seeds
 
@@ -124,6 +126,69 @@ def test_the_kernel_of_a_gpu_has_no_dropout_and_needs_half_precision() -> None:
     assert has_varlen_kernel(torch.bfloat16, 0.0)
     assert not has_varlen_kernel(torch.bfloat16, 0.1)
     assert not has_varlen_kernel(torch.float32, 0.0)
+
+
+def test_the_kernel_of_a_gpu_gets_the_tokens_as_rows_and_says_where_sequences_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its arguments are those of PyTorch's documentation: rows of heads, where sequences begin, and the longest lengths."""
+
+    def on_a_cpu(
+        query: Tensor, key: Tensor, value: Tensor, query_begins: Tensor, key_begins: Tensor, queries: int, keys: int
+    ) -> Tensor:
+        assert (queries, keys) == (int(query_begins.diff().max()), int(key_begins.diff().max()))
+        contexts = []
+        for (begin, end), (first, last) in zip(pairwise(query_begins.tolist()), pairwise(key_begins.tolist()), strict=True):
+            heads = (each.transpose(0, 1) for each in (query[begin:end], key[first:last], value[first:last]))
+            contexts.append(equations.scaled_dot_product_attention(*heads).transpose(0, 1))
+        return torch.cat(contexts)
+
+    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", SimpleNamespace(varlen_attn=on_a_cpu))
+    mask = torch.arange(6) < torch.tensor([[2], [6], [1]])
+    rectangles, sequences = heads_of(mask, 0), Sequences.of(mask)
+    explicit = partial(ragged_attention, equations.scaled_dot_product_attention)
+    torch.testing.assert_close(in_one_row(varlen_attention, rectangles, sequences), in_one_row(explicit, rectangles, sequences))
+
+
+def test_flash_attention_is_asked_once_for_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told where the sequences begin, and the longest length, and returns the vectors."""
+    asked: list[tuple[list[int], float, int]] = []
+
+    def recorded(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, dropout: float, longest: int) -> Tensor:
+        asked.append((offsets.tolist(), dropout, longest))
+        return query + 2 * key + 4 * value
+
+    monkeypatch.setattr("minibert.kernels.ragged.ragged_flash_attention", recorded)
+    mask = torch.arange(6) < torch.tensor([[2], [6], [1]])
+    rectangles, sequences = heads_of(mask, 0), Sequences.of(mask)
+    found = in_one_row(partial(ragged_attention, flash_attention, dropout=0.25), rectangles, sequences)
+    query, key, value = (unpad(each, sequences) for each in rectangles)
+    torch.testing.assert_close(found, query + 2 * key + 4 * value)
+    assert asked == [([0, 2, 8, 9], 0.25, 6)]
+
+
+def test_some_queries_have_gradients() -> None:
+    """Also where the rectangle is computed."""
+    mask = torch.arange(6) < torch.tensor([[2], [6]])
+    sequences, rectangles = Sequences.of(mask), heads_of(mask, 0)
+    query, key, value = (unpad(each, sequences).transpose(1, 2) for each in rectangles)
+    flat, selected = select_outputs(query.transpose(1, 2).flatten(2), sequences, torch.tensor([[0, 1], [6, 9]]))
+    gradients = []
+    for ragged in (ragged_attention, padded_attention):
+        context = ragged(
+            equations.scaled_dot_product_attention, flat.unflatten(2, (2, 3)).transpose(1, 2), key, value, selected
+        )
+        gradients.append(torch.autograd.grad(context.pow(2).sum(), rectangles, retain_graph=True))
+    torch.testing.assert_close(*gradients)
+
+
+def test_little_padding_is_not_worthwhile() -> None:
+    """Leaving out a tenth of the tokens saves time; less does not."""
+    mask = torch.ones(2, 10, dtype=torch.bool)
+    mask[0, 9] = False
+    assert worthwhile_sequences(mask) is None
+    mask[0, 8] = False
+    found = worthwhile_sequences(mask)
+    assert found is not None
+    assert found.lengths == (8, 10)
 
 
 def test_batches_and_places_of_other_sequences_are_refused(without_shape_checks: None) -> None:

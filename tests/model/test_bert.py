@@ -70,6 +70,9 @@ def test_attention_in_use_names_the_chosen_path(model: BertForPreTraining) -> No
     """An unknown name raises an error that lists the known ones."""
     assert model.set_attention("explicit").attention_in_use() == "explicit: as requested"
     assert model.set_attention("auto").attention_in_use().startswith("fused")
+    in_half_precision = Bert(CONFIG).to(torch.bfloat16)
+    assert in_half_precision.eval().attention_in_use().startswith("unfused: on a CPU in bfloat16, it trains faster")
+    assert in_half_precision.requires_grad_(False).attention_in_use().startswith("fused")
     with pytest.raises(ValueError, match="choose one of auto, explicit, fused"):
         Bert(CONFIG, attention="flash")
 

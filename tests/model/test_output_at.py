@@ -91,6 +91,11 @@ def test_bert_has_the_vectors_of_these_tokens() -> None:
     assert some.output_at is output_at
 
 
+def test_positions_of_another_sequence_are_refused() -> None:
+    with pytest.raises(ValueError, match="output_at must have, in each row, positions of this sequence in ascending order"):
+        Bert(CONFIG)(batch_of(2, 5, 1)["input_ids"], output_at=torch.tensor([[0, 7], [5, 9]]))
+
+
 @pytest.mark.parametrize("network", [BertForSequenceClassification, BertForNextSentencePrediction])
 def test_a_head_for_the_pooled_vector_asks_for_the_first_token(network) -> None:
     """Its loss and gradients are those of the whole last layer, which a recording shows."""

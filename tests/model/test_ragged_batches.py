@@ -12,6 +12,7 @@ from minibert import Bert, BertForPreTraining, BertForSequenceClassification, Be
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences
 from minibert.kernels.ragged import MIN_PADDING
+from minibert.model.inputs import attention_keep
 from minibert.text.masking import first_and_masked, masked_positions
 from tests.model.test_output_at import CONFIG, gradients
 from tests.strategies import seeds
@@ -123,6 +124,17 @@ def test_a_recording_has_the_steps_of_all_tokens_and_the_same_result() -> None:
         whole = model(batch["input_ids"], sequences).last_hidden_state
     assert recorded["layers.1.attention.weights"].shape == (3, 3, 9, 9)
     torch.testing.assert_close(model(batch["input_ids"], sequences).last_hidden_state, whole)
+
+
+def test_sequences_stay_in_one_row_unless_a_recording_needs_the_rectangle() -> None:
+    """A recording has the masked scores, also of a mask that keeps everything."""
+    ids = torch.ones(2, 5, dtype=torch.int64)
+    sequences, everything = Sequences.of(torch.arange(5) < torch.tensor([[5], [2]])), torch.ones_like(ids)
+    assert isinstance(attention_keep(sequences, ids, None), Sequences)
+    assert attention_keep(everything, ids, None) is None
+    with record():
+        assert isinstance(attention_keep(sequences, ids, None), Tensor)
+        assert isinstance(attention_keep(everything, ids, None), Tensor)
 
 
 def test_dropout_of_attention_is_applied() -> None:
