@@ -1,29 +1,29 @@
 """What each optimization is worth: a training step or a decoding step, with one optimization after the other switched off.
 
-python -m benchmarks.ablation [--cases tiny mini small ragged] [--rounds 9] [--no-memory]
+python -m benchmarks.ablation [--cases tiny mini small ragged] [--sizes mini small] [--rounds 9]
 
 The steps are those of benchmarks/pretraining.py, and one generated token of benchmarks/generation.py. All ways are timed in
-turn, in random order, in one process. A ratio of 2 means that the step takes twice as long, or adds twice the memory, without
-the optimization. "nothing" compares the step with itself: what differs from 1 there is noise.
+turn, in random order, in one process. A ratio of 2 means that the step takes twice as long without the optimization. "nothing"
+compares the step with itself: what differs from 1 there is noise.
 """
 
 import argparse
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
 
 from benchmarks.generation import PROMPT, SIZES, both_models, our_tokens
-from benchmarks.memory import added_mebibytes
 from benchmarks.pretraining import CASES, make_batch
 from benchmarks.steps import our_steps
 from minibert import PRESETS, BertForPreTraining
 from minibert.kernels import attention, memory, products
+from minibert.model import inputs
 from minibert.model.cache import GrowingTensor
 from minibert.text.examples import PretrainingBatch
 from minibert.timing import Seconds, ratio, time_in_turn
@@ -36,7 +36,7 @@ NEW_TOKENS = 64
 class Optimization:
     """An optimization of a training step, and how to do without it."""
 
-    patch: tuple[object, str, object] | None = None
+    patch: tuple[Any, str, object] | None = None
     """An attribute to replace: its owner, its name and the replacement."""
     batch: Callable[[PretrainingBatch], PretrainingBatch] = lambda batch: batch
     stores_scores: bool = False
@@ -53,7 +53,9 @@ TRAINING = {
     "products by oneDNN": Optimization((products, "onednn_is_faster", lambda: False)),
     "a last layer for the tokens that are read": Optimization(batch=lambda batch: replace(batch, output_at=None)),
     "scores of the vocabulary in chunks": Optimization(stores_scores=True),
-    "no padding": Optimization(batch=lambda batch: replace(batch, sequences=None)),
+    "no padding": Optimization(
+        (inputs, "worthwhile_sequences", lambda mask: None), lambda batch: replace(batch, sequences=None)
+    ),
     "unfused attention with dropout": Optimization((attention, "unfused_attention", attention.fused_attention)),
     "activations and dropout stored in part": Optimization((memory, "_is_trained", lambda hidden: False)),
 }
@@ -94,22 +96,6 @@ def step_without(case_name: str, name: str) -> Callable[[], object]:
     return run
 
 
-def added_memory(case_name: str, name: str) -> float:
-    """Return the mebibytes that two steps without an optimization add, in a process of their own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_added_memory, (case_name, name))
-
-
-def _added_memory(case_name: str, name: str) -> float:
-    step = step_without(case_name, name)
-
-    def two_steps() -> None:
-        for _ in range(2):
-            step()
-
-    return added_mebibytes(two_steps)
-
-
 def rows_of(seconds: Seconds, whole: str, case_name: str) -> list[dict[str, object]]:
     """Return a row for each optimization of a case."""
     return [
@@ -119,16 +105,11 @@ def rows_of(seconds: Seconds, whole: str, case_name: str) -> list[dict[str, obje
     ]
 
 
-def training_rows(case_name: str, rounds: int, has_memory: bool) -> list[dict[str, object]]:
+def training_rows(case_name: str, rounds: int) -> list[dict[str, object]]:
     """Time the steps of a case. Padding is left out of ragged batches only."""
     names = [name for name in TRAINING if name != "no padding" or case_name == "ragged"]
     ways = {"all": step_without(case_name, "nothing")} | {name: step_without(case_name, name) for name in names}
-    rows = rows_of(time_in_turn(ways, rounds), "all", case_name)
-    if has_memory:
-        whole = added_memory(case_name, "nothing")
-        for row in rows:
-            row["times the memory"] = round(added_memory(case_name, str(row["without"])) / whole, 2)
-    return rows
+    return rows_of(time_in_turn(ways, rounds), "all", case_name)
 
 
 def generation_rows(size: str, rounds: int) -> list[dict[str, object]]:
@@ -151,12 +132,11 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     parser.add_argument("--sizes", nargs="*", choices=SIZES, default=["mini", "small"])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     rows = []
     for case_name in options.cases:
-        rows += training_rows(case_name, options.rounds, not options.no_memory)
+        rows += training_rows(case_name, options.rounds)
     for size in options.sizes:
         rows += generation_rows(size, options.rounds)
     for row in rows:

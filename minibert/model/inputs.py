@@ -52,6 +52,8 @@ def keep_mask(attention_mask: Mask | None, tokens: Tensor, name: str = "attentio
     check_tensor(name, attention_mask, shape=tokens.shape)
     if attention_mask.is_floating_point() or attention_mask.is_complex():
         raise TypeError(f"{name} is {attention_mask.dtype}: pass Boolean or integer values, {meaning}")
+    if attention_mask.dtype == torch.bool:
+        return attention_mask
     if (wrong := value_outside(attention_mask.to(torch.int64), 0, 1)) is not None:
         raise ValueError(f"{name} has the value {wrong}: pass {meaning}")
     return attention_mask.bool()

@@ -25,7 +25,7 @@ from minibert.model.position_tables import MAX_TABLE, POSITION_TABLES, is_consta
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder
 from minibert.model.transformer_config import TransformerConfig
-from minibert.observe import observe
+from minibert.observe import is_recording, observe
 
 SourceMask = Bool[Tensor, "batch sources"] | Integer[Tensor, "batch sources"]
 TargetMask = Bool[Tensor, "batch targets"] | Integer[Tensor, "batch targets"]
@@ -245,7 +245,7 @@ class Transformer(PretrainedModel):
             self._embed(decoder_input_ids),
             None if keep is None else keep_mask(keep, decoder_input_ids, "decoder_attention_mask"),
             memory,
-            keep_mask(attention_mask, memory[:, :, 0]),
+            keep_mask(attention_mask, memory[:, :, 0]) if attention_mask is not None or is_recording() else None,
             cache,
         )
         return hidden
@@ -279,8 +279,10 @@ class Transformer(PretrainedModel):
             check_max_new_tokens(max_new_tokens, free_positions)
             limits = max_new_tokens
 
+        has_padding = not can_check_values(keep) or not keep.all()  # without padding, attention is faster without a mask
+
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            return self.decode(tokens, memory[rows], keep[rows], cache=cache)[:, -1]
+            return self.decode(tokens, memory[rows], keep[rows] if has_padding else None, cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
         if beams == 1:

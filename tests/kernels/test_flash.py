@@ -139,6 +139,12 @@ def check_ragged(lengths: list[int], heads: int, causal: bool, seed: int) -> Non
 
 
 @interpreted
+def test_dropout_changes_the_result() -> None:
+    query, key, value = make_inputs((1,), 3, 3, 2, 2)
+    assert not torch.allclose(flash_attention(query, key, value, dropout=0.9), flash_attention(query, key, value))
+
+
+@interpreted
 @pytest.mark.parametrize("ragged", [False, True])
 def test_dropout_is_the_same_in_the_backward_pass(ragged: bool) -> None:
     """With a unit matrix as values, the output shows which weights are dropped. The gradients are those of the same weights."""
