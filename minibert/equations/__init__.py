@@ -24,7 +24,13 @@ from minibert.equations.objectives import (
     unigram_entropy,
 )
 from minibert.equations.optimization import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
-from minibert.equations.positions import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
+from minibert.equations.positions import (
+    alibi_bias,
+    learned_positions,
+    positions_without_padding,
+    rotary_positions,
+    sinusoidal_positions,
+)
 
 __all__ = [
     "IGNORE_INDEX",
@@ -54,6 +60,7 @@ __all__ = [
     "online_softmax_attention",
     "padding_mask",
     "perplexity",
+    "positions_without_padding",
     "relu",
     "rotary_positions",
     "scaled_dot_product_attention",

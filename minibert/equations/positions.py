@@ -54,6 +54,25 @@ def learned_positions(
     return torch.nn.functional.embedding(positions, table)
 
 
+def positions_without_padding(ids: Int[Tensor, "*batch tokens"], pad_id: int) -> Int[Tensor, "*batch tokens"]:
+    r"""Compute the position of each token of RoBERTa: the number of tokens so far that are no padding, plus the padding's id.
+
+    The padding has the position `pad_id`, whose vector in the table is never trained. A text of n tokens needs a table of
+    n + `pad_id` + 1 rows: 514 for 512 tokens, because RoBERTa's padding has the id 1.
+
+    Eq: $$t_i = p + \begin{cases} \sum_{j \le i} [\mathrm{id}_j \ne p] & \mathrm{id}_i \ne p \\ 0 & \mathrm{id}_i = p \end{cases}$$
+    Source: Liu et al. 2019, and the authors' code (fairseq, `make_positions`).
+    Differs: BERT counts every token, from 0, so that a text after padding on the left has other positions than the text alone.
+    Tests: tests/equations/test_positions.py::TestPositionsWithoutPadding
+
+    >>> positions_without_padding(torch.tensor([[5, 6, 1, 7], [1, 1, 8, 9]]), pad_id=1)
+    tensor([[2, 3, 1, 4],
+            [1, 1, 2, 3]])
+    """
+    counted = ids != pad_id
+    return counted.cumsum(dim=-1) * counted + pad_id
+
+
 def rotary_positions(
     vectors: Float[Tensor, "*batch tokens width"], positions: Float[Tensor, "*#batch tokens"]
 ) -> Float[Tensor, "*batch tokens width"]:

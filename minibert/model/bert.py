@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert.checks import check_tensor
+from minibert.checks import check_tensor, value_outside
+from minibert.equations import positions_without_padding
 from minibert.kernels import AttentionImplementation, Sequences, pad, unpad
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import BertConfig, ModelConfig
@@ -117,8 +118,8 @@ class PretrainedBert(PretrainedModel):
     def export_weights(cls, weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
         """As in `PretrainedModel`. The bias of an untied decoder is written twice, as transformers expects."""
         tensors = super().export_weights(weights, config)
-        if DECODER in weights:
-            tensors[cls.names.theirs(DECODER_BIAS)] = weights["mlm.bias"].clone()
+        if DECODER in weights and (name := cls.names.theirs(DECODER_BIAS)):
+            tensors[name] = weights["mlm.bias"].clone()
         return tensors
 
 
@@ -146,6 +147,7 @@ class Bert(PretrainedBert):
         pooler: whether to build the pooler. Heads that use the vector of every token do not need it.
 
     Steps:
+        projection (batch tokens width): $$x = e\,W^\top + b$$ A linear map of embeddings that are not as wide as the layers.
         pooler (batch width): $$v = \tanh(c)$$ The pooled vector, which represents the whole input.
 
     >>> from minibert import PRESETS
@@ -160,8 +162,10 @@ class Bert(PretrainedBert):
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto", pooler: bool = True) -> None:
         super().__init__(config)
         self.embeddings = BertEmbeddings(config)
-        self.layers = LayerStack(EncoderLayer(config, attention) for _ in range(config.num_hidden_layers))
-        self.pooler = Pooler(config.hidden_size) if pooler else None
+        self.projection = Linear(config.embedding_width, config.hidden_size) if config.projects_embeddings else None
+        layers = (EncoderLayer(config, attention) for _ in range(config.layer_groups))
+        self.layers = LayerStack(layers, config.num_hidden_layers)
+        self.pooler = Pooler(config.hidden_size) if pooler and config.has_pooler else None
         self.initialize(self)
 
     def forward(
@@ -190,12 +194,12 @@ class Bert(PretrainedBert):
         if output_at is not None:
             check_outputs(output_at, input_ids.shape)
         length, max_length = input_ids.shape[1], self.config.max_position_embeddings
-        if length > max_length:
+        if length > max_length and self.config.counts_padding:
             raise ValueError(f"input_ids has {length} tokens, max_position_embeddings is {max_length}: truncate the text")
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         if position_ids is None:
-            position_ids = torch.arange(length, device=input_ids.device)[None]
+            position_ids = self.default_positions(input_ids)
         check_tensor("token_type_ids", token_type_ids, *ID_TYPES, shape=input_ids.shape)
         check_tensor("position_ids", position_ids, *ID_TYPES)
         if position_ids.shape not in (input_ids.shape, (1, length), (length,)):
@@ -204,7 +208,21 @@ class Bert(PretrainedBert):
         ids = [input_ids, token_type_ids, position_ids]
         if isinstance(keep, Sequences):
             ids = [unpad(each.expand(input_ids.shape), keep) for each in ids]
-        hidden = self.layers(self.embeddings(*ids), keep, output_at=output_at)
+        hidden = self.embeddings(*ids)
+        if self.projection is not None:
+            hidden = observe("projection", self.projection(hidden))
+        hidden = self.layers(hidden, keep, output_at=output_at)
         if isinstance(attention_mask, Sequences) and output_at is None:
             hidden = pad(hidden, keep) if isinstance(keep, Sequences) else hidden * attention_mask.mask[..., None]
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)), output_at)
+
+    def default_positions(self, input_ids: Int[Tensor, "batch tokens"]) -> Int[Tensor, "#batch tokens"]:
+        """Return the positions of a batch. Raises: ValueError for a text that is too long (checked on the CPU only)."""
+        if self.config.counts_padding:
+            return torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+        assert self.config.pad_token_id is not None
+        positions = positions_without_padding(input_ids, self.config.pad_token_id)
+        if (last := value_outside(positions, 0, self.config.max_position_embeddings - 1)) is not None:
+            tokens = int(last) - self.config.pad_token_id
+            raise ValueError(f"input_ids has a text of {tokens} tokens, but at most {self.config.max_tokens}: truncate it")
+        return positions

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from minibert.files import read_json, write_atomically
+from minibert.model.structure import Structure
 
 ConfigT = TypeVar("ConfigT", bound="ModelConfig")
 
@@ -152,7 +153,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertConfig(ModelConfig):
+class BertConfig(Structure, ModelConfig):
     """Configuration of a BERT. The defaults are those of BERT-base.
 
     Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
@@ -199,11 +200,6 @@ class BertConfig(ModelConfig):
     def num_labels(self) -> int:
         """Number of classes of a classification head."""
         return len(self.id2label)
-
-    @property
-    def head_dropout_prob(self) -> float:
-        """Dropout probability before a classification head."""
-        return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     def with_labels(self, names: Sequence[str]) -> "BertConfig":
         """Return the config of the same model with these classes. Raises: ValueError if they are not different names."""

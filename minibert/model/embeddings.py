@@ -1,5 +1,6 @@
-"""The embeddings of BERT."""
+"""The embeddings of BERT and its family."""
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -31,10 +32,11 @@ class BertEmbeddings(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.words = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
-        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        width, padding = config.embedding_width, None if config.counts_padding else config.pad_token_id
+        self.words = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
+        self.positions = nn.Embedding(config.max_position_embeddings, width, padding_idx=padding)
+        self.segments = nn.Embedding(config.type_vocab_size, width) if config.has_segments else NoSegments(width)
+        self.norm = LayerNorm(width, config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -53,3 +55,16 @@ class BertEmbeddings(nn.Module):
         output = observe("output", self.norm(observe("sum", words + positions + segments)))
         dropped: Tensor = self.dropout(output)
         return dropped
+
+
+class NoSegments(nn.Module):
+    """In place of segment embeddings, where a network has none: zeros for every segment."""
+
+    num_embeddings = 2**31
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, token_type_ids: Int[Tensor, "*batch tokens"]) -> Float[Tensor, "*batch tokens {self.width}"]:
+        return torch.zeros((), device=token_type_ids.device).expand(*token_type_ids.shape, self.width)

@@ -49,10 +49,11 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.transform = Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.decoder = None if config.tie_word_embeddings else Linear(config.hidden_size, config.vocab_size, bias=False)
+        width = config.embedding_width
+        self.transform = Linear(config.hidden_size, width)
+        self.activation = ACTIVATION_FUNCTIONS[config.mlm_act]
+        self.norm = LayerNorm(width, config.layer_norm_eps)
+        self.decoder = None if config.tie_word_embeddings else Linear(width, config.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def extra_repr(self) -> str:
@@ -90,9 +91,10 @@ class NextSentenceHead(Linear):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config.hidden_size, 2)
+        self.dropout = Dropout(config.pair_head_dropout_prob)
 
     def forward(self, pooled: Float[Tensor, "batch width"]) -> Float[Tensor, "batch 2"]:
-        return observe("logits", super().forward(pooled))
+        return observe("logits", super().forward(self.dropout(pooled)))
 
 
 class BertWithHead(PretrainedBert):
@@ -106,11 +108,13 @@ class BertWithHead(PretrainedBert):
     """True if the head uses the pooled vector, so that the encoder needs a pooler."""
     first_token_only: ClassVar[bool] = False
     """True if the head uses the pooled vector only."""
+    encoder: ClassVar[type[Bert]] = Bert
+    """Class of the encoder."""
     apply_head: Callable[..., Any]
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
-        self.bert = Bert(config, attention, pooler=self.pooled)
+        self.bert = self.encoder(config, attention, pooler=self.pooled)
 
     def forward(
         self,
@@ -269,8 +273,13 @@ class BertForSequenceClassification(BertWithHead):
 
         Source: the losses of transformers' BertForSequenceClassification.
         """
-        logits = observe("classifier.logits", self.classifier(self.dropout(encoded.pooler_output)))
+        logits = observe("classifier.logits", self.classifier(self.dropout(self.sequence_vector(encoded))))
         return SequenceClassifierOutput(logits, None if labels is None else self.loss(logits, labels))
+
+    def sequence_vector(self, encoded: BertOutput) -> Float[Tensor, "batch width"]:
+        """Return the vector of each sequence that the classifier sees: here the pooled vector."""
+        assert encoded.pooler_output is not None
+        return encoded.pooler_output
 
     def loss(self, logits: Float[Tensor, "batch classes"], labels: Tensor) -> Float[Tensor, ""]:
         """Compute the cross-entropy of one class per text, the binary cross-entropy of each class, or the squared error.
@@ -309,7 +318,7 @@ class BertForTokenClassification(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
-        self.dropout = Dropout(config.head_dropout_prob)
+        self.dropout = Dropout(config.token_head_dropout_prob)
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.initialize(self.classifier)
 
@@ -335,6 +344,7 @@ class BertForQuestionAnswering(BertWithHead):
 
     def __init__(self, config: BertConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config, attention)
+        self.dropout = Dropout(config.span_head_dropout_prob)
         self.span = Linear(config.hidden_size, 2)
         self.initialize(self.span)
 
@@ -351,7 +361,7 @@ class BertForQuestionAnswering(BertWithHead):
 
         Raises: ValueError for a start without an end, or an end without a start.
         """
-        start_logits, end_logits = observe("span.logits", self.span(encoded.last_hidden_state)).unbind(-1)
+        start_logits, end_logits = observe("span.logits", self.span(self.dropout(encoded.last_hidden_state))).unbind(-1)
         if start_positions is None and end_positions is None:
             return QuestionAnsweringOutput(start_logits, end_logits)
         if start_positions is None or end_positions is None:

@@ -98,3 +98,11 @@ class QuestionAnsweringOutput(ModelOutput):
     start_logits: Float[Tensor, "batch tokens"]
     end_logits: Float[Tensor, "batch tokens"]
     loss: Float[Tensor, ""] | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class ReplacedTokensOutput(ModelOutput):
+    """Output of ELECTRA's discriminator: for each token the score of "a generator has replaced it"."""
+
+    logits: Float[Tensor, "batch tokens"]
+    loss: Float[Tensor, ""] | None = None

@@ -20,11 +20,21 @@ from minibert.observe import is_recording, observe
 
 
 class LayerStack(nn.ModuleList):
-    """Layers that run one after another. `Bert`, `Encoder` and `Decoder` all use this loop."""
+    """Layers that run one after another. `Bert`, `Encoder` and `Decoder` all use this loop.
+
+    Args:
+        layers: layers with parameters of their own.
+        depth: number of layers to run; by default one for each. If it is larger, each of `layers` runs several times in a row
+            (Lan et al. 2020, section 3.1).
+    """
 
     recompute = False
     """Activation checkpointing: keep only the input of each layer and compute the rest again in the backward pass. This
     saves memory and costs about a third more computation (Chen et al. 2016)."""
+
+    def __init__(self, layers: Iterable[nn.Module], depth: int | None = None) -> None:
+        super().__init__(layers)
+        self.depth = len(self) if depth is None else depth
 
     def forward(
         self,
@@ -41,8 +51,9 @@ class LayerStack(nn.ModuleList):
                 no others. This is exact, because nobody reads its other outputs. All tokens of a sequence must have the same
                 mask.
         """
-        for number, layer in enumerate(self, start=1):
-            if output_at is not None and number == len(self):
+        for number in range(self.depth):
+            layer = self[int(number / (self.depth / len(self)))]
+            if output_at is not None and number == self.depth - 1:
                 kwargs["cache"] = AllTokens(hidden)
                 if isinstance(keep, Sequences):
                     hidden, keep = select_outputs(hidden, keep, output_at)

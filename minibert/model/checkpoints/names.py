@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -20,6 +20,8 @@ OUTER_MODULES = ("model", "auto_model", "0")
 @dataclass(frozen=True)
 class NameTable:
     """A table of module names: ours and theirs. Each module has a `weight`, a `bias` or both.
+
+    A name that ends with one of these is that of a single parameter.
 
     "Relative" names are relative to the base model: without `our_prefix` or `their_prefix`.
 
@@ -39,6 +41,8 @@ class NameTable:
     """Start of the relative names of modules that do not belong to the base model."""
     transposed: frozenset[str] = frozenset()
     """Their modules that store a weight as (in, out) instead of PyTorch's (out, in)."""
+    also: Mapping[str, str] = field(default_factory=dict)
+    """More of their modules, which are read but not written, and ours."""
 
     @cached_property
     def _theirs(self) -> dict[str, tuple[str, int]]:
@@ -48,7 +52,9 @@ class NameTable:
 
     @cached_property
     def _ours(self) -> dict[str, tuple[str, ...]]:
-        return {theirs: tuple(ours.split(" + ")) for ours, theirs in self.table.items()}
+        return {theirs: tuple(ours.split(" + ")) for ours, theirs in self.table.items()} | {
+            theirs: (ours,) for theirs, ours in self.also.items()
+        }
 
     def relative(self, name: str) -> str:
         """Return one of our parameter or module names relative to the base model."""
@@ -57,11 +63,15 @@ class NameTable:
     def theirs(self, name: str) -> str:
         """Return their relative name of the tensor that holds our parameter `name`, or "" if there is none."""
         pattern, number, leaf = _split_name(name)
+        if f"{pattern}.{leaf}" in self._theirs:
+            return self._theirs[f"{pattern}.{leaf}"][0]
         return f"{insert_number(self._theirs[pattern][0], number)}.{leaf}" if pattern in self._theirs and leaf else ""
 
     def ours(self, name: str) -> tuple[str, ...]:
         """Return our relative names of the parameters in their tensor `name`; empty for an unknown tensor."""
         pattern, number, leaf = _split_name(name.removeprefix(self.their_prefix))
+        if f"{pattern}.{leaf}" in self._ours:
+            return self._ours[f"{pattern}.{leaf}"]
         return tuple(f"{insert_number(ours, number)}.{leaf}" for ours in self._ours.get(pattern, ())) if leaf else ()
 
     def unwrap(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
