@@ -40,6 +40,8 @@ _active: "list[Recording]" = []
 """The recordings of all threads. Without one, `observe` returns at once, which torch.compile can follow."""
 _recordings: "ContextVar[tuple[Recording, ...]]" = ContextVar("recordings", default=())
 """The recordings of this thread or asyncio task."""
+_renamed: ContextVar[Mapping[nn.Module, str]] = ContextVar("renamed", default={})  # noqa: B039 - it is never changed
+"""Other last names of modules, such as layers that run several times."""
 _modules: ContextVar[tuple[nn.Module, ...]] = ContextVar("modules", default=())
 """The recorded modules that are running in this thread or asyncio task, from the outermost to the innermost."""
 
@@ -51,6 +53,16 @@ def observe(name: str, tensor: Tensor) -> Tensor:
     for recording in _recordings.get():
         tensor = recording._store(name, tensor)
     return tensor
+
+
+@contextmanager
+def renamed(module: nn.Module, name: str) -> Iterator[None]:
+    """Record the tensors of a module, and of those in it, under another last name in this block, such as "3" of "layers.3"."""
+    token = _renamed.set({**_renamed.get(), module: name})
+    try:
+        yield
+    finally:
+        _renamed.reset(token)
 
 
 @contextmanager
@@ -187,6 +199,9 @@ class Recording(Shown):
             if not running:
                 return tensor
             path = f"{self._names[running[-1]]}.{name}".lstrip(".")
+            for module, other in _renamed.get().items():
+                if (own := self._names.get(module)) is not None and path.startswith(f"{own}."):
+                    path = f"{own[: own.rfind('.') + 1]}{other}{path.removeprefix(own)}"
         return self._keep(path, tensor)
 
     def _keep(self, path: str, tensor: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ TORCH = "torch.nn.Transformer"
 FAMILIES = (*CASES, TORCH)
 OUTPUTS = (
     *("last_hidden_state", "encoder_last_hidden_state", "pooler_output", "logits", "prediction_logits"),
-    *("seq_relationship_logits", "start_logits", "end_logits"),
+    *("seq_relationship_logits", "sop_logits", "start_logits", "end_logits"),
 )
+OUR_NAMES = {"sop_logits": "seq_relationship_logits"}
 REASONS = {
     r"must be at least 1, not 0": "no layer, head, segment or feature (transformers builds some such networks)",
     r"hidden_size .* is not divisible by num_attention_heads": "a width that cannot be divided among the heads",
@@ -58,6 +60,9 @@ REASONS = {
     r"scale_attn_\w+ (True|False) is not supported": "another scale of the scores than that of GPT-2",
     r"(tie_word|scale|share_encoder_decoder)_embeddings? False is not supported": "embeddings that are not shared and scaled",
     r"only equal values are supported": "encoder and decoder of different sizes",
+    r"inner_group_num 2 is not supported": "several layers in a group of ALBERT",
+    r"summary_activation 'relu' is not supported": "another summary of ELECTRA",
+    r"sinusoidal_pos_embds True is not supported": "positions of DistilBERT that are not learned",
     r"source \d+ of the batch is empty": "a source without tokens",
     r"an odd d_model, \d+, has no sinusoids": "an odd width, while sines and cosines come in pairs",
 }
@@ -72,9 +77,14 @@ def make_theirs(case: Case) -> Any:
     for parameter in model.parameters():
         if parameter.requires_grad:  # the sinusoids of MarianMT have no gradient
             nn.init.normal_(parameter, std=case.std)
-    if hasattr(model, "cls") and hasattr(model.cls, "predictions"):  # an untied decoder has a second bias, which is not used
-        model.cls.predictions.bias.data.copy_(model.cls.predictions.decoder.bias)
+    for head in filter(None, map(partial(_submodule, model), ("cls.predictions", "lm_head", "predictions"))):
+        if hasattr(head, "decoder"):  # an untied decoder has a second bias, which is not used
+            head.bias.data.copy_(head.decoder.bias)
     return model
+
+
+def _submodule(model: nn.Module, name: str) -> nn.Module | None:
+    return dict(model.named_modules()).get(name)
 
 
 def load_theirs(case: Case, folder: str) -> Any:
@@ -99,9 +109,12 @@ def outputs_of(case: Case, model: Any, is_ours: bool) -> dict[str, Tensor]:
     """Return the outputs of what attends to something, and the loss if everything does."""
     compared, is_bert = attends(case), issubclass(case.network, PretrainedBert)
     has_loss = bool(case.labels) and bool(compared.all())
-    labels = case.labels if has_loss and (is_ours or is_bert) else {}
+    theirs_is_double = is_bert and case.network.head != "replaced-tokens"  # that of transformers is in float32
+    labels = case.labels if has_loss and (is_ours or theirs_is_double) else {}
+    if not is_ours:
+        labels = {case.their_labels.get(name, name): value for name, value in labels.items()}
     output = model(**case.inputs, **({} if is_ours else case.their_inputs), **labels)
-    found = {name: getattr(output, name) for name in OUTPUTS if getattr(output, name, None) is not None}
+    found = {OUR_NAMES.get(name, name): getattr(output, name) for name in OUTPUTS if getattr(output, name, None) is not None}
     for name, tensor in found.items():
         if is_bert:
             found[name] = tensor[compared.any(dim=1)]
@@ -113,8 +126,11 @@ def outputs_of(case: Case, model: Any, is_ours: bool) -> dict[str, Tensor]:
 
 
 def loss_of(case: Case, logits: Tensor) -> Tensor:
-    """Compute the loss of a decoder; that of transformers is in float32."""
+    """Compute the loss of a decoder, or of a detector of replaced tokens; that of transformers is in float32."""
     labels = case.labels["labels"]
+    if case.network.head == "replaced-tokens":
+        has_label = labels != IGNORE_INDEX
+        return F.binary_cross_entropy_with_logits(logits[has_label], labels[has_label].to(logits))
     if "decoder_input_ids" not in case.inputs:  # a decoder alone predicts the next token
         logits, labels = logits[:, :-1], labels[:, 1:]
     has_target = labels != IGNORE_INDEX

@@ -1,4 +1,4 @@
-"""Odd configurations and inputs of BERT, GPT-2 and MarianMT, drawn at random.
+"""Odd configurations and inputs of BERT and its family, GPT-2 and MarianMT, drawn at random.
 
 Small numbers are more likely than large ones: one head, width 1, one piece, one token. Some fields have values that a library
 must refuse. Masks have padding on either side, holes, and rows of padding alone.
@@ -7,6 +7,7 @@ must refuse. Masks have padding on either side, holes, and rows of padding alone
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from minibert import (
 )
 from minibert.equations import IGNORE_INDEX
 from minibert.model.config import ACTIVATION_ALIASES, ACTIVATIONS
+from minibert.model.families import FAMILIES
+from minibert.model.families import NETWORKS as FAMILY_NETWORKS
 from minibert.model.pretrained import PretrainedModel
 
 NETWORKS: dict[str, list[type[PretrainedModel]]] = {
@@ -40,6 +43,7 @@ NETWORKS: dict[str, list[type[PretrainedModel]]] = {
     ],
     "GPT-2": [GPT2LMHeadModel],
     "MarianMT": [Transformer],
+    **{name: [FAMILY_NETWORKS[each] for each in family.networks.values()] for name, family in FAMILIES.items()},
 }
 """The networks that are compared with the network of transformers that has their `architecture`, by its family."""
 NAMES = ("negative", "ポジティブ", 'a "quoted" name\n', "n" * 3000, "", "../up", "\u202eright to left", "LABEL_7")
@@ -57,6 +61,8 @@ class Case:
     labels: dict[str, Tensor]
     their_inputs: dict[str, Tensor] = field(default_factory=dict)
     """Arguments of the network of transformers alone."""
+    their_labels: dict[str, str] = field(default_factory=dict)
+    """Names of labels in transformers, where they differ."""
     std: float = 0.4
     """Standard deviation of the weights."""
     seed: int = 0
@@ -126,13 +132,13 @@ class Draw:
         return self.of({}, {name: mask.long()}) if mask.all() else {name: mask.to(self.of(torch.bool, torch.int64))}
 
 
-def bert_case(seed: int) -> Case:
+def bert_case(seed: int, family: str = "BERT") -> Case:
     draw = Draw(seed)
     heads, width = draw.heads_and_width()
     batch, tokens = draw.of(1, 2, 3), draw.of(1, 1, 2, 5, 6)
     vocabulary, segments = draw.of(1, 2, 9, 33), draw.rarely(0, draw.of(1, 1, 2, 3))
-    network = draw.of(*NETWORKS["BERT"])
-    classes = 2 if network is BertForQuestionAnswering else draw.of(1, 2, 3, 5)
+    network = draw.of(*NETWORKS[family])
+    classes = 2 if network.head in ("question-answering", "pretraining") else draw.of(1, 2, 3, 5)
     fields = {
         "vocab_size": vocabulary,
         "hidden_size": width,
@@ -148,19 +154,45 @@ def bert_case(seed: int) -> Case:
         "id2label": {number: draw.of(*NAMES) + str(number) for number in range(classes)},
         "position_embedding_type": draw.rarely("relative_key", "absolute"),
     }
-    inputs = {"input_ids": draw.integers(vocabulary, batch, tokens), **draw.mask_argument(draw.mask(batch, tokens))}
-    inputs |= draw.of({}, {"token_type_ids": draw.integers(segments, batch, tokens)})
+    if family != "BERT":
+        fields |= family_fields(draw, family, fields)
+        fields = {FAMILIES[family].config_class.hub_names.get(name, name): value for name, value in fields.items()}
+    mask = draw.mask(batch, tokens)
+    inputs = {"input_ids": draw.integers(vocabulary, batch, tokens), **draw.mask_argument(mask)}
+    if family != "distilbert":
+        inputs |= draw.of({}, {"token_type_ids": draw.integers(segments, batch, tokens)})
     inputs |= draw.of({}, {"position_ids": draw.integers(fields["max_position_embeddings"], batch, tokens)})
     per_token = draw.labels(vocabulary, batch, tokens)
-    labels: dict[type[PretrainedModel], dict[str, Tensor]] = {
-        BertForPreTraining: {"labels": per_token, "next_sentence_label": draw.labels(2, batch)},
-        BertForMaskedLM: {"labels": per_token},
-        BertForNextSentencePrediction: {"labels": draw.labels(2, batch)},
-        BertForSequenceClassification: {"labels": draw.class_labels(classes, batch)},
-        BertForTokenClassification: {"labels": draw.labels(classes, batch, tokens)},
-        BertForQuestionAnswering: {name: draw.integers(tokens, batch) for name in ("start_positions", "end_positions")},
+    labels: dict[str, dict[str, Tensor]] = {
+        "pretraining": {"labels": per_token, "next_sentence_label": draw.labels(2, batch)},
+        "mlm": {"labels": per_token},
+        "nsp": {"labels": draw.labels(2, batch)},
+        "sequence-classification": {"labels": draw.class_labels(classes, batch)},
+        "token-classification": {"labels": draw.labels(classes, batch, tokens)},
+        "question-answering": {name: draw.integers(tokens, batch) for name in ("start_positions", "end_positions")},
+        "replaced-tokens": {"labels": draw.integers(2, batch, tokens).masked_fill(~mask, IGNORE_INDEX)},
     }
-    return Case(network, fields, inputs, labels.get(network, {}), std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
+    case = Case(network, fields, inputs, labels.get(network.head, {}), std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
+    if family == "albert":
+        case.their_labels["next_sentence_label"] = "sentence_order_label"
+    return case
+
+
+def family_fields(draw: Draw, family: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a relative of BERT that BERT does not have, or has with other values."""
+    layers, width = fields["num_hidden_layers"], fields["hidden_size"]
+    match family:
+        case "roberta":
+            pad = draw.of(0, fields["vocab_size"] - 1)
+            return {"pad_token_id": pad, "max_position_embeddings": fields["max_position_embeddings"] + pad + 1}
+        case "albert":
+            sizes = {"embedding_size": draw.of(1, 3, width), "num_hidden_groups": draw.rarely(0, draw.of(1, max(1, layers)))}
+            return sizes | {"inner_group_num": draw.rarely(2, 1)}
+        case "electra":
+            return {"embedding_size": draw.of(1, 3, width), "summary_activation": draw.rarely("relu", "gelu")}
+        case "distilbert":
+            return {"sinusoidal_pos_embds": draw.rarely(True, False)}
+    return {}
 
 
 def gpt2_case(seed: int) -> Case:
@@ -227,5 +259,10 @@ def marian_case(seed: int) -> Case:
     return Case(Transformer, fields, inputs, labels, std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
 
 
-CASES: dict[str, Callable[[int], Case]] = {"BERT": bert_case, "GPT-2": gpt2_case, "MarianMT": marian_case}
+CASES: dict[str, Callable[[int], Case]] = {
+    "BERT": bert_case,
+    "GPT-2": gpt2_case,
+    "MarianMT": marian_case,
+    **{family: partial(bert_case, family=family) for family in FAMILIES},
+}
 """For each family, a function from a seed to a case."""

@@ -209,7 +209,7 @@ def make_cases(model: PretrainedModel, tokenizer: Tokenizer, texts: Sequence[str
     parameters = inspect.signature(model.forward).parameters
     if "decoder_input_ids" in parameters:
         return None
-    limit = model.config.max_position_embeddings
+    limit = model.config.max_tokens
     encodings = [tokenizer.encode(text) for text in texts]
     rows: list[list[int]] = []
     positions: list[tuple[int, int]] = []

@@ -151,10 +151,11 @@ def check(options: Finetune) -> int:
     from minibert.model import BertConfig
     from minibert.model.checkpoints.loading import read_checkpoint
     from minibert.text.labeled.findings import errors_in, group_findings
-    from minibert.training.finetuning_data import check_data, start_config
+    from minibert.training.finetuning_data import check_data
+    from minibert.training.task_type import bert_config
 
     try:
-        start = BertConfig() if _is_missing(options.start_from) else start_config(read_checkpoint(options.start_from))
+        start = BertConfig() if _is_missing(options.start_from) else bert_config(read_checkpoint(options.start_from))
         kind, source = _task_type(options), options.data.train_source
         checked = check_data(kind, options.data, options.task_options, start)
         if options.write_repaired is not None:

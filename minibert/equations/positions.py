@@ -60,7 +60,7 @@ def positions_without_padding(ids: Int[Tensor, "*batch tokens"], pad_id: int) ->
     The padding has the position `pad_id`, whose vector in the table is never trained. A text of n tokens needs a table of
     n + `pad_id` + 1 rows: 514 for 512 tokens, because RoBERTa's padding has the id 1.
 
-    Eq: $$t_i = p + \begin{cases} \sum_{j \le i} [\mathrm{id}_j \ne p] & \mathrm{id}_i \ne p \\ 0 & \mathrm{id}_i = p \end{cases}$$
+    Eq: $$t_i = p + [\mathrm{id}_i \ne p] \sum_{j \le i} [\mathrm{id}_j \ne p]$$
     Source: Liu et al. 2019, and the authors' code (fairseq, `make_positions`).
     Differs: BERT counts every token, from 0, so that a text after padding on the left has other positions than the text alone.
     Tests: tests/equations/test_positions.py::TestPositionsWithoutPadding

@@ -102,6 +102,11 @@ class ModelConfig:
         if self.hidden_act not in ACTIVATIONS:
             raise ValueError(f"hidden_act {reprlib.repr(self.hidden_act)} is unknown; choose one of {', '.join(ACTIVATIONS)}")
 
+    @property
+    def max_tokens(self) -> int:
+        """Number of tokens of the longest text, without padding."""
+        return self.max_position_embeddings
+
     def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
         """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
         raise ValueError(f"labels: a {type(self).__name__.removesuffix('Config')} has no classification head")

@@ -252,7 +252,7 @@ class BertForSequenceClassification(BertWithHead):
 
     architecture = "BertForSequenceClassification"
     head = "sequence-classification"
-    head_modules = ("classifier",)
+    head_modules: ClassVar[tuple[str, ...]] = ("classifier",)
     has_classes = True
     pooled = first_token_only = True
 

@@ -1,5 +1,7 @@
 """Checks of the token ids and positions that a user passes to a model, and the conversion of Hugging Face's masks."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Int, Integer
 from torch import Tensor, nn
@@ -26,10 +28,11 @@ def check_batch(name: str, ids: Tensor) -> None:
         raise ValueError(f"{name} has shape {shape}, expected (batch, tokens){hints.get(ids.ndim, '')}")
 
 
-def check_ids(name: str, ids: Tensor, table: nn.Embedding, size_name: str) -> None:
+def check_ids(name: str, ids: Tensor, table: nn.Module, size_name: str) -> None:
     """Raise ValueError for an id outside its embedding table. Only on the CPU: on a GPU the check would synchronize."""
-    if (wrong := value_outside(ids, 0, table.num_embeddings - 1)) is not None:
-        raise ValueError(f"{name} has the id {wrong}, but {size_name} is {table.num_embeddings}")
+    size = cast("int", table.num_embeddings)
+    if (wrong := value_outside(ids, 0, size - 1)) is not None:
+        raise ValueError(f"{name} has the id {wrong}, but {size_name} is {size}")
 
 
 def keep_mask(attention_mask: Mask | None, tokens: Tensor, name: str = "attention_mask") -> Bool[Tensor, "batch tokens"]:

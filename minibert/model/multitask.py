@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.kernels import Sequences
-from minibert.model.bert import Bert, PretrainedBert
+from minibert.model.bert import PretrainedBert
 from minibert.model.heads import BertWithHead
 
 
@@ -22,7 +22,7 @@ class MultiTaskBert(PretrainedBert):
     def __init__(self, networks: Mapping[str, BertWithHead]) -> None:
         first = next(iter(networks.values()))
         super().__init__(first.config)
-        self.bert = Bert(first.config)
+        self.bert = first.encoder(first.config)
         self.bert.load_state_dict(_encoder_weights(networks))
         self.heads = nn.ModuleDict(networks)
         new = (name for network in networks.values() for name in network.initialized)
@@ -63,6 +63,7 @@ def _encoder_weights(networks: Mapping[str, BertWithHead]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for network in [*networks.values()][::-1]:
         weights |= network.bert.state_dict()
-    if "pooler.dense.weight" not in weights:
-        weights |= {name: tensor for name, tensor in Bert(network.config).state_dict().items() if name.startswith("pooler.")}
+    if network.config.has_pooler and "pooler.dense.weight" not in weights:
+        new = network.encoder(network.config).state_dict()
+        weights |= {name: tensor for name, tensor in new.items() if name.startswith("pooler.")}
     return weights

@@ -1,6 +1,7 @@
 """Stacks of layers: the encoder and the decoder of the 2017 Transformer and of the models built from it."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from minibert.model.config import ModelConfig
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from minibert.model.linear import Dropout
 from minibert.model.positions import make_positions
-from minibert.observe import is_recording, observe
+from minibert.observe import is_recording, observe, renamed
 
 
 class LayerStack(nn.ModuleList):
@@ -62,7 +63,9 @@ class LayerStack(nn.ModuleList):
             if self.recompute and not is_recording():  # a recording keeps the intermediate tensors anyway
                 hidden = checkpoint(layer, hidden, keep, *args, use_reentrant=False, **kwargs)
             else:
-                hidden = layer(hidden, keep, *args, **kwargs)
+                # Of a layer that runs several times, each time is recorded under its own number.
+                with renamed(layer, str(number)) if is_recording() and self.depth > len(self) else nullcontext():
+                    hidden = layer(hidden, keep, *args, **kwargs)
         return hidden if output_at is None else hidden.view(*output_at.shape, -1)
 
 

@@ -17,7 +17,6 @@ class Structure:
 
     hidden_size: int
     num_hidden_layers: int
-    max_position_embeddings: int
     hidden_act: str
     hidden_dropout_prob: float
     classifier_dropout: float | None
@@ -36,11 +35,6 @@ class Structure:
     def layer_groups(self) -> int:
         """Number of layers with parameters of their own."""
         return self.num_hidden_layers
-
-    @property
-    def max_tokens(self) -> int:
-        """Number of tokens of the longest text, without padding."""
-        return self.max_position_embeddings
 
     @property
     def mlm_act(self) -> str:

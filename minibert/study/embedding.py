@@ -78,7 +78,7 @@ class TextEmbedder:
     """Beginning that is added to a query."""
 
     def __post_init__(self) -> None:
-        positions = self.model.config.max_position_embeddings
+        positions = self.model.config.max_tokens
         if not MIN_LENGTH <= self.length <= positions:
             raise ValueError(f"the maximum length must be from {MIN_LENGTH} to {positions} tokens, not {self.length}")
 
@@ -111,7 +111,7 @@ class TextEmbedder:
         after = list(files.after)
         if normalize is not None:
             after = [module for module in after if not isinstance(module, Normalize)] + [Normalize()] * normalize
-        positions = model.config.max_position_embeddings
+        positions = model.config.max_tokens
         length = min(files.max_length or positions, positions) if max_length is None else max_length
         modes = files.pooling if pooling is None else (pooling,)
         return cls(model, tokenizer, modes, tuple(after), length, files.prompt, files.query_prompt)
@@ -119,7 +119,7 @@ class TextEmbedder:
     @property
     def length(self) -> int:
         """Maximum number of tokens of a text."""
-        return self.model.config.max_position_embeddings if self.max_length is None else self.max_length
+        return self.model.config.max_tokens if self.max_length is None else self.max_length
 
     @cached_property
     def width(self) -> int:

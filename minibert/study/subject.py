@@ -161,7 +161,7 @@ def model_input(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: s
 
 
 def _generate(model: Any, tokenizer: Tokenizer, input_ids: Tensor) -> TokenizedText:
-    maximum = min(TARGET_FACTOR * input_ids.shape[1], model.config.max_position_embeddings)
+    maximum = min(TARGET_FACTOR * input_ids.shape[1], model.config.max_tokens)
     return from_ids(tokenizer, model.generate(input_ids, beams=1, max_new_tokens=maximum)[0].tokens)
 
 

@@ -124,7 +124,7 @@ class Answering(TaskType[Question]):
 
     @classmethod
     def from_data(cls, data: TaskData[Question], options: AnswerOptions, start: BertConfig) -> Inferred[Question]:
-        max_length = min(options.max_length, start.max_position_embeddings)
+        max_length = min(options.max_length, start.max_tokens)
         overlap = max_length // 3 if options.overlap is None else options.overlap
         parts = {"training": data.train.rows, "validation": data.validation.rows}
         unanswerable = {name: sum(row.answers == () for row in rows) for name, rows in parts.items()}
@@ -138,7 +138,7 @@ class Answering(TaskType[Question]):
 
     @classmethod
     def of_model(cls, config: BertConfig) -> "Answering":
-        max_length = min(cls.max_length, config.max_position_embeddings)
+        max_length = min(cls.max_length, config.max_tokens)
         return cls(max_length, max_length // 3)
 
     def to_score(self, data: LabeledData[Question]) -> LabeledData[Question]:

@@ -199,7 +199,7 @@ class Classification(TaskType[TextRow]):
             data = data.map_rows(match.rename)
             findings += check_labels(data.train, data.validation)
             labels, notes = match.labels, [problem.reason, *([match.note] if match.note else [])]
-        length = min(options.max_length, start.max_position_embeddings)
+        length = min(options.max_length, start.max_tokens)
         pairs = any(row.pair is not None for row in data.train.rows)
         task_type = cls(labels, problem.problem_type, length, options.cut, pairs=pairs)
         return Inferred(task_type, data, notes, findings)
@@ -208,7 +208,7 @@ class Classification(TaskType[TextRow]):
     def of_model(cls, config: BertConfig) -> "Classification":
         labels = tuple(config.id2label.values())
         inferred = "regression" if len(labels) == 1 else "single_label_classification"
-        return cls(labels, cast("ProblemType", config.problem_type or inferred), config.max_position_embeddings)
+        return cls(labels, cast("ProblemType", config.problem_type or inferred), config.max_tokens)
 
     def to_score(self, data: LabeledData[TextRow]) -> LabeledData[TextRow]:
         findings = [*data.findings, *infer_problem(data.rows, self.problem_type).findings]

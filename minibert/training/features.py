@@ -29,7 +29,7 @@ class CachedBert(Bert):
 
     Args:
         bert: the encoder. Its embeddings and layers are frozen.
-        first_token_only: keep the output of the first token alone, for heads that use the pooler only.
+        first_token_only: keep the output of the first token alone, for heads that need no other.
         keeps_padding: keep the output of the padding, too, for heads that compare all tokens of a row. It does not depend on
             the number of padding tokens, to which no token attends.
     """
@@ -37,7 +37,8 @@ class CachedBert(Bert):
     def __init__(self, bert: Bert, first_token_only: bool, keeps_padding: bool) -> None:
         nn.Module.__init__(self)
         self.config, self.first_token_only, self.keeps_padding = bert.config, first_token_only, keeps_padding
-        self.embeddings, self.layers, self.pooler = bert.embeddings, bert.layers, bert.pooler
+        self.embeddings, self.projection = bert.embeddings, bert.projection
+        self.layers, self.pooler = bert.layers, bert.pooler
         self.features: dict[bytes, Tensor] = {}
         """Output of the last layer for each text, (tokens, hidden_size), by the text's token ids and segments."""
 
@@ -95,14 +96,14 @@ def cache_features(model: BertWithHead, examples: Sequence[Example], pad_id: int
         raise ValueError("--feature-extraction is not for a sharded model: use ddp")
     lengths, keeps_padding = [len(example.input_ids) for example in examples], examples[0].shares_padding
     length = max(lengths) if keeps_padding else 0
-    tokens = len(examples) if model.pooled else sum(max(length, each) for each in lengths)
+    tokens = len(examples) if model.first_token_only else sum(max(length, each) for each in lengths)
     size = tokens * model.config.hidden_size * next(model.parameters()).element_size()
     if size > (limit := MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
         raise ValueError(
             f"the features of all texts need {size / 1e9:,.0f} GB, more than {MEMORY_SHARE:.0%} of the memory here "
             f"({limit / 1e9:,.0f} GB): use --freeze encoder, which computes them in every epoch"
         )
-    model.bert = CachedBert(model.bert, model.pooled, keeps_padding)
+    model.bert = CachedBert(model.bert, model.first_token_only, keeps_padding)
     for _, batch in sorted_batches(examples, pad_id, FEATURE_TOKENS, length):
         model.bert(*batch.to(processes.device).inputs)
     return f"The encoder has computed {len(examples):,} texts once. Their features take {size / 1e6:,.1f} MB of memory."

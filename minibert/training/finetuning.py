@@ -30,7 +30,7 @@ from minibert.training.optimizer import adamw, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, TrainingRun
-from minibert.training.task_type import TASK_FILE, TaskType
+from minibert.training.task_type import TASK_FILE, TaskType, bert_config
 from minibert.training.transfer import Transfer
 from minibert.training.transfer_report import TransferReport
 
@@ -250,8 +250,8 @@ def start_model(checkpoint: Checkpoint, task_type: TaskType[Any], config: FineTu
 
     The head of the checkpoint is used if its outputs have the same meaning. Otherwise a new one is initialized.
     """
-    network = task_type.network
-    stored = network.config_class.from_fields(checkpoint.config, checkpoint.config_file)
+    network = checkpoint.network(task_type.network.head)
+    stored = bert_config(checkpoint)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*newly initialized.*")  # the summary of the run says what is new
         model = checkpoint.load(

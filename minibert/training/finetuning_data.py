@@ -20,7 +20,7 @@ from minibert.text.tokenizer_files import has_tokenizer
 from minibert.training.adapting import check_adapter
 from minibert.training.finetuning import FineTuning, start_model
 from minibert.training.options import FineTuningConfig
-from minibert.training.task_type import Inferred, TaskData, TaskType
+from minibert.training.task_type import Inferred, TaskData, TaskType, bert_config
 
 RowT = TypeVar("RowT")
 FINDINGS_SHOWN = 10
@@ -81,14 +81,6 @@ def check_shared(kind: type[TaskType[Any]], data: TaskData[Any], drop: bool) -> 
     ]
 
 
-def start_config(checkpoint: Checkpoint) -> BertConfig:
-    """Return the config of a checkpoint. Raises: ValueError if it is no BERT."""
-    network = checkpoint.networks[0]
-    if network.config_class is not BertConfig:
-        raise ValueError(f"{checkpoint.source}: is a {checkpoint.model_type}; fine-tuning begins with a BERT")
-    return BertConfig.from_fields(checkpoint.config, checkpoint.config_file)
-
-
 def prepare_finetuning(
     kind: type[TaskType[RowT]],
     data: LabeledDataOptions,
@@ -108,7 +100,7 @@ def prepare_finetuning(
     if config.classifier_dropout is not None and not kind.has_head_dropout:
         raise ValueError(f"--classifier-dropout: the head of `{kind.command}` has no dropout; --dropout is that of the encoder")
     checkpoint = read_checkpoint(start_from)
-    stored = start_config(checkpoint)
+    stored = bert_config(checkpoint)
     config = replace(config, learning_rate=config.peak_learning_rate(stored.hidden_size))
     tokenizer = _load_tokenizer(start_from, checkpoint, stored)
     inferred = check_data(kind, data, options, stored)
@@ -159,7 +151,7 @@ def _check_examples(task: FineTuning[RowT], data: TaskData[RowT], stored: BertCo
         if part.rows and not examples:
             raise LabeledDataError(f"{part.name}: none of the texts gives a token; are they in a script of the model?")
     segments = max((max(example.token_type_ids) for example in (*task.train.examples, *task.validation)), default=0) + 1
-    if segments > stored.type_vocab_size:
+    if stored.has_segments and segments > stored.type_vocab_size:
         raise ValueError(
             f"{start_from}: has one segment embedding (type_vocab_size), but the texts have two parts; choose another model"
         )

@@ -17,8 +17,8 @@ def load_start(source: str | Path, config: PretrainingConfig) -> BertForPreTrain
     """
     torch.manual_seed(config.seed)
     model = load(source, network_for(config))
-    if config.examples.max_length > model.config.max_position_embeddings:
-        limit = model.config.max_position_embeddings
+    if config.examples.max_length > model.config.max_tokens:
+        limit = model.config.max_tokens
         raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
     if config.examples.pairs != "none" and model.config.type_vocab_size < 2:
         raise ValueError(f"{source}: this model has no second segment; use --pairs none")

@@ -222,7 +222,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         self.model.save_pretrained(folder, weights)
         for place in [folder] if self.model.adapter is None else [folder, folder / ADAPTER_FOLDER]:
             if tokenizer is not None:
-                save_tokenizer(tokenizer, place, self.model.config.max_position_embeddings)
+                save_tokenizer(tokenizer, place, self.model.config.max_tokens)
             for name, text in self.extra_files.items():
                 write_atomically(place / name, text)
 

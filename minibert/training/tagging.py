@@ -128,7 +128,7 @@ class Tagging(TaskType[TaggedSentence]):
 
     @classmethod
     def from_data(cls, data: TaskData[TaggedSentence], options: TagOptions, start: BertConfig) -> Inferred[TaggedSentence]:
-        max_length = min(options.max_length, start.max_position_embeddings)
+        max_length = min(options.max_length, start.max_tokens)
         overlap = max_length // 4 if options.overlap is None else options.overlap
         stored = TagSet(tuple(start.id2label.values()))
         data = data.map_rows(partial(rename_types, names=_same_types(data.train.rows, stored)))
@@ -149,7 +149,7 @@ class Tagging(TaskType[TaggedSentence]):
                 f"the labels of the model are {', '.join(labels[:5])}; none is O. Give them the names of the tags with which "
                 "it was trained: id2label in config.json"
             )
-        max_length = min(cls.max_length, config.max_position_embeddings)
+        max_length = min(cls.max_length, config.max_tokens)
         return cls(labels, max_length, max_length // 4)
 
     def to_score(self, data: LabeledData[TaggedSentence]) -> LabeledData[TaggedSentence]:

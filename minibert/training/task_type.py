@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from minibert.model.bert import Bert
+from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.config import BertConfig
+from minibert.model.families import FAMILIES
 from minibert.model.heads import BertWithHead
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
@@ -282,6 +285,15 @@ class TaskType(ABC, Generic[RowT]):
             if name in kinds and not has_type(value, kinds[name]):
                 raise TypeError(f"{name} cannot be {value!r}")
         return cls(**values)
+
+
+def bert_config(checkpoint: Checkpoint) -> BertConfig:
+    """Return the config of a BERT, or of one of its relatives. Raises: ValueError for another architecture."""
+    config_class = checkpoint.networks[0].config_class
+    if not issubclass(config_class, BertConfig):
+        known = ", ".join(["BERT", *(family.networks[Bert].removesuffix("Model") for family in FAMILIES.values())])
+        raise ValueError(f"{checkpoint.source}: is a {checkpoint.model_type}; the tasks are for {known}")
+    return config_class.from_fields(checkpoint.config, checkpoint.config_file)
 
 
 def has_type(value: object, kind: Any) -> bool:

@@ -20,7 +20,7 @@ from minibert.text.tokenizer import load_tokenizer, vocabulary_size
 from minibert.text.tokenizer_files import has_tokenizer
 from minibert.training.logits import predict
 from minibert.training.records import SETTINGS_FILE
-from minibert.training.task_type import TASK_FILE, Prediction, TaskType, task_types
+from minibert.training.task_type import TASK_FILE, Prediction, TaskType, bert_config, task_types
 
 RowT = TypeVar("RowT")
 
@@ -56,7 +56,7 @@ def load_trained(source: str | Path, device: str = "cpu", dtype: torch.dtype | N
     checkpoint = _read(source)
     places = _places(source, checkpoint)
     task_type = _task_type(source, checkpoint, places)
-    network = checkpoint.load(task_type.network, dtype=dtype, new_head=False)
+    network = checkpoint.load(task_type.network.head, dtype=dtype, new_head=False)
     tokenizer = load_tokenizer(next((each for each in places if has_tokenizer(each)), source))
     if (size := vocabulary_size(tokenizer)) > network.config.vocab_size:
         raise ValueError(f"{source}: its tokenizer has {size:,} pieces, but its model only {network.config.vocab_size:,}")
@@ -82,12 +82,12 @@ def _places(source: str | Path, checkpoint: Checkpoint) -> list[str | Path]:
 
 def _task_type(source: str | Path, checkpoint: Checkpoint, places: Sequence[str | Path]) -> TaskType[Any]:
     """Return the task of a checkpoint with its settings: those in task.json, or those that its head implies."""
-    config = BertConfig.from_fields(checkpoint.config, checkpoint.config_file)
+    config = bert_config(checkpoint)
     for file in (fetch(place, TASK_FILE) for place in places):
         if file is not None:
             return _stored_task(file, config)
     kinds = task_types()
-    found = [kind for kind in kinds if kind.network is checkpoint.network()]
+    found = [kind for kind in kinds if kind.network.head == checkpoint.network().head]
     if not found:
         if possible := [kind.network.architecture for kind in kinds if kind.network.head in checkpoint.heads]:
             raise ValueError(
@@ -120,8 +120,8 @@ def _stored_task(file: Path, config: BertConfig) -> TaskType[Any]:
     if expected != config.id2label:
         names = [", ".join(map(str, labels.values()))[:200] for labels in (expected, config.id2label)]
         raise ValueError(f"{file}: its classes ({names[0]}) are not those of the model's config ({names[1]})")
-    if (length := task_type.max_length) > (limit := config.max_position_embeddings):
+    if (length := task_type.max_length) > (limit := config.max_tokens):
         raise ValueError(
-            f"{file}: max_length {length:,} is more than the {limit:,} positions (max_position_embeddings) of the model"
+            f"{file}: max_length {length:,} is more than the {limit:,} tokens of the model (max_position_embeddings)"
         )
     return task_type

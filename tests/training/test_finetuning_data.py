@@ -31,12 +31,11 @@ from minibert.training.finetuning_data import (
     hold_out,
     prepare_finetuning,
     read_data,
-    start_config,
     weights_digest,
 )
 from minibert.training.finetuning_options import AnswerOptions, ClassifyOptions
 from minibert.training.options import FineTuningConfig
-from minibert.training.task_type import TaskData
+from minibert.training.task_type import TaskData, bert_config
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, *"abcdefgh"])
 CONFIG = BertConfig(
@@ -120,8 +119,8 @@ class TestCheckpoint:
     def test_another_architecture_is_refused(self) -> None:
         """The message has the names of the checkpoint and of the architecture."""
         checkpoint = Checkpoint("some/model", {"model_type": "gpt2"}, Path("config.json"), {}, Path("model.safetensors"))
-        with pytest.raises(ValueError, match=r"^some/model: is a gpt2; fine-tuning begins with a BERT$"):
-            start_config(checkpoint)
+        with pytest.raises(ValueError, match=r"^some/model: is a gpt2; the tasks are for BERT, Roberta, "):
+            bert_config(checkpoint)
 
     def test_a_tokenizer_without_a_special_token_is_refused(self, start: Path) -> None:
         file = write_rows(start.parent)

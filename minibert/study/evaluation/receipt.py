@@ -209,7 +209,7 @@ def _export(trained: TrainedModel[Any], folder: Path) -> Path:
     network.save_pretrained(folder)
     if not (folder / WEIGHTS_FILE).is_file():
         raise NotApplicable(f"a {network.adapter and network.adapter.kind} adapter cannot be merged into the weights")
-    save_tokenizer(trained.tokenizer, folder, network.config.max_position_embeddings)
+    save_tokenizer(trained.tokenizer, folder, network.config.max_tokens)
     write_atomically(folder / TASK_FILE, trained.type.to_json())
     return folder
 

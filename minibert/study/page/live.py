@@ -90,7 +90,7 @@ def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
         "activation": config.hidden_act,
         "eps": config.layer_norm_eps,
         "segments": config.type_vocab_size,
-        "maxTokens": config.max_position_embeddings,
+        "maxTokens": config.max_tokens,
         "predictsClasses": kind != "regression",
         "isMultiLabel": kind == "multi_label_classification",
         "mask": tokenizer.token_to_id(special_token(tokenizer, MASK)),

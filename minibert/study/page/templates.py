@@ -38,7 +38,7 @@ def step_templates(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any
 
     Raises: ValueError for a network with a step that is not of this kind, and for one with fewer than 9 positions.
     """
-    longest, positions = SIZES[-1][0], model.config.max_position_embeddings
+    longest, positions = SIZES[-1][0], model.config.max_tokens
     if positions < longest:
         raise ValueError(f"a live page needs a network with at least {longest} positions; this one has {positions}")
     plain = Tokenizer.from_str(tokenizer.to_str())  # in which [MASK] is a special token

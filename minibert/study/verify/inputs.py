@@ -42,7 +42,7 @@ def make_inputs(
     """
     config = model.config
     configs = [config] if other is None else [config, other.config]
-    vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_position_embeddings"))
+    vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_tokens"))
     if text is not None:
         ids = load_tokenizer(source).encode(text).ids
     elif ids is None:
@@ -60,7 +60,7 @@ def make_inputs(
     arguments = inspect.signature(model.forward).parameters
     rows, mask = _two_rows(ids, config.pad_token_id or 0)
     inputs = {"input_ids": rows, "attention_mask": mask}
-    if TOKEN_TYPES in arguments:
+    if TOKEN_TYPES in arguments and all(getattr(each, "has_segments", True) for each in configs):
         has_segments = min(getattr(each, "type_vocab_size", 1) for each in configs) > 1
         second_half = (torch.arange(len(ids)) >= _half(ids)).long() * has_segments
         inputs[TOKEN_TYPES] = torch.stack([second_half, torch.zeros_like(second_half)])

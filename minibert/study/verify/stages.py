@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
     with silent_transformers(), _as_folder(checkpoint) as folder:
         reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
     for path, name in model.attention_modules.items():
-        attention.paths |= {module: insert_number(path, layer) for module, layer in _find_modules(reference, name)}
+        attention.paths |= dict.fromkeys(_find_modules(reference, name), path)
     with torch.no_grad(), _hooks(reference, model.reference_stages, stages):
         reference(**inputs)
     skipped = _initialized_stages(model, inputs)
@@ -161,15 +162,14 @@ def _as_folder(checkpoint: Checkpoint) -> Iterator[str]:
         yield folder
 
 
-def _find_modules(reference: Any, pattern: str) -> list[tuple[nn.Module, str]]:
-    """Return the modules of transformers' network that match a name, with N for the layer number, and these numbers.
+def _find_modules(reference: Any, pattern: str) -> list[nn.Module]:
+    """Return the modules of transformers' network that match a name, with N for the layer number.
 
     Names are relative to the base model, or else to the whole network.
     """
-    expression = re.compile(re.escape(f".{pattern}.").replace(r"\.N\.", r"\.(\d+)\."))
+    expression = re.compile(re.escape(f".{pattern}.").replace(r"\.N\.", r"\.\d+\."))
     for root in (reference.base_model, reference):
-        matches = [(module, expression.fullmatch(f".{name}.")) for name, module in root.named_modules()]
-        if found := [(module, "".join(match.groups())) for module, match in matches if match]:
+        if found := [module for name, module in root.named_modules() if expression.fullmatch(f".{name}.")]:
             return found
     return []
 
@@ -179,22 +179,26 @@ def _hooks(reference: Any, table: Mapping[str, str], stages: Stages) -> Iterator
     """Store the inputs and outputs of transformers' modules in `stages` until the block ends."""
     with ExitStack() as stack:
         for path, name in table.items():
-            for module, layer in _find_modules(reference, name.removeprefix("<")):
-                stage = insert_number(path, layer)
+            for module in _find_modules(reference, name.removeprefix("<")):
                 if name.startswith("<"):
-                    handle = module.register_forward_pre_hook(partial(_store_input, stages, stage), with_kwargs=True)
+                    handle = module.register_forward_pre_hook(partial(_store_input, stages, path), with_kwargs=True)
                 else:
-                    handle = module.register_forward_hook(partial(_store_output, stages, stage))
+                    handle = module.register_forward_hook(partial(_store_output, stages, path))
                 stack.callback(handle.remove)
         yield
 
 
+def _new_path(stages: Stages, path: str) -> str:
+    """Replace N in a path by the number of the layer that runs now. Layers run in order; some run several times."""
+    return next(new for number in count() if (new := insert_number(path, str(number))) not in stages or new == path)
+
+
 def _store_input(stages: Stages, path: str, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    stages[path] = next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+    stages[_new_path(stages, path)] = next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
 
 
 def _store_output(stages: Stages, path: str, _: nn.Module, args: object, output: Any) -> None:
-    stages[path] = output if isinstance(output, Tensor) else output[0]
+    stages[_new_path(stages, path)] = output if isinstance(output, Tensor) else output[0]
 
 
 class _RecordedAttention:
@@ -211,7 +215,8 @@ class _RecordedAttention:
         with _SoftmaxInput() as softmax:
             context, weights = eager_attention_forward(module, query, key, value, *args, **kwargs)
         steps = (query, key, value, softmax.scores, weights, context.transpose(1, 2))
-        self.stages |= {f"{self.paths[module]}.{step}": x for step, x in zip(ATTENTION_STEPS, steps, strict=True)}
+        for step, tensor in zip(ATTENTION_STEPS, steps, strict=True):
+            self.stages[_new_path(self.stages, f"{self.paths[module]}.{step}")] = tensor
         return context, weights
 
 
