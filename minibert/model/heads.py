@@ -60,7 +60,7 @@ class MaskedLMHead(nn.Module):
         return f"vocabulary={len(self.bias)}, activation={self.activation.__name__}, tied={self.decoder is None}"
 
     def forward(
-        self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary width"]
+        self, hidden: Float[Tensor, "*positions width"], embeddings: Float[Tensor, "vocabulary embedding"]
     ) -> Float[Tensor, "*positions vocabulary"]:
         activation = observe("activation", self.activation(observe("linear", self.transform(hidden))))
         transformed = observe("transform", self.norm(activation))
@@ -70,7 +70,7 @@ class MaskedLMHead(nn.Module):
     def loss_sum(
         self,
         hidden: Float[Tensor, "positions width"],
-        embeddings: Float[Tensor, "vocabulary width"],
+        embeddings: Float[Tensor, "vocabulary embedding"],
         labels: Int[Tensor, " positions"],
     ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
         """Compute the sum of `equations.masked_lm_loss`, and the number of correct predictions, without storing all scores."""

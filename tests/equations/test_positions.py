@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
-from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
+from minibert.equations import alibi_bias, learned_positions, positions_without_padding, rotary_positions, sinusoidal_positions
 from tests import reference
 from tests.strategies import half_precisions, normal, seeds
 
@@ -210,3 +210,31 @@ class TestAlibiBias:
         slopes = -bias.flatten()
         torch.testing.assert_close(slopes[1:] / slopes[:-1], slopes[0].expand(heads - 1))
         assert slopes[-1] == 2.0**-8
+
+
+class TestPositionsWithoutPadding:
+    @given(seeds, st.integers(0, 3), st.integers(0, 7))
+    def test_value(self, seed: int, pad_id: int, tokens: int) -> None:
+        """Loops over the tokens."""
+        ids = torch.randint(0, 4, (3, tokens), generator=torch.Generator().manual_seed(seed))
+        expected = []
+        for row in ids.tolist():
+            seen = pad_id
+            for token in row:
+                seen += token != pad_id
+                expected.append(seen if token != pad_id else pad_id)
+        assert positions_without_padding(ids, pad_id).flatten().tolist() == expected
+
+    @given(seeds, st.integers(0, 3), st.integers(0, 5), st.integers(0, 5))
+    def test_padding_on_either_side_changes_no_other_position(self, seed: int, pad_id: int, left: int, right: int) -> None:
+        """BERT's positions, which count padding, would be shifted."""
+        ids = torch.randint(4, 9, (2, 5), generator=torch.Generator().manual_seed(seed))
+        padded = torch.nn.functional.pad(ids, (left, right), value=pad_id)
+        found = positions_without_padding(padded, pad_id)
+        assert torch.equal(found[:, left : left + 5], positions_without_padding(ids, pad_id))
+        assert found.sum() == positions_without_padding(ids, pad_id).sum() + 2 * (left + right) * pad_id
+
+    def test_a_text_has_the_positions_after_that_of_padding(self) -> None:
+        """The first token has the position after that of padding, and each next one the next."""
+        assert positions_without_padding(torch.tensor([5, 6, 7]), 1).tolist() == [2, 3, 4]
+        assert positions_without_padding(torch.tensor([5, 6, 7]), 0).tolist() == [1, 2, 3]
