@@ -22,7 +22,7 @@ class Prediction:
 
 
 def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
-    """Load a BERT with its masked-LM head, and its tokenizer.
+    """Load a BERT, or one of its relatives, with its masked-LM head, and its tokenizer.
 
     Args:
         source: a folder with a checkpoint and its tokenizer, or the id of a model on the Hugging Face hub.
@@ -31,7 +31,8 @@ def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*not used by")  # weights of other heads
-        model = load(source, BertForMaskedLM, new_head=False)
+        model = load(source, BertForMaskedLM.head, new_head=False)
+    assert isinstance(model, BertForMaskedLM)
     return model, load_tokenizer(source)
 
 

@@ -3,8 +3,9 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -18,6 +19,7 @@ from minibert.text.tokenizer_files import (
     VOCABULARY_FILE,
     TokenizerFiles,
     parse_tokenizer,
+    precompiled_charsmap,
     tokenizer_errors,
 )
 
@@ -26,6 +28,26 @@ SETTINGS = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": S
 """Names of the special tokens in tokenizer_config.json, and BERT's."""
 END_OF_TEXT = "<|endoftext|>"
 """GPT-2's only special token."""
+ROBERTA_TOKENS = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "sep_token": "</s>",
+    "pad_token": "<pad>",
+    "cls_token": "<s>",
+    "mask_token": "<mask>",
+}
+ALBERT_TOKENS = {
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "unk_token": "<unk>",
+    "sep_token": "[SEP]",
+    "pad_token": "<pad>",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+SPACE = "▁"
+"""The sign for a space in SentencePiece, before the first piece of a word."""
 
 
 def bert_normalizer(
@@ -78,7 +100,10 @@ def special_token(tokenizer: Tokenizer, name: str) -> str:
     The post-processor knows the other names: it is a template of BERT's names, with the tokens that they stand for.
     """
     processor = tokenizer.post_processor
-    template = json.loads(processor.__getstate__()).get("special_tokens", {}) if processor is not None else {}
+    stored = json.loads(processor.__getstate__()) if processor is not None else {}
+    template = {
+        key: value for part in stored.get("processors", [stored]) for key, value in part.get("special_tokens", {}).items()
+    }
     token: str = template[name]["tokens"][0] if name in template else name
     return token
 
@@ -93,6 +118,35 @@ def token_id(tokenizer: Tokenizer, name: str) -> int:
     if index is None:
         raise ValueError(f"the tokenizer has no {token}")
     return index
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the input of a model is assembled from one text or two."""
+
+    cls: int
+    """Id of the first token."""
+    sep: int
+    """Id of the token after each text."""
+    between: tuple[int, ...]
+    """Ids between two texts: one separator, or two in RoBERTa's family."""
+    second_segment: int
+    """Segment of the second text: 1, or 0 in RoBERTa's family, which has one segment."""
+
+
+def layout(tokenizer: Tokenizer) -> Layout:
+    """Return how inputs are assembled. Raises: ValueError if the vocabulary has no [CLS] or [SEP]."""
+    cls, sep = token_id(tokenizer, CLS), token_id(tokenizer, SEP)
+    stored = {} if tokenizer.post_processor is None else json.loads(tokenizer.post_processor.__getstate__())
+    is_roberta = any(part.get("type") == "RobertaProcessing" for part in stored.get("processors", [stored]))
+    return Layout(cls, sep, (sep, sep), 0) if is_roberta else Layout(cls, sep, (sep,), 1)
+
+
+def word_prefix(tokenizer: Tokenizer) -> str:
+    """Return what a word needs to be tokenized like one inside a text: a space, if it is a part of the first piece."""
+    stage = tokenizer.pre_tokenizer
+    stored = {} if stage is None else json.loads(stage.__getstate__())
+    return " " if stored.get("type") == "ByteLevel" and not stored.get("add_prefix_space") else ""
 
 
 def check_id(tokenizer: Tokenizer, largest: int, embeddings: int) -> None:
@@ -178,6 +232,10 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
             tokenizer, named = _bert(files, named, added)
         case "gpt2":
             tokenizer, named = _gpt2(files, named)
+        case "roberta":
+            tokenizer, named = _roberta(files, named)
+        case "albert":
+            tokenizer, named = _albert(files, named)
         case "stored":
             tokenizer = parse_tokenizer(files.stored_fields, files.path(TOKENIZER_FILE))
             if (padding := tokenizer.padding) and padding["pad_token"] and "pad_token" not in files.settings:
@@ -190,6 +248,14 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
     if files.kind == "bert":
         sep, cls = named["sep_token"].content, named["cls_token"].content
         tokenizer.post_processor = processors.BertProcessing((sep, token_id(tokenizer, sep)), (cls, token_id(tokenizer, cls)))
+    if files.kind == "roberta":
+        sep, cls = named["sep_token"].content, named["cls_token"].content
+        tokenizer.post_processor = processors.RobertaProcessing(
+            (sep, token_id(tokenizer, sep)),
+            (cls, token_id(tokenizer, cls)),
+            trim_offsets=files.setting("trim_offsets", True),
+            add_prefix_space=files.setting("add_prefix_space", False),
+        )
     _name_special_tokens(tokenizer, {bert: named[name].content for name, bert in SETTINGS.items() if name in named})
     _check_encoding(tokenizer, files.vocabulary_path)
     return tokenizer
@@ -238,6 +304,49 @@ def _gpt2(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenize
     return tokenizer, dict.fromkeys(names, AddedToken(END_OF_TEXT, special=True)) | named
 
 
+def _roberta(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """Create RoBERTa's tokenizer: byte pairs as in GPT-2, with the special tokens of RoBERTa."""
+    fields = files.stored_fields
+    model = {name: fields.get("model", {}).get(name) for name in ("type", "vocab", "merges")}
+    model |= {"continuing_subword_prefix": "", "end_of_word_suffix": ""}
+    pre_tokenizer = {"type": "ByteLevel", "trim_offsets": True, "add_prefix_space": files.setting("add_prefix_space", False)}
+    stages: dict[str, Any] = {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
+    stages |= {"post_processor": None, "decoder": {"type": "ByteLevel"} | pre_tokenizer}
+    tokenizer = parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE))
+    return tokenizer, _with_defaults(files, named, ROBERTA_TOKENS)
+
+
+def _albert(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """Create ALBERT's tokenizer: the vocabulary of tokenizer.json with its probabilities, and the stages of ALBERT."""
+    path, fields = files.path(TOKENIZER_FILE), files.stored_fields
+    quotes = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    stages: list[normalizers.Normalizer] = [*quotes]
+    if not files.setting("keep_accents", False):
+        stages += [normalizers.NFKD(), normalizers.StripAccents()]
+    if files.setting("do_lower_case", True):
+        stages.append(normalizers.Lowercase())
+    scheme: Literal["always", "never"] = "always" if files.setting("add_prefix_space", True) else "never"
+    metaspace = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)
+    with tokenizer_errors(f"{path}: is not a tokenizer that can be used"):
+        if fields.get("model", {}).get("type") != "Unigram":
+            raise ValueError("has no vocabulary with probabilities (Unigram)")
+        tokenizer = Tokenizer(models.Unigram([(piece, score) for piece, score in fields["model"]["vocab"]], 1, False))
+        if (charsmap := precompiled_charsmap(fields.get("normalizer"))) is not None:
+            stages.append(normalizers.Precompiled(charsmap))
+        processor = parse_tokenizer(fields | {"normalizer": None, "pre_tokenizer": None}, path).post_processor
+    tokenizer.normalizer = normalizers.Sequence(stages)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
+    tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
+    tokenizer.post_processor = processor
+    return tokenizer, _with_defaults(files, named, ALBERT_TOKENS)
+
+
+def _with_defaults(files: TokenizerFiles, named: dict[str, AddedToken], defaults: Mapping[str, str]) -> dict[str, AddedToken]:
+    """Complete the named special tokens by those of an architecture."""
+    missing = {name: AddedToken(token, special=True) for name, token in defaults.items() if name not in files.settings}
+    return missing | named
+
+
 def _add_tokens(
     tokenizer: Tokenizer,
     added: Mapping[int, AddedToken],
@@ -272,8 +381,13 @@ def _name_special_tokens(tokenizer: Tokenizer, names: Mapping[str, str]) -> None
     others = {name: token for name, token in names.items() if token != name}
     processor = tokenizer.post_processor or processors.TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
     template = json.loads(processor.__getstate__())
-    if not others or template["type"] not in ("TemplateProcessing", "BertProcessing"):
+    if not others or template["type"] not in ("TemplateProcessing", "BertProcessing", "RobertaProcessing"):
         return
+    first = []
+    if template["type"] == "RobertaProcessing":  # it has no names, but trims offsets: a template that adds nothing follows it
+        first = [processor]
+        processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+        template = json.loads(processor.__getstate__())
     if template["type"] == "BertProcessing":
         (sep, sep_id), (cls, cls_id) = template["sep"], template["cls"]
         tokens = [{"id": CLS, "ids": [cls_id], "tokens": [cls]}, {"id": SEP, "ids": [sep_id], "tokens": [sep]}]
@@ -284,7 +398,7 @@ def _name_special_tokens(tokenizer: Tokenizer, names: Mapping[str, str]) -> None
     for name, token in others.items():
         template["special_tokens"][name] = {"id": name, "ids": [tokenizer.token_to_id(token)], "tokens": [token]}
     processor.__setstate__(json.dumps(template).encode())
-    tokenizer.post_processor = processor
+    tokenizer.post_processor = processors.Sequence([*first, processor]) if first else processor
 
 
 def _check_encoding(tokenizer: Tokenizer, path: str) -> None:

@@ -6,6 +6,7 @@ post-processor of `tokenizer.json` are ignored: they follow from `tokenizer_conf
 """
 
 import json
+from base64 import b64decode
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,22 +21,28 @@ from minibert.files import read_json
 from minibert.hub import fetch
 
 TOKENIZER_FILE, CONFIG_FILE, VOCABULARY_FILE = "tokenizer.json", "tokenizer_config.json", "vocab.txt"
+SENTENCEPIECE_FILE = "spiece.model"
 SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
 
-Kind = Literal["bert", "stored", "gpt2"]
-"""Origin of the stages. bert: BERT's, from tokenizer_config.json. stored: from tokenizer.json. gpt2: those of GPT-2."""
+Kind = Literal["bert", "stored", "gpt2", "roberta", "albert"]
+"""Origin of the stages. stored: from tokenizer.json. Others: those of this architecture, with the settings of
+tokenizer_config.json."""
 
 CLASSES: dict[str, Kind] = {
     **dict.fromkeys(("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"), "bert"),
     **dict.fromkeys(("LayoutLMTokenizer", "LxmertTokenizer", "SqueezeBertTokenizer"), "bert"),
     **dict.fromkeys(("PreTrainedTokenizer", "TokenizersBackend"), "stored"),
     "GPT2Tokenizer": "gpt2",
+    "RobertaTokenizer": "roberta",
+    "AlbertTokenizer": "albert",
 }
 """Supported values of `tokenizer_class`, without the suffix "Fast"."""
 MODEL_TYPES: dict[str, Kind] = {
     **dict.fromkeys(("bert", "distilbert", "electra", "mobilebert", "layoutlm", "lxmert", "squeezebert"), "bert"),
     **dict.fromkeys(("convbert", "ernie", "megatron-bert", "nomic_bert", "visual_bert"), "bert"),
     "gpt2": "gpt2",
+    "roberta": "roberta",
+    "albert": "albert",
 }
 """Kinds for values of `model_type` in config.json, if no file names a class. Other models have tokenizers of their own."""
 
@@ -43,9 +50,12 @@ NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
 """Settings that name a special token, in the order in which missing ones are added to the vocabulary."""
 ADDED_TOKENS, EXTRA_TOKENS, ADDITIONAL_TOKENS = "added_tokens_decoder", "extra_special_tokens", "additional_special_tokens"
 OTHER_TOKENS = "model_specific_special_tokens"
+LONGEST_REPLACEMENT = 64
+"""Largest number of bytes by which a normalizer may replace a string or a character; the longest of Unicode has 33."""
 STAGES = {
     *("Sequence", "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Strip", "StripAccents"),
-    *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Punctuation", "UnicodeScripts", "Whitespace"),
+    *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation", "UnicodeScripts"),
+    "Whitespace",
     "WhitespaceSplit",
 }
 """Supported normalizers and pre-tokenizers. Others contain expressions or replacements, with which a short text takes hours."""
@@ -93,7 +103,10 @@ class TokenizerFiles:
         """
         stored = fetch_json(source, TOKENIZER_FILE)
         if not has_tokenizer(source):
-            raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}")
+            hint = ""
+            if fetch(source, SENTENCEPIECE_FILE) is not None:
+                hint = f". {SENTENCEPIECE_FILE} alone is not read: load it with transformers and save it as {TOKENIZER_FILE}"
+            raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}{hint}")
         if stored is not None:
             vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}
             parse_tokenizer(vocabulary, str(fetch(source, TOKENIZER_FILE)))
@@ -270,12 +283,26 @@ def parse_tokenizer(fields: Mapping[str, Any], path: str) -> Tokenizer:
     """Create a tokenizer from the fields of a tokenizer.json. Raises: ValueError, naming the file."""
     with tokenizer_errors(f"{path}: is not a tokenizer that can be used"):
         for part, sequence in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
-            for stage in _types(fields.get(part), sequence):
-                if stage not in STAGES:
-                    raise ValueError(f"a {part} of type {short(stage)} is not supported")
+            for stage in _stages(fields.get(part), sequence):
+                kind = str(stage.get("type"))
+                if kind not in STAGES and not _is_short_replacement(stage):
+                    raise ValueError(f"a {part} of type {short(kind)} is not supported")
         tokenizer = Tokenizer.from_str(json.dumps(fields))
         _check_templates(tokenizer)
         return tokenizer
+
+
+def precompiled_charsmap(normalizer: Any) -> bytes | None:
+    """Return the table of characters of SentencePiece that a normalizer of tokenizer.json has; None if it has none.
+
+    Raises: ValueError for a table that replaces a character by a long text.
+    """
+    for stage in _stages(normalizer, "normalizers"):
+        if stage.get("type") == "Precompiled":
+            if not _is_short_replacement(stage):
+                raise ValueError("its table of characters (Precompiled) has too long replacements")
+            return b64decode(stage["precompiled_charsmap"])
+    return None
 
 
 @contextmanager
@@ -289,15 +316,34 @@ def tokenizer_errors(message: str) -> Iterator[None]:
         raise
 
 
-def _types(stage: Any, sequence: str) -> list[str]:
-    """Return the types of a stage: its own, and those in the sequence."""
+def _stages(stage: Any, sequence: str) -> list[dict[str, Any]]:
+    """Return a stage, and those in its sequence."""
     if stage is None:
         return []
     if not isinstance(stage, dict):  # there are short forms without a type
-        return [str(stage)]
+        return [{"type": str(stage)}]
     parts = stage.get(sequence)
-    inner = [name for part in parts for name in _types(part, sequence)] if isinstance(parts, list) else []
-    return [str(stage.get("type")), *inner]
+    return [stage, *(each for part in parts for each in _stages(part, sequence))] if isinstance(parts, list) else [stage]
+
+
+def _is_short_replacement(stage: Mapping[str, Any]) -> bool:
+    """Return True for a normalizer that replaces one string by another short one, or characters by SentencePiece's table.
+
+    An expression may take hours, and a long replacement would fill the memory.
+    """
+    if stage.get("type") == "Precompiled":
+        _, _, strings = _divided(b64decode(str(stage.get("precompiled_charsmap"))))
+        return max(map(len, strings.split(b"\0"))) <= LONGEST_REPLACEMENT
+    pattern, content = stage.get("pattern"), stage.get("content")
+    if stage.get("type") != "Replace" or not isinstance(pattern, dict) or not isinstance(content, str):
+        return False
+    return [*pattern] == ["String"] and len(content) <= LONGEST_REPLACEMENT
+
+
+def _divided(charsmap: bytes) -> tuple[int, bytes, bytes]:
+    """Divide SentencePiece's table of characters into the size of its trie, the trie, and the strings that it leads to."""
+    size = int.from_bytes(charsmap[:4], "little")
+    return size, charsmap[4 : 4 + size], charsmap[4 + size :]
 
 
 def _check_templates(tokenizer: Tokenizer) -> None:

@@ -15,7 +15,7 @@ from minibert.equations import IGNORE_INDEX
 from minibert.text.labeled.examples import Example
 from minibert.text.labeled.options import WINDOW_SPECIAL_TOKENS, check_windows
 from minibert.text.labeled.squad_checks import Question
-from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens
+from minibert.text.tokenizer import layout, without_special_tokens
 
 MARKS = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]+")
 """Characters that belong to the character before them, such as combining accents. BERT's normalization removes most of them."""
@@ -59,7 +59,7 @@ def encode_questions(rows: Sequence[Question], tokenizer: Tokenizer, max_length:
     Raises: ValueError for sizes that do not fit together.
     """
     check_windows(max_length, overlap)
-    plain, cls, sep = without_special_tokens(tokenizer), token_id(tokenizer, CLS), token_id(tokenizer, SEP)
+    plain, parts = without_special_tokens(tokenizer), layout(tokenizer)
     contexts = list(dict.fromkeys(row.context for row in rows))
     encoded = plain.encode_batch(contexts, add_special_tokens=False)
     context_tokens = {
@@ -70,7 +70,7 @@ def encode_questions(rows: Sequence[Question], tokenizer: Tokenizer, max_length:
     limit = max_question_length(max_length, overlap)
     windows = []
     for number, (row, question) in enumerate(zip(rows, questions, strict=True)):
-        head = [cls, *question.ids[:limit], sep]
+        head = [parts.cls, *question.ids[:limit], *parts.between]
         ids, spans = context_tokens[row.context]
         room = max_length - len(head) - 1
         answer = _answer_tokens(row, spans)
@@ -78,8 +78,8 @@ def encode_questions(rows: Sequence[Question], tokenizer: Tokenizer, max_length:
             part = ids[start : start + room]
             windows.append(
                 QuestionWindow(
-                    [*head, *part, sep],
-                    [0] * len(head) + [1] * (len(part) + 1),
+                    [*head, *part, parts.sep],
+                    [0] * len(head) + [parts.second_segment] * (len(part) + 1),
                     _targets(answer, start, len(part), len(head)),
                     number,
                     is_cut=len(question.ids) > limit and start == 0,  # once per question, so that they can be counted

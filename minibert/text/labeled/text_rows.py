@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from tokenizers import Tokenizer
 
 from minibert.text.options import Cut
-from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens
+from minibert.text.tokenizer import Layout, layout, without_special_tokens
 
 HEAD_FRACTION = 128 / 510
 """Share of the first tokens among those that are kept of a long text (Sun et al. 2019, section 5.3.1: 128 and 382)."""
@@ -41,29 +41,32 @@ class EncodedText(NamedTuple):
 def encode_texts(rows: Sequence[TextRow], tokenizer: Tokenizer, max_length: int, cut: Cut) -> list[EncodedText]:
     """Encode rows as `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`. A literal [MASK] in a text is text.
 
+    In RoBERTa's family, there are two separators between the texts of a pair.
+
     Args:
         max_length: maximum number of tokens, including special tokens.
         cut: the part of a longer text that is left out. The longer text of a pair is cut first, as in Google's BERT code.
     """
-    plain, cls, sep = without_special_tokens(tokenizer), token_id(tokenizer, CLS), token_id(tokenizer, SEP)
+    plain, parts = without_special_tokens(tokenizer), layout(tokenizer)
     texts = [text for row in rows for text in (row.text, row.pair or "")]
     ids = [encoding.ids for encoding in plain.encode_batch(texts, add_special_tokens=False)]
     return [
-        _assemble(first, None if row.pair is None else second, cls, sep, max_length, cut)
+        _assemble(first, None if row.pair is None else second, parts, max_length, cut)
         for row, first, second in zip(rows, ids[::2], ids[1::2], strict=True)
     ]
 
 
-def _assemble(first: list[int], second: list[int] | None, cls: int, sep: int, max_length: int, cut: Cut) -> EncodedText:
+def _assemble(first: list[int], second: list[int] | None, parts: Layout, max_length: int, cut: Cut) -> EncodedText:
     if second is None:
         kept = shorten(first, max_length - 2, cut)
-        return EncodedText([cls, *kept, sep], [0] * (len(kept) + 2), len(kept) < len(first))
-    room = max_length - 3
+        return EncodedText([parts.cls, *kept, parts.sep], [0] * (len(kept) + 2), len(kept) < len(first))
+    room = max_length - 2 - len(parts.between)
     second_size = min(len(second), max(room - len(first), room // 2))
     first_size = min(len(first), room - second_size)
     a, b = shorten(first, first_size, cut), shorten(second, second_size, cut)
     is_cut = len(a) + len(b) < len(first) + len(second)
-    return EncodedText([cls, *a, sep, *b, sep], [0] * (len(a) + 2) + [1] * (len(b) + 1), is_cut)
+    head, tail = [parts.cls, *a, *parts.between], [*b, parts.sep]
+    return EncodedText([*head, *tail], [0] * len(head) + [parts.second_segment] * len(tail), is_cut)
 
 
 def shorten(ids: list[int], size: int, cut: Cut) -> list[int]:

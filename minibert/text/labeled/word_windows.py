@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.labeled.examples import Example
-from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens
+from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens, word_prefix
 
 SPECIAL = 2
 """Number of special tokens of a window: [CLS] and [SEP]."""
@@ -110,7 +110,9 @@ def encode_words(
     check_overlap(max_length, overlap)
     room, cls, sep = max_length - SPECIAL, token_id(tokenizer, CLS), token_id(tokenizer, SEP)
     vocabulary = [*dict.fromkeys(word for words in sentences for word in words)]
-    encodings = without_special_tokens(tokenizer).encode_batch(vocabulary, add_special_tokens=False)
+    encodings = without_special_tokens(tokenizer).encode_batch(
+        [f"{word_prefix(tokenizer)}{word}" for word in vocabulary], add_special_tokens=False
+    )
     ids_of = {word: encoding.ids for word, encoding in zip(vocabulary, encodings, strict=True)}
     encoded: list[WordWindow] = []
     for row, (words, numbers) in enumerate(zip(sentences, labels, strict=True)):

@@ -1,0 +1,146 @@
+"""Tests of the tokenizers of RoBERTa and ALBERT: the same ids as in transformers, and the inputs made of them."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from minibert.text.labeled.question_windows import encode_questions
+from minibert.text.labeled.squad_checks import Question
+from minibert.text.labeled.text_rows import TextRow, encode_texts
+from minibert.text.labeled.word_windows import encode_words
+from minibert.text.tokenizer import (
+    SPECIAL_TOKENS,
+    build_tokenizer,
+    layout,
+    load_tokenizer,
+    save_tokenizer,
+    special_token,
+    token_id,
+    word_prefix,
+)
+from tests.hostile_text import HOSTILE_TEXTS
+
+transformers = pytest.importorskip("transformers")
+TEXT = [line for line in Path(__file__).read_text(encoding="utf-8").splitlines() if line.strip()]
+LETTERS = "ab cdeÄß日\u200b\u0301'\"`<>[]smask/MASK▁ \n\t😀"
+TEXTS = [
+    *("Hello  world", "<mask> a", "a <mask>", "[MASK] a [SEP] b", "``quoted'' text", "Ünïcödé ﬁ ½ 日本", "</s><s>", "<pad>x"),
+    *("x<unk>y", "\t\n x  ", " a", "a "),
+]
+
+
+def texts(count: int) -> list[str]:
+    """Return texts with special tokens, odd spaces and characters of many kinds."""
+    generator = random.Random(0)
+    drawn = ["".join(generator.choice(LETTERS) for _ in range(generator.randrange(1, 30))) for _ in range(count)]
+    return [text for text in [*HOSTILE_TEXTS, *TEXTS, *drawn] if text]
+
+
+def roberta(folder: Path, **settings: Any) -> Any:
+    """Save a small tokenizer of RoBERTa with transformers."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(TEXT, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    merges = [tuple(merge) for merge in model["merges"]]
+    transformers.RobertaTokenizer(vocab=model["vocab"], merges=merges, **settings).save_pretrained(folder)
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def albert(folder: Path, **settings: Any) -> Any:
+    """Save a small tokenizer of ALBERT with transformers."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(TEXT, trainer)
+    vocabulary = [tuple(piece) for piece in json.loads(tokenizer.to_str())["model"]["vocab"]]
+    transformers.AlbertTokenizer(vocab=vocabulary, **settings).save_pretrained(folder)
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+CASES = [
+    pytest.param(roberta, {}, id="roberta"),
+    pytest.param(roberta, {"add_prefix_space": True, "trim_offsets": False}, id="roberta with a space"),
+    pytest.param(roberta, {"mask_token": "<m>", "cls_token": "<c>"}, id="roberta with other names"),
+    pytest.param(albert, {}, id="albert"),
+    pytest.param(albert, {"do_lower_case": False, "keep_accents": True}, id="albert, cased"),
+    pytest.param(albert, {"add_prefix_space": False}, id="albert without a space"),
+]
+
+
+@pytest.mark.parametrize(("make", "settings"), CASES)
+def test_ids_segments_and_offsets_are_those_of_transformers(make: Any, settings: dict[str, Any], tmp_path: Path) -> None:
+    """Of single texts and of pairs, also after saving and loading."""
+    theirs = make(tmp_path / "theirs", **settings)
+    ours = load_tokenizer(tmp_path / "theirs")
+    save_tokenizer(ours, tmp_path / "ours")
+    again = load_tokenizer(tmp_path / "ours")
+    returned = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
+    for text in texts(150):
+        for pair in ((text,), (text, f"{text}b")):
+            expected = theirs(*pair, return_token_type_ids=True, return_offsets_mapping=True)
+            for tokenizer in (ours, again):
+                found = tokenizer.encode(*pair)
+                assert found.ids == expected["input_ids"], pair
+                assert found.type_ids == expected["token_type_ids"], pair
+                assert found.offsets == expected["offset_mapping"], pair
+            assert returned(*pair)["input_ids"] == expected["input_ids"], pair
+    names = [special_token(ours, name) for name in SPECIAL_TOKENS]
+    assert names == [theirs.pad_token, theirs.unk_token, theirs.cls_token, theirs.sep_token, theirs.mask_token]
+
+
+@pytest.mark.parametrize(("make", "settings"), CASES)
+def test_pairs_for_fine_tuning_are_those_of_transformers(make: Any, settings: dict[str, Any], tmp_path: Path) -> None:
+    theirs = make(tmp_path, **settings)
+    ours = load_tokenizer(tmp_path)
+    found = encode_texts([TextRow("One text", "another one"), TextRow("alone")], ours, 64, "end")
+    for row, pair in zip(found, (("One text", "another one"), ("alone",)), strict=True):
+        expected = theirs(*pair, return_token_type_ids=True)
+        assert row.input_ids == expected["input_ids"]
+        assert row.token_type_ids == expected["token_type_ids"]
+    cut = encode_texts([TextRow("One text " * 9, "another one " * 9)], ours, 20, "end")[0]
+    assert len(cut.input_ids) == 20
+    assert cut.is_cut
+    question = Question("id", "What is it?", "It is a text.", None)
+    window = encode_questions([question], ours, 64, 8)[0]
+    assert window.input_ids == theirs(question.question, question.context)["input_ids"]
+
+
+def test_the_layouts() -> None:
+    bert = build_tokenizer([*SPECIAL_TOKENS, "a"])
+    parts = layout(bert)
+    assert (parts.between, parts.second_segment) == ((token_id(bert, "[SEP]"),), 1)
+    assert word_prefix(bert) == ""
+
+
+def test_words_of_roberta_begin_with_a_space(tmp_path: Path) -> None:
+    """transformers asks for the setting add_prefix_space; the ids are the same without it."""
+    theirs = roberta(tmp_path / "space", add_prefix_space=True)
+    roberta(tmp_path / "none")
+    words = ["Hello", "world", "again"]
+    expected = theirs(words, is_split_into_words=True)["input_ids"]
+    for folder in ("space", "none"):
+        tokenizer = load_tokenizer(tmp_path / folder)
+        assert encode_words([words], [[0, 0, 0]], tokenizer, 64, 0)[0].input_ids == expected
+
+
+def test_a_sentencepiece_file_alone_is_refused_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").write_bytes(b"\n\x0e")
+    with pytest.raises(FileNotFoundError, match=r"spiece.model alone is not read: load it with transformers and save it as"):
+        load_tokenizer(tmp_path)
+
+
+def test_an_albert_without_probabilities_is_refused(tmp_path: Path) -> None:
+    roberta(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "AlbertTokenizer"}))
+    with pytest.raises(ValueError, match=r"tokenizer.json: .*has no vocabulary with probabilities"):
+        load_tokenizer(tmp_path)
