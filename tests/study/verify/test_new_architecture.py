@@ -1,4 +1,4 @@
-"""`minibert verify` for an architecture that only this file defines: DistilBERT."""
+"""`minibert verify` for an architecture that only this file defines: the encoder of BertGeneration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,55 +24,48 @@ transformers = pytest.importorskip("transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistilBertConfig(ModelConfig):
-    """Configuration of a DistilBERT (Sanh et al. 2019)."""
+class BertGenerationConfig(ModelConfig):
+    """Configuration of a BertGeneration (Rothe et al. 2020)."""
 
-    model_types = ("distilbert",)
-    hub_names: ClassVar[Mapping[str, str]] = {
-        "hidden_size": "dim",
-        "num_attention_heads": "n_heads",
-        "num_hidden_layers": "n_layers",
-        "intermediate_size": "hidden_dim",
-        "hidden_act": "activation",
-    }
+    model_types = ("bert-generation",)
     num_hidden_layers: int = 6
 
 
-class DistilBert(PretrainedModel):
-    """The encoder of DistilBERT: BERT without segments and without a pooler."""
+class BertGeneration(PretrainedModel):
+    """The encoder of BertGeneration: BERT without segments and without a pooler."""
 
-    architecture = "DistilBertModel"
+    architecture = "BertGenerationEncoder"
     head = "encoder"
-    config_class = DistilBertConfig
+    config_class = BertGenerationConfig
     stacks: ClassVar[Mapping[str, str]] = {"layers": "num_hidden_layers"}
     names = NameTable(
         {
             "words": "embeddings.word_embeddings",
             "positions": "embeddings.position_embeddings",
             "norm": "embeddings.LayerNorm",
-            "layers.N.attention.query": "transformer.layer.N.attention.q_lin",
-            "layers.N.attention.key": "transformer.layer.N.attention.k_lin",
-            "layers.N.attention.value": "transformer.layer.N.attention.v_lin",
-            "layers.N.attention.output": "transformer.layer.N.attention.out_lin",
-            "layers.N.attention_norm": "transformer.layer.N.sa_layer_norm",
-            "layers.N.feed_forward.intermediate": "transformer.layer.N.ffn.lin1",
-            "layers.N.feed_forward.output": "transformer.layer.N.ffn.lin2",
-            "layers.N.feed_forward_norm": "transformer.layer.N.output_layer_norm",
+            "layers.N.attention.query": "encoder.layer.N.attention.self.query",
+            "layers.N.attention.key": "encoder.layer.N.attention.self.key",
+            "layers.N.attention.value": "encoder.layer.N.attention.self.value",
+            "layers.N.attention.output": "encoder.layer.N.attention.output.dense",
+            "layers.N.attention_norm": "encoder.layer.N.attention.output.LayerNorm",
+            "layers.N.feed_forward.intermediate": "encoder.layer.N.intermediate.dense",
+            "layers.N.feed_forward.output": "encoder.layer.N.output.dense",
+            "layers.N.feed_forward_norm": "encoder.layer.N.output.LayerNorm",
         },
-        their_prefix="distilbert.",
+        their_prefix="bert.",
     )
     reference_stages: ClassVar[Mapping[str, str]] = {
         "embeddings.words": "embeddings.word_embeddings",
         "embeddings.output": "embeddings.LayerNorm",
-        "layers.N.attention.output": "transformer.layer.N.attention.out_lin",
-        "layers.N.attention_norm": "transformer.layer.N.sa_layer_norm",
-        "layers.N.intermediate": "transformer.layer.N.ffn.lin1",
-        "layers.N.feed_forward": "transformer.layer.N.ffn.lin2",
-        "layers.N.output": "transformer.layer.N.output_layer_norm",
+        "layers.N.attention.output": "encoder.layer.N.attention.output.dense",
+        "layers.N.attention_norm": "encoder.layer.N.attention.output.LayerNorm",
+        "layers.N.intermediate": "encoder.layer.N.intermediate.dense",
+        "layers.N.feed_forward": "encoder.layer.N.output.dense",
+        "layers.N.output": "encoder.layer.N.output.LayerNorm",
     }
-    attention_modules: ClassVar[Mapping[str, str]] = {"layers.N.attention": "transformer.layer.N.attention"}
+    attention_modules: ClassVar[Mapping[str, str]] = {"layers.N.attention": "encoder.layer.N.attention.self"}
 
-    def __init__(self, config: DistilBertConfig, attention: AttentionImplementation = "auto") -> None:
+    def __init__(self, config: BertGenerationConfig, attention: AttentionImplementation = "auto") -> None:
         super().__init__(config)
         self.words = nn.Embedding(config.vocab_size, config.hidden_size)
         self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
@@ -89,18 +82,19 @@ class DistilBert(PretrainedModel):
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A DistilBERT of transformers with random weights."""
-    config = transformers.DistilBertConfig(
-        vocab_size=40, dim=8, n_layers=2, n_heads=2, hidden_dim=12, max_position_embeddings=32, initializer_range=0.5
+    """A BertGeneration of transformers with random weights."""
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+    config = transformers.BertGenerationConfig(
+        vocab_size=40, max_position_embeddings=32, initializer_range=0.5, bos_token_id=1, **sizes
     )
     torch.manual_seed(0)
-    transformers.DistilBertModel(config).save_pretrained(tmp_path / "distilbert")
-    return tmp_path / "distilbert"
+    transformers.BertGenerationEncoder(config).save_pretrained(tmp_path / "generation")
+    return tmp_path / "generation"
 
 
 def test_a_new_architecture_is_verified(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The declarations above are all that loading and verification need."""
-    assert type(load(checkpoint)) is DistilBert
+    assert type(load(checkpoint)) is BertGeneration
     assert main(["verify", str(checkpoint), "--dtype", "float64"]) == 0
     stages = 2 + 2 * (6 + 5)
     assert f"All {stages} stages agree with transformers" in capsys.readouterr().out
@@ -128,6 +122,6 @@ def test_a_difference_in_a_new_architecture_is_diagnosed(
 def test_an_architecture_without_declared_stages_is_refused(
     checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DistilBert, "reference_stages", {})
+    monkeypatch.setattr(BertGeneration, "reference_stages", {})
     assert main(["verify", str(checkpoint)]) == 2
-    assert "DistilBert declares no reference_stages" in capsys.readouterr().err
+    assert "BertGeneration declares no reference_stages" in capsys.readouterr().err
