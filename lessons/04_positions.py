@@ -468,6 +468,17 @@ exercise("rotary_positions")
 exercise("alibi_bias")
 
 # %% [markdown]
+# ## Positions and padding
+#
+# BERT counts every token, and padding too. RoBERTa does not: the position of a token is the number of real tokens up to it,
+# plus the id of the padding piece, which is `1`. All padding has the position `1`. So a text has the same positions with
+# padding on either side.
+
+# %%
+texts = torch.tensor([[5, 6, 7, 1, 1], [1, 1, 5, 6, 7]])
+print(equations.positions_without_padding(texts, pad_id=1))
+
+# %% [markdown]
 # ## Seen in well-known code
 #
 # - **Sines first.** The paper takes sine and cosine in turns. Google's own code of 2017 (tensor2tensor) writes all sines first

@@ -61,11 +61,11 @@ class Case:
     labels: dict[str, Tensor]
     their_inputs: dict[str, Tensor] = field(default_factory=dict)
     """Arguments of the network of transformers alone."""
-    their_labels: dict[str, str] = field(default_factory=dict)
-    """Names of labels in transformers, where they differ."""
     std: float = 0.4
     """Standard deviation of the weights."""
     seed: int = 0
+    their_labels: dict[str, str] = field(default_factory=dict)
+    """Names of labels in transformers, where they differ."""
 
     def __str__(self) -> str:
         shapes = {name: tensor.tolist() for name, tensor in self.inputs.items()}

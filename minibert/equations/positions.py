@@ -64,6 +64,7 @@ def positions_without_padding(ids: Int[Tensor, "*batch tokens"], pad_id: int) ->
     Source: Liu et al. 2019, and the authors' code (fairseq, `make_positions`).
     Differs: BERT counts every token, from 0, so that a text after padding on the left has other positions than the text alone.
     Tests: tests/equations/test_positions.py::TestPositionsWithoutPadding
+    Lesson: lessons/04_positions.py
 
     >>> positions_without_padding(torch.tensor([[5, 6, 1, 7], [1, 1, 8, 9]]), pad_id=1)
     tensor([[2, 3, 1, 4],

@@ -51,7 +51,7 @@ NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
 ADDED_TOKENS, EXTRA_TOKENS, ADDITIONAL_TOKENS = "added_tokens_decoder", "extra_special_tokens", "additional_special_tokens"
 OTHER_TOKENS = "model_specific_special_tokens"
 LONGEST_REPLACEMENT = 64
-"""Largest number of bytes by which a normalizer may replace a string or a character; the longest of Unicode has 33."""
+"""Largest number of bytes by which SentencePiece's table may replace a character; the longest of Unicode has 33."""
 STAGES = {
     *("Sequence", "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Strip", "StripAccents"),
     *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation", "UnicodeScripts"),
@@ -285,7 +285,7 @@ def parse_tokenizer(fields: Mapping[str, Any], path: str) -> Tokenizer:
         for part, sequence in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
             for stage in _stages(fields.get(part), sequence):
                 kind = str(stage.get("type"))
-                if kind not in STAGES and not _is_short_replacement(stage):
+                if kind not in STAGES and not _cannot_grow(stage):
                     raise ValueError(f"a {part} of type {short(kind)} is not supported")
         tokenizer = Tokenizer.from_str(json.dumps(fields))
         _check_templates(tokenizer)
@@ -299,9 +299,11 @@ def precompiled_charsmap(normalizer: Any) -> bytes | None:
     """
     for stage in _stages(normalizer, "normalizers"):
         if stage.get("type") == "Precompiled":
-            if not _is_short_replacement(stage):
+            table = b64decode(stage["precompiled_charsmap"])
+            strings = table[4 + int.from_bytes(table[:4], "little") :]  # after a trie, which leads to them
+            if max(map(len, strings.split(b"\0"))) > LONGEST_REPLACEMENT:
                 raise ValueError("its table of characters (Precompiled) has too long replacements")
-            return b64decode(stage["precompiled_charsmap"])
+            return table
     return None
 
 
@@ -326,24 +328,15 @@ def _stages(stage: Any, sequence: str) -> list[dict[str, Any]]:
     return [stage, *(each for part in parts for each in _stages(part, sequence))] if isinstance(parts, list) else [stage]
 
 
-def _is_short_replacement(stage: Mapping[str, Any]) -> bool:
-    """Return True for a normalizer that replaces one string by another short one, or characters by SentencePiece's table.
+def _cannot_grow(stage: Mapping[str, Any]) -> bool:
+    """Return True for a normalizer that replaces a string by another one which is not longer.
 
-    An expression may take hours, and a long replacement would fill the memory.
+    An expression may take hours, and sixty times twice as many letters would fill the memory.
     """
-    if stage.get("type") == "Precompiled":
-        _, _, strings = _divided(b64decode(str(stage.get("precompiled_charsmap"))))
-        return max(map(len, strings.split(b"\0"))) <= LONGEST_REPLACEMENT
     pattern, content = stage.get("pattern"), stage.get("content")
     if stage.get("type") != "Replace" or not isinstance(pattern, dict) or not isinstance(content, str):
         return False
-    return [*pattern] == ["String"] and len(content) <= LONGEST_REPLACEMENT
-
-
-def _divided(charsmap: bytes) -> tuple[int, bytes, bytes]:
-    """Divide SentencePiece's table of characters into the size of its trie, the trie, and the strings that it leads to."""
-    size = int.from_bytes(charsmap[:4], "little")
-    return size, charsmap[4 : 4 + size], charsmap[4 + size :]
+    return [*pattern] == ["String"] and len(content) <= len(str(pattern["String"]))
 
 
 def _check_templates(tokenizer: Tokenizer) -> None:

@@ -83,7 +83,7 @@ def section(name: str, family: Family) -> list[str]:
     source = inspect.getsource(config)
     own = [each.name for each in fields(config) if each.name not in {other.name for other in fields(BertConfig)}]
     lines = [f"## {title}", "", f"[{paper}]({address}).", ""]
-    lines += [f"The whole difference, in [families.py]({FILE}):", "", "```python", source.rstrip(), "```", ""]
+    lines += [f"The whole difference, in [families.py]({FILE}):", "", "```", source.rstrip(), "```", ""]
     if own:
         lines += ["Fields that BERT does not have: " + ", ".join(f"`{each}`" for each in own) + ".", ""]
     lines += ["| head | class of transformers |", "|---|---|"]

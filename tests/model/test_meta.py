@@ -28,6 +28,8 @@ from minibert.kernels.attention import ATTENTIONS
 from minibert.model.adapters import merge
 from minibert.model.adapters.adapter import Adapter
 from minibert.model.config import POSITIONS
+from minibert.model.families import NETWORKS
+from minibert.model.heads import BertWithHead
 from minibert.model.layers import ACTIVATION_FUNCTIONS
 from minibert.model.pooling import POOLING
 from minibert.model.pretrained import PretrainedModel
@@ -61,6 +63,10 @@ LABELS: dict[type[nn.Module], list[dict[str, Tensor]]] = {
     ],
 }
 """For each network, arguments with which it computes a loss."""
+BY_HEAD = {kind.head: labels for kind, labels in LABELS.items() if issubclass(kind, BertWithHead | Bert)}
+BY_HEAD["replaced-tokens"] = [{"labels": IDS % 2}]
+LABELS |= {kind: BY_HEAD[kind.head] for kind in NETWORKS.values()}
+CONFIGS |= {kind: kind.config_class(**SIZES, num_hidden_layers=1, id2label=BERT.id2label) for kind in NETWORKS.values()}
 
 
 def network(kind: type[nn.Module], **settings: Any) -> Any:
@@ -81,7 +87,7 @@ def run_network(model: nn.Module, **arguments: Tensor) -> None:
 
 
 def test_every_network_has_arguments() -> None:
-    concrete = {kind for kind in classes("minibert.model", PretrainedModel) if getattr(kind, "architecture", None)}
+    concrete = {kind for kind in classes("minibert.model", PretrainedModel) if "architecture" in vars(kind)}
     assert concrete == {*LABELS}
 
 

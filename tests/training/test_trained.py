@@ -91,7 +91,7 @@ def test_a_checkpoint_without_the_head_of_a_task_is_refused(tmp_path: Path, netw
         ({"settings": {"labels": 5}}, "its settings cannot be used"),
         ({"settings": {"labels": ["bad", "good"], "max_length": "9"}}, "its settings cannot be used .max_length cannot be '9'"),
         ({"settings": {"labels": ["bad", "good"], "max_length": -3}}, "its settings cannot be used .max_length -3: must be"),
-        ({"settings": {"labels": ["bad", "good"], "max_length": 65}}, "max_length 65 is more than the 64 positions"),
+        ({"settings": {"labels": ["bad", "good"], "max_length": 65}}, "max_length 65 is more than the 64 tokens of the model"),
         ({"settings": {"labels": ["bad", "good"], "cut": "middle"}}, "its settings cannot be used .cut cannot be 'middle'"),
         ({"settings": {"labels": ["bad", "good"], "class_weights": "ab"}}, "its settings cannot be used .class_weights"),
         ({"settings": {"labels": ["bad", 1]}}, "its settings cannot be used .labels"),
