@@ -47,6 +47,7 @@ def test_prose_is_kept_and_code_is_removed(docstring: str, prose: list[str]) -> 
     assert [sentence for sentence in found if not sentence.startswith("Example")] == prose
 
 
+@pytest.mark.slow
 def test_corpus_has_about_600_000_words(documents: list[Document]) -> None:
     """The documents come from the standard library and from torch. Many have several sentences."""
     words = sum(len(sentence.split()) for document in documents for sentence in document.sentences)
@@ -56,16 +57,19 @@ def test_corpus_has_about_600_000_words(documents: list[Document]) -> None:
     assert sum(len(document.sentences) > 1 for document in documents) > 5_000
 
 
+@pytest.mark.slow
 def test_every_sentence_is_unique(documents: list[Document]) -> None:
     counts = Counter(sentence for document in documents for sentence in document.sentences)
     assert counts.most_common(1)[0][1] == 1
 
 
+@pytest.mark.slow
 def test_test_modules_and_code_are_excluded(documents: list[Document]) -> None:
     assert not any({"test", "tests", "testing"} & set(document.source.split(".")) for document in documents)
     assert not any(">>>" in sentence for document in documents for sentence in document.sentences)
 
 
+@pytest.mark.slow
 def test_second_call_uses_the_cache(documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtin, "_extract", lambda: pytest.fail("extracted again"))
     assert builtin_corpus().documents == documents
@@ -86,6 +90,7 @@ def test_a_damaged_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert builtin.builtin_corpus() == expected
 
 
+@pytest.mark.slow
 def test_split_keeps_modules_together(documents: list[Document]) -> None:
     """No module is in both parts, the fraction is approximately right, and the split depends only on the names."""
     train, validation = split_documents(documents, 0.15)
