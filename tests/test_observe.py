@@ -343,7 +343,7 @@ for network in (BertForPreTraining, BertForSequenceClassification):
         model = network(config).train(is_training)
         counter = CompileCounterWithBackend("aot_eager")
         compiled, counts = torch.compile(model, fullgraph=True, dynamic=True, backend=counter), []
-        for rows, tokens in ((2, 4), (3, 7), (5, 12), (4, 30)):
+        for rows, tokens in ((2, 4), (3, 7), (4, 30)):
             ids = torch.randint(1, 60, (rows, tokens))
             mask = (torch.arange(tokens) < torch.randint(1, tokens + 1, (rows, 1))).long()
             gradients = []
