@@ -1,6 +1,6 @@
 """Operations that store less for the backward pass than those of PyTorch.
 
-Together they take a tenth of the memory of a training step of BERT-small (16 sequences of 128 tokens, single precision).
+Together they save a tenth of the memory of a training step of BERT-small (16 sequences of 128 tokens, single precision).
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from minibert.precision import autocast_dtype
 def dropout(hidden: Float[Tensor, "*shape"], probability: float, training: bool = True) -> Float[Tensor, "*shape"]:
     """Compute dropout, as `nn.functional.dropout` does.
 
-    On a CPU, PyTorch stores what each number is multiplied with, in the type of the numbers. Here it is one byte for each.
+    On a CPU, PyTorch stores a factor for each number, in the type of the numbers. Here it is one byte for each.
     """
     if training and 0 < probability < 1 and _is_trained(hidden):
         dropped: Tensor = _Dropout.apply(hidden, probability)  # type: ignore[no-untyped-call]
@@ -37,8 +37,8 @@ def activated_linear(
 ) -> Float[Tensor, "*batch features"]:
     """Compute f(x) Wᵀ + b for an activation function f.
 
-    The backward pass computes f(x) again, which takes 1% of a training step. PyTorch would store it next to x, and both are
-    four times as wide as the vectors of the tokens.
+    The backward pass computes f(x) again, which takes 1% of a training step. PyTorch would store both x and f(x), which are
+    usually four times as wide as the vectors of the tokens.
     """
     parameters = (each for each in (weight, bias) if each is not None)
     if _is_trained(hidden) and all(map(can_check_values, parameters)) and autocast_dtype(hidden.device) is None:

@@ -58,9 +58,10 @@ class BertEmbeddings(nn.Module):
 
 
 class NoSegments(nn.Module):
-    """In place of segment embeddings, where a network has none: zeros for every segment."""
+    """In place of segment embeddings, if a network has none: zeros, for every segment."""
 
     num_embeddings = 2**31
+    """Number of segments that `check_ids` accepts: all, because they are ignored."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ A family is a config, a table of names and a list of networks. Its config says w
 networks are those of BERT. `load` finds them by the `model_type` of a checkpoint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -175,6 +175,8 @@ class DistilBertConfig(BertConfig):
         "span_dropout_prob": "qa_dropout",
     }
     supported: ClassVar[Mapping[str, object]] = {**BertConfig.supported, "sinusoidal_pos_embds": False}
+    not_in_files: ClassVar[tuple[str, ...]] = ("layer_norm_eps", "type_vocab_size")
+    """Fields of BERT that its config.json does not have."""
 
     num_hidden_layers: int = 6
     """Number of encoder layers."""
@@ -197,18 +199,22 @@ class DistilBertConfig(BertConfig):
 
     @classmethod
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
-        known = super().read_fields(stored)
-        return {name: value for name, value in known.items() if name not in ("layer_norm_eps", "type_vocab_size")}
+        return _without(super().read_fields(stored), cls.not_in_files)
 
     def hub_fields(self) -> dict[str, Any]:
-        fields = super().hub_fields()
-        return {name: value for name, value in fields.items() if name not in ("layer_norm_eps", "type_vocab_size")}
+        return _without(super().hub_fields(), self.not_in_files)
+
+
+def _without(stored: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in stored.items() if name not in names}
 
 
 @dataclass(frozen=True)
 class Family:
     """An architecture that consists of the parts of BERT."""
 
+    title: str
+    """Name of the family in texts."""
     config_class: type[BertConfig]
     networks: Mapping[type[PretrainedBert], str]
     """Our networks, and the classes of transformers that compute the same."""
@@ -246,7 +252,7 @@ class Family:
                 | {
                     "architecture": architecture,
                     "names": common if own is None else self.name_table(own),
-                    "__doc__": f"{network.__doc__}",
+                    "__doc__": network.__doc__,
                 },
             )
             if network is Bert:
@@ -270,7 +276,7 @@ def _without_empty(table: Mapping[str, str]) -> dict[str, str]:
     return {ours: theirs for ours, theirs in table.items() if theirs}
 
 
-OUT: Mapping[type[PretrainedBert], Mapping[str, str]] = {
+NAMES_FOR_SEQUENCES: Mapping[type[PretrainedBert], Mapping[str, str]] = {
     SequenceClassificationWithoutPooler: {"classifier": "classifier.out_proj"}
 }
 """RoBERTa and ELECTRA call the last layer of a classifier "classifier" for tokens, and "classifier.out_proj" for sequences."""
@@ -291,10 +297,11 @@ def _networks(name: str, *others: tuple[type[PretrainedBert], str], has_pooler: 
 
 _ALBERT_LAYER = "encoder.albert_layer_groups.N.albert_layers.0"
 _DISTILBERT_LAYER = "transformer.layer.N"
-_NO_PAIRS = {"nsp": "", "pooler.dense": ""}
+_NO_POOLER = {"nsp": "", "pooler.dense": ""}
 
 FAMILIES: Mapping[str, Family] = {
     "roberta": Family(
+        "RoBERTa",
         RobertaConfig,
         _networks("Roberta", has_pooler=False),
         prefix="roberta.",
@@ -306,7 +313,7 @@ FAMILIES: Mapping[str, Family] = {
             "mlm.decoder": "lm_head.decoder",
             "pre_classifier": "classifier.dense",
         },
-        own_names=OUT,
+        own_names=NAMES_FOR_SEQUENCES,
         stages={
             "mlm.transform": "lm_head.layer_norm",
             "mlm.logits": "lm_head.decoder",
@@ -314,6 +321,7 @@ FAMILIES: Mapping[str, Family] = {
         },
     ),
     "albert": Family(
+        "ALBERT",
         AlbertConfig,
         _networks("Albert", (BertForPreTraining, "AlbertForPreTraining"), has_pooler=True),
         prefix="albert.",
@@ -352,11 +360,12 @@ FAMILIES: Mapping[str, Family] = {
         depth_field="num_hidden_groups",
     ),
     "electra": Family(
+        "ELECTRA",
         ElectraConfig,
         _networks("Electra", (ReplacedTokenDetection, "ElectraForPreTraining"), has_pooler=False),
         prefix="electra.",
         names={
-            **_NO_PAIRS,
+            **_NO_POOLER,
             "projection": "embeddings_project",
             "mlm.transform": "generator_predictions.dense",
             "mlm.norm": "generator_predictions.LayerNorm",
@@ -368,7 +377,7 @@ FAMILIES: Mapping[str, Family] = {
             "replaced.dense": "discriminator_predictions.dense",
             "replaced.output": "discriminator_predictions.dense_prediction",
         },
-        own_names=OUT,
+        own_names=NAMES_FOR_SEQUENCES,
         stages={
             "projection": "embeddings_project",
             "mlm.transform": "generator_predictions.LayerNorm",
@@ -379,11 +388,12 @@ FAMILIES: Mapping[str, Family] = {
         },
     ),
     "distilbert": Family(
+        "DistilBERT",
         DistilBertConfig,
         _networks("DistilBert", has_pooler=False),
         prefix="distilbert.",
         names={
-            **_NO_PAIRS,
+            **_NO_POOLER,
             "embeddings.segments": "",
             "layers.N.attention.query": f"{_DISTILBERT_LAYER}.attention.q_lin",
             "layers.N.attention.key": f"{_DISTILBERT_LAYER}.attention.k_lin",

@@ -16,7 +16,7 @@ class Linear(nn.Linear):
 
 
 class ActivatedLinear(Linear):
-    """A linear map after an activation function f: of x if x is f(x) already, or of f(x), for which training stores less."""
+    """The linear map after an activation function. If it applies that function itself, training stores less."""
 
     def forward(
         self, hidden: Float[Tensor, "*batch width"], activation: Callable[[Tensor], Tensor] | None = None

@@ -35,7 +35,15 @@ class LayerStack(nn.ModuleList):
 
     def __init__(self, layers: Iterable[nn.Module], depth: int | None = None) -> None:
         super().__init__(layers)
-        self.depth = len(self) if depth is None else depth
+        self.depth = None if depth == len(self) else depth
+
+    @property
+    def passes(self) -> list[nn.Module]:
+        """The layers in the order in which they run. A layer that runs several times is there as often."""
+        if self.depth is None:
+            return [*self]
+        # As in transformers, also where the number of layers does not divide the depth.
+        return [self[int(number / (self.depth / len(self)))] for number in range(self.depth)]
 
     def forward(
         self,
@@ -52,9 +60,8 @@ class LayerStack(nn.ModuleList):
                 no others. This is exact, because nobody reads its other outputs. All tokens of a sequence must have the same
                 mask.
         """
-        for number in range(self.depth):
-            layer = self[int(number / (self.depth / len(self)))]
-            if output_at is not None and number == self.depth - 1:
+        for number, layer in enumerate(passes := self.passes, start=1):
+            if output_at is not None and number == len(passes):
                 kwargs["cache"] = AllTokens(hidden)
                 if isinstance(keep, Sequences):
                     hidden, keep = select_outputs(hidden, keep, output_at)
@@ -64,7 +71,7 @@ class LayerStack(nn.ModuleList):
                 hidden = checkpoint(layer, hidden, keep, *args, use_reentrant=False, **kwargs)
             else:
                 # Of a layer that runs several times, each time is recorded under its own number.
-                with renamed(layer, str(number)) if is_recording() and self.depth > len(self) else nullcontext():
+                with renamed(layer, str(number - 1)) if self.depth is not None and is_recording() else nullcontext():
                     hidden = layer(hidden, keep, *args, **kwargs)
         return hidden if output_at is None else hidden.view(*output_at.shape, -1)
 

@@ -3,7 +3,6 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +25,7 @@ from minibert.text.tokenizer_files import (
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SETTINGS = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
 """Names of the special tokens in tokenizer_config.json, and BERT's."""
-END_OF_TEXT = "<|endoftext|>"
-"""GPT-2's only special token."""
+GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 ROBERTA_TOKENS = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -46,6 +44,7 @@ ALBERT_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
+"""Special tokens of GPT-2, RoBERTa and ALBERT, if the files do not name them."""
 SPACE = "▁"
 """The sign for a space in SentencePiece, before the first piece of a word."""
 
@@ -99,13 +98,19 @@ def special_token(tokenizer: Tokenizer, name: str) -> str:
 
     The post-processor knows the other names: it is a template of BERT's names, with the tokens that they stand for.
     """
-    processor = tokenizer.post_processor
-    stored = json.loads(processor.__getstate__()) if processor is not None else {}
-    template = {
-        key: value for part in stored.get("processors", [stored]) for key, value in part.get("special_tokens", {}).items()
-    }
+    parts = processor_parts(tokenizer)
+    template = {key: value for part in parts for key, value in part.get("special_tokens", {}).items()}
     token: str = template[name]["tokens"][0] if name in template else name
     return token
+
+
+def processor_parts(tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Return the fields of the post-processor, or of each post-processor in a sequence."""
+    if tokenizer.post_processor is None:
+        return []
+    fields = json.loads(tokenizer.post_processor.__getstate__())
+    parts: list[dict[str, Any]] = fields.get("processors", [fields])
+    return parts
 
 
 def token_id(tokenizer: Tokenizer, name: str) -> int:
@@ -118,35 +123,6 @@ def token_id(tokenizer: Tokenizer, name: str) -> int:
     if index is None:
         raise ValueError(f"the tokenizer has no {token}")
     return index
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the input of a model is assembled from one text or two."""
-
-    cls: int
-    """Id of the first token."""
-    sep: int
-    """Id of the token after each text."""
-    between: tuple[int, ...]
-    """Ids between two texts: one separator, or two in RoBERTa's family."""
-    second_segment: int
-    """Segment of the second text: 1, or 0 in RoBERTa's family, which has one segment."""
-
-
-def layout(tokenizer: Tokenizer) -> Layout:
-    """Return how inputs are assembled. Raises: ValueError if the vocabulary has no [CLS] or [SEP]."""
-    cls, sep = token_id(tokenizer, CLS), token_id(tokenizer, SEP)
-    stored = {} if tokenizer.post_processor is None else json.loads(tokenizer.post_processor.__getstate__())
-    is_roberta = any(part.get("type") == "RobertaProcessing" for part in stored.get("processors", [stored]))
-    return Layout(cls, sep, (sep, sep), 0) if is_roberta else Layout(cls, sep, (sep,), 1)
-
-
-def word_prefix(tokenizer: Tokenizer) -> str:
-    """Return what a word needs to be tokenized like one inside a text: a space, if it is a part of the first piece."""
-    stage = tokenizer.pre_tokenizer
-    stored = {} if stage is None else json.loads(stage.__getstate__())
-    return " " if stored.get("type") == "ByteLevel" and not stored.get("add_prefix_space") else ""
 
 
 def check_id(tokenizer: Tokenizer, largest: int, embeddings: int) -> None:
@@ -231,11 +207,12 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
         case "bert":
             tokenizer, named = _bert(files, named, added)
         case "gpt2":
-            tokenizer, named = _gpt2(files, named)
+            tokenizer, named = _byte_pairs(files, GPT2_TOKENS)
         case "roberta":
-            tokenizer, named = _roberta(files, named)
+            tokenizer, named = _byte_pairs(files, ROBERTA_TOKENS, post_processor=None)
+            tokenizer.decoder = decoders.ByteLevel()
         case "albert":
-            tokenizer, named = _albert(files, named)
+            tokenizer, named = _albert(files)
         case "stored":
             tokenizer = parse_tokenizer(files.stored_fields, files.path(TOKENIZER_FILE))
             if (padding := tokenizer.padding) and padding["pad_token"] and "pad_token" not in files.settings:
@@ -293,34 +270,24 @@ def _bert(
     return _bert_stages(ids, normalizer, unknown), complete
 
 
-def _gpt2(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenizer, dict[str, AddedToken]]:
-    """Create GPT-2's tokenizer: the vocabulary and merges of tokenizer.json, and the stages of GPT-2."""
+def _byte_pairs(files: TokenizerFiles, defaults: Mapping[str, str], **stages: Any) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """Create a tokenizer of byte pairs: the vocabulary and merges of tokenizer.json, and the stages of GPT-2.
+
+    Args:
+        defaults: special tokens that the files need not name.
+        stages: other stages than those of tokenizer.json.
+    """
     fields = files.stored_fields
     model = {name: fields.get("model", {}).get(name) for name in ("type", "vocab", "merges")}
     pre_tokenizer = {"type": "ByteLevel", "trim_offsets": True, "add_prefix_space": files.setting("add_prefix_space", False)}
-    stages: dict[str, Any] = {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
-    tokenizer = parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE))
-    names = [name for name in ("bos_token", "eos_token", "unk_token") if name not in files.settings]
-    return tokenizer, dict.fromkeys(names, AddedToken(END_OF_TEXT, special=True)) | named
+    stages |= {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
+    return parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE)), _with_defaults(files, defaults)
 
 
-def _roberta(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenizer, dict[str, AddedToken]]:
-    """Create RoBERTa's tokenizer: byte pairs as in GPT-2, with the special tokens of RoBERTa."""
-    fields = files.stored_fields
-    model = {name: fields.get("model", {}).get(name) for name in ("type", "vocab", "merges")}
-    model |= {"continuing_subword_prefix": "", "end_of_word_suffix": ""}
-    pre_tokenizer = {"type": "ByteLevel", "trim_offsets": True, "add_prefix_space": files.setting("add_prefix_space", False)}
-    stages: dict[str, Any] = {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
-    stages |= {"post_processor": None, "decoder": {"type": "ByteLevel"} | pre_tokenizer}
-    tokenizer = parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE))
-    return tokenizer, _with_defaults(files, named, ROBERTA_TOKENS)
-
-
-def _albert(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokenizer, dict[str, AddedToken]]:
+def _albert(files: TokenizerFiles) -> tuple[Tokenizer, dict[str, AddedToken]]:
     """Create ALBERT's tokenizer: the vocabulary of tokenizer.json with its probabilities, and the stages of ALBERT."""
     path, fields = files.path(TOKENIZER_FILE), files.stored_fields
-    quotes = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
-    stages: list[normalizers.Normalizer] = [*quotes]
+    stages: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
     if not files.setting("keep_accents", False):
         stages += [normalizers.NFKD(), normalizers.StripAccents()]
     if files.setting("do_lower_case", True):
@@ -338,13 +305,13 @@ def _albert(files: TokenizerFiles, named: dict[str, AddedToken]) -> tuple[Tokeni
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
     tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     tokenizer.post_processor = processor
-    return tokenizer, _with_defaults(files, named, ALBERT_TOKENS)
+    return tokenizer, _with_defaults(files, ALBERT_TOKENS)
 
 
-def _with_defaults(files: TokenizerFiles, named: dict[str, AddedToken], defaults: Mapping[str, str]) -> dict[str, AddedToken]:
-    """Complete the named special tokens by those of an architecture."""
+def _with_defaults(files: TokenizerFiles, defaults: Mapping[str, str]) -> dict[str, AddedToken]:
+    """Return the special tokens that the files name, and those of an architecture for the other ones."""
     missing = {name: AddedToken(token, special=True) for name, token in defaults.items() if name not in files.settings}
-    return missing | named
+    return missing | files.named_tokens()
 
 
 def _add_tokens(

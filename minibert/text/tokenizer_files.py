@@ -55,10 +55,10 @@ LONGEST_REPLACEMENT = 64
 STAGES = {
     *("Sequence", "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Strip", "StripAccents"),
     *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation", "UnicodeScripts"),
-    "Whitespace",
-    "WhitespaceSplit",
+    *("Whitespace", "WhitespaceSplit"),
 }
-"""Supported normalizers and pre-tokenizers. Others contain expressions or replacements, with which a short text takes hours."""
+"""Supported normalizers and pre-tokenizers; also replacements, if they make no text longer (`_cannot_grow`). Others contain
+expressions with which a short text takes hours."""
 UNSUPPORTED = ("auto_map", "fast_tokenizer_files", "init_inputs", "vocab")
 """Settings of tokenizer_config.json that would load other code or another vocabulary."""
 
@@ -331,7 +331,7 @@ def _stages(stage: Any, sequence: str) -> list[dict[str, Any]]:
 def _cannot_grow(stage: Mapping[str, Any]) -> bool:
     """Return True for a normalizer that replaces a string by another one which is not longer.
 
-    An expression may take hours, and sixty times twice as many letters would fill the memory.
+    A regular expression may take hours. Many stages that each double the length of a text would fill the memory.
     """
     pattern, content = stage.get("pattern"), stage.get("content")
     if stage.get("type") != "Replace" or not isinstance(pattern, dict) or not isinstance(content, str):

@@ -59,7 +59,7 @@ def layer_passes(model: BertWithHead | MultiTaskBert) -> list[float]:
     """
     passes = []
     has_gradient = any(parameter.requires_grad for parameter in model.bert.embeddings.parameters())
-    for layer in model.bert.layers:
+    for layer in model.bert.layers.passes:
         parameters = [*layer.parameters()]
         has_gradient = has_gradient or any(each.requires_grad for each in parameters)
         matrices = [each for each in parameters if each.ndim == 2]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from minibert.model.bert import Bert
 from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.families import FAMILIES
@@ -291,7 +290,7 @@ def bert_config(checkpoint: Checkpoint) -> BertConfig:
     """Return the config of a BERT, or of one of its relatives. Raises: ValueError for another architecture."""
     config_class = checkpoint.networks[0].config_class
     if not issubclass(config_class, BertConfig):
-        known = ", ".join(["BERT", *(family.networks[Bert].removesuffix("Model") for family in FAMILIES.values())])
+        known = ", ".join(["BERT", *(family.title for family in FAMILIES.values())])
         raise ValueError(f"{checkpoint.source}: is a {checkpoint.model_type}; the tasks are for {known}")
     return config_class.from_fields(checkpoint.config, checkpoint.config_file)
 

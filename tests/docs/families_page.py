@@ -27,10 +27,10 @@ print(sum(parameter.numel() for parameter in albert.parameters()))
 A checkpoint is loaded as one of BERT is, `load("folder")`, and `save_pretrained` writes one that transformers reads.
 """
 PAPERS = {
-    "roberta": ("RoBERTa", "Liu et al. 2019", "https://arxiv.org/abs/1907.11692"),
-    "albert": ("ALBERT", "Lan et al. 2020", "https://arxiv.org/abs/1909.11942"),
-    "electra": ("ELECTRA", "Clark et al. 2020", "https://arxiv.org/abs/2003.10555"),
-    "distilbert": ("DistilBERT", "Sanh et al. 2019", "https://arxiv.org/abs/1910.01108"),
+    "roberta": ("Liu et al. 2019", "https://arxiv.org/abs/1907.11692"),
+    "albert": ("Lan et al. 2020", "https://arxiv.org/abs/1909.11942"),
+    "electra": ("Clark et al. 2020", "https://arxiv.org/abs/2003.10555"),
+    "distilbert": ("Sanh et al. 2019", "https://arxiv.org/abs/1910.01108"),
 }
 FILE = "../minibert/model/families.py"
 
@@ -39,7 +39,7 @@ def overview() -> list[str]:
     """Return a table of all parts in which the families differ."""
     parts = [name for name in vars(Structure) if not name.startswith("_")]
     configs = [BertConfig(), *(family.config_class() for family in FAMILIES.values())]
-    lines = ["| | BERT | " + " | ".join(PAPERS[name][0] for name in FAMILIES) + " |", "|---|" + "---|" * len(configs)]
+    lines = ["| | BERT | " + " | ".join(family.title for family in FAMILIES.values()) + " |", "|---|" + "---|" * len(configs)]
     for part in [*parts, "max_tokens"]:
         values = [shown(getattr(config, part)) for config in configs]
         lines.append(f"| {meaning(part)} | " + " | ".join(values[:1] + [bold(value, values[0]) for value in values[1:]]) + " |")
@@ -78,11 +78,11 @@ def meaning(part: str) -> str:
 
 def section(name: str, family: Family) -> list[str]:
     """Return the section of one family."""
-    title, paper, address = PAPERS[name]
+    paper, address = PAPERS[name]
     config = family.config_class
     source = inspect.getsource(config)
     own = [each.name for each in fields(config) if each.name not in {other.name for other in fields(BertConfig)}]
-    lines = [f"## {title}", "", f"[{paper}]({address}).", ""]
+    lines = [f"## {family.title}", "", f"[{paper}]({address}).", ""]
     lines += [f"The whole difference, in [families.py]({FILE}):", "", "```", source.rstrip(), "```", ""]
     if own:
         lines += ["Fields that BERT does not have: " + ", ".join(f"`{each}`" for each in own) + ".", ""]

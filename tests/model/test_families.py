@@ -158,6 +158,16 @@ class TestAlbert:
         LayerStack(layers, depth)(torch.randn(1, 3, 8))
         assert called == order
 
+    def test_a_network_may_lose_layers(self) -> None:
+        """The others run once, as before."""
+        called: list[int] = []
+        stack = LayerStack((EncoderLayer(small("roberta")) for _ in range(4)), 4)
+        for number, layer in enumerate(stack):
+            layer.register_forward_hook(lambda *_, number=number: called.append(number))
+        del stack[2:]
+        stack(torch.randn(1, 3, 8))
+        assert called == [0, 1]
+
     def test_every_time_is_recorded_under_its_own_number(self) -> None:
         model = network("AlbertModel", embedding_size=4, num_hidden_layers=3)
         ids = torch.tensor([[5, 6, 7]])

@@ -12,15 +12,14 @@ from minibert.text.labeled.question_windows import encode_questions
 from minibert.text.labeled.squad_checks import Question
 from minibert.text.labeled.text_rows import TextRow, encode_texts
 from minibert.text.labeled.word_windows import encode_words
+from minibert.text.layout import layout, word_prefix
 from minibert.text.tokenizer import (
     SPECIAL_TOKENS,
     build_tokenizer,
-    layout,
     load_tokenizer,
     save_tokenizer,
     special_token,
     token_id,
-    word_prefix,
 )
 from tests.hostile_text import HOSTILE_TEXTS
 
@@ -113,6 +112,20 @@ def test_pairs_for_fine_tuning_are_those_of_transformers(make: Any, settings: di
     question = Question("id", "What is it?", "It is a text.", None)
     window = encode_questions([question], ours, 64, 8)[0]
     assert window.input_ids == theirs(question.question, question.context)["input_ids"]
+
+
+@pytest.mark.parametrize("overlap", [0, 3, 9])
+def test_small_windows_have_all_tokens_of_the_context(overlap: int, tmp_path: Path) -> None:
+    """No window is longer than allowed, and windows move on, also with the second separator of RoBERTa."""
+    roberta(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    context = "one two three four five six seven eight nine ten eleven twelve"
+    ids = tokenizer.encode(context, add_special_tokens=False).ids
+    for max_length in range(16, 24):
+        windows = encode_questions([Question("id", "a b c d e f g h", context, None)], tokenizer, max_length, overlap)
+        assert all(len(window.input_ids) <= max_length for window in windows)
+        parts = [window.input_ids[window.first : -1] for window in windows]
+        assert parts[0] + [token for part in parts[1:] for token in part[overlap:]] == ids
 
 
 def test_the_layouts() -> None:

@@ -119,7 +119,7 @@ class TestCheckpoint:
     def test_another_architecture_is_refused(self) -> None:
         """The message has the names of the checkpoint and of the architecture."""
         checkpoint = Checkpoint("some/model", {"model_type": "gpt2"}, Path("config.json"), {}, Path("model.safetensors"))
-        with pytest.raises(ValueError, match=r"^some/model: is a gpt2; the tasks are for BERT, Roberta, "):
+        with pytest.raises(ValueError, match=r"^some/model: is a gpt2; the tasks are for BERT, RoBERTa, "):
             bert_config(checkpoint)
 
     def test_a_tokenizer_without_a_special_token_is_refused(self, start: Path) -> None:

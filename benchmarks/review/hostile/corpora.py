@@ -57,7 +57,7 @@ KINDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "a link to itself": (".txt", lambda file: file.symlink_to(file), TEXT, TEXT, TEXT),
         "null characters": (".txt", bytes(9999), TEXT, TEXT, TEXT),
         "only spaces": (".txt", " \t\n" * 999, TEXT, None, None),
-        "only a byte-order mark": (".txt", b"\xef\xbb\xbf", TEXT, TEXT, None),
+        "only a byte-order mark": (".txt", b"\xef\xbb\xbf", TEXT, TEXT, r"text\.txt: has no rows"),
         "a PDF": (".txt", b"%PDF-1.4\n" + bytes(range(256)), TEXT),
         "UTF-16": (".txt", ENOUGH.encode("utf-16"), TEXT + ".*UTF-16", TEXT, TEXT),
         "UTF-32": (".txt", ENOUGH.encode("utf-32"), TEXT, TEXT, TEXT),

@@ -15,7 +15,8 @@ from minibert.equations import IGNORE_INDEX
 from minibert.text.labeled.examples import Example
 from minibert.text.labeled.options import WINDOW_SPECIAL_TOKENS, check_windows
 from minibert.text.labeled.squad_checks import Question
-from minibert.text.tokenizer import layout, without_special_tokens
+from minibert.text.layout import layout
+from minibert.text.tokenizer import without_special_tokens
 
 MARKS = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]+")
 """Characters that belong to the character before them, such as combining accents. BERT's normalization removes most of them."""
@@ -60,6 +61,7 @@ def encode_questions(rows: Sequence[Question], tokenizer: Tokenizer, max_length:
     """
     check_windows(max_length, overlap)
     plain, parts = without_special_tokens(tokenizer), layout(tokenizer)
+    max_length -= len(parts.between) - 1  # room for the second separator of RoBERTa's family
     contexts = list(dict.fromkeys(row.context for row in rows))
     encoded = plain.encode_batch(contexts, add_special_tokens=False)
     context_tokens = {
@@ -72,7 +74,7 @@ def encode_questions(rows: Sequence[Question], tokenizer: Tokenizer, max_length:
     for number, (row, question) in enumerate(zip(rows, questions, strict=True)):
         head = [parts.cls, *question.ids[:limit], *parts.between]
         ids, spans = context_tokens[row.context]
-        room = max_length - len(head) - 1
+        room = max_length - WINDOW_SPECIAL_TOKENS - min(len(question.ids), limit)
         answer = _answer_tokens(row, spans)
         for start in range(0, max(1, len(ids) - overlap), room - overlap):
             part = ids[start : start + room]

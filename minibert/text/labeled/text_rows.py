@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 
 from tokenizers import Tokenizer
 
+from minibert.text.layout import Layout, layout
 from minibert.text.options import Cut
-from minibert.text.tokenizer import Layout, layout, without_special_tokens
+from minibert.text.tokenizer import without_special_tokens
 
 HEAD_FRACTION = 128 / 510
 """Share of the first tokens among those that are kept of a long text (Sun et al. 2019, section 5.3.1: 128 and 382)."""

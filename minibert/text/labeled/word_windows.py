@@ -9,7 +9,8 @@ from tokenizers import Tokenizer
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.labeled.examples import Example
-from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens, word_prefix
+from minibert.text.layout import word_prefix
+from minibert.text.tokenizer import CLS, SEP, token_id, without_special_tokens
 
 SPECIAL = 2
 """Number of special tokens of a window: [CLS] and [SEP]."""
@@ -110,8 +111,9 @@ def encode_words(
     check_overlap(max_length, overlap)
     room, cls, sep = max_length - SPECIAL, token_id(tokenizer, CLS), token_id(tokenizer, SEP)
     vocabulary = [*dict.fromkeys(word for words in sentences for word in words)]
+    prefix = word_prefix(tokenizer)
     encodings = without_special_tokens(tokenizer).encode_batch(
-        [f"{word_prefix(tokenizer)}{word}" for word in vocabulary], add_special_tokens=False
+        [f"{prefix}{word}" for word in vocabulary], add_special_tokens=False
     )
     ids_of = {word: encoding.ids for word, encoding in zip(vocabulary, encodings, strict=True)}
     encoded: list[WordWindow] = []
