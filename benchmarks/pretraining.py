@@ -6,6 +6,9 @@ A step is all of it: forward pass, backward pass, clipping, AdamW, schedule. tra
 the scores of the vocabulary at every token; minibert computes them at the masked ones. Before anything is timed, both have to
 compute the same loss and the same gradients. "A/A" compares minibert with itself: what differs from 1 there is noise.
 
+On a GPU, the network is BERT-base, in bfloat16. minibert is compiled, and compared with the fastest of transformers: with
+sdpa, with sdpa and no mask (which PyTorch computes by FlashAttention, if no token is padding), and with both compiled.
+
 Memory is what the first two steps add to a process that holds the model: gradients, the state of AdamW, and the activations.
 
 The matrix products of a step, for a batch with n masked tokens and sequences of length s, in a network with L layers of width d
@@ -15,14 +18,15 @@ and a vocabulary V:  6 · [L · Σ (12 d² s + 2 d s²) + n · (d² + d V)]  flo
 import argparse
 import json
 import multiprocessing
+import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-import transformers
-from torch import Tensor
+from torch import Tensor, nn
 
+from benchmarks.machine import about, result_file
 from benchmarks.memory import added_mebibytes
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertConfig, BertForPreTraining
@@ -33,7 +37,9 @@ from minibert.timing import Seconds, matrix_product_peak, ratio, time_in_turn
 from minibert.training.costs import pretraining_cost
 from minibert.training.pretraining import PretrainingObjective
 
-LENGTH, SHARE_OF_MASKS, IGNORE = 128, 0.15, -100
+SHARE_OF_MASKS, IGNORE = 0.15, -100
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+IS_CUDA = DEVICE.type == "cuda"
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,34 @@ class Case:
 
     preset: str
     batch_size: int
-    shortest: int = LENGTH
-    """Lengths are uniform from this to the longest one."""
+    longest: int = 128
+    shortest: int | None = None
+    """Lengths are uniform from this to the longest one. None: all are equal."""
+    attention: str = "auto"
+    """How minibert computes attention."""
 
 
-CASES = {"tiny": Case("tiny", 32), "mini": Case("mini", 32), "small": Case("small", 16), "ragged": Case("mini", 32, 16)}
+CASES = {
+    "tiny": Case("tiny", 32),
+    "mini": Case("mini", 32),
+    "small": Case("small", 16),
+    "ragged": Case("mini", 32, shortest=16),
+}
+GPU_CASES = {
+    "base": Case("base", 256),
+    "base, length 512": Case("base", 64, 512),
+    "base, half padded": Case("base", 256, shortest=1),
+    "base, half padded, triton": Case("base", 256, shortest=1, attention="triton"),
+}
+if IS_CUDA:
+    CASES = GPU_CASES
 
 
 def make_batch(case: Case, config: BertConfig, seed: int) -> PretrainingBatch:
     """Draw a batch of random pieces with 15% masked tokens, half of its sentence pairs with a wrong second sentence."""
     generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(case.shortest, LENGTH + 1, (case.batch_size,), generator=generator)
+    shortest = case.longest if case.shortest is None else case.shortest
+    lengths = torch.randint(shortest, case.longest + 1, (case.batch_size,), generator=generator)
     keep = torch.arange(int(lengths.max())) < lengths[:, None]
     ids = torch.randint(1000, config.vocab_size, keep.shape, generator=generator) * keep
     masked = keep & (torch.rand(keep.shape, generator=generator) < SHARE_OF_MASKS)
@@ -67,7 +90,7 @@ def make_batch(case: Case, config: BertConfig, seed: int) -> PretrainingBatch:
         predict_at=(predict_at := masked.flatten().nonzero()[:, 0]),
         output_at=torch.from_numpy(first_and_masked(predict_at.numpy(), tuple(masked.shape))),
         sequences=worthwhile_sequences(keep),
-    )
+    ).to(DEVICE)
 
 
 def columns_of(batch: PretrainingBatch) -> dict[str, Tensor]:
@@ -76,25 +99,56 @@ def columns_of(batch: PretrainingBatch) -> dict[str, Tensor]:
     return {name: vars(batch)[name].long() for name in names}
 
 
+def models(case: Case, attention: str = "sdpa") -> tuple[BertForPreTraining, nn.Module]:
+    """Return minibert's network and that of transformers, on the device."""
+    ours, theirs = both_models(BertForPreTraining, PRESETS[case.preset], attention)
+    return ours.set_attention(case.attention).to(DEVICE), theirs.to(DEVICE)
+
+
 def difference(case: Case) -> dict[str, float]:
     """Return how much loss and gradients differ in float64, for a part of a batch."""
     batch = make_batch(replace(case, batch_size=4), PRESETS[case.preset], 0)
-    models = both_models(BertForPreTraining, PRESETS[case.preset])
-    return check_equality(*models, batch, PretrainingObjective(), columns_of(batch))
+    return check_equality(*models(case), batch, PretrainingObjective(), columns_of(batch))
+
+
+def our_ways(case: Case, batch: PretrainingBatch, dtype: torch.dtype | None) -> dict[str, Callable[[], object]]:
+    """Return functions that train minibert for a step: compiled on a GPU, as `minibert pretrain --compile` does."""
+    ways: dict[str, Callable[[], object]] = {}
+    names = ("minibert", "minibert again", *(["minibert, not compiled"] if IS_CUDA else []))
+    for name in names:
+        model, _ = models(case)
+        if IS_CUDA and "not" not in name:
+            model.bert.compile(dynamic=True)
+        ways[name] = our_steps(model, [batch], PretrainingObjective(), dtype)
+    return ways
+
+
+def their_ways(case: Case, batch: PretrainingBatch, dtype: torch.dtype | None) -> dict[str, Callable[[], object]]:
+    """Return functions that train transformers' model for a step, by the names of what differs."""
+    ways: dict[str, Callable[[], object]] = {}
+    if not IS_CUDA:
+        for attention in ("sdpa", "eager"):
+            ways[f"transformers {attention}"] = their_steps(models(case, attention)[1], [columns_of(batch)], dtype)
+        return ways
+    masks = ("sdpa", "flash") if case.shortest is None else ("sdpa",)
+    for name in masks:
+        columns = columns_of(batch)
+        if name == "flash":
+            del columns["attention_mask"]
+        for compiled in ("", " compiled"):
+            _, model = models(case)
+            if compiled:
+                model.compile()
+            ways[f"transformers {name}{compiled}"] = their_steps(model, [columns], dtype)
+    return ways
 
 
 def measure(case: Case, precision: str, rounds: int) -> tuple[Seconds, int]:
-    """Time the steps of minibert, of the same again, and of transformers with two implementations of attention."""
-    config, dtype = PRESETS[case.preset], DTYPES[precision]
-    batch = make_batch(case, config, 0)
-    ways: dict[str, Callable[[], object]] = {}
-    for name in ("minibert", "minibert again"):
-        ways[name] = our_steps(both_models(BertForPreTraining, config)[0], [batch], PretrainingObjective(), dtype)
-    for attention in ("sdpa", "eager"):
-        model = both_models(BertForPreTraining, config, attention)[1]
-        ways[f"transformers {attention}"] = their_steps(model, [columns_of(batch)], dtype)
-    _, operations = pretraining_cost(config, [batch])
-    return time_in_turn(ways, rounds), operations
+    """Time the steps of minibert, of the same again, and of transformers in several ways."""
+    batch = make_batch(case, PRESETS[case.preset], 0)
+    dtype = DTYPES[precision]
+    _, operations = pretraining_cost(PRESETS[case.preset], [batch])
+    return time_in_turn(our_ways(case, batch, dtype) | their_ways(case, batch, dtype), rounds), operations
 
 
 def added_memory(case: Case, precision: str, is_ours: bool) -> float:
@@ -104,9 +158,8 @@ def added_memory(case: Case, precision: str, is_ours: bool) -> float:
 
 
 def _added_memory(case: Case, precision: str, is_ours: bool) -> float:
-    config = PRESETS[case.preset]
-    batch = make_batch(case, config, 0)
-    ours, theirs = both_models(BertForPreTraining, config)
+    batch = make_batch(case, PRESETS[case.preset], 0)
+    ours, theirs = models(case)
     dtype = DTYPES[precision]
 
     def two_steps() -> None:
@@ -124,10 +177,10 @@ def main() -> None:
     """Measure all cases, print a table, and write pretraining.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
-    parser.add_argument("--precision", nargs="+", choices=DTYPES, default=[*DTYPES])
+    parser.add_argument("--precision", nargs="+", choices=DTYPES, default=["bfloat16"] if IS_CUDA else [*DTYPES])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--no-memory", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path, default=result_file("pretraining"))
     options = parser.parse_args()
     rows = []
     for name in options.cases:
@@ -135,24 +188,27 @@ def main() -> None:
         largest = difference(case)
         for precision in options.precision:
             seconds, operations = measure(case, precision, options.rounds)
-            ours = sorted(seconds["minibert"])
+            medians = {way: statistics.median(times) for way, times in seconds.items()}
+            theirs = {way: times for way, times in seconds.items() if way.startswith("transformers ")}
+            fastest = min(theirs, key=lambda way: medians[way])
+            ratios = {way.removeprefix("transformers "): ratio(times, seconds["minibert"]) for way, times in theirs.items()}
             row = {
                 "case": name,
                 "precision": precision,
-                "milliseconds": {way: round(1000 * sorted(times)[len(times) // 2], 1) for way, times in seconds.items()},
-                "times faster than sdpa": asdict(ratio(seconds["transformers sdpa"], seconds["minibert"])),
-                "times faster than eager": asdict(ratio(seconds["transformers eager"], seconds["minibert"])),
+                "milliseconds": {way: round(1000 * median, 1) for way, median in medians.items()},
+                **{f"times faster than {way}": asdict(value) for way, value in ratios.items()},
+                "times faster than the fastest": asdict(ratio(seconds[fastest], seconds["minibert"])),
                 "A/A": asdict(ratio(seconds["minibert again"], seconds["minibert"])),
                 "gigaflops": round(operations / 1e9, 2),
                 "largest difference in float64": largest,
             }
-            peak = matrix_product_peak(DTYPES[precision] or torch.float32)
-            row["share of the matrix-product peak"] = round(operations / ours[len(ours) // 2] / peak, 3)
+            peak = matrix_product_peak(DTYPES[precision] or torch.float32, DEVICE)
+            row["share of the matrix-product peak"] = round(operations / medians["minibert"] / peak, 3)
             if not options.no_memory:
                 row["added MiB"] = [round(added_memory(case, precision, is_ours)) for is_ours in (True, False)]
             rows.append(row)
             print(json.dumps(row), flush=True)
-    result = {"torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads()}
+    result = about()
     options.out.write_text(json.dumps(result | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -13,9 +13,9 @@ from minibert.kernels.products import linear, matrix_product
 from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32, autocast_dtype
 
-ROWS, PIECES = 128, 8192
-"""Rows whose scores `linear_cross_entropy` holds at the same time (with 30,000 pieces, 16 MB in single precision), and pieces
-whose gradients it computes at the same time."""
+CHUNKS = {"cpu": (128, 8192), "cuda": (2048, 2**20)}
+"""Rows whose scores `linear_cross_entropy` holds at the same time (with 30,000 pieces and 128 rows, 16 MB in single precision),
+and pieces whose gradients it computes at the same time. A GPU needs large products."""
 
 
 def linear_cross_entropy(
@@ -78,8 +78,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         loss, correct = at_least_float32(hidden.new_zeros(())), labels.new_zeros(())
         gradients = [at_least_float32(torch.zeros_like(each)) for each in (hidden, weight, bias)] if needs_gradient else []
-        for first in range(0, len(hidden), ROWS):
-            rows, targets = hidden[first : first + ROWS], labels[first : first + ROWS]
+        chunk, pieces = CHUNKS.get(hidden.device.type, CHUNKS["cpu"])
+        for first in range(0, len(hidden), chunk):
+            rows, targets = hidden[first : first + chunk], labels[first : first + chunk]
             is_target = (targets != IGNORE_INDEX)[:, None]
             ids = targets.clamp(min=0)
             scores = at_least_float32(linear(rows, weight, bias))
@@ -92,10 +93,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if needs_gradient:
                 d_hidden, d_weight, d_bias = gradients
                 exponentials, shares = exponentials.to(rows.dtype), (is_target / totals).to(rows.dtype)
-                d_hidden[first : first + ROWS] = shares * matrix_product(exponentials, weight) - is_target * weight[ids]
+                d_hidden[first : first + chunk] = shares * matrix_product(exponentials, weight) - is_target * weight[ids]
                 scaled = shares * rows
-                for start in range(0, len(weight), PIECES):  # a product of all pieces would be as large as their gradients
-                    some = slice(start, start + PIECES)
+                for start in range(0, len(weight), pieces):  # a product of all pieces would be as large as their gradients
+                    some = slice(start, start + pieces)
                     d_weight[some] += matrix_product(exponentials[:, some].mT, scaled)
                 d_weight.index_add_(0, ids, (is_target * rows).to(d_weight.dtype), alpha=-1)
                 if ctx.needs_input_grad[2]:

@@ -6,14 +6,14 @@ lengths that are uniform from 16 to 128, a training step takes two thirds of the
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
-from itertools import accumulate
 from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from torch.nn import functional
 
 from minibert.checks import check_tensor, value_outside
 from minibert.kernels.attention import AttentionFunction, fused_attention
@@ -30,14 +30,12 @@ class Sequences:
     Layers accept it in place of a mask. It then means that each token may attend to the tokens of its own sequence.
     """
 
-    lengths: tuple[int, ...]
-    """Number of tokens of each sequence; 0 for one that is padding only."""
-    places: Int[Tensor, " tokens"]
+    mask: Bool[Tensor, "batch tokens"]
+    """True for a token, False for padding."""
+    places: Int[Tensor, " real"]
     """Position of each token in the rectangle: those of the first sequence are 0, 1, 2, …, and those of the next one follow."""
     offsets: Int[Tensor, " batch_and_one"]
     """Number of tokens before each sequence in the row, and of all tokens."""
-    shape: tuple[int, int]
-    """Sequences and tokens of the rectangle."""
     queries: int | None = None
     """Number of tokens of each sequence whose output is wanted; None for all of them. Their keys are all tokens."""
 
@@ -51,26 +49,38 @@ class Sequences:
         check_tensor("mask", mask, torch.bool)
         if mask.ndim != 2:
             raise ValueError(f"mask has shape {tuple(mask.shape)}, expected (batch, tokens)")
-        batch, tokens = mask.shape
-        lengths = tuple(mask.sum(dim=1).tolist())
-        offsets = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
-        return cls(lengths, mask.flatten().nonzero()[:, 0], offsets, (batch, tokens))
+        offsets = functional.pad(mask.sum(dim=1).cumsum(dim=0), (1, 0)).int()
+        return cls(mask, mask.flatten().nonzero()[:, 0], offsets)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Sequences and tokens of the rectangle."""
+        return self.mask.shape[0], self.mask.shape[1]
+
+    @property
+    def are_full(self) -> bool:
+        """True without padding."""
+        return len(self.places) == self.mask.numel()
 
     @cached_property
-    def mask(self) -> Bool[Tensor, "batch tokens"]:
-        """The mask: True for a token, False for padding."""
-        flat = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.bool, device=self.places.device)
-        return flat.index_fill(0, self.places, value=True).view(self.shape)
+    def lengths(self) -> tuple[int, ...]:
+        """Number of tokens of each sequence; 0 for one that is padding only. A GPU would wait."""
+        return tuple(self.offsets.diff().tolist())
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Sequences":
-        """Copy the positions and offsets to a device."""
-        places, offsets = (each.to(device, non_blocking=non_blocking) for each in (self.places, self.offsets))
-        return replace(self, places=places, offsets=offsets)
+        """Copy the tensors to a device."""
+        mask, places, offsets = (each.to(device, non_blocking=non_blocking) for each in (self.mask, self.places, self.offsets))
+        return Sequences(mask, places, offsets, self.queries)
+
+    @property
+    def longest(self) -> tuple[int, int]:
+        """The largest number of queries and of keys of a sequence, or more: what is known without reading the lengths."""
+        return (self.shape[1] if self.queries is None else self.queries), self.shape[1]
 
     @property
     def query_lengths(self) -> tuple[int, ...]:
-        """Number of queries of each sequence."""
-        return self.lengths if self.queries is None else (self.queries,) * len(self.lengths)
+        """Number of queries of each sequence. A GPU would wait."""
+        return self.lengths if self.queries is None else (self.queries,) * self.shape[0]
 
     @property
     def query_offsets(self) -> Int[Tensor, " batch_and_one"]:
@@ -81,9 +91,12 @@ class Sequences:
 
 
 def worthwhile_sequences(mask: Bool[Tensor, "batch tokens"]) -> Sequences | None:
-    """Return the `Sequences` of a mask; None if it has so little padding that leaving it out would not save time."""
+    """Return the `Sequences` of a mask; None if it has so little padding that leaving it out would not save time.
+
+    Without any padding they say so, and attention needs no mask. A GPU would have to wait to see that.
+    """
     sequences = Sequences.of(mask)
-    return sequences if len(sequences.places) <= (1 - MIN_PADDING) * mask.numel() else None
+    return sequences if sequences.are_full or len(sequences.places) <= (1 - MIN_PADDING) * mask.numel() else None
 
 
 def unpad(padded: Shaped[Tensor, "batch tokens *rest"], sequences: Sequences) -> Shaped[Tensor, "1 real *rest"]:
@@ -131,8 +144,7 @@ def ragged_attention(
     needs half precision; the one in Triton has all; other functions get the rectangle and its mask.
     """
     if attend is flash_attention and sequences.queries is None:
-        longest = max(sequences.lengths)
-        return ragged_flash_attention(query, key, value, sequences.offsets, dropout=dropout, longest=longest)
+        return ragged_flash_attention(query, key, value, sequences.offsets, dropout=dropout, longest=sequences.shape[1])
     if query.device.type == "cpu":
         queries = torch.split(query, [*sequences.query_lengths], dim=2)
         keys, values = (torch.split(each, [*sequences.lengths], dim=2) for each in (key, value))
@@ -145,7 +157,12 @@ def ragged_attention(
 
 def has_varlen_kernel(dtype: torch.dtype, dropout: float) -> bool:
     """Return whether PyTorch's kernel for ragged batches on a GPU, of 2.10 and later, can compute this."""
-    return not dropout and dtype in (torch.float16, torch.bfloat16) and find_spec("torch.nn.attention.varlen") is not None
+    return not dropout and dtype in (torch.float16, torch.bfloat16) and _torch_has_varlen()
+
+
+@cache
+def _torch_has_varlen() -> bool:
+    return find_spec("torch.nn.attention.varlen") is not None
 
 
 def varlen_attention(query: Tensor, key: Tensor, value: Tensor, sequences: Sequences) -> Tensor:
@@ -153,8 +170,7 @@ def varlen_attention(query: Tensor, key: Tensor, value: Tensor, sequences: Seque
     from torch.nn.attention.varlen import varlen_attn
 
     query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
-    offsets, longest = (sequences.query_offsets, sequences.offsets), (max(sequences.query_lengths), max(sequences.lengths))
-    context = cast("Tensor", varlen_attn(query, key, value, *offsets, *longest))
+    context = cast("Tensor", varlen_attn(query, key, value, sequences.query_offsets, sequences.offsets, *sequences.longest))
     return context.transpose(0, 1)[None]
 
 

@@ -104,7 +104,7 @@ class MultiHeadAttention(nn.Module):
         self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | Sequences | None, relative_positions: RelativePositions
     ) -> Tensor:
         dropout = self.dropout_probability if self.training else 0.0
-        longest = max(keep.lengths) if isinstance(keep, Sequences) else key.shape[-2]
+        longest = keep.shape[1] if isinstance(keep, Sequences) else key.shape[-2]
         attend, _ = choose_attention(self.implementation, query, dropout, longest)
         if isinstance(keep, Sequences):
             return ragged_attention(attend, query, key, value, keep, dropout)

@@ -69,15 +69,17 @@ def attention_keep(
 
     On the CPU, a mask that keeps everything becomes None. `Sequences` leave the padding out; a mask becomes them if no vector
     of padding is wanted and that saves time. A GPU would have to count the tokens before the host knows the shape of the
-    result. A recording has the steps of all tokens, and a compiled network would be compiled anew for other lengths.
+    result. A recording has the steps of all tokens, and a network compiled for a CPU would be compiled anew for other lengths.
     """
     if attention_mask is None:
         return None
     if isinstance(attention_mask, Sequences):
         if tuple(tokens.shape) != attention_mask.shape:
             raise ValueError(f"attention_mask has sequences of shape {attention_mask.shape}, expected {tuple(tokens.shape)}")
+        if attention_mask.are_full and not is_recording():
+            return None
         moved = attention_mask.to(tokens.device)
-        needs_rectangle = is_recording() or torch.compiler.is_compiling()
+        needs_rectangle = is_recording() or (torch.compiler.is_compiling() and tokens.device.type == "cpu")
         return moved.mask[:, None, None, :] if needs_rectangle else moved
     keep = keep_mask(attention_mask, tokens)
     if can_check_values(keep) and not is_recording():

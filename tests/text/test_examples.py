@@ -154,14 +154,23 @@ def test_batch_without_indices_has_no_labels() -> None:
 
 
 def test_a_batch_with_much_padding_has_its_sequences() -> None:
-    """They are those of its mask, and the network gets them instead. One text has no padding to leave out."""
+    """They are those of its mask, and the network gets them instead. Those of one text say that it has no padding."""
     batch = make_epoch().batch(np.arange(30))
     assert batch.sequences is not None
     assert torch.equal(batch.sequences.mask, batch.attention_mask)
     assert batch.inputs[1] is batch.sequences
     alone = make_epoch().batch(np.arange(1))
-    assert alone.sequences is None
-    assert alone.inputs[1] is alone.attention_mask
+    assert alone.sequences.are_full
+    assert alone.inputs[1] is alone.sequences
+
+
+def test_a_batch_with_little_padding_has_its_mask() -> None:
+    epoch = make_epoch()
+    shortest, *_, longest = np.argsort(epoch.lengths)
+    batch = epoch.batch(np.array([longest] * 20 + [shortest]))
+    assert not batch.attention_mask.all()
+    assert batch.sequences is None
+    assert batch.inputs[1] is batch.attention_mask
 
 
 def test_all_columns_of_a_batch_are_copied_to_a_device() -> None:
