@@ -6,8 +6,7 @@ lengths that are uniform from 16 to 128, a training step takes two thirds of the
 """
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib.util import find_spec
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -140,8 +139,8 @@ def ragged_attention(
 ) -> Float[Tensor, "1 heads queries value_width"]:
     """Compute attention within each sequence with the function `attend`.
 
-    On a CPU, one sequence at a time. A GPU computes all at once: fused attention has a kernel for it, which has no dropout and
-    needs half precision; the one in Triton has all; other functions get the rectangle and its mask.
+    On a CPU, one sequence at a time. A GPU computes all at once: fused attention has a kernel for it in half precision, and
+    so has the attention in Triton; other functions get the rectangle and its mask.
     """
     if attend is flash_attention and sequences.queries is None:
         return ragged_flash_attention(query, key, value, sequences.offsets, dropout=dropout, longest=sequences.shape[1])
@@ -150,28 +149,32 @@ def ragged_attention(
         keys, values = (torch.split(each, [*sequences.lengths], dim=2) for each in (key, value))
         contexts = [attend(*heads, None, dropout) for heads in zip(queries, keys, values, strict=True)]
         return torch.cat(contexts, dim=2)
-    if attend is fused_attention and has_varlen_kernel(query.dtype, dropout):
-        return varlen_attention(query, key, value, sequences)
+    if attend is fused_attention and has_varlen_kernel(query):
+        return varlen_attention(query, key, value, sequences, dropout)
     return padded_attention(attend, query, key, value, sequences, dropout)
 
 
-def has_varlen_kernel(dtype: torch.dtype, dropout: float) -> bool:
-    """Return whether PyTorch's kernel for ragged batches on a GPU, of 2.10 and later, can compute this."""
-    return not dropout and dtype in (torch.float16, torch.bfloat16) and _torch_has_varlen()
+def has_varlen_kernel(query: Tensor) -> bool:
+    """Return whether PyTorch's FlashAttention can compute ragged batches of this type and width on this GPU."""
+    width = query.shape[-1]
+    is_computed = query.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
+    return is_computed and query.is_cuda and torch.cuda.get_device_properties(query.device).major >= 8
 
 
-@cache
-def _torch_has_varlen() -> bool:
-    return find_spec("torch.nn.attention.varlen") is not None
+def varlen_attention(
+    query: Tensor, key: Tensor, value: Tensor, sequences: Sequences, dropout: float = 0.0
+) -> Float[Tensor, "1 heads queries value_width"]:
+    """Compute attention within each sequence with PyTorch's kernel; the arguments are those of `ragged_attention`.
 
-
-def varlen_attention(query: Tensor, key: Tensor, value: Tensor, sequences: Sequences) -> Tensor:
-    """Compute attention within each sequence with PyTorch's kernel; the arguments are those of `ragged_attention`."""
-    from torch.nn.attention.varlen import varlen_attn
-
+    `torch.nn.attention.varlen` calls the same kernel, without its dropout.
+    """
     query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
-    context = cast("Tensor", varlen_attn(query, key, value, sequences.query_offsets, sequences.offsets, *sequences.longest))
-    return context.transpose(0, 1)[None]
+    begins = (sequences.query_offsets, sequences.offsets)
+    is_causal = returns_weights = False
+    context, *_ = torch.ops.aten._flash_attention_forward(
+        query, key, value, *begins, *sequences.longest, dropout, is_causal, returns_weights
+    )
+    return cast("Tensor", context).transpose(0, 1)[None]
 
 
 def padded_attention(

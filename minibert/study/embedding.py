@@ -39,7 +39,7 @@ class EmbeddedBlock:
     """Some consecutive texts and their vectors."""
 
     texts: Sequence[str]
-    vectors: Float[NDArray[np.floating], "texts width"]
+    vectors: Float[np.ndarray, "texts width"]
     cut: int
     """Number of texts whose end was cut off."""
 
@@ -126,7 +126,7 @@ class TextEmbedder:
         """Size of the vectors."""
         return int(self.embed([""]).shape[1])
 
-    def embed(self, texts: Sequence[str]) -> Float[NDArray[np.floating], "texts width"]:
+    def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "texts width"]:
         """Compute one vector per text."""
         blocks = [block.vectors for block in self.embed_blocks(texts)]
         return np.concatenate(blocks) if blocks else np.zeros((0, self.width), dtype=np.float32)
@@ -196,8 +196,8 @@ class Search:
 
 
 def cosine_similarities(
-    query: Float[NDArray[np.floating], " width"], vectors: Float[NDArray[np.floating], "texts width"]
-) -> Float[NDArray[np.floating], " texts"]:
+    query: Float[np.ndarray, " width"], vectors: Float[np.ndarray, "texts width"]
+) -> Float[np.ndarray, " texts"]:
     """Compute the cosine of the angle between the query and each vector; 0 for a vector of zeros.
 
     >>> cosine_similarities(np.array([1.0, 0.0]), np.array([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]]))

@@ -1,7 +1,7 @@
 """Training in several processes with PyTorch's DDP or FSDP2, started by `torchrun`. A single process runs the same code."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -76,9 +76,25 @@ SINGLE_PROCESS = Processes()
 
 def read_numbers(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     """Copy groups of numbers from the device to the host, all at once: the host waits until the device has computed them."""
+    return copy_numbers(*groups)()
+
+
+def copy_numbers(*groups: Mapping[str, Tensor]) -> Callable[[], list[dict[str, float]]]:
+    """Begin what `read_numbers` does, and return a function that waits for it, but not for what the device is asked later."""
     values = [value.double() for group in groups for value in group.values()]
-    numbers = iter(torch.stack(values).tolist() if values else [])
-    return [{name: next(numbers) for name in group} for group in groups]
+    numbers = torch.stack(values) if values else torch.empty(0, dtype=torch.float64)
+    on_host, is_copied = numbers, None
+    if numbers.is_cuda:
+        on_host = torch.empty_like(numbers, device=CPU, pin_memory=True).copy_(numbers, non_blocking=True)
+        is_copied = torch.cuda.current_stream(numbers.device).record_event()
+
+    def wait() -> list[dict[str, float]]:
+        if is_copied is not None:
+            is_copied.synchronize()
+        read = iter(on_host.tolist())
+        return [{name: next(read) for name in group} for group in groups]
+
+    return wait
 
 
 def start_processes(device: str = "auto") -> Processes:

@@ -16,8 +16,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from minibert.model.modes import evaluation_mode, training_mode
-from minibert.training.distributed import SINGLE_PROCESS, Processes, clip_gradients, read_numbers, set_gradient_sync
+from minibert.training.distributed import (
+    SINGLE_PROCESS,
+    Processes,
+    clip_gradients,
+    copy_numbers,
+    read_numbers,
+    set_gradient_sync,
+)
 from minibert.training.objective import Objective
+from minibert.training.optimizer import update
 
 BatchT = TypeVar("BatchT")
 MAX_SKIPPED_STEPS = 5
@@ -101,15 +109,14 @@ def train(
                     local_correct[term] = local_correct.get(term, 0) + correct_count
         losses, correct = processes.all_reduce_sum(local_losses), processes.all_reduce_sum(local_correct)
         norm = clip_gradients(model, max_grad_norm)
-        # Here the host waits for the device, once per step: the numbers are for the log, and decide if the step is skipped.
-        means, correct_counts, counts, gradient = read_numbers(losses, correct, target_counts, {"norm": norm})
-        is_finite = all(math.isfinite(value) for value in (gradient["norm"], *means.values()))
-        if not is_finite:
-            optimizer.zero_grad()  # a parameter without a gradient is not updated
+        read = copy_numbers(losses, correct, target_counts, {"norm": norm})
         rates = [group["lr"] for group in optimizer.param_groups]
-        optimizer.step()
+        update(optimizer, if_finite=[*losses.values(), norm])
         schedule.step()  # also in a skipped step: the learning rate depends on the step number alone
         optimizer.zero_grad()
+        # Here the host waits for the device, once per step: for the numbers of the log, while the device updates the weights.
+        means, correct_counts, counts, gradient = read()
+        is_finite = all(math.isfinite(value) for value in (gradient["norm"], *means.values()))
         yield Step(
             number,
             losses={term: mean if counts[term] else None for term, mean in means.items()},

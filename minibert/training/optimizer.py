@@ -1,8 +1,9 @@
 """The optimizer (AdamW) and the learning-rate schedules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -46,6 +47,22 @@ def adamw(
         eps=eps,
         fused=True,
     )
+
+
+def update(optimizer: Optimizer, if_finite: Sequence[Tensor]) -> None:
+    """Update the weights, unless one of these numbers is infinite or NaN.
+
+    A fused optimizer decides on the device, so that the host need not wait for the numbers. Others get no gradients instead.
+    """
+    is_finite = torch.stack([number.double().isfinite().all() for number in if_finite]).all()
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # as torch.amp.GradScaler does
+        optimizer.step()
+        del optimizer.found_inf  # type: ignore[attr-defined]
+        return
+    if not is_finite:
+        optimizer.zero_grad()  # a parameter without a gradient is not updated
+    optimizer.step()
 
 
 def warmup_linear(optimizer: Optimizer, steps: int, warmup_fraction: float = 0.1) -> LambdaLR:

@@ -34,7 +34,7 @@ def value_and_gradients(function, *inputs: Tensor) -> list[Tensor]:
     """Return the output, and the gradients of a weighted sum of its elements. All weights differ."""
     leaves = [x.clone().requires_grad_() for x in inputs]
     out = function(*leaves)
-    weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype, device=out.device).view(out.shape)
+    weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view(out.shape).to(out)  # float16 counts to 65,504
     (out * weights).sum().backward()
     return [out.detach(), *(leaf.grad for leaf in leaves)]
 
@@ -120,6 +120,19 @@ def test_layer_norm_and_gelu_equal_the_equations(x: Tensor, seed: int) -> None:
 def losses_and_correct(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     scores = torch.nn.functional.linear(hidden, weight, bias)
     return equations.masked_lm_loss(scores, labels, "sum"), (scores.argmax(dim=-1) == labels).sum()
+
+
+@given(st.integers(1, 5), st.integers(1, 9), seeds)
+def test_fused_exponentials_equal_the_others(rows: int, pieces: int, seed: int) -> None:
+    """Those of a GPU are shares already. The last piece may have the score -inf."""
+    scores = 9 * normal(seed, rows, pieces + 1)
+    scores[:, pieces:] = -torch.inf
+    exponentials, totals, log_totals, best = kernel_objectives._exponentials(scores.clone())
+    shares, ones, log_sums, same = kernel_objectives._fused_exponentials(scores.clone())
+    torch.testing.assert_close(shares / ones, exponentials / totals)
+    torch.testing.assert_close(log_sums, log_totals)
+    torch.testing.assert_close(log_sums[:, 0], scores.logsumexp(dim=-1))
+    assert torch.equal(same, best)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -1,10 +1,8 @@
 """Ragged batches: what is computed without padding equals what the rectangle gives at every token, in values and gradients."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -122,30 +120,69 @@ def test_the_kernel_of_a_gpu_equals_the_rectangle(mask: Tensor, seed: int) -> No
     torch.testing.assert_close(*gradients, rtol=0, atol=3e-2)
 
 
-def test_the_kernel_of_a_gpu_has_no_dropout_and_needs_half_precision() -> None:
-    assert has_varlen_kernel(torch.bfloat16, 0.0)
-    assert not has_varlen_kernel(torch.bfloat16, 0.1)
-    assert not has_varlen_kernel(torch.float32, 0.0)
+def test_the_kernel_of_a_gpu_is_not_for_a_cpu() -> None:
+    assert not has_varlen_kernel(torch.zeros(1, 2, 3, 8, dtype=torch.bfloat16))
 
 
-def test_the_kernel_of_a_gpu_gets_the_tokens_as_rows_and_says_where_sequences_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its arguments are those of PyTorch's documentation: rows of heads, where sequences begin, and the longest lengths."""
+@pytest.mark.cuda
+def test_the_kernel_of_a_gpu_needs_half_precision_and_a_suitable_width() -> None:
+    assert has_varlen_kernel(torch.zeros(1, 2, 3, 8, dtype=torch.bfloat16, device="cuda"))
+    assert not has_varlen_kernel(torch.zeros(1, 2, 3, 8, device="cuda"))
+    assert not has_varlen_kernel(torch.zeros(1, 2, 3, 12, dtype=torch.bfloat16, device="cuda"))
+    assert not has_varlen_kernel(torch.zeros(1, 2, 3, 264, dtype=torch.bfloat16, device="cuda"))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_the_kernel_of_a_gpu_gets_the_tokens_as_rows_and_says_where_sequences_begin(
+    monkeypatch: pytest.MonkeyPatch, dropout: float
+) -> None:
+    """Its arguments are rows of heads, where sequences begin, the longest lengths, and the dropout, without a causal mask."""
 
     def on_a_cpu(
-        query: Tensor, key: Tensor, value: Tensor, query_begins: Tensor, key_begins: Tensor, queries: int, keys: int
-    ) -> Tensor:
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        query_begins: Tensor,
+        key_begins: Tensor,
+        queries: int,
+        keys: int,
+        probability: float,
+        *others: bool,
+    ) -> tuple[Tensor, None]:
         assert (queries, keys) == (int(query_begins.diff().max()), int(key_begins.diff().max()))
+        assert probability == dropout
+        assert others == (False, False)
         contexts = []
         for (begin, end), (first, last) in zip(pairwise(query_begins.tolist()), pairwise(key_begins.tolist()), strict=True):
             heads = (each.transpose(0, 1) for each in (query[begin:end], key[first:last], value[first:last]))
             contexts.append(equations.scaled_dot_product_attention(*heads).transpose(0, 1))
-        return torch.cat(contexts)
+        return torch.cat(contexts), None
 
-    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", SimpleNamespace(varlen_attn=on_a_cpu))
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", on_a_cpu)
     mask = torch.arange(6) < torch.tensor([[2], [6], [1]])
     rectangles, sequences = heads_of(mask, 0), Sequences.of(mask)
     explicit = partial(ragged_attention, equations.scaled_dot_product_attention)
-    torch.testing.assert_close(in_one_row(varlen_attention, rectangles, sequences), in_one_row(explicit, rectangles, sequences))
+    found = in_one_row(partial(varlen_attention, dropout=dropout), rectangles, sequences)
+    torch.testing.assert_close(found, in_one_row(explicit, rectangles, sequences))
+
+
+@pytest.mark.cuda
+def test_the_dropout_of_a_gpu_is_the_same_in_the_backward_pass() -> None:
+    """The context is linear in the values, so that its change is that of the gradient; its mean is that without dropout."""
+    mask = torch.arange(70) < torch.tensor([[70], [17], [0], [1]])
+    sequences = Sequences.of(mask).to(torch.device("cuda"))
+    query, key, value, weight = (torch.randn(1, 2, 88, 16, device="cuda", dtype=torch.float16) for _ in range(4))
+
+    def context(values: Tensor, dropout: float = 0.3) -> Tensor:
+        torch.manual_seed(0)
+        return varlen_attention(query, key, values, sequences, dropout).float()
+
+    change = torch.randn_like(value)
+    (gradient,) = torch.autograd.grad((context(value.requires_grad_()) * weight).sum(), value)
+    expected = ((context(value + change) - context(value)) * weight).sum()
+    assert abs(float((gradient * change).float().sum() - expected)) < 0.02 * float(weight.float().norm())
+    drawn = [varlen_attention(query, key, value, sequences, 0.3).float() for _ in range(400)]
+    torch.testing.assert_close(torch.stack(drawn).mean(dim=0), context(value, 0.0), rtol=0, atol=0.3)
 
 
 def test_flash_attention_is_asked_once_for_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:

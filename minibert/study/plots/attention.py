@@ -119,7 +119,7 @@ def attention_heads(
 
 
 def _grid(
-    axes: Axes, weights: Float[NDArray[np.float64], "heads queries keys"], places: Sequence[tuple[float, float, float]]
+    axes: Axes, weights: Float[np.ndarray, "heads queries keys"], places: Sequence[tuple[float, float, float]]
 ) -> AxesImage:
     """Draw each head at its place: top, left and height. Returns the last image."""
     maximum = _maximum(weights)

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -41,9 +40,9 @@ class Lens:
     """The piece with the highest probability after the last layer."""
     layers: tuple[str, ...]
     """"embeddings", then the number of each layer."""
-    probabilities: Float[NDArray[np.float64], " layers"]
+    probabilities: Float[np.ndarray, " layers"]
     """Probability of the prediction after each layer."""
-    ranks: Int[NDArray[np.int64], " layers"]
+    ranks: Int[np.ndarray, " layers"]
     """Rank of the prediction after each layer: 1 for the highest probability."""
     best: tuple[str, ...]
     """The piece with the highest probability after each layer."""
