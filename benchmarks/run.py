@@ -10,8 +10,6 @@ that of the optimizations (benchmarks/ablation.py). All results of this machine 
 import argparse
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,14 +18,21 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import machine, result_file
+
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "speed.md"
 BEGIN, END = "<!-- {}: python -m benchmarks.run --table -->", "<!-- end of the {} -->"
 """Where the tables of docs/speed.md begin and end."""
-BENCHMARKS = ("pretraining", "finetuning", "inference", "generation", "translation_speed", "attention", "data", "ablation")
+BENCHMARKS: tuple[str, ...] = (
+    ("pretraining", "inference", "attention")
+    if torch.cuda.is_available()
+    else ("pretraining", "finetuning", "inference", "generation", "translation_speed", "attention", "data", "ablation")
+)
 
 
 FASTER, PEAK, MEMORY = "times faster than sdpa", "share of the matrix-product peak", "added MiB"
+BEST = "times faster than the fastest"
 HALF = "bfloat16 times faster than float32"
 
 
@@ -60,6 +65,12 @@ class Target:
         return f"| {self.what} | {number}{spread} | {'at most ' if self.is_upper else ''}{self.floor:g} / {self.goal:g} |"
 
 
+def gpu_step(case: str, field: str, floor: float, goal: float) -> Target:
+    """Return a target of a pretraining step of BERT-base in bfloat16 on a GPU."""
+    what = f"GPU, pretraining step, {case}{': share of the peak' if field == PEAK else ''}"
+    return Target(what, "pretraining_gpu", {"case": case, "precision": "bfloat16"}, (field,), floor, goal)
+
+
 def step(case: str, precision: str, field: str, floor: float, goal: float) -> Target:
     """Return a target of a pretraining step."""
     number = {FASTER: "", PEAK: ": share of the peak", MEMORY: ": added memory"}[field]
@@ -68,6 +79,11 @@ def step(case: str, precision: str, field: str, floor: float, goal: float) -> Ta
 
 
 TARGETS = [
+    gpu_step("base", BEST, 1.5, 2),
+    gpu_step("base, half padded", BEST, 2.5, 3.5),
+    gpu_step("base", PEAK, 0.4, 0.55),
+    gpu_step("base, length 512", PEAK, 0.4, 0.55),
+    Target("GPU, inference, 64 texts, lengths 16 to 128", "inference_gpu", {"case": "ragged"}, (BEST,), 2, 3),
     step("tiny", "float32", FASTER, 4.6, 5),
     step("mini", "float32", FASTER, 2.8, 3),
     step("small", "float32", FASTER, 2.3, 2.5),
@@ -112,20 +128,9 @@ def _cell(row: dict[str, Any] | None) -> str:
     return "" if row is None else f"{row['times']['median']:.2f}"
 
 
-def machine() -> str:
-    """Return a name of this machine for files: its GPU, or its processor and the number of threads."""
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
-    else:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
-        model = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.machine())
-        name = f"{model} {torch.get_num_threads()} threads"
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def save_results() -> None:
     """Write the results of all benchmarks to one file with the name of this machine."""
-    files = {name: FOLDER / f"{name}.json" for name in BENCHMARKS}
+    files = {name: result_file(name) for name in BENCHMARKS}
     results = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
     (FOLDER / "results").mkdir(exist_ok=True)
     target = FOLDER / "results" / f"{machine()}.json"

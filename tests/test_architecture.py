@@ -111,3 +111,9 @@ def test_citation_has_the_version_of_the_package() -> None:
     """CITATION.cff and `minibert.__version__` must agree; pyproject.toml reads the version from the package."""
     citation = (PACKAGE.parent / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {minibert.__version__}\n" in citation
+
+
+def test_shapes_of_arrays_name_a_class() -> None:
+    """`NDArray[…]` is an alias that is no class from numpy 2.5 on: jaxtyping would raise an error at the import."""
+    for path in PACKAGE.rglob("*.py"):
+        assert not re.search(r"\b(Float|Int|Bool|Shaped|Num)\[NDArray", path.read_text(encoding="utf-8")), path

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from minibert.checks import can_check_values
 from minibert.equations import scaled_dot_product_attention
@@ -40,8 +42,17 @@ def fused_attention(
     # is then replaced by zeros, so that its gradient is zero and never NaN.
     empty = ~keep.any(dim=-1, keepdim=True)
     mask = keep | empty if bias is None else bias.masked_fill(~(keep | empty), -math.inf)
-    context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    with without_cudnn() if query.is_cuda else nullcontext():
+        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     return observe("context", context.masked_fill(empty, 0.0))
+
+
+def without_cudnn() -> AbstractContextManager[None]:
+    """Choose among the fused kernels without cuDNN's: with a mask, its gradients are NaN for some lengths on Hopper GPUs.
+
+    PyTorch's issue 196678 describes it.
+    """
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 def unfused_attention(

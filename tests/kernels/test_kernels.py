@@ -21,7 +21,7 @@ from minibert.kernels import (
     unfused_attention,
 )
 from minibert.kernels import objectives as kernel_objectives
-from minibert.kernels.attention import weighted_mean
+from minibert.kernels.attention import weighted_mean, without_cudnn
 from tests.strategies import attention_inputs, normal, seeds, tensors
 
 ATTENTIONS = (fused_attention, unfused_attention)
@@ -120,6 +120,26 @@ def test_layer_norm_and_gelu_equal_the_equations(x: Tensor, seed: int) -> None:
 def losses_and_correct(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     scores = torch.nn.functional.linear(hidden, weight, bias)
     return equations.masked_lm_loss(scores, labels, "sum"), (scores.argmax(dim=-1) == labels).sum()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("tokens", [64, 128, 192, 448])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_gradients_of_fused_attention_with_a_mask_are_finite_on_cuda(tokens: int, dropout: float) -> None:
+    """cuDNN's are not, for lengths such as 64 and 192."""
+    heads = [torch.randn(4, 2, tokens, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
+    lengths = torch.tensor([tokens, tokens // 2, 1, tokens - 3], device="cuda")
+    keep = (torch.arange(tokens, device="cuda") < lengths[:, None])[:, None, None, :]
+    gradients = torch.autograd.grad(fused_attention(*heads, keep, dropout).float().square().sum(), heads)
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_masked_attention_on_a_gpu_does_without_cudnn() -> None:
+    with without_cudnn():
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.flash_sdp_enabled()
+        assert torch.backends.cuda.mem_efficient_sdp_enabled()
+        assert torch.backends.cuda.math_sdp_enabled()
 
 
 @given(st.integers(1, 5), st.integers(1, 9), seeds)
