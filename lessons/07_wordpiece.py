@@ -114,7 +114,7 @@ print("merged:        ", vocabulary[10:])
 #
 # </details>
 #
-# This is the code. `_PairCounts` keeps the counts up to date, so that not all words are counted again after each merge.
+# This is the code. `PairCounts` keeps the counts up to date, so that not all words are counted again after each merge.
 
 # %%
 show_code(train_wordpiece)

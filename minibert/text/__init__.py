@@ -26,6 +26,7 @@ _MODULES = {
     "read_table": "labeled.tables",
     "save_tokenizer": "tokenizer",
     "split_documents": "splits",
+    "train_byte_pair_tokenizer": "byte_pair_training",
     "train_tokenizer": "wordpiece_training",
     "vocabulary_size": "tokenizer",
 }
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from minibert.text.batching import epoch_batches as epoch_batches
     from minibert.text.batching import iterate_batches as iterate_batches
     from minibert.text.builtin import builtin_corpus as builtin_corpus
+    from minibert.text.byte_pair_training import train_byte_pair_tokenizer as train_byte_pair_tokenizer
     from minibert.text.corpus import read_corpus as read_corpus
     from minibert.text.corpus import read_dataset as read_dataset
     from minibert.text.examples import PretrainingExamples as PretrainingExamples

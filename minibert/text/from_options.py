@@ -1,16 +1,35 @@
 """Corpora and tokenizers from the options of the command line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from tokenizers import Tokenizer
 
 from minibert.text.builtin import builtin_corpus
+from minibert.text.byte_pair_training import count_byte_words, train_byte_pairs, train_byte_pairs_with_tokenizers
 from minibert.text.corpus import Corpus, read_corpus, read_dataset
 from minibert.text.options import TextOptions, VocabularyOptions
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer, token_id
+from minibert.text.tokenizer import (
+    GPT2_TOKENS,
+    ROBERTA_TOKENS,
+    SPECIAL_TOKENS,
+    UNK,
+    build_byte_pair_tokenizer,
+    build_tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+    token_id,
+)
 from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
+
+NewTokenizer = Literal["bert", "roberta", "gpt2"]
+"""Model whose kind of tokenizer is trained."""
+BYTE_PAIR_TOKENS = {"roberta": ROBERTA_TOKENS, "gpt2": GPT2_TOKENS}
+"""Special tokens of the models with byte-level BPE."""
+NEEDED_TOKENS = {"bert": SPECIAL_TOKENS, "roberta": SPECIAL_TOKENS, "gpt2": (UNK,)}
+"""Special tokens, by BERT's names, without which a model cannot be trained. GPT-2's is the end of a document."""
 
 
 def open_corpus(options: TextOptions) -> Corpus:
@@ -24,14 +43,19 @@ def open_corpus(options: TextOptions) -> Corpus:
     return read_corpus(options.text, layout, options.column) if options.text else builtin_corpus()
 
 
-def make_tokenizer(options: VocabularyOptions, texts: Iterable[str]) -> Tokenizer:
+def make_tokenizer(options: VocabularyOptions, texts: Iterable[str], kind: NewTokenizer = "bert") -> Tokenizer:
     """Load the tokenizer named in the options, or train one on `texts`.
+
+    Args:
+        kind: bert trains WordPiece. roberta and gpt2 train byte-level BPE with the special tokens of that model.
 
     Raises: ValueError for a vocabulary size that is too small and a tokenizer that cannot be loaded, FileNotFoundError if there
     is no tokenizer.
     """
     if options.tokenizer is not None:
         return load_tokenizer(options.tokenizer)
+    if kind in BYTE_PAIR_TOKENS:
+        return _train_byte_pairs(options, texts, BYTE_PAIR_TOKENS[kind])
     lowercase = not options.cased
     if options.trainer == "tokenizers":
         vocabulary = train_with_tokenizers(texts, options.vocab_size, lowercase, options.alphabet_size)
@@ -40,14 +64,29 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str]) -> Tokenize
     return build_tokenizer(vocabulary, lowercase)
 
 
-def tokenizer_in(directory: Path, options: VocabularyOptions, texts: Iterable[str], create: bool) -> Tokenizer:
+def _train_byte_pairs(options: VocabularyOptions, texts: Iterable[str], names: Mapping[str, str]) -> Tokenizer:
+    if options.alphabet_size is not None:
+        raise ValueError("alphabet_size: byte-level BPE always has the 256 bytes as its alphabet; leave it out")
+    if options.trainer == "tokenizers":
+        merges = train_byte_pairs_with_tokenizers(texts, options.vocab_size, names.values())
+    else:
+        merges = train_byte_pairs(count_byte_words(texts), options.vocab_size, names.values())
+    return build_byte_pair_tokenizer(merges, names)
+
+
+def tokenizer_in(
+    directory: Path, options: VocabularyOptions, texts: Iterable[str], create: bool, kind: NewTokenizer = "bert"
+) -> Tokenizer:
     """Return the tokenizer of a run: the one in its folder, or else, and with `create`, a new one that is saved there.
 
-    Raises: ValueError for a tokenizer without one of BERT's special tokens, and as `make_tokenizer`.
+    Args:
+        kind: see `make_tokenizer`. Only GPT-2 needs no special tokens for padding, masks and pairs.
+
+    Raises: ValueError for a tokenizer without a special token that the model needs, and as `make_tokenizer`.
     """
     if create or not (directory / TOKENIZER_FILE).is_file():
-        save_tokenizer(make_tokenizer(options, texts), directory)
+        save_tokenizer(make_tokenizer(options, texts, kind), directory)
     tokenizer = load_tokenizer(directory)
-    for token in SPECIAL_TOKENS:
+    for token in NEEDED_TOKENS[kind]:
         token_id(tokenizer, token)
     return tokenizer

@@ -2,13 +2,14 @@
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from minibert.files import write_atomically
+from minibert.text.byte_alphabet import BYTE_LETTERS, Merge, byte_pair_vocabulary
 from minibert.text.tokenizer_files import (
     ADDED_TOKENS,
     CONFIG_FILE,
@@ -28,12 +29,12 @@ SETTINGS = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": S
 GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
 ROBERTA_TOKENS = {
     "bos_token": "<s>",
+    "pad_token": "<pad>",
     "eos_token": "</s>",
     "unk_token": "<unk>",
-    "sep_token": "</s>",
-    "pad_token": "<pad>",
-    "cls_token": "<s>",
     "mask_token": "<mask>",
+    "cls_token": "<s>",
+    "sep_token": "</s>",
 }
 ALBERT_TOKENS = {
     "bos_token": "[CLS]",
@@ -44,7 +45,7 @@ ALBERT_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-"""Special tokens of GPT-2, RoBERTa and ALBERT, if the files do not name them."""
+"""Special tokens of GPT-2, RoBERTa and ALBERT, if the files do not name them. Ids of new tokens follow this order."""
 SPACE = "▁"
 """The sign for a space in SentencePiece, before the first piece of a word."""
 
@@ -91,6 +92,43 @@ def _bert_stages(ids: dict[str, int], normalizer: normalizers.Normalizer, unk_to
     tokenizer.pre_tokenizer = bert_pre_tokenizer()
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
+
+
+def byte_level_pre_tokenizer(add_prefix_space: bool = False) -> pre_tokenizers.PreTokenizer:
+    """Create GPT-2's pre-tokenizer: split text into words by GPT-2's pattern, and write their bytes as letters."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
+
+
+def build_byte_pair_tokenizer(merges: Sequence[Merge], names: Mapping[str, str] = ROBERTA_TOKENS) -> Tokenizer:
+    """Build a tokenizer of byte-level BPE from its merges, for example those of `train_byte_pairs`.
+
+    Args:
+        merges: pairs of tokens, in the order in which they are merged.
+        names: special tokens by the names of their settings, `ROBERTA_TOKENS` or `GPT2_TOKENS`. Their ids are 0, 1, 2 …, those
+            of the 256 bytes follow, and then those of the merged tokens. With a `cls_token`, texts become `<s> A </s>`, and
+            pairs `<s> A </s></s> B </s>`. Without one, nothing is added.
+
+    >>> build_byte_pair_tokenizer([("h", "u"), ("hu", "g")]).encode("hugs").tokens
+    ['<s>', 'hug', 's', '</s>']
+    """
+    ids = {token: index for index, token in enumerate(byte_pair_vocabulary(merges, names.values()))}
+    tokenizer = Tokenizer(models.BPE(ids, list(merges)))
+    tokenizer.pre_tokenizer = byte_level_pre_tokenizer()
+    tokenizer.decoder = decoders.ByteLevel()
+    mask = names.get("mask_token")  # it includes the space before it, so that the next word begins with one
+    tokenizer.add_special_tokens([AddedToken(token, lstrip=token == mask) for token in dict.fromkeys(names.values())])
+    if "cls_token" in names:
+        tokenizer.post_processor = roberta_processor(tokenizer, names["sep_token"], names["cls_token"])
+    _name_special_tokens(tokenizer, {bert: names[name] for name, bert in SETTINGS.items() if name in names})
+    return tokenizer
+
+
+def roberta_processor(
+    tokenizer: Tokenizer, sep: str, cls: str, trim_offsets: bool = True, add_prefix_space: bool = False
+) -> processors.PostProcessor:
+    """Create RoBERTa's post-processor, which puts special tokens around one text or two."""
+    tokens = (sep, token_id(tokenizer, sep)), (cls, token_id(tokenizer, cls))
+    return processors.RobertaProcessing(*tokens, trim_offsets=trim_offsets, add_prefix_space=add_prefix_space)
 
 
 def special_token(tokenizer: Tokenizer, name: str) -> str:
@@ -164,15 +202,17 @@ def save_tokenizer(tokenizer: Tokenizer, directory: str | Path, max_length: int 
     tokens = {name: special_token(tokenizer, token) for name, token in SETTINGS.items()}
     added = {token["content"] for token in fields["added_tokens"]}
     tokens = {name: token for name, token in tokens.items() if token in added}
-    is_bert = len(tokens) == len(SETTINGS) and bert_difference(tokenizer) is None
-    config: dict[str, Any] = {"tokenizer_class": "BertTokenizer" if is_bert else "PreTrainedTokenizerFast", **tokens}
-    if is_bert:
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **tokens}
+    if len(tokens) == len(SETTINGS) and bert_difference(tokenizer) is None:
         normalizer = fields["normalizer"]
         config |= {
+            "tokenizer_class": "BertTokenizer",
             "do_lower_case": normalizer["lowercase"],
             "strip_accents": normalizer["strip_accents"],
             "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
         }
+    elif byte_level_difference(tokenizer) is None:
+        config |= _byte_level_config(tokenizer)
     config["split_special_tokens"] = tokenizer.encode_special_tokens
     config[ADDED_TOKENS] = {
         str(token["id"]): {name: value for name, value in token.items() if name != "id"} for token in fields["added_tokens"]
@@ -182,6 +222,20 @@ def save_tokenizer(tokenizer: Tokenizer, directory: str | Path, max_length: int 
     write_atomically(Path(directory) / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
     write_atomically(Path(directory) / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
     write_atomically(Path(directory) / VOCABULARY_FILE, _vocabulary_lines(tokenizer))
+
+
+def _byte_level_config(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the class of a tokenizer of byte-level BPE and its settings; nothing if it is neither RoBERTa's nor GPT-2's."""
+    add_prefix_space = json.loads(tokenizer.pre_tokenizer.__getstate__())["add_prefix_space"]
+    for part in processor_parts(tokenizer):
+        if part["type"] == "RobertaProcessing":
+            trim_offsets, (cls, _), (sep, _) = part["trim_offsets"], part["cls"], part["sep"]
+            names = {"bos_token": cls, "eos_token": sep, "trim_offsets": trim_offsets}
+            return {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": add_prefix_space, **names}
+    end = special_token(tokenizer, UNK)
+    if tokenizer.token_to_id(end) is None or tokenizer.num_special_tokens_to_add(is_pair=True) > 0:
+        return {}
+    return {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": add_prefix_space, "bos_token": end, "eos_token": end}
 
 
 def _vocabulary_lines(tokenizer: Tokenizer) -> str:
@@ -226,13 +280,9 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
         sep, cls = named["sep_token"].content, named["cls_token"].content
         tokenizer.post_processor = processors.BertProcessing((sep, token_id(tokenizer, sep)), (cls, token_id(tokenizer, cls)))
     if files.kind == "roberta":
+        settings = files.setting("trim_offsets", True), files.setting("add_prefix_space", False)
         sep, cls = named["sep_token"].content, named["cls_token"].content
-        tokenizer.post_processor = processors.RobertaProcessing(
-            (sep, token_id(tokenizer, sep)),
-            (cls, token_id(tokenizer, cls)),
-            trim_offsets=files.setting("trim_offsets", True),
-            add_prefix_space=files.setting("add_prefix_space", False),
-        )
+        tokenizer.post_processor = roberta_processor(tokenizer, sep, cls, *settings)
     _name_special_tokens(tokenizer, {bert: named[name].content for name, bert in SETTINGS.items() if name in named})
     _check_encoding(tokenizer, files.vocabulary_path)
     return tokenizer
@@ -379,16 +429,34 @@ def bert_difference(tokenizer: Tokenizer) -> str | None:
 
     The vocabulary, the names of the special tokens, lowercasing, accents and the treatment of CJK characters may differ.
     """
-    fields = json.loads(tokenizer.to_str())
     free = ("vocab", "unk_token", "lowercase", "strip_accents", "handle_chinese_chars")
-    bert = json.loads(build_tokenizer(SPECIAL_TOKENS).to_str())
-    for part in ("model", "normalizer", "pre_tokenizer"):
-        for name, expected in bert[part].items():
-            value = (fields[part] or {}).get(name)
-            if name not in free and value != expected:
-                return f"{part}.{name} {json.dumps(expected)}; this tokenizer has {json.dumps(value)}"
+    if difference := _difference(tokenizer, build_tokenizer(SPECIAL_TOKENS), free):
+        return difference
     cls, sep = (tokenizer.token_to_id(special_token(tokenizer, name)) for name in (CLS, SEP))
     a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in "ab")
     if tokenizer.encode("a", "b").ids != [cls, *a, sep, *b, sep] or tokenizer.encode("a").ids != [cls, *a, sep]:
         return f"{CLS} A {SEP} B {SEP}; this tokenizer has {' '.join(tokenizer.encode('a', 'b').tokens)}"
+    return None
+
+
+def byte_level_difference(tokenizer: Tokenizer) -> str | None:
+    """Return the first part of a tokenizer that differs from byte-level BPE as in GPT-2 and RoBERTa, or None.
+
+    The vocabulary, the merges, the special tokens, the post-processor and `add_prefix_space` may differ.
+    """
+    free = ("vocab", "merges", "unk_token", "fuse_unk", "add_prefix_space", "trim_offsets")
+    if difference := _difference(tokenizer, build_byte_pair_tokenizer([], GPT2_TOKENS), free):
+        return difference
+    missing = [letter for letter in BYTE_LETTERS if tokenizer.model.token_to_id(letter) is None]
+    return f"a token for each byte; this tokenizer has none for {', '.join(missing[:3])}" if missing else None
+
+
+def _difference(tokenizer: Tokenizer, reference: Tokenizer, free: Collection[str]) -> str | None:
+    """Return the first setting of the model, the normalizer and the pre-tokenizer that differs and is not free, or None."""
+    fields, expected = json.loads(tokenizer.to_str()), json.loads(reference.to_str())
+    for part in ("model", "normalizer", "pre_tokenizer"):
+        found = fields[part] or {"type": None}
+        for name, value in (expected[part] or {"type": None}).items():
+            if name not in free and (found.get(name) or None) != (value or None):
+                return f"{part}.{name} {json.dumps(value)}; this tokenizer has {json.dumps(found.get(name))}"
     return None

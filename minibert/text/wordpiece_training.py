@@ -3,15 +3,16 @@
 Source: Schuster and Nakajima 2012; Wu et al. 2016, section 4.1; Devlin et al. 2019, section 3.
 """
 
-import heapq
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice, pairwise
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 
 from tokenizers import Tokenizer, models, trainers
 
 from minibert.text.corpus import Document
+from minibert.text.token_pairs import PairCounts
 from minibert.text.tokenizer import SPECIAL_TOKENS, UNK, bert_normalizer, bert_pre_tokenizer, build_tokenizer
+from minibert.text.word_counts import count_in_chunks
 
 CONTINUATION_PREFIX = "##"
 """Prefix of tokens that continue a word."""
@@ -20,10 +21,6 @@ MIN_ALPHABET_SIZE, CHARACTER_COVERAGE = 1000, 0.9995
 """Default of the alphabet: the least number of characters, and the share of the text that they need not exceed, as in
 SentencePiece (Kudo and Richardson 2018)."""
 
-MAX_DISTINCT_CHUNKS = 1_000_000
-"""Maximum number of distinct chunks counted at a time: a few hundred megabytes of memory."""
-
-Pair = tuple[str, str]
 Pieces = tuple[str, ...]
 """The tokens that spell a word."""
 
@@ -44,30 +41,15 @@ def train_tokenizer(documents: Iterable[Document], vocab_size: int = 8000, lower
 def count_words(texts: Iterable[str], lowercase: bool = True) -> Counter[str]:
     """Count the words of texts, after BERT's normalization and pre-tokenization.
 
-    For speed, the chunks between spaces are counted first, and only distinct chunks are normalized and split. The result is
-    the same, because a space always ends a word, and normalization never depends on characters across a space.
+    A space always ends a word, and normalization never depends on characters across a space. So chunks between spaces can be
+    normalized and split by themselves.
     """
     normalize, pre_tokenize = bert_normalizer(lowercase).normalize_str, bert_pre_tokenizer().pre_tokenize_str
-    words = Counter[str]()
-    for chunks in _count_chunks(texts):
-        for chunk, count in chunks.items():
-            for word, _ in pre_tokenize(normalize(chunk)):
-                words[word] += count
-    return words
-
-
-def _count_chunks(texts: Iterable[str]) -> Iterator[Counter[str]]:
-    """Count the chunks between spaces, in several counters of limited size.
-
-    The limit matters for languages without spaces, such as Chinese, where almost every chunk is distinct.
-    """
-    chunks = Counter[str]()
-    for text in texts:
-        chunks.update(text.replace("\n", " ").split(" "))
-        if len(chunks) >= MAX_DISTINCT_CHUNKS:
-            yield chunks
-            chunks = Counter[str]()
-    yield chunks
+    return count_in_chunks(
+        texts,
+        split=lambda text: text.replace("\n", " ").split(" "),
+        words_of=lambda chunk: [word for word, _ in pre_tokenize(normalize(chunk))],
+    )
 
 
 def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_size: int | None = None) -> list[str]:
@@ -96,9 +78,11 @@ def train_wordpiece(word_counts: Mapping[str, int], vocab_size: int, alphabet_si
     characters = sorted({piece for pieces, _ in spelled for piece in pieces})
     vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *characters])  # a dict, because two different merges can give the same token
     _check_vocab_size(vocab_size, vocabulary)
-    pair_counts = _PairCounts(spelled)
+    pair_counts = PairCounts(spelled)
     while len(vocabulary) < vocab_size and (pair := pair_counts.most_frequent()):
-        vocabulary[pair_counts.merge(pair)] = None
+        merged = pair[0] + pair[1].removeprefix(CONTINUATION_PREFIX)
+        vocabulary[merged] = None
+        pair_counts.merge(pair, merged)
     return list(vocabulary)
 
 
@@ -166,65 +150,3 @@ def _spell(word_counts: Mapping[str, int], alphabet: set[str]) -> list[tuple[Pie
         for word, count in word_counts.items()
         if alphabet.issuperset(word)
     ]
-
-
-class _PairCounts:
-    """Counts of adjacent tokens over all words, updated with every merge.
-
-    The queue may contain outdated counts. They are corrected when they reach its front.
-    """
-
-    def __init__(self, spelled: list[tuple[Pieces, int]]) -> None:
-        self.spelled = spelled
-        self.counts = Counter[Pair]()
-        self.words_with = defaultdict[Pair, list[int]](list)
-        for index, (pieces, count) in enumerate(spelled):
-            for pair in pairwise(pieces):
-                self.counts[pair] += count
-                self.words_with[pair].append(index)
-        self.queue = [(-count, pair) for pair, count in self.counts.items()]
-        heapq.heapify(self.queue)
-
-    def most_frequent(self) -> Pair | None:
-        """Return the most frequent pair, or None if no pair occurs at least twice."""
-        while self.queue:
-            negative_count, pair = heapq.heappop(self.queue)
-            count = self.counts[pair]
-            if count == -negative_count:
-                return pair if count >= 2 else None
-            heapq.heappush(self.queue, (-count, pair))  # earlier merges have reduced the count
-        return None
-
-    def merge(self, pair: Pair) -> str:
-        """Merge a pair in every word that contains it, and return the merged token."""
-        first, second = pair
-        merged = first + second.removeprefix(CONTINUATION_PREFIX)
-        new_pairs = set[Pair]()
-        for index in self.words_with.pop(pair):
-            before, count = self.spelled[index]
-            after = _merge_pieces(before, pair, merged)
-            if len(after) == len(before):  # the word no longer contains the pair, because of an earlier merge
-                continue
-            self.spelled[index] = after, count
-            for old_pair in pairwise(before):
-                self.counts[old_pair] -= count
-            for new_pair in pairwise(after):
-                self.counts[new_pair] += count
-                if merged in new_pair:
-                    self.words_with[new_pair].append(index)
-                    new_pairs.add(new_pair)
-        for new_pair in new_pairs:
-            heapq.heappush(self.queue, (-self.counts[new_pair], new_pair))
-        return merged
-
-
-def _merge_pieces(pieces: Pieces, pair: Pair, merged: str) -> Pieces:
-    """Replace every occurrence of `pair` in `pieces`, from left to right, by `merged`."""
-    first, second = pair
-    result: list[str] = []
-    for piece in pieces:
-        if piece == second and result and result[-1] == first:
-            result[-1] = merged
-        else:
-            result.append(piece)
-    return tuple(result)

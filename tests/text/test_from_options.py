@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,28 @@ def test_a_tokenizer_is_trained_with_the_options(monkeypatch: pytest.MonkeyPatch
     assert ["É" in "".join(trained.get_vocab()) for trained in (tokenizer, cased)] == [False, True]
     few = make_tokenizer(VocabularyOptions(vocab_size=60, trainer=trainer, alphabet_size=5), iter(TEXTS))
     assert len({*"".join(few.get_vocab()).replace("#", "")} - {*"".join(SPECIAL_TOKENS)}) == 5
+
+
+@pytest.mark.parametrize("kind", ["roberta", "gpt2"])
+def test_byte_level_bpe_is_trained_with_the_options(monkeypatch: pytest.MonkeyPatch, kind: Any, tmp_path: Path) -> None:
+    """Both trainers give the same tokenizer, which keeps capital letters and has the special tokens of the model."""
+    options = VocabularyOptions(vocab_size=270)
+    ours = make_tokenizer(options, iter(TEXTS), kind)
+    assert ours.get_vocab_size() == 270
+    assert ours.token_to_id({"roberta": "</s>", "gpt2": "<|endoftext|>"}[kind]) == {"roberta": 2, "gpt2": 0}[kind]
+    assert ours.decode(ours.encode("THE Él").ids) == "THE Él"
+    assert tokenizer_in(tmp_path, options, iter(TEXTS), True, kind).to_str() == ours.to_str()
+    monkeypatch.setattr(from_options, "train_byte_pairs", lambda *_: pytest.fail("the other trainer"))
+    theirs = make_tokenizer(VocabularyOptions(vocab_size=270, trainer="tokenizers"), iter(TEXTS), kind)
+    assert theirs.to_str() == ours.to_str()
+    with pytest.raises(ValueError, match="alphabet_size: byte-level BPE always has the 256 bytes as its alphabet; leave it"):
+        make_tokenizer(VocabularyOptions(alphabet_size=300), TEXTS, kind)
+
+
+def test_a_model_needs_its_special_tokens(tmp_path: Path) -> None:
+    tokenizer_in(tmp_path, VocabularyOptions(vocab_size=270), TEXTS, create=True, kind="gpt2")
+    with pytest.raises(ValueError, match=r"has no \[PAD\]"):
+        tokenizer_in(tmp_path, SMALL, TEXTS, create=False, kind="roberta")
 
 
 def test_a_tokenizer_that_is_named_is_loaded(tmp_path: Path) -> None:

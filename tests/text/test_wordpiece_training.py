@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minibert.text import wordpiece_training
+from minibert.text import word_counts, wordpiece_training
 from minibert.text.corpus import Document
 from minibert.text.tokenizer import (
     SPECIAL_TOKENS,
@@ -113,16 +113,8 @@ spaced_texts = (
 def test_counting_equals_its_definition(texts: list[str], lowercase: bool, chunks: int) -> None:
     """Counting chunks first gives the same result as normalizing and splitting each text as a whole, for any chunk limit."""
     normalize, pre_tokenize = bert_normalizer(lowercase).normalize_str, bert_pre_tokenizer().pre_tokenize_str
-    with patch.object(wordpiece_training, "MAX_DISTINCT_CHUNKS", chunks):
+    with patch.object(word_counts, "MAX_DISTINCT_CHUNKS", chunks):
         assert count_words(texts, lowercase) == Counter(word for text in texts for word, _ in pre_tokenize(normalize(text)))
-
-
-def test_number_of_chunks_in_memory_is_limited() -> None:
-    """A counter is processed as soon as it reaches the limit, and no chunk is lost."""
-    with patch.object(wordpiece_training, "MAX_DISTINCT_CHUNKS", 10):
-        sizes = [len(chunks) for chunks in wordpiece_training._count_chunks(f"a{number} b{number}" for number in range(100))]
-    assert max(sizes) == 10
-    assert sum(sizes) == 200
 
 
 def test_both_trainers_agree_without_ties() -> None:
