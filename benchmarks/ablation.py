@@ -27,7 +27,7 @@ from minibert.model import inputs
 from minibert.model.cache import GrowingTensor
 from minibert.text.examples import PretrainingBatch
 from minibert.timing import Seconds, ratio, time_in_turn
-from minibert.training.pretraining import PretrainingObjective
+from minibert.training.pretraining_objectives import PretrainingObjective
 
 NEW_TOKENS = 64
 

@@ -35,7 +35,7 @@ from minibert.text.examples import PretrainingBatch
 from minibert.text.masking import first_and_masked
 from minibert.timing import Seconds, matrix_product_peak, ratio, time_in_turn
 from minibert.training.costs import pretraining_cost
-from minibert.training.pretraining import PretrainingObjective
+from minibert.training.pretraining_objectives import PretrainingObjective
 
 SHARE_OF_MASKS, IGNORE = 0.15, -100
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

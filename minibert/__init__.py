@@ -48,9 +48,9 @@ _MODULES = {
     "GPT2Config": "model",
     "GPT2LMHeadModel": "model",
     "LoRA": "model.adapters",
-    "MaskedLMObjective": "training.pretraining",
+    "MaskedLMObjective": "training.pretraining_objectives",
     "PRESETS": "model",
-    "PretrainingObjective": "training.pretraining",
+    "PretrainingObjective": "training.pretraining_objectives",
     "TRANSFORMERS": "model",
     "Tagging": "training.tagging",
     "TextEmbedder": "study.embedding",
@@ -104,8 +104,8 @@ if TYPE_CHECKING:
     from minibert.training.loop import train as train
     from minibert.training.optimizer import adamw as adamw
     from minibert.training.optimizer import warmup_linear as warmup_linear
-    from minibert.training.pretraining import MaskedLMObjective as MaskedLMObjective
-    from minibert.training.pretraining import PretrainingObjective as PretrainingObjective
+    from minibert.training.pretraining_objectives import MaskedLMObjective as MaskedLMObjective
+    from minibert.training.pretraining_objectives import PretrainingObjective as PretrainingObjective
     from minibert.training.run import TrainingRun as TrainingRun
     from minibert.training.tagging import Tagging as Tagging
     from minibert.training.transfer import Transfer as Transfer

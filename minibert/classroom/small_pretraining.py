@@ -29,7 +29,7 @@ from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import vocabulary_size
 from minibert.text.wordpiece_training import train_tokenizer
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.pretraining import PretrainingObjective
+from minibert.training.pretraining_objectives import PretrainingObjective
 from minibert.training.run import TrainingRun
 
 DOCUMENTS, VOCABULARY_SIZE, BATCH_SIZE = 3000, 2000, 32

@@ -29,6 +29,8 @@ PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_class
 """Values of `problem_type`: a number, one class, or any number of classes for each text."""
 COMMON_NAMES = ("hidden_size", "num_attention_heads", "num_hidden_layers", "max_position_embeddings")
 """Fields that transformers reads under these names too, where an architecture has names of its own."""
+SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+"""Fields that a preset gives to a config of any family."""
 MAX_LABELS, MAX_NUMBER = 100_000, 1e6
 """Limits against absurd values in a file: for the number of classes and for floating-point fields."""
 
@@ -110,6 +112,11 @@ class ModelConfig:
     def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
         """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
         raise ValueError(f"labels: a {type(self).__name__.removesuffix('Config')} has no classification head")
+
+    @classmethod
+    def of_size(cls: type[ConfigT], size: "BertConfig", **others: Any) -> ConfigT:
+        """Return the config of a new model with the sizes of another one, such as a preset, and with `others`."""
+        return cls(**{name: getattr(size, name) for name in SIZES} | others)
 
     @classmethod
     def load_json(cls: type[ConfigT], path: Path) -> ConfigT:

@@ -46,6 +46,10 @@ class RobertaConfig(BertConfig):
                 f"not {self.max_position_embeddings}: the first ones belong to padding"
             )
 
+    @classmethod
+    def of_size(cls, size: BertConfig, **others: Any) -> "RobertaConfig":
+        return super().of_size(size, **{"type_vocab_size": 1, "layer_norm_eps": 1e-5} | others)
+
     @property
     def max_tokens(self) -> int:
         assert self.pad_token_id is not None
@@ -95,6 +99,10 @@ class AlbertConfig(BertConfig):
                 f"num_hidden_groups must be at most num_hidden_layers, {self.num_hidden_layers}, not {self.num_hidden_groups}"
             )
 
+    @classmethod
+    def of_size(cls, size: BertConfig, **others: Any) -> "AlbertConfig":
+        return super().of_size(size, **{"embedding_size": min(128, size.hidden_size)} | others)
+
     @property
     def embedding_width(self) -> int:
         return self.embedding_size
@@ -138,6 +146,12 @@ class ElectraConfig(BertConfig):
     """Number of attention heads per layer."""
     intermediate_size: int = 1024
     """Inner size of the feed-forward network."""
+
+    @classmethod
+    def of_size(cls, size: BertConfig, **others: Any) -> "ElectraConfig":
+        """As in `ModelConfig`. The embeddings are narrow in a small model only, as in the paper."""
+        width = min(128, size.hidden_size) if size.hidden_size <= 256 else size.hidden_size
+        return super().of_size(size, **{"embedding_size": width} | others)
 
     @property
     def embedding_width(self) -> int:
@@ -184,6 +198,11 @@ class DistilBertConfig(BertConfig):
     """Dropout probability before a classifier for sequences."""
     span_dropout_prob: float = 0.1
     """Dropout probability before the head for answers in a text."""
+
+    @classmethod
+    def of_size(cls, size: BertConfig, **others: Any) -> "DistilBertConfig":
+        """As in `ModelConfig`, with half of the layers."""
+        return super().of_size(size, **{"num_hidden_layers": max(1, size.num_hidden_layers // 2)} | others)
 
     @property
     def hidden_head_dropout_prob(self) -> float:

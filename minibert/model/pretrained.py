@@ -107,6 +107,12 @@ class PretrainedModel(nn.Module):
             if isinstance(module, LayerStack):
                 module.recompute = recompute
 
+    def with_config(self: ModelT, **changes: Any) -> ModelT:
+        """Return a network with other values of config fields, and with the tensors of this one. The sizes must be the same."""
+        changed = type(self)(replace(self.config, **changes))
+        changed.load_state_dict(self.state_dict(), assign=True)
+        return changed
+
     def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
         """Write `config.json` and `model.safetensors` to `directory`, in the format of transformers.
 

@@ -16,8 +16,9 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.equations import sinusoidal_positions
-from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
+from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
+from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import batches_by_length
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingExamples
@@ -35,7 +36,8 @@ from minibert.training.distributed import Processes
 from minibert.training.finetuning import FineTuning, with_dropout
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig, PretrainingConfig
-from minibert.training.pretraining import PRETRAINING, PretrainingObjective, PretrainingTask
+from minibert.training.pretraining import PRETRAINING, PretrainingTask
+from minibert.training.pretraining_objectives import PretrainingObjective
 from minibert.training.pretraining_text import mlm_baselines
 from minibert.training.run import TrainingRun
 
@@ -192,9 +194,7 @@ def tokenize(documents: Sequence[Document], tokenizer: Tokenizer) -> QuickstartD
 class QuickstartPretraining(PretrainingTask):
     """Pretraining with the quickstart's model, initialization and batches."""
 
-    def make_run(
-        self, device_options: DeviceOptions, processes: Processes
-    ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
+    def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[PretrainedModel, PretrainingBatch]:
         set_seed(self.config.seed)
         model = BertForPreTraining(quickstart_config(vocabulary_size(self.tokenizer)))
         mimetic_initialization(model)

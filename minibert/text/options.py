@@ -137,8 +137,9 @@ class ExampleConfig:
 
     max_length: int = 128
     """Maximum number of tokens of an example, including special tokens."""
-    pairs: PairTask = "nsp"
-    """Task for the second segment: nsp (next sentence, or from another document), sop (in order, or swapped), none."""
+    pairs: PairTask | None = None
+    """Task for the second segment: nsp (next sentence, or from another document), sop (in order, or swapped), none. None: nsp,
+    or the task with which the family of the model is pretrained."""
     short_seq_probability: float = SHORT_SEQ_PROBABILITY
     """Probability that an example is shorter than the maximum length."""
     mlm_probability: float = MLM_PROBABILITY
@@ -160,6 +161,11 @@ class ExampleConfig:
         for name in ("max_predictions", "dupe_factor"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InvalidOption(f"{name} {getattr(self, name)}: must be at least 1")
+
+    @property
+    def pair_task(self) -> PairTask:
+        """The task for the second segment. Without `pairs` it is BERT's."""
+        return self.pairs or "nsp"
 
 
 def _check_maximum(max_length: int) -> None:

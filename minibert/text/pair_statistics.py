@@ -27,9 +27,9 @@ def labeled_fraction(corpus: TokenizedCorpus, config: ExampleConfig) -> float:
 
 def check_labels(fraction: float, config: ExampleConfig) -> None:
     """Check that enough examples have a label. Raises: ValueError, with the options that help."""
-    if config.pairs != "none" and fraction < MIN_LABELED:
+    if config.pair_task != "none" and fraction < MIN_LABELED:
         raise ValueError(
-            f"only {fraction:.1%} of the examples have a label for --pairs {config.pairs}, because few documents have two "
+            f"only {fraction:.1%} of the examples have a label for --pairs {config.pair_task}, because few documents have two "
             f"sentences that fit into {config.max_length} tokens. Choose the --layout of the text, a longer --max-length, or "
             "--pairs none"
         )
@@ -47,7 +47,7 @@ def length_accuracy(train: TokenizedCorpus, validation: TokenizedCorpus, config:
     Returns: the accuracy; None if a corpus has no labeled pairs.
     """
     try:
-        check_pairs(validation, config.pairs)
+        check_pairs(validation, config.pair_task)
     except ValueError:
         return None
     train_lengths, train_labels = _lengths_and_labels(train, config, TRAIN_PAIRS)

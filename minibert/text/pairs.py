@@ -58,8 +58,8 @@ class _Chunks:
 
 def draw_epoch(corpus: TokenizedCorpus, config: ExampleConfig, generator: np.random.Generator) -> Pairs:
     """Draw the sentence pairs of one epoch. See `draw_pairs`."""
-    special_tokens = 2 if config.pairs == "none" else 3
-    return draw_pairs(corpus, config.max_length - special_tokens, generator, config.pairs, config.short_seq_probability)
+    special_tokens = 2 if config.pair_task == "none" else 3
+    return draw_pairs(corpus, config.max_length - special_tokens, generator, config.pair_task, config.short_seq_probability)
 
 
 def draw_pairs(

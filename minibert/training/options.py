@@ -13,6 +13,8 @@ from minibert.training.transfer_options import TransferConfig
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
 Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
+FamilyName = Literal["bert", "roberta", "albert", "distilbert"]
+"""Families with a pretraining; see `pretraining_families`."""
 Precision = Literal["float32", "bfloat16", "float64"]
 Schedule = Literal["linear", "constant"]
 LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}
@@ -30,6 +32,8 @@ DEFAULT_PRESET: Preset = "tiny"
 class PretrainingConfig:
     """Hyperparameters of a pretraining run. Two runs with the same hyperparameters on the same text give the same weights."""
 
+    family: FamilyName | None = None
+    """Family of the model. None: bert, or the family of the given checkpoint."""
     preset: Preset | None = None
     """Size of the model, as in Turc et al. 2019 and Devlin et al. 2019. None: tiny, or the size of the given checkpoint."""
     steps: int = 1000

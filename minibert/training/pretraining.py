@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
 
-from minibert.equations import masked_lm_loss, next_sentence_loss
-from minibert.model import PRESETS, BertForMaskedLM, BertForPreTraining
+from minibert.model.bert import Bert
+from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
@@ -23,17 +22,15 @@ from minibert.text.pairs import check_pairs
 from minibert.text.splits import sufficient_validation_fraction, training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import (
-    PAD,
-    token_id,
     vocabulary_size,
 )
 from minibert.training.checkpoints import set_seed
 from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.objective import LossSum, count_correct, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
-from minibert.training.pretraining_start import load_start, network_for
+from minibert.training.pretraining_families import complete, method_for
+from minibert.training.pretraining_start import load_start, new_model, trained_fields
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
@@ -55,58 +52,6 @@ MAX_EXPONENT = 700.0
 """Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
 
 
-def _targets(batch: PretrainingBatch) -> dict[str, Tensor | None]:
-    labels_at = batch.labels.flatten()[batch.predict_at]
-    return {"predict_at": batch.predict_at, "output_at": batch.output_at, "labels_at": labels_at}
-
-
-@dataclass(frozen=True)
-class MaskedLMObjective:
-    """Masked language modeling alone, as RoBERTa is pretrained (Liu et al. 2019). For `BertForMaskedLM`."""
-
-    def target_counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        """Count the targets of each term."""
-        return {"mlm": len(batch.predict_at)}
-
-    def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
-        """Compute each term: the sum of its losses and the number of correct predictions."""
-        output = model(*batch.inputs, **_targets(batch))
-        return {"mlm": LossSum(output.loss_sum, output.correct)}
-
-
-@dataclass(frozen=True)
-class PretrainingObjective:
-    """Masked language modeling plus next-sentence prediction, as BERT is pretrained. For `BertForPreTraining`.
-
-    The scores of the vocabulary are computed for the masked tokens only, and not stored.
-    """
-
-    pairs: Literal["nsp", "sop"] = "nsp"
-    """Name of the second term. "sop": the same head learns sentence-order prediction, from examples with swapped segments."""
-    stores_scores: bool = False
-    """True to store the scores, and to compute the loss with its equation: slower, for a head or a loss of a learner."""
-
-    def target_counts(self, batch: PretrainingBatch) -> dict[str, float | Tensor]:
-        """Count the targets of each term."""
-        return {"mlm": len(batch.predict_at), self.pairs: count_targets(batch.next_sentence_label)}
-
-    def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
-        """Compute each term: the sum of its losses and the number of correct predictions."""
-        targets = _targets(batch)
-        labels_at = targets.pop("labels_at") if self.stores_scores else None
-        output = model(*batch.inputs, **targets)
-        logits, labels = output.seq_relationship_logits, batch.next_sentence_label
-        if labels_at is None:
-            mlm = LossSum(output.loss_sum, output.correct)
-        else:
-            scores = output.prediction_logits
-            mlm = LossSum(masked_lm_loss(scores, labels_at, reduction="sum"), count_correct(scores, labels_at))
-        return {
-            "mlm": mlm,
-            self.pairs: LossSum(next_sentence_loss(logits, labels, reduction="sum"), count_correct(logits, labels)),
-        }
-
-
 @dataclass(frozen=True)
 class PretrainingTask:
     """Pretraining, with its prepared data."""
@@ -120,14 +65,12 @@ class PretrainingTask:
     baselines: dict[str, float]
     settings: dict[str, Any]
     summary: str
-    start: BertForPreTraining | BertForMaskedLM | None = None
+    start: PretrainedModel | None = None
     """Model to begin with; None for a new one."""
     length_accuracy: float | None = None
     """Accuracy of the best prediction of the sentence pairs' labels from segment lengths alone; None without such labels."""
 
-    def make_run(
-        self, device_options: DeviceOptions, processes: Processes
-    ) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
+    def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[PretrainedModel, PretrainingBatch]:
         return pretraining_run(self.config, device_options, self.train, self.tokenizer, processes, self.start)
 
     def cost(self, run: TrainingRun[Any, PretrainingBatch]) -> tuple[int, int]:
@@ -150,14 +93,14 @@ class PretrainingTask:
             if (name := f"validation_{term}_accuracy") in entry:
                 line += f", {term.upper()} accuracy {format_metric(entry[name], '.1%')}"
         if self.length_accuracy is not None:
-            entry[f"validation_{self.config.examples.pairs}_length_accuracy"] = self.length_accuracy
+            entry[f"validation_{self.config.examples.pair_task}_length_accuracy"] = self.length_accuracy
             line += f" (from segment lengths alone: {self.length_accuracy:.1%})"
         reference = reference_for(self.settings)
         verdict = reference.verdict(run.steps_done, entry) if reference else ""
         return Evaluation(entry, line + (f"; {verdict}" if verdict else ""))
 
     def describe(self, batches: Sequence[PretrainingBatch]) -> list[str]:
-        return format_examples(batches, self.tokenizer, self.config.examples.pairs)
+        return format_examples(batches, self.tokenizer, self.config.examples.pair_task)
 
 
 def prepare_pretraining(
@@ -183,7 +126,8 @@ def prepare_pretraining(
         config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
         is_resumed = (directory / STATE_FILE).is_file()
         start = load_start(directory if is_resumed else start_from, config)
-    corpus, pairs = open_corpus(text), config.examples.pairs
+    config = complete(config, None if start is None else start.config.model_types[0])
+    corpus, pairs = open_corpus(text), config.examples.pair_task
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
     tokenizer = tokenizer_in(directory, vocabulary, training_sentences(corpus.documents, fraction), create_tokenizer)
     if start is not None and (size := vocabulary_size(tokenizer)) > (limit := start.config.vocab_size):
@@ -223,7 +167,7 @@ def pretraining_settings(
     return {
         "task": PRETRAINING.task,
         "training": {
-            **asdict(replace(config, preset=preset, learning_rate=config.peak_learning_rate)),
+            **asdict(replace(complete(config), preset=preset, learning_rate=config.peak_learning_rate)),
             "start_from": start_from,
         },
         "vocabulary": asdict(vocabulary),
@@ -233,7 +177,7 @@ def pretraining_settings(
 
 def validation_config(config: PretrainingConfig) -> ExampleConfig:
     """Return the config of the validation examples."""
-    return ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pairs)
+    return ExampleConfig(max_length=config.examples.max_length, pairs=config.examples.pair_task)
 
 
 def validation_batches(
@@ -259,37 +203,26 @@ def pretraining_run(
     train: TokenizedCorpus,
     tokenizer: Tokenizer,
     processes: Processes = SINGLE_PROCESS,
-    start: BertForPreTraining | BertForMaskedLM | None = None,
-) -> TrainingRun[BertForPreTraining | BertForMaskedLM, PretrainingBatch]:
+    start: PretrainedModel | None = None,
+) -> TrainingRun[PretrainedModel, PretrainingBatch]:
     """Create a pretraining run at its first step.
 
     Args:
         start: model to begin with; None for a new one. Its size and its weights are used, with the dropout of `config`. The run
             takes over its tensors, so that memory holds them once.
     """
-    new_model_config = replace(
-        PRESETS[config.preset or DEFAULT_PRESET],
-        vocab_size=vocabulary_size(tokenizer),
-        max_position_embeddings=config.examples.max_length,
-    )
-    model_config = replace(
-        new_model_config if start is None else start.config,
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.dropout,
-        pad_token_id=token_id(tokenizer, PAD),
-    )
+    config = complete(config, None if start is None else start.config.model_types[0])
     torch.manual_seed(config.seed)
-    pairs, model = config.examples.pairs, network_for(config)(model_config)
-    if start is not None:
-        model.load_state_dict(start.state_dict(), assign=True)
+    model = new_model(config, tokenizer) if start is None else start.with_config(**trained_fields(config, tokenizer))
     model.to(PARAMETER_DTYPES[config.precision])
     model.set_recompute(device_options.recompute)
     if device_options.compile:
-        model.bert.compile(dynamic=True)
+        for encoder in (module for module in model.modules() if isinstance(module, Bert)):
+            encoder.compile(dynamic=True)
     run = TrainingRun(
         model,
         PretrainingExamples(train, tokenizer, config.examples, config.seed),
-        MaskedLMObjective() if pairs == "none" else PretrainingObjective(pairs),
+        method_for(config).objective,
         batch_sampler=partial(batches_by_count, batch_size=config.batch_size),
         optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
         schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),

@@ -78,7 +78,7 @@ DRAWS: dict[str, Callable[[], float]] = {
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(PRESETS["tiny"], hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
-    monkeypatch.setitem(pretraining.PRESETS, "tiny", small)
+    monkeypatch.setitem(PRESETS, "tiny", small)
 
 
 class TestCheckpoints:

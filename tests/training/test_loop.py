@@ -22,7 +22,7 @@ from minibert.training.classification import ClassificationObjective
 from minibert.training.loop import MAX_SKIPPED_STEPS, DivergenceError, _autocast, _device, evaluate, train
 from minibert.training.objective import LossSum
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective
+from minibert.training.pretraining_objectives import MaskedLMObjective, PretrainingObjective
 
 CONFIG = BertConfig(
     vocab_size=50,

@@ -41,7 +41,8 @@ from minibert.training.multitask import MultiTaskBatch, MultiTaskObjective
 from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, noam, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
-from minibert.training.pretraining import MaskedLMObjective, PretrainingObjective, pretraining_run
+from minibert.training.pretraining import pretraining_run
+from minibert.training.pretraining_objectives import MaskedLMObjective, PretrainingObjective
 from minibert.training.tagging import TaggingObjective
 from minibert.training.task_type import HeadObjective, task_types
 from minibert.training.translation import TranslationObjective

@@ -99,7 +99,7 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
     sequence = TransformerConfig(
         hidden_size=16, num_attention_heads=2, intermediate_size=32, encoder_layers=1, decoder_layers=1
     )
-    monkeypatch.setitem(pretraining.PRESETS, "tiny", small)
+    monkeypatch.setitem(PRESETS, "tiny", small)
     monkeypatch.setitem(translation.TRANSFORMERS, "tiny", sequence)
 
 

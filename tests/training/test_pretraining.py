@@ -16,14 +16,13 @@ from minibert.text.examples import PretrainingBatch, format_examples
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer, vocabulary_size
-from minibert.training import pretraining
+from minibert.training import pretraining, pretraining_objectives
 from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import Processes
 from minibert.training.loop import Score
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import (
     MAX_EXPONENT,
-    PretrainingObjective,
     PretrainingTask,
     prepare_pretraining,
     pretraining_run,
@@ -31,6 +30,7 @@ from minibert.training.pretraining import (
     validation_batches,
     validation_config,
 )
+from minibert.training.pretraining_objectives import PretrainingObjective
 from minibert.training.pretraining_start import load_start
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.reference_runs import FILE
@@ -136,7 +136,7 @@ class TestTask:
         usual, stored = (PretrainingObjective(stores_scores=stores).loss_sums(model, batch)["mlm"] for stores in (False, True))
         assert stored.loss.item() == pytest.approx(usual.loss.item(), rel=1e-5)
         assert stored.correct == usual.correct
-        monkeypatch.setattr(pretraining, "masked_lm_loss", lambda scores, *_, **__: 0 * scores.sum() + 7)
+        monkeypatch.setattr(pretraining_objectives, "masked_lm_loss", lambda scores, *_, **__: 0 * scores.sum() + 7)
         assert PretrainingObjective(stores_scores=True).loss_sums(model, batch)["mlm"].loss == 7
         assert PretrainingObjective().loss_sums(model, batch)["mlm"].loss == usual.loss
 
@@ -198,7 +198,10 @@ class TestPreparation:
 
     def test_settings_have_the_default_preset_and_its_learning_rate(self) -> None:
         settings = pretraining_settings(TextOptions(), VocabularyOptions(), CONFIG, "name", "digest")
-        assert settings["training"] == asdict(replace(CONFIG, preset="tiny", learning_rate=1e-3)) | {"start_from": None}
+        whole = replace(
+            CONFIG, family="bert", preset="tiny", learning_rate=1e-3, examples=replace(CONFIG.examples, pairs="nsp")
+        )
+        assert settings["training"] == asdict(whole) | {"start_from": None}
 
 
 def network_of(config: PretrainingConfig) -> BertForPreTraining:
@@ -241,7 +244,7 @@ class TestRun:
     def test_the_preset_is_the_size_of_the_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for number, name in enumerate(("tiny", "mini"), start=1):
             small = replace(PRESETS["tiny"], hidden_size=4 * number, num_attention_heads=1, intermediate_size=4)
-            monkeypatch.setitem(pretraining.PRESETS, name, small)
+            monkeypatch.setitem(PRESETS, name, small)
         for preset, size in ((None, 4), ("tiny", 4), ("mini", 8)):
             run = pretraining_run(replace(CONFIG, preset=preset), DeviceOptions(device="cpu"), corpus(), TOKENIZER)
             assert run.model.config.hidden_size == size

@@ -13,7 +13,6 @@ from minibert.text.corpus import Document
 from minibert.text.options import ExampleConfig, InvalidOption
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
-from minibert.training import pretraining
 from minibert.training import run as run_module
 from minibert.training.checkpoints import Checkpoints, set_seed
 from minibert.training.costs import pretraining_cost
@@ -32,7 +31,7 @@ SMALL = PretrainingConfig(steps=8, batch_size=13, learning_rate=1e-2, examples=E
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(PRESETS["tiny"], hidden_size=16, num_attention_heads=2, intermediate_size=32)
-    monkeypatch.setitem(pretraining.PRESETS, "tiny", small)
+    monkeypatch.setitem(PRESETS, "tiny", small)
 
 
 def corpus() -> TokenizedCorpus:

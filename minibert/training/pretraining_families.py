@@ -1,0 +1,70 @@
+"""How each family is pretrained: the networks, and what they learn, for each task for sentence pairs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from minibert.model import BertForMaskedLM, BertForPreTraining
+from minibert.model.families import NETWORKS
+from minibert.model.pretrained import PretrainedModel
+from minibert.text.options import PairTask
+from minibert.training.objective import Objective
+from minibert.training.options import FamilyName, PretrainingConfig
+from minibert.training.pretraining_objectives import MaskedLMObjective, PretrainingObjective
+
+
+@dataclass(frozen=True)
+class PretrainingMethod:
+    """A network with the heads that it is pretrained with, and its objective."""
+
+    network: type[PretrainedModel]
+    objective: Objective[Any]
+
+
+def _with_pairs(network: type[PretrainedModel], *tasks: PairTask) -> dict[PairTask, PretrainingMethod]:
+    return {task: PretrainingMethod(network, PretrainingObjective(task)) for task in tasks if task != "none"}
+
+
+def _alone(network: type[PretrainedModel]) -> dict[PairTask, PretrainingMethod]:
+    return {"none": PretrainingMethod(network, MaskedLMObjective())}
+
+
+METHODS: Mapping[FamilyName, Mapping[PairTask, PretrainingMethod]] = {
+    "bert": _with_pairs(BertForPreTraining, "nsp", "sop") | _alone(BertForMaskedLM),
+    "roberta": _alone(NETWORKS["RobertaForMaskedLM"]),
+    "albert": _with_pairs(NETWORKS["AlbertForPreTraining"], "sop", "nsp") | _alone(NETWORKS["AlbertForMaskedLM"]),
+    "distilbert": _alone(NETWORKS["DistilBertForMaskedLM"]),
+}
+"""The methods of each family, by the task for sentence pairs. The first one is that of the paper, and the default."""
+
+
+def method_for(config: PretrainingConfig) -> PretrainingMethod:
+    """Return the method of a run. Raises: ValueError for a task for sentence pairs that the family does not have."""
+    config = complete(config)
+    assert config.family is not None
+    return METHODS[config.family][config.examples.pair_task]
+
+
+def complete(config: PretrainingConfig, model_type: str | None = None, source: str = "the model") -> PretrainingConfig:
+    """Fill in the family and the task for sentence pairs of a run, where the options leave them open.
+
+    Args:
+        model_type: the `model_type` of the checkpoint that the run begins with; None for a new model.
+        source: the name of that checkpoint, for messages.
+
+    Raises: ValueError for a checkpoint of another family, or one without pretraining, and for a task for sentence pairs that
+    the family does not have.
+    """
+    family = config.family or "bert"
+    if model_type is not None:
+        known = next((name for name in METHODS if name == model_type), None)
+        if known is None:
+            raise ValueError(f"{source}: is a {model_type}; pretraining is for {', '.join(METHODS)}")
+        if config.family not in (None, known):
+            raise ValueError(f"{source}: is a {known}, not a {config.family}: leave out --family")
+        family = known
+    default, *_ = tasks = [*METHODS[family]]
+    pairs = config.examples.pairs or default
+    if pairs not in tasks:
+        raise ValueError(f"--pairs {pairs}: a {family} is pretrained without it; use --pairs {' or '.join(tasks)}")
+    return replace(config, family=family, examples=replace(config.examples, pairs=pairs))

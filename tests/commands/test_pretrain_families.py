@@ -1,0 +1,106 @@
+"""`minibert pretrain --family`: the networks of all families in the same command."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from minibert import load
+from minibert.commands import main
+from minibert.model import PRESETS
+from minibert.text.tokenizer import load_tokenizer
+from minibert.training.options import FamilyName
+from minibert.training.pretraining_families import METHODS
+from minibert.training.records import read_metrics, read_settings
+
+transformers = pytest.importorskip("transformers")
+WORDS = [f"{a}{b}" for a in "abcdef" for b in "uvwxyz"]
+TEXT = "\n\n".join(
+    "\n".join(" ".join(WORDS[(5 * d + 3 * s + w) % len(WORDS)] for w in range(6)) + "." for s in range(4)) for d in range(30)
+)
+SHORT = ["--batch-size", "4", "--max-length", "16", "--vocab-size", "60", "--device", "cpu", "--layout", "lines"]
+METHOD_OF_EACH = [(family, pairs) for family, methods in METHODS.items() for pairs in methods]
+
+
+@pytest.fixture(autouse=True)
+def small_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every command of this file quick, in a folder with a text."""
+    small = replace(PRESETS["tiny"], hidden_size=8, num_attention_heads=2, intermediate_size=12)
+    monkeypatch.setitem(PRESETS, "tiny", small)
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.txt").write_text(TEXT)
+
+
+def pretrain(*words: str, out: str = "out", steps: int = 2) -> int:
+    command = ["pretrain", "--text", "corpus.txt", "--out", out, "--steps", f"{steps}", *SHORT]
+    return main([*command, *words])
+
+
+def test_the_options_name_the_families_with_a_method() -> None:
+    assert get_args(FamilyName) == tuple(METHODS)
+
+
+@pytest.mark.parametrize(("family", "pairs"), METHOD_OF_EACH)
+def test_transformers_loads_the_network_and_computes_the_same(family: str, pairs: str) -> None:
+    """Without --pairs, a family is trained with the first of its tasks."""
+    is_default = pairs == next(iter(METHODS[family]))
+    assert pretrain("--family", family, *([] if is_default else ["--pairs", pairs])) == 0
+    settings = read_settings(Path("out"))["training"]
+    assert (settings["family"], settings["examples"]["pairs"]) == (family, pairs)
+    network = METHODS[family][pairs].network
+    ours = network.from_pretrained("out", dtype=torch.float64)
+    theirs, report = getattr(transformers, network.architecture).from_pretrained(
+        "out", dtype=torch.float64, output_loading_info=True
+    )
+    assert not report["missing_keys"]
+    ids = load_tokenizer("out").encode("au bv cw.").ids
+    inputs = {"input_ids": torch.tensor([ids, ids[::-1]])}
+    outputs = [value for value in vars(ours(**inputs)).values() if value is not None]
+    for one, other in zip(outputs, theirs.eval()(**inputs).to_tuple(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("family", METHODS)
+def test_a_checkpoint_of_any_family_is_trained_further(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its family and the family's task are those of the checkpoint. A run that contradicts them is refused."""
+    assert pretrain("--family", family) == 0
+    words = ["pretrain", "--text", "corpus.txt", "--from", "out", "--out", "more", "--max-length", "16", "--device", "cpu"]
+    assert main([*words, "--steps", "1", "--layout", "lines"]) == 0
+    assert read_settings(Path("more"))["training"]["family"] == family
+    assert load("more").config == replace(load("out").config)
+    other = next(name for name in METHODS if name != family)
+    assert main([*words, "--family", other, "--out", "third"]) == 2
+    assert f"out: is a {family}, not a {other}: leave out --family" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", [name for name in METHODS if name != "bert"])
+def test_a_run_that_is_resumed_gives_the_same_results(family: str) -> None:
+    """Bit for bit, with dropout. The stored options name the family."""
+    assert pretrain("--family", family, "--checkpoint-every", "2", steps=4) == 0
+    whole = Path("out").rename("whole")
+    shutil.copytree(whole, "out")
+    shutil.rmtree("out/checkpoints/step-000004")
+    Path("out/model.safetensors").unlink()
+    assert main(["pretrain", "--out", "out", "--resume"]) == 0
+    assert [losses_of(entry) for entry in read_metrics(Path("out"))] == [losses_of(entry) for entry in read_metrics(whole)]
+    for file in whole.rglob("*.safetensors"):
+        assert (Path("out") / file.relative_to(whole)).read_bytes() == file.read_bytes()
+
+
+def losses_of(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--family", "roberta", "--pairs", "nsp"], "--pairs nsp: a roberta is pretrained without it; use --pairs none"),
+        (["--family", "distilbert", "--pairs", "sop"], "use --pairs none"),
+    ],
+)
+def test_what_does_not_fit_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pretrain(*words) == 2
+    assert message in capsys.readouterr().err
