@@ -40,6 +40,7 @@ MORE = {
     ],
     "finetune classify": ["--adapter lora", "--learning-curve 4,all --seeds 2", "--balanced-classes --feature-extraction"],
     "evaluate": ["--out report --receipt"],
+    "generate": ["--top-k 5 --json"],
     "study": ["--out page.html --backward", "--step scores"],
 }
 """Further options, each for a run of its own."""

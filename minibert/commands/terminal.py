@@ -69,6 +69,12 @@ def say(*texts: str | Text) -> None:
             console.print(text, soft_wrap=True)
 
 
+def say_part(text: str) -> None:
+    """Print a part of a text at once, without a line end."""
+    with output():
+        console.print(styled(text), end="", soft_wrap=True)
+
+
 def say_table(table: Table, whole: bool = False) -> None:
     """Print a table. Cells are folded to the width of the terminal, or the table is printed whole."""
     current = PlainConsole(highlight=False)

@@ -19,6 +19,9 @@ NextTokenLogits = Callable[[Int[Tensor, "rows new"], KeyValueCache, Int[Tensor, 
 logits of the next token."""
 TokenChoice = Callable[[Float[Tensor, "rows vocabulary"]], Int[Tensor, " rows"]]
 """The choice of the next token from its logits."""
+NAN_LOGITS = "the model computes NaN instead of logits: its weights are not finite, or too large for their type"
+NO_TOKEN = -1
+"""An end token that is never generated."""
 MAX_BEAMS = 1000
 """Maximum number of hypotheses of beam search."""
 MAX_ALPHA = 10
@@ -110,9 +113,7 @@ def greedy_search(
         # The host waits for the numbers of each step, because only they show which texts have ended.
         step = [*zip(active, chosen.tolist(), values.tolist(), strict=True)]
         if any(math.isnan(value) for _, _, value in step):
-            raise ValueError(
-                "the model computes NaN instead of logits: its weights are not finite, or too large for their type"
-            )
+            raise ValueError(NAN_LOGITS)
         for row, token, value in step:
             generated[row].append(token)
             log_probabilities[row] += value
@@ -163,8 +164,29 @@ def beam_search(
     Raises: as `greedy_search`.
     Tests: tests/model/test_generation.py::TestBeamSearch
     """
-    limits = _limits(max_new_tokens, prompt)
-    finished = [[sequence] for sequence in greedy_search(next_logits, prompt, eos_token_id, max_new_tokens)]
+    greedy = greedy_search(next_logits, prompt, eos_token_id, max_new_tokens)
+    found = beam_hypotheses(next_logits, prompt, eos_token_id, max_new_tokens, beams)
+    return [
+        max([first, *others], key=lambda sequence: sequence.score(alpha, penalty))
+        for first, others in zip(greedy, found, strict=True)
+    ]
+
+
+@torch.no_grad()
+def beam_hypotheses(
+    next_logits: NextTokenLogits,
+    prompt: Int[Tensor, "batch prompt"],
+    eos_token_id: int | None,
+    max_new_tokens: int | Int[Tensor, " batch"],
+    beams: int,
+) -> list[list[GeneratedSequence]]:
+    """Return the hypotheses of beam search for each prompt. The arguments are those of `beam_search`.
+
+    Raises: as `greedy_search`.
+    Tests: tests/model/test_generation.py::TestBeamSearch
+    """
+    limits, end = _limits(max_new_tokens, prompt), NO_TOKEN if eos_token_id is None else eos_token_id
+    finished: list[list[GeneratedSequence]] = [[] for _ in prompt]
     active, rows = [*range(len(prompt))], torch.arange(len(prompt), device=prompt.device)
     tokens, cache = prompt.repeat_interleave(beams, dim=0), KeyValueCache()
     texts: list[list[int]] = [[] for _ in tokens]
@@ -172,16 +194,17 @@ def beam_search(
     scores[:, 0] = 0.0  # all beams are equal at first, so only one may be extended
     for length in range(1, max(limits) + 1):
         extended = extend_hypotheses(scores, next_logits(tokens, cache, rows.repeat_interleave(beams)))
-        continued = without_ended(extended, eos_token_id, beams)
+        continued = without_ended(extended, end, beams)
         kept: list[int] = []
         kept_texts: list[list[int]] = []
         # As in `greedy_search`, the host waits for the numbers of each step.
         for place, (sentence, best, others) in enumerate(zip(active, extended.read(), continued.read(), strict=True)):
+            if math.isnan(best[0].score):
+                raise ValueError(NAN_LOGITS)
             # A finished hypothesis counts only among the best `beams`. The next best take the place of finished ones.
-            finished[sentence] += _sequences([each for each in best[:beams] if each.token == eos_token_id], texts)
+            finished[sentence] += _sequences([each for each in best[:beams] if each.token == end], texts)
             possible = _sequences(others, texts)
-            # A sentence is done when `beams` hypotheses are finished; the one of greedy search comes in addition.
-            if len(finished[sentence]) > beams:
+            if len(finished[sentence]) >= beams:
                 continue
             if length == limits[sentence]:
                 finished[sentence] += possible
@@ -195,7 +218,7 @@ def beam_search(
         rows, scores = rows[places], continued.scores[places]
         cache.select(continued.rows[places].flatten())
         tokens = continued.tokens[places].view(-1, 1)
-    return [max(sequences, key=lambda sequence: sequence.score(alpha, penalty)) for sequences in finished]
+    return finished
 
 
 class Hypothesis(NamedTuple):

@@ -1,6 +1,6 @@
 """GPT-2: a decoder without an encoder (Radford et al. 2019)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,13 +16,23 @@ from minibert.kernels import AttentionImplementation
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
-from minibert.model.generation import GeneratedSequence, check_max_new_tokens, greedy_search, sampler
+from minibert.model.generation import (
+    GeneratedSequence,
+    beam_hypotheses,
+    check_beam_search,
+    check_max_new_tokens,
+    greedy_search,
+    sampler,
+)
 from minibert.model.inputs import Mask, check_batch, check_ids, keep_mask
 from minibert.model.linear import Linear
 from minibert.model.outputs import ModelOutput
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder
 from minibert.observe import observe
+
+END_OF_TEXT = 50256
+"""Id of <|endoftext|> in the published models, and in a config.json without `eos_token_id`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +73,24 @@ class GPT2Config(ModelConfig):
     """Epsilon added to the variance in layer normalization."""
     num_hidden_layers: int = 12
     """Number of decoder layers."""
+    eos_token_id: int | None = None
+    """Id of the piece between two documents, <|endoftext|>, after which generation ends; None for a model without one."""
 
     @classmethod
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: value for name, value in super().read_fields(stored).items() if value is not None}
         known.pop("pad_token_id", None)  # GPT-2 has no padding piece; files have any number, such as -1
+        vocabulary, end = known.get("vocab_size", cls.vocab_size), stored.get("eos_token_id", END_OF_TEXT)
+        # A model of a small vocabulary often has a file with the number of the published models.
+        has_end = type(end) is type(vocabulary) is int and 0 <= end < vocabulary
+        known["eos_token_id"] = end if has_end else None
         width = known.get("hidden_size", cls.hidden_size)
         if isinstance(width, int):
             known.setdefault("intermediate_size", 4 * width)
         return known
 
     def hub_fields(self) -> dict[str, Any]:
-        return super().hub_fields() | {"embd_pdrop": self.hidden_dropout_prob}
+        return super().hub_fields() | {"embd_pdrop": self.hidden_dropout_prob, "bos_token_id": self.eos_token_id}
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,15 +223,25 @@ class GPT2LMHeadModel(PretrainedModel):
         top_p: float | None = None,
         seed: int | None = None,
         eos_token_id: int | None = None,
+        beams: int = 1,
+        streamer: Callable[[Tensor], object] | None = None,
     ) -> list[GeneratedSequence]:
         """Continue each text until `eos_token_id`, for at most `max_new_tokens` tokens.
 
         Args:
             attention_mask: 0 for padding, which must be on the left.
             temperature, top_k, top_p, seed: see `model.generation.sampler`. Temperature 0 is greedy search.
+            beams: number of hypotheses of beam search; 1 for none. The best one has the largest mean log-probability per
+                token, as in transformers with `early_stopping=True`.
+            streamer: a function that gets the new tokens of all unfinished texts as soon as they are chosen. Not for beams.
 
-        Raises: ValueError for a text that ends with padding, and for more tokens than positions.
+        Raises: ValueError for a text that ends with padding, for more tokens than positions, and for beams with a
+            temperature or a streamer.
         """
+        check_beam_search(beams, alpha=1.0)
+        if beams > 1 and (temperature or top_k is not None or top_p is not None or streamer is not None):
+            raise ValueError("beam search chooses no token alone: leave out temperature, top_k, top_p and streamer")
+        choose = sampler(temperature, top_k, top_p, seed)
         check_batch("input_ids", input_ids)
         keep = keep_mask(attention_mask, input_ids)
         rows_of_mask = keep.tolist()
@@ -227,10 +253,19 @@ class GPT2LMHeadModel(PretrainedModel):
             raise ValueError(f"eos_token_id is {eos_token_id}, but must be None or an id below {self.config.vocab_size}")
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            logits: Tensor = self(tokens, keep if has_padding and not cache.tokens else None, cache=cache).logits
+            logits: Tensor = self(tokens, keep[rows] if has_padding and not cache.tokens else None, cache=cache).logits
             return logits[:, -1]
 
-        return greedy_search(step, input_ids, eos_token_id, max_new_tokens, sampler(temperature, top_k, top_p, seed))
+        def choose_and_stream(logits: Tensor) -> Tensor:
+            chosen = choose(logits)
+            if streamer is not None:
+                streamer(chosen)
+            return chosen
+
+        if beams == 1:
+            return greedy_search(step, input_ids, eos_token_id, max_new_tokens, choose_and_stream)
+        found = beam_hypotheses(step, input_ids, eos_token_id, max_new_tokens, beams)
+        return [max(each, key=lambda sequence: sequence.log_probability / len(sequence.tokens)) for each in found]
 
     @classmethod
     def convert_weights(

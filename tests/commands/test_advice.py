@@ -45,6 +45,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "commands/finetune_several.py": FINE_TUNING,
     "commands/finetune.py": FINE_TUNING,
     "commands/finetune_multi.py": ("finetune multi",),
+    "commands/generate.py": ("generate",),
     "commands/lessons.py": ("lessons",),
     "commands/plot.py": ("plot",),
     "commands/predict.py": ("predict",),

@@ -142,6 +142,7 @@ def test_help_names_every_value(command: str, capsys: pytest.CaptureFixture[str]
         "tokenize": "TOKENIZER TEXT",
         "embed": "CHECKPOINT FILE|-",
         "fill-mask": "CHECKPOINT TEXT",
+        "generate": "CHECKPOINT [TEXT]",
         "translate": "CHECKPOINT",
         "equations": "[NAME]",
         "verify": "CHECKPOINT",

@@ -1,7 +1,6 @@
 """The folder of a reader who follows a guide, and a shell that runs the commands in this process."""
 
 import io
-import json
 import shlex
 import subprocess
 import sys
@@ -11,13 +10,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from minibert import BertForPreTraining, GPT2Config, GPT2LMHeadModel
+from minibert import BertForPreTraining
 from minibert.commands import main
 from minibert.text.corpus import Corpus, Document
 from tests.docs.guides import programs
-from tests.trained_models import write_checkpoint
+from tests.trained_models import write_checkpoint, write_gpt2
 
 TEXT = """a new returns return with the same shape tensor list of files name cat garden true if file exists .
 an honest and moving film good too long , without single idea bad scene music loud sat on mat"""
@@ -54,7 +52,7 @@ def write_files() -> None:
     """Write small models, texts, tables and code to the current folder, under the names that the guides use."""
     for name in MODELS:
         write_checkpoint(name, WORDS, BertForPreTraining, max_position_embeddings=64)
-    write_gpt2()
+    write_gpt2("gpt2", WORDS)
     train = "sentence\tlabel\nan honest and moving film\tgood\ntoo long , and without a single idea\tbad\n"
     documents = "\n\n".join("\n".join(sentences) for sentences in random_documents(60))
     german = "\n".join(sentence.upper() for sentence in SENTENCES) + "\n"
@@ -78,19 +76,6 @@ def write_files() -> None:
     for name, content in files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(content, encoding="utf-8")
-
-
-def write_gpt2() -> None:
-    """Write a GPT-2 with its byte-pair tokenizer to the folder `gpt2`."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"])
-    tokenizer.train_from_iterator(WORDS, trainer)
-    sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "max_position_embeddings": 64}
-    GPT2LMHeadModel(GPT2Config(vocab_size=tokenizer.get_vocab_size(), **sizes)).save_pretrained("gpt2")
-    tokenizer.save("gpt2/tokenizer.json")
-    Path("gpt2/tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer"}), encoding="utf-8")
 
 
 def run_line(line: str, more: Sequence[str] = (), entered: str = "") -> str:

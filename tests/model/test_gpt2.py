@@ -16,6 +16,7 @@ from torch import nn
 from minibert import GPT2Config, GPT2LMHeadModel, record
 from minibert.equations import IGNORE_INDEX
 from minibert.model.cache import KeyValueCache
+from minibert.model.generation import sampler
 from tests.strategies import seeds
 
 NAMES = GPT2LMHeadModel.names
@@ -42,6 +43,13 @@ def random_model(seed: int = 0, **changed: object) -> GPT2LMHeadModel:
 def load_theirs(folder: Path) -> transformers.GPT2LMHeadModel:
     """Load a checkpoint with transformers."""
     return transformers.GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+def load_processors(config: transformers.GenerationConfig) -> transformers.LogitsProcessorList:
+    """Return what transformers does to the logits before it draws."""
+    steps = [transformers.TemperatureLogitsWarper(config.temperature)]
+    steps += [transformers.TopKLogitsWarper(config.top_k)] if config.top_k else []
+    return transformers.LogitsProcessorList(steps + ([transformers.TopPLogitsWarper(config.top_p)] if config.top_p else []))
 
 
 class TestTransformers:
@@ -92,6 +100,41 @@ class TestTransformers:
             ids, attention_mask=mask, max_new_tokens=7, do_sample=False, pad_token_id=0, eos_token_id=None
         )
         assert [sequence.tokens for sequence in ours.generate(ids, mask, 7)] == expected[:, 4:].tolist()
+
+    @pytest.mark.parametrize("beams", [2, 4])
+    def test_beams_agree(self, beams: int, tmp_path: Path) -> None:
+        """With padding on the left, for each text of the batch, with and without an end token."""
+        for seed, end in itertools.product(range(4), (3, None)):
+            random_model(seed).save_pretrained(tmp_path / str(seed))
+            ours, theirs = GPT2LMHeadModel.from_pretrained(tmp_path / str(seed)), load_theirs(tmp_path / str(seed))
+            ids, mask = torch.tensor([[5, 6, 7, 8], [0, 0, 9, 4]]), torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
+            expected = theirs.generate(
+                ids,
+                attention_mask=mask,
+                max_new_tokens=9,
+                do_sample=False,
+                num_beams=beams,
+                early_stopping=True,
+                pad_token_id=0,
+                eos_token_id=end,
+            )[:, 4:].tolist()
+            found = [sequence.tokens for sequence in ours.generate(ids, mask, 9, beams=beams, eos_token_id=end)]
+            assert found == [row[: row.index(3) + 1] if end == 3 and 3 in row else row for row in expected]
+
+    @pytest.mark.parametrize(
+        "options", [{"temperature": 0.7}, {"temperature": 1.0, "top_k": 4}, {"temperature": 1.5, "top_k": 9, "top_p": 0.8}]
+    )
+    def test_samples_have_the_distribution_of_transformers(self, options: dict[str, float]) -> None:
+        """The share of each token in 100,000 draws is its probability after the processors of transformers."""
+        torch.manual_seed(0)
+        logits, draws = 2 * torch.randn(1, 19), 100_000
+        config = transformers.GenerationConfig(do_sample=True, **options)
+        processors = load_processors(config)
+        expected = processors(torch.zeros(1, 1, dtype=torch.int64), logits)[0].softmax(-1)
+        chosen = sampler(seed=1, **options)(logits.expand(draws, -1))
+        shares = chosen.bincount(minlength=19) / draws
+        assert ((shares > 0) == (expected > 0))[expected.gt(1e-3) | expected.eq(0)].all()
+        assert (shares - expected).abs().max() < 5 / draws**0.5
 
     def test_causal_masks_in_old_files_are_ignored(self, tmp_path: Path) -> None:
         """These buffers are not parameters. Old checkpoints also lack the prefix `transformer.`."""

@@ -33,6 +33,7 @@ BASES = {
     "evaluate": f"{STOCK}/classifier --data {ROWS} --resamples 10",
     "embed": f"{BERT} {CORPUS} --out vectors.npy",
     "fill-mask": f"{BERT} [MASK]",
+    "generate": f"{STOCK}/gpt2 film --max-new-tokens 4",
     "plot attention": f"--checkpoint {BERT} --text film --out a.svg",
     "plot positions": "--out a.svg",
     "plot rotation": "--out a.svg",

@@ -10,7 +10,7 @@ from minibert.commands import main
 from minibert.training.answering import Answering
 from minibert.training.classification import Classification
 from minibert.training.tagging import Tagging
-from tests.trained_models import WORDS, trained_model, write_checkpoint
+from tests.trained_models import WORDS, trained_model, write_checkpoint, write_gpt2
 
 TEXT = "".join(
     f"The {word} film was {other}. It was a {other} movie.\n" + ("\n" if number % 3 == 0 else "")
@@ -33,6 +33,7 @@ def make_stock(folder: Path) -> None:
     """Write everything that is not damaged."""
     folder.mkdir()
     write_checkpoint(folder / "bert", ["the", "was", "a", *WORDS, "."], BertForPreTraining, max_position_embeddings=64)
+    write_gpt2(folder / "gpt2", WORDS)
     trained_model(folder / "classifier", Classification(("bad", "good"), max_length=32))
     trained_model(folder / "tagger", Tagging(("O", "B-PER", "I-PER"), max_length=32, overlap=8))
     trained_model(folder / "answerer", Answering(max_length=32, overlap=8))
