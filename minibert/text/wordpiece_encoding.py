@@ -19,10 +19,10 @@ import string
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from tokenizers import AddedToken
 
+from minibert.text.added_tokens import Part, find_added_tokens
 from minibert.text.tokenizer import SPECIAL_TOKENS, UNK
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
@@ -46,14 +46,6 @@ class EncodedText:
     ids: tuple[int, ...]
     added: tuple[bool, ...]
     """True for the words that are added tokens."""
-
-
-class Part(NamedTuple):
-    """A part of a text, or a word."""
-
-    text: str
-    added: str | None = None
-    """The added token that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +85,7 @@ def encode(
     if added is None:
         added = {vocabulary[token]: AddedToken(token, special=True) for token in SPECIAL_TOKENS if token in vocabulary}
     settings = lowercase, strip_accents, tokenize_chinese_chars
-    tokens = sorted(added.values(), key=lambda token: not token.special)  # of equal tokens, the first one is found
-    early = {token.content: token for token in tokens if not token.normalized}
-    late = {normalize(token.content, *settings): token for token in reversed(tokens) if token.normalized}
-    parts = [
-        part
-        for raw in split_added_tokens(text, early)
-        for part in ([raw] if raw.added else split_added_tokens(normalize(raw.text, *settings), late))
-    ]
+    parts = find_added_tokens(text, added.values(), lambda part: normalize(part, *settings))
     words = [word for part in parts for word in ([part] if part.added else map(Part, pre_tokenize(part.text)))]
     pieces = [(word.added,) if word.added else split_word(word.text, vocabulary, unk_token) for word in words]
     ids = {**vocabulary, **{token.content: index for index, token in added.items()}}
@@ -112,30 +97,6 @@ def encode(
         tuple(ids[piece] for word_pieces in pieces for piece in word_pieces),
         tuple(word.added is not None for word in words),
     )
-
-
-def split_added_tokens(text: str, added: Mapping[str, AddedToken]) -> list[Part]:
-    """Split a text into added tokens and the text between them. Of several tokens at a place, the longest is found.
-
-    A token with `single_word` is not found inside a word. One with `lstrip` or `rstrip` includes the spaces next to it.
-
-    >>> [part.text for part in split_added_tokens("A [MASK] shape", {"[MASK]": AddedToken("[MASK]")})]
-    ['A ', '[MASK]', ' shape']
-    """
-    longest_first = sorted(filter(None, added), key=len, reverse=True)
-    parts, end = [], 0
-    for found in re.finditer("|".join(map(re.escape, longest_first)), text) if longest_first else ():
-        token, (start, stop) = added[found[0]], found.span()
-        if token.single_word and (re.match(r"\w", text[start - 1 : start]) or re.match(r"\w", text[stop:])):
-            continue
-        if token.lstrip:
-            start = max(end, len(text[:start].rstrip()))
-        if token.rstrip:
-            stop = len(text) - len(text[stop:].lstrip())
-        parts += [Part(text[end:start])] if start > end else []
-        parts.append(Part(text[start:stop], token.content))
-        end = stop
-    return [*parts, Part(text[end:])] if end < len(text) else parts
 
 
 def normalize(text: str, lowercase: bool = True, strip_accents: bool | None = None, tokenize_chinese_chars: bool = True) -> str:

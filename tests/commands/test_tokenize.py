@@ -1,13 +1,15 @@
 """`minibert tokenize`: pieces, ids and explanations."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from minibert.commands import main
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.byte_alphabet import to_byte_letters
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_byte_pair_tokenizer, build_tokenizer, save_tokenizer
 from tests.commands.test_cli import imported_by
 
 PIECES = [*SPECIAL_TOKENS, "un", "##aff", "##able", "de", "##ja", "-", "学", "习", "!", "a", "b"]
@@ -139,6 +141,69 @@ def test_added_tokens_and_settings_are_explained(folder: Path, capsys: pytest.Ca
     assert "the whole word becomes un" in " ".join(shown.split())
 
 
+@pytest.fixture
+def roberta(tmp_path: Path) -> Path:
+    save_tokenizer(build_byte_pair_tokenizer([("Ġ", "h"), ("u", "g"), ("Ġh", "ug"), ("Ã", "©")]), tmp_path)
+    return tmp_path
+
+
+def test_byte_pairs_as_text(roberta: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output has the bytes of each word as numbers and letters, and every merge with its rank."""
+    monkeypatch.setenv("COLUMNS", "600")
+    shown = shown_for(capsys, roberta, "hug hugs é\x1b <mask> " + "a" * 101, "--explain")
+    lines = shown.splitlines()
+    assert lines[0].startswith("text        'hug hugs é\\x1b <mask> aaa")
+    assert lines[1].startswith("words       'hug' | ' hugs' | ' é' | '\\x1b' | ' <mask>' | ' aaa")
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines[2:-2]]
+    start = rows.index(["' hugs'", "20 68 75 67 73", "Ġ h u g s", "Ġhug s", "263 87"])
+    assert [row[2] for row in rows[start + 1 : start + 4]] == ["0: Ġh u g s", "1: Ġh ug s", "2: Ġhug s"]
+    assert ["' é'", "20 c3 a9", "Ġ Ã ©", "Ġ Ã©", "225 264"] in rows
+    assert ["'\\x1b'", "1b", "ě", "ě", "220"] in rows
+    assert ["' <mask>'", "", "added token: found before the text is split into words", "<mask>", "4"] in rows
+    assert any("not shown: longer than 100 bytes" in row for row in rows)
+    assert lines[-1].startswith("0 76 262 263 87 225 264 225 220 4 225 69 69")
+    assert "newer" not in shown
+
+
+def test_byte_pairs_as_json(roberta: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(shown_for(capsys, roberta, "hug hug", "--explain", "--json"))
+    assert found["stages"] == {
+        "text": "hug hug",
+        "words": ["hug", " hug"],
+        "letters": ["hug", "Ġhug"],
+        "pieces": [["h", "ug"], ["Ġhug"]],
+        "ids": [76, 262, 263],
+        "added": [False, False],
+    }
+    assert found["merges"] == [
+        [{"rank": 1, "pair": ["u", "g"], "pieces": ["h", "ug"]}],
+        [
+            {"rank": 0, "pair": ["Ġ", "h"], "pieces": ["Ġh", "u", "g"]},
+            {"rank": 1, "pair": ["u", "g"], "pieces": ["Ġh", "ug"]},
+            {"rank": 2, "pair": ["Ġh", "ug"], "pieces": ["Ġhug"]},
+        ],
+    ]
+    assert found["agrees"] is True
+    assert json.loads(shown_for(capsys, roberta, "a" * 101, "--explain", "--json"))["merges"] == [[]]
+
+
+def test_the_settings_of_byte_pairs_are_explained(roberta: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A space before the text, and special tokens that are text."""
+    config = json.loads((roberta / "tokenizer_config.json").read_text())
+    config |= {"add_prefix_space": True, "split_special_tokens": True}
+    (roberta / "tokenizer_config.json").write_text(json.dumps(config))
+    found = json.loads(shown_for(capsys, roberta, "hug<mask>", "--explain", "--json"))
+    assert found["stages"]["words"] == [" hug", "<", "mask", ">"]
+    assert found["agrees"]
+
+
+def test_a_letter_that_is_newer_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """U+1C89 is a letter since Unicode 16. It is in one word with a letter, or not, and so the merge fits or not."""
+    save_tokenizer(build_byte_pair_tokenizer([(to_byte_letters("\u1c89")[-1], "a")]), tmp_path)
+    agrees = json.loads(shown_for(capsys, tmp_path, "\u1c89a", "--explain", "--json"))["agrees"]
+    assert agrees == (unicodedata.category("\u1c89") == "Lu")
+
+
 def other(kind: str) -> Tokenizer:
     if kind == "model":
         return Tokenizer(models.BPE({"a": 0}, [], unk_token="a"))
@@ -153,9 +218,9 @@ def other(kind: str) -> Tokenizer:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("model", 'model.type "WordPiece"; this tokenizer has "BPE"'),
-        ("normalizer", 'normalizer.type "BertNormalizer"; this tokenizer has "NFC"'),
-        ("pre_tokenizer", 'pre_tokenizer.type "BertPreTokenizer"; this tokenizer has "Whitespace"'),
+        ("model", 'byte-level BPE has pre_tokenizer.type "ByteLevel"; this tokenizer has null'),
+        ("normalizer", 'BERT\'s WordPiece has normalizer.type "BertNormalizer"; this tokenizer has "NFC"'),
+        ("pre_tokenizer", 'BERT\'s WordPiece has pre_tokenizer.type "BertPreTokenizer"; this tokenizer has "Whitespace"'),
     ],
 )
 def test_other_tokenizers_are_printed_but_not_explained(
@@ -165,7 +230,7 @@ def test_other_tokenizers_are_printed_but_not_explained(
     assert "a" in shown_for(capsys, tmp_path, "a")
     assert main(["tokenize", str(tmp_path), "a", "--explain"]) == 2
     shown = capsys.readouterr().err
-    prefix = f"minibert: {tmp_path}: --explain supports BERT's WordPiece only, which has "
+    prefix = f"minibert: {tmp_path}: --explain supports BERT's WordPiece and byte-level BPE; "
     assert shown == f"{prefix}{message}. Leave out --explain\n"
 
 

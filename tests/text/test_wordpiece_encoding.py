@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
+from minibert.text.added_tokens import split_added_tokens
 from minibert.text.tokenizer import SPECIAL_TOKENS, bert_normalizer, bert_pre_tokenizer, build_tokenizer
-from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_added_tokens, split_word
+from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_word
 from minibert.text.wordpiece_training import CONTINUATION_PREFIX, count_words, train_wordpiece
 from tests.text.tokenizer_folders import STRINGS, added_tokens
 
