@@ -4,7 +4,7 @@
 # A network has a vector for each entry of its vocabulary. What does it do with a word that is not in there?
 #
 # This lesson needs no other. At the end you can train a WordPiece vocabulary on paper, split a word as BERT does, and explain
-# why a larger vocabulary can make a word unknown.
+# why a larger vocabulary can make a word unknown. You can do the same with the bytes of GPT-2 and RoBERTa, where nothing is.
 
 # %%
 from collections import Counter
@@ -13,6 +13,9 @@ from itertools import pairwise
 from minibert import PRESETS
 from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
 from minibert.text.builtin import builtin_corpus
+from minibert.text.byte_alphabet import BYTE_LETTERS, to_byte_letters
+from minibert.text.byte_pair_encoding import apply_merges, cut_words, merge_steps
+from minibert.text.byte_pair_training import count_byte_words, train_byte_pairs
 from minibert.text.wordpiece_encoding import encode, match_steps, normalize, pre_tokenize, split_word
 from minibert.text.wordpiece_training import count_words, train_wordpiece
 
@@ -254,7 +257,119 @@ print(encoded.ids)
 # %% [markdown]
 # The last line is all that the network gets: one whole number for each token. In the next lesson, each number becomes a
 # vector.
+
+# %% [markdown]
+# ## Bytes instead of characters
 #
+# One thing is still unknown: a character that was not in the training text.
+
+# %%
+print(split_word("😀", pieces))
+assert split_word("😀", pieces) == ("[UNK]",)
+
+# %% [markdown]
+# GPT-2 and RoBERTa leave no character out, with an alphabet of only 256 entries (Radford et al. 2019, section 2.2). A computer
+# stores every text as **bytes**, numbers from 0 to 255: an English letter is one byte, `é` is two, a Chinese character three,
+# and an emoji four. So bytes can spell everything. To print a byte, it is written as a letter. A byte that has no letter of its
+# own, such as the space, gets another one: `Ġ`.
+
+# %%
+print("bytes:", len(BYTE_LETTERS), "from", BYTE_LETTERS.index("Ā"), "to", BYTE_LETTERS.index("ÿ"))
+examples = [" hug", "é", "机", "😀"]
+rows = [[repr(text), " ".join(map(str, text.encode())), " ".join(to_byte_letters(text))] for text in examples]
+show_table(["text", "bytes", "written as"], rows)
+assert [len(text.encode()) for text in examples] == [4, 2, 3, 4]
+
+# %% [markdown]
+# The text is not cleaned. A pattern cuts it into words, and a word **keeps the space before it**. So there is no `##`: a piece
+# that begins with `Ġ` begins a word. And nothing is lost: the words, one after the other, are the text.
+
+# %%
+text = "They're 22, déjà  vu!"
+print(cut_words(text))
+assert "".join(cut_words(text)) == text
+
+# %% [markdown]
+# The training is the one that you know, merge for merge (Sennrich et al. 2016). It is called byte-pair encoding, **BPE**. Two
+# things differ. If two pairs have the same count, the one whose pieces are older is merged. And the result is not only the set
+# of the pieces: it is the list of the **merges**, in their order.
+
+# %%
+show_code(train_byte_pairs)
+
+# %% [markdown]
+# **Prediction.** What are the first three merges of the words `hug`, `pug` and `hugs`, with the counts from above?
+
+# %% tags=["prediction"]
+merges = train_byte_pairs(counts, vocab_size=len(BYTE_LETTERS) + 3, special_tokens=[])
+for rank, (first, second) in enumerate(merges):
+    print(f"{rank}: {first} + {second}")
+assert merges == [("u", "g"), ("h", "ug"), ("p", "ug")]
+
+# %% [markdown]
+# <details><summary>The calculation</summary>
+#
+# The counts are those of WordPiece, and so are the first two merges. Then (`p`, `ug`) and (`hug`, `s`) both occur 5 times. The
+# bytes are the oldest pieces, and `hug` is newer. So the third merge is that of `p` and `ug`.
+#
+# </details>
+#
+# ### From a word to its pieces, again
+#
+# WordPiece looks for the longest piece. BPE **repeats the training**: of all neighbors in the word that were ever merged, it
+# merges those that were merged first, until no merge fits. The number of a merge is called its rank. Here are all merges of one
+# word, learned from the first half of the corpus:
+
+# %%
+bytes_of_first_half = count_byte_words(sentence for document in documents[::2] for sentence in document.sentences)
+merges = train_byte_pairs(bytes_of_first_half, SIZE, special_tokens=["<|endoftext|>"])
+ranks = {pair: rank for rank, pair in enumerate(merges)}
+steps = list(merge_steps(to_byte_letters(" returns"), ranks))
+show_table(["rank", "merge", "pieces"], [[step.rank, " + ".join(step.pair), " ".join(step.pieces)] for step in steps])
+assert [step.rank for step in steps] == sorted(step.rank for step in steps)
+assert steps[-1].pieces == apply_merges("Ġreturns", ranks)
+
+# %%
+show_code(apply_merges, merge_steps)
+
+# %% [markdown]
+# **Prediction.** In `unaffable`, one more piece made the whole word unknown. Can one more merge do this?
+
+# %% tags=["prediction"]
+few = {("u", "n"): 1, ("a", "f"): 2, ("af", "f"): 3, ("a", "b"): 4, ("ab", "l"): 5, ("abl", "e"): 6}
+print(apply_merges("unaffable", few))
+print(apply_merges("unaffable", {("n", "a"): 0, **few}))
+assert apply_merges("unaffable", few) == ("un", "aff", "able")
+assert apply_merges("unaffable", {("n", "a"): 0, **few}) == ("u", "na", "f", "f", "able")
+
+# %% [markdown]
+# No. The pieces become worse: the new merge is the first one, it takes the `n` and the `a`, and `un` and `aff` no longer come
+# about. But what is left are bytes, and every byte is in the vocabulary.
+#
+# The second half of the corpus once more, with a vocabulary of the same size:
+
+# %%
+second_bytes = count_byte_words(sentence for document in documents[1::2] for sentence in document.sentences)
+tokens = {
+    "WordPiece": tokens_per_word * second_half.total(),
+    "byte-level BPE": sum(count * len(apply_merges(word, ranks)) for word, count in second_bytes.items()),
+}
+share_unknown = {"WordPiece": unknown, "byte-level BPE": 0}
+show_table(
+    [f"vocabulary of {SIZE}", "unknown", "tokens of the text"],
+    [[name, f"{share_unknown[name]:.2%}", f"{count:,.0f}"] for name, count in tokens.items()],
+)
+assert 1 < tokens["byte-level BPE"] / tokens["WordPiece"] < 1.5
+
+# %% [markdown]
+# The text is a little longer. Here `Return`, `return`, ` Return` and ` return` are four different words, and an eighth of the
+# entries are single bytes, most of which English never uses. In return, capital letters and spaces are not lost. In a language
+# whose letters have two or three bytes, each letter first has to be merged from its bytes.
+#
+# **Try it.** `minibert tokenize CHECKPOINT "your text" --explain` prints the bytes, the words and all merges of a checkpoint of
+# RoBERTa or GPT-2. For one of BERT, it prints what is looked up.
+
+# %% [markdown]
 # ## Exercises
 #
 # The check of `split_word` includes words that cannot be split, and words of more than 100 characters, which BERT does not try
@@ -275,6 +390,9 @@ exercise("unigram_entropy")
 # - **Merged by count, or by likelihood.** Schuster and Nakajima merge the pair that makes the training text most probable.
 #   Google did not publish the code with which BERT's vocabulary was trained. The `tokenizers` library merges the most frequent
 #   pair, as this lesson does.
+# - **A space too few.** In GPT-2 and RoBERTa, `return` at the beginning of a text and ` return` inside of it are two different
+#   tokens. Programs that tokenize words one by one, without the spaces before them, give the network pieces that it has hardly
+#   seen.
 # - **The wrong tokenizer.** A "cased" model with a tokenizer that lowercases gets `[UNK]` or other pieces for every name, and
 #   no error. The setting is in `tokenizer_config.json`, and it is lost if only `vocab.txt` is copied.
 # - **Labels for words, and tokens for pieces.** A word with three pieces has three vectors, but one label. Lesson 13 shows
@@ -283,6 +401,7 @@ exercise("unigram_entropy")
 # ## Further reading
 #
 # - Schuster and Nakajima 2012, *Japanese and Korean voice search*: the first WordPiece.
-# - Sennrich et al. 2016, *Neural machine translation of rare words with subword units*: byte-pair encoding, a close relative.
+# - Sennrich et al. 2016, *Neural machine translation of rare words with subword units*: byte-pair encoding.
+# - Radford et al. 2019, *Language models are unsupervised multitask learners*, section 2.2: its alphabet of bytes.
 # - Wu et al. 2016, *Google's neural machine translation system*, section 4.1.
 # - Next: lesson 8, BERT's input and embeddings.
