@@ -1,4 +1,7 @@
-"""Pretraining examples: [CLS] A [SEP] B [SEP], with masked tokens, as batches of tensors."""
+"""Pretraining examples: [CLS] A [SEP] B [SEP], with masked tokens, as batches of tensors.
+
+These are BERT's names of the special tokens. Their ids, and the number of separators, are those of the tokenizer.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,12 +18,12 @@ from torch import Tensor
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray
+from minibert.text.layout import continues_word, layout, word_mark
 from minibert.text.masking import draw_random_numbers, first_and_masked, mask_tokens, masked_positions
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.text.tokenizer import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, special_token, token_id, vocabulary_size
-from minibert.text.wordpiece_training import CONTINUATION_PREFIX
+from minibert.text.tokenizer import MASK, PAD, SPECIAL_TOKENS, UNK, special_token, token_id, vocabulary_size
 
 PAIR_SEED, ORDER_SEED, MASK_SEED = 0, 1, 2
 """Part of the seed that differs for pairs, order and masks, so that their random numbers are independent."""
@@ -72,17 +75,19 @@ class PretrainingExamples:
         self.corpus = corpus
         self.config = config or ExampleConfig()
         self.seed = seed
-        self.pad_id, self.cls_id, self.sep_id, self.mask_id = (token_id(tokenizer, token) for token in (PAD, CLS, SEP, MASK))
+        self.layout, self.pad_id, self.mask_id = layout(tokenizer), token_id(tokenizer, PAD), token_id(tokenizer, MASK)
         special_ids = [token_id(tokenizer, token) for token in SPECIAL_TOKENS]
         tokens = [tokenizer.id_to_token(index) or "" for index in range(vocabulary_size(tokenizer))]
-        self.continues_word = np.array([token.startswith(CONTINUATION_PREFIX) for token in tokens])
+        mark = word_mark(tokenizer)
+        self.continues_word = np.array([continues_word(token, mark) for token in tokens])
         self.is_ordinary = ~np.isin(np.arange(len(tokens)), special_ids)
         self.replacement_ids = np.flatnonzero(self.is_ordinary & (np.array(tokens) != ""))  # not ids without a token
 
     def epoch(self, number: int) -> "PretrainingEpoch":
         """Return an epoch; numbers start at 0. All documents are used once."""
         version = number % self.config.dupe_factor if self.config.dupe_factor else number
-        pairs = draw_epoch(self.corpus, self.config, np.random.default_rng((self.seed, PAIR_SEED, version)))
+        generator = np.random.default_rng((self.seed, PAIR_SEED, version))
+        pairs = draw_epoch(self.corpus, self.config, generator, len(self.layout.between))
         return PretrainingEpoch(self, number, version, pairs)
 
 
@@ -99,7 +104,7 @@ class PretrainingEpoch:
     @property
     def lengths(self) -> IntArray:
         """Number of tokens of each example."""
-        return self.pairs.lengths
+        return self.pairs.lengths_with(len(self.examples.layout.between))
 
     def batch_indices(self, batch_sampler: BatchSampler) -> list[IntArray]:
         """Return the indices of the examples in each batch, in this epoch's random order."""
@@ -114,8 +119,8 @@ class PretrainingEpoch:
             }
             return replace(first, **no_labels, predict_at=first.predict_at[:0], output_at=torch.zeros(1, 1, dtype=torch.int64))
         examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
-        lengths = pairs.lengths[:, None]
-        ids, is_text = self._gather(pairs)
+        lengths = pairs.lengths_with(len(examples.layout.between))[:, None]
+        ids, is_text, in_second = self._gather(pairs, lengths)
         column = np.arange(ids.shape[1])
         masked_ids, labels = mask_tokens(
             ids,
@@ -127,8 +132,7 @@ class PretrainingEpoch:
             examples.continues_word[ids] if config.whole_word_masking else None,
             config.max_predictions,
         )
-        b_column = (pairs.a_end - pairs.a_start)[:, None] + 2
-        token_type_ids = ((column >= b_column) & (column < lengths)).astype(np.int64)
+        token_type_ids = np.where(in_second, examples.layout.second_segment, 0)
         predict_at = masked_positions(labels)
         output_at = first_and_masked(predict_at, labels.shape)
         arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label, predict_at, output_at)
@@ -136,19 +140,20 @@ class PretrainingEpoch:
         columns.append(worthwhile_sequences(columns[1]))
         return PretrainingBatch(*columns)
 
-    def _gather(self, pairs: Pairs) -> tuple[IntArray, NDArray[np.bool_]]:
-        """Return the ids of [CLS] A [SEP] B [SEP] and padding, and a mask that is True in A and B."""
+    def _gather(self, pairs: Pairs, lengths: IntArray) -> tuple[IntArray, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return the ids of [CLS] A [SEP] B [SEP] and padding, a mask that is True in A and B, and one for segment B."""
         examples = self.examples
         a_length, b_length = (pairs.a_end - pairs.a_start)[:, None], (pairs.b_end - pairs.b_start)[:, None]
-        lengths = pairs.lengths[:, None]
         column = np.arange(lengths.max())
-        b_column = a_length + 2
+        b_column = a_length + 1 + len(examples.layout.between)
         in_a = (column >= 1) & (column <= a_length)
         in_b = (column >= b_column) & (column < b_column + b_length)
         position = np.where(in_a, pairs.a_start[:, None] + column - 1, pairs.b_start[:, None] + column - b_column)
         text_ids = examples.corpus.ids[np.where(in_a | in_b, position, 0)].astype(np.int64)
-        special_ids = np.where(column == 0, examples.cls_id, np.where(column < lengths, examples.sep_id, examples.pad_id))
-        return np.where(in_a | in_b, text_ids, special_ids), in_a | in_b
+        end_ids = np.where(column < lengths, examples.layout.sep, examples.pad_id)
+        special_ids = np.where(column == 0, examples.layout.cls, end_ids)
+        in_second = (column >= b_column) & (column < lengths)
+        return np.where(in_a | in_b, text_ids, special_ids), in_a | in_b, in_second
 
 
 def masked_sentence(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> str:
@@ -156,18 +161,19 @@ def masked_sentence(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> str:
 
     The word is one token, and the sentence has no [UNK]. The first thousand sentences are searched.
     """
-    starts = corpus.sentence_starts[:1001].tolist()
+    starts, mark = corpus.sentence_starts[:1001].tolist(), word_mark(tokenizer)
     mask, unknown = (special_token(tokenizer, name) for name in (MASK, UNK))
     for start, end in pairwise(starts):
         tokens = [tokenizer.id_to_token(index) or unknown for index in corpus.ids[start:end].tolist()]
         words = [
             position
             for position in range(1, len(tokens) - 1)
-            if tokens[position][0].isalnum() and not tokens[position + 1].startswith(CONTINUATION_PREFIX)
+            if tokens[position].startswith(mark) and tokens[position][len(mark) :][:1].isalnum()
+            if not continues_word(tokens[position + 1], mark)
         ]
         if 5 <= len(tokens) <= 15 and words and unknown not in tokens:
-            tokens[words[len(words) // 2]] = mask
-            return str(tokenizer.decoder.decode(tokens)) if tokenizer.decoder else " ".join(tokens)
+            tokens[words[len(words) // 2]] = mark + mask
+            return str(tokenizer.decoder.decode(tokens)).strip() if tokenizer.decoder else " ".join(tokens)
     return mask
 
 

@@ -37,8 +37,13 @@ class Pairs:
     @property
     def lengths(self) -> IntArray:
         """Number of tokens of each example, including [CLS] and [SEP]."""
-        b_length = self.b_end - self.b_start
-        return self.a_end - self.a_start + b_length + 2 + (b_length > 0)
+        return self.lengths_with(separators=1)
+
+    def lengths_with(self, separators: int) -> IntArray:
+        """As `lengths`, with this number of special tokens between A and B."""
+        a_length, b_length = self.a_end - self.a_start, self.b_end - self.b_start
+        lengths: IntArray = a_length + b_length + 2 + separators * (b_length > 0)
+        return lengths
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,9 @@ class _Chunks:
         return _Chunks(*(column[indices] for column in vars(self).values()))
 
 
-def draw_epoch(corpus: TokenizedCorpus, config: ExampleConfig, generator: np.random.Generator) -> Pairs:
-    """Draw the sentence pairs of one epoch. See `draw_pairs`."""
-    special_tokens = 2 if config.pair_task == "none" else 3
+def draw_epoch(corpus: TokenizedCorpus, config: ExampleConfig, generator: np.random.Generator, separators: int = 1) -> Pairs:
+    """Draw the sentence pairs of one epoch; see `draw_pairs`. `separators` is the number of special tokens between A and B."""
+    special_tokens = 2 if config.pair_task == "none" else 2 + separators
     return draw_pairs(corpus, config.max_length - special_tokens, generator, config.pair_task, config.short_seq_probability)
 
 

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from minibert.files import cache_directory, cached
 from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
+from minibert.text.layout import word_prefix
 from minibert.text.splits import is_validation, split_key
 from minibert.text.tokenizer import SEP, UNK, token_id, vocabulary_size, without_special_tokens
 from minibert.text.unknown import UnknownText, unknown_in
@@ -165,13 +166,16 @@ def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validat
 def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Chunk]:
     """Tokenize documents chunk by chunk, on all cores. Sentences and documents without tokens are skipped.
 
-    A literal [MASK] or [SEP] in a document is text, not a special token.
+    A literal [MASK] or [SEP] in a document is text, not a special token. If a space is a part of the first piece of a word, a
+    sentence that follows another one begins with it.
     """
     dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
     separator, unknown = [token_id(tokenizer, SEP)], token_id(tokenizer, UNK)
-    tokenizer = without_special_tokens(tokenizer)
+    space, tokenizer = word_prefix(tokenizer), without_special_tokens(tokenizer)
     for chunk in _chunks(documents):
-        texts = [sentence for document in chunk for sentence in document.sentences]
+        texts = [
+            space + sentence if number else sentence for document in chunk for number, sentence in enumerate(document.sentences)
+        ]
         encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
         encoded = iter(encodings)
         sentences = [[ids for _ in document.sentences if (ids := next(encoded).ids)] for document in chunk]

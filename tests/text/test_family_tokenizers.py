@@ -5,14 +5,21 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from minibert.equations import IGNORE_INDEX
+from minibert.text.corpus import Document
+from minibert.text.examples import PretrainingBatch, PretrainingExamples, masked_sentence
 from minibert.text.labeled.question_windows import encode_questions
 from minibert.text.labeled.squad_checks import Question
 from minibert.text.labeled.text_rows import TextRow, encode_texts
 from minibert.text.labeled.word_windows import encode_words
-from minibert.text.layout import layout, word_prefix
+from minibert.text.layout import layout, word_mark, word_prefix
+from minibert.text.options import ExampleConfig
+from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import (
     SPECIAL_TOKENS,
     build_tokenizer,
@@ -157,3 +164,97 @@ def test_an_albert_without_probabilities_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "AlbertTokenizer"}))
     with pytest.raises(ValueError, match=r"tokenizer.json: .*has no vocabulary with probabilities"):
         load_tokenizer(tmp_path)
+
+
+SENTENCES = ("The masks of whole words.", "A second sentence follows it.", "Here is the last of the sentences.")
+DOCUMENTS = [Document(f"{number}", SENTENCES[number:] + SENTENCES[:number]) for number in range(3)]
+
+
+@pytest.fixture(params=[roberta, albert])
+def own_tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizer:
+    """A tokenizer of a relative of BERT."""
+    request.param(tmp_path)
+    return load_tokenizer(tmp_path)
+
+
+def batch_of(tokenizer: Tokenizer, pairs: str, **options: Any) -> PretrainingBatch:
+    corpus = TokenizedCorpus.from_documents(DOCUMENTS, tokenizer)
+    config = ExampleConfig(max_length=80, pairs=pairs, short_seq_probability=0.0, **options)
+    epoch = PretrainingExamples(corpus, tokenizer, config).epoch(0)
+    batch = epoch.batch(np.arange(len(epoch.lengths)))
+    assert batch.attention_mask.sum(dim=1).tolist() == epoch.lengths.tolist()
+    return batch
+
+
+def original_ids(batch: PretrainingBatch) -> torch.Tensor:
+    return torch.where(batch.labels == IGNORE_INDEX, batch.input_ids, batch.labels)
+
+
+@pytest.mark.parametrize("pairs", ["none", "sop"])
+def test_a_pretraining_example_is_the_input_of_its_tokenizer(own_tokenizer: Tokenizer, pairs: str) -> None:
+    """First token, separators, segments and padding are those of the tokenizer, which encodes the decoded parts again."""
+    batch = batch_of(own_tokenizer, pairs, mlm_probability=0.3)
+    sep, pad = token_id(own_tokenizer, "[SEP]"), token_id(own_tokenizer, "[PAD]")
+    separator = layout(own_tokenizer).between
+    for ids, keep, types in zip(original_ids(batch), batch.attention_mask, batch.token_type_ids, strict=True):
+        assert set(ids[~keep].tolist()) <= {pad}
+        row, kinds = ids[keep].tolist(), types[keep].tolist()
+        assert (row[0], row[-1]) == (token_id(own_tokenizer, "[CLS]"), sep)
+        if pairs == "none":
+            assert set(kinds) == {0}
+            continue
+        end = row.index(sep)
+        assert tuple(row[end : end + len(separator)]) == separator
+        second = layout(own_tokenizer).second_segment
+        assert kinds == [0] * (end + len(separator)) + [second] * (len(row) - end - len(separator))
+
+
+def test_special_tokens_are_neither_masked_nor_drawn(own_tokenizer: Tokenizer) -> None:
+    batch = batch_of(own_tokenizer, "sop", mlm_probability=1.0)
+    special = torch.tensor([token_id(own_tokenizer, name) for name in SPECIAL_TOKENS])
+    is_special = torch.isin(original_ids(batch), special)
+    assert torch.equal(batch.labels == IGNORE_INDEX, is_special)
+    replaced = batch.input_ids[~is_special & (batch.input_ids != token_id(own_tokenizer, "[MASK]"))]
+    assert len(replaced) > 20
+    assert not torch.isin(replaced, special).any()
+
+
+def test_whole_words_are_masked(own_tokenizer: Tokenizer) -> None:
+    """A word begins with the sign for a space, or after a special token."""
+    mark = word_mark(own_tokenizer)
+    batch = batch_of(own_tokenizer, "none", mlm_probability=0.5, whole_word_masking=True)
+    ids, masked = original_ids(batch), batch.labels != IGNORE_INDEX
+    continued = 0
+    for row, is_masked in zip(ids.tolist(), masked.tolist(), strict=True):
+        tokens = [own_tokenizer.id_to_token(number) for number in row]
+        for position in range(2, len(tokens)):
+            is_text = {tokens[position], tokens[position - 1]}.isdisjoint(special_tokens_of(own_tokenizer))
+            if is_text and not tokens[position].startswith(mark):
+                assert is_masked[position] == is_masked[position - 1]
+                continued += 1
+    assert continued > 20
+    assert masked.any()
+    assert not masked.all()
+
+
+def special_tokens_of(tokenizer: Tokenizer) -> set[str]:
+    return {special_token(tokenizer, name) for name in SPECIAL_TOKENS}
+
+
+def test_sentences_are_tokenized_as_in_the_running_text(tmp_path: Path) -> None:
+    """The spaces between sentences are tokens of byte-level BPE, too."""
+    roberta(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    [document, *_] = DOCUMENTS
+    corpus = TokenizedCorpus.from_documents([document], tokenizer)
+    together = tokenizer.encode(" ".join(document.sentences), add_special_tokens=False).ids
+    assert corpus.ids.tolist() == [*together, token_id(tokenizer, "[SEP]")]
+
+
+def test_a_sentence_to_try_a_model_with_has_one_mask(own_tokenizer: Tokenizer) -> None:
+    """Tokenized again, it is the sentence with the mask in place of a word."""
+    text = "def test the tokenizer and the texts of the tokenizer"
+    corpus = TokenizedCorpus.from_documents([Document("", (text,))], own_tokenizer)
+    sentence, mask = masked_sentence(corpus, own_tokenizer), special_token(own_tokenizer, "[MASK]")
+    assert [word for word in sentence.split() if word not in text.split()] == [mask]
+    assert own_tokenizer.encode(sentence).ids.count(token_id(own_tokenizer, "[MASK]")) == 1
