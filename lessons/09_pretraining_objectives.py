@@ -325,6 +325,49 @@ print(f"mean {equations.next_sentence_loss(logits, pair_labels):.3f}; both 1/2: 
 # swapped): a B from another document often has another topic, so the task can be solved without understanding how two
 # sentences are connected.
 #
+# ## Which tokens are replaced?
+#
+# Of 100 tokens, BERT learns from the 15 that are masked. ELECTRA (Clark et al. 2020) learns from all of them. A small network
+# with a masked-LM head, the generator, proposes a token for each masked position: one is drawn from its probabilities. The
+# network that is trained, the discriminator, sees the text with these tokens, and predicts for each token if it was replaced.
+#
+# To draw from probabilities, take a random number $u$ from 0 to 1, and go through the vocabulary until the sum of the
+# probabilities exceeds $u$. If the generator draws the original token, that token counts as original:
+#
+# $$\hat x = \min\Big\{k : \sum_{j \le k} p_j > u\Big\}, \qquad y_t = 1\big[x^{\mathrm{corrupt}}_t \ne x_t\big]$$
+#
+# **Prediction.** The tokens of a small vocabulary have the probabilities 0.5, 0.2 and 0.3. Which tokens do the random numbers
+# 0.4, 0.6 and 0.9 draw?
+
+# %% tags=["prediction"]
+logits = torch.tensor([0.5, 0.2, 0.3]).log().expand(3, 3)
+drawn = equations.sample_tokens(logits, torch.tensor([0.4, 0.6, 0.9]))
+print("tokens", drawn.tolist())
+original, keep = torch.tensor([0, 2, 2]), torch.tensor([True, True, True])
+replaced = equations.replaced_token_labels(drawn, original, keep)
+print("original", original.tolist(), "labels", replaced.tolist())
+
+# %% [markdown]
+# The sums are 0.5, 0.7 and 1. The first and the third token are the original ones, so only the second has the label 1.
+#
+# The loss of the discriminator is the binary cross-entropy of all tokens. The generator is trained with its own masked-LM loss
+# at the same time, and gets no gradient from the discriminator: a drawn token has none. The discriminator's loss is much
+# smaller, so it gets the weight $\lambda$ = 50:
+#
+# $$L = L_{\mathrm{MLM}} + \lambda L_{\mathrm{Disc}}$$
+#
+# **Prediction.** The discriminator has learned nothing and gives every token the score 0, so the probability 1/2. The generator
+# has the loss 7. What is $L$?
+
+# %% tags=["prediction"]
+discriminator_loss = equations.replaced_token_loss(torch.zeros(3), replaced)
+print(f"discriminator {discriminator_loss:.3f}")
+print(f"together {equations.electra_loss(torch.tensor(7.0), discriminator_loss):.2f}")
+
+# %% [markdown]
+# With a score of 0 the loss is ln 2 = 0.693 for both labels, and 7 + 50 · 0.693 = 41.66. At least 85 of 100 tokens are original,
+# so a network that always answers "original" has a high accuracy. It is the baseline of the discriminator.
+#
 # ## Exercises
 
 # %%
@@ -366,4 +409,5 @@ print(f"{equations.cross_entropy(perfect, torch.tensor([0])).item():.3f}")
 # - Devlin et al. 2019, *BERT*, sections 3.1 and A.1, and table 8: what the 80, 10, 10 are worth.
 # - Taylor 1953, *Cloze procedure*: the same task for people.
 # - Liu et al. 2019, *RoBERTa*: which parts of the recipe matter.
+# - Clark et al. 2020, *ELECTRA*: what learning from all tokens is worth.
 # - Next: lesson 10, the steps of the optimizer.

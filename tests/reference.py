@@ -234,6 +234,22 @@ def binary_cross_entropy(z: float, y: float) -> float:
     return -(y * math.log(s) + (1 - y) * math.log(1 - s))
 
 
+def sample_tokens(z: Sequence[float], u: float) -> int:
+    """Devroye 1986, section III.2: subtract the probabilities from u until it is negative."""
+    total = math.fsum(math.exp(each) for each in z)
+    for k, each in enumerate(z):
+        u -= math.exp(each) / total
+        if u < 0:
+            return k
+    return len(z) - 1
+
+
+def replaced_token_loss(z: Sequence[float], y: Sequence[int]) -> float:
+    """Clark et al. 2020, section 2: the loss of D, with D = 1 - s. Labels -100 are left out."""
+    losses = [-math.log(1 / (1 + math.exp(-a if b else a))) for a, b in zip(z, y, strict=True) if b != -100]
+    return sum(losses) / max(1, len(losses))
+
+
 def perplexity(loss: float) -> float:
     """e to the power of the mean loss, computed by its series."""
     total, term = 0.0, 1.0

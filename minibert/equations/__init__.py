@@ -31,6 +31,7 @@ from minibert.equations.positions import (
     rotary_positions,
     sinusoidal_positions,
 )
+from minibert.equations.replaced_tokens import electra_loss, replaced_token_labels, replaced_token_loss, sample_tokens
 
 __all__ = [
     "IGNORE_INDEX",
@@ -42,6 +43,7 @@ __all__ = [
     "causal_mask",
     "clip_by_global_norm",
     "cross_entropy",
+    "electra_loss",
     "feed_forward",
     "gelu",
     "gelu_tanh",
@@ -62,7 +64,10 @@ __all__ = [
     "perplexity",
     "positions_without_padding",
     "relu",
+    "replaced_token_labels",
+    "replaced_token_loss",
     "rotary_positions",
+    "sample_tokens",
     "scaled_dot_product_attention",
     "sinusoidal_positions",
     "softmax",

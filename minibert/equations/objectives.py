@@ -97,6 +97,8 @@ def next_sentence_loss(
     Eq: $$L_{\mathrm{NSP}} = -\frac{1}{N} \sum_{n=1}^{N} \log p(y_n \mid \mathrm{A}_n, \mathrm{B}_n)$$
     Source: Devlin et al. 2019, section 3.1, task 2; the labels as in Google's code and in Hugging Face.
     Differs: an example with one segment is not a pair, so its label is `IGNORE_INDEX`. Without a pair the loss is 0.
+        Sentence-order prediction of ALBERT (Lan et al. 2020, section 3.1) has this loss too. Its label 1 means that A and B
+        are swapped.
     Tests: tests/equations/test_objectives.py::TestNextSentenceLoss
     Lesson: lessons/09_pretraining_objectives.py
 

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert.checks import check_tensor, value_outside
-from minibert.equations import IGNORE_INDEX, binary_cross_entropy
+from minibert.equations import replaced_token_loss
 from minibert.kernels import AttentionImplementation
 from minibert.model.bert import BertOutput
 from minibert.model.config import BertConfig
@@ -86,13 +85,3 @@ class ReplacedTokenDetection(BertWithHead):
         """
         logits = self.replaced(encoded.last_hidden_state)
         return ReplacedTokensOutput(logits, None if labels is None else replaced_token_loss(logits, labels))
-
-
-def replaced_token_loss(logits: Float[Tensor, "batch tokens"], labels: Int[Tensor, "batch tokens"]) -> Float[Tensor, ""]:
-    """Compute the mean binary cross-entropy of the tokens whose label is not -100; 0 without any."""
-    check_tensor("labels", labels, torch.int64, shape=logits.shape)
-    counted = labels != IGNORE_INDEX
-    if (wrong := value_outside(labels.masked_fill(~counted, 0), 0, 1)) is not None:
-        raise ValueError(f"labels has the value {wrong}, expected 1 for a replaced token, 0 for an original one, or -100")
-    losses = binary_cross_entropy(logits, labels.masked_fill(~counted, 0).to(logits.dtype))
-    return losses.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
